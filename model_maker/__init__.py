@@ -1,0 +1,25 @@
+"""Model Maker: a folder of photos becomes an image classifier for phones.
+
+The names below load what they need when they are first used; importing this package loads neither TensorFlow nor LiteRT.
+"""
+
+import importlib
+
+from model_maker.version import __version__
+
+__all__ = ["Classifier", "ModelMakerError", "Prediction", "__version__", "load_dataset", "train"]
+
+_HOMES = {
+    "Classifier": ("model_maker.inference.classifier", "Classifier"),
+    "Prediction": ("model_maker.inference.classifier", "Prediction"),
+    "ModelMakerError": ("model_maker.errors", "ModelMakerError"),
+    "load_dataset": ("model_maker.data.dataset", "from_folder"),
+    "train": ("model_maker.training", "train"),
+}
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,133 @@
+"""The only place where pixels are made: decode, orient, convert, resize.
+
+Training, calibration, evaluation and prediction all call `load`, so a photo becomes the same pixels everywhere, and as
+near as can be the pixels that the phone clients make of it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError, __version__ as pillow_version
+
+from model_maker.errors import DataError
+
+Array = np.ndarray
+
+# Suffix to Pillow's name of the format. A photo may carry another's suffix; its content decides.
+FORMATS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".gif": "GIF",
+    ".bmp": "BMP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+# Names these pixels in caches; raise the number when `load` changes what it returns.
+PREPROCESSING = f"stretch-bilinear-1/pillow-{pillow_version}"
+# Pillow refuses larger pictures as decompression bombs; stated here because the message tells it.
+MAX_PIXELS = 2 * 89_478_485
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """x = (pixel - mean) / std, the same in all channels (phone metadata cannot say more)."""
+
+    mean: float
+    std: float
+
+    def __call__(self, pixels: Array) -> Array:
+        """Maps uint8 pixels to the float32 that a network was trained on."""
+        return (pixels.astype(np.float32) - np.float32(self.mean)) * np.float32(1 / self.std)
+
+
+def load(photo: str | os.PathLike | bytes | Image.Image | Array, size: int) -> Array:
+    """Makes a photo into what a model is fed.
+
+    Args:
+      photo: a path, the bytes of a file, a Pillow image, or an array [H, W, 3] uint8.
+      size: height and width of the result, pixels; the photo is stretched, as the phone clients do.
+
+    Returns:
+      uint8 [size, size, 3], RGB.
+
+    Raises:
+      DataError: the photo cannot be read; the message names it and says why.
+    """
+    image = Image.fromarray(_checked(photo)) if isinstance(photo, np.ndarray) else photo
+    if isinstance(image, Image.Image):
+        return resize(to_rgb(image), size)
+    return resize(decode(image), size)
+
+
+def decode(photo: str | os.PathLike | bytes) -> Image.Image:
+    """Reads a file's first frame as upright RGB.
+
+    Raises:
+      DataError: missing, empty, truncated, too large, or none of FORMATS.
+    """
+    name = "the picture" if isinstance(photo, bytes) else str(photo)
+    source: BinaryIO | Path = io.BytesIO(photo) if isinstance(photo, bytes) else Path(photo)
+    try:
+        with Image.open(source, formats=tuple(set(FORMATS.values()))) as image:
+            return to_rgb(image)
+    except UnidentifiedImageError:
+        raise DataError(f"{name}: {_not_a_photo(source)}") from None
+    except Image.DecompressionBombError:
+        raise DataError(f"{name}: more than {MAX_PIXELS // 1_000_000} megapixels; make it smaller") from None
+    except FileNotFoundError:
+        raise DataError(f"{name}: no such file") from None
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError) as error:
+        # Pillow's decoders report damage in all of these.
+        raise DataError(f"{name}: damaged ({_reason(error)})") from error
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Turns any Pillow image upright and into RGB; transparent parts become black, as on the phones."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16-bit grey, in which plain conversion would clip all above 255
+        values = np.asarray(image).astype(np.int64)
+        image = Image.fromarray(np.clip(values >> 8, 0, 255).astype(np.uint8))
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        image = Image.alpha_composite(black, image)
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def resize(image: Image.Image, size: int) -> Array:
+    """Stretches to [size, size, 3]: bilinear between the four nearest pixels, half-pixel centres, no antialiasing."""
+    width, height = image.size
+    if (width, height) == (size, size):
+        return np.asarray(image)
+    return np.asarray(
+        image.transform((size, size), Image.Transform.EXTENT, (0, 0, width, height), Image.Resampling.BILINEAR)
+    )
+
+
+def _checked(array: Array) -> Array:
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+        raise DataError(f"An array must be uint8 [H, W, 3]; received {array.dtype} {list(array.shape)}.")
+    return array
+
+
+def _not_a_photo(source: BinaryIO | Path) -> str:
+    with source.open("rb") if isinstance(source, Path) else source as file:
+        file.seek(0)
+        start = file.read(12)
+    if not start:
+        return "empty file"
+    if start[4:8] == b"ftyp":
+        return "HEIC/AVIF pictures are not supported; save it as JPEG"
+    return "not a JPEG, PNG, WebP, GIF, BMP or TIFF picture"
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__

@@ -1,0 +1,68 @@
+"""Photos through workers: on every core, in order, few in memory at a time."""
+
+from __future__ import annotations
+
+import collections
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+
+from model_maker.data import images
+from model_maker.errors import DataError
+
+Array = np.ndarray
+Worker = Callable[[Array], "Result"]
+Result = TypeVar("Result")
+
+# Photos in flight for each thread: enough to keep it busy, few enough that memory stays flat.
+_AHEAD = 4
+
+
+def stream(
+    photos: Iterable, size: int, make_worker: Callable[[], Callable[[Array], Result]], *, threads: int | None = None
+) -> Iterator[Result | DataError]:
+    """Loads each photo and gives its pixels to a worker.
+
+    Args:
+      photos: whatever `images.load` takes.
+      size: pixels, height and width.
+      make_worker: called once in each thread; what it returns maps uint8 [1, size, size, 3] to a result. Decoding and
+        LiteRT both leave the interpreter lock, so threads use all cores.
+      threads: as many as there are cores unless told.
+
+    Yields:
+      For each photo in order, the worker's result, or the DataError that says why the photo cannot be read.
+    """
+    own = threading.local()
+
+    def work(photo) -> Result | DataError:
+        try:
+            pixels = images.load(photo, size)
+        except DataError as error:
+            return error
+        if not hasattr(own, "worker"):
+            own.worker = make_worker()
+        return own.worker(pixels[None])
+
+    threads = threads or cores()
+    pool = ThreadPoolExecutor(threads)
+    waiting: collections.deque = collections.deque()
+    try:
+        for photo in photos:
+            waiting.append(pool.submit(work, photo))
+            if len(waiting) >= threads * _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        # Reached also on ctrl-C or when the caller stops early: what has not begun never begins.
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def cores() -> int:
+    """Returns how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,61 @@
+"""The README.md beside a model: what it is, what it is worth, how to use it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from model_maker.tflite.metadata import ModelInfo
+
+
+def render(info: ModelInfo, report: dict[str, Any], *, backbone: str, quantize: str, io: str, image_size: int) -> str:
+    """Returns Markdown.
+
+    Args:
+      info: the model's metadata.
+      report: the content of `metrics.json`.
+      backbone: name of the pretrained network.
+      quantize, io: as given to `train`.
+      image_size: pixels.
+    """
+    test, photos, agreement = report["test"], report["photos"], report["agreement"]
+    low, high = (100 * end for end in test["top1_interval"])
+    classes = "\n".join(
+        f"| {label} | {entry['photos']} | {entry['precision']:.3f} | {entry['recall']:.3f} | {entry['f1']:.3f} |"
+        for label, entry in test["per_class"].items()
+    )
+    pixels = "raw pixels, 0 to 255"
+    if io == "float32":
+        pixels = f"pixels as (value - {info.normalization.mean:g}) / {info.normalization.std:g}"
+    return f"""# {info.name}
+
+An image classifier for {len(info.labels)} classes: a head on frozen {backbone} features, in `model.tflite`.
+
+| | |
+|---|---|
+| top-1 on {test["photos"]} test photos | {100 * test["top1"]:.1f} % (95 % interval {low:.1f} to {high:.1f}) |
+| the float model on the same photos | {100 * report["float"]["top1"]:.1f} %, same answer on {100 * agreement["same_top1"]:.1f} % |
+| calibration error (ECE) | {test["ece"]:.3f} |
+| quantization | {quantize} |
+| size | {report["sizes"]["model_bytes"] / 1e6:.2f} MB |
+| trained on | {photos["train"] + photos["validation"]} photos |
+| data fingerprint | `{report["fingerprint"][:16]}` |
+| licence | {info.licence} |
+
+## Input and output
+
+- Input: `[1, {image_size}, {image_size}, 3]` {io}, RGB, the whole photo stretched to the square, {pixels}.
+- Output: `[1, {len(info.labels)}]` {io}, probabilities in the order of `labels.txt`{", 255 for 1" if io == "uint8" else ""}.
+
+Labels and normalization are inside the file as TFLite metadata; TFLite Task Library and MediaPipe Tasks read them there.
+
+## Per class
+
+| class | test photos | precision | recall | F1 |
+|---|---|---|---|---|
+{classes}
+
+## Limits
+
+It knows these classes only and gives every picture one of them. Figures hold for photos like those it was trained on;
+the interval above says how far {test["photos"]} test photos can tell.
+"""

@@ -1,0 +1,89 @@
+"""Proof that a finished file behaves as it did in training: on other kernels, against its float model, once written."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from model_maker.data.dataset import Dataset
+from model_maker.errors import ModelError
+from model_maker.inference import evaluation
+from model_maker.inference.classifier import Classifier
+from model_maker.tflite import inspection
+
+Array = np.ndarray
+
+# Kernels without XNNPACK are 5 and 30 times slower, so a sample of photos has to show that they agree.
+KERNEL_PHOTOS = {"none": 64, "reference": 4}
+# Rounding embeddings to float16 moves a probability by about 0.001; a wrongly attached head moves it by far more.
+_PROMISE = 0.02
+
+
+def check_int8(content: bytes) -> None:
+    """Checks that no operator between the edges touches a float tensor.
+
+    Raises:
+      ModelError: some do; the message names them.
+    """
+    if offenders := inspection.float_operators(content):
+        listed = ", ".join(offenders[:3]) + (" ..." if len(offenders) > 3 else "")
+        raise ModelError(
+            f"The int8 model still computes in float in {len(offenders)} operators: {listed}. "
+            "Use --quantize dynamic, or another backbone."
+        )
+
+
+def check_kernels(content: bytes, dataset: Dataset, scores: Array, *, threads: int | None = None) -> dict:
+    """Runs the file on LiteRT's other CPU paths, which some phones and apps use.
+
+    Args:
+      content: the `.tflite`.
+      dataset: the photos that were scored.
+      scores: float32 [N, C], what XNNPACK made of them.
+
+    Returns:
+      For each path: photos, share of equal top-1, largest difference of a score.
+
+    Raises:
+      ModelError: a path cannot run the file.
+    """
+    found = {}
+    for kernels, count in KERNEL_PHOTOS.items():
+        # Every nth photo, so that all classes take part.
+        chosen = np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int)
+        classifier = Classifier(content, threads=threads, kernels=kernels)
+        other = np.stack(list(classifier.scores(dataset.samples[index].path for index in chosen)))
+        agreement = evaluation.compare(scores[chosen], other, np.array(dataset.labels)[chosen])
+        found[kernels] = {
+            "photos": len(chosen),
+            "same_top1": agreement.same_top1,
+            "largest_difference": agreement.largest_difference,
+        }
+    return found
+
+
+def check_same_scores(content: bytes, dataset: Dataset, scores: Array, *, tolerance: float = 0.0) -> None:
+    """Checks on a few photos that a file gives the scores it should.
+
+    Args:
+      content: the `.tflite`, opened anew.
+      dataset, scores: photos and what is expected of them, float32 [N, C].
+      tolerance: by how much a score may differ.
+
+    Raises:
+      ModelError: it gives others; the file must not ship.
+    """
+    few = list(itertools.islice(zip(dataset.samples, scores, strict=True), 4))
+    found = np.stack(list(Classifier(content, threads=1).scores(sample.path for sample, _ in few)))
+    difference = float(np.abs(found - np.stack([row for _, row in few])).max())
+    if difference > tolerance:
+        raise ModelError(
+            f"The written model gives other scores than the one that was measured (difference {difference:.3f}, "
+            f"allowed {tolerance}). Nothing was kept; please report this with run.json."
+        )
+
+
+def check_promise(float_content: bytes, dataset: Dataset, scores: Array) -> None:
+    """Checks that the float file gives the scores that embeddings and head promised; see `check_same_scores`."""
+    check_same_scores(float_content, dataset, scores, tolerance=_PROMISE)

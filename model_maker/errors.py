@@ -1,0 +1,25 @@
+"""What can go wrong in ways a user can mend.
+
+Every message says what was received and what to do next; the command line prints it as it stands and exits with 1.
+Anything else that escapes is a bug and keeps its traceback.
+"""
+
+
+class ModelMakerError(Exception):
+    """Base of all errors that carry a message for the user."""
+
+
+class DataError(ModelMakerError):
+    """Photos, labels or folders that cannot be used."""
+
+
+class ModelError(ModelMakerError):
+    """A model file that is not one, or does not keep its contract."""
+
+
+class BackboneError(ModelMakerError):
+    """A backbone that is unknown, or whose weights are missing or damaged."""
+
+
+class OutputError(ModelMakerError):
+    """A result that cannot be written."""

@@ -1,0 +1,111 @@
+"""Where files go: the cache directory, and outputs that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from model_maker.errors import OutputError
+
+
+def cache_directory() -> Path:
+    """Returns the user's cache directory for this tool: MODEL_MAKER_CACHE, else below XDG_CACHE_HOME or ~/.cache."""
+    if own := os.environ.get("MODEL_MAKER_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "model_maker"
+
+
+def write(path: Path, content: bytes) -> None:
+    """Writes a file under another name and renames it, so that no reader ever sees a part of it.
+
+    Raises:
+      OutputError: it cannot be written (disk full, no permission).
+    """
+    aside = None
+    with explained(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            os.chmod(aside, 0o666 & ~_umask())
+            os.replace(aside, path)
+            aside = None
+        finally:
+            if aside is not None:
+                os.unlink(aside)
+
+
+@contextlib.contextmanager
+def new_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Gives an empty folder that becomes `path` when the block ends well, and vanishes when it does not.
+
+    Args:
+      path: the folder to make.
+      overwrite: whether a folder that stands there is replaced; it stays as it is until the new one is complete.
+
+    Raises:
+      OutputError: `path` holds something and `overwrite` is not set, or it cannot be written.
+    """
+    check_new(path, overwrite=overwrite)
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        try:
+            os.chmod(aside, 0o777 & ~_umask())
+            yield aside
+            _swap(aside, path)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def check_new(path: Path, *, overwrite: bool = False) -> None:
+    """Checks early, before long work, that `path` may be made.
+
+    Raises:
+      OutputError: it exists and must not be replaced, is not a folder, or its parent cannot be written.
+    """
+    if path.exists() and not path.is_dir():
+        raise OutputError(f"{path} is a file; the output is a folder. Choose another name.")
+    if path.exists() and any(path.iterdir()) and not overwrite:
+        raise OutputError(f"{path} already exists. Choose another folder, or pass --overwrite to replace it.")
+    if path.resolve() in (Path.cwd(), *Path.cwd().parents):
+        raise OutputError(f"{path.resolve()} holds the current folder and cannot be replaced. Choose another folder.")
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not os.access(parent, os.W_OK):
+        raise OutputError(f"No permission to write in {parent}. Choose another folder.")
+
+
+def _swap(new: Path, path: Path) -> None:
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent)) if path.exists() else None
+    try:
+        if old:
+            os.replace(path, old)
+        os.replace(new, path)
+    finally:
+        if old:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        advice = {
+            errno.ENOSPC: "The disk is full: free some space, or choose another folder.",
+            errno.EACCES: "No permission to write there: choose another folder.",
+            errno.EROFS: "It is read-only there: choose another folder.",
+        }.get(error.errno or 0, "Choose another folder.")
+        raise OutputError(f"Cannot write {path}: {error.strerror}. {advice}") from error
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

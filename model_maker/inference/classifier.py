@@ -1,0 +1,162 @@
+"""Classifier: a finished model, as users hold it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from model_maker.data.dataset import Dataset
+from model_maker.data.images import Normalization
+from model_maker.data.streaming import stream
+from model_maker.errors import DataError, ModelError
+from model_maker.inference import evaluation
+from model_maker.tflite import interpreter, metadata
+from model_maker.tflite.interpreter import Runner
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One label with its score, from 0 to 1, and its index among the model's outputs."""
+
+    label: str
+    score: float
+    index: int
+
+
+class Classifier:
+    """An image classifier in a `.tflite` file.
+
+    Args:
+      model: the path of a `.tflite` or of a folder that `train` made, or the bytes of a file.
+      threads: photos at a time; all cores unless told.
+      kernels: which of LiteRT's CPU paths, a key of `tflite.interpreter.KERNELS`.
+
+    Raises:
+      ModelError: not a `.tflite`, not an image classifier, or one without labels.
+
+    Example:
+      >>> from model_maker import Classifier
+      >>> classifier = Classifier("flowers_model")
+      >>> classifier.predict(["rose.jpg"], top_k=1)[0][0].label
+      'rose'
+    """
+
+    def __init__(self, model: str | os.PathLike | bytes, *, threads: int | None = None, kernels: str = "xnnpack"):
+        self._content = model if isinstance(model, bytes) else interpreter.read(model_file(model))
+        self._name = "The model" if isinstance(model, bytes) else str(model)
+        self._threads, self._kernels = threads, kernels
+        self._runner = Runner(self._content, kernels=kernels)
+        self.info = metadata.read(self._content)
+        if not self.info.labels:
+            raise ModelError(f"{self._name} carries no labels in its metadata, so its scores have no names.")
+        shape = self._runner.input_shape
+        if len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3:
+            raise ModelError(f"{self._name} takes an input of shape {list(shape)}; an image model takes [1, H, H, 3].")
+        self._check_input()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The class names, in the order of the scores."""
+        return self.info.labels
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of the input, pixels."""
+        return self._runner.input_shape[1]
+
+    def predict(self, photos: Sequence, *, top_k: int | None = 5) -> list[list[Prediction]]:
+        """Classifies photos.
+
+        Args:
+          photos: paths, bytes of files, Pillow images, or arrays uint8 [H, W, 3]; one alone is taken as a list of one.
+          top_k: how many labels for each photo, best first; None for all.
+
+        Returns:
+          One list of predictions for each photo.
+
+        Raises:
+          DataError: a photo cannot be read.
+        """
+        alone = isinstance(photos, str | bytes | os.PathLike) or hasattr(photos, "convert")
+        if alone or (isinstance(photos, np.ndarray) and photos.ndim == 3):
+            photos = [photos]
+        results = []
+        for scores in self.scores(photos):
+            if isinstance(scores, DataError):
+                raise scores
+            results.append(self.rank(scores, top_k=top_k))
+        return results
+
+    def rank(self, scores: Array, *, top_k: int | None = 5) -> list[Prediction]:
+        """Returns the best labels of one row of scores, best first; ties by index."""
+        order = np.argsort(-scores, kind="stable")[:top_k]
+        return [Prediction(self.labels[index], float(scores[index]), int(index)) for index in order]
+
+    def scores(self, photos: Iterable) -> Iterator[Array | DataError]:
+        """Yields float32 [C] for each photo in order, or the DataError that says why it cannot be read."""
+        yield from stream(photos, self.image_size, self._worker, threads=self._threads)
+
+    def score(self, dataset: Dataset, *, progress=None) -> Array:
+        """Returns float32 [N, C], every photo of a data set through this file.
+
+        Raises:
+          DataError: a photo cannot be read.
+        """
+        rows = []
+        for result in self.scores(sample.path for sample in dataset.samples):
+            if isinstance(result, DataError):
+                raise result
+            rows.append(result)
+            if progress:
+                progress(len(rows), len(dataset))
+        return np.array(rows, np.float32).reshape(len(rows), len(self.labels))
+
+    def evaluate(self, dataset: Dataset, *, progress=None) -> evaluation.Metrics:
+        """Measures accuracy on labelled photos; classes are matched by name.
+
+        Raises:
+          DataError: a class of the data set is not among the labels, or a photo cannot be read.
+        """
+        unknown = sorted(set(dataset.classes) - set(self.labels))
+        if unknown:
+            raise DataError(
+                f"The data has {len(unknown)} classes that the model does not know: {', '.join(unknown[:5])}. "
+                f"It knows {', '.join(self.labels[:5])}{' ...' if len(self.labels) > 5 else ''}"
+            )
+        indices = np.array([self.labels.index(name) for name in dataset.classes])
+        return evaluation.measure(self.score(dataset, progress=progress), indices[dataset.labels], self.labels)
+
+    def _worker(self):
+        runner = Runner(self._content, kernels=self._kernels)
+        if runner.input_dtype == np.float32:
+            return lambda pixels: runner.run(self.info.normalization(pixels))[0]
+        return lambda pixels: runner.run(pixels)[0]
+
+    def _check_input(self) -> None:
+        dtype = self._runner.input_dtype
+        if dtype not in (np.uint8, np.float32):
+            raise ModelError(f"{self._name} takes {dtype} input; uint8 and float32 are supported.")
+        if dtype == np.float32 and not isinstance(self.info.normalization, Normalization):
+            raise ModelError(f"{self._name} takes float input, but its metadata does not state one normalization.")
+
+
+def model_file(path: str | os.PathLike) -> Path:
+    """Returns the `.tflite` that a path means: itself, or `model.tflite` in a folder that `train` made.
+
+    Raises:
+      ModelError: there is none.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if not (path / "model.tflite").is_file():
+            raise ModelError(f"{path} holds no model.tflite. Give a .tflite file, or a folder that `train` made.")
+        return path / "model.tflite"
+    if not path.exists():
+        raise ModelError(f"{path} does not exist. Give a .tflite file, or a folder that `train` made.")
+    return path

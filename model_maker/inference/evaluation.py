@@ -1,0 +1,178 @@
+"""Metrics from scores: what a classifier got right, how sure that figure is, and how two classifiers differ."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from model_maker.errors import DataError
+
+Array = np.ndarray
+Interval = tuple[float, float]
+
+_Z95 = 1.959964  # two-sided 95 % of the normal distribution
+_BINS = 15  # of the calibration error, as in Guo et al. 2017
+
+
+@dataclass(frozen=True)
+class ClassMetrics:
+    """One class: shares from 0 to 1, and its number of photos."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    photos: int
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What scores are worth.
+
+    Attributes:
+      photos: how many were scored.
+      top1, top5: share whose label is the best score, or among the best five.
+      top1_interval: 95 %, Wilson.
+      ece: expected calibration error, 15 bins of equal width.
+      per_class: in the order of the labels.
+      confusion: int [C, C], true label by predicted label.
+    """
+
+    photos: int
+    top1: float
+    top5: float
+    top1_interval: Interval
+    ece: float
+    per_class: tuple[ClassMetrics, ...]
+    confusion: Array
+
+    def as_dict(self) -> dict:
+        """Returns plain JSON types."""
+        return {
+            "photos": self.photos,
+            "top1": self.top1,
+            "top1_interval": list(self.top1_interval),
+            "top5": self.top5,
+            "ece": self.ece,
+            "per_class": {
+                entry.label: {
+                    "precision": entry.precision,
+                    "recall": entry.recall,
+                    "f1": entry.f1,
+                    "photos": entry.photos,
+                }
+                for entry in self.per_class
+            },
+            "confusion": self.confusion.tolist(),
+        }
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Two sets of scores on the same photos.
+
+    Attributes:
+      photos: how many.
+      same_top1: share with the same best label.
+      largest_difference: of any single score.
+      accuracy_change: top-1 of the second less top-1 of the first.
+      accuracy_change_interval: 95 %, paired.
+    """
+
+    photos: int
+    same_top1: float
+    largest_difference: float
+    accuracy_change: float
+    accuracy_change_interval: Interval
+
+
+def measure(scores: Array, labels: Array, classes: tuple[str, ...]) -> Metrics:
+    """Computes metrics.
+
+    Args:
+      scores: float [N, C], one row a photo.
+      labels: int [N].
+      classes: C names.
+
+    Raises:
+      DataError: there is no photo.
+    """
+    labels = np.asarray(labels)
+    if not len(labels):
+        raise DataError("There is no photo to evaluate on.")
+    best = scores.argmax(axis=1)
+    confusion = np.zeros((len(classes), len(classes)), int)
+    np.add.at(confusion, (labels, best), 1)
+    right = int(np.trace(confusion))
+    # A stable sort of the negated scores ranks ties by index, as argmax does.
+    ranks = np.argsort(-scores, axis=1, kind="stable")[:, :5]
+    return Metrics(
+        photos=len(labels),
+        top1=right / len(labels),
+        top5=float((ranks == labels[:, None]).any(axis=1).mean()),
+        top1_interval=wilson(right, len(labels)),
+        ece=_calibration_error(scores.max(axis=1), best == labels),
+        per_class=tuple(_class_metrics(name, confusion, index) for index, name in enumerate(classes)),
+        confusion=confusion,
+    )
+
+
+def compare(first: Array, second: Array, labels: Array) -> Agreement:
+    """Compares two classifiers' scores, float [N, C], on the same photos."""
+    labels = np.asarray(labels)
+    ours, theirs = first.argmax(axis=1), second.argmax(axis=1)
+    lost = int(((ours == labels) & (theirs != labels)).sum())
+    won = int(((ours != labels) & (theirs == labels)).sum())
+    return Agreement(
+        photos=len(labels),
+        same_top1=float((ours == theirs).mean()),
+        largest_difference=float(np.abs(first - second).max()),
+        accuracy_change=(won - lost) / len(labels),
+        accuracy_change_interval=paired(won, lost, len(labels)),
+    )
+
+
+def wilson(right: int, total: int) -> Interval:
+    """Returns the 95 % interval of a share.
+
+    Source:
+      Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+    """
+    share, z2 = right / total, _Z95**2 / total
+    center = (share + z2 / 2) / (1 + z2)
+    half = _Z95 / (1 + z2) * math.sqrt(share * (1 - share) / total + z2 / (4 * total))
+    return max(0.0, center - half), min(1.0, center + half)
+
+
+def paired(won: int, lost: int, total: int) -> Interval:
+    """Returns the 95 % interval of the difference of two shares on the same photos.
+
+    Args:
+      won: photos that only the second got right.
+      lost: photos that only the first got right.
+      total: all photos.
+    Source:
+      Agresti & Min 2005, "Simple improved confidence intervals for comparing matched proportions" (half a photo added
+      to each cell).
+    """
+    won, lost, total = won + 0.5, lost + 0.5, total + 2
+    change = (won - lost) / total
+    half = _Z95 * math.sqrt(won + lost - (won - lost) ** 2 / total) / total
+    return max(-1.0, change - half), min(1.0, change + half)
+
+
+def _class_metrics(name: str, confusion: Array, index: int) -> ClassMetrics:
+    hit, truth, said = confusion[index, index], confusion[index].sum(), confusion[:, index].sum()
+    precision = float(hit / said) if said else 0.0
+    recall = float(hit / truth) if truth else 0.0
+    total = precision + recall
+    return ClassMetrics(name, precision, recall, 2 * precision * recall / total if total else 0.0, int(truth))
+
+
+def _calibration_error(confidence: Array, right: Array) -> float:
+    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    weights = np.bincount(bins, minlength=_BINS)
+    gaps = np.abs(np.bincount(bins, confidence, _BINS) - np.bincount(bins, right, _BINS))
+    return float(gaps.sum() / weights.sum())

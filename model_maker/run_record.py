@@ -1,0 +1,89 @@
+"""run.json: everything that a run was told, ran on, passed over and took."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from model_maker.data.dataset import Dataset, Split, from_folder
+from model_maker.data.streaming import cores
+from model_maker.errors import DataError, ModelError
+from model_maker.progress import Stages
+from model_maker.version import __version__
+
+FILE = "run.json"
+_PACKAGES = ("ai-edge-litert", "ai-edge-quantizer", "numpy", "pillow", "tensorflow", "keras", "tflite-support")
+
+
+def compose(data: str | os.PathLike, options: Any, dataset: Dataset, split: Split, clock: Stages) -> dict[str, Any]:
+    """Gathers the record of a run; `options` is a dataclass. Plain JSON types."""
+    return {
+        "model_maker": __version__,
+        "data": str(Path(data).resolve()),
+        "options": dataclasses.asdict(options),
+        "fingerprint": dataset.fingerprint,
+        "classes": {name: dataset.labels.count(label) for label, name in enumerate(dataset.classes)},
+        "photos": {part: len(getattr(split, part)) for part in ("train", "validation", "test")},
+        "notes": clock.notes,
+        "skipped": [{"path": str(entry.path), "reason": entry.reason} for entry in dataset.skipped],
+        "stages": clock.records,
+        "seconds": round(clock.seconds, 3),
+        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in _PACKAGES},
+        "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": cores()},
+    }
+
+
+def load(path: str | os.PathLike) -> dict[str, Any]:
+    """Reads a record.
+
+    Args:
+      path: `run.json` or the folder that holds it.
+
+    Raises:
+      DataError: there is none, or it is not one.
+    """
+    file = Path(path)
+    file = file / FILE if file.is_dir() else file
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(record["options"], dict) or not isinstance(record["data"], str):
+            raise TypeError
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror}. Give the run.json of a folder that `train` made.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file} is not the run.json of a training run.") from error
+    return record
+
+
+def test_part(model: str | os.PathLike) -> tuple[Dataset, list[str]]:
+    """Finds again the photos that a model was tested on.
+
+    Args:
+      model: a folder that `train` made, or the `.tflite` in it.
+
+    Returns:
+      The test part of the data it was trained on, and notes if the data has changed since.
+
+    Raises:
+      ModelError: nothing beside the model says what it was trained on.
+      DataError: the photos are gone.
+    """
+    folder = Path(model) if Path(model).is_dir() else Path(model).parent
+    if not (folder / FILE).exists():
+        raise ModelError(f"{model} has no {FILE} beside it that names its photos. Pass --data DIR.")
+    record = load(folder)
+    dataset = from_folder(record["data"])
+    unusable = {entry["path"] for entry in record.get("skipped", [])}
+    kept = tuple(sample for sample in dataset.samples if str(sample.path) not in unusable)
+    dataset = dataclasses.replace(dataset, samples=kept)
+    options = record["options"]
+    split = dataset.split(validation=options["validation"], test=options["test"], seed=options["seed"])
+    notes = []
+    if dataset.fingerprint != record["fingerprint"]:
+        notes.append(f"The photos in {record['data']} have changed since training; the test part may hold new ones.")
+    return split.test, notes

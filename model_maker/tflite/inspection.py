@@ -1,0 +1,135 @@
+"""What a `.tflite` contains: edges, operators, multiply-accumulates, float leftovers."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+from ai_edge_litert import schema_py_generated as schema
+
+from model_maker.tflite import graph
+
+_TYPE_NAMES = {value: name.lower() for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
+_OPERATOR_NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+_FLOATS = (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16)
+
+
+@dataclass(frozen=True)
+class TensorFacts:
+    """One edge of a model; scale and zero point where it is quantized."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float | None
+    zero_point: int | None
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a file holds.
+
+    Attributes:
+      size_bytes: of the whole file.
+      inputs, outputs: its edges.
+      operators: name to count, most frequent first.
+      parameters: numbers in constant tensors.
+      macs: multiply-accumulates of one inference (convolutions and fully connected layers).
+      quantization: "int8", "float16", "dynamic" or "none", as the tensors show it.
+      float_operators: operators between the edges that touch a float tensor.
+    """
+
+    size_bytes: int
+    inputs: tuple[TensorFacts, ...]
+    outputs: tuple[TensorFacts, ...]
+    operators: dict[str, int]
+    parameters: int
+    macs: int
+    quantization: str
+    float_operators: tuple[str, ...]
+
+
+def inspect(content: bytes) -> ModelFacts:
+    """Reads the facts of a `.tflite`.
+
+    Raises:
+      ModelError: it is not one.
+    """
+    model = graph.parse(content)
+    main = model.subgraphs[0]
+    names = [_name(model, operator) for operator in main.operators]
+    constants = [tensor for tensor in main.tensors if _is_constant(model, tensor)]
+    return ModelFacts(
+        size_bytes=len(content),
+        inputs=tuple(_facts(main.tensors[index]) for index in main.inputs),
+        outputs=tuple(_facts(main.tensors[index]) for index in main.outputs),
+        operators=dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0]))),
+        parameters=sum(math.prod(tensor.shape) for tensor in constants if tensor.shape is not None),
+        macs=sum(_macs(main, operator, name) for operator, name in zip(main.operators, names, strict=True)),
+        quantization=_quantization(main, constants),
+        float_operators=tuple(_float_operators(model, main, names)),
+    )
+
+
+def float_operators(content: bytes) -> list[str]:
+    """Names the operators that touch a float tensor, a QUANTIZE or DEQUANTIZE at the edge excepted.
+
+    Returns:
+      "NAME (output tensor)" of each; empty for a model that is int8 throughout.
+    """
+    model = graph.parse(content)
+    main = model.subgraphs[0]
+    return list(_float_operators(model, main, [_name(model, operator) for operator in main.operators]))
+
+
+def _float_operators(model, main, names):
+    edges = {int(index) for index in (*main.inputs, *main.outputs)}
+    for operator, name in zip(main.operators, names, strict=True):
+        ends = [int(index) for index in (*operator.inputs, *operator.outputs) if index >= 0]
+        touched = [index for index in ends if main.tensors[index].type in _FLOATS]
+        allowed = name in ("QUANTIZE", "DEQUANTIZE") and all(index in edges for index in touched)
+        if touched and not allowed:
+            yield f"{name} ({main.tensors[operator.outputs[0]].name.decode()})"
+
+
+def _macs(main, operator, name: str) -> int:
+    if name not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+        return 0
+    outputs = math.prod(main.tensors[operator.outputs[0]].shape)
+    weights = main.tensors[operator.inputs[1]].shape
+    # Weights are [out, h, w, in], depthwise [1, h, w, channels], fully connected [out, in].
+    return outputs * math.prod(weights[1:3] if name == "DEPTHWISE_CONV_2D" else weights[1:])
+
+
+def _facts(tensor) -> TensorFacts:
+    quantization = tensor.quantization
+    quantized = quantization is not None and quantization.scale is not None and len(quantization.scale) == 1
+    return TensorFacts(
+        name=tensor.name.decode(),
+        shape=tuple(int(side) for side in tensor.shape),
+        dtype=_TYPE_NAMES[tensor.type],
+        scale=float(quantization.scale[0]) if quantized else None,
+        zero_point=int(quantization.zeroPoint[0]) if quantized else None,
+    )
+
+
+def _name(model, operator) -> str:
+    code = model.operatorCodes[operator.opcodeIndex]
+    return _OPERATOR_NAMES.get(max(code.builtinCode, code.deprecatedBuiltinCode), "CUSTOM")
+
+
+def _is_constant(model, tensor) -> bool:
+    data = model.buffers[tensor.buffer].data
+    return data is not None and len(data) > 0
+
+
+def _quantization(main, constants) -> str:
+    types = {tensor.type for tensor in constants if tensor.shape is not None and len(tensor.shape) > 1}
+    if schema.TensorType.FLOAT16 in types:
+        return "float16"
+    if not types & {schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT4}:
+        return "none"
+    activations = [main.tensors[index].type for operator in main.operators for index in operator.outputs]
+    inside = sum(kind not in _FLOATS for kind in activations)
+    return "int8" if inside > len(activations) / 2 else "dynamic"

@@ -1,0 +1,225 @@
+"""Labels, normalization and provenance inside the `.tflite`, as the phone clients read them.
+
+The schema is tflite-support's; its generated module is pure Python and needs neither libusb nor TensorFlow.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass, field
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as model_schema
+from tensorflow_lite_support.metadata import metadata_schema_py_generated as schema
+
+from model_maker.data.images import Normalization
+from model_maker.errors import ModelError
+from model_maker.tflite import graph
+
+LABELS = "labels.txt"
+# The LiteRT sample apps look for this name; the same lines under both names suit every client.
+LABELS_AGAIN = "labels_without_background.txt"
+PROVENANCE = "model_maker.json"
+_ENTRY = b"TFLITE_METADATA"
+# The first parser version that knows all the fields written here.
+_MIN_PARSER = "1.3.0"
+# Zip files carry dates; a fixed one keeps equal models equal.
+_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a classifier says of itself.
+
+    Attributes:
+      name, version, author, licence, description: free text.
+      labels: one a class, in the order of the output; empty where the file has none.
+      normalization: what a float input expects; None where the file does not say.
+      provenance: plain JSON types: the data set's fingerprint, options, metrics.
+    """
+
+    labels: tuple[str, ...] = ()
+    normalization: Normalization | None = None
+    name: str = ""
+    version: str = ""
+    author: str = ""
+    licence: str = ""
+    description: str = ""
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+def write(content: bytes, info: ModelInfo) -> bytes:
+    """Returns the model with metadata: a flatbuffer inside, the labels as a zip behind.
+
+    Raises:
+      ModelError: the number of labels is not the number of scores, or a label cannot stand in a line.
+    """
+    model = graph.parse(content)
+    tensors = model.subgraphs[0].tensors
+    image, scores = tensors[model.subgraphs[0].inputs[0]], tensors[model.subgraphs[0].outputs[0]]
+    _check_labels(info.labels, int(scores.shape[-1]))
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(_model_metadata(info, image, scores).Pack(builder), b"M001")
+    _set_entry(model, bytes(builder.Output()))
+    lines = "\n".join(info.labels).encode()
+    provenance = json.dumps(info.provenance, sort_keys=True, ensure_ascii=False, indent=1).encode()
+    files = {LABELS: lines, LABELS_AGAIN: lines, PROVENANCE: provenance}
+    return _with_files(graph.pack(model), files)
+
+
+def read(content: bytes) -> ModelInfo:
+    """Reads metadata, ours or another tool's; a file without any gives an empty ModelInfo.
+
+    Raises:
+      ModelError: the metadata is damaged, or the number of labels is not the number of scores.
+    """
+    model = graph.parse(content)
+    entry = next((entry for entry in model.metadata or [] if entry.name == _ENTRY), None)
+    if entry is None:
+        return ModelInfo()
+    try:
+        packed = bytes(model.buffers[entry.buffer].data)
+        metadata = schema.ModelMetadataT.InitFromObj(schema.ModelMetadata.GetRootAs(packed, 0))
+        files = _files(content)
+        [graph_metadata] = metadata.subgraphMetadata
+        inputs, outputs = graph_metadata.inputTensorMetadata or [], graph_metadata.outputTensorMetadata or []
+        labels = _labels(outputs[0], files) if outputs else ()
+        normalization = _normalization(inputs[0]) if inputs else None
+        provenance = json.loads(files.get(PROVENANCE, b"{}"))
+    except ModelError:
+        raise
+    except Exception as error:  # noqa: BLE001 - damaged flatbuffers surface as nearly any error
+        raise ModelError(f"The model's metadata is damaged ({error}).") from error
+    count = int(model.subgraphs[0].tensors[model.subgraphs[0].outputs[0]].shape[-1])
+    if labels and len(labels) != count:
+        raise ModelError(f"The model gives {count} scores but carries {len(labels)} labels; they must match.")
+    text = {ours: (getattr(metadata, theirs) or b"").decode() for ours, theirs in _TEXTS.items()}
+    return ModelInfo(labels, normalization, provenance=provenance, **text)
+
+
+_TEXTS = {
+    "name": "name",
+    "version": "version",
+    "author": "author",
+    "licence": "license",
+    "description": "description",
+}
+
+
+def _model_metadata(info: ModelInfo, image, scores) -> schema.ModelMetadataT:
+    metadata = schema.ModelMetadataT()
+    for ours, theirs in _TEXTS.items():
+        setattr(metadata, theirs, getattr(info, ours))
+    metadata.minParserVersion = _MIN_PARSER
+    part = schema.SubGraphMetadataT()
+    part.inputTensorMetadata = [_image_metadata(info.normalization, image)]
+    part.outputTensorMetadata = [_scores_metadata(scores)]
+    metadata.subgraphMetadata = [part]
+    provenance = schema.AssociatedFileT()
+    provenance.name, provenance.description = PROVENANCE, "How this model was made, and its measured accuracy."
+    provenance.type = schema.AssociatedFileType.UNKNOWN
+    metadata.associatedFiles = [provenance]
+    return metadata
+
+
+def _image_metadata(normalization: Normalization, tensor) -> schema.TensorMetadataT:
+    metadata = schema.TensorMetadataT()
+    height, width = tensor.shape[1:3]
+    metadata.name = "image"
+    metadata.description = f"An RGB photo, stretched to {width} x {height} pixels."
+    properties = schema.ImagePropertiesT()
+    properties.colorSpace = schema.ColorSpaceType.RGB
+    metadata.content = schema.ContentT()
+    metadata.content.contentProperties = properties
+    metadata.content.contentPropertiesType = schema.ContentProperties.ImageProperties
+    options = schema.NormalizationOptionsT()
+    options.mean, options.std = [normalization.mean], [normalization.std]
+    unit = schema.ProcessUnitT()
+    unit.options, unit.optionsType = options, schema.ProcessUnitOptions.NormalizationOptions
+    metadata.processUnits = [unit]
+    # The range of what the tensor holds: raw pixels, or normalized ones.
+    low, high = (0.0, 255.0) if tensor.type == model_schema.TensorType.UINT8 else normalization(np.array([0, 255]))
+    metadata.stats = _stats(float(low), float(high))
+    return metadata
+
+
+def _scores_metadata(tensor) -> schema.TensorMetadataT:
+    metadata = schema.TensorMetadataT()
+    metadata.name = "probability"
+    metadata.description = "The probability of each label."
+    labels = schema.AssociatedFileT()
+    labels.name, labels.description = LABELS, "One label a line, in the order of the scores."
+    labels.type = schema.AssociatedFileType.TENSOR_AXIS_LABELS
+    metadata.associatedFiles = [labels]
+    metadata.content = schema.ContentT()
+    metadata.content.contentProperties = schema.FeaturePropertiesT()
+    metadata.content.contentPropertiesType = schema.ContentProperties.FeatureProperties
+    metadata.stats = _stats(0.0, 255.0 if tensor.type == model_schema.TensorType.UINT8 else 1.0)
+    return metadata
+
+
+def _stats(low: float, high: float) -> schema.StatsT:
+    stats = schema.StatsT()
+    stats.min, stats.max = [low], [high]
+    return stats
+
+
+def _set_entry(model: model_schema.ModelT, packed: bytes) -> None:
+    model.metadata = [entry for entry in model.metadata or [] if entry.name != _ENTRY]
+    buffer, entry = model_schema.BufferT(), model_schema.MetadataT()
+    buffer.data = np.frombuffer(packed, np.uint8)
+    model.buffers.append(buffer)
+    entry.name, entry.buffer = _ENTRY, len(model.buffers) - 1
+    model.metadata.append(entry)
+
+
+def _with_files(content: bytes, files: dict[str, bytes]) -> bytes:
+    """Appends files as a zip, stored uncompressed: clients map them in place."""
+    whole = io.BytesIO(content)
+    whole.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(whole, "a", zipfile.ZIP_STORED) as archive:
+        for name, data in files.items():
+            entry = zipfile.ZipInfo(name, _DATE)
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, data)
+    return whole.getvalue()
+
+
+def _files(content: bytes) -> dict[str, bytes]:
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        return {}
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        # A label file of a published model has some kilobytes; a bomb does not get to unfold.
+        return {entry.filename: archive.read(entry) for entry in archive.infolist() if entry.file_size < 16 << 20}
+
+
+def _labels(output: schema.TensorMetadataT, files: dict[str, bytes]) -> tuple[str, ...]:
+    for file in output.associatedFiles or []:
+        if file.type == schema.AssociatedFileType.TENSOR_AXIS_LABELS:
+            name = file.name.decode()
+            if name not in files:
+                raise ModelError(f"The model's metadata names the label file {name}, which is not in the file.")
+            text = files[name].decode().replace("\r\n", "\n")
+            return tuple(text.removesuffix("\n").split("\n"))
+    return ()
+
+
+def _normalization(image: schema.TensorMetadataT) -> Normalization | None:
+    for unit in image.processUnits or []:
+        if unit.optionsType == schema.ProcessUnitOptions.NormalizationOptions:
+            means, deviations = {float(m) for m in unit.options.mean}, {float(s) for s in unit.options.std}
+            if len(means) == len(deviations) == 1:
+                return Normalization(means.pop(), deviations.pop())
+    return None
+
+
+def _check_labels(labels: tuple[str, ...], count: int) -> None:
+    if len(labels) != count:
+        raise ModelError(f"The model gives {count} scores, but there are {len(labels)} labels.")
+    for label in labels:
+        if not label or "\n" in label or "\r" in label:
+            raise ModelError(f"The label {label!r} cannot stand in a line of its own.")

@@ -1,0 +1,114 @@
+"""Post-training quantization: recipes on ai-edge-quantizer, ranges measured by our own runner."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from model_maker.data.images import Normalization
+from model_maker.errors import ModelError
+from model_maker.tflite import graph
+from model_maker.tflite.interpreter import Runner
+
+Array = np.ndarray
+Ranges = dict[str, tuple[float, float]]
+
+FORMATS = ("int8", "dynamic", "float16", "none")
+
+
+class Calibrator:
+    """Observes the range of every activation of a float model; one instance a thread.
+
+    Args:
+      model: a float `.tflite`.
+    """
+
+    def __init__(self, model: bytes):
+        content, self._names = graph.expose_activations(model)
+        self._runner = Runner(content)
+
+    def observe(self, batch: Array) -> Ranges:
+        """Runs one photo, float32 [1, H, W, 3], normalized; returns what `quantize` needs."""
+        outputs = self._runner.run_all(batch)
+        return {
+            name: (float(values.min()), float(values.max())) for name, values in zip(self._names, outputs, strict=True)
+        }
+
+
+def combine(observed: Sequence[Ranges]) -> Ranges:
+    """Combines photos: the means of their least and of their greatest values.
+
+    One odd photo does not coarsen the steps for all others, and the order of the photos does not matter.
+    """
+    return {
+        name: (
+            float(np.mean([ranges[name][0] for ranges in observed])),
+            float(np.mean([ranges[name][1] for ranges in observed])),
+        )
+        for name in observed[0]
+    }
+
+
+def quantize(model: bytes, kind: str, *, normalization: Normalization, ranges: Ranges | None = None) -> bytes:
+    """Quantizes a float classifier.
+
+    Args:
+      model: a float `.tflite` with one image input, normalized.
+      kind: one of FORMATS. "int8" gives int8 edges, to be set with `graph.set_io`; the others keep float ones.
+      normalization: states the range of the input exactly: pixel 0 to pixel 255.
+      ranges: of each activation, from `Calibrator`; int8 needs them.
+
+    Raises:
+      ModelError: an operator that ai-edge-quantizer cannot quantize.
+    """
+    if kind == "none":
+        return model
+    with _quiet():
+        from ai_edge_quantizer import quantizer
+
+        worker = quantizer.Quantizer(model, _recipe(kind))
+        measured = None
+        if kind == "int8":
+            name = graph.parse(model).subgraphs[0]
+            name = name.tensors[name.inputs[0]].name.decode()
+            low, high = normalization(np.array([0, 255], np.uint8))
+            measured = {
+                tensor: {"min": np.array([[[[least]]]]), "max": np.array([[[[most]]]])}
+                for tensor, (least, most) in {**(ranges or {}), name: (low, high)}.items()
+            }
+        try:
+            result = worker.quantize(measured, enable_progress_bar=False, enable_progress_report=False)
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(f"ai-edge-quantizer cannot make {kind}: {error}") from error
+    return bytes(graph.pack(graph.parse(bytes(result.quantized_model))))
+
+
+def _recipe(kind: str):
+    from ai_edge_quantizer import qtyping, recipe, recipe_manager
+    from ai_edge_quantizer.algorithm_manager import AlgorithmName
+
+    if kind == "int8":
+        return recipe.static_wi8_ai8()
+    if kind == "dynamic":
+        return recipe.dynamic_wi8_afp32()
+    manager = recipe_manager.RecipeManager()
+    manager.add_weight_only_config(
+        regex=".*",
+        operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
+        num_bits=16,
+        algorithm_key=AlgorithmName.FLOAT_CASTING,
+    )
+    return manager.get_quantization_recipe()
+
+
+@contextlib.contextmanager
+def _quiet():
+    """ai-edge-quantizer prints, draws bars and warns of its own debugging run; `--json` promises one document."""
+    silence = io.StringIO()
+    with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

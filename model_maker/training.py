@@ -1,0 +1,275 @@
+"""train(): from a folder of photos to a phone-ready `.tflite`, the whole story from top to bottom."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model_maker import backbones, files, run_record
+from model_maker.backbones import Backbone, embedder
+from model_maker.data.dataset import Dataset, Sample, from_folder
+from model_maker.data.streaming import stream
+from model_maker.deploy import model_card, verify
+from model_maker.errors import DataError
+from model_maker.inference import evaluation
+from model_maker.inference.classifier import Classifier
+from model_maker.learning import head as heads
+from model_maker.learning.embedding import embed
+from model_maker.progress import Reporter, Stages
+from model_maker.tflite import graph, metadata, quantize
+from model_maker.version import __version__
+
+Array = np.ndarray
+
+CALIBRATION_PHOTOS = 100
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `train` can be told; `run.json` holds them, and `train --config run.json` reads them back.
+
+    Attributes:
+      model: a key of BACKBONES.
+      quantize: one of `tflite.quantize.FORMATS`.
+      io: "uint8" or "float32", the type of the model's edges.
+      image_size: pixels; None for the backbone's own.
+      validation, test: shares of the photos, where the folder does not divide them itself.
+      folds: K for an additional K-fold estimate of accuracy; 0 for none.
+      seed: another seed divides the photos otherwise.
+      threads: photos at a time; None for all cores.
+      name, author, licence: for the model's metadata; None for the folder's name, nobody, and the weights' licence.
+    """
+
+    model: str = backbones.DEFAULT
+    quantize: str = "int8"
+    io: str = "uint8"
+    image_size: int | None = None
+    validation: float = 0.1
+    test: float = 0.2
+    folds: int = 0
+    seed: int = 0
+    threads: int | None = None
+    name: str | None = None
+    author: str | None = None
+    licence: str | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `train` made.
+
+    Attributes:
+      directory: the folder with `model.tflite`, `labels.txt`, `metrics.json`, `run.json` and `README.md`.
+      metrics: of the shipped file on the test part.
+      report: the content of `metrics.json`.
+      seconds: from beginning to end.
+    """
+
+    directory: Path
+    metrics: evaluation.Metrics
+    report: dict[str, Any]
+    seconds: float
+
+
+def train(
+    data: str | os.PathLike,
+    output: str | os.PathLike | None = None,
+    *,
+    overwrite: bool = False,
+    reporter: Reporter | None = None,
+    **options,
+) -> Result:
+    """Trains an image classifier on a folder of photos and writes it as a `.tflite` for phones.
+
+    Args:
+      data: `DIR/<class>/**`, or `DIR/{train,val,test}/<class>/**`.
+      output: the folder to make; `<data name>_model` unless told.
+      overwrite: whether a folder that stands there is replaced.
+      reporter: hears of stages, progress and notes.
+      **options: see `Options`.
+
+    Returns:
+      Result.
+
+    Raises:
+      DataError, BackboneError, ModelError, OutputError: each with one line that says what to do.
+
+    Example:
+      >>> import model_maker
+      >>> result = model_maker.train("flowers", "flowers_model", quantize="int8")
+      >>> result.metrics.top1
+      0.925
+    """
+    chosen = Options(**options)
+    output = Path(output) if output is not None else Path(f"{Path(data).resolve().name}_model")
+    files.check_new(output, overwrite=overwrite)
+    backbone = _backbone(chosen)
+    clock = Stages(reporter or Reporter())
+
+    with clock.stage("List photos"):
+        dataset = from_folder(data, progress=clock.progress)
+    with clock.stage(f"Prepare {backbone.name}"):
+        if not embedder.is_cached(backbone):
+            clock.note(f"First use of {backbone.name}: it is converted once, which takes about 20 seconds.")
+        base = embedder.embedder(backbone)
+    with clock.stage("Embed photos"):
+        embeddings, unreadable = embed(
+            dataset, base, backbone.normalization, threads=chosen.threads, progress=clock.progress
+        )
+        dataset = dataset.without(unreadable)
+        split = dataset.split(validation=chosen.validation, test=chosen.test, seed=chosen.seed)
+        _tell(clock, dataset, split)
+    with clock.stage("Fit the head"):
+        vectors = {sample.path: vector for sample, vector in zip(dataset.samples, embeddings, strict=True)}
+        learned = (*split.train.samples, *split.validation.samples)
+        fit = heads.fit(*_examples(learned, vectors), classes=len(dataset.classes))
+        if fit.class_weights.max() > 1:
+            clock.note("The classes are uneven (more than 2 to 1), so each weighs alike in training.")
+        expected = fit.head.scores(_examples(split.test.samples, vectors)[0])
+    folds = _estimate_by_folds(dataset, embeddings, chosen, clock) if chosen.folds else None
+    with clock.stage(f"Quantize ({chosen.quantize})"):
+        float_model = graph.attach_head(base, fit.head.kernel, fit.head.bias)
+        bare = _quantize(float_model, backbone, split.train, chosen, clock)
+    with clock.stage("Evaluate the file"):
+        info = _model_info(output, dataset, backbone, chosen)
+        shipped = metadata.write(bare, info)
+        scores = Classifier(shipped, threads=chosen.threads).score(split.test, progress=clock.progress)
+    with clock.stage("Check other kernels"):
+        verify.check_promise(metadata.write(float_model, info), split.test, expected)
+        kernels = verify.check_kernels(shipped, split.test, scores, threads=chosen.threads)
+
+    labels = np.array(split.test.labels)
+    metrics = evaluation.measure(scores, labels, dataset.classes)
+    report = {
+        "test": metrics.as_dict(),
+        "float": evaluation.measure(expected, labels, dataset.classes).as_dict(),
+        "agreement": dataclasses.asdict(evaluation.compare(expected, scores, labels)),
+        "kernels": kernels,
+        "cross_validation": {"top1": fit.top1, "regularization": fit.regularization, "temperature": fit.temperature},
+        "folds": folds,
+        "photos": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
+        "fingerprint": dataset.fingerprint,
+    }
+    with clock.stage("Write"):
+        shipped = metadata.write(bare, dataclasses.replace(info, provenance=_provenance(chosen, report)))
+        verify.check_same_scores(shipped, split.test, scores)
+        report["sizes"] = {"model_bytes": len(shipped), "float_model_bytes": len(float_model)}
+        card = model_card.render(
+            info, report, backbone=backbone.name, quantize=chosen.quantize, io=chosen.io, image_size=backbone.image_size
+        )
+        record = run_record.compose(data, chosen, dataset, split, clock)
+        with files.new_directory(output, overwrite=overwrite) as folder:
+            (folder / "model.tflite").write_bytes(shipped)
+            for name, text in (
+                ("labels.txt", "\n".join(dataset.classes)),
+                ("metrics.json", _json(report)),
+                ("README.md", card),
+                (run_record.FILE, _json(record)),
+            ):
+                (folder / name).write_text(text, encoding="utf-8")
+    return Result(output, metrics, report, clock.seconds)
+
+
+def _backbone(options: Options) -> Backbone:
+    """Checks what can be checked before any work, and looks the backbone up."""
+    for value, allowed, flag in (
+        (options.quantize, quantize.FORMATS, "--quantize"),
+        (options.io, graph.IO_TYPES, "--io"),
+    ):
+        if value not in allowed:
+            raise DataError(f"{flag} {value}: choose one of {', '.join(allowed)}.")
+    if options.folds and options.folds < 2:
+        raise DataError(f"--folds {options.folds}: give 2 or more, or 0 for none.")
+    return backbones.get(options.model, image_size=options.image_size)
+
+
+def _tell(clock: Stages, dataset: Dataset, split) -> None:
+    for note in (*dataset.notes, *split.notes):
+        clock.note(note)
+    if dataset.skipped:
+        first = dataset.skipped[0]
+        clock.note(f"{len(dataset.skipped)} files cannot be used as photos, the first: {first.path} ({first.reason}).")
+
+
+def _examples(samples: Sequence[Sample], vectors: dict[Path, Array]) -> tuple[Array, Array]:
+    """Returns embeddings [N, D] and labels [N] of samples."""
+    return np.stack([vectors[sample.path] for sample in samples]), np.array([sample.label for sample in samples])
+
+
+def _estimate_by_folds(dataset: Dataset, embeddings: Array, options: Options, clock: Stages) -> dict[str, Any]:
+    with clock.stage(f"Estimate by {options.folds} folds"):
+        labels = np.array(dataset.labels)
+        folds = dataset.folds(options.folds, seed=options.seed)
+        scores = heads.cross_validate(embeddings, labels, folds, classes=len(dataset.classes))
+        metrics = evaluation.measure(scores, labels, dataset.classes)
+        return {"folds": options.folds, **metrics.as_dict()}
+
+
+def _quantize(float_model: bytes, backbone: Backbone, photos: Dataset, options: Options, clock: Stages) -> bytes:
+    """Quantizes the float classifier and gives it the edges that were asked for."""
+    ranges = None
+    if options.quantize == "int8":
+        ranges = _calibrate(float_model, backbone, photos, options, clock)
+    normalization = backbone.normalization
+    inner = quantize.quantize(float_model, options.quantize, normalization=normalization, ranges=ranges)
+    bare = graph.set_io(inner, options.io, mean=normalization.mean, std=normalization.std)
+    if options.quantize == "int8":
+        verify.check_int8(bare)
+    return bare
+
+
+def _calibrate(float_model: bytes, backbone: Backbone, photos: Dataset, options: Options, clock: Stages):
+    """Measures the ranges of all activations on training photos: those of the lowest hashes, a fixed random sample."""
+    chosen = sorted(photos.samples, key=lambda sample: sample.digest)[:CALIBRATION_PHOTOS]
+
+    def worker():
+        calibrator = quantize.Calibrator(float_model)
+        return lambda pixels: calibrator.observe(backbone.normalization(pixels))
+
+    observed = []
+    for result in stream((sample.path for sample in chosen), backbone.image_size, worker, threads=options.threads):
+        if isinstance(result, DataError):
+            raise result
+        observed.append(result)
+        clock.progress(len(observed), len(chosen))
+    return quantize.combine(observed)
+
+
+def _model_info(output: Path, dataset: Dataset, backbone: Backbone, options: Options) -> metadata.ModelInfo:
+    return metadata.ModelInfo(
+        labels=dataset.classes,
+        normalization=backbone.normalization,
+        name=options.name or output.resolve().name,
+        version="1",
+        author=options.author or "",
+        licence=options.licence or backbone.licence,
+        description=f"Image classifier for {len(dataset.classes)} classes on {backbone.name} features.",
+    )
+
+
+def _provenance(options: Options, report: dict[str, Any]) -> dict[str, Any]:
+    """What the file itself tells of its making."""
+    return {
+        "model_maker": __version__,
+        "options": dataclasses.asdict(options),
+        "fingerprint": report["fingerprint"],
+        "photos": report["photos"],
+        "metrics": {
+            "photos": report["test"]["photos"],
+            "top1": report["test"]["top1"],
+            "top1_interval": report["test"]["top1_interval"],
+            "float_top1": report["float"]["top1"],
+            "ece": report["test"]["ece"],
+        },
+    }
+
+
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"

@@ -1,6 +1,7 @@
 """Model Maker: a folder of photos becomes an image classifier for phones.
 
-The names below load what they need when they are first used; importing this package loads neither TensorFlow nor LiteRT.
+The names below load what they need when they are first used; importing this package loads neither TensorFlow nor
+LiteRT.
 """
 
 import importlib

@@ -82,14 +82,19 @@ def check_new(path: Path, *, overwrite: bool = False) -> None:
 
 
 def _swap(new: Path, path: Path) -> None:
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent)) if path.exists() else None
-    try:
-        if old:
-            os.replace(path, old)
+    if not path.exists():
         os.replace(new, path)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        os.replace(path, old)
+        try:
+            os.replace(new, path)
+        except BaseException:
+            os.replace(old, path)  # what stood there comes back
+            raise
     finally:
-        if old:
-            shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -102,7 +107,7 @@ def explained(path: Path) -> Iterator[None]:
             errno.EACCES: "No permission to write there: choose another folder.",
             errno.EROFS: "It is read-only there: choose another folder.",
         }.get(error.errno or 0, "Choose another folder.")
-        raise OutputError(f"Cannot write {path}: {error.strerror}. {advice}") from error
+        raise OutputError(f"Cannot write {path}: {error.strerror or error}. {advice}") from error
 
 
 def _umask() -> int:

@@ -138,7 +138,7 @@ def train(
         float_model = graph.attach_head(base, fit.head.kernel, fit.head.bias)
         bare = _quantize(float_model, backbone, split.train, chosen, clock)
     with clock.stage("Evaluate the file"):
-        info = _model_info(output, dataset, backbone, chosen)
+        info = _model_info(data, dataset, backbone, chosen)
         shipped = metadata.write(bare, info)
         scores = Classifier(shipped, threads=chosen.threads).score(split.test, progress=clock.progress)
     with clock.stage("Check other kernels"):
@@ -185,6 +185,8 @@ def _backbone(options: Options) -> Backbone:
     ):
         if value not in allowed:
             raise DataError(f"{flag} {value}: choose one of {', '.join(allowed)}.")
+    if options.threads is not None and options.threads < 1:
+        raise DataError(f"--threads {options.threads}: give 1 or more.")
     if options.folds and options.folds < 2:
         raise DataError(f"--folds {options.folds}: give 2 or more, or 0 for none.")
     return backbones.get(options.model, image_size=options.image_size)
@@ -242,11 +244,11 @@ def _calibrate(float_model: bytes, backbone: Backbone, photos: Dataset, options:
     return quantize.combine(observed)
 
 
-def _model_info(output: Path, dataset: Dataset, backbone: Backbone, options: Options) -> metadata.ModelInfo:
+def _model_info(data: str | os.PathLike, dataset: Dataset, backbone: Backbone, options: Options) -> metadata.ModelInfo:
     return metadata.ModelInfo(
         labels=dataset.classes,
         normalization=backbone.normalization,
-        name=options.name or output.resolve().name,
+        name=options.name or Path(data).resolve().name,
         version="1",
         author=options.author or "",
         licence=options.licence or backbone.licence,

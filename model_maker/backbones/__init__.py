@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, replace
-from typing import Protocol
+from types import ModuleType
 
 import numpy as np
 
@@ -14,16 +14,6 @@ from model_maker.data.images import Normalization
 from model_maker.errors import BackboneError
 
 Array = np.ndarray
-
-
-class Family(Protocol):
-    """What a family's file provides; see `efficientnet_lite`."""
-
-    def build(self, image_size: int, **variant): ...
-
-    def load(self, model, tensors, **variant) -> None: ...
-
-    def classifier(self, tensors) -> tuple[Array, Array]: ...
 
 
 @dataclass(frozen=True)
@@ -40,7 +30,7 @@ class Backbone:
       top1, top1_int8: published ImageNet accuracy, percent, float and int8.
       source, licence: of the weights.
       weights: where they are found.
-      family, variant: the module that builds it, and with what.
+      family, variant: the module with its `build`, `load` and `classifier`, and what they are told.
     """
 
     name: str
@@ -54,7 +44,7 @@ class Backbone:
     source: str
     licence: str
     weights: PackagedWeights
-    family: Family
+    family: ModuleType
     variant: tuple[tuple[str, float], ...]
 
     def build(self):

@@ -105,7 +105,7 @@ def load(model, tensors: Mapping[str, Array], *, width: float, depth: float) -> 
       tensors: torch names to arrays, convolutions [out, in, height, width].
     """
     names = {"stem": "_conv_stem", "stem_bn": "_bn0", "head": "_conv_head", "head_bn": "_bn1"}
-    for index, block in enumerate(blocks(width, depth)):
+    for index, _ in enumerate(blocks(width, depth)):
         ours, theirs = f"block{index}", f"_blocks.{index}"
         names |= {
             f"{ours}_expand": f"{theirs}._expand_conv",

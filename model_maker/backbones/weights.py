@@ -1,7 +1,7 @@
 """Pretrained weights: finding, verifying and reading them.
 
-Weights come from files whose sha256 is known here. Nothing is downloaded, nothing is unpickled by `pickle` itself, and a
-backbone never starts from random values.
+Weights come from files whose sha256 is known here. Nothing is downloaded, nothing is unpickled by `pickle` itself, and
+a backbone never starts from random values.
 """
 
 from __future__ import annotations
@@ -24,6 +24,17 @@ Array = np.ndarray
 # The header of torch's file format before 1.6: magic number and protocol version, each a pickle of its own.
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
+# As what the unpickler and numpy report damage; lengths that no memory holds are among it.
+_DAMAGE = (
+    pickle.UnpicklingError,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+)
 
 
 @dataclass(frozen=True)
@@ -104,8 +115,9 @@ def read_torch(content: bytes) -> dict[str, Array]:
         return {str(name): tensor.read(storages) for name, tensor in state.items()}
     except BackboneError:
         raise
-    except (pickle.UnpicklingError, EOFError, KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
-        raise BackboneError(f"The weights file is damaged: {error}. Reinstall its package.") from error
+    except _DAMAGE as error:
+        reason = str(error) or type(error).__name__
+        raise BackboneError(f"The weights file is damaged: {reason}. Reinstall its package.") from error
 
 
 @dataclass(frozen=True)
@@ -126,7 +138,7 @@ class _Tensor:
     strides: tuple[int, ...]
 
     def read(self, storages: dict[str, bytes]) -> Array:
-        flat = np.frombuffer(storages[self.storage.key], self.storage.dtype)
+        flat: Array = np.frombuffer(storages[self.storage.key], self.storage.dtype)
         last = self.offset + sum((side - 1) * stride for side, stride in zip(self.shape, self.strides, strict=True))
         if min((self.offset, *self.shape, *self.strides)) < 0 or max(last, math.prod(self.shape) - 1) >= flat.size:
             raise ValueError("a tensor reaches outside its storage")
@@ -169,7 +181,7 @@ class _Unpickler(pickle.Unpickler):
             ) from None
 
     def persistent_load(self, pid) -> _Storage:
-        kind, dtype, key, _location, _size, *_view = pid
-        if kind != "storage":
-            raise ValueError(f"unknown object {kind!r}")
+        kind, dtype, key, _location, _size, *view = pid
+        if kind != "storage" or any(view):  # the oldest files point into another storage; ours do not
+            raise ValueError(f"unknown object {kind!r} {view}")
         return _Storage(dtype, str(key))

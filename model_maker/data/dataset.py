@@ -164,27 +164,32 @@ class Dataset:
                 raise DataError(f"The {part} part has no photo of {name}. Add some, or remove the {part} folder.")
 
 
-def from_folder(directory: str | os.PathLike, *, progress: Progress | None = None) -> Dataset:
+def from_folder(directory: str | os.PathLike, *, least_classes: int = 2, progress: Progress | None = None) -> Dataset:
     """Reads `DIR/<class>/**` or `DIR/{train,val|validation,test}/<class>/**`.
 
+    Args:
+      directory: DIR.
+      least_classes: a classifier needs two; photos to evaluate on may all be of one.
+      progress: called with (done, total) files.
+
     Raises:
-      DataError: no such folder, or fewer than two classes with photos.
+      DataError: no such folder, or fewer classes with photos.
     """
     root = Path(directory)
     if not root.is_dir():
         found = "is a file" if root.exists() else "does not exist"
         raise DataError(f"{root} {found}. Give a folder that holds one folder of photos for each class.")
     notes: list[str] = []
-    found = list(_walk(root, notes))
-    skipped = [Skipped(path, "not supported; save it as JPEG") for path, *_ in found if _suffix(path) in UNSUPPORTED]
-    found = [entry for entry in found if _suffix(entry[0]) in FORMATS]
-    classes = tuple(sorted({name for _, name, _ in found}))
-    _check_classes(root, classes)
+    files = list(_walk(root, notes))
+    classes = tuple(sorted({name for _, name, _ in files}))
+    skipped = [Skipped(path, "not supported; save it as JPEG") for path, *_ in files if _suffix(path) in UNSUPPORTED]
+    files = [entry for entry in files if _suffix(entry[0]) in FORMATS]
+    _check_classes(root, classes, least_classes)
     samples = []
     with ThreadPoolExecutor(_hash_threads()) as pool:
         # In slices, so that a million photos do not queue up as a million waiting results.
-        for start in range(0, len(found), 1024):
-            part = found[start : start + 1024]
+        for start in range(0, len(files), 1024):
+            part = files[start : start + 1024]
             for (path, name, stated), (digest, reason) in zip(
                 part, pool.map(_hash, (p for p, *_ in part)), strict=True
             ):
@@ -193,7 +198,8 @@ def from_folder(directory: str | os.PathLike, *, progress: Progress | None = Non
                 else:
                     skipped.append(Skipped(path, reason))
             if progress:
-                progress(min(start + 1024, len(found)), len(found))
+                progress(min(start + 1024, len(files)), len(files))
+    samples.sort(key=lambda sample: (sample.label, sample.path))
     return Dataset(tuple(samples), classes, tuple(skipped), tuple(notes) + _conflicts(samples))
 
 
@@ -256,11 +262,11 @@ def _label(folder: Path) -> str:
     return name
 
 
-def _check_classes(root: Path, classes: tuple[str, ...]) -> None:
+def _check_classes(root: Path, classes: tuple[str, ...], least: int) -> None:
     layout = "Expected one folder of photos for each class, such as roses/ and tulips/."
     if not classes:
         raise DataError(f"{root} holds no photos (JPEG, PNG, WebP, GIF, BMP, TIFF) in class folders. {layout}")
-    if len(classes) == 1:
+    if len(classes) < least:
         raise DataError(f"{root} holds one class only, {classes[0]!r}; a classifier needs at least two. {layout}")
 
 
@@ -274,18 +280,19 @@ def _divide(samples: list[Sample], wanted: dict[str, float], seed: int, name: st
             f"{name} has {len(digests)} {what}; each class needs at least {len(wanted) + 1} ({needed}). "
             "Add photos, or remove the folder."
         )
-    assigned, borrowed, start, threshold = {}, [], 0, 0.0
+    assigned: dict[str, str] = {}
+    borrowed, start, before, threshold = [], 0, 0, 0.0
     for index, (part, share) in enumerate(wanted.items()):
         threshold += share
         natural = sum(_unit(digest, seed) < threshold for digest in digests)
         # Every part still to come, and training, must keep one.
         stop = min(max(natural, start + 1), len(digests) - (len(wanted) - index))
-        if natural <= start:
+        if natural <= max(start, before):
             borrowed.append(part)
         assigned |= dict.fromkeys(digests[start:stop], part)
         if index == len(wanted) - 1 and natural >= len(digests):
             borrowed.append("train")
-        start = stop
+        start, before = stop, natural
     return assigned | dict.fromkeys(digests[start:], "train"), borrowed
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError, __version__ as pillow_version
+from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import __version__ as pillow_version
 
 from model_maker.errors import DataError
 
@@ -85,8 +86,9 @@ def decode(photo: str | os.PathLike | bytes) -> Image.Image:
     except FileNotFoundError:
         raise DataError(f"{name}: no such file") from None
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError) as error:
-        # Pillow's decoders report damage in all of these.
-        raise DataError(f"{name}: damaged ({_reason(error)})") from error
+        # Pillow's decoders report damage in all of these; what the system reports has a number and its own words.
+        reason = getattr(error, "strerror", None) or f"damaged ({_reason(error)})"
+        raise DataError(f"{name}: {reason}") from error
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -113,7 +115,7 @@ def resize(image: Image.Image, size: int) -> Array:
 
 
 def _checked(array: Array) -> Array:
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
         raise DataError(f"An array must be uint8 [H, W, 3]; received {array.dtype} {list(array.shape)}.")
     return array
 

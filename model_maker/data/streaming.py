@@ -15,7 +15,6 @@ from model_maker.data import images
 from model_maker.errors import DataError
 
 Array = np.ndarray
-Worker = Callable[[Array], "Result"]
 Result = TypeVar("Result")
 
 # Photos in flight for each thread: enough to keep it busy, few enough that memory stays flat.
@@ -28,7 +27,7 @@ def stream(
     """Loads each photo and gives its pixels to a worker.
 
     Args:
-      photos: whatever `images.load` takes.
+      photos: whatever `images.load` takes; a DataError in the place of a photo is passed on.
       size: pixels, height and width.
       make_worker: called once in each thread; what it returns maps uint8 [1, size, size, 3] to a result. Decoding and
         LiteRT both leave the interpreter lock, so threads use all cores.
@@ -40,6 +39,8 @@ def stream(
     own = threading.local()
 
     def work(photo) -> Result | DataError:
+        if isinstance(photo, DataError):
+            return photo
         try:
             pixels = images.load(photo, size)
         except DataError as error:

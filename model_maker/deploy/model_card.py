@@ -24,8 +24,10 @@ def render(info: ModelInfo, report: dict[str, Any], *, backbone: str, quantize: 
         for label, entry in test["per_class"].items()
     )
     pixels = "raw pixels, 0 to 255"
-    if io == "float32":
+    if io == "float32" and info.normalization:
         pixels = f"pixels as (value - {info.normalization.mean:g}) / {info.normalization.std:g}"
+    same = f"same answer on {100 * agreement['same_top1']:.1f} %"
+    steps = ", 255 for 1" if io == "uint8" else ""
     return f"""# {info.name}
 
 An image classifier for {len(info.labels)} classes: a head on frozen {backbone} features, in `model.tflite`.
@@ -33,7 +35,7 @@ An image classifier for {len(info.labels)} classes: a head on frozen {backbone} 
 | | |
 |---|---|
 | top-1 on {test["photos"]} test photos | {100 * test["top1"]:.1f} % (95 % interval {low:.1f} to {high:.1f}) |
-| the float model on the same photos | {100 * report["float"]["top1"]:.1f} %, same answer on {100 * agreement["same_top1"]:.1f} % |
+| the float model on the same photos | {100 * report["float"]["top1"]:.1f} %, {same} |
 | calibration error (ECE) | {test["ece"]:.3f} |
 | quantization | {quantize} |
 | size | {report["sizes"]["model_bytes"] / 1e6:.2f} MB |
@@ -43,10 +45,12 @@ An image classifier for {len(info.labels)} classes: a head on frozen {backbone} 
 
 ## Input and output
 
-- Input: `[1, {image_size}, {image_size}, 3]` {io}, RGB, the whole photo stretched to the square, {pixels}.
-- Output: `[1, {len(info.labels)}]` {io}, probabilities in the order of `labels.txt`{", 255 for 1" if io == "uint8" else ""}.
+- Input: `[1, {image_size}, {image_size}, 3]` {io}, RGB, the whole photo stretched to the square,
+  {pixels}.
+- Output: `[1, {len(info.labels)}]` {io}, probabilities in the order of `labels.txt`{steps}.
 
-Labels and normalization are inside the file as TFLite metadata; TFLite Task Library and MediaPipe Tasks read them there.
+Labels and normalization are inside the file as TFLite metadata, where TFLite Task Library and MediaPipe Tasks read
+them.
 
 ## Per class
 

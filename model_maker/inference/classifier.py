@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model_maker.data.dataset import Dataset
+from model_maker.data.dataset import Dataset, Skipped
 from model_maker.data.images import Normalization
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError, ModelError
@@ -118,19 +118,32 @@ class Classifier:
         return np.array(rows, np.float32).reshape(len(rows), len(self.labels))
 
     def evaluate(self, dataset: Dataset, *, progress=None) -> evaluation.Metrics:
-        """Measures accuracy on labelled photos; classes are matched by name.
+        """Measures accuracy on labelled photos; classes are matched by name, unreadable photos are left out.
+
+        Args:
+          dataset: the photos; `Metrics.photos` says how many of them counted.
+          progress: called with (done, total).
 
         Raises:
-          DataError: a class of the data set is not among the labels, or a photo cannot be read.
+          DataError: a class of the data set is not among the labels, or more than half of the photos are unreadable.
         """
         unknown = sorted(set(dataset.classes) - set(self.labels))
         if unknown:
             raise DataError(
-                f"The data has {len(unknown)} classes that the model does not know: {', '.join(unknown[:5])}. "
-                f"It knows {', '.join(self.labels[:5])}{' ...' if len(self.labels) > 5 else ''}"
+                f"The data has classes that the model does not know: {_listed(unknown)}. "
+                f"It knows {_listed(self.labels)}."
             )
-        indices = np.array([self.labels.index(name) for name in dataset.classes])
-        return evaluation.measure(self.score(dataset, progress=progress), indices[dataset.labels], self.labels)
+        rows, unreadable = [], []
+        for sample, result in zip(dataset.samples, self.scores(s.path for s in dataset.samples), strict=True):
+            if isinstance(result, DataError):
+                unreadable.append(Skipped(sample.path, str(result)))
+            else:
+                rows.append(result)
+            if progress:
+                progress(len(rows) + len(unreadable), len(dataset))
+        names = np.array([self.labels.index(name) for name in dataset.classes])
+        labels = names[dataset.without(unreadable).labels]
+        return evaluation.measure(np.array(rows).reshape(-1, len(self.labels)), labels, self.labels)
 
     def _worker(self):
         runner = Runner(self._content, kernels=self._kernels)
@@ -144,6 +157,10 @@ class Classifier:
             raise ModelError(f"{self._name} takes {dtype} input; uint8 and float32 are supported.")
         if dtype == np.float32 and not isinstance(self.info.normalization, Normalization):
             raise ModelError(f"{self._name} takes float input, but its metadata does not state one normalization.")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def model_file(path: str | os.PathLike) -> Path:

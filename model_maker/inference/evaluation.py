@@ -157,9 +157,9 @@ def paired(won: int, lost: int, total: int) -> Interval:
       Agresti & Min 2005, "Simple improved confidence intervals for comparing matched proportions" (half a photo added
       to each cell).
     """
-    won, lost, total = won + 0.5, lost + 0.5, total + 2
-    change = (won - lost) / total
-    half = _Z95 * math.sqrt(won + lost - (won - lost) ** 2 / total) / total
+    gains, losses, pairs = won + 0.5, lost + 0.5, total + 2
+    change = (gains - losses) / pairs
+    half = _Z95 * math.sqrt(gains + losses - (gains - losses) ** 2 / pairs) / pairs
     return max(-1.0, change - half), min(1.0, change + half)
 
 

@@ -141,12 +141,12 @@ def _compute(
 ) -> dict[str, str]:
     """Embeds photos into the store; returns digest -> reason of those that cannot be read."""
     unreadable: dict[str, str] = {}
-    digests, vectors = [], []
+    fresh: list[tuple[str, Array]] = []
 
     def flush() -> None:
-        if digests:
-            store.append(digests, np.stack(vectors))
-            digests.clear(), vectors.clear()
+        if fresh:
+            store.append([digest for digest, _ in fresh], np.stack([vector for _, vector in fresh]))
+            fresh.clear()
 
     done = total - len(missing)
     try:
@@ -155,8 +155,8 @@ def _compute(
             if isinstance(result, DataError):
                 unreadable[sample.digest] = str(result).removeprefix(f"{sample.path}: ")
             else:
-                digests.append(sample.digest), vectors.append(result)
-            if len(digests) >= _FLUSH:
+                fresh.append((sample.digest, result))
+            if len(fresh) >= _FLUSH:
                 flush()
             done += 1
             if progress:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -93,8 +94,9 @@ def fit(embeddings: Array, labels: Array, *, classes: int, folds: Sequence[int] 
     """
     labels = np.asarray(labels)
     counts = np.bincount(labels, minlength=classes)
-    if counts.min() < 2:
-        raise DataError(f"Class {int(counts.argmin())} has {counts.min()} photos to learn from; each needs two.")
+    if (fewest := counts.min()) < 2:
+        found = "1 photo" if fewest else "no photo"
+        raise DataError(f"Class {int(counts.argmin())} has {found} to learn from; each needs two.")
     count = min(5 if len(labels) * classes < _LARGE else 3, int(counts.min()))
     assigned = _stratified(labels, count) if folds is None else np.asarray(folds)
     weights = class_weights(counts)
@@ -121,10 +123,10 @@ def cross_validate(embeddings: Array, labels: Array, folds: Sequence[int], *, cl
     Returns:
       float32 [N, C] probabilities.
     """
-    labels, folds = np.asarray(labels), np.asarray(folds)
+    labels, held_by = np.asarray(labels), np.asarray(folds)
     scores = np.empty((len(labels), classes), np.float32)
-    for fold in np.unique(folds):
-        held = folds == fold
+    for fold in np.unique(held_by):
+        held = held_by == fold
         result = fit(embeddings[~held], labels[~held], classes=classes)
         scores[held] = result.head.scores(embeddings[held])
     return scores
@@ -244,8 +246,8 @@ def _cross_validate(
     """
     held_out = [folds == number for number in np.unique(folds)]
     problems = [_Problem(features[~held], labels[~held], weights, pool) for held in held_out]
-    best = (np.inf, 0.0, np.empty(0), np.empty(0))
-    found: list[Array | None] = [None] * len(problems)
+    best: tuple[float, float, Array, Array] = (np.inf, 0.0, np.empty(0), np.empty(0))
+    found: list[Any] = [None] * len(problems)
     for strength in REGULARIZATION:
         logits = np.empty((len(labels), len(weights)), np.float32)
         for index, (held, problem) in enumerate(zip(held_out, problems, strict=True)):

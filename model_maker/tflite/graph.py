@@ -6,6 +6,9 @@ of a file. What a model contains is told by `inspection`.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
@@ -28,10 +31,20 @@ def parse(content: bytes) -> schema.ModelT:
     """
     if content[4:8] != b"TFL3":
         raise ModelError("This is not a .tflite file (no TFL3 mark).")
-    try:
+    with explained():
         return flatbuffer_utils.read_model_from_bytearray(content)
+
+
+@contextlib.contextmanager
+def explained(part: str = "The .tflite file") -> Iterator[None]:
+    """Says that a file is damaged where reading its object tree fails: missing tables, indices that lead nowhere."""
+    try:
+        yield
+    except ModelError:
+        raise
     except Exception as error:  # noqa: BLE001 - damaged flatbuffers surface as nearly any error
-        raise ModelError(f"The .tflite file is damaged: {error}") from error
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise ModelError(f"{part} is damaged ({reason}). Download or export it again.") from error
 
 
 def pack(model: schema.ModelT) -> bytes:

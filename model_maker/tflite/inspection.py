@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ai_edge_litert import schema_py_generated as schema
@@ -54,21 +55,25 @@ def inspect(content: bytes) -> ModelFacts:
     """Reads the facts of a `.tflite`.
 
     Raises:
-      ModelError: it is not one.
+      ModelError: it is not one, or it is damaged.
     """
     model = graph.parse(content)
-    main = model.subgraphs[0]
+    with graph.explained():
+        return _model_facts(len(content), model, model.subgraphs[0])
+
+
+def _model_facts(size_bytes: int, model, main) -> ModelFacts:
     names = [_name(model, operator) for operator in main.operators]
     constants = [tensor for tensor in main.tensors if _is_constant(model, tensor)]
     return ModelFacts(
-        size_bytes=len(content),
+        size_bytes=size_bytes,
         inputs=tuple(_facts(main.tensors[index]) for index in main.inputs),
         outputs=tuple(_facts(main.tensors[index]) for index in main.outputs),
         operators=dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0]))),
         parameters=sum(math.prod(tensor.shape) for tensor in constants if tensor.shape is not None),
         macs=sum(_macs(main, operator, name) for operator, name in zip(main.operators, names, strict=True)),
         quantization=_quantization(main, constants),
-        float_operators=tuple(_float_operators(model, main, names)),
+        float_operators=tuple(_float_operators(main, names)),
     )
 
 
@@ -77,20 +82,21 @@ def float_operators(content: bytes) -> list[str]:
 
     Returns:
       "NAME (output tensor)" of each; empty for a model that is int8 throughout.
+
+    Raises:
+      ModelError: the file is not a `.tflite`, or it is damaged.
     """
-    model = graph.parse(content)
-    main = model.subgraphs[0]
-    return list(_float_operators(model, main, [_name(model, operator) for operator in main.operators]))
+    return list(inspect(content).float_operators)
 
 
-def _float_operators(model, main, names):
+def _float_operators(main, names: list[str]) -> Iterator[str]:
     edges = {int(index) for index in (*main.inputs, *main.outputs)}
     for operator, name in zip(main.operators, names, strict=True):
         ends = [int(index) for index in (*operator.inputs, *operator.outputs) if index >= 0]
         touched = [index for index in ends if main.tensors[index].type in _FLOATS]
         allowed = name in ("QUANTIZE", "DEQUANTIZE") and all(index in edges for index in touched)
         if touched and not allowed:
-            yield f"{name} ({main.tensors[operator.outputs[0]].name.decode()})"
+            yield f"{name} ({_text(main.tensors[operator.outputs[0]])})"
 
 
 def _macs(main, operator, name: str) -> int:
@@ -105,13 +111,19 @@ def _macs(main, operator, name: str) -> int:
 def _facts(tensor) -> TensorFacts:
     quantization = tensor.quantization
     quantized = quantization is not None and quantization.scale is not None and len(quantization.scale) == 1
+    # Some writers leave out an empty shape (one number) and a zero point of 0.
+    stated = quantized and quantization.zeroPoint is not None
     return TensorFacts(
-        name=tensor.name.decode(),
-        shape=tuple(int(side) for side in tensor.shape),
+        name=_text(tensor),
+        shape=() if tensor.shape is None else tuple(int(side) for side in tensor.shape),
         dtype=_TYPE_NAMES[tensor.type],
         scale=float(quantization.scale[0]) if quantized else None,
-        zero_point=int(quantization.zeroPoint[0]) if quantized else None,
+        zero_point=(int(quantization.zeroPoint[0]) if stated else 0) if quantized else None,
     )
+
+
+def _text(tensor) -> str:
+    return (tensor.name or b"").decode(errors="replace")
 
 
 def _name(model, operator) -> str:

@@ -107,7 +107,8 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
 
 
-_greeting = threading.Lock()
+_GREETING = b"INFO: Created TensorFlow Lite XNNPACK"
+_one_at_a_time = threading.Lock()
 _greeted = False
 
 
@@ -115,12 +116,12 @@ _greeted = False
 def _without_greeting():
     """Keeps LiteRT's "INFO: Created TensorFlow Lite XNNPACK delegate for CPU." off the terminal.
 
-    It is written by C++, once a process, and has no switch: file descriptor 2 is diverted while the first interpreter is
-    made, and all lines but that one are passed on.
+    It is written by C++, once a process, and has no switch: file descriptor 2 is diverted while interpreters are made
+    until it has come (other kernels than XNNPACK do not greet), and all lines but that one are passed on.
     """
     global _greeted
-    with _greeting:
-        if _greeted:
+    with _one_at_a_time:
+        if _greeted or sys.stderr is None:  # None: the process was started with its stderr closed
             yield
             return
         with tempfile.TemporaryFile() as aside:
@@ -129,10 +130,11 @@ def _without_greeting():
             os.dup2(aside.fileno(), 2)
             try:
                 yield
-                _greeted = True
             finally:
                 os.dup2(terminal, 2)
                 os.close(terminal)
                 aside.seek(0)
-                others = [line for line in aside if not line.startswith(b"INFO: Created TensorFlow Lite XNNPACK")]
+                lines = aside.readlines()
+                others = [line for line in lines if not line.startswith(_GREETING)]
+                _greeted = len(others) < len(lines)
                 os.write(2, b"".join(others))

@@ -25,8 +25,8 @@ LABELS = "labels.txt"
 LABELS_AGAIN = "labels_without_background.txt"
 PROVENANCE = "model_maker.json"
 _ENTRY = b"TFLITE_METADATA"
-# The first parser version that knows all the fields written here.
-_MIN_PARSER = "1.3.0"
+# The first parser version that knows all the fields written here (tflite-support's own computation).
+_MIN_PARSER = "1.0.0"
 # Zip files carry dates; a fixed one keeps equal models equal.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -56,9 +56,12 @@ def write(content: bytes, info: ModelInfo) -> bytes:
     """Returns the model with metadata: a flatbuffer inside, the labels as a zip behind.
 
     Raises:
-      ModelError: the number of labels is not the number of scores, or a label cannot stand in a line.
+      ModelError: the number of labels is not the number of scores, a label cannot stand in a line, or there is no
+        normalization.
     """
     model = graph.parse(content)
+    if info.normalization is None:
+        raise ModelError("The metadata lacks the input's normalization, without which phone clients refuse a model.")
     tensors = model.subgraphs[0].tensors
     image, scores = tensors[model.subgraphs[0].inputs[0]], tensors[model.subgraphs[0].outputs[0]]
     _check_labels(info.labels, int(scores.shape[-1]))
@@ -81,23 +84,18 @@ def read(content: bytes) -> ModelInfo:
     entry = next((entry for entry in model.metadata or [] if entry.name == _ENTRY), None)
     if entry is None:
         return ModelInfo()
-    try:
+    with graph.explained("The model's metadata"):
         packed = bytes(model.buffers[entry.buffer].data)
         metadata = schema.ModelMetadataT.InitFromObj(schema.ModelMetadata.GetRootAs(packed, 0))
         files = _files(content)
-        [graph_metadata] = metadata.subgraphMetadata
-        inputs, outputs = graph_metadata.inputTensorMetadata or [], graph_metadata.outputTensorMetadata or []
+        part = (metadata.subgraphMetadata or [schema.SubGraphMetadataT()])[0]
+        inputs, outputs = part.inputTensorMetadata or [], part.outputTensorMetadata or []
         labels = _labels(outputs[0], files) if outputs else ()
         normalization = _normalization(inputs[0]) if inputs else None
         provenance = json.loads(files.get(PROVENANCE, b"{}"))
-    except ModelError:
-        raise
-    except Exception as error:  # noqa: BLE001 - damaged flatbuffers surface as nearly any error
-        raise ModelError(f"The model's metadata is damaged ({error}).") from error
-    count = int(model.subgraphs[0].tensors[model.subgraphs[0].outputs[0]].shape[-1])
-    if labels and len(labels) != count:
-        raise ModelError(f"The model gives {count} scores but carries {len(labels)} labels; they must match.")
-    text = {ours: (getattr(metadata, theirs) or b"").decode() for ours, theirs in _TEXTS.items()}
+        text = {ours: (getattr(metadata, theirs) or b"").decode() for ours, theirs in _TEXTS.items()}
+        if labels:
+            _check_count(labels, model)
     return ModelInfo(labels, normalization, provenance=provenance, **text)
 
 
@@ -212,9 +210,17 @@ def _normalization(image: schema.TensorMetadataT) -> Normalization | None:
     for unit in image.processUnits or []:
         if unit.optionsType == schema.ProcessUnitOptions.NormalizationOptions:
             means, deviations = {float(m) for m in unit.options.mean}, {float(s) for s in unit.options.std}
-            if len(means) == len(deviations) == 1:
+            # A deviation of 0 is refused by the phone clients, too.
+            if len(means) == len(deviations) == 1 and deviations != {0.0}:
                 return Normalization(means.pop(), deviations.pop())
     return None
+
+
+def _check_count(labels: tuple[str, ...], model: model_schema.ModelT) -> None:
+    main = model.subgraphs[0]
+    count = int(main.tensors[main.outputs[0]].shape[-1])
+    if len(labels) != count:
+        raise ModelError(f"The model gives {count} scores but carries {len(labels)} labels; they must match.")
 
 
 def _check_labels(labels: tuple[str, ...], count: int) -> None:

@@ -1,0 +1,40 @@
+# Two commands do everything: `make demo` and `make test`. Each makes .venv if it is missing.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test check clean
+
+demo: $(VENV)/.installed
+	@test -d demo/flowers || $(BIN)/model_maker sample-data demo/flowers
+	$(BIN)/model_maker train --data demo/flowers --output demo/flowers_model --overwrite
+	$(BIN)/model_maker evaluate demo/flowers_model
+	$(BIN)/model_maker predict demo/flowers_model demo/flowers/rose/rose_000.jpg demo/flowers/tulip/tulip_001.jpg
+	@echo "The model is demo/flowers_model/model.tflite"
+
+test: $(VENV)/.installed-test
+	$(BIN)/pytest
+
+check: $(VENV)/.installed-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pip check
+
+clean:
+	rm -rf $(VENV) demo build dist *.egg-info
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed, found " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: setup.cfg | $(VENV)/bin/python
+	@echo "Installing into $(VENV); the first time takes a minute or two ..."
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.installed-test: setup.cfg | $(VENV)/bin/python
+	@echo "Installing into $(VENV) with the test tools; the first time takes a minute or two ..."
+	$(PIP) --editable '.[test]'
+	@touch $@ $(VENV)/.installed

@@ -1,0 +1,144 @@
+"""The command line: one sub-command is one call of the Python API, plus printing.
+
+The only place that prints or exits. What a command prints on stdout is its result; bars and notes go to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from absl import app, logging
+from absl.flags import argparse_flags
+
+from model_maker.errors import ModelMakerError
+from model_maker.version import __version__
+
+_EXAMPLES = """examples:
+  model_maker sample-data flowers              draw five kinds of flowers to try everything with
+  model_maker train --data flowers             make flowers_model/model.tflite
+  model_maker evaluate flowers_model           accuracy on the photos that training did not see
+  model_maker predict flowers_model rose.jpg   classify photos
+"""
+
+
+def run() -> None:
+    """The `model_maker` command."""
+    app.run(main, flags_parser=parse)
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Reads the command line; usage errors exit with 2."""
+    parser = argparse_flags.ArgumentParser(
+        prog="model_maker",
+        description="Turns a folder of photos into an image classifier that runs on a phone.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"model_maker {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks and the library's log")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add in (_train, _evaluate, _predict, _inspect, _models, _sample_data):
+        add(commands)
+    return parser.parse_args(arguments[1:])
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Runs a command; returns the exit code."""
+    from model_maker.cli import commands
+
+    logging.set_verbosity(logging.INFO if arguments.debug else logging.ERROR)
+    try:
+        return getattr(commands, arguments.command)(arguments) or 0
+    except ModelMakerError as error:
+        if arguments.debug:
+            raise
+        print(f"model_maker: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "\nmodel_maker: interrupted; no output was written. Finished work is kept and not repeated.",
+            file=sys.stderr,
+        )
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe has left: that is its good right, and Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _command(commands, name: str, summary: str, **more) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", inherited_absl_flags=None, **more
+    )
+    parser.set_defaults(command=name.replace("-", "_"))
+    return parser
+
+
+def _json_flag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def _train(commands) -> None:
+    # Flags that are not given stay absent, so that --config and the defaults of training.Options can fill them.
+    parser = _command(
+        commands, "train", "train on a folder of photos and write a .tflite", argument_default=argparse.SUPPRESS
+    )
+    parser.add_argument("--data", metavar="DIR", help="DIR/<class>/photos, or DIR/{train,val,test}/<class>/photos")
+    parser.add_argument("--output", metavar="DIR", help="folder to make (default: <data name>_model)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output folder if it exists")
+    parser.add_argument("--config", metavar="RUN.JSON", help="repeat a run; other flags take precedence")
+    parser.add_argument(
+        "--model", metavar="NAME", help="backbone, see `model_maker models` (default: efficientnet_lite0)"
+    )
+    parser.add_argument("--quantize", metavar="KIND", help="int8, dynamic, float16 or none (default: int8)")
+    parser.add_argument("--io", metavar="TYPE", help="input and output: uint8 or float32 (default: uint8)")
+    parser.add_argument("--image-size", type=int, metavar="PIXELS", help="another input size than the backbone's own")
+    parser.add_argument("--validation", type=float, metavar="SHARE", help="share of each class (default: 0.1)")
+    parser.add_argument("--test", type=float, metavar="SHARE", help="share of each class (default: 0.2)")
+    parser.add_argument("--folds", type=int, metavar="K", help="also estimate accuracy by K-fold cross-validation")
+    parser.add_argument("--seed", type=int, help="another seed divides the photos otherwise (default: 0)")
+    parser.add_argument("--threads", type=int, metavar="N", help="photos at a time (default: all cores)")
+    parser.add_argument("--name", help="model name in the metadata (default: the output folder's)")
+    parser.add_argument("--author", help="author in the metadata")
+    parser.add_argument("--licence", help="licence in the metadata (default: that of the backbone's weights)")
+    parser.add_argument("--json", action="store_true", default=False, help="print metrics as one JSON document")
+    parser.set_defaults(overwrite=False)
+
+
+def _evaluate(commands) -> None:
+    parser = _command(commands, "evaluate", "measure a model's accuracy")
+    parser.add_argument("model", metavar="MODEL", help="a .tflite, or a folder that train made")
+    parser.add_argument("--data", metavar="DIR", help="labelled photos (default: the test part of the training data)")
+    _json_flag(parser)
+
+
+def _predict(commands) -> None:
+    parser = _command(commands, "predict", "classify photos")
+    parser.add_argument("model", metavar="MODEL", help="a .tflite, or a folder that train made")
+    parser.add_argument("photos", metavar="PHOTO", nargs="+", help="files, folders, http(s) addresses, or - for stdin")
+    parser.add_argument("--top-k", type=int, default=3, metavar="K", help="labels for each photo (default: 3)")
+    parser.add_argument("--threshold", type=float, default=0.0, metavar="SCORE", help="leave out lower scores, 0 to 1")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print one JSON document")
+    form.add_argument("--csv", action="store_true", help="print CSV: photo,rank,label,score")
+
+
+def _inspect(commands) -> None:
+    parser = _command(commands, "inspect", "show what a .tflite contains")
+    parser.add_argument("model", metavar="MODEL", help="a .tflite, or a folder that train made")
+    _json_flag(parser)
+
+
+def _models(commands) -> None:
+    _json_flag(_command(commands, "models", "list the backbones"))
+
+
+def _sample_data(commands) -> None:
+    parser = _command(commands, "sample-data", "draw a practice data set of five kinds of flowers")
+    parser.add_argument("directory", metavar="DIR", help="folder to make")
+    parser.add_argument("--per-class", type=int, default=60, metavar="N", help="pictures of each kind (default: 60)")
+    parser.add_argument("--seed", type=int, default=0, help="another seed draws others (default: 0)")
+    _json_flag(parser)

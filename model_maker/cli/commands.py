@@ -1,0 +1,147 @@
+"""What each sub-command does: call the API, hand the result to `views`. Imports stand inside, for a quick start."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+from model_maker.errors import DataError
+
+
+def train(arguments: argparse.Namespace) -> None:
+    from model_maker import run_record
+    from model_maker.cli import views
+    from model_maker.training import Options, train
+
+    given = vars(arguments)
+    names = {field.name for field in dataclasses.fields(Options)}
+    options = {name: value for name, value in given.items() if name in names}
+    data = given.get("data")
+    if "config" in given:
+        record = run_record.load(given["config"])
+        known = {name: value for name, value in record["options"].items() if name in names}
+        options, data = known | options, data or record["data"]
+    if not data:
+        raise DataError("train needs photos: pass --data DIR with one folder of photos for each class.")
+    with views.Bars() as bars:
+        result = train(data, given.get("output"), overwrite=arguments.overwrite, reporter=bars, **options)
+    if arguments.json:
+        _print_json({"output": str(result.directory), "seconds": round(result.seconds, 2), **result.report})
+    else:
+        views.show_training(result)
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    from model_maker import run_record
+    from model_maker.cli import views
+    from model_maker.data.dataset import from_folder
+    from model_maker.inference.classifier import Classifier
+
+    classifier = Classifier(arguments.model)
+    with views.Bars() as bars:
+        if arguments.data:
+            dataset = from_folder(arguments.data, least_classes=1)
+            notes = list(dataset.notes)
+            if any(sample.part == "test" for sample in dataset.samples):
+                kept = tuple(sample for sample in dataset.samples if sample.part == "test")
+                dataset = dataclasses.replace(dataset, samples=kept)
+                notes.append(f"{arguments.data} states a test part, which is used.")
+        else:
+            dataset, notes = run_record.test_part(arguments.model)
+        for note in notes:
+            bars.note(note)
+        bars.stage("Evaluate the file")
+        metrics = classifier.evaluate(dataset, progress=bars.progress)
+        if skipped := len(dataset.skipped) + len(dataset) - metrics.photos:
+            bars.note(f"{skipped} files cannot be read as photos and do not count.")
+    if arguments.json:
+        _print_json(metrics.as_dict())
+    else:
+        views.show_metrics(metrics)
+
+
+def predict(arguments: argparse.Namespace) -> int:
+    from model_maker.cli import views
+    from model_maker.inference import addresses
+    from model_maker.inference.classifier import Classifier
+
+    if arguments.top_k < 1:
+        raise DataError(f"--top-k {arguments.top_k}: give 1 or more.")
+    classifier = Classifier(arguments.model)
+    photos = list(addresses.expand(arguments.photos))
+    contents = (addresses.open_photo(photo) for photo in photos)
+    rows: list[dict] = []
+    for photo, scores in zip(photos, classifier.scores(contents), strict=True):
+        if isinstance(scores, DataError):
+            rows.append({"photo": photo, "error": str(scores).removeprefix(f"{photo}: ")})
+            continue
+        ranked = classifier.rank(scores, top_k=arguments.top_k)
+        kept = [dataclasses.asdict(entry) for entry in ranked if entry.score >= arguments.threshold]
+        rows.append({"photo": photo, "predictions": kept})
+    if arguments.json:
+        _print_json(rows)
+    elif arguments.csv:
+        _print_csv(rows)
+    else:
+        views.show_predictions(rows)
+    failed = [row for row in rows if "error" in row]
+    for row in failed:
+        print(f"model_maker: {row['photo']}: {row['error']}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def inspect(arguments: argparse.Namespace) -> None:
+    from model_maker.cli import views
+    from model_maker.inference.classifier import model_file
+    from model_maker.tflite import inspection, interpreter, metadata
+
+    path = model_file(arguments.model)
+    content = interpreter.read(path)
+    facts, info = inspection.inspect(content), metadata.read(content)
+    if arguments.json:
+        _print_json({"path": str(path), **dataclasses.asdict(facts), "metadata": dataclasses.asdict(info)})
+    else:
+        views.show_model(path, facts, info)
+
+
+def models(arguments: argparse.Namespace) -> None:
+    from model_maker.backbones import BACKBONES, DEFAULT
+    from model_maker.cli import views
+
+    shown = ("name", "image_size", "embedding_size", "parameters", "macs", "top1", "top1_int8", "licence", "source")
+    rows = [{key: getattr(backbone, key) for key in shown} for backbone in BACKBONES.values()]
+    if arguments.json:
+        _print_json(rows)
+    else:
+        views.show_models(rows, DEFAULT)
+
+
+def sample_data(arguments: argparse.Namespace) -> None:
+    from model_maker.cli import views
+    from model_maker.data import sample_data
+
+    directory = Path(arguments.directory)
+    with views.Bars() as bars:
+        bars.stage("Draw pictures")
+        paths = sample_data.draw(directory, per_class=arguments.per_class, seed=arguments.seed, progress=bars.progress)
+    classes = sorted({path.parent.name for path in paths})
+    if arguments.json:
+        _print_json({"directory": str(directory), "pictures": len(paths), "classes": classes})
+    else:
+        print(f"{len(paths)} pictures of {', '.join(classes)} in {directory}")
+
+
+def _print_json(content) -> None:
+    print(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def _print_csv(rows: list[dict]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(("photo", "rank", "label", "score"))
+    for row in rows:
+        for rank, entry in enumerate(row.get("predictions", ()), start=1):
+            writer.writerow((row["photo"], rank, entry["label"], f"{entry['score']:.6f}"))

@@ -1,0 +1,213 @@
+"""How results look in a terminal: tables on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from model_maker.inference.evaluation import Metrics
+from model_maker.progress import Reporter
+from model_maker.tflite.inspection import ModelFacts, TensorFacts
+from model_maker.tflite.metadata import ModelInfo
+from model_maker.training import Result
+
+# Confusion matrices wider than this do not fit a terminal; metrics.json has them whole.
+_WIDEST_CONFUSION = 12
+
+
+class Bars(Reporter):
+    """Draws a bar for the running stage, and a line for each finished one; only lines where stderr is no terminal."""
+
+    def __init__(self):
+        self._console = Console(stderr=True, highlight=False)
+        self._bars = Progress(
+            TextColumn("  {task.description:<30}"),
+            BarColumn(24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bars.add_task("", visible=False, total=None)
+        self._name, self._begin = "", 0.0
+
+    def __enter__(self) -> Bars:
+        self._bars.start()
+        return self
+
+    def __exit__(self, failure, *_) -> None:
+        if failure is None:
+            self._finish()
+        self._bars.stop()
+
+    def stage(self, name: str) -> None:
+        self._finish()
+        self._name, self._begin = name, time.perf_counter()
+        self._bars.reset(self._task, description=name, total=None, visible=True)
+
+    def progress(self, done: int, total: int) -> None:
+        self._bars.update(self._task, completed=done, total=total)
+
+    def note(self, text: str) -> None:
+        self._console.print(f"  [yellow]note[/] {escape(text)}", soft_wrap=True)
+
+    def _finish(self) -> None:
+        if self._name:
+            seconds = time.perf_counter() - self._begin
+            self._console.print(f"  {escape(self._name):<30}[dim]{seconds:6.1f} s[/]")
+        self._name = ""
+
+
+def show_training(result: Result) -> None:
+    """What was made, what it is worth, what to do next."""
+    report, console = result.report, _console()
+    agreement, low, high = report["agreement"], *result.metrics.top1_interval
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_row(
+        "top-1",
+        f"[bold green]{_percent(result.metrics.top1)}[/] on {result.metrics.photos} test photos "
+        f"[dim](95 % interval {_percent(low)} to {_percent(high)})[/]",
+    )
+    table.add_row(
+        "float model", f"{_percent(report['float']['top1'])}, same answer on {_percent(agreement['same_top1'])}"
+    )
+    if folds := report["folds"]:
+        low, high = folds["top1_interval"]
+        table.add_row(
+            f"{folds['folds']} folds",
+            f"{_percent(folds['top1'])} on all {folds['photos']} photos "
+            f"[dim](95 % interval {_percent(low)} to {_percent(high)})[/]",
+        )
+    table.add_row(
+        "size",
+        f"{report['sizes']['model_bytes'] / 1e6:.2f} MB [dim](float: "
+        f"{report['sizes']['float_model_bytes'] / 1e6:.2f} MB)[/]",
+    )
+    table.add_row("time", f"{result.seconds:.1f} s")
+    table.add_row("model", f"[bold]{escape(str(result.directory / 'model.tflite'))}[/]")
+    console.print()
+    console.print(table)
+
+
+def show_metrics(metrics: Metrics) -> None:
+    """Accuracy, each class, and who is taken for whom."""
+    console, (low, high) = _console(), metrics.top1_interval
+    console.print(
+        f"top-1 [bold green]{_percent(metrics.top1)}[/] on {metrics.photos} photos "
+        f"[dim](95 % interval {_percent(low)} to {_percent(high)})[/]   "
+        f"top-5 {_percent(metrics.top5)}   ECE {metrics.ece:.3f}"
+    )
+    table = _table("class", "photos>", "precision>", "recall>", "F1>")
+    for entry in metrics.per_class:
+        shares = (f"{value:.3f}" for value in (entry.precision, entry.recall, entry.f1))
+        table.add_row(escape(entry.label), str(entry.photos), *shares)
+    console.print(table)
+    if len(metrics.per_class) <= _WIDEST_CONFUSION:
+        names = [entry.label for entry in metrics.per_class]
+        table = _table("true \\ predicted", *(f"{name[:10]}>" for name in names))
+        for name, row in zip(names, metrics.confusion, strict=True):
+            table.add_row(escape(name), *(str(count) if count else "[dim].[/]" for count in row))
+        console.print(table)
+
+
+def show_predictions(rows: list[dict[str, Any]]) -> None:
+    """One block a photo, best label first."""
+    table = _table("photo", "label", "score>", "")
+    for row in rows:
+        name = escape(row["photo"])
+        if "predictions" in row and not row["predictions"]:
+            table.add_row(name, "[dim]none above the threshold[/]", "", "")
+        for entry in row.get("predictions", ()):
+            table.add_row(name, escape(entry["label"]), f"{entry['score']:.3f}", _bar(entry["score"]))
+            name = ""
+    if table.row_count:
+        _console().print(table)
+
+
+def show_model(path: Path, facts: ModelFacts, info: ModelInfo) -> None:
+    """Everything `inspect` knows."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_row("file", f"{escape(str(path))}  [dim]{facts.size_bytes:,} bytes[/]")
+    for name in ("name", "version", "author", "licence", "description"):
+        if text := getattr(info, name):
+            table.add_row(name, escape(text))
+    for kind, tensors in (("input", facts.inputs), ("output", facts.outputs)):
+        for tensor in tensors:
+            table.add_row(kind, _tensor(tensor))
+    if info.normalization:
+        table.add_row("normalization", f"(pixel - {info.normalization.mean:g}) / {info.normalization.std:g}")
+    table.add_row("quantization", facts.quantization)
+    if facts.quantization == "int8":
+        inside = ", ".join(facts.float_operators[:3])
+        table.add_row("float inside", f"[red]{escape(inside)}[/]" if inside else "none")
+    table.add_row("parameters", f"{facts.parameters:,}")
+    table.add_row("MACs", f"{facts.macs / 1e6:,.0f} million")
+    table.add_row("operators", ", ".join(f"{count} {name}" for name, count in facts.operators.items()))
+    table.add_row("labels", _labels(info.labels))
+    for name, value in _flat(info.provenance.get("metrics", {})).items():
+        table.add_row(name, value)
+    if fingerprint := info.provenance.get("fingerprint"):
+        table.add_row("data", fingerprint[:16])
+    _console().print(table)
+
+
+def show_models(rows: list[dict[str, Any]], default: str) -> None:
+    """The registry."""
+    table = _table("model", "input>", "parameters>", "MACs>", "ImageNet top-1>", "int8>", "licence")
+    for row in rows:
+        name = f"[bold]{row['name']}[/] [dim](default)[/]" if row["name"] == default else row["name"]
+        table.add_row(
+            name,
+            f"{row['image_size']} px",
+            f"{row['parameters'] / 1e6:.1f} M",
+            f"{row['macs'] / 1e6:.0f} M",
+            f"{row['top1']:.1f} %",
+            f"{row['top1_int8']:.1f} %",
+            row["licence"],
+        )
+    _console().print(table)
+
+
+def _table(*columns: str) -> Table:
+    """A table; a column whose name ends with > is aligned right."""
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(escape(column.removesuffix(">")), justify="right" if column.endswith(">") else "left")
+    return table
+
+
+def _tensor(tensor: TensorFacts) -> str:
+    text = f"{escape(str(list(tensor.shape)))} {tensor.dtype}"
+    if tensor.scale:
+        text += f"  [dim]scale {tensor.scale:.6g}, zero point {tensor.zero_point}[/]"
+    return text
+
+
+def _labels(labels: tuple[str, ...]) -> str:
+    shown = ", ".join(labels[:10]) + (f" ... ({len(labels)} in all)" if len(labels) > 10 else "")
+    return escape(shown) or "none"
+
+
+def _flat(metrics: dict[str, Any]) -> dict[str, str]:
+    names = {"top1": "top-1 on test", "float_top1": "float top-1"}
+    return {text: _percent(metrics[key]) for key, text in names.items() if key in metrics}
+
+
+def _bar(score: float, width: int = 20) -> str:
+    return f"[green]{'━' * round(score * width)}[/]"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _console() -> Console:
+    return Console(highlight=False)

@@ -1,0 +1,213 @@
+"""What several test modules need: a cache of their own, shared photos and weights, embedders, photo folders."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import flatbuffers
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from hypothesis import settings
+from PIL import Image
+
+from model_maker import backbones, training
+from model_maker.backbones import embedder
+from model_maker.data import sample_data
+from model_maker.data.images import Normalization
+from model_maker.tflite import graph, metadata, quantize
+
+# No deadline, for shared machines stall; derandomized, so that a run tells of the code and not of the dice.
+settings.register_profile("model_maker", deadline=None, derandomize=True, database=None)
+settings.load_profile("model_maker")
+
+SHARED = Path(os.environ.get("MODEL_MAKER_SHARED") or Path(__file__).resolve().parents[2] / "shared")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """The cache directory of this test session: never the user's, and each backbone is built in it only once.
+
+    MODEL_MAKER_TEST_CACHE names one that is kept between sessions, to save the building while developing.
+    """
+    folder = Path(os.environ.get("MODEL_MAKER_TEST_CACHE") or tmp_path_factory.mktemp("cache"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MODEL_MAKER_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture
+def empty_cache(tmp_path, monkeypatch):
+    """A cache directory for one test, which does not exist yet."""
+    folder = tmp_path / "empty_cache"
+    monkeypatch.setenv("MODEL_MAKER_CACHE", str(folder))
+    return folder
+
+
+def _shared(name):
+    folder = SHARED / name
+    if not folder.is_dir():
+        pytest.skip(f"no folder {folder} (MODEL_MAKER_SHARED names another place)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    return _shared("data")
+
+
+@pytest.fixture(scope="session")
+def shared_weights():
+    return _shared("weights")
+
+
+@pytest.fixture(scope="session")
+def lite0(cache):
+    """The real EfficientNet-Lite0 embedder; TensorFlow converts it once a session."""
+    return embedder.embedder(backbones.get("efficientnet_lite0"))
+
+
+@pytest.fixture(scope="session")
+def make_embedder():
+    """make_embedder(size, kernel, bias): a float embedder without TensorFlow, float32 [1, size, size, 3] to [1, D].
+
+    It is the mean over all pixels, after a convolution (stride 1, "same" padding) when a kernel [D, h, w, 3] is given.
+    """
+    return _make_embedder
+
+
+@pytest.fixture(scope="session")
+def tiny_embedder():
+    """The mean colour: float32 [1, 8, 8, 3] to [1, 3]."""
+    return _make_embedder(8)
+
+
+@pytest.fixture(scope="session")
+def conv_embedder():
+    """Sixteen seeded 3x3 filters and their mean: float32 [1, 8, 8, 3] to [1, 16]."""
+    kernel = np.random.default_rng(0).normal(size=(16, 3, 3, 3)).astype(np.float32)
+    return _make_embedder(8, kernel)
+
+
+@pytest.fixture(scope="session")
+def make_photos():
+    """make_photos(folder, {"red": 4, "blue": 5}): PNGs of noise around one colour a class, all different."""
+    return _make_photos
+
+
+def _make_photos(folder, counts, *, side=12, seed=0):
+    paths = []
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            # Seeded by name and number: a larger set begins with the smaller one.
+            colour = np.frombuffer(hashlib.sha256(name.encode()).digest()[:3], np.uint8).astype(int)
+            key = int.from_bytes(hashlib.sha256(f"{seed}/{name}/{number}".encode()).digest()[:8], "big")
+            noise = np.random.default_rng(key).integers(-40, 41, (side, side, 3))
+            paths.append(folder / name / f"{number:03}.png")
+            Image.fromarray(np.clip(colour + noise, 0, 255).astype(np.uint8)).save(paths[-1])
+    return paths
+
+
+def _make_embedder(size, kernel=None, bias=None):
+    model, graph = schema.ModelT(), schema.SubGraphT()
+    model.version, model.description = 3, b"test embedder"
+    model.buffers, model.operatorCodes, model.subgraphs = [schema.BufferT()], [], [graph]
+    graph.tensors, graph.operators = [], []
+
+    def tensor(name, shape, data=None):
+        entry = schema.TensorT()
+        entry.name, entry.shape, entry.buffer = name.encode(), list(shape), 0
+        entry.type = schema.TensorType.FLOAT32 if data is None or data.dtype == np.float32 else schema.TensorType.INT32
+        if data is not None:
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(data.tobytes(), np.uint8)
+            model.buffers.append(buffer)
+            entry.buffer = len(model.buffers) - 1
+        graph.tensors.append(entry)
+        return len(graph.tensors) - 1
+
+    def operator(name, options, inputs, output):
+        code, entry = schema.OperatorCodeT(), schema.OperatorT()
+        code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, name)
+        code.version = 1
+        model.operatorCodes.append(code)
+        entry.opcodeIndex, entry.inputs, entry.outputs = len(model.operatorCodes) - 1, inputs, [output]
+        entry.builtinOptions = options
+        entry.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
+        graph.operators.append(entry)
+
+    image = last = tensor("image", (1, size, size, 3))
+    depth = 3
+    if kernel is not None:
+        depth = len(kernel)
+        weights = tensor("kernel", kernel.shape, kernel.astype(np.float32))
+        offsets = tensor("bias", (depth,), np.zeros(depth, np.float32) if bias is None else bias.astype(np.float32))
+        options = schema.Conv2DOptionsT()
+        options.padding, options.strideW, options.strideH = schema.Padding.SAME, 1, 1
+        options.dilationWFactor = options.dilationHFactor = 1
+        last = tensor("features", (1, size, size, depth))
+        operator("CONV_2D", options, [image, weights, offsets], last)
+    axes = tensor("axes", (2,), np.array([1, 2], np.int32))
+    embedding = tensor("embedding", (1, depth))
+    options = schema.ReducerOptionsT()
+    options.keepDims = False
+    operator("MEAN", options, [last, axes], embedding)
+    graph.inputs, graph.outputs = [image], [embedding]
+
+    signature = schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = b"serving_default", 0
+    for ends, name, index in (("inputs", b"image", image), ("outputs", b"embedding", embedding)):
+        entry = schema.TensorMapT()
+        entry.name, entry.tensorIndex = name, index
+        setattr(signature, ends, [entry])
+    model.signatureDefs = [signature]
+
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+PIXELS = Normalization(mean=127.0, std=128.0)  # EfficientNet-Lite's
+
+
+@pytest.fixture(scope="session")
+def float_classifier(conv_embedder):
+    """The 16 filters and a seeded head of three classes: a float classifier without metadata."""
+    random = np.random.default_rng(1)
+    return graph.attach_head(conv_embedder, random.normal(size=(3, 16)), random.normal(size=3))
+
+
+@pytest.fixture(scope="session")
+def calibrated(float_classifier):
+    """The ranges of its activations on 20 photos of noise, 8 x 8."""
+    photos = np.random.default_rng(2).integers(0, 256, (20, 1, 8, 8, 3), np.uint8)
+    calibrator = quantize.Calibrator(float_classifier)
+    return quantize.combine([calibrator.observe(PIXELS(photo)) for photo in photos])
+
+
+@pytest.fixture(scope="session")
+def make_tiny_model(float_classifier, calibrated):
+    """make_tiny_model(kind="int8", io="uint8", labels=...): the float classifier, quantized, labelled."""
+
+    def make(kind="int8", io="uint8", labels=("a", "b", "ü")):
+        content = quantize.quantize(float_classifier, kind, normalization=PIXELS, ranges=calibrated)
+        content = graph.set_io(content, io, mean=PIXELS.mean, std=PIXELS.std)
+        return metadata.write(content, metadata.ModelInfo(labels, PIXELS, name="tiny"))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def drawn_flowers(tmp_path_factory):
+    """Twelve drawings of each of five flowers."""
+    folder = tmp_path_factory.mktemp("drawn") / "flowers"
+    sample_data.draw(folder, per_class=12)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(drawn_flowers, lite0, tmp_path_factory):
+    """{io: folder that `train` made of the drawn flowers}, int8; the second run finds its embeddings in the cache."""
+    home = tmp_path_factory.mktemp("trained")
+    return {io: training.train(drawn_flowers, home / io, io=io).directory for io in ("uint8", "float32")}

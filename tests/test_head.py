@@ -1,0 +1,238 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+from scipy import optimize
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from model_maker.errors import DataError
+from model_maker.learning import head as heads
+
+
+def clusters(counts, *, features=16, distance=0.6, seed=0):
+    """Draws one normal cloud a class: float16 [N, D] and labels."""
+    random = np.random.default_rng(seed)
+    centers = distance * random.normal(size=(len(counts), features))
+    labels = np.repeat(np.arange(len(counts)), counts)
+    return (centers[labels] + random.normal(size=(len(labels), features))).astype(np.float16), labels
+
+
+def standardized(embeddings):
+    """The published recipe's preprocessing: centred, one scale for all features."""
+    features = embeddings.astype(float) - embeddings.astype(float).mean(axis=0)
+    return features / np.sqrt((features**2).mean())
+
+
+def second_opinion(features, labels, weights, strength):
+    """scikit-learn minimizes C * sum(w * loss) + |kernel|^2 / 2, we mean(w * loss) + strength * |kernel|^2 / 2."""
+    model = LogisticRegression(C=1 / (strength * weights.sum()), tol=1e-8, max_iter=5000)
+    with threadpool_limits(1):  # on busy cores BLAS threads wait for each other a thousand times longer than they work
+        return model.fit(features, labels, sample_weight=weights)
+
+
+def held_out_logits(features, labels, weights, strength, folds):
+    logits = np.empty((len(labels), labels.max() + 1))
+    for fold in np.unique(folds):
+        held = folds == fold
+        model = second_opinion(features[~held], labels[~held], weights[~held], strength)
+        logits[held] = model.decision_function(features[held])
+    return logits
+
+
+def mean_loss(logits, labels, weights):
+    return np.average(-np.log(softmax(logits)[np.arange(len(labels)), labels]), weights=weights)
+
+
+def softmax(logits):
+    scores = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return scores / scores.sum(axis=1, keepdims=True)
+
+
+def round_robin(labels, count=5):
+    folds = np.empty(len(labels), int)
+    for label in np.unique(labels):
+        folds[labels == label] = np.arange((labels == label).sum()) % count
+    return folds
+
+
+@pytest.mark.parametrize("counts", [(60, 60, 60), (120, 30, 40), (40, 40, 40, 40, 40)])
+def test_fit_matches_scikit_learn(counts):
+    embeddings, labels = clusters(counts)
+    found = heads.fit(embeddings, labels, classes=len(counts))
+    reference = second_opinion(
+        standardized(embeddings), labels, found.class_weights[labels], found.regularization
+    ).predict_proba(standardized(embeddings))
+    untempered = softmax(found.head.logits(embeddings).astype(float) * found.temperature)
+    # Our fit ends when an iteration gains less than 1e-5 of the loss; 0.0023 was the largest difference seen.
+    np.testing.assert_allclose(untempered, reference, atol=0.005)
+
+
+@pytest.mark.parametrize("counts", [(60, 60, 60), (120, 30, 40)])
+def test_regularization_and_temperature_minimize_held_out_loss(counts):
+    embeddings, labels = clusters(counts)
+    found = heads.fit(embeddings, labels, classes=len(counts))
+    weights = found.class_weights[labels]
+    logits = {
+        strength: held_out_logits(standardized(embeddings), labels, weights, strength, round_robin(labels))
+        for strength in heads.REGULARIZATION
+    }
+    losses = {strength: mean_loss(logits[strength], labels, weights) for strength in logits}
+    assert found.regularization == min(losses, key=losses.get)
+    best = logits[found.regularization]
+    inverse = optimize.minimize_scalar(
+        lambda inverse: mean_loss(inverse * best, labels, weights), bounds=(0.05, 20), method="bounded"
+    ).x
+    # Ten iterations a step of the path stop a little short of scikit-learn's exact minimum.
+    assert found.temperature == pytest.approx(1 / inverse, rel=0.01)
+    assert found.top1 == pytest.approx((best.argmax(1) == labels).mean(), abs=1.5 / len(labels))
+
+
+def test_temperature_makes_probabilities_calibrated():
+    # Many features and few photos: the untempered head is too shy or too sure; fresh photos of the same kind tell.
+    counts = (60,) * 4
+    embeddings, labels = clusters((2060,) * 4, features=64, distance=0.25, seed=4)
+    learned = np.concatenate([np.flatnonzero(labels == label)[:count] for label, count in enumerate(counts)])
+    fresh = np.setdiff1d(np.arange(len(labels)), learned)
+    found = heads.fit(embeddings[learned], labels[learned], classes=4)
+    logits = found.head.logits(embeddings[fresh]).astype(float)
+    even = np.ones(len(fresh))
+    loss = mean_loss(logits, labels[fresh], even)
+    at_best = optimize.minimize_scalar(
+        lambda inverse: mean_loss(inverse * logits, labels[fresh], even), bounds=(0.05, 20), method="bounded"
+    )
+    assert abs(np.log(found.temperature)) > 0.2  # there was something to mend
+    assert loss < mean_loss(logits * found.temperature, labels[fresh], even)
+    # 240 photos tell the temperature to some ten percent; near its minimum the loss hardly moves.
+    assert loss == pytest.approx(at_best.fun, rel=0.01)
+    assert abs(found.head.scores(embeddings[fresh]).max(1).mean() - (logits.argmax(1) == labels[fresh]).mean()) < 0.05
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.permutations(range(90)))
+def test_shuffled_photos_give_the_same_head(order):
+    embeddings, labels = clusters((30, 30, 30), features=8)
+    folds = round_robin(labels)
+    order = np.array(order)
+    found = heads.fit(embeddings, labels, classes=3, folds=folds)
+    shuffled = heads.fit(embeddings[order], labels[order], classes=3, folds=folds[order])
+    assert shuffled.regularization == found.regularization
+    # float32 sums in another order; the search amplifies rounding up to its own tolerance.
+    assert shuffled.temperature == pytest.approx(found.temperature, rel=1e-2)
+    np.testing.assert_allclose(shuffled.head.scores(embeddings), found.head.scores(embeddings), atol=0.005)
+
+
+def test_same_photos_give_the_same_bytes_on_any_number_of_cores(monkeypatch):
+    embeddings, labels = clusters((1500, 1500), features=8)  # more rows than one chunk of work
+    results = []
+    for count in (1, 4):
+        monkeypatch.setattr(heads, "cores", lambda count=count: count)
+        results.append(heads.fit(embeddings, labels, classes=2).head)
+    assert results[0].kernel.tobytes() == results[1].kernel.tobytes()
+    assert results[0].bias.tobytes() == results[1].bias.tobytes()
+
+
+def test_scale_and_offset_of_embeddings_do_not_matter():
+    embeddings, labels = clusters((30, 30, 30), features=8)
+    found = heads.fit(embeddings, labels, classes=3)
+    moved = (embeddings.astype(np.float32) * 4 + 3).astype(np.float32)
+    # Powers of two and an offset that float32 holds: only rounding differs.
+    np.testing.assert_allclose(
+        heads.fit(moved, labels, classes=3).head.scores(moved), found.head.scores(embeddings), atol=0.005
+    )
+
+
+def test_head_is_a_softmax_of_kernel_and_bias():
+    head = heads.Head(np.array([[1, 0], [0, 2], [0, 0]], np.float32), np.array([0, 0, 1], np.float32))
+    embeddings = np.array([[1, 1], [0, 0]], np.float16)
+    np.testing.assert_allclose(head.logits(embeddings), [[1, 2, 1], [0, 0, 1]])
+    e = np.e  # exp of (1, 2, 1) and of (0, 0, 1)
+    expected = [[1 / (2 + e), e / (2 + e), 1 / (2 + e)], [1 / (2 + e), 1 / (2 + e), e / (2 + e)]]
+    np.testing.assert_allclose(head.scores(embeddings), expected, rtol=1e-6)
+
+
+def test_softmax_survives_large_logits():
+    np.testing.assert_allclose(heads.softmax(np.array([[1e4, 1e4 + np.log(3)], [-1e4, 0]])), [[0.25, 0.75], [0, 1]])
+
+
+def test_types_and_shapes_of_a_fit():
+    embeddings, labels = clusters((10, 10, 10), features=8)
+    head = heads.fit(embeddings, list(labels), classes=3).head
+    assert (head.kernel.shape, head.kernel.dtype) == ((3, 8), np.float32)
+    assert (head.bias.shape, head.bias.dtype) == ((3,), np.float32)
+
+
+def test_even_classes_weigh_one_by_the_photo():
+    assert heads.class_weights(np.array([10, 20])).tolist() == [1, 1]  # two to one is still even
+
+
+def test_uneven_classes_weigh_alike():
+    weights = heads.class_weights(np.array([10, 30]))
+    assert weights.tolist() == [2, 2 / 3]  # 40 / (2 * 10) and 40 / (2 * 30)
+    assert 10 * weights[0] == pytest.approx(30 * weights[1])
+
+
+@given(st.lists(st.integers(1, 10_000), min_size=2, max_size=50))
+def test_class_weights_have_mean_one_over_photos(counts):
+    counts = np.array(counts)
+    assert (heads.class_weights(counts) * counts).sum() == pytest.approx(counts.sum())
+
+
+def test_a_rare_class_is_found_as_often_as_a_common_one():
+    embeddings, labels = clusters((2000, 200), features=4, distance=0.5, seed=1)
+    fresh, truth = clusters((2000, 2000), features=4, distance=0.5, seed=1)
+    weighted = heads.fit(embeddings, labels, classes=2).head.scores(fresh).argmax(1)
+    recalls = [(weighted[truth == label] == label).mean() for label in (0, 1)]
+    assert abs(recalls[0] - recalls[1]) < 0.1
+    plain = LogisticRegression().fit(embeddings, labels).predict(fresh)  # what weights mend
+    assert (plain[truth == 0] == 0).mean() - (plain[truth == 1] == 1).mean() > 0.3
+
+
+def test_two_photos_a_class_are_enough():
+    embeddings, labels = clusters((2, 2, 2), distance=5)
+    found = heads.fit(embeddings, labels, classes=3)
+    assert (found.head.scores(embeddings).argmax(1) == labels).all()
+    assert np.isfinite(found.head.kernel).all() and np.isfinite(found.head.bias).all()
+
+
+def test_perfectly_separable_classes_stay_finite():
+    embeddings = np.repeat(np.eye(3, 8) * 100, 20, axis=0).astype(np.float16)
+    found = heads.fit(embeddings, np.repeat(np.arange(3), 20), classes=3)
+    assert found.top1 == 1
+    assert np.isfinite(found.head.kernel).all() and 0.05 <= found.temperature <= 20
+    assert found.head.scores(embeddings).max(1).min() > 0.99
+
+
+def test_embeddings_that_say_nothing_give_the_share_of_each_class():
+    labels = np.array([0] * 20 + [1] * 20 + [2] * 40)
+    found = heads.fit(np.ones((80, 4), np.float16), labels, classes=3)
+    np.testing.assert_allclose(found.head.scores(np.ones((1, 4), np.float16)), [[0.25, 0.25, 0.5]], atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"), [([0, 0, 1, 1], "Class 2 has no photo "), ([0, 0, 1, 1, 2], "Class 2 has 1 photo ")]
+)
+def test_a_class_with_too_few_photos_is_refused(labels, message):
+    with pytest.raises(DataError, match=message) as caught:
+        heads.fit(np.ones((len(labels), 4), np.float16), np.array(labels), classes=3)
+    assert "\n" not in str(caught.value)
+
+
+def test_cross_validation_scores_every_photo_by_a_head_that_has_not_seen_it():
+    embeddings, labels = clusters((20, 20, 20), features=8)
+    folds = round_robin(labels, 4)
+    scores = heads.cross_validate(embeddings, labels, folds, classes=3)
+    assert scores.shape == (60, 3)
+    np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-5)
+    # What the photos of fold 2 are called cannot move their own scores, and must move those of the others.
+    lied = np.where(folds == 2, (labels + 1) % 3, labels)
+    again = heads.cross_validate(embeddings, lied, folds, classes=3)
+    np.testing.assert_array_equal(again[folds == 2], scores[folds == 2])
+    assert np.abs(again[folds != 2] - scores[folds != 2]).max() > 0.1
+
+
+def test_cross_validation_finds_nothing_in_noise():
+    random = np.random.default_rng(5)
+    embeddings, labels = random.normal(size=(300, 40)).astype(np.float16), np.arange(300) % 3
+    scores = heads.cross_validate(embeddings, labels, round_robin(labels), classes=3)
+    # Guessing: 1/3, standard deviation sqrt(2/9/300) = 0.027; 4 of them.
+    assert abs((scores.argmax(1) == labels).mean() - 1 / 3) < 0.11

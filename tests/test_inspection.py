@@ -1,0 +1,161 @@
+import random
+
+import numpy as np
+import pytest
+
+from model_maker import backbones
+from model_maker.errors import ModelError, ModelMakerError
+from model_maker.tflite import graph, inspection, metadata, quantize
+
+# From the tables of the papers' repositories: million multiply-accumulates, million parameters.
+PUBLISHED = {
+    "mobilenet_v1_0.25_128_quant.tflite": (14, 0.47),
+    "mobilenet_v1_0.25_224_float.tflite": (41, 0.47),
+    "mobilenet_v1_0.25_224_1_metadata_1.tflite": (41, 0.47),
+    "mobilenet_v2_1.0_224_quant.tflite": (300, 3.47),
+    "tf2_mobilenet_v2_1.0_224_ptq.tflite": (300, 3.47),
+    "tflite_support_mobilenet_v2_1.0_224_quant.tflite": (300, 3.47),
+}
+QUANTIZATION = {
+    "automl_labeler_model.tflite": "int8",
+    "mobilenet_v1_0.25_128_quant.tflite": "int8",
+    "mobilenet_v1_0.25_224_1_metadata_1.tflite": "none",
+    "mobilenet_v1_0.25_224_float.tflite": "none",
+    "mobilenet_v1_1.0_224_quant_embedding_extractor.tflite": "int8",
+    "mobilenet_v2_035_96_embedder_with_metadata.tflite": "dynamic",
+    "mobilenet_v2_1.0_224_quant.tflite": "int8",
+    "tf2_mobilenet_v2_1.0_224_ptq.tflite": "int8",
+    "tflite_support_mobilenet_v2_1.0_224_quant.tflite": "int8",
+}
+
+
+def test_facts_of_a_small_classifier_counted_by_hand(float_classifier):
+    facts = inspection.inspect(float_classifier)
+    assert facts.size_bytes == len(float_classifier)
+    assert facts.inputs == (inspection.TensorFacts("image", (1, 8, 8, 3), "float32", None, None),)
+    assert facts.outputs == (inspection.TensorFacts("probabilities", (1, 3), "float32", None, None),)
+    assert facts.operators == {"CONV_2D": 1, "FULLY_CONNECTED": 1, "MEAN": 1, "SOFTMAX": 1}
+    # 16 filters of 3 x 3 x 3 and their biases; 3 x 16 and 3; the two axes of the mean.
+    assert facts.parameters == 16 * 27 + 16 + 3 * 16 + 3 + 2
+    assert facts.macs == 8 * 8 * 16 * 27 + 3 * 16
+    assert facts.quantization == "none"
+
+
+def test_edges_of_an_int8_model_carry_scale_and_zero_point(make_tiny_model):
+    facts = inspection.inspect(make_tiny_model("int8", "uint8"))
+    assert facts.inputs == (inspection.TensorFacts("image", (1, 8, 8, 3), "uint8", 1 / 128, 127),)
+    assert facts.outputs == (inspection.TensorFacts("probabilities", (1, 3), "uint8", 1 / 256, 0),)
+
+
+@pytest.mark.parametrize("io", graph.IO_TYPES)
+@pytest.mark.parametrize("kind", quantize.FORMATS)
+def test_format_is_recognized_whatever_the_edges(make_tiny_model, kind, io):
+    facts = inspection.inspect(make_tiny_model(kind, io))
+    assert facts.quantization == kind
+    assert facts.macs == 8 * 8 * 16 * 27 + 3 * 16  # quantization costs no multiplication
+    assert (facts.float_operators == ()) == (kind == "int8")
+
+
+def test_most_frequent_operators_come_first(shared_weights):
+    content = (shared_weights / "tflite" / "mobilenet_v2_1.0_224_quant.tflite").read_bytes()
+    counts = list(inspection.inspect(content).operators.values())
+    assert counts == sorted(counts, reverse=True) and counts[0] == 36
+
+
+def test_float_operators_are_named_with_their_output(float_classifier):
+    assert inspection.float_operators(float_classifier) == [
+        "CONV_2D (features)",
+        "MEAN (embedding)",
+        "FULLY_CONNECTED (logits)",
+        "SOFTMAX (probabilities)",
+    ]
+
+
+def test_a_dequantize_inside_is_a_float_operator(make_tiny_model):
+    # At the edge it is the contract; in the middle, float computation begins there.
+    model = graph.parse(make_tiny_model("int8", "float32"))
+    main = model.subgraphs[0]
+    inside = [int(index) for operator in main.operators[1:-1] for index in operator.outputs][0]
+    real = graph._add_tensor(model, "planted", main.tensors[inside].shape)
+    options = graph.schema.DequantizeOptionsT()
+    main.operators.insert(2, graph._operator(model, "DEQUANTIZE", [inside], [real], options))
+    assert inspection.float_operators(graph.pack(model)) == ["DEQUANTIZE (planted)"]
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0"])
+def test_macs_and_parameters_are_the_published_ones(lite0, name):
+    backbone = backbones.get(name)
+    facts = inspection.inspect(graph.attach_head(lite0, *backbone.classifier()))
+    # Published as 407 million.
+    assert facts.macs == pytest.approx(backbone.macs, abs=500_000)
+    # Published with a scale and an offset for each channel of the batch normalizations; conversion folds the scale into
+    # the convolutions. The channels, block by block: 32; (expanded twice, projected) of the table; 1280.
+    table = [(1, 32, 16, 1), (6, 16, 24, 2), (6, 24, 40, 2), (6, 40, 80, 3), (6, 80, 112, 3), (6, 112, 192, 4)]
+    channels = 32 + 1280
+    for expand, inputs, outputs, repeats in [*table, (6, 192, 320, 1)]:
+        for _ in range(repeats):
+            channels += (2 if expand > 1 else 1) * expand * inputs + outputs
+            inputs = outputs
+    axes = 2  # of the mean
+    assert facts.parameters == backbone.parameters - channels + axes
+
+
+@pytest.mark.parametrize("name", QUANTIZATION)
+def test_published_models_are_understood(shared_weights, name):
+    facts = inspection.inspect((shared_weights / "tflite" / name).read_bytes())
+    assert facts.quantization == QUANTIZATION[name]
+    assert (facts.float_operators == ()) == (facts.quantization == "int8")
+    assert len(facts.inputs) == len(facts.outputs) == 1
+    assert facts.inputs[0].dtype == ("uint8" if facts.quantization == "int8" else "float32")
+    assert "CUSTOM" not in facts.operators
+    if name in PUBLISHED:
+        macs, parameters = PUBLISHED[name]
+        assert facts.macs / 1e6 == pytest.approx(macs, abs=0.8)  # published without decimals
+        # Published with the batch normalizations' scales, which are folded away here: up to one percent.
+        assert facts.parameters / 1e6 == pytest.approx(parameters, rel=0.015)
+
+
+def test_sparse_but_valid_files_are_read(float_classifier):
+    # Names, a zero point of 0 and the shape of a single number may be left out of a flatbuffer.
+    model = graph.parse(float_classifier)
+    image, scores = (model.subgraphs[0].tensors[ends[0]] for ends in (model.subgraphs[0].inputs, model.subgraphs[0].outputs))
+    image.name = None
+    image.quantization = graph._quantization(0.5, 0)
+    image.quantization.zeroPoint = None
+    scores.shape = None
+    facts = inspection.inspect(graph.pack(model))
+    assert facts.inputs[0] == inspection.TensorFacts("", (1, 8, 8, 3), "float32", 0.5, 0)
+    assert facts.outputs[0].shape == ()
+
+
+@pytest.mark.parametrize("content", [b"", b"TFL3", b"plain text, not a model", bytes(range(256)) * 8])
+def test_what_is_no_model_is_refused(content):
+    for read in (inspection.inspect, inspection.float_operators, metadata.read):
+        with pytest.raises(ModelError, match="not a .tflite file") as caught:
+            read(content)
+        assert "\n" not in str(caught.value)
+
+
+def damaged(content):
+    """Truncations all along the file, and single flipped bits at every byte, seeded."""
+    choose = random.Random(0)
+    yield from (content[:end] for end in range(8, len(content), 13))
+    for index in range(len(content)):
+        flipped = bytearray(content)
+        flipped[index] ^= 1 << choose.randrange(8)
+        yield bytes(flipped)
+
+
+def test_damaged_files_raise_nothing_but_one_clear_line(tiny_embedder):
+    content = graph.attach_head(tiny_embedder, np.eye(2, 3), np.zeros(2))
+    content = graph.set_io(content, "uint8", mean=127, std=128)
+    content = metadata.write(content, metadata.ModelInfo(("a", "b"), metadata.Normalization(127, 128), name="n"))
+    refused = 0
+    for broken in damaged(content):
+        for read in (inspection.inspect, metadata.read):
+            try:
+                read(broken)
+            except ModelMakerError as error:
+                refused += 1
+                assert str(error) and "\n" not in str(error), broken
+    assert refused > 200  # a flipped bit in a number or a text is no damage that anyone could see

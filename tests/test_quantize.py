@@ -1,0 +1,163 @@
+import warnings
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from hypothesis import given, settings, strategies as st
+from hypothesis.extra import numpy as arrays
+
+from model_maker.data.images import Normalization
+from model_maker.errors import ModelError
+from model_maker.tflite import graph, inspection, quantize
+from model_maker.tflite.interpreter import KERNELS, Runner
+
+PIXELS = Normalization(127.0, 128.0)
+
+
+def photos(count, seed=9):
+    return np.random.default_rng(seed).integers(0, 256, (count, 1, 8, 8, 3), np.uint8)
+
+
+def constants(content):
+    """{name: (tensor, its numbers)} of a file, read with the plain schema."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    types = {
+        schema.TensorType.INT8: np.int8,
+        schema.TensorType.INT32: np.int32,
+        schema.TensorType.FLOAT16: np.float16,
+        schema.TensorType.FLOAT32: np.float32,
+    }
+    found = {}
+    for tensor in model.subgraphs[0].tensors:
+        data = model.buffers[tensor.buffer].data
+        if data is not None and len(data):
+            numbers = np.frombuffer(bytes(data), types[tensor.type]).reshape(tensor.shape)
+            found[tensor.name.decode()] = tensor, numbers
+    return found
+
+
+def test_ranges_are_those_of_every_activation(tiny_embedder):
+    kernel, bias = np.array([[1.0, 0, 0], [0, -2, 0]]), np.array([0.5, 0])
+    calibrator = quantize.Calibrator(graph.attach_head(tiny_embedder, kernel, bias))
+    image = np.random.default_rng(0).normal(size=(1, 8, 8, 3)).astype(np.float32)
+    mean = image[0].mean(axis=(0, 1))
+    logits = mean[0] + 0.5, -2 * mean[1]
+    scores = np.exp(logits) / np.exp(logits).sum()
+    found = calibrator.observe(image)
+    assert set(found) == {"embedding", "logits", "probabilities"}
+    for name, values in {"embedding": mean, "logits": logits, "probabilities": scores}.items():
+        assert found[name] == pytest.approx((min(values), max(values)), abs=1e-5)
+
+
+def test_photos_are_combined_by_the_mean_of_their_ranges():
+    observed = [{"a": (-1, 3), "b": (0, 1)}, {"a": (-3, 5), "b": (0, 4)}]
+    assert quantize.combine(observed) == {"a": (-2, 4), "b": (0, 2.5)}
+    assert quantize.combine(observed[::-1]) == quantize.combine(observed)
+
+
+def test_int8_weights_lie_within_half_a_step_of_the_float_ones(float_classifier, make_tiny_model):
+    real, small = constants(float_classifier), constants(make_tiny_model("int8"))
+    for name in ("kernel", "head/kernel"):
+        tensor, numbers = small[name]
+        scale = tensor.quantization.scale.reshape(-1, *[1] * (numbers.ndim - 1))
+        assert numbers.dtype == np.int8 and len(scale) == len(numbers)  # one step size a channel
+        assert tensor.quantization.zeroPoint.any() == 0
+        error = np.abs(numbers * scale - real[name][1])
+        assert (error <= scale / 2 * (1 + 1e-4)).all()  # and float32 rounding of scale and product
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    arrays.arrays(
+        np.float32, (4, 3, 3, 3), elements=st.floats(-1000, 1000, width=32), fill=st.nothing()
+    )
+)
+def test_any_weights_survive_within_half_a_step(make_embedder, kernel):
+    embedder = make_embedder(8, kernel)
+    content = quantize.quantize(
+        graph.attach_head(embedder, np.eye(2, 4), np.zeros(2)),
+        "int8",
+        normalization=PIXELS,
+        ranges={"features": (-1, 1), "embedding": (-1, 1), "logits": (-1, 1), "probabilities": (0, 1)},
+    )
+    tensor, numbers = constants(content)["kernel"]
+    scale = tensor.quantization.scale.reshape(-1, 1, 1, 1)
+    assert (np.abs(numbers * scale.astype(float) - kernel) <= scale / 2 * (1 + 1e-4)).all()
+
+
+def test_int8_is_int8_from_edge_to_edge(float_classifier, calibrated):
+    content = quantize.quantize(float_classifier, "int8", normalization=PIXELS, ranges=calibrated)
+    facts = inspection.inspect(content)
+    assert (facts.inputs[0].dtype, facts.outputs[0].dtype) == ("int8", "int8")
+    # The range of pixels is known, not measured: 0 to 255 are (0 - 127) / 128 to (255 - 127) / 128.
+    assert (facts.inputs[0].scale, facts.inputs[0].zero_point) == (1 / 128, -1)
+    # Probabilities have a range of their own, too, or a score near 1 could not be told.
+    assert (facts.outputs[0].scale, facts.outputs[0].zero_point) == (1 / 256, -128)
+
+
+def test_int8_steps_cover_the_measured_range(float_classifier, calibrated):
+    content = quantize.quantize(float_classifier, "int8", normalization=PIXELS, ranges=calibrated)
+    tensors = {t.name.decode(): t for t in graph.parse(content).subgraphs[0].tensors}
+    for name in ("features", "logits"):
+        scale, zero = float(tensors[name].quantization.scale[0]), int(tensors[name].quantization.zeroPoint[0])
+        low, high = (min(calibrated[name][0], 0), max(calibrated[name][1], 0))
+        # 256 steps over the range; zero itself must be one of them, which moves both ends by up to a step.
+        assert scale == pytest.approx((high - low) / 255, rel=1e-3)
+        assert (-128 - zero) * scale == pytest.approx(low, abs=scale)
+        assert (127 - zero) * scale == pytest.approx(high, abs=scale)
+
+
+def test_float16_weights_are_the_rounded_ones(float_classifier):
+    real = constants(float_classifier)
+    small = constants(quantize.quantize(float_classifier, "float16", normalization=PIXELS))
+    for name in ("kernel", "head/kernel"):
+        np.testing.assert_array_equal(small[name][1], real[name][1].astype(np.float16))
+
+
+def test_dynamic_has_int8_weights_and_float_activations(float_classifier):
+    content = quantize.quantize(float_classifier, "dynamic", normalization=PIXELS)
+    numbers = constants(content)
+    assert numbers["kernel"][1].dtype == numbers["head/kernel"][1].dtype == np.int8
+    assert {line.split(" (")[0] for line in inspection.float_operators(content)} >= {"CONV_2D", "FULLY_CONNECTED"}
+
+
+def test_none_leaves_the_model_alone(float_classifier):
+    assert quantize.quantize(float_classifier, "none", normalization=PIXELS) is float_classifier
+
+
+# Largest score difference seen on these photos of noise: int8 0.024, dynamic 0.010, float16 0.001.
+TOLERANCE = {"int8": 0.06, "dynamic": 0.03, "float16": 0.003, "none": 1e-6}
+
+
+@pytest.mark.parametrize("io", graph.IO_TYPES)
+@pytest.mark.parametrize("kind", quantize.FORMATS)
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_every_format_scores_like_the_float_model_on_every_kernel(make_tiny_model, float_classifier, kind, io, kernels):
+    runner, real = Runner(make_tiny_model(kind, io), kernels=kernels), Runner(float_classifier)
+    for photo in photos(8):
+        image = (photo.astype(np.float32) - 127) / 128
+        found = runner.run(photo if io == "uint8" else image)
+        step = 1 / 256 if io == "uint8" else 0
+        np.testing.assert_allclose(found, real.run(image), atol=TOLERANCE[kind] + step)
+
+
+@pytest.mark.parametrize("kind", quantize.FORMATS)
+def test_equal_inputs_give_equal_bytes(float_classifier, calibrated, kind):
+    first, second = (
+        quantize.quantize(float_classifier, kind, normalization=PIXELS, ranges=calibrated) for _ in range(2)
+    )
+    assert first == second
+
+
+def test_int8_without_ranges_is_refused_in_one_line(float_classifier):
+    with pytest.raises(ModelError, match="cannot make int8") as caught:
+        quantize.quantize(float_classifier, "int8", normalization=PIXELS)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", quantize.FORMATS)
+def test_quantizing_is_silent(float_classifier, calibrated, kind, capfd):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        quantize.quantize(float_classifier, kind, normalization=PIXELS, ranges=calibrated)
+    assert capfd.readouterr() == ("", "")

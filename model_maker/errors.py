@@ -4,6 +4,9 @@ Every message says what was received and what to do next; the command line print
 Anything else that escapes is a bug and keeps its traceback.
 """
 
+import contextlib
+from collections.abc import Iterator
+
 
 class ModelMakerError(Exception):
     """Base of all errors that carry a message for the user."""
@@ -23,3 +26,14 @@ class BackboneError(ModelMakerError):
 
 class OutputError(ModelMakerError):
     """A result that cannot be written."""
+
+
+@contextlib.contextmanager
+def about(name: object) -> Iterator[None]:
+    """Puts the name of a file before messages that come from where only its bytes were known."""
+    try:
+        yield
+    except ModelMakerError as error:
+        if str(name) in str(error):
+            raise
+        raise type(error)(f"{name}: {error}") from error

@@ -14,7 +14,7 @@ import numpy as np
 
 from model_maker import backbones, files, run_record
 from model_maker.backbones import Backbone, embedder
-from model_maker.data.dataset import Dataset, Sample, from_folder
+from model_maker.data.dataset import Dataset, Sample, Split, from_folder
 from model_maker.data.streaming import stream
 from model_maker.deploy import model_card, verify
 from model_maker.errors import DataError
@@ -28,7 +28,7 @@ from model_maker.version import __version__
 
 Array = np.ndarray
 
-CALIBRATION_PHOTOS = 100
+CALIBRATION_PHOTOS = 50
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,13 @@ def train(
     """
     chosen = Options(**options)
     output = Path(output) if output is not None else Path(f"{Path(data).resolve().name}_model")
-    files.check_new(output, overwrite=overwrite)
     backbone = _backbone(chosen)
+    files.check_new(output, overwrite=overwrite)
     clock = Stages(reporter or Reporter())
 
     with clock.stage("List photos"):
         dataset = from_folder(data, progress=clock.progress)
+        _split(dataset, chosen)  # too few photos are told before the long work, and again without the unreadable
     with clock.stage(f"Prepare {backbone.name}"):
         if not embedder.is_cached(backbone):
             clock.note(f"First use of {backbone.name}: it is converted once, which takes about 20 seconds.")
@@ -124,7 +125,7 @@ def train(
             dataset, base, backbone.normalization, threads=chosen.threads, progress=clock.progress
         )
         dataset = dataset.without(unreadable)
-        split = dataset.split(validation=chosen.validation, test=chosen.test, seed=chosen.seed)
+        split = _split(dataset, chosen)
         _tell(clock, dataset, split)
     with clock.stage("Fit the head"):
         vectors = {sample.path: vector for sample, vector in zip(dataset.samples, embeddings, strict=True)}
@@ -192,7 +193,13 @@ def _backbone(options: Options) -> Backbone:
     return backbones.get(options.model, image_size=options.image_size)
 
 
-def _tell(clock: Stages, dataset: Dataset, split) -> None:
+def _split(dataset: Dataset, options: Options) -> Split:
+    if options.folds:
+        dataset.folds(options.folds, seed=options.seed)
+    return dataset.split(validation=options.validation, test=options.test, seed=options.seed)
+
+
+def _tell(clock: Stages, dataset: Dataset, split: Split) -> None:
     for note in (*dataset.notes, *split.notes):
         clock.note(note)
     if dataset.skipped:

@@ -179,11 +179,17 @@ def float_classifier(conv_embedder):
 
 
 @pytest.fixture(scope="session")
-def calibrated(float_classifier):
-    """The ranges of its activations on 20 photos of noise, 8 x 8."""
-    photos = np.random.default_rng(2).integers(0, 256, (20, 1, 8, 8, 3), np.uint8)
+def noise_photos():
+    """uint8 [20, 1, 8, 8, 3]."""
+    return np.random.default_rng(2).integers(0, 256, (20, 1, 8, 8, 3), np.uint8)
+
+
+@pytest.fixture(scope="session")
+def calibrated(float_classifier, noise_photos):
+    """The ranges of its activations that hold all the photos of noise, so that nothing is clipped."""
     calibrator = quantize.Calibrator(float_classifier)
-    return quantize.combine([calibrator.observe(PIXELS(photo)) for photo in photos])
+    seen = [calibrator.observe(PIXELS(photo)) for photo in noise_photos]
+    return {name: (min(one[name][0] for one in seen), max(one[name][1] for one in seen)) for name in seen[0]}
 
 
 @pytest.fixture(scope="session")

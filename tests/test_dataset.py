@@ -453,11 +453,12 @@ def test_folds_are_stratified(sizes, count, seed):
 
 
 def test_folds_keep_copies_together_and_ignore_names_and_order():
-    samples = [sample(n) for n in range(10)] + [sample(n, 1) for n in range(20, 30)]
-    copies = [Sample(Path("copy.jpg"), 0, digest(3)), Sample(Path("other class.jpg"), 1, digest(3))]
+    samples = [sample(n) for n in range(10)] + [sample(n, 1) for n in range(20, 35)]
+    # Copies of all of a, some of them in b.
+    copies = [Sample(Path(f"copy{n}.jpg"), n % 2, digest(n)) for n in range(10)]
     data = Dataset((*samples, *copies), ("a", "b"))
     folds = dict(zip((s.path for s in data.samples), data.folds(5), strict=True))
-    assert folds[Path("copy.jpg")] == folds[samples[3].path] == folds[Path("other class.jpg")]
+    assert [folds[Path(f"copy{n}.jpg")] for n in range(10)] == [folds[samples[n].path] for n in range(10)]
     turned = Dataset(data.samples[::-1], data.classes)
     assert turned.folds(5) == data.folds(5)[::-1]
     assert data.folds(5) != data.folds(5, seed=1)

@@ -82,22 +82,41 @@ def test_a_dequantize_inside_is_a_float_operator(make_tiny_model):
     assert inspection.float_operators(graph.pack(model)) == ["DEQUANTIZE (planted)"]
 
 
-@pytest.mark.parametrize("name", ["efficientnet_lite0"])
-def test_macs_and_parameters_are_the_published_ones(lite0, name):
-    backbone = backbones.get(name)
+# Published stage table of Lite0: kernel, expansion, channels in and out, repeats, stride.
+LITE0 = [
+    (3, 1, 32, 16, 1, 1),
+    (3, 6, 16, 24, 2, 2),
+    (5, 6, 24, 40, 2, 2),
+    (3, 6, 40, 80, 3, 2),
+    (5, 6, 80, 112, 3, 1),
+    (5, 6, 112, 192, 4, 2),
+    (3, 6, 192, 320, 1, 1),
+]
+
+
+def test_macs_and_parameters_of_lite0_are_the_published_ones(lite0):
+    backbone = backbones.get("efficientnet_lite0")
     facts = inspection.inspect(graph.attach_head(lite0, *backbone.classifier()))
-    # Published as 407 million.
-    assert facts.macs == pytest.approx(backbone.macs, abs=500_000)
-    # Published with a scale and an offset for each channel of the batch normalizations; conversion folds the scale into
-    # the convolutions. The channels, block by block: 32; (expanded twice, projected) of the table; 1280.
-    table = [(1, 32, 16, 1), (6, 16, 24, 2), (6, 24, 40, 2), (6, 40, 80, 3), (6, 80, 112, 3), (6, 112, 192, 4)]
-    channels = 32 + 1280
-    for expand, inputs, outputs, repeats in [*table, (6, 192, 320, 1)]:
-        for _ in range(repeats):
-            channels += (2 if expand > 1 else 1) * expand * inputs + outputs
+    side, numbers, channels = 112, 112 * 112 * 32, 32
+    macs = numbers * 27
+    for kernel, expand, inputs, outputs, repeats, stride in LITE0:
+        for repeat in range(repeats):
+            inner = inputs * expand
+            if expand > 1:
+                macs, numbers, channels = macs + side**2 * inputs * inner, numbers + side**2 * inner, channels + inner
+            side //= stride if repeat == 0 else 1
+            macs += side**2 * inner * (kernel**2 + outputs)
+            numbers, channels = numbers + side**2 * (inner + outputs), channels + inner + outputs
             inputs = outputs
-    axes = 2  # of the mean
-    assert facts.parameters == backbone.parameters - channels + axes
+    macs += side**2 * 320 * 1280 + 1280 * 1000
+    numbers, channels = numbers + side**2 * 1280, channels + 1280
+    assert facts.macs == macs
+    # Published are 407 million, which count about three for each number that a convolution gives (batch normalization
+    # and activation) as well.
+    assert macs + 3 * numbers == pytest.approx(407e6, rel=0.01)
+    # 4,652,008 parameters with a scale and an offset for each channel of the batch normalizations; conversion folds the
+    # scales into the convolutions, and the mean brings its two axes.
+    assert facts.parameters == 4_652_008 - channels + 2
 
 
 @pytest.mark.parametrize("name", QUANTIZATION)
@@ -118,7 +137,8 @@ def test_published_models_are_understood(shared_weights, name):
 def test_sparse_but_valid_files_are_read(float_classifier):
     # Names, a zero point of 0 and the shape of a single number may be left out of a flatbuffer.
     model = graph.parse(float_classifier)
-    image, scores = (model.subgraphs[0].tensors[ends[0]] for ends in (model.subgraphs[0].inputs, model.subgraphs[0].outputs))
+    main = model.subgraphs[0]
+    image, scores = main.tensors[main.inputs[0]], main.tensors[main.outputs[0]]
     image.name = None
     image.quantization = graph._quantization(0.5, 0)
     image.quantization.zeroPoint = None
@@ -137,10 +157,10 @@ def test_what_is_no_model_is_refused(content):
 
 
 def damaged(content):
-    """Truncations all along the file, and single flipped bits at every byte, seeded."""
+    """Truncations all along the file, and single flipped bits all over it, seeded."""
     choose = random.Random(0)
-    yield from (content[:end] for end in range(8, len(content), 13))
-    for index in range(len(content)):
+    yield from (content[:end] for end in range(8, len(content), 31))
+    for index in range(8, len(content), 3):
         flipped = bytearray(content)
         flipped[index] ^= 1 << choose.randrange(8)
         yield bytes(flipped)
@@ -158,4 +178,4 @@ def test_damaged_files_raise_nothing_but_one_clear_line(tiny_embedder):
             except ModelMakerError as error:
                 refused += 1
                 assert str(error) and "\n" not in str(error), broken
-    assert refused > 200  # a flipped bit in a number or a text is no damage that anyone could see
+    assert refused > 100  # a flipped bit in a number or a text is no damage that anyone could see

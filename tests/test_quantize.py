@@ -14,10 +14,6 @@ from model_maker.tflite.interpreter import KERNELS, Runner
 PIXELS = Normalization(127.0, 128.0)
 
 
-def photos(count, seed=9):
-    return np.random.default_rng(seed).integers(0, 256, (count, 1, 8, 8, 3), np.uint8)
-
-
 def constants(content):
     """{name: (tensor, its numbers)} of a file, read with the plain schema."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
@@ -49,10 +45,11 @@ def test_ranges_are_those_of_every_activation(tiny_embedder):
         assert found[name] == pytest.approx((min(values), max(values)), abs=1e-5)
 
 
-def test_photos_are_combined_by_the_mean_of_their_ranges():
-    observed = [{"a": (-1, 3), "b": (0, 1)}, {"a": (-3, 5), "b": (0, 4)}]
-    assert quantize.combine(observed) == {"a": (-2, 4), "b": (0, 2.5)}
+def test_photos_are_combined_by_the_least_and_the_greatest_value():
+    observed = [{"a": (-1, 3), "b": (0, 1)}, {"a": (-3, 2), "b": (0.5, 4)}]
+    assert quantize.combine(observed) == {"a": (-3, 3), "b": (0, 4)}
     assert quantize.combine(observed[::-1]) == quantize.combine(observed)
+    assert quantize.combine(observed[:1]) == observed[0]
 
 
 def test_int8_weights_lie_within_half_a_step_of_the_float_ones(float_classifier, make_tiny_model):
@@ -67,11 +64,7 @@ def test_int8_weights_lie_within_half_a_step_of_the_float_ones(float_classifier,
 
 
 @settings(max_examples=15, deadline=None)
-@given(
-    arrays.arrays(
-        np.float32, (4, 3, 3, 3), elements=st.floats(-1000, 1000, width=32), fill=st.nothing()
-    )
-)
+@given(arrays.arrays(np.float32, (4, 3, 3, 3), elements=st.floats(-1000, 1000, width=32), fill=st.nothing()))
 def test_any_weights_survive_within_half_a_step(make_embedder, kernel):
     embedder = make_embedder(8, kernel)
     content = quantize.quantize(
@@ -125,20 +118,22 @@ def test_none_leaves_the_model_alone(float_classifier):
     assert quantize.quantize(float_classifier, "none", normalization=PIXELS) is float_classifier
 
 
-# Largest score difference seen on these photos of noise: int8 0.024, dynamic 0.010, float16 0.001.
-TOLERANCE = {"int8": 0.06, "dynamic": 0.03, "float16": 0.003, "none": 1e-6}
+# Twice the largest difference of a score seen on any kernel: 0.011, 0.0044, 0.00018; float32 rounding for "none".
+TOLERANCE = {"int8": 0.022, "dynamic": 0.009, "float16": 0.0004, "none": 1e-6}
 
 
 @pytest.mark.parametrize("io", graph.IO_TYPES)
 @pytest.mark.parametrize("kind", quantize.FORMATS)
 @pytest.mark.parametrize("kernels", KERNELS)
-def test_every_format_scores_like_the_float_model_on_every_kernel(make_tiny_model, float_classifier, kind, io, kernels):
+def test_every_format_scores_like_the_float_model_on_every_kernel(
+    make_tiny_model, float_classifier, noise_photos, kind, io, kernels
+):
     runner, real = Runner(make_tiny_model(kind, io), kernels=kernels), Runner(float_classifier)
-    for photo in photos(8):
+    for photo in noise_photos:
         image = (photo.astype(np.float32) - 127) / 128
         found = runner.run(photo if io == "uint8" else image)
-        step = 1 / 256 if io == "uint8" else 0
-        np.testing.assert_allclose(found, real.run(image), atol=TOLERANCE[kind] + step)
+        # A uint8 output rounds once more, by half a step.
+        np.testing.assert_allclose(found, real.run(image), atol=TOLERANCE[kind] + (io == "uint8") * 0.51 / 256)
 
 
 @pytest.mark.parametrize("kind", quantize.FORMATS)

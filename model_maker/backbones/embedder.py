@@ -61,7 +61,7 @@ def cache_path(backbone: Backbone) -> Path:
 
 
 def convert(model) -> bytes:
-    """Converts a Keras model with one image input to a float `.tflite` with a signature.
+    """Converts a Keras model with one image input to a float `.tflite`.
 
     Args:
       model: keras.Model, float32 [N, H, W, 3] to float32 [N, D].
@@ -90,10 +90,10 @@ def _convert_in_child(backbone: Backbone) -> bytes:
 
 def _read_cached(path: Path) -> bytes | None:
     try:
-        content, expected = path.read_bytes(), path.with_suffix(".sha256").read_text()
+        content, expected = path.read_bytes(), path.with_suffix(".sha256").read_bytes()
     except OSError:
         return None
-    if hashlib.sha256(content).hexdigest() == expected:
+    if hashlib.sha256(content).hexdigest().encode() == expected:
         return content
     logging.warning("The cached backbone %s is damaged and is made again.", path)
     return None

@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from model_maker.errors import DataError
+from model_maker.errors import DataError, about
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -101,7 +101,8 @@ def inspect(arguments: argparse.Namespace) -> None:
 
     path = model_file(arguments.model)
     content = interpreter.read(path)
-    facts, info = inspection.inspect(content), metadata.read(content)
+    with about(path):
+        facts, info = inspection.inspect(content), metadata.read(content)
     if arguments.json:
         _print_json({"path": str(path), **dataclasses.asdict(facts), "metadata": dataclasses.asdict(info)})
     else:

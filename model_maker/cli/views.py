@@ -9,7 +9,7 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from model_maker.inference.evaluation import Metrics
@@ -30,13 +30,13 @@ class Bars(Reporter):
         self._bars = Progress(
             TextColumn("  {task.description:<30}"),
             BarColumn(24),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[count]}"),
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
             disable=not self._console.is_terminal,
         )
-        self._task = self._bars.add_task("", visible=False, total=None)
+        self._task: TaskID | None = None
         self._name, self._begin = "", 0.0
 
     def __enter__(self) -> Bars:
@@ -51,16 +51,19 @@ class Bars(Reporter):
     def stage(self, name: str) -> None:
         self._finish()
         self._name, self._begin = name, time.perf_counter()
-        self._bars.reset(self._task, description=name, total=None, visible=True)
+        self._task = self._bars.add_task(name, total=None, count="")
 
     def progress(self, done: int, total: int) -> None:
-        self._bars.update(self._task, completed=done, total=total)
+        if self._task is not None:
+            self._bars.update(self._task, completed=done, total=total, count=f"{done}/{total}")
 
     def note(self, text: str) -> None:
         self._console.print(f"  [yellow]note[/] {escape(text)}", soft_wrap=True)
 
     def _finish(self) -> None:
-        if self._name:
+        if self._task is not None:
+            self._bars.remove_task(self._task)
+            self._task = None
             seconds = time.perf_counter() - self._begin
             self._console.print(f"  {escape(self._name):<30}[dim]{seconds:6.1f} s[/]")
         self._name = ""

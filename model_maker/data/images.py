@@ -31,6 +31,8 @@ FORMATS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
+_PLUGINS = tuple(dict.fromkeys(FORMATS.values()))
+_ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
 # Names these pixels in caches; raise the number when `load` changes what it returns.
 PREPROCESSING = f"stretch-bilinear-1/pillow-{pillow_version}"
 # Pillow refuses larger pictures as decompression bombs; stated here because the message tells it.
@@ -77,7 +79,8 @@ def decode(photo: str | os.PathLike | bytes) -> Image.Image:
     name = "the picture" if isinstance(photo, bytes) else str(photo)
     source: BinaryIO | Path = io.BytesIO(photo) if isinstance(photo, bytes) else Path(photo)
     try:
-        with Image.open(source, formats=tuple(set(FORMATS.values()))) as image:
+        with Image.open(source, formats=_PLUGINS) as image:
+            image.load()
             return to_rgb(image)
     except UnidentifiedImageError:
         raise DataError(f"{name}: {_not_a_photo(source)}") from None
@@ -93,7 +96,8 @@ def decode(photo: str | os.PathLike | bytes) -> Image.Image:
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """Turns any Pillow image upright and into RGB; transparent parts become black, as on the phones."""
-    image = ImageOps.exif_transpose(image)
+    if image.getexif().get(_ORIENTATION, 1) != 1:
+        image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):  # 16-bit grey, in which plain conversion would clip all above 255
         values = np.asarray(image).astype(np.int64)
         image = Image.fromarray(np.clip(values >> 8, 0, 255).astype(np.uint8))

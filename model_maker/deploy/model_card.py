@@ -20,7 +20,7 @@ def render(info: ModelInfo, report: dict[str, Any], *, backbone: str, quantize: 
     test, photos, agreement = report["test"], report["photos"], report["agreement"]
     low, high = (100 * end for end in test["top1_interval"])
     classes = "\n".join(
-        f"| {label} | {entry['photos']} | {entry['precision']:.3f} | {entry['recall']:.3f} | {entry['f1']:.3f} |"
+        f"| {_cell(label)} | {entry['photos']} | {entry['precision']:.3f} | {entry['recall']:.3f} | {entry['f1']:.3f} |"
         for label, entry in test["per_class"].items()
     )
     pixels = "raw pixels, 0 to 255"
@@ -41,7 +41,7 @@ An image classifier for {len(info.labels)} classes: a head on frozen {backbone} 
 | size | {report["sizes"]["model_bytes"] / 1e6:.2f} MB |
 | trained on | {photos["train"] + photos["validation"]} photos |
 | data fingerprint | `{report["fingerprint"][:16]}` |
-| licence | {info.licence} |
+| licence | {_cell(info.licence)} |
 
 ## Input and output
 
@@ -63,3 +63,7 @@ them.
 It knows these classes only and gives every picture one of them. Figures hold for photos like those it was trained on;
 the interval above says how far {test["photos"]} test photos can tell.
 """
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

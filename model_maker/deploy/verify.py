@@ -76,7 +76,7 @@ def check_same_scores(content: bytes, dataset: Dataset, scores: Array, *, tolera
     """
     found = Classifier(content, threads=1).score(replace(dataset, samples=dataset.samples[:4]))
     difference = float(np.abs(found - scores[:4]).max())
-    if difference > tolerance:
+    if not difference <= tolerance:  # not a number is a difference, too
         raise ModelError(
             f"The written model gives other scores than the one that was measured (difference {difference:.3f}, "
             f"allowed {tolerance}). Nothing was kept; please report this with run.json."

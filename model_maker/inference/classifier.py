@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from model_maker.data.dataset import Dataset, Skipped
-from model_maker.data.images import Normalization
 from model_maker.data.streaming import stream
-from model_maker.errors import DataError, ModelError
+from model_maker.errors import DataError, ModelError, about
 from model_maker.inference import evaluation
 from model_maker.tflite import interpreter, metadata
 from model_maker.tflite.interpreter import Runner
@@ -49,16 +48,11 @@ class Classifier:
 
     def __init__(self, model: str | os.PathLike | bytes, *, threads: int | None = None, kernels: str = "xnnpack"):
         self._content = model if isinstance(model, bytes) else interpreter.read(model_file(model))
-        self._name = "The model" if isinstance(model, bytes) else str(model)
         self._threads, self._kernels = threads, kernels
-        self._runner = Runner(self._content, kernels=kernels)
-        self.info = metadata.read(self._content)
-        if not self.info.labels:
-            raise ModelError(f"{self._name} carries no labels in its metadata, so its scores have no names.")
-        shape = self._runner.input_shape
-        if len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3:
-            raise ModelError(f"{self._name} takes an input of shape {list(shape)}; an image model takes [1, H, H, 3].")
-        self._check_input()
+        with about("the model" if isinstance(model, bytes) else model):
+            self._runner = Runner(self._content, kernels=kernels)
+            self.info = metadata.read(self._content)
+            self._check()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -136,7 +130,7 @@ class Classifier:
         rows, unreadable = [], []
         for sample, result in zip(dataset.samples, self.scores(s.path for s in dataset.samples), strict=True):
             if isinstance(result, DataError):
-                unreadable.append(Skipped(sample.path, str(result)))
+                unreadable.append(Skipped(sample.path, str(result).removeprefix(f"{sample.path}: ")))
             else:
                 rows.append(result)
             if progress:
@@ -147,16 +141,21 @@ class Classifier:
 
     def _worker(self):
         runner = Runner(self._content, kernels=self._kernels)
-        if runner.input_dtype == np.float32:
-            return lambda pixels: runner.run(self.info.normalization(pixels))[0]
+        normalization = self.info.normalization
+        if runner.input_dtype == np.float32 and normalization:
+            return lambda pixels: runner.run(normalization(pixels))[0]
         return lambda pixels: runner.run(pixels)[0]
 
-    def _check_input(self) -> None:
-        dtype = self._runner.input_dtype
+    def _check(self) -> None:
+        if not self.info.labels:
+            raise ModelError("it carries no labels in its metadata, so its scores have no names.")
+        shape, dtype = self._runner.input_shape, self._runner.input_dtype
+        if len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3:
+            raise ModelError(f"it takes an input of shape {list(shape)}; an image model takes [1, H, H, 3].")
         if dtype not in (np.uint8, np.float32):
-            raise ModelError(f"{self._name} takes {dtype} input; uint8 and float32 are supported.")
-        if dtype == np.float32 and not isinstance(self.info.normalization, Normalization):
-            raise ModelError(f"{self._name} takes float input, but its metadata does not state one normalization.")
+            raise ModelError(f"it takes {dtype} input; uint8 and float32 are supported.")
+        if dtype == np.float32 and self.info.normalization is None:
+            raise ModelError("it takes float input, but its metadata does not state one normalization.")
 
 
 def _listed(names: Sequence[str]) -> str:

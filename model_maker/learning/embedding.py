@@ -50,7 +50,7 @@ class EmbeddingStore:
         wanted = np.frombuffer(bytes.fromhex("".join(digests)), "V32")
         if not len(self._records) or not len(wanted):
             return np.full(len(wanted), -1)
-        # Half a digest to sort by, the whole to be sure.
+        # A quarter of the digest to sort by, the whole to be sure.
         keys = np.ascontiguousarray(self._records["digest"]).view("<u8")[::4]
         order = np.argsort(keys, kind="stable")
         last = np.searchsorted(keys, wanted.view("<u8")[::4], side="right", sorter=order) - 1

@@ -32,7 +32,12 @@ def parse(content: bytes) -> schema.ModelT:
     if content[4:8] != b"TFL3":
         raise ModelError("This is not a .tflite file (no TFL3 mark).")
     with explained():
-        return flatbuffer_utils.read_model_from_bytearray(content)
+        model = flatbuffer_utils.read_model_from_bytearray(content)
+        for buffer in model.buffers:
+            # Buffers from behind come as bytes, which the packer would write one by one: seconds instead of none.
+            if isinstance(buffer.data, bytes):
+                buffer.data = np.frombuffer(buffer.data, np.uint8)
+        return model
 
 
 @contextlib.contextmanager

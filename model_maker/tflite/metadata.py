@@ -66,7 +66,7 @@ def write(content: bytes, info: ModelInfo) -> bytes:
     image, scores = tensors[model.subgraphs[0].inputs[0]], tensors[model.subgraphs[0].outputs[0]]
     _check_labels(info.labels, int(scores.shape[-1]))
     builder = flatbuffers.Builder(1024)
-    builder.Finish(_model_metadata(info, image, scores).Pack(builder), b"M001")
+    builder.Finish(_model_metadata(info, _image_metadata(info.normalization, image), scores).Pack(builder), b"M001")
     _set_entry(model, bytes(builder.Output()))
     lines = "\n".join(info.labels).encode()
     provenance = json.dumps(info.provenance, sort_keys=True, ensure_ascii=False, indent=1).encode()
@@ -108,13 +108,13 @@ _TEXTS = {
 }
 
 
-def _model_metadata(info: ModelInfo, image, scores) -> schema.ModelMetadataT:
+def _model_metadata(info: ModelInfo, image: schema.TensorMetadataT, scores) -> schema.ModelMetadataT:
     metadata = schema.ModelMetadataT()
     for ours, theirs in _TEXTS.items():
         setattr(metadata, theirs, getattr(info, ours))
     metadata.minParserVersion = _MIN_PARSER
     part = schema.SubGraphMetadataT()
-    part.inputTensorMetadata = [_image_metadata(info.normalization, image)]
+    part.inputTensorMetadata = [image]
     part.outputTensorMetadata = [_scores_metadata(scores)]
     metadata.subgraphMetadata = [part]
     provenance = schema.AssociatedFileT()

@@ -91,9 +91,18 @@ def _recipe(kind: str):
 
     if kind == "int8":
         return recipe.static_wi8_ai8()
-    if kind == "dynamic":
-        return recipe.dynamic_wi8_afp32()
     manager = recipe_manager.RecipeManager()
+    if kind == "dynamic":
+        manager.load_quantization_recipe(recipe.dynamic_wi8_afp32())
+        # The runtime in TFLite Task Library knows one scale for the whole kernel here; it takes scales by class for
+        # zeros, without a word, and answers softmax(bias) to every photo.
+        manager.add_dynamic_config(
+            regex=".*",
+            operation_name=qtyping.TFLOperationName.FULLY_CONNECTED,
+            num_bits=8,
+            granularity=qtyping.QuantGranularity.TENSORWISE,
+        )
+        return manager.get_quantization_recipe()
     manager.add_weight_only_config(
         regex=".*",
         operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,

@@ -1,0 +1,131 @@
+"""The engines inside the phone sample apps accept our files and score as we do."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model_maker import Classifier
+from model_maker.data import images
+from model_maker.tflite import graph, quantize
+
+HERE = Path(__file__).parent
+
+
+def run(script, models, photos):
+    child = subprocess.run(
+        [sys.executable, HERE / script, *map(str, models), "--", *map(str, photos)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert child.returncode == 0, child.stderr[-2000:]
+    found = json.loads(child.stdout.splitlines()[-1])
+    if "missing" in found:
+        pytest.skip(f"MediaPipe Tasks cannot run: {found['missing']}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def photos(drawn_flowers, tmp_path_factory):
+    """Every third drawing at the input's size, lossless: each client is given identical pixels."""
+    folder = tmp_path_factory.mktemp("photos")
+    for path in sorted(drawn_flowers.rglob("*.jpg"))[::3]:
+        Image.fromarray(images.load(path, 224)).save(folder / f"{path.stem}.png")
+    return sorted(folder.iterdir())
+
+
+@pytest.fixture(scope="module")
+def tiny_photos(noise_photos, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny_photos")
+    for number, photo in enumerate(noise_photos[:5]):
+        Image.fromarray(photo[0]).save(folder / f"{number}.png")
+    return sorted(folder.iterdir())
+
+
+@pytest.fixture(scope="module")
+def tiny_models(make_tiny_model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny_models")
+    models = {(kind, io): folder / f"{kind}_{io}.tflite" for kind in quantize.FORMATS for io in graph.IO_TYPES}
+    for (kind, io), path in models.items():
+        path.write_bytes(make_tiny_model(kind, io))
+    return models
+
+
+@pytest.fixture(scope="module")
+def clients(trained, tiny_models, photos, tiny_photos):
+    """clients(script): {model path: its answers}; each client starts once a module."""
+    answers = {}
+
+    def ask(script):
+        if script not in answers:
+            try:
+                answers[script] = run(script, [folder / "model.tflite" for folder in trained.values()], photos)
+                answers[script] |= run(script, tiny_models.values(), tiny_photos)
+            except pytest.skip.Exception as reason:
+                answers[script] = reason
+        if isinstance(answers[script], pytest.skip.Exception):
+            raise answers[script]
+        return answers[script]
+
+    return ask
+
+
+CLIENTS = pytest.mark.parametrize("client", ["task_library.py", "mediapipe_tasks.py"])
+
+
+def compare(model, photos, answer, tolerance):
+    assert "error" not in answer, answer
+    classifier = Classifier(model)
+    largest = 0.0
+    for predictions, theirs in zip(classifier.predict(photos, top_k=None), answer["scores"], strict=True):
+        ours = {prediction.label: prediction.score for prediction in predictions}
+        assert set(theirs) == set(classifier.labels)
+        largest = max(largest, *(abs(theirs[label] - ours[label]) for label in ours))
+        # Dictionaries keep the order in which labels were ranked; ties may rank either way.
+        assert ours[next(iter(theirs))] == max(ours.values())
+    assert largest <= tolerance
+    return largest
+
+
+@CLIENTS
+@pytest.mark.parametrize("io", graph.IO_TYPES)
+def test_a_trained_model_scores_in_the_client_as_in_ours(clients, trained, photos, client, io):
+    model = trained[io] / "model.tflite"
+    answer = clients(client)[str(model)]
+    # The clients carry other versions of the int8 kernels, which round now and then the other way.
+    compare(model, photos, answer, 0.02)
+    best = [max(scores, key=scores.get) for scores in answer["scores"]]
+    assert np.mean([path.stem.startswith(label) for path, label in zip(photos, best, strict=True)]) > 0.8
+
+
+@CLIENTS
+@pytest.mark.parametrize("io", graph.IO_TYPES)
+@pytest.mark.parametrize("kind", quantize.FORMATS)
+def test_every_format_is_accepted(clients, tiny_models, tiny_photos, client, kind, io):
+    model = tiny_models[kind, io]
+    compare(model, tiny_photos, clients(client)[str(model)], 0.02)
+
+
+@pytest.mark.parametrize("io", graph.IO_TYPES)
+def test_the_official_reader_shows_the_metadata(clients, tiny_models, io):
+    answer = clients("task_library.py")[str(tiny_models["int8", io])]
+    assert answer["files"] == ["labels.txt", "labels_without_background.txt", "model_maker.json"]
+    shown = answer["metadata"]
+    assert shown["name"] == "tiny"
+    [image], [scores] = (shown["subgraph_metadata"][0][f"{end}_tensor_metadata"] for end in ("input", "output"))
+    assert image["process_units"] == [
+        {"options_type": "NormalizationOptions", "options": {"mean": [127.0], "std": [128.0]}}
+    ]
+    assert image["content"]["content_properties"] == {"color_space": "RGB"}
+    [labels] = scores["associated_files"]
+    assert (labels["name"], labels["type"]) == ("labels.txt", "TENSOR_AXIS_LABELS")
+
+
+def test_the_parser_version_is_the_one_that_the_official_tool_computes(clients, tiny_models):
+    answer = clients("task_library.py")[str(tiny_models["int8", "uint8"])]
+    assert answer["metadata"]["min_parser_version"] == answer["min_parser_version"]

@@ -1,0 +1,77 @@
+import json
+
+import pytest
+
+from model_maker.data.images import Normalization
+from model_maker.deploy import model_card
+from model_maker.tflite.metadata import ModelInfo
+
+REPORT = {
+    "test": {
+        "photos": 125,
+        "top1": 0.9284,
+        "top1_interval": [0.8694, 0.9616],
+        "ece": 0.0496,
+        "per_class": {
+            "rose": {"precision": 0.875, "recall": 0.9, "f1": 0.8873, "photos": 20},
+            "a|b": {"precision": 1.0, "recall": 0.5, "f1": 0.6667, "photos": 2},
+        },
+    },
+    "float": {"top1": 0.936},
+    "agreement": {"same_top1": 0.992},
+    "sizes": {"model_bytes": 3_957_394},
+    "photos": {"train": 413, "validation": 62, "test": 125},
+    "fingerprint": "0123456789abcdef0123456789abcdef",
+}
+INFO = ModelInfo(("rose", "a|b"), Normalization(127.0, 128.0), name="flowers", licence="Apache-2.0")
+
+
+@pytest.fixture(params=["uint8", "float32"])
+def card(request):
+    return request.param, model_card.render(
+        INFO, REPORT, backbone="efficientnet_lite0", quantize="int8", io=request.param, image_size=224
+    )
+
+
+def rows(text):
+    """The cells of every table row; an escaped bar does not part cells."""
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    return [[cell.strip().replace("\0", "|") for cell in line.replace("\\|", "\0").split("|")[1:-1]] for line in lines]
+
+
+def test_card_states_the_measured_figures(card):
+    _, text = card
+    assert text.startswith("# flowers\n") and text.endswith(".\n")
+    found = {row[0]: row[1:] for row in rows(text)}
+    assert found["top-1 on 125 test photos"] == ["92.8 % (95 % interval 86.9 to 96.2)"]
+    assert found["the float model on the same photos"] == ["93.6 %, same answer on 99.2 %"]
+    assert found["calibration error (ECE)"] == ["0.050"]
+    assert found["quantization"] == ["int8"]
+    assert found["size"] == ["3.96 MB"]
+    assert found["trained on"] == ["475 photos"]
+    assert found["data fingerprint"] == ["`0123456789abcdef`"]
+    assert found["licence"] == ["Apache-2.0"]
+    assert "frozen efficientnet_lite0 features" in text
+
+
+def test_card_states_the_contract_of_the_edges(card):
+    io, text = card
+    assert f"`[1, 224, 224, 3]` {io}" in text and f"`[1, 2]` {io}" in text
+    assert ("raw pixels, 0 to 255" in text) == (io == "uint8")
+    assert ("(value - 127) / 128" in text) == (io == "float32")
+
+
+def test_card_has_one_row_a_class_whatever_its_name(card):
+    found = {row[0]: row[1:] for row in rows(card[1])}
+    assert found["rose"] == ["20", "0.875", "0.900", "0.887"]
+    assert found["a|b"] == ["2", "1.000", "0.500", "0.667"]
+    assert all(len(row) in (2, 5) for row in rows(card[1]))
+
+
+def test_card_of_a_trained_model_repeats_its_metrics(trained):
+    folder = trained["uint8"]
+    text, report = (folder / "README.md").read_text(), json.loads((folder / "metrics.json").read_text())
+    found = {row[0]: row[1:] for row in rows(text)}
+    top1 = f"{100 * report['test']['top1']:.1f} %"
+    assert found[f"top-1 on {report['test']['photos']} test photos"][0].startswith(top1)
+    assert found["size"] == [f"{(folder / 'model.tflite').stat().st_size / 1e6:.2f} MB"]

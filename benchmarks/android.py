@@ -16,8 +16,8 @@ from pathlib import Path
 
 from benchmarks import benchmark_model
 from benchmarks.adb import Answer, Device, DeviceError, DeviceLost
-from benchmarks.benchmark_model import OpTime, Share
 from benchmarks.phone import MODEL, DeviceFacts, Workbench
+from benchmarks.results import Interrupted, Row
 from model_maker.errors import ModelMakerError
 
 # Signals of Linux, by number; the computer's own table may be macOS's or Windows's.
@@ -84,43 +84,8 @@ class Options:
     keep_binary: bool = False
 
 
-@dataclass(frozen=True)
-class AndroidCell:
-    """One model, delegate and thread count: its numbers, or the reason why there are none.
-
-    Attributes:
-      model: the path as it was given.
-      delegation: how much of the model the delegate took; None for the delegate "none" and where nothing is known.
-      delegated_kernels: the pieces that it runs.
-      reason: one sentence on why it could not run; empty when it ran.
-      notes: what a reader of the numbers should know.
-      ops: time for each type of operator, if the profile was asked for.
-    The times are those of `benchmark_model.Timings`.
-    """
-
-    model: str
-    threads: int
-    delegate: str
-    init_ms: float | None = None
-    first_ms: float | None = None
-    warmup_ms: float | None = None
-    count: int | None = None
-    min_ms: float | None = None
-    max_ms: float | None = None
-    mean_ms: float | None = None
-    std_ms: float | None = None
-    median_ms: float | None = None
-    p95_ms: float | None = None
-    memory_mb: float | None = None
-    delegation: Share | None = None
-    delegated_kernels: int | None = None
-    reason: str = ""
-    notes: tuple[str, ...] = ()
-    ops: tuple[OpTime, ...] = ()
-
-
 # Called after each cell with: cells done, cells in all, the cell.
-Progress = Callable[[int, int, AndroidCell], None]
+Progress = Callable[[int, int, Row], None]
 
 
 def measure(
@@ -132,7 +97,7 @@ def measure(
     binary: Path,
     options: Options | None = None,
     progress: Progress | None = None,
-) -> list[AndroidCell]:
+) -> list[Row]:
     """Measures every model with every delegate and thread count.
 
     Everything that is put on the device is removed at the end, also after an error or Ctrl-C.
@@ -151,11 +116,12 @@ def measure(
 
     Raises:
       ModelMakerError: an argument makes no sense. Troubles of the device are in the cells.
+      Interrupted: Ctrl-C; it holds the cells that were done.
     """
     options = options or Options()
     _check(threads, delegates, options)
     total = len(model_paths) * len(delegates) * len(threads)
-    cells: list[AndroidCell] = []
+    cells: list[Row] = []
     bench = Workbench(device, keep_binary=options.keep_binary)
     session = _Session(bench, options)
     try:
@@ -164,10 +130,12 @@ def measure(
             refusal = session.load(model)
             for delegate in delegates:
                 for count in threads:
-                    cell = AndroidCell(str(model), count, delegate)
+                    cell = Row(str(model), delegate, count)
                     cells.append(dataclasses.replace(cell, reason=refusal) if refusal else session.run(cell))
                     if progress:
                         progress(len(cells), total, cells[-1])
+    except KeyboardInterrupt:
+        raise Interrupted(cells) from None
     finally:
         bench.clean()
     return cells
@@ -203,7 +171,7 @@ class _Session:
             return str(error)
         return ""
 
-    def run(self, cell: AndroidCell) -> AndroidCell:
+    def run(self, cell: Row) -> Row:
         """Measures one cell of the loaded model."""
         if self._stopped:
             return dataclasses.replace(cell, reason=self._stopped)
@@ -223,7 +191,7 @@ class _Session:
         return _read(cell, answer, options.runs)
 
 
-def _arguments(cell: AndroidCell, options: Options) -> list[str]:
+def _arguments(cell: Row, options: Options) -> list[str]:
     arguments = [
         f"--graph={MODEL}",
         f"--num_threads={cell.threads}",
@@ -235,7 +203,7 @@ def _arguments(cell: AndroidCell, options: Options) -> list[str]:
     return [*arguments, "--enable_op_profiling=true"] if options.op_profile else arguments
 
 
-def _read(cell: AndroidCell, answer: Answer, runs: int) -> AndroidCell:
+def _read(cell: Row, answer: Answer, runs: int) -> Row:
     """Fills a cell with what the tool printed."""
     spoken = DELEGATES[cell.delegate].spoken
     delegation = benchmark_model.parse_delegation(answer.output, spoken) if spoken else None
@@ -259,7 +227,7 @@ def _read(cell: AndroidCell, answer: Answer, runs: int) -> AndroidCell:
     return dataclasses.replace(cell, **dataclasses.asdict(timings), notes=tuple(notes), ops=ops)
 
 
-def _observations(cell: AndroidCell, answer: Answer, count: int | None, runs: int) -> Iterator[str]:
+def _observations(cell: Row, answer: Answer, count: int | None, runs: int) -> Iterator[str]:
     if answer.code != 0:
         yield f"benchmark_model {_ending(answer.code)} after it had printed its results"
     if count is not None and count < runs:
@@ -288,7 +256,7 @@ def _ending(code: int) -> str:
     return f"crashed ({name}{advice})"
 
 
-def _notes(cell: AndroidCell, options: Options, facts: DeviceFacts | None) -> tuple[str, ...]:
+def _notes(cell: Row, options: Options, facts: DeviceFacts | None) -> tuple[str, ...]:
     notes = []
     if cell.delegate == "nnapi" and facts and facts.api and facts.api >= _NNAPI_DEPRECATED_API:
         notes.append("NNAPI is deprecated since Android 15 (API 35)")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -100,37 +100,17 @@ class Latency:
         low, high = self.interval_ms
         return high - low > WIDEST_INTERVAL * self.median_ms
 
-    def summary(self) -> Summary:
-        """Everything derived, as plain numbers."""
-        return Summary(
-            count=self.count,
-            min_ms=self.min_ms,
-            max_ms=self.max_ms,
-            mean_ms=self.mean_ms,
-            std_ms=self.std_ms,
-            median_ms=self.median_ms,
-            p90_ms=self.percentile_ms(90),
-            p95_ms=self.percentile_ms(95),
-            p99_ms=self.percentile_ms(99),
-            interval_ms=self.interval_ms,
-        )
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a row of a table says of a Latency."""
-
-    count: int
-    min_ms: float
-    max_ms: float
-    mean_ms: float
-    std_ms: float
-    median_ms: float
-    p90_ms: float
-    p95_ms: float
-    p99_ms: float
-    interval_ms: tuple[float, float]
-
-    def fields(self) -> dict:
-        """By name, to be put into a row."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+    def summary(self) -> dict[str, Any]:
+        """Returns everything derived, under the names that `results.Row` gives it."""
+        return {
+            "count": self.count,
+            "min_ms": self.min_ms,
+            "max_ms": self.max_ms,
+            "mean_ms": self.mean_ms,
+            "std_ms": self.std_ms,
+            "median_ms": self.median_ms,
+            "p90_ms": self.percentile_ms(90),
+            "p95_ms": self.percentile_ms(95),
+            "p99_ms": self.percentile_ms(99),
+            "interval_ms": self.interval_ms,
+        }

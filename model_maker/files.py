@@ -53,6 +53,7 @@ def new_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
       OutputError: `path` holds something and `overwrite` is not set, or it cannot be written.
     """
     check_new(path, overwrite=overwrite)
+    path = path.resolve()  # a link to a folder stays, and what it points to is replaced
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))

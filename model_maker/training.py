@@ -204,7 +204,9 @@ def _tell(clock: Stages, dataset: Dataset, split: Split) -> None:
         clock.note(note)
     if dataset.skipped:
         first = dataset.skipped[0]
-        clock.note(f"{len(dataset.skipped)} files cannot be used as photos, the first: {first.path} ({first.reason}).")
+        clock.note(
+            f"Files that cannot be read as photos: {len(dataset.skipped)}, the first {first.path} ({first.reason})."
+        )
 
 
 def _examples(samples: Sequence[Sample], vectors: dict[Path, Array]) -> tuple[Array, Array]:

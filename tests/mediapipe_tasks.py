@@ -9,6 +9,9 @@ not installed.
 import json
 import sys
 
+# MediaPipe would import TensorFlow, which it does not need to classify and which takes most of its ten seconds.
+sys.modules["tensorflow"] = None
+
 try:
     import mediapipe
     from mediapipe.tasks.python import vision

@@ -2,8 +2,8 @@
 
     task_library.py MODEL... -- PHOTO...
 
-For each model: {"scores": [{label: score}, one a photo], "metadata": {...}, "files": [...], "min_parser_version": "..."},
-or {"error": "..."}.
+For each model: {"scores": [{label: score}, one a photo], "metadata": {...}, "files": [...],
+"min_parser_version": "..."}, or {"error": "..."}.
 """
 
 import ctypes

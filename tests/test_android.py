@@ -20,6 +20,7 @@ from loopback_device import LoopbackDevice, adb_server
 from benchmarks import android
 from benchmarks.adb import pick
 from benchmarks.android import Options, measure
+from benchmarks.results import Interrupted, Row
 from model_maker.errors import ModelMakerError
 
 FAST = Options(runs=20, warmup_runs=3, cooldown_s=0, timeout_s=60)
@@ -97,7 +98,7 @@ def test_every_cell_has_the_numbers_that_the_tool_measured(adb, attach, model, t
     assert loopback.files() == []
 
 
-def check_numbers(cell: android.AndroidCell, run: dict) -> None:
+def check_numbers(cell: Row, run: dict) -> None:
     samples = sorted(run["inference"])
     # The tool prints six digits, and standard deviations without decimals.
     six_digits = 1e-5
@@ -221,8 +222,9 @@ def test_ctrl_c_ends_the_tool_and_cleans_up(adb, attach, model, tmp_path):
             threading.Thread(target=interrupt_once_it_runs).start()
 
     loopback.on_shell = on_shell
-    with pytest.raises(KeyboardInterrupt):
-        run_all(adb, loopback, [model], tool, ["gpu"])
+    with pytest.raises(Interrupted) as caught:
+        run_all(adb, loopback, [model], tool, ["none", "gpu"])
+    assert [(row.delegate, row.reason) for row in caught.value.rows] == [("none", "")]
     assert wait_until(lambda: not loopback.running())
     assert loopback.files() == []
 
@@ -282,6 +284,6 @@ def test_senseless_arguments_are_refused_before_anything_is_done(change, message
     assert message in str(caught.value)
 
 
-def run_all(adb, loopback, models, tool, delegates, options=FAST, threads=(1,)) -> list[android.AndroidCell]:
+def run_all(adb, loopback, models, tool, delegates, options=FAST, threads=(1,)) -> list[Row]:
     device = pick(adb, loopback.serial)
     return measure(models, threads=threads, delegates=delegates, device=device, binary=tool.path, options=options)

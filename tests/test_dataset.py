@@ -108,8 +108,25 @@ def test_class_folders_named_like_one_part_only_are_not_the_split_form(tmp_path)
 
 
 def test_the_split_form_needs_training_photos(tmp_path):
-    with pytest.raises(DataError, match="has test, val but no train folder"):
-        from_folder(fill(tmp_path, {"val/a/1.jpg": 1, "test/a/2.jpg": 2}))
+    data = from_folder(
+        fill(tmp_path, {f"{part}/{name}/1.jpg": part + name for part in ("val", "test") for name in "ab"})
+    )
+    with pytest.raises(DataError, match="no train part. Add a train folder"):
+        data.split()
+
+
+def test_part_folders_may_be_written_in_capitals(tmp_path):
+    files = {f"{part}/{name}/1.jpg": part + name for part in ("Train", "VAL", "Test") for name in "ab"}
+    data = from_folder(fill(tmp_path, files))
+    assert data.classes == ("a", "b")
+    assert sorted({sample.part for sample in data.samples}) == ["test", "train", "validation"]
+
+
+def test_part_folders_beside_others_are_classes_and_that_is_said(tmp_path):
+    files = {f"{name}/a/1.jpg": name for name in ("train", "val", "boat")}
+    data = from_folder(fill(tmp_path, files))
+    assert data.classes == ("boat", "train", "val")
+    assert any("train and val beside other folders" in note for note in data.notes)
 
 
 def test_a_stated_part_that_misses_a_class_is_named(tmp_path):
@@ -136,13 +153,13 @@ def test_files_that_are_no_photos_are_counted_by_kind(tmp_path):
     others = {"a/readme.txt": 1, "a/b.TXT": 2, "b/Makefile": 3}
     data = from_folder(fill(tmp_path, photos({"a": 1, "b": 1}) | others))
     assert len(data) == 2 and data.skipped == ()
-    assert data.notes == ("3 other files are not photos and are not used (2 .txt, 1 no suffix).",)
+    assert data.notes == ("3 other files not used, being no photos (2 .txt, 1 no suffix).",)
 
 
 def test_photos_outside_any_class_folder_are_noted(tmp_path):
     data = from_folder(fill(tmp_path, photos({"a": 1, "b": 1}) | {"1.jpg": 1, "2.png": 2, "labels.txt": 3}))
     assert len(data) == 2
-    assert data.notes == (f"2 photos lie directly in {tmp_path}, outside any class folder, and are not used.",)
+    assert data.notes == (f"2 photos directly in {tmp_path}, outside any class folder: not used.",)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".JPG", ".Png"])

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
-from ai_edge_litert import interpreter as litert, schema_py_generated as schema
-from hypothesis import given, settings, strategies as st
+from ai_edge_litert import interpreter as litert
+from ai_edge_litert import schema_py_generated as schema
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from model_maker.errors import ModelError
 from model_maker.tflite import graph, quantize

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tensorflow_lite_support.metadata import metadata_schema_py_generated as schema
 
 from model_maker.data.images import Normalization

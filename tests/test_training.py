@@ -153,7 +153,7 @@ def test_bad_files_are_skipped_counted_and_listed(flowers, tmp_path, lite0):
     reasons = {Path(entry["path"]).name: entry["reason"] for entry in record["skipped"]}
     assert set(reasons) == {"cut.jpg", "empty.jpg", "text.png"}
     assert "empty" in reasons["empty.jpg"] and "truncated" in reasons["cut.jpg"]
-    assert any("3 files" in note for note in listener.notes)
+    assert any("cannot be read as photos: 3" in note for note in listener.notes)
     assert any("1 other file" in note for note in record["notes"])
     assert sum(record["photos"].values()) == 5 * PER_CLASS
 

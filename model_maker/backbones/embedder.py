@@ -81,7 +81,8 @@ def _convert_in_child(backbone: Backbone) -> bytes:
     """Builds in a process of its own: TensorFlow's memory and its log lines go with it."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "embedder.tflite"
-        command = [sys.executable, "-m", __name__, backbone.name, str(backbone.image_size), str(target)]
+        # -P: a file of the user's called keras.py must not stand in for the package.
+        command = [sys.executable, "-P", "-m", __name__, backbone.name, str(backbone.image_size), str(target)]
         child = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if child.returncode:
             raise BackboneError(f"{backbone.name} could not be built. TensorFlow said:\n{child.stderr[-2000:]}")

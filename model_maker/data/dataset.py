@@ -124,6 +124,8 @@ class Dataset:
         if not (0 < validation < 1 and 0 < test < 1 and validation + test < 1):
             raise DataError(f"--validation {validation} and --test {test} must be above 0 and below 1 together.")
         wanted = self._missing_parts(validation, test)
+        if self.samples and not any(sample.part in ("", "train") for sample in self.samples):
+            raise DataError("The folder has a validation or test part but no train part. Add a train folder.")
         parts: dict[str, list[Sample]] = {part: [] for part in PARTS}
         notes = []
         for label, name in enumerate(self.classes):
@@ -206,41 +208,47 @@ def from_folder(directory: str | os.PathLike, *, least_classes: int = 2, progres
 def _walk(root: Path, notes: list[str]) -> Iterator[tuple[Path, str, str]]:
     """Yields (path, class name, stated part) of every file below a class folder, in a stable order."""
     folders = _visible_folders(root, notes)
-    split = bool(folders) and all(folder.name in PART_FOLDERS for folder in folders)
-    if split and not any(folder.name == "train" for folder in folders):
-        raise DataError(f"{root} has {', '.join(folder.name for folder in folders)} but no train folder.")
+    parts = [folder.name for folder in folders if folder.name.lower() in PART_FOLDERS]
+    split = bool(folders) and len(parts) == len(folders)
+    if not split and len(parts) > 1:
+        notes.append(f"{root} has {' and '.join(parts)} beside other folders, so all of them are taken as classes.")
     loose = sum(_suffix(path) in FORMATS for path in root.iterdir() if path.is_file())
     if loose and folders:
-        notes.append(f"{loose} photos lie directly in {root}, outside any class folder, and are not used.")
+        notes.append(f"{_count(loose, 'photo')} directly in {root}, outside any class folder: not used.")
     others: Counter[str] = Counter()
     for folder in folders:
-        part = PART_FOLDERS[folder.name] if split else ""
+        part = PART_FOLDERS[folder.name.lower()] if split else ""
         for class_folder in _visible_folders(folder, notes) if split else [folder]:
             name = _label(class_folder)
-            for path in _files(class_folder):
+            for path in _files(class_folder, notes):
                 if _suffix(path) in FORMATS or _suffix(path) in UNSUPPORTED:
                     yield path, name, part
                 else:
                     others[_suffix(path) or "no suffix"] += 1
     if others:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
-        notes.append(f"{sum(others.values())} other files are not photos and are not used ({kinds}).")
+        notes.append(f"{_count(sum(others.values()), 'other file')} not used, being no photos ({kinds}).")
 
 
 def _visible_folders(root: Path, notes: list[str]) -> list[Path]:
     folders = sorted(path for path in root.iterdir() if path.is_dir() and path.name != "__MACOSX")
     for folder in folders:
-        if folder.name.startswith(".") and any(_suffix(path) in FORMATS for path in folder.iterdir()):
+        hidden = folder.name.startswith(".") and os.access(folder, os.R_OK | os.X_OK)
+        if hidden and any(_suffix(path) in FORMATS for path in folder.iterdir()):
             notes.append(
                 f"{folder} is hidden (its name starts with a dot) and is not used; rename it to make it a class."
             )
     return [folder for folder in folders if not folder.name.startswith(".")]
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path, notes: list[str]) -> Iterator[Path]:
     """Yields visible files below a folder, links followed, each real folder once."""
+
+    def unreadable(error: OSError) -> None:
+        notes.append(f"{error.filename} cannot be opened ({error.strerror}) and is not used.")
+
     seen = set()
-    for current, folders, names in os.walk(folder, followlinks=True):
+    for current, folders, names in os.walk(folder, followlinks=True, onerror=unreadable):
         real = os.path.realpath(current)
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
         if real in seen:
@@ -317,7 +325,11 @@ def _conflicts(samples: list[Sample]) -> tuple[str, ...]:
     for sample in samples:
         labels[sample.digest].add(sample.label)
     count = sum(len(found) > 1 for found in labels.values())
-    return (f"{count} photos stand in more than one class (exact copies).",) if count else ()
+    return (f"{_count(count, 'photo')} in more than one class (exact copies).",) if count else ()
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _suffix(path: Path) -> str:

@@ -24,6 +24,7 @@ Array = np.ndarray
 FORMATS = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
+    ".jfif": "JPEG",
     ".png": "PNG",
     ".webp": "WEBP",
     ".gif": "GIF",

@@ -22,7 +22,7 @@ from model_maker.data import images
 from model_maker.data.dataset import Dataset, Sample, Skipped
 from model_maker.data.images import Normalization
 from model_maker.data.streaming import stream
-from model_maker.errors import DataError
+from model_maker.errors import DataError, OutputError
 from model_maker.tflite.interpreter import Runner
 
 Array = np.ndarray
@@ -41,7 +41,7 @@ class EmbeddingStore:
     """
 
     def __init__(self, path: Path, size: int):
-        self._path = path
+        self.path = path
         self._record = np.dtype([("digest", "V32"), ("check", "<u4"), ("vector", "<f2", (size,))])
         self._records = self._map()
 
@@ -77,9 +77,9 @@ class EmbeddingStore:
         for record, digest, vector in zip(records, digests, vectors, strict=True):
             record["digest"], record["vector"] = np.void(bytes.fromhex(digest)), vector
             record["check"] = zlib.crc32(record["vector"])
-        with files.explained(self._path):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self._path, "ab") as file:
+        with files.explained(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with open(self.path, "ab") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 torn = os.fstat(file.fileno()).st_size % self._record.itemsize
                 if torn:
@@ -91,8 +91,8 @@ class EmbeddingStore:
         self._records = self._map()
 
     def _map(self) -> Array:
-        count = self._path.stat().st_size // self._record.itemsize if self._path.exists() else 0
-        return np.memmap(self._path, self._record, "r", shape=(count,)) if count else np.empty(0, self._record)
+        count = self.path.stat().st_size // self._record.itemsize if self.path.exists() else 0
+        return np.memmap(self.path, self._record, "r", shape=(count,)) if count else np.empty(0, self._record)
 
 
 def embed(
@@ -125,6 +125,8 @@ def embed(
     store.refresh()
     skipped = [Skipped(s.path, unreadable[s.digest]) for s in dataset.samples if s.digest in unreadable]
     rows = store.find([s.digest for s in dataset.samples if s.digest not in unreadable])
+    if (rows < 0).any():
+        raise OutputError(f"The cache {store.path} was removed or damaged while in use. Run the command again.")
     return store.read(rows), skipped
 
 

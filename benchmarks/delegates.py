@@ -1,0 +1,120 @@
+"""The ways in which LiteRT runs a model on this machine: DELEGATES.
+
+Each opens a model into a Session. Whether that ends well is found out in a process of its own: see `probe`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from model_maker.errors import ModelError
+from model_maker.tflite import interpreter
+from model_maker.tflite.interpreter import KERNELS, Runner
+
+Array = np.ndarray
+
+
+class Session(Protocol):
+    """An opened model."""
+
+    @property
+    def input_shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def input_dtype(self) -> np.dtype: ...
+
+    def set_input(self, batch: Array) -> None:
+        """Puts a batch into the input."""
+
+    def invoke(self) -> None:
+        """Runs one inference to its end."""
+
+
+class CompiledSession:
+    """A model in LiteRT's CompiledModel, which is the way to its GPU accelerator.
+
+    Args:
+      path: the `.tflite`.
+      accelerator: a name of `ai_edge_litert.hardware_accelerator.HardwareAccelerator`.
+
+    Raises:
+      ModelError: it cannot be read, has several inputs, or the accelerator does not take it.
+    """
+
+    def __init__(self, path: Path, *, accelerator: str):
+        # Loaded here because it looks for vendors' plugins, which the CPU needs not.
+        from ai_edge_litert.compiled_model import CompiledModel
+        from ai_edge_litert.hardware_accelerator import HardwareAccelerator
+
+        content = interpreter.read(path)
+        try:
+            self._model = CompiledModel.from_buffer(content, hardware_accel=HardwareAccelerator[accelerator])
+            self._inputs, self._outputs = self._model.create_input_buffers(0), self._model.create_output_buffers(0)
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(f"LiteRT's {accelerator} accelerator did not take this model.") from error
+        if len(self._inputs) != 1:
+            raise ModelError(f"The model has {len(self._inputs)} inputs; an image model has one.")
+        self._content = content  # the model refers to it
+        self._details = self._inputs[0].get_tensor_details()
+        self._output_dtype = np.dtype(self._outputs[0].get_tensor_details()["dtype"])
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return tuple(int(side) for side in self._details["shape"])
+
+    @property
+    def input_dtype(self) -> np.dtype:
+        return np.dtype(self._details["dtype"])
+
+    @property
+    def complete(self) -> bool:
+        """Whether the accelerator runs all of the model."""
+        return self._model.is_fully_accelerated()
+
+    def set_input(self, batch: Array) -> None:
+        self._inputs[0].write(batch.astype(self.input_dtype, copy=False))
+
+    def invoke(self) -> None:
+        self._model.run_by_index(0, self._inputs, self._outputs)
+        # An accelerator may still be at work when it returns; a result that can be read is there.
+        self._outputs[0].read(1, self._output_dtype)
+
+
+@dataclass(frozen=True)
+class Delegate:
+    """One way of running a model.
+
+    Attributes:
+      summary: what it is, for the help.
+      open: makes a Session from a path and a number of threads; raises ModelError.
+      threaded: whether the number of CPU threads means anything to it.
+    """
+
+    summary: str
+    open: Callable[[Path, int], Session]
+    threaded: bool = True
+
+
+def _on_cpu(path: Path, threads: int, *, kernels: str) -> Session:
+    return Runner(path, threads=threads, kernels=kernels)
+
+
+def _on_gpu(path: Path, threads: int) -> Session:
+    return CompiledSession(path, accelerator="GPU")
+
+
+_KERNEL_SUMMARIES = {
+    "xnnpack": "LiteRT's default",
+    "none": "its optimized kernels without a delegate",
+    "reference": "its plain reference kernels",
+}
+
+DELEGATES = {
+    name: Delegate(_KERNEL_SUMMARIES.get(name, "a LiteRT CPU path"), partial(_on_cpu, kernels=name)) for name in KERNELS
+} | {"gpu": Delegate("its GPU accelerator", _on_gpu, threaded=False)}

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmarks import benchmark_model
 from benchmarks.adb import Answer, Device, DeviceError, DeviceLost
+from benchmarks.official import fill
 from benchmarks.phone import MODEL, DeviceFacts, Workbench
 from benchmarks.results import Interrupted, Row
 from model_maker.errors import ModelMakerError
@@ -205,26 +206,12 @@ def _arguments(cell: Row, options: Options) -> list[str]:
 
 def _read(cell: Row, answer: Answer, runs: int) -> Row:
     """Fills a cell with what the tool printed."""
-    spoken = DELEGATES[cell.delegate].spoken
-    delegation = benchmark_model.parse_delegation(answer.output, spoken) if spoken else None
-    if delegation:
-        cell = dataclasses.replace(cell, delegation=delegation.share, delegated_kernels=delegation.kernels)
-    timings = benchmark_model.parse_timings(answer.output)
-    if timings is None:
+    cell = fill(cell, answer.output, spoken=DELEGATES[cell.delegate].spoken)
+    if cell.reason:
+        return cell
+    if cell.mean_ms is None:
         return dataclasses.replace(cell, reason=_why_not(answer))
-    if spoken and (delegation is None or delegation.share == "none"):
-        # The numbers are the CPU's: under the delegate's name they would mislead.
-        refusal = benchmark_model.parse_unsupported(answer.output, spoken)
-        return dataclasses.replace(
-            cell,
-            delegation="none",
-            delegated_kernels=0,
-            reason=f"{refusal or f'The {spoken} delegate took no operator of the model'}.",
-            notes=(*cell.notes, f"the CPU ran it instead, in {timings.mean_ms:.3g} ms on average"),
-        )
-    notes = [*cell.notes, *_observations(cell, answer, timings.count, runs)]
-    ops = benchmark_model.parse_ops(answer.output)
-    return dataclasses.replace(cell, **dataclasses.asdict(timings), notes=tuple(notes), ops=ops)
+    return dataclasses.replace(cell, notes=(*cell.notes, *_observations(cell, answer, cell.count, runs)))
 
 
 def _observations(cell: Row, answer: Answer, count: int | None, runs: int) -> Iterator[str]:

@@ -29,7 +29,8 @@ class Stages:
     """Times stages and hands what happens in them on to a reporter.
 
     Attributes:
-      records: of each finished stage its name, seconds, and the process's peak memory so far, megabytes.
+      records: of each finished stage its name, seconds on the clock and of all cores, and the process's peak memory so
+        far, megabytes.
     """
 
     def __init__(self, reporter: Reporter):
@@ -41,10 +42,16 @@ class Stages:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         self._reporter.stage(name)
-        begin = time.perf_counter()
+        begin, begin_cpu = time.perf_counter(), time.process_time()
         yield
-        seconds = round(time.perf_counter() - begin, 3)
-        self.records.append({"name": name, "seconds": seconds, "peak_memory_mb": round(peak_memory_mb(), 1)})
+        self.records.append(
+            {
+                "name": name,
+                "seconds": round(time.perf_counter() - begin, 3),
+                "cpu_seconds": round(time.process_time() - begin_cpu, 3),
+                "peak_memory_mb": round(peak_memory_mb(), 1),
+            }
+        )
 
     def progress(self, done: int, total: int) -> None:
         self._reporter.progress(done, total)

@@ -145,10 +145,11 @@ class Dataset:
         fold: dict[str, int] = {}
         for label in range(len(self.classes)):
             digests = sorted({s.digest for s in self.samples if s.label == label}, key=lambda d: _unit(d, seed))
-            if len(digests) < count:
+            least = max(count, 4 if count == 2 else 3)  # two photos of each class remain to learn from
+            if len(digests) < least:
                 raise DataError(
-                    f"{self.classes[label]} has {len(digests)} different photos; --folds {count} needs {count} in each "
-                    f"class. Use --folds {max(2, len(digests))}, or add photos."
+                    f"{self.classes[label]} has {len(digests)} different photos; --folds {count} needs {least} in each "
+                    "class. Use fewer folds, or add photos."
                 )
             for rank, digest in enumerate(digests):
                 fold.setdefault(digest, rank % count)

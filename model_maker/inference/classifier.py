@@ -50,8 +50,9 @@ class Classifier:
         self._content = model if isinstance(model, bytes) else interpreter.read(model_file(model))
         self._threads, self._kernels = threads, kernels
         with about("the model" if isinstance(model, bytes) else model):
-            self._runner = Runner(self._content, kernels=kernels)
+            # Metadata first: most damaged files are refused there, before LiteRT's C++ sees them.
             self.info = metadata.read(self._content)
+            self._runner = Runner(self._content, kernels=kernels)
             self._check()
 
     @property

@@ -116,8 +116,13 @@ def set_io(content: bytes, io: str, *, mean: float, std: float) -> bytes:
     Args:
       content: a classifier with int8 or float32 edges; an int8 input must be quantized by the same normalization.
       io: one of IO_TYPES.
-      mean, std: the backbone's normalization; the mean is a whole number of pixel steps in a uint8 input.
+      mean, std: the backbone's normalization.
+
+    Raises:
+      ModelError: a uint8 input is asked for and the mean is not a whole number, which a zero point has to be.
     """
+    if io == "uint8" and mean != round(mean):
+        raise ModelError(f"A uint8 input cannot state the mean {mean:g}, which is not a whole number. Use --io float32.")
     model = parse(content)
     graph = model.subgraphs[0]
     graph.operators = [

@@ -211,14 +211,14 @@ def _read(cell: Row, answer: Answer, runs: int) -> Row:
         return cell
     if cell.mean_ms is None:
         return dataclasses.replace(cell, reason=_why_not(answer))
-    return dataclasses.replace(cell, notes=(*cell.notes, *_observations(cell, answer, cell.count, runs)))
+    return dataclasses.replace(cell, notes=(*cell.notes, *_observations(cell, answer, runs)))
 
 
-def _observations(cell: Row, answer: Answer, count: int | None, runs: int) -> Iterator[str]:
+def _observations(cell: Row, answer: Answer, runs: int) -> Iterator[str]:
     if answer.code != 0:
         yield f"benchmark_model {_ending(answer.code)} after it had printed its results"
-    if count is not None and count < runs:
-        yield f"only {count} of {runs} runs fitted into the time limit"
+    if cell.count is not None and cell.count < runs:
+        yield f"only {cell.count} of {runs} runs fitted into the time limit"
     if cell.delegate == "nnapi" and benchmark_model.parse_accelerators(answer.output) == ("nnapi-reference",):
         yield "this device gives NNAPI nothing but its own CPU code (nnapi-reference)"
 
@@ -251,7 +251,7 @@ def _notes(cell: Row, options: Options, facts: DeviceFacts | None) -> tuple[str,
     if options.cpu_mask:
         cores = int(_mask(options.cpu_mask), 16).bit_count()
         notes.append(f"pinned to cores {_mask(options.cpu_mask)} (mask)")
-    if cores and cell.threads > cores:
+    if cores and cell.threads and cell.threads > cores:
         notes.append(f"{cell.threads} threads on {cores} core{'s' if cores > 1 else ''}")
     if options.op_profile:
         notes.append("measured with the operator profile on")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from absl import app, logging
 from absl.flags import argparse_flags
 
+from benchmarks.delegates import DELEGATES
 from model_maker.errors import ModelMakerError
 from model_maker.version import __version__
 
@@ -28,6 +29,9 @@ EXAMPLES = """examples:
 """
 # More threads than any phone or workstation has cores are a slip of the finger, and some kernels crash on them.
 _MOST_THREADS = 256
+
+# Those of `android`, which takes a moment to load; a test keeps them equal.
+_ANDROID_DELEGATES = ("xnnpack", "none", "nnapi", "gpu")
 
 # Which flags mean something where.
 _FLAGS = {
@@ -114,7 +118,7 @@ def _measuring(group) -> None:
         "--delegate",
         type=_names,
         metavar="NAME,NAME",
-        help="this machine: xnnpack, none, reference, gpu; Android: xnnpack, none, nnapi, gpu (default: xnnpack)",
+        help=f"this machine: {', '.join(DELEGATES)}; Android: {', '.join(_ANDROID_DELEGATES)} (default: xnnpack)",
     )
     group.add_argument("--device", metavar="WHERE", help="host (default), android (the only one attached), or a serial")
     group.add_argument(
@@ -165,8 +169,7 @@ def _check(arguments: argparse.Namespace, mode: str) -> None:
 
 
 def _check_delegates(arguments: argparse.Namespace, mode: str, error: Callable) -> None:
-    # Not DELEGATES of `delegates`: usage errors should not wait for LiteRT. A test keeps the two equal.
-    known = ("xnnpack", "none", "reference", "gpu") if mode == "host" else ("none", "xnnpack", "nnapi", "gpu")
+    known = tuple(DELEGATES) if mode == "host" else _ANDROID_DELEGATES
     for name in arguments.delegate or ():
         if name not in known:
             error(f"argument --delegate: there is no {name!r} here; choose from {', '.join(known)}")

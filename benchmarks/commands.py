@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime
-import hashlib
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks import model_files
 from benchmarks.probe import Helper
 from model_maker import files
 from model_maker.errors import DataError, ModelMakerError
@@ -22,17 +21,13 @@ if TYPE_CHECKING:
     from benchmarks.results import Model, Record, Row
     from model_maker.data.dataset import Dataset
 
-# A folder that `train` made holds both.
-_TRAINED = ("model.tflite", "run.json")
-# Deeper than anyone keeps models, and shallow enough not to search a whole home directory.
-_DEPTH = 4
 # More photos than this would not make random pixels more real.
 _PHOTOS = 8
 
 
 def host_(arguments: argparse.Namespace) -> int:
     """Measures on this machine."""
-    paths = _model_files(arguments.models)
+    paths = model_files.find(arguments.models, announce=_say)
     helper = Helper()  # it loads LiteRT while this process does
     try:
         from benchmarks import host
@@ -40,7 +35,7 @@ def host_(arguments: argparse.Namespace) -> int:
         from benchmarks.report import Bar
         from model_maker.data.streaming import cores
 
-        models, refused = _describe(paths)
+        models, refused = model_files.describe(paths)
         dataset = _dataset(arguments)
         options = host.Options(rounds=arguments.rounds, runs=arguments.runs, timeout_s=arguments.timeout or 60.0)
         threads = arguments.threads or [count for count in (1, 2, 4) if count <= cores()]
@@ -60,7 +55,9 @@ def host_(arguments: argparse.Namespace) -> int:
             )
     finally:
         helper.close()
-    settings = {"input": f"photos of {arguments.data}" if photos else f"random bytes, seed {options.seed}"}
+    settings: dict[str, Any] = {
+        "input": f"photos of {arguments.data}" if photos else f"random bytes, seed {options.seed}",
+    }
     settings |= {"threads": threads, "delegates": delegates, "rounds": options.rounds, "runs": options.runs}
     return _conclude(arguments, this_machine(), (models, refused), outcome, settings, dataset)
 
@@ -72,7 +69,7 @@ def android_(arguments: argparse.Namespace) -> int:
     from benchmarks.phone import read_facts
     from benchmarks.report import Bar
 
-    models, refused = _describe(_model_files(arguments.models))
+    models, refused = model_files.describe(model_files.find(arguments.models, announce=_say))
     dataset = _dataset(arguments)
     device = adb.pick(adb.find_adb(), None if arguments.device == "android" else arguments.device)
     facts = read_facts(device)
@@ -144,63 +141,6 @@ def compare_(arguments: argparse.Namespace) -> int:
         slower = f"{comparison.regressions} of {len(comparison.pairs)} rows"
         _say(f"benchmark: {slower} became slower by more than {100 * fail_over:g} %, outside the intervals.")
     return 1 if comparison.regressions else 0
-
-
-def newest_model(folder: Path) -> Path:
-    """Finds the newest model that `train` made in a folder or up to four levels below it.
-
-    Raises:
-      DataError: there is none.
-    """
-    found = []
-    for current, folders, names in os.walk(folder):
-        depth = len(Path(current).relative_to(folder).parts)
-        folders[:] = [name for name in folders if not name.startswith(".") and depth < _DEPTH]
-        if all(name in names for name in _TRAINED):
-            found.append(Path(current, _TRAINED[0]).relative_to(folder))
-    if not found:
-        raise DataError("No model below this folder that `train` made. Give a .tflite file: benchmark MODEL")
-    return max(found, key=lambda path: ((folder / path).stat().st_mtime, str(path)))
-
-
-def _model_files(given: Sequence[str]) -> list[Path]:
-    """Returns the files; a folder stands for the model in it, and what does not exist is refused later."""
-    if not given:
-        newest = newest_model(Path.cwd())
-        _say(f"Measuring {newest}, the newest model below this folder.")
-        return [newest]
-    return [Path(name) / _TRAINED[0] if Path(name).is_dir() else Path(name) for name in dict.fromkeys(given)]
-
-
-def _describe(paths: Sequence[Path]) -> tuple[list[Model], list[Row]]:
-    """Reads what each file holds.
-
-    Returns:
-      The models, and for each file that is none a row with the reason.
-
-    Raises:
-      ModelMakerError: none of them is one.
-    """
-    from benchmarks.results import Model, Row, name_models
-    from model_maker.tflite import inspection, interpreter
-
-    models, refused, errors = [], [], []
-    for path, name in zip(paths, name_models([str(path) for path in paths]), strict=True):
-        try:
-            content = interpreter.read(path)
-            facts = inspection.inspect(content)
-        except ModelMakerError as error:
-            errors.append(error)
-            refused.append(Row(str(path), "-", None, reason=str(error)))
-            continue
-        digest = hashlib.sha256(content).hexdigest()
-        values = (digest, facts.size_bytes, facts.macs, facts.parameters, facts.quantization)
-        models.append(Model(str(path), name, *values))
-    if not models:
-        for error in errors[:-1]:
-            _say(f"benchmark: {error}")
-        raise errors[-1]
-    return models, refused
 
 
 def _dataset(arguments: argparse.Namespace) -> Dataset | None:

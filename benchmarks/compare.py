@@ -11,6 +11,9 @@ from model_maker.errors import DataError
 
 FAIL_OVER = 0.05
 
+# Model, delegate, threads.
+Key = tuple[str, str, int | None]
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -85,12 +88,13 @@ def compare(base: Record, new: Record, *, fail_over: float = FAIL_OVER, force: b
     return Comparison(tuple(pairs), tuple(notes + list(_differences(base, new))))
 
 
-def _pair(key: tuple, base: Row, new: Row, fail_over: float) -> Pair:
+def _pair(key: Key, base: Row, new: Row, fail_over: float) -> Pair:
+    model, delegate, threads = key
     before, after = estimate(base), estimate(new)
     if before is None or after is None:
         verdict = "could not run before" if before is None else "failed"
-        times = (before.value_ms if before else None, after.value_ms if after else None)
-        return Pair(*key, *times, None, "failed in both" if before is after else verdict)
+        times = before.value_ms if before else None, after.value_ms if after else None
+        return Pair(model, delegate, threads, *times, None, "failed in both" if before is after else verdict)
     change = after.value_ms / before.value_ms - 1
     if before.of != after.of:
         verdict = f"a {before.of} against a {after.of}"
@@ -102,10 +106,10 @@ def _pair(key: tuple, base: Row, new: Row, fail_over: float) -> Pair:
         verdict = "faster"
     else:
         verdict = f"within {100 * fail_over:g} %"
-    return Pair(*key, before.value_ms, after.value_ms, change, verdict)
+    return Pair(model, delegate, threads, before.value_ms, after.value_ms, change, verdict)
 
 
-def _rows(record: Record) -> dict[tuple[str, str, int | None], Row]:
+def _rows(record: Record) -> dict[Key, Row]:
     return {(record.model(row.model).name, row.delegate, row.threads): row for row in record.rows}
 
 
@@ -114,7 +118,7 @@ def _only(record: Record) -> str:
     return record.models[0].name if len(record.models) == 1 else ""
 
 
-def _name(key: tuple) -> str:
+def _name(key: Key) -> str:
     model, delegate, threads = key
     return f"{model} {delegate}" + (f" {threads}" if threads else "")
 
@@ -137,5 +141,5 @@ def _differences(base: Record, new: Record) -> Iterator[str]:
         other = new.models[0] if _only(base) and _only(new) else names.get(model.name)
         if other and other.sha256 != model.sha256:
             yield f"{model.name} is another file now"
-        if other and None not in (model.top1, other.top1) and model.top1 != other.top1:
+        if other and model.top1 is not None and other.top1 is not None and model.top1 != other.top1:
             yield f"top-1 of {model.name} was {100 * model.top1:.1f} % and is {100 * other.top1:.1f} %"

@@ -1,6 +1,7 @@
 """The ways in which LiteRT runs a model on this machine: DELEGATES.
 
-Each opens a model into a Session. Whether that ends well is found out in a process of its own: see `probe`.
+Each opens a model into a Session. Whether that ends well is found out in a process of its own: see `probe`. LiteRT is
+loaded when the first model is opened, so that a command line can be read without it.
 """
 
 from __future__ import annotations
@@ -9,15 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Protocol
 
 from model_maker.errors import ModelError
-from model_maker.tflite import interpreter
-from model_maker.tflite.interpreter import KERNELS, Runner
 
-Array = np.ndarray
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Session(Protocol):
@@ -29,7 +27,7 @@ class Session(Protocol):
     @property
     def input_dtype(self) -> np.dtype: ...
 
-    def set_input(self, batch: Array) -> None:
+    def set_input(self, batch: np.ndarray) -> None:
         """Puts a batch into the input."""
 
     def invoke(self) -> None:
@@ -48,9 +46,11 @@ class CompiledSession:
     """
 
     def __init__(self, path: Path, *, accelerator: str):
-        # Loaded here because it looks for vendors' plugins, which the CPU needs not.
+        import numpy as np
         from ai_edge_litert.compiled_model import CompiledModel
         from ai_edge_litert.hardware_accelerator import HardwareAccelerator
+
+        from model_maker.tflite import interpreter
 
         content = interpreter.read(path)
         try:
@@ -77,7 +77,7 @@ class CompiledSession:
         """Whether the accelerator runs all of the model."""
         return self._model.is_fully_accelerated()
 
-    def set_input(self, batch: Array) -> None:
+    def set_input(self, batch: np.ndarray) -> None:
         self._inputs[0].write(batch.astype(self.input_dtype, copy=False))
 
     def invoke(self) -> None:
@@ -102,6 +102,8 @@ class Delegate:
 
 
 def _on_cpu(path: Path, threads: int, *, kernels: str) -> Session:
+    from model_maker.tflite.interpreter import Runner
+
     return Runner(path, threads=threads, kernels=kernels)
 
 
@@ -109,12 +111,10 @@ def _on_gpu(path: Path, threads: int) -> Session:
     return CompiledSession(path, accelerator="GPU")
 
 
-_KERNEL_SUMMARIES = {
-    "xnnpack": "LiteRT's default",
-    "none": "its optimized kernels without a delegate",
-    "reference": "its plain reference kernels",
-}
-
+# The first three are the KERNELS of `model_maker.tflite.interpreter`.
 DELEGATES = {
-    name: Delegate(_KERNEL_SUMMARIES.get(name, "a LiteRT CPU path"), partial(_on_cpu, kernels=name)) for name in KERNELS
-} | {"gpu": Delegate("its GPU accelerator", _on_gpu, threaded=False)}
+    "xnnpack": Delegate("LiteRT's default", partial(_on_cpu, kernels="xnnpack")),
+    "none": Delegate("its optimized kernels without a delegate", partial(_on_cpu, kernels="none")),
+    "reference": Delegate("its plain reference kernels", partial(_on_cpu, kernels="reference")),
+    "gpu": Delegate("its GPU accelerator", _on_gpu, threaded=False),
+}

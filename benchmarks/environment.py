@@ -101,9 +101,9 @@ class Load:
         """Says what may have disturbed a measurement."""
         found = []
         if self.others is not None and self.others > MOST_OTHERS:
-            found.append(f"other processes used {self.others:.0%} of the CPU")
+            found.append(f"other processes used {100 * self.others:.0f} % of the CPU")
         if self.stolen is not None and self.stolen > MOST_STOLEN:
-            found.append(f"the hypervisor took {self.stolen:.0%} of the CPU away")
+            found.append(f"the hypervisor took {100 * self.stolen:.0f} % of the CPU away")
         return tuple(found)
 
 

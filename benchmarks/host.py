@@ -147,7 +147,8 @@ class _Steps:
 
 def _try_out(cell: _Cell, helper: Helper, options: Options) -> Row:
     """Returns the row with init, first inference and memory, or with the reason why it cannot run."""
-    row, found = cell.row, []
+    row = cell.row
+    found: list[dict] = []
     begin = time.perf_counter()
     while not found or (len(found) < _PROBES and time.perf_counter() - begin < _QUICK_S):
         answer = helper.probe(cell.path, row.delegate, threads=row.threads or 1, timeout_s=options.timeout_s)

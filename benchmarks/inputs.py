@@ -15,7 +15,7 @@ Array = np.ndarray
 
 
 def random_input(shape: tuple[int, ...], dtype: np.dtype, *, seed: int = 0) -> Array:
-    """Makes one input: any bytes for 8-bit types, -1 to 1 for floats, zeros for wider integers (they may be indices)."""
+    """Makes one input: any bytes for 8-bit types, -1 to 1 for floats, zeros for wider integers, perhaps indices."""
     random = np.random.default_rng(seed)
     if dtype.kind == "f":
         return random.uniform(-1, 1, shape).astype(dtype)

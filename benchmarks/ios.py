@@ -28,8 +28,9 @@ _DELEGATES = {"Use CoreML": ("coreml", "COREML"), "Use gpu": ("gpu", "GPU"), "Us
 
 _NUMBER = r"(-?[\d.]+(?:e[+-]?\d+)?)"
 _SCREEN = re.compile(
-    rf"Startup latency: {_NUMBER} ms\s+Inference:\s+- Num runs: (\d+)\s+- Average: {_NUMBER} ms\s+- Min: {_NUMBER} ms\s+"
-    rf"- Max: {_NUMBER} ms\s+- Std deviation: {_NUMBER} ms(?:\s+Warmup:\s+- Num runs: \d+\s+- Average: {_NUMBER} ms)?"
+    rf"Startup latency: {_NUMBER} ms\s+Inference:\s+- Num runs: (\d+)\s+- Average: {_NUMBER} ms\s+"
+    rf"- Min: {_NUMBER} ms\s+- Max: {_NUMBER} ms\s+- Std deviation: {_NUMBER} ms"
+    rf"(?:\s+Warmup:\s+- Num runs: \d+\s+- Average: {_NUMBER} ms)?"
 )
 
 

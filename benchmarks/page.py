@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from benchmarks import chart
-from benchmarks.report import machine_line, model_line, number, remarks, row_name
+from benchmarks.report import machine_line, model_line, number, remarks
 from benchmarks.results import Record, Row, estimate
 
 _STYLE = """
@@ -22,9 +22,10 @@ h1 { font-size: 22px; margin: 0 0 4px; } h2 { font-size: 16px; margin: 0; overfl
 p { margin: 4px 0; } .dim { color: var(--dim); font-size: 13px; } .warn { color: var(--warn); }
 .bad { color: var(--bad); }
 .best { font-size: 17px; margin: 12px 0; } .best b { font-size: 26px; font-variant-numeric: tabular-nums; }
-.charts { display: grid; gap: 14px; grid-template-columns: repeat(auto-fit, minmax(min(320px, 100%), 1fr)); margin: 16px 0; }
+.charts { display: grid; gap: 14px; margin: 16px 0;
+  grid-template-columns: repeat(auto-fit, minmax(min(320px, 100%), 1fr)); }
 figure { margin: 0; padding: 12px; background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
-svg { display: block; width: 100%; max-width: 560px; margin: 8px auto 0; font: 12px system-ui, sans-serif; }
+svg { display: block; width: 100%; max-width: 440px; margin: 8px auto 0; font: 12px system-ui, sans-serif; }
 .grid { stroke: var(--line); } .tick { fill: var(--dim); } .name { font-weight: 600; stroke: none; }
 .line, .bar { fill: none; stroke: currentColor; stroke-width: 2; } .bar { stroke-width: 1.5; }
 .flat { stroke: currentColor; stroke-width: 2; stroke-dasharray: 5 4; }
@@ -36,6 +37,8 @@ table { border-collapse: collapse; width: 100%; font-size: 13px; font-variant-nu
 th, td { padding: 7px 10px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
 tr:last-child td { border-bottom: 0; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--back); }
+@media (max-width: 600px) { th, td { padding: 7px 8px; }
+  td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 110px; max-width: 40vw; } }
 th { color: var(--dim); font-weight: 600; } td.why { text-align: left; white-space: normal; min-width: 220px; }
 ul { padding-left: 20px; margin: 14px 0; } li { overflow-wrap: anywhere; }
 """
@@ -70,11 +73,13 @@ def _best(record: Record) -> str:
     if not times:
         return '<p class="best bad">Nothing could be measured.</p>'
     value, row = min(times, key=lambda entry: entry[0])
-    return f'<p class="best"><b>{number(value)} ms</b> at best, with {escape(row_name(record, row))}{_threads(row)}</p>'
+    return f'<p class="best"><b>{number(value)} ms</b> at best, with {_name(record, row)}</p>'
 
 
-def _threads(row: Row) -> str:
-    return "" if row.threads is None else f" thread{'s' if row.threads > 1 else ''}"
+def _name(record: Record, row: Row) -> str:
+    parts = [record.model(row.model).name] if len(record.models) > 1 else []
+    threads = [] if row.threads is None else [f"{row.threads} thread{'s' if row.threads > 1 else ''}"]
+    return escape(", ".join([*parts, row.delegate, *threads]))
 
 
 def _charts(record: Record, colours: dict[str, int]) -> str:
@@ -90,11 +95,12 @@ def _charts(record: Record, colours: dict[str, int]) -> str:
 
 def _table(record: Record) -> str:
     heads = "".join(f"<th>{head}</th>" for head in ("", *_HEADS))
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(_row(record, row) for row in record.rows)}</tbody></table>"
+    rows = "".join(_row(record, row) for row in record.rows)
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _row(record: Record, row: Row) -> str:
-    name = f"<td>{escape(row_name(record, row))}{_threads(row)}</td>"
+    name = f"<td>{_name(record, row)}</td>"
     if row.reason:
         return f'<tr>{name}<td class="why bad" colspan="{len(_HEADS)}">{escape(row.reason)}</td></tr>'
     found = estimate(row)

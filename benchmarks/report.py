@@ -47,6 +47,8 @@ def _typical(row: Row) -> str:
 
 
 def _spread(row: Row) -> str:
+    if row.reason:
+        return "-"
     return f"[yellow]{spread(row)}[/]" if row.noise else spread(row)
 
 
@@ -65,6 +67,8 @@ _COLUMNS = (
     Column("GMAC/s", lambda row: number(row.gmacs_per_s), drop=6),
     Column("taken", lambda row: _delegation(row), drop=1),
 )
+# More names than this are counted instead.
+_MOST_NAMES = 4
 
 
 def _delegation(row: Row) -> str:
@@ -93,7 +97,7 @@ def machine_line(record: Record) -> str:
     litert = machine.versions.get("ai-edge-litert")
     parts += [f"LiteRT {litert}" if litert else ""]
     if load and load.others is not None and load.stolen is not None:
-        parts.append(f"others used {load.others:.0%}, stolen {load.stolen:.0%}")
+        parts.append(f"others used {100 * load.others:.0f} %, stolen {100 * load.stolen:.0f} %")
     return ", ".join(part for part in parts if part)
 
 
@@ -130,13 +134,16 @@ def _grouped(record: Record, texts: Callable[[Row], Iterable[str]]) -> Iterable[
         for text in texts(row):
             about.setdefault(text, []).append(row)
     for text, rows in about.items():
-        yield text, "all" if len(rows) == len(record.rows) > 1 else ", ".join(row_name(record, row) for row in rows)
+        names = ", ".join(row_name(record, row) for row in rows)
+        if len(rows) > _MOST_NAMES:
+            names = "all" if len(rows) == len(record.rows) else f"{len(rows)} rows"
+        yield text, names
 
 
 def row_name(record: Record, row: Row) -> str:
     """Names a row as briefly as the record allows."""
     parts = [record.model(row.model).name] if len(record.models) > 1 else []
-    parts += [row.delegate] + ([] if row.threads is None else [str(row.threads)])
+    parts += [row.delegate] + ([] if row.threads is None else [f"x{row.threads}"])
     return " ".join(parts)
 
 
@@ -165,7 +172,9 @@ def _table(columns: list[Column], rows: Iterable[Row]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for column in columns:
         left = column.head in ("model", "delegate", "taken")
-        table.add_column(column.head, justify="left" if left else "right", overflow="fold")
+        table.add_column(
+            column.head, justify="left" if left else "right", overflow="fold", no_wrap=column.head != "model"
+        )
     previous = ""
     for row in rows:
         cells = [column.cell(row) for column in columns]

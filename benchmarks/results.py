@@ -172,14 +172,14 @@ def _finish(row: Row, macs: int | None, load: Load | None) -> Row:
         return row
     noise = []
     if found.width > WIDEST_INTERVAL:
-        noise.append(f"the interval is {found.width:.0%} of the {found.of} wide")
+        noise.append(f"the interval is wider than {100 * WIDEST_INTERVAL:g} % of the {found.of}")
     noise += load.noise() if load else ()
     speed = macs / found.value_ms / 1e6 if macs and found.value_ms else None
     return dataclasses.replace(row, noise=tuple(noise), gmacs_per_s=speed)
 
 
 def name_models(paths: Sequence[str]) -> list[str]:
-    """Gives each model a short name: `model.tflite` is named by its folder, another by itself; paths where that is not enough."""
+    """Gives each model a short name: its own, or its folder's if it is a `model.tflite`; the path if two are equal."""
     names = []
     for path in map(Path, paths):
         folder = Path(os.path.abspath(path)).parent.name

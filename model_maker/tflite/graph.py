@@ -122,7 +122,9 @@ def set_io(content: bytes, io: str, *, mean: float, std: float) -> bytes:
       ModelError: a uint8 input is asked for and the mean is not a whole number, which a zero point has to be.
     """
     if io == "uint8" and mean != round(mean):
-        raise ModelError(f"A uint8 input cannot state the mean {mean:g}, which is not a whole number. Use --io float32.")
+        raise ModelError(
+            f"A uint8 input cannot state the mean {mean:g}, which is not a whole number. Use --io float32."
+        )
     model = parse(content)
     graph = model.subgraphs[0]
     graph.operators = [

@@ -146,18 +146,8 @@ def train(
         verify.check_promise(metadata.write(float_model, info), split.test, expected)
         kernels = verify.check_kernels(shipped, split.test, scores, threads=chosen.threads)
 
-    labels = np.array(split.test.labels)
-    metrics = evaluation.measure(scores, labels, dataset.classes)
-    report = {
-        "test": metrics.as_dict(),
-        "float": evaluation.measure(expected, labels, dataset.classes).as_dict(),
-        "agreement": dataclasses.asdict(evaluation.compare(expected, scores, labels)),
-        "kernels": kernels,
-        "cross_validation": {"top1": fit.top1, "regularization": fit.regularization, "temperature": fit.temperature},
-        "folds": folds,
-        "photos": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
-        "fingerprint": dataset.fingerprint,
-    }
+    metrics, report = _measure(dataset, split, scores, expected, fit)
+    report |= {"kernels": kernels, "folds": folds}
     with clock.stage("Write"):
         shipped = metadata.write(bare, dataclasses.replace(info, provenance=_provenance(chosen, report)))
         verify.check_same_scores(shipped, split.test, scores)
@@ -165,15 +155,15 @@ def train(
         card = model_card.render(
             info, report, backbone=backbone.name, quantize=chosen.quantize, io=chosen.io, image_size=backbone.image_size
         )
-        record = run_record.compose(data, chosen, dataset, split, clock)
+        texts = {
+            "labels.txt": "\n".join(dataset.classes),
+            "metrics.json": _json(report),
+            "README.md": card,
+            run_record.FILE: _json(run_record.compose(data, chosen, dataset, split, clock)),
+        }
         with files.new_directory(output, overwrite=overwrite) as folder:
             (folder / "model.tflite").write_bytes(shipped)
-            for name, text in (
-                ("labels.txt", "\n".join(dataset.classes)),
-                ("metrics.json", _json(report)),
-                ("README.md", card),
-                (run_record.FILE, _json(record)),
-            ):
+            for name, text in texts.items():
                 (folder / name).write_text(text, encoding="utf-8")
     return Result(output, metrics, report, clock.seconds)
 
@@ -251,6 +241,29 @@ def _calibrate(float_model: bytes, backbone: Backbone, photos: Dataset, options:
         observed.append(result)
         clock.progress(len(observed), len(chosen))
     return quantize.combine(observed)
+
+
+def _measure(
+    dataset: Dataset, split: Split, scores: Array, expected: Array, fit: heads.Fit
+) -> tuple[evaluation.Metrics, dict[str, Any]]:
+    """Returns the metrics of the shipped file, and with them the body of metrics.json.
+
+    Args:
+      dataset, split: the photos.
+      scores: float32 [N, C] of the test part, from the file.
+      expected: the same from the float model.
+      fit: how the head came about.
+    """
+    labels = np.array(split.test.labels)
+    metrics = evaluation.measure(scores, labels, dataset.classes)
+    return metrics, {
+        "test": metrics.as_dict(),
+        "float": evaluation.measure(expected, labels, dataset.classes).as_dict(),
+        "agreement": dataclasses.asdict(evaluation.compare(expected, scores, labels)),
+        "cross_validation": {"top1": fit.top1, "regularization": fit.regularization, "temperature": fit.temperature},
+        "photos": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
+        "fingerprint": dataset.fingerprint,
+    }
 
 
 def _model_info(data: str | os.PathLike, dataset: Dataset, backbone: Backbone, options: Options) -> metadata.ModelInfo:

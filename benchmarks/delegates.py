@@ -61,16 +61,10 @@ class CompiledSession:
         if len(self._inputs) != 1:
             raise ModelError(f"The model has {len(self._inputs)} inputs; an image model has one.")
         self._content = content  # the model refers to it
-        self._details = self._inputs[0].get_tensor_details()
+        details = self._inputs[0].get_tensor_details()
+        self.input_shape = tuple(int(side) for side in details["shape"])
+        self.input_dtype = np.dtype(details["dtype"])
         self._output_dtype = np.dtype(self._outputs[0].get_tensor_details()["dtype"])
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        return tuple(int(side) for side in self._details["shape"])
-
-    @property
-    def input_dtype(self) -> np.dtype:
-        return np.dtype(self._details["dtype"])
 
     @property
     def complete(self) -> bool:

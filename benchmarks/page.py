@@ -38,7 +38,7 @@ th, td { padding: 7px 10px; text-align: right; white-space: nowrap; border-botto
 tr:last-child td { border-bottom: 0; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--back); }
 @media (max-width: 600px) { th, td { padding: 7px 8px; }
-  td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 110px; max-width: 40vw; } }
+  td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 120px; max-width: 40vw; } }
 th { color: var(--dim); font-weight: 600; } td.why { text-align: left; white-space: normal; min-width: 220px; }
 ul { padding-left: 20px; margin: 14px 0; } li { overflow-wrap: anywhere; }
 """
@@ -76,10 +76,10 @@ def _best(record: Record) -> str:
     return f'<p class="best"><b>{number(value)} ms</b> at best, with {_name(record, row)}</p>'
 
 
-def _name(record: Record, row: Row) -> str:
-    parts = [record.model(row.model).name] if len(record.models) > 1 else []
-    threads = [] if row.threads is None else [f"{row.threads} thread{'s' if row.threads > 1 else ''}"]
-    return escape(", ".join([*parts, row.delegate, *threads]))
+def _name(record: Record, row: Row, between: str = ", ") -> str:
+    threads = "" if row.threads is None else f", {row.threads} thread{'s' if row.threads > 1 else ''}"
+    model = escape(record.model(row.model).name) + between if len(record.models) > 1 else ""
+    return model + escape(row.delegate + threads)
 
 
 def _charts(record: Record, colours: dict[str, int]) -> str:
@@ -100,7 +100,7 @@ def _table(record: Record) -> str:
 
 
 def _row(record: Record, row: Row) -> str:
-    name = f"<td>{_name(record, row)}</td>"
+    name = f"<td>{_name(record, row, '<br>')}</td>"
     if row.reason:
         return f'<tr>{name}<td class="why bad" colspan="{len(_HEADS)}">{escape(row.reason)}</td></tr>'
     found = estimate(row)

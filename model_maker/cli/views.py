@@ -25,7 +25,7 @@ _WIDEST_CONFUSION = 12
 class Bars(Reporter):
     """Draws a bar for the running stage, and a line for each finished one; only lines where stderr is no terminal."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
         self._bars = Progress(
             TextColumn("  {task.description:<30}"),
@@ -105,9 +105,9 @@ def show_metrics(metrics: Metrics) -> None:
     console, (low, high) = _console(), metrics.top1_interval
     console.print(
         f"top-1 [bold green]{_percent(metrics.top1)}[/] on {metrics.photos} photos "
-        f"[dim](95 % interval {_percent(low)} to {_percent(high)})[/]   "
-        f"top-5 {_percent(metrics.top5)}   ECE {metrics.ece:.3f}"
+        f"[dim](95 % interval {_percent(low)} to {_percent(high)})[/]"
     )
+    console.print(f"top-5 {_percent(metrics.top5)}, calibration error {metrics.ece:.3f}")
     table = _table("class", "photos>", "precision>", "recall>", "F1>")
     for entry in metrics.per_class:
         shares = (f"{value:.3f}" for value in (entry.precision, entry.recall, entry.f1))

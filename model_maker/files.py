@@ -65,7 +65,7 @@ def new_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
             shutil.rmtree(aside, ignore_errors=True)
 
 
-def check_new(path: Path, *, overwrite: bool = False) -> None:
+def check_new(path: Path, *, overwrite: bool = False, advice: str = "or remove it") -> None:
     """Checks early, before long work, that `path` may be made.
 
     Raises:
@@ -74,7 +74,7 @@ def check_new(path: Path, *, overwrite: bool = False) -> None:
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path} is a file; the output is a folder. Choose another name.")
     if path.exists() and any(path.iterdir()) and not overwrite:
-        raise OutputError(f"{path} already exists. Choose another folder, or pass --overwrite to replace it.")
+        raise OutputError(f"{path} already exists and is not empty. Choose another folder, {advice}.")
     if path.resolve() in (Path.cwd(), *Path.cwd().parents):
         raise OutputError(f"{path.resolve()} holds the current folder and cannot be replaced. Choose another folder.")
     parent = next(folder for folder in path.absolute().parents if folder.exists())

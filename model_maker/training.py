@@ -110,7 +110,7 @@ def train(
     chosen = Options(**options)
     output = Path(output) if output is not None else Path(f"{Path(data).resolve().name}_model")
     backbone = _backbone(chosen)
-    files.check_new(output, overwrite=overwrite)
+    files.check_new(output, overwrite=overwrite, advice="or pass --overwrite to replace it")
     clock = Stages(reporter or Reporter())
 
     with clock.stage("List photos"):

@@ -17,10 +17,11 @@ import pytest
 from loopback_benchmark import tiny_model, write_benchmark
 from loopback_device import LoopbackDevice, adb_server
 
-from benchmarks import android
+from benchmarks import android, cli
 from benchmarks.adb import pick
 from benchmarks.android import Options, measure
-from benchmarks.results import Interrupted, Row
+from benchmarks.phone import read_facts
+from benchmarks.results import Interrupted, Row, read
 from model_maker.errors import ModelMakerError
 
 FAST = Options(runs=20, warmup_runs=3, cooldown_s=0, timeout_s=60)
@@ -282,6 +283,32 @@ def test_senseless_arguments_are_refused_before_anything_is_done(change, message
     with pytest.raises(ModelMakerError) as caught:
         measure([Path("model.tflite")], device=None, binary=Path("benchmark_model"), **arguments)
     assert message in str(caught.value)
+
+
+def test_the_command_measures_a_phone(adb, attach, model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ADB", str(adb))
+    loopback = attach()
+    tool = write_benchmark(tmp_path, {"gpu": "fails"})
+    flags = ["--threads", "1,2", "--delegate", "none,gpu", "--runs", "20", "--cooldown", "0"]
+    flags += ["--device", loopback.serial, "--benchmark-binary", str(tool.path), "--json", str(tmp_path / "r.json")]
+    assert cli.main(cli.parse(["benchmark", str(model), *flags])) == 1  # the GPU does not run
+    record = read(tmp_path / "r.json")
+    assert [(row.delegate, row.threads, bool(row.reason)) for row in record.rows] == [
+        ("none", 1, False),
+        ("none", 2, False),
+        ("gpu", 1, True),
+        ("gpu", 2, True),
+    ]
+    facts = read_facts(pick(adb, loopback.serial))
+    assert (record.machine.kind, record.machine.name, record.machine.cores) == ("android", facts.model, facts.cpus)
+    for row, run in zip(record.rows[:2], tool.runs(), strict=True):
+        assert row.mean_ms == pytest.approx(sum(run["inference"]) / 20 / 1e3, rel=1e-5, abs=1e-6)
+        # 500 x 500 weights, and the mean, since the tool keeps its samples to itself.
+        assert row.gmacs_per_s == pytest.approx(250_000 / row.mean_ms / 1e6, rel=1e-3)
+    out = capsys.readouterr().out
+    assert facts.model in out
+    assert "failed: gpu x1, gpu x2: benchmark_model stopped with exit code 1: Failed to apply GPU delegate" in out
+    assert loopback.files() == []
 
 
 def run_all(adb, loopback, models, tool, delegates, options=FAST, threads=(1,)) -> list[Row]:

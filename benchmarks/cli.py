@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Sequence
 
 from absl import app, logging
 from absl.flags import argparse_flags
 
 from benchmarks.delegates import DELEGATES
-from model_maker.errors import ModelMakerError
+from model_maker import exits
 from model_maker.version import __version__
 
 DESCRIPTION = "Measures the latency of .tflite models on this machine or on an Android device, and compares results."
@@ -63,20 +62,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def main(arguments: argparse.Namespace) -> int:
     """Runs the command; returns the exit code."""
     logging.set_verbosity(logging.INFO if arguments.debug else logging.ERROR)
-    try:
-        return run_command(arguments)
-    except ModelMakerError as error:
-        if arguments.debug:
-            raise
-        sys.stderr.write(f"benchmark: {error}\n")
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("\nbenchmark: interrupted before anything was measured.\n")
-        return 130
-    except BrokenPipeError:
-        # The reader of a pipe has left: that is its good right, and Python must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    return exits.exit_code(
+        lambda: run_command(arguments),
+        program="benchmark",
+        debug=arguments.debug,
+        interrupted="interrupted before anything was measured.",
+    )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

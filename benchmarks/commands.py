@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import dataclasses
 import datetime
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,6 +42,8 @@ def host_(arguments: argparse.Namespace) -> int:
         options = host.Options(rounds=arguments.rounds, runs=arguments.runs, timeout_s=arguments.timeout or 60.0)
         threads = arguments.threads or [count for count in (1, 2, 4) if count <= cores()]
         delegates = arguments.delegate or ["xnnpack"]
+        if "gpu" in delegates:
+            atexit.register(_silence)
         photos = [sample.path for sample in dataset.samples[:: max(1, len(dataset) // _PHOTOS)]] if dataset else []
         with Bar("Measure") as bar:
             outcome = _interruptible(
@@ -179,7 +183,7 @@ def _conclude(
 
     (models, refused), (rows, load, interrupted) = described, outcome
     if dataset and not interrupted:
-        models, interrupted = _with_accuracy(models, dataset)
+        models, interrupted = _with_accuracy(models, dataset, arguments.data)
     record = Record(
         created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         machine=machine,
@@ -192,22 +196,37 @@ def _conclude(
     return _deliver(arguments, record)
 
 
-def _with_accuracy(models: Sequence[Model], dataset: Dataset) -> tuple[list[Model], bool]:
-    """Adds top-1; a model without labels of these classes gets a note instead."""
+def _with_accuracy(models: Sequence[Model], dataset: Dataset, data: str) -> tuple[list[Model], bool]:
+    """Adds top-1; a model without labels of these classes gets a note instead. True if Ctrl-C ended it."""
     from benchmarks.report import Bar
     from model_maker.inference.classifier import Classifier
 
     done = list(models)
     for index, model in enumerate(models):
         try:
+            photos, notes = _unseen(model, dataset, data)
             with Bar(f"Accuracy of {model.name}") as bar:
-                metrics = Classifier(model.path).evaluate(dataset, progress=bar.progress)
-            done[index] = dataclasses.replace(model, top1=metrics.top1, top1_photos=metrics.photos)
+                metrics = Classifier(model.path).evaluate(photos, progress=bar.progress)
+            done[index] = dataclasses.replace(model, top1=metrics.top1, top1_photos=metrics.photos, notes=notes)
         except ModelMakerError as error:
             done[index] = dataclasses.replace(model, notes=(f"no top-1: {error}",))
         except KeyboardInterrupt:
             return done, True
     return done, False
+
+
+def _unseen(model: Model, dataset: Dataset, data: str) -> tuple[Dataset, tuple[str, ...]]:
+    """Returns the photos to test a model on: of the data that it was trained on only the part that it has not seen."""
+    from model_maker import run_record
+
+    try:
+        record = run_record.load(Path(model.path).parent)
+    except DataError:
+        return dataset, ()
+    if Path(record["data"]).resolve() != Path(data).resolve():
+        return dataset, ()
+    part, notes = run_record.test_part(model.path)
+    return part, (f"top-1 on the {len(part)} test photos of {data}; it was trained on the others", *notes)
 
 
 def _deliver(arguments: argparse.Namespace, record: Record) -> int:
@@ -233,6 +252,11 @@ def _write(path: str, text: str) -> None:
         return
     files.write(Path(path), text.encode())
     _say(f"Wrote {path}")
+
+
+def _silence() -> None:
+    """LiteRT's GPU library says goodbye on stderr when the process ends, and has no switch for that."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _say(text: str) -> None:

@@ -132,6 +132,8 @@ def _unlike(base: Record, new: Record) -> Iterator[str]:
 
 def _differences(base: Record, new: Record) -> Iterator[str]:
     """Yields what may explain a change without forbidding the comparison."""
+    for what, record in (("base", base), ("new", new)):
+        yield from (f"{noise} in the {what} measurement" for noise in (record.load.noise() if record.load else ()))
     for name, version in base.machine.versions.items():
         now = new.machine.versions.get(name)
         if now != version:

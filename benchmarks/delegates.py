@@ -34,8 +34,12 @@ class Session(Protocol):
         """Runs one inference to its end."""
 
 
+# What LiteRT says of a model of which an accelerator takes only a part.
+_INCOMPLETE = "Some ops are not accelerated"
+
+
 class CompiledSession:
-    """A model in LiteRT's CompiledModel, which is the way to its GPU accelerator.
+    """A model in LiteRT's CompiledModel, which is the way to its GPU accelerator; the CPU runs what that does not take.
 
     Args:
       path: the `.tflite`.
@@ -54,7 +58,14 @@ class CompiledSession:
 
         content = interpreter.read(path)
         try:
-            self._model = CompiledModel.from_buffer(content, hardware_accel=HardwareAccelerator[accelerator])
+            try:
+                self._model = CompiledModel.from_buffer(content, hardware_accel=HardwareAccelerator[accelerator])
+            except RuntimeError as error:
+                if _INCOMPLETE not in str(error):
+                    raise
+                # Asked for only now: with the CPU allowed from the start, a missing accelerator would go unnoticed.
+                both = HardwareAccelerator[accelerator] | HardwareAccelerator.CPU
+                self._model = CompiledModel.from_buffer(content, hardware_accel=both)
             self._inputs, self._outputs = self._model.create_input_buffers(0), self._model.create_output_buffers(0)
         except (RuntimeError, ValueError) as error:
             raise ModelError(f"LiteRT's {accelerator} accelerator did not take this model.") from error

@@ -7,6 +7,7 @@ Then all cells take turns, round after round, so that a drift of the machine hit
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
 import math
 import os
@@ -123,13 +124,18 @@ def measure(
                 cell.row = _try_out(cell, helper, options)
                 steps.done()
         for cell in cells:
-            _open(cell, options, photos)
+            with contextlib.nullcontext() if DELEGATES[cell.row.delegate].threaded else _quiet():
+                _open(cell, options, photos)
             steps.done()
         watch = LoadWatch()
         _take_turns([cell for cell in cells if cell.session], options, steps)
     except KeyboardInterrupt:
         rows = [_finished(cell, "It was interrupted before it was measured.") for cell in cells]
         raise Interrupted(rows, watch.load() if watch else None) from None
+    finally:
+        with _quiet() if "gpu" in delegates else contextlib.nullcontext():
+            for cell in cells:
+                cell.session = None
     return [_finished(cell) for cell in cells], watch.load()
 
 
@@ -169,10 +175,8 @@ def _open(cell: _Cell, options: Options, photos: Sequence[Path]) -> None:
     """Opens the model here, and warms it up."""
     if cell.row.reason:
         return
-    delegate = DELEGATES[cell.row.delegate]
     try:
-        with contextlib.nullcontext() if delegate.threaded else _quiet():
-            session = delegate.open(cell.path, cell.row.threads or 1)
+        session = DELEGATES[cell.row.delegate].open(cell.path, cell.row.threads or 1)
     except (ModelMakerError, RuntimeError) as error:
         cell.row = dataclasses.replace(cell.row, reason=str(error))
         return
@@ -268,14 +272,21 @@ def _check(threads: Sequence[int], delegates: Sequence[str], options: Options) -
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps what the GPU accelerator says while it loads off the terminal; `probe` has read it."""
+    """Keeps what the GPU accelerator says while it comes and goes off the terminal; `probe` has read it.
+
+    Part of it goes to stdout, where it would spoil a JSON document.
+    """
+    sys.stdout.flush()
     sys.stderr.flush()
-    terminal = os.dup(2)
+    kept = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    for descriptor in kept:
+        os.dup2(nowhere, descriptor)
     try:
         yield
     finally:
-        os.dup2(terminal, 2)
-        os.close(terminal)
+        ctypes.CDLL(None).fflush(None)  # C keeps lines for stdout back
+        for descriptor, terminal in kept.items():
+            os.dup2(terminal, descriptor)
+            os.close(terminal)
         os.close(nowhere)

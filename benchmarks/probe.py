@@ -151,6 +151,7 @@ def _read(answer: bytes, code: int, said: str, request: dict[str, Any]) -> dict[
 
 # What LiteRT's GPU accelerator writes to the terminal and tells in no other way.
 _ADAPTER = re.compile(r"Selected adapter: ([^,\n]+),.*?adapterType=(.+)")
+_SHARED = re.compile(r"^(\d+) operations will run on the GPU, and the remaining (\d+) operations", re.MULTILINE)
 _GPU_ERROR = re.compile(r"^ERROR: \[[\w./]+:\d+\] (.+)", re.MULTILINE)
 
 
@@ -159,8 +160,11 @@ def _explained(found: dict[str, Any], said: str) -> dict[str, Any]:
     errors = _GPU_ERROR.findall(said)
     if "reason" in found:
         return {"reason": f"{found['reason'].rstrip('.')}: {errors[0].rstrip('.')}."} if errors else found
-    adapter = _ADAPTER.search(said)
-    return found | {"notes": [f"on {adapter[1].strip()} ({adapter[2].strip()})"]} if adapter else found
+    notes = [f"on {adapter[1].strip()} ({adapter[2].strip()})" for adapter in _ADAPTER.finditer(said)][:1]
+    notes += [f"the CPU runs {shared[2]} of its operators, the GPU {shared[1]}" for shared in _SHARED.finditer(said)][
+        :1
+    ]
+    return found | {"notes": notes}
 
 
 if __name__ == "__main__":

@@ -81,12 +81,17 @@ def _delegation(row: Row) -> str:
 def show(record: Record, console: Console | None = None) -> None:
     """Prints what was measured on what, and how it went."""
     console = console or Console(highlight=False)
-    console.print(escape(machine_line(record)), style="dim", soft_wrap=True)
+    _print(console, f"[dim]{escape(machine_line(record))}[/]")
     for model in record.models:
-        console.print(f"[bold]{escape(model.name)}[/]  {escape(model_line(model))}", soft_wrap=True)
+        _print(console, f"[bold]{escape(model.name)}[/]  {escape(model_line(model))}")
     console.print(_fitting(record, console))
     for text, style in remarks(record):
-        console.print(f"[{style}]{escape(text)}[/]" if style else escape(text), soft_wrap=True)
+        _print(console, f"[{style}]{escape(text)}[/]" if style else escape(text))
+
+
+def _print(console: Console, text: str) -> None:
+    """Breaks lines between words for people, and not at all for programs."""
+    console.print(text, soft_wrap=not console.is_terminal)
 
 
 def machine_line(record: Record) -> str:
@@ -135,8 +140,10 @@ def _grouped(record: Record, texts: Callable[[Row], Iterable[str]]) -> Iterable[
             about.setdefault(text, []).append(row)
     for text, rows in about.items():
         names = ", ".join(row_name(record, row) for row in rows)
-        if len(rows) > _MOST_NAMES:
-            names = "all" if len(rows) == len(record.rows) else f"{len(rows)} rows"
+        if len(rows) == len(record.rows) > 1:
+            names = "all"
+        elif len(rows) > _MOST_NAMES:
+            names = f"{len(rows)} rows"
         yield text, names
 
 
@@ -195,7 +202,7 @@ def show_comparison(comparison: Comparison, console: Console | None = None) -> N
     """Prints a line for each row that both records have, and what differs between the machines."""
     console = console or Console(highlight=False)
     for note in comparison.notes:
-        console.print(f"note: {escape(note)}", soft_wrap=True)
+        _print(console, f"note: {escape(note)}")
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     several = len({pair.model for pair in comparison.pairs}) > 1
     for head in (("model",) if several else ()) + ("delegate", "threads", "base ms", "new ms", "change", ""):

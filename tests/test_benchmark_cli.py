@@ -115,6 +115,16 @@ def test_data_adds_top1_and_feeds_photos(desk, make_photos):
     assert f"top-1 {100 * expected.top1:.1f} % of 10 photos" in out
 
 
+def test_top1_leaves_out_what_the_model_was_trained_on(trained, drawn_flowers, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    flags = ["--data", str(drawn_flowers), "--threads", "1", *FAST, "--json"]
+    assert cli.main(cli.parse(["benchmark", str(trained["uint8"]), *flags])) == 0
+    (model,) = json.loads(capsys.readouterr().out)["models"]
+    tested = json.loads((trained["uint8"] / "metrics.json").read_text())["test"]
+    assert (model["top1"], model["top1_photos"]) == (pytest.approx(tested["top1"]), tested["photos"])
+    assert "it was trained on the others" in model["notes"][0]
+
+
 def test_a_model_without_labels_has_no_top1_and_says_so(desk, float_classifier, make_photos):
     (desk / "plain.tflite").write_bytes(float_classifier)
     make_photos(desk / "photos", {"a": 2, "b": 2})

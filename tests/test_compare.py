@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from benchmarks.compare import compare
-from benchmarks.environment import Machine
+from benchmarks.environment import Load, Machine
 from benchmarks.latency import Latency
 from benchmarks.results import Model, Record, Row
 from model_maker.errors import DataError
@@ -105,6 +105,11 @@ def test_unlike_machines_are_refused_unless_forced(change, text):
 def test_another_version_is_a_note():
     new = record(row(*STEADY), machine=dataclasses.replace(HOST, versions={"python": "3.11.10"}))
     assert compare(record(row(*STEADY)), new).notes == ("python was 3.11.9 and is 3.11.10",)
+
+
+def test_a_busy_machine_is_a_note():
+    busy = dataclasses.replace(record(row(*STEADY)), load=Load(others=0.4, stolen=0.0))
+    assert compare(record(row(*STEADY)), busy).notes == ("other processes used 40 % of the CPU in the new measurement",)
 
 
 def test_accuracy_that_has_changed_is_a_note():

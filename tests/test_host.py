@@ -1,5 +1,6 @@
 """Cells on this machine: which there are, how they take turns, what their rows say. No test expects a time."""
 
+import ctypes
 import os
 import types
 
@@ -280,3 +281,14 @@ def test_senseless_arguments_are_refused(tiny, change, message):
     with pytest.raises(ModelMakerError) as caught:
         measure([tiny], **{"threads": [1], "delegates": ["none"], "options": FAST} | change)
     assert message in str(caught.value)
+
+
+def test_quiet_holds_back_what_libraries_print(capfd):
+    libc = ctypes.CDLL(None)
+    print("before")
+    with host._quiet():
+        libc.puts(b"from C on stdout")
+        os.write(2, b"on stderr")
+    print("after")
+    libc.fflush(None)
+    assert capfd.readouterr() == ("before\nafter\n", "")

@@ -78,6 +78,7 @@ SOFTWARE = (
     "I0000 00:00:1795335114.158758   32077 environment.cc:532] Selected adapter: SwiftShader Device (Subzero), "
     "arch=swiftshader, vendor=google, backend=Vulkan, adapterType=CPU / Software\n"
 )
+SHARED = "29 operations will run on the GPU, and the remaining 2 operations will run on the CPU.\n"
 
 
 def test_the_gpu_says_why_not_and_which():
@@ -87,8 +88,9 @@ def test_the_gpu_says_why_not_and_which():
         "LiteRT's GPU accelerator did not take this model: "
         "Failed to initialize WebGPU environment: INTERNAL: No adapters found."
     )
-    assert probe._read(b'{"init_ms": 1}', 0, SOFTWARE, request)["notes"] == [
-        "on SwiftShader Device (Subzero) (CPU / Software)"
+    assert probe._read(b'{"init_ms": 1}', 0, SOFTWARE + SHARED, request)["notes"] == [
+        "on SwiftShader Device (Subzero) (CPU / Software)",
+        "the CPU runs 2 of its operators, the GPU 29",
     ]
 
 

@@ -66,7 +66,7 @@ def test_it_fits_the_terminal_and_drops_the_least_important(made, width):
 def test_noise_and_reasons_are_said_once():
     text = shown(record(*SMALL.rows, load=Load(1, 1, others=0.3, stolen=0.0)))
     assert "noisy: none x1: the interval is wider than 5 % of the median\n" in text
-    assert "noisy: xnnpack x1, xnnpack x2, none x1: other processes used 30 % of the CPU\n" in text
+    assert "noisy: all: other processes used 30 % of the CPU\n" in text
     failed = shown(MANY)
     assert "failed: <b> gpu: No [GPU] here.\n" in failed
     assert re.search(r"gpu +- +failed", failed)

@@ -6,14 +6,12 @@ The only place that prints or exits. What a command prints on stdout is its resu
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from collections.abc import Sequence
 
 from absl import app, logging
 from absl.flags import argparse_flags
 
-from model_maker.errors import ModelMakerError
+from model_maker import exits
 from model_maker.version import __version__
 
 _EXAMPLES = """examples:
@@ -40,33 +38,26 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--version", action="version", version=f"model_maker {__version__}")
     parser.add_argument("--debug", action="store_true", help="show tracebacks and the library's log")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_train, _evaluate, _predict, _inspect, _models, _sample_data):
+    for add in (_train, _evaluate, _predict, _inspect, _models, _benchmark, _sample_data):
         add(commands)
     return parser.parse_args(arguments[1:])
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Runs a command; returns the exit code."""
+    logging.set_verbosity(logging.INFO if arguments.debug else logging.ERROR)
+    return exits.exit_code(
+        lambda: _call(arguments),
+        program="model_maker",
+        debug=arguments.debug,
+        interrupted="interrupted; no output was written. Finished work is kept and not repeated.",
+    )
+
+
+def _call(arguments: argparse.Namespace) -> int | None:
     from model_maker.cli import commands
 
-    logging.set_verbosity(logging.INFO if arguments.debug else logging.ERROR)
-    try:
-        return getattr(commands, arguments.command)(arguments) or 0
-    except ModelMakerError as error:
-        if arguments.debug:
-            raise
-        print(f"model_maker: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(
-            "\nmodel_maker: interrupted; no output was written. Finished work is kept and not repeated.",
-            file=sys.stderr,
-        )
-        return 130
-    except BrokenPipeError:
-        # The reader of a pipe has left: that is its good right, and Python must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    return getattr(commands, arguments.command)(arguments)
 
 
 def _command(commands, name: str, summary: str, **more) -> argparse.ArgumentParser:
@@ -134,6 +125,19 @@ def _inspect(commands) -> None:
 
 def _models(commands) -> None:
     _json_flag(_command(commands, "models", "list the backbones"))
+
+
+def _benchmark(commands) -> None:
+    from benchmarks import cli as benchmark
+
+    parser = _command(
+        commands,
+        "benchmark",
+        "measure a model's latency here or on a phone",
+        epilog=benchmark.EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    benchmark.add_arguments(parser)
 
 
 def _sample_data(commands) -> None:

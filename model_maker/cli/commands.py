@@ -109,6 +109,12 @@ def inspect(arguments: argparse.Namespace) -> None:
         views.show_model(path, facts, info)
 
 
+def benchmark(arguments: argparse.Namespace) -> int:
+    from benchmarks import cli
+
+    return cli.run_command(arguments)
+
+
 def models(arguments: argparse.Namespace) -> None:
     from model_maker.backbones import BACKBONES, DEFAULT
     from model_maker.cli import views

@@ -5,10 +5,17 @@ LiteRT.
 """
 
 import importlib
+from typing import TYPE_CHECKING
 
 from model_maker.version import __version__
 
 __all__ = ["Classifier", "ModelMakerError", "Prediction", "__version__", "load_dataset", "train"]
+
+if TYPE_CHECKING:  # what __getattr__ gives, told to type checkers and editors
+    from model_maker.data.dataset import from_folder as load_dataset
+    from model_maker.errors import ModelMakerError
+    from model_maker.inference.classifier import Classifier, Prediction
+    from model_maker.training import train
 
 _HOMES = {
     "Classifier": ("model_maker.inference.classifier", "Classifier"),
@@ -24,3 +31,7 @@ def __getattr__(name: str):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _HOMES[name]
     return getattr(importlib.import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -20,6 +21,8 @@ def exit_code(command: Callable[[], int | None], *, program: str, debug: bool, i
       debug: whether errors keep their traceback.
       interrupted: what to say after ctrl-C.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold bytes that are no text
     try:
         return command() or OK
     except ModelMakerError as error:

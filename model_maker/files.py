@@ -71,15 +71,18 @@ def check_new(path: Path, *, overwrite: bool = False, advice: str = "or remove i
     Raises:
       OutputError: it exists and must not be replaced, is not a folder, or its parent cannot be written.
     """
-    if path.exists() and not path.is_dir():
-        raise OutputError(f"{path} is a file; the output is a folder. Choose another name.")
-    if path.exists() and any(path.iterdir()) and not overwrite:
-        raise OutputError(f"{path} already exists and is not empty. Choose another folder, {advice}.")
-    if path.resolve() in (Path.cwd(), *Path.cwd().parents):
-        raise OutputError(f"{path.resolve()} holds the current folder and cannot be replaced. Choose another folder.")
-    parent = next(folder for folder in path.absolute().parents if folder.exists())
-    if not os.access(parent, os.W_OK):
-        raise OutputError(f"No permission to write in {parent}. Choose another folder.")
+    with explained(path):
+        if path.exists() and not path.is_dir():
+            raise OutputError(f"{path} is a file; the output is a folder. Choose another name.")
+        if path.exists() and any(path.iterdir()) and not overwrite:
+            raise OutputError(f"{path} already exists and is not empty. Choose another folder, {advice}.")
+        if path.resolve() in (Path.cwd(), *Path.cwd().parents):
+            raise OutputError(
+                f"{path.resolve()} holds the current folder and cannot be replaced. Choose another folder."
+            )
+        parent = next(folder for folder in path.absolute().parents if folder.exists())
+        if not os.access(parent, os.W_OK):
+            raise OutputError(f"No permission to write in {parent}. Choose another folder.")
 
 
 def _swap(new: Path, path: Path) -> None:
@@ -100,6 +103,7 @@ def _swap(new: Path, path: Path) -> None:
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
+    """Says in words why the system will not write to `path`."""
     try:
         yield
     except OSError as error:

@@ -31,6 +31,7 @@ class Stages:
     Attributes:
       records: of each finished stage its name, seconds on the clock and of all cores, and the process's peak memory so
         far, megabytes.
+      notes: all that was noted.
     """
 
     def __init__(self, reporter: Reporter):

@@ -30,12 +30,17 @@ def compose(data: str | os.PathLike, options: Any, dataset: Dataset, split: Spli
         "classes": {name: dataset.labels.count(label) for label, name in enumerate(dataset.classes)},
         "photos": {part: len(getattr(split, part)) for part in ("train", "validation", "test")},
         "notes": clock.notes,
-        "skipped": [{"path": str(entry.path), "reason": entry.reason} for entry in dataset.skipped],
+        "skipped": [{"path": str(_absolute(entry.path, data)), "reason": entry.reason} for entry in dataset.skipped],
         "stages": clock.records,
         "seconds": round(clock.seconds, 3),
         "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in _PACKAGES},
         "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": cores()},
     }
+
+
+def _absolute(photo: Path, data: str | os.PathLike) -> Path:
+    """Names a photo as a later listing of the recorded folder does, from whatever folder that is asked for."""
+    return Path(data).resolve() / photo.relative_to(data)
 
 
 def load(path: str | os.PathLike) -> dict[str, Any]:
@@ -48,11 +53,12 @@ def load(path: str | os.PathLike) -> dict[str, Any]:
       DataError: there is none, or it is not one.
     """
     file = Path(path)
-    file = file / FILE if file.is_dir() else file
     try:
+        file = file / FILE if file.is_dir() else file
         record = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(record["options"], dict) or not isinstance(record["data"], str):
-            raise TypeError
+        for key, kind in (("options", dict), ("data", str), ("fingerprint", str)):
+            if not isinstance(record[key], kind):
+                raise TypeError(key)
     except OSError as error:
         raise DataError(f"{file}: {error.strerror}. Give the run.json of a folder that `train` made.") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -77,12 +83,17 @@ def test_part(model: str | os.PathLike) -> tuple[Dataset, list[str]]:
     if not (folder / FILE).exists():
         raise ModelError(f"{model} has no {FILE} beside it that names its photos. Pass --data DIR.")
     record = load(folder)
+    if not os.path.isdir(record["data"]):
+        raise DataError(f"The photos that {model} was trained on are no longer in {record['data']}. Pass --data DIR.")
     dataset = from_folder(record["data"])
     unusable = {entry["path"] for entry in record.get("skipped", [])}
     kept = tuple(sample for sample in dataset.samples if str(sample.path) not in unusable)
     dataset = dataclasses.replace(dataset, samples=kept)
     options = record["options"]
-    split = dataset.split(validation=options["validation"], test=options["test"], seed=options["seed"])
+    try:
+        split = dataset.split(validation=options["validation"], test=options["test"], seed=options["seed"])
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{folder / FILE} lacks the options that divided its photos. Pass --data DIR.") from error
     notes = []
     if dataset.fingerprint != record["fingerprint"]:
         notes.append(f"The photos in {record['data']} have changed since training; the test part may hold new ones.")

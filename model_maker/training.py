@@ -17,11 +17,12 @@ from model_maker.backbones import Backbone, embedder
 from model_maker.data.dataset import Dataset, Sample, Split, from_folder
 from model_maker.data.streaming import stream
 from model_maker.deploy import model_card, verify
-from model_maker.errors import DataError
+from model_maker.errors import DataError, OutputError
 from model_maker.inference import evaluation
 from model_maker.inference.classifier import Classifier
 from model_maker.learning import head as heads
 from model_maker.learning.embedding import embed
+from model_maker.options import Options, check
 from model_maker.progress import Reporter, Stages
 from model_maker.tflite import graph, metadata, quantize
 from model_maker.version import __version__
@@ -29,36 +30,7 @@ from model_maker.version import __version__
 Array = np.ndarray
 
 CALIBRATION_PHOTOS = 50
-
-
-@dataclass(frozen=True)
-class Options:
-    """What `train` can be told; `run.json` holds them, and `train --config run.json` reads them back.
-
-    Attributes:
-      model: a key of BACKBONES.
-      quantize: one of `tflite.quantize.FORMATS`.
-      io: "uint8" or "float32", the type of the model's edges.
-      image_size: pixels; None for the backbone's own.
-      validation, test: shares of the photos, where the folder does not divide them itself.
-      folds: K for an additional K-fold estimate of accuracy; 0 for none.
-      seed: another seed divides the photos otherwise.
-      threads: photos at a time; None for all cores.
-      name, author, licence: for the model's metadata; None for the folder's name, nobody, and the weights' licence.
-    """
-
-    model: str = backbones.DEFAULT
-    quantize: str = "int8"
-    io: str = "uint8"
-    image_size: int | None = None
-    validation: float = 0.1
-    test: float = 0.2
-    folds: int = 0
-    seed: int = 0
-    threads: int | None = None
-    name: str | None = None
-    author: str | None = None
-    licence: str | None = None
+_LOW_AGREEMENT = 0.98
 
 
 @dataclass(frozen=True)
@@ -109,12 +81,14 @@ def train(
     """
     chosen = Options(**options)
     output = Path(output) if output is not None else Path(f"{Path(data).resolve().name}_model")
-    backbone = _backbone(chosen)
-    files.check_new(output, overwrite=overwrite, advice="or pass --overwrite to replace it")
+    check(chosen)
+    backbone = backbones.get(chosen.model, image_size=chosen.image_size)
+    _check_output(output, overwrite=overwrite)
     clock = Stages(reporter or Reporter())
 
     with clock.stage("List photos"):
         dataset = from_folder(data, progress=clock.progress)
+        _spare_photos(dataset, output)
         _split(dataset, chosen)  # too few photos are told before the long work, and again without the unreadable
     with clock.stage(f"Prepare {backbone.name}"):
         if not embedder.is_cached(backbone):
@@ -148,9 +122,9 @@ def train(
 
     metrics, report = _measure(dataset, split, scores, expected, fit)
     report |= {"kernels": kernels, "folds": folds}
+    _warn(report, clock)
     with clock.stage("Write"):
         shipped = metadata.write(bare, dataclasses.replace(info, provenance=_provenance(chosen, report)))
-        verify.check_same_scores(shipped, split.test, scores)
         report["sizes"] = {"model_bytes": len(shipped), "float_model_bytes": len(float_model)}
         card = model_card.render(
             info, report, backbone=backbone.name, quantize=chosen.quantize, io=chosen.io, image_size=backbone.image_size
@@ -161,32 +135,58 @@ def train(
             "README.md": card,
             run_record.FILE: _json(run_record.compose(data, chosen, dataset, split, clock)),
         }
-        with files.new_directory(output, overwrite=overwrite) as folder:
-            (folder / "model.tflite").write_bytes(shipped)
-            for name, text in texts.items():
-                (folder / name).write_text(text, encoding="utf-8")
+        _write(output, shipped, texts, split.test, scores, overwrite=overwrite)
     return Result(output, metrics, report, clock.seconds)
 
 
-def _backbone(options: Options) -> Backbone:
-    """Checks what can be checked before any work, and looks the backbone up."""
-    for value, allowed, flag in (
-        (options.quantize, quantize.FORMATS, "--quantize"),
-        (options.io, graph.IO_TYPES, "--io"),
-    ):
-        if value not in allowed:
-            raise DataError(f"{flag} {value}: choose one of {', '.join(allowed)}.")
-    if options.threads is not None and options.threads < 1:
-        raise DataError(f"--threads {options.threads}: give 1 or more.")
-    if options.folds and options.folds < 2:
-        raise DataError(f"--folds {options.folds}: give 2 or more, or 0 for none.")
-    return backbones.get(options.model, image_size=options.image_size)
+def _write(output: Path, model: bytes, texts: dict[str, str], test: Dataset, scores: Array, *, overwrite: bool) -> None:
+    """Writes the folder, whole or not at all; the model is read back from the disk and has to score as measured."""
+    with files.new_directory(output, overwrite=overwrite) as folder:
+        (folder / "model.tflite").write_bytes(model)
+        verify.check_same_scores((folder / "model.tflite").read_bytes(), test, scores)
+        for name, text in texts.items():
+            # File names may hold bytes that are no text; JSON states them by this very escape.
+            (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def _spare_photos(dataset: Dataset, output: Path) -> None:
+    """Replacing a folder removes what is in it, and photos are never in the way."""
+    target = output.resolve()
+    paths = [*(sample.path for sample in dataset.samples), *(entry.path for entry in dataset.skipped)]
+    for folder in {path.parent for path in paths}:
+        if folder.resolve().is_relative_to(target):
+            raise OutputError(f"{output} holds photos to learn from and cannot be replaced. Choose another folder.")
 
 
 def _split(dataset: Dataset, options: Options) -> Split:
     if options.folds:
         dataset.folds(options.folds, seed=options.seed)
     return dataset.split(validation=options.validation, test=options.test, seed=options.seed)
+
+
+def _check_output(output: Path, *, overwrite: bool) -> None:
+    """Checks before any work that the output may be made; only what `train` made is ever replaced."""
+    files.check_new(output, overwrite=overwrite, advice="or pass --overwrite to replace it")
+    if output.is_dir() and any(output.iterdir()) and not (output / run_record.FILE).exists():
+        raise OutputError(
+            f"{output} holds no {run_record.FILE}, so it was not made by train and --overwrite does not replace it. "
+            "Choose another folder."
+        )
+
+
+def _warn(report: dict[str, Any], clock: Stages) -> None:
+    """Notes where the file answers otherwise than it should."""
+    answers = {"its float model": report["agreement"]} | {
+        f"itself on the {name} kernels": entry for name, entry in report["kernels"].items()
+    }
+    for other, agreement in answers.items():
+        # A single photo may tip over; more than that, and more than two in a hundred, is worth a look.
+        differing = round((1 - agreement["same_top1"]) * agreement["photos"])
+        if differing > 1 and agreement["same_top1"] < _LOW_AGREEMENT:
+            clock.note(
+                f"The file answers otherwise than {other} on {differing} of {agreement['photos']} photos. "
+                "If that is too much, try --quantize dynamic or float16."
+            )
 
 
 def _tell(clock: Stages, dataset: Dataset, split: Split) -> None:
@@ -270,7 +270,8 @@ def _model_info(data: str | os.PathLike, dataset: Dataset, backbone: Backbone, o
     return metadata.ModelInfo(
         labels=dataset.classes,
         normalization=backbone.normalization,
-        name=options.name or Path(data).resolve().name,
+        # A folder's name may hold bytes that are no text; metadata is text.
+        name=(options.name or Path(data).resolve().name).encode(errors="replace").decode(),
         version="1",
         author=options.author or "",
         licence=options.licence or backbone.licence,

@@ -147,12 +147,22 @@ def test_predict_fetches_addresses(desk):
 def test_predict_goes_on_past_a_bad_photo(desk, tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 broken")
     done = model_maker(
-        "predict", "flowers_model", tmp_path / "broken.jpg", "none.jpg", "flowers/rose/rose_000.jpg", cwd=desk
+        "predict",
+        "flowers_model",
+        tmp_path / "broken.jpg",
+        "none.jpg",
+        "x" * 300,
+        "http://[bad",
+        "-",
+        "flowers/rose/rose_000.jpg",
+        cwd=desk,
+        stdin=b"",
     )
     out, err = said(done)
     assert done.returncode == 1
     assert "rose_000.jpg" in out
-    assert len(err.splitlines()) == 2 and "no such file" in err
+    assert len(err.splitlines()) == 5 and "no such file" in err
+    assert "File name too long" in err and "http://[bad: cannot be fetched" in err and "-: empty file" in err
 
 
 def test_inspect_tells_edges_operators_labels(desk):
@@ -204,14 +214,21 @@ def test_tables_fit_the_terminal(desk, command, columns):
         (("train", "--data", "flowers"), "flowers_model already exists"),
         (("train", "--config", "flowers/rose/rose_000.jpg"), "is not the run.json"),
         (("train", "--config", "none.json"), "none.json"),
+        (("train", "--config", "foreign.json"), "foreign.json is not the run.json"),
+        (("train", "--config", "edited.json"), "edited.json holds the option image_size = '224'"),
+        (("train", "--config", "other_version.json"), "other_version.json holds the option epochs = 3"),
         (("evaluate", "flowers"), "holds no model.tflite"),
         (("evaluate", "loose.tflite"), "Pass --data DIR"),
+        (("evaluate", "orphan"), "are no longer in /nowhere. Pass --data DIR"),
         (("evaluate", "flowers_model", "--data", "other"), "does not know: cat, dog"),
         (("predict", "nothing.tflite", "x.jpg"), "does not exist"),
         (("predict", "train.json", "x.jpg"), "is not a .tflite file"),
         (("predict", "plain.tflite", "x.jpg"), "no labels"),
         (("predict", "flowers_model", "empty"), "holds no photos"),
         (("predict", "flowers_model", "x.jpg", "--top-k", "0"), "--top-k 0"),
+        (("predict", "flowers_model", "x.jpg", "--threshold", "50"), "--threshold 50: give a score from 0 to 1"),
+        (("predict", "flowers_model", "x.jpg", "--threshold", "nan"), "--threshold nan"),
+        (("predict", "x" * 300, "x.jpg"), "cannot be opened (File name too long)"),
         (("inspect", "cut.tflite"), "cut.tflite"),
         (("sample-data", "new", "--per-class", "0"), "per_class is 0"),
     ],
@@ -240,6 +257,12 @@ def _prepare_bad_inputs(desk):
     shutil.copy(desk / "flowers/tulip/tulip_000.jpg", desk / "few/tulip")
     for name in ("cat", "dog"):
         shutil.copytree(desk / "flowers/rose", desk / "other" / name)
+    record = json.loads((desk / "flowers_model/run.json").read_text())
+    (desk / "foreign.json").write_text('{"options": {}, "data": "flowers"}')
+    (desk / "edited.json").write_text(json.dumps(record | {"options": {"image_size": "224"}}))
+    (desk / "other_version.json").write_text(json.dumps(record | {"options": {"epochs": 3}}))
+    shutil.copytree(desk / "flowers_model", desk / "orphan")
+    (desk / "orphan/run.json").write_text(json.dumps(record | {"data": "/nowhere"}))
     content = (desk / "flowers_model/model.tflite").read_bytes()
     (desk / "loose.tflite").write_bytes(content)
     (desk / "cut.tflite").write_bytes(content[:5000])

@@ -295,6 +295,35 @@ def test_links_are_followed_and_circles_end(tmp_path):
     assert data.classes == ("a", "b") and data.labels == [0, 1, 1]
 
 
+def test_a_link_back_up_brings_no_photos_of_other_classes(tmp_path):
+    fill(tmp_path / "data", photos({"a": 2, "b": 3}))
+    (tmp_path / "data" / "a" / "up").symlink_to("..")
+    (tmp_path / "data" / "all").symlink_to(".")
+    data = from_folder(tmp_path / "data")
+    assert data.classes == ("a", "b") and data.labels == [0, 0, 1, 1, 1]
+
+
+def test_what_was_passed_over_is_said_when_classes_are_missing(tmp_path):
+    fill(tmp_path, photos({"a": 3, ".b": 3}))
+    with pytest.raises(DataError, match="one class only, 'a'.*\\.b is hidden"):
+        from_folder(tmp_path)
+
+
+def test_a_folder_that_cannot_be_opened_is_said(tmp_path):
+    with pytest.raises(DataError, match="cannot be opened .File name too long"):
+        from_folder(tmp_path / ("x" * 300))
+
+
+def test_stated_gives_the_photos_and_the_skipped_of_one_part(tmp_path):
+    fill(tmp_path, {"train/a/1.jpg": 1, "train/b/2.jpg": 2, "test/a/3.jpg": 3})
+    for empty in ("train/a/zero.jpg", "test/b/zero.jpg"):
+        (tmp_path / empty).parent.mkdir(exist_ok=True)
+        (tmp_path / empty).touch()
+    test = from_folder(tmp_path).stated("test")
+    assert [sample.path for sample in test.samples] == [tmp_path / "test/a/3.jpg"]
+    assert [entry.path for entry in test.skipped] == [tmp_path / "test/b/zero.jpg"]
+
+
 def test_progress_reaches_the_total(tmp_path):
     calls = []
     from_folder(fill(tmp_path, photos({"a": 3, "b": 2})), progress=lambda *call: calls.append(call))

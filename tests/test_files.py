@@ -182,6 +182,11 @@ def test_no_permission_is_said_before_any_work(tmp_path, monkeypatch):
         files.check_new(tmp_path / "not" / "yet" / "there")
 
 
+def test_a_place_that_cannot_be_looked_at_is_an_output_error(tmp_path):
+    with pytest.raises(OutputError, match="File name too long"):
+        files.check_new(tmp_path / ("x" * 300))
+
+
 def test_checking_makes_nothing(tmp_path):
     files.check_new(tmp_path / "a" / "b")
     assert names(tmp_path) == []

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from model_maker import files, run_record, training
 from model_maker.data import sample_data
 from model_maker.errors import BackboneError, DataError, ModelError, OutputError
 from model_maker.inference.classifier import Classifier
-from model_maker.progress import Reporter
+from model_maker.progress import Reporter, Stages
 from model_maker.tflite import graph, inspection, metadata
 
 PER_CLASS = 14
@@ -222,10 +223,55 @@ def test_an_existing_output_is_kept(flowers, tmp_path):
 def test_overwrite_replaces_the_whole_folder(run, flowers, tmp_path):
     output = tmp_path / "model"
     output.mkdir()
-    (output / "old.txt").write_text("old")
+    for name in ("old.txt", "run.json"):
+        (output / name).write_text("old")
     training.train(flowers, output, overwrite=True)
     assert "old.txt" not in {path.name for path in output.iterdir()}
     assert (output / "model.tflite").exists()
+
+
+@pytest.mark.parametrize("output", ["photos", "photos/rose", "."])
+def test_photos_are_never_overwritten(flowers, tmp_path, lite0, output):
+    home = tmp_path / "home"
+    photos = shutil.copytree(flowers, home / "photos")
+    before = sorted(home.rglob("*"))
+    with pytest.raises(OutputError, match="holds photos to learn from"):
+        training.train(photos, home / output, overwrite=True)
+    assert sorted(home.rglob("*")) == before
+
+
+def test_evaluation_passes_over_what_training_skipped(flowers, tmp_path, lite0, monkeypatch):
+    """Also from another folder, and where bad files are more than the test part has photos."""
+    shutil.copytree(flowers, tmp_path / "photos")
+    for number in range(20):
+        (tmp_path / f"photos/rose/empty{number}.jpg").touch()
+    # The name is no text: what it is told in has to bear that.
+    (tmp_path / "photos/rose" / os.fsdecode(b"cut\xff.jpg")).write_bytes(b"\xff\xd8\xff\xe0 broken")
+    monkeypatch.chdir(tmp_path)
+    result = training.train("photos", "model")
+    monkeypatch.chdir("/")
+    test, notes = run_record.test_part(tmp_path / "model")
+    assert notes == []
+    assert Classifier(tmp_path / "model").evaluate(test).photos == result.metrics.photos
+
+
+def test_overwrite_spares_what_train_did_not_make(flowers, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis/chapter1.txt").write_text("years of work")
+    with pytest.raises(OutputError, match="was not made by train"):
+        training.train(flowers, tmp_path / "thesis", overwrite=True)
+    assert (tmp_path / "thesis/chapter1.txt").read_text() == "years of work"
+
+
+def test_a_file_that_answers_otherwise_is_noted():
+    listener = Listener()
+    report = {
+        "agreement": {"photos": 100, "same_top1": 0.9},
+        "kernels": {"none": {"photos": 64, "same_top1": 63 / 64}, "reference": {"photos": 3, "same_top1": 1 / 3}},
+    }
+    training._warn(report, Stages(listener))
+    assert [("float" in note, "10 of 100" in note) for note in listener.notes[:1]] == [(True, True)]
+    assert "2 of 3" in listener.notes[1] and len(listener.notes) == 2
 
 
 @pytest.mark.parametrize("stage", ["Embed photos", "Quantize (int8)", "Evaluate the file", "Write"])
@@ -237,11 +283,12 @@ def test_ctrl_c_leaves_nothing_half_made(flowers, tmp_path, lite0, stage):
 
     output = tmp_path / "model"
     output.mkdir()
-    (output / "old.txt").write_text("old")
+    for name in ("old.txt", "run.json"):
+        (output / name).write_text("old")
     with pytest.raises(KeyboardInterrupt):
         training.train(flowers, output, overwrite=True, reporter=Impatient())
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
-    assert [path.name for path in output.iterdir()] == ["old.txt"]
+    assert sorted(path.name for path in output.iterdir()) == ["old.txt", "run.json"]
 
 
 def test_a_full_disk_leaves_nothing_half_made(flowers, tmp_path, lite0, monkeypatch):

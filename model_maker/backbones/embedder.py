@@ -17,7 +17,7 @@ from pathlib import Path
 from absl import logging
 
 from model_maker import files
-from model_maker.backbones import Backbone, get
+from model_maker.backbones import Backbone, get, weights
 from model_maker.errors import BackboneError
 
 INPUT, OUTPUT = "image", "embedding"
@@ -53,7 +53,7 @@ def cache_path(backbone: Backbone) -> Path:
         "image_size": backbone.image_size,
         "variant": backbone.variant,
         "weights": backbone.weights.sha256,
-        "code": [_code_digest(str(backbone.family.__file__)), _code_digest(__file__)],
+        "code": [_code_digest(str(file)) for file in (backbone.family.__file__, weights.__file__, __file__)],
         "versions": [metadata.version(package) for package in ("tensorflow", "keras")],
     }
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]

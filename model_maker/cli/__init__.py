@@ -6,6 +6,8 @@ The only place that prints or exits. What a command prints on stdout is its resu
 from __future__ import annotations
 
 import argparse
+import sys
+import warnings
 from collections.abc import Sequence
 
 from absl import app, logging
@@ -24,7 +26,10 @@ _EXAMPLES = """examples:
 
 def run() -> None:
     """The `model_maker` command."""
-    app.run(main, flags_parser=parse)
+    try:
+        app.run(main, flags_parser=parse)
+    except KeyboardInterrupt:  # while the command line was read
+        sys.exit(exits.INTERRUPTED)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -45,12 +50,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def main(arguments: argparse.Namespace) -> int:
     """Runs a command; returns the exit code."""
+    # Pictures of more than 89 megapixels are large, not hostile; those that are too large are refused with a message.
+    warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
     logging.set_verbosity(logging.INFO if arguments.debug else logging.ERROR)
     return exits.exit_code(
         lambda: _call(arguments),
         program="model_maker",
         debug=arguments.debug,
-        interrupted="interrupted; no output was written. Finished work is kept and not repeated.",
+        interrupted="interrupted. Nothing half-made was left; finished work is kept and not repeated.",
     )
 
 
@@ -92,7 +99,7 @@ def _train(commands) -> None:
     parser.add_argument("--folds", type=int, metavar="K", help="also estimate accuracy by K-fold cross-validation")
     parser.add_argument("--seed", type=int, help="another seed divides the photos otherwise (default: 0)")
     parser.add_argument("--threads", type=int, metavar="N", help="photos at a time (default: all cores)")
-    parser.add_argument("--name", help="model name in the metadata (default: the output folder's)")
+    parser.add_argument("--name", help="model name in the metadata (default: the data folder's)")
     parser.add_argument("--author", help="author in the metadata")
     parser.add_argument("--licence", help="licence in the metadata (default: that of the backbone's weights)")
     parser.add_argument("--json", action="store_true", default=False, help="print metrics as one JSON document")

@@ -7,6 +7,7 @@ import csv
 import dataclasses
 import json
 import sys
+import typing
 from pathlib import Path
 
 from model_maker.errors import DataError, about
@@ -23,8 +24,8 @@ def train(arguments: argparse.Namespace) -> None:
     data = given.get("data")
     if "config" in given:
         record = run_record.load(given["config"])
-        known = {name: value for name, value in record["options"].items() if name in names}
-        options, data = known | options, data or record["data"]
+        _check_options(given["config"], record["options"])
+        options, data = record["options"] | options, data or record["data"]
     if not data:
         raise DataError("train needs photos: pass --data DIR with one folder of photos for each class.")
     with views.Bars() as bars:
@@ -33,6 +34,16 @@ def train(arguments: argparse.Namespace) -> None:
         _print_json({"output": str(result.directory), "seconds": round(result.seconds, 2), **result.report})
     else:
         views.show_training(result)
+
+
+def _check_options(config: str, options: dict[str, object]) -> None:
+    """Refuses what `train` does not know, as a file edited by hand or written by another version may hold it."""
+    from model_maker.training import Options
+
+    kinds = typing.get_type_hints(Options)
+    for name, value in options.items():
+        if name not in kinds or not isinstance(value, kinds[name]):
+            raise DataError(f"{config} holds the option {name} = {value!r}, which train cannot take. Correct it there.")
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
@@ -46,9 +57,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
         if arguments.data:
             dataset = from_folder(arguments.data, least_classes=1)
             notes = list(dataset.notes)
-            if any(sample.part == "test" for sample in dataset.samples):
-                kept = tuple(sample for sample in dataset.samples if sample.part == "test")
-                dataset = dataclasses.replace(dataset, samples=kept)
+            if len(test := dataset.stated("test")):
+                dataset = test
                 notes.append(f"{arguments.data} states a test part, which is used.")
         else:
             dataset, notes = run_record.test_part(arguments.model)
@@ -71,13 +81,15 @@ def predict(arguments: argparse.Namespace) -> int:
 
     if arguments.top_k < 1:
         raise DataError(f"--top-k {arguments.top_k}: give 1 or more.")
+    if not 0 <= arguments.threshold <= 1:
+        raise DataError(f"--threshold {arguments.threshold:g}: give a score from 0 to 1.")
     classifier = Classifier(arguments.model)
     photos = list(addresses.expand(arguments.photos))
     contents = (addresses.open_photo(photo) for photo in photos)
     rows: list[dict] = []
     for photo, scores in zip(photos, classifier.scores(contents), strict=True):
         if isinstance(scores, DataError):
-            rows.append({"photo": photo, "error": str(scores).removeprefix(f"{photo}: ")})
+            rows.append({"photo": photo, "error": str(scores).removeprefix(f"{photo}: ").removeprefix("the picture: ")})
             continue
         ranked = classifier.rank(scores, top_k=arguments.top_k)
         kept = [dataclasses.asdict(entry) for entry in ranked if entry.score >= arguments.threshold]

@@ -46,10 +46,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that should be a photo and is not usable."""
+    """A file that should be a photo and is not usable; `part` is where the folder states it, as in Sample."""
 
     path: Path
     reason: str
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,11 +109,17 @@ class Dataset:
             )
         return replace(self, samples=kept, skipped=bad)
 
+    def stated(self, part: str) -> Dataset:
+        """Returns the photos, and the skipped files, that the folder states to be of one of PARTS."""
+        samples = tuple(sample for sample in self.samples if sample.part == part)
+        return replace(self, samples=samples, skipped=tuple(entry for entry in self.skipped if entry.part == part))
+
     def split(self, *, validation: float = 0.1, test: float = 0.2, seed: int = 0) -> Split:
         """Divides the photos by a threshold on the hash of their content, class by class.
 
         A photo stays in its part when others are added. A part that a class would leave empty borrows the photo whose
         hash is nearest. Parts that the folder states are kept; those it lacks are taken from its training photos.
+        What was skipped belongs to the whole, and is not told of the parts.
 
         Args:
           validation, test: fractions of each class.
@@ -137,7 +144,7 @@ class Dataset:
                 part = assigned[sample.digest] if sample.part in ("", "train") else sample.part
                 parts[part].append(sample)
         self._check_parts(parts)
-        train, held, final = (replace(self, samples=tuple(parts[part])) for part in PARTS)
+        train, held, final = (replace(self, samples=tuple(parts[part]), skipped=()) for part in PARTS)
         return Split(train, held, final, tuple(notes))
 
     def folds(self, count: int, *, seed: int = 0) -> list[int]:
@@ -176,18 +183,23 @@ def from_folder(directory: str | os.PathLike, *, least_classes: int = 2, progres
       progress: called with (done, total) files.
 
     Raises:
-      DataError: no such folder, or fewer classes with photos.
+      DataError: no such folder, one that cannot be opened, or fewer classes with photos.
     """
     root = Path(directory)
-    if not root.is_dir():
-        found = "is a file" if root.exists() else "does not exist"
-        raise DataError(f"{root} {found}. Give a folder that holds one folder of photos for each class.")
     notes: list[str] = []
-    files = list(_walk(root, notes))
+    try:
+        if not root.is_dir():
+            found = "is a file" if root.exists() else "does not exist"
+            raise DataError(f"{root} {found}. Give a folder that holds one folder of photos for each class.")
+        files = list(_walk(root, notes))
+    except OSError as error:
+        raise DataError(f"{root} cannot be opened ({error.strerror}). Check its name and permissions.") from error
     classes = tuple(sorted({name for _, name, _ in files}))
-    skipped = [Skipped(path, "not supported; save it as JPEG") for path, *_ in files if _suffix(path) in UNSUPPORTED]
+    skipped = [
+        Skipped(path, "not supported; save it as JPEG", part) for path, _, part in files if _suffix(path) in UNSUPPORTED
+    ]
     files = [entry for entry in files if _suffix(entry[0]) in FORMATS]
-    _check_classes(root, classes, least_classes)
+    _check_classes(root, classes, least_classes, notes)
     samples = []
     with ThreadPoolExecutor(_hash_threads()) as pool:
         # In slices, so that a million photos do not queue up as a million waiting results.
@@ -199,7 +211,7 @@ def from_folder(directory: str | os.PathLike, *, least_classes: int = 2, progres
                 if digest:
                     samples.append(Sample(path, classes.index(name), digest, stated))
                 else:
-                    skipped.append(Skipped(path, reason))
+                    skipped.append(Skipped(path, reason, stated))
             if progress:
                 progress(min(start + 1024, len(files)), len(files))
     samples.sort(key=lambda sample: (sample.label, sample.path))
@@ -243,12 +255,14 @@ def _visible_folders(root: Path, notes: list[str]) -> list[Path]:
 
 
 def _files(folder: Path, notes: list[str]) -> Iterator[Path]:
-    """Yields visible files below a folder, links followed, each real folder once."""
+    """Yields visible files below a folder, links followed, each real folder once and none that holds this one."""
 
     def unreadable(error: OSError) -> None:
         notes.append(f"{error.filename} cannot be opened ({error.strerror}) and is not used.")
 
-    seen = set()
+    # A link back up would bring the other classes' photos into this one.
+    homes = (folder.parent.resolve(), folder.resolve().parent)
+    seen = {str(above) for home in homes for above in (home, *home.parents)}
     for current, folders, names in os.walk(folder, followlinks=True, onerror=unreadable):
         real = os.path.realpath(current)
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
@@ -271,8 +285,9 @@ def _label(folder: Path) -> str:
     return name
 
 
-def _check_classes(root: Path, classes: tuple[str, ...], least: int) -> None:
-    layout = "Expected one folder of photos for each class, such as roses/ and tulips/."
+def _check_classes(root: Path, classes: tuple[str, ...], least: int, notes: list[str]) -> None:
+    # What was passed over is why classes are missing.
+    layout = " ".join(["Expected one folder of photos for each class, such as roses/ and tulips/.", *notes[:3]])
     if not classes:
         raise DataError(f"{root} holds no photos (JPEG, PNG, WebP, GIF, BMP, TIFF) in class folders. {layout}")
     if len(classes) < least:

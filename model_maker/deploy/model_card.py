@@ -27,7 +27,7 @@ def render(info: ModelInfo, report: dict[str, Any], *, backbone: str, quantize: 
     if io == "float32" and info.normalization:
         pixels = f"pixels as (value - {info.normalization.mean:g}) / {info.normalization.std:g}"
     same = f"same answer on {100 * agreement['same_top1']:.1f} %"
-    steps = ", 255 for 1" if io == "uint8" else ""
+    steps = ", in steps of 1/256" if io == "uint8" else ""
     return f"""# {info.name}
 
 An image classifier for {len(info.labels)} classes: a head on frozen {backbone} features, in `model.tflite`.

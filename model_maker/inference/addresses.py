@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import sys
 import urllib.error
 import urllib.request
@@ -25,7 +26,7 @@ def expand(names: Iterable[str]) -> Iterator[str]:
       DataError: a folder without photos.
     """
     for name in names:
-        if is_address(name) or name == "-" or not Path(name).is_dir():
+        if is_address(name) or name == "-" or not os.path.isdir(name):
             yield name
             continue
         found = [
@@ -61,8 +62,8 @@ def fetch(address: str) -> bytes:
     Raises:
       DataError: no answer, an error status, or more than MAX_BYTES.
     """
-    request = urllib.request.Request(address, headers={"User-Agent": "model_maker"})
     try:
+        request = urllib.request.Request(address, headers={"User-Agent": "model_maker"})
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
             return _limited(answer, address)
     except urllib.error.HTTPError as error:

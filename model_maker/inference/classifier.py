@@ -131,7 +131,7 @@ class Classifier:
         rows, unreadable = [], []
         for sample, result in zip(dataset.samples, self.scores(s.path for s in dataset.samples), strict=True):
             if isinstance(result, DataError):
-                unreadable.append(Skipped(sample.path, str(result).removeprefix(f"{sample.path}: ")))
+                unreadable.append(Skipped(sample.path, str(result).removeprefix(f"{sample.path}: "), sample.part))
             else:
                 rows.append(result)
             if progress:
@@ -167,13 +167,16 @@ def model_file(path: str | os.PathLike) -> Path:
     """Returns the `.tflite` that a path means: itself, or `model.tflite` in a folder that `train` made.
 
     Raises:
-      ModelError: there is none.
+      ModelError: there is none, or it may not be looked at.
     """
-    path = Path(path)
-    if path.is_dir():
-        if not (path / "model.tflite").is_file():
-            raise ModelError(f"{path} holds no model.tflite. Give a .tflite file, or a folder that `train` made.")
-        return path / "model.tflite"
-    if not path.exists():
-        raise ModelError(f"{path} does not exist. Give a .tflite file, or a folder that `train` made.")
+    path, advice = Path(path), "Give a .tflite file, or a folder that `train` made."
+    try:
+        if path.is_dir():
+            if not (path / "model.tflite").is_file():
+                raise ModelError(f"{path} holds no model.tflite. {advice}")
+            return path / "model.tflite"
+        if not path.exists():
+            raise ModelError(f"{path} does not exist. {advice}")
+    except OSError as error:
+        raise ModelError(f"{path} cannot be opened ({error.strerror}). {advice}") from error
     return path

@@ -123,7 +123,7 @@ def embed(
     total = len(dataset)
     unreadable = _compute(missing, store, lambda: _worker(embedder, normalization), size, threads, progress, total)
     store.refresh()
-    skipped = [Skipped(s.path, unreadable[s.digest]) for s in dataset.samples if s.digest in unreadable]
+    skipped = [Skipped(s.path, unreadable[s.digest], s.part) for s in dataset.samples if s.digest in unreadable]
     rows = store.find([s.digest for s in dataset.samples if s.digest not in unreadable])
     if (rows < 0).any():
         raise OutputError(f"The cache {store.path} was removed or damaged while in use. Run the command again.")

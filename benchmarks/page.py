@@ -116,7 +116,13 @@ def _remarks(record: Record) -> str:
     found = [(text, style) for text, style in remarks(record) if not text.startswith("failed: ")]
     items = [f'<li class="{"warn" if style == "yellow" else "dim"}">{escape(text)}</li>' for text, style in found]
     items.append('<li class="dim">Times in milliseconds; the bars are 95 % intervals of the median.</li>')
-    settings = ", ".join(f"{name} {value}" for name, value in record.settings.items() if value not in (None, ""))
+    settings = "; ".join(
+        f"{name} {_plain(value)}" for name, value in record.settings.items() if value not in (None, "")
+    )
     versions = ", ".join(f"{name} {value}" for name, value in record.machine.versions.items())
     items += [f'<li class="dim">{escape(text)}</li>' for text in (settings, versions) if text]
     return f"<ul>{''.join(items)}</ul>"
+
+
+def _plain(value) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

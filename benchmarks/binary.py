@@ -115,7 +115,7 @@ def _abi(head: bytes) -> str | None:
 
 def _download(address: str) -> bytes:
     try:
-        with urllib.request.urlopen(address, timeout=60) as reply:  # noqa: S310 - the address is ours
+        with urllib.request.urlopen(address, timeout=60) as reply:  # the address is ours
             content = reply.read()
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         raise DeviceError(f"{address} cannot be fetched: {error}. Fetch it elsewhere and give its path.") from error

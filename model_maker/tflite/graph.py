@@ -47,7 +47,7 @@ def explained(part: str = "The .tflite file") -> Iterator[None]:
         yield
     except ModelError:
         raise
-    except Exception as error:  # noqa: BLE001 - damaged flatbuffers surface as nearly any error
+    except Exception as error:  # damaged flatbuffers surface as nearly any error
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise ModelError(f"{part} is damaged ({reason}). Download or export it again.") from error
 

@@ -234,6 +234,7 @@ def test_overwrite_replaces_the_whole_folder(run, flowers, tmp_path):
 def test_photos_are_never_overwritten(flowers, tmp_path, lite0, output):
     home = tmp_path / "home"
     photos = shutil.copytree(flowers, home / "photos")
+    (home / output / "run.json").write_text("as in a folder that train made")
     before = sorted(home.rglob("*"))
     with pytest.raises(OutputError, match="holds photos to learn from"):
         training.train(photos, home / output, overwrite=True)

@@ -15,6 +15,7 @@ class Options:
 
     Attributes:
       model: a key of BACKBONES.
+      weights: a file to use instead of the backbone's published weights; None for those.
       quantize: one of `tflite.quantize.FORMATS`.
       io: "uint8" or "float32", the type of the model's edges.
       image_size: pixels; None for the backbone's own.
@@ -26,6 +27,7 @@ class Options:
     """
 
     model: str = backbones.DEFAULT
+    weights: str | None = None
     quantize: str = "int8"
     io: str = "uint8"
     image_size: int | None = None

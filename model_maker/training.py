@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from model_maker import backbones, files, run_record
-from model_maker.backbones import Backbone, embedder
+from model_maker import files, run_record
+from model_maker.backbones import embedder
+from model_maker.backbones.embedder import Embedder
 from model_maker.data.dataset import Dataset, Sample, Split, from_folder
 from model_maker.data.streaming import stream
 from model_maker.deploy import model_card, verify
@@ -82,7 +83,7 @@ def train(
     chosen = Options(**options)
     output = Path(output) if output is not None else Path(f"{Path(data).resolve().name}_model")
     check(chosen)
-    backbone = backbones.get(chosen.model, image_size=chosen.image_size)
+    backbone = embedder.choose(chosen.model, image_size=chosen.image_size, weights_file=chosen.weights)
     _check_output(output, overwrite=overwrite)
     clock = Stages(reporter or Reporter())
 
@@ -93,10 +94,10 @@ def train(
     with clock.stage(f"Prepare {backbone.name}"):
         if not embedder.is_cached(backbone):
             clock.note(f"First use of {backbone.name}: it is converted once, which takes about 20 seconds.")
-        base = embedder.embedder(backbone)
+        base = embedder.embedder(backbone, tell=clock.note, progress=clock.progress)
     with clock.stage("Embed photos"):
         embeddings, unreadable = embed(
-            dataset, base, backbone.normalization, threads=chosen.threads, progress=clock.progress
+            dataset, base.content, base.normalization, threads=chosen.threads, progress=clock.progress
         )
         dataset = dataset.without(unreadable)
         split = _split(dataset, chosen)
@@ -110,10 +111,10 @@ def train(
         expected = fit.head.scores(_examples(split.test.samples, vectors)[0])
     folds = _estimate_by_folds(dataset, embeddings, chosen, clock) if chosen.folds else None
     with clock.stage(f"Quantize ({chosen.quantize})"):
-        float_model = graph.attach_head(base, fit.head.kernel, fit.head.bias)
-        bare = _quantize(float_model, backbone, split.train, chosen, clock)
+        float_model = graph.attach_head(base.content, fit.head.kernel, fit.head.bias)
+        bare = _quantize(float_model, base, split.train, chosen, clock)
     with clock.stage("Evaluate the file"):
-        info = _model_info(data, dataset, backbone, chosen)
+        info = _model_info(data, dataset, base, chosen)
         shipped = metadata.write(bare, info)
         scores = Classifier(shipped, threads=chosen.threads).score(split.test, progress=clock.progress)
     with clock.stage("Check other kernels"):
@@ -127,7 +128,7 @@ def train(
         shipped = metadata.write(bare, dataclasses.replace(info, provenance=_provenance(chosen, report)))
         report["sizes"] = {"model_bytes": len(shipped), "float_model_bytes": len(float_model)}
         card = model_card.render(
-            info, report, backbone=backbone.name, quantize=chosen.quantize, io=chosen.io, image_size=backbone.image_size
+            info, report, backbone=base.name, quantize=chosen.quantize, io=chosen.io, image_size=base.image_size
         )
         texts = {
             "labels.txt": "\n".join(dataset.classes),
@@ -213,12 +214,12 @@ def _estimate_by_folds(dataset: Dataset, embeddings: Array, options: Options, cl
         return {"folds": options.folds, **metrics.as_dict()}
 
 
-def _quantize(float_model: bytes, backbone: Backbone, photos: Dataset, options: Options, clock: Stages) -> bytes:
+def _quantize(float_model: bytes, base: Embedder, photos: Dataset, options: Options, clock: Stages) -> bytes:
     """Quantizes the float classifier and gives it the edges that were asked for."""
     ranges = None
     if options.quantize == "int8":
-        ranges = _calibrate(float_model, backbone, photos, options, clock)
-    normalization = backbone.normalization
+        ranges = _calibrate(float_model, base, photos, options, clock)
+    normalization = base.normalization
     inner = quantize.quantize(float_model, options.quantize, normalization=normalization, ranges=ranges)
     bare = graph.set_io(inner, options.io, mean=normalization.mean, std=normalization.std)
     if options.quantize == "int8":
@@ -226,16 +227,16 @@ def _quantize(float_model: bytes, backbone: Backbone, photos: Dataset, options: 
     return bare
 
 
-def _calibrate(float_model: bytes, backbone: Backbone, photos: Dataset, options: Options, clock: Stages):
+def _calibrate(float_model: bytes, base: Embedder, photos: Dataset, options: Options, clock: Stages):
     """Measures the ranges of all activations on training photos: those of the lowest hashes, a fixed random sample."""
     chosen = sorted(photos.samples, key=lambda sample: sample.digest)[:CALIBRATION_PHOTOS]
 
     def worker():
         calibrator = quantize.Calibrator(float_model)
-        return lambda pixels: calibrator.observe(backbone.normalization(pixels))
+        return lambda pixels: calibrator.observe(base.normalization(pixels))
 
     observed = []
-    for result in stream((sample.path for sample in chosen), backbone.image_size, worker, threads=options.threads):
+    for result in stream((sample.path for sample in chosen), base.image_size, worker, threads=options.threads):
         if isinstance(result, DataError):
             raise result
         observed.append(result)
@@ -266,16 +267,16 @@ def _measure(
     }
 
 
-def _model_info(data: str | os.PathLike, dataset: Dataset, backbone: Backbone, options: Options) -> metadata.ModelInfo:
+def _model_info(data: str | os.PathLike, dataset: Dataset, base: Embedder, options: Options) -> metadata.ModelInfo:
     return metadata.ModelInfo(
         labels=dataset.classes,
-        normalization=backbone.normalization,
+        normalization=base.normalization,
         # A folder's name may hold bytes that are no text; metadata is text.
         name=(options.name or Path(data).resolve().name).encode(errors="replace").decode(),
         version="1",
         author=options.author or "",
-        licence=options.licence or backbone.licence,
-        description=f"Image classifier for {len(dataset.classes)} classes on {backbone.name} features.",
+        licence=options.licence or base.licence,
+        description=f"Image classifier for {len(dataset.classes)} classes on {base.name} features.",
     )
 
 

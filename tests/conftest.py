@@ -72,7 +72,7 @@ def shared_weights():
 @pytest.fixture(scope="session")
 def lite0(cache):
     """The real EfficientNet-Lite0 embedder; TensorFlow converts it once a session."""
-    return embedder.embedder(backbones.get("efficientnet_lite0"))
+    return embedder.embedder(backbones.get("efficientnet_lite0")).content
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from model_maker import backbones
-from model_maker.backbones import embedder
+from model_maker.backbones import child, embedder
 from model_maker.backbones.weights import PackagedWeights
 from model_maker.errors import BackboneError, OutputError
 from model_maker.tflite import graph, inspection
@@ -21,19 +21,19 @@ def conversions(empty_cache, monkeypatch, tiny_embedder):
     """An empty cache, and a conversion that takes no time; the list of backbones it was asked for."""
     asked = []
 
-    def convert(backbone):
-        asked.append(backbone.name)
+    def run(module, *arguments, what, limit_s=None):
+        asked.append(what)
         return tiny_embedder
 
-    monkeypatch.setattr(embedder, "_convert_in_child", convert)
+    monkeypatch.setattr(child, "run", run)
     return asked
 
 
 def test_a_backbone_is_converted_once(conversions, tiny_embedder):
     assert not embedder.is_cached(LITE0)
-    assert embedder.embedder(LITE0) == tiny_embedder
+    assert embedder.embedder(LITE0).content == tiny_embedder
     assert embedder.is_cached(LITE0)
-    assert embedder.embedder(LITE0) == tiny_embedder
+    assert embedder.embedder(LITE0).content == tiny_embedder
     assert conversions == ["efficientnet_lite0"]
 
 
@@ -66,7 +66,7 @@ def test_a_damaged_cache_entry_is_made_again(conversions, tiny_embedder, kind, s
     embedder.embedder(LITE0)
     DAMAGE[kind](embedder.cache_path(LITE0).with_suffix(suffix))
     assert not embedder.is_cached(LITE0)
-    assert embedder.embedder(LITE0) == tiny_embedder
+    assert embedder.embedder(LITE0).content == tiny_embedder
     assert len(conversions) == 2
     assert embedder.is_cached(LITE0) and embedder.cache_path(LITE0).read_bytes() == tiny_embedder
 
@@ -109,9 +109,8 @@ def test_missing_weights_are_said_before_any_conversion(conversions):
 def test_a_failed_conversion_says_why_and_leaves_nothing(empty_cache):
     # The child knows the registry, not this record: it fails before TensorFlow is loaded.
     unknown = dataclasses.replace(LITE0, name="efficientnet_lite9")
-    with pytest.raises(BackboneError, match="efficientnet_lite9 could not be built") as caught:
+    with pytest.raises(BackboneError, match="Unknown model 'efficientnet_lite9'"):
         embedder.embedder(unknown)
-    assert "Unknown model 'efficientnet_lite9'" in str(caught.value)
     assert not empty_cache.exists()
 
 
@@ -134,7 +133,7 @@ def test_two_at_once_both_get_the_whole_file(conversions, tiny_embedder):
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [tiny_embedder] * 4 and embedder.is_cached(LITE0)
+    assert [one.content for one in found] == [tiny_embedder] * 4 and embedder.is_cached(LITE0)
 
 
 def test_the_real_embedder_is_float(lite0):

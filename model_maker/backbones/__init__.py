@@ -1,4 +1,4 @@
-"""Pretrained feature extractors: the registry of those known by name, and what is needed to run them or foreign ones."""
+"""Pretrained feature extractors: the registry of those known by name, and what makes them, or foreign ones, run."""
 
 from model_maker.backbones.registry import BACKBONES, DEFAULT, Backbone, get
 

@@ -14,8 +14,9 @@ class Options:
     """What `train` can be told; `run.json` holds them, and `train --config run.json` reads them back.
 
     Attributes:
-      model: a key of BACKBONES.
+      model: a key of BACKBONES, or the path or address of another model.
       weights: a file to use instead of the backbone's published weights; None for those.
+      normalization: "MEAN,STD" that a foreign model's input expects; None to find out.
       quantize: one of `tflite.quantize.FORMATS`.
       io: "uint8" or "float32", the type of the model's edges.
       image_size: pixels; None for the backbone's own.
@@ -28,6 +29,7 @@ class Options:
 
     model: str = backbones.DEFAULT
     weights: str | None = None
+    normalization: str | None = None
     quantize: str = "int8"
     io: str = "uint8"
     image_size: int | None = None

@@ -83,7 +83,12 @@ def train(
     chosen = Options(**options)
     output = Path(output) if output is not None else Path(f"{Path(data).resolve().name}_model")
     check(chosen)
-    backbone = embedder.choose(chosen.model, image_size=chosen.image_size, weights_file=chosen.weights)
+    backbone = embedder.choose(
+        chosen.model,
+        image_size=chosen.image_size,
+        weights_file=chosen.weights,
+        normalization=chosen.normalization,
+    )
     _check_output(output, overwrite=overwrite)
     clock = Stages(reporter or Reporter())
 
@@ -92,8 +97,6 @@ def train(
         _spare_photos(dataset, output)
         _split(dataset, chosen)  # too few photos are told before the long work, and again without the unreadable
     with clock.stage(f"Prepare {backbone.name}"):
-        if not embedder.is_cached(backbone):
-            clock.note(f"First use of {backbone.name}: it is converted once, which takes about 20 seconds.")
         base = embedder.embedder(backbone, tell=clock.note, progress=clock.progress)
     with clock.stage("Embed photos"):
         embeddings, unreadable = embed(

@@ -76,9 +76,9 @@ def test_a_dequantize_inside_is_a_float_operator(make_tiny_model):
     model = graph.parse(make_tiny_model("int8", "float32"))
     main = model.subgraphs[0]
     inside = [int(index) for operator in main.operators[1:-1] for index in operator.outputs][0]
-    real = graph._add_tensor(model, "planted", main.tensors[inside].shape)
+    real = graph.add_tensor(model, "planted", main.tensors[inside].shape)
     options = graph.schema.DequantizeOptionsT()
-    main.operators.insert(2, graph._operator(model, "DEQUANTIZE", [inside], [real], options))
+    main.operators.insert(2, graph.make_operator(model, "DEQUANTIZE", [inside], [real], options))
     assert inspection.float_operators(graph.pack(model)) == ["DEQUANTIZE (planted)"]
 
 

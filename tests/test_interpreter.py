@@ -95,7 +95,7 @@ def test_a_path_that_cannot_be_read_is_named(name, reason, tmp_path):
 def test_a_model_with_two_inputs_is_refused(tiny_embedder):
     model = graph.parse(tiny_embedder)
     main = model.subgraphs[0]
-    main.inputs = [*main.inputs, graph._add_tensor(model, "second", (1, 3))]
+    main.inputs = [*main.inputs, graph.add_tensor(model, "second", (1, 3))]
     model.signatureDefs = []
     with pytest.raises(ModelError, match="2 inputs; an image model has one"):
         Runner(graph.pack(model))

@@ -11,14 +11,18 @@ import json
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 
 from absl import logging
 
 from model_maker import files
-from model_maker.backbones import child, conversion, torch_files, weights
-from model_maker.backbones.registry import Backbone, get
+from model_maker.backbones import child, conversion, importers, tensorflow_models, torch_files, weights
+from model_maker.backbones.importers import ForeignModel, Import
+from model_maker.backbones.registry import BACKBONES, Backbone, get
 from model_maker.backbones.weights import FileWeights, Progress, Tell, ignore
 from model_maker.data.images import Normalization
+from model_maker.errors import BackboneError
+from model_maker.tflite import cut, dequantize, graph
 
 
 @dataclass(frozen=True)
@@ -40,18 +44,31 @@ class Embedder:
     licence: str
 
 
-def choose(model: str, *, image_size: int | None = None, weights_file: str | None = None) -> Backbone:
+def choose(
+    model: str,
+    *,
+    image_size: int | None = None,
+    weights_file: str | None = None,
+    normalization: str | None = None,
+) -> Backbone | ForeignModel:
     """Finds out what `--model` means, before any work.
 
     Args:
-      model: a key of BACKBONES.
+      model: a key of BACKBONES, or the path or address of another model.
       image_size: another input size than the published one, pixels.
-      weights_file: a file to use instead of the published weights.
+      weights_file: a file to use instead of the published weights of a backbone.
+      normalization: "MEAN,STD", what the input of a foreign model expects.
 
     Raises:
       BackboneError: nothing is called so, or the options do not fit it.
     """
+    if model not in BACKBONES and importers.is_address(model):
+        if weights_file is not None:
+            raise BackboneError(f"--weights belongs to a backbone's name; {model} holds its own.")
+        return importers.find(model, image_size=image_size, normalization=normalization)
     backbone = get(model, image_size=image_size)
+    if normalization is not None:
+        raise BackboneError(f"--normalization is for imported models; {model} is known to take its own.")
     if weights_file is not None:
         own = FileWeights(Path(weights_file))
         own.path()
@@ -59,46 +76,69 @@ def choose(model: str, *, image_size: int | None = None, weights_file: str | Non
     return backbone
 
 
-def embedder(backbone: Backbone, *, tell: Tell = ignore, progress: Progress = ignore) -> Embedder:
-    """Makes a backbone ready to run: on first use it is converted (about 20 s, imports TensorFlow), then read from the
-    cache.
+def embedder(choice: Backbone | ForeignModel, *, tell: Tell = ignore, progress: Progress = ignore) -> Embedder:
+    """Makes a backbone ready to run: on first use it is converted (about 20 s where TensorFlow is needed) and cached.
 
     Args:
-      backbone: from `choose`.
+      choice: from `choose`.
       tell: hears what is downloaded, and of automatic choices.
       progress: called with (done, total) kilobytes of a download.
 
     Raises:
-      BackboneError: the weights are missing or damaged.
+      BackboneError: the weights are missing or damaged, or a foreign model cannot be used.
       OutputError: the cache cannot be written.
     """
-    path = cache_path(backbone)
+    path = cache_path(choice)
     if not (content := _read_cached(path)):
-        # Missing weights are said before TensorFlow's long start.
-        file = backbone.weights.path(tell=tell, progress=progress)
-        content = child.run(__name__, backbone.name, str(backbone.image_size), str(file.absolute()), what=backbone.name)
+        content = _make(choice, tell, progress)
         files.write(path, content)
         files.write(path.with_suffix(".sha256"), hashlib.sha256(content).hexdigest().encode())
-    return Embedder(backbone.name, content, backbone.normalization, backbone.image_size, backbone.licence)
+    if isinstance(choice, Backbone):
+        return Embedder(choice.name, content, choice.normalization, choice.image_size, choice.licence)
+    found = Import.unpack(content)
+    tell(f"{choice.name}: {found.note}")
+    return Embedder(choice.name, found.content, found.normalization, found.image_size, found.licence)
 
 
-def is_cached(backbone: Backbone) -> bool:
+def _make(choice: Backbone | ForeignModel, tell: Tell, progress: Progress) -> bytes:
+    if isinstance(choice, ForeignModel):
+        return importers.load(choice, tell=tell).pack()
+    # Missing weights are said before TensorFlow's long start.
+    file = choice.weights.path(tell=tell, progress=progress)
+    tell(f"First use of {choice.name}: it is converted once, which takes about 20 seconds.")
+    return child.run(__name__, choice.name, str(choice.image_size), str(file.absolute()), what=choice.name)
+
+
+def is_cached(choice: Backbone | ForeignModel) -> bool:
     """Whether `embedder` will answer without building."""
-    return _read_cached(cache_path(backbone)) is not None
+    return _read_cached(cache_path(choice)) is not None
 
 
-def cache_path(backbone: Backbone) -> Path:
+def cache_path(choice: Backbone | ForeignModel) -> Path:
     """Names the cache entry by everything that its bytes depend on."""
-    code = (backbone.family.__file__, weights.__file__, torch_files.__file__, conversion.__file__)
-    recipe = {
-        "image_size": backbone.image_size,
-        "variant": backbone.variant,
-        "weights": backbone.weights.identity,
-        "code": [_code_digest(str(file)) for file in code],
+    recipe: dict[str, object]
+    sources: tuple[ModuleType, ...]
+    if isinstance(choice, ForeignModel):
+        stated = choice.normalization
+        recipe = {
+            "image_size": choice.image_size,
+            "normalization": (stated.mean, stated.std) if stated else None,
+            "model": choice.identity(),
+        }
+        sources = (importers, tensorflow_models, conversion, dequantize, cut, graph)
+    else:
+        recipe = {
+            "image_size": choice.image_size,
+            "variant": choice.variant,
+            "weights": choice.weights.identity,
+        }
+        sources = (choice.family, weights, torch_files, conversion)
+    recipe |= {
+        "code": [_code_digest(str(source.__file__)) for source in sources],
         "versions": [metadata.version(package) for package in ("tensorflow", "keras")],
     }
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
-    return files.cache_directory() / "backbones" / f"{backbone.name}-{backbone.image_size}-{key}.tflite"
+    return files.cache_directory() / "backbones" / f"{choice.name}-{choice.image_size or 'any'}-{key}.tflite"
 
 
 def _read_cached(path: Path) -> bytes | None:

@@ -92,6 +92,9 @@ def _train(commands) -> None:
         "--model", metavar="NAME", help="backbone, see `model_maker models` (default: efficientnet_lite0)"
     )
     parser.add_argument("--weights", metavar="FILE", help="weights to use instead of the backbone's published ones")
+    parser.add_argument(
+        "--normalization", metavar="MEAN,STD", help="what an imported model's input expects, in pixels, as 127.5,127.5"
+    )
     parser.add_argument("--quantize", metavar="KIND", help="int8, dynamic, float16 or none (default: int8)")
     parser.add_argument("--io", metavar="TYPE", help="input and output: uint8 or float32 (default: uint8)")
     parser.add_argument("--image-size", type=int, metavar="PIXELS", help="another input size than the backbone's own")

@@ -20,7 +20,17 @@ Array = np.ndarray
 SIGNATURE = "serving_default"
 INPUT, OUTPUT = "image", "probabilities"
 IO_TYPES = ("uint8", "float32")
-_TYPES = {"uint8": schema.TensorType.UINT8, "float32": schema.TensorType.FLOAT32}
+_TYPES = {name: getattr(schema.TensorType, name.upper()) for name in (*IO_TYPES, "int32")}
+_DTYPES: dict[int, np.dtype] = {
+    schema.TensorType.FLOAT32: np.dtype("<f4"),
+    schema.TensorType.FLOAT16: np.dtype("<f2"),
+    schema.TensorType.INT8: np.dtype("i1"),
+    schema.TensorType.UINT8: np.dtype("u1"),
+    schema.TensorType.INT16: np.dtype("<i2"),
+    schema.TensorType.INT32: np.dtype("<i4"),
+    schema.TensorType.INT64: np.dtype("<i8"),
+}
+_OPERATOR_NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 
 
 def parse(content: bytes) -> schema.ModelT:
@@ -78,19 +88,19 @@ def attach_head(embedder: bytes, kernel: Array, bias: Array) -> bytes:
     if kernel.shape[1] != size:
         raise ModelError(f"The head expects {kernel.shape[1]} features, the embedder gives {size}.")
     classes = len(bias)
-    logits = _add_tensor(model, "logits", (1, classes))
-    probabilities = _add_tensor(model, OUTPUT, (1, classes))
-    weights = _add_tensor(model, "head/kernel", kernel.shape, data=kernel.astype(np.float32))
-    biases = _add_tensor(model, "head/bias", bias.shape, data=bias.astype(np.float32))
+    logits = add_tensor(model, "logits", (1, classes))
+    probabilities = add_tensor(model, OUTPUT, (1, classes))
+    weights = add_tensor(model, "head/kernel", kernel.shape, data=kernel.astype(np.float32))
+    biases = add_tensor(model, "head/bias", bias.shape, data=bias.astype(np.float32))
     dense = schema.FullyConnectedOptionsT()
     softmax = schema.SoftmaxOptionsT()
     softmax.beta = 1.0
     graph.operators += [
-        _operator(model, "FULLY_CONNECTED", [embedding, weights, biases], [logits], dense),
-        _operator(model, "SOFTMAX", [logits], [probabilities], softmax),
+        make_operator(model, "FULLY_CONNECTED", [embedding, weights, biases], [logits], dense),
+        make_operator(model, "SOFTMAX", [logits], [probabilities], softmax),
     ]
     graph.outputs = [probabilities]
-    _sign(model)
+    sign(model)
     return pack(model)
 
 
@@ -110,8 +120,9 @@ def expose_activations(content: bytes) -> tuple[bytes, list[str]]:
 def set_io(content: bytes, io: str, *, mean: float, std: float) -> bytes:
     """Gives a classifier the edges that phone clients accept; QUANTIZE or DEQUANTIZE stands where types differ.
 
-    A uint8 input takes raw pixels: its scale 1 / std and its zero point `mean` are the normalization itself. A uint8
-    output has steps of 1 / 256.
+    A uint8 input takes raw pixels: its scale 1 / std and its zero point `mean` are the normalization itself. A zero
+    point is a whole number; what is left of a mean like 127.5 goes into the first convolution's bias (int8), or is
+    added behind the edge (float). A uint8 output has steps of 1 / 256.
 
     Args:
       content: a classifier with int8 or float32 edges; an int8 input must be quantized by the same normalization.
@@ -119,21 +130,70 @@ def set_io(content: bytes, io: str, *, mean: float, std: float) -> bytes:
       mean, std: the backbone's normalization.
 
     Raises:
-      ModelError: a uint8 input is asked for and the mean is not a whole number, which a zero point has to be.
+      ModelError: a uint8 input is asked for and cannot state this mean.
     """
-    if io == "uint8" and mean != round(mean):
-        raise ModelError(
-            f"A uint8 input cannot state the mean {mean:g}, which is not a whole number. Use --io float32."
-        )
     model = parse(content)
     graph = model.subgraphs[0]
+    zero_point = _zero_point(graph.tensors[graph.inputs[0]], mean)
+    if io == "uint8" and not 0 <= zero_point <= 255:
+        raise ModelError(f"A uint8 input cannot state the mean {mean:g}, which is no pixel. Use --io float32.")
+    if io == "uint8" and zero_point != mean:
+        _shift_input(model, zero_point - mean, 1 / std)
     graph.operators = [
-        *_edge(model, graph.inputs, INPUT, io, _quantization(1 / std, round(mean)), entering=True),
+        *_edge(model, graph.inputs, INPUT, io, _quantization(1 / std, zero_point), entering=True),
         *graph.operators,
         *_edge(model, graph.outputs, OUTPUT, io, _quantization(1 / 256, 0), entering=False),
     ]
-    _sign(model)
+    sign(model)
     return pack(model)
+
+
+def _zero_point(inner: schema.TensorT, mean: float) -> int:
+    """Returns the pixel that stands for zero: the quantized input's own, or the one nearest to the mean."""
+    if inner.type == schema.TensorType.INT8:
+        return int(inner.quantization.zeroPoint[0]) + 128
+    return round(mean)
+
+
+def _shift_input(model: schema.ModelT, pixels: float, scale: float) -> None:
+    """Makes a model add `pixels` times `scale` to its input, which reads too small by that."""
+    graph = model.subgraphs[0]
+    entering = int(graph.inputs[0])
+    if graph.tensors[entering].type == schema.TensorType.FLOAT32:
+        graph.tensors[entering].name = b"image_shifted"
+        shift = add_tensor(model, "shift", (1,), data=np.array([pixels * scale], np.float32))
+        graph.inputs = [add_tensor(model, INPUT, graph.tensors[entering].shape)]
+        options = schema.AddOptionsT()
+        graph.operators.insert(0, make_operator(model, "ADD", [graph.inputs[0], shift], [entering], options))
+        return
+    [first, *others] = [operator for operator in graph.operators if entering in operator.inputs]
+    if others or operator_name(model, first) != "CONV_2D" or len(first.inputs) != 3:
+        raise ModelError("A uint8 input cannot state this mean exactly before such a first layer. Use --io float32.")
+    # A convolution is linear: the shift adds (sum of its weights) to each channel, in steps of the bias.
+    weights, bias = (graph.tensors[index] for index in first.inputs[1:])
+    sums = constant(model, weights).astype(np.int64).reshape(weights.shape[0], -1).sum(1)
+    shifted = (constant(model, bias) + np.rint(pixels * sums)).astype(np.int32)
+    # The buffer is not written in place, since others may share it.
+    bias.buffer = add_buffer(model, shifted)
+
+
+def constant(model: schema.ModelT, tensor: schema.TensorT) -> Array:
+    """Returns the values of a constant tensor, in its shape.
+
+    Raises:
+      ModelError: it has no data, or of a kind that is not known here.
+    """
+    data = model.buffers[tensor.buffer].data
+    if data is None or tensor.type not in _DTYPES:
+        raise ModelError(f"The tensor {(tensor.name or b'').decode(errors='replace')} has no plain numbers.")
+    shape = () if tensor.shape is None else tuple(int(side) for side in tensor.shape)
+    return np.frombuffer(bytes(data), _DTYPES[tensor.type]).reshape(shape)
+
+
+def operator_name(model: schema.ModelT, operator: schema.OperatorT) -> str:
+    """Returns the name in the schema, as "CONV_2D"; "CUSTOM" for what is not built in."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    return _OPERATOR_NAMES.get(max(code.builtinCode, code.deprecatedBuiltinCode), "CUSTOM")
 
 
 def _edge(model, ends: list[int], name: str, io: str, quantization, *, entering: bool) -> list[schema.OperatorT]:
@@ -144,13 +204,13 @@ def _edge(model, ends: list[int], name: str, io: str, quantization, *, entering:
         return []
     inner_index = int(ends[0])
     inner.name = f"{name}_inside".encode()
-    ends[0] = _add_tensor(model, name, inner.shape, io)
+    ends[0] = add_tensor(model, name, inner.shape, io)
     if io == "uint8":
         tensors[ends[0]].quantization = quantization
     path = [ends[0], inner_index] if entering else [inner_index, ends[0]]
     if tensors[path[1]].type == schema.TensorType.FLOAT32:
-        return [_operator(model, "DEQUANTIZE", path[:1], path[1:], schema.DequantizeOptionsT())]
-    return [_operator(model, "QUANTIZE", path[:1], path[1:], schema.QuantizeOptionsT())]
+        return [make_operator(model, "DEQUANTIZE", path[:1], path[1:], schema.DequantizeOptionsT())]
+    return [make_operator(model, "QUANTIZE", path[:1], path[1:], schema.QuantizeOptionsT())]
 
 
 def _quantization(scale: float, zero_point: int) -> schema.QuantizationParametersT:
@@ -159,20 +219,27 @@ def _quantization(scale: float, zero_point: int) -> schema.QuantizationParameter
     return quantization
 
 
-def _add_tensor(model: schema.ModelT, name: str, shape, io: str = "float32", data: Array | None = None) -> int:
+def add_tensor(model: schema.ModelT, name: str, shape, kind: str = "float32", data: Array | None = None) -> int:
+    """Adds a tensor, constant where data is given, and returns its index."""
     tensor = schema.TensorT()
-    tensor.name, tensor.shape, tensor.type = name.encode(), [int(side) for side in shape], _TYPES[io]
+    tensor.name, tensor.shape, tensor.type = name.encode(), [int(side) for side in shape], _TYPES[kind]
     if data is not None:
-        buffer = schema.BufferT()
-        buffer.data = np.frombuffer(data.tobytes(), np.uint8)
-        model.buffers.append(buffer)
-        tensor.buffer = len(model.buffers) - 1
+        tensor.buffer = add_buffer(model, data)
     tensors = model.subgraphs[0].tensors
     tensors.append(tensor)
     return len(tensors) - 1
 
 
-def _operator(model: schema.ModelT, name: str, inputs: list[int], outputs: list[int], options) -> schema.OperatorT:
+def add_buffer(model: schema.ModelT, data: Array) -> int:
+    """Adds a buffer and returns its index."""
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(data.tobytes(), np.uint8)
+    model.buffers.append(buffer)
+    return len(model.buffers) - 1
+
+
+def make_operator(model: schema.ModelT, name: str, inputs: list[int], outputs: list[int], options) -> schema.OperatorT:
+    """Makes an operator of a built-in kind; its place in the order of running is up to the caller."""
     operator = schema.OperatorT()
     operator.opcodeIndex = _opcode(model, getattr(schema.BuiltinOperator, name))
     operator.inputs, operator.outputs = inputs, outputs
@@ -191,7 +258,7 @@ def _opcode(model: schema.ModelT, builtin: int) -> int:
     return len(model.operatorCodes) - 1
 
 
-def _sign(model: schema.ModelT) -> None:
+def sign(model: schema.ModelT, output: str = OUTPUT) -> None:
     """Names the model's input and output, as ai-edge-quantizer and the clients' tools look them up."""
     graph = model.subgraphs[0]
 
@@ -203,5 +270,5 @@ def _sign(model: schema.ModelT) -> None:
     signature = schema.SignatureDefT()
     signature.signatureKey, signature.subgraphIndex = SIGNATURE.encode(), 0
     signature.inputs = [named(graph.inputs[0], INPUT)]
-    signature.outputs = [named(graph.outputs[0], OUTPUT)]
+    signature.outputs = [named(graph.outputs[0], output)]
     model.signatureDefs = [signature]

@@ -12,7 +12,6 @@ from ai_edge_litert import schema_py_generated as schema
 from model_maker.tflite import graph
 
 _TYPE_NAMES = {value: name.lower() for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
-_OPERATOR_NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 _FLOATS = (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16)
 
 
@@ -63,7 +62,7 @@ def inspect(content: bytes) -> ModelFacts:
 
 
 def _model_facts(size_bytes: int, model, main) -> ModelFacts:
-    names = [_name(model, operator) for operator in main.operators]
+    names = [graph.operator_name(model, operator) for operator in main.operators]
     constants = [tensor for tensor in main.tensors if _is_constant(model, tensor)]
     return ModelFacts(
         size_bytes=size_bytes,
@@ -124,11 +123,6 @@ def _facts(tensor) -> TensorFacts:
 
 def _text(tensor) -> str:
     return (tensor.name or b"").decode(errors="replace")
-
-
-def _name(model, operator) -> str:
-    code = model.operatorCodes[operator.opcodeIndex]
-    return _OPERATOR_NAMES.get(max(code.builtinCode, code.deprecatedBuiltinCode), "CUSTOM")
 
 
 def _is_constant(model, tensor) -> bool:

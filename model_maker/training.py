@@ -219,11 +219,11 @@ def _estimate_by_folds(dataset: Dataset, embeddings: Array, options: Options, cl
 
 def _quantize(float_model: bytes, base: Embedder, photos: Dataset, options: Options, clock: Stages) -> bytes:
     """Quantizes the float classifier and gives it the edges that were asked for."""
-    ranges = None
+    calibration = None
     if options.quantize == "int8":
-        ranges = _calibrate(float_model, base, photos, options, clock)
+        calibration = _calibrate(float_model, base, photos, options, clock)
     normalization = base.normalization
-    inner = quantize.quantize(float_model, options.quantize, normalization=normalization, ranges=ranges)
+    inner = quantize.quantize(float_model, options.quantize, normalization=normalization, calibration=calibration)
     bare = graph.set_io(inner, options.io, mean=normalization.mean, std=normalization.std)
     if options.quantize == "int8":
         verify.check_int8(bare)
@@ -231,7 +231,7 @@ def _quantize(float_model: bytes, base: Embedder, photos: Dataset, options: Opti
 
 
 def _calibrate(float_model: bytes, base: Embedder, photos: Dataset, options: Options, clock: Stages):
-    """Measures the ranges of all activations on training photos: those of the lowest hashes, a fixed random sample."""
+    """Observes all activations on training photos: those of the lowest hashes, a fixed random sample."""
     chosen = sorted(photos.samples, key=lambda sample: sample.digest)[:CALIBRATION_PHOTOS]
 
     def worker():

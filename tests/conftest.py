@@ -194,10 +194,9 @@ def noise_photos():
 
 @pytest.fixture(scope="session")
 def calibrated(float_classifier, noise_photos):
-    """The ranges of its activations that hold all the photos of noise, so that nothing is clipped."""
+    """What all the photos of noise tell of its activations, so that nothing is clipped."""
     calibrator = quantize.Calibrator(float_classifier)
-    seen = [calibrator.observe(PIXELS(photo)) for photo in noise_photos]
-    return {name: (min(one[name][0] for one in seen), max(one[name][1] for one in seen)) for name in seen[0]}
+    return quantize.combine([calibrator.observe(PIXELS(photo)) for photo in noise_photos])
 
 
 @pytest.fixture(scope="session")
@@ -205,7 +204,7 @@ def make_tiny_model(float_classifier, calibrated):
     """make_tiny_model(kind="int8", io="uint8", labels=...): the float classifier, quantized, labelled."""
 
     def make(kind="int8", io="uint8", labels=("a", "b", "ü")):
-        content = quantize.quantize(float_classifier, kind, normalization=PIXELS, ranges=calibrated)
+        content = quantize.quantize(float_classifier, kind, normalization=PIXELS, calibration=calibrated)
         content = graph.set_io(content, io, mean=PIXELS.mean, std=PIXELS.std)
         return metadata.write(content, metadata.ModelInfo(labels, PIXELS, name="tiny"))
 

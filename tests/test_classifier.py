@@ -229,7 +229,7 @@ def test_a_label_count_that_does_not_fit_is_refused(make_colour_model):
 
 def test_int8_input_is_refused(float_classifier, calibrated):
     pixels = Normalization(127.0, 128.0)
-    content = quantize.quantize(float_classifier, "int8", normalization=pixels, ranges=calibrated)
+    content = quantize.quantize(float_classifier, "int8", normalization=pixels, calibration=calibrated)
     with pytest.raises(ModelError, match="takes int8 input; uint8 and float32 are supported"):
         Classifier(metadata.write(content, INFO))
 

@@ -80,7 +80,7 @@ def test_any_weights_survive_within_half_a_step(make_embedder, kernel):
 
 
 def test_int8_is_int8_from_edge_to_edge(float_classifier, calibrated):
-    content = quantize.quantize(float_classifier, "int8", normalization=PIXELS, ranges=calibrated)
+    content = quantize.quantize(float_classifier, "int8", normalization=PIXELS, calibration=calibrated)
     facts = inspection.inspect(content)
     assert (facts.inputs[0].dtype, facts.outputs[0].dtype) == ("int8", "int8")
     # The range of pixels is known, not measured: 0 to 255 are (0 - 127) / 128 to (255 - 127) / 128.
@@ -90,7 +90,7 @@ def test_int8_is_int8_from_edge_to_edge(float_classifier, calibrated):
 
 
 def test_int8_steps_cover_the_measured_range(float_classifier, calibrated):
-    content = quantize.quantize(float_classifier, "int8", normalization=PIXELS, ranges=calibrated)
+    content = quantize.quantize(float_classifier, "int8", normalization=PIXELS, calibration=calibrated)
     tensors = {t.name.decode(): t for t in graph.parse(content).subgraphs[0].tensors}
     for name in ("features", "logits"):
         scale, zero = float(tensors[name].quantization.scale[0]), int(tensors[name].quantization.zeroPoint[0])
@@ -140,7 +140,7 @@ def test_every_format_scores_like_the_float_model_on_every_kernel(
 @pytest.mark.parametrize("kind", quantize.FORMATS)
 def test_equal_inputs_give_equal_bytes(float_classifier, calibrated, kind):
     first, second = (
-        quantize.quantize(float_classifier, kind, normalization=PIXELS, ranges=calibrated) for _ in range(2)
+        quantize.quantize(float_classifier, kind, normalization=PIXELS, calibration=calibrated) for _ in range(2)
     )
     assert first == second
 
@@ -155,5 +155,5 @@ def test_int8_without_ranges_is_refused_in_one_line(float_classifier):
 def test_quantizing_is_silent(float_classifier, calibrated, kind, capfd):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        quantize.quantize(float_classifier, kind, normalization=PIXELS, ranges=calibrated)
+        quantize.quantize(float_classifier, kind, normalization=PIXELS, calibration=calibrated)
     assert capfd.readouterr() == ("", "")

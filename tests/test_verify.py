@@ -54,7 +54,7 @@ def test_a_planted_float_operator_is_caught_and_named(float_classifier, calibrat
     planted.add_quantization_config(".*", qtyping.TFLOperationName[operation], algorithm_key=AlgorithmName.NO_QUANTIZE)
     monkeypatch.setattr(quantize, "_recipe", lambda kind: planted.get_quantization_recipe())
     pixels = Normalization(127.0, 128.0)
-    content = quantize.quantize(float_classifier, "int8", normalization=pixels, ranges=calibrated)
+    content = quantize.quantize(float_classifier, "int8", normalization=pixels, calibration=calibrated)
     with pytest.raises(ModelError, match="still computes in float in [123] operators") as caught:
         verify.check_int8(graph.set_io(content, "uint8", mean=127, std=128))
     assert named in str(caught.value)

@@ -16,7 +16,7 @@ from types import ModuleType
 from absl import logging
 
 from model_maker import files
-from model_maker.backbones import child, conversion, importers, tensorflow_models, torch_files, weights
+from model_maker.backbones import child, conversion, importers, input_range, tensorflow_models, torch_files, weights
 from model_maker.backbones.importers import ForeignModel, Import
 from model_maker.backbones.registry import BACKBONES, Backbone, get
 from model_maker.backbones.weights import FileWeights, Progress, Tell, ignore
@@ -125,7 +125,7 @@ def cache_path(choice: Backbone | ForeignModel) -> Path:
             "normalization": (stated.mean, stated.std) if stated else None,
             "model": choice.identity(),
         }
-        sources = (importers, tensorflow_models, conversion, dequantize, cut, graph)
+        sources = (importers, input_range, tensorflow_models, conversion, dequantize, cut, graph)
     else:
         recipe = {
             "image_size": choice.image_size,

@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from model_maker.backbones import child, tensorflow_models
+from model_maker.backbones import child, input_range, tensorflow_models
 from model_maker.backbones.weights import Tell
 from model_maker.data.images import Normalization
 from model_maker.errors import BackboneError, ModelError
@@ -25,9 +24,6 @@ from model_maker.tflite.interpreter import Runner
 
 # A damaged file may keep LiteRT busy for ever; a sound one of 100 MB opens in a few seconds.
 LIMIT_S = 120
-UNIT = Normalization(mean=0.0, std=255.0)
-PIXELS = Normalization(mean=0.0, std=1.0)
-_ADVICE = "State what its input expects with --normalization MEAN,STD, as 127.5,127.5 for -1 to 1 or 0,255 for 0 to 1."
 
 
 @dataclass(frozen=True)
@@ -120,24 +116,7 @@ def find(model: str, *, image_size: int | None = None, normalization: str | None
                 f"{model} is no model that can be imported: a .tflite, .keras or .h5 file, a SavedModel folder, "
                 "or the address of a TF Hub model."
             )
-    return ForeignModel(model, image_size, parse_normalization(normalization))
-
-
-def parse_normalization(text: str | None) -> Normalization | None:
-    """Reads "MEAN,STD", both in pixels from 0 to 255.
-
-    Raises:
-      BackboneError: it is not that.
-    """
-    if text is None:
-        return None
-    try:
-        mean, std = (float(part) for part in text.split(","))
-    except ValueError:
-        mean, std = np.nan, np.nan
-    if not (np.isfinite(mean) and np.isfinite(std) and std > 0):
-        raise BackboneError(f"--normalization {text}: give MEAN,STD in pixels from 0 to 255, as 127.5,127.5.")
-    return Normalization(mean, std)
+    return ForeignModel(model, image_size, input_range.parse(normalization))
 
 
 def load(model: ForeignModel, *, tell: Tell) -> Import:
@@ -147,7 +126,7 @@ def load(model: ForeignModel, *, tell: Tell) -> Import:
       BackboneError: it cannot be used; the message says why.
     """
     stated = model.normalization
-    arguments = (str(model.image_size or ""), f"{stated.mean!r},{stated.std!r}" if stated else "")
+    arguments = (model.address, str(model.image_size or ""), f"{stated.mean!r},{stated.std!r}" if stated else "")
     if (kind := tensorflow_models.kind(model.address)) is None:
         packed = child.run(__name__, model.address, *arguments, "", what=model.address, limit_s=LIMIT_S)
         return Import.unpack(packed)
@@ -178,16 +157,17 @@ def from_tflite(content: bytes, *, image_size: int | None, stated: Normalization
     with graph.explained():
         size = _image_size(model, image_size)
         image = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
-        measured = _from_quantization(image)
+        measured = input_range.from_quantization(image)
         dequantize.dequantize(model)
+        expected, reason = input_range.infer(model, stated, measured, info.normalization, kind)
+        normalization = input_range.absorb(model, expected)
         found = cut.cut(model)
-        normalization, reason = _normalization(model, stated, measured, info.normalization, kind)
         embedder = graph.pack(model)
     vector = Runner(embedder).run(normalization(_test_picture(size)))
     if vector.shape != (1, found.features) or not np.isfinite(vector).all() or not np.ptp(vector):
         raise ModelError("Its features of a test picture are not finite, varied numbers, so it is damaged.")
     classifier = f"cut before its classifier of {found.classes} classes, " if found.classes else ""
-    scaling = f"(pixel - {normalization.mean:g}) / {normalization.std:g}"
+    scaling = f"(pixel - {expected.mean:g}) / {expected.std:g}"
     note = f"{classifier}{found.features} features, input {scaling}{reason}."
     return Import(embedder, normalization, size, info.licence, note)
 
@@ -206,95 +186,19 @@ def _image_size(model: schema.ModelT, asked: int | None) -> int:
     return shape[1]
 
 
-def _from_quantization(image: schema.TensorT) -> Normalization | None:
-    """A quantized input states by its scale and zero point which number each pixel means."""
-    scale = image.quantization.scale if image.quantization is not None else None
-    if image.type == schema.TensorType.FLOAT32 or scale is None or not len(scale):
-        return None
-    stated = image.quantization.zeroPoint
-    zero_point = 0 if stated is None or not len(stated) else int(stated[0])
-    offset = 128 if image.type == schema.TensorType.INT8 else 0
-    # Six digits: 1 / 0.007843138 is 127.4999 in float32 where 127.5 was meant.
-    return Normalization(float(zero_point + offset), float(f"{1 / float(scale[0]):.6g}"))
-
-
-def _normalization(
-    model: schema.ModelT,
-    stated: Normalization | None,
-    measured: Normalization | None,
-    described: Normalization | None,
-    kind: str,
-) -> tuple[Normalization, str]:
-    """Decides what the input expects, and says on what grounds.
-
-    A network whose graph begins with its own scaling shows by it whether it wants 0 to 1 or raw pixels; metadata that
-    would feed it something lopsided is wrong, as that of published embedders is.
-    """
-    if stated:
-        return stated, ", as stated"
-    if measured:
-        return measured, ", from the input's quantization"
-    scale, offset, scaled = _leading_affine(model)
-
-    def is_centred(normalization: Normalization) -> bool:
-        low, high = scale * normalization(np.array([0.0, 255.0])) + offset
-        return abs(low + high) <= 0.3 * (high - low) and high - low < 10
-
-    if described and (not scaled or is_centred(described)):
-        return described, ", from the metadata"
-    for candidate in (UNIT, PIXELS):
-        if scaled and is_centred(candidate):
-            against = f", against {described.mean:g},{described.std:g} of the metadata" if described else ""
-            return candidate, f", as the scaling inside shows{against}"
-    if described:
-        return described, ", from the metadata"
-    if kind == "hub":
-        return UNIT, ", by TF Hub's convention for images (0 to 1)"
-    raise ModelError(f"It takes float input and does not say which. {_ADVICE}")
-
-
-def _leading_affine(model: schema.ModelT) -> tuple[float, float, bool]:
-    """Returns (scale, offset) of the arithmetic with constants that the graph begins with, and whether there is any."""
-    scale, offset, scaled = 1.0, 0.0, False
-    for name, value in _leading_constants(model):
-        scaled = True
-        if name in ("MUL", "DIV"):
-            factor = value if name == "MUL" else 1 / value
-            scale, offset = scale * factor, offset * factor
-        else:
-            offset += value if name == "ADD" else -value
-    return scale, offset, scaled
-
-
-def _leading_constants(model: schema.ModelT) -> Iterator[tuple[str, float]]:
-    main = model.subgraphs[0]
-    tensor = int(main.inputs[0])
-    while True:
-        users = [operator for operator in main.operators if tensor in operator.inputs]
-        name = graph.operator_name(model, users[0]) if len(users) == 1 else ""
-        if name not in ("MUL", "DIV", "ADD", "SUB") or int(users[0].inputs[0]) != tensor:
-            return
-        other = main.tensors[users[0].inputs[1]]
-        if not other.buffer:
-            return
-        # Channels that differ lie near each other, so their mean tells the range well enough.
-        yield name, float(graph.constant(model, other).mean())
-        tensor = int(users[0].outputs[0])
-
-
 def _test_picture(size: int) -> np.ndarray:
     """Seeded blocks of colour, uint8 [1, size, size, 3]."""
     blocks = np.random.default_rng(0).integers(0, 256, (-(-size // 8), -(-size // 8), 3), np.uint8)
     return blocks.repeat(8, 0).repeat(8, 1)[None, :size, :size]
 
 
-def _import(path: str, image_size: str, normalization: str, kind: str) -> bytes:
+def _import(path: str, name: str, image_size: str, normalization: str, kind: str) -> bytes:
     size = int(image_size) if image_size else None
-    stated = parse_normalization(normalization or None)
+    stated = input_range.parse(normalization or None)
     try:
         return from_tflite(interpreter.read(path), image_size=size, stated=stated, kind=kind).pack()
     except ModelError as error:
-        raise BackboneError(f"cannot be a backbone. {error}") from error
+        raise BackboneError(f"{name} cannot be a backbone. {error}") from error
 
 
 if __name__ == "__main__":

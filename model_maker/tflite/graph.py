@@ -172,9 +172,7 @@ def _shift_input(model: schema.ModelT, pixels: float, scale: float) -> None:
     # A convolution is linear: the shift adds (sum of its weights) to each channel, in steps of the bias.
     weights, bias = (graph.tensors[index] for index in first.inputs[1:])
     sums = constant(model, weights).astype(np.int64).reshape(weights.shape[0], -1).sum(1)
-    shifted = (constant(model, bias) + np.rint(pixels * sums)).astype(np.int32)
-    # The buffer is not written in place, since others may share it.
-    bias.buffer = add_buffer(model, shifted)
+    set_constant(model, bias, (constant(model, bias) + np.rint(pixels * sums)).astype(np.int32))
 
 
 def constant(model: schema.ModelT, tensor: schema.TensorT) -> Array:
@@ -188,6 +186,15 @@ def constant(model: schema.ModelT, tensor: schema.TensorT) -> Array:
         raise ModelError(f"The tensor {(tensor.name or b'').decode(errors='replace')} has no plain numbers.")
     shape = () if tensor.shape is None else tuple(int(side) for side in tensor.shape)
     return np.frombuffer(bytes(data), _DTYPES[tensor.type]).reshape(shape)
+
+
+def set_constant(model: schema.ModelT, tensor: schema.TensorT, values: Array) -> None:
+    """Gives a constant tensor other values of its type; a buffer that others share stays theirs."""
+    users = sum(other.buffer == tensor.buffer for other in model.subgraphs[0].tensors)
+    if users > 1:
+        tensor.buffer = add_buffer(model, values)
+    else:
+        model.buffers[tensor.buffer].data = np.frombuffer(values.tobytes(), np.uint8)
 
 
 def operator_name(model: schema.ModelT, operator: schema.OperatorT) -> str:

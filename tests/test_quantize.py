@@ -11,6 +11,7 @@ from model_maker.data.images import Normalization
 from model_maker.errors import ModelError
 from model_maker.tflite import graph, inspection, quantize
 from model_maker.tflite.interpreter import KERNELS, Runner
+from model_maker.tflite.quantize import Calibration
 
 PIXELS = Normalization(127.0, 128.0)
 
@@ -40,21 +41,29 @@ def test_ranges_are_those_of_every_activation(tiny_embedder):
     mean = image[0].mean(axis=(0, 1))
     logits = mean[0] + 0.5, -2 * mean[1]
     scores = np.exp(logits) / np.exp(logits).sum()
-    found = calibrator.observe(image)
+    found = calibrator.observe(image).ranges
     assert set(found) == {"embedding", "logits", "probabilities"}
     for name, values in {"embedding": mean, "logits": logits, "probabilities": scores}.items():
         assert found[name] == pytest.approx((min(values), max(values)), abs=1e-5)
 
 
 def test_photos_are_combined_by_the_least_and_the_greatest_value():
-    observed = [{"a": (-1, 3), "b": (0, 1)}, {"a": (-3, 2), "b": (0.5, 4)}]
-    assert quantize.combine(observed) == {"a": (-3, 3), "b": (0, 4)}
+    observed = [Calibration({"a": (-1, 3), "b": (0, 1)}), Calibration({"a": (-3, 2), "b": (0.5, 4)})]
+    assert quantize.combine(observed).ranges == {"a": (-3, 3), "b": (0, 4)}
     assert quantize.combine(observed[::-1]) == quantize.combine(observed)
     assert quantize.combine(observed[:1]) == observed[0]
 
 
-def test_int8_weights_lie_within_half_a_step_of_the_float_ones(float_classifier, make_tiny_model):
-    real, small = constants(float_classifier), constants(make_tiny_model("int8"))
+def test_photos_are_combined_with_the_samples_of_all():
+    observed = [Calibration({}, {"a": np.full((1, count, 2), count)}) for count in (1, 2)]
+    np.testing.assert_array_equal(quantize.combine(observed).samples["a"], [[[1, 1], [2, 2], [2, 2]]])
+
+
+def test_int8_weights_lie_within_half_a_step_of_the_float_ones(float_classifier, calibrated):
+    # Without samples; with them they are rounded together, and may lie on either side.
+    told = Calibration(calibrated.ranges)
+    real = constants(float_classifier)
+    small = constants(quantize.quantize(float_classifier, "int8", normalization=PIXELS, calibration=told))
     for name in ("kernel", "head/kernel"):
         tensor, numbers = small[name]
         scale = tensor.quantization.scale.reshape(-1, *[1] * (numbers.ndim - 1))
@@ -72,7 +81,9 @@ def test_any_weights_survive_within_half_a_step(make_embedder, kernel):
         graph.attach_head(embedder, np.eye(2, 4), np.zeros(2)),
         "int8",
         normalization=PIXELS,
-        ranges={"features": (-1, 1), "embedding": (-1, 1), "logits": (-1, 1), "probabilities": (0, 1)},
+        calibration=Calibration(
+            {"features": (-1, 1), "embedding": (-1, 1), "logits": (-1, 1), "probabilities": (0, 1)}
+        ),
     )
     tensor, numbers = constants(content)["kernel"]
     scale = tensor.quantization.scale.reshape(-1, 1, 1, 1)
@@ -94,7 +105,7 @@ def test_int8_steps_cover_the_measured_range(float_classifier, calibrated):
     tensors = {t.name.decode(): t for t in graph.parse(content).subgraphs[0].tensors}
     for name in ("features", "logits"):
         scale, zero = float(tensors[name].quantization.scale[0]), int(tensors[name].quantization.zeroPoint[0])
-        low, high = (min(calibrated[name][0], 0), max(calibrated[name][1], 0))
+        low, high = (min(calibrated.ranges[name][0], 0), max(calibrated.ranges[name][1], 0))
         # 256 steps over the range; zero itself must be one of them, which moves both ends by up to a step.
         assert scale == pytest.approx((high - low) / 255, rel=1e-3)
         assert (-128 - zero) * scale == pytest.approx(low, abs=scale)
@@ -145,7 +156,7 @@ def test_equal_inputs_give_equal_bytes(float_classifier, calibrated, kind):
     assert first == second
 
 
-def test_int8_without_ranges_is_refused_in_one_line(float_classifier):
+def test_int8_without_calibration_is_refused_in_one_line(float_classifier):
     with pytest.raises(ModelError, match="cannot make int8") as caught:
         quantize.quantize(float_classifier, "int8", normalization=PIXELS)
     assert "\n" not in str(caught.value)

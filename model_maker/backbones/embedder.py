@@ -16,7 +16,16 @@ from types import ModuleType
 from absl import logging
 
 from model_maker import files
-from model_maker.backbones import child, conversion, importers, input_range, tensorflow_models, torch_files, weights
+from model_maker.backbones import (
+    child,
+    conversion,
+    downloads,
+    importers,
+    input_range,
+    tensorflow_models,
+    torch_files,
+    weights,
+)
 from model_maker.backbones.importers import ForeignModel, Import
 from model_maker.backbones.registry import BACKBONES, Backbone, get
 from model_maker.backbones.weights import FileWeights, Progress, Tell, ignore
@@ -104,9 +113,22 @@ def _make(choice: Backbone | ForeignModel, tell: Tell, progress: Progress) -> by
     if isinstance(choice, ForeignModel):
         return importers.load(choice, tell=tell).pack()
     # Missing weights are said before TensorFlow's long start.
-    file = choice.weights.path(tell=tell, progress=progress)
+    file = weights_of(choice, tell=tell, progress=progress)
     tell(f"First use of {choice.name}: it is converted once, which takes about 20 seconds.")
     return child.run(__name__, choice.name, str(choice.image_size), str(file.absolute()), what=choice.name)
+
+
+def weights_of(backbone: Backbone, *, tell: Tell = ignore, progress: Progress = ignore) -> Path:
+    """Returns the weights file of a backbone, downloaded where it has to be.
+
+    Raises:
+      BackboneError: it cannot be had; where that is for want of a network, the models that need none are named.
+    """
+    try:
+        return backbone.weights.path(tell=tell, progress=progress)
+    except downloads.Unavailable as error:
+        here = [name for name, other in BACKBONES.items() if other.weights.is_here() or is_cached(other)]
+        raise BackboneError(f"{error} Models that work offline: {', '.join(here) or 'none'}.") from error
 
 
 def is_cached(choice: Backbone | ForeignModel) -> bool:

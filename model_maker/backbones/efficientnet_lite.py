@@ -14,7 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from model_maker.backbones import tensor_names
 from model_maker.backbones.weights import read_tensors
+from model_maker.errors import BackboneError
 
 Array = np.ndarray
 
@@ -57,15 +59,21 @@ class Block(NamedTuple):
         return self.stride == 1 and self.inputs == self.outputs
 
 
-def blocks(width: float, depth: float) -> Iterator[Block]:
-    """Yields the blocks of a variant: table 1, scaled; the first and the last stage keep their repeats."""
+def staged_blocks(width: float, depth: float) -> Iterator[tuple[int, int, Block]]:
+    """Yields (stage, place in it, block) of a variant: table 1, scaled; first and last stage keep their repeats."""
     inputs = STEM
     for index, stage in enumerate(STAGES):
         outputs = _round_channels(stage.out * width)
         scaled = 0 < index < len(STAGES) - 1
         for repeat in range(math.ceil(stage.repeats * depth) if scaled else stage.repeats):
-            yield Block(stage.kernel, stage.expand, inputs, outputs, stage.stride if repeat == 0 else 1)
+            yield index, repeat, Block(stage.kernel, stage.expand, inputs, outputs, stage.stride if repeat == 0 else 1)
             inputs = outputs
+
+
+def blocks(width: float, depth: float) -> Iterator[Block]:
+    """Yields the blocks of a variant."""
+    for _, _, block in staged_blocks(width, depth):
+        yield block
 
 
 def build(image_size: int, *, width: float, depth: float):
@@ -105,9 +113,18 @@ def load(model, path: Path, *, width: float, depth: float) -> None:
 
     Args:
       model: keras.Model from `build` with the same width and depth.
-      path: the weights file: torch names, convolutions [out, in, height, width].
+      path: the weights file, with the names of the torch packages or of timm.
+
+    Raises:
+      BackboneError: the file holds another network.
     """
     tensors = read_tensors(path)
+    names = _timm_names(width, depth) if "conv_stem.weight" in tensors else _package_names(width, depth)
+    tensor_names.fill(model, tensors, path, names=names.__getitem__)
+
+
+def _package_names(width: float, depth: float) -> dict[str, str]:
+    """The names in the torch packages."""
     names = {"stem": "_conv_stem", "stem_bn": "_bn0", "head": "_conv_head", "head_bn": "_bn1"}
     for index, _ in enumerate(blocks(width, depth)):
         ours, theirs = f"block{index}", f"_blocks.{index}"
@@ -119,23 +136,28 @@ def load(model, path: Path, *, width: float, depth: float) -> None:
             f"{ours}_project": f"{theirs}._project_conv",
             f"{ours}_project_bn": f"{theirs}._bn2",
         }
-    for layer in model.layers:
-        if not layer.weights:
-            continue
-        name = names[layer.name]
-        if layer.name.endswith("_bn"):
-            values = [tensors[f"{name}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")]
-        else:
-            # torch [out, in, h, w] -> Keras [h, w, in, out]; depthwise [channels, 1, h, w] -> [h, w, channels, 1]
-            axes = (2, 3, 0, 1) if layer.name.endswith("_depthwise") else (2, 3, 1, 0)
-            values = [tensors[f"{name}.weight"].transpose(axes)]
-        layer.set_weights(values)
+    return names
+
+
+def _timm_names(width: float, depth: float) -> dict[str, str]:
+    """The names in timm, which counts blocks by stage; a block that does not expand has one layer less."""
+    names = {"stem": "conv_stem", "stem_bn": "bn1", "head": "conv_head", "head_bn": "bn2"}
+    for index, (stage, place, block) in enumerate(staged_blocks(width, depth)):
+        layers = ("expand", "depthwise", "project") if block.expand > 1 else ("depthwise", "project")
+        theirs = ("conv_pw", "conv_dw", "conv_pwl") if block.expand > 1 else ("conv_dw", "conv_pw")
+        for number, (layer, their) in enumerate(zip(layers, theirs, strict=True), start=1):
+            names[f"block{index}_{layer}"] = f"blocks.{stage}.{place}.{their}"
+            names[f"block{index}_{layer}_bn"] = f"blocks.{stage}.{place}.bn{number}"
+    return names
 
 
 def classifier(path: Path) -> tuple[Array, Array]:
     """Returns the published ImageNet classifier: kernel float32 [1000, 1280] and bias float32 [1000]."""
     tensors = read_tensors(path)
-    return tensors["_fc.weight"], tensors["_fc.bias"]
+    for name in ("_fc", "classifier"):
+        if f"{name}.weight" in tensors:
+            return tensors[f"{name}.weight"], tensors[f"{name}.bias"]
+    raise BackboneError(f"{path} holds no classifier, only the network before it.")
 
 
 def _round_channels(channels: float, divisor: int = 8) -> int:

@@ -22,6 +22,7 @@ from model_maker.backbones import (
     downloads,
     importers,
     input_range,
+    tensor_names,
     tensorflow_models,
     torch_files,
     weights,
@@ -154,7 +155,7 @@ def cache_path(choice: Backbone | ForeignModel) -> Path:
             "variant": choice.variant,
             "weights": choice.weights.identity,
         }
-        sources = (choice.family, weights, torch_files, conversion)
+        sources = (choice.family, tensor_names, weights, torch_files, conversion)
     recipe |= {
         "code": [_code_digest(str(source.__file__)) for source in sources],
         "versions": [metadata.version(package) for package in ("tensorflow", "keras")],

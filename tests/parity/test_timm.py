@@ -1,0 +1,120 @@
+"""Our Keras definitions against timm's, a second implementation, with the same random weights."""
+
+import importlib.machinery
+import sys
+import types
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from model_maker.backbones import BACKBONES, conversion, get
+from model_maker.backbones.mobilenet_v4 import IMAGENET_MEAN, IMAGENET_STD
+from model_maker.tflite.interpreter import Runner
+
+torch = pytest.importorskip("torch", reason="torch is not installed: make parity")
+
+# timm's own padding for weights that came from TensorFlow, and its name for each of our backbones.
+THEIRS = {
+    **{f"efficientnet_lite{number}": f"tf_efficientnet_lite{number}" for number in range(5)},
+    "mobilenet_v4_conv_small": "mobilenetv4_conv_small",
+    "mobilenet_v4_conv_medium": "mobilenetv4_conv_medium",
+}
+SIZE = 96  # pixels; weights do not depend on it
+
+
+@pytest.fixture(scope="module")
+def timm():
+    """timm, whose models need nothing of torchvision, though importing it does."""
+    for name in ("torchvision", "torchvision.transforms", "torchvision.transforms.functional", "torchvision.datasets",
+                 "torchvision.ops", "torchvision.ops.misc", "torchvision.models",
+                 "torchvision.models.feature_extraction"):  # fmt: skip
+        module = _Anything(name)
+        module.__spec__ = importlib.machinery.ModuleSpec(name, None)
+        module.__path__ = []
+        sys.modules.setdefault(name, module)
+    return pytest.importorskip("timm", reason="timm is not installed: make parity")
+
+
+class _Anything(types.ModuleType):
+    """A module in which every name stands for an empty class."""
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (), {})
+
+
+def scatter(model):
+    """Random weights under which activations keep their spread."""
+    generator = torch.Generator().manual_seed(0)
+    for name, tensor in model.state_dict().items():
+        if name.endswith("running_var") or (tensor.ndim == 1 and name.endswith("weight")):
+            tensor.copy_(0.8 + 0.4 * torch.rand(tensor.shape, generator=generator))
+        elif tensor.ndim > 1:
+            inputs = tensor[0].numel()
+            tensor.copy_(torch.randn(tensor.shape, generator=generator) * (2 / inputs) ** 0.5)
+        elif tensor.dtype == torch.float32:
+            tensor.copy_(0.1 * torch.randn(tensor.shape, generator=generator))
+
+
+def deviation(found, expected):
+    """The largest difference, as a share of the largest value."""
+    assert expected.std() > 0.1  # random weights must not let it vanish
+    return np.abs(found - expected).max() / np.abs(expected).max()
+
+
+@pytest.fixture(scope="module", params=THEIRS)
+def pair(request, timm, tmp_path_factory):
+    """(our model, pixels normalized our way, timm's embedding of them, (timm's classifier, ours))."""
+    backbone = get(request.param, image_size=SIZE)
+    theirs = timm.create_model(THEIRS[request.param], pretrained=False).eval()
+    with torch.no_grad():
+        scatter(theirs)
+    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
+    save_file({name: tensor.numpy() for name, tensor in theirs.state_dict().items()}, path)
+    pixels = np.random.default_rng(1).integers(0, 256, (2, SIZE, SIZE, 3), np.uint8)
+    if "v4" in request.param:
+        normalized = (pixels / 255 - np.array(IMAGENET_MEAN)) / np.array(IMAGENET_STD)
+    else:
+        normalized = backbone.normalization(pixels)
+    with torch.no_grad():
+        image = torch.from_numpy(normalized.transpose(0, 3, 1, 2).astype(np.float32))
+        expected = theirs.forward_head(theirs.forward_features(image), pre_logits=True).numpy()
+        logits = theirs(image).numpy()
+    return backbone, path, backbone.normalization(pixels), expected, logits
+
+
+def test_the_embedding_is_timms(pair):
+    backbone, path, image, expected, logits = pair
+    model = backbone.build(path)
+    found = np.asarray(model(image, training=False))
+    assert found.shape == (2, backbone.embedding_size)
+    assert deviation(found, expected) <= 1e-4
+    kernel, bias = backbone.family.classifier(path)
+    assert np.abs(found @ kernel.T + bias - logits).max() <= 1e-3 * np.abs(logits).max()
+    # Ten percent more of a single weight in the middle, and it is another network.
+    layer = [layer for layer in model.layers if "Conv2D" in type(layer).__name__][12]
+    values = layer.get_weights()
+    place = np.unravel_index(np.abs(values[0]).argmax(), values[0].shape)
+    values[0][place] *= 1.1
+    layer.set_weights(values)
+    assert deviation(np.asarray(model(image, training=False)), expected) > 1e-4
+
+
+def test_the_parameters_are_the_published_ones(pair, timm):
+    backbone = pair[0]
+    theirs = timm.create_model(THEIRS[backbone.name], pretrained=False)
+    count = sum(parameter.numel() for parameter in theirs.parameters())
+    assert count == pytest.approx(backbone.parameters, rel=0 if backbone.name.startswith("eff") else 1e-3)
+
+
+def test_conversion_changes_nothing(pair):
+    backbone, path, image, expected, _ = pair
+    runner = Runner(conversion.convert(backbone.build(path)))
+    found = np.concatenate([runner.run(one[None]) for one in image])
+    assert deviation(found, expected) <= 1e-4
+
+
+def test_every_backbone_of_timms_weights_is_compared():
+    assert {name for name, backbone in BACKBONES.items() if "timm/" in backbone.weights.identity} <= set(THEIRS)

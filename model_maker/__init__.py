@@ -9,10 +9,21 @@ from typing import TYPE_CHECKING
 
 from model_maker.version import __version__
 
-__all__ = ["Classifier", "ModelMakerError", "Prediction", "__version__", "load_dataset", "train"]
+__all__ = [
+    "Classifier",
+    "ModelMakerError",
+    "Prediction",
+    "__version__",
+    "export_embedder",
+    "load_dataset",
+    "starter",
+    "train",
+]
 
 if TYPE_CHECKING:  # what __getattr__ gives, told to type checkers and editors
     from model_maker.data.dataset import from_folder as load_dataset
+    from model_maker.deploy.embedder_file import export_embedder
+    from model_maker.deploy.starter import starter
     from model_maker.errors import ModelMakerError
     from model_maker.inference.classifier import Classifier, Prediction
     from model_maker.training import train
@@ -21,6 +32,8 @@ _HOMES = {
     "Classifier": ("model_maker.inference.classifier", "Classifier"),
     "Prediction": ("model_maker.inference.classifier", "Prediction"),
     "ModelMakerError": ("model_maker.errors", "ModelMakerError"),
+    "export_embedder": ("model_maker.deploy.embedder_file", "export_embedder"),
+    "starter": ("model_maker.deploy.starter", "starter"),
     "load_dataset": ("model_maker.data.dataset", "from_folder"),
     "train": ("model_maker.training", "train"),
 }

@@ -49,13 +49,19 @@ def check(options: Options) -> None:
     Raises:
       DataError: a value that means nothing.
     """
-    for value, allowed, flag in (
-        (options.quantize, quantize.FORMATS, "--quantize"),
-        (options.io, graph.IO_TYPES, "--io"),
-    ):
-        if value not in allowed:
-            raise DataError(f"{flag} {value}: choose one of {', '.join(allowed)}.")
+    check_form(options.quantize, options.io)
     if options.threads is not None and options.threads < 1:
         raise DataError(f"--threads {options.threads}: give 1 or more.")
     if options.folds and options.folds < 2:
         raise DataError(f"--folds {options.folds}: give 2 or more, or 0 for none.")
+
+
+def check_form(kind: str, io: str) -> None:
+    """Checks the form in which a model is to ship.
+
+    Raises:
+      DataError: there is no such quantization, or no such type of edges.
+    """
+    for value, allowed, flag in ((kind, quantize.FORMATS, "--quantize"), (io, graph.IO_TYPES, "--io")):
+        if value not in allowed:
+            raise DataError(f"{flag} {value}: choose one of {', '.join(allowed)}.")

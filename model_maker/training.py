@@ -16,21 +16,19 @@ from model_maker import files, run_record
 from model_maker.backbones import embedder
 from model_maker.backbones.embedder import Embedder
 from model_maker.data.dataset import Dataset, Sample, Split, from_folder
-from model_maker.data.streaming import stream
-from model_maker.deploy import model_card, verify
-from model_maker.errors import DataError, OutputError
+from model_maker.deploy import model_card, shipping, verify
+from model_maker.errors import OutputError
 from model_maker.inference import evaluation
 from model_maker.inference.classifier import Classifier
 from model_maker.learning import head as heads
 from model_maker.learning.embedding import embed
 from model_maker.options import Options, check
 from model_maker.progress import Reporter, Stages
-from model_maker.tflite import graph, metadata, quantize
+from model_maker.tflite import graph, metadata
 from model_maker.version import __version__
 
 Array = np.ndarray
 
-CALIBRATION_PHOTOS = 50
 _LOW_AGREEMENT = 0.98
 
 
@@ -115,7 +113,14 @@ def train(
     folds = _estimate_by_folds(dataset, embeddings, chosen, clock) if chosen.folds else None
     with clock.stage(f"Quantize ({chosen.quantize})"):
         float_model = graph.attach_head(base.content, fit.head.kernel, fit.head.bias)
-        bare = _quantize(float_model, base, split.train, chosen, clock)
+        bare = shipping.ship(
+            float_model,
+            base,
+            shipping.Form(chosen.quantize, chosen.io),
+            photos=_calibration_photos(split.train),
+            clock=clock,
+            threads=chosen.threads,
+        )
     with clock.stage("Evaluate the file"):
         info = _model_info(data, dataset, base, chosen)
         shipped = metadata.write(bare, info)
@@ -217,34 +222,10 @@ def _estimate_by_folds(dataset: Dataset, embeddings: Array, options: Options, cl
         return {"folds": options.folds, **metrics.as_dict()}
 
 
-def _quantize(float_model: bytes, base: Embedder, photos: Dataset, options: Options, clock: Stages) -> bytes:
-    """Quantizes the float classifier and gives it the edges that were asked for."""
-    calibration = None
-    if options.quantize == "int8":
-        calibration = _calibrate(float_model, base, photos, options, clock)
-    normalization = base.normalization
-    inner = quantize.quantize(float_model, options.quantize, normalization=normalization, calibration=calibration)
-    bare = graph.set_io(inner, options.io, mean=normalization.mean, std=normalization.std)
-    if options.quantize == "int8":
-        verify.check_int8(bare)
-    return bare
-
-
-def _calibrate(float_model: bytes, base: Embedder, photos: Dataset, options: Options, clock: Stages):
-    """Observes all activations on training photos: those of the lowest hashes, a fixed random sample."""
-    chosen = sorted(photos.samples, key=lambda sample: sample.digest)[:CALIBRATION_PHOTOS]
-
-    def worker():
-        calibrator = quantize.Calibrator(float_model)
-        return lambda pixels: calibrator.observe(base.normalization(pixels))
-
-    observed = []
-    for result in stream((sample.path for sample in chosen), base.image_size, worker, threads=options.threads):
-        if isinstance(result, DataError):
-            raise result
-        observed.append(result)
-        clock.progress(len(observed), len(chosen))
-    return quantize.combine(observed)
+def _calibration_photos(photos: Dataset) -> list[Path]:
+    """Those of the lowest hashes: a random sample, and always the same."""
+    chosen = sorted(photos.samples, key=lambda sample: sample.digest)[: shipping.CALIBRATION_PHOTOS]
+    return [sample.path for sample in chosen]
 
 
 def _measure(

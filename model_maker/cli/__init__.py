@@ -22,6 +22,8 @@ _EXAMPLES = """examples:
   model_maker evaluate flowers_model           accuracy on the photos that training did not see
   model_maker predict flowers_model rose.jpg   classify photos
 """
+_PREDICT = """model_maker predict [options] MODEL PHOTO [PHOTO ...]
+       model_maker predict [options] --model NAME PHOTO [PHOTO ...]"""
 
 
 def run() -> None:
@@ -43,7 +45,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--version", action="version", version=f"model_maker {__version__}")
     parser.add_argument("--debug", action="store_true", help="show tracebacks and the library's log")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_train, _evaluate, _predict, _inspect, _models, _benchmark, _sample_data):
+    for add in (_train, _evaluate, _predict, _inspect, _models, _starter, _embedder, _benchmark, _sample_data):
         add(commands)
     return parser.parse_args(arguments[1:])
 
@@ -118,9 +120,15 @@ def _evaluate(commands) -> None:
 
 
 def _predict(commands) -> None:
-    parser = _command(commands, "predict", "classify photos")
-    parser.add_argument("model", metavar="MODEL", help="a .tflite, or a folder that train made")
-    parser.add_argument("photos", metavar="PHOTO", nargs="+", help="files, folders, http(s) addresses, or - for stdin")
+    parser = _command(commands, "predict", "classify photos", usage=_PREDICT)
+    parser.add_argument("--model", metavar="NAME", help="a backbone's name instead of a file: knows ImageNet's classes")
+    parser.add_argument(
+        "photos",
+        metavar="PHOTO",
+        nargs="+",
+        help="files, folders, http(s) addresses, or - for stdin;"
+        " before them MODEL, a .tflite or a folder that train made, unless --model is given",
+    )
     parser.add_argument("--top-k", type=int, default=3, metavar="K", help="labels for each photo (default: 3)")
     parser.add_argument("--threshold", type=float, default=0.0, metavar="SCORE", help="leave out lower scores, 0 to 1")
     form = parser.add_mutually_exclusive_group()
@@ -136,6 +144,33 @@ def _inspect(commands) -> None:
 
 def _models(commands) -> None:
     _json_flag(_command(commands, "models", "list the backbones"))
+
+
+def _starter(commands) -> None:
+    parser = _command(commands, "starter", "write a ready classifier of ImageNet's 1000 classes, to try an app with")
+    parser.add_argument("model", metavar="NAME", nargs="?", default="efficientnet_lite0", help="backbone, see `models`")
+    parser.add_argument("--weights", metavar="FILE", help="weights to use instead of the backbone's published ones")
+    parser.add_argument("--data", metavar="DIR", help="photos to calibrate int8 on (default: pictures made for it)")
+    _export_flags(parser, quantize="int8", io="uint8")
+
+
+def _embedder(commands) -> None:
+    parser = _command(commands, "embedder", "write a backbone as an embedder .tflite, for search on phones")
+    parser.add_argument("--model", metavar="NAME", default="efficientnet_lite0", help="backbone, or a model file")
+    parser.add_argument("--weights", metavar="FILE", help="weights to use instead of the backbone's published ones")
+    parser.add_argument("--normalization", metavar="MEAN,STD", help="what an imported model's input expects, in pixels")
+    parser.add_argument("--image-size", type=int, metavar="PIXELS", help="another input size than the backbone's own")
+    _export_flags(parser, quantize="none", io="float32")
+
+
+def _export_flags(parser: argparse.ArgumentParser, *, quantize: str, io: str) -> None:
+    parser.add_argument("--output", metavar="DIR", required=True, help="folder to make")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output folder if it exists")
+    parser.add_argument(
+        "--quantize", metavar="KIND", default=quantize, help=f"int8, dynamic, float16 or none (default: {quantize})"
+    )
+    parser.add_argument("--io", metavar="TYPE", default=io, help=f"uint8 or float32 (default: {io})")
+    _json_flag(parser)
 
 
 def _benchmark(commands) -> None:

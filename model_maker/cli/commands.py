@@ -77,14 +77,13 @@ def evaluate(arguments: argparse.Namespace) -> None:
 def predict(arguments: argparse.Namespace) -> int:
     from model_maker.cli import views
     from model_maker.inference import addresses
-    from model_maker.inference.classifier import Classifier
 
     if arguments.top_k < 1:
         raise DataError(f"--top-k {arguments.top_k}: give 1 or more.")
     if not 0 <= arguments.threshold <= 1:
         raise DataError(f"--threshold {arguments.threshold:g}: give a score from 0 to 1.")
-    classifier = Classifier(arguments.model)
-    photos = list(addresses.expand(arguments.photos))
+    classifier, named = _classifier(arguments)
+    photos = list(addresses.expand(named))
     contents = (addresses.open_photo(photo) for photo in photos)
     rows: list[dict] = []
     for photo, scores in zip(photos, classifier.scores(contents), strict=True):
@@ -104,6 +103,73 @@ def predict(arguments: argparse.Namespace) -> int:
     for row in failed:
         print(f"model_maker: {row['photo']}: {row['error']}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _classifier(arguments: argparse.Namespace):
+    """Returns the classifier that `predict` is to use, and what it is to classify."""
+    from model_maker.backbones import BACKBONES
+    from model_maker.cli import views
+    from model_maker.deploy import starter
+    from model_maker.inference.classifier import Classifier
+
+    if arguments.model is None and len(arguments.photos) < 2:
+        raise DataError("predict needs a model and photos: MODEL PHOTO ..., or --model NAME PHOTO ...")
+    model, *photos = [arguments.model, *arguments.photos] if arguments.model else arguments.photos
+    if arguments.model in BACKBONES:
+        with views.Bars() as bars:
+            return Classifier(starter.cached(model, reporter=bars)), photos
+    return Classifier(model), photos
+
+
+def starter(arguments: argparse.Namespace) -> None:
+    from model_maker.cli import views
+    from model_maker.deploy import starter as starters
+
+    with views.Bars() as bars:
+        folder = starters.starter(
+            arguments.model,
+            arguments.output,
+            form=_form(arguments),
+            weights=arguments.weights,
+            data=arguments.data,
+            overwrite=arguments.overwrite,
+            reporter=bars,
+        )
+    _show_file(folder / "model.tflite", arguments)
+
+
+def embedder(arguments: argparse.Namespace) -> None:
+    from model_maker.cli import views
+    from model_maker.deploy import embedder_file
+
+    with views.Bars() as bars:
+        folder = embedder_file.export_embedder(
+            arguments.model,
+            arguments.output,
+            form=_form(arguments),
+            overwrite=arguments.overwrite,
+            reporter=bars,
+            weights_file=arguments.weights,
+            normalization=arguments.normalization,
+            image_size=arguments.image_size,
+        )
+    _show_file(folder / embedder_file.FILE, arguments)
+
+
+def _form(arguments: argparse.Namespace):
+    from model_maker.deploy.shipping import Form
+    from model_maker.options import check_form
+
+    check_form(arguments.quantize, arguments.io)
+    return Form(arguments.quantize, arguments.io)
+
+
+def _show_file(path: Path, arguments: argparse.Namespace) -> None:
+    size = path.stat().st_size
+    if arguments.json:
+        _print_json({"path": str(path), "bytes": size})
+    else:
+        print(f"{path} ({size / 1e6:.2f} MB)")
 
 
 def inspect(arguments: argparse.Namespace) -> None:

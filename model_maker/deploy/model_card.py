@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from model_maker.backbones.registry import Backbone
 from model_maker.tflite.metadata import ModelInfo
 
 
@@ -62,6 +63,28 @@ them.
 
 It knows these classes only and gives every picture one of them. Figures hold for photos like those it was trained on;
 the interval above says how far {test["photos"]} test photos can tell.
+"""
+
+
+def render_starter(info: ModelInfo, model_bytes: int, *, backbone: Backbone, quantize: str, io: str) -> str:
+    """Returns the Markdown of a starter model; its accuracy is what is published, for nothing was trained."""
+    shares = {"float": backbone.top1, "int8": backbone.top1_int8}
+    published = ", ".join(f"{share} % ({kind})" for kind, share in shares.items() if share is not None)
+    return f"""# {info.name}
+
+A ready classifier for ImageNet's 1000 classes: {backbone.name} with its published weights, in `model.tflite`. Nothing
+was trained, so it serves to try an app with; `model_maker train` makes one that knows your own classes.
+
+| | |
+|---|---|
+| published top-1 on ImageNet | {published or "none"} |
+| source | {backbone.source} |
+| quantization | {quantize} |
+| size | {model_bytes / 1e6:.2f} MB |
+| licence | {_cell(info.licence)} |
+
+- Input: `[1, {backbone.image_size}, {backbone.image_size}, 3]` {io}, RGB, the whole photo stretched to the square.
+- Output: `[1, 1000]` {io}, probabilities in the order of `labels.txt`.
 """
 
 

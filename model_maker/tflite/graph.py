@@ -117,23 +117,25 @@ def expose_activations(content: bytes) -> tuple[bytes, list[str]]:
     return pack(model), [graph.tensors[index].name.decode() for index in graph.outputs]
 
 
-def set_io(content: bytes, io: str, *, mean: float, std: float) -> bytes:
-    """Gives a classifier the edges that phone clients accept; QUANTIZE or DEQUANTIZE stands where types differ.
+def set_io(content: bytes, io: str, *, mean: float, std: float, output_io: str | None = None) -> bytes:
+    """Gives a model the edges that phone clients accept; QUANTIZE or DEQUANTIZE stands where types differ.
 
     A uint8 input takes raw pixels: its scale 1 / std and its zero point `mean` are the normalization itself. A zero
     point is a whole number; what is left of a mean like 127.5 goes into the first convolution's bias (int8), or is
-    added behind the edge (float). A uint8 output has steps of 1 / 256.
+    added behind the edge (float). A uint8 output has steps of 1 / 256, which suits probabilities.
 
     Args:
-      content: a classifier with int8 or float32 edges; an int8 input must be quantized by the same normalization.
+      content: a model with int8 or float32 edges; an int8 input must be quantized by the same normalization.
       io: one of IO_TYPES.
       mean, std: the backbone's normalization.
+      output_io: one of IO_TYPES; None for the same.
 
     Raises:
       ModelError: a uint8 input is asked for and cannot state this mean.
     """
     model = parse(content)
     graph = model.subgraphs[0]
+    output = model.signatureDefs[0].outputs[0].name.decode() if model.signatureDefs else OUTPUT
     zero_point = _zero_point(graph.tensors[graph.inputs[0]], mean)
     if io == "uint8" and not 0 <= zero_point <= 255:
         raise ModelError(f"A uint8 input cannot state the mean {mean:g}, which is no pixel. Use --io float32.")
@@ -142,9 +144,9 @@ def set_io(content: bytes, io: str, *, mean: float, std: float) -> bytes:
     graph.operators = [
         *_edge(model, graph.inputs, INPUT, io, _quantization(1 / std, zero_point), entering=True),
         *graph.operators,
-        *_edge(model, graph.outputs, OUTPUT, io, _quantization(1 / 256, 0), entering=False),
+        *_edge(model, graph.outputs, output, output_io or io, _quantization(1 / 256, 0), entering=False),
     ]
-    sign(model)
+    sign(model, output)
     return pack(model)
 
 

@@ -52,8 +52,13 @@ class ModelInfo:
     provenance: dict[str, Any] = field(default_factory=dict)
 
 
-def write(content: bytes, info: ModelInfo) -> bytes:
+def write(content: bytes, info: ModelInfo, *, embedder: bool = False) -> bytes:
     """Returns the model with metadata: a flatbuffer inside, the labels as a zip behind.
+
+    Args:
+      content: a `.tflite`.
+      info: what to write.
+      embedder: whether the output is a feature vector, which has no labels.
 
     Raises:
       ModelError: the number of labels is not the number of scores, a label cannot stand in a line, or there is no
@@ -64,14 +69,16 @@ def write(content: bytes, info: ModelInfo) -> bytes:
         raise ModelError("The metadata lacks the input's normalization, without which phone clients refuse a model.")
     tensors = model.subgraphs[0].tensors
     image, scores = tensors[model.subgraphs[0].inputs[0]], tensors[model.subgraphs[0].outputs[0]]
-    _check_labels(info.labels, int(scores.shape[-1]))
+    if not embedder:
+        _check_labels(info.labels, int(scores.shape[-1]))
+    output = _vector_metadata() if embedder else _scores_metadata(scores)
     builder = flatbuffers.Builder(1024)
-    builder.Finish(_model_metadata(info, _image_metadata(info.normalization, image), scores).Pack(builder), b"M001")
+    builder.Finish(_model_metadata(info, _image_metadata(info.normalization, image), output).Pack(builder), b"M001")
     _set_entry(model, bytes(builder.Output()))
     lines = "\n".join(info.labels).encode()
     provenance = json.dumps(info.provenance, sort_keys=True, ensure_ascii=False, indent=1).encode()
-    files = {LABELS: lines, LABELS_AGAIN: lines, PROVENANCE: provenance}
-    return _with_files(graph.pack(model), files)
+    labels = {} if embedder else {LABELS: lines, LABELS_AGAIN: lines}
+    return _with_files(graph.pack(model), {**labels, PROVENANCE: provenance})
 
 
 def read(content: bytes) -> ModelInfo:
@@ -108,14 +115,16 @@ _TEXTS = {
 }
 
 
-def _model_metadata(info: ModelInfo, image: schema.TensorMetadataT, scores) -> schema.ModelMetadataT:
+def _model_metadata(
+    info: ModelInfo, image: schema.TensorMetadataT, output: schema.TensorMetadataT
+) -> schema.ModelMetadataT:
     metadata = schema.ModelMetadataT()
     for ours, theirs in _TEXTS.items():
         setattr(metadata, theirs, getattr(info, ours))
     metadata.minParserVersion = _MIN_PARSER
     part = schema.SubGraphMetadataT()
     part.inputTensorMetadata = [image]
-    part.outputTensorMetadata = [_scores_metadata(scores)]
+    part.outputTensorMetadata = [output]
     metadata.subgraphMetadata = [part]
     provenance = schema.AssociatedFileT()
     provenance.name, provenance.description = PROVENANCE, "How this model was made, and its measured accuracy."
@@ -157,6 +166,16 @@ def _scores_metadata(tensor) -> schema.TensorMetadataT:
     metadata.content.contentProperties = schema.FeaturePropertiesT()
     metadata.content.contentPropertiesType = schema.ContentProperties.FeatureProperties
     metadata.stats = _stats(0.0, 255.0 if tensor.type == model_schema.TensorType.UINT8 else 1.0)
+    return metadata
+
+
+def _vector_metadata() -> schema.TensorMetadataT:
+    metadata = schema.TensorMetadataT()
+    metadata.name = "embedding"
+    metadata.description = "The features of the photo."
+    metadata.content = schema.ContentT()
+    metadata.content.contentProperties = schema.FeaturePropertiesT()
+    metadata.content.contentPropertiesType = schema.ContentProperties.FeatureProperties
     return metadata
 
 

@@ -42,7 +42,7 @@ class _Anything(types.ModuleType):
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
-        return type(name, (), {})
+        return sys.modules.get(f"{self.__name__}.{name}") or type(name, (), {})
 
 
 def scatter(model):

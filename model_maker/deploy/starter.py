@@ -119,9 +119,7 @@ def cached(model: str, *, reporter: Reporter | None = None) -> bytes:
 def _backbone(model: str, weights: str | None) -> Backbone:
     chosen = embedder.choose(model, weights_file=weights)
     if not isinstance(chosen, Backbone):
-        raise BackboneError(
-            f"{model} is an imported model, whose classes are its own; a starter needs a backbone's name."
-        )
+        raise BackboneError(f"{model} is an imported model; a starter needs the name of a backbone.")
     return chosen
 
 

@@ -36,13 +36,22 @@ def timm():
     return pytest.importorskip("timm", reason="timm is not installed: make parity")
 
 
+class _Names(type):
+    """The kind of classes in which every name stands for itself, as those of an enumeration."""
+
+    def __getattr__(cls, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return name
+
+
 class _Anything(types.ModuleType):
-    """A module in which every name stands for an empty class."""
+    """A module in which every name stands for such a class."""
 
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
-        return sys.modules.get(f"{self.__name__}.{name}") or type(name, (), {})
+        return sys.modules.get(f"{self.__name__}.{name}") or _Names(name, (), {})
 
 
 def scatter(model):

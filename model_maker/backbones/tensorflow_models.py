@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from model_maker import files
-from model_maker.backbones import child, conversion, downloads
+from model_maker.backbones import child, conversion, downloads, input_range
 from model_maker.errors import BackboneError
+from model_maker.tflite import metadata
 
 LIMIT_S = 600.0
 _KERAS = (".keras", ".h5", ".hdf5")
@@ -103,7 +104,11 @@ def _from_keras(address: str, image_size: int | None) -> bytes:
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise BackboneError(f"{address} has {len(model.inputs)} inputs and {len(model.outputs)} outputs, not one each.")
     size = _size(address, tuple(model.inputs[0].shape), image_size)
-    return conversion.convert_function(lambda image: model(image, training=False), (size, size, 3), tf.float32)
+    content = conversion.convert_function(lambda image: model(image, training=False), (size, size, 3), tf.float32)
+    if any(isinstance(layer, keras.layers.Rescaling) for layer in model.layers[:3]):
+        # The converter may fold it into the first convolution, where nobody sees that raw pixels come in.
+        return metadata.write(content, metadata.ModelInfo(normalization=input_range.PIXELS), embedder=True)
+    return content
 
 
 def _fetched(address: str) -> str:
@@ -120,8 +125,8 @@ def _fetched(address: str) -> str:
         return tensorflow_hub.resolve(address)
     except ImportError as error:
         raise BackboneError(
-            f"{address} is fetched through the package kagglehub, which is not installed. Run: pip install kagglehub, or "
-            "give the folder of the unpacked SavedModel."
+            f"{address} is fetched through the package kagglehub, which is not installed. Run: pip install kagglehub, "
+            "or give the folder of the unpacked SavedModel."
         ) from error
 
 

@@ -115,7 +115,7 @@ def test_the_parameters_are_the_published_ones(pair, timm):
     backbone = pair[0]
     theirs = timm.create_model(THEIRS[backbone.name], pretrained=False)
     count = sum(parameter.numel() for parameter in theirs.parameters())
-    assert count == pytest.approx(backbone.parameters, rel=0 if backbone.name.startswith("eff") else 1e-3)
+    assert count == pytest.approx(backbone.parameters, rel=0 if backbone.name.startswith("eff") else 2e-3)
 
 
 def test_conversion_changes_nothing(pair):

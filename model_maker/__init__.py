@@ -14,6 +14,7 @@ __all__ = [
     "ModelMakerError",
     "Prediction",
     "__version__",
+    "compare",
     "export_embedder",
     "load_dataset",
     "starter",
@@ -21,6 +22,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:  # what __getattr__ gives, told to type checkers and editors
+    from model_maker.comparison import compare
     from model_maker.data.dataset import from_folder as load_dataset
     from model_maker.deploy.embedder_file import export_embedder
     from model_maker.deploy.starter import starter
@@ -32,6 +34,7 @@ _HOMES = {
     "Classifier": ("model_maker.inference.classifier", "Classifier"),
     "Prediction": ("model_maker.inference.classifier", "Prediction"),
     "ModelMakerError": ("model_maker.errors", "ModelMakerError"),
+    "compare": ("model_maker.comparison", "compare"),
     "export_embedder": ("model_maker.deploy.embedder_file", "export_embedder"),
     "starter": ("model_maker.deploy.starter", "starter"),
     "load_dataset": ("model_maker.data.dataset", "from_folder"),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from absl import logging
 
 from model_maker.errors import OutputError
 
@@ -39,6 +42,28 @@ def write(path: Path, content: bytes) -> None:
         finally:
             if aside is not None:
                 os.unlink(aside)
+
+
+def write_checked(path: Path, content: bytes) -> None:
+    """Writes a file of the cache, and beside it the hash by which `read_checked` knows that it is whole.
+
+    Raises:
+      OutputError: it cannot be written.
+    """
+    write(path, content)
+    write(path.with_suffix(".sha256"), hashlib.sha256(content).hexdigest().encode())
+
+
+def read_checked(path: Path) -> bytes | None:
+    """Returns what `write_checked` wrote, or None where it is missing or damaged."""
+    try:
+        content, expected = path.read_bytes(), path.with_suffix(".sha256").read_bytes()
+    except OSError:
+        return None
+    if hashlib.sha256(content).hexdigest().encode() == expected:
+        return content
+    logging.warning("%s in the cache is damaged and is made again.", path)
+    return None
 
 
 @contextlib.contextmanager

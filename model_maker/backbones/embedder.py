@@ -13,8 +13,6 @@ from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
-from absl import logging
-
 from model_maker import files
 from model_maker.backbones import (
     child,
@@ -99,10 +97,9 @@ def embedder(choice: Backbone | ForeignModel, *, tell: Tell = ignore, progress: 
       OutputError: the cache cannot be written.
     """
     path = cache_path(choice)
-    if not (content := _read_cached(path)):
+    if not (content := files.read_checked(path)):
         content = _make(choice, tell, progress)
-        files.write(path, content)
-        files.write(path.with_suffix(".sha256"), hashlib.sha256(content).hexdigest().encode())
+        files.write_checked(path, content)
     if isinstance(choice, Backbone):
         return Embedder(choice.name, content, choice.normalization, choice.image_size, choice.licence)
     found = Import.unpack(content)
@@ -134,7 +131,7 @@ def weights_of(backbone: Backbone, *, tell: Tell = ignore, progress: Progress = 
 
 def is_cached(choice: Backbone | ForeignModel) -> bool:
     """Whether `embedder` will answer without building."""
-    return _read_cached(cache_path(choice)) is not None
+    return files.read_checked(cache_path(choice)) is not None
 
 
 def cache_path(choice: Backbone | ForeignModel) -> Path:
@@ -157,26 +154,16 @@ def cache_path(choice: Backbone | ForeignModel) -> Path:
         }
         sources = (choice.family, tensor_names, weights, torch_files, conversion)
     recipe |= {
-        "code": [_code_digest(str(source.__file__)) for source in sources],
+        "code": [code_digest(str(source.__file__)) for source in sources],
         "versions": [metadata.version(package) for package in ("tensorflow", "keras")],
     }
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
     return files.cache_directory() / "backbones" / f"{choice.name}-{choice.image_size or 'any'}-{key}.tflite"
 
 
-def _read_cached(path: Path) -> bytes | None:
-    try:
-        content, expected = path.read_bytes(), path.with_suffix(".sha256").read_bytes()
-    except OSError:
-        return None
-    if hashlib.sha256(content).hexdigest().encode() == expected:
-        return content
-    logging.warning("The cached backbone %s is damaged and is made again.", path)
-    return None
-
-
 @functools.cache
-def _code_digest(file: str) -> str:
+def code_digest(file: str) -> str:
+    """Returns what tells one version of a source file from another, for the names of cache entries."""
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
 
 

@@ -91,8 +91,13 @@ def _train(commands) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace the output folder if it exists")
     parser.add_argument("--config", metavar="RUN.JSON", help="repeat a run; other flags take precedence")
     parser.add_argument(
-        "--model", metavar="NAME", help="backbone, see `model_maker models` (default: efficientnet_lite0)"
+        "--model",
+        metavar="NAME",
+        help="backbone, see `model_maker models`, or a model file or address; several, as A,B,C, are compared"
+        " (default: efficientnet_lite0)",
     )
+    parser.add_argument("--max-size", type=float, metavar="MB", help="recommend one of several models up to this size")
+    parser.add_argument("--max-latency", type=float, metavar="MS", help="recommend one up to this latency at 1 thread")
     parser.add_argument("--weights", metavar="FILE", help="weights to use instead of the backbone's published ones")
     parser.add_argument(
         "--normalization", metavar="MEAN,STD", help="what an imported model's input expects, in pixels, as 127.5,127.5"

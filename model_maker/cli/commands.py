@@ -28,12 +28,39 @@ def train(arguments: argparse.Namespace) -> None:
         options, data = record["options"] | options, data or record["data"]
     if not data:
         raise DataError("train needs photos: pass --data DIR with one folder of photos for each class.")
+    limits = {"max_size_mb": given.get("max_size"), "max_latency_ms": given.get("max_latency")}
+    if "," in options.get("model", "") and not Path(options["model"]).exists():
+        _compare(data, options, limits, arguments)
+        return
+    if any(limits.values()):
+        raise DataError("--max-size and --max-latency choose among models: give several, as --model A,B,C.")
     with views.Bars() as bars:
         result = train(data, given.get("output"), overwrite=arguments.overwrite, reporter=bars, **options)
     if arguments.json:
         _print_json({"output": str(result.directory), "seconds": round(result.seconds, 2), **result.report})
     else:
         views.show_training(result)
+
+
+def _compare(data: str, options: dict, limits: dict, arguments: argparse.Namespace) -> None:
+    from model_maker import comparison
+    from model_maker.cli import views
+
+    models = [name.strip() for name in options.pop("model").split(",") if name.strip()]
+    with views.Bars() as bars:
+        found = comparison.compare(
+            data,
+            models,
+            getattr(arguments, "output", None),
+            overwrite=arguments.overwrite,
+            reporter=bars,
+            **limits,
+            **options,
+        )
+    if arguments.json:
+        _print_json({"output": str(found.directory), **comparison.as_dict(found)})
+    else:
+        views.show_comparison(found)
 
 
 def _check_options(config: str, options: dict[str, object]) -> None:
@@ -107,7 +134,7 @@ def predict(arguments: argparse.Namespace) -> int:
 
 def _classifier(arguments: argparse.Namespace):
     """Returns the classifier that `predict` is to use, and what it is to classify."""
-    from model_maker.backbones import BACKBONES
+    from model_maker.backbones import BACKBONES, importers
     from model_maker.cli import views
     from model_maker.deploy import starter
     from model_maker.inference.classifier import Classifier
@@ -115,7 +142,7 @@ def _classifier(arguments: argparse.Namespace):
     if arguments.model is None and len(arguments.photos) < 2:
         raise DataError("predict needs a model and photos: MODEL PHOTO ..., or --model NAME PHOTO ...")
     model, *photos = [arguments.model, *arguments.photos] if arguments.model else arguments.photos
-    if arguments.model in BACKBONES:
+    if arguments.model and (arguments.model in BACKBONES or not importers.is_address(model)):
         with views.Bars() as bars:
             return Classifier(starter.cached(model, reporter=bars)), photos
     return Classifier(model), photos

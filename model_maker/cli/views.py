@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from model_maker.comparison import THREADS, Comparison
 from model_maker.inference.evaluation import Metrics
 from model_maker.progress import Reporter
 from model_maker.tflite.inspection import ModelFacts, TensorFacts
@@ -98,6 +99,34 @@ def show_training(result: Result) -> None:
     table.add_row("model", f"[bold]{escape(str(result.directory / 'model.tflite'))}[/]")
     console.print()
     console.print(table)
+
+
+def show_comparison(found: Comparison) -> None:
+    """All models in one table, those of the front marked, and which to take."""
+    console = _console()
+    times = (f"ms, {count} thread{'s' * (count > 1)}>" for count in THREADS)
+    table = _table("model", "top-1>", "95 %>", "int8 drop>", "MB>", *times, "")
+    for entry in found.entries:
+        if entry.top1 is None or entry.top1_interval is None:
+            table.add_row(escape(entry.name), "[red]failed[/]")
+            continue
+        low, high = (f"{100 * end:.0f}" for end in entry.top1_interval)
+        marks = [*["front"] * entry.on_front, *["[bold green]recommended[/]"] * (entry.name == found.recommended)]
+        table.add_row(
+            escape(entry.name),
+            _percent(entry.top1),
+            f"{low}-{high}",
+            f"{100 * (entry.drop or 0):+.1f}",
+            f"{(entry.size_bytes or 0) / 1e6:.2f}",
+            *(f"{entry.latency_ms[n]:.1f}" if n in entry.latency_ms else "-" for n in THREADS),
+            ", ".join(marks),
+        )
+    console.print(table)
+    for entry in found.entries:
+        if entry.failure:
+            console.print(f"{escape(entry.name)}: {escape(entry.failure)}", soft_wrap=True)
+    console.print(escape(found.reason), soft_wrap=True)
+    console.print(f"Each model is in a folder of its own in [bold]{escape(str(found.directory))}[/].", soft_wrap=True)
 
 
 def show_metrics(metrics: Metrics) -> None:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from importlib import metadata as versions
 from pathlib import Path
 
 from model_maker import files
 from model_maker.backbones import embedder
 from model_maker.backbones.registry import DEFAULT, Backbone
-from model_maker.data import calibration_pictures, imagenet
+from model_maker.data import calibration_pictures, flowers, imagenet, sample_data
 from model_maker.data.dataset import from_folder
 from model_maker.deploy import model_card, shipping
 from model_maker.deploy.shipping import Form
 from model_maker.errors import BackboneError
 from model_maker.progress import Reporter, Stages
-from model_maker.tflite import graph, metadata
+from model_maker.tflite import graph, metadata, quantize, rounding
 
 
 def starter(
@@ -80,6 +81,8 @@ def build(
     with clock.stage(f"Prepare {backbone.name}"):
         path = embedder.weights_of(backbone, tell=clock.note, progress=clock.progress)
         kernel, bias = backbone.family.classifier(path)
+        if kernel.shape != (len(imagenet.labels()), backbone.embedding_size):
+            raise BackboneError(f"{path} holds a classifier of {len(kernel)} classes, not ImageNet's 1000.")
         base = embedder.embedder(backbone, tell=clock.note, progress=clock.progress)
         float_model = graph.attach_head(base.content, kernel, bias)
     with clock.stage(f"Quantize ({form.quantize})"):
@@ -103,16 +106,15 @@ def cached(model: str, *, reporter: Reporter | None = None) -> bytes:
       BackboneError: there is no such backbone, or no classifier in its weights.
     """
     backbone = _backbone(model, None)
-    sources = (__file__, shipping.__file__, calibration_pictures.__file__, graph.__file__, metadata.__file__)
-    digest = hashlib.sha256("\n".join(imagenet.labels()).encode())
-    for source in sources:
-        digest.update(Path(source).read_bytes())
-    place = embedder.cache_path(backbone)
-    path = place.parent.parent / "starters" / f"{place.stem}-{digest.hexdigest()[:16]}.tflite"
-    if path.is_file():
-        return path.read_bytes()
+    place, sources = embedder.cache_path(backbone), (calibration_pictures, sample_data, flowers, imagenet, shipping)
+    recipe = [embedder.code_digest(str(source.__file__)) for source in (*sources, quantize, rounding, graph, metadata)]
+    recipe += [versions.version(package) for package in ("ai-edge-quantizer", "numpy", "pillow")]
+    key = hashlib.sha256(" ".join((*recipe, *imagenet.labels())).encode()).hexdigest()[:16]
+    path = place.parent.parent / "starters" / f"{place.stem}-{key}.tflite"
+    if content := files.read_checked(path):
+        return content
     content, _ = build(backbone, Form(), clock=Stages(reporter or Reporter()))
-    files.write(path, content)
+    files.write_checked(path, content)
     return content
 
 

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check clean
+.PHONY: demo test check parity clean
 
 demo: $(VENV)/.installed
 	@test -d demo/flowers || $(BIN)/model_maker sample-data demo/flowers
@@ -15,6 +15,10 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	$(BIN)/pytest
+
+# Our networks against timm's; timm asks for torchvision, which none of its models needs.
+parity: $(VENV)/.installed-parity
+	$(BIN)/pytest tests/parity
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
@@ -38,3 +42,9 @@ $(VENV)/.installed-test: setup.cfg | $(VENV)/bin/python
 	@echo "Installing into $(VENV) with the test tools; the first time takes a minute or two ..."
 	$(PIP) --editable '.[test]'
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-parity: $(VENV)/.installed-test
+	@echo "Installing torch and timm into $(VENV) ..."
+	$(PIP) --editable '.[test,parity]'
+	$(PIP) --no-deps 'timm>=1.0.20,<2'
+	@touch $@

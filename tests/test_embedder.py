@@ -91,7 +91,7 @@ def test_the_cache_entry_is_named_by_all_it_depends_on(empty_cache, monkeypatch)
             )
             names.add(embedder.cache_path(LITE0))
     with monkeypatch.context() as patch:
-        patch.setattr(embedder, "_code_digest", lambda file: "changed")
+        patch.setattr(embedder, "code_digest", lambda file: "changed")
         names.add(embedder.cache_path(LITE0))
     assert len(names) == 8
     assert all(path.parent == empty_cache / "backbones" for path in names)

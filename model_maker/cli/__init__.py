@@ -47,7 +47,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (_train, _evaluate, _predict, _inspect, _models, _starter, _embedder, _benchmark, _sample_data):
         add(commands)
-    return parser.parse_args(arguments[1:])
+    found = parser.parse_args(arguments[1:])
+    if found.command == "predict" and found.model is None and len(found.photos) < 2:
+        parser.error("predict needs a model and photos: MODEL PHOTO ..., or --model NAME PHOTO ...")
+    return found
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -148,7 +151,10 @@ def _inspect(commands) -> None:
 
 
 def _models(commands) -> None:
-    _json_flag(_command(commands, "models", "list the backbones"))
+    parser = _command(commands, "models", "list the backbones")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print one JSON document")
+    form.add_argument("--markdown", action="store_true", help="print a Markdown table")
 
 
 def _starter(commands) -> None:

@@ -139,8 +139,6 @@ def _classifier(arguments: argparse.Namespace):
     from model_maker.deploy import starter
     from model_maker.inference.classifier import Classifier
 
-    if arguments.model is None and len(arguments.photos) < 2:
-        raise DataError("predict needs a model and photos: MODEL PHOTO ..., or --model NAME PHOTO ...")
     model, *photos = [arguments.model, *arguments.photos] if arguments.model else arguments.photos
     if arguments.model and (arguments.model in BACKBONES or not importers.is_address(model)):
         with views.Bars() as bars:
@@ -221,13 +219,21 @@ def benchmark(arguments: argparse.Namespace) -> int:
 
 
 def models(arguments: argparse.Namespace) -> None:
-    from model_maker.backbones import BACKBONES, DEFAULT
+    from model_maker.backbones import BACKBONES, DEFAULT, measured
     from model_maker.cli import views
 
     shown = ("name", "image_size", "embedding_size", "parameters", "macs", "top1", "top1_int8", "licence", "source")
-    rows = [{key: getattr(backbone, key) for key in shown} for backbone in BACKBONES.values()]
+    found = measured.read()
+    rows = [
+        {key: getattr(backbone, key) for key in shown}
+        | {"normalization": dataclasses.asdict(backbone.normalization), "offline": backbone.weights.is_here()}
+        | found["backbones"].get(backbone.name, {})
+        for backbone in BACKBONES.values()
+    ]
     if arguments.json:
         _print_json(rows)
+    elif arguments.markdown:
+        print(views.models_markdown(rows, DEFAULT), end="")
     else:
         views.show_models(rows, DEFAULT)
 

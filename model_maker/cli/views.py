@@ -192,20 +192,41 @@ def show_model(path: Path, facts: ModelFacts, info: ModelInfo) -> None:
 
 
 def show_models(rows: list[dict[str, Any]], default: str) -> None:
-    """The registry."""
-    table = _table("model", "input>", "parameters>", "MACs>", "ImageNet top-1>", "int8>", "licence")
+    """The registry; what stands here needs no network is marked."""
+    table = _table("model", "input>", "params>", "MACs>", "top-1>", "int8>", "MB>", "ms>", "")
     for row in rows:
-        name = f"[bold]{row['name']}[/] [dim](default)[/]" if row["name"] == default else row["name"]
-        table.add_row(
-            name,
-            f"{row['image_size']} px",
-            f"{row['parameters'] / 1e6:.1f} M",
-            f"{row['macs'] / 1e6:.0f} M",
-            f"{row['top1']:.1f} %",
-            f"{row['top1_int8']:.1f} %",
-            row["licence"],
-        )
-    _console().print(table)
+        name = f"[bold]{row['name']}[/]" if row["name"] == default else row["name"]
+        table.add_row(name, *_model_cells(row), "here" if row["offline"] else "")
+    console = _console()
+    console.print(table)
+    console.print(
+        f"top-1 and int8: published ImageNet accuracy, percent. MB and ms: as an int8 classifier, one thread. "
+        f"here: needs no network. The default is {default}.",
+        soft_wrap=False,
+    )
+
+
+def models_markdown(rows: list[dict[str, Any]], default: str) -> str:
+    """The registry as the README shows it."""
+    lines = [
+        "| model | input | parameters | MACs | top-1, % | int8, % | int8 MB | int8 ms |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        name = f"{row['name']} (default)" if row["name"] == default else row["name"]
+        lines.append(f"| {' | '.join((name, *_model_cells(row)))} |")
+    return "\n".join(lines) + "\n"
+
+
+def _model_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        f"{row['image_size']} px",
+        f"{row['parameters'] / 1e6:.1f} M",
+        f"{row['macs'] / 1e6:.0f} M",
+        *(f"{row[key]:.1f}" if row[key] is not None else "-" for key in ("top1", "top1_int8")),
+        f"{row['size_bytes'] / 1e6:.1f}" if "size_bytes" in row else "-",
+        f"{row['latency_ms']:.1f}" if "latency_ms" in row else "-",
+    )
 
 
 def _table(*columns: str) -> Table:

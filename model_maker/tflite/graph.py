@@ -169,11 +169,12 @@ def _shift_input(model: schema.ModelT, pixels: float, scale: float) -> None:
         graph.operators.insert(0, make_operator(model, "ADD", [graph.inputs[0], shift], [entering], options))
         return
     [first, *others] = [operator for operator in graph.operators if entering in operator.inputs]
-    if others or operator_name(model, first) != "CONV_2D" or len(first.inputs) != 3:
+    name = operator_name(model, first)
+    if others or name not in ("CONV_2D", "DEPTHWISE_CONV_2D") or len(first.inputs) != 3:
         raise ModelError("A uint8 input cannot state this mean exactly before such a first layer. Use --io float32.")
     # A convolution is linear: the shift adds (sum of its weights) to each channel, in steps of the bias.
     weights, bias = (graph.tensors[index] for index in first.inputs[1:])
-    sums = constant(model, weights).astype(np.int64).reshape(weights.shape[0], -1).sum(1)
+    sums = constant(model, weights).astype(np.int64).sum((1, 2, 3) if name == "CONV_2D" else (0, 1, 2))
     set_constant(model, bias, (constant(model, bias) + np.rint(pixels * sums)).astype(np.int32))
 
 

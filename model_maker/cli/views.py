@@ -193,16 +193,18 @@ def show_model(path: Path, facts: ModelFacts, info: ModelInfo) -> None:
 
 def show_models(rows: list[dict[str, Any]], default: str) -> None:
     """The registry; what stands here needs no network is marked."""
-    table = _table("model", "input>", "params>", "MACs>", "top-1>", "int8>", "MB>", "ms>", "")
+    table = _table("model", "px>", "params>", "MACs>", "top-1>", "int8>", "MB>", "ms>", "")
+    # The longest name has 31 characters, and 80 columns have to do.
+    table.padding, table.columns[0].no_wrap = (0, 1, 0, 0), True
     for row in rows:
         name = f"[bold]{row['name']}[/]" if row["name"] == default else row["name"]
-        table.add_row(name, *_model_cells(row), "here" if row["offline"] else "")
+        cells = [cell.split()[0] for cell in _model_cells(row)]
+        table.add_row(name, *cells, "*" if row["offline"] else "")
     console = _console()
     console.print(table)
     console.print(
-        f"top-1 and int8: published ImageNet accuracy, percent. MB and ms: as an int8 classifier, one thread. "
-        f"here: needs no network. The default is {default}.",
-        soft_wrap=False,
+        "params, MACs: millions. top-1, int8: published ImageNet accuracy, percent. MB, ms: an int8 classifier on one "
+        f"thread, as measured for the README. *: needs no network. The default is {default}."
     )
 
 

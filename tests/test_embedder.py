@@ -162,3 +162,12 @@ def test_the_real_embedder_gives_the_same_on_other_kernels(lite0, kernels):
     photo = np.random.default_rng(0).uniform(-1, 1, (1, 224, 224, 3)).astype(np.float32)
     # Float32 sums in another order, through 50 layers; features lie between 0 and 6.
     np.testing.assert_allclose(Runner(lite0, kernels=kernels).run(photo), Runner(lite0).run(photo), atol=1e-3)
+
+
+@pytest.mark.parametrize("word", ["none", "random", "scratch"])
+def test_training_from_scratch_is_refused_with_the_reason(word):
+    with pytest.raises(
+        BackboneError, match="training from scratch is not offered. It takes a million photos"
+    ) as caught:
+        embedder.choose("efficientnet_lite0", weights_file=word)
+    assert "\n" not in str(caught.value)

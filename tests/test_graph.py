@@ -4,7 +4,9 @@ from ai_edge_litert import interpreter as litert
 from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_network import TinyNetwork
 
+from model_maker.data.images import Normalization
 from model_maker.errors import ModelError
 from model_maker.tflite import graph, quantize
 from model_maker.tflite.interpreter import Runner
@@ -162,3 +164,41 @@ def test_a_truncated_model_is_refused(float_classifier):
     with pytest.raises(ModelError, match="damaged") as caught:
         graph.parse(float_classifier[:-100])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("depthwise", [False, True])
+@pytest.mark.parametrize("mean", [127.5, 103.94])
+def test_a_uint8_input_states_a_mean_that_is_no_whole_number(mean, depthwise):
+    # 1x1 layers, so that no border of zeros shifts along.
+    random, normalization = np.random.default_rng(0), Normalization(mean, 127.5)
+    network = TinyNetwork(8)
+    if depthwise:
+        network.depthwise(random.normal(size=(1, 1, 1, 3)), random.normal(size=3))
+    model = network.conv(random.normal(size=(6, 1, 1, 3)), random.normal(size=6)).mean().content()
+    model = graph.attach_head(model, random.normal(size=(3, 6)), random.normal(size=3))
+    pictures = [random.integers(low, low + 40, (1, 8, 8, 3), dtype=np.uint8) for low in range(0, 210, 10)]
+    calibrator = quantize.Calibrator(model)
+    calibration = quantize.combine([calibrator.observe(normalization(picture)) for picture in pictures])
+    real = Runner(model)
+    for kind, tolerance in (("int8", 0.02), ("none", 1e-5)):
+        inner = quantize.quantize(model, kind, normalization=normalization, calibration=calibration)
+        runner = Runner(graph.set_io(inner, "uint8", mean=mean, std=127.5, output_io="float32"))
+        found = np.stack([runner.run(picture)[0] for picture in pictures])
+        expected = np.stack([real.run(normalization(picture))[0] for picture in pictures])
+        np.testing.assert_allclose(found, expected, atol=tolerance)
+        if kind == "int8":
+            # The first layer reads pixels less 128 or so and has to add what is missing to the mean, times its weights.
+            before, after = graph.parse(inner), graph.parse(graph.set_io(inner, "uint8", mean=mean, std=127.5))
+            first, shifted = before.subgraphs[0].operators[0], after.subgraphs[0].operators[1]
+            weights, bias = (graph.constant(before, before.subgraphs[0].tensors[index]) for index in first.inputs[1:])
+            [image] = before.subgraphs[0].inputs
+            missing = int(before.subgraphs[0].tensors[image].quantization.zeroPoint[0]) + 128 - mean
+            axes = (0, 1, 2) if depthwise else (1, 2, 3)
+            found = graph.constant(after, after.subgraphs[0].tensors[shifted.inputs[2]])
+            assert 0 < abs(missing) < 1
+            np.testing.assert_array_equal(found, bias + np.rint(missing * weights.astype(int).sum(axes)))
+
+
+def test_a_mean_that_is_no_pixel_is_refused(float_classifier):
+    with pytest.raises(ModelError, match="cannot state the mean 300"):
+        graph.set_io(float_classifier, "uint8", mean=300, std=1)

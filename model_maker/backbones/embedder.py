@@ -32,6 +32,9 @@ from model_maker.data.images import Normalization
 from model_maker.errors import BackboneError
 from model_maker.tflite import cut, dequantize, graph
 
+# What people call it.
+_SCRATCH = ("none", "None", "random", "scratch", "")
+
 
 @dataclass(frozen=True)
 class Embedder:
@@ -77,6 +80,11 @@ def choose(
     backbone = get(model, image_size=image_size)
     if normalization is not None:
         raise BackboneError(f"--normalization is for imported models; {model} is known to take its own.")
+    if weights_file in _SCRATCH:
+        raise BackboneError(
+            f"--weights {weights_file}: training from scratch is not offered. It takes a million photos and days to "
+            "reach what pretrained weights give at once; leave --weights out, or name a file of them."
+        )
     if weights_file is not None:
         own = FileWeights(Path(weights_file))
         own.path()

@@ -193,7 +193,7 @@ def show_model(path: Path, facts: ModelFacts, info: ModelInfo) -> None:
 
 def show_models(rows: list[dict[str, Any]], default: str) -> None:
     """The registry; what stands here needs no network is marked."""
-    table = _table("model", "px>", "params>", "MACs>", "top-1>", "int8>", "MB>", "ms>", "")
+    table = _table("model", "px>", "param>", "MACs>", "top-1>", "int8>", "MB>", "ms>", "")
     # The longest name has 31 characters, and 80 columns have to do.
     table.padding, table.columns[0].no_wrap = (0, 1, 0, 0), True
     for row in rows:
@@ -203,7 +203,7 @@ def show_models(rows: list[dict[str, Any]], default: str) -> None:
     console = _console()
     console.print(table)
     console.print(
-        "params, MACs: millions. top-1, int8: published ImageNet accuracy, percent. MB, ms: an int8 classifier on one "
+        "param, MACs: millions. top-1, int8: published ImageNet accuracy, percent. MB, ms: an int8 classifier on one "
         f"thread, as measured for the README. *: needs no network. The default is {default}."
     )
 

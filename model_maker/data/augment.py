@@ -123,9 +123,7 @@ def identity(digest: str, augmentation: Augmentation, *, seed: int, number: int)
     return hashlib.sha256(f"{_VERSION} {digest} {augmentation} {seed} {number}".encode()).hexdigest()
 
 
-def views(
-    photo, size: int, augmentation: Augmentation, *, digest: str, seed: int = 0, numbers: Sequence[int]
-) -> Array:
+def views(photo, size: int, augmentation: Augmentation, *, digest: str, seed: int = 0, numbers: Sequence[int]) -> Array:
     """Makes views of one photo, which is decoded once.
 
     Args:
@@ -197,7 +195,9 @@ def _sampled(image: Image.Image, size: int, augmentation: Augmentation, rng: Rng
     shares = min(1.0, math.sqrt(area * ratio)), min(1.0, math.sqrt(area / ratio))
     degrees = _about_zero(rng, augmentation.degrees)
     place = rng.uniform(0, 1, 2)
-    return sample(image, size, shares=shares, place=tuple(place), degrees=degrees, flip=rng.random() < augmentation.flip)
+    return sample(
+        image, size, shares=shares, place=tuple(place), degrees=degrees, flip=rng.random() < augmentation.flip
+    )
 
 
 def sample(
@@ -235,9 +235,7 @@ def sample(
     step_x, step_y = shrink * width / size * (-1 if flip else 1), shrink * height / size
     rows = ((cosine * step_x, -sine * step_y), (sine * step_x, cosine * step_y))
     half = size / 2  # pixel centres lie at halves, which Pillow adds
-    matrix = [
-        value for (a, b), middle in zip(rows, centre, strict=True) for value in (a, b, middle - (a + b) * half)
-    ]
+    matrix = [value for (a, b), middle in zip(rows, centre, strict=True) for value in (a, b, middle - (a + b) * half)]
     return image.transform((size, size), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
 
 

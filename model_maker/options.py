@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from model_maker import backbones
+from model_maker.data import augment
 from model_maker.errors import DataError
 from model_maker.tflite import graph, quantize
 
@@ -21,6 +22,8 @@ class Options:
       io: "uint8" or "float32", the type of the model's edges.
       image_size: pixels; None for the backbone's own.
       validation, test: shares of the photos, where the folder does not divide them itself.
+      augment: one of `data.augment.PRESETS`: the head also learns from augmented views of each training photo.
+      views: how many of each photo where they are augmented, the plain one among them.
       folds: K for an additional K-fold estimate of accuracy; 0 for none.
       seed: another seed divides the photos otherwise.
       threads: photos at a time; None for all cores.
@@ -35,6 +38,8 @@ class Options:
     image_size: int | None = None
     validation: float = 0.1
     test: float = 0.2
+    augment: str = "none"
+    views: int = 4
     folds: int = 0
     seed: int = 0
     threads: int | None = None
@@ -50,6 +55,9 @@ def check(options: Options) -> None:
       DataError: a value that means nothing.
     """
     check_form(options.quantize, options.io)
+    augment.preset(options.augment)
+    if options.augment != "none" and options.views < 2:
+        raise DataError(f"--views {options.views}: give 2 or more; the first is the plain photo.")
     if options.threads is not None and options.threads < 1:
         raise DataError(f"--threads {options.threads}: give 1 or more.")
     if options.folds and options.folds < 2:

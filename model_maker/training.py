@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ import numpy as np
 from model_maker import files, run_record
 from model_maker.backbones import embedder
 from model_maker.backbones.embedder import Embedder
-from model_maker.data.dataset import Dataset, Sample, Split, from_folder
+from model_maker.data.augment import PRESETS
+from model_maker.data.dataset import Dataset, Skipped, Split, from_folder
 from model_maker.deploy import model_card, shipping, verify
 from model_maker.errors import OutputError
 from model_maker.inference import evaluation
@@ -93,24 +93,30 @@ def train(
     with clock.stage("List photos"):
         dataset = from_folder(data, progress=clock.progress)
         _spare_photos(dataset, output)
-        _split(dataset, chosen)  # too few photos are told before the long work, and again without the unreadable
+        # Too few photos are told before the long work, and again without the unreadable.
+        split = _split(dataset, chosen)
     with clock.stage(f"Prepare {backbone.name}"):
         base = embedder.embedder(backbone, tell=clock.note, progress=clock.progress)
+    if chosen.augment != "none":
+        # Before the plain photos, which are among them: so each photo to learn from is decoded once.
+        with clock.stage(f"Embed views ({chosen.augment})"):
+            _embed(dataset if chosen.folds else _learned(split), base, chosen, clock, augmented=True)
     with clock.stage("Embed photos"):
-        embeddings, unreadable = embed(
-            dataset, base.content, base.normalization, threads=chosen.threads, progress=clock.progress
-        )
+        embeddings, unreadable = _embed(dataset, base, chosen, clock)
         dataset = dataset.without(unreadable)
         split = _split(dataset, chosen)
         _tell(clock, dataset, split)
     with clock.stage("Fit the head"):
         vectors = {sample.path: vector for sample, vector in zip(dataset.samples, embeddings, strict=True)}
-        learned = (*split.train.samples, *split.validation.samples)
-        fit = heads.fit(*_examples(learned, vectors), classes=len(dataset.classes))
+        learned = _learned(split)
+        views = _examples(learned, vectors)
+        if chosen.augment != "none":
+            views, _ = _embed(learned, base, chosen, clock, augmented=True)
+        fit = heads.fit(views, np.array(learned.labels), classes=len(dataset.classes))
         if fit.class_weights.max() > 1:
             clock.note("The classes are uneven (more than 2 to 1), so each weighs alike in training.")
-        expected = fit.head.scores(_examples(split.test.samples, vectors)[0])
-    folds = _estimate_by_folds(dataset, embeddings, chosen, clock) if chosen.folds else None
+        expected = fit.head.scores(_examples(split.test, vectors))
+    folds = _estimate_by_folds(dataset, base, chosen, clock) if chosen.folds else None
     with clock.stage(f"Quantize ({chosen.quantize})"):
         float_model = graph.attach_head(base.content, fit.head.kernel, fit.head.bias)
         bare = shipping.ship(
@@ -208,16 +214,38 @@ def _tell(clock: Stages, dataset: Dataset, split: Split) -> None:
         )
 
 
-def _examples(samples: Sequence[Sample], vectors: dict[Path, Array]) -> tuple[Array, Array]:
-    """Returns embeddings [N, D] and labels [N] of samples."""
-    return np.stack([vectors[sample.path] for sample in samples]), np.array([sample.label for sample in samples])
+def _learned(split: Split) -> Dataset:
+    """The photos that the head learns from; regularization and temperature come from folds of them."""
+    return dataclasses.replace(split.train, samples=(*split.train.samples, *split.validation.samples))
 
 
-def _estimate_by_folds(dataset: Dataset, embeddings: Array, options: Options, clock: Stages) -> dict[str, Any]:
+def _embed(
+    photos: Dataset, base: Embedder, options: Options, clock: Stages, *, augmented: bool = False
+) -> tuple[Array, list[Skipped]]:
+    """Returns embeddings, [N, D] of plain photos or [N, K, D] with augmented views, and what cannot be read."""
+    return embed(
+        photos,
+        base.content,
+        base.normalization,
+        views=options.views if augmented else 1,
+        augmentation=PRESETS[options.augment],
+        seed=options.seed,
+        threads=options.threads,
+        progress=clock.progress,
+    )
+
+
+def _examples(photos: Dataset, vectors: dict[Path, Array]) -> Array:
+    """Returns the embeddings of photos, [N, D]."""
+    return np.stack([vectors[sample.path] for sample in photos.samples])
+
+
+def _estimate_by_folds(dataset: Dataset, base: Embedder, options: Options, clock: Stages) -> dict[str, Any]:
     with clock.stage(f"Estimate by {options.folds} folds"):
+        views, _ = _embed(dataset, base, options, clock, augmented=options.augment != "none")
         labels = np.array(dataset.labels)
         folds = dataset.folds(options.folds, seed=options.seed)
-        scores = heads.cross_validate(embeddings, labels, folds, classes=len(dataset.classes))
+        scores = heads.cross_validate(views, labels, folds, classes=len(dataset.classes))
         metrics = evaluation.measure(scores, labels, dataset.classes)
         return {"folds": options.folds, **metrics.as_dict()}
 

@@ -218,13 +218,13 @@ def data(tmp_path, make_photos, empty_cache):
 @pytest.fixture
 def loaded(monkeypatch):
     """The names of the photos whose pixels were made."""
-    names, load = [], images.load
+    names, picture = [], images.picture
 
-    def noting(photo, size):
+    def noting(photo):
         names.append(f"{photo.parent.name}/{photo.name}")
-        return load(photo, size)
+        return picture(photo)
 
-    monkeypatch.setattr(images, "load", noting)
+    monkeypatch.setattr(images, "picture", noting)
     return names
 
 

@@ -45,7 +45,18 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--version", action="version", version=f"model_maker {__version__}")
     parser.add_argument("--debug", action="store_true", help="show tracebacks and the library's log")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_train, _evaluate, _predict, _inspect, _models, _starter, _embedder, _benchmark, _sample_data):
+    for add in (
+        _train,
+        _evaluate,
+        _predict,
+        _inspect,
+        _models,
+        _starter,
+        _embedder,
+        _benchmark,
+        _augment,
+        _sample_data,
+    ):
         add(commands)
     found = parser.parse_args(arguments[1:])
     if found.command == "predict" and found.model is None and len(found.photos) < 2:
@@ -110,6 +121,12 @@ def _train(commands) -> None:
     parser.add_argument("--image-size", type=int, metavar="PIXELS", help="another input size than the backbone's own")
     parser.add_argument("--validation", type=float, metavar="SHARE", help="share of each class (default: 0.1)")
     parser.add_argument("--test", type=float, metavar="SHARE", help="share of each class (default: 0.2)")
+    parser.add_argument(
+        "--augment",
+        metavar="PRESET",
+        help="learn from augmented views of photos too: none, light, standard or strong (default: none)",
+    )
+    parser.add_argument("--views", type=int, metavar="K", help="views of a photo, the first plain (default: 4)")
     parser.add_argument("--folds", type=int, metavar="K", help="also estimate accuracy by K-fold cross-validation")
     parser.add_argument("--seed", type=int, help="another seed divides the photos otherwise (default: 0)")
     parser.add_argument("--threads", type=int, metavar="N", help="photos at a time (default: all cores)")
@@ -195,6 +212,20 @@ def _benchmark(commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     benchmark.add_arguments(parser)
+
+
+def _augment(commands) -> None:
+    parser = _command(commands, "augment", "draw augmented views of some photos on one sheet, to judge them by eye")
+    parser.add_argument("data", metavar="DATA", help="folder of photos, as for train")
+    parser.add_argument("--preview", metavar="FILE", required=True, help="sheet to write, .png or .jpg")
+    parser.add_argument(
+        "--preset", metavar="NAME", default="standard", help="none, light, standard or strong (default: standard)"
+    )
+    parser.add_argument("--photos", type=int, default=6, metavar="N", help="rows (default: 6)")
+    parser.add_argument("--views", type=int, default=8, metavar="K", help="columns, the first plain (default: 8)")
+    parser.add_argument("--seed", type=int, default=0, help="another seed draws other views (default: 0)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the sheet if it exists")
+    _json_flag(parser)
 
 
 def _sample_data(commands) -> None:

@@ -28,6 +28,8 @@ def train(arguments: argparse.Namespace) -> None:
         options, data = record["options"] | options, data or record["data"]
     if not data:
         raise DataError("train needs photos: pass --data DIR with one folder of photos for each class.")
+    if "views" in given and options.get("augment", "none") == "none":
+        raise DataError("--views is the number of augmented views: say which with --augment, as --augment standard.")
     limits = {"max_size_mb": given.get("max_size"), "max_latency_ms": given.get("max_latency")}
     if "," in options.get("model", "") and not Path(options["model"]).exists():
         _compare(data, options, limits, arguments)
@@ -236,6 +238,26 @@ def models(arguments: argparse.Namespace) -> None:
         print(views.models_markdown(rows, DEFAULT), end="")
     else:
         views.show_models(rows, DEFAULT)
+
+
+def augment(arguments: argparse.Namespace) -> None:
+    from model_maker.data import contact_sheet
+    from model_maker.data.dataset import from_folder
+
+    path = Path(arguments.preview)
+    contact_sheet.check(path, overwrite=arguments.overwrite)
+    sheet = contact_sheet.draw(
+        from_folder(arguments.data, least_classes=1),
+        arguments.preset,
+        photos=arguments.photos,
+        views=arguments.views,
+        seed=arguments.seed,
+    )
+    contact_sheet.write(path, sheet)
+    if arguments.json:
+        _print_json({"path": str(path), "preset": arguments.preset, "width": sheet.width, "height": sheet.height})
+    else:
+        print(f"{path} ({sheet.width} x {sheet.height} pixels, preset {arguments.preset})")
 
 
 def sample_data(arguments: argparse.Namespace) -> None:

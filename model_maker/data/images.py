@@ -65,10 +65,17 @@ def load(photo: str | os.PathLike | bytes | Image.Image | Array, size: int) -> A
     Raises:
       DataError: the photo cannot be read; the message names it and says why.
     """
+    return resize(picture(photo), size)
+
+
+def picture(photo: str | os.PathLike | bytes | Image.Image | Array) -> Image.Image:
+    """Makes whatever `load` takes into upright RGB of its own size.
+
+    Raises:
+      DataError: the photo cannot be read.
+    """
     image = Image.fromarray(_checked(photo)) if isinstance(photo, np.ndarray) else photo
-    if isinstance(image, Image.Image):
-        return resize(to_rgb(image), size)
-    return resize(decode(image), size)
+    return to_rgb(image) if isinstance(image, Image.Image) else decode(image)
 
 
 def decode(photo: str | os.PathLike | bytes) -> Image.Image:

@@ -21,17 +21,29 @@ Result = TypeVar("Result")
 _AHEAD = 4
 
 
+def plain(photo, size: int) -> Array:
+    """Loads a photo as the one view that the phone has of it: uint8 [1, size, size, 3]."""
+    return images.load(photo, size)[None]
+
+
 def stream(
-    photos: Iterable, size: int, make_worker: Callable[[], Callable[[Array], Result]], *, threads: int | None = None
+    photos: Iterable,
+    size: int,
+    make_worker: Callable[[], Callable[[Array], Result]],
+    *,
+    threads: int | None = None,
+    load: Callable[..., Array] = plain,
 ) -> Iterator[Result | DataError]:
     """Loads each photo and gives its pixels to a worker.
 
     Args:
-      photos: whatever `images.load` takes; a DataError in the place of a photo is passed on.
+      photos: whatever `load` takes; a DataError in the place of a photo is passed on.
       size: pixels, height and width.
-      make_worker: called once in each thread; what it returns maps uint8 [1, size, size, 3] to a result. Decoding and
+      make_worker: called once in each thread; what it returns maps uint8 [K, size, size, 3] to a result. Decoding and
         LiteRT both leave the interpreter lock, so threads use all cores.
       threads: as many as there are cores unless told.
+      load: makes the K views of a photo, given it and the size; one, plain, of whatever `images.load` takes unless
+        told.
 
     Yields:
       For each photo in order, the worker's result, or the DataError that says why the photo cannot be read.
@@ -42,12 +54,12 @@ def stream(
         if isinstance(photo, DataError):
             return photo
         try:
-            pixels = images.load(photo, size)
+            pixels = load(photo, size)
         except DataError as error:
             return error
         if not hasattr(own, "worker"):
             own.worker = make_worker()
-        return own.worker(pixels[None])
+        return own.worker(pixels)
 
     threads = threads or cores()
     pool = ThreadPoolExecutor(threads)

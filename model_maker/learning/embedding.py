@@ -1,24 +1,26 @@
 """Photos to embeddings: LiteRT on every core, streaming, remembered by content.
 
 The cache is one append-only file of fixed-size records for each backbone and preprocessing. A record carries the
-photo's sha256 and a checksum, so a kill in the middle of a write costs one record, and the file is mapped instead of
-read, however many photos it holds.
+sha256 that names the photo, or a view of it, and a checksum, so a kill in the middle of a write costs one record, and
+the file is mapped instead of read, however many photos it holds.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import math
 import os
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
 from model_maker import files
-from model_maker.data import images
+from model_maker.data import augment, images
+from model_maker.data.augment import PRESETS, Augmentation
 from model_maker.data.dataset import Dataset, Sample, Skipped
 from model_maker.data.images import Normalization
 from model_maker.data.streaming import stream
@@ -27,13 +29,15 @@ from model_maker.tflite.interpreter import Runner
 
 Array = np.ndarray
 Progress = Callable[[int, int], None]
+# A photo, and the names of those of its views that are to be computed, by number.
+_Missing = tuple[Sample, dict[int, str]]
 
 # Records written in one go: a kill loses at most this many embeddings.
 _FLUSH = 64
 
 
 class EmbeddingStore:
-    """Embeddings by the sha256 of their photo, in one file that only grows.
+    """Embeddings by the sha256 of their photo or view, in one file that only grows.
 
     Args:
       path: the file; made on the first write.
@@ -95,39 +99,107 @@ class EmbeddingStore:
         return np.memmap(self.path, self._record, "r", shape=(count,)) if count else np.empty(0, self._record)
 
 
-def embed(
-    dataset: Dataset,
-    embedder: bytes,
-    normalization: Normalization,
-    *,
-    threads: int | None = None,
-    progress: Progress | None = None,
-) -> tuple[Array, list[Skipped]]:
+class FeatureMaps:
+    """What an embedder gives for photos and their views; it stays in the mapped cache until it is asked for.
+
+    Args:
+      store: where it is.
+      rows: int [N, K], the record of each view of each photo.
+      shape: of one, as (14, 14, 112).
+    """
+
+    def __init__(self, store: EmbeddingStore, rows: Array, shape: tuple[int, ...]):
+        self._store, self._rows, self.shape = store, rows, shape
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def views(self) -> int:
+        """K; view 0 is the plain photo."""
+        return self._rows.shape[1]
+
+    def batch(self, photos: Array, views: Array | int = 0) -> Array:
+        """Reads one view of each of some photos.
+
+        Args:
+          photos: int [B], from 0 to N - 1.
+          views: int [B], from 0 to K - 1, or one number for all.
+
+        Returns:
+          float32 [B, *shape].
+        """
+        return self._store.read(self._rows[photos, views]).astype(np.float32).reshape(-1, *self.shape)
+
+    def read(self) -> Array:
+        """Reads everything: float16 [N, K, *shape]."""
+        return self._store.read(self._rows).reshape(*self._rows.shape, *self.shape)
+
+
+def embed(dataset: Dataset, embedder: bytes, normalization: Normalization, **options) -> tuple[Array, list[Skipped]]:
     """Returns the embedding of every photo, computing only those not seen before.
 
     Args:
       dataset: the photos.
       embedder: a float `.tflite`, float32 [1, H, H, 3] to [1, D].
       normalization: what it expects.
+      **options: as for `feature_maps`.
+
+    Returns:
+      float16 [N, D] of the photos that can be read, in order, or [N, K, D] where K views are asked for; and the photos
+      that cannot be read.
+    """
+    found, skipped = feature_maps(dataset, embedder, normalization, **options)
+    vectors = found.read()
+    return vectors if found.views > 1 else vectors[:, 0], skipped
+
+
+def feature_maps(
+    dataset: Dataset,
+    embedder: bytes,
+    normalization: Normalization,
+    *,
+    views: int = 1,
+    augmentation: Augmentation = PRESETS["none"],
+    seed: int = 0,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[FeatureMaps, list[Skipped]]:
+    """Computes what an embedder gives for every photo, unless seen before, and leaves it in the cache to read from.
+
+    Args:
+      dataset: the photos.
+      embedder: a float `.tflite`, float32 [1, H, H, 3] to [1, ...].
+      normalization: what it expects.
+      views: K, how many of each photo; the first is the plain photo, which all augmentations share.
+      augmentation, seed: what makes the others.
       threads: photos at a time; all cores unless told.
       progress: called with (done, total) photos, known ones counted as done.
 
     Returns:
-      float16 [N, D] of the photos that can be read, in order, and the photos that cannot.
+      FeatureMaps of the photos that can be read, in order, and the photos that cannot.
     """
     probe = Runner(embedder)
-    size, length = probe.input_shape[1], probe.output_shape[-1]
-    store = EmbeddingStore(cache_path(embedder), length)
-    known = store.find([sample.digest for sample in dataset.samples]) >= 0
-    missing = list({s.digest: s for s, found in zip(dataset.samples, known, strict=True) if not found}.values())
-    total = len(dataset)
-    unreadable = _compute(missing, store, lambda: _worker(embedder, normalization), size, threads, progress, total)
+    size, shape = probe.input_shape[1], probe.output_shape[1:]
+    store = EmbeddingStore(cache_path(embedder), math.prod(shape))
+    names = {
+        digest: [augment.identity(digest, augmentation, seed=seed, number=number) for number in range(views)]
+        for digest in (sample.digest for sample in dataset.samples)
+    }
+    missing = _missing(dataset, names, store)
+
+    def load(photo: _Missing, size: int) -> Array:
+        sample, numbers = photo[0], list(photo[1])
+        return augment.views(sample.path, size, augmentation, digest=sample.digest, seed=seed, numbers=numbers)
+
+    results = stream(missing, size, lambda: _worker(embedder, normalization), threads=threads, load=load)
+    unreadable = _compute(missing, results, store, total=len(dataset), progress=progress)
     store.refresh()
     skipped = [Skipped(s.path, unreadable[s.digest], s.part) for s in dataset.samples if s.digest in unreadable]
-    rows = store.find([s.digest for s in dataset.samples if s.digest not in unreadable])
+    rows = store.find([name for s in dataset.samples if s.digest not in unreadable for name in names[s.digest]])
     if (rows < 0).any():
         raise OutputError(f"The cache {store.path} was removed or damaged while in use. Run the command again.")
-    return store.read(rows), skipped
+    return FeatureMaps(store, rows.reshape(-1, views), shape), skipped
 
 
 def cache_path(embedder: bytes) -> Path:
@@ -138,26 +210,41 @@ def cache_path(embedder: bytes) -> Path:
     return files.cache_directory() / "embeddings" / f"{hashlib.sha256(recipe.encode()).hexdigest()[:24]}.f16"
 
 
+def _missing(dataset: Dataset, names: dict[str, list[str]], store: EmbeddingStore) -> list[_Missing]:
+    """Lists what the store lacks, copies of a photo once."""
+    photos = {sample.digest: sample for sample in dataset.samples}
+    rows = iter(store.find([name for digest in photos for name in names[digest]]))
+    lacking = [
+        (sample, {number: name for number, name in enumerate(names[digest]) if next(rows) < 0})
+        for digest, sample in photos.items()
+    ]
+    return [entry for entry in lacking if entry[1]]
+
+
 def _compute(
-    missing: list[Sample], store: EmbeddingStore, make_worker, size, threads, progress, total
+    missing: list[_Missing],
+    results: Iterator[Array | DataError],
+    store: EmbeddingStore,
+    *,
+    total: int,
+    progress: Progress | None,
 ) -> dict[str, str]:
-    """Embeds photos into the store; returns digest -> reason of those that cannot be read."""
+    """Puts results into the store as they come; returns digest -> reason of photos that cannot be read."""
     unreadable: dict[str, str] = {}
     fresh: list[tuple[str, Array]] = []
 
     def flush() -> None:
         if fresh:
-            store.append([digest for digest, _ in fresh], np.stack([vector for _, vector in fresh]))
+            store.append([name for name, _ in fresh], np.stack([vector for _, vector in fresh]))
             fresh.clear()
 
     done = total - len(missing)
     try:
-        results = stream((sample.path for sample in missing), size, make_worker, threads=threads)
-        for sample, result in zip(missing, results, strict=True):
+        for (sample, names), result in zip(missing, results, strict=True):
             if isinstance(result, DataError):
                 unreadable[sample.digest] = str(result).removeprefix(f"{sample.path}: ")
             else:
-                fresh.append((sample.digest, result))
+                fresh.extend(zip(names.values(), result, strict=True))
             if len(fresh) >= _FLUSH:
                 flush()
             done += 1
@@ -168,6 +255,7 @@ def _compute(
     return unreadable
 
 
-def _worker(embedder: bytes, normalization: Normalization):
+def _worker(embedder: bytes, normalization: Normalization) -> Callable[[Array], Array]:
+    """Returns what maps views, uint8 [K, H, H, 3], to float16 [K, D]."""
     runner = Runner(embedder)
-    return lambda pixels: runner.run(normalization(pixels))[0].astype(np.float16)
+    return lambda views: np.stack([runner.run(normalization(view[None])).ravel().astype(np.float16) for view in views])

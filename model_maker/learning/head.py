@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from model_maker.data.streaming import cores
 from model_maker.errors import DataError
+from model_maker.learning.lbfgs import minimize
 
 Array = np.ndarray
 
@@ -29,8 +29,8 @@ _PATH_ITERATIONS = 10
 _FINAL_ITERATIONS = 200
 # Rows of one piece of work: long enough for BLAS, short enough to spread over cores.
 _CHUNK = 1024
-# Relative gain of one iteration below which a fit is done.
-_TOLERANCE = 1e-5
+# Share of a photo's weight that its plain view has; the augmented ones divide the rest.
+_PLAIN_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,11 @@ class Fit:
 def fit(embeddings: Array, labels: Array, *, classes: int, folds: Sequence[int] | None = None) -> Fit:
     """Fits a softmax head on frozen embeddings.
 
-    Regularization and temperature come from cross-validated logits; the head itself is then fitted on all photos.
+    Regularization and temperature come from cross-validated logits of the plain photos; the head itself is then fitted
+    on all photos, in all their views.
 
     Args:
-      embeddings: float16 [N, D], as the backbone emits them.
+      embeddings: float16 [N, D], as the backbone emits them, or [N, K, D]: K views of each photo, the plain one first.
       labels: int [N], values in [0, classes).
       classes: C.
       folds: the fold of each photo; five, stratified in the given order, unless told.
@@ -100,7 +101,8 @@ def fit(embeddings: Array, labels: Array, *, classes: int, folds: Sequence[int] 
     count = min(5 if len(labels) * classes < _LARGE else 3, int(counts.min()))
     assigned = _stratified(labels, count) if folds is None else np.asarray(folds)
     weights = class_weights(counts)
-    features, center, scale = _standardize(embeddings)
+    views = embeddings if embeddings.ndim == 3 else embeddings[:, None]
+    features, center, scale = _standardize(views)
     # One BLAS thread for each of ours: BLAS's own wait for each other in busy loops, which is many times slower
     # whenever another process wants a core.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:
@@ -117,18 +119,18 @@ def cross_validate(embeddings: Array, labels: Array, folds: Sequence[int], *, cl
     """Scores every photo by a head that has not seen its fold, everything chosen anew inside.
 
     Args:
-      embeddings: float16 [N, D].
+      embeddings: float16 [N, D], or [N, K, D] as for `fit`.
       labels, folds: int [N].
 
     Returns:
-      float32 [N, C] probabilities.
+      float32 [N, C] probabilities of the plain photos.
     """
     labels, held_by = np.asarray(labels), np.asarray(folds)
     scores = np.empty((len(labels), classes), np.float32)
     for fold in np.unique(held_by):
         held = held_by == fold
         result = fit(embeddings[~held], labels[~held], classes=classes)
-        scores[held] = result.head.scores(embeddings[held])
+        scores[held] = result.head.scores(embeddings[held] if embeddings.ndim == 2 else embeddings[held, 0])
     return scores
 
 
@@ -149,21 +151,30 @@ class _Problem:
     """Weighted multinomial logistic regression with an L2 penalty on the kernel, in float32.
 
     Parameters are [C, D + 1]: the kernel, and the bias as the coefficient of a constant feature.
+
+    Args:
+      features: float32 [N, K, D], the plain view of each photo first.
+      labels: int [N].
+      weights: float [C].
+      pool: does the work.
     """
 
     def __init__(self, features: Array, labels: Array, weights: Array, pool: ThreadPoolExecutor):
         self._pool = pool
-        self._features = np.concatenate([features, np.ones((len(features), 1), np.float32)], axis=1)
+        number, views, depth = features.shape
+        self._features = np.ones((number * views, depth + 1), np.float32)
+        self._features[:, :-1] = features.reshape(-1, depth)
+        labels = np.repeat(labels, views)
         self._target = np.zeros((len(labels), len(weights)), np.float32)
         self._target[np.arange(len(labels)), labels] = 1
-        share = weights[labels]
+        share = weights[labels] * np.tile(_shares(views), number)
         self._share = (share / share.sum()).astype(np.float32)[:, None]
 
     def solve(self, strength: float, start: Array | None, iterations: int) -> Array:
         """Returns the parameters of least loss, searched from a start of the same shape."""
         if start is None:
             start = np.zeros((self._target.shape[1], self._features.shape[1]), np.float32)
-        return _minimize(partial(self._loss, strength), start, iterations)
+        return minimize(partial(self._loss, strength), start, iterations)
 
     def _loss(self, strength: float, parameters: Array) -> tuple[float, Array]:
         # Chunks of a fixed size, summed in order: the result does not depend on the number of cores.
@@ -189,52 +200,6 @@ class _Problem:
         return value, residual.T @ features
 
 
-def _minimize(function: Callable[[Array], tuple[float, Array]], start: Array, iterations: int) -> Array:
-    """Minimizes a smooth convex function by L-BFGS.
-
-    scipy's does the same in float64 and takes twice the time of the losses themselves at 100 classes.
-
-    Source:
-      Nocedal & Wright 2006, "Numerical Optimization", algorithm 7.4 (two loops), 3.1 (backtracking).
-    """
-    point, (value, gradient) = start, function(start)
-    memory: deque[tuple[Array, Array, float]] = deque(maxlen=10)
-    for _ in range(iterations):
-        direction = -_inverse_hessian_times(gradient, memory)
-        slope = float(np.vdot(direction, gradient))
-        step = 1.0 if memory else 1.0 / max(1.0, float(np.linalg.norm(gradient)))
-        while True:
-            trial = point + np.float32(step) * direction
-            new_value, new_gradient = function(trial)
-            if new_value <= value + 1e-4 * step * slope or step < 1e-6:
-                break
-            step /= 2
-        moved, turned = trial - point, new_gradient - gradient
-        curvature = float(np.vdot(moved, turned))
-        if curvature > 0:
-            memory.append((moved, turned, 1.0 / curvature))
-        gain = value - new_value
-        if gain <= 0:
-            return point
-        point, value, gradient = trial, new_value, new_gradient
-        if gain <= _TOLERANCE * max(abs(value), 1e-3):
-            return point
-    return point
-
-
-def _inverse_hessian_times(vector: Array, memory: deque) -> Array:
-    result, weights = vector.copy(), []
-    for moved, turned, scale in reversed(memory):
-        weights.append(scale * float(np.vdot(moved, result)))
-        result -= np.float32(weights[-1]) * turned
-    if memory:
-        moved, turned, scale = memory[-1]
-        result *= np.float32(1.0 / (scale * float(np.vdot(turned, turned))))
-    for (moved, turned, scale), weight in zip(memory, reversed(weights), strict=True):
-        result += np.float32(weight - scale * float(np.vdot(turned, result))) * moved
-    return result
-
-
 def _cross_validate(
     features: Array, labels: Array, weights: Array, folds: Array, pool: ThreadPoolExecutor
 ) -> tuple[float, Array, Array]:
@@ -252,7 +217,7 @@ def _cross_validate(
         logits = np.empty((len(labels), len(weights)), np.float32)
         for index, (held, problem) in enumerate(zip(held_out, problems, strict=True)):
             found[index] = parameters = problem.solve(strength, found[index], _PATH_ITERATIONS)
-            logits[held] = features[held] @ parameters[:, :-1].T + parameters[:, -1]
+            logits[held] = features[held, 0] @ parameters[:, :-1].T + parameters[:, -1]
         loss = _loss_at(1.0, logits, labels, weights[labels])
         if loss >= best[0]:
             break
@@ -285,12 +250,22 @@ def _loss_at(temperature: float, logits: Array, labels: Array, share: Array) -> 
 
 
 def _standardize(embeddings: Array) -> tuple[Array, Array, float]:
-    """Centers features and divides all by one number; relative sizes carry information and stay."""
+    """Centers features, [N, K, D], and divides all by one number; relative sizes carry information and stay.
+
+    Both numbers are those of the plain photos, which are what the phone sees.
+    """
     features = embeddings.astype(np.float32)
-    center = features.mean(axis=0)
+    center = features[:, 0].mean(axis=0)
     features -= center
-    scale = float(np.sqrt(np.mean(features**2))) or 1.0
+    scale = float(np.sqrt(np.mean(features[:, 0] ** 2))) or 1.0
     return features / np.float32(scale), center, scale
+
+
+def _shares(views: int) -> Array:
+    """Returns what each view of a photo weighs, of sum 1."""
+    if views == 1:
+        return np.ones(1)
+    return np.array([_PLAIN_SHARE] + [(1 - _PLAIN_SHARE) / (views - 1)] * (views - 1))
 
 
 def _stratified(labels: Array, count: int) -> Array:

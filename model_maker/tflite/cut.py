@@ -56,7 +56,7 @@ def cut(model: schema.ModelT) -> Cut:
         embedding, classes = _last_vector(main, pooled[-1]), 0
     size = _length(main.tensors[embedding])
     main.outputs = [embedding]
-    _prune(model)
+    prune(model)
     _replace_squeezes(model)
     _flatten(model, size)
     graph.sign(model, EMBEDDING)
@@ -83,7 +83,7 @@ def _length(tensor: schema.TensorT) -> int:
     return int(tensor.shape[-1])
 
 
-def _prune(model: schema.ModelT) -> None:
+def prune(model: schema.ModelT) -> None:
     """Keeps the operators, tensors and buffers on which the output depends; a leftover makes calibrators fail."""
     main = model.subgraphs[0]
     needed = {int(index) for index in main.outputs}

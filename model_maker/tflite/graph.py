@@ -200,6 +200,18 @@ def set_constant(model: schema.ModelT, tensor: schema.TensorT, values: Array) ->
         model.buffers[tensor.buffer].data = np.frombuffer(values.tobytes(), np.uint8)
 
 
+def find_tensor(model: schema.ModelT, name: str) -> int:
+    """Returns the index of a tensor.
+
+    Raises:
+      ModelError: there is none of that name.
+    """
+    for index, tensor in enumerate(model.subgraphs[0].tensors):
+        if tensor.name == name.encode():
+            return index
+    raise ModelError(f"It has no activation named {name}.")
+
+
 def operator_name(model: schema.ModelT, operator: schema.OperatorT) -> str:
     """Returns the name in the schema, as "CONV_2D"; "CUSTOM" for what is not built in."""
     code = model.operatorCodes[operator.opcodeIndex]

@@ -53,7 +53,7 @@ def to_keras(content: bytes, *, start: str | None = None, batch_size: int | None
 
     model = graph.parse(content)
     main = model.subgraphs[0]
-    first = find_tensor(model, start) if start else int(main.inputs[0])
+    first = graph.find_tensor(model, start) if start else int(main.inputs[0])
     [last] = (int(index) for index in main.outputs)
     shape = tuple(int(side) for side in main.tensors[first].shape[1:])
     entering = keras.Input(shape, batch_size=batch_size, name="input")
@@ -104,18 +104,6 @@ def set_weights(tree: schema.ModelT, layers: Mapping[str, list[Array]]) -> bytes
 def layer_name(operator: str, index: int) -> str:
     """Returns the name of the layer that stands for an operator."""
     return f"{operator.lower()}_{index}"
-
-
-def find_tensor(model: schema.ModelT, name: str) -> int:
-    """Returns the index of a tensor.
-
-    Raises:
-      ModelError: there is none of that name.
-    """
-    for index, tensor in enumerate(model.subgraphs[0].tensors):
-        if tensor.name == name.encode():
-            return index
-    raise ModelError(f"It has no activation named {name}.")
 
 
 def _leading_to(main: schema.SubGraphT, last: int, given: set[int]) -> set[int]:

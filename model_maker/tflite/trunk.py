@@ -10,6 +10,7 @@ from model_maker.errors import ModelError
 from model_maker.tflite import cut, graph
 
 FEATURES = "features"
+_WIDENING = 2
 
 
 def seam(content: bytes) -> str:
@@ -35,9 +36,9 @@ def seam(content: bytes) -> str:
     if not sides:
         raise ModelError("It never halves its feature maps, so it has no last stages that could be trained alone.")
     stage = [index for index in maps if _side(main, index) == min(sides)]
-    widest_after = [max((_size(main, later) for later in stage[place + 1 :]), default=0) for place in range(len(stage))]
-    narrow = [index for index, widest in zip(stage, widest_after, strict=True) if _size(main, index) < widest]
-    return main.tensors[(narrow or stage)[-1]].name.decode()
+    # A block that halves may widen first, by a convolution and an activation.
+    narrowest = min(reversed(stage[-_WIDENING - 1 :]), key=lambda index: _size(main, index))
+    return main.tensors[narrowest].name.decode()
 
 
 def trunk(content: bytes, name: str) -> bytes:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from model_maker import backbones
 from model_maker.data import augment
 from model_maker.errors import DataError
+from model_maker.learning import recipe as recipes
+from model_maker.learning.recipe import MOST_EPOCHS, Recipe, seconds
 from model_maker.tflite import graph, quantize
+
+CLASS_WEIGHTS = ("auto", "none")
+_OF_FINE_TUNING = (
+    "epochs", "batch_size", "learning_rate", "weight_decay", "dropout", "label_smoothing", "mix", "budget"
+)
 
 
 @dataclass(frozen=True)
@@ -22,8 +29,14 @@ class Options:
       io: "uint8" or "float32", the type of the model's edges.
       image_size: pixels; None for the backbone's own.
       validation, test: shares of the photos, where the folder does not divide them itself.
-      augment: one of `data.augment.PRESETS`: the head also learns from augmented views of each training photo.
+      augment: one of `data.augment.PRESETS`: what learns also sees augmented views of each training photo. None for
+        "standard" in fine-tuning and "none" else.
       views: how many of each photo where they are augmented, the plain one among them.
+      class_weight: "auto" lets classes weigh alike where their counts are uneven; "none" never does.
+      fine_tune: None, or one of `learning.recipe.SCOPES`.
+      epochs, batch_size, learning_rate, weight_decay, dropout, label_smoothing, mix: of fine-tuning, see
+        `learning.recipe.Recipe`; None for its defaults.
+      budget: time for fine-tuning, as "5m"; None for as long as its epochs take.
       folds: K for an additional K-fold estimate of accuracy; 0 for none.
       seed: another seed divides the photos otherwise.
       threads: photos at a time; None for all cores.
@@ -38,14 +51,38 @@ class Options:
     image_size: int | None = None
     validation: float = 0.1
     test: float = 0.2
-    augment: str = "none"
+    augment: str | None = None
     views: int = 4
+    class_weight: str = "auto"
+    fine_tune: str | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    dropout: float | None = None
+    label_smoothing: float | None = None
+    mix: float | None = None
+    budget: str | None = None
     folds: int = 0
     seed: int = 0
     threads: int | None = None
     name: str | None = None
     author: str | None = None
     licence: str | None = None
+
+    @property
+    def augmentation(self) -> str:
+        """The preset that holds."""
+        return self.augment or ("standard" if self.fine_tune else "none")
+
+    @property
+    def recipe(self) -> Recipe:
+        """How to fine-tune; what is not stated has the recipe's defaults."""
+        names = {field.name for field in fields(Recipe)} & {field.name for field in fields(self)}
+        stated = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        if self.budget:
+            stated = {"epochs": MOST_EPOCHS, "budget_s": seconds(self.budget)} | stated
+        return Recipe(**stated, scope=self.fine_tune or "tail")
 
 
 def check(options: Options) -> None:
@@ -55,13 +92,25 @@ def check(options: Options) -> None:
       DataError: a value that means nothing.
     """
     check_form(options.quantize, options.io)
-    augment.preset(options.augment)
-    if options.augment != "none" and options.views < 2:
+    augment.preset(options.augmentation)
+    if options.augmentation != "none" and options.views < 2:
         raise DataError(f"--views {options.views}: give 2 or more; the first is the plain photo.")
     if options.threads is not None and options.threads < 1:
         raise DataError(f"--threads {options.threads}: give 1 or more.")
     if options.folds and options.folds < 2:
         raise DataError(f"--folds {options.folds}: give 2 or more, or 0 for none.")
+    if options.class_weight not in CLASS_WEIGHTS:
+        raise DataError(f"--class-weight {options.class_weight}: choose one of {', '.join(CLASS_WEIGHTS)}.")
+    _check_fine_tuning(options)
+
+
+def _check_fine_tuning(options: Options) -> None:
+    if options.fine_tune is not None:
+        recipes.check(options.recipe)
+        return
+    for name in _OF_FINE_TUNING:
+        if getattr(options, name) is not None:
+            raise DataError(f"--{name.replace('_', '-')} belongs to fine-tuning: add --fine-tune tail.")
 
 
 def check_form(kind: str, io: str) -> None:

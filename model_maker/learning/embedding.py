@@ -154,6 +154,21 @@ def embed(dataset: Dataset, embedder: bytes, normalization: Normalization, **opt
     return vectors if found.views > 1 else vectors[:, 0], skipped
 
 
+def compute(
+    dataset: Dataset, embedder: bytes, normalization: Normalization, *, threads: int | None = None
+) -> tuple[Array, list[Skipped]]:
+    """Does what `embed` does with plain photos, and keeps nothing: for embedders that are not met again."""
+    size = Runner(embedder).input_shape[1]
+    results = stream((s.path for s in dataset.samples), size, lambda: _worker(embedder, normalization), threads=threads)
+    vectors, skipped = [], []
+    for sample, result in zip(dataset.samples, results, strict=True):
+        if isinstance(result, DataError):
+            skipped.append(Skipped(sample.path, str(result).removeprefix(f"{sample.path}: "), sample.part))
+        else:
+            vectors.append(result[0])
+    return np.stack(vectors), skipped
+
+
 def feature_maps(
     dataset: Dataset,
     embedder: bytes,

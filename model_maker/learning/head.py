@@ -73,7 +73,9 @@ class Fit:
     top1: float
 
 
-def fit(embeddings: Array, labels: Array, *, classes: int, folds: Sequence[int] | None = None) -> Fit:
+def fit(
+    embeddings: Array, labels: Array, *, classes: int, folds: Sequence[int] | None = None, balance: bool = True
+) -> Fit:
     """Fits a softmax head on frozen embeddings.
 
     Regularization and temperature come from cross-validated logits of the plain photos; the head itself is then fitted
@@ -84,6 +86,7 @@ def fit(embeddings: Array, labels: Array, *, classes: int, folds: Sequence[int] 
       labels: int [N], values in [0, classes).
       classes: C.
       folds: the fold of each photo; five, stratified in the given order, unless told.
+      balance: whether uneven classes weigh alike.
 
     Returns:
       Fit; its head's probabilities are calibrated.
@@ -100,7 +103,7 @@ def fit(embeddings: Array, labels: Array, *, classes: int, folds: Sequence[int] 
         raise DataError(f"Class {int(counts.argmin())} has {found} to learn from; each needs two.")
     count = min(5 if len(labels) * classes < _LARGE else 3, int(counts.min()))
     assigned = _stratified(labels, count) if folds is None else np.asarray(folds)
-    weights = class_weights(counts)
+    weights = class_weights(counts) if balance else np.ones(classes)
     views = embeddings if embeddings.ndim == 3 else embeddings[:, None]
     features, center, scale = _standardize(views)
     # One BLAS thread for each of ours: BLAS's own wait for each other in busy loops, which is many times slower
@@ -115,23 +118,19 @@ def fit(embeddings: Array, labels: Array, *, classes: int, folds: Sequence[int] 
     return Fit(head, strength, temperature, weights, float((logits.argmax(1) == labels).mean()))
 
 
-def cross_validate(embeddings: Array, labels: Array, folds: Sequence[int], *, classes: int) -> Array:
-    """Scores every photo by a head that has not seen its fold, everything chosen anew inside.
+def calibrate(logits: Array, labels: Array) -> tuple[float, float]:
+    """Finds the temperature that suits logits best.
 
     Args:
-      embeddings: float16 [N, D], or [N, K, D] as for `fit`.
-      labels, folds: int [N].
+      logits: float [N, C].
+      labels: int [N].
 
     Returns:
-      float32 [N, C] probabilities of the plain photos.
+      What to divide the logits by, and the mean loss that is left.
     """
-    labels, held_by = np.asarray(labels), np.asarray(folds)
-    scores = np.empty((len(labels), classes), np.float32)
-    for fold in np.unique(held_by):
-        held = held_by == fold
-        result = fit(embeddings[~held], labels[~held], classes=classes)
-        scores[held] = result.head.scores(embeddings[held] if embeddings.ndim == 2 else embeddings[held, 0])
-    return scores
+    share = np.ones(len(labels))
+    temperature = _temperature(logits, labels, share)
+    return temperature, _loss_at(temperature, logits, labels, share)
 
 
 def class_weights(counts: Array) -> Array:

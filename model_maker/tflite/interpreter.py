@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
-import tempfile
-import threading
 from pathlib import Path
 
 import numpy as np
 from ai_edge_litert import interpreter as litert
 
+from model_maker import quiet
 from model_maker.errors import ModelError
 
 Array = np.ndarray
@@ -116,7 +114,6 @@ def _first_line(error: Exception) -> str:
 
 
 _GREETING = b"INFO: Created TensorFlow Lite XNNPACK"
-_one_at_a_time = threading.Lock()
 _greeted = False
 
 
@@ -124,25 +121,12 @@ _greeted = False
 def _without_greeting():
     """Keeps LiteRT's "INFO: Created TensorFlow Lite XNNPACK delegate for CPU." off the terminal.
 
-    It is written by C++, once a process, and has no switch: file descriptor 2 is diverted while interpreters are made
-    until it has come (other kernels than XNNPACK do not greet), and all lines but that one are passed on.
+    It is written once a process, and has no switch; other kernels than XNNPACK do not greet.
     """
     global _greeted
-    with _one_at_a_time:
-        if _greeted or sys.stderr is None:  # None: the process was started with its stderr closed
-            yield
-            return
-        with tempfile.TemporaryFile() as aside:
-            sys.stderr.flush()
-            terminal = os.dup(2)
-            os.dup2(aside.fileno(), 2)
-            try:
-                yield
-            finally:
-                os.dup2(terminal, 2)
-                os.close(terminal)
-                aside.seek(0)
-                lines = aside.readlines()
-                others = [line for line in lines if not line.startswith(_GREETING)]
-                _greeted = len(others) < len(lines)
-                os.write(2, b"".join(others))
+    if _greeted:
+        yield
+        return
+    with quiet.diverted(lambda line: line.startswith(_GREETING)) as dropped:
+        yield
+    _greeted = bool(dropped)

@@ -1,0 +1,153 @@
+"""What learns: a head on frozen features, then the network with it where that is asked for, and the same by folds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from model_maker.backbones.embedder import Embedder
+from model_maker.data.augment import PRESETS
+from model_maker.data.dataset import Dataset, Skipped
+from model_maker.inference import evaluation
+from model_maker.learning import embedding, finetune
+from model_maker.learning import head as heads
+from model_maker.learning.epochs import Watch
+from model_maker.learning.finetune import Network, Tuned
+from model_maker.options import Options
+from model_maker.progress import Stages
+
+Array = np.ndarray
+
+# Of the photos outside a fold, one part in so many is for early stopping.
+_STOPPING_PARTS = 8
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What came of learning.
+
+    Attributes:
+      network: what ships.
+      fit: how the head on frozen features came about.
+      frozen: the network with that head, which is `network` unless it was fine-tuned to something better.
+      tuned: how fine-tuning went; None where it was not asked for.
+    """
+
+    network: Network
+    fit: heads.Fit
+    frozen: Network
+    tuned: Tuned | None = None
+
+
+def learn(
+    train: Dataset,
+    validation: Dataset,
+    base: Embedder,
+    options: Options,
+    clock: Stages,
+    *,
+    watch: Callable[[], Watch] | None = None,
+) -> Learned:
+    """Fits a head, and fine-tunes the network where options ask for it.
+
+    Args:
+      train, validation: readable photos of the same classes. A head on frozen features learns from both, for its
+        choices are cross-validated; fine-tuning learns from the first and chooses by the second.
+      base: where to begin.
+      options: what to do.
+      clock: hears of stages.
+      watch: makes what follows the fine-tuning; stages and progress go to the clock unless told.
+    """
+    both = join(train, validation)
+    # Fine-tuning has views of its own; the frozen head beside it is the plain one, to compare with.
+    augmented = options.augmentation != "none" and not options.fine_tune
+    fit = _fit(both, base, options, clock, augmented=augmented)
+    frozen = Network(base.content, fit.head)
+    if not options.fine_tune:
+        return Learned(frozen, fit, frozen)
+    start = _fit(train, base, options, clock, augmented=False)
+    photos = finetune.Photos(
+        train,
+        validation,
+        base.normalization,
+        PRESETS[options.augmentation],
+        views=options.views,
+        seed=options.seed,
+        threads=options.threads,
+    )
+    tuned = finetune.fine_tune(
+        Network(base.content, start.head),
+        photos,
+        options.recipe,
+        balance=options.class_weight == "auto",
+        watch=watch() if watch else Watch(clock.progress, clock.stage),
+    )
+    return Learned(tuned.network if tuned.best else frozen, fit, frozen, tuned)
+
+
+def join(train: Dataset, validation: Dataset) -> Dataset:
+    """Returns the photos of two parts as one data set."""
+    return dataclasses.replace(train, samples=(*train.samples, *validation.samples))
+
+
+def embed(
+    photos: Dataset, base: Embedder, options: Options, clock: Stages, *, augmented: bool = False
+) -> tuple[Array, list[Skipped]]:
+    """Returns embeddings, [N, D] of plain photos or [N, K, D] with augmented views, and what cannot be read."""
+    return embedding.embed(
+        photos,
+        base.content,
+        base.normalization,
+        views=options.views if augmented else 1,
+        augmentation=PRESETS[options.augmentation],
+        seed=options.seed,
+        threads=options.threads,
+        progress=clock.progress,
+    )
+
+
+def score(network: Network, photos: Dataset, base: Embedder, options: Options) -> Array:
+    """Returns float32 [N, C], what a network makes of photos; embeddings that no other run will want are not kept."""
+    run = embedding.embed if network.embedder is base.content else embedding.compute
+    return network.head.scores(run(photos, network.embedder, base.normalization, threads=options.threads)[0])
+
+
+def estimate_by_folds(dataset: Dataset, base: Embedder, options: Options, clock: Stages) -> dict[str, Any]:
+    """Scores every photo by what has not learned from its fold, everything chosen anew inside.
+
+    Returns:
+      The metrics; with fine-tuning, those of frozen features, and the paired difference, too.
+    """
+    labels, folds = np.array(dataset.labels), np.array(dataset.folds(options.folds, seed=options.seed))
+    scores = {name: np.empty((len(labels), len(dataset.classes)), np.float32) for name in ("network", "frozen")}
+    for fold in range(options.folds):
+        held = folds == fold
+        rest, judged = _select(dataset, ~held), _select(dataset, held)
+        if options.fine_tune:
+            clock.note(f"Fold {fold + 1} of {options.folds}.")
+        fewest = min(len({s.digest for s in rest.samples if s.label == label}) for label in set(rest.labels))
+        stopping = np.array(rest.folds(min(_STOPPING_PARTS, fewest), seed=options.seed)) == 0
+        learned = learn(_select(rest, ~stopping), _select(rest, stopping), base, options, clock)
+        for name in scores:
+            scores[name][held] = score(getattr(learned, name), judged, base, options)
+    metrics = evaluation.measure(scores["network"], labels, dataset.classes).as_dict()
+    if not options.fine_tune:
+        return {"folds": options.folds, **metrics}
+    frozen = evaluation.measure(scores["frozen"], labels, dataset.classes)
+    change = dataclasses.asdict(evaluation.compare(scores["frozen"], scores["network"], labels))
+    return {"folds": options.folds, **metrics, "frozen_top1": frozen.top1, "against_frozen": change}
+
+
+def _fit(photos: Dataset, base: Embedder, options: Options, clock: Stages, *, augmented: bool) -> heads.Fit:
+    vectors, _ = embed(photos, base, options, clock, augmented=augmented)
+    labels, classes = np.array(photos.labels), len(photos.classes)
+    return heads.fit(vectors, labels, classes=classes, balance=options.class_weight == "auto")
+
+
+def _select(dataset: Dataset, chosen: Array) -> Dataset:
+    samples = (sample for sample, wanted in zip(dataset.samples, chosen, strict=True) if wanted)
+    return dataclasses.replace(dataset, samples=tuple(samples))

@@ -1,0 +1,239 @@
+"""The epochs of a fine-tuning: order, judgement on validation photos, early stopping, checkpoints, who is told."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from model_maker.data import mixing
+from model_maker.learning import head as heads
+from model_maker.learning.checkpoint import Checkpoint
+from model_maker.learning.recipe import Recipe
+from model_maker.learning.trainer import Trainer
+
+Array = np.ndarray
+
+# Of the time that is given, for the phase before everything is trained: it brings most of the gain.
+_FIRST_SHARE = 0.3
+# Photos through the network at once where nothing is learned.
+_JUDGED = 64
+
+
+class Source(Protocol):
+    """Where a phase's examples come from."""
+
+    views: int
+
+    def batch(self, photos: Array, views: Array | int = 0) -> Array:
+        """Returns one view of each photo, float32 [B, ...]; view 0 is the plain photo."""
+
+
+@dataclass
+class Watch:
+    """Who follows a fine-tuning, and where its state is kept.
+
+    Attributes:
+      progress: called with (done, total) steps.
+      stage: opens a named stage for as long as its block lasts.
+      checkpoint: None for nowhere.
+      callbacks: of Keras; each phase is a training of its own to them.
+      log_directory: for TensorBoard; None for nowhere.
+    """
+
+    progress: Callable[[int, int], None] = lambda done, total: None
+    stage: Callable[[str], contextlib.AbstractContextManager] = lambda name: contextlib.nullcontext()
+    checkpoint: Checkpoint | None = None
+    callbacks: Sequence[Any] = ()
+    log_directory: Path | None = None
+
+
+class Epochs:
+    """What lives through all phases of a fine-tuning.
+
+    Args:
+      recipe: how to train.
+      labels: int [N], of the photos to learn from.
+      validation: int [M], of those to choose by.
+      classes: C.
+      watch: who follows.
+
+    Attributes:
+      history: of the network that it began with, then of each epoch: `phase`, `epoch`, `loss`, `validation_loss`,
+        `validation_top1`, the `learning_rate` of its last step, `seconds`.
+      best: the entry with the least validation loss.
+      notes: what people should know.
+    """
+
+    def __init__(self, recipe: Recipe, labels: Array, validation: Array, classes: int, watch: Watch):
+        self._recipe, self._labels, self._validation, self._watch = recipe, labels, validation, watch
+        self._one_hot = np.eye(classes, dtype=np.float32)
+        facts, self._arrays = watch.checkpoint.load() if watch.checkpoint else ({}, {})
+        self._saved_phase: str | None = facts.get("phase")
+        self._passed: list[str] = facts.get("passed", [])
+        self.history: list[dict[str, Any]] = facts.get("history", [])
+        self.best: int = facts.get("best", 0)
+        self.notes: list[str] = facts.get("notes", [])
+        self._begin = time.monotonic() - facts.get("spent", 0.0)
+
+    def is_over(self, phase: str) -> bool:
+        """Whether the checkpoint stands in a later phase."""
+        return phase in self._passed
+
+    def saved_network(self, phase: str) -> dict[str, Array]:
+        """Returns what was given to `run` as network when the checkpoint's phase began; empty for another phase."""
+        return self._group("network") if phase == self._saved_phase else {}
+
+    def run(
+        self, phase: str, worker: Trainer, learned: Source, judged: Source, *, network: Mapping[str, Array], last: bool
+    ) -> list[Array] | None:
+        """Trains until the epochs, the time or the patience are over.
+
+        Args:
+          phase: its name.
+          worker: the network; left as it is after the last step.
+          learned, judged: the examples, in the order of the labels.
+          network: arrays that the checkpoint keeps, from which the phase can be begun again.
+          last: whether no phase follows.
+
+        Returns:
+          The best weights, or None where no epoch was better than all before this phase.
+        """
+        first, best = 0, None
+        if phase == self._saved_phase:
+            worker.restore(self._group("state"))
+            first = sum(entry["phase"] == phase for entry in self.history)
+            best = [values for _, values in sorted(self._group("best").items(), key=lambda item: int(item[0]))] or None
+        elif not self.history:
+            self.history.append({"phase": "frozen", "epoch": 0, **self._judge(worker, judged)})
+        start, end = self._window(last)
+        with _Listeners(self._watch, worker, phase, self._recipe) as listeners:
+            for epoch in range(first, self._recipe.epochs):
+                if self._is_stale(phase) or listeners.stop or self._elapsed() >= end:
+                    break
+                begin = time.monotonic()
+                loss = self._epoch(worker, learned, phase, epoch, start, end)
+                if not math.isfinite(loss):
+                    self.notes.append(f"The loss was no number in epoch {epoch + 1} of {phase}: lower --learning-rate.")
+                    break
+                with worker.averaged():
+                    entry = {"phase": phase, "epoch": epoch + 1, "loss": loss, **self._judge(worker, judged)}
+                    entry |= {"learning_rate": worker.rate, "seconds": round(time.monotonic() - begin, 3)}
+                    self.history.append(entry)
+                    if entry["validation_loss"] < self.history[self.best]["validation_loss"]:
+                        self.best, best = len(self.history) - 1, worker.weights()
+                listeners.epoch(epoch, entry)
+                self._save(phase, worker, best, network)
+        self._passed.append(phase)
+        return best
+
+    def _epoch(self, worker: Trainer, source: Source, phase: str, epoch: int, start: float, end: float) -> float:
+        """Shows each photo once, in one of its views; returns the mean loss."""
+        recipe = self._recipe
+        rng = np.random.default_rng((recipe.seed, len(phase), epoch))
+        order = rng.permutation(len(self._labels))
+        views = rng.integers(0, source.views, len(order))
+        steps = math.ceil(len(order) / recipe.batch_size)
+        losses = []
+        for step in range(steps):
+            chosen = slice(step * recipe.batch_size, (step + 1) * recipe.batch_size)
+            batch, labels = source.batch(order[chosen], views[chosen]), self._one_hot[self._labels[order[chosen]]]
+            if recipe.mix:
+                blend = mixing.mixup if rng.random() < 0.5 else mixing.cutmix
+                batch, labels = blend(batch, labels, rng, alpha=recipe.mix)
+            done, total = epoch * steps + step, recipe.epochs * steps
+            progress = max(done / total, (self._elapsed() - start) / (end - start))
+            losses.append(worker.step(batch, labels, progress=progress))
+            if not math.isfinite(losses[-1]) or self._elapsed() >= end:
+                break
+            self._watch.progress(done + 1, total if progress == done / total else round((done + 1) / progress))
+        return float(np.mean(losses))
+
+    def _judge(self, worker: Trainer, source: Source) -> dict[str, float]:
+        """Measures on validation photos; the loss is that at its best temperature, for scores are calibrated later."""
+        number = len(self._validation)
+        chunks = np.split(np.arange(number), range(_JUDGED, number, _JUDGED))
+        logits = worker.logits(source.batch(chunk) for chunk in chunks)
+        top1 = float((logits.argmax(1) == self._validation).mean())
+        return {"validation_loss": heads.calibrate(logits, self._validation)[1], "validation_top1": top1}
+
+    def _is_stale(self, phase: str) -> bool:
+        """Whether the last epochs of this phase brought nothing."""
+        done = sum(entry["phase"] == phase for entry in self.history)
+        return min(done, len(self.history) - 1 - self.best) >= self._recipe.patience
+
+    def _window(self, last: bool) -> tuple[float, float]:
+        """Returns when the phase begins and when its time is over, seconds since the beginning."""
+        if self._recipe.budget_s is None:
+            return 0.0, math.inf
+        return min(self._elapsed(), self._recipe.budget_s), self._recipe.budget_s * (1.0 if last else _FIRST_SHARE)
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._begin
+
+    def _save(self, phase: str, worker: Trainer, best: list[Array] | None, network: Mapping[str, Array]) -> None:
+        if self._watch.checkpoint is None:
+            return
+        groups = {"state": worker.state(), "network": network}
+        groups["best"] = {str(index): values for index, values in enumerate(best or [])}
+        facts = {
+            "phase": phase,
+            "passed": self._passed,
+            "history": self.history,
+            "best": self.best,
+            "notes": self.notes,
+            "spent": self._elapsed(),
+        }
+        arrays = {f"{group}:{name}": values for group, entries in groups.items() for name, values in entries.items()}
+        self._watch.checkpoint.save(facts, arrays)
+
+    def _group(self, name: str) -> dict[str, Array]:
+        return {key.split(":", 1)[1]: values for key, values in self._arrays.items() if key.startswith(f"{name}:")}
+
+
+class _Listeners:
+    """Keras callbacks and TensorBoard, which hear of epochs."""
+
+    def __init__(self, watch: Watch, worker: Trainer, phase: str, recipe: Recipe):
+        import keras
+        import tensorflow as tf
+
+        self._worker, self._recipe = worker, recipe
+        self._callbacks = keras.callbacks.CallbackList(
+            list(watch.callbacks), model=worker.model, epochs=recipe.epochs, verbose=0
+        )
+        self._board = tf.summary.create_file_writer(str(watch.log_directory / phase)) if watch.log_directory else None
+
+    def __enter__(self) -> _Listeners:
+        self._callbacks.on_train_begin()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._callbacks.on_train_end()
+        if self._board:
+            self._board.close()
+
+    @property
+    def stop(self) -> bool:
+        """Whether a callback has asked for an end."""
+        return bool(getattr(self._worker.model, "stop_training", False))
+
+    def epoch(self, epoch: int, entry: dict[str, Any]) -> None:
+        """An epoch is over; `entry` as in the history."""
+        import tensorflow as tf
+
+        logs = {"loss": entry["loss"], "val_loss": entry["validation_loss"], "val_accuracy": entry["validation_top1"]}
+        logs["learning_rate"] = entry["learning_rate"]
+        self._callbacks.on_epoch_begin(epoch)
+        self._callbacks.on_epoch_end(epoch, logs)
+        if self._board:
+            with self._board.as_default():
+                for name, value in logs.items():
+                    tf.summary.scalar(name, value, step=epoch + 1)
+            self._board.flush()

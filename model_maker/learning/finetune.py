@@ -1,0 +1,230 @@
+"""Fine-tuning: the network learns with its head, from where the frozen features left off.
+
+What is trained is rebuilt from the float `.tflite` and goes back into it, so any backbone can be tuned, imported ones
+too. "tail" trains the last stages on the activations of the frozen trunk, which LiteRT computes once for each view of
+each photo; "all" goes on from there with every layer, on fresh views in every epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from model_maker.data import augment
+from model_maker.data.augment import Augmentation
+from model_maker.data.dataset import Dataset, Sample
+from model_maker.data.images import Normalization
+from model_maker.data.streaming import stream
+from model_maker.errors import DataError
+from model_maker.learning import head as heads
+from model_maker.learning import trainer
+from model_maker.learning.embedding import compute, feature_maps
+from model_maker.learning.epochs import Epochs, Source, Watch
+from model_maker.learning.head import Head
+from model_maker.learning.recipe import Recipe
+from model_maker.learning.trainer import Trainer
+from model_maker.tflite import keras_model, trunk
+from model_maker.tflite.interpreter import Runner
+
+Array = np.ndarray
+
+PHASES = {"tail": ("tail",), "all": ("tail", "all")}
+_HEAD = "head"
+# As good as endless: each epoch shows others.
+_FRESH_VIEWS = 1 << 30
+
+
+@dataclass(frozen=True)
+class Photos:
+    """The photos of a fine-tuning.
+
+    Attributes:
+      train: to learn from.
+      validation: to choose by, of the same classes.
+      normalization: what the network expects.
+      augmentation: how views differ from their photo.
+      views: how many of each photo are kept for the tail, the plain one among them.
+      seed: of the views.
+      threads: photos at a time; None for all cores.
+    """
+
+    train: Dataset
+    validation: Dataset
+    normalization: Normalization
+    augmentation: Augmentation
+    views: int = 4
+    seed: int = 0
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Network:
+    """An embedder and its head.
+
+    Attributes:
+      embedder: a float `.tflite`, float32 [1, H, H, 3] to float32 [1, D].
+      head: on its embeddings.
+    """
+
+    embedder: bytes
+    head: Head
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What fine-tuning made.
+
+    Attributes:
+      network: the best by validation loss, calibrated there; the one it began with, where no epoch was better.
+      history: one entry for what it began with, and one for each epoch; see `Epochs`.
+      best: which entry was kept.
+      notes: what people should know.
+    """
+
+    network: Network
+    history: list[dict[str, Any]]
+    best: int
+    notes: tuple[str, ...]
+
+
+def fine_tune(
+    start: Network, photos: Photos, recipe: Recipe, *, balance: bool = True, watch: Watch | None = None
+) -> Tuned:
+    """Trains a network further.
+
+    Args:
+      start: its head has not seen the validation photos.
+      photos: what to learn from, and what to choose by.
+      recipe: how.
+      balance: whether uneven classes weigh alike.
+      watch: who follows, and where the state is kept.
+
+    Raises:
+      DataError: a batch does not fit into memory, or a photo cannot be read any more.
+      ModelError: the network has operators that cannot be trained, or nowhere to be parted.
+    """
+    watch = watch or Watch()
+    trainer.load_tensorflow()
+    train, validation = np.array(photos.train.labels), np.array(photos.validation.labels)
+    counts = np.bincount(train, minlength=len(photos.train.classes))
+    weights = heads.class_weights(counts) if balance else np.ones(len(counts))
+    epochs = Epochs(recipe, train, validation, len(counts), watch)
+    network, phases = start, PHASES[recipe.scope]
+    for name in phases:
+        if not epochs.is_over(name):
+            network = _phase(name, network, photos, recipe, weights, epochs, watch)
+    if epochs.best == 0:
+        epochs.notes.append("No epoch was better on the validation photos than the frozen features, which are kept.")
+        return Tuned(start, epochs.history, 0, tuple(epochs.notes))
+    return Tuned(_calibrated(network, photos), epochs.history, epochs.best, tuple(epochs.notes))
+
+
+def _phase(
+    name: str, network: Network, photos: Photos, recipe: Recipe, weights: Array, epochs: Epochs, watch: Watch
+) -> Network:
+    """Trains the tail, or everything, and returns the better of what came out and what went in."""
+    network = _unpack(epochs.saved_network(name)) or network
+    part = trunk.seam(network.embedder) if name == "tail" else None
+    with watch.stage("Compute activations" if part else "Open the network"):
+        learned, judged = _sources(network.embedder, part, photos, watch)
+    with trainer.precision(), watch.stage(f"Fine-tune ({name})"):
+        rate = recipe.learning_rate * (1.0 if part else recipe.whole_rate)
+        worker = Trainer(_with_head(network, part, recipe), recipe, weights, learning_rate=rate)
+        last = name == PHASES[recipe.scope][-1]
+        best = epochs.run(name, worker, learned, judged, network=_pack(network), last=last)
+        if best is None:
+            return network
+        worker.set_weights(best)
+        kernel, bias = worker.model.get_layer(_HEAD).get_weights()
+        return Network(
+            keras_model.from_keras(network.embedder, worker.model), Head(np.ascontiguousarray(kernel.T), bias)
+        )
+
+
+def _with_head(network: Network, part: str | None, recipe: Recipe):
+    """Returns keras.Model from activations at `part`, or normalized pixels, to logits."""
+    import keras
+
+    body = keras_model.to_keras(network.embedder, start=part)
+    embedding = keras.layers.Dropout(recipe.dropout, seed=recipe.seed)(body.output)
+    # In half precision, too: a softmax of large numbers needs all digits.
+    dense = keras.layers.Dense(len(network.head.bias), name=_HEAD, dtype="float32")
+    model = keras.Model(body.input, dense(embedding))
+    dense.set_weights([network.head.kernel.T, network.head.bias])
+    return model
+
+
+def _sources(embedder: bytes, part: str | None, photos: Photos, watch: Watch) -> tuple[Source, Source]:
+    """Returns where the examples to learn from and those to choose by come from."""
+    if part is None:
+        return Pixels(photos.train, photos, embedder), Pixels(photos.validation, photos, embedder)
+    base = trunk.trunk(embedder, part)
+    found: list[Source] = []
+    for dataset, views in ((photos.train, photos.views), (photos.validation, 1)):
+        maps, unreadable = feature_maps(
+            dataset,
+            base,
+            photos.normalization,
+            views=views,
+            augmentation=photos.augmentation,
+            seed=photos.seed,
+            threads=photos.threads,
+            progress=watch.progress,
+        )
+        if unreadable:
+            raise DataError(f"{unreadable[0].path} could be read before and cannot now: {unreadable[0].reason}.")
+        found.append(maps)
+    return found[0], found[1]
+
+
+class Pixels:
+    """Photos as the whole network takes them, read and augmented anew each time.
+
+    Args:
+      dataset: the photos.
+      photos: how they are augmented and normalized.
+      embedder: a `.tflite` whose input says their size.
+    """
+
+    views = _FRESH_VIEWS
+
+    def __init__(self, dataset: Dataset, photos: Photos, embedder: bytes):
+        self._samples, self._photos = dataset.samples, photos
+        self._size = Runner(embedder).input_shape[1]
+
+    def batch(self, photos: Array, views: Array | int = 0) -> Array:
+        """Returns one view of each photo, float32 [B, H, H, 3], normalized; view 0 is the plain photo."""
+        wanted = [(self._samples[photo], int(view)) for photo, view in np.broadcast(photos, views)]
+        normalize, rows = self._photos.normalization, []
+        for result in stream(wanted, self._size, lambda: normalize, threads=self._photos.threads, load=self._load):
+            if isinstance(result, DataError):
+                raise result
+            rows.append(result)
+        return np.concatenate(rows)
+
+    def _load(self, wanted: tuple[Sample, int], size: int) -> Array:
+        sample, number = wanted
+        augmentation, seed = self._photos.augmentation, self._photos.seed
+        return augment.views(sample.path, size, augmentation, digest=sample.digest, seed=seed, numbers=[number])
+
+
+def _calibrated(network: Network, photos: Photos) -> Network:
+    """Folds the temperature into the head that suits the validation photos, as LiteRT embeds them."""
+    vectors, _ = compute(photos.validation, network.embedder, photos.normalization, threads=photos.threads)
+    logits = network.head.logits(vectors)
+    temperature = np.float32(heads.calibrate(logits, np.array(photos.validation.labels))[0])
+    return Network(network.embedder, Head(network.head.kernel / temperature, network.head.bias / temperature))
+
+
+def _pack(network: Network) -> dict[str, Array]:
+    embedder = np.frombuffer(network.embedder, np.uint8)
+    return {"embedder": embedder, "kernel": network.head.kernel, "bias": network.head.bias}
+
+
+def _unpack(arrays: Mapping[str, Array]) -> Network | None:
+    if not arrays:
+        return None
+    return Network(arrays["embedder"].tobytes(), Head(arrays["kernel"], arrays["bias"]))

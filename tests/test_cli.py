@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from model_maker.data import sample_data
 
@@ -188,6 +189,17 @@ def test_models_lists_the_registry(tmp_path):
     assert all(row["name"] in table for row in rows)
 
 
+def test_augment_draws_a_sheet(desk, tmp_path):
+    sheet = tmp_path / "sheet.png"
+    options = ("--preview", sheet, "--photos", "3", "--views", "2", "--preset", "light")
+    out, _ = said(model_maker("augment", "flowers", *options, cwd=desk))
+    with Image.open(sheet) as image:
+        assert image.format == "PNG" and f"({image.width} x {image.height} pixels, preset light)" in out
+    first = sheet.read_bytes()
+    done = model_maker("augment", "flowers", *options, "--seed", "1", "--overwrite", "--json", cwd=desk)
+    assert json.loads(done.stdout)["path"] == str(sheet) and sheet.read_bytes() != first
+
+
 def test_sample_data_draws_and_refuses_to_draw_over(tmp_path):
     done = model_maker("sample-data", "pictures", "--per-class", "2", "--json", cwd=tmp_path)
     assert json.loads(done.stdout)["pictures"] == 10 == len(list(tmp_path.glob("pictures/*/*.jpg")))
@@ -230,6 +242,15 @@ def test_tables_fit_the_terminal(desk, command, columns):
         (("predict", "flowers_model", "x.jpg", "--threshold", "nan"), "--threshold nan"),
         (("predict", "x" * 300, "x.jpg"), "cannot be opened (File name too long)"),
         (("inspect", "cut.tflite"), "cut.tflite"),
+        (("train", "--data", "flowers", "--augment", "wild"), "--augment wild: choose one of none, light, standard"),
+        (("train", "--data", "flowers", "--augment", "light", "--views", "1"), "--views 1: give 2 or more"),
+        (("train", "--data", "flowers", "--views", "8"), "say which with --augment"),
+        (("augment", "flowers", "--preview", "sheet.gif"), "sheet.gif: the suffix says the format"),
+        (("augment", "flowers", "--preview", "flowers/rose/rose_000.jpg"), "rose_000.jpg already exists"),
+        (("augment", "flowers", "--preview", "s.png", "--preset", "wild"), "--preset wild: choose one of none, light"),
+        (("augment", "flowers", "--preview", "s.png", "--views", "0"), "--views 0"),
+        (("augment", "empty", "--preview", "s.png"), "holds no photos"),
+        (("augment", "flowers", "--preview", "/proc/s.png"), "Cannot write /proc/s.png"),
         (("sample-data", "new", "--per-class", "0"), "per_class is 0"),
     ],
 )

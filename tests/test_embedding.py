@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import tracemalloc
 from importlib import metadata
 from pathlib import Path
 
@@ -15,12 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from model_maker.data import images
+from model_maker.data import augment, images
+from model_maker.data.augment import PRESETS
 from model_maker.data.dataset import Dataset, Sample, Skipped, from_folder
 from model_maker.data.images import Normalization
 from model_maker.errors import OutputError
 from model_maker.learning import embedding
-from model_maker.learning.embedding import EmbeddingStore, cache_path, embed
+from model_maker.learning.embedding import EmbeddingStore, cache_path, embed, feature_maps
+from model_maker.tflite import graph
 
 PIXELS = Normalization(mean=127.0, std=128.0)
 SIZE = 5
@@ -380,3 +383,146 @@ def test_a_cache_that_cannot_be_written_is_an_output_error(data, tiny_embedder, 
     monkeypatch.setenv("MODEL_MAKER_CACHE", str(tmp_path / "file"))
     with pytest.raises(OutputError, match="Cannot write"):
         embed(from_folder(data), tiny_embedder, PIXELS)
+
+
+# --- views ---
+
+STANDARD = PRESETS["standard"]
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """(photo, number) of every view that was made."""
+    calls, views = [], augment.views
+
+    def noting(photo, *arguments, numbers, **options):
+        calls.extend((f"{photo.parent.name}/{photo.name}", number) for number in numbers)
+        return views(photo, *arguments, numbers=numbers, **options)
+
+    monkeypatch.setattr(augment, "views", noting)
+    return calls
+
+
+def views_of(data, embedder, count, *, augmentation=STANDARD, seed=0, **options):
+    return embed(from_folder(data), embedder, PIXELS, views=count, augmentation=augmentation, seed=seed, **options)
+
+
+def expected_views(dataset, count, seed=0):
+    """By arithmetic: mean colours of the views themselves."""
+    pixels = [
+        augment.views(s.path, 8, STANDARD, digest=s.digest, seed=seed, numbers=range(count)) for s in dataset.samples
+    ]
+    return ((np.array(pixels).astype(float) - 127) / 128).mean(axis=(2, 3))
+
+
+def test_views_are_embedded_each_and_the_first_is_plain(data, tiny_embedder):
+    dataset = from_folder(data)
+    vectors, skipped = views_of(data, tiny_embedder, 4)
+    assert skipped == [] and vectors.dtype == np.float16 and vectors.shape == (12, 4, 3)
+    np.testing.assert_allclose(vectors, expected_views(dataset, 4), atol=2**-11)  # half a step of float16
+    np.testing.assert_allclose(vectors[:, 0], expected_means(dataset), atol=2**-11)
+
+
+def test_views_are_cached_each(data, tiny_embedder, made):
+    views_of(data, tiny_embedder, 3)
+    assert len(made) == len(set(made)) == 36
+    made.clear()
+    first, _ = views_of(data, tiny_embedder, 3)
+    assert made == []
+    more, _ = views_of(data, tiny_embedder, 5)
+    assert sorted({number for _, number in made}) == [3, 4] and len(made) == 24
+    np.testing.assert_array_equal(more[:, :3], first)
+
+
+def test_plain_photos_are_shared_with_plain_training(data, tiny_embedder, made):
+    plain, _ = embed(from_folder(data), tiny_embedder, PIXELS)
+    made.clear()
+    vectors, _ = views_of(data, tiny_embedder, 2)
+    assert {number for _, number in made} == {1}
+    np.testing.assert_array_equal(vectors[:, 0], plain)
+    made.clear()
+    views_of(data, tiny_embedder, 2, seed=1)
+    views_of(data, tiny_embedder, 2, augmentation=PRESETS["strong"])
+    assert {number for _, number in made} == {1} and len(made) == 24  # others, but none of them plain
+    made.clear()
+    embed(from_folder(data), tiny_embedder, PIXELS)
+    assert made == []
+
+
+def test_adding_photos_embeds_the_views_of_those_alone(data, tiny_embedder, made, make_photos):
+    views_of(data, tiny_embedder, 3)
+    made.clear()
+    make_photos(data, {"a": 6}, side=8)  # 5 -> 6
+    vectors, _ = views_of(data, tiny_embedder, 3)
+    assert made == [("a/005.png", 0), ("a/005.png", 1), ("a/005.png", 2)] and vectors.shape == (13, 3, 3)
+
+
+def test_an_interrupted_run_keeps_the_views_that_were_done(data, tiny_embedder, made):
+    def interrupt(done, total):
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        views_of(data, tiny_embedder, 3, progress=interrupt, threads=1)
+    assert cache_path(tiny_embedder).stat().st_size == 5 * 3 * (32 + 4 + 2 * 3)
+    made.clear()
+    views_of(data, tiny_embedder, 3)
+    assert len({photo for photo, _ in made}) == 7
+
+
+def test_a_damaged_view_is_computed_again_alone(data, tiny_embedder, made):
+    first, _ = views_of(data, tiny_embedder, 3, threads=1)
+    path = cache_path(tiny_embedder)
+    content = bytearray(path.read_bytes())
+    content[4 * 42 + 36] ^= 1  # a value of the second view of the second photo; a record has 42 bytes
+    path.write_bytes(content)
+    made.clear()
+    second, _ = views_of(data, tiny_embedder, 3)
+    assert made == [("a/001.png", 1)]
+    np.testing.assert_array_equal(first, second)
+
+
+def test_a_photo_that_cannot_be_read_has_no_views(data, tiny_embedder):
+    (data / "a" / "001.jpg").write_bytes(b"no photo at all")
+    vectors, [skipped] = views_of(data, tiny_embedder, 3)
+    assert vectors.shape == (12, 3, 3) and skipped.path == data / "a" / "001.jpg"
+
+
+# --- feature maps ---
+
+
+def as_map(content):
+    """The network up to its convolution: float32 [1, 8, 8, 3] to [1, 8, 8, 16]."""
+    model = graph.parse(content)
+    [main] = model.subgraphs
+    main.outputs = [main.operators[0].outputs[0]]
+    main.operators = main.operators[:1]
+    main.tensors = main.tensors[: max(*main.operators[0].inputs, *main.outputs) + 1]
+    model.signatureDefs = []
+    return graph.pack(model)
+
+
+def test_feature_maps_are_read_as_they_are_asked_for(data, conv_embedder):
+    dataset, embedder = from_folder(data), as_map(conv_embedder)
+    found, skipped = feature_maps(dataset, embedder, PIXELS, views=3, augmentation=STANDARD)
+    assert skipped == [] and (len(found), found.views, found.shape) == (12, 3, (8, 8, 16))
+    whole = found.read()
+    assert whole.shape == (12, 3, 8, 8, 16) and whole.dtype == np.float16
+    batch = found.batch(np.array([7, 0, 7]), np.array([2, 0, 1]))
+    assert batch.dtype == np.float32 and batch.shape == (3, 8, 8, 16)
+    np.testing.assert_array_equal(batch, np.stack([whole[7, 2], whole[0, 0], whole[7, 1]]))
+    np.testing.assert_array_equal(found.batch(np.arange(12)), whole[:, 0])
+    # Their means over the picture are what the whole network gives, rounded to float16's 11 bits; the mean of 64 values
+    # rounded alike is off by far less than each.
+    vectors, _ = views_of(data, conv_embedder, 3)
+    np.testing.assert_allclose(whole.astype(np.float32).mean(axis=(2, 3)), vectors, rtol=2**-11, atol=2**-11)
+
+
+def test_feature_maps_stay_on_the_disk(data, conv_embedder):
+    found, _ = feature_maps(from_folder(data), as_map(conv_embedder), PIXELS)
+    assert isinstance(found._store._records, np.memmap)
+    tracemalloc.start()
+    found.batch(np.array([3]))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * 8 * 8 * 16 * (2 + 4)  # one map in float16 and in float32, and little beside; not all twelve

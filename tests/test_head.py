@@ -237,3 +237,74 @@ def test_cross_validation_finds_nothing_in_noise():
     scores = heads.cross_validate(embeddings, labels, round_robin(labels), classes=3)
     # Guessing: 1/3, standard deviation sqrt(2/9/300) = 0.027; 4 of them.
     assert abs((scores.argmax(1) == labels).mean() - 1 / 3) < 0.11
+
+
+# --- views ---
+
+
+def seen_with_noise(embeddings, views, *, noise=0.5, seed=3):
+    """The plain embedding and, after it, noisy ones: [N, K, D]."""
+    random = np.random.default_rng(seed)
+    others = embeddings[:, None] + noise * random.normal(size=(len(embeddings), views - 1, embeddings.shape[1]))
+    return np.concatenate([embeddings[:, None], others], axis=1).astype(np.float16)
+
+
+@pytest.mark.parametrize("views", [1, 2, 5])
+def test_views_that_are_all_alike_change_nothing(views):
+    embeddings, labels = clusters((30, 60, 30))
+    plain = heads.fit(embeddings, labels, classes=3)
+    found = heads.fit(np.repeat(embeddings[:, None], views, axis=1), labels, classes=3)
+    assert found.regularization == plain.regularization and found.top1 == plain.top1
+    # The same sums in another order; the search amplifies rounding up to its own tolerance.
+    np.testing.assert_allclose(found.head.scores(embeddings), plain.head.scores(embeddings), atol=0.005)
+
+
+@pytest.mark.parametrize("counts", [(60, 60, 60), (120, 30, 40)])
+def test_fit_on_views_matches_scikit_learn_on_weighted_rows(counts):
+    embeddings, labels = clusters(counts)
+    views = seen_with_noise(embeddings, 4)
+    found = heads.fit(views, labels, classes=len(counts))
+    # Three quarters of a photo's weight are the plain view's, and a twelfth each of the others'.
+    weights = found.class_weights[labels][:, None] * [3 / 4, 1 / 12, 1 / 12, 1 / 12]
+    center, plain = embeddings.astype(float).mean(axis=0), embeddings.astype(float)
+    scale = np.sqrt(((plain - center) ** 2).mean())
+    rows = ((views.astype(float) - center) / scale).reshape(-1, embeddings.shape[1])
+    reference = second_opinion(rows, np.repeat(labels, 4), weights.ravel(), found.regularization).predict_proba(rows)
+    logits = found.head.logits(views.reshape(len(rows), -1)).astype(float) * found.temperature
+    np.testing.assert_allclose(softmax(logits), reference, atol=0.005)  # as for plain photos above
+
+
+def test_known_parameters_are_found_again_from_views():
+    random = np.random.default_rng(0)
+    kernel = np.array([[1.0, 0.0, -1.0, 0.5], [0.0, 1.0, 0.5, -0.5], [-1.0, -1.0, 0.5, 0.0]])  # columns sum to 0
+    bias = np.array([0.5, 0.0, -0.5])
+    embeddings = random.normal(size=(20_000, 4)).astype(np.float16)
+    chances = softmax(embeddings.astype(float) @ kernel.T + bias)
+    labels = (random.random((20_000, 1)) > chances.cumsum(axis=1)).sum(axis=1)
+    found = heads.fit(seen_with_noise(embeddings, 3, noise=0.05), labels, classes=3)
+    centred = found.head.kernel - found.head.kernel.mean(axis=0)  # what is common to all classes says nothing
+    # The standard error of a coefficient is about 1 / sqrt(20000 * 0.2) = 0.016; the penalty shrinks by some percent.
+    np.testing.assert_allclose(centred, kernel, atol=0.07)
+    np.testing.assert_allclose(found.head.bias - found.head.bias.mean(), bias, atol=0.07)
+
+
+def test_held_out_scores_are_those_of_plain_photos_alone():
+    embeddings, labels = clusters((20, 20, 20), features=8)
+    folds = round_robin(labels, 4)
+    views = seen_with_noise(embeddings, 3)
+    scores = heads.cross_validate(views, labels, folds, classes=3)
+    assert scores.shape == (60, 3)
+    # The augmented views of fold 2 cannot move its own scores, and must move those of the others.
+    other = views.copy()
+    other[folds == 2, 1:] = -other[folds == 2, 1:]
+    again = heads.cross_validate(other, labels, folds, classes=3)
+    np.testing.assert_array_equal(again[folds == 2], scores[folds == 2])
+    assert np.abs(again[folds != 2] - scores[folds != 2]).max() > 0.01
+
+
+def test_folds_of_a_fit_keep_the_views_of_a_photo_together():
+    # Views of a photo are nearly alike, and labels are noise: were they in different folds, they would give it away.
+    random = np.random.default_rng(6)
+    embeddings, labels = random.normal(size=(150, 200)).astype(np.float16), np.arange(150) % 3
+    found = heads.fit(seen_with_noise(embeddings, 4, noise=0.01), labels, classes=3)
+    assert abs(found.top1 - 1 / 3) < 4 * np.sqrt(2 / 9 / 150)  # guessing, four standard deviations

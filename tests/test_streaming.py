@@ -35,6 +35,17 @@ def test_a_worker_gets_a_batch_of_one(threads):
     assert results == [((1, 4, 4, 3), np.uint8, 7.0), ((1, 4, 4, 3), np.uint8, 8.0)]
 
 
+def test_a_worker_gets_all_views_that_are_loaded():
+    def load(levels, size):
+        return np.stack([np.full((size, size, 3), level, np.uint8) for level in levels])
+
+    def make():
+        return lambda pixels: (pixels.shape, pixels[:, 0, 0, 0].tolist())
+
+    results = list(stream([[1, 2, 3], [4]], 5, make, load=load))
+    assert results == [((3, 5, 5, 3), [1, 2, 3]), ((1, 5, 5, 3), [4])]
+
+
 def test_no_photos_make_no_worker():
     assert list(stream([], 4, lambda: pytest.fail("a worker was made"))) == []
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from model_maker import files, run_record, training
-from model_maker.data import sample_data
+from model_maker.data import augment, sample_data
 from model_maker.errors import BackboneError, DataError, ModelError, OutputError
 from model_maker.inference.classifier import Classifier
 from model_maker.progress import Reporter, Stages
@@ -122,6 +122,45 @@ def test_same_inputs_give_the_same_bytes(run, flowers, tmp_path):
     again = training.train(flowers, tmp_path / "again", folds=3)
     for name in KEPT:
         assert (again.directory / name).read_bytes() == (first.directory / name).read_bytes(), name
+
+
+def test_augmented_views_are_learned_from(run, flowers, tmp_path):
+    plain, _ = run
+    listener = Listener()
+    result = training.train(flowers, tmp_path / "model", reporter=listener, augment="light", views=3, folds=3)
+    assert "Embed views (light)" in listener.stages
+    assert result.report["photos"] == plain.report["photos"]  # photos are counted, not views
+    assert result.report["cross_validation"] != plain.report["cross_validation"]
+    assert result.report["folds"]["top1"] >= 0.8  # as without
+    record = _read(result.directory, "run.json")
+    assert (record["options"]["augment"], record["options"]["views"]) == ("light", 3)
+    again = training.train(flowers, tmp_path / "again", augment="light", views=3, folds=3)
+    for name in KEPT:
+        assert (again.directory / name).read_bytes() == (result.directory / name).read_bytes(), name
+
+
+def test_test_photos_are_not_augmented_in_vain(flowers, tmp_path, lite0, monkeypatch):
+    made, views = [], augment.views
+
+    def noting(photo, *arguments, numbers, **options):
+        made.extend((photo, number) for number in numbers)
+        return views(photo, *arguments, numbers=numbers, **options)
+
+    monkeypatch.setattr(augment, "views", noting)
+    result = training.train(flowers, tmp_path / "model", augment="light", views=2, seed=9)
+    photos = result.report["photos"]
+    # The plain photos are known from the runs before; of the others, one more view each.
+    augmented = {photo for photo, number in made if number == 1}
+    assert len(augmented) == photos["train"] + photos["validation"]
+    test, _ = run_record.test_part(result.directory)
+    assert not augmented & {sample.path for sample in test.samples}
+
+
+def test_an_unknown_augmentation_is_refused_before_any_work(flowers, tmp_path):
+    with pytest.raises(DataError, match="--augment wild: choose one of none, light, standard, strong"):
+        training.train(flowers, tmp_path / "model", augment="wild")
+    with pytest.raises(DataError, match="--views 1: give 2 or more"):
+        training.train(flowers, tmp_path / "model", augment="light", views=1)
 
 
 def test_another_seed_divides_the_photos_otherwise(run, flowers, tmp_path):

@@ -30,7 +30,7 @@ _FINAL_ITERATIONS = 200
 # Rows of one piece of work: long enough for BLAS, short enough to spread over cores.
 _CHUNK = 1024
 # Share of a photo's weight that its plain view has; the augmented ones divide the rest.
-_PLAIN_SHARE = 0.5
+_PLAIN_SHARE = 0.75
 
 
 @dataclass(frozen=True)

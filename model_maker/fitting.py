@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +49,7 @@ def learn(
     options: Options,
     clock: Stages,
     *,
-    watch: Callable[[], Watch] | None = None,
+    watch: Watch,
 ) -> Learned:
     """Fits a head, and fine-tunes the network where options ask for it.
 
@@ -59,17 +58,18 @@ def learn(
         choices are cross-validated; fine-tuning learns from the first and chooses by the second.
       base: where to begin.
       options: what to do.
-      clock: hears of stages.
-      watch: makes what follows the fine-tuning; stages and progress go to the clock unless told.
+      clock: hears of notes.
+      watch: opens stages, and follows the fine-tuning.
     """
     both = join(train, validation)
     # Fine-tuning has views of its own; the frozen head beside it is the plain one, to compare with.
     augmented = options.augmentation != "none" and not options.fine_tune
-    fit = _fit(both, base, options, clock, augmented=augmented)
-    frozen = Network(base.content, fit.head)
-    if not options.fine_tune:
-        return Learned(frozen, fit, frozen)
-    start = _fit(train, base, options, clock, augmented=False)
+    with watch.stage("Fit the head"):
+        fit = _fit(both, base, options, clock, augmented=augmented)
+        frozen = Network(base.content, fit.head)
+        if not options.fine_tune:
+            return Learned(frozen, fit, frozen)
+        start = _fit(train, base, options, clock, augmented=False)
     photos = finetune.Photos(
         train,
         validation,
@@ -84,8 +84,10 @@ def learn(
         photos,
         options.recipe,
         balance=options.class_weight == "auto",
-        watch=watch() if watch else Watch(clock.progress, clock.stage),
+        watch=watch,
     )
+    for note in tuned.notes:
+        clock.note(note)
     return Learned(tuned.network if tuned.best else frozen, fit, frozen, tuned)
 
 
@@ -131,7 +133,9 @@ def estimate_by_folds(dataset: Dataset, base: Embedder, options: Options, clock:
             clock.note(f"Fold {fold + 1} of {options.folds}.")
         fewest = min(len({s.digest for s in rest.samples if s.label == label}) for label in set(rest.labels))
         stopping = np.array(rest.folds(min(_STOPPING_PARTS, fewest), seed=options.seed)) == 0
-        learned = learn(_select(rest, ~stopping), _select(rest, stopping), base, options, clock)
+        learned = learn(
+            _select(rest, ~stopping), _select(rest, stopping), base, options, clock, watch=Watch(clock.progress)
+        )
         for name in scores:
             scores[name][held] = score(getattr(learned, name), judged, base, options)
     metrics = evaluation.measure(scores["network"], labels, dataset.classes).as_dict()

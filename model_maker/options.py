@@ -13,7 +13,14 @@ from model_maker.tflite import graph, quantize
 
 CLASS_WEIGHTS = ("auto", "none")
 _OF_FINE_TUNING = (
-    "epochs", "batch_size", "learning_rate", "weight_decay", "dropout", "label_smoothing", "mix", "budget"
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "weight_decay",
+    "dropout",
+    "label_smoothing",
+    "mix",
+    "budget",
 )
 
 

@@ -5,23 +5,24 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from model_maker import files, run_record
+from model_maker import files, fitting, run_record
 from model_maker.backbones import embedder
 from model_maker.backbones.embedder import Embedder
-from model_maker.data.augment import PRESETS
-from model_maker.data.dataset import Dataset, Skipped, Split, from_folder
+from model_maker.data.dataset import Dataset, Split, from_folder
 from model_maker.deploy import model_card, shipping, verify
-from model_maker.errors import OutputError
+from model_maker.errors import DataError, OutputError
 from model_maker.inference import evaluation
 from model_maker.inference.classifier import Classifier
+from model_maker.learning import checkpoint as checkpoints
 from model_maker.learning import head as heads
-from model_maker.learning.embedding import embed
+from model_maker.learning.epochs import Watch
 from model_maker.options import Options, check
 from model_maker.progress import Reporter, Stages
 from model_maker.tflite import graph, metadata
@@ -30,6 +31,8 @@ from model_maker.version import __version__
 Array = np.ndarray
 
 _LOW_AGREEMENT = 0.98
+# Options that say how the file ships, not what is learned.
+_OF_THE_FILE = ("quantize", "io", "threads", "name", "author", "licence", "folds")
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,9 @@ def train(
     output: str | os.PathLike | None = None,
     *,
     overwrite: bool = False,
+    resume: bool = False,
+    callbacks: Sequence[Any] = (),
+    tensorboard: str | os.PathLike | None = None,
     reporter: Reporter | None = None,
     **options,
 ) -> Result:
@@ -63,6 +69,9 @@ def train(
       data: `DIR/<class>/**`, or `DIR/{train,val,test}/<class>/**`.
       output: the folder to make; `<data name>_model` unless told.
       overwrite: whether a folder that stands there is replaced.
+      resume: whether to go on with a fine-tuning of the same output, options and photos that was interrupted.
+      callbacks: `keras.callbacks.Callback` objects, which hear of each epoch of a fine-tuning.
+      tensorboard: a folder for TensorBoard's logs of it.
       reporter: hears of stages, progress and notes.
       **options: see `Options`.
 
@@ -95,30 +104,32 @@ def train(
         _spare_photos(dataset, output)
         # Too few photos are told before the long work, and again without the unreadable.
         split = _split(dataset, chosen)
+    checkpoint = _checkpoint(output, dataset, chosen, clock, resume=resume)
     with clock.stage(f"Prepare {backbone.name}"):
         base = embedder.embedder(backbone, tell=clock.note, progress=clock.progress)
-    if chosen.augment != "none":
+    if chosen.augmentation != "none" and not chosen.fine_tune:
         # Before the plain photos, which are among them: so each photo to learn from is decoded once.
-        with clock.stage(f"Embed views ({chosen.augment})"):
-            _embed(dataset if chosen.folds else _learned(split), base, chosen, clock, augmented=True)
+        with clock.stage(f"Embed views ({chosen.augmentation})"):
+            photos = dataset if chosen.folds else fitting.join(split.train, split.validation)
+            fitting.embed(photos, base, chosen, clock, augmented=True)
     with clock.stage("Embed photos"):
-        embeddings, unreadable = _embed(dataset, base, chosen, clock)
+        _, unreadable = fitting.embed(dataset, base, chosen, clock)
         dataset = dataset.without(unreadable)
         split = _split(dataset, chosen)
         _tell(clock, dataset, split)
-    with clock.stage("Fit the head"):
-        vectors = {sample.path: vector for sample, vector in zip(dataset.samples, embeddings, strict=True)}
-        learned = _learned(split)
-        views = _examples(learned, vectors)
-        if chosen.augment != "none":
-            views, _ = _embed(learned, base, chosen, clock, augmented=True)
-        fit = heads.fit(views, np.array(learned.labels), classes=len(dataset.classes))
-        if fit.class_weights.max() > 1:
-            clock.note("The classes are uneven (more than 2 to 1), so each weighs alike in training.")
-        expected = fit.head.scores(_examples(split.test, vectors))
-    folds = _estimate_by_folds(dataset, base, chosen, clock) if chosen.folds else None
+    logs = Path(tensorboard) if tensorboard else None
+    watch = Watch(clock.progress, clock.stage, checkpoint, callbacks, logs)
+    learned = fitting.learn(split.train, split.validation, base, chosen, clock, watch=watch)
+    if learned.fit.class_weights.max() > 1:
+        clock.note("The classes are uneven (more than 2 to 1), so each weighs alike in training.")
+    expected = fitting.score(learned.network, split.test, base, chosen)
+    folds = None
+    if chosen.folds:
+        with clock.stage(f"Estimate by {chosen.folds} folds"):
+            folds = fitting.estimate_by_folds(dataset, base, chosen, clock)
     with clock.stage(f"Quantize ({chosen.quantize})"):
-        float_model = graph.attach_head(base.content, fit.head.kernel, fit.head.bias)
+        network = learned.network
+        float_model = graph.attach_head(network.embedder, network.head.kernel, network.head.bias)
         bare = shipping.ship(
             float_model,
             base,
@@ -135,8 +146,11 @@ def train(
         verify.check_promise(metadata.write(float_model, info), split.test, expected)
         kernels = verify.check_kernels(shipped, split.test, scores, threads=chosen.threads)
 
-    metrics, report = _measure(dataset, split, scores, expected, fit)
+    metrics, report = _measure(dataset, split, scores, expected, learned.fit)
     report |= {"kernels": kernels, "folds": folds}
+    if learned.tuned:
+        frozen = fitting.score(learned.frozen, split.test, base, chosen)
+        report["fine_tuning"] = _tuning(learned, frozen, expected, np.array(split.test.labels))
     _warn(report, clock)
     with clock.stage("Write"):
         shipped = metadata.write(bare, dataclasses.replace(info, provenance=_provenance(chosen, report)))
@@ -151,6 +165,8 @@ def train(
             run_record.FILE: _json(run_record.compose(data, chosen, dataset, split, clock)),
         }
         _write(output, shipped, texts, split.test, scores, overwrite=overwrite)
+    if checkpoint:
+        checkpoint.remove()
     return Result(output, metrics, report, clock.seconds)
 
 
@@ -214,40 +230,36 @@ def _tell(clock: Stages, dataset: Dataset, split: Split) -> None:
         )
 
 
-def _learned(split: Split) -> Dataset:
-    """The photos that the head learns from; regularization and temperature come from folds of them."""
-    return dataclasses.replace(split.train, samples=(*split.train.samples, *split.validation.samples))
+def _checkpoint(
+    output: Path, dataset: Dataset, options: Options, clock: Stages, *, resume: bool
+) -> checkpoints.Checkpoint | None:
+    """Finds where fine-tuning keeps its state, and checks that a run to resume is the same one."""
+    if options.fine_tune is None:
+        if resume:
+            raise DataError(
+                "--resume goes on with fine-tuning; training without it has nothing to resume. Leave it out."
+            )
+        return None
+    subject = {name: value for name, value in dataclasses.asdict(options).items() if name not in _OF_THE_FILE}
+    subject |= {"photos": dataset.fingerprint[:16], "model_maker": __version__}
+    found = checkpoints.open_checkpoint(output, subject, resume=resume)
+    if found.path.exists() and not resume:
+        clock.note(f"An unfinished fine-tuning of {output} is begun anew; --resume would go on with it.")
+    return found
 
 
-def _embed(
-    photos: Dataset, base: Embedder, options: Options, clock: Stages, *, augmented: bool = False
-) -> tuple[Array, list[Skipped]]:
-    """Returns embeddings, [N, D] of plain photos or [N, K, D] with augmented views, and what cannot be read."""
-    return embed(
-        photos,
-        base.content,
-        base.normalization,
-        views=options.views if augmented else 1,
-        augmentation=PRESETS[options.augment],
-        seed=options.seed,
-        threads=options.threads,
-        progress=clock.progress,
-    )
-
-
-def _examples(photos: Dataset, vectors: dict[Path, Array]) -> Array:
-    """Returns the embeddings of photos, [N, D]."""
-    return np.stack([vectors[sample.path] for sample in photos.samples])
-
-
-def _estimate_by_folds(dataset: Dataset, base: Embedder, options: Options, clock: Stages) -> dict[str, Any]:
-    with clock.stage(f"Estimate by {options.folds} folds"):
-        views, _ = _embed(dataset, base, options, clock, augmented=options.augment != "none")
-        labels = np.array(dataset.labels)
-        folds = dataset.folds(options.folds, seed=options.seed)
-        scores = heads.cross_validate(views, labels, folds, classes=len(dataset.classes))
-        metrics = evaluation.measure(scores, labels, dataset.classes)
-        return {"folds": options.folds, **metrics.as_dict()}
+def _tuning(learned: fitting.Learned, frozen: Array, expected: Array, labels: Array) -> dict[str, Any]:
+    """Returns what fine-tuning brought, measured on the test part with float models, and how it went."""
+    tuned = learned.tuned
+    assert tuned is not None
+    # Seconds differ from run to run, and stand in run.json.
+    history = [{key: value for key, value in entry.items() if key != "seconds"} for entry in tuned.history]
+    return {
+        "frozen_top1": float((frozen.argmax(1) == labels).mean()),
+        "against_frozen": dataclasses.asdict(evaluation.compare(frozen, expected, labels)),
+        "best": tuned.best,
+        "history": history,
+    }
 
 
 def _calibration_photos(photos: Dataset) -> list[Path]:

@@ -127,6 +127,8 @@ def _train(commands) -> None:
         help="learn from augmented views of photos too: none, light, standard or strong (default: none)",
     )
     parser.add_argument("--views", type=int, metavar="K", help="views of a photo, the first plain (default: 4)")
+    parser.add_argument("--class-weight", metavar="HOW", help="auto: uneven classes weigh alike; none (default: auto)")
+    _fine_tuning(parser)
     parser.add_argument("--folds", type=int, metavar="K", help="also estimate accuracy by K-fold cross-validation")
     parser.add_argument("--seed", type=int, help="another seed divides the photos otherwise (default: 0)")
     parser.add_argument("--threads", type=int, metavar="N", help="photos at a time (default: all cores)")
@@ -135,6 +137,27 @@ def _train(commands) -> None:
     parser.add_argument("--licence", help="licence in the metadata (default: that of the backbone's weights)")
     parser.add_argument("--json", action="store_true", default=False, help="print metrics as one JSON document")
     parser.set_defaults(overwrite=False)
+
+
+def _fine_tuning(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("fine-tuning")
+    group.add_argument(
+        "--fine-tune",
+        metavar="SCOPE",
+        nargs="?",
+        const="tail",
+        help="train the network, too: tail, its last stages, or all of it (default: tail where given without SCOPE)",
+    )
+    group.add_argument("--budget", metavar="TIME", help="the best model in so much time, as 90s, 5m, 1h")
+    group.add_argument("--epochs", type=int, metavar="N", help="passes over the photos (default: 10, with --budget 40)")
+    group.add_argument("--batch-size", type=int, metavar="N", help="photos in a step (default: 32)")
+    group.add_argument("--learning-rate", type=float, metavar="RATE", help="the highest (default: 0.0003)")
+    group.add_argument("--weight-decay", type=float, metavar="RATE", help="of AdamW (default: 0.01)")
+    group.add_argument("--dropout", type=float, metavar="SHARE", help="before the head (default: 0.2)")
+    group.add_argument("--label-smoothing", type=float, metavar="SHARE", help="of each label (default: 0.1)")
+    group.add_argument("--mix", type=float, metavar="ALPHA", help="mixup and cutmix (default: 0, none)")
+    group.add_argument("--resume", action="store_true", default=False, help="go on with an interrupted run")
+    group.add_argument("--tensorboard", metavar="DIR", help="write logs for TensorBoard")
 
 
 def _evaluate(commands) -> None:

@@ -28,7 +28,7 @@ def train(arguments: argparse.Namespace) -> None:
         options, data = record["options"] | options, data or record["data"]
     if not data:
         raise DataError("train needs photos: pass --data DIR with one folder of photos for each class.")
-    if "views" in given and options.get("augment", "none") == "none":
+    if "views" in given and Options(**options).augmentation == "none":
         raise DataError("--views is the number of augmented views: say which with --augment, as --augment standard.")
     limits = {"max_size_mb": given.get("max_size"), "max_latency_ms": given.get("max_latency")}
     if "," in options.get("model", "") and not Path(options["model"]).exists():
@@ -37,7 +37,15 @@ def train(arguments: argparse.Namespace) -> None:
     if any(limits.values()):
         raise DataError("--max-size and --max-latency choose among models: give several, as --model A,B,C.")
     with views.Bars() as bars:
-        result = train(data, given.get("output"), overwrite=arguments.overwrite, reporter=bars, **options)
+        result = train(
+            data,
+            given.get("output"),
+            overwrite=arguments.overwrite,
+            resume=arguments.resume,
+            tensorboard=given.get("tensorboard"),
+            reporter=bars,
+            **options,
+        )
     if arguments.json:
         _print_json({"output": str(result.directory), "seconds": round(result.seconds, 2), **result.report})
     else:

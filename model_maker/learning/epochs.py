@@ -29,7 +29,9 @@ _JUDGED = 64
 class Source(Protocol):
     """Where a phase's examples come from."""
 
-    views: int
+    @property
+    def views(self) -> int:
+        """How many there are of each photo."""
 
     def batch(self, photos: Array, views: Array | int = 0) -> Array:
         """Returns one view of each photo, float32 [B, ...]; view 0 is the plain photo."""

@@ -27,7 +27,6 @@ _COPIES = 3
 _GREETINGS = re.compile(rb"(WARNING: All log messages before absl|[EWI]\d{4} |\d{4}-\d\d-\d\d .* [EWI] )")
 
 
-
 class Trainer:
     """Trains a Keras model that ends in logits.
 
@@ -139,7 +138,7 @@ class Trainer:
         groups = {"model": self.model.variables, "optimizer": self._optimizer.variables, "mean": self._means}
         for group, variables in groups.items():
             for index, variable in enumerate(variables):
-                yield f"{group}/{index}", getattr(variable, "value", variable)
+                yield f"{group}/{index}", variable
 
 
 def load_tensorflow() -> None:

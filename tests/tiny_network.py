@@ -36,6 +36,31 @@ class TinyNetwork:
         values = np.asarray(constant, np.float32)
         return self._operator(name, options, [self._tensor("constant", values.shape, values)], self.shape)
 
+    def combine(self, name, other):
+        """name: ADD, MUL or SUB; `other` is the index of an activation, as `last` was when it was made."""
+        options = getattr(schema, f"{name.capitalize()}OptionsT")()
+        return self._operator(name, options, [other], self.shape)
+
+    def activation(self, name):
+        """name: RELU, RELU6, LOGISTIC, TANH or HARD_SWISH, as an operator of its own."""
+        options = schema.HardSwishOptionsT() if name == "HARD_SWISH" else None
+        return self._operator(name, options, [], self.shape)
+
+    def pad(self, *around):
+        """around: ((top, bottom), (left, right))."""
+        sides = np.array([(0, 0), *around, (0, 0)], np.int32)
+        batch, *inner, channels = self.shape
+        padded = [side + sum(pair) for side, pair in zip(inner, around, strict=True)]
+        constant = self._tensor("sides", sides.shape, sides)
+        return self._operator("PAD", schema.PadOptionsT(), [constant], (batch, *padded, channels))
+
+    def pool(self, name, side):
+        """name: AVERAGE_POOL_2D or MAX_POOL_2D, windows that do not overlap."""
+        options = schema.Pool2DOptionsT()
+        options.padding, options.strideW, options.strideH = VALID, side, side
+        options.filterHeight = options.filterWidth = side
+        return self._operator(name, options, [], (1, self.shape[1] // side, self.shape[2] // side, self.shape[3]))
+
     def mean(self, *, keep=False):
         options = schema.ReducerOptionsT()
         options.keepDims = keep

@@ -150,6 +150,7 @@ def load_tensorflow() -> None:
 
         # The same order of sums in every run: what is trained can be repeated, and gone on with, to the bit.
         tf.config.experimental.enable_op_determinism()
+        tf.config.list_physical_devices()  # looks for graphics cards now, and says so now
 
 
 @contextlib.contextmanager

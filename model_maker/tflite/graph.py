@@ -261,12 +261,13 @@ def add_buffer(model: schema.ModelT, data: Array) -> int:
 
 
 def make_operator(model: schema.ModelT, name: str, inputs: list[int], outputs: list[int], options) -> schema.OperatorT:
-    """Makes an operator of a built-in kind; its place in the order of running is up to the caller."""
+    """Makes an operator of a built-in kind, options None where it has none; its place in the order is the caller's."""
     operator = schema.OperatorT()
     operator.opcodeIndex = _opcode(model, getattr(schema.BuiltinOperator, name))
     operator.inputs, operator.outputs = inputs, outputs
     operator.builtinOptions = options
-    operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
+    if options is not None:
+        operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
     return operator
 
 

@@ -25,7 +25,7 @@ class Options:
       augment: one of `data.augment.PRESETS`: the head also learns from augmented views of each training photo.
       views: how many of each photo where they are augmented, the plain one among them.
       folds: K for an additional K-fold estimate of accuracy; 0 for none.
-      seed: another seed divides the photos otherwise.
+      seed: another seed divides the photos, and draws their views, otherwise.
       threads: photos at a time; None for all cores.
       name, author, licence: for the model's metadata; None for the folder's name, nobody, and the weights' licence.
     """

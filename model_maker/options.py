@@ -45,7 +45,7 @@ class Options:
         `learning.recipe.Recipe`; None for its defaults.
       budget: time for fine-tuning, as "5m"; None for as long as its epochs take.
       folds: K for an additional K-fold estimate of accuracy; 0 for none.
-      seed: another seed divides the photos otherwise.
+      seed: another seed divides the photos, and draws their views, otherwise.
       threads: photos at a time; None for all cores.
       name, author, licence: for the model's metadata; None for the folder's name, nobody, and the weights' licence.
     """

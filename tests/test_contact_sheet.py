@@ -16,9 +16,9 @@ def dataset(tmp_path, make_photos):
 
 
 def cells(sheet, rows, columns):
-    """The pictures of a sheet, [rows, columns, 224, 224, 3], searched for by what the first of them must be."""
+    """The pictures of a sheet, [rows, columns, 224, 224, 3]: right of 28 pixels of margin and 190 of names."""
     pixels = np.asarray(sheet)
-    step, left, top = CELL + 8, sheet.width - 28 - columns * (CELL + 8) + 8, sheet.height - 28 - rows * (CELL + 8) + 8
+    step, left, top = CELL + 8, 28 + 190, sheet.height - 28 - rows * (CELL + 8) + 8
     return np.array(
         [
             [
@@ -70,6 +70,11 @@ def test_labels_leave_the_pictures_free(dataset, tmp_path):
     names = pixels[-28 - CELL : -28, : 28 + 190 - 8]
     assert (names.min(axis=2) < 100).any()  # ink
     assert (names[:, -8:] == names[0, -1]).all()  # paper again before the picture
+
+
+def test_a_narrow_sheet_has_room_for_its_title(dataset):
+    pixels = np.asarray(contact_sheet.draw(dataset, "standard", photos=1, views=1))
+    assert (pixels[:, -28:] == pixels[0, 0]).all()  # the margin stays paper
 
 
 def test_bad_photos_are_passed_over(dataset, tmp_path):

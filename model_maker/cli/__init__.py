@@ -130,7 +130,7 @@ def _train(commands) -> None:
     parser.add_argument("--class-weight", metavar="HOW", help="auto: uneven classes weigh alike; none (default: auto)")
     _fine_tuning(parser)
     parser.add_argument("--folds", type=int, metavar="K", help="also estimate accuracy by K-fold cross-validation")
-    parser.add_argument("--seed", type=int, help="another seed divides the photos otherwise (default: 0)")
+    parser.add_argument("--seed", type=int, help="another seed divides photos and draws views otherwise (default: 0)")
     parser.add_argument("--threads", type=int, metavar="N", help="photos at a time (default: all cores)")
     parser.add_argument("--name", help="model name in the metadata (default: the data folder's)")
     parser.add_argument("--author", help="author in the metadata")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +25,7 @@ FORMATS = {
 }
 _CELL = 224  # pixels a side: one of the view's is one of the sheet's, for the default backbone
 _GAP, _MARGIN, _LABELS = 8, 28, 190  # between cells, around the sheet, for the names left of the rows
-_HEADER = 104
+_HEADER = 116
 _PAPER, _INK, _FAINT, _ACCENT = (250, 250, 248), (28, 30, 33), (112, 116, 122), (20, 110, 190)
 _TITLE, _TEXT, _SMALL = 36, 22, 17  # heights of letters, pixels
 
@@ -106,8 +107,9 @@ def _lay_out(rows: list[Array], names: list[tuple[str, str]], title: str, remark
     """Puts rows, each uint8 [K, S, S, 3], below a title and beside their names."""
     columns, step = len(rows[0]), _CELL + _GAP
     left, top = _MARGIN + _LABELS, _MARGIN + _HEADER
-    size = left + columns * step - _GAP + _MARGIN, top + len(rows) * step - _GAP + _MARGIN
-    sheet = Image.new("RGB", size, _PAPER)
+    # A single column is narrower than the lines above it.
+    width = max(left + columns * step - _GAP, _MARGIN + math.ceil(_font(_TEXT).getlength(remark))) + _MARGIN
+    sheet = Image.new("RGB", (width, top + len(rows) * step - _GAP + _MARGIN), _PAPER)
     pen = ImageDraw.Draw(sheet)
     pen.text((_MARGIN, _MARGIN), title, _INK, _font(_TITLE))
     pen.text((_MARGIN, _MARGIN + 44), remark, _FAINT, _font(_TEXT))

@@ -73,7 +73,8 @@ def test_networks_with_other_operators(name):
         if graph.operator_name(tree, operator) in keras_model.WEIGHTED:
             kernel = tree.subgraphs[0].tensors[operator.inputs[1]]
             values = graph.constant(tree, kernel)
-            graph.set_constant(tree, kernel, filters(*values.shape, seed=index) * (2 / values[0].size) ** 0.5)
+            inputs = values.shape[1] * values.shape[2] * (values.shape[3] if values.shape[0] > 1 else 1)
+            graph.set_constant(tree, kernel, filters(*values.shape, seed=index) * (2 / inputs) ** 0.5)
     content = graph.pack(tree)
     picture = np.random.default_rng(0).normal(size=(1, 64, 64, 3)).astype(np.float32)
     expected = run(content, picture)

@@ -22,6 +22,8 @@ Array = np.ndarray
 
 # Of the time that is given, for the phase before everything is trained: it brings most of the gain.
 _FIRST_SHARE = 0.3
+# A smaller part of the validation loss is no gain.
+_GAIN = 1e-4
 # Photos through the network at once where nothing is learned.
 _JUDGED = 64
 
@@ -128,7 +130,7 @@ class Epochs:
                     entry = {"phase": phase, "epoch": epoch + 1, "loss": loss, **self._judge(worker, judged)}
                     entry |= {"learning_rate": worker.rate, "seconds": round(time.monotonic() - begin, 3)}
                     self.history.append(entry)
-                    if entry["validation_loss"] < self.history[self.best]["validation_loss"]:
+                    if entry["validation_loss"] < (1 - _GAIN) * self.history[self.best]["validation_loss"]:
                         self.best, best = len(self.history) - 1, worker.weights()
                 listeners.epoch(epoch, entry)
                 self._save(phase, worker, best, network)

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+from tiny_network import FUSED, TinyNetwork
+
+from model_maker.errors import ModelError
+from model_maker.tflite import inspection, keras_model, trunk
+from model_maker.tflite.interpreter import Runner
+
+
+def filters(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def staged(*, widen=True, shortcut=True):
+    """16 x 16 to 8 x 8, a block there, and one that halves to 4 x 4; names of the activations between them."""
+    network, names = TinyNetwork(16), []
+
+    def note():
+        names.append(network.main.tensors[network.last].name.decode())
+
+    network.conv(filters(4, 3, 3, 3), stride=2, fused=FUSED.RELU6)
+    note()
+    before = network.last
+    network.conv(filters(12, 1, 1, 4, seed=1), fused=FUSED.RELU6).conv(filters(4, 1, 1, 12, seed=2))
+    if shortcut:
+        network.combine("ADD", before)
+    note()
+    if widen:
+        network.conv(filters(12, 1, 1, 4, seed=3)).activation("TANH")
+    channels = network.shape[3]
+    network.depthwise(filters(1, 3, 3, channels, seed=4), stride=2).conv(filters(6, 1, 1, channels, seed=5))
+    return network.mean().content(), names
+
+
+@pytest.mark.parametrize("widen", [True, False])
+def test_seam_is_the_last_narrow_activation_before_the_last_halving(widen):
+    content, names = staged(widen=widen)
+    assert trunk.seam(content) == names[1]
+
+
+def test_nothing_else_crosses_the_seam():
+    """Of two activations that live side by side, neither is the seam."""
+    network = TinyNetwork(16).conv(filters(4, 3, 3, 3), stride=2)
+    before = network.last
+    name = network.main.tensors[before].name.decode()
+    network.conv(filters(2, 1, 1, 4)).conv(filters(4, 1, 1, 2), stride=1).combine("ADD", before)
+    content = network.depthwise(filters(1, 3, 3, 4), stride=2).mean().content()
+    assert trunk.seam(content) != name
+    keras_model.to_keras(content, start=trunk.seam(content))
+
+
+def test_trunk_and_tail_are_the_whole():
+    content, _ = staged()
+    name = trunk.seam(content)
+    base = trunk.trunk(content, name)
+    picture = np.random.default_rng(1).normal(size=(1, 16, 16, 3)).astype(np.float32)
+    maps = Runner(base).run(picture)
+    assert maps.shape == (1, 8, 8, 4)
+    expected = Runner(content).run(picture)
+    assert expected.std() > 0.01
+    # Two runtimes sum in another order.
+    np.testing.assert_allclose(keras_model.to_keras(content, start=name)(maps), expected, atol=1e-5)
+
+
+def test_real_backbone_is_parted_before_its_last_stages(lite0):
+    base = trunk.trunk(lite0, trunk.seam(lite0))
+    facts = inspection.inspect(base)
+    # Stage 5 of Lite0 gives 14 x 14 x 112; stages 6 and 7 and the head's convolution follow (FLOPs by the stage table).
+    assert facts.outputs[0].shape == (1, 14, 14, 112)
+    assert 0.6 < facts.macs / inspection.inspect(lite0).macs < 0.7
+
+
+def test_a_network_that_never_halves_cannot_be_parted(conv_embedder, tiny_embedder):
+    for content in (conv_embedder, tiny_embedder):
+        with pytest.raises(ModelError, match="parted|halves"):
+            trunk.seam(content)

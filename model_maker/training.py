@@ -16,7 +16,7 @@ from model_maker import files, run_record
 from model_maker.backbones import embedder
 from model_maker.backbones.embedder import Embedder
 from model_maker.data.dataset import Dataset, Sample, Split, from_folder
-from model_maker.deploy import model_card, shipping, verify
+from model_maker.deploy import budget, model_card, shipping, verify
 from model_maker.errors import OutputError
 from model_maker.inference import evaluation
 from model_maker.inference.classifier import Classifier
@@ -41,12 +41,14 @@ class Result:
       metrics: of the shipped file on the test part.
       report: the content of `metrics.json`.
       seconds: from beginning to end.
+      budget: what was tried to keep `max_drop`, with latencies; None without one.
     """
 
     directory: Path
     metrics: evaluation.Metrics
     report: dict[str, Any]
     seconds: float
+    budget: budget.Budget | None = None
 
 
 def train(
@@ -111,18 +113,25 @@ def train(
             clock.note("The classes are uneven (more than 2 to 1), so each weighs alike in training.")
         expected = fit.head.scores(_examples(split.test.samples, vectors)[0])
     folds = _estimate_by_folds(dataset, embeddings, chosen, clock) if chosen.folds else None
-    with clock.stage(f"Quantize ({chosen.quantize})"):
+    info = _model_info(data, dataset, base, chosen)
+    form, kept = shipping.Form(chosen.quantize, chosen.io), None
+    if chosen.max_drop is not None:
+        with clock.stage("Keep the accuracy budget"):
+            kept = _keep_budget(base, info, split, vectors, chosen, form, clock)
+            form = kept.form
+    with clock.stage(f"Quantize ({form.quantize})"):
         float_model = graph.attach_head(base.content, fit.head.kernel, fit.head.bias)
+        photos, more = budget.calibration_photos(_by_hash(split.train))
         bare = shipping.ship(
             float_model,
             base,
-            shipping.Form(chosen.quantize, chosen.io),
-            photos=_calibration_photos(split.train),
+            form,
+            photos=photos,
+            more=more,
             clock=clock,
             threads=chosen.threads,
         )
     with clock.stage("Evaluate the file"):
-        info = _model_info(data, dataset, base, chosen)
         shipped = metadata.write(bare, info)
         scores = Classifier(shipped, threads=chosen.threads).score(split.test, progress=clock.progress)
     with clock.stage("Check other kernels"):
@@ -130,22 +139,24 @@ def train(
         kernels = verify.check_kernels(shipped, split.test, scores, threads=chosen.threads)
 
     metrics, report = _measure(dataset, split, scores, expected, fit)
-    report |= {"kernels": kernels, "folds": folds}
+    report |= {"kernels": kernels, "folds": folds, "budget": kept and kept.as_dict(latency=False)}
     _warn(report, clock)
     with clock.stage("Write"):
         shipped = metadata.write(bare, dataclasses.replace(info, provenance=_provenance(chosen, report)))
         report["sizes"] = {"model_bytes": len(shipped), "float_model_bytes": len(float_model)}
         card = model_card.render(
-            info, report, backbone=base.name, quantize=chosen.quantize, io=chosen.io, image_size=base.image_size
+            info, report, backbone=base.name, quantize=form.quantize, io=chosen.io, image_size=base.image_size
         )
         texts = {
             "labels.txt": "\n".join(dataset.classes),
             "metrics.json": _json(report),
             "README.md": card,
-            run_record.FILE: _json(run_record.compose(data, chosen, dataset, split, clock)),
+            run_record.FILE: _json(
+                run_record.compose(data, chosen, dataset, split, clock) | {"budget": kept and kept.as_dict()}
+            ),
         }
         _write(output, shipped, texts, split.test, scores, overwrite=overwrite)
-    return Result(output, metrics, report, clock.seconds)
+    return Result(output, metrics, report, clock.seconds, kept)
 
 
 def _write(output: Path, model: bytes, texts: dict[str, str], test: Dataset, scores: Array, *, overwrite: bool) -> None:
@@ -222,10 +233,32 @@ def _estimate_by_folds(dataset: Dataset, embeddings: Array, options: Options, cl
         return {"folds": options.folds, **metrics.as_dict()}
 
 
-def _calibration_photos(photos: Dataset) -> list[Path]:
-    """Those of the lowest hashes: a random sample, and always the same."""
-    chosen = sorted(photos.samples, key=lambda sample: sample.digest)[: shipping.CALIBRATION_PHOTOS]
-    return [sample.path for sample in chosen]
+def _by_hash(photos: Dataset) -> list[Path]:
+    """The lowest hashes first: a random order, and always the same."""
+    return [sample.path for sample in sorted(photos.samples, key=lambda sample: sample.digest)]
+
+
+def _keep_budget(
+    base: Embedder,
+    info: metadata.ModelInfo,
+    split: Split,
+    vectors: dict[Path, Array],
+    options: Options,
+    form: shipping.Form,
+    clock: Stages,
+) -> budget.Budget:
+    """Finds the form to ship, by a head of its own that has learned from the training part alone."""
+    fit = heads.fit(*_examples(split.train.samples, vectors), classes=len(info.labels))
+    trial = budget.Trial(
+        graph.attach_head(base.content, fit.head.kernel, fit.head.bias),
+        base,
+        info,
+        validation=split.validation,
+        training=_by_hash(split.train),
+        clock=clock,
+        threads=options.threads,
+    )
+    return budget.search(trial, form, float(options.max_drop or 0), clock=clock)
 
 
 def _measure(

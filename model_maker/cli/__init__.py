@@ -22,6 +22,7 @@ _EXAMPLES = """examples:
   model_maker evaluate flowers_model           accuracy on the photos that training did not see
   model_maker predict flowers_model rose.jpg   classify photos
 """
+_KINDS = "int8, int16x8, int4, dynamic, float16 or none"
 _PREDICT = """model_maker predict [options] MODEL PHOTO [PHOTO ...]
        model_maker predict [options] --model NAME PHOTO [PHOTO ...]"""
 
@@ -105,7 +106,13 @@ def _train(commands) -> None:
     parser.add_argument(
         "--normalization", metavar="MEAN,STD", help="what an imported model's input expects, in pixels, as 127.5,127.5"
     )
-    parser.add_argument("--quantize", metavar="KIND", help="int8, dynamic, float16 or none (default: int8)")
+    parser.add_argument("--quantize", metavar="KIND", help=f"{_KINDS} (default: int8)")
+    parser.add_argument(
+        "--max-drop",
+        type=float,
+        metavar="POINTS",
+        help="points of top-1 that quantization may lose, as 0.5; other forms are tried until one loses no more",
+    )
     parser.add_argument("--io", metavar="TYPE", help="input and output: uint8 or float32 (default: uint8)")
     parser.add_argument("--image-size", type=int, metavar="PIXELS", help="another input size than the backbone's own")
     parser.add_argument("--validation", type=float, metavar="SHARE", help="share of each class (default: 0.1)")
@@ -177,9 +184,7 @@ def _embedder(commands) -> None:
 def _export_flags(parser: argparse.ArgumentParser, *, quantize: str, io: str) -> None:
     parser.add_argument("--output", metavar="DIR", required=True, help="folder to make")
     parser.add_argument("--overwrite", action="store_true", help="replace the output folder if it exists")
-    parser.add_argument(
-        "--quantize", metavar="KIND", default=quantize, help=f"int8, dynamic, float16 or none (default: {quantize})"
-    )
+    parser.add_argument("--quantize", metavar="KIND", default=quantize, help=f"{_KINDS} (default: {quantize})")
     parser.add_argument("--io", metavar="TYPE", default=io, help=f"uint8 or float32 (default: {io})")
     _json_flag(parser)
 

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from model_maker.comparison import THREADS, Comparison
+from model_maker.deploy.budget import Budget
 from model_maker.inference.evaluation import Metrics
 from model_maker.progress import Reporter
 from model_maker.tflite.inspection import ModelFacts, TensorFacts
@@ -98,7 +99,31 @@ def show_training(result: Result) -> None:
     table.add_row("time", f"{result.seconds:.1f} s")
     table.add_row("model", f"[bold]{escape(str(result.directory / 'model.tflite'))}[/]")
     console.print()
+    if result.budget:
+        console.print(_budget(result.budget))
     console.print(table)
+
+
+def _budget(found: Budget) -> Table:
+    """Every form that was tried, the one that ships marked."""
+    table = _table("tried", "top-1>", "lost>", "95 %>", "same>", "MB>", "ms>", "")
+    table.title = (
+        f"Budget: {found.max_drop:g} points of {_percent(found.float_top1)} on {found.photos} validation photos"
+    )
+    for index, step in enumerate(found.steps):
+        low, high = (f"{100 * end:+.1f}" for end in step.drop_interval)
+        mark = "[bold green]within[/]" if found.within else "[bold yellow]kept, over[/]"
+        table.add_row(
+            escape(step.name),
+            _percent(step.top1),
+            f"{100 * step.drop:.1f}",
+            f"{low}..{high}",
+            _percent(step.same_top1),
+            f"{step.size_bytes / 1e6:.2f}",
+            f"{step.latency_ms:.1f}",
+            mark if index == found.chosen else "",
+        )
+    return table
 
 
 def show_comparison(found: Comparison) -> None:

@@ -17,7 +17,7 @@ from model_maker.backbones import embedder
 from model_maker.backbones.embedder import Embedder
 from model_maker.data.dataset import Dataset, Sample, Split, from_folder
 from model_maker.deploy import budget, model_card, shipping, verify
-from model_maker.errors import OutputError
+from model_maker.errors import DataError, OutputError
 from model_maker.inference import evaluation
 from model_maker.inference.classifier import Classifier
 from model_maker.learning import head as heads
@@ -118,7 +118,7 @@ def train(
     if chosen.max_drop is not None:
         with clock.stage("Keep the accuracy budget"):
             kept = _keep_budget(base, info, split, vectors, chosen, form, clock)
-            form = kept.form
+            form = kept.choice.form
     with clock.stage(f"Quantize ({form.quantize})"):
         float_model = graph.attach_head(base.content, fit.head.kernel, fit.head.bias)
         photos, more = budget.calibration_photos(_by_hash(split.train))
@@ -145,7 +145,12 @@ def train(
         shipped = metadata.write(bare, dataclasses.replace(info, provenance=_provenance(chosen, report)))
         report["sizes"] = {"model_bytes": len(shipped), "float_model_bytes": len(float_model)}
         card = model_card.render(
-            info, report, backbone=base.name, quantize=form.quantize, io=chosen.io, image_size=base.image_size
+            info,
+            report,
+            backbone=base.name,
+            quantize=kept.choice.name if kept else form.quantize,
+            io=chosen.io,
+            image_size=base.image_size,
         )
         texts = {
             "labels.txt": "\n".join(dataset.classes),
@@ -181,7 +186,12 @@ def _spare_photos(dataset: Dataset, output: Path) -> None:
 def _split(dataset: Dataset, options: Options) -> Split:
     if options.folds:
         dataset.folds(options.folds, seed=options.seed)
-    return dataset.split(validation=options.validation, test=options.test, seed=options.seed)
+    split = dataset.split(validation=options.validation, test=options.test, seed=options.seed)
+    if options.max_drop is not None and not len(split.validation):
+        raise DataError(
+            "--max-drop is judged on validation photos, and there are none: give --validation 0.1, or val/."
+        )
+    return split
 
 
 def _check_output(output: Path, *, overwrite: bool) -> None:
@@ -311,6 +321,7 @@ def _provenance(options: Options, report: dict[str, Any]) -> dict[str, Any]:
             "float_top1": report["float"]["top1"],
             "ece": report["test"]["ece"],
         },
+        "budget": report["budget"] and {key: report["budget"][key] for key in ("max_drop", "within", "chosen")},
     }
 
 

@@ -35,7 +35,14 @@ def test_an_int8_model_passes(make_tiny_model, io):
     verify.check_integers(make_tiny_model("int8", io))
 
 
-@pytest.mark.parametrize("kind", ["dynamic", "float16", "none"])
+@pytest.mark.parametrize("io", graph.IO_TYPES)
+def test_an_int16_model_passes_as_such_and_not_for_int8(make_tiny_model, io):
+    verify.check_integers(make_tiny_model("int16x8", io), "int16x8")
+    with pytest.raises(ModelError, match="int8 model still computes in int16 in 6 operators: .*CONV_2D"):
+        verify.check_integers(make_tiny_model("int16x8", io))
+
+
+@pytest.mark.parametrize("kind", ["int4", "dynamic", "float16", "none"])
 def test_other_formats_do_not_pass_for_int8(make_tiny_model, kind):
     with pytest.raises(
         ModelError, match=r"still computes in float in \d operators: .*Use --quantize dynamic"

@@ -90,8 +90,8 @@ class Budget:
     within: bool
 
     @property
-    def form(self) -> Form:
-        return self.steps[self.chosen].form
+    def choice(self) -> Step:
+        return self.steps[self.chosen]
 
     def as_dict(self, *, latency: bool = True) -> dict[str, Any]:
         """Returns plain JSON types; without latencies, the only figures that another run does not repeat, if told."""
@@ -99,9 +99,9 @@ class Budget:
         for step in self.steps:
             entry = {key: value for key, value in vars(step).items() if key not in ("form", "latency_ms")}
             entry |= {"kept": dict(step.form.kept), "drop_interval": list(step.drop_interval)}
-            steps.append(entry | ({"latency_ms": round(step.latency_ms, 2)} if latency else {}))
+            steps.append(entry | ({"latency_ms": round(step.latency_ms, 4)} if latency else {}))
         own = {key: getattr(self, key) for key in ("max_drop", "photos", "float_top1", "within")}
-        return own | {"chosen": self.steps[self.chosen].name, "steps": steps}
+        return own | {"chosen": self.choice.name, "steps": steps}
 
 
 class Trial:
@@ -178,10 +178,10 @@ def calibration_photos(paths: Sequence[Path]) -> tuple[Sequence[Path], Sequence[
 def search(trial: Trial, form: Form, max_drop: float, *, clock: Stages) -> Budget:
     """Tries a form and, while it loses too much, ever more careful ones.
 
-    In order: more calibration photos and other rules for ranges; the most sensitive operators spared, one, two, four
-    and so on to half of them, with the best of those ranges; dynamic and float16. Spared operators of an int8 model are float, not int16: the runtime
-    has only reference kernels for int16, some thirty times slower, and TFLite Task Library's cannot go from int8 to
-    int16 at all.
+    In order: more calibration photos and other rules for ranges; with the best of those, the most sensitive operators
+    spared, one, two, four and so on to half of them; dynamic and float16. Spared operators of an int8 model are float,
+    not int16: the runtime has only reference kernels for int16, some thirty times slower, and TFLite Task Library's
+    cannot go from int8 to int16 at all.
 
     Args:
       trial: the model and its judges.

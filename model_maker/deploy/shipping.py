@@ -117,9 +117,20 @@ def ship(
       DataError: a photo cannot be read.
       ModelError: the model cannot be had in this form.
     """
+    if note := _older_clients(form):
+        clock.note(note)
     return make(
         float_model, base, form, Calibrations(float_model, base, photos, more=more, clock=clock, threads=threads)
     )
+
+
+def _older_clients(form: Form) -> str | None:
+    """What the runtime in TFLite Task Library, of 2023, does not know; MediaPipe's and LiteRT do."""
+    if form.quantize == "int4":
+        return "int4 does not run in apps on TFLite Task Library, whose runtime is older; MediaPipe and LiteRT run it."
+    if "int16x8" in form.kept.values() or (form.quantize, form.io) == ("int16x8", "uint8"):
+        return "int16 behind int8 or uint8 does not run in apps on TFLite Task Library; int16x8 with --io float32 does."
+    return None
 
 
 def make(float_model: bytes, base: Embedder, form: Form, calibrations: Calibrations) -> bytes:

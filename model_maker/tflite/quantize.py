@@ -72,7 +72,7 @@ def combine(observed: Sequence[Calibration]) -> Calibration:
 
 
 def combine_ranges(ranges: Sequence[Ranges], *, rule: str = "extremes") -> Ranges:
-    """Combines the ranges of photos by one of RULES: what lies outside is clipped, what lies inside gets finer steps."""
+    """Combines the ranges of photos by one of RULES; what lies outside is clipped, the rest gets finer steps."""
     return {
         name: (-RULES[rule]([-entry[name][0] for entry in ranges]), RULES[rule]([entry[name][1] for entry in ranges]))
         for name in ranges[0]
@@ -200,6 +200,7 @@ def _add_recipe(manager, kind: str, scope: str) -> None:
         )
     if kind == "int4":  # no kernel knows int4 for depthwise layers, which have few weights
         manager.add_dynamic_config(scope, Operation.CONV_2D, num_bits=4)
+        manager.add_dynamic_config(scope, Operation.FULLY_CONNECTED, num_bits=4)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from model_maker.backbones import embedder
 from model_maker.backbones.embedder import Embedder
 from model_maker.data.dataset import Dataset, Sample, Split, from_folder
 from model_maker.deploy import budget, model_card, shipping, verify
-from model_maker.errors import DataError, OutputError
+from model_maker.errors import OutputError
 from model_maker.inference import evaluation
 from model_maker.inference.classifier import Classifier
 from model_maker.learning import head as heads
@@ -186,12 +186,7 @@ def _spare_photos(dataset: Dataset, output: Path) -> None:
 def _split(dataset: Dataset, options: Options) -> Split:
     if options.folds:
         dataset.folds(options.folds, seed=options.seed)
-    split = dataset.split(validation=options.validation, test=options.test, seed=options.seed)
-    if options.max_drop is not None and not len(split.validation):
-        raise DataError(
-            "--max-drop is judged on validation photos, and there are none: give --validation 0.1, or val/."
-        )
-    return split
+    return dataset.split(validation=options.validation, test=options.test, seed=options.seed)
 
 
 def _check_output(output: Path, *, overwrite: bool) -> None:
@@ -215,7 +210,7 @@ def _warn(report: dict[str, Any], clock: Stages) -> None:
         if differing > 1 and agreement["same_top1"] < _LOW_AGREEMENT:
             clock.note(
                 f"The file answers otherwise than {other} on {differing} of {agreement['photos']} photos. "
-                "If that is too much, try --quantize dynamic or float16."
+                "If that is too much, try --max-drop 0.5, or --quantize float16."
             )
 
 

@@ -114,7 +114,7 @@ def test_a_mix_keeps_a_budget_that_int8_breaks(found, planted, convolutions, par
 
 def test_better_ranges_are_tried_before_operators_are_spared(found, parts):
     result, _ = found
-    ranges = [f"int8, {rule} of {len(parts.train)} photos" for rule in ("extremes", "percentile", "mean")]
+    ranges = [f"int8, {rule}, {len(parts.train)} photos" for rule in ("extremes", "percentile", "mean")]
     assert [step.name for step in result.steps][:5] == ["int8", *ranges, "int8, 1 kept float"]
 
 
@@ -122,7 +122,7 @@ def test_more_photos_mend_what_too_few_broke(parts):
     # The first fifty photos are of two or three classes, whose colours leave out what the others give.
     trial = make_trial(parts, 1.0, by_class=True)
     result = budget.search(trial, Form("int8"), 0.5, clock=Stages(Listener()))
-    assert [step.name for step in result.steps] == ["int8", f"int8, extremes of {len(parts.train)} photos"]
+    assert [step.name for step in result.steps] == ["int8", f"int8, extremes, {len(parts.train)} photos"]
     assert result.steps[0].drop > 0.1 and result.within
 
 

@@ -209,7 +209,6 @@ def test_odd_class_names_reach_the_labels(flowers, tmp_path, lite0):
         ({"max_drop": -1.0}, DataError, "--max-drop -1: give percentage points, 0 or more and below 100"),
         ({"max_drop": float("nan")}, DataError, "--max-drop nan"),
         ({"max_drop": 0.5, "quantize": "none"}, DataError, "--max-drop limits .* --quantize none loses nothing"),
-        ({"max_drop": 0.5, "validation": 0.0}, DataError, "validation"),
         ({"io": "int8"}, DataError, "--io int8: choose one of uint8, float32"),
         ({"folds": 1}, DataError, "--folds 1"),
         ({"folds": 40}, DataError, "--folds 40 needs 40"),

@@ -105,23 +105,24 @@ def show_training(result: Result) -> None:
 
 
 def _budget(found: Budget) -> Table:
-    """Every form that was tried, the one that ships marked."""
+    """Every form that was tried, the one that ships marked; shares in percent, as 80 columns have to do."""
     table = _table("tried", "top-1>", "lost>", "95 %>", "same>", "MB>", "ms>", "")
+    table.padding, table.columns[0].no_wrap = (0, 1, 0, 0), True
     table.title = (
-        f"Budget: {found.max_drop:g} points of {_percent(found.float_top1)} on {found.photos} validation photos"
+        f"Budget of {found.max_drop:g} points, {'kept' if found.within else '[yellow]not kept[/]'}: "
+        f"float {_percent(found.float_top1)} on {found.photos} validation photos"
     )
     for index, step in enumerate(found.steps):
         low, high = (f"{100 * end:+.1f}" for end in step.drop_interval)
-        mark = "[bold green]within[/]" if found.within else "[bold yellow]kept, over[/]"
         table.add_row(
             escape(step.name),
-            _percent(step.top1),
+            f"{100 * step.top1:.1f}",
             f"{100 * step.drop:.1f}",
             f"{low}..{high}",
-            _percent(step.same_top1),
+            f"{100 * step.same_top1:.1f}",
             f"{step.size_bytes / 1e6:.2f}",
             f"{step.latency_ms:.1f}",
-            mark if index == found.chosen else "",
+            "[bold green]ships[/]" if index == found.chosen else "",
         )
     return table
 

@@ -247,7 +247,7 @@ def _attempts(trial: Trial, form: Form, steps: Sequence[Step], clock: Stages) ->
     if form.quantize in quantize.STATIC and trial.more:
         photos = len(trial.photos) + len(trial.more)
         for rule in quantize.RULES:
-            yield f"{form.quantize}, {rule} of {photos} photos", replace(form, rule=rule, more=True)
+            yield f"{form.quantize}, {rule}, {photos} photos", replace(form, rule=rule, more=True)
     if form.quantize in quantize.MIXES:
         form = _best(steps).form
         ranked = sensitivities(trial, form)

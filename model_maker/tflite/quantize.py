@@ -21,9 +21,9 @@ Array = np.ndarray
 Ranges = dict[str, tuple[float, float]]
 
 FORMATS = ("int8", "int16x8", "int4", "dynamic", "float16", "none")
-# Those that need the ranges of activations, and those that need photos: for ranges, or to round weights together.
+# Those that need the ranges of activations, and those that photos serve: for ranges, and to round weights together.
 STATIC = ("int8", "int16x8")
-CALIBRATED = (*STATIC, "int4")
+CALIBRATED = (*STATIC, "int4", "dynamic")
 # As what single operators of a format may be kept, the cheaper first; "dynamic" means int8 weights.
 MIXES = {"int8": ("int16x8", "float"), "int16x8": ("float",), "int4": ("dynamic",), "dynamic": ("float",)}
 

@@ -185,8 +185,28 @@ def test_when_nothing_holds_the_best_is_kept_and_that_is_said(planted, monkeypat
     result = budget.search(planted, Form("int8"), 0.5, clock=Stages(listener))
     assert not result.within and len(result.steps) == 5
     assert result.choice.drop == min(step.drop for step in result.steps)
+    assert result.choice.risk > 0.005
     [line] = [note for note in listener.notes if note.startswith("Nothing loses 0.5 points or less; ")]
     assert f"{result.choice.name} loses least and is kept" in line and "Allow more" in line
+
+
+def test_risk_is_what_the_first_scores_lose_where_answers_differ():
+    real = np.array([[0.5, 0.4, 0.1], [0.2, 0.7, 0.1], [0.3, 0.3, 0.4]])
+    # The first photo goes from 0.5 to 0.4, the last from 0.4 to 0.3, the second keeps its answer.
+    scores = np.array([[0.1, 0.9, 0.0], [0.4, 0.5, 0.1], [0.8, 0.1, 0.1]])
+    assert budget.risk(real, scores) == pytest.approx((0.1 + 0 + 0.1) / 3)
+    assert budget.risk(real, real) == 0
+
+
+def test_answers_won_by_luck_do_not_hide_those_at_risk(planted, monkeypatch):
+    # A form that loses nothing on balance and yet answers otherwise is not taken; float16, which does not, is.
+    honest = planted.try_form("float16", Form("float16"))
+    lucky = replace(honest, name="lucky", drop=-0.02, risk=0.03)
+    tried = {"dynamic": lucky, "float16": honest}
+    monkeypatch.setattr(Trial, "try_form", lambda self, name, form: replace(tried[form.quantize], form=form))
+    monkeypatch.setattr(budget, "sensitivities", lambda trial, form: {"probabilities": 1.0})
+    result = budget.search(planted, Form("dynamic"), 0.5, clock=Stages(Listener()))
+    assert result.within and [step.name for step in result.steps] == ["lucky", "lucky", "float16"]
 
 
 def test_a_budget_finer_than_a_photo_is_told(found):

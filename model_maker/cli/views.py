@@ -106,7 +106,7 @@ def show_training(result: Result) -> None:
 
 def _budget(found: Budget) -> Table:
     """Every form that was tried, the one that ships marked; shares in percent, as 80 columns have to do."""
-    table = _table("tried", "top-1>", "lost>", "95 %>", "same>", "MB>", "ms>", "")
+    table = _table("tried", "top-1>", "lost>", "95 %>", "risk>", "MB>", "ms>", "")
     table.padding, table.columns[0].no_wrap = (0, 1, 0, 0), True
     table.title = (
         f"Budget of {found.max_drop:g} points, {'kept' if found.within else '[yellow]not kept[/]'}: "
@@ -119,7 +119,7 @@ def _budget(found: Budget) -> Table:
             f"{100 * step.top1:.1f}",
             f"{100 * step.drop:.1f}",
             f"{low}..{high}",
-            f"{100 * step.same_top1:.1f}",
+            f"{100 * step.risk:.1f}",
             f"{step.size_bytes / 1e6:.2f}",
             f"{step.latency_ms:.1f}",
             "[bold green]ships[/]" if index == found.chosen else "",

@@ -168,7 +168,7 @@ def _starter(commands) -> None:
     parser = _command(commands, "starter", "write a ready classifier of ImageNet's 1000 classes, to try an app with")
     parser.add_argument("model", metavar="NAME", nargs="?", default="efficientnet_lite0", help="backbone, see `models`")
     parser.add_argument("--weights", metavar="FILE", help="weights to use instead of the backbone's published ones")
-    parser.add_argument("--data", metavar="DIR", help="photos to calibrate int8 on (default: pictures made for it)")
+    parser.add_argument("--data", metavar="DIR", help="photos to calibrate on (default: pictures made for it)")
     _export_flags(parser, quantize="int8", io="uint8")
 
 

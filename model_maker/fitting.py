@@ -91,6 +91,13 @@ def learn(
     return Learned(tuned.network if tuned.best else frozen, fit, frozen, tuned)
 
 
+def unseeing(learned: Learned, train: Dataset, base: Embedder, options: Options, clock: Stages) -> Network:
+    """Returns a network like the one that ships, which has not learned from the validation photos."""
+    if learned.network is not learned.frozen:
+        return learned.network
+    return Network(base.content, _fit(train, base, options, clock, augmented=False).head)
+
+
 def join(train: Dataset, validation: Dataset) -> Dataset:
     """Returns the photos of two parts as one data set."""
     return dataclasses.replace(train, samples=(*train.samples, *validation.samples))

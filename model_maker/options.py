@@ -33,6 +33,7 @@ class Options:
       weights: a file to use instead of the backbone's published weights; None for those.
       normalization: "MEAN,STD" that a foreign model's input expects; None to find out.
       quantize: one of `tflite.quantize.FORMATS`.
+      max_drop: percentage points of top-1 that quantization may lose; None for no limit. See `deploy.budget`.
       io: "uint8" or "float32", the type of the model's edges.
       image_size: pixels; None for the backbone's own.
       validation, test: shares of the photos, where the folder does not divide them itself.
@@ -54,6 +55,7 @@ class Options:
     weights: str | None = None
     normalization: str | None = None
     quantize: str = "int8"
+    max_drop: float | None = None
     io: str = "uint8"
     image_size: int | None = None
     validation: float = 0.1
@@ -102,6 +104,8 @@ def check(options: Options) -> None:
     augment.preset(options.augmentation)
     if options.augmentation != "none" and options.views < 2:
         raise DataError(f"--views {options.views}: give 2 or more; the first is the plain photo.")
+    if options.max_drop is not None:
+        _check_budget(options)
     if options.threads is not None and options.threads < 1:
         raise DataError(f"--threads {options.threads}: give 1 or more.")
     if options.folds and options.folds < 2:
@@ -118,6 +122,13 @@ def _check_fine_tuning(options: Options) -> None:
     for name in _OF_FINE_TUNING:
         if getattr(options, name) is not None:
             raise DataError(f"--{name.replace('_', '-')} belongs to fine-tuning: add --fine-tune tail.")
+
+
+def _check_budget(options: Options) -> None:
+    if not 0 <= (options.max_drop or 0) < 100:  # not a number is out of range, too
+        raise DataError(f"--max-drop {options.max_drop:g}: give percentage points, 0 or more and below 100, as 0.5.")
+    if options.quantize == "none":
+        raise DataError("--max-drop limits what quantization loses, and --quantize none loses nothing. Leave one out.")
 
 
 def check_form(kind: str, io: str) -> None:

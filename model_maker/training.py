@@ -16,7 +16,7 @@ from model_maker import files, fitting, run_record
 from model_maker.backbones import embedder
 from model_maker.backbones.embedder import Embedder
 from model_maker.data.dataset import Dataset, Split, from_folder
-from model_maker.deploy import model_card, shipping, verify
+from model_maker.deploy import budget, model_card, shipping, verify
 from model_maker.errors import DataError, OutputError
 from model_maker.inference import evaluation
 from model_maker.inference.classifier import Classifier
@@ -32,7 +32,7 @@ Array = np.ndarray
 
 _LOW_AGREEMENT = 0.98
 # Options that say how the file ships, not what is learned.
-_OF_THE_FILE = ("quantize", "io", "threads", "name", "author", "licence", "folds")
+_OF_THE_FILE = ("quantize", "io", "max_drop", "threads", "name", "author", "licence", "folds")
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,14 @@ class Result:
       metrics: of the shipped file on the test part.
       report: the content of `metrics.json`.
       seconds: from beginning to end.
+      budget: what was tried to keep `max_drop`, with latencies; None without one.
     """
 
     directory: Path
     metrics: evaluation.Metrics
     report: dict[str, Any]
     seconds: float
+    budget: budget.Budget | None = None
 
 
 def train(
@@ -127,19 +129,26 @@ def train(
     if chosen.folds:
         with clock.stage(f"Estimate by {chosen.folds} folds"):
             folds = fitting.estimate_by_folds(dataset, base, chosen, clock)
-    with clock.stage(f"Quantize ({chosen.quantize})"):
+    info = _model_info(data, dataset, base, chosen)
+    form, kept = shipping.Form(chosen.quantize, chosen.io), None
+    if chosen.max_drop is not None:
+        with clock.stage("Keep the accuracy budget"):
+            kept = _keep_budget(base, info, split, learned, chosen, clock)
+            form = kept.choice.form
+    with clock.stage(f"Quantize ({form.quantize})"):
         network = learned.network
         float_model = graph.attach_head(network.embedder, network.head.kernel, network.head.bias)
+        seen, more = budget.calibration_photos(_by_hash(split.train))
         bare = shipping.ship(
             float_model,
             base,
-            shipping.Form(chosen.quantize, chosen.io),
-            photos=_calibration_photos(split.train),
+            form,
+            photos=seen,
+            more=more,
             clock=clock,
             threads=chosen.threads,
         )
     with clock.stage("Evaluate the file"):
-        info = _model_info(data, dataset, base, chosen)
         shipped = metadata.write(bare, info)
         scores = Classifier(shipped, threads=chosen.threads).score(split.test, progress=clock.progress)
     with clock.stage("Check other kernels"):
@@ -147,7 +156,7 @@ def train(
         kernels = verify.check_kernels(shipped, split.test, scores, threads=chosen.threads)
 
     metrics, report = _measure(dataset, split, scores, expected, learned.fit)
-    report |= {"kernels": kernels, "folds": folds}
+    report |= {"kernels": kernels, "folds": folds, "budget": kept and kept.as_dict(latency=False)}
     if learned.tuned:
         frozen = fitting.score(learned.frozen, split.test, base, chosen)
         report["fine_tuning"] = _tuning(learned, frozen, expected, np.array(split.test.labels))
@@ -156,18 +165,25 @@ def train(
         shipped = metadata.write(bare, dataclasses.replace(info, provenance=_provenance(chosen, report)))
         report["sizes"] = {"model_bytes": len(shipped), "float_model_bytes": len(float_model)}
         card = model_card.render(
-            info, report, backbone=base.name, quantize=chosen.quantize, io=chosen.io, image_size=base.image_size
+            info,
+            report,
+            backbone=base.name,
+            quantize=kept.choice.name if kept else form.quantize,
+            io=chosen.io,
+            image_size=base.image_size,
         )
         texts = {
             "labels.txt": "\n".join(dataset.classes),
             "metrics.json": _json(report),
             "README.md": card,
-            run_record.FILE: _json(run_record.compose(data, chosen, dataset, split, clock)),
+            run_record.FILE: _json(
+                run_record.compose(data, chosen, dataset, split, clock) | {"budget": kept and kept.as_dict()}
+            ),
         }
         _write(output, shipped, texts, split.test, scores, overwrite=overwrite)
     if checkpoint:
         checkpoint.remove()
-    return Result(output, metrics, report, clock.seconds)
+    return Result(output, metrics, report, clock.seconds, kept)
 
 
 def _write(output: Path, model: bytes, texts: dict[str, str], test: Dataset, scores: Array, *, overwrite: bool) -> None:
@@ -216,7 +232,7 @@ def _warn(report: dict[str, Any], clock: Stages) -> None:
         if differing > 1 and agreement["same_top1"] < _LOW_AGREEMENT:
             clock.note(
                 f"The file answers otherwise than {other} on {differing} of {agreement['photos']} photos. "
-                "If that is too much, try --quantize dynamic or float16."
+                "If that is too much, try --max-drop 0.5, or --quantize float16."
             )
 
 
@@ -262,10 +278,26 @@ def _tuning(learned: fitting.Learned, frozen: Array, expected: Array, labels: Ar
     }
 
 
-def _calibration_photos(photos: Dataset) -> list[Path]:
-    """Those of the lowest hashes: a random sample, and always the same."""
-    chosen = sorted(photos.samples, key=lambda sample: sample.digest)[: shipping.CALIBRATION_PHOTOS]
-    return [sample.path for sample in chosen]
+def _by_hash(photos: Dataset) -> list[Path]:
+    """The lowest hashes first: a random order, and always the same."""
+    return [sample.path for sample in sorted(photos.samples, key=lambda sample: sample.digest)]
+
+
+def _keep_budget(
+    base: Embedder, info: metadata.ModelInfo, split: Split, learned: fitting.Learned, options: Options, clock: Stages
+) -> budget.Budget:
+    """Finds the form to ship, by a network that has not learned from the photos that judge."""
+    judged = fitting.unseeing(learned, split.train, base, options, clock)
+    trial = budget.Trial(
+        graph.attach_head(judged.embedder, judged.head.kernel, judged.head.bias),
+        base,
+        info,
+        validation=split.validation,
+        training=_by_hash(split.train),
+        clock=clock,
+        threads=options.threads,
+    )
+    return budget.search(trial, shipping.Form(options.quantize, options.io), float(options.max_drop or 0), clock=clock)
 
 
 def _measure(
@@ -318,6 +350,7 @@ def _provenance(options: Options, report: dict[str, Any]) -> dict[str, Any]:
             "float_top1": report["float"]["top1"],
             "ece": report["test"]["ece"],
         },
+        "budget": report["budget"] and {key: report["budget"][key] for key in ("max_drop", "within", "chosen")},
     }
 
 

@@ -203,8 +203,8 @@ def calibrated(float_classifier, noise_photos):
 def make_tiny_model(float_classifier, calibrated):
     """make_tiny_model(kind="int8", io="uint8", labels=...): the float classifier, quantized, labelled."""
 
-    def make(kind="int8", io="uint8", labels=("a", "b", "ü")):
-        content = quantize.quantize(float_classifier, kind, normalization=PIXELS, calibration=calibrated)
+    def make(kind="int8", io="uint8", labels=("a", "b", "ü"), kept=None):
+        content = quantize.quantize(float_classifier, kind, normalization=PIXELS, calibration=calibrated, kept=kept)
         content = graph.set_io(content, io, mean=PIXELS.mean, std=PIXELS.std)
         return metadata.write(content, metadata.ModelInfo(labels, PIXELS, name="tiny"))
 

@@ -16,8 +16,12 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from rich.console import Console
 
+from model_maker.cli import views
 from model_maker.data import sample_data
+from model_maker.deploy.budget import Budget, Step
+from model_maker.deploy.shipping import Form
 
 PER_CLASS = 12
 
@@ -60,6 +64,20 @@ def test_train_tells_what_it_made(desk, tmp_path):
     assert done.returncode == 0
     assert "top-1" in out and "MB" in out and str(tmp_path / "m" / "model.tflite") in out.replace("\n", "")
     assert "Embed photos" in err and "Embed photos" not in out
+
+
+def test_the_table_of_a_budget_fits_a_terminal_and_marks_what_ships():
+    form = Form("int8")
+    steps = (
+        Step("int8", form, 0.9, 0.05, (0.01, 0.09), 0.024, 0.93, 0.02, 3_960_000, 8.44),
+        Step("int8, percentile, 200 photos", form, 0.95, 0.0, (-0.03, 0.03), 0.0, 1.0, 0.01, 3_970_000, 8.0),
+    )
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(views._budget(Budget(0.5, 60, 0.95, steps, 1, True)))
+    lines = [" ".join(line.split()) for line in console.export_text().splitlines()]
+    assert "int8 90.0 5.0 +1.0..+9.0 2.4 3.96 8.4" in lines
+    assert "int8, percentile, 200 photos 95.0 0.0 -3.0..+3.0 0.0 3.97 8.0 ships" in lines
+    assert "Budget of 0.5 points, kept: float 95.0 % on 60 validation photos" in " ".join(lines)
 
 
 def test_train_config_repeats_the_run(desk, tmp_path):

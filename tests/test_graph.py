@@ -4,6 +4,7 @@ from ai_edge_litert import interpreter as litert
 from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 from tiny_network import TinyNetwork
 
 from model_maker.data.images import Normalization
@@ -180,12 +181,17 @@ def test_a_uint8_input_states_a_mean_that_is_no_whole_number(mean, depthwise):
     calibrator = quantize.Calibrator(model)
     calibration = quantize.combine([calibrator.observe(normalization(picture)) for picture in pictures])
     real = Runner(model)
-    for kind, tolerance in (("int8", 0.02), ("none", 1e-5)):
+    for kind, tolerance in (("int8", 0.02), ("int16x8", 0.02), ("none", 1e-5)):
         inner = quantize.quantize(model, kind, normalization=normalization, calibration=calibration)
         runner = Runner(graph.set_io(inner, "uint8", mean=mean, std=127.5, output_io="float32"))
         found = np.stack([runner.run(picture)[0] for picture in pictures])
         expected = np.stack([real.run(normalization(picture))[0] for picture in pictures])
         np.testing.assert_allclose(found, expected, atol=tolerance)
+        if kind == "int16x8":
+            # Against the same weights with float pixels: twice what 32767 steps of the input were seen to leave.
+            same = Runner(graph.set_io(inner, "float32", mean=mean, std=127.5))
+            floats = np.stack([same.run(normalization(picture))[0] for picture in pictures])
+            np.testing.assert_allclose(found, floats, atol=1.3e-4)
         if kind == "int8":
             # The first layer reads pixels less 128 or so and has to add what is missing to the mean, times its weights.
             before, after = graph.parse(inner), graph.parse(graph.set_io(inner, "uint8", mean=mean, std=127.5))
@@ -197,6 +203,22 @@ def test_a_uint8_input_states_a_mean_that_is_no_whole_number(mean, depthwise):
             found = graph.constant(after, after.subgraphs[0].tensors[shifted.inputs[2]])
             assert 0 < abs(missing) < 1
             np.testing.assert_array_equal(found, bias + np.rint(missing * weights.astype(int).sum(axes)))
+
+
+@given(arrays.arrays(np.int8, st.integers(0, 9), elements=st.integers(-8, 7)))
+def test_int4_constants_are_read_as_they_were_written(values):
+    model = TinyNetwork(2).model
+    index = graph.add_tensor(model, "packed", values.shape, data=values)
+    tensor = model.subgraphs[0].tensors[index]
+    tensor.type = schema.TensorType.INT4
+    graph.set_constant(model, tensor, values)
+    assert len(model.buffers[tensor.buffer].data) == (len(values) + 1) // 2
+    np.testing.assert_array_equal(graph.constant(model, tensor), values)
+
+
+def test_int4_lies_two_to_a_byte_the_first_in_the_lower_half():
+    # As the flatbuffer schema of LiteRT has it: 1 and -2 are 0x1 and 0xe.
+    assert graph._pack_int4(np.array([1, -2, 7], np.int8)).tolist() == [0xE1, 0x07]
 
 
 def test_a_mean_that_is_no_pixel_is_refused(float_classifier):

@@ -53,7 +53,7 @@ def test_format_is_recognized_whatever_the_edges(make_tiny_model, kind, io):
     facts = inspection.inspect(make_tiny_model(kind, io))
     assert facts.quantization == kind
     assert facts.macs == 8 * 8 * 16 * 27 + 3 * 16  # quantization costs no multiplication
-    assert (facts.float_operators == ()) == (kind == "int8")
+    assert (facts.float_operators == ()) == (kind in ("int8", "int16x8"))
 
 
 def test_most_frequent_operators_come_first(shared_weights):

@@ -6,6 +6,7 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from tiny_network import TinyNetwork
 
 from model_maker.data.images import Normalization
 from model_maker.errors import ModelError
@@ -22,6 +23,7 @@ def constants(content):
     types = {
         schema.TensorType.INT8: np.int8,
         schema.TensorType.INT32: np.int32,
+        schema.TensorType.INT64: np.int64,
         schema.TensorType.FLOAT16: np.float16,
         schema.TensorType.FLOAT32: np.float32,
     }
@@ -130,8 +132,9 @@ def test_none_leaves_the_model_alone(float_classifier):
     assert quantize.quantize(float_classifier, "none", normalization=PIXELS) is float_classifier
 
 
-# Twice the largest difference of a score seen on any kernel: 0.011, 0.0044, 0.00018; float32 rounding for "none".
-TOLERANCE = {"int8": 0.022, "dynamic": 0.009, "float16": 0.0004, "none": 1e-6}
+# Twice the largest difference of a score seen on any kernel: 0.011, 0.0018, 0.079, 0.0044, 0.00018; float32 rounding
+# for "none".
+TOLERANCE = {"int8": 0.022, "int16x8": 0.0036, "int4": 0.16, "dynamic": 0.009, "float16": 0.0004, "none": 1e-6}
 
 
 @pytest.mark.parametrize("io", graph.IO_TYPES)
@@ -146,6 +149,88 @@ def test_every_format_scores_like_the_float_model_on_every_kernel(
         found = runner.run(photo if io == "uint8" else image)
         # A uint8 output rounds once more, by half a step.
         np.testing.assert_allclose(found, real.run(image), atol=TOLERANCE[kind] + (io == "uint8") * 0.51 / 256)
+
+
+def test_int16x8_has_int16_activations_and_int8_weights(float_classifier, calibrated):
+    content = quantize.quantize(float_classifier, "int16x8", normalization=PIXELS, calibration=calibrated)
+    numbers = {name: values for name, (_, values) in constants(content).items()}
+    assert numbers["kernel"].dtype == numbers["head/kernel"].dtype == np.int8
+    assert numbers["bias"].dtype == np.int64  # int16 times int8, summed, is beyond int32
+    tensors = {t.name.decode(): t for t in graph.parse(content).subgraphs[0].tensors}
+    for name in ("features", "embedding", "logits"):
+        assert tensors[name].type == schema.TensorType.INT16
+        # Symmetric: 32767 steps to the end that lies further from zero.
+        farthest = max(map(abs, calibrated.ranges[name]))
+        assert float(tensors[name].quantization.scale[0]) == pytest.approx(farthest / 32767, rel=1e-4)
+
+
+def test_int4_halves_the_weights(conv_embedder):
+    random = np.random.default_rng(0)
+    model = graph.attach_head(conv_embedder, random.normal(size=(500, 16)), random.normal(size=500))
+    sizes = {kind: len(quantize.quantize(model, kind, normalization=PIXELS)) for kind in ("none", "dynamic", "int4")}
+    weights = 16 * 27 + 500 * 16
+    # "dynamic" has one scale for the whole head, "int4" one for each of 500 classes; a scale, its zero point and the
+    # growth of the tables around them are 4, 8 and some bytes.
+    assert sizes["dynamic"] - sizes["int4"] == pytest.approx(weights / 2 - 500 * 12, abs=100)
+    assert sizes["none"] - sizes["dynamic"] == pytest.approx(3 * weights, abs=700)
+
+
+def test_int4_weights_are_few_steps_of_a_scale_a_channel(float_classifier):
+    model = graph.parse(quantize.quantize(float_classifier, "int4", normalization=PIXELS))
+    tensors = {t.name.decode(): t for t in model.subgraphs[0].tensors}
+    real = constants(float_classifier)
+    for name in ("kernel", "head/kernel"):
+        numbers = graph.constant(model, tensors[name])
+        scale = np.asarray(tensors[name].quantization.scale).reshape(-1, *[1] * (numbers.ndim - 1))
+        assert (tensors[name].type, len(scale)) == (schema.TensorType.INT4, len(numbers))
+        assert np.abs(numbers).max() <= 7
+        assert (np.abs(numbers * scale - real[name][1]) <= scale / 2 * (1 + 1e-4)).all()
+
+
+@pytest.mark.parametrize(("kind", "other"), [(k, o) for k, others in quantize.MIXES.items() for o in others])
+def test_a_kept_operator_is_what_it_was_kept_as_and_others_are_not(float_classifier, calibrated, kind, other):
+    content = quantize.quantize(
+        float_classifier, kind, normalization=PIXELS, calibration=calibrated, kept={"features": other}
+    )
+    tensors = {t.name.decode(): t.type for t in graph.parse(content).subgraphs[0].tensors}
+    types = schema.TensorType
+    activation = {"int8": types.INT8, "int16x8": types.INT16}
+    weights = {"int4": types.INT4, "float": types.FLOAT32}
+    assert tensors["features"] == activation.get(other, types.FLOAT32)
+    assert tensors["logits"] == activation.get(kind, types.FLOAT32)
+    assert tensors["kernel"] == weights.get(other, types.INT8)
+    assert tensors["head/kernel"] == weights.get(kind, types.INT8)
+
+
+@pytest.mark.parametrize(
+    ("kind", "kept", "text"),
+    [
+        ("int8", {"nowhere": "float"}, "No operator of the model gives nowhere, which was to be kept as float"),
+        ("int8", {"features": "int4"}, "cannot be kept as int4 in a model of int8, which mixes with int16x8, float"),
+        ("float16", {"features": "float"}, "of float16, which mixes with nothing else"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused(float_classifier, calibrated, kind, kept, text):
+    with pytest.raises(ModelError, match=text) as caught:
+        quantize.quantize(float_classifier, kind, normalization=PIXELS, calibration=calibrated, kept=kept)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_operator_without_int16_is_refused_not_passed_over():
+    model = TinyNetwork(8)
+    model._operator("HARD_SWISH", schema.HardSwishOptionsT(), [], model.shape)
+    content = graph.attach_head(model.mean().content(), np.eye(3), np.zeros(3))
+    calibration = quantize.Calibrator(content).observe(np.zeros((1, 8, 8, 3), np.float32))
+    [name] = [name for name in calibration.ranges if name.startswith("hard_swish")]
+    with pytest.raises(ModelError, match=f"{name} cannot be kept as int16x8"):
+        quantize.quantize(content, "int8", normalization=PIXELS, calibration=calibration, kept={name: "int16x8"})
+
+
+def test_rules_for_ranges():
+    ranges = [{"a": (-float(n), 2.0 * n)} for n in range(11)]
+    assert quantize.combine_ranges(ranges) == {"a": (-10, 20)}
+    assert quantize.combine_ranges(ranges, rule="mean") == {"a": (-5, 10)}
+    assert quantize.combine_ranges(ranges, rule="percentile") == {"a": (-9, 18)}  # the second largest of eleven
 
 
 @pytest.mark.parametrize("kind", quantize.FORMATS)

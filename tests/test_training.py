@@ -181,6 +181,21 @@ def test_other_formats_keep_accuracy(run, flowers, tmp_path, kind, io):
     assert result.report["agreement"]["same_top1"] >= 1 - 1 / result.metrics.photos
 
 
+def test_a_budget_is_judged_on_validation_and_told(flowers, tmp_path, lite0):
+    result = training.train(flowers, tmp_path / "model", max_drop=3.0)
+    metrics, record = (_read(result.directory, name) for name in ("metrics.json", "run.json"))
+    found = metrics["budget"]
+    assert (found["max_drop"], found["photos"]) == (3.0, metrics["photos"]["validation"])
+    assert found["within"] and found["chosen"] == found["steps"][-1]["name"] == result.budget.choice.name
+    # Latency differs from run to run, so it stands in run.json alone.
+    assert "latency_ms" not in found["steps"][0] and record["budget"]["steps"][0]["latency_ms"] > 0
+    assert metadata.read((result.directory / "model.tflite").read_bytes()).provenance["budget"] == {
+        "max_drop": 3.0,
+        "within": True,
+        "chosen": found["chosen"],
+    }
+
+
 def test_bad_files_are_skipped_counted_and_listed(flowers, tmp_path, lite0):
     data = shutil.copytree(flowers, tmp_path / "data")
     (data / "rose/cut.jpg").write_bytes((data / "rose/rose_000.jpg").read_bytes()[:2000])
@@ -229,7 +244,10 @@ def test_odd_class_names_reach_the_labels(flowers, tmp_path, lite0):
     ("options", "error", "text"),
     [
         ({"model": "efficientnet_light0"}, BackboneError, "Did you mean efficientnet_lite0"),
-        ({"quantize": "int7"}, DataError, "--quantize int7: choose one of int8, dynamic, float16, none"),
+        ({"quantize": "int7"}, DataError, "--quantize int7: choose one of int8, int16x8, int4, dynamic, float16, none"),
+        ({"max_drop": -1.0}, DataError, "--max-drop -1: give percentage points, 0 or more and below 100"),
+        ({"max_drop": float("nan")}, DataError, "--max-drop nan"),
+        ({"max_drop": 0.5, "quantize": "none"}, DataError, "--max-drop limits .* --quantize none loses nothing"),
         ({"io": "int8"}, DataError, "--io int8: choose one of uint8, float32"),
         ({"folds": 1}, DataError, "--folds 1"),
         ({"folds": 40}, DataError, "--folds 40 needs 40"),

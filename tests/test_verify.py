@@ -32,15 +32,22 @@ def scores(model, photos):
 
 @pytest.mark.parametrize("io", graph.IO_TYPES)
 def test_an_int8_model_passes(make_tiny_model, io):
-    verify.check_int8(make_tiny_model("int8", io))
+    verify.check_integers(make_tiny_model("int8", io))
 
 
-@pytest.mark.parametrize("kind", ["dynamic", "float16", "none"])
+@pytest.mark.parametrize("io", graph.IO_TYPES)
+def test_an_int16_model_passes_as_such_and_not_for_int8(make_tiny_model, io):
+    verify.check_integers(make_tiny_model("int16x8", io), "int16x8")
+    with pytest.raises(ModelError, match="int8 model still computes in int16 in 6 operators: .*CONV_2D"):
+        verify.check_integers(make_tiny_model("int16x8", io))
+
+
+@pytest.mark.parametrize("kind", ["int4", "dynamic", "float16", "none"])
 def test_other_formats_do_not_pass_for_int8(make_tiny_model, kind):
     with pytest.raises(
         ModelError, match=r"still computes in float in \d operators: .*Use --quantize dynamic"
     ) as caught:
-        verify.check_int8(make_tiny_model(kind, "uint8"))
+        verify.check_integers(make_tiny_model(kind, "uint8"))
     assert "\n" not in str(caught.value)
 
 
@@ -52,17 +59,17 @@ def test_a_planted_float_operator_is_caught_and_named(float_classifier, calibrat
     planted = recipe_manager.RecipeManager()
     planted.load_quantization_recipe(recipe.static_wi8_ai8())
     planted.add_quantization_config(".*", qtyping.TFLOperationName[operation], algorithm_key=AlgorithmName.NO_QUANTIZE)
-    monkeypatch.setattr(quantize, "_recipe", lambda kind: planted.get_quantization_recipe())
+    monkeypatch.setattr(quantize, "_recipe", lambda kind, kept: planted.get_quantization_recipe())
     pixels = Normalization(127.0, 128.0)
     content = quantize.quantize(float_classifier, "int8", normalization=pixels, calibration=calibrated)
     with pytest.raises(ModelError, match="still computes in float in [123] operators") as caught:
-        verify.check_int8(graph.set_io(content, "uint8", mean=127, std=128))
+        verify.check_integers(graph.set_io(content, "uint8", mean=127, std=128))
     assert named in str(caught.value)
 
 
 def test_many_offenders_are_counted_and_three_named(float_classifier):
     with pytest.raises(ModelError, match=r"in 4 operators: CONV_2D .*, MEAN .*, FULLY_CONNECTED .* \.\.\.\."):
-        verify.check_int8(float_classifier)
+        verify.check_integers(float_classifier)
 
 
 def test_other_kernels_agree_on_photos_of_all_classes(model, photos, scores):

@@ -22,6 +22,7 @@ _EXAMPLES = """examples:
   model_maker evaluate flowers_model           accuracy on the photos that training did not see
   model_maker predict flowers_model rose.jpg   classify photos
 """
+_KINDS = "int8, int16x8, int4, dynamic, float16 or none"
 _PREDICT = """model_maker predict [options] MODEL PHOTO [PHOTO ...]
        model_maker predict [options] --model NAME PHOTO [PHOTO ...]"""
 
@@ -116,7 +117,13 @@ def _train(commands) -> None:
     parser.add_argument(
         "--normalization", metavar="MEAN,STD", help="what an imported model's input expects, in pixels, as 127.5,127.5"
     )
-    parser.add_argument("--quantize", metavar="KIND", help="int8, dynamic, float16 or none (default: int8)")
+    parser.add_argument("--quantize", metavar="KIND", help=f"{_KINDS} (default: int8)")
+    parser.add_argument(
+        "--max-drop",
+        type=float,
+        metavar="POINTS",
+        help="points of top-1 that quantization may lose, as 0.5; other forms are tried until one loses no more",
+    )
     parser.add_argument("--io", metavar="TYPE", help="input and output: uint8 or float32 (default: uint8)")
     parser.add_argument("--image-size", type=int, metavar="PIXELS", help="another input size than the backbone's own")
     parser.add_argument("--validation", type=float, metavar="SHARE", help="share of each class (default: 0.1)")
@@ -201,7 +208,7 @@ def _starter(commands) -> None:
     parser = _command(commands, "starter", "write a ready classifier of ImageNet's 1000 classes, to try an app with")
     parser.add_argument("model", metavar="NAME", nargs="?", default="efficientnet_lite0", help="backbone, see `models`")
     parser.add_argument("--weights", metavar="FILE", help="weights to use instead of the backbone's published ones")
-    parser.add_argument("--data", metavar="DIR", help="photos to calibrate int8 on (default: pictures made for it)")
+    parser.add_argument("--data", metavar="DIR", help="photos to calibrate on (default: pictures made for it)")
     _export_flags(parser, quantize="int8", io="uint8")
 
 
@@ -217,9 +224,7 @@ def _embedder(commands) -> None:
 def _export_flags(parser: argparse.ArgumentParser, *, quantize: str, io: str) -> None:
     parser.add_argument("--output", metavar="DIR", required=True, help="folder to make")
     parser.add_argument("--overwrite", action="store_true", help="replace the output folder if it exists")
-    parser.add_argument(
-        "--quantize", metavar="KIND", default=quantize, help=f"int8, dynamic, float16 or none (default: {quantize})"
-    )
+    parser.add_argument("--quantize", metavar="KIND", default=quantize, help=f"{_KINDS} (default: {quantize})")
     parser.add_argument("--io", metavar="TYPE", default=io, help=f"uint8 or float32 (default: {io})")
     _json_flag(parser)
 

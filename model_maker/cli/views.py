@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from model_maker.comparison import THREADS, Comparison
+from model_maker.deploy.budget import Budget
 from model_maker.inference.evaluation import Metrics
 from model_maker.progress import Reporter
 from model_maker.tflite.inspection import ModelFacts, TensorFacts
@@ -102,6 +103,8 @@ def show_training(result: Result) -> None:
     table.add_row("time", f"{result.seconds:.1f} s")
     table.add_row("model", f"[bold]{escape(str(result.directory / 'model.tflite'))}[/]")
     console.print()
+    if result.budget:
+        console.print(_budget(result.budget))
     console.print(table)
 
 
@@ -111,6 +114,29 @@ def _change(agreement: dict[str, Any], before: float) -> str:
     change = 100 * agreement["accuracy_change"]
     interval = f"(95 % interval {low:+.1f} to {high:+.1f})"
     return f"{change:+.1f} points over frozen features' {_percent(before)} [dim]{interval}[/]"
+
+
+def _budget(found: Budget) -> Table:
+    """Every form that was tried, the one that ships marked; shares in percent, as 80 columns have to do."""
+    table = _table("tried", "top-1>", "lost>", "95 %>", "risk>", "MB>", "ms>", "")
+    table.padding, table.columns[0].no_wrap = (0, 1, 0, 0), True
+    table.title = (
+        f"Budget of {found.max_drop:g} points, {'kept' if found.within else '[yellow]not kept[/]'}: "
+        f"float {_percent(found.float_top1)} on {found.photos} validation photos"
+    )
+    for index, step in enumerate(found.steps):
+        low, high = (f"{100 * end:+.1f}" for end in step.drop_interval)
+        table.add_row(
+            escape(step.name),
+            f"{100 * step.top1:.1f}",
+            f"{100 * step.drop:.1f}",
+            f"{low}..{high}",
+            f"{100 * step.risk:.1f}",
+            f"{step.size_bytes / 1e6:.2f}",
+            f"{step.latency_ms:.1f}",
+            "[bold green]ships[/]" if index == found.chosen else "",
+        )
+    return table
 
 
 def show_comparison(found: Comparison) -> None:

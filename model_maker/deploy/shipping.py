@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from model_maker.backbones.embedder import Embedder
 from model_maker.data.streaming import stream
@@ -23,15 +23,85 @@ class Form:
       quantize: one of `quantize.FORMATS`.
       io: one of `graph.IO_TYPES`.
       output_io: the output's type where it is another than the input's.
+      kept: operators that are spared on purpose, as `quantize.quantize` takes them.
+      rule: one of `quantize.RULES`, how ranges of photos become one.
+      more: whether ranges are taken of more photos than are sampled.
     """
 
     quantize: str = "int8"
     io: str = "uint8"
     output_io: str | None = None
+    kept: Mapping[str, str] = field(default_factory=dict)
+    rule: str = "extremes"
+    more: bool = False
+
+
+class Calibrations:
+    """What photos tell of a float model: observed when it is first asked for, and only once.
+
+    Args:
+      float_model: `base`, with a head or without.
+      base: whose input the model has.
+      photos: what `images.load` takes; all of them are sampled, which takes megabytes a photo.
+      more: further ones, for ranges only.
+      clock: hears of progress.
+      threads: photos at a time; None for all cores.
+    """
+
+    def __init__(
+        self,
+        float_model: bytes,
+        base: Embedder,
+        photos: Sequence,
+        *,
+        more: Sequence = (),
+        clock: Stages,
+        threads: int | None = None,
+    ):
+        self._model, self._base, self._photos, self._more = float_model, base, photos, more
+        self._clock, self._threads = clock, threads
+        self._ranges: list[quantize.Ranges] = []
+        self._further: list[quantize.Ranges] = []
+        self._samples: dict = {}
+
+    def get(self, *, rule: str = "extremes", more: bool = False) -> quantize.Calibration:
+        """Combines what was observed.
+
+        Raises:
+          DataError: a photo cannot be read.
+        """
+        if not self._ranges:
+            observed = self._observe(self._photos, sample=True)
+            self._ranges = [entry.ranges for entry in observed]
+            self._samples = quantize.combine(observed).samples
+        if more and not self._further:
+            self._further = [entry.ranges for entry in self._observe(self._more, sample=False)]
+        ranges = self._ranges + (self._further if more else [])
+        return quantize.Calibration(quantize.combine_ranges(ranges, rule=rule), self._samples)
+
+    def _observe(self, photos: Sequence, *, sample: bool) -> list[quantize.Calibration]:
+        def worker():
+            calibrator = quantize.Calibrator(self._model)
+            return lambda pixels: calibrator.observe(self._base.normalization(pixels), sample=sample)
+
+        observed = []
+        for result in stream(photos, self._base.image_size, worker, threads=self._threads):
+            if isinstance(result, DataError):
+                raise result
+            observed.append(result)
+            self._clock.progress(len(observed), len(photos))
+        return observed
 
 
 def ship(
-    float_model: bytes, base: Embedder, form: Form, *, photos: Sequence, clock: Stages, threads: int | None = None
+    float_model: bytes,
+    base: Embedder,
+    form: Form,
+    *,
+    photos: Sequence,
+    more: Sequence = (),
+    clock: Stages,
+    threads: int | None = None,
 ) -> bytes:
     """Quantizes a float model and gives it its edges.
 
@@ -39,7 +109,7 @@ def ship(
       float_model: `base`, with a head or without.
       base: whose input the model has.
       form: what to make of it.
-      photos: what `images.load` takes, to calibrate int8 on.
+      photos, more: to calibrate on, see `Calibrations`.
       clock: hears of progress.
       threads: photos at a time; None for all cores.
 
@@ -47,28 +117,33 @@ def ship(
       DataError: a photo cannot be read.
       ModelError: the model cannot be had in this form.
     """
-    calibration = None
-    if form.quantize == "int8":
-        calibration = _calibrate(float_model, base, photos, clock, threads)
+    if note := _older_clients(form):
+        clock.note(note)
+    return make(
+        float_model, base, form, Calibrations(float_model, base, photos, more=more, clock=clock, threads=threads)
+    )
+
+
+def _older_clients(form: Form) -> str | None:
+    """What the runtime in TFLite Task Library, of 2023, does not know; MediaPipe's and LiteRT do."""
+    if form.quantize == "int4":
+        return "int4 does not run in apps on TFLite Task Library, whose runtime is older; MediaPipe and LiteRT run it."
+    if "int16x8" in form.kept.values() or (form.quantize, form.io) == ("int16x8", "uint8"):
+        return "int16 behind int8 or uint8 does not run in apps on TFLite Task Library; int16x8 with --io float32 does."
+    return None
+
+
+def make(float_model: bytes, base: Embedder, form: Form, calibrations: Calibrations) -> bytes:
+    """Does what `ship` does, with photos that may have been observed already."""
+    calibrated = form.quantize in quantize.CALIBRATED
+    calibration = calibrations.get(rule=form.rule, more=form.more) if calibrated else None
     normalization = base.normalization
-    inner = quantize.quantize(float_model, form.quantize, normalization=normalization, calibration=calibration)
+    inner = quantize.quantize(
+        float_model, form.quantize, normalization=normalization, calibration=calibration, kept=form.kept
+    )
     bare = graph.set_io(
         inner, form.io, mean=normalization.mean, std=normalization.std, output_io=form.output_io or form.io
     )
-    if form.quantize == "int8":
-        verify.check_int8(bare)
+    if form.quantize in quantize.STATIC:
+        verify.check_integers(bare, form.quantize, kept=form.kept)
     return bare
-
-
-def _calibrate(float_model: bytes, base: Embedder, photos: Sequence, clock: Stages, threads: int | None):
-    def worker():
-        calibrator = quantize.Calibrator(float_model)
-        return lambda pixels: calibrator.observe(base.normalization(pixels))
-
-    observed = []
-    for result in stream(photos, base.image_size, worker, threads=threads):
-        if isinstance(result, DataError):
-            raise result
-        observed.append(result)
-        clock.progress(len(observed), len(photos))
-    return quantize.combine(observed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -20,18 +21,27 @@ KERNEL_PHOTOS = {"none": 64, "reference": 3}
 _PROMISE = 0.02
 
 
-def check_int8(content: bytes) -> None:
-    """Checks that no operator between the edges touches a float tensor.
+def check_integers(content: bytes, kind: str = "int8", *, kept: Mapping[str, str] | None = None) -> None:
+    """Checks that no operator between the edges computes in more than was promised.
+
+    Args:
+      content: the `.tflite`.
+      kind: "int8", which has neither float nor int16, or "int16x8", which has no float.
+      kept: operators that are wider on purpose, as `quantize.quantize` was told; each must be what it was kept as.
 
     Raises:
-      ModelError: some do; the message names them.
+      ModelError: others are wider, too; the message names them.
     """
-    if offenders := inspection.float_operators(content):
-        listed = ", ".join(offenders[:3]) + (" ..." if len(offenders) > 3 else "")
-        raise ModelError(
-            f"The int8 model still computes in float in {len(offenders)} operators: {listed}. "
-            "Use --quantize dynamic, or another backbone."
-        )
+    kept = kept or {}
+    floats = [name for name, other in kept.items() if other == "float"]
+    # An operator that was kept at int16 and is float nevertheless is none that was kept.
+    for wider, word, spared in (("int16x8", "float", floats), (kind, "int16", list(kept))):
+        if offenders := inspection.wider_operators(content, wider, kept=spared):
+            listed = ", ".join(offenders[:3]) + (" ..." if len(offenders) > 3 else "")
+            raise ModelError(
+                f"The {kind} model still computes in {word} in {len(offenders)} operators: {listed}. "
+                "Use --quantize dynamic, or another backbone."
+            )
 
 
 def check_kernels(content: bytes, dataset: Dataset, scores: Array, *, threads: int | None = None) -> dict:

@@ -10,7 +10,7 @@ from model_maker.tflite import graph
 
 Array = np.ndarray
 
-_INTEGERS = (schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT16, schema.TensorType.INT32)
+_INTEGERS = tuple(getattr(schema.TensorType, name) for name in ("INT4", "INT8", "UINT8", "INT16", "INT32", "INT64"))
 _LOWEST = {schema.TensorType.INT8: -128, schema.TensorType.UINT8: 0}
 
 
@@ -21,7 +21,7 @@ def dequantize(model: schema.ModelT) -> None:
     a range begins at zero the activation is put back.
 
     Args:
-      model: from `graph.parse`; int8, uint8 or int16 throughout, dynamic, float16, or float already.
+      model: from `graph.parse`; integers throughout, dynamic, float16, or float already.
 
     Raises:
       ModelError: weights of a kind that is not known here.
@@ -58,8 +58,8 @@ def _scale_bias(main: schema.SubGraphT, operator: schema.OperatorT) -> None:
 
 
 def _to_float(model: schema.ModelT, tensor: schema.TensorT) -> None:
-    if tensor.type == schema.TensorType.INT4 or tensor.sparsity is not None:
-        raise ModelError("Its weights are packed (int4 or sparse), which cannot be turned into float here.")
+    if tensor.sparsity is not None:
+        raise ModelError("Its weights are packed (sparse), which cannot be turned into float here.")
     quantized = tensor.type in _INTEGERS and _is_quantized(tensor)
     if quantized or tensor.type == schema.TensorType.FLOAT16:
         data = model.buffers[tensor.buffer].data

@@ -7,7 +7,9 @@ of a file. What a model contains is told by `inspection`.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -19,8 +21,9 @@ Array = np.ndarray
 
 SIGNATURE = "serving_default"
 INPUT, OUTPUT = "image", "probabilities"
+INSIDE = "_inside"  # what an edge's tensor is called further once another one stands at the edge
 IO_TYPES = ("uint8", "float32")
-_TYPES = {name: getattr(schema.TensorType, name.upper()) for name in (*IO_TYPES, "int32")}
+_TYPES = {name: getattr(schema.TensorType, name.upper()) for name in (*IO_TYPES, "int8", "int32")}
 _DTYPES: dict[int, np.dtype] = {
     schema.TensorType.FLOAT32: np.dtype("<f4"),
     schema.TensorType.FLOAT16: np.dtype("<f2"),
@@ -121,11 +124,12 @@ def set_io(content: bytes, io: str, *, mean: float, std: float, output_io: str |
     """Gives a model the edges that phone clients accept; QUANTIZE or DEQUANTIZE stands where types differ.
 
     A uint8 input takes raw pixels: its scale 1 / std and its zero point `mean` are the normalization itself. A zero
-    point is a whole number; what is left of a mean like 127.5 goes into the first convolution's bias (int8), or is
-    added behind the edge (float). A uint8 output has steps of 1 / 256, which suits probabilities.
+    point is a whole number; what is left of a mean like 127.5 goes into the first convolution's bias (integers), or is
+    added behind the edge (float). A uint8 output has steps of 1 / 256, which suits probabilities. Between uint8 and
+    int16 stands int8, for no runtime goes from int16 to uint8 at once, and older ones not the other way either.
 
     Args:
-      content: a model with int8 or float32 edges; an int8 input must be quantized by the same normalization.
+      content: a model with int8, int16 or float32 edges; an integer input must be quantized by the same normalization.
       io: one of IO_TYPES.
       mean, std: the backbone's normalization.
       output_io: one of IO_TYPES; None for the same.
@@ -168,14 +172,26 @@ def _shift_input(model: schema.ModelT, pixels: float, scale: float) -> None:
         options = schema.AddOptionsT()
         graph.operators.insert(0, make_operator(model, "ADD", [graph.inputs[0], shift], [entering], options))
         return
-    [first, *others] = [operator for operator in graph.operators if entering in operator.inputs]
-    name = operator_name(model, first)
+    [first, *others] = _users(model, entering)
+    while not others and (name := operator_name(model, first)) in ("QUANTIZE", "DEQUANTIZE"):
+        entering = int(first.outputs[0])
+        [first, *others] = _users(model, entering)
     if others or name not in ("CONV_2D", "DEPTHWISE_CONV_2D") or len(first.inputs) != 3:
         raise ModelError("A uint8 input cannot state this mean exactly before such a first layer. Use --io float32.")
     # A convolution is linear: the shift adds (sum of its weights) to each channel, in steps of the bias.
     weights, bias = (graph.tensors[index] for index in first.inputs[1:])
-    sums = constant(model, weights).astype(np.int64).sum((1, 2, 3) if name == "CONV_2D" else (0, 1, 2))
-    set_constant(model, bias, (constant(model, bias) + np.rint(pixels * sums)).astype(np.int32))
+    sums = constant(model, weights).astype(np.float64).sum((1, 2, 3) if name == "CONV_2D" else (0, 1, 2))
+    values = constant(model, bias)
+    if values.dtype.kind == "f":
+        added = sums * pixels * scale
+    else:  # both are float32 in the file, so that int8 gives exactly 1
+        step = np.float32(scale) / np.float32(graph.tensors[entering].quantization.scale[0])
+        added = np.rint(sums * pixels * step)
+    set_constant(model, bias, (values + added).astype(values.dtype))
+
+
+def _users(model: schema.ModelT, tensor: int) -> list[schema.OperatorT]:
+    return [operator for operator in model.subgraphs[0].operators if tensor in operator.inputs]
 
 
 def constant(model: schema.ModelT, tensor: schema.TensorT) -> Array:
@@ -185,14 +201,18 @@ def constant(model: schema.ModelT, tensor: schema.TensorT) -> Array:
       ModelError: it has no data, or of a kind that is not known here.
     """
     data = model.buffers[tensor.buffer].data
+    shape = () if tensor.shape is None else tuple(int(side) for side in tensor.shape)
+    if data is not None and tensor.type == schema.TensorType.INT4:
+        return _unpack_int4(np.frombuffer(bytes(data), np.int8), math.prod(shape)).reshape(shape)
     if data is None or tensor.type not in _DTYPES:
         raise ModelError(f"The tensor {(tensor.name or b'').decode(errors='replace')} has no plain numbers.")
-    shape = () if tensor.shape is None else tuple(int(side) for side in tensor.shape)
     return np.frombuffer(bytes(data), _DTYPES[tensor.type]).reshape(shape)
 
 
 def set_constant(model: schema.ModelT, tensor: schema.TensorT, values: Array) -> None:
-    """Gives a constant tensor other values of its type; a buffer that others share stays theirs."""
+    """Gives a constant tensor other values of its type (int4: as int8); a buffer that others share stays theirs."""
+    if tensor.type == schema.TensorType.INT4:
+        values = _pack_int4(values)
     users = sum(other.buffer == tensor.buffer for other in model.subgraphs[0].tensors)
     if users > 1:
         tensor.buffer = add_buffer(model, values)
@@ -212,6 +232,18 @@ def find_tensor(model: schema.ModelT, name: str) -> int:
     raise ModelError(f"It has no activation named {name}.")
 
 
+def _pack_int4(values: Array) -> Array:
+    """Two numbers a byte, the first in the lower half."""
+    flat = values.astype(np.uint8).ravel() & 15
+    flat = np.append(flat, np.zeros(len(flat) % 2, np.uint8))
+    return flat[::2] | flat[1::2] << 4
+
+
+def _unpack_int4(packed: Array, count: int) -> Array:
+    """The inverse; shifts of int8 keep the sign."""
+    return np.stack([packed << 4 >> 4, packed >> 4], axis=1).ravel()[:count]
+
+
 def operator_name(model: schema.ModelT, operator: schema.OperatorT) -> str:
     """Returns the name in the schema, as "CONV_2D"; "CUSTOM" for what is not built in."""
     code = model.operatorCodes[operator.opcodeIndex]
@@ -219,20 +251,29 @@ def operator_name(model: schema.ModelT, operator: schema.OperatorT) -> str:
 
 
 def _edge(model, ends: list[int], name: str, io: str, quantization, *, entering: bool) -> list[schema.OperatorT]:
-    """Puts a tensor of type `io` at the edge and returns the operator that joins it to the inner one."""
+    """Puts a tensor of type `io` at the edge and returns the operators that join it to the inner one."""
     tensors = model.subgraphs[0].tensors
     inner = tensors[ends[0]]
     if inner.type == _TYPES[io]:
         return []
-    inner_index = int(ends[0])
-    inner.name = f"{name}_inside".encode()
+    path = [int(ends[0])]
+    inner.name = f"{name}{INSIDE}".encode()
+    if io == "uint8" and inner.type == schema.TensorType.INT16:
+        path.insert(0, add_tensor(model, f"{name}_int8", inner.shape, "int8"))
+        scale, zero_point = quantization.scale[0], quantization.zeroPoint[0] - 128
+        tensors[path[0]].quantization = _quantization(scale, zero_point)
     ends[0] = add_tensor(model, name, inner.shape, io)
+    path.insert(0, int(ends[0]))
     if io == "uint8":
         tensors[ends[0]].quantization = quantization
-    path = [ends[0], inner_index] if entering else [inner_index, ends[0]]
-    if tensors[path[1]].type == schema.TensorType.FLOAT32:
-        return [make_operator(model, "DEQUANTIZE", path[:1], path[1:], schema.DequantizeOptionsT())]
-    return [make_operator(model, "QUANTIZE", path[:1], path[1:], schema.QuantizeOptionsT())]
+    steps = list(pairwise(path if entering else path[::-1]))
+    return [_cast(model, begin, end) for begin, end in steps]
+
+
+def _cast(model: schema.ModelT, begin: int, end: int) -> schema.OperatorT:
+    if model.subgraphs[0].tensors[end].type == schema.TensorType.FLOAT32:
+        return make_operator(model, "DEQUANTIZE", [begin], [end], schema.DequantizeOptionsT())
+    return make_operator(model, "QUANTIZE", [begin], [end], schema.QuantizeOptionsT())
 
 
 def _quantization(scale: float, zero_point: int) -> schema.QuantizationParametersT:

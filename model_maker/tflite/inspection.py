@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from ai_edge_litert import schema_py_generated as schema
@@ -36,7 +36,7 @@ class ModelFacts:
       operators: name to count, most frequent first.
       parameters: numbers in constant tensors.
       macs: multiply-accumulates of one inference (convolutions and fully connected layers).
-      quantization: "int8", "float16", "dynamic" or "none", as the tensors show it.
+      quantization: one of `quantize.FORMATS`, as the tensors show it; of a mixed model, what most operators are.
       float_operators: operators between the edges that touch a float tensor.
     """
 
@@ -72,7 +72,7 @@ def _model_facts(size_bytes: int, model, main) -> ModelFacts:
         parameters=sum(math.prod(tensor.shape) for tensor in constants if tensor.shape is not None),
         macs=sum(_macs(main, operator, name) for operator, name in zip(main.operators, names, strict=True)),
         quantization=_quantization(main, constants),
-        float_operators=tuple(_float_operators(main, names)),
+        float_operators=tuple(_touching(main, names, _FLOATS)),
     )
 
 
@@ -80,7 +80,7 @@ def float_operators(content: bytes) -> list[str]:
     """Names the operators that touch a float tensor, a QUANTIZE or DEQUANTIZE at the edge excepted.
 
     Returns:
-      "NAME (output tensor)" of each; empty for a model that is int8 throughout.
+      "NAME (output tensor)" of each; empty for a model that is integers throughout.
 
     Raises:
       ModelError: the file is not a `.tflite`, or it is damaged.
@@ -88,14 +88,42 @@ def float_operators(content: bytes) -> list[str]:
     return list(inspect(content).float_operators)
 
 
-def _float_operators(main, names: list[str]) -> Iterator[str]:
-    edges = {int(index) for index in (*main.inputs, *main.outputs)}
-    for operator, name in zip(main.operators, names, strict=True):
-        ends = [int(index) for index in (*operator.inputs, *operator.outputs) if index >= 0]
-        touched = [index for index in ends if main.tensors[index].type in _FLOATS]
-        allowed = name in ("QUANTIZE", "DEQUANTIZE") and all(index in edges for index in touched)
-        if touched and not allowed:
-            yield f"{name} ({_text(main.tensors[operator.outputs[0]])})"
+def wider_operators(content: bytes, kind: str, *, kept: Collection[str] = ()) -> list[str]:
+    """Names the operators that touch a tensor which "int8" or "int16x8" has no place for, edges excepted.
+
+    Args:
+      content: the `.tflite`.
+      kind: "int8" (no float, no int16) or "int16x8" (no float).
+      kept: outputs of operators that are wider on purpose; they, and what casts for them, are left out.
+
+    Returns, Raises: as `float_operators`.
+    """
+    model = graph.parse(content)
+    with graph.explained():
+        names = [graph.operator_name(model, operator) for operator in model.subgraphs[0].operators]
+        types = _FLOATS if kind == "int16x8" else (*_FLOATS, schema.TensorType.INT16)
+        return list(_touching(model.subgraphs[0], names, types, kept))
+
+
+def _touching(main, names: list[str], types: tuple[int, ...], kept: Collection[str] = ()) -> Iterator[str]:
+    spared = [_gives(main, operator) in kept for operator in main.operators]
+    allowed = {int(index) for index in (*main.inputs, *main.outputs)}
+    for operator, on_purpose in zip(main.operators, spared, strict=True):
+        allowed |= set(_ends(operator)) if on_purpose else set()
+    for operator, name, on_purpose in zip(main.operators, names, spared, strict=True):
+        touched = [index for index in _ends(operator) if main.tensors[index].type in types]
+        cast = name in ("QUANTIZE", "DEQUANTIZE") and allowed.issuperset(touched)
+        if touched and not cast and not on_purpose:
+            yield f"{name} ({_gives(main, operator)})"
+
+
+def _ends(operator) -> list[int]:
+    return [int(index) for index in (*operator.inputs, *operator.outputs) if index >= 0]
+
+
+def _gives(main, operator) -> str:
+    """Names what an operator gives, as it was called before `graph.set_io` put another tensor at the edge."""
+    return _text(main.tensors[operator.outputs[0]]).removesuffix(graph.INSIDE)
 
 
 def _macs(main, operator, name: str) -> int:
@@ -132,10 +160,13 @@ def _is_constant(model, tensor) -> bool:
 
 def _quantization(main, constants) -> str:
     types = {tensor.type for tensor in constants if tensor.shape is not None and len(tensor.shape) > 1}
+    if schema.TensorType.INT4 in types:
+        return "int4"
     if schema.TensorType.FLOAT16 in types:
         return "float16"
-    if not types & {schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT4}:
+    if not types & {schema.TensorType.INT8, schema.TensorType.UINT8}:
         return "none"
     activations = [main.tensors[index].type for operator in main.operators for index in operator.outputs]
-    inside = sum(kind not in _FLOATS for kind in activations)
-    return "int8" if inside > len(activations) / 2 else "dynamic"
+    if sum(kind in _FLOATS for kind in activations) >= len(activations) / 2:
+        return "dynamic"
+    return "int16x8" if activations.count(schema.TensorType.INT16) > len(activations) / 2 else "int8"

@@ -1,4 +1,4 @@
-"""Weights of an int8 model rounded together: what one rounding adds to a layer's output, the next ones take back.
+"""Weights of a quantized model rounded together: what one rounding adds to a layer's output, the next ones take back.
 
 Rounding each weight to its nearest step is blind to the inputs. Where a layer's output is the small difference of large
 terms, as in the narrow layers of MobileNets, the errors add up to what no calibration of ranges can mend. From samples
@@ -29,6 +29,8 @@ POSITIONS, DEPTHWISE_POSITIONS = 32, 4
 # Of the mean second moment, as in the source: inputs that were hardly ever seen must not be trusted to take errors.
 DAMPING = 0.01
 _BLOCK = 64
+# The greatest step of each kind of weights; the runtime's are symmetric.
+_LIMITS = {schema.TensorType.INT8: 127, schema.TensorType.INT4: 7}
 _KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
@@ -68,17 +70,17 @@ class Layers:
         }
 
     def round(self, quantized: bytes, samples: Samples) -> bytes:
-        """Rounds the weights of the int8 model anew, on the steps that it has, and corrects its biases.
+        """Rounds integer weights anew, on the steps that they have, and corrects the biases.
 
         Args:
-          quantized: made of this model by `quantize`, "int8".
+          quantized: made of this model by `quantize`; layers that are float in it stay as they are.
           samples: from `observe`, of all photos.
         """
         tree = graph.parse(quantized)
         main = tree.subgraphs[0]
         for operator in main.operators:
             name = main.tensors[operator.outputs[0]].name.decode()
-            if name in samples and main.tensors[operator.inputs[1]].type == schema.TensorType.INT8:
+            if name in samples and main.tensors[operator.inputs[1]].type in _LIMITS:
                 self._round_layer(tree, operator, self._operators[name], samples[name])
         return graph.pack(tree)
 
@@ -88,16 +90,13 @@ class Layers:
         groups, _, outputs = weights.shape
         steps = np.broadcast_to(np.asarray(kernel.quantization.scale, np.float64), groups * outputs)
         steps = steps.reshape(groups, outputs)
-        rounded = round_together(weights, steps, inputs.transpose(0, 2, 1) @ inputs)
+        second = inputs.transpose(0, 2, 1) @ inputs
+        rounded = round_together(weights, steps, second, limit=_LIMITS[kernel.type])
         graph.set_constant(tree, kernel, self._layout(original, rounded).astype(np.int8))
         if len(operator.inputs) > 2 and operator.inputs[2] >= 0:
             lost = np.einsum("gd,gdr->gr", inputs.mean(axis=1), weights - rounded * steps[:, None]).ravel()
             bias = tensors[operator.inputs[2]]
-            values, step = graph.constant(tree, bias), np.asarray(bias.quantization.scale, np.float64)
-            # The bias of a channel whose weights are next to nothing may stand at the end of int32 already.
-            limit = np.iinfo(values.dtype).max
-            corrected = values + np.rint(np.divide(lost, step, out=np.zeros_like(lost), where=step > 0))
-            graph.set_constant(tree, bias, np.clip(corrected, -limit, limit).astype(values.dtype))
+            graph.set_constant(tree, bias, _corrected(graph.constant(tree, bias), bias, lost))
 
     def _name(self, index: int) -> str:
         return self._model.subgraphs[0].tensors[index].name.decode()
@@ -151,16 +150,27 @@ def combine(observed: Sequence[Samples]) -> Samples:
     return {name: np.concatenate([samples.pop(name) for samples in observed], axis=1) for name in list(observed[0])}
 
 
-def round_together(weights: Array, steps: Array, second: Array) -> Array:
+def _corrected(values: Array, bias: schema.TensorT, lost: Array) -> Array:
+    if values.dtype.kind == "f":
+        return (values + lost).astype(values.dtype)
+    step = np.asarray(bias.quantization.scale, np.float64)
+    # The bias of a channel whose weights are next to nothing may stand at the end of int32 already.
+    limit = np.iinfo(values.dtype).max
+    corrected = values + np.rint(np.divide(lost, step, out=np.zeros_like(lost), where=step > 0))
+    return np.clip(corrected, -limit, limit).astype(values.dtype)
+
+
+def round_together(weights: Array, steps: Array, second: Array, *, limit: int = 127) -> Array:
     """Rounds weights to whole steps so that the layer's outputs, not the single weights, change least.
 
     Args:
       weights: float [G, D, R].
       steps: float [G, R], above 0.
       second: the second moments of the inputs, float [G, D, D].
+      limit: the greatest step.
 
     Returns:
-      Whole numbers from -127 to 127, float64 [G, D, R].
+      Whole numbers from -limit to limit, float64 [G, D, R].
     """
     left, rounded = weights.astype(np.float64), np.empty(weights.shape)
     factor = _inverse_factor(second)
@@ -169,7 +179,7 @@ def round_together(weights: Array, steps: Array, second: Array) -> Array:
         end = min(begin + _BLOCK, inputs)
         errors = np.empty_like(left[:, begin:end])
         for index in range(begin, end):
-            rounded[:, index] = np.clip(np.rint(left[:, index] / steps), -127, 127)
+            rounded[:, index] = np.clip(np.rint(left[:, index] / steps), -limit, limit)
             error = (left[:, index] - rounded[:, index] * steps) / factor[:, index, index, None]
             left[:, index + 1 : end] -= factor[:, index, index + 1 : end, None] * error[:, None]
             errors[:, index - begin] = error

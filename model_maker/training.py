@@ -17,6 +17,7 @@ from model_maker.backbones import embedder
 from model_maker.backbones.embedder import Embedder
 from model_maker.data.dataset import Dataset, Split, from_folder
 from model_maker.deploy import model_card, shipping, verify
+from model_maker.deploy.exporters.source import FLOAT_FILE
 from model_maker.errors import DataError, OutputError
 from model_maker.inference import evaluation
 from model_maker.inference.classifier import Classifier
@@ -40,7 +41,7 @@ class Result:
     """What `train` made.
 
     Attributes:
-      directory: the folder with `model.tflite`, `labels.txt`, `metrics.json`, `run.json` and `README.md`.
+      directory: the folder with `model.tflite`, `float.tflite`, `labels.txt`, `metrics.json`, `run.json` and `README.md`.
       metrics: of the shipped file on the test part.
       report: the content of `metrics.json`.
       seconds: from beginning to end.
@@ -134,7 +135,7 @@ def train(
             float_model,
             base,
             shipping.Form(chosen.quantize, chosen.io),
-            photos=_calibration_photos(split.train),
+            photos=shipping.calibration_photos(split.train),
             clock=clock,
             threads=chosen.threads,
         )
@@ -164,16 +165,20 @@ def train(
             "README.md": card,
             run_record.FILE: _json(run_record.compose(data, chosen, dataset, split, clock)),
         }
-        _write(output, shipped, texts, split.test, scores, overwrite=overwrite)
+        models = {"model.tflite": shipped, FLOAT_FILE: metadata.write(float_model, info)}
+        _write(output, models, texts, split.test, scores, overwrite=overwrite)
     if checkpoint:
         checkpoint.remove()
     return Result(output, metrics, report, clock.seconds)
 
 
-def _write(output: Path, model: bytes, texts: dict[str, str], test: Dataset, scores: Array, *, overwrite: bool) -> None:
+def _write(
+    output: Path, models: dict[str, bytes], texts: dict[str, str], test: Dataset, scores: Array, *, overwrite: bool
+) -> None:
     """Writes the folder, whole or not at all; the model is read back from the disk and has to score as measured."""
     with files.new_directory(output, overwrite=overwrite) as folder:
-        (folder / "model.tflite").write_bytes(model)
+        for name, content in models.items():
+            (folder / name).write_bytes(content)
         verify.check_same_scores((folder / "model.tflite").read_bytes(), test, scores)
         for name, text in texts.items():
             # File names may hold bytes that are no text; JSON states them by this very escape.
@@ -260,12 +265,6 @@ def _tuning(learned: fitting.Learned, frozen: Array, expected: Array, labels: Ar
         "best": tuned.best,
         "history": history,
     }
-
-
-def _calibration_photos(photos: Dataset) -> list[Path]:
-    """Those of the lowest hashes: a random sample, and always the same."""
-    chosen = sorted(photos.samples, key=lambda sample: sample.digest)[: shipping.CALIBRATION_PHOTOS]
-    return [sample.path for sample in chosen]
 
 
 def _measure(

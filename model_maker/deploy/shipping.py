@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from model_maker.backbones.embedder import Embedder
+from model_maker.data.dataset import Dataset
 from model_maker.data.streaming import stream
 from model_maker.deploy import verify
 from model_maker.errors import DataError
@@ -28,6 +30,12 @@ class Form:
     quantize: str = "int8"
     io: str = "uint8"
     output_io: str | None = None
+
+
+def calibration_photos(photos: Dataset) -> list[Path]:
+    """Returns those of the lowest hashes: a random sample, and always the same."""
+    chosen = sorted(photos.samples, key=lambda sample: sample.digest)[:CALIBRATION_PHOTOS]
+    return [sample.path for sample in chosen]
 
 
 def ship(

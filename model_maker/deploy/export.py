@@ -213,8 +213,10 @@ def _check(precision: str, found: Array, expected: Array, *, uint8: bool) -> flo
         measured, allowed = float(apart.sum(1).mean() / 2), _BROKEN
         what = "on average, probability is placed elsewhere"
     if not measured <= allowed:  # not a number is a difference, too
-        raise ModelError(f"The exported model does not answer as the float model: {what} by {measured:.4f}, allowed "
-                         f"{allowed:.4f}. It was not kept; please report this.")
+        raise ModelError(
+            f"The exported model does not answer as the float model: {what} by {measured:.4f}, allowed "
+            f"{allowed:.4f}. It was not kept; please report this."
+        )
     return float(apart.max())
 
 

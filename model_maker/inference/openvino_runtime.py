@@ -32,7 +32,9 @@ def open_path(path: Path) -> runtimes.Opened:
         raise ModelError(f"{path}: OpenVINO cannot open it ({str(error).strip().splitlines()[-1][:200]}).") from error
     if len(compiled.inputs) != 1:
         raise ModelError(f"{path}: it has {len(compiled.inputs)} inputs; an image model has one.")
-    stated = model.get_rt_info(runtimes.OPENVINO_LABELS).astype(str) if model.has_rt_info(runtimes.OPENVINO_LABELS) else None
+    stated = (
+        model.get_rt_info(runtimes.OPENVINO_LABELS).astype(str) if model.has_rt_info(runtimes.OPENVINO_LABELS) else None
+    )
     labels = tuple(json.loads(stated)) if stated else runtimes.labels_beside(path)
     return runtimes.Opened(ModelInfo(labels, runtimes.RAW), lambda: _Runner(compiled))
 

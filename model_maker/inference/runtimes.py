@@ -87,7 +87,10 @@ def open_model(model: str | os.PathLike | bytes, *, kernels: str = "xnnpack") ->
     if isinstance(model, bytes):
         return _open_content(model, kernels)
     path = find(model)
-    name, runtime = next((name, runtime) for name, runtime in RUNTIMES.items() if runtime.matches(path))
+    # A file of no known name is read as a `.tflite`, whose mark it has or lacks.
+    name, runtime = next(
+        (entry for entry in RUNTIMES.items() if entry[1].matches(path)), ("tflite", RUNTIMES["tflite"])
+    )
     if runtime.module and importlib.util.find_spec(runtime.module) is None:
         extra = _EXTRAS[runtime.module]
         raise ModelError(
@@ -112,10 +115,7 @@ def find(path: str | os.PathLike) -> Path:
             return path
         if (path / "model.tflite").is_file():
             return path / "model.tflite"
-        found = sorted(entry for entry in path.iterdir() if _is_model(entry))
-        if not found:
-            found = sorted(entry for entry in path.glob("*/*") if _is_model(entry))
-            found += sorted(entry for entry in path.iterdir() if entry.is_dir() and _is_model(entry))
+        found = _models_in(path)
     except OSError as error:
         raise ModelError(f"{path} cannot be opened ({error.strerror}). {_ADVICE}") from error
     if len(found) == 1:
@@ -126,8 +126,16 @@ def find(path: str | os.PathLike) -> Path:
     raise ModelError(f"{path} holds no model.tflite and no other model. {_ADVICE}")
 
 
+def _models_in(folder: Path) -> list[Path]:
+    """Returns the models in a folder, and those in its folders."""
+    entries = sorted(folder.iterdir())
+    inner = [file for entry in entries if entry.is_dir() and not _is_model(entry) for file in sorted(entry.iterdir())]
+    return [entry for entry in (*entries, *inner) if _is_model(entry)]
+
+
 def _is_model(path: Path) -> bool:
-    return any(runtime.matches(path) for runtime in RUNTIMES.values()) and path.suffix != ".h"
+    """Headers do not count: the C source beside one does."""
+    return path.suffix != ".h" and any(runtime.matches(path) for runtime in RUNTIMES.values())
 
 
 def labels_beside(model: Path) -> tuple[str, ...]:

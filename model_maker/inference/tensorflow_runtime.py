@@ -1,8 +1,12 @@
-"""Runs TensorFlow's formats: SavedModel folders, `.keras` files, TensorFlow.js graphs. Importing TensorFlow takes 6 s."""
+"""Runs TensorFlow's formats: SavedModel folders, `.keras` files, TensorFlow.js graphs.
+
+Importing TensorFlow takes 6 s, so this module does when a model is opened.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -25,8 +29,8 @@ def open_path(path: Path) -> runtimes.Opened:
     Raises:
       ModelError: it is damaged, would do more than compute, or takes other input than one image.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # C++ greets on stderr
     with _explained(path):
+        _import_quietly()
         if path.suffix == ".keras":
             function, entering = _keras(path)
         elif (path / "saved_model.pb").is_file():
@@ -35,6 +39,19 @@ def open_path(path: Path) -> runtimes.Opened:
             function, entering = _web(path)
     runner = _Runner(function, tuple(entering.shape), entering.dtype.as_numpy_dtype)
     return runtimes.Opened(ModelInfo(runtimes.labels_beside(path), runtimes.RAW), lambda: runner)
+
+
+def _import_quietly() -> None:
+    """TensorFlow's C++ greets on file descriptor 2, partly before any switch for it works."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with open(os.devnull, "wb") as nowhere:
+        terminal = os.dup(2)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            importlib.import_module("tensorflow")
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
 
 
 class _Runner:

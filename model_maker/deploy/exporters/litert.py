@@ -20,7 +20,9 @@ def tflite(source: Source, folder: Path, *, kind: str, io: str) -> Path:
     """Writes a `.tflite` of a quantization; int8 edges are announced as what phones refuse."""
     content = source.in_form(kind, io)
     if io == "int8":
-        source.clock.note("int8 edges are for microcontrollers; apps on phones refuse them (uint8 and float32 suit all).")
+        source.clock.note(
+            "int8 edges are for microcontrollers; apps on phones refuse them (uint8 and float32 suit all)."
+        )
     (folder / FILE).write_bytes(content)
     return folder / FILE
 
@@ -47,7 +49,13 @@ def edgetpu(source: Source, folder: Path, *, io: str) -> Path:
         return folder / FILE
     command = [_COMPILER, "--show_operations", "--out_dir", str(folder), str(folder / FILE)]
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=_LIMIT_S, check=False
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=_LIMIT_S,
+        check=False,
     )
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines() or ["nothing"]

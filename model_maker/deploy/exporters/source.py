@@ -71,7 +71,9 @@ class Source:
         facts = inspection.inspect(self.shipped)
         if facts.quantization == kind and {facts.inputs[0].dtype, facts.outputs[0].dtype} == {io}:
             return self.shipped
-        if kind == "int8" and io == "int8":
+        if io == "int8":
+            if kind != "int8":
+                raise ModelError(f"int8 edges belong to int8 models, not to {kind}. Use --io uint8 or float32.")
             # What was measured stays: the same int8 model without the operators that change its edges.
             return metadata.write(edges.bare_int8(self.in_form("int8", "uint8")), self._described(kind))
         return self._made[kind, io] if (kind, io) in self._made else self._make(kind, io)

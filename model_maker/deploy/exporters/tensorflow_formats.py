@@ -1,4 +1,4 @@
-"""The formats that are made through TensorFlow, each in a child process: SavedModel, Keras, TensorFlow.js, ONNX, Core ML.
+"""What is made through TensorFlow, each in a child process: SavedModel, Keras, TensorFlow.js, ONNX, Core ML.
 
 All come from one float `.tflite` that takes raw pixels, rebuilt as a Keras model; ONNX straight from the file.
 """

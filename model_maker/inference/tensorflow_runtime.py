@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from model_maker import quiet
 from model_maker.backbones import tensorflow_models
 from model_maker.errors import ModelError, ModelMakerError
 from model_maker.inference import runtimes
@@ -44,14 +45,8 @@ def open_path(path: Path) -> runtimes.Opened:
 def _import_quietly() -> None:
     """TensorFlow's C++ greets on file descriptor 2, partly before any switch for it works."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with open(os.devnull, "wb") as nowhere:
-        terminal = os.dup(2)
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            importlib.import_module("tensorflow")
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
+    with quiet.diverted(lambda line: True):
+        importlib.import_module("tensorflow")
 
 
 class _Runner:

@@ -37,7 +37,7 @@ def write(source: Source, folder: Path) -> Path:
     model.output().get_tensor().set_names({"probabilities"})
     for number, node in enumerate(model.get_ordered_ops()):
         # Nameless nodes are numbered through the life of a process; equal models shall be equal files.
-        if re.fullmatch(rf"{node.get_type_name()}_\d+", node.get_friendly_name()):
+        if re.fullmatch(r"[A-Za-z]+_\d+", node.get_friendly_name()):
             node.set_friendly_name(f"{node.get_type_name()}_{number}")
     model.set_rt_info(json.dumps(source.info.labels), OPENVINO_LABELS)
     model.set_rt_info("RGB pixels, 0 to 255; normalization is inside", ["model_info", "input"])

@@ -58,7 +58,8 @@ def write(frozen, labels: list[str], folder: Path) -> None:
         "modelTopology": json_format.MessageToDict(graph),
         "weightsManifest": [{"paths": names, "weights": specifications}],
     }
-    (folder / FILE).write_text(json.dumps(content), encoding="utf-8")
+    # Sorted, for Protobuf's own order is random.
+    (folder / FILE).write_text(json.dumps(content, sort_keys=True), encoding="utf-8")
     for name, shard in zip(names, shards, strict=True):
         (folder / name).write_bytes(shard)
 

@@ -15,6 +15,7 @@ __all__ = [
     "Prediction",
     "__version__",
     "compare",
+    "export",
     "export_embedder",
     "load_dataset",
     "starter",
@@ -25,6 +26,7 @@ if TYPE_CHECKING:  # what __getattr__ gives, told to type checkers and editors
     from model_maker.comparison import compare
     from model_maker.data.dataset import from_folder as load_dataset
     from model_maker.deploy.embedder_file import export_embedder
+    from model_maker.deploy.export import export
     from model_maker.deploy.starter import starter
     from model_maker.errors import ModelMakerError
     from model_maker.inference.classifier import Classifier, Prediction
@@ -35,6 +37,7 @@ _HOMES = {
     "Prediction": ("model_maker.inference.classifier", "Prediction"),
     "ModelMakerError": ("model_maker.errors", "ModelMakerError"),
     "compare": ("model_maker.comparison", "compare"),
+    "export": ("model_maker.deploy.export", "export"),
     "export_embedder": ("model_maker.deploy.embedder_file", "export_embedder"),
     "starter": ("model_maker.deploy.starter", "starter"),
     "load_dataset": ("model_maker.data.dataset", "from_folder"),

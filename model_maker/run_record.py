@@ -67,13 +67,19 @@ def load(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def test_part(model: str | os.PathLike) -> tuple[Dataset, list[str]]:
-    """Finds again the photos that a model was tested on.
+    """Finds again the photos that a model was tested on; see `parts`."""
+    split, notes = parts(model)
+    return split.test, notes
+
+
+def parts(model: str | os.PathLike) -> tuple[Split, list[str]]:
+    """Finds again the photos that a model was trained and tested on.
 
     Args:
       model: a folder that `train` made, or the `.tflite` in it.
 
     Returns:
-      The test part of the data it was trained on, and notes if the data has changed since.
+      The parts of the data it was trained on, and notes if the data has changed since.
 
     Raises:
       ModelError: nothing beside the model says what it was trained on.
@@ -97,4 +103,4 @@ def test_part(model: str | os.PathLike) -> tuple[Dataset, list[str]]:
     notes = []
     if dataset.fingerprint != record["fingerprint"]:
         notes.append(f"The photos in {record['data']} have changed since training; the test part may hold new ones.")
-    return split.test, notes
+    return split, notes

@@ -17,6 +17,7 @@ from model_maker.backbones import embedder
 from model_maker.backbones.embedder import Embedder
 from model_maker.data.dataset import Dataset, Split, from_folder
 from model_maker.deploy import budget, model_card, shipping, verify
+from model_maker.deploy.exporters.source import FLOAT_FILE
 from model_maker.errors import DataError, OutputError
 from model_maker.inference import evaluation
 from model_maker.inference.classifier import Classifier
@@ -40,7 +41,7 @@ class Result:
     """What `train` made.
 
     Attributes:
-      directory: the folder with `model.tflite`, `labels.txt`, `metrics.json`, `run.json` and `README.md`.
+      directory: the folder with `model.tflite`, `float.tflite`, `labels.txt`, `metrics.json`, `run.json`, `README.md`.
       metrics: of the shipped file on the test part.
       report: the content of `metrics.json`.
       seconds: from beginning to end.
@@ -138,7 +139,7 @@ def train(
     with clock.stage(f"Quantize ({form.quantize})"):
         network = learned.network
         float_model = graph.attach_head(network.embedder, network.head.kernel, network.head.bias)
-        seen, more = budget.calibration_photos(_by_hash(split.train))
+        seen, more = shipping.calibration_photos(shipping.by_hash(split.train))
         bare = shipping.ship(
             float_model,
             base,
@@ -180,16 +181,20 @@ def train(
                 run_record.compose(data, chosen, dataset, split, clock) | {"budget": kept and kept.as_dict()}
             ),
         }
-        _write(output, shipped, texts, split.test, scores, overwrite=overwrite)
+        models = {"model.tflite": shipped, FLOAT_FILE: metadata.write(float_model, info)}
+        _write(output, models, texts, split.test, scores, overwrite=overwrite)
     if checkpoint:
         checkpoint.remove()
     return Result(output, metrics, report, clock.seconds, kept)
 
 
-def _write(output: Path, model: bytes, texts: dict[str, str], test: Dataset, scores: Array, *, overwrite: bool) -> None:
+def _write(
+    output: Path, models: dict[str, bytes], texts: dict[str, str], test: Dataset, scores: Array, *, overwrite: bool
+) -> None:
     """Writes the folder, whole or not at all; the model is read back from the disk and has to score as measured."""
     with files.new_directory(output, overwrite=overwrite) as folder:
-        (folder / "model.tflite").write_bytes(model)
+        for name, content in models.items():
+            (folder / name).write_bytes(content)
         verify.check_same_scores((folder / "model.tflite").read_bytes(), test, scores)
         for name, text in texts.items():
             # File names may hold bytes that are no text; JSON states them by this very escape.
@@ -278,11 +283,6 @@ def _tuning(learned: fitting.Learned, frozen: Array, expected: Array, labels: Ar
     }
 
 
-def _by_hash(photos: Dataset) -> list[Path]:
-    """The lowest hashes first: a random order, and always the same."""
-    return [sample.path for sample in sorted(photos.samples, key=lambda sample: sample.digest)]
-
-
 def _keep_budget(
     base: Embedder, info: metadata.ModelInfo, split: Split, learned: fitting.Learned, options: Options, clock: Stages
 ) -> budget.Budget:
@@ -293,7 +293,7 @@ def _keep_budget(
         base,
         info,
         validation=split.validation,
-        training=_by_hash(split.train),
+        training=shipping.by_hash(split.train),
         clock=clock,
         threads=options.threads,
     )

@@ -227,11 +227,20 @@ def test_a_label_count_that_does_not_fit_is_refused(make_colour_model):
         Classifier(content)
 
 
-def test_int8_input_is_refused(float_classifier, calibrated):
-    pixels = Normalization(127.0, 128.0)
-    content = quantize.quantize(float_classifier, "int8", normalization=pixels, calibration=calibrated)
-    with pytest.raises(ModelError, match="takes int8 input; uint8 and float32 are supported"):
-        Classifier(metadata.write(content, INFO))
+def test_int8_input_is_the_pixel_less_128(float_classifier, calibrated):
+    pixels, picture = Normalization(127.0, 128.0), np.random.default_rng(3).integers(0, 256, (8, 8, 3), np.uint8)
+    inner = quantize.quantize(float_classifier, "int8", normalization=pixels, calibration=calibrated)
+    outer = graph.set_io(inner, "uint8", mean=127, std=128)
+    assert Classifier(metadata.write(inner, INFO)).predict(picture) == Classifier(metadata.write(outer, INFO)).predict(
+        picture
+    )
+
+
+def test_int16_input_is_refused(make_colour_model):
+    model = graph.parse(make_colour_model())
+    model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]].type = graph.schema.TensorType.INT16
+    with pytest.raises(ModelError):
+        Classifier(metadata.write(graph.pack(model), INFO))
 
 
 def test_float_input_without_normalization_is_refused(make_colour_model):

@@ -17,7 +17,7 @@ from model_maker.progress import Reporter, Stages
 from model_maker.tflite import graph, inspection, metadata
 
 PER_CLASS = 14
-KEPT = ("model.tflite", "labels.txt", "metrics.json", "README.md")
+KEPT = ("model.tflite", "float.tflite", "labels.txt", "metrics.json", "README.md")
 
 
 class Listener(Reporter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -28,8 +29,12 @@ def run(module: str, *arguments: str, what: str, limit_s: float | None = None) -
         target = Path(folder) / "answer"
         # -P: a file of the user's called keras.py must not stand in for the package.
         command = [sys.executable, "-P", "-m", module, *arguments, str(target)]
+        # Converters walk through sets of names, in an order that is random unless this is fixed.
+        fixed = os.environ | {"PYTHONHASHSEED": "0"}
         try:
-            child = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=limit_s)
+            child = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=limit_s, env=fixed
+            )
         except subprocess.TimeoutExpired:
             raise BackboneError(
                 f"{what} could not be opened within {limit_s:.0f} seconds, so it is taken for damaged."

@@ -134,7 +134,7 @@ def _from_saved_model(folder: str, address: str, image_size: int | None) -> byte
     import tensorflow as tf
     import tensorflow_hub
 
-    _check_operations(folder, address)
+    check_operations(folder, address)
     loaded = tensorflow_hub.load(folder)
     signatures = dict(loaded.signatures)
     chosen = next((name for name in ("serving_default", "default", "image_feature_vector") if name in signatures), None)
@@ -182,8 +182,12 @@ def _size(address: str, shape: tuple[int | None, ...], asked: int | None) -> int
     return own or int(asked or 0)
 
 
-def _check_operations(folder: str, address: str) -> None:
-    """Refuses a SavedModel that would do more than compute, before anything of it is run."""
+def check_operations(folder: str, address: str) -> None:
+    """Refuses a SavedModel that would do more than compute, before anything of it is run.
+
+    Raises:
+      BackboneError: it holds an operation that reads or writes files, calls Python, or reaches other machines.
+    """
     from tensorflow.core.protobuf import saved_model_pb2
 
     model = saved_model_pb2.SavedModel()

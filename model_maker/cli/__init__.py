@@ -52,6 +52,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         _predict,
         _inspect,
         _models,
+        _export,
         _starter,
         _embedder,
         _benchmark,
@@ -169,7 +170,7 @@ def _fine_tuning(parser: argparse.ArgumentParser) -> None:
 
 def _evaluate(commands) -> None:
     parser = _command(commands, "evaluate", "measure a model's accuracy")
-    parser.add_argument("model", metavar="MODEL", help="a .tflite, or a folder that train made")
+    parser.add_argument("model", metavar="MODEL", help="a .tflite, a folder that train made, or an export")
     parser.add_argument("--data", metavar="DIR", help="labelled photos (default: the test part of the training data)")
     _json_flag(parser)
 
@@ -182,7 +183,7 @@ def _predict(commands) -> None:
         metavar="PHOTO",
         nargs="+",
         help="files, folders, http(s) addresses, or - for stdin;"
-        " before them MODEL, a .tflite or a folder that train made, unless --model is given",
+        " before them MODEL, a .tflite, a folder that train made or an export, unless --model is given",
     )
     parser.add_argument("--top-k", type=int, default=3, metavar="K", help="labels for each photo (default: 3)")
     parser.add_argument("--threshold", type=float, default=0.0, metavar="SCORE", help="leave out lower scores, 0 to 1")
@@ -202,6 +203,17 @@ def _models(commands) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON document")
     form.add_argument("--markdown", action="store_true", help="print a Markdown table")
+
+
+def _export(commands) -> None:
+    parser = _command(commands, "export", "write a model in the formats of other runtimes, each checked")
+    parser.add_argument("model", metavar="MODEL", help="a folder that train made, or a .tflite classifier")
+    parser.add_argument("--format", metavar="NAME[,NAME]", default="all", help="see docs/EXPORT.md (default: all)")
+    parser.add_argument("--output", metavar="DIR", required=True, help="folder to make")
+    parser.add_argument("--overwrite", action="store_true", help="replace an export that stands there")
+    parser.add_argument("--io", metavar="TYPE", help="edges of the .tflite formats: uint8, float32 or int8")
+    parser.add_argument("--data", metavar="DIR", help="photos to calibrate and check on (default: the training's)")
+    _json_flag(parser)
 
 
 def _starter(commands) -> None:

@@ -156,6 +156,31 @@ def _classifier(arguments: argparse.Namespace):
     return Classifier(model), photos
 
 
+def export(arguments: argparse.Namespace) -> int:
+    from model_maker.cli import views
+    from model_maker.deploy import export as exports
+
+    formats = [name.strip() for name in arguments.format.split(",") if name.strip()]
+    with views.Bars() as bars:
+        found = exports.export(
+            arguments.model,
+            arguments.output,
+            formats=formats,
+            io=arguments.io,
+            data=arguments.data,
+            overwrite=arguments.overwrite,
+            reporter=bars,
+        )
+    if arguments.json:
+        _print_json({"output": str(found.directory), **exports.as_dict(found)})
+    else:
+        views.show_export(found)
+    failed = [entry for entry in found.entries if entry.failure]
+    for entry in failed:
+        print(f"model_maker: {entry.format}: {entry.failure}", file=sys.stderr)
+    return 1 if failed and formats != [exports.ALL] else 0
+
+
 def starter(arguments: argparse.Namespace) -> None:
     from model_maker.cli import views
     from model_maker.deploy import starter as starters

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from model_maker.comparison import THREADS, Comparison
 from model_maker.deploy.budget import Budget
+from model_maker.deploy.export import Export
 from model_maker.inference.evaluation import Metrics
 from model_maker.progress import Reporter
 from model_maker.tflite.inspection import ModelFacts, TensorFacts
@@ -137,6 +138,25 @@ def _budget(found: Budget) -> Table:
             "[bold green]ships[/]" if index == found.chosen else "",
         )
     return table
+
+
+def show_export(found: Export) -> None:
+    """What was made, how near each comes to the float model; what could not be made follows on stderr."""
+    console, made = _console(), [entry for entry in found.entries if entry.path is not None]
+    table = _table("format", "model", "MB>", "differs by>", "same answer>")
+    for entry in made:
+        table.add_row(
+            entry.format,
+            escape(str(entry.path.relative_to(found.directory))) if entry.path else "",
+            f"{(entry.size_bytes or 0) / 1e6:.2f}",
+            f"{entry.difference or 0:.1g}",
+            _percent(entry.same_top1 or 0),
+        )
+    console.print(table)
+    for entry in made:
+        if entry.note:
+            console.print(f" {entry.format}: {entry.note}")
+    console.print(f" in [bold]{escape(str(found.directory))}[/]")
 
 
 def show_comparison(found: Comparison) -> None:

@@ -33,8 +33,6 @@ from model_maker.tflite.interpreter import Runner
 
 Array = np.ndarray
 
-# Photos whose ranges are looked at beyond those that are sampled: in docs/MEASUREMENTS.md 300 gave no more than 100.
-MORE_PHOTOS = 150
 # Enough to rank operators, few enough that an operator takes a fraction of a second.
 _SENSITIVITY_PHOTOS = 8
 # Scores are compared on this many photos at least, where there are so many.
@@ -137,7 +135,7 @@ class Trial:
         if not len(validation):
             raise DataError("An accuracy budget is judged on validation photos, and there are none: give some.")
         self.model, self.base, self._info, self._threads = float_model, base, info, threads
-        self.photos, self.more = calibration_photos(training)
+        self.photos, self.more = shipping.calibration_photos(training)
         self.calibrations = Calibrations(float_model, base, self.photos, more=self.more, clock=clock, threads=threads)
         self.labels = np.array(validation.labels)
         used = len(self.photos) + len(self.more)
@@ -177,12 +175,6 @@ def risk(real: Array, scores: Array) -> float:
     """Returns the loss of top-1 that calibrated scores expect when others answer in their place, both float [N, C]."""
     chosen = np.take_along_axis(real, scores.argmax(axis=1)[:, None], axis=1)[:, 0]
     return float((real.max(axis=1) - chosen).mean())
-
-
-def calibration_photos(paths: Sequence[Path]) -> tuple[Sequence[Path], Sequence[Path]]:
-    """Divides photos, best ones first, into those to sample and those for ranges only."""
-    count = shipping.CALIBRATION_PHOTOS
-    return paths[:count], paths[count : count + MORE_PHOTOS]
 
 
 def search(trial: Trial, form: Form, max_drop: float, *, clock: Stages) -> Budget:

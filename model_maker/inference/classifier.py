@@ -12,9 +12,7 @@ import numpy as np
 from model_maker.data.dataset import Dataset, Skipped
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError, ModelError, about
-from model_maker.inference import evaluation
-from model_maker.tflite import interpreter, metadata
-from model_maker.tflite.interpreter import Runner
+from model_maker.inference import evaluation, runtimes
 
 Array = np.ndarray
 
@@ -29,15 +27,15 @@ class Prediction:
 
 
 class Classifier:
-    """An image classifier in a `.tflite` file.
+    """An image classifier in a `.tflite` file, or in any other format that `export` writes.
 
     Args:
-      model: the path of a `.tflite` or of a folder that `train` made, or the bytes of a file.
+      model: the path of a model of one of `runtimes.RUNTIMES`, or of a folder with one, or the bytes of a `.tflite`.
       threads: photos at a time; all cores unless told.
       kernels: which of LiteRT's CPU paths, a key of `tflite.interpreter.KERNELS`.
 
     Raises:
-      ModelError: not a `.tflite`, not an image classifier, or one without labels.
+      ModelError: not a model, not an image classifier, or one without labels.
 
     Example:
       >>> from model_maker import Classifier
@@ -47,12 +45,11 @@ class Classifier:
     """
 
     def __init__(self, model: str | os.PathLike | bytes, *, threads: int | None = None, kernels: str = "xnnpack"):
-        self._content = model if isinstance(model, bytes) else interpreter.read(model_file(model))
-        self._threads, self._kernels = threads, kernels
+        self._threads = threads
         with about("the model" if isinstance(model, bytes) else model):
-            # Metadata first: most damaged files are refused there, before LiteRT's C++ sees them.
-            self.info = metadata.read(self._content)
-            self._runner = Runner(self._content, kernels=kernels)
+            self._model = runtimes.open_model(model, kernels=kernels)
+            self.info = self._model.info
+            self._runner = self._model.runner()
             self._check()
 
     @property
@@ -141,20 +138,23 @@ class Classifier:
         return evaluation.measure(np.array(rows).reshape(-1, len(self.labels)), labels, self.labels)
 
     def _worker(self):
-        runner = Runner(self._content, kernels=self._kernels)
-        normalization = self.info.normalization
+        runner, normalization = self._model.runner(), self.info.normalization
         if runner.input_dtype == np.float32 and normalization:
             return lambda pixels: runner.run(normalization(pixels))[0]
+        if runner.input_dtype == np.int8:
+            return lambda pixels: runner.run((pixels.astype(np.int16) - 128).astype(np.int8))[0]
         return lambda pixels: runner.run(pixels)[0]
 
     def _check(self) -> None:
         if not self.info.labels:
-            raise ModelError("it carries no labels in its metadata, so its scores have no names.")
+            raise ModelError(
+                "it carries no labels in its metadata or in labels.txt beside it, so its scores have no names."
+            )
         shape, dtype = self._runner.input_shape, self._runner.input_dtype
         if len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3:
             raise ModelError(f"it takes an input of shape {list(shape)}; an image model takes [1, H, H, 3].")
-        if dtype not in (np.uint8, np.float32):
-            raise ModelError(f"it takes {dtype} input; uint8 and float32 are supported.")
+        if dtype not in (np.uint8, np.float32, np.int8):
+            raise ModelError(f"it takes {dtype} input; uint8, int8 and float32 are supported.")
         if dtype == np.float32 and self.info.normalization is None:
             raise ModelError("it takes float input, but its metadata does not state one normalization.")
 

@@ -105,10 +105,11 @@ def prune(model: schema.ModelT) -> None:
         operator.inputs, operator.outputs = renumber(operator.inputs), renumber(operator.outputs)
     main.inputs, main.outputs = renumber(main.inputs), renumber(main.outputs)
     main.tensors = [main.tensors[index] for index in tensors]
-    _prune_buffers(model)
+    prune_buffers(model)
 
 
-def _prune_buffers(model: schema.ModelT) -> None:
+def prune_buffers(model: schema.ModelT) -> None:
+    """Drops what no tensor holds, metadata and signatures too, in place."""
     buffers = [schema.BufferT()]  # the first is empty by convention
     for tensor in model.subgraphs[0].tensors:
         tensor.shapeSignature = None

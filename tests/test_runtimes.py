@@ -1,0 +1,110 @@
+import sys
+
+import numpy as np
+import pytest
+
+from model_maker import Classifier
+from model_maker.errors import ModelError
+from model_maker.inference import runtimes
+
+
+@pytest.fixture
+def tiny(make_tiny_model, tmp_path):
+    (tmp_path / "model.tflite").write_bytes(make_tiny_model())
+    return tmp_path / "model.tflite"
+
+
+def test_bytes_and_files_open_alike(tiny):
+    picture = np.full((8, 8, 3), 90, np.uint8)
+    assert Classifier(tiny).predict(picture) == Classifier(tiny.read_bytes()).predict(picture)
+
+
+def test_the_only_model_in_a_folder_is_found(tmp_path, tiny):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "notes.txt").write_text("no model")
+    with pytest.raises(ModelError, match="holds no model.tflite and no other model"):
+        runtimes.find(home)
+    (home / "flowers.onnx").write_bytes(b"")
+    (home / "labels.txt").write_text("a")
+    assert runtimes.find(home) == home / "flowers.onnx"
+    (home / "other.keras").write_bytes(b"")
+    with pytest.raises(ModelError, match="several models: flowers.onnx, other.keras. Name one"):
+        runtimes.find(home)
+    (home / "model.tflite").write_bytes(tiny.read_bytes())  # what `train` makes comes first
+    assert runtimes.find(home) == home / "model.tflite"
+
+
+def test_folders_that_are_models_are_themselves(tmp_path):
+    saved, web = tmp_path / "saved", tmp_path / "web"
+    saved.mkdir()
+    web.mkdir()
+    (saved / "saved_model.pb").write_bytes(b"")
+    (web / "model.json").write_text('{"format": "graph-model"}')
+    assert runtimes.find(saved) == saved
+    assert runtimes.find(web) == web
+    with pytest.raises(ModelError, match="several models: saved, web"):
+        runtimes.find(tmp_path)
+
+
+def test_other_json_files_are_no_models(tmp_path):
+    (tmp_path / "model.json").write_text('{"format": "layers-model"}')
+    with pytest.raises(ModelError, match="no other model"):
+        runtimes.find(tmp_path)
+
+
+def test_c_arrays_are_read_by_their_bytes(tmp_path):
+    text = "// char comment[]\nalignas(16) const char data[4] = {\n  0x1c, 0x00,\n  0xFF,0x7f,\n};\nint n = 4;"
+    (tmp_path / "model.cc").write_text(text)
+    assert runtimes.c_bytes(tmp_path / "model.cc") == bytes([0x1C, 0, 0xFF, 0x7F])
+    assert runtimes.c_bytes(tmp_path / "model.h") == bytes([0x1C, 0, 0xFF, 0x7F])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "module", "message"),
+    [
+        ("model.tflite", b"no", "", "not a .tflite file"),
+        ("model.onnx", b"no", "onnxruntime", "ONNX Runtime cannot open it"),
+        ("model.xml", b"<no/>", "openvino", "OpenVINO cannot open it"),
+        ("model.keras", b"no", "", "TensorFlow cannot open it"),
+        ("model.json", b'{"format": "graph-model"}', "", "TensorFlow cannot open it"),
+        ("saved_model.pb", b"no", "", "TensorFlow cannot open it"),
+        ("model.cc", b"int main() {}", "", "not a .tflite file"),
+        ("model.cc", b"char a[] = {0x0};", "", "no array of bytes"),
+        ("model.mlmodel", b"no", "", "only Apple's systems have"),
+    ],
+)
+def test_what_is_damaged_is_one_clear_line(tmp_path, name, content, module, message):
+    if module:
+        pytest.importorskip(module)
+    (tmp_path / name).write_bytes(content)
+    (tmp_path / "labels.txt").write_text("a\nb")
+    with pytest.raises(ModelError, match=message) as caught:
+        Classifier(tmp_path if name == "saved_model.pb" else tmp_path / name)
+    assert "\n" not in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize(("file", "module"), [("m.onnx", "onnxruntime"), ("m.xml", "openvino")])
+def test_a_missing_package_is_named(tmp_path, monkeypatch, file, module):
+    (tmp_path / file).write_bytes(b"")
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ModelError, match=rf"needs the package {module}.*pip install 'model-maker\["):
+        Classifier(tmp_path / file)
+
+
+def test_kernels_belong_to_litert(tmp_path):
+    (tmp_path / "m.keras").write_bytes(b"")
+    with pytest.raises(ModelError, match="no kernels named reference"):
+        Classifier(tmp_path / "m.keras", kernels="reference")
+
+
+def test_labels_that_are_no_text_are_refused(tmp_path):
+    (tmp_path / "labels.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(ModelError, match="not UTF-8"):
+        runtimes.labels_beside(tmp_path / "m.onnx")
+
+
+def test_a_windows_or_unix_end_of_labels_does_not_count(tmp_path):
+    (tmp_path / "labels.txt").write_text("a\nb\n")
+    assert runtimes.labels_beside(tmp_path / "m.onnx") == ("a", "b")

@@ -15,9 +15,9 @@ import numpy as np
 from model_maker import files, fitting, run_record
 from model_maker.backbones import embedder
 from model_maker.backbones.embedder import Embedder
+from model_maker.backbones.importers import TRAINED
 from model_maker.data.dataset import Dataset, Split, from_folder
 from model_maker.deploy import budget, model_card, shipping, verify
-from model_maker.deploy.exporters.source import FLOAT_FILE
 from model_maker.errors import DataError, OutputError
 from model_maker.inference import evaluation
 from model_maker.inference.classifier import Classifier
@@ -181,7 +181,7 @@ def train(
                 run_record.compose(data, chosen, dataset, split, clock) | {"budget": kept and kept.as_dict()}
             ),
         }
-        models = {"model.tflite": shipped, FLOAT_FILE: metadata.write(float_model, info)}
+        models = {"model.tflite": shipped, TRAINED: metadata.write(float_model, info)}
         _write(output, models, texts, split.test, scores, overwrite=overwrite)
     if checkpoint:
         checkpoint.remove()

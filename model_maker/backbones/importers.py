@@ -24,6 +24,8 @@ from model_maker.tflite.interpreter import Runner
 
 # A damaged file may keep LiteRT busy for ever; a sound one of 100 MB opens in a few seconds.
 LIMIT_S = 120
+# In a folder that `train` made: the float model that it ended with.
+TRAINED = "float.tflite"
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,9 @@ class ForeignModel:
 
     @property
     def name(self) -> str:
-        """The file's name, for people and for file names."""
-        return Path(self.address.split("?")[0].rstrip("/")).stem or "model"
+        """The file's name, for people and for file names; the folder's where `train` made it."""
+        path = Path(self.address.split("?")[0].rstrip("/"))
+        return (path.parent.name if path.name == TRAINED else path.stem) or "model"
 
     def identity(self) -> str:
         """Returns the hash of the model's files, or the address of one that is elsewhere."""
@@ -106,6 +109,8 @@ def find(model: str, *, image_size: int | None = None, normalization: str | None
       BackboneError: there is nothing there, nothing that can be imported, or a normalization that means nothing.
     """
     path = Path(model)
+    if (path / TRAINED).is_file():
+        return ForeignModel(str(path / TRAINED), image_size, input_range.parse(normalization))
     if tensorflow_models.kind(model) != "hub":
         if not path.exists():
             raise BackboneError(

@@ -112,6 +112,9 @@ def _train(commands) -> None:
         help="backbone, see `model_maker models`, or a model file or address; several, as A,B,C, are compared"
         " (default: efficientnet_lite0)",
     )
+    parser.add_argument(
+        "--init-from", metavar="DIR", help="go on from the network of an earlier run, also with other classes"
+    )
     parser.add_argument("--max-size", type=float, metavar="MB", help="recommend one of several models up to this size")
     parser.add_argument("--max-latency", type=float, metavar="MS", help="recommend one up to this latency at 1 thread")
     parser.add_argument("--weights", metavar="FILE", help="weights to use instead of the backbone's published ones")

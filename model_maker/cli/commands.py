@@ -26,6 +26,8 @@ def train(arguments: argparse.Namespace) -> None:
         record = run_record.load(given["config"])
         _check_options(given["config"], record["options"])
         options, data = record["options"] | options, data or record["data"]
+    if "init_from" in given:
+        options["model"] = _earlier_run(given)
     if not data:
         raise DataError("train needs photos: pass --data DIR with one folder of photos for each class.")
     if "views" in given and Options(**options).augmentation == "none":
@@ -50,6 +52,17 @@ def train(arguments: argparse.Namespace) -> None:
         _print_json({"output": str(result.directory), "seconds": round(result.seconds, 2), **result.report})
     else:
         views.show_training(result)
+
+
+def _earlier_run(given: dict) -> str:
+    from model_maker.backbones import importers
+
+    folder = given["init_from"]
+    if "model" in given:
+        raise DataError("--init-from brings its own network: leave --model out.")
+    if not (Path(folder) / importers.TRAINED).is_file():
+        raise DataError(f"--init-from {folder}: there is no {importers.TRAINED}. Give a folder that `train` made.")
+    return folder
 
 
 def _compare(data: str, options: dict, limits: dict, arguments: argparse.Namespace) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from model_maker import run_record
 from model_maker.backbones.embedder import Embedder
+from model_maker.backbones.importers import TRAINED
 from model_maker.data import calibration_pictures, images
 from model_maker.data.dataset import Dataset, from_folder
 from model_maker.deploy import shipping
@@ -26,7 +27,6 @@ from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray
 
-FLOAT_FILE = "float.tflite"
 _PROBES = 8
 
 
@@ -130,7 +130,7 @@ def read(model: str | os.PathLike, *, data: str | os.PathLike | None, clock: Sta
 def _float_model(path: Path, shipped: bytes, clock: Stages) -> tuple[bytes, ModelInfo]:
     """Returns the float model that training kept, or the one that a quantized file approximates."""
     info = metadata.read(shipped)
-    kept = path.parent / FLOAT_FILE
+    kept = path.parent / TRAINED
     if kept.is_file() and (path.parent / run_record.FILE).is_file():
         content = interpreter.read(kept)
         found = metadata.read(content)
@@ -138,7 +138,7 @@ def _float_model(path: Path, shipped: bytes, clock: Stages) -> tuple[bytes, Mode
             raise ModelError(f"{kept} has other labels, so it belongs to another model. Remove it.")
         return content, dataclasses.replace(info, normalization=found.normalization)
     if inspection.inspect(shipped).quantization != "none":
-        clock.note(f"There is no {FLOAT_FILE} beside {path.name}; float formats hold its quantized weights as floats.")
+        clock.note(f"There is no {TRAINED} beside {path.name}; float formats hold its quantized weights as floats.")
     tree = graph.parse(shipped)
     dequantize.dequantize(tree)
     cut.prune_buffers(tree)

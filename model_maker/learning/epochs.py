@@ -24,6 +24,8 @@ Array = np.ndarray
 _FIRST_SHARE = 0.3
 # A smaller part of the validation loss is no gain.
 _GAIN = 1e-4
+# How far to go from where a phase began to where it ended; between them lie networks that do better than both.
+BLENDS = (0.25, 0.5, 0.75, 1.0)
 # Photos through the network at once where nothing is learned.
 _JUDGED = 64
 
@@ -72,6 +74,8 @@ class Epochs:
       history: of the network that it began with, then of each epoch: `phase`, `epoch`, `loss`, `validation_loss`,
         `validation_top1`, the `learning_rate` of its last step, `seconds`.
       best: the entry with the least validation loss.
+      blends: of each phase that brought something, how far its best weights were followed, of BLENDS, and with what
+        `validation_loss` and `validation_top1`.
       notes: what people should know.
     """
 
@@ -83,6 +87,7 @@ class Epochs:
         self._passed: list[str] = facts.get("passed", [])
         self.history: list[dict[str, Any]] = facts.get("history", [])
         self.best: int = facts.get("best", 0)
+        self.blends: dict[str, dict[str, float]] = facts.get("blends", {})
         self.notes: list[str] = facts.get("notes", [])
         self._begin = time.monotonic() - facts.get("spent", 0.0)
 
@@ -109,7 +114,7 @@ class Epochs:
         Returns:
           The best weights, or None where no epoch was better than all before this phase.
         """
-        first, best = 0, None
+        first, best, begin = 0, None, worker.weights()
         if phase == self._saved_phase:
             worker.restore(self._group("state"))
             first = sum(entry["phase"] == phase for entry in self.history)
@@ -121,21 +126,38 @@ class Epochs:
             for epoch in range(first, self._recipe.epochs):
                 if self._is_stale(phase) or listeners.stop or self._elapsed() >= end:
                     break
-                begin = time.monotonic()
+                began = time.monotonic()
                 loss = self._epoch(worker, learned, phase, epoch, start, end)
                 if not math.isfinite(loss):
                     self.notes.append(f"The loss was no number in epoch {epoch + 1} of {phase}: lower --learning-rate.")
                     break
                 with worker.averaged():
-                    entry = {"phase": phase, "epoch": epoch + 1, "loss": loss, **self._judge(worker, judged)}
-                    entry |= {"learning_rate": worker.rate, "seconds": round(time.monotonic() - begin, 3)}
+                    entry: dict[str, Any] = {"phase": phase, "epoch": epoch + 1, "loss": loss, **self._judge(worker, judged)}
+                    entry |= {"learning_rate": worker.rate, "seconds": round(time.monotonic() - began, 3)}
                     self.history.append(entry)
-                    if entry["validation_loss"] < (1 - _GAIN) * self.history[self.best]["validation_loss"]:
+                    if entry["validation_loss"] < (1 - _GAIN) * self._least():
                         self.best, best = len(self.history) - 1, worker.weights()
                 listeners.epoch(epoch, entry)
                 self._save(phase, worker, best, network)
         self._passed.append(phase)
-        return best
+        return self._blend(phase, worker, judged, begin, best) if best else None
+
+    def _blend(self, phase: str, worker: Trainer, judged: Source, begin: list[Array], end: list[Array]) -> list[Array]:
+        """Goes from one network towards another as far as validation photos agree.
+
+        Source: Wortsman et al. 2022, "Robust fine-tuning of zero-shot models" (averages of weights).
+        """
+        found = []
+        for share in BLENDS:
+            weights = [old + np.float32(share) * (new - old) for old, new in zip(begin, end, strict=True)]
+            worker.set_weights(weights)
+            found.append(({"share": share, **self._judge(worker, judged)}, weights))
+        self.blends[phase], weights = min(found, key=lambda entry: entry[0]["validation_loss"])
+        return weights
+
+    def _least(self) -> float:
+        """Returns the validation loss of the best network so far."""
+        return min(entry["validation_loss"] for entry in (self.history[self.best], *self.blends.values()))
 
     def _epoch(self, worker: Trainer, source: Source, phase: str, epoch: int, start: float, end: float) -> float:
         """Shows each photo once, in one of its views; returns the mean loss."""
@@ -191,6 +213,7 @@ class Epochs:
             "passed": self._passed,
             "history": self.history,
             "best": self.best,
+            "blends": self.blends,
             "notes": self.notes,
             "spent": self._elapsed(),
         }

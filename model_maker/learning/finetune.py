@@ -81,12 +81,14 @@ class Tuned:
       network: the best by validation loss, calibrated there; the one it began with, where no epoch was better.
       history: one entry for what it began with, and one for each epoch; see `Epochs`.
       best: which entry was kept.
+      blends: how far each phase's best weights were followed; see `Epochs`.
       notes: what people should know.
     """
 
     network: Network
     history: list[dict[str, Any]]
     best: int
+    blends: dict[str, dict[str, float]]
     notes: tuple[str, ...]
 
 
@@ -118,8 +120,8 @@ def fine_tune(
             network = _phase(name, network, photos, recipe, weights, epochs, watch)
     if epochs.best == 0:
         epochs.notes.append("No epoch was better on the validation photos than the frozen features, which are kept.")
-        return Tuned(start, epochs.history, 0, tuple(epochs.notes))
-    return Tuned(_calibrated(network, photos), epochs.history, epochs.best, tuple(epochs.notes))
+        return Tuned(start, epochs.history, 0, {}, tuple(epochs.notes))
+    return Tuned(_calibrated(network, photos), epochs.history, epochs.best, epochs.blends, tuple(epochs.notes))
 
 
 def _phase(

@@ -34,7 +34,7 @@ class Trainer:
       model: keras.Model, float32 [N, ...] to float32 [N, C].
       recipe: rates, decays and smoothing.
       class_weights: float [C], what an example of each class weighs.
-      learning_rate: the highest, in proportion to what a tensor's numbers are at the beginning.
+      learning_rate: the highest.
 
     Attributes:
       rate: the learning rate of the last step.
@@ -55,7 +55,6 @@ class Trainer:
             self._optimizer = keras.optimizers.LossScaleOptimizer(self._optimizer)
         self._optimizer.build(model.trainable_variables)
         self._means = [tf.Variable(variable) for variable in model.trainable_variables]
-        self._sizes = [_root_mean_square(variable.numpy()) for variable in model.trainable_variables]
         self._steps = 0
         self._compiled = tf.function(self._step, reduce_retracing=True)
 
@@ -97,11 +96,7 @@ class Trainer:
             losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
             loss = tf.reduce_sum(weights * losses) / tf.reduce_sum(weights)
             scaled = self._optimizer.scale_loss(loss)
-        gradients, before = tape.gradient(scaled, trained), [tf.identity(variable) for variable in trained]
-        self._optimizer.apply_gradients(zip(gradients, trained, strict=True))
-        # AdamW's steps are alike in all tensors, and folded normalization makes one's numbers fifty times another's.
-        for variable, old, size in zip(trained, before, self._sizes, strict=True):
-            variable.assign(old + size * (variable - old))
+        self._optimizer.apply_gradients(zip(tape.gradient(scaled, trained), trained, strict=True))
         for mean, variable in zip(self._means, trained, strict=True):
             mean.assign(decay * mean + (1 - decay) * variable)
         return loss
@@ -201,11 +196,6 @@ def free_memory() -> int | None:
     except OSError:
         return None
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
-
-
-def _root_mean_square(values: Array) -> float:
-    """Returns how large numbers are; 1 where all are zero, as in a new bias."""
-    return float(np.sqrt(np.mean(values.astype(np.float64) ** 2))) or 1.0
 
 
 def _too_large(batch_size: int, needed: float | None = None, free: float | None = None) -> DataError:

@@ -88,7 +88,7 @@ def learn(
     )
     for note in tuned.notes:
         clock.note(note)
-    return Learned(tuned.network if tuned.best else frozen, fit, frozen, tuned)
+    return Learned(tuned.network if tuned.improved else frozen, fit, frozen, tuned)
 
 
 def unseeing(learned: Learned, train: Dataset, base: Embedder, options: Options, clock: Stages) -> Network:

@@ -278,7 +278,6 @@ def _tuning(learned: fitting.Learned, frozen: Array, expected: Array, labels: Ar
     return {
         "frozen_top1": float((frozen.argmax(1) == labels).mean()),
         "against_frozen": dataclasses.asdict(evaluation.compare(frozen, expected, labels)),
-        "best": tuned.best,
         "blends": tuned.blends,
         "history": history,
     }

@@ -58,11 +58,9 @@ def accuracy(network, dataset):
 def test_the_network_learns(scope, start, photos):
     recipe = dataclasses.replace(RECIPE, scope=scope, epochs=8, learning_rate=0.03, whole_rate=1.0)
     tuned = finetune.fine_tune(start, photos, recipe)
-    before, best = tuned.history[0], tuned.history[tuned.best]
-    assert best["validation_loss"] == min(entry["validation_loss"] for entry in tuned.history)
-    assert best["validation_loss"] < 0.7 * before["validation_loss"]
     last = list(tuned.blends.values())[-1]
-    assert last["validation_loss"] <= best["validation_loss"]
+    assert last["validation_loss"] < 0.7 * tuned.history[0]["validation_loss"]
+    assert last["validation_loss"] <= min(entry["validation_loss"] for entry in tuned.history) * 1.001
     # What Keras measured holds in the file as LiteRT runs it.
     assert accuracy(tuned.network, photos.validation) == pytest.approx(last["validation_top1"])
     assert tuned.network.embedder != start.embedder
@@ -132,7 +130,7 @@ def test_a_loss_that_is_no_number_ends_it_and_keeps_the_best(start, photos, monk
 
     monkeypatch.setattr(Trainer, "step", step)
     tuned = finetune.fine_tune(start, photos, RECIPE)
-    assert len(tuned.history) <= 4 and tuned.best > 0
+    assert len(tuned.history) <= 4 and tuned.improved
     assert any("lower --learning-rate" in note for note in tuned.notes)
     assert accuracy(tuned.network, photos.validation) == pytest.approx(tuned.blends["tail"]["validation_top1"])
 
@@ -142,18 +140,19 @@ def test_what_is_never_better_keeps_the_frozen_network(embedder, photos):
     fitted = Network(embedder, heads.fit(vectors, np.array(photos.train.labels), classes=3).head)
     # A rate that moves nothing in float32 cannot improve.
     tuned = finetune.fine_tune(fitted, photos, dataclasses.replace(RECIPE, learning_rate=1e-30, dropout=0.0))
-    assert tuned.best == 0 and tuned.network is fitted
+    assert not tuned.improved and tuned.network is fitted
     assert any("frozen features, which are kept" in note for note in tuned.notes)
 
 
 def test_patience(embedder, photos, start):
     recipe = dataclasses.replace(RECIPE, epochs=9, learning_rate=1e-30, patience=2, dropout=0.0)
-    assert len(finetune.fine_tune(start, photos, recipe).history) == 1 + 2
+    # The first epoch is the best one, and two more bring nothing.
+    assert len(finetune.fine_tune(start, photos, recipe).history) == 1 + 1 + 2
 
 
 def test_a_budget_that_is_over_ends_it(start, photos):
     tuned = finetune.fine_tune(start, photos, dataclasses.replace(RECIPE, budget_s=1e-9))
-    assert tuned.best == 0 and len(tuned.history) == 1
+    assert not tuned.improved and len(tuned.history) == 1
 
 
 def test_a_budget_that_is_ample_changes_nothing(start, photos):

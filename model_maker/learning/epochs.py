@@ -25,7 +25,7 @@ _FIRST_SHARE = 0.3
 # A smaller part of the validation loss is no gain.
 _GAIN = 1e-4
 # How far to go from where a phase began to where it ended; between them lie networks that do better than both.
-BLENDS = (0.25, 0.5, 0.75, 1.0)
+BLENDS = (0.2, 0.4, 0.6, 0.8, 1.0)
 # Photos through the network at once where nothing is learned.
 _JUDGED = 64
 
@@ -73,7 +73,6 @@ class Epochs:
     Attributes:
       history: of the network that it began with, then of each epoch: `phase`, `epoch`, `loss`, `validation_loss`,
         `validation_top1`, the `learning_rate` of its last step, `seconds`.
-      best: the entry with the least validation loss.
       blends: of each phase that brought something, how far its best weights were followed, of BLENDS, and with what
         `validation_loss` and `validation_top1`.
       notes: what people should know.
@@ -86,7 +85,6 @@ class Epochs:
         self._saved_phase: str | None = facts.get("phase")
         self._passed: list[str] = facts.get("passed", [])
         self.history: list[dict[str, Any]] = facts.get("history", [])
-        self.best: int = facts.get("best", 0)
         self.blends: dict[str, dict[str, float]] = facts.get("blends", {})
         self.notes: list[str] = facts.get("notes", [])
         self._begin = time.monotonic() - facts.get("spent", 0.0)
@@ -112,7 +110,7 @@ class Epochs:
           last: whether no phase follows.
 
         Returns:
-          The best weights, or None where no epoch was better than all before this phase.
+          The best weights, or None where none are better than what the phase began with.
         """
         first, best, begin = 0, None, worker.weights()
         if phase == self._saved_phase:
@@ -132,18 +130,21 @@ class Epochs:
                     self.notes.append(f"The loss was no number in epoch {epoch + 1} of {phase}: lower --learning-rate.")
                     break
                 with worker.averaged():
-                    entry: dict[str, Any] = {"phase": phase, "epoch": epoch + 1, "loss": loss, **self._judge(worker, judged)}
+                    entry: dict[str, Any] = {"phase": phase, "epoch": epoch + 1, "loss": loss}
+                    entry |= self._judge(worker, judged)
                     entry |= {"learning_rate": worker.rate, "seconds": round(time.monotonic() - began, 3)}
                     self.history.append(entry)
-                    if entry["validation_loss"] < (1 - _GAIN) * self._least():
-                        self.best, best = len(self.history) - 1, worker.weights()
+                    if self._best(phase) == len(self.history) - 1:
+                        best = worker.weights()
                 listeners.epoch(epoch, entry)
                 self._save(phase, worker, best, network)
         self._passed.append(phase)
         return self._blend(phase, worker, judged, begin, best) if best else None
 
-    def _blend(self, phase: str, worker: Trainer, judged: Source, begin: list[Array], end: list[Array]) -> list[Array]:
-        """Goes from one network towards another as far as validation photos agree.
+    def _blend(
+        self, phase: str, worker: Trainer, judged: Source, begin: list[Array], end: list[Array]
+    ) -> list[Array] | None:
+        """Goes from one network towards another as far as validation photos agree, which may be nowhere.
 
         Source: Wortsman et al. 2022, "Robust fine-tuning of zero-shot models" (averages of weights).
         """
@@ -152,12 +153,21 @@ class Epochs:
             weights = [old + np.float32(share) * (new - old) for old, new in zip(begin, end, strict=True)]
             worker.set_weights(weights)
             found.append(({"share": share, **self._judge(worker, judged)}, weights))
-        self.blends[phase], weights = min(found, key=lambda entry: entry[0]["validation_loss"])
+        blend, weights = min(found, key=lambda entry: entry[0]["validation_loss"])
+        before = min(entry["validation_loss"] for entry in (self.history[0], *self.blends.values()))
+        if blend["validation_loss"] >= (1 - _GAIN) * before:
+            return None
+        self.blends[phase] = blend
         return weights
 
-    def _least(self) -> float:
-        """Returns the validation loss of the best network so far."""
-        return min(entry["validation_loss"] for entry in (self.history[self.best], *self.blends.values()))
+    def _best(self, phase: str) -> int:
+        """Returns which entry of the history is the phase's best; a later one has to be better by _GAIN."""
+        best = None
+        for index, entry in enumerate(self.history):
+            loss = entry["validation_loss"]
+            if entry["phase"] == phase and (best is None or loss < (1 - _GAIN) * self.history[best]["validation_loss"]):
+                best = index
+        return len(self.history) if best is None else best
 
     def _epoch(self, worker: Trainer, source: Source, phase: str, epoch: int, start: float, end: float) -> float:
         """Shows each photo once, in one of its views; returns the mean loss."""
@@ -191,8 +201,7 @@ class Epochs:
 
     def _is_stale(self, phase: str) -> bool:
         """Whether the last epochs of this phase brought nothing."""
-        done = sum(entry["phase"] == phase for entry in self.history)
-        return min(done, len(self.history) - 1 - self.best) >= self._recipe.patience
+        return len(self.history) - 1 - self._best(phase) >= self._recipe.patience
 
     def _window(self, last: bool) -> tuple[float, float]:
         """Returns when the phase begins and when its time is over, seconds since the beginning."""
@@ -212,7 +221,6 @@ class Epochs:
             "phase": phase,
             "passed": self._passed,
             "history": self.history,
-            "best": self.best,
             "blends": self.blends,
             "notes": self.notes,
             "spent": self._elapsed(),

@@ -78,18 +78,21 @@ class Tuned:
     """What fine-tuning made.
 
     Attributes:
-      network: the best by validation loss, calibrated there; the one it began with, where no epoch was better.
+      network: the best by validation loss, calibrated there; the one it began with, where nothing was better.
       history: one entry for what it began with, and one for each epoch; see `Epochs`.
-      best: which entry was kept.
       blends: how far each phase's best weights were followed; see `Epochs`.
       notes: what people should know.
     """
 
     network: Network
     history: list[dict[str, Any]]
-    best: int
     blends: dict[str, dict[str, float]]
     notes: tuple[str, ...]
+
+    @property
+    def improved(self) -> bool:
+        """Whether it is another network than it was."""
+        return bool(self.blends)
 
 
 def fine_tune(
@@ -118,10 +121,12 @@ def fine_tune(
     for name in phases:
         if not epochs.is_over(name):
             network = _phase(name, network, photos, recipe, weights, epochs, watch)
-    if epochs.best == 0:
-        epochs.notes.append("No epoch was better on the validation photos than the frozen features, which are kept.")
-        return Tuned(start, epochs.history, 0, {}, tuple(epochs.notes))
-    return Tuned(_calibrated(network, photos), epochs.history, epochs.best, epochs.blends, tuple(epochs.notes))
+    if not epochs.blends:
+        epochs.notes.append(
+            "Fine-tuning was no better on validation photos than the frozen features, which are kept."
+        )
+        return Tuned(start, epochs.history, {}, tuple(epochs.notes))
+    return Tuned(_calibrated(network, photos), epochs.history, epochs.blends, tuple(epochs.notes))
 
 
 def _phase(

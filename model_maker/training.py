@@ -122,7 +122,12 @@ def train(
         _tell(clock, dataset, split)
     logs = Path(tensorboard) if tensorboard else None
     watch = Watch(clock.progress, clock.stage, checkpoint, callbacks, logs)
-    learned = fitting.learn(split.train, split.validation, base, chosen, clock, watch=watch)
+    try:
+        learned = fitting.learn(split.train, split.validation, base, chosen, clock, watch=watch)
+    except KeyboardInterrupt:
+        if checkpoint and checkpoint.path.exists():
+            clock.note("The same command with --resume goes on behind the last finished epoch.")
+        raise
     if learned.fit.class_weights.max() > 1:
         clock.note("The classes are uneven (more than 2 to 1), so each weighs alike in training.")
     expected = fitting.score(learned.network, split.test, base, chosen)

@@ -125,8 +125,8 @@ def _fetched(address: str) -> str:
         return tensorflow_hub.resolve(address)
     except ImportError as error:
         raise BackboneError(
-            f"{address} is fetched through the package kagglehub, which is not installed. Run: pip install kagglehub, "
-            "or give the folder of the unpacked SavedModel."
+            f"{address} is fetched through the package kagglehub, which is not installed. "
+            "Run: pip install 'model-maker[kaggle]', or give the folder of the unpacked SavedModel."
         ) from error
 
 

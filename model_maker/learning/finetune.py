@@ -122,9 +122,7 @@ def fine_tune(
         if not epochs.is_over(name):
             network = _phase(name, network, photos, recipe, weights, epochs, watch)
     if not epochs.blends:
-        epochs.notes.append(
-            "Fine-tuning was no better on validation photos than the frozen features, which are kept."
-        )
+        epochs.notes.append("Fine-tuning was no better on validation photos than the frozen features, which are kept.")
         return Tuned(start, epochs.history, {}, tuple(epochs.notes))
     return Tuned(_calibrated(network, photos), epochs.history, epochs.blends, tuple(epochs.notes))
 

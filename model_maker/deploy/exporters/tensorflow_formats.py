@@ -111,13 +111,33 @@ def _onnx(float_file: Path, folder: Path, facts: dict) -> None:
     if not any(node.op_type == "Reshape" for node in model.graph.node):  # which would state the batch of one
         for edge in (*model.graph.input, *model.graph.output):
             edge.type.tensor_type.shape.dim[0].dim_param = "N"
-        del model.graph.value_info[:]
+    del model.graph.value_info[:]
+    _rename(model.graph)
     model.graph.name, model.graph.doc_string = "classifier", facts["description"]
     model.doc_string = facts["description"]
     stated = {"labels": json.dumps(facts["labels"]), "input": "RGB pixels, 0 to 255; normalization is inside"}
     onnx.helper.set_model_props(model, stated | {key: facts[key] for key in ("author", "licence") if facts[key]})
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, folder / "model.onnx")
+
+
+def _rename(graph) -> None:
+    """Numbers the names inside a graph in the order of their use; tf2onnx's own differ from run to run."""
+    edges = [edge.name for edge in (*graph.input, *graph.output)]
+    names = dict(zip(edges, edges, strict=True))
+    for node in graph.node:
+        for name in (*node.input, *node.output):
+            names.setdefault(name, f"t{len(names)}" if name else "")  # an optional input may have no name
+        node.input[:] = [names[name] for name in node.input]
+        node.output[:] = [names[name] for name in node.output]
+        node.name = f"{node.op_type}_{node.output[0]}"
+    constants = {names[entry.name]: entry for entry in graph.initializer if entry.name in names}
+    for name, entry in constants.items():
+        entry.name = name
+    ordered = [constants[name] for name in names.values() if name in constants]
+    copies = [type(entry).FromString(entry.SerializeToString()) for entry in ordered]
+    del graph.initializer[:]
+    graph.initializer.extend(copies)
 
 
 def _core_ml(float_file: Path, folder: Path, facts: dict) -> None:

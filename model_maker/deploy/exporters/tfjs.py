@@ -1,7 +1,7 @@
 """A TensorFlow graph as a TensorFlow.js graph model: `model.json`, and the weights beside it in shards.
 
-Written here because the converter's package brings JAX, Flax and a second decision-forest runtime along, and does not
-install beside this TensorFlow. The format is the graph in Protobuf's JSON, its constants emptied and stored in a row.
+Written here because the converter's package brings JAX, Flax and decision forests along, of which pip finds no versions
+beside this TensorFlow. The format is the graph in Protobuf's JSON, its constants emptied and stored in a row.
 """
 
 from __future__ import annotations

@@ -265,7 +265,7 @@ def test_bad_options_are_one_clear_line(flowers, tmp_path, lite0, options, error
 
 def test_unknown_option_is_refused(flowers, tmp_path):
     with pytest.raises(TypeError, match="epochs"):
-        training.train(flowers, tmp_path / "model", epochs=3)
+        training.train(flowers, tmp_path / "model", epoch_count=3)
 
 
 def test_an_existing_output_is_kept(flowers, tmp_path):

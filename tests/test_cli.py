@@ -246,7 +246,7 @@ def test_tables_fit_the_terminal(desk, command, columns):
         (("train", "--config", "none.json"), "none.json"),
         (("train", "--config", "foreign.json"), "foreign.json is not the run.json"),
         (("train", "--config", "edited.json"), "edited.json holds the option image_size = '224'"),
-        (("train", "--config", "other_version.json"), "other_version.json holds the option epochs = 3"),
+        (("train", "--config", "other_version.json"), "other_version.json holds the option optimizer = 'sgd'"),
         (("evaluate", "flowers"), "holds no model.tflite"),
         (("evaluate", "loose.tflite"), "Pass --data DIR"),
         (("evaluate", "orphan"), "are no longer in /nowhere. Pass --data DIR"),
@@ -299,7 +299,7 @@ def _prepare_bad_inputs(desk):
     record = json.loads((desk / "flowers_model/run.json").read_text())
     (desk / "foreign.json").write_text('{"options": {}, "data": "flowers"}')
     (desk / "edited.json").write_text(json.dumps(record | {"options": {"image_size": "224"}}))
-    (desk / "other_version.json").write_text(json.dumps(record | {"options": {"epochs": 3}}))
+    (desk / "other_version.json").write_text(json.dumps(record | {"options": {"optimizer": "sgd"}}))
     shutil.copytree(desk / "flowers_model", desk / "orphan")
     (desk / "orphan/run.json").write_text(json.dumps(record | {"data": "/nowhere"}))
     content = (desk / "flowers_model/model.tflite").read_bytes()

@@ -14,7 +14,7 @@ from model_maker.learning import finetune
 from model_maker.learning import head as heads
 from model_maker.learning.checkpoint import open_checkpoint
 from model_maker.learning.embedding import compute
-from model_maker.learning.epochs import Watch
+from model_maker.learning.epochs import Watch, nearest_of_the_best
 from model_maker.learning.finetune import Network, Photos
 from model_maker.learning.recipe import Recipe
 from model_maker.learning.trainer import Trainer
@@ -192,3 +192,15 @@ def test_pixels_are_what_the_phone_sees(photos, embedder):
     plain = [images.load(photos.train.samples[index].path, 16) for index in (3, 0)]
     np.testing.assert_array_equal(batch, PIXELS(np.stack(plain)))
     assert np.abs(source.batch(np.array([3]), np.array([5])) - batch[:1]).max() > 0
+
+
+def test_the_nearest_of_the_best_by_hand():
+    random = np.random.default_rng(0)
+    noise = random.normal(0, 0.1, 100)
+    even = np.ones(100)
+    # Clearly worse, as good as the best within noise, the best by a hair, worse again.
+    losses = np.stack([even + 0.5 + noise, even + noise, even - 0.001 + random.normal(0, 0.1, 100), even + 0.3])
+    assert nearest_of_the_best(losses) == 1
+    # Without noise a difference is one.
+    assert nearest_of_the_best(np.stack([even, even - 0.001, even + 0.3])) == 1
+    assert nearest_of_the_best(np.array([[2.0], [1.0], [1.0]])) == 1

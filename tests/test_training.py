@@ -264,7 +264,7 @@ def test_bad_options_are_one_clear_line(flowers, tmp_path, lite0, options, error
 
 
 def test_unknown_option_is_refused(flowers, tmp_path):
-    with pytest.raises(TypeError, match="epochs"):
+    with pytest.raises(TypeError, match="epoch_count"):
         training.train(flowers, tmp_path / "model", epoch_count=3)
 
 

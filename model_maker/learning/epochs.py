@@ -148,12 +148,14 @@ class Epochs:
 
         Source: Wortsman et al. 2022, "Robust fine-tuning of zero-shot models" (averages of weights).
         """
-        found = []
+        found, losses = [], []
         for share in BLENDS:
             weights = [old + np.float32(share) * (new - old) for old, new in zip(begin, end, strict=True)]
             worker.set_weights(weights)
-            found.append(({"share": share, **self._judge(worker, judged)}, weights))
-        blend, weights = min(found, key=lambda entry: entry[0]["validation_loss"])
+            logits = self._logits(worker, judged)
+            losses.append(heads.losses(logits / heads.calibrate(logits, self._validation)[0], self._validation))
+            found.append(({"share": share, **self._measure(logits)}, weights))
+        blend, weights = found[nearest_of_the_best(np.array(losses))]
         before = min(entry["validation_loss"] for entry in (self.history[0], *self.blends.values()))
         if blend["validation_loss"] >= (1 - _GAIN) * before:
             return None
@@ -192,10 +194,16 @@ class Epochs:
         return float(np.mean(losses))
 
     def _judge(self, worker: Trainer, source: Source) -> dict[str, float]:
-        """Measures on validation photos; the loss is that at its best temperature, for scores are calibrated later."""
+        return self._measure(self._logits(worker, source))
+
+    def _logits(self, worker: Trainer, source: Source) -> Array:
+        """Returns those of the validation photos."""
         number = len(self._validation)
         chunks = np.split(np.arange(number), range(_JUDGED, number, _JUDGED))
-        logits = worker.logits(source.batch(chunk) for chunk in chunks)
+        return worker.logits(source.batch(chunk) for chunk in chunks)
+
+    def _measure(self, logits: Array) -> dict[str, float]:
+        """Measures on validation photos; the loss is that at its best temperature, for scores are calibrated later."""
         top1 = float((logits.argmax(1) == self._validation).mean())
         return {"validation_loss": heads.calibrate(logits, self._validation)[1], "validation_top1": top1}
 
@@ -230,6 +238,21 @@ class Epochs:
 
     def _group(self, name: str) -> dict[str, Array]:
         return {key.split(":", 1)[1]: values for key, values in self._arrays.items() if key.startswith(f"{name}:")}
+
+
+def nearest_of_the_best(losses: Array) -> int:
+    """Returns the first of several networks whose loss cannot be told from the least one.
+
+    Few photos make the least loss a matter of luck; among equals the one nearest to the beginning is the safest.
+
+    Args:
+      losses: float [K, M], of each network on each photo, nearest first.
+
+    Source: Breiman et al. 1984, "Classification and Regression Trees", section 3.4.3 (the one-standard-error rule).
+    """
+    excess = losses - losses[losses.mean(axis=1).argmin()]
+    error = excess.std(axis=1, ddof=1) / np.sqrt(losses.shape[1]) if losses.shape[1] > 1 else 0.0
+    return int(np.flatnonzero(excess.mean(axis=1) <= error)[0])
 
 
 class _Listeners:

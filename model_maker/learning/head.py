@@ -241,11 +241,15 @@ def _temperature(logits: Array, labels: Array, share: Array) -> float:
     return 1.0 / inverse
 
 
+def losses(logits: Array, labels: Array) -> Array:
+    """Returns the loss of each photo, float64 [N], of logits [N, C]: minus the log of its class's probability."""
+    shifted = logits.astype(np.float64)
+    shifted -= shifted.max(axis=1, keepdims=True)
+    return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
+
+
 def _loss_at(temperature: float, logits: Array, labels: Array, share: Array) -> float:
-    scaled = logits.astype(np.float64) / temperature
-    scaled -= scaled.max(axis=1, keepdims=True)
-    losses = np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(len(labels)), labels]
-    return float(np.average(losses, weights=share))
+    return float(np.average(losses(logits / temperature, labels), weights=share))
 
 
 def _standardize(embeddings: Array) -> tuple[Array, Array, float]:

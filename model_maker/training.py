@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from model_maker import files, fitting, run_record
+from model_maker import files, fitting, metrics_record, run_record
 from model_maker.backbones import embedder
 from model_maker.backbones.embedder import Embedder
 from model_maker.backbones.importers import TRAINED
@@ -22,7 +22,6 @@ from model_maker.errors import DataError, OutputError
 from model_maker.inference import evaluation
 from model_maker.inference.classifier import Classifier
 from model_maker.learning import checkpoint as checkpoints
-from model_maker.learning import head as heads
 from model_maker.learning.epochs import Watch
 from model_maker.options import Options, check
 from model_maker.progress import Reporter, Stages
@@ -31,7 +30,6 @@ from model_maker.version import __version__
 
 Array = np.ndarray
 
-_LOW_AGREEMENT = 0.98
 # Options that say how the file ships, not what is learned.
 _OF_THE_FILE = ("quantize", "io", "max_drop", "threads", "name", "author", "licence", "folds")
 
@@ -161,12 +159,12 @@ def train(
         verify.check_promise(metadata.write(float_model, info), split.test, expected)
         kernels = verify.check_kernels(shipped, split.test, scores, threads=chosen.threads)
 
-    metrics, report = _measure(dataset, split, scores, expected, learned.fit)
+    metrics, report = metrics_record.measure(dataset, split, scores, expected, learned.fit)
     report |= {"kernels": kernels, "folds": folds, "budget": kept and kept.as_dict(latency=False)}
     if learned.tuned:
         frozen = fitting.score(learned.frozen, split.test, base, chosen)
-        report["fine_tuning"] = _tuning(learned, frozen, expected, np.array(split.test.labels))
-    _warn(report, clock)
+        report["fine_tuning"] = metrics_record.tuning(learned.tuned, frozen, expected, np.array(split.test.labels))
+    metrics_record.warn(report, clock)
     with clock.stage("Write"):
         shipped = metadata.write(bare, dataclasses.replace(info, provenance=_provenance(chosen, report)))
         report["sizes"] = {"model_bytes": len(shipped), "float_model_bytes": len(float_model)}
@@ -231,21 +229,6 @@ def _check_output(output: Path, *, overwrite: bool) -> None:
         )
 
 
-def _warn(report: dict[str, Any], clock: Stages) -> None:
-    """Notes where the file answers otherwise than it should."""
-    answers = {"its float model": report["agreement"]} | {
-        f"itself on the {name} kernels": entry for name, entry in report["kernels"].items()
-    }
-    for other, agreement in answers.items():
-        # A single photo may tip over; more than that, and more than two in a hundred, is worth a look.
-        differing = round((1 - agreement["same_top1"]) * agreement["photos"])
-        if differing > 1 and agreement["same_top1"] < _LOW_AGREEMENT:
-            clock.note(
-                f"The file answers otherwise than {other} on {differing} of {agreement['photos']} photos. "
-                "If that is too much, try --max-drop 0.5, or --quantize float16."
-            )
-
-
 def _tell(clock: Stages, dataset: Dataset, split: Split) -> None:
     for note in (*dataset.notes, *split.notes):
         clock.note(note)
@@ -274,20 +257,6 @@ def _checkpoint(
     return found
 
 
-def _tuning(learned: fitting.Learned, frozen: Array, expected: Array, labels: Array) -> dict[str, Any]:
-    """Returns what fine-tuning brought, measured on the test part with float models, and how it went."""
-    tuned = learned.tuned
-    assert tuned is not None
-    # Seconds differ from run to run, and stand in run.json.
-    history = [{key: value for key, value in entry.items() if key != "seconds"} for entry in tuned.history]
-    return {
-        "frozen_top1": float((frozen.argmax(1) == labels).mean()),
-        "against_frozen": dataclasses.asdict(evaluation.compare(frozen, expected, labels)),
-        "blends": tuned.blends,
-        "history": history,
-    }
-
-
 def _keep_budget(
     base: Embedder, info: metadata.ModelInfo, split: Split, learned: fitting.Learned, options: Options, clock: Stages
 ) -> budget.Budget:
@@ -303,29 +272,6 @@ def _keep_budget(
         threads=options.threads,
     )
     return budget.search(trial, shipping.Form(options.quantize, options.io), float(options.max_drop or 0), clock=clock)
-
-
-def _measure(
-    dataset: Dataset, split: Split, scores: Array, expected: Array, fit: heads.Fit
-) -> tuple[evaluation.Metrics, dict[str, Any]]:
-    """Returns the metrics of the shipped file, and with them the body of metrics.json.
-
-    Args:
-      dataset, split: the photos.
-      scores: float32 [N, C] of the test part, from the file.
-      expected: the same from the float model.
-      fit: how the head came about.
-    """
-    labels = np.array(split.test.labels)
-    metrics = evaluation.measure(scores, labels, dataset.classes)
-    return metrics, {
-        "test": metrics.as_dict(),
-        "float": evaluation.measure(expected, labels, dataset.classes).as_dict(),
-        "agreement": dataclasses.asdict(evaluation.compare(expected, scores, labels)),
-        "cross_validation": {"top1": fit.top1, "regularization": fit.regularization, "temperature": fit.temperature},
-        "photos": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
-        "fingerprint": dataset.fingerprint,
-    }
 
 
 def _model_info(data: str | os.PathLike, dataset: Dataset, base: Embedder, options: Options) -> metadata.ModelInfo:

@@ -135,7 +135,8 @@ def _train(commands) -> None:
     parser.add_argument(
         "--augment",
         metavar="PRESET",
-        help="learn from augmented views of photos too: none, light, standard or strong (default: none)",
+        help="learn from augmented views of photos too: none, light, standard or strong"
+        " (default: none, in fine-tuning standard)",
     )
     parser.add_argument("--views", type=int, metavar="K", help="views of a photo, the first plain (default: 4)")
     parser.add_argument("--class-weight", metavar="HOW", help="auto: uneven classes weigh alike; none (default: auto)")
@@ -162,7 +163,7 @@ def _fine_tuning(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--budget", metavar="TIME", help="the best model in so much time, as 90s, 5m, 1h")
     group.add_argument("--epochs", type=int, metavar="N", help="passes over the photos (default: 10, with --budget 40)")
     group.add_argument("--batch-size", type=int, metavar="N", help="photos in a step (default: 32)")
-    group.add_argument("--learning-rate", type=float, metavar="RATE", help="the highest (default: 0.0003)")
+    group.add_argument("--learning-rate", type=float, metavar="RATE", help="the highest (default: 0.0005)")
     group.add_argument("--weight-decay", type=float, metavar="RATE", help="of AdamW (default: 0.01)")
     group.add_argument("--dropout", type=float, metavar="SHARE", help="before the head (default: 0.2)")
     group.add_argument("--label-smoothing", type=float, metavar="SHARE", help="of each label (default: 0.1)")

@@ -37,7 +37,7 @@ class Recipe:
     scope: str = "tail"
     epochs: int = 10
     batch_size: int = 32
-    learning_rate: float = 3e-4
+    learning_rate: float = 5e-4
     weight_decay: float = 0.01
     dropout: float = 0.2
     label_smoothing: float = 0.1
@@ -62,7 +62,7 @@ def check(recipe: Recipe) -> None:
         if count < 1:
             raise DataError(f"{flag} {count}: give 1 or more.")
     if not 0 < recipe.learning_rate < 1:
-        raise DataError(f"--learning-rate {recipe.learning_rate:g}: give a number between 0 and 1, as 0.0003.")
+        raise DataError(f"--learning-rate {recipe.learning_rate:g}: give a number between 0 and 1, as 0.0005.")
     for flag, value in (
         ("--weight-decay", recipe.weight_decay),
         ("--dropout", recipe.dropout),

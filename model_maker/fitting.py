@@ -14,8 +14,8 @@ from model_maker.data.dataset import Dataset, Skipped
 from model_maker.inference import evaluation
 from model_maker.learning import embedding, finetune
 from model_maker.learning import head as heads
-from model_maker.learning.epochs import Watch
 from model_maker.learning.finetune import Network, Tuned
+from model_maker.learning.watch import Watch
 from model_maker.options import Options
 from model_maker.progress import Stages
 
@@ -83,6 +83,7 @@ def learn(
         Network(base.content, start.head),
         photos,
         options.recipe,
+        whole=frozen,
         balance=options.class_weight == "auto",
         watch=watch,
     )
@@ -93,8 +94,8 @@ def learn(
 
 def unseeing(learned: Learned, train: Dataset, base: Embedder, options: Options, clock: Stages) -> Network:
     """Returns a network like the one that ships, which has not learned from the validation photos."""
-    if learned.network is not learned.frozen:
-        return learned.network
+    if learned.tuned and learned.tuned.improved:
+        return learned.tuned.judged
     return Network(base.content, _fit(train, base, options, clock, augmented=False).head)
 
 

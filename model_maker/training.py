@@ -22,7 +22,7 @@ from model_maker.errors import DataError, OutputError
 from model_maker.inference import evaluation
 from model_maker.inference.classifier import Classifier
 from model_maker.learning import checkpoint as checkpoints
-from model_maker.learning.epochs import Watch
+from model_maker.learning.watch import Watch
 from model_maker.options import Options, check
 from model_maker.progress import Reporter, Stages
 from model_maker.tflite import graph, metadata

@@ -14,10 +14,11 @@ from model_maker.learning import finetune
 from model_maker.learning import head as heads
 from model_maker.learning.checkpoint import open_checkpoint
 from model_maker.learning.embedding import compute
-from model_maker.learning.epochs import Watch, nearest_of_the_best
+from model_maker.learning.epochs import nearest_of_the_best
 from model_maker.learning.finetune import Network, Photos
 from model_maker.learning.recipe import Recipe
 from model_maker.learning.trainer import Trainer
+from model_maker.learning.watch import Watch
 
 PIXELS = Normalization(127.5, 127.5)
 RECIPE = Recipe(epochs=4, batch_size=8, learning_rate=0.01, patience=10, dropout=0.1)
@@ -60,7 +61,6 @@ def test_the_network_learns(scope, start, photos):
     tuned = finetune.fine_tune(start, photos, recipe)
     last = list(tuned.blends.values())[-1]
     assert last["validation_loss"] < 0.7 * tuned.history[0]["validation_loss"]
-    assert last["validation_loss"] <= min(entry["validation_loss"] for entry in tuned.history) * 1.001
     # What Keras measured holds in the file as LiteRT runs it.
     assert accuracy(tuned.network, photos.validation) == pytest.approx(last["validation_top1"])
     assert tuned.network.embedder != start.embedder
@@ -119,6 +119,40 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(after, start, photos, tmp_
     else:
         with pytest.raises(DataError, match="no unfinished fine-tuning"):
             open_checkpoint(tmp_path, {}, resume=True)
+
+
+def test_what_was_found_is_repeated_with_all_photos(start, photos, tmp_path, monkeypatch):
+    """Interrupted in the repetition, it goes on to the same bytes."""
+    recipe = dataclasses.replace(RECIPE, epochs=3, patience=10)
+    once = finetune.fine_tune(start, photos, recipe)
+    steps, plain = [], Trainer.step
+
+    def count(self, batch, labels, **options):
+        steps.append(len(batch))
+        if len(steps) == interrupted_at:
+            raise KeyboardInterrupt
+        return plain(self, batch, labels, **options)
+
+    interrupted_at = None
+    monkeypatch.setattr(Trainer, "step", count)
+    expected = finetune.fine_tune(start, photos, recipe, whole=start)
+    best = min(expected.history[1:], key=lambda entry: entry["validation_loss"])["epoch"]
+    both = len(photos.train) + len(photos.validation)
+    assert sum(steps) == 3 * len(photos.train) + best * both
+    assert expected.judged.embedder == once.network.embedder != expected.network.embedder
+
+    batches = [-(-number // 8) for number in (len(photos.train), both)]
+    interrupted_at, _ = 3 * batches[0] + (best - 1) * batches[1] + 2, steps.clear()
+    with pytest.raises(KeyboardInterrupt):
+        watch = Watch(checkpoint=open_checkpoint(tmp_path, {}, resume=False))
+        finetune.fine_tune(start, photos, recipe, whole=start, watch=watch)
+    interrupted_at, _ = None, steps.clear()
+    watch = Watch(checkpoint=open_checkpoint(tmp_path, {}, resume=True))
+    resumed = finetune.fine_tune(start, photos, recipe, whole=start, watch=watch)
+    assert sum(steps) == both or best == 1
+    assert resumed.network.embedder == expected.network.embedder
+    np.testing.assert_array_equal(resumed.network.head.kernel, expected.network.head.kernel)
+    np.testing.assert_array_equal(resumed.judged.head.kernel, expected.judged.head.kernel)
 
 
 def test_a_loss_that_is_no_number_ends_it_and_keeps_the_best(start, photos, monkeypatch):

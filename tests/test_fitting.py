@@ -20,7 +20,7 @@ from model_maker.data.images import Normalization
 from model_maker.errors import DataError
 from model_maker.learning.checkpoint import path_for
 from model_maker.learning.embedding import compute
-from model_maker.learning.epochs import Watch
+from model_maker.learning.watch import Watch
 from model_maker.options import Options
 from model_maker.progress import Reporter, Stages
 

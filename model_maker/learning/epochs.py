@@ -1,22 +1,19 @@
-"""The epochs of a fine-tuning: order, judgement on validation photos, early stopping, checkpoints, who is told."""
+"""The epochs of a fine-tuning: order, judgement on validation photos, early stopping, blends, checkpoints."""
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
 from model_maker.data import mixing
 from model_maker.learning import head as heads
-from model_maker.learning.checkpoint import Checkpoint
 from model_maker.learning.recipe import Recipe
 from model_maker.learning.trainer import Trainer
+from model_maker.learning.watch import Listeners, Watch
 
 Array = np.ndarray
 
@@ -41,25 +38,6 @@ class Source(Protocol):
         """Returns one view of each photo, float32 [B, ...]; view 0 is the plain photo."""
 
 
-@dataclass
-class Watch:
-    """Who follows a fine-tuning, and where its state is kept.
-
-    Attributes:
-      progress: called with (done, total) steps.
-      stage: opens a named stage for as long as its block lasts.
-      checkpoint: None for nowhere.
-      callbacks: of Keras; each phase is a training of its own to them.
-      log_directory: for TensorBoard; None for nowhere.
-    """
-
-    progress: Callable[[int, int], None] = lambda done, total: None
-    stage: Callable[[str], contextlib.AbstractContextManager] = lambda name: contextlib.nullcontext()
-    checkpoint: Checkpoint | None = None
-    callbacks: Sequence[Any] = ()
-    log_directory: Path | None = None
-
-
 class Epochs:
     """What lives through all phases of a fine-tuning.
 
@@ -76,6 +54,8 @@ class Epochs:
       blends: of each phase that brought something, how far its best weights were followed, of BLENDS, and with what
         `validation_loss` and `validation_top1`.
       notes: what people should know.
+      found: arrays of the best network, once all phases are over; empty before.
+      temperature: what its logits are divided by.
     """
 
     def __init__(self, recipe: Recipe, labels: Array, validation: Array, classes: int, watch: Watch):
@@ -87,6 +67,9 @@ class Epochs:
         self.history: list[dict[str, Any]] = facts.get("history", [])
         self.blends: dict[str, dict[str, float]] = facts.get("blends", {})
         self.notes: list[str] = facts.get("notes", [])
+        self.temperature: float = facts.get("temperature", 1.0)
+        self.found: Mapping[str, Array] = self._group("found")
+        self._repeated: int = facts.get("repeated", 0)
         self._begin = time.monotonic() - facts.get("spent", 0.0)
 
     def is_over(self, phase: str) -> bool:
@@ -120,12 +103,12 @@ class Epochs:
         elif not self.history:
             self.history.append({"phase": "frozen", "epoch": 0, **self._judge(worker, judged)})
         start, end = self._window(last)
-        with _Listeners(self._watch, worker, phase, self._recipe) as listeners:
+        with Listeners(self._watch, worker, phase, self._recipe) as listeners:
             for epoch in range(first, self._recipe.epochs):
                 if self._is_stale(phase) or listeners.stop or self._elapsed() >= end:
                     break
                 began = time.monotonic()
-                loss = self._epoch(worker, learned, phase, epoch, start, end)
+                loss = self._epoch(worker, learned, self._labels, epoch, (start, end))
                 if not math.isfinite(loss):
                     self.notes.append(f"The loss was no number in epoch {epoch + 1} of {phase}: lower --learning-rate.")
                     break
@@ -140,6 +123,30 @@ class Epochs:
                 self._save(phase, worker, best, network)
         self._passed.append(phase)
         return self._blend(phase, worker, judged, begin, best) if best else None
+
+    def repeat(self, phase: str, worker: Trainer, learned: Source, labels: Array, network: Mapping[str, Array]) -> None:
+        """Trains with other photos as long as the phase's best epoch took, and as far as its blend went.
+
+        Args:
+          phase: one of `blends`.
+          worker: the network; it has the weights to keep when this returns.
+          learned, labels: the examples, and int [N] their labels.
+          network: as for `run`.
+        """
+        begin, name = worker.weights(), again(phase)
+        if name == self._saved_phase:
+            worker.restore(self._group("state"))
+        else:
+            self._repeated = 0
+        for epoch in range(self._repeated, self.history[self._best(phase)]["epoch"]):
+            self._epoch(worker, learned, labels, epoch, (0.0, math.inf))
+            self._repeated = epoch + 1
+            self._save(name, worker, None, network)
+        self._passed.append(name)
+        share = np.float32(self.blends[phase]["share"])
+        with worker.averaged():
+            end = worker.weights()
+        worker.set_weights([old + share * (new - old) for old, new in zip(begin, end, strict=True)])
 
     def _blend(
         self, phase: str, worker: Trainer, judged: Source, begin: list[Array], end: list[Array]
@@ -171,17 +178,17 @@ class Epochs:
                 best = index
         return len(self.history) if best is None else best
 
-    def _epoch(self, worker: Trainer, source: Source, phase: str, epoch: int, start: float, end: float) -> float:
-        """Shows each photo once, in one of its views; returns the mean loss."""
-        recipe = self._recipe
-        rng = np.random.default_rng((recipe.seed, len(phase), epoch))
-        order = rng.permutation(len(self._labels))
+    def _epoch(self, worker: Trainer, source: Source, every: Array, epoch: int, window: tuple[float, float]) -> float:
+        """Shows each photo once, in one of its views; returns the mean loss. `every` holds the photos' labels."""
+        recipe, (start, end) = self._recipe, window
+        rng = np.random.default_rng((recipe.seed, epoch))
+        order = rng.permutation(len(every))
         views = rng.integers(0, source.views, len(order))
         steps = math.ceil(len(order) / recipe.batch_size)
         losses = []
         for step in range(steps):
             chosen = slice(step * recipe.batch_size, (step + 1) * recipe.batch_size)
-            batch, labels = source.batch(order[chosen], views[chosen]), self._one_hot[self._labels[order[chosen]]]
+            batch, labels = source.batch(order[chosen], views[chosen]), self._one_hot[every[order[chosen]]]
             if recipe.mix:
                 blend = mixing.mixup if rng.random() < 0.5 else mixing.cutmix
                 batch, labels = blend(batch, labels, rng, alpha=recipe.mix)
@@ -223,7 +230,7 @@ class Epochs:
     def _save(self, phase: str, worker: Trainer, best: list[Array] | None, network: Mapping[str, Array]) -> None:
         if self._watch.checkpoint is None:
             return
-        groups = {"state": worker.state(), "network": network}
+        groups = {"state": worker.state(), "network": network, "found": self.found}
         groups["best"] = {str(index): values for index, values in enumerate(best or [])}
         facts = {
             "phase": phase,
@@ -231,6 +238,8 @@ class Epochs:
             "history": self.history,
             "blends": self.blends,
             "notes": self.notes,
+            "temperature": self.temperature,
+            "repeated": self._repeated,
             "spent": self._elapsed(),
         }
         arrays = {f"{group}:{name}": values for group, entries in groups.items() for name, values in entries.items()}
@@ -238,6 +247,11 @@ class Epochs:
 
     def _group(self, name: str) -> dict[str, Array]:
         return {key.split(":", 1)[1]: values for key, values in self._arrays.items() if key.startswith(f"{name}:")}
+
+
+def again(phase: str) -> str:
+    """Names the repetition of a phase."""
+    return f"{phase} again"
 
 
 def nearest_of_the_best(losses: Array) -> int:
@@ -253,45 +267,3 @@ def nearest_of_the_best(losses: Array) -> int:
     excess = losses - losses[losses.mean(axis=1).argmin()]
     error = excess.std(axis=1, ddof=1) / np.sqrt(losses.shape[1]) if losses.shape[1] > 1 else 0.0
     return int(np.flatnonzero(excess.mean(axis=1) <= error)[0])
-
-
-class _Listeners:
-    """Keras callbacks and TensorBoard, which hear of epochs."""
-
-    def __init__(self, watch: Watch, worker: Trainer, phase: str, recipe: Recipe):
-        import keras
-        import tensorflow as tf
-
-        self._worker, self._recipe = worker, recipe
-        self._callbacks = keras.callbacks.CallbackList(
-            list(watch.callbacks), model=worker.model, epochs=recipe.epochs, verbose=0
-        )
-        self._board = tf.summary.create_file_writer(str(watch.log_directory / phase)) if watch.log_directory else None
-
-    def __enter__(self) -> _Listeners:
-        self._callbacks.on_train_begin()
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._callbacks.on_train_end()
-        if self._board:
-            self._board.close()
-
-    @property
-    def stop(self) -> bool:
-        """Whether a callback has asked for an end."""
-        return bool(getattr(self._worker.model, "stop_training", False))
-
-    def epoch(self, epoch: int, entry: dict[str, Any]) -> None:
-        """An epoch is over; `entry` as in the history."""
-        import tensorflow as tf
-
-        logs = {"loss": entry["loss"], "val_loss": entry["validation_loss"], "val_accuracy": entry["validation_top1"]}
-        logs["learning_rate"] = entry["learning_rate"]
-        self._callbacks.on_epoch_begin(epoch)
-        self._callbacks.on_epoch_end(epoch, logs)
-        if self._board:
-            with self._board.as_default():
-                for name, value in logs.items():
-                    tf.summary.scalar(name, value, step=epoch + 1)
-            self._board.flush()

@@ -8,7 +8,7 @@ each photo; "all" goes on from there with every layer, on fresh views in every e
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,11 @@ from model_maker.errors import DataError
 from model_maker.learning import head as heads
 from model_maker.learning import trainer
 from model_maker.learning.embedding import compute, feature_maps
-from model_maker.learning.epochs import Epochs, Source, Watch
+from model_maker.learning.epochs import Epochs, Source, again
 from model_maker.learning.head import Head
 from model_maker.learning.recipe import Recipe
 from model_maker.learning.trainer import Trainer
+from model_maker.learning.watch import Watch
 from model_maker.tflite import keras_model, trunk
 from model_maker.tflite.interpreter import Runner
 
@@ -78,13 +79,16 @@ class Tuned:
     """What fine-tuning made.
 
     Attributes:
-      network: the best by validation loss, calibrated there; the one it began with, where nothing was better.
+      network: the best by validation loss, calibrated there, or its repetition with all photos; the one it began with,
+        where nothing was better.
+      judged: the same before its repetition; it has not learned from the validation photos.
       history: one entry for what it began with, and one for each epoch; see `Epochs`.
       blends: how far each phase's best weights were followed; see `Epochs`.
       notes: what people should know.
     """
 
     network: Network
+    judged: Network
     history: list[dict[str, Any]]
     blends: dict[str, dict[str, float]]
     notes: tuple[str, ...]
@@ -96,14 +100,24 @@ class Tuned:
 
 
 def fine_tune(
-    start: Network, photos: Photos, recipe: Recipe, *, balance: bool = True, watch: Watch | None = None
+    start: Network,
+    photos: Photos,
+    recipe: Recipe,
+    *,
+    whole: Network | None = None,
+    balance: bool = True,
+    watch: Watch | None = None,
 ) -> Tuned:
     """Trains a network further.
+
+    Validation photos choose the epoch and how far to go. What was found is then repeated from `whole`, with the
+    validation photos among those to learn from; not so where time is limited.
 
     Args:
       start: its head has not seen the validation photos.
       photos: what to learn from, and what to choose by.
       recipe: how.
+      whole: the same network with a head that has learned from both; None to leave the repetition out.
       balance: whether uneven classes weigh alike.
       watch: who follows, and where the state is kept.
 
@@ -117,14 +131,19 @@ def fine_tune(
     counts = np.bincount(train, minlength=len(photos.train.classes))
     weights = heads.class_weights(counts) if balance else np.ones(len(counts))
     epochs = Epochs(recipe, train, validation, len(counts), watch)
-    network, phases = start, PHASES[recipe.scope]
-    for name in phases:
+    network = start
+    for name in PHASES[recipe.scope]:
         if not epochs.is_over(name):
             network = _phase(name, network, photos, recipe, weights, epochs, watch)
     if not epochs.blends:
         epochs.notes.append("Fine-tuning was no better on validation photos than the frozen features, which are kept.")
-        return Tuned(start, epochs.history, {}, tuple(epochs.notes))
-    return Tuned(_calibrated(network, photos), epochs.history, epochs.blends, tuple(epochs.notes))
+        return Tuned(start, start, epochs.history, {}, tuple(epochs.notes))
+    if not epochs.found:
+        epochs.found, epochs.temperature = _pack(network), _temperature(network, photos)
+    judged = network = _divided(_unpack(epochs.found) or network, epochs.temperature)
+    if whole and recipe.budget_s is None:
+        network = _divided(_repeat(whole, photos, recipe, weights, epochs, watch), epochs.temperature)
+    return Tuned(network, judged, epochs.history, epochs.blends, tuple(epochs.notes))
 
 
 def _phase(
@@ -132,21 +151,50 @@ def _phase(
 ) -> Network:
     """Trains the tail, or everything, and returns the better of what came out and what went in."""
     network = _unpack(epochs.saved_network(name)) or network
-    part = trunk.seam(network.embedder) if name == "tail" else None
+    part = _part(name, network)
     with watch.stage("Compute activations" if part else "Open the network"):
-        learned, judged = _sources(network.embedder, part, photos, watch)
+        learned = _source(network.embedder, part, photos, photos.train, watch)
+        judged = _source(network.embedder, part, replace(photos, views=1), photos.validation, watch)
     with trainer.precision(), watch.stage(f"Fine-tune ({name})"):
-        rate = recipe.learning_rate * (1.0 if part else recipe.whole_rate)
-        worker = Trainer(_with_head(network, part, recipe), recipe, weights, learning_rate=rate)
+        worker = _worker(network, part, recipe, weights)
         last = name == PHASES[recipe.scope][-1]
         best = epochs.run(name, worker, learned, judged, network=_pack(network), last=last)
         if best is None:
             return network
         worker.set_weights(best)
-        kernel, bias = worker.model.get_layer(_HEAD).get_weights()
-        return Network(
-            keras_model.from_keras(network.embedder, worker.model), Head(np.ascontiguousarray(kernel.T), bias)
-        )
+        return _trained(network, worker)
+
+
+def _repeat(network: Network, photos: Photos, recipe: Recipe, weights: Array, epochs: Epochs, watch: Watch) -> Network:
+    """Does again, with all photos, what brought something."""
+    both = replace(photos.train, samples=(*photos.train.samples, *photos.validation.samples))
+    for name in epochs.blends:
+        if epochs.is_over(again(name)):
+            continue
+        network = _unpack(epochs.saved_network(again(name))) or network
+        part = _part(name, network)
+        with trainer.precision(), watch.stage(f"Repeat with all photos ({name})"):
+            learned = _source(network.embedder, part, photos, both, watch)
+            worker = _worker(network, part, recipe, weights)
+            epochs.repeat(name, worker, learned, np.array(both.labels), _pack(network))
+            network = _trained(network, worker)
+    return network
+
+
+def _part(phase: str, network: Network) -> str | None:
+    """Returns where the trained part begins; None for the input."""
+    return trunk.seam(network.embedder) if phase == "tail" else None
+
+
+def _worker(network: Network, part: str | None, recipe: Recipe, weights: Array) -> Trainer:
+    rate = recipe.learning_rate * (1.0 if part else recipe.whole_rate)
+    return Trainer(_with_head(network, part, recipe), recipe, weights, learning_rate=rate)
+
+
+def _trained(network: Network, worker: Trainer) -> Network:
+    """Returns the network with the weights that the worker has now."""
+    kernel, bias = worker.model.get_layer(_HEAD).get_weights()
+    return Network(keras_model.from_keras(network.embedder, worker.model), Head(np.ascontiguousarray(kernel.T), bias))
 
 
 def _with_head(network: Network, part: str | None, recipe: Recipe):
@@ -162,27 +210,23 @@ def _with_head(network: Network, part: str | None, recipe: Recipe):
     return model
 
 
-def _sources(embedder: bytes, part: str | None, photos: Photos, watch: Watch) -> tuple[Source, Source]:
-    """Returns where the examples to learn from and those to choose by come from."""
+def _source(embedder: bytes, part: str | None, photos: Photos, dataset: Dataset, watch: Watch) -> Source:
+    """Returns where the examples of a data set come from, as `photos` says."""
     if part is None:
-        return Pixels(photos.train, photos, embedder), Pixels(photos.validation, photos, embedder)
-    base = trunk.trunk(embedder, part)
-    found: list[Source] = []
-    for dataset, views in ((photos.train, photos.views), (photos.validation, 1)):
-        maps, unreadable = feature_maps(
-            dataset,
-            base,
-            photos.normalization,
-            views=views,
-            augmentation=photos.augmentation,
-            seed=photos.seed,
-            threads=photos.threads,
-            progress=watch.progress,
-        )
-        if unreadable:
-            raise DataError(f"{unreadable[0].path} could be read before and cannot now: {unreadable[0].reason}.")
-        found.append(maps)
-    return found[0], found[1]
+        return Pixels(dataset, photos, embedder)
+    maps, unreadable = feature_maps(
+        dataset,
+        trunk.trunk(embedder, part),
+        photos.normalization,
+        views=photos.views,
+        augmentation=photos.augmentation,
+        seed=photos.seed,
+        threads=photos.threads,
+        progress=watch.progress,
+    )
+    if unreadable:
+        raise DataError(f"{unreadable[0].path} could be read before and cannot now: {unreadable[0].reason}.")
+    return maps
 
 
 class Pixels:
@@ -216,12 +260,16 @@ class Pixels:
         return augment.views(sample.path, size, augmentation, digest=sample.digest, seed=seed, numbers=[number])
 
 
-def _calibrated(network: Network, photos: Photos) -> Network:
-    """Folds the temperature into the head that suits the validation photos, as LiteRT embeds them."""
+def _temperature(network: Network, photos: Photos) -> float:
+    """Returns what suits the validation photos, as LiteRT embeds them."""
     vectors, _ = compute(photos.validation, network.embedder, photos.normalization, threads=photos.threads)
-    logits = network.head.logits(vectors)
-    temperature = np.float32(heads.calibrate(logits, np.array(photos.validation.labels))[0])
-    return Network(network.embedder, Head(network.head.kernel / temperature, network.head.bias / temperature))
+    return heads.calibrate(network.head.logits(vectors), np.array(photos.validation.labels))[0]
+
+
+def _divided(network: Network, temperature: float) -> Network:
+    """Folds a temperature into the head."""
+    divisor = np.float32(temperature)
+    return Network(network.embedder, Head(network.head.kernel / divisor, network.head.bias / divisor))
 
 
 def _pack(network: Network) -> dict[str, Array]:

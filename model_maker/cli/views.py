@@ -86,7 +86,7 @@ def show_training(result: Result) -> None:
         "float model", f"{_percent(report['float']['top1'])}, same answer on {_percent(agreement['same_top1'])}"
     )
     if tuning := report.get("fine_tuning"):
-        table.add_row("fine-tuning", _change(tuning["against_frozen"], tuning["frozen_top1"]))
+        table.add_row("fine-tuning", _change(tuning["against_frozen"]))
     if folds := report["folds"]:
         low, high = folds["top1_interval"]
         table.add_row(
@@ -95,7 +95,7 @@ def show_training(result: Result) -> None:
             f"[dim](95 % interval {_percent(low)} to {_percent(high)})[/]",
         )
         if "against_frozen" in folds:
-            table.add_row("", _change(folds["against_frozen"], folds["frozen_top1"]))
+            table.add_row("", _change(folds["against_frozen"]))
     table.add_row(
         "size",
         f"{report['sizes']['model_bytes'] / 1e6:.2f} MB [dim](float: "
@@ -109,12 +109,11 @@ def show_training(result: Result) -> None:
     console.print(table)
 
 
-def _change(agreement: dict[str, Any], before: float) -> str:
+def _change(agreement: dict[str, Any]) -> str:
     """How fine-tuning moved top-1, in points, on the same photos."""
     low, high = (100 * end for end in agreement["accuracy_change_interval"])
     change = 100 * agreement["accuracy_change"]
-    interval = f"(95 % interval {low:+.1f} to {high:+.1f})"
-    return f"{change:+.1f} points over frozen features' {_percent(before)} [dim]{interval}[/]"
+    return f"{change:+.1f} points over frozen features [dim](95 % interval {low:+.1f} to {high:+.1f})[/]"
 
 
 def _budget(found: Budget) -> Table:

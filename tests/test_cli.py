@@ -232,6 +232,9 @@ def test_tables_fit_the_terminal(desk, command, columns):
     assert max(len(line) for line in out.splitlines()) <= int(columns)
 
 
+_NEW = ("train", "--data", "flowers", "--output", "new")
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -263,6 +266,14 @@ def test_tables_fit_the_terminal(desk, command, columns):
         (("train", "--data", "flowers", "--augment", "wild"), "--augment wild: choose one of none, light, standard"),
         (("train", "--data", "flowers", "--augment", "light", "--views", "1"), "--views 1: give 2 or more"),
         (("train", "--data", "flowers", "--views", "8"), "say which with --augment"),
+        ((*_NEW, "--fine-tune", "head"), "--fine-tune head: choose one of tail, all"),
+        ((*_NEW, "--epochs", "3"), "--epochs belongs to fine-tuning: add --fine-tune tail"),
+        ((*_NEW, "--fine-tune", "--batch-size", "0"), "--batch-size 0: give 1 or more"),
+        ((*_NEW, "--fine-tune", "--budget", "5"), "--budget 5: give a time as 90s, 5m or 1h"),
+        ((*_NEW, "--resume"), "nothing to resume"),
+        ((*_NEW, "--fine-tune", "--resume"), "There is no unfinished fine-tuning of new to resume"),
+        ((*_NEW, "--init-from", "flowers"), "--init-from flowers: there is no float.tflite"),
+        ((*_NEW, "--init-from", "flowers_model", "--model", "mobilenet_v2"), "leave --model out"),
         (("augment", "flowers", "--preview", "sheet.gif"), "sheet.gif: the suffix says the format"),
         (("augment", "flowers", "--preview", "flowers/rose/rose_000.jpg"), "rose_000.jpg already exists"),
         (("augment", "flowers", "--preview", "s.png", "--preset", "wild"), "--preset wild: choose one of none, light"),

@@ -188,7 +188,7 @@ def _part(phase: str, network: Network) -> str | None:
 
 def _worker(network: Network, part: str | None, recipe: Recipe, weights: Array) -> Trainer:
     rate = recipe.learning_rate * (1.0 if part else recipe.whole_rate)
-    return Trainer(_with_head(network, part, recipe), recipe, weights, learning_rate=rate)
+    return Trainer(with_head(network, part, recipe), recipe, weights, learning_rate=rate)
 
 
 def _trained(network: Network, worker: Trainer) -> Network:
@@ -197,7 +197,7 @@ def _trained(network: Network, worker: Trainer) -> Network:
     return Network(keras_model.from_keras(network.embedder, worker.model), Head(np.ascontiguousarray(kernel.T), bias))
 
 
-def _with_head(network: Network, part: str | None, recipe: Recipe):
+def with_head(network: Network, part: str | None, recipe: Recipe):
     """Returns keras.Model from activations at `part`, or normalized pixels, to logits."""
     import keras
 

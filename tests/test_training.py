@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model_maker import files, run_record, training
+from model_maker import files, metrics_record, run_record, training
 from model_maker.data import augment, sample_data
 from model_maker.errors import BackboneError, DataError, ModelError, OutputError
 from model_maker.inference.classifier import Classifier
@@ -327,7 +327,7 @@ def test_a_file_that_answers_otherwise_is_noted():
         "agreement": {"photos": 100, "same_top1": 0.9},
         "kernels": {"none": {"photos": 64, "same_top1": 63 / 64}, "reference": {"photos": 3, "same_top1": 1 / 3}},
     }
-    training._warn(report, Stages(listener))
+    metrics_record.warn(report, Stages(listener))
     assert [("float" in note, "10 of 100" in note) for note in listener.notes[:1]] == [(True, True)]
     assert "2 of 3" in listener.notes[1] and len(listener.notes) == 2
 

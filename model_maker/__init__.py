@@ -12,6 +12,7 @@ from model_maker.version import __version__
 __all__ = [
     "Classifier",
     "ModelMakerError",
+    "Options",
     "Prediction",
     "__version__",
     "compare",
@@ -30,11 +31,13 @@ if TYPE_CHECKING:  # what __getattr__ gives, told to type checkers and editors
     from model_maker.deploy.starter import starter
     from model_maker.errors import ModelMakerError
     from model_maker.inference.classifier import Classifier, Prediction
+    from model_maker.options import Options
     from model_maker.training import train
 
 _HOMES = {
     "Classifier": ("model_maker.inference.classifier", "Classifier"),
     "Prediction": ("model_maker.inference.classifier", "Prediction"),
+    "Options": ("model_maker.options", "Options"),
     "ModelMakerError": ("model_maker.errors", "ModelMakerError"),
     "compare": ("model_maker.comparison", "compare"),
     "export": ("model_maker.deploy.export", "export"),

@@ -62,7 +62,8 @@ def train(
     callbacks: Sequence[Any] = (),
     tensorboard: str | os.PathLike | None = None,
     reporter: Reporter | None = None,
-    **options,
+    options: Options | None = None,
+    **changes: Any,
 ) -> Result:
     """Trains an image classifier on a folder of photos and writes it as a `.tflite` for phones.
 
@@ -74,7 +75,8 @@ def train(
       callbacks: `keras.callbacks.Callback` objects, which hear of each epoch of a fine-tuning.
       tensorboard: a folder for TensorBoard's logs of it.
       reporter: hears of stages, progress and notes.
-      **options: see `Options`.
+      options: everything else that can be told; the defaults of `Options` unless given.
+      **changes: single fields of `Options`, which take precedence.
 
     Returns:
       Result.
@@ -84,11 +86,11 @@ def train(
 
     Example:
       >>> import model_maker
-      >>> result = model_maker.train("flowers", "flowers_model", quantize="int8")
+      >>> result = model_maker.train("flowers", "flowers_model", fine_tune="tail", max_drop=0.5)
       >>> result.metrics.top1
       0.925
     """
-    chosen = Options(**options)
+    chosen = dataclasses.replace(options or Options(), **changes)
     output = Path(output) if output is not None else Path(f"{Path(data).resolve().name}_model")
     check(chosen)
     backbone = embedder.choose(

@@ -136,6 +136,13 @@ def test_an_earlier_run_is_gone_on_from_with_more_classes(tiny_file, colours, ma
     assert any("cut before its classifier of 3 classes, 12 features" in note for note in record["notes"])
 
 
+def test_options_may_be_given_whole(tiny_file, colours, tmp_path):
+    stated = model_maker.Options(**options(tiny_file), quantize="float16", seed=3)
+    made = model_maker.train(colours, tmp_path / "out", options=stated, quantize="none")
+    told = json.loads((made.directory / "run.json").read_text())["options"]
+    assert (told["quantize"], told["seed"], told["model"]) == ("none", 3, str(tiny_file))
+
+
 def test_resume_without_fine_tuning_is_refused(colours, tmp_path):
     with pytest.raises(DataError, match="nothing to resume"):
         model_maker.train(colours, tmp_path / "out", resume=True)

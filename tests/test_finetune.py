@@ -169,6 +169,20 @@ def test_a_loss_that_is_no_number_ends_it_and_keeps_the_best(start, photos, monk
     assert accuracy(tuned.network, photos.validation) == pytest.approx(tuned.blends["tail"]["validation_top1"])
 
 
+def test_a_repetition_that_fails_is_left_out(start, photos, monkeypatch):
+    plain, count = Trainer.step, []
+    first = 4 * -(-len(photos.train) // 8)
+
+    def step(self, *arguments, **options):
+        count.append(1)
+        return float("nan") if len(count) > first else plain(self, *arguments, **options)
+
+    monkeypatch.setattr(Trainer, "step", step)
+    tuned = finetune.fine_tune(start, photos, RECIPE, whole=start)
+    assert tuned.network is tuned.judged and tuned.improved
+    assert any("in the repetition of tail, which is left out" in note for note in tuned.notes)
+
+
 def test_what_is_never_better_keeps_the_frozen_network(embedder, photos):
     vectors, _ = compute(photos.train, embedder, PIXELS)
     fitted = Network(embedder, heads.fit(vectors, np.array(photos.train.labels), classes=3).head)

@@ -124,7 +124,7 @@ class Epochs:
         self._passed.append(phase)
         return self._blend(phase, worker, judged, begin, best) if best else None
 
-    def repeat(self, phase: str, worker: Trainer, learned: Source, labels: Array, network: Mapping[str, Array]) -> None:
+    def repeat(self, phase: str, worker: Trainer, learned: Source, labels: Array, network: Mapping[str, Array]) -> bool:
         """Trains with other photos as long as the phase's best epoch took, and as far as its blend went.
 
         Args:
@@ -132,6 +132,9 @@ class Epochs:
           worker: the network; it has the weights to keep when this returns.
           learned, labels: the examples, and int [N] their labels.
           network: as for `run`.
+
+        Returns:
+          Whether it went well; not so where a loss was no number.
         """
         begin, name = worker.weights(), again(phase)
         if name == self._saved_phase:
@@ -139,7 +142,9 @@ class Epochs:
         else:
             self._repeated = 0
         for epoch in range(self._repeated, self.history[self._best(phase)]["epoch"]):
-            self._epoch(worker, learned, labels, epoch, (0.0, math.inf))
+            if not math.isfinite(self._epoch(worker, learned, labels, epoch, (0.0, math.inf))):
+                self.notes.append(f"The loss was no number in the repetition of {phase}, which is left out.")
+                return False
             self._repeated = epoch + 1
             self._save(name, worker, None, network)
         self._passed.append(name)
@@ -147,6 +152,7 @@ class Epochs:
         with worker.averaged():
             end = worker.weights()
         worker.set_weights([old + share * (new - old) for old, new in zip(begin, end, strict=True)])
+        return True
 
     def _blend(
         self, phase: str, worker: Trainer, judged: Source, begin: list[Array], end: list[Array]

@@ -142,7 +142,8 @@ def fine_tune(
         epochs.found, epochs.temperature = _pack(network), _temperature(network, photos)
     judged = network = _divided(_unpack(epochs.found) or network, epochs.temperature)
     if whole and recipe.budget_s is None:
-        network = _divided(_repeat(whole, photos, recipe, weights, epochs, watch), epochs.temperature)
+        repeated = _repeat(whole, photos, recipe, weights, epochs, watch)
+        network = _divided(repeated, epochs.temperature) if repeated else judged
     return Tuned(network, judged, epochs.history, epochs.blends, tuple(epochs.notes))
 
 
@@ -165,8 +166,10 @@ def _phase(
         return _trained(network, worker)
 
 
-def _repeat(network: Network, photos: Photos, recipe: Recipe, weights: Array, epochs: Epochs, watch: Watch) -> Network:
-    """Does again, with all photos, what brought something."""
+def _repeat(
+    network: Network, photos: Photos, recipe: Recipe, weights: Array, epochs: Epochs, watch: Watch
+) -> Network | None:
+    """Does again, with all photos, what brought something; None where that fails."""
     both = replace(photos.train, samples=(*photos.train.samples, *photos.validation.samples))
     for name in epochs.blends:
         if epochs.is_over(again(name)):
@@ -176,7 +179,8 @@ def _repeat(network: Network, photos: Photos, recipe: Recipe, weights: Array, ep
         with trainer.precision(), watch.stage(f"Repeat with all photos ({name})"):
             learned = _source(network.embedder, part, photos, both, watch)
             worker = _worker(network, part, recipe, weights)
-            epochs.repeat(name, worker, learned, np.array(both.labels), _pack(network))
+            if not epochs.repeat(name, worker, learned, np.array(both.labels), _pack(network)):
+                return None
             network = _trained(network, worker)
     return network
 

@@ -39,7 +39,7 @@ class Listeners:
         import keras
         import tensorflow as tf
 
-        self._worker, self._recipe = worker, recipe
+        self._worker = worker
         self._callbacks = keras.callbacks.CallbackList(
             list(watch.callbacks), model=worker.model, epochs=recipe.epochs, verbose=0
         )

@@ -151,9 +151,9 @@ def _dataset(arguments: argparse.Namespace) -> Dataset | None:
     """Reads the photos of --data; only the test part where the folder states one."""
     if not arguments.data:
         return None
-    from model_maker.data.dataset import from_folder
+    from model_maker.data import sources
 
-    dataset = from_folder(arguments.data, least_classes=1)
+    dataset = sources.read(arguments.data, least_classes=1)
     tested = tuple(sample for sample in dataset.samples if sample.part == "test")
     return dataclasses.replace(dataset, samples=tested) if tested else dataset
 

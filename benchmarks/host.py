@@ -26,6 +26,7 @@ from benchmarks.inputs import photo_inputs, random_input
 from benchmarks.latency import Latency
 from benchmarks.probe import Helper
 from benchmarks.results import Interrupted, Row
+from model_maker.data.entries import Location
 from model_maker.data.streaming import cores
 from model_maker.errors import ModelMakerError
 from model_maker.tflite import interpreter, metadata
@@ -86,7 +87,7 @@ def measure(
     threads: Sequence[int],
     delegates: Sequence[str],
     options: Options | None = None,
-    photos: Sequence[Path] = (),
+    photos: Sequence[Location] = (),
     progress: Progress | None = None,
     helper: Helper | None = None,
 ) -> tuple[list[Row], Load]:
@@ -171,7 +172,7 @@ def _try_out(cell: _Cell, helper: Helper, options: Options) -> Row:
     )
 
 
-def _open(cell: _Cell, options: Options, photos: Sequence[Path]) -> None:
+def _open(cell: _Cell, options: Options, photos: Sequence[Location]) -> None:
     """Opens the model here, and warms it up."""
     if cell.row.reason:
         return
@@ -188,7 +189,7 @@ def _open(cell: _Cell, options: Options, photos: Sequence[Path]) -> None:
     cell.row = dataclasses.replace(cell.row, warmup_ms=warm_ms, notes=notes)
 
 
-def _inputs(path: Path, session: Session, options: Options, photos: Sequence[Path]) -> tuple[list[Array], str]:
+def _inputs(path: Path, session: Session, options: Options, photos: Sequence[Location]) -> tuple[list[Array], str]:
     shape, dtype = session.input_shape, session.input_dtype
     note = ""
     if photos:

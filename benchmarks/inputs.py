@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from model_maker.data import images
+from model_maker.data.entries import Location
 from model_maker.data.images import Normalization
 from model_maker.errors import DataError
 
@@ -26,7 +26,7 @@ def random_input(shape: tuple[int, ...], dtype: np.dtype, *, seed: int = 0) -> A
 
 
 def photo_inputs(
-    photos: Sequence[Path], shape: tuple[int, ...], dtype: np.dtype, normalization: Normalization | None
+    photos: Sequence[Location], shape: tuple[int, ...], dtype: np.dtype, normalization: Normalization | None
 ) -> list[Array]:
     """Makes inputs of photos; those that cannot be read are left out.
 

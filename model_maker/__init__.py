@@ -25,7 +25,7 @@ __all__ = [
 
 if TYPE_CHECKING:  # what __getattr__ gives, told to type checkers and editors
     from model_maker.comparison import compare
-    from model_maker.data.dataset import from_folder as load_dataset
+    from model_maker.data.sources import read as load_dataset
     from model_maker.deploy.embedder_file import export_embedder
     from model_maker.deploy.export import export
     from model_maker.deploy.starter import starter
@@ -43,7 +43,7 @@ _HOMES = {
     "export": ("model_maker.deploy.export", "export"),
     "export_embedder": ("model_maker.deploy.embedder_file", "export_embedder"),
     "starter": ("model_maker.deploy.starter", "starter"),
-    "load_dataset": ("model_maker.data.dataset", "from_folder"),
+    "load_dataset": ("model_maker.data.sources", "read"),
     "train": ("model_maker.training", "train"),
 }
 

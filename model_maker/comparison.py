@@ -17,7 +17,7 @@ from benchmarks import host
 from benchmarks.environment import this_machine
 from model_maker import files, run_record
 from model_maker.backbones import embedder
-from model_maker.data.dataset import from_folder
+from model_maker.data import sources
 from model_maker.errors import BackboneError, DataError, ModelMakerError, OutputError
 from model_maker.inference.classifier import Classifier
 from model_maker.options import Options, check
@@ -107,7 +107,7 @@ def compare(
     output = Path(output) if output is not None else Path(f"{Path(data).resolve().name}_models")
     if output.is_file():
         raise OutputError(f"{output} is a file; the output is a folder. Choose another name.")
-    fingerprint = from_folder(data).fingerprint
+    fingerprint = sources.read(data).fingerprint
     entries = []
     for model, name in zip(models, names, strict=True):
         chosen = Options(**options, model=model)

@@ -6,11 +6,13 @@ import dataclasses
 import json
 import os
 import platform
+from collections import Counter
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from model_maker.data.dataset import Dataset, Split, from_folder
+from model_maker.data import sources
+from model_maker.data.dataset import Dataset, Split
 from model_maker.data.streaming import cores
 from model_maker.errors import DataError, ModelError
 from model_maker.progress import Stages
@@ -22,15 +24,16 @@ _PACKAGES = ("ai-edge-litert", "ai-edge-quantizer", "numpy", "pillow", "tensorfl
 
 def compose(data: str | os.PathLike, options: Any, dataset: Dataset, split: Split, clock: Stages) -> dict[str, Any]:
     """Gathers the record of a run; `options` is a dataclass. Plain JSON types."""
+    counts = Counter(dataset.labels)
     return {
         "model_maker": __version__,
         "data": str(Path(data).resolve()),
         "options": dataclasses.asdict(options),
         "fingerprint": dataset.fingerprint,
-        "classes": {name: dataset.labels.count(label) for label, name in enumerate(dataset.classes)},
+        "classes": {name: counts[label] for label, name in enumerate(dataset.classes)},
         "photos": {part: len(getattr(split, part)) for part in ("train", "validation", "test")},
         "notes": clock.notes,
-        "skipped": [{"path": str(_absolute(entry.path, data)), "reason": entry.reason} for entry in dataset.skipped],
+        "skipped": [{"path": _absolute(str(bad.path), Path(data)), "reason": bad.reason} for bad in dataset.skipped],
         "stages": clock.records,
         "seconds": round(clock.seconds, 3),
         "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in _PACKAGES},
@@ -38,9 +41,12 @@ def compose(data: str | os.PathLike, options: Any, dataset: Dataset, split: Spli
     }
 
 
-def _absolute(photo: Path, data: str | os.PathLike) -> Path:
-    """Names a photo as a later listing of the recorded folder does, from whatever folder that is asked for."""
-    return Path(data).resolve() / photo.relative_to(data)
+def _absolute(photo: str, data: Path) -> str:
+    """Names a photo as a later listing of the recorded data does, from whatever folder that is asked for."""
+    for home in (data, data.parent):  # photos lie in the data, or beside it as those of a manifest
+        if photo.startswith(f"{home}{os.sep}"):
+            return str(home.resolve()) + photo[len(str(home)) :]
+    return photo
 
 
 def load(path: str | os.PathLike) -> dict[str, Any]:
@@ -89,9 +95,9 @@ def parts(model: str | os.PathLike) -> tuple[Split, list[str]]:
     if not (folder / FILE).exists():
         raise ModelError(f"{model} has no {FILE} beside it that names its photos. Pass --data DIR.")
     record = load(folder)
-    if not os.path.isdir(record["data"]):
+    if not os.path.exists(record["data"]):
         raise DataError(f"The photos that {model} was trained on are no longer in {record['data']}. Pass --data DIR.")
-    dataset = from_folder(record["data"])
+    dataset = sources.read(record["data"])
     unusable = {entry["path"] for entry in record.get("skipped", [])}
     kept = tuple(sample for sample in dataset.samples if str(sample.path) not in unusable)
     dataset = dataclasses.replace(dataset, samples=kept)

@@ -16,7 +16,8 @@ from model_maker import files, fitting, metrics_record, run_record
 from model_maker.backbones import embedder
 from model_maker.backbones.embedder import Embedder
 from model_maker.backbones.importers import TRAINED
-from model_maker.data.dataset import Dataset, Split, from_folder
+from model_maker.data import sources
+from model_maker.data.dataset import Dataset, Split
 from model_maker.deploy import budget, model_card, shipping, verify
 from model_maker.errors import DataError, OutputError
 from model_maker.inference import evaluation
@@ -103,8 +104,8 @@ def train(
     clock = Stages(reporter or Reporter())
 
     with clock.stage("List photos"):
-        dataset = from_folder(data, progress=clock.progress)
-        _spare_photos(dataset, output)
+        dataset = sources.read(data, progress=clock.progress)
+        _spare_photos(dataset, data, output)
         # Too few photos are told before the long work, and again without the unreadable.
         split = _split(dataset, chosen)
     checkpoint = _checkpoint(output, dataset, chosen, clock, resume=resume)
@@ -206,12 +207,11 @@ def _write(
             (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
-def _spare_photos(dataset: Dataset, output: Path) -> None:
+def _spare_photos(dataset: Dataset, data: str | os.PathLike, output: Path) -> None:
     """Replacing a folder removes what is in it, and photos are never in the way."""
     target = output.resolve()
-    paths = [*(sample.path for sample in dataset.samples), *(entry.path for entry in dataset.skipped)]
-    for folder in {path.parent for path in paths}:
-        if folder.resolve().is_relative_to(target):
+    for place in sources.places(dataset, data):
+        if place.resolve().is_relative_to(target):
             raise OutputError(f"{output} holds photos to learn from and cannot be replaced. Choose another folder.")
 
 

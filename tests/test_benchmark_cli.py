@@ -17,7 +17,7 @@ from benchmarks import android, cli, commands, host, model_files
 from benchmarks.environment import Machine
 from benchmarks.latency import Latency
 from benchmarks.results import Interrupted, Model, Record, Row, read, to_json
-from model_maker.data.dataset import from_folder
+from model_maker.data import sources
 from model_maker.inference.classifier import Classifier
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -108,7 +108,7 @@ def test_data_adds_top1_and_feeds_photos(desk, make_photos):
         "work/flowers_model", "--data", "photos", "--threads", "1", *FAST, "--json", "r.json", cwd=desk
     )
     assert code == 0, err
-    expected = Classifier(model).evaluate(from_folder(desk / "photos"))
+    expected = Classifier(model).evaluate(sources.read(desk / "photos"))
     record = read(desk / "r.json")
     assert (record.models[0].top1, record.models[0].top1_photos) == (pytest.approx(expected.top1), 10)
     assert record.settings["input"] == "photos of photos"

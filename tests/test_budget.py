@@ -8,8 +8,8 @@ from tiny_network import FUSED, TinyNetwork
 
 from model_maker.backbones.embedder import Embedder
 from model_maker.data import images
-from model_maker.data.dataset import from_folder
 from model_maker.data.images import Normalization
+from model_maker.data.sources import read
 from model_maker.deploy import budget, shipping, verify
 from model_maker.deploy.budget import Trial
 from model_maker.deploy.shipping import Form
@@ -35,7 +35,7 @@ class Listener(Reporter):
 def parts(make_photos, tmp_path_factory):
     folder = tmp_path_factory.mktemp("photos")
     make_photos(folder, dict.fromkeys(CLASSES, 40), side=8)
-    return from_folder(folder).split(validation=0.3, test=0.1)
+    return read(folder).split(validation=0.3, test=0.1)
 
 
 def network(factor):

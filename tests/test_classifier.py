@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from model_maker import Classifier, ModelMakerError, Prediction
-from model_maker.data.dataset import from_folder
 from model_maker.data.images import Normalization
+from model_maker.data.sources import read
 from model_maker.errors import DataError, ModelError
 from model_maker.inference import classifier as classifiers
 from model_maker.tflite import graph, metadata, quantize
@@ -127,7 +127,7 @@ def folder_of(tmp_path, counts):
 
 def test_evaluate_matches_classes_by_name(colours, tmp_path):
     # Sorted folders are blue, green, red; the model's order is red, green, blue.
-    data = from_folder(folder_of(tmp_path, {"red": "rrg", "green": "gg", "blue": "bbbr"}))
+    data = read(folder_of(tmp_path, {"red": "rrg", "green": "gg", "blue": "bbbr"}))
     calls = []
     found = colours.evaluate(data, progress=lambda done, total: calls.append((done, total)))
     assert found.photos == 9 and found.top1 == pytest.approx(7 / 9)
@@ -137,12 +137,12 @@ def test_evaluate_matches_classes_by_name(colours, tmp_path):
 
 
 def test_evaluate_takes_some_of_the_classes(colours, tmp_path):
-    found = colours.evaluate(from_folder(folder_of(tmp_path, {"green": "gr", "blue": "bb"})))
+    found = colours.evaluate(read(folder_of(tmp_path, {"green": "gr", "blue": "bb"})))
     assert found.confusion.tolist() == [[0, 0, 0], [1, 1, 0], [0, 0, 2]]
 
 
 def test_evaluate_refuses_unknown_classes_and_names_both_sides(colours, tmp_path):
-    data = from_folder(folder_of(tmp_path, {"red": "rr", "violet": "bb"}))
+    data = read(folder_of(tmp_path, {"red": "rr", "violet": "bb"}))
     with pytest.raises(DataError, match="violet.*red, green, blue") as caught:
         colours.evaluate(data)
     assert "\n" not in str(caught.value)
@@ -151,7 +151,7 @@ def test_evaluate_refuses_unknown_classes_and_names_both_sides(colours, tmp_path
 def test_evaluate_leaves_out_unreadable_photos(colours, tmp_path):
     folder = folder_of(tmp_path, {"red": "rr", "green": "gg"})
     (folder / "red" / "bad.png").write_bytes(b"no photo")
-    assert colours.evaluate(from_folder(folder)).photos == 4
+    assert colours.evaluate(read(folder)).photos == 4
 
 
 def test_evaluate_stops_when_most_photos_are_unreadable(colours, tmp_path):
@@ -159,12 +159,12 @@ def test_evaluate_stops_when_most_photos_are_unreadable(colours, tmp_path):
     for number in range(3):
         (folder / "red" / f"bad{number}.png").write_bytes(b"no photo %d" % number)
     with pytest.raises(DataError, match="3 of 5 files cannot be read") as caught:
-        colours.evaluate(from_folder(folder))
+        colours.evaluate(read(folder))
     assert str(caught.value).count("bad0.png") == 1  # named once, with its reason
 
 
 def test_score_is_one_row_a_photo(colours, tmp_path):
-    data = from_folder(folder_of(tmp_path, {"red": "rr", "green": "g"}))
+    data = read(folder_of(tmp_path, {"red": "rr", "green": "g"}))
     scores = colours.score(data)
     assert (scores.shape, scores.dtype) == ((3, 3), np.float32)
     assert scores.argmax(1).tolist() == [1, 0, 0]

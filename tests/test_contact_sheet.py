@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from model_maker.data import augment, contact_sheet, images
-from model_maker.data.dataset import from_folder
+from model_maker.data.sources import read
 from model_maker.errors import DataError, OutputError
 
 CELL = 224
@@ -12,7 +12,7 @@ CELL = 224
 @pytest.fixture
 def dataset(tmp_path, make_photos):
     make_photos(tmp_path / "data", {"a": 4, "b": 3, "c": 1}, side=16)
-    return from_folder(tmp_path / "data")
+    return read(tmp_path / "data")
 
 
 def cells(sheet, rows, columns):
@@ -64,7 +64,7 @@ def test_labels_leave_the_pictures_free(dataset, tmp_path):
     (folder / name).mkdir(parents=True)
     photo = Image.new("RGB", (30, 30), (0, 200, 0))
     photo.save(folder / name / ("x" * 100 + ".png"))
-    sheet = contact_sheet.draw(from_folder(folder, least_classes=1), "none", photos=1, views=1)
+    sheet = contact_sheet.draw(read(folder, least_classes=1), "none", photos=1, views=1)
     pixels = np.asarray(sheet)
     assert (cells(sheet, 1, 1) == (0, 200, 0)).all()
     names = pixels[-28 - CELL : -28, : 28 + 190 - 8]
@@ -80,7 +80,7 @@ def test_a_narrow_sheet_has_room_for_its_title(dataset):
 def test_bad_photos_are_passed_over(dataset, tmp_path):
     for number in range(5):
         (tmp_path / f"data/a/bad{number}.jpg").write_bytes(b"no photo %d" % number)
-    sheet = contact_sheet.draw(from_folder(tmp_path / "data"), "light", photos=50, views=1)
+    sheet = contact_sheet.draw(read(tmp_path / "data"), "light", photos=50, views=1)
     assert len({row[0].tobytes() for row in cells(sheet, 8, 1)}) == 8
 
 
@@ -88,7 +88,7 @@ def test_a_folder_of_bad_photos_is_refused_with_a_reason(tmp_path):
     (tmp_path / "data/a").mkdir(parents=True)
     (tmp_path / "data/a/bad.jpg").write_bytes(b"no photo")
     with pytest.raises(DataError, match="None of the photos can be read, the last: .*bad.jpg: not a JPEG"):
-        contact_sheet.draw(from_folder(tmp_path / "data", least_classes=1), "light")
+        contact_sheet.draw(read(tmp_path / "data", least_classes=1), "light")
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,9 @@ from PIL import Image
 
 from model_maker.data import augment, images
 from model_maker.data.augment import PRESETS
-from model_maker.data.dataset import Dataset, Sample, Skipped, from_folder
+from model_maker.data.dataset import Dataset, Sample, Skipped
 from model_maker.data.images import Normalization
+from model_maker.data.sources import read
 from model_maker.errors import OutputError
 from model_maker.learning import embedding
 from model_maker.learning.embedding import EmbeddingStore, cache_path, embed, feature_maps
@@ -237,7 +238,7 @@ def expected_means(dataset):
 
 
 def test_embeddings_are_what_the_network_gives_for_each_photo_in_order(data, tiny_embedder):
-    dataset = from_folder(data)
+    dataset = read(data)
     vectors, skipped = embed(dataset, tiny_embedder, PIXELS)
     assert skipped == [] and vectors.dtype == np.float16 and vectors.shape == (12, 3)
     # float16 keeps 11 bits: half a step at 1 is 2 ** -12; the rest is float32 summing.
@@ -245,7 +246,7 @@ def test_embeddings_are_what_the_network_gives_for_each_photo_in_order(data, tin
 
 
 def test_a_second_time_nothing_is_computed(data, tiny_embedder, loaded):
-    dataset = from_folder(data)
+    dataset = read(data)
     first, _ = embed(dataset, tiny_embedder, PIXELS)
     assert len(loaded) == 12
     loaded.clear()
@@ -255,11 +256,11 @@ def test_a_second_time_nothing_is_computed(data, tiny_embedder, loaded):
 
 
 def test_adding_ten_photos_embeds_ten_photos(data, tiny_embedder, loaded, make_photos):
-    embed(from_folder(data), tiny_embedder, PIXELS)
+    embed(read(data), tiny_embedder, PIXELS)
     size = cache_path(tiny_embedder).stat().st_size
     loaded.clear()
     make_photos(data, {"a": 8, "b": 12, "c": 2}, side=8)  # 5 -> 8, 7 -> 12, 0 -> 2
-    dataset = from_folder(data)
+    dataset = read(data)
     vectors, _ = embed(dataset, tiny_embedder, PIXELS)
     added = [f"a/{n:03}.png" for n in (5, 6, 7)] + [f"b/{n:03}.png" for n in range(7, 12)] + ["c/000.png", "c/001.png"]
     assert sorted(loaded) == added and len(added) == 10
@@ -268,25 +269,25 @@ def test_adding_ten_photos_embeds_ten_photos(data, tiny_embedder, loaded, make_p
 
 
 def test_renamed_and_moved_photos_are_known(data, tiny_embedder, loaded):
-    before, _ = embed(from_folder(data), tiny_embedder, PIXELS)
+    before, _ = embed(read(data), tiny_embedder, PIXELS)
     loaded.clear()
     shutil.move(data, data.parent / "elsewhere")
     (data.parent / "elsewhere" / "a" / "000.png").rename(data.parent / "elsewhere" / "a" / "999.png")
-    after, _ = embed(from_folder(data.parent / "elsewhere"), tiny_embedder, PIXELS)
+    after, _ = embed(read(data.parent / "elsewhere"), tiny_embedder, PIXELS)
     assert loaded == []
     np.testing.assert_array_equal(after[:5], before[[1, 2, 3, 4, 0]])
 
 
 def test_another_embedder_starts_afresh(data, tiny_embedder, conv_embedder, loaded):
-    embed(from_folder(data), tiny_embedder, PIXELS)
-    vectors, _ = embed(from_folder(data), conv_embedder, PIXELS)
+    embed(read(data), tiny_embedder, PIXELS)
+    vectors, _ = embed(read(data), conv_embedder, PIXELS)
     assert len(loaded) == 24 and vectors.shape == (12, 16)
 
 
 def test_copies_are_computed_once(data, tiny_embedder, loaded):
     for number in range(4):
         shutil.copy(data / "a" / "000.png", data / "b" / f"copy{number}.png")
-    dataset = from_folder(data)
+    dataset = read(data)
     vectors, _ = embed(dataset, tiny_embedder, PIXELS)
     assert len(loaded) == 12 and len(vectors) == 16
     copies = [index for index, s in enumerate(dataset.samples) if s.path.name.startswith("copy")]
@@ -295,9 +296,9 @@ def test_copies_are_computed_once(data, tiny_embedder, loaded):
 
 @pytest.mark.parametrize("threads", [1, 4])
 def test_the_number_of_threads_changes_no_bit(data, conv_embedder, threads):
-    vectors, _ = embed(from_folder(data), conv_embedder, PIXELS, threads=threads)
+    vectors, _ = embed(read(data), conv_embedder, PIXELS, threads=threads)
     cache_path(conv_embedder).unlink()
-    again, _ = embed(from_folder(data), conv_embedder, PIXELS, threads=2)
+    again, _ = embed(read(data), conv_embedder, PIXELS, threads=2)
     np.testing.assert_array_equal(vectors, again)
 
 
@@ -307,17 +308,17 @@ def test_an_interrupted_run_goes_on_where_it_stopped(data, tiny_embedder, loaded
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        embed(from_folder(data), tiny_embedder, PIXELS, progress=interrupt, threads=1)
+        embed(read(data), tiny_embedder, PIXELS, progress=interrupt, threads=1)
     assert cache_path(tiny_embedder).stat().st_size == 5 * (32 + 4 + 2 * 3)
     loaded.clear()
-    dataset = from_folder(data)
+    dataset = read(data)
     vectors, _ = embed(dataset, tiny_embedder, PIXELS)
     assert len(loaded) == 7
     np.testing.assert_allclose(vectors, expected_means(dataset), atol=2**-11)
 
 
 def test_a_torn_or_damaged_record_is_computed_again_alone(data, tiny_embedder, loaded):
-    dataset = from_folder(data)
+    dataset = read(data)
     first, _ = embed(dataset, tiny_embedder, PIXELS, threads=1)
     record, path = 32 + 4 + 2 * 3, cache_path(tiny_embedder)
     content = bytearray(path.read_bytes())
@@ -333,7 +334,7 @@ def test_unreadable_photos_are_reported_with_their_reasons(data, tiny_embedder, 
     (data / "a" / "001.jpg").write_bytes(b"no photo at all")
     shutil.copy(data / "a" / "001.jpg", data / "b" / "copy.jpg")
     (data / "b" / "half.png").write_bytes((data / "b" / "000.png").read_bytes()[:-60])
-    dataset = from_folder(data)
+    dataset = read(data)
     vectors, skipped = embed(dataset, tiny_embedder, PIXELS)
     foreign = "not a JPEG, PNG, WebP, GIF, BMP or TIFF picture"
     assert skipped[:2] == [Skipped(data / "a" / "001.jpg", foreign), Skipped(data / "b" / "copy.jpg", foreign)]
@@ -356,11 +357,11 @@ def test_no_readable_photo_gives_no_vectors(tmp_path, empty_cache, tiny_embedder
 
 def test_progress_counts_known_photos_as_done(data, tiny_embedder, make_photos):
     calls = []
-    embed(from_folder(data), tiny_embedder, PIXELS, progress=lambda *call: calls.append(call))
+    embed(read(data), tiny_embedder, PIXELS, progress=lambda *call: calls.append(call))
     assert calls == [(done, 12) for done in range(1, 13)]
     calls.clear()
     make_photos(data, {"a": 7}, side=8)
-    embed(from_folder(data), tiny_embedder, PIXELS, progress=lambda *call: calls.append(call))
+    embed(read(data), tiny_embedder, PIXELS, progress=lambda *call: calls.append(call))
     assert calls == [(13, 14), (14, 14)]
 
 
@@ -372,7 +373,7 @@ def test_many_photos_are_written_in_several_goes(data, tiny_embedder, make_photo
     def note(done, total):
         sizes.append(path.stat().st_size // 42 if path.exists() else 0)
 
-    dataset = from_folder(data)
+    dataset = read(data)
     vectors, _ = embed(dataset, tiny_embedder, PIXELS, progress=note)
     assert sizes == [0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12]  # a kill loses no more than one go
     np.testing.assert_allclose(vectors, expected_means(dataset), atol=2**-11)
@@ -382,7 +383,7 @@ def test_a_cache_that_cannot_be_written_is_an_output_error(data, tiny_embedder, 
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("MODEL_MAKER_CACHE", str(tmp_path / "file"))
     with pytest.raises(OutputError, match="Cannot write"):
-        embed(from_folder(data), tiny_embedder, PIXELS)
+        embed(read(data), tiny_embedder, PIXELS)
 
 
 # --- views ---
@@ -404,7 +405,7 @@ def made(monkeypatch):
 
 
 def views_of(data, embedder, count, *, augmentation=STANDARD, seed=0, **options):
-    return embed(from_folder(data), embedder, PIXELS, views=count, augmentation=augmentation, seed=seed, **options)
+    return embed(read(data), embedder, PIXELS, views=count, augmentation=augmentation, seed=seed, **options)
 
 
 def expected_views(dataset, count, seed=0):
@@ -416,7 +417,7 @@ def expected_views(dataset, count, seed=0):
 
 
 def test_views_are_embedded_each_and_the_first_is_plain(data, tiny_embedder):
-    dataset = from_folder(data)
+    dataset = read(data)
     vectors, skipped = views_of(data, tiny_embedder, 4)
     assert skipped == [] and vectors.dtype == np.float16 and vectors.shape == (12, 4, 3)
     np.testing.assert_allclose(vectors, expected_views(dataset, 4), atol=2**-11)  # half a step of float16
@@ -435,7 +436,7 @@ def test_views_are_cached_each(data, tiny_embedder, made):
 
 
 def test_plain_photos_are_shared_with_plain_training(data, tiny_embedder, made):
-    plain, _ = embed(from_folder(data), tiny_embedder, PIXELS)
+    plain, _ = embed(read(data), tiny_embedder, PIXELS)
     made.clear()
     vectors, _ = views_of(data, tiny_embedder, 2)
     assert {number for _, number in made} == {1}
@@ -445,7 +446,7 @@ def test_plain_photos_are_shared_with_plain_training(data, tiny_embedder, made):
     views_of(data, tiny_embedder, 2, augmentation=PRESETS["strong"])
     assert {number for _, number in made} == {1} and len(made) == 24  # others, but none of them plain
     made.clear()
-    embed(from_folder(data), tiny_embedder, PIXELS)
+    embed(read(data), tiny_embedder, PIXELS)
     assert made == []
 
 
@@ -503,7 +504,7 @@ def as_map(content):
 
 
 def test_feature_maps_are_read_as_they_are_asked_for(data, conv_embedder):
-    dataset, embedder = from_folder(data), as_map(conv_embedder)
+    dataset, embedder = read(data), as_map(conv_embedder)
     found, skipped = feature_maps(dataset, embedder, PIXELS, views=3, augmentation=STANDARD)
     assert skipped == [] and (len(found), found.views, found.shape) == (12, 3, (8, 8, 16))
     whole = found.read()
@@ -519,7 +520,7 @@ def test_feature_maps_are_read_as_they_are_asked_for(data, conv_embedder):
 
 
 def test_feature_maps_stay_on_the_disk(data, conv_embedder):
-    found, _ = feature_maps(from_folder(data), as_map(conv_embedder), PIXELS)
+    found, _ = feature_maps(read(data), as_map(conv_embedder), PIXELS)
     assert isinstance(found._store._records, np.memmap)
     tracemalloc.start()
     found.batch(np.array([3]))

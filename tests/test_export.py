@@ -15,8 +15,8 @@ import model_maker
 from model_maker import Classifier
 from model_maker.cli import commands, parse
 from model_maker.data import images
-from model_maker.data.dataset import from_folder
 from model_maker.data.images import Normalization
+from model_maker.data.sources import read
 from model_maker.deploy import export as exports
 from model_maker.deploy.exporters import c_source, core_ml_program, edge_tpu, source
 from model_maker.errors import DataError, ModelError, OutputError
@@ -47,7 +47,7 @@ def folder(float_classifier, noise_photos, make_photos, tmp_path_factory):
     (made / "model.tflite").write_bytes(metadata.write(content, metadata.ModelInfo(LABELS, PIXELS, name="tiny")))
     (made / "float.tflite").write_bytes(metadata.write(float_classifier, metadata.ModelInfo(LABELS, PIXELS)))
     options = {"validation": 0.1, "test": 0.2, "seed": 0}
-    fingerprint = from_folder(home / "photos").fingerprint
+    fingerprint = read(home / "photos").fingerprint
     record = {"options": options, "data": str(home / "photos"), "fingerprint": fingerprint}
     (made / "run.json").write_text(json.dumps(record))
     return made

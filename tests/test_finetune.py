@@ -7,8 +7,8 @@ import tensorflow as tf
 from tiny_network import FUSED, TinyNetwork
 
 from model_maker.data.augment import PRESETS
-from model_maker.data.dataset import from_folder
 from model_maker.data.images import Normalization
+from model_maker.data.sources import read
 from model_maker.errors import DataError
 from model_maker.learning import finetune
 from model_maker.learning import head as heads
@@ -40,7 +40,7 @@ def embedder():
 def photos(make_photos, tmp_path_factory):
     folder = tmp_path_factory.mktemp("colours")
     make_photos(folder, {"red": 16, "green": 16, "blue": 16}, side=16)
-    split = from_folder(folder).split(validation=0.3, test=0.1)
+    split = read(folder).split(validation=0.3, test=0.1)
     return Photos(split.train, split.validation, PIXELS, PRESETS["light"], views=3)
 
 

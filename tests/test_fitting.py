@@ -15,8 +15,8 @@ from tiny_network import FUSED, TinyNetwork
 import model_maker
 from model_maker import fitting
 from model_maker.backbones.embedder import Embedder
-from model_maker.data.dataset import from_folder
 from model_maker.data.images import Normalization
+from model_maker.data.sources import read
 from model_maker.errors import DataError
 from model_maker.learning.checkpoint import path_for
 from model_maker.learning.embedding import compute
@@ -63,7 +63,7 @@ def clock():
 
 
 def test_a_frozen_head_learns_from_both_parts(base, colours):
-    split = from_folder(colours).split(validation=0.2, test=0.2)
+    split = read(colours).split(validation=0.2, test=0.2)
     learned = fitting.learn(split.train, split.validation, base, Options(), clock(), watch=Watch())
     both = fitting.join(split.train, split.validation)
     vectors, labels = compute(both, base.content, PIXELS)[0].astype(float), np.array(both.labels)
@@ -77,7 +77,7 @@ def test_a_frozen_head_learns_from_both_parts(base, colours):
 
 
 def test_folds_score_each_photo_by_a_head_that_has_not_seen_it(base, colours, monkeypatch):
-    dataset, seen = from_folder(colours), []
+    dataset, seen = read(colours), []
     plain = fitting.learn
 
     def learn(train, validation, *arguments, **keywords):
@@ -106,7 +106,7 @@ def test_folds_find_nothing_where_labels_are_dice(base, make_photos, tmp_path):
         folder = tmp_path / "dice" / "abc"[number % 3]
         folder.mkdir(parents=True, exist_ok=True)
         path.rename(folder / path.name)
-    found = fitting.estimate_by_folds(from_folder(tmp_path / "dice"), base, Options(folds=4), clock())
+    found = fitting.estimate_by_folds(read(tmp_path / "dice"), base, Options(folds=4), clock())
     # Guessing: 1/3, standard deviation sqrt(2/9/120) = 0.043; three of them.
     assert abs(found["top1"] - 1 / 3) < 0.13
 

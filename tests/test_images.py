@@ -322,7 +322,7 @@ def refusal(photo):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
 @pytest.mark.parametrize("kept", [0.5, 0.95])
 def test_truncated_photos_are_refused_by_name(tmp_path, form, kept):
     path = tmp_path / "half.jpg"
@@ -335,16 +335,20 @@ def test_truncated_photos_are_refused_by_name(tmp_path, form, kept):
     ("content", "reason"),
     [
         (b"", "empty file"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC/AVIF pictures are not supported; save it as JPEG"),
-        (b"\0\0\0\x18ftypavif\0\0\0\0", "HEIC/AVIF pictures are not supported; save it as JPEG"),
-        (b"<html>not found</html>", "not a JPEG, PNG, WebP, GIF, BMP or TIFF picture"),
-        (b"\xff\xd8", "not a JPEG, PNG, WebP, GIF, BMP or TIFF picture"),
-        (encode(Image.new("RGB", (4, 4)), "PPM"), "not a JPEG, PNG, WebP, GIF, BMP or TIFF picture"),
-        (encode(Image.new("RGB", (16, 16)), "ICO"), "not a JPEG, PNG, WebP, GIF, BMP or TIFF picture"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a JPEG, PNG, WebP, GIF, BMP or TIFF picture"),
+        (
+            b"\0\0\0\x18ftypheic\0\0\0\0",
+            "HEIC needs the extra: pip install 'model-maker[heif]', or save it as JPEG",
+        ),
+        (b"\0\0\0\x18ftypavif\0\0\0\0", "damaged (a file of the kind 'avif')"),
+        (b"<html>not found</html>", "not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF picture"),
+        (b"\xff\xd8", "not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF picture"),
+        (encode(Image.new("RGB", (4, 4)), "PPM"), "not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF picture"),
+        (encode(Image.new("RGB", (16, 16)), "ICO"), "not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF picture"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF picture"),
     ],
 )
-def test_what_is_no_photo_is_refused_with_the_reason(tmp_path, content, reason):
+def test_what_is_no_photo_is_refused_with_the_reason(tmp_path, monkeypatch, content, reason):
+    monkeypatch.setattr(images, "_reads_heif", lambda: False)
     path = tmp_path / "photo.jpg"
     path.write_bytes(content)
     assert refusal(path) == f"{path}: {reason}"

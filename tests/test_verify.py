@@ -6,7 +6,7 @@ from ai_edge_quantizer import qtyping, recipe, recipe_manager
 from ai_edge_quantizer.algorithm_manager import AlgorithmName
 
 from model_maker import Classifier
-from model_maker.data.dataset import from_folder
+from model_maker.data.sources import read
 from model_maker.deploy import verify
 from model_maker.errors import ModelError
 from model_maker.tflite import graph, metadata, quantize
@@ -17,7 +17,7 @@ from model_maker.tflite.metadata import Normalization
 def photos(make_photos, tmp_path_factory):
     folder = tmp_path_factory.mktemp("photos")
     make_photos(folder, {"a": 25, "b": 25, "ü": 25}, side=8)
-    return from_folder(folder)
+    return read(folder)
 
 
 @pytest.fixture(scope="module")

@@ -99,13 +99,13 @@ def _check_options(config: str, options: dict[str, object]) -> None:
 def evaluate(arguments: argparse.Namespace) -> None:
     from model_maker import run_record
     from model_maker.cli import views
-    from model_maker.data.dataset import from_folder
+    from model_maker.data import sources
     from model_maker.inference.classifier import Classifier
 
     classifier = Classifier(arguments.model)
     with views.Bars() as bars:
         if arguments.data:
-            dataset = from_folder(arguments.data, least_classes=1)
+            dataset = sources.read(arguments.data, least_classes=1)
             notes = list(dataset.notes)
             if len(test := dataset.stated("test")):
                 dataset = test
@@ -287,13 +287,12 @@ def models(arguments: argparse.Namespace) -> None:
 
 
 def augment(arguments: argparse.Namespace) -> None:
-    from model_maker.data import contact_sheet
-    from model_maker.data.dataset import from_folder
+    from model_maker.data import contact_sheet, sources
 
     path = Path(arguments.preview)
     contact_sheet.check(path, overwrite=arguments.overwrite)
     sheet = contact_sheet.draw(
-        from_folder(arguments.data, least_classes=1),
+        sources.read(arguments.data, least_classes=1),
         arguments.preset,
         photos=arguments.photos,
         views=arguments.views,

@@ -85,7 +85,7 @@ def draw(dataset: Dataset, preset: str, *, photos: int = 6, views: int = 8, seed
             break
     if not rows:
         raise DataError(f"None of the photos can be read, the last: {reason}")
-    names = [(dataset.classes[sample.label], sample.path.name) for sample, _ in rows]
+    names = [(dataset.classes[sample.label], Path(str(sample.path)).name) for sample, _ in rows]
     return _lay_out(
         [made for _, made in rows],
         names,

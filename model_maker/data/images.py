@@ -6,6 +6,9 @@ near as can be the pixels that the phone clients make of it.
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import importlib.util
 import io
 import os
 from dataclasses import dataclass
@@ -16,6 +19,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL import __version__ as pillow_version
 
+from model_maker.data.entries import Location
 from model_maker.errors import DataError
 
 Array = np.ndarray
@@ -31,8 +35,12 @@ FORMATS = {
     ".bmp": "BMP",
     ".tif": "TIFF",
     ".tiff": "TIFF",
+    ".avif": "AVIF",
 }
 _PLUGINS = tuple(dict.fromkeys(FORMATS.values()))
+# iPhones' format, which the extra `heif` reads.
+HEIF = (".heic", ".heif")
+_NO_HEIF = "HEIC needs the extra: pip install 'model-maker[heif]', or save it as JPEG"
 _ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
 # Names these pixels in caches; raise the number when `load` changes what it returns.
 PREPROCESSING = f"stretch-bilinear-1/pillow-{pillow_version}"
@@ -52,11 +60,21 @@ class Normalization:
         return (pixels.astype(np.float32) - np.float32(self.mean)) * np.float32(1 / self.std)
 
 
-def load(photo: str | os.PathLike | bytes | Image.Image | Array, size: int) -> Array:
+def is_photo(suffix: str) -> bool:
+    """Tells whether a file's suffix, with its dot, is that of a photo, whether or not it can be read here."""
+    return suffix.lower() in FORMATS or suffix.lower() in HEIF
+
+
+def obstacle(suffix: str) -> str:
+    """Returns why photos of a suffix cannot be read here, or an empty string."""
+    return _NO_HEIF if suffix.lower() in HEIF and not _reads_heif() else ""
+
+
+def load(photo: str | os.PathLike | bytes | Location | Image.Image | Array, size: int) -> Array:
     """Makes a photo into what a model is fed.
 
     Args:
-      photo: a path, the bytes of a file, a Pillow image, or an array [H, W, 3] uint8.
+      photo: a path, the bytes of a file, anything with `read_bytes`, a Pillow image, or an array [H, W, 3] uint8.
       size: height and width of the result, pixels; the photo is stretched, as the phone clients do.
 
     Returns:
@@ -68,7 +86,7 @@ def load(photo: str | os.PathLike | bytes | Image.Image | Array, size: int) -> A
     return resize(picture(photo), size)
 
 
-def picture(photo: str | os.PathLike | bytes | Image.Image | Array) -> Image.Image:
+def picture(photo: str | os.PathLike | bytes | Location | Image.Image | Array) -> Image.Image:
     """Makes whatever `load` takes into upright RGB of its own size.
 
     Raises:
@@ -78,16 +96,16 @@ def picture(photo: str | os.PathLike | bytes | Image.Image | Array) -> Image.Ima
     return to_rgb(image) if isinstance(image, Image.Image) else decode(image)
 
 
-def decode(photo: str | os.PathLike | bytes) -> Image.Image:
+def decode(photo: str | os.PathLike | bytes | Location) -> Image.Image:
     """Reads a file's first frame as upright RGB.
 
     Raises:
       DataError: missing, empty, truncated, too large, or none of FORMATS.
     """
     name = "the picture" if isinstance(photo, bytes) else str(photo)
-    source: BinaryIO | Path = io.BytesIO(photo) if isinstance(photo, bytes) else Path(photo)
+    source = _source(photo)
     try:
-        with Image.open(source, formats=_PLUGINS) as image:
+        with _opened(source) as image:
             image.load()
             return to_rgb(image)
     except UnidentifiedImageError:
@@ -132,15 +150,49 @@ def _checked(array: Array) -> Array:
     return array
 
 
-def _not_a_photo(source: BinaryIO | Path) -> str:
-    with source.open("rb") if isinstance(source, Path) else source as file:
+def _source(photo: str | os.PathLike | bytes | Location) -> BinaryIO | Path:
+    if isinstance(photo, str | os.PathLike):
+        return Path(photo)
+    return io.BytesIO(photo if isinstance(photo, bytes) else photo.read_bytes())
+
+
+def _opened(source: BinaryIO | Path) -> Image.Image:
+    try:
+        return Image.open(source, formats=_PLUGINS)
+    except UnidentifiedImageError:
+        if not (_is_heif(_start(source)) and _reads_heif()):
+            raise
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        return Image.open(source, formats=["HEIF"])
+
+
+def _start(source: BinaryIO | Path) -> bytes:
+    with source.open("rb") if isinstance(source, Path) else contextlib.nullcontext(source) as file:
         file.seek(0)
         start = file.read(12)
+        file.seek(0)
+        return start
+
+
+def _is_heif(start: bytes) -> bool:
+    return start[4:8] == b"ftyp"
+
+
+@functools.cache
+def _reads_heif() -> bool:
+    return importlib.util.find_spec("pillow_heif") is not None
+
+
+def _not_a_photo(source: BinaryIO | Path) -> str:
+    start = _start(source)
     if not start:
         return "empty file"
-    if start[4:8] == b"ftyp":
-        return "HEIC/AVIF pictures are not supported; save it as JPEG"
-    return "not a JPEG, PNG, WebP, GIF, BMP or TIFF picture"
+    if _is_heif(start):
+        brand = start[8:].decode("ascii", "replace")
+        return f"damaged (a file of the kind {brand!r})" if _reads_heif() or brand == "avif" else _NO_HEIF
+    return "not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF picture"
 
 
 def _reason(error: Exception) -> str:

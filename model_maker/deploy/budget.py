@@ -14,7 +14,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ import numpy as np
 from model_maker.backbones.embedder import Embedder
 from model_maker.data import images
 from model_maker.data.dataset import Dataset
+from model_maker.data.entries import Location
 from model_maker.deploy import shipping
 from model_maker.deploy.shipping import Calibrations, Form
 from model_maker.errors import DataError, ModelError
@@ -128,7 +128,7 @@ class Trial:
         info: metadata.ModelInfo,
         *,
         validation: Dataset,
-        training: Sequence[Path],
+        training: Sequence[Location],
         clock: Stages,
         threads: int | None = None,
     ):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from model_maker.backbones.embedder import Embedder
 from model_maker.data.dataset import Dataset
+from model_maker.data.entries import Location
 from model_maker.data.streaming import stream
 from model_maker.deploy import verify
 from model_maker.errors import DataError
@@ -97,12 +97,12 @@ class Calibrations:
         return observed
 
 
-def by_hash(photos: Dataset) -> list[Path]:
+def by_hash(photos: Dataset) -> list[Location]:
     """The lowest hashes first: a random order, and always the same."""
     return [sample.path for sample in sorted(photos.samples, key=lambda sample: sample.digest)]
 
 
-def calibration_photos(paths: Sequence[Path]) -> tuple[Sequence[Path], Sequence[Path]]:
+def calibration_photos(paths: Sequence[Location]) -> tuple[Sequence[Location], Sequence[Location]]:
     """Divides photos, best ones first, into those to sample and those whose ranges may be looked at, too."""
     return paths[:CALIBRATION_PHOTOS], paths[CALIBRATION_PHOTOS : CALIBRATION_PHOTOS + MORE_PHOTOS]
 

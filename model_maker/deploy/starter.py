@@ -11,8 +11,8 @@ from pathlib import Path
 from model_maker import files
 from model_maker.backbones import embedder
 from model_maker.backbones.registry import DEFAULT, Backbone
-from model_maker.data import calibration_pictures, flowers, imagenet, sample_data
-from model_maker.data.dataset import from_folder
+from model_maker.data import calibration_pictures, flowers, imagenet, sample_data, sources
+from model_maker.data.entries import Location
 from model_maker.deploy import model_card, shipping
 from model_maker.deploy.shipping import Form
 from model_maker.errors import BackboneError
@@ -125,8 +125,8 @@ def _backbone(model: str, weights: str | None) -> Backbone:
     return chosen
 
 
-def _photos(data: str | os.PathLike | None) -> list[Path] | None:
+def _photos(data: str | os.PathLike | None) -> list[Location] | None:
     if data is None:
         return None
-    samples = sorted(from_folder(data, least_classes=1).samples, key=lambda sample: sample.digest)
+    samples = sorted(sources.read(data, least_classes=1).samples, key=lambda sample: sample.digest)
     return [sample.path for sample in samples[: 2 * shipping.CALIBRATION_PHOTOS]]

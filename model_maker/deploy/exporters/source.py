@@ -14,8 +14,8 @@ import numpy as np
 from model_maker import run_record
 from model_maker.backbones.embedder import Embedder
 from model_maker.backbones.importers import TRAINED
-from model_maker.data import calibration_pictures, images
-from model_maker.data.dataset import Dataset, from_folder
+from model_maker.data import calibration_pictures, images, sources
+from model_maker.data.dataset import Dataset
 from model_maker.deploy import shipping
 from model_maker.deploy.shipping import Form
 from model_maker.errors import DataError, ModelError, about
@@ -151,7 +151,7 @@ def _float_model(path: Path, shipped: bytes, clock: Stages) -> tuple[bytes, Mode
 def _photos(model: Path, data: str | os.PathLike | None, clock: Stages) -> tuple[list, list]:
     """Returns photos to calibrate on, and others to check on."""
     if data is not None:
-        dataset = from_folder(data, least_classes=1)
+        dataset = sources.read(data, least_classes=1)
         ordered = shipping.by_hash(dataset)
         return ordered[: shipping.CALIBRATION_PHOTOS], ordered[-_PROBES:]
     try:

@@ -132,7 +132,7 @@ def _tell_downloads(entries: list[Entry], notes: list[str]) -> None:
     addresses = [entry.path for entry in entries if isinstance(entry.path, Address)]
     if addresses:
         missing = sum(not address.cached.exists() for address in addresses)
-        notes.append(f"{len(addresses)} photos lie at http(s) addresses; {missing} of them were downloaded now.")
+        notes.append(f"{len(addresses)} photos lie at http(s) addresses; {missing} of them had to be downloaded.")
 
 
 def _hash_all(entries: Iterable[Entry]) -> Iterator[tuple[str, str]]:

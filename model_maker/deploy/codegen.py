@@ -1,24 +1,24 @@
 """codegen(): a short typed wrapper around one very model, in the language of an app.
 
-The code carries what the model's metadata says: input, labels as an enumeration, normalization, threshold. It resizes as
-training did, so it gives the same answers as `Classifier`. Its text is in `templates`, one a language.
+The code carries what the model's metadata says: input, labels as an enumeration, normalization, threshold. It resizes
+as training did, so it gives the same answers as `Classifier`. Its text is in `templates`, one a language.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import string
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from model_maker.data.images import Normalization
+from model_maker.deploy import identifiers
 from model_maker.errors import DataError, ModelError, about
 from model_maker.inference.classifier import Classifier, model_file
 from model_maker.tflite import inspection, interpreter
 from model_maker.tflite.inspection import TensorFacts
+from model_maker.tflite.metadata import ModelInfo
 
 TOP_K = 3
 PACKAGE = "modelmaker"
@@ -37,7 +37,7 @@ class Language:
 
     Attributes:
       suffix: of a file.
-      name: makes an identifier of the words of a label.
+      join: makes an identifier of the words of a label.
       member: a line of the enumeration, of {name}, {text} and {index}.
       escape: writes a character that may not stand in a string as it is.
       scalar: the name of a tensor's type, by ours.
@@ -49,7 +49,7 @@ class Language:
     """
 
     suffix: str
-    name: Callable[[Sequence[str]], str]
+    join: Callable[[Sequence[str]], str]
     member: str
     escape: Callable[[str], str]
     scalar: dict[str, str]
@@ -95,21 +95,12 @@ def codegen(
     if language not in LANGUAGES:
         raise DataError(f"There is no language {language!r}: choose one of {', '.join(LANGUAGES)}.")
     _check_numbers(top_k, threshold)
-    path = model_file(model)
-    content = interpreter.read(path)
-    with about(path):
-        info = Classifier(content).info
-        facts = inspection.inspect(content)
-        image, scores = facts.inputs[0], facts.outputs[0]
-        target = LANGUAGES[language]
-        _check_edges(image, scores, target)
-        if target.most_labels and len(info.labels) > target.most_labels:
-            raise ModelError(f"it has {len(info.labels)} labels; an enumeration in {language} bears {target.most_labels}.")
-    title = info.name or path.stem
+    target = LANGUAGES[language]
+    title, info, image, scores = _read(model, target)
     values = {
-        "title": _one_line(f"The classifier {title}"),
-        "class": _checked_name(name) if name is not None else _class_name(title),
-        "package": _checked_package(package),
+        "title": identifiers.one_line(f"The classifier {title}"),
+        "class": identifiers.class_name(title) if name is None else identifiers.check_class(name),
+        "package": identifiers.check_package(package),
         "size": image.shape[1],
         "threshold": float(info.threshold if threshold is None else threshold),
         "top_k": top_k,
@@ -118,6 +109,27 @@ def codegen(
     }
     text = (_TEMPLATES / f"{language}.template").read_text(encoding="utf-8")
     return _Template(text).substitute(values)
+
+
+def _read(model: str | os.PathLike, language: Language) -> tuple[str, ModelInfo, TensorFacts, TensorFacts]:
+    """Returns a model's title, what it says of itself, its input and its output.
+
+    Raises:
+      ModelError: it is none that an app, or the language, can use.
+    """
+    path = model_file(model)
+    content = interpreter.read(path)
+    with about(path):
+        info, facts = Classifier(content).info, inspection.inspect(content)
+        image, scores = facts.inputs[0], facts.outputs[0]
+        if not {image.dtype, scores.dtype} <= set(language.scalar):
+            raise ModelError(
+                f"its edges are {image.dtype} and {scores.dtype}; apps take uint8 or float32. Make such a file with "
+                "model_maker export MODEL --format tflite-int8 --io uint8 --output DIR."
+            )
+        if language.most_labels and len(info.labels) > language.most_labels:
+            raise ModelError(f"it has {len(info.labels)} labels; an enumeration bears {language.most_labels} there.")
+    return info.name or path.stem, info, image, scores
 
 
 def _edges(language: Language, image: TensorFacts, scores: TensorFacts, normalization: Normalization | None) -> dict:
@@ -138,108 +150,13 @@ def _edges(language: Language, image: TensorFacts, scores: TensorFacts, normaliz
 
 def _labels(language: Language, labels: Sequence[str]) -> dict[str, str]:
     """The lines of the enumeration, and those of the texts where they stand apart."""
-    quoted = [_quoted(label, language) for label in labels]
-    names = _names(language, labels)
+    quoted = [identifiers.quoted(label, language.escape, language.special) for label in labels]
+    names = identifiers.names(labels, language.join, language.taken)
     members = [
         language.member.format(name=name, text=text, index=index)
         for index, (name, text) in enumerate(zip(names, quoted, strict=True))
     ]
     return {"members": "\n".join(members), "texts": "\n".join(f"    {text}," for text in quoted)}
-
-
-def _names(language: Language, labels: Sequence[str]) -> list[str]:
-    """An identifier a label, each once; what has no letters is called by its number."""
-    names: list[str] = []
-    seen = set(language.taken)
-    for index, label in enumerate(labels):
-        words = _words(label)
-        if not words or words[0][0].isdecimal():
-            words = ["label", *(words or [str(index)])]
-        first = name = language.name(words)
-        count = 2
-        while name in seen:
-            name, count = f"{first}_{count}", count + 1
-        seen.add(name)
-        names.append(name)
-    return names
-
-
-def _words(label: str) -> list[str]:
-    """Splits a label where a character is no letter or digit; accents go, other alphabets stay."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", label) if not unicodedata.combining(c))
-    kept = "".join(c if unicodedata.category(c) in ("Lu", "Ll", "Lt", "Lo", "Nd") else " " for c in plain)
-    return unicodedata.normalize("NFC", kept).split()
-
-
-def _quoted(text: str, language: Language) -> str:
-    """A string literal; what is invisible or turns the line around is written as a code."""
-    special = f'\\"{language.special}'
-    characters = (
-        f"\\{c}" if c in special else language.escape(c) if unicodedata.category(c) in _INVISIBLE else c for c in text
-    )
-    return f'"{"".join(characters)}"'
-
-
-_INVISIBLE = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-
-
-def _units(character: str) -> str:
-    """UTF-16, as Kotlin and JavaScript write it."""
-    data = character.encode("utf-16-be")
-    return "".join(f"\\u{data[at]:02x}{data[at + 1]:02x}" for at in range(0, len(data), 2))
-
-
-def _upper(words: Sequence[str]) -> str:
-    # Of what upper() makes of a letter, some is no letter any more.
-    return "_".join(_words(" ".join(words).upper()))
-
-
-def _camel(words: Sequence[str]) -> str:
-    return words[0].lower() + "".join(word[:1].upper() + word[1:] for word in words[1:])
-
-
-def _class_name(title: str) -> str:
-    words = re.sub(r"[^A-Za-z0-9]+", " ", " ".join(_words(title))).split()
-    name = "".join(word[:1].upper() + word[1:] for word in words)
-    return f"{'' if name[:1].isalpha() else 'Image'}{name}".removesuffix("Classifier") + "Classifier"
-
-
-def _one_line(text: str) -> str:
-    return " ".join("".join(c if unicodedata.category(c) not in _INVISIBLE else " " for c in text).split())
-
-
-def _checked_name(name: str) -> str:
-    if not re.fullmatch(r"[A-Z][A-Za-z0-9_]*", name) or name in _TAKEN_CLASSES:
-        raise DataError(f"--name {name}: give the name of a class, as FlowersClassifier.")
-    return name
-
-
-# What the templates call their own, or import.
-_TAKEN_CLASSES = frozenset(
-    "Label Prediction Failure Interpreter InterpreterApi Image ImageOps NamedTuple Tensor Bitmap ByteBuffer ByteOrder "
-    "DataType AutoCloseable Data Float Int String Bool Double Error FloatArray List Math Object None True False "
-    "Number OffscreenCanvas CGImage CGContext CGColorSpace CGRect Array Type Any Self SIZE THRESHOLD TEXTS LABELS "
-    "Float32Array Uint8Array Promise Set Map UInt8 Unit Nothing CaseIterable".split()
-)
-
-
-def _checked_package(package: str) -> str:
-    parts = package.split(".")
-    if not all(re.fullmatch(r"[a-z][A-Za-z0-9_]*", part) for part in parts) or _KOTLIN_WORDS & set(parts):
-        raise DataError(f"--package {package}: give a Kotlin package, as com.example.app.")
-    return package
-
-
-_KOTLIN_WORDS = frozenset(
-    "as break class continue do else false for fun if in interface is null object package return super this throw true "
-    "try typealias typeof val var when while".split()
-)
-_SWIFT_WORDS = frozenset(
-    "as associatedtype async await break case catch class continue default defer deinit do else enum extension "
-    "fallthrough false fileprivate for func guard if import in init inout internal is let nil open operator "
-    "precedencegroup private protocol public repeat rethrows return self static struct subscript super switch throw "
-    "throws true try typealias var where while".split()
-)
 
 
 def _check_numbers(top_k: int, threshold: float | None) -> None:
@@ -249,23 +166,14 @@ def _check_numbers(top_k: int, threshold: float | None) -> None:
         raise DataError(f"--threshold {threshold:g}: give a score from 0 to 1.")
 
 
-def _check_edges(image: TensorFacts, scores: TensorFacts, language: Language) -> None:
-    for edge in (image, scores):
-        if edge.dtype not in language.scalar:
-            raise ModelError(
-                f"its edges are {image.dtype} and {scores.dtype}; apps take uint8 or float32. Make such a file with "
-                "model_maker export MODEL --format tflite-int8 --io uint8 --output DIR."
-            )
-
-
 _FLOAT_OR_BYTE = {"uint8": "uint8", "float32": "float32"}
 
 LANGUAGES = {
     "kotlin": Language(
         ".kt",
-        _upper,
+        identifiers.upper,
         "        {name}({text}),",
-        _units,
+        identifiers.utf16,
         {"uint8": "UINT8", "float32": "FLOAT32"},
         {"uint8": "input.put(value.toByte())", "float32": "input.putFloat((value - {mean}f) * {scale}f)"},
         {
@@ -277,7 +185,7 @@ LANGUAGES = {
     ),
     "swift": Language(
         ".swift",
-        _camel,
+        identifiers.camel,
         "    case {name}",
         lambda c: f"\\u{{{ord(c):x}}}",
         {"uint8": "uInt8", "float32": "float32"},
@@ -286,20 +194,20 @@ LANGUAGES = {
             "uint8": "data.map {{ Float(Int($0) - {zero_point}) * {scale} }}",
             "float32": "data.withUnsafeBytes {{ Array($0.bindMemory(to: Float.self)) }}",
         },
-        taken=_SWIFT_WORDS | {"text", "allCases", "rawValue", "hashValue", "hash", "some", "none", "type"},
+        taken=identifiers.SWIFT_WORDS,
     ),
     "js": Language(
         ".mjs",
-        _upper,
+        identifiers.upper,
         "  {name}: {index},",
-        _units,
+        identifiers.utf16,
         _FLOAT_OR_BYTE,
         {"uint8": "value", "float32": "(value - {mean}) * {scale}"},
         {"uint8": "(value - {zero_point}) * {scale}", "float32": "value"},
     ),
     "python": Language(
         ".py",
-        _upper,
+        identifiers.upper,
         "    {name} = {index}",
         lambda c: f"\\U{ord(c):08x}",
         _FLOAT_OR_BYTE,

@@ -183,7 +183,11 @@ def test_another_type_is_made_of_the_model(trained, tmp_path):
     # Calibrated on the same photos, so it is the file that training with --io float32 makes, but for its provenance.
     ours, theirs = (graph.parse(path.read_bytes()) for path in (found.path, trained["float32"] / "model.tflite"))
     weights = [
-        [bytes(buffer.data) for buffer in tree.buffers if buffer.data is not None and b"M001" not in bytes(buffer.data[:8])]
+        [
+            bytes(buffer.data)
+            for buffer in tree.buffers
+            if buffer.data is not None and b"M001" not in bytes(buffer.data[:8])
+        ]
         for tree in (ours, theirs)
     ]
     assert len(weights[0]) > 50 and weights[0] == weights[1]

@@ -19,8 +19,8 @@ final class ScreenModel: ObservableObject {
       do { classifier = try Classifier() } catch { tell(error) }
     }
     camera.onFrame = { [weak self] frame in
-      guard let self, watching, let photo = Photo(frame) else { return }
-      classify(photo)
+      guard let self, self.watching, let photo = Photo(frame) else { return }
+      self.classify(photo)
     }
   }
 

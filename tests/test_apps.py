@@ -193,6 +193,13 @@ def test_another_type_is_made_of_the_model(trained, tmp_path):
     assert len(weights[0]) > 50 and weights[0] == weights[1]
 
 
+def test_a_mix_is_not_made_again_without_what_it_keeps(make_tiny_model, tmp_path):
+    content = make_tiny_model("int8", "uint8", kept={"features": "float"})
+    (tmp_path / "mix.tflite").write_bytes(content)
+    with pytest.raises(ModelError, match=r"keeps some operators in float, .* Use train --io float32"):
+        apps.put_in_app(tmp_path / "mix.tflite", tmp_path / "app", "android", io="float32")
+
+
 def test_bad_options_are_refused(models, tmp_path):
     with pytest.raises(DataError, match="no platform 'windows'"):
         apps.put_in_app(models["int8", "uint8"], tmp_path / "a", "windows")

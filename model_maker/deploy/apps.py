@@ -236,6 +236,8 @@ def _content(model: str | os.PathLike, io: str | None, data: str | os.PathLike |
         facts = inspection.inspect(shipped)
     if io is None or {facts.inputs[0].dtype, facts.outputs[0].dtype} == {io}:
         return shipped
+    if facts.quantization == "int8" and facts.float_operators:
+        raise ModelError(f"{model} keeps some operators in float, which --io here would lose. Use train --io {io}.")
     with clock.stage("Read the model"):
         origin = source.read(model, data=data, clock=clock)
     with clock.stage(f"Make {facts.quantization} with {io} edges"):

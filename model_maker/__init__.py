@@ -15,10 +15,12 @@ __all__ = [
     "Options",
     "Prediction",
     "__version__",
+    "codegen",
     "compare",
     "export",
     "export_embedder",
     "load_dataset",
+    "put_in_app",
     "starter",
     "train",
 ]
@@ -26,6 +28,8 @@ __all__ = [
 if TYPE_CHECKING:  # what __getattr__ gives, told to type checkers and editors
     from model_maker.comparison import compare
     from model_maker.data.sources import read as load_dataset
+    from model_maker.deploy.apps import put_in_app
+    from model_maker.deploy.codegen import codegen
     from model_maker.deploy.embedder_file import export_embedder
     from model_maker.deploy.export import export
     from model_maker.deploy.starter import starter
@@ -40,6 +44,8 @@ _HOMES = {
     "Options": ("model_maker.options", "Options"),
     "ModelMakerError": ("model_maker.errors", "ModelMakerError"),
     "compare": ("model_maker.comparison", "compare"),
+    "codegen": ("model_maker.deploy.codegen", "codegen"),
+    "put_in_app": ("model_maker.deploy.apps", "put_in_app"),
     "export": ("model_maker.deploy.export", "export"),
     "export_embedder": ("model_maker.deploy.embedder_file", "export_embedder"),
     "starter": ("model_maker.deploy.starter", "starter"),

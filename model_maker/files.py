@@ -110,6 +110,18 @@ def check_new(path: Path, *, overwrite: bool = False, advice: str = "or remove i
             raise OutputError(f"No permission to write in {parent}. Choose another folder.")
 
 
+def check_new_file(path: Path, *, overwrite: bool = False) -> None:
+    """Checks before any work that a file may be written there.
+
+    Raises:
+      OutputError: it exists and must not be replaced, or is a folder.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder. Choose another name.")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} already exists. Choose another name, or pass --overwrite to replace it.")
+
+
 def _swap(new: Path, path: Path) -> None:
     if not path.exists():
         os.replace(new, path)

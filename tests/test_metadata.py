@@ -83,10 +83,12 @@ def with_files(content, contents):
     std=FINITE.filter(lambda std: std != 0),
     texts=st.tuples(TEXT, TEXT, TEXT, TEXT, TEXT),
     provenance=st.dictionaries(TEXT, JSON, max_size=3),
+    threshold=st.floats(0, 1, width=32),
 )
-def test_what_is_written_is_read_back(bare, labels, mean, std, texts, provenance):
+def test_what_is_written_is_read_back(bare, labels, mean, std, texts, provenance, threshold):
     name, version, author, licence, description = texts
-    info = ModelInfo(labels, Normalization(mean, std), name, version, author, licence, description, provenance)
+    norm = Normalization(mean, std)
+    info = ModelInfo(labels, norm, name, version, author, licence, description, provenance, threshold)
     assert metadata.read(metadata.write(bare, info)) == info
 
 

@@ -53,6 +53,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         _inspect,
         _models,
         _export,
+        _codegen,
         _starter,
         _embedder,
         _benchmark,
@@ -212,12 +213,38 @@ def _models(commands) -> None:
 def _export(commands) -> None:
     parser = _command(commands, "export", "write a model in the formats of other runtimes, each checked")
     parser.add_argument("model", metavar="MODEL", help="a folder that train made, or a .tflite classifier")
-    parser.add_argument("--format", metavar="NAME[,NAME]", default="all", help="see docs/EXPORT.md (default: all)")
-    parser.add_argument("--output", metavar="DIR", required=True, help="folder to make")
-    parser.add_argument("--overwrite", action="store_true", help="replace an export that stands there")
-    parser.add_argument("--io", metavar="TYPE", help="edges of the .tflite formats: uint8, float32 or int8")
+    parser.add_argument("--format", metavar="NAME[,NAME]", help="see docs/EXPORT.md (default: all)")
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--output", metavar="DIR", help="folder to make")
+    place.add_argument("--android", metavar="DIR", help="Android app to put the model in, or a new folder for ours")
+    place.add_argument("--ios", metavar="DIR", help="iOS app to put the model in, or a new folder for ours")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace an export, or another model, that stands there"
+    )
+    parser.add_argument(
+        "--io", metavar="TYPE", help="edges of the .tflite formats: uint8, float32 or, not in apps, int8"
+    )
     parser.add_argument("--data", metavar="DIR", help="photos to calibrate and check on (default: the training's)")
     _json_flag(parser)
+
+
+def _codegen(commands) -> None:
+    parser = _command(commands, "codegen", "write a typed wrapper around a model, for an app")
+    parser.add_argument("model", metavar="MODEL", help="a folder that train made, or a .tflite classifier")
+    language = parser.add_mutually_exclusive_group(required=True)
+    for name, what in (
+        ("kotlin", "for Android, on LiteRT"),
+        ("swift", "for iOS, on TensorFlowLiteSwift"),
+        ("js", "a module for browsers, on LiteRT.js"),
+        ("python", "on ai-edge-litert"),
+    ):
+        language.add_argument(f"--{name}", action="store_const", dest="language", const=name, help=what)
+    parser.add_argument("--output", metavar="FILE", help="file to write (default: print it)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    parser.add_argument("--name", metavar="CLASS", help="name of the class (default: by the model's name)")
+    parser.add_argument("--package", metavar="NAME", help="package of the Kotlin file (default: modelmaker)")
+    parser.add_argument("--top-k", type=int, default=3, metavar="K", help="labels for each photo (default: 3)")
+    parser.add_argument("--threshold", type=float, metavar="SCORE", help="lowest score, 0 to 1 (default: the model's)")
 
 
 def _starter(commands) -> None:

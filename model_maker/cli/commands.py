@@ -173,7 +173,9 @@ def export(arguments: argparse.Namespace) -> int:
     from model_maker.cli import views
     from model_maker.deploy import export as exports
 
-    formats = [name.strip() for name in arguments.format.split(",") if name.strip()]
+    if arguments.output is None:
+        return _put_in_app(arguments)
+    formats = [name.strip() for name in (arguments.format or exports.ALL).split(",") if name.strip()]
     with views.Bars() as bars:
         found = exports.export(
             arguments.model,
@@ -192,6 +194,54 @@ def export(arguments: argparse.Namespace) -> int:
     for entry in failed:
         print(f"model_maker: {entry.format}: {entry.failure}", file=sys.stderr)
     return 1 if failed and formats != [exports.ALL] else 0
+
+
+def _put_in_app(arguments: argparse.Namespace) -> int:
+    from model_maker.cli import views
+    from model_maker.deploy import apps
+
+    platform = "android" if arguments.android else "ios"
+    if arguments.format:
+        raise DataError(f"--format {arguments.format}: an app takes a .tflite. Leave it out, or use --output DIR.")
+    with views.Bars() as bars:
+        found = apps.put_in_app(
+            arguments.model,
+            getattr(arguments, platform),
+            platform,
+            io=arguments.io,
+            data=arguments.data,
+            overwrite=arguments.overwrite,
+            reporter=bars,
+        )
+    if arguments.json:
+        _print_json({"app": found.app.name, "path": str(found.path), "bytes": found.size_bytes, "new": found.made_app})
+    else:
+        views.show_app(found, getattr(arguments, platform))
+    return 0
+
+
+def codegen(arguments: argparse.Namespace) -> None:
+    from model_maker import files
+    from model_maker.deploy import codegen as generator
+
+    if arguments.package is not None and arguments.language != "kotlin":
+        raise DataError(f"--package {arguments.package} belongs to --kotlin. Leave it out.")
+    path = Path(arguments.output) if arguments.output is not None else None
+    if path is not None:
+        files.check_new_file(path, overwrite=arguments.overwrite)
+    code = generator.codegen(
+        arguments.model,
+        arguments.language,
+        name=arguments.name,
+        package=arguments.package or generator.PACKAGE,
+        top_k=arguments.top_k,
+        threshold=arguments.threshold,
+    )
+    if path is None:
+        print(code, end="")
+    else:
+        files.write(path, code.encode())
+        print(f"{path} ({len(code.splitlines())} lines)")
 
 
 def starter(arguments: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from model_maker.comparison import THREADS, Comparison
+from model_maker.deploy.apps import Installed
 from model_maker.deploy.budget import Budget
 from model_maker.deploy.export import Export
 from model_maker.inference.evaluation import Metrics
@@ -156,6 +158,19 @@ def show_export(found: Export) -> None:
         if entry.note:
             console.print(f" {entry.format}: {entry.note}")
     console.print(f" in [bold]{escape(str(found.directory))}[/]")
+
+
+def show_app(found: Installed, folder: str) -> None:
+    """Where the model is, in which app, and what to do next."""
+    console, table = _console(), Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_row("model", f"[bold]{escape(str(found.path))}[/] ({found.size_bytes / 1e6:.2f} MB)")
+    table.add_row("app", escape(found.app.name) + (", a new copy" if found.made_app else ""))
+    place, studio = escape(shlex.quote(folder)), "Android Studio"
+    if found.app.platform == "ios":
+        table.add_row("next", f"cd {place}; pod install; open *.xcworkspace")
+    else:
+        table.add_row("next", f"open {place} in {studio} and run it")
+    console.print(table)
 
 
 def show_comparison(found: Comparison) -> None:

@@ -38,10 +38,7 @@ def check(path: Path, *, overwrite: bool) -> None:
     """
     if path.suffix.lower() not in FORMATS:
         raise OutputError(f"{path}: the suffix says the format; give one of {', '.join(FORMATS)}.")
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder. Choose another name.")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} already exists. Choose another name, or pass --overwrite to replace it.")
+    files.check_new_file(path, overwrite=overwrite)
 
 
 def write(path: Path, sheet: Image.Image) -> None:

@@ -131,14 +131,14 @@ def ship(
       DataError: a photo cannot be read.
       ModelError: the model cannot be had in this form.
     """
-    if note := _older_clients(form):
+    if note := older_clients(form):
         clock.note(note)
     return make(
         float_model, base, form, Calibrations(float_model, base, photos, more=more, clock=clock, threads=threads)
     )
 
 
-def _older_clients(form: Form) -> str | None:
+def older_clients(form: Form) -> str | None:
     """What the runtime in TFLite Task Library, of 2023, does not know; MediaPipe's and LiteRT do."""
     if form.quantize == "int4":
         return "int4 does not run in apps on TFLite Task Library, whose runtime is older; MediaPipe and LiteRT run it."

@@ -40,6 +40,7 @@ class ModelInfo:
       labels: one a class, in the order of the output; empty where the file has none.
       normalization: what a float input expects; None where the file does not say.
       provenance: plain JSON types: the data set's fingerprint, options, metrics.
+      threshold: the score below which clients leave a label out.
     """
 
     labels: tuple[str, ...] = ()
@@ -50,6 +51,7 @@ class ModelInfo:
     licence: str = ""
     description: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
+    threshold: float = 0.0
 
 
 def write(content: bytes, info: ModelInfo, *, embedder: bool = False) -> bytes:
@@ -71,7 +73,7 @@ def write(content: bytes, info: ModelInfo, *, embedder: bool = False) -> bytes:
     image, scores = tensors[model.subgraphs[0].inputs[0]], tensors[model.subgraphs[0].outputs[0]]
     if not embedder:
         _check_labels(info.labels, int(scores.shape[-1]))
-    output = _vector_metadata() if embedder else _scores_metadata(scores)
+    output = _vector_metadata() if embedder else _scores_metadata(scores, info.threshold)
     builder = flatbuffers.Builder(1024)
     builder.Finish(_model_metadata(info, _image_metadata(info.normalization, image), output).Pack(builder), b"M001")
     _set_entry(model, bytes(builder.Output()))
@@ -99,11 +101,12 @@ def read(content: bytes) -> ModelInfo:
         inputs, outputs = part.inputTensorMetadata or [], part.outputTensorMetadata or []
         labels = _labels(outputs[0], files) if outputs else ()
         normalization = _normalization(inputs[0]) if inputs else None
+        threshold = _threshold(outputs[0]) if outputs else 0.0
         provenance = json.loads(files.get(PROVENANCE, b"{}"))
         text = {ours: (getattr(metadata, theirs) or b"").decode() for ours, theirs in _TEXTS.items()}
         if labels:
             _check_count(labels, model)
-    return ModelInfo(labels, normalization, provenance=provenance, **text)
+    return ModelInfo(labels, normalization, provenance=provenance, threshold=threshold, **text)
 
 
 _TEXTS = {
@@ -145,16 +148,14 @@ def _image_metadata(normalization: Normalization, tensor) -> schema.TensorMetada
     metadata.content.contentPropertiesType = schema.ContentProperties.ImageProperties
     options = schema.NormalizationOptionsT()
     options.mean, options.std = [normalization.mean], [normalization.std]
-    unit = schema.ProcessUnitT()
-    unit.options, unit.optionsType = options, schema.ProcessUnitOptions.NormalizationOptions
-    metadata.processUnits = [unit]
+    metadata.processUnits = [_unit(options, schema.ProcessUnitOptions.NormalizationOptions)]
     # The range of what the tensor holds: raw pixels, or normalized ones.
     low, high = (0.0, 255.0) if tensor.type == model_schema.TensorType.UINT8 else normalization(np.array([0, 255]))
     metadata.stats = _stats(float(low), float(high))
     return metadata
 
 
-def _scores_metadata(tensor) -> schema.TensorMetadataT:
+def _scores_metadata(tensor, threshold: float) -> schema.TensorMetadataT:
     metadata = schema.TensorMetadataT()
     metadata.name = "probability"
     metadata.description = "The probability of each label."
@@ -166,6 +167,10 @@ def _scores_metadata(tensor) -> schema.TensorMetadataT:
     metadata.content.contentProperties = schema.FeaturePropertiesT()
     metadata.content.contentPropertiesType = schema.ContentProperties.FeatureProperties
     metadata.stats = _stats(0.0, 255.0 if tensor.type == model_schema.TensorType.UINT8 else 1.0)
+    if threshold:
+        options = schema.ScoreThresholdingOptionsT()
+        options.globalScoreThreshold = threshold
+        metadata.processUnits = [_unit(options, schema.ProcessUnitOptions.ScoreThresholdingOptions)]
     return metadata
 
 
@@ -177,6 +182,12 @@ def _vector_metadata() -> schema.TensorMetadataT:
     metadata.content.contentProperties = schema.FeaturePropertiesT()
     metadata.content.contentPropertiesType = schema.ContentProperties.FeatureProperties
     return metadata
+
+
+def _unit(options, kind: int) -> schema.ProcessUnitT:
+    unit = schema.ProcessUnitT()
+    unit.options, unit.optionsType = options, kind
+    return unit
 
 
 def _stats(low: float, high: float) -> schema.StatsT:
@@ -233,6 +244,13 @@ def _normalization(image: schema.TensorMetadataT) -> Normalization | None:
             if len(means) == len(deviations) == 1 and deviations != {0.0}:
                 return Normalization(means.pop(), deviations.pop())
     return None
+
+
+def _threshold(output: schema.TensorMetadataT) -> float:
+    for unit in output.processUnits or []:
+        if unit.optionsType == schema.ProcessUnitOptions.ScoreThresholdingOptions:
+            return float(unit.options.globalScoreThreshold)
+    return 0.0
 
 
 def _check_count(labels: tuple[str, ...], model: model_schema.ModelT) -> None:

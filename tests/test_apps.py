@@ -1,0 +1,262 @@
+"""Models in apps: which app a folder is, where its model goes, and what an app refuses."""
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from model_maker.data.images import Normalization
+from model_maker.deploy import apps
+from model_maker.errors import DataError, ModelError, OutputError
+from model_maker.tflite import graph, inspection, metadata
+
+ROOT = Path(__file__).resolve().parents[1]
+PUBLISHED = [app for app in apps.APPS if app not in apps.OWN.values()]
+# Where the published samples keep the file that makes them known, and the import in it (of their repositories).
+MARKS = {
+    "TensorFlow's Android sample": (
+        "app/src/main/java/org/tensorflow/lite/examples/imageclassification/ImageClassifierHelper.kt",
+        "import org.tensorflow.lite.task.vision.classifier.ImageClassifier",
+        "app/src/main/assets/mobilenetv1.tflite",
+    ),
+    "MediaPipe's Android sample": (
+        "app/src/main/java/com/google/mediapipe/examples/imageclassification/ImageClassifierHelper.kt",
+        "import com.google.mediapipe.tasks.vision.imageclassifier.ImageClassifier",
+        "app/src/main/assets/efficientnet-lite0.tflite",
+    ),
+    "LiteRT's Android sample (CompiledModel)": (
+        "app/src/main/java/com/google/aiedge/examples/imageclassification/ImageClassificationHelper.kt",
+        "import com.google.ai.edge.litert.CompiledModel",
+        "app/src/main/assets/efficientnet_lite0.tflite",
+    ),
+    "LiteRT's Android sample (Interpreter)": (
+        "app/src/main/java/com/google/edgeai/examples/imageclassification/ImageClassificationHelper.kt",
+        "import org.tensorflow.lite.Interpreter",
+        "app/src/main/assets/efficientnet_lite0.tflite",
+    ),
+    "TensorFlow's iOS sample": (
+        "ImageClassification/TFLite/ImageClassificationHelper.swift",
+        "import TensorFlowLiteTaskVision",
+        "ImageClassification/TFLite/efficientnet_lite0.tflite",
+    ),
+    "MediaPipe's iOS sample": (
+        "ImageClassifier/Services/ImageClassifierService.swift",
+        "import MediaPipeTasksVision",
+        "ImageClassifier/efficientnet_lite0.tflite",
+    ),
+}
+
+
+def sample(folder, name):
+    """A folder with what makes a published sample known."""
+    path, text, _ = MARKS[name]
+    (folder / path).parent.mkdir(parents=True)
+    (folder / path).write_text(f"// a comment\n{text}\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def models(make_tiny_model, tmp_path_factory):
+    """{(kind, io): path}."""
+    folder, made = tmp_path_factory.mktemp("models"), {}
+    for kind, io in (("int8", "uint8"), ("none", "float32"), ("int4", "uint8"), ("int16x8", "float32")):
+        made[kind, io] = folder / f"{kind}_{io}.tflite"
+        made[kind, io].write_bytes(make_tiny_model(kind, io))
+    return made
+
+
+@pytest.mark.parametrize("app", PUBLISHED, ids=lambda app: app.name)
+def test_published_samples_are_known_and_their_model_has_its_place(models, tmp_path, app):
+    folder = sample(tmp_path / "app", app.name)
+    assert apps.recognise(folder, app.platform) is app
+    model = models["none", "float32"] if app.io == ("float32",) else models["int8", "uint8"]
+    if app.image_size:
+        with pytest.raises(ModelError, match="it takes float32, 8 x 8 pixels.*wants 224 x 224.*train --image-size 224"):
+            apps.put_in_app(model, folder, app.platform)
+        return
+    found = apps.put_in_app(model, folder, app.platform)
+    assert found.path == folder / MARKS[app.name][2] and not found.made_app
+    assert found.path.read_bytes() == model.read_bytes()
+
+
+@pytest.mark.parametrize("platform", apps.PLATFORMS)
+def test_a_new_folder_becomes_our_app(models, tmp_path, platform):
+    found = apps.put_in_app(models["int8", "uint8"], tmp_path / "new/app", platform)
+    assert found.made_app and found.app is apps.OWN[platform]
+    made = {path.relative_to(tmp_path / "new/app") for path in (tmp_path / "new/app").rglob("*") if path.is_file()}
+    home = ROOT / f"{platform}_assets"
+    ours = {path.relative_to(home) for path in home.rglob("*") if path.is_file() and path.suffix != ".tflite"}
+    assert made == ours | {Path(apps.OWN[platform].model)}
+    assert found.path.read_bytes() == models["int8", "uint8"].read_bytes()
+    # And is known again.
+    assert apps.recognise(tmp_path / "new/app", platform) is apps.OWN[platform]
+
+
+def test_another_model_is_replaced_only_when_told(models, tmp_path):
+    folder, first, second = tmp_path / "app", models["int8", "uint8"], models["none", "float32"]
+    apps.put_in_app(first, folder, "android")
+    apps.put_in_app(first, folder, "android")  # the same again is no other
+    with pytest.raises(OutputError, match=r"model\.tflite is another model. Pass --overwrite"):
+        apps.put_in_app(second, folder, "android")
+    path = folder / apps.OWN["android"].model
+    assert path.read_bytes() == first.read_bytes()
+    apps.put_in_app(second, folder, "android", overwrite=True)
+    assert path.read_bytes() == second.read_bytes()
+    assert [entry.name for entry in path.parent.iterdir() if entry.name != ".gitkeep"] == ["model.tflite"]
+
+
+def test_what_is_no_app_is_refused_with_those_that_are(models, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(
+        OutputError, match="is no app that is known. Known for --ios: Model Maker's iOS app, TensorFlow"
+    ):
+        apps.put_in_app(models["int8", "uint8"], tmp_path, "ios")
+    with pytest.raises(OutputError, match="Known for --android: .*TensorFlow's Android.*MediaPipe's.*LiteRT's"):
+        apps.put_in_app(models["int8", "uint8"], tmp_path, "android")
+    with pytest.raises(OutputError, match="is no app that is known"):
+        apps.put_in_app(models["int8", "uint8"], tmp_path / "notes.txt", "android")
+    sample(tmp_path / "app", "MediaPipe's iOS sample")
+    with pytest.raises(OutputError, match="is MediaPipe's iOS sample, for --ios"):
+        apps.put_in_app(models["int8", "uint8"], tmp_path / "app", "android")
+    assert [path.name for path in tmp_path.iterdir()] in (["notes.txt", "app"], ["app", "notes.txt"])
+
+
+def test_types_that_an_app_does_not_feed_are_refused(models, tmp_path):
+    folder = sample(tmp_path / "app", "LiteRT's Android sample (Interpreter)")
+    with pytest.raises(ModelError, match="it takes uint8, 8 x 8 pixels, and gives uint8; LiteRT's.*--io float32 here"):
+        apps.put_in_app(models["int8", "uint8"], folder, "android")
+    assert not (folder / "app/src/main/assets").exists()
+
+
+@pytest.mark.parametrize(
+    ("normalization", "fits"),
+    [
+        (Normalization(127.5, 127.5), True),
+        (Normalization(127, 128), True),  # EfficientNet-Lite's: at most 1 step off
+        (Normalization(0, 255), False),
+        (Normalization(127.5, 60), False),
+    ],
+)
+def test_an_app_that_normalizes_by_itself_wants_a_model_for_it(models, tmp_path, normalization, fits):
+    content = models["none", "float32"].read_bytes()
+    info = metadata.ModelInfo(("a", "b", "c"), normalization)
+    (tmp_path / "m.tflite").write_bytes(metadata.write(content, info))
+    folder = sample(tmp_path / "app", "LiteRT's Android sample (Interpreter)")
+    if fits:
+        apps.put_in_app(tmp_path / "m.tflite", folder, "android")
+    else:
+        with pytest.raises(ModelError, match=r"wants pixels as \(pixel - 127.5\) / 127.5"):
+            apps.put_in_app(tmp_path / "m.tflite", folder, "android")
+
+
+def test_what_task_library_cannot_run_is_refused_where_it_runs(models, tmp_path):
+    folder = sample(tmp_path / "app", "TensorFlow's Android sample")
+    with pytest.raises(ModelError, match="TFLite Task Library: int4 does not run"):
+        apps.put_in_app(models["int4", "uint8"], folder, "android")
+    apps.put_in_app(models["int16x8", "float32"], folder, "android")
+    apps.put_in_app(models["int4", "uint8"], tmp_path / "ours", "android")
+
+
+def test_labels_are_added_under_the_name_that_an_app_reads(models, tmp_path):
+    content = models["none", "float32"].read_bytes()
+    bare = graph.pack(graph.parse(content))
+    labels = {metadata.LABELS: b"a\nb\nc"}  # as another tool writes it
+    (tmp_path / "m.tflite").write_bytes(metadata._with_files(bare, labels))
+    folder = sample(tmp_path / "app", "LiteRT's Android sample (Interpreter)")
+    found = apps.put_in_app(tmp_path / "m.tflite", folder, "android")
+    with zipfile.ZipFile(found.path) as archive:
+        assert archive.read("labels_without_background.txt") == b"a\nb\nc"
+    other = sample(tmp_path / "other", "MediaPipe's Android sample")
+    found = apps.put_in_app(tmp_path / "m.tflite", other, "android")
+    assert found.path.read_bytes() == (tmp_path / "m.tflite").read_bytes()
+
+
+def test_another_type_is_made_of_the_model(trained, tmp_path):
+    folder = sample(tmp_path / "app", "LiteRT's Android sample (CompiledModel)")
+    found = apps.put_in_app(trained["uint8"], folder, "android", io="float32")
+    facts = inspection.inspect(found.path.read_bytes())
+    assert (facts.inputs[0].dtype, facts.outputs[0].dtype, facts.quantization) == ("float32", "float32", "int8")
+    # Calibrated on the same photos, so it is the file that training with --io float32 makes, but for its provenance.
+    ours, theirs = (graph.parse(path.read_bytes()) for path in (found.path, trained["float32"] / "model.tflite"))
+    weights = [
+        [
+            bytes(buffer.data)
+            for buffer in tree.buffers
+            if buffer.data is not None and b"M001" not in bytes(buffer.data[:8])
+        ]
+        for tree in (ours, theirs)
+    ]
+    assert len(weights[0]) > 50 and weights[0] == weights[1]
+
+
+def test_a_mix_is_not_made_again_without_what_it_keeps(make_tiny_model, tmp_path):
+    content = make_tiny_model("int8", "uint8", kept={"features": "float"})
+    (tmp_path / "mix.tflite").write_bytes(content)
+    with pytest.raises(ModelError, match=r"keeps some operators in float, .* Use train --io float32"):
+        apps.put_in_app(tmp_path / "mix.tflite", tmp_path / "app", "android", io="float32")
+
+
+def test_bad_options_are_refused(models, tmp_path):
+    with pytest.raises(DataError, match="no platform 'windows'"):
+        apps.put_in_app(models["int8", "uint8"], tmp_path / "a", "windows")
+    with pytest.raises(DataError, match="--io int8: apps take uint8 or float32"):
+        apps.put_in_app(models["int8", "uint8"], tmp_path / "a", "ios", io="int8")
+    with pytest.raises(ModelError, match="does not exist"):
+        apps.put_in_app(tmp_path / "none.tflite", tmp_path / "a", "ios")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_sources_of_our_apps_travel_in_the_wheel(tmp_path):
+    pytest.importorskip("setuptools")
+    for name in ("model_maker", "benchmarks", "android_assets", "ios_assets"):
+        shutil.copytree(ROOT / name, tmp_path / "project" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
+        shutil.copy(ROOT / name, tmp_path / "project")
+    build = [sys.executable, "setup.py", "--quiet", "build_py", "--build-lib", str(tmp_path / "built")]
+    done = subprocess.run(build, cwd=tmp_path / "project", capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for name in ("android_assets", "ios_assets"):
+        there = {
+            path.relative_to(tmp_path / "built/model_maker") for path in tmp_path.glob(f"built/model_maker/{name}/**/*")
+        }
+        assert {path for path in there if path.suffix in (".kt", ".swift", ".kts", ".pbxproj")} == {
+            path.relative_to(ROOT)
+            for path in (ROOT / name).rglob("*")
+            if path.suffix in (".kt", ".swift", ".kts", ".pbxproj") and "build" not in path.parts
+        }
+    assert list(tmp_path.glob("built/model_maker/deploy/templates/*.template"))
+
+
+def model_maker(*words, cwd):
+    command = [sys.executable, "-m", "model_maker", *map(str, words)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def test_the_command_tells_where_the_model_is_and_what_to_do_next(models, tmp_path):
+    model = models["int8", "uint8"]
+    done = model_maker("export", model, "--android", "my app", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "my app/app/src/main/assets/model.tflite" in done.stdout and "Android Studio" in done.stdout
+    done = model_maker("export", model, "--android", "my app", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["new"] is False
+    done = model_maker("export", model, "--ios", "ios", "--format", "onnx", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "") and "--format onnx: an app takes a .tflite" in done.stderr
+    done = model_maker("export", model, "--ios", "ios", "--output", "x", cwd=tmp_path)
+    assert done.returncode == 2 and "not allowed with" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["my app"]
+
+
+def test_codegen_prints_or_writes(models, tmp_path):
+    model = models["int8", "uint8"]
+    printed = model_maker("codegen", model, "--python", cwd=tmp_path)
+    assert printed.returncode == 0 and printed.stdout.startswith("# The classifier tiny")
+    written = model_maker("codegen", model, "--python", "--output", "tiny.py", cwd=tmp_path)
+    assert "tiny.py" in written.stdout and (tmp_path / "tiny.py").read_text(encoding="utf-8") == printed.stdout
+    again = model_maker("codegen", model, "--python", "--output", "tiny.py", cwd=tmp_path)
+    assert again.returncode == 1 and "tiny.py already exists" in again.stderr
+    wrong = model_maker("codegen", model, "--swift", "--package", "a.b", cwd=tmp_path)
+    assert wrong.returncode == 1 and "--package a.b belongs to --kotlin" in wrong.stderr

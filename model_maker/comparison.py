@@ -226,7 +226,8 @@ def _is_finished(folder: Path, options: Options, fingerprint: str) -> bool:
     if not (folder / run_record.FILE).exists():
         return False
     record = run_record.load(folder)
-    return record["options"] == dataclasses.asdict(options) and record["fingerprint"] == fingerprint
+    decisive = options.decisive
+    return {name: record["options"].get(name) for name in decisive} == decisive and record["fingerprint"] == fingerprint
 
 
 def _read(folder: Path) -> Entry:

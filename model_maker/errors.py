@@ -28,6 +28,10 @@ class OutputError(ModelMakerError):
     """A result that cannot be written."""
 
 
+class ClusterError(ModelMakerError):
+    """Machines that cannot be reached, or that would not compute what this one does."""
+
+
 @contextlib.contextmanager
 def about(name: object) -> Iterator[None]:
     """Puts the name of a file before messages that come from where only its bytes were known."""

@@ -14,6 +14,7 @@ from model_maker.data.dataset import Dataset, Skipped
 from model_maker.inference import evaluation
 from model_maker.learning import embedding, finetune
 from model_maker.learning import head as heads
+from model_maker.learning.engines import LOCAL, Engine
 from model_maker.learning.finetune import Network, Tuned
 from model_maker.learning.watch import Watch
 from model_maker.options import Options
@@ -50,6 +51,7 @@ def learn(
     clock: Stages,
     *,
     watch: Watch,
+    engine: Engine = LOCAL,
 ) -> Learned:
     """Fits a head, and fine-tunes the network where options ask for it.
 
@@ -60,6 +62,7 @@ def learn(
       options: what to do.
       clock: hears of notes.
       watch: opens stages, and follows the fine-tuning.
+      engine: where a fine-tuning's photos go through the trunk.
     """
     both = join(train, validation)
     # Fine-tuning has views of its own; the frozen head beside it is the plain one, to compare with.
@@ -78,6 +81,7 @@ def learn(
         views=options.views,
         seed=options.seed,
         threads=options.threads,
+        engine=engine,
     )
     tuned = finetune.fine_tune(
         Network(base.content, start.head),
@@ -105,7 +109,13 @@ def join(train: Dataset, validation: Dataset) -> Dataset:
 
 
 def embed(
-    photos: Dataset, base: Embedder, options: Options, clock: Stages, *, augmented: bool = False
+    photos: Dataset,
+    base: Embedder,
+    options: Options,
+    clock: Stages,
+    *,
+    augmented: bool = False,
+    engine: Engine = LOCAL,
 ) -> tuple[Array, list[Skipped]]:
     """Returns embeddings, [N, D] of plain photos or [N, K, D] with augmented views, and what cannot be read."""
     return embedding.embed(
@@ -116,6 +126,7 @@ def embed(
         augmentation=PRESETS[options.augmentation],
         seed=options.seed,
         threads=options.threads,
+        engine=engine,
         progress=clock.progress,
     )
 

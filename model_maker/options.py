@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from model_maker import backbones
 from model_maker.data import augment
 from model_maker.errors import DataError
 from model_maker.learning import recipe as recipes
+from model_maker.learning.engines import ENGINES
 from model_maker.learning.recipe import MOST_EPOCHS, Recipe, seconds
 from model_maker.tflite import graph, quantize
 
 CLASS_WEIGHTS = ("auto", "none")
+_OF_THE_PLACE = ("engine", "address", "shards")
 _OF_FINE_TUNING = (
     "epochs",
     "batch_size",
@@ -48,6 +51,9 @@ class Options:
       folds: K for an additional K-fold estimate of accuracy; 0 for none.
       seed: another seed divides the photos, and draws their views, otherwise.
       threads: photos at a time; None for all cores.
+      engine: where photos are read and embedded, one of `learning.engines.ENGINES`.
+      address, shards: of Ray: the cluster's address, and the folder through which its machines hand embeddings over;
+        None for a Ray of our own, or that of RAY_ADDRESS, and for the cache.
       name, author, licence: for the model's metadata; None for the folder's name, nobody, and the weights' licence.
     """
 
@@ -75,6 +81,9 @@ class Options:
     folds: int = 0
     seed: int = 0
     threads: int | None = None
+    engine: str = "local"
+    address: str | None = None
+    shards: str | None = None
     name: str | None = None
     author: str | None = None
     licence: str | None = None
@@ -83,6 +92,11 @@ class Options:
     def augmentation(self) -> str:
         """The preset that holds."""
         return self.augment or ("standard" if self.fine_tune else "none")
+
+    @property
+    def decisive(self) -> dict[str, Any]:
+        """Those that what is made may depend on, by name: all but where it is computed."""
+        return {name: value for name, value in asdict(self).items() if name not in _OF_THE_PLACE}
 
     @property
     def recipe(self) -> Recipe:
@@ -112,7 +126,16 @@ def check(options: Options) -> None:
         raise DataError(f"--folds {options.folds}: give 2 or more, or 0 for none.")
     if options.class_weight not in CLASS_WEIGHTS:
         raise DataError(f"--class-weight {options.class_weight}: choose one of {', '.join(CLASS_WEIGHTS)}.")
+    _check_place(options)
     _check_fine_tuning(options)
+
+
+def _check_place(options: Options) -> None:
+    if options.engine not in ENGINES:
+        raise DataError(f"--engine {options.engine}: choose one of {', '.join(ENGINES)}.")
+    for flag, value in (("--address", options.address), ("--shards", options.shards)):
+        if value is not None and options.engine != "ray":
+            raise DataError(f"{flag} {value} belongs to a Ray cluster: add --engine ray.")
 
 
 def _check_fine_tuning(options: Options) -> None:

@@ -23,6 +23,7 @@ from model_maker.errors import DataError, OutputError
 from model_maker.inference import evaluation
 from model_maker.inference.classifier import Classifier
 from model_maker.learning import checkpoint as checkpoints
+from model_maker.learning.engines import ENGINES
 from model_maker.learning.watch import Watch
 from model_maker.options import Options, check
 from model_maker.progress import Reporter, Stages
@@ -102,9 +103,10 @@ def train(
     )
     _check_output(output, overwrite=overwrite)
     clock = Stages(reporter or Reporter())
+    engine = ENGINES[chosen.engine](chosen.address, chosen.shards, clock.note)
 
     with clock.stage("List photos"):
-        dataset = sources.read(data, progress=clock.progress)
+        dataset = sources.read(data, hasher=engine.hash, progress=clock.progress)
         _spare_photos(dataset, data, output)
         # Too few photos are told before the long work, and again without the unreadable.
         split = _split(dataset, chosen)
@@ -115,16 +117,16 @@ def train(
         # Before the plain photos, which are among them: so each photo to learn from is decoded once.
         with clock.stage(f"Embed views ({chosen.augmentation})"):
             photos = dataset if chosen.folds else fitting.join(split.train, split.validation)
-            fitting.embed(photos, base, chosen, clock, augmented=True)
+            fitting.embed(photos, base, chosen, clock, augmented=True, engine=engine)
     with clock.stage("Embed photos"):
-        _, unreadable = fitting.embed(dataset, base, chosen, clock)
+        _, unreadable = fitting.embed(dataset, base, chosen, clock, engine=engine)
         dataset = dataset.without(unreadable)
         split = _split(dataset, chosen)
         _tell(clock, dataset, split)
     logs = Path(tensorboard) if tensorboard else None
     watch = Watch(clock.progress, clock.stage, checkpoint, callbacks, logs)
     try:
-        learned = fitting.learn(split.train, split.validation, base, chosen, clock, watch=watch)
+        learned = fitting.learn(split.train, split.validation, base, chosen, clock, watch=watch, engine=engine)
     except KeyboardInterrupt:
         if checkpoint and checkpoint.path.exists():
             clock.note("The same command with --resume goes on behind the last finished epoch.")
@@ -251,7 +253,7 @@ def _checkpoint(
                 "--resume goes on with fine-tuning; training without it has nothing to resume. Leave it out."
             )
         return None
-    subject = {name: value for name, value in dataclasses.asdict(options).items() if name not in _OF_THE_FILE}
+    subject = {name: value for name, value in options.decisive.items() if name not in _OF_THE_FILE}
     subject |= {"photos": dataset.fingerprint[:16], "model_maker": __version__}
     found = checkpoints.open_checkpoint(output, subject, resume=resume)
     if found.path.exists() and not resume:
@@ -293,7 +295,7 @@ def _provenance(options: Options, report: dict[str, Any]) -> dict[str, Any]:
     """What the file itself tells of its making."""
     return {
         "model_maker": __version__,
-        "options": dataclasses.asdict(options),
+        "options": options.decisive,
         "fingerprint": report["fingerprint"],
         "photos": report["photos"],
         "metrics": {

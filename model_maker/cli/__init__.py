@@ -142,6 +142,7 @@ def _train(commands) -> None:
     parser.add_argument("--views", type=int, metavar="K", help="views of a photo, the first plain (default: 4)")
     parser.add_argument("--class-weight", metavar="HOW", help="auto: uneven classes weigh alike; none (default: auto)")
     _fine_tuning(parser)
+    _place(parser)
     parser.add_argument("--folds", type=int, metavar="K", help="also estimate accuracy by K-fold cross-validation")
     parser.add_argument("--seed", type=int, help="another seed divides photos and draws views otherwise (default: 0)")
     parser.add_argument("--threads", type=int, metavar="N", help="photos at a time (default: all cores)")
@@ -150,6 +151,19 @@ def _train(commands) -> None:
     parser.add_argument("--licence", help="licence in the metadata (default: that of the backbone's weights)")
     parser.add_argument("--json", action="store_true", default=False, help="print metrics as one JSON document")
     parser.set_defaults(overwrite=False)
+
+
+def _place(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "many machines", "The same model, from photos embedded by a cluster: docs/SCALING.md."
+    )
+    group.add_argument("--engine", metavar="NAME", help="where photos are embedded: local or ray (default: local)")
+    group.add_argument(
+        "--address", metavar="HOST:PORT", help="the Ray cluster, or auto for this node's (default: Ray on this machine)"
+    )
+    group.add_argument(
+        "--shards", metavar="DIR", help="folder or s3:// address that all machines reach (default: the cache)"
+    )
 
 
 def _fine_tuning(parser: argparse.ArgumentParser) -> None:

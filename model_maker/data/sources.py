@@ -88,7 +88,7 @@ def read(
     index = {name: label for label, name in enumerate(classes)}
     samples, skipped = [], [Skipped(entry.path, entry.reason, entry.part) for entry in entries if entry.reason]
     entries = [entry for entry in entries if not entry.reason]
-    for done, (entry, (digest, reason)) in enumerate(zip(entries, (hasher or _hash_all)(entries), strict=True), 1):
+    for done, (entry, (digest, reason)) in enumerate(zip(entries, (hasher or hash_all)(entries), strict=True), 1):
         if digest:
             samples.append(Sample(entry.path, index[entry.class_name], digest, entry.part))
         else:
@@ -135,7 +135,7 @@ def _tell_downloads(entries: list[Entry], notes: list[str]) -> None:
         notes.append(f"{len(addresses)} photos lie at http(s) addresses; {missing} of them had to be downloaded.")
 
 
-def _hash_all(entries: Iterable[Entry]) -> Iterator[tuple[str, str]]:
+def hash_all(entries: Iterable[Entry]) -> Iterator[tuple[str, str]]:
     paths = [entry.path for entry in entries]
     with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) * 2)) as pool:
         try:

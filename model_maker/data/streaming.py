@@ -15,9 +15,10 @@ from model_maker.data import images
 from model_maker.errors import DataError
 
 Array = np.ndarray
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Photos in flight for each thread: enough to keep it busy, few enough that memory stays flat.
+# Items in flight for each thread: enough to keep it busy, few enough that memory stays flat.
 _AHEAD = 4
 
 
@@ -61,12 +62,16 @@ def stream(
             own.worker = make_worker()
         return own.worker(pixels)
 
-    threads = threads or cores()
+    yield from in_order(work, photos, threads=threads or cores())
+
+
+def in_order(function: Callable[[Item], Result], items: Iterable[Item], *, threads: int) -> Iterator[Result]:
+    """Calls a function in threads, a few items ahead; yields what it returns for each item, in order."""
     pool = ThreadPoolExecutor(threads)
     waiting: collections.deque = collections.deque()
     try:
-        for photo in photos:
-            waiting.append(pool.submit(work, photo))
+        for item in items:
+            waiting.append(pool.submit(function, item))
             if len(waiting) >= threads * _AHEAD:
                 yield waiting.popleft().result()
         while waiting:

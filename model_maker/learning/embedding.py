@@ -7,6 +7,7 @@ the file is mapped instead of read, however many photos it holds.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import math
@@ -21,16 +22,15 @@ import numpy as np
 from model_maker import files
 from model_maker.data import augment, images
 from model_maker.data.augment import PRESETS, Augmentation
-from model_maker.data.dataset import Dataset, Sample, Skipped
+from model_maker.data.dataset import Dataset, Skipped
 from model_maker.data.images import Normalization
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError, OutputError
+from model_maker.learning.engines import LOCAL, Engine, Wanted, Work
 from model_maker.tflite.interpreter import Runner
 
 Array = np.ndarray
 Progress = Callable[[int, int], None]
-# A photo, and the names of those of its views that are to be computed, by number.
-_Missing = tuple[Sample, dict[int, str]]
 
 # Records written in one go: a kill loses at most this many embeddings.
 _FLUSH = 64
@@ -159,7 +159,7 @@ def compute(
 ) -> tuple[Array, list[Skipped]]:
     """Does what `embed` does with plain photos, and keeps nothing: for embedders that are not met again."""
     size = Runner(embedder).input_shape[1]
-    results = stream((s.path for s in dataset.samples), size, lambda: _worker(embedder, normalization), threads=threads)
+    results = stream((s.path for s in dataset.samples), size, Work(embedder, normalization).worker, threads=threads)
     vectors, skipped = [], []
     for sample, result in zip(dataset.samples, results, strict=True):
         if isinstance(result, DataError):
@@ -178,6 +178,7 @@ def feature_maps(
     augmentation: Augmentation = PRESETS["none"],
     seed: int = 0,
     threads: int | None = None,
+    engine: Engine = LOCAL,
     progress: Progress | None = None,
 ) -> tuple[FeatureMaps, list[Skipped]]:
     """Computes what an embedder gives for every photo, unless seen before, and leaves it in the cache to read from.
@@ -189,6 +190,7 @@ def feature_maps(
       views: K, how many of each photo; the first is the plain photo, which all augmentations share.
       augmentation, seed: what makes the others.
       threads: photos at a time; all cores unless told.
+      engine: where they are embedded; on this machine unless told.
       progress: called with (done, total) photos, known ones counted as done.
 
     Returns:
@@ -196,19 +198,17 @@ def feature_maps(
     """
     probe = Runner(embedder)
     size, shape = probe.input_shape[1], probe.output_shape[1:]
-    store = EmbeddingStore(cache_path(embedder), math.prod(shape))
+    path = cache_path(embedder)
+    store = EmbeddingStore(path, math.prod(shape))
     names = {
         digest: [augment.identity(digest, augmentation, seed=seed, number=number) for number in range(views)]
         for digest in (sample.digest for sample in dataset.samples)
     }
     missing = _missing(dataset, names, store)
 
-    def load(photo: _Missing, size: int) -> Array:
-        sample, numbers = photo[0], list(photo[1])
-        return augment.views(sample.path, size, augmentation, digest=sample.digest, seed=seed, numbers=numbers)
-
-    results = stream(missing, size, lambda: _worker(embedder, normalization), threads=threads, load=load)
-    unreadable = _compute(missing, results, store, total=len(dataset), progress=progress)
+    work = Work(embedder, normalization, augmentation, seed, name=path.stem)
+    with contextlib.closing(engine.embed(missing, work, size, threads=threads)) as results:
+        unreadable = _compute(missing, results, store, total=len(dataset), progress=progress)
     store.refresh()
     skipped = [Skipped(s.path, unreadable[s.digest], s.part) for s in dataset.samples if s.digest in unreadable]
     rows = store.find([name for s in dataset.samples if s.digest not in unreadable for name in names[s.digest]])
@@ -225,7 +225,7 @@ def cache_path(embedder: bytes) -> Path:
     return files.cache_directory() / "embeddings" / f"{hashlib.sha256(recipe.encode()).hexdigest()[:24]}.f16"
 
 
-def _missing(dataset: Dataset, names: dict[str, list[str]], store: EmbeddingStore) -> list[_Missing]:
+def _missing(dataset: Dataset, names: dict[str, list[str]], store: EmbeddingStore) -> list[Wanted]:
     """Lists what the store lacks, copies of a photo once."""
     photos = {sample.digest: sample for sample in dataset.samples}
     rows = iter(store.find([name for digest in photos for name in names[digest]]))
@@ -237,7 +237,7 @@ def _missing(dataset: Dataset, names: dict[str, list[str]], store: EmbeddingStor
 
 
 def _compute(
-    missing: list[_Missing],
+    missing: list[Wanted],
     results: Iterator[Array | DataError],
     store: EmbeddingStore,
     *,
@@ -268,9 +268,3 @@ def _compute(
     finally:
         flush()
     return unreadable
-
-
-def _worker(embedder: bytes, normalization: Normalization) -> Callable[[Array], Array]:
-    """Returns what maps views, uint8 [K, H, H, 3], to float16 [K, D]."""
-    runner = Runner(embedder)
-    return lambda views: np.stack([runner.run(normalization(view[None])).ravel().astype(np.float16) for view in views])

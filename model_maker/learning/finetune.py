@@ -22,6 +22,7 @@ from model_maker.errors import DataError
 from model_maker.learning import head as heads
 from model_maker.learning import trainer
 from model_maker.learning.embedding import compute, feature_maps
+from model_maker.learning.engines import LOCAL, Engine
 from model_maker.learning.epochs import Epochs, Source, again
 from model_maker.learning.head import Head
 from model_maker.learning.recipe import Recipe
@@ -50,6 +51,7 @@ class Photos:
       views: how many of each photo are kept for the tail, the plain one among them.
       seed: of the views.
       threads: photos at a time; None for all cores.
+      engine: where they go through the frozen trunk.
     """
 
     train: Dataset
@@ -59,6 +61,7 @@ class Photos:
     views: int = 4
     seed: int = 0
     threads: int | None = None
+    engine: Engine = LOCAL
 
 
 @dataclass(frozen=True)
@@ -226,6 +229,7 @@ def _source(embedder: bytes, part: str | None, photos: Photos, dataset: Dataset,
         augmentation=photos.augmentation,
         seed=photos.seed,
         threads=photos.threads,
+        engine=photos.engine,
         progress=watch.progress,
     )
     if unreadable:

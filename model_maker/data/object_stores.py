@@ -1,0 +1,154 @@
+"""Object stores as a source: `s3://bucket/flowers` and whatever else fsspec reaches, with the layout of a folder.
+
+Which stores there are, and where their credentials come from, is fsspec's affair (`s3://` needs s3fs, `gs://` gcsfs).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from model_maker.data import images
+from model_maker.data.entries import PART_NAMES, Entry, class_name
+from model_maker.data.folders import note_others
+from model_maker.errors import DataError
+
+# Read by `web`, photo by photo: they cannot be listed.
+_OF_THE_WEB = ("http", "https")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class StoredPhoto:
+    """A photo in an object store; its credentials are those of the process that reads it."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.url).name
+
+    @property
+    def suffix(self) -> str:
+        return PurePosixPath(self.url).suffix
+
+    def read_bytes(self) -> bytes:
+        """Returns the photo.
+
+        Raises:
+          DataError: it cannot be read.
+        """
+        store, path = open_store(self.url)
+        try:
+            return store.cat_file(path)
+        except FileNotFoundError:
+            raise DataError(f"{self}: no such file") from None
+        except Exception as error:  # each store's client has errors of its own
+            raise DataError(f"{self}: cannot be read ({reason(error)})") from error
+
+
+def is_url(name: object) -> bool:
+    """Tells whether a name is the address of a folder in a store."""
+    protocol, mark, _ = str(name).partition("://")
+    return bool(mark) and protocol.lower() not in _OF_THE_WEB
+
+
+def open_store(url: str) -> tuple[Any, str]:
+    """Returns fsspec's file system for an address, and the path in it.
+
+    Raises:
+      DataError: there is no such kind of store, or the package that reads it is missing.
+    """
+    from fsspec.core import url_to_fs
+
+    try:
+        return url_to_fs(url)
+    except ImportError as error:
+        raise DataError(
+            f"{url}: {reason(error)}. Install that package here, and on every machine of a cluster."
+        ) from error
+    except Exception as error:
+        raise DataError(f"{url} cannot be opened ({reason(error)}). Check the address and the credentials.") from error
+
+
+def entries(url: str, notes: list[str]) -> Iterator[Entry]:
+    """Lists the photos below class folders as `folders.entries` does, by class, then path.
+
+    Args:
+      url: the folder's address.
+      notes: receives what was passed over and why, one sentence each.
+
+    Raises:
+      DataError: it cannot be listed, or a class has a name that cannot be a label.
+    """
+    found: list[tuple[Entry, tuple[str, ...]]] = []
+    others: Counter[str] = Counter()
+    places = _visible(url, _places(url), notes)
+    folders = sorted({parts[0] for parts in places if len(parts) > 1})
+    named = [name for name in folders if name.lower() in PART_NAMES]
+    split = bool(folders) and len(named) == len(folders)
+    if not split and len(named) > 1:
+        notes.append(f"{url} has {' and '.join(named)} beside other folders, so all of them are taken as classes.")
+    loose = sum(len(parts) == 1 and images.is_photo(PurePosixPath(parts[0]).suffix) for parts in places)
+    if loose and folders:
+        notes.append(f"{loose} photo{'' if loose == 1 else 's'} directly in {url}, outside any class folder: not used.")
+    depth = 2 if split else 1
+    for parts in places:
+        if len(parts) <= depth:
+            continue
+        suffix = PurePosixPath(parts[-1]).suffix
+        if not images.is_photo(suffix):
+            others[suffix.lower() or "no suffix"] += 1
+            continue
+        photo = StoredPhoto("/".join((url.rstrip("/"), *parts)))
+        name = class_name(parts[depth - 1], f"{url}/{parts[depth - 1]}")
+        part = PART_NAMES[parts[0].lower()] if split else ""
+        found.append((Entry(photo, name, part, images.obstacle(suffix)), parts))
+    note_others(others, notes)
+    for entry, _ in sorted(found, key=lambda item: (item[0].class_name, item[1])):
+        yield entry
+
+
+def reason(error: Exception) -> str:
+    """Returns what a store's client says, in one line."""
+    text = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:200].rstrip(".")
+
+
+def _places(url: str) -> list[tuple[str, ...]]:
+    """Lists every file below the folder, as parts of its path from there."""
+    store, root = open_store(url)
+    try:
+        paths = store.find(root)
+        store.invalidate_cache()  # of listings, which are large and have done their service
+    except Exception as error:  # each store's client has errors of its own
+        raise DataError(f"{url} cannot be listed ({reason(error)}). Check its name and permissions.") from error
+    above = len(PurePosixPath(root).parts)
+    places = [PurePosixPath(path).parts[above:] for path in paths]
+    if not any(places):
+        raise DataError(
+            f"{url} does not exist, or is empty. Give a folder that holds one folder of photos for each class."
+        )
+    return places
+
+
+def _visible(url: str, places: list[tuple[str, ...]], notes: list[str]) -> list[tuple[str, ...]]:
+    hidden = {
+        parts[0]
+        for parts in places
+        if len(parts) == 2 and parts[0].startswith(".") and images.is_photo(PurePosixPath(parts[1]).suffix)
+    }
+    for name in sorted(hidden):
+        notes.append(
+            f"{url}/{name} is hidden (its name starts with a dot) and is not used; rename it to make it a class."
+        )
+    return [parts for parts in places if parts and not any(_is_hidden(part) for part in parts)]
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"

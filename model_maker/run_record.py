@@ -27,7 +27,7 @@ def compose(data: str | os.PathLike, options: Any, dataset: Dataset, split: Spli
     counts = Counter(dataset.labels)
     return {
         "model_maker": __version__,
-        "data": str(Path(data).resolve()),
+        "data": str(sources.place(data).resolve()),
         "options": dataclasses.asdict(options),
         "fingerprint": dataset.fingerprint,
         "classes": {name: counts[label] for label, name in enumerate(dataset.classes)},
@@ -95,7 +95,7 @@ def parts(model: str | os.PathLike) -> tuple[Split, list[str]]:
     if not (folder / FILE).exists():
         raise ModelError(f"{model} has no {FILE} beside it that names its photos. Pass --data DIR.")
     record = load(folder)
-    if not os.path.exists(record["data"]):
+    if not sources.place(record["data"]).exists():
         raise DataError(f"The photos that {model} was trained on are no longer in {record['data']}. Pass --data DIR.")
     dataset = sources.read(record["data"])
     unusable = {entry["path"] for entry in record.get("skipped", [])}

@@ -5,10 +5,11 @@ Which stores there are, and where their credentials come from, is fsspec's affai
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from model_maker.data import images
@@ -52,6 +53,43 @@ class StoredPhoto:
             raise DataError(f"{self}: cannot be read ({reason(error)})") from error
 
 
+@dataclass(frozen=True, slots=True)
+class StoredFolder:
+    """A folder in an object store; where data sets are concerned, it reads as a Path."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.url).name
+
+    def resolve(self) -> StoredFolder:
+        return self
+
+    def is_dir(self) -> bool:
+        return self.exists()
+
+    def exists(self) -> bool:
+        """Tells whether it is there.
+
+        Raises:
+          DataError: the store does not say.
+        """
+        store, path = open_store(self.url)
+        try:
+            return store.exists(path)
+        except Exception as error:  # each store's client has errors of its own
+            raise DataError(f"{self} cannot be reached ({reason(error)}). Check the credentials.") from error
+
+
+def place(data: str | os.PathLike) -> Path | StoredFolder:
+    """Returns what a user names as data: a path, or a folder in a store."""
+    return StoredFolder(str(data).rstrip("/")) if is_url(data) else Path(data)
+
+
 def is_url(name: object) -> bool:
     """Tells whether a name is the address of a folder in a store."""
     protocol, mark, _ = str(name).partition("://")
@@ -76,16 +114,21 @@ def open_store(url: str) -> tuple[Any, str]:
         raise DataError(f"{url} cannot be opened ({reason(error)}). Check the address and the credentials.") from error
 
 
-def entries(url: str, notes: list[str]) -> Iterator[Entry]:
+def accepts(path: Path | StoredFolder) -> bool:
+    return isinstance(path, StoredFolder)
+
+
+def entries(folder: StoredFolder, notes: list[str]) -> Iterator[Entry]:
     """Lists the photos below class folders as `folders.entries` does, by class, then path.
 
     Args:
-      url: the folder's address.
+      folder: the one with the class folders.
       notes: receives what was passed over and why, one sentence each.
 
     Raises:
       DataError: it cannot be listed, or a class has a name that cannot be a label.
     """
+    url = folder.url
     found: list[tuple[Entry, tuple[str, ...]]] = []
     others: Counter[str] = Counter()
     places = _visible(url, _places(url), notes)
@@ -105,7 +148,7 @@ def entries(url: str, notes: list[str]) -> Iterator[Entry]:
         if not images.is_photo(suffix):
             others[suffix.lower() or "no suffix"] += 1
             continue
-        photo = StoredPhoto("/".join((url.rstrip("/"), *parts)))
+        photo = StoredPhoto("/".join((url, *parts)))
         name = class_name(parts[depth - 1], f"{url}/{parts[depth - 1]}")
         part = PART_NAMES[parts[0].lower()] if split else ""
         found.append((Entry(photo, name, part, images.obstacle(suffix)), parts))
@@ -129,12 +172,7 @@ def _places(url: str) -> list[tuple[str, ...]]:
     except Exception as error:  # each store's client has errors of its own
         raise DataError(f"{url} cannot be listed ({reason(error)}). Check its name and permissions.") from error
     above = len(PurePosixPath(root).parts)
-    places = [PurePosixPath(path).parts[above:] for path in paths]
-    if not any(places):
-        raise DataError(
-            f"{url} does not exist, or is empty. Give a folder that holds one folder of photos for each class."
-        )
-    return places
+    return [PurePosixPath(path).parts[above:] for path in paths]
 
 
 def _visible(url: str, places: list[tuple[str, ...]], notes: list[str]) -> list[tuple[str, ...]]:

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from model_maker.data import archives, folders, manifests, parquet, tfrecords
+from model_maker.data import archives, folders, manifests, object_stores, parquet, tfrecords
 from model_maker.data.dataset import Dataset, Sample, Skipped
 from model_maker.data.entries import Entry
+from model_maker.data.object_stores import StoredFolder, place
 from model_maker.data.web import Address
 from model_maker.errors import DataError
 
@@ -34,14 +36,15 @@ class Source:
       layout: what is expected of it, for messages.
     """
 
-    accepts: Callable[[Path], bool]
-    entries: Callable[[Path, list[str]], Iterator[Entry]]
+    accepts: Callable[[Any], bool]
+    entries: Callable[[Any, list[str]], Iterator[Entry]]
     layout: str
 
 
 _FOLDERS = "one folder of photos for each class, such as roses/ and tulips/"
 # The first that accepts a path reads it; a folder of class folders is what is left.
 SOURCES = {
+    "object store": Source(object_stores.accepts, object_stores.entries, _FOLDERS),
     "manifest": Source(manifests.accepts, manifests.entries, "a line with path and label for each photo"),
     "archive": Source(archives.accepts, archives.entries, f"in the archive {_FOLDERS}"),
     "parquet": Source(parquet.accepts, parquet.entries, "a column of images and one of labels"),
@@ -76,7 +79,7 @@ def read(
       >>> load_dataset("flowers").classes
       ('daisy', 'dandelion', 'rose', 'sunflower', 'tulip')
     """
-    path, notes = Path(data), list[str]()
+    path, notes = place(data), list[str]()
     source = _source(path)
     try:
         entries = list(source.entries(path, notes))
@@ -101,10 +104,12 @@ def read(
 def places(dataset: Dataset, data: str | os.PathLike) -> set[Path]:
     """Returns where a data set lies on this machine, itself and the folders of its photos."""
     paths = (entry.path for entries in (dataset.samples, dataset.skipped) for entry in entries)
-    return {path.parent for path in paths if isinstance(path, Path)} | {Path(data)}
+    return {path.parent for path in paths if isinstance(path, Path)} | (
+        {home} if isinstance(home := place(data), Path) else set()
+    )
 
 
-def _source(path: Path) -> Source:
+def _source(path: Path | StoredFolder) -> Source:
     advice = f"Give a folder that holds {_FOLDERS.replace(', such as roses/ and tulips/', '')}."
     try:
         if not path.exists():
@@ -118,7 +123,9 @@ def _source(path: Path) -> Source:
     raise DataError(f"{path} is a file. {advice} Of files, {kinds} and TFRecord can be read.")
 
 
-def _check_classes(path: Path, source: Source, classes: tuple[str, ...], least: int, notes: list[str]) -> None:
+def _check_classes(
+    path: Path | StoredFolder, source: Source, classes: tuple[str, ...], least: int, notes: list[str]
+) -> None:
     # What was passed over is why classes are missing.
     layout = " ".join([f"Expected {source.layout}.", *notes[:3]])
     if not classes:

@@ -13,7 +13,7 @@ import os
 import pickle
 import platform
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -112,7 +112,7 @@ class Cluster:
                     f"{name} has not answered for {_ANSWERED_S} s. Look at it with `ray status`."
                 ) from None
             except self._ray.exceptions.RayError as error:
-                raise ClusterError(f"{name} cannot work for this machine ({_last_line(error)}). {_SAME}") from error
+                raise ClusterError(f"{name} cannot work for this machine ({_line(error)}). {_SAME}") from error
             if differences := here.differences(there):
                 raise ClusterError(f"{name} has {differences}, and would make other embeddings. {_SAME}")
             if trouble:
@@ -127,8 +127,10 @@ class Cluster:
 
     def run(
         self, batches: Sequence[Any], make: Callable[..., Callable[[Any], Any]], arguments: tuple, *, most: int | None
-    ) -> Iterator[tuple[int, Any]]:
+    ) -> Generator[tuple[int, Any], None, None]:
         """Sends batches through workers; what was on a machine that is lost is sent again.
+
+        Close it before leaving the cluster.
 
         Args:
           batches: each anything that can be pickled.
@@ -161,7 +163,7 @@ class Cluster:
                     raise ClusterError(row["trouble"])
                 yield int(row["number"]), json.loads(row["result"])
         except self._ray.exceptions.RayError as error:
-            raise ClusterError(f"The cluster failed: {_last_line(error)}. Run the command again.") from error
+            raise ClusterError(f"The cluster failed: {_line(error)}. Run the command again.") from error
         finally:
             finished.close()
 
@@ -185,13 +187,13 @@ def connected(address: str | None) -> Iterator[Cluster]:
         return
     own = {"num_cpus": cores(), "object_store_memory": _OBJECT_STORE_BYTES, "include_dashboard": False}
     try:
-        with quiet.diverted(lambda line: b"RAY_BACKEND_LOG_LEVEL" in line):
-            ray.init(
-                address, log_to_driver=False, logging_level=logging.CRITICAL, **(own if address == "local" else {})
-            )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ClusterError(f"--address {address}: {_first_line(error)}. See docs/SCALING.md.") from error
-    try:
+        try:
+            with quiet.diverted(lambda line: b"RAY_BACKEND_LOG_LEVEL" in line):
+                ray.init(
+                    address, log_to_driver=False, logging_level=logging.CRITICAL, **(own if address == "local" else {})
+                )
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ClusterError(f"--address {address}: {_line(error)}. See docs/SCALING.md.") from error
         yield Cluster(ray)
     finally:
         ray.shutdown()
@@ -250,6 +252,10 @@ class _Worker:
                 result = self._work(pickle.loads(row["batch"]))  # sent by `run`
             except ModelMakerError as error:
                 trouble = str(error)
+            except Exception as error:
+                # Ray would wrap it in many lines; the trace is kept where its logs are.
+                logging.exception("A batch failed.")
+                trouble = f"A worker on {platform.node()} failed ({type(error).__name__}: {_line(error)}); see its log."
         return {"number": row["number"], "result": json.dumps(result), "trouble": trouble}
 
 
@@ -268,9 +274,7 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-
-
-def _last_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[-1].strip().rstrip(".")[:300]
+def _line(error: Exception) -> str:
+    """Returns the line of an error's message that tells most: of one that Ray brings from elsewhere, the last."""
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    return lines[-1 if "Traceback" in lines[0] or lines[0].count("ray::") else 0].strip().rstrip(".")[:300]

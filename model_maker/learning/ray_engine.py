@@ -18,7 +18,7 @@ import numpy as np
 
 from model_maker import files
 from model_maker.data.object_stores import is_url, open_store
-from model_maker.data.sources import hash_photo
+from model_maker.data.sources import hash_all, hash_photo
 from model_maker.data.streaming import in_order
 from model_maker.errors import ClusterError, DataError
 from model_maker.learning import shards
@@ -58,11 +58,16 @@ class Ray:
 
     def hash(self, entries: Iterable[Any]) -> Iterator[tuple[str, str]]:
         """Does what `Engine.hash` says."""
+        entries = list(entries)
+        if len(entries) <= _HASHED:  # done before a cluster is joined
+            yield from hash_all(entries)
+            return
         paths = [entry.path for entry in entries]
         waiting: dict[int, list] = {}
-        with self._cluster() as cluster:
+        with contextlib.ExitStack() as stack:
+            cluster = stack.enter_context(self._cluster())
             batches = _batches(paths, cluster.cpus, most=_HASHED)
-            finished = cluster.run(batches, _Hasher, (), most=None)
+            finished = stack.enter_context(contextlib.closing(cluster.run(batches, _Hasher, (), most=None)))
             for number, batch in enumerate(batches):
                 while number not in waiting:
                     done, hashes = next(finished)
@@ -81,7 +86,8 @@ class Ray:
             if rest:
                 cluster = stack.enter_context(self._cluster())
                 batches = _batches(rest, cluster.cpus, most=_photos_in_a_shard(work, photos))
-                finished = cluster.run(batches, _Embedder, (work, size, folder), most=threads)
+                run = cluster.run(batches, _Embedder, (work, size, folder), most=threads)
+                finished = stack.enter_context(contextlib.closing(run))
             yield from self._results(photos, found, batches, finished)
 
     def _results(

@@ -45,7 +45,7 @@ def nodes():
         from ray.cluster_utils import Cluster
 
         # A node that is lost is missed sooner than after Ray's usual fifteen seconds.
-        soon = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
+        soon = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 1000, "health_check_failure_threshold": 6}
         head = NODE | {"include_dashboard": False, "_system_config": soon}
         cluster = Cluster(initialize_head=True, head_node_args=head)
         cluster.add_node(**NODE)

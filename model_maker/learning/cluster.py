@@ -156,16 +156,17 @@ class Cluster:
             num_cpus=1,
         )
         dataset.context.enable_progress_bars = dataset.context.print_on_execution_start = False
-        finished = iter(dataset.iter_rows())
+        # Not through its batches: threads that prefetch them outlive an early end, and then bring this process down.
+        bundles: Iterator[Any] = iter(())
         try:
-            for row in finished:
-                if row["trouble"]:
-                    raise ClusterError(row["trouble"])
-                yield int(row["number"]), json.loads(row["result"])
+            bundles = dataset.iter_internal_ref_bundles()
+            for bundle in bundles:
+                for block in self._ray.get(list(bundle.block_refs)):
+                    yield from _results(block)
         except self._ray.exceptions.RayError as error:
             raise ClusterError(f"The cluster failed: {_line(error)}. Run the command again.") from error
         finally:
-            finished.close()
+            del bundles  # which ends whatever is still running
 
 
 @contextlib.contextmanager
@@ -227,6 +228,16 @@ def _quiet_ray() -> Any:
     # Lost workers are reported on stdout, which has no switch; it is ours alone.
     ray._private.worker._worker_logs_enabled = False
     return ray
+
+
+def _results(block: Any) -> Iterator[tuple[int, Any]]:
+    from ray.data.block import BlockAccessor
+
+    row: Any
+    for row in BlockAccessor.for_block(block).iter_rows(public_row_format=True):
+        if row["trouble"]:
+            raise ClusterError(row["trouble"])
+        yield int(row["number"]), json.loads(row["result"])
 
 
 class _Worker:

@@ -3,7 +3,9 @@
 import contextlib
 import dataclasses
 import hashlib
+import importlib.util
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -27,7 +29,9 @@ from model_maker.learning import cluster as clusters
 from model_maker.learning import embedding, engines, ray_engine
 from model_maker.options import Options, check
 
-pytest.importorskip("ray", reason="ray is not installed: pip install 'model-maker[ray]'")
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason="ray is not installed: pip install 'model-maker[ray]'"
+)
 
 PIXELS = Normalization(mean=127.0, std=128.0)
 # The least that Ray takes, with some room: nothing large passes through it.
@@ -40,6 +44,9 @@ def nodes():
     """A cluster of two nodes with a core each; this process joins it and leaves it as a user's would."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        # Nobody else may use it, though it listens on this machine's address; Ray reads this when it is imported.
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
         # Nodes import photos of the tests' own kinds.
         patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *sys.path]))
         from ray.cluster_utils import Cluster

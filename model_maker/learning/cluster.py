@@ -12,6 +12,7 @@ import logging
 import os
 import pickle
 import platform
+import re
 import socket
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ _PACKAGES = ("pillow", "ai-edge-litert", "numpy")
 # Shared memory of a Ray that is started here, bytes: photos and embeddings do not pass through it.
 _OBJECT_STORE_BYTES = 256 << 20
 _REACHED_S, _ANSWERED_S = 5, 60
+# How the lines begin that Ray's C++ parts write on their own.
+_CPP_LOG = re.compile(rb"\[\d{4}-\d\d-\d\d ")
+_NO_TOKEN = "the cluster asks for its token. Set RAY_AUTH_MODE=token, and copy ~/.ray/auth_token from its head node."
 
 
 @dataclass(frozen=True)
@@ -187,14 +191,19 @@ def connected(address: str | None) -> Iterator[Cluster]:
         yield Cluster(ray)
         return
     own = {"num_cpus": cores(), "object_store_memory": _OBJECT_STORE_BYTES, "include_dashboard": False}
+    said: list[bytes] = []
     try:
         try:
-            with quiet.diverted(lambda line: b"RAY_BACKEND_LOG_LEVEL" in line):
+            with quiet.diverted(lambda line: bool(_CPP_LOG.match(line))) as said:
                 ray.init(
                     address, log_to_driver=False, logging_level=logging.CRITICAL, **(own if address == "local" else {})
                 )
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ClusterError(f"--address {address}: {_line(error)}. See docs/SCALING.md.") from error
+        except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+            refused = any(b"AuthToken" in line for line in said) or isinstance(
+                error, ray.exceptions.AuthenticationError
+            )
+            reason = _NO_TOKEN if refused else f"{_line(error)}. See docs/SCALING.md."
+            raise ClusterError(f"--address {address}: {reason}") from error
         yield Cluster(ray)
     finally:
         ray.shutdown()

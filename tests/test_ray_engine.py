@@ -164,10 +164,13 @@ def test_a_lost_node_changes_nothing(nodes, ray, photos, conv_embedder, tmp_path
     local = embed(photos, conv_embedder, engines.LOCAL, tmp_path / "local", monkeypatch)
     log = tmp_path / "log"
     slow = watched(photos, log, 0.4)
-    second = nodes.worker_nodes and next(iter(nodes.worker_nodes))
+    second = next(iter(nodes.worker_nodes))
 
     def remove():
-        until(lambda: len({pid for pid, _ in readings(log)}) == 2)
+        # A machine takes its workers with it.
+        [raylet] = second.all_processes["raylet"]
+        worker = until(lambda: next((pid for pid, _ in readings(log) if _parent(pid) == raylet.process.pid), None))
+        os.kill(worker, signal.SIGKILL)
         nodes.remove_node(second, allow_graceful=False)
 
     remover = threading.Thread(target=remove)
@@ -180,6 +183,13 @@ def test_a_lost_node_changes_nothing(nodes, ray, photos, conv_embedder, tmp_path
     np.testing.assert_array_equal(vectors, local[0])
     assert store == local[2]
     _only_lost_batches_were_read_again(log, lost=2)
+
+
+def _parent(process):
+    try:
+        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
 
 
 def _only_lost_batches_were_read_again(log, *, lost):

@@ -103,6 +103,17 @@ def unseeing(learned: Learned, train: Dataset, base: Embedder, options: Options,
     return Network(base.content, _fit(train, base, options, clock, augmented=False).head)
 
 
+def held_out(learned: Learned, validation: Dataset, base: Embedder, options: Options) -> tuple[Array, Array]:
+    """Returns scores, float [M, C], of photos by networks like the one that ships that have not learned from them.
+
+    Of a head on frozen features these are the cross-validated scores of all its photos; of a fine-tuned network, those
+    that the network before the last repetition gives to the validation photos.
+    """
+    if learned.tuned and learned.tuned.improved:
+        return score(learned.tuned.judged, validation, base, options), np.array(validation.labels)
+    return learned.fit.held_out, learned.fit.held_out_labels
+
+
 def join(train: Dataset, validation: Dataset) -> Dataset:
     """Returns the photos of two parts as one data set."""
     return dataclasses.replace(train, samples=(*train.samples, *validation.samples))

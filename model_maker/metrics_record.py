@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from model_maker.data.dataset import Dataset, Split
-from model_maker.inference import evaluation
+from model_maker.inference import answering, evaluation
 from model_maker.learning import head as heads
 from model_maker.learning.finetune import Tuned
 from model_maker.progress import Stages
@@ -51,6 +51,15 @@ def tuning(tuned: Tuned, frozen: Array, expected: Array, labels: Array) -> dict[
         "blends": tuned.blends,
         "history": history,
     }
+
+
+def thresholds(chosen: answering.Thresholds, scores: Array, test: Dataset) -> dict[str, Any]:
+    """Returns the thresholds, and what they do on the test part, from the shipped file's scores, float32 [N, C]."""
+    limits = answering.limits(test.classes, chosen.score, {"thresholds": chosen.as_dict()})
+    everywhere = np.full(len(test.classes), chosen.score)
+    found = {"test": limits, "test_score_only": everywhere}
+    answered = {name: evaluation.answered(scores, np.array(test.labels), each) for name, each in found.items()}
+    return chosen.as_dict() | {name: entry.as_dict() for name, entry in answered.items()}
 
 
 def warn(report: dict[str, Any], clock: Stages) -> None:

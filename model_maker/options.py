@@ -48,6 +48,8 @@ class Options:
       epochs, batch_size, learning_rate, weight_decay, dropout, label_smoothing, mix: of fine-tuning, see
         `learning.recipe.Recipe`; None for its defaults.
       budget: time for fine-tuning, as "5m"; None for as long as its epochs take.
+      precision: share of answers that are to be right: a score threshold is chosen that keeps it, below which photos
+        are unknown. None for no threshold. See `inference.answering`.
       folds: K for an additional K-fold estimate of accuracy; 0 for none.
       seed: another seed divides the photos, and draws their views, otherwise.
       threads: photos at a time; None for all cores.
@@ -78,6 +80,7 @@ class Options:
     label_smoothing: float | None = None
     mix: float | None = None
     budget: str | None = None
+    precision: float | None = None
     folds: int = 0
     seed: int = 0
     threads: int | None = None
@@ -124,6 +127,8 @@ def check(options: Options) -> None:
         raise DataError(f"--threads {options.threads}: give 1 or more.")
     if options.folds and options.folds < 2:
         raise DataError(f"--folds {options.folds}: give 2 or more, or 0 for none.")
+    if options.precision is not None and not 0 < options.precision < 1:
+        raise DataError(f"--precision {options.precision:g}: give a share above 0 and below 1, as 0.95.")
     if options.class_weight not in CLASS_WEIGHTS:
         raise DataError(f"--class-weight {options.class_weight}: choose one of {', '.join(CLASS_WEIGHTS)}.")
     _check_place(options)

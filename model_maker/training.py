@@ -20,7 +20,7 @@ from model_maker.data import sources
 from model_maker.data.dataset import Dataset, Split
 from model_maker.deploy import budget, model_card, shipping, verify
 from model_maker.errors import DataError, OutputError
-from model_maker.inference import evaluation
+from model_maker.inference import answering, evaluation
 from model_maker.inference.classifier import Classifier
 from model_maker.learning import checkpoint as checkpoints
 from model_maker.learning.engines import ENGINES
@@ -33,7 +33,7 @@ from model_maker.version import __version__
 Array = np.ndarray
 
 # Options that say how the file ships, not what is learned.
-_OF_THE_FILE = ("quantize", "io", "max_drop", "threads", "name", "author", "licence", "folds")
+_OF_THE_FILE = ("quantize", "io", "max_drop", "threads", "name", "author", "licence", "folds", "precision")
 
 
 @dataclass(frozen=True)
@@ -165,6 +165,10 @@ def train(
         kernels = verify.check_kernels(shipped, split.test, scores, threads=chosen.threads)
 
     metrics, report = metrics_record.measure(dataset, split, scores, expected, learned.fit)
+    if chosen.precision is not None:
+        thresholds = _thresholds(learned, split, base, chosen, clock)
+        info = dataclasses.replace(info, threshold=thresholds.score)
+        report["thresholds"] = metrics_record.thresholds(thresholds, scores, split.test)
     report |= {"kernels": kernels, "folds": folds, "budget": kept and kept.as_dict(latency=False)}
     if learned.tuned:
         frozen = fitting.score(learned.frozen, split.test, base, chosen)
@@ -278,6 +282,19 @@ def _keep_budget(
     return budget.search(trial, shipping.Form(options.quantize, options.io), float(options.max_drop or 0), clock=clock)
 
 
+def _thresholds(
+    learned: fitting.Learned, split: Split, base: Embedder, options: Options, clock: Stages
+) -> answering.Thresholds:
+    scores, labels = fitting.held_out(learned, split.validation, base, options)
+    found = answering.choose(scores, labels, split.test.classes, precision=float(options.precision or 0))
+    if not found.kept:
+        clock.note(
+            f"{found.held_out.photos} photos cannot prove a precision of {100 * found.precision:g} %. From score "
+            f"{found.score:g} on they prove {100 * found.bound:.1f} %, which is what ships; add photos for more."
+        )
+    return found
+
+
 def _model_info(data: str | os.PathLike, dataset: Dataset, base: Embedder, options: Options) -> metadata.ModelInfo:
     return metadata.ModelInfo(
         labels=dataset.classes,
@@ -305,6 +322,8 @@ def _provenance(options: Options, report: dict[str, Any]) -> dict[str, Any]:
             "float_top1": report["float"]["top1"],
             "ece": report["test"]["ece"],
         },
+        "thresholds": report.get("thresholds")
+        and {key: report["thresholds"][key] for key in ("precision", "score", "labels", "kept")},
         "budget": report["budget"] and {key: report["budget"][key] for key in ("max_drop", "within", "chosen")},
     }
 

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 
 import numpy as np
@@ -285,3 +286,39 @@ def test_published_models_see_a_macaw_or_say_why_not(shared_weights, shared_data
         assert {prediction.label for prediction in found} <= {"daisy", "dandelion", "roses", "sunflowers", "tulips"}
     elif name != "mobilenet_v1_0.25_128_quant.tflite":  # ImageNet top-1 of 40 %: it need not know this parrot
         assert found[0].label.startswith("macaw")
+
+
+@pytest.fixture(scope="module")
+def careful(make_colour_model):
+    """The colour model with thresholds: 0.6 for all, 0.9 for blue."""
+    provenance = {"thresholds": {"labels": {"blue": 0.9}}}
+    info = dataclasses.replace(INFO, threshold=0.6, provenance=provenance)
+    return Classifier(metadata.write(make_colour_model(), info))
+
+
+@pytest.mark.parametrize("colour", [(255, 0, 0), (0, 0, 255), (160, 127, 100), (60, 60, 200)])
+def test_a_label_below_its_threshold_is_unknown(careful, colours, colour):
+    [found], scores = careful.predict(image(colour)), score_of(colour)
+    limits = np.array([0.6, 0.6, 0.9])
+    np.testing.assert_allclose(careful.thresholds, limits, atol=1e-7)  # float32 in the metadata
+    expected = [LABELS[index] for index in np.argsort(-scores) if scores[index] >= limits[index]]
+    if expected:
+        assert [entry.label for entry in found] == expected
+    else:
+        [unknown] = found
+        assert (unknown.label, unknown.index) == ("unknown", -1) and unknown.score == pytest.approx(
+            scores.max(), abs=1e-6
+        )
+    assert careful.predict(image(colour), threshold=0) == colours.predict(image(colour))
+    [none] = colours.predict(image(colour), threshold=1)
+    assert [entry.label for entry in none] == ["unknown"]
+
+
+def test_evaluation_tells_what_comes_of_the_thresholds(careful, colours, tmp_path):
+    data = read(folder_of(tmp_path, {"red": "rrg", "green": "gg", "blue": "bbbr"}))
+    assert colours.evaluate(data).answered is None
+    found = careful.evaluate(data)
+    # Pure colours score 0.96 or more, so all nine are answered and seven of them are right.
+    assert (found.answered.answered, found.answered.precision) == (9, pytest.approx(7 / 9))
+    assert found.as_dict()["answered"]["coverage"] == 1
+    assert found.balanced_accuracy == pytest.approx((2 / 3 + 1 + 3 / 4) / 3)

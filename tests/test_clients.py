@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ from PIL import Image
 
 from model_maker import Classifier
 from model_maker.data import images
-from model_maker.tflite import graph, quantize
+from model_maker.tflite import graph, metadata, quantize
 
 HERE = Path(__file__).parent
+THRESHOLD = 0.34
 
 
 def run(script, models, photos):
@@ -55,6 +57,12 @@ def tiny_models(make_tiny_model, tmp_path_factory):
         path.write_bytes(make_tiny_model(kind, io))
     models["mixed", "uint8"] = folder / "mixed.tflite"
     models["mixed", "uint8"].write_bytes(make_tiny_model("int8", "uint8", kept={"features": "float"}))
+    for io in graph.IO_TYPES:
+        content = make_tiny_model("int8", io)
+        models["threshold", io] = folder / f"threshold_{io}.tflite"
+        models["threshold", io].write_bytes(
+            metadata.write(content, replace(metadata.read(content), threshold=THRESHOLD))
+        )
     return models
 
 
@@ -122,6 +130,19 @@ def test_every_format_is_accepted(clients, tiny_models, tiny_photos, client, kin
 def test_a_mix_of_int8_and_float_is_accepted(clients, tiny_models, tiny_photos, client):
     model = tiny_models["mixed", "uint8"]
     compare(model, tiny_photos, clients(client)[str(model)], 0.02)
+
+
+@CLIENTS
+@pytest.mark.parametrize("io", graph.IO_TYPES)
+def test_labels_below_the_threshold_are_left_out(clients, tiny_models, tiny_photos, client, io):
+    whole, cut = (clients(client)[str(tiny_models[kind, io])] for kind in ("int8", "threshold"))
+    assert "error" not in cut, cut
+    expected = [{name: score for name, score in scores.items() if score >= THRESHOLD} for scores in whole["scores"]]
+    assert cut["scores"] == expected
+    assert 0 < sum(map(len, expected)) < sum(map(len, whole["scores"]))
+    for photo, theirs in zip(Classifier(tiny_models["threshold", io]).predict(tiny_photos), expected, strict=True):
+        # A score that rounds to the other side of the threshold in another version of the kernels is none here.
+        assert {entry.label for entry in photo if entry.index >= 0} == set(theirs)
 
 
 @pytest.mark.parametrize("io", graph.IO_TYPES)

@@ -279,6 +279,16 @@ def test_progress_reaches_the_total(tmp_path):
     assert calls[-1] == (5, 5)
 
 
+def test_a_folder_of_photos_with_several_labels_is_refused(tmp_path):
+    files = photos({"cat": 30, "dog": 30})
+    shared = {f"{name}/both{n}.jpg": f"both {n}" for name in ("cat", "dog") for n in range(8)}
+    # 8 of 68 different photos: more than every tenth.
+    with pytest.raises(DataError, match=r"has 8 of 68 photos in more than one class, .* Here a photo has one: keep"):
+        read(fill(tmp_path / "many", files | shared))
+    fewer = dict(list(shared.items())[:6]) | {name: text for name, text in shared.items() if name[-5] < "6"}
+    assert read(fill(tmp_path / "few", files | fewer)).notes == ("6 photos in more than one class (exact copies).",)
+
+
 def test_photos_in_two_classes_are_noted(tmp_path):
     files = photos({"a": 3, "b": 3}) | {"a/x.jpg": "same", "b/y.jpg": "same"}
     [note] = read(fill(tmp_path, files)).notes

@@ -52,6 +52,11 @@ def test_columns_are_found_by_name_wherever_they_stand(tmp_path):
     assert listed(data, tmp_path) == [("photos/0.jpg", "rose", ""), ("photos/1.jpg", "tulip, wild", "")]
 
 
+def test_a_separator_alone_makes_no_second_label(tmp_path):
+    data = read(manifest(tmp_path, "photos/0.jpg,salt|pepper\nphotos/1.jpg,sugar\n"))
+    assert data.classes == ("salt|pepper", "sugar")
+
+
 def test_absolute_paths_are_taken_as_they_are(tmp_path):
     fill(tmp_path / "elsewhere", {"x.jpg": 1, "y.jpg": 2})
     text = f"{tmp_path}/elsewhere/x.jpg,a\n{tmp_path}/elsewhere/y.jpg,b\n"
@@ -86,8 +91,10 @@ def test_addresses_are_no_paths(tmp_path, monkeypatch, empty_cache):
         ("l.csv", 'path,label\nphotos/0.jpg,"a\nb"\n', "line 3'?: a class name cannot hold line breaks"),
         ("l.jsonl", '{"path": "photos/0.jpg", "label": "a"}\nphotos/1.jpg,b', "line 2: not JSON"),
         ("l.jsonl", '["photos/0.jpg", "a"]', "line 1: .* is no object with path and label"),
-        ("l.jsonl", '{"path": "photos/0.jpg", "label": ["a", "b"]}', r"line 1: label is \['a', 'b'\]; give one text"),
+        ("l.jsonl", '{"path": "photos/0.jpg", "label": ["a", "b"]}', r"line 1: \['a', 'b'\] looks like several labels"),
         ("l.jsonl", '{"path": null, "label": "b"}', "line 1: path is None; give one text"),
+        ("l.csv", "photos/0.jpg,cat\nphotos/1.jpg,dog\nphotos/2.jpg,cat|dog\n", "line 3: 'cat|dog' looks like several"),
+        ("l.csv", "photos/0.jpg,cat; dog\nphotos/1.jpg,bird;dog\n", "line 1: 'cat; dog' looks like several labels"),
         ("l.jsonl", "[" * 100_000, "line 1: not JSON"),
     ],
 )

@@ -390,3 +390,21 @@ def test_config_names_no_machine_path_in_the_model(run):
     content = (result.directory / "model.tflite").read_bytes()
     assert str(result.directory.parent).encode() not in content
     assert files.cache_directory().as_posix().encode() not in content
+
+
+def test_a_precision_writes_thresholds_and_measures_them(drawn_flowers, lite0, tmp_path):
+    result = training.train(drawn_flowers, tmp_path / "careful", precision=0.6)
+    found = result.report["thresholds"]
+    classifier = Classifier(result.directory)
+    assert classifier.info.threshold == pytest.approx(found["score"], abs=1e-6)
+    assert classifier.info.provenance["thresholds"]["precision"] == 0.6
+    assert found["kept"] and found["bound"] >= 0.6
+    scores = classifier.score(run_record.test_part(result.directory)[0])
+    answered = scores.max(1) >= classifier.thresholds[scores.argmax(1)]
+    assert found["test"]["answered"] == answered.sum() and found["test"]["photos"] == len(scores)
+
+
+@pytest.mark.parametrize("precision", [0, 1, 1.5, float("nan")])
+def test_a_precision_that_means_nothing_is_refused(drawn_flowers, tmp_path, precision):
+    with pytest.raises(DataError, match="--precision .*: give a share above 0 and below 1"):
+        training.train(drawn_flowers, tmp_path / "model", precision=precision)

@@ -141,6 +141,12 @@ def _train(commands) -> None:
     )
     parser.add_argument("--views", type=int, metavar="K", help="views of a photo, the first plain (default: 4)")
     parser.add_argument("--class-weight", metavar="HOW", help="auto: uneven classes weigh alike; none (default: auto)")
+    parser.add_argument(
+        "--precision",
+        type=float,
+        metavar="SHARE",
+        help="choose a score threshold so that this share of answers is right, as 0.95; below it a photo is unknown",
+    )
     _fine_tuning(parser)
     _place(parser)
     parser.add_argument("--folds", type=int, metavar="K", help="also estimate accuracy by K-fold cross-validation")
@@ -205,7 +211,9 @@ def _predict(commands) -> None:
         " before them MODEL, a .tflite, a folder that train made or an export, unless --model is given",
     )
     parser.add_argument("--top-k", type=int, default=3, metavar="K", help="labels for each photo (default: 3)")
-    parser.add_argument("--threshold", type=float, default=0.0, metavar="SCORE", help="leave out lower scores, 0 to 1")
+    parser.add_argument(
+        "--threshold", type=float, metavar="SCORE", help="lower scores are unknown, 0 to 1 (default: the model's own)"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON document")
     form.add_argument("--csv", action="store_true", help="print CSV: photo,rank,label,score")

@@ -130,7 +130,7 @@ def predict(arguments: argparse.Namespace) -> int:
 
     if arguments.top_k < 1:
         raise DataError(f"--top-k {arguments.top_k}: give 1 or more.")
-    if not 0 <= arguments.threshold <= 1:
+    if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
         raise DataError(f"--threshold {arguments.threshold:g}: give a score from 0 to 1.")
     classifier, named = _classifier(arguments)
     photos = list(addresses.expand(named))
@@ -140,9 +140,8 @@ def predict(arguments: argparse.Namespace) -> int:
         if isinstance(scores, DataError):
             rows.append({"photo": photo, "error": str(scores).removeprefix(f"{photo}: ").removeprefix("the picture: ")})
             continue
-        ranked = classifier.rank(scores, top_k=arguments.top_k)
-        kept = [dataclasses.asdict(entry) for entry in ranked if entry.score >= arguments.threshold]
-        rows.append({"photo": photo, "predictions": kept})
+        ranked = classifier.rank(scores, top_k=arguments.top_k, threshold=arguments.threshold)
+        rows.append({"photo": photo, "predictions": [dataclasses.asdict(entry) for entry in ranked]})
     if arguments.json:
         _print_json(rows)
     elif arguments.csv:

@@ -89,6 +89,9 @@ def show_training(result: Result) -> None:
     )
     if tuning := report.get("fine_tuning"):
         table.add_row("fine-tuning", _change(tuning["against_frozen"]))
+    if thresholds := report.get("thresholds"):
+        table.add_row("answers", _answers(thresholds["test"]))
+        table.add_row("threshold", _threshold(thresholds))
     if folds := report["folds"]:
         low, high = folds["top1_interval"]
         table.add_row(
@@ -109,6 +112,22 @@ def show_training(result: Result) -> None:
     if result.budget:
         console.print(_budget(result.budget))
     console.print(table)
+
+
+def _answers(answered: dict[str, Any]) -> str:
+    """What comes of the thresholds on photos that they were not chosen on."""
+    if not answered["answered"]:
+        return f"none of {answered['photos']} photos, all are unknown"
+    low, high = answered["precision_interval"]
+    return (
+        f"{_percent(answered['coverage'])} of {answered['photos']} photos, right on {_percent(answered['precision'])} "
+        f"[dim](95 % interval {_percent(low)} to {_percent(high)})[/]"
+    )
+
+
+def _threshold(thresholds: dict[str, Any]) -> str:
+    own = "".join(f", {escape(label)} {score:g}" for label, score in list(thresholds["labels"].items())[:4])
+    return f"{thresholds['score']:g}{own}{' ...' if len(thresholds['labels']) > 4 else ''}"
 
 
 def _change(agreement: dict[str, Any]) -> str:
@@ -208,7 +227,12 @@ def show_metrics(metrics: Metrics) -> None:
         f"top-1 [bold green]{_percent(metrics.top1)}[/] on {metrics.photos} photos "
         f"[dim](95 % interval {_percent(low)} to {_percent(high)})[/]"
     )
-    console.print(f"top-5 {_percent(metrics.top5)}, calibration error {metrics.ece:.3f}")
+    console.print(
+        f"top-5 {_percent(metrics.top5)}, balanced accuracy {_percent(metrics.balanced_accuracy)}, "
+        f"calibration error {metrics.ece:.3f}"
+    )
+    if metrics.answered:
+        console.print(f"answers {_answers(metrics.answered.as_dict())}")
     table = _table("class", "photos>", "precision>", "recall>", "F1>")
     for entry in metrics.per_class:
         shares = (f"{value:.3f}" for value in (entry.precision, entry.recall, entry.f1))
@@ -227,10 +251,9 @@ def show_predictions(rows: list[dict[str, Any]]) -> None:
     table = _table("photo", "label", "score>", "")
     for row in rows:
         name = escape(row["photo"])
-        if "predictions" in row and not row["predictions"]:
-            table.add_row(name, "[dim]none above the threshold[/]", "", "")
         for entry in row.get("predictions", ()):
-            table.add_row(name, escape(entry["label"]), f"{entry['score']:.3f}", _bar(entry["score"]))
+            label = escape(entry["label"]) if entry["index"] >= 0 else f"[dim]{entry['label']}[/]"
+            table.add_row(name, label, f"{entry['score']:.3f}", _bar(entry["score"]))
             name = ""
     if table.row_count:
         _console().print(table)
@@ -256,6 +279,8 @@ def show_model(path: Path, facts: ModelFacts, info: ModelInfo) -> None:
     table.add_row("MACs", f"{facts.macs / 1e6:,.0f} million")
     table.add_row("operators", ", ".join(f"{count} {name}" for name, count in facts.operators.items()))
     table.add_row("labels", _labels(info.labels))
+    if info.threshold:
+        table.add_row("threshold", f"{info.threshold:.3g}, lower scores are unknown")
     for name, value in _flat(info.provenance.get("metrics", {})).items():
         table.add_row(name, value)
     if fingerprint := info.provenance.get("fingerprint"):

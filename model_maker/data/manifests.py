@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,7 @@ _COLUMNS = {
 }
 # What Hugging Face's image folders call theirs.
 _IN_FOLDERS = ("metadata.csv", "metadata.jsonl")
+_SEPARATORS = re.compile(r"\s*[|;]\s*")
 _Row = tuple[str, str, str]  # path, label, part
 
 
@@ -56,12 +59,31 @@ def _in_folder(folder: Path) -> list[Path]:
 
 def _entries(manifest: Path, part: str) -> Iterator[Entry]:
     reader = _json_rows if manifest.suffix.lower() == ".jsonl" else _table_rows
+    lines: dict[str, int] = {}  # where each label comes first
     try:
         with open(manifest, encoding="utf-8-sig", newline="") as file:
             for number, (path, label, stated) in reader(manifest, file):
                 yield _entry(manifest, number, (path, label, stated or part))
+                lines.setdefault(label.strip(), number)
+        _check_single(manifest, lines)
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{manifest} cannot be read as text in UTF-8 ({error}). Save it as UTF-8.") from error
+
+
+def _check_single(manifest: Path, lines: dict[str, int]) -> None:
+    """Refuses labels like "cat|dog" whose parts are labels themselves, or parts of others."""
+    parts = {label: set(_SEPARATORS.split(label)) for label in lines}
+    common = Counter(part for found in parts.values() for part in found)
+    for label, found in parts.items():
+        if len(found) > 1 and any(common[part] > 1 for part in found):
+            raise _several(f"{manifest}, line {lines[label]}", label)
+
+
+def _several(where: str, label: object) -> DataError:
+    return DataError(
+        f"{where}: {label!r} looks like several labels. Here a photo has one: keep one of them, or make a class "
+        "of each combination, or one model for each label."
+    )
 
 
 def _entry(manifest: Path, number: int, row: _Row) -> Entry:
@@ -119,7 +141,9 @@ def _json_rows(manifest: Path, file) -> Iterator[tuple[int, _Row]]:
         cells = []
         for known in _COLUMNS.values():
             value = next((content[name] for name in known if name in content), "")
-            if isinstance(value, bool | float | list | dict) or value is None:
+            if isinstance(value, list):
+                raise _several(f"{manifest}, line {number}", value)
+            if isinstance(value, bool | float | dict) or value is None:
                 raise DataError(f"{manifest}, line {number}: {known[0]} is {value!r}; give one text.")
             cells.append(str(value))
         yield number, (cells[0], cells[1], cells[2])

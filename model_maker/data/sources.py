@@ -24,6 +24,8 @@ Hasher = Callable[[Iterable[Entry]], Iterator[tuple[str, str]]]
 
 # Photos between two reports of progress, and in the queue of the hashing threads.
 _SLICE = 1024
+# Mistakes put some photos into two classes; where it is every tenth, somebody meant it.
+_FEW_CONFLICTS, _MULTI_LABEL = 4, 0.1
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def read(
             skipped.append(Skipped(entry.path, reason, entry.part))
         if progress and (done % _SLICE == 0 or done == len(entries)):
             progress(done, len(entries))
-    return Dataset(tuple(samples), classes, tuple(skipped), tuple(notes) + _conflicts(samples))
+    return Dataset(tuple(samples), classes, tuple(skipped), tuple(notes) + _conflicts(path, samples))
 
 
 def places(dataset: Dataset, data: str | os.PathLike) -> set[Path]:
@@ -168,9 +170,14 @@ def hash_photo(path) -> tuple[str, str]:
     return (hashlib.sha256(content).hexdigest(), "") if content else ("", "empty file")
 
 
-def _conflicts(samples: list[Sample]) -> tuple[str, ...]:
+def _conflicts(path: Path, samples: list[Sample]) -> tuple[str, ...]:
     labels = defaultdict(set)
     for sample in samples:
         labels[sample.digest].add(sample.label)
     count = sum(len(found) > 1 for found in labels.values())
+    if count > max(_FEW_CONFLICTS, _MULTI_LABEL * len(labels)):
+        raise DataError(
+            f"{path} has {count} of {len(labels)} photos in more than one class, so photos have several labels. Here a "
+            "photo has one: keep each in one class, or make a class of each combination, or one model for each label."
+        )
     return (f"{count} photo{'' if count == 1 else 's'} in more than one class (exact copies).",) if count else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,14 +13,17 @@ import numpy as np
 from model_maker.data.dataset import Dataset, Skipped
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError, ModelError, about
-from model_maker.inference import evaluation, runtimes
+from model_maker.inference import answering, evaluation, runtimes
 
 Array = np.ndarray
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One label with its score, from 0 to 1, and its index among the model's outputs."""
+    """One label with its score, from 0 to 1, and its index among the model's outputs.
+
+    Where no label reaches its threshold, the label is "unknown", the score is the best one, and the index is -1.
+    """
 
     label: str
     score: float
@@ -51,6 +55,7 @@ class Classifier:
             self.info = self._model.info
             self._runner = self._model.runner()
             self._check()
+            self._thresholds = answering.limits(self.labels, self.info.threshold, self.info.provenance)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -62,15 +67,23 @@ class Classifier:
         """Height and width of the input, pixels."""
         return self._runner.input_shape[1]
 
-    def predict(self, photos: Sequence, *, top_k: int | None = 5) -> list[list[Prediction]]:
+    @property
+    def thresholds(self) -> Array:
+        """The score from which on each label is an answer, float [C], as the model's metadata states; 0 for any."""
+        return self._thresholds
+
+    def predict(
+        self, photos: Sequence, *, top_k: int | None = 5, threshold: float | None = None
+    ) -> list[list[Prediction]]:
         """Classifies photos.
 
         Args:
           photos: paths, bytes of files, Pillow images, or arrays uint8 [H, W, 3]; one alone is taken as a list of one.
           top_k: how many labels for each photo, best first; None for all.
+          threshold: lower scores are left out; the model's own thresholds unless told.
 
         Returns:
-          One list of predictions for each photo.
+          One list of predictions for each photo; a single one, "unknown", where no score suffices.
 
         Raises:
           DataError: a photo cannot be read.
@@ -82,12 +95,15 @@ class Classifier:
         for scores in self.scores(photos):
             if isinstance(scores, DataError):
                 raise scores
-            results.append(self.rank(scores, top_k=top_k))
+            results.append(self.rank(scores, top_k=top_k, threshold=threshold))
         return results
 
-    def rank(self, scores: Array, *, top_k: int | None = 5) -> list[Prediction]:
-        """Returns the best labels of one row of scores, best first; ties by index."""
-        order = np.argsort(-scores, kind="stable")[:top_k]
+    def rank(self, scores: Array, *, top_k: int | None = 5, threshold: float | None = None) -> list[Prediction]:
+        """Returns the best labels of one row of scores, best first, ties by index; see `predict`."""
+        limits = self._thresholds if threshold is None else np.full(len(scores), threshold)
+        order = [index for index in np.argsort(-scores, kind="stable")[:top_k] if scores[index] >= limits[index]]
+        if not order:
+            return [Prediction(answering.UNKNOWN, float(scores.max()), -1)]
         return [Prediction(self.labels[index], float(scores[index]), int(index)) for index in order]
 
     def scores(self, photos: Iterable) -> Iterator[Array | DataError]:
@@ -135,7 +151,11 @@ class Classifier:
                 progress(len(rows) + len(unreadable), len(dataset))
         names = np.array([self.labels.index(name) for name in dataset.classes])
         labels = names[dataset.without(unreadable).labels]
-        return evaluation.measure(np.array(rows).reshape(-1, len(self.labels)), labels, self.labels)
+        scores = np.array(rows).reshape(-1, len(self.labels))
+        metrics = evaluation.measure(scores, labels, self.labels)
+        if not self._thresholds.any():
+            return metrics
+        return dataclasses.replace(metrics, answered=evaluation.answered(scores, labels, self._thresholds))
 
     def _worker(self):
         runner, normalization = self._model.runner(), self.info.normalization

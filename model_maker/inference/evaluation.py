@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,33 @@ class ClassMetrics:
 
 
 @dataclass(frozen=True)
+class Answered:
+    """What comes of giving an answer only where the best score suffices.
+
+    Attributes:
+      photos: how many were scored.
+      answered: how many got an answer.
+      precision: share of the answers that are right; 0 without any.
+      precision_interval: 95 %, Wilson.
+    """
+
+    photos: int
+    answered: int
+    precision: float
+    precision_interval: Interval
+
+    @property
+    def coverage(self) -> float:
+        """Share of the photos that got an answer."""
+        return self.answered / self.photos
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns plain JSON types."""
+        facts = {"photos": self.photos, "answered": self.answered, "coverage": self.coverage}
+        return facts | {"precision": self.precision, "precision_interval": list(self.precision_interval)}
+
+
+@dataclass(frozen=True)
 class Metrics:
     """What scores are worth.
 
@@ -35,26 +63,31 @@ class Metrics:
       photos: how many were scored.
       top1, top5: share whose label is the best score, or among the best five.
       top1_interval: 95 %, Wilson.
+      balanced_accuracy: mean recall of the classes that have photos.
       ece: expected calibration error, 15 bins of equal width.
       per_class: in the order of the labels.
       confusion: int [C, C], true label by predicted label.
+      answered: what comes of the model's own thresholds; None where it has none.
     """
 
     photos: int
     top1: float
     top5: float
     top1_interval: Interval
+    balanced_accuracy: float
     ece: float
     per_class: tuple[ClassMetrics, ...]
     confusion: Array
+    answered: Answered | None = None
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
         """Returns plain JSON types."""
         return {
             "photos": self.photos,
             "top1": self.top1,
             "top1_interval": list(self.top1_interval),
             "top5": self.top5,
+            "balanced_accuracy": self.balanced_accuracy,
             "ece": self.ece,
             "per_class": {
                 entry.label: {
@@ -66,6 +99,7 @@ class Metrics:
                 for entry in self.per_class
             },
             "confusion": self.confusion.tolist(),
+            **({"answered": self.answered.as_dict()} if self.answered else {}),
         }
 
 
@@ -107,16 +141,33 @@ def measure(scores: Array, labels: Array, classes: tuple[str, ...]) -> Metrics:
     np.add.at(confusion, (labels, best), 1)
     right = int(np.trace(confusion))
     # A stable sort of the negated scores ranks ties by index, as argmax does.
+    per_class = tuple(_class_metrics(name, confusion, index) for index, name in enumerate(classes))
     ranks = np.argsort(-scores, axis=1, kind="stable")[:, :5]
     return Metrics(
         photos=len(labels),
         top1=right / len(labels),
         top5=float((ranks == labels[:, None]).any(axis=1).mean()),
         top1_interval=wilson(right, len(labels)),
+        balanced_accuracy=float(np.mean([entry.recall for entry in per_class if entry.photos])),
         ece=_calibration_error(scores.max(axis=1), best == labels),
-        per_class=tuple(_class_metrics(name, confusion, index) for index, name in enumerate(classes)),
+        per_class=per_class,
         confusion=confusion,
     )
+
+
+def answered(scores: Array, labels: Array, limits: Array) -> Answered:
+    """Measures what comes of thresholds.
+
+    Args:
+      scores: float [N, C].
+      labels: int [N].
+      limits: float [C], the threshold of each label.
+    """
+    best, top = scores.argmax(axis=1), scores.max(axis=1)
+    said = top >= limits[best]
+    right, count = int((said & (best == labels)).sum()), int(said.sum())
+    interval = wilson(right, count) if count else (0.0, 1.0)
+    return Answered(len(scores), count, right / count if count else 0.0, interval)
 
 
 def compare(first: Array, second: Array, labels: Array) -> Agreement:

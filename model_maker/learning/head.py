@@ -64,6 +64,8 @@ class Fit:
       temperature: what logits were divided by.
       class_weights: float [C]; all 1 where classes are even.
       top1: cross-validated accuracy, 0 to 1.
+      held_out: float [M, C], calibrated scores of photos by heads that have not learned from them.
+      held_out_labels: int [M].
     """
 
     head: Head
@@ -71,6 +73,8 @@ class Fit:
     temperature: float
     class_weights: Array
     top1: float
+    held_out: Array
+    held_out_labels: Array
 
 
 def fit(
@@ -115,7 +119,8 @@ def fit(
     kernel = parameters[:, :-1] / (scale * temperature)
     bias = parameters[:, -1] / temperature - kernel @ center
     head = Head(kernel.astype(np.float32), bias.astype(np.float32))
-    return Fit(head, strength, temperature, weights, float((logits.argmax(1) == labels).mean()))
+    top1 = float((logits.argmax(1) == labels).mean())
+    return Fit(head, strength, temperature, weights, top1, softmax(logits / temperature), labels)
 
 
 def calibrate(logits: Array, labels: Array) -> tuple[float, float]:

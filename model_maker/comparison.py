@@ -104,7 +104,7 @@ def compare(
     """
     reporter = reporter or Reporter()
     names = _check(models, max_size_mb, max_latency_ms, options)
-    output = Path(output) if output is not None else Path(f"{sources.place(data).resolve().name}_models")
+    output = Path(output) if output is not None else Path(f"{sources.title(data)}_models")
     if output.is_file():
         raise OutputError(f"{output} is a file; the output is a folder. Choose another name.")
     fingerprint = sources.read(data).fingerprint

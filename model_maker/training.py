@@ -93,7 +93,7 @@ def train(
       0.925
     """
     chosen = dataclasses.replace(options or Options(), **changes)
-    output = Path(output) if output is not None else Path(f"{sources.place(data).resolve().name}_model")
+    output = Path(output) if output is not None else Path(f"{sources.title(data)}_model")
     check(chosen)
     backbone = embedder.choose(
         chosen.model,
@@ -300,7 +300,7 @@ def _model_info(data: str | os.PathLike, dataset: Dataset, base: Embedder, optio
         labels=dataset.classes,
         normalization=base.normalization,
         # A folder's name may hold bytes that are no text; metadata is text.
-        name=(options.name or sources.place(data).resolve().name).encode(errors="replace").decode(),
+        name=(options.name or sources.title(data)).encode(errors="replace").decode(),
         version="1",
         author=options.author or "",
         licence=options.licence or base.licence,

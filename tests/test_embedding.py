@@ -336,7 +336,7 @@ def test_unreadable_photos_are_reported_with_their_reasons(data, tiny_embedder, 
     (data / "b" / "half.png").write_bytes((data / "b" / "000.png").read_bytes()[:-60])
     dataset = read(data)
     vectors, skipped = embed(dataset, tiny_embedder, PIXELS)
-    foreign = "not a JPEG, PNG, WebP, GIF, BMP or TIFF picture"
+    foreign = "not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF picture"
     assert skipped[:2] == [Skipped(data / "a" / "001.jpg", foreign), Skipped(data / "b" / "copy.jpg", foreign)]
     assert skipped[2].path == data / "b" / "half.png" and skipped[2].reason.startswith("damaged (")
     assert len(skipped) == 3 and len(loaded) == 14  # the copy was not tried again

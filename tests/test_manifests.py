@@ -4,6 +4,7 @@ import pytest
 from photo_files import fill
 from PIL import Image
 
+from model_maker.data import sources
 from model_maker.data.sources import read
 from model_maker.data.web import Address
 from model_maker.errors import DataError
@@ -140,3 +141,12 @@ def test_heic_in_a_manifest_is_read_with_the_extra(tmp_path):
     assert data.skipped == ()
     # HEIC is lossy; one colour comes back within a few levels of 255.
     assert abs(images.load(data.samples[0].path, 8).astype(int) - (200, 30, 40)).max() <= 6
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [("f.tar.gz", "f"), ("my.photos.zip", "my.photos"), ("list.CSV", "list"), ("folder.d", "folder.d")],
+)
+def test_a_data_set_is_called_as_its_file_without_the_suffix(tmp_path, name, title):
+    (tmp_path / name).mkdir() if name == "folder.d" else (tmp_path / name).touch()
+    assert sources.title(tmp_path / name) == title

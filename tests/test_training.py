@@ -408,3 +408,12 @@ def test_a_precision_writes_thresholds_and_measures_them(drawn_flowers, lite0, t
 def test_a_precision_that_means_nothing_is_refused(drawn_flowers, tmp_path, precision):
     with pytest.raises(DataError, match="--precision .*: give a share above 0 and below 1"):
         training.train(drawn_flowers, tmp_path / "model", precision=precision)
+
+
+def test_an_archive_gives_the_model_of_its_folder(flowers, run, tmp_path):
+    archive = shutil.make_archive(str(tmp_path / flowers.name), "zip", flowers.parent, flowers.name)
+    result = training.train(archive, tmp_path / "model", folds=3)
+    for name in KEPT:
+        assert (result.directory / name).read_bytes() == (run[0].directory / name).read_bytes(), name
+    test, notes = run_record.test_part(result.directory)
+    assert notes == [] and len(test) == result.metrics.photos

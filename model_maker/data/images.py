@@ -103,8 +103,8 @@ def decode(photo: str | os.PathLike | bytes | Location) -> Image.Image:
       DataError: missing, empty, truncated, too large, or none of FORMATS.
     """
     name = "the picture" if isinstance(photo, bytes) else str(photo)
-    source = _source(photo)
     try:
+        source = _source(photo)
         with _opened(source) as image:
             image.load()
             return to_rgb(image)

@@ -111,6 +111,16 @@ def places(dataset: Dataset, data: str | os.PathLike) -> set[Path]:
     )
 
 
+def title(data: str | os.PathLike) -> str:
+    """Returns what a data set is called: the name of its folder, or of its file without the suffix."""
+    path = place(data).resolve()
+    if isinstance(path, StoredFolder) or not path.is_file():
+        return path.name
+    suffixes = (*archives.SUFFIXES, *manifests.SUFFIXES, ".parquet")
+    suffix = max((suffix for suffix in suffixes if path.name.lower().endswith(suffix)), key=len, default="")
+    return path.name[: len(path.name) - len(suffix)] or path.name
+
+
 def _source(path: Path | StoredFolder) -> Source:
     advice = f"Give a folder that holds {_FOLDERS.replace(', such as roses/ and tulips/', '')}."
     try:
@@ -170,7 +180,7 @@ def hash_photo(path) -> tuple[str, str]:
     return (hashlib.sha256(content).hexdigest(), "") if content else ("", "empty file")
 
 
-def _conflicts(path: Path, samples: list[Sample]) -> tuple[str, ...]:
+def _conflicts(path: Path | StoredFolder, samples: list[Sample]) -> tuple[str, ...]:
     labels = defaultdict(set)
     for sample in samples:
         labels[sample.digest].add(sample.label)

@@ -109,7 +109,7 @@ def train(
         dataset = sources.read(data, hasher=engine.hash, progress=clock.progress)
         _spare_photos(dataset, data, output)
         # Too few photos are told before the long work, and again without the unreadable.
-        split = _split(dataset, chosen)
+        split = _split(dataset, chosen, clock)
     checkpoint = _checkpoint(output, dataset, chosen, clock, resume=resume)
     with clock.stage(f"Prepare {backbone.name}"):
         base = embedder.embedder(backbone, tell=clock.note, progress=clock.progress)
@@ -121,8 +121,8 @@ def train(
     with clock.stage("Embed photos"):
         _, unreadable = fitting.embed(dataset, base, chosen, clock, engine=engine)
         dataset = dataset.without(unreadable)
-        split = _split(dataset, chosen)
-        _tell(clock, dataset, split)
+        split = _split(dataset, chosen, clock)
+        _tell(clock, dataset, split.notes)
     logs = Path(tensorboard) if tensorboard else None
     watch = Watch(clock.progress, clock.stage, checkpoint, callbacks, logs)
     try:
@@ -221,10 +221,14 @@ def _spare_photos(dataset: Dataset, data: str | os.PathLike, output: Path) -> No
             raise OutputError(f"{output} holds photos to learn from and cannot be replaced. Choose another folder.")
 
 
-def _split(dataset: Dataset, options: Options) -> Split:
-    if options.folds:
-        dataset.folds(options.folds, seed=options.seed)
-    return dataset.split(validation=options.validation, test=options.test, seed=options.seed)
+def _split(dataset: Dataset, options: Options, clock: Stages) -> Split:
+    try:
+        if options.folds:
+            dataset.folds(options.folds, seed=options.seed)
+        return dataset.split(validation=options.validation, test=options.test, seed=options.seed)
+    except DataError:
+        _tell(clock, dataset)  # photos that were passed over are often the reason
+        raise
 
 
 def _check_output(output: Path, *, overwrite: bool) -> None:
@@ -237,8 +241,8 @@ def _check_output(output: Path, *, overwrite: bool) -> None:
         )
 
 
-def _tell(clock: Stages, dataset: Dataset, split: Split) -> None:
-    for note in (*dataset.notes, *split.notes):
+def _tell(clock: Stages, dataset: Dataset, notes: Sequence[str] = ()) -> None:
+    for note in (*dataset.notes, *notes):
         clock.note(note)
     if dataset.skipped:
         first = dataset.skipped[0]

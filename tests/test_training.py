@@ -417,3 +417,15 @@ def test_an_archive_gives_the_model_of_its_folder(flowers, run, tmp_path):
         assert (result.directory / name).read_bytes() == (run[0].directory / name).read_bytes(), name
     test, notes = run_record.test_part(result.directory)
     assert notes == [] and len(test) == result.metrics.photos
+
+
+def test_what_was_passed_over_is_told_where_too_few_photos_are_left(tmp_path):
+    listener = Listener()
+    (tmp_path / "list.csv").write_text("path,label\nnowhere.jpg,a\n")
+    with pytest.raises(DataError, match="holds one class only"):
+        training.train(tmp_path / "list.csv", tmp_path / "model", reporter=listener)
+    (tmp_path / "list.csv").write_text("path,label\nnowhere.jpg,a\nlist.csv,b\n")
+    with pytest.raises(DataError, match="a has 0 different photos"):
+        training.train(tmp_path / "list.csv", tmp_path / "model", reporter=listener)
+    missing = f"{tmp_path / 'nowhere.jpg'} (No such file or directory)"
+    assert listener.notes == [f"Files that cannot be read as photos: 1, the first {missing}."]

@@ -1,10 +1,13 @@
-# Two commands do everything: `make demo` and `make test`. Each makes .venv if it is missing.
+# Two commands do everything: `make demo` and `make test`. Each makes .venv if it is missing. `make runtime` fetches what
+# `model_maker demo` runs models with in the browser.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+RUNTIME := model_maker/deploy/page/runtime
+LITERTJS := node_modules/@litertjs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check parity clean
+.PHONY: demo test check parity runtime clean
 
 demo: $(VENV)/.installed
 	@test -d demo/flowers || $(BIN)/model_maker sample-data demo/flowers
@@ -26,8 +29,22 @@ check: $(VENV)/.installed-test
 	$(BIN)/mypy
 	$(BIN)/python -m pip check
 
+# LiteRT.js: npm checks the packages against package-lock.json. The page has no bundler, so one import gets its path.
+runtime: $(RUNTIME)/package.json
+
+$(RUNTIME)/package.json: package-lock.json
+	npm ci --omit=dev --silent
+	mkdir -p $(RUNTIME)
+	set -e; for build in internal compat_internal threaded_internal; do \
+	  install -m 644 $(LITERTJS)/core/wasm/litert_wasm_$$build.js $(LITERTJS)/core/wasm/litert_wasm_$$build.wasm $(RUNTIME); \
+	done
+	sed 's|"@litertjs/wasm-utils"|"./wasm-utils.js"|' $(LITERTJS)/core/dist/index.js >$(RUNTIME)/core.js
+	install -m 644 $(LITERTJS)/wasm-utils/dist/index.js $(RUNTIME)/wasm-utils.js
+	install -m 644 LICENSE $(LITERTJS)/core/package.json $(RUNTIME)
+	@touch $@
+
 clean:
-	rm -rf $(VENV) demo build dist *.egg-info
+	rm -rf $(VENV) demo build dist *.egg-info node_modules $(RUNTIME)
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed, found " + sys.version.split()[0])'

@@ -57,6 +57,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         _starter,
         _embedder,
         _benchmark,
+        _demo,
         _augment,
         _sample_data,
     ):
@@ -305,6 +306,17 @@ def _benchmark(commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     benchmark.add_arguments(parser)
+
+
+def _demo(commands) -> None:
+    parser = _command(
+        commands, "demo", "try a model in the browser: photos, camera, video; nothing leaves this machine"
+    )
+    parser.add_argument("model", metavar="MODEL", help="a .tflite, or a folder that train made")
+    parser.add_argument("--port", type=int, default=0, metavar="N", help="port on 127.0.0.1 (default: any free one)")
+    parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
+    parser.add_argument("--export", metavar="DIR", help="write the page as a static site instead, for any host")
+    parser.add_argument("--overwrite", action="store_true", help="replace a site that stands there")
 
 
 def _augment(commands) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import dataclasses
 import json
 import sys
+import threading
 import typing
+import webbrowser
 from pathlib import Path
 
 from model_maker.errors import DataError, about
@@ -313,6 +316,25 @@ def benchmark(arguments: argparse.Namespace) -> int:
     from benchmarks import cli
 
     return cli.run_command(arguments)
+
+
+def demo(arguments: argparse.Namespace) -> None:
+    from model_maker.deploy import demo as page
+    from model_maker.deploy.demo_server import Server
+
+    if arguments.export:
+        folder = page.write_site(arguments.model, arguments.export, overwrite=arguments.overwrite)
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        print(f"{folder}/{page.INDEX} ({size / 1e6:.1f} MB in all)")
+        return
+    with Server(page.site(arguments.model), arguments.port) as server:
+        print(f"{arguments.model} at {server.url} (ctrl-C ends)", flush=True)
+        if not arguments.no_browser:
+            # Aside, for a browser in the terminal returns only when it is left.
+            threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
+    print()  # behind the terminal's ^C
 
 
 def models(arguments: argparse.Namespace) -> None:

@@ -33,7 +33,7 @@ check: $(VENV)/.installed-test
 runtime: $(RUNTIME)/package.json
 
 $(RUNTIME)/package.json: package-lock.json
-	npm ci --omit=dev --silent
+	npm ci --omit=dev --loglevel=error
 	mkdir -p $(RUNTIME)
 	set -e; for build in internal compat_internal threaded_internal; do \
 	  install -m 644 $(LITERTJS)/core/wasm/litert_wasm_$$build.js $(LITERTJS)/core/wasm/litert_wasm_$$build.wasm $(RUNTIME); \

@@ -148,7 +148,7 @@ def test_core_ml_takes_a_picture_and_names_the_classes(everything):
 def test_the_web_model_runs_in_tensorflow_js(everything, expected, pictures, tmp_path):
     loadable = [which("node") or "false", "-e", "require('@tensorflow/tfjs')"]
     if subprocess.run(loadable, capture_output=True, check=False).returncode:
-        pytest.skip("no node with @tensorflow/tfjs (NODE_PATH names where it is)")
+        pytest.skip("no node with @tensorflow/tfjs (npm ci)")
     (tmp_path / "pixels").write_bytes(pictures.tobytes())
     script = """
         const tf = require('@tensorflow/tfjs'), fs = require('fs'), [folder, pixels] = process.argv.slice(1);

@@ -48,7 +48,7 @@ def chromium() -> str | None:
 
 def missing() -> str:
     """Returns what `run` lacks here, in words; empty where it has everything."""
-    if not all((demo.PAGE / name).is_file() for name in demo.RUNTIME):
+    if not demo.has_runtime():
         return "LiteRT.js (make runtime)"
     if shutil.which("node") is None:
         return "node"

@@ -28,17 +28,6 @@ RUNTIME = (
     "runtime/LICENSE",
     *(f"runtime/{name}.{suffix}" for name in _BUILDS for suffix in ("js", "wasm")),
 )
-_SCREEN = (
-    "app.js",
-    "flatbuffer.js",
-    "live.js",
-    "metadata.js",
-    "model.js",
-    "picture.js",
-    "resize.js",
-    "view.js",
-    "zip.js",
-)
 # What several static hosts read the headers of a site from.
 _HEADERS_FILE = "_headers"
 
@@ -56,13 +45,18 @@ def site(model: str | os.PathLike) -> dict[str, bytes]:
     content = interpreter.read(path)
     with about(path):
         Classifier(content, threads=1)
-    if missing := [name for name in RUNTIME if not (PAGE / name).is_file()]:
+    if not has_runtime():
         raise ModelError(
-            f"LiteRT.js, which runs models in browsers, is not here ({missing[0]} is missing). Run `make runtime` in the "
-            "source checkout; it needs npm."
+            "LiteRT.js, which runs models in browsers, is not here. Run `make runtime` in the source checkout, which "
+            "needs npm, or install a wheel."
         )
-    names = (INDEX, "style.css", "icon.svg", *_SCREEN, *RUNTIME)
-    return {name: (PAGE / name).read_bytes() for name in names} | {MODEL: content}
+    screen = [entry.name for entry in PAGE.iterdir() if entry.name.endswith((".html", ".css", ".js", ".svg"))]
+    return {name: (PAGE / name).read_bytes() for name in (*sorted(screen), *RUNTIME)} | {MODEL: content}
+
+
+def has_runtime() -> bool:
+    """Tells whether LiteRT.js is here: a wheel has it, a source checkout after `make runtime`."""
+    return all((PAGE / name).is_file() for name in RUNTIME)
 
 
 def headers() -> dict[str, str]:

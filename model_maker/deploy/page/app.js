@@ -95,6 +95,7 @@ async function take(files) {
     if (!shown && photo.answer) {
       shown = true;
       select(photo);
+      view.reveal();
     }
   }
   summarize(added);
@@ -104,7 +105,7 @@ function add(file) {
   const photo = {file, name: file.name, address: URL.createObjectURL(file)};
   photo.tile = view.addTile(photo, () => {
     select(photo);
-    byId('stage').scrollIntoView({block: 'nearest'});
+    view.reveal();
     tell(photo);
   });
   photos.push(photo);
@@ -171,6 +172,7 @@ async function watch(caption, open) {
     }
     view.press(null);
     view.showPicture(caption);
+    view.reveal();
     await follow(video, async (frame) => {
       if (watched !== mine) {
         return false;
@@ -222,7 +224,10 @@ function listen() {
   byId('choose').addEventListener('click', () => byId('photos').click());
   byId('film').addEventListener('click', () => byId('video').click());
   byId('camera').addEventListener('click', () => watch('Camera', () => openCamera(video)));
-  byId('stop').addEventListener('click', stop);
+  byId('stop').addEventListener('click', () => {
+    stop();
+    byId('camera').focus();
+  });
   byId('clear').addEventListener('click', clear);
   for (const input of [byId('photos'), byId('video')]) {
     input.addEventListener('change', () => {

@@ -118,6 +118,11 @@ export function showAnswer(answer, latency) {
   });
 }
 
+/** Scrolls to the stage where it is not in sight. */
+export function reveal() {
+  byId('stage').scrollIntoView({block: 'nearest'});
+}
+
 export function hideStage() {
   show(byId('stage'), false);
   byId('photo').removeAttribute('src');

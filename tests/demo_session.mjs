@@ -156,6 +156,7 @@ async function otherModels() {
   page = await openReady(job.site);
   seen.siteNote = await text(page, '#threads-note');
   seen.siteScores = await scores(page, job.photos);
+  seen.axeSite = await violations(page);
   await page.context().close();
 }
 

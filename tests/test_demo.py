@@ -313,7 +313,7 @@ def test_the_page_has_no_faults_of_its_own(seen):
     assert seen["errors"] == []
 
 
-@pytest.mark.parametrize("state", ["axeEmpty", "axeMany", "axePhone", "axeLive"])
+@pytest.mark.parametrize("state", ["axeEmpty", "axeMany", "axePhone", "axeLive", "axeSite"])
 def test_the_page_is_accessible(seen, state):
     assert seen[state] == []
 

@@ -110,7 +110,7 @@ async function moving() {
   seen.refused = await text(page, '#problem');
   await page.context().grantPermissions(['camera'], {origin: new URL(job.uint8).origin});
   await page.locator('#camera').click();
-  await page.waitForSelector('#live:visible');
+  await page.waitForSelector('#top:not(:empty)');
   seen.cameraTop = await text(page, '#top');
   seen.axeLive = await violations(page);
   await page.locator('#stop').click();

@@ -1,6 +1,7 @@
 """The demo page: what a browser makes of a model and of photos is what Python makes of them."""
 
 import contextlib
+import dataclasses
 import functools
 import http.server
 import json
@@ -15,7 +16,6 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from PIL import Image, ImageCms
-from tensorflow_lite_support.metadata import metadata_schema_py_generated as metadata_schema
 
 from model_maker import Classifier
 from model_maker.cli import main, parse
@@ -100,21 +100,11 @@ def _swapped_profile():
     return profile.replace(b"rXYZ", b"----").replace(b"bXYZ", b"rXYZ").replace(b"----", b"bXYZ")
 
 
-def _with_threshold(content, threshold):
-    """Our metadata with TFLite's own thresholding unit added to the output."""
-    model = graph.parse(content)
-    entry = next(entry for entry in model.metadata if entry.name == b"TFLITE_METADATA")
-    packed = bytes(model.buffers[entry.buffer].data)
-    facts = metadata_schema.ModelMetadataT.InitFromObj(metadata_schema.ModelMetadata.GetRootAs(packed, 0))
-    unit = metadata_schema.ProcessUnitT()
-    unit.optionsType = metadata_schema.ProcessUnitOptions.ScoreThresholdingOptions
-    unit.options = metadata_schema.ScoreThresholdingOptionsT()
-    unit.options.globalScoreThreshold = threshold
-    facts.subgraphMetadata[0].outputTensorMetadata[0].processUnits = [unit]
-    builder = metadata.flatbuffers.Builder(1024)
-    builder.Finish(facts.Pack(builder), b"M001")
-    model.buffers[entry.buffer].data = np.frombuffer(bytes(builder.Output()), np.uint8)
-    return metadata._with_files(graph.pack(model), metadata._files(content))
+def _with_thresholds(content, threshold, **own):
+    """The model with a threshold for all labels in its metadata, and others for some in its provenance."""
+    info = metadata.read(content)
+    provenance = info.provenance | {"thresholds": {"labels": own}}
+    return metadata.write(content, dataclasses.replace(info, threshold=threshold, provenance=provenance))
 
 
 def _unrunnable(content):
@@ -157,7 +147,7 @@ def models(trained, make_tiny_model, tmp_path_factory):
     """Files to read metadata of: ours."""
     folder = tmp_path_factory.mktemp("models")
     (folder / "float.tflite").write_bytes(make_tiny_model("none", "float32"))
-    (folder / "threshold.tflite").write_bytes(_with_threshold(make_tiny_model(), 0.6))
+    (folder / "threshold.tflite").write_bytes(_with_thresholds(make_tiny_model(), 0.6, ü=0.3))
     (folder / "cut.tflite").write_bytes(make_tiny_model()[:900])
     return [trained["uint8"] / "model.tflite", *sorted(folder.iterdir())]
 
@@ -185,7 +175,8 @@ def seen(chromium, trained, photos, broken, raw, pictures, models, tmp_path_fact
     with contextlib.ExitStack() as stack:
         for name, content in {
             "uint8": pages[demo.MODEL],
-            "threshold": _with_threshold(pages[demo.MODEL], 0.999),
+            # The first photo is of a daisy: its own threshold counts, and not the one of all.
+            "threshold": _with_thresholds(pages[demo.MODEL], 0.001, daisy=0.999),
             "unrunnable": _unrunnable(pages[demo.MODEL]),
         }.items():
             job[name] = stack.enter_context(serving(pages | {demo.MODEL: content})).url
@@ -231,7 +222,7 @@ def test_metadata_is_read_as_in_python(seen, models):
         assert found["labels"] == list(info.labels)
         assert found["normalization"] == {"mean": info.normalization.mean, "std": info.normalization.std}
         assert found["provenance"] == info.provenance
-        assert found["threshold"] == (pytest.approx(0.6) if path.name == "threshold.tflite" else None)
+        np.testing.assert_array_equal(found["limits"], Classifier(path).thresholds)
         for text in ("name", "description", "version", "author", "licence"):
             assert found[text] == getattr(info, text)
 
@@ -290,7 +281,7 @@ def test_camera_and_film_show_the_flower(seen, expected):
 
 def test_below_the_threshold_it_is_unknown(seen):
     assert seen["unknown"]["top"] == "unknown"
-    assert "99.9 %" in seen["unknown"]["remark"]
+    assert seen["unknown"]["remark"] == "The score of daisy is below the model’s threshold for it, 99.9 %."
 
 
 def test_an_operator_that_cannot_run_is_named(seen):

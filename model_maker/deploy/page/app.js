@@ -57,13 +57,14 @@ async function useThreads(count) {
   }
 }
 
-/** What is said of scores: the best labels, or "unknown" where the model's threshold is not reached. */
+/** What is said of scores: the best labels, or "unknown" where the best does not reach its threshold. */
 function answerOf(scores) {
   const ranked = classifier.rank(scores, SHOWN_LABELS);
-  const {threshold} = classifier.info;
-  const unknown = threshold !== null && ranked[0].score < threshold;
-  const remark = unknown ? `The best score is below the model’s threshold, ${view.percent(threshold)}.` : '';
-  return {ranked, unknown, label: unknown ? 'unknown' : ranked[0].label, remark};
+  const [{label, score, index}] = ranked;
+  const limit = classifier.info.limits[index];
+  const unknown = score < limit;
+  const remark = unknown ? `The score of ${label} is below the model’s threshold for it, ${view.percent(limit)}.` : '';
+  return {ranked, unknown, label: unknown ? 'unknown' : label, remark};
 }
 
 function told(latencyMs) {

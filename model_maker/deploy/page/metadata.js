@@ -17,7 +17,7 @@ const PROVENANCE = 'model_maker.json';
  * @returns name, version, author, licence, description: texts;
  *   labels: one a class, empty where the file has none;
  *   normalization: {mean, std} of a float input, or null;
- *   threshold: the least score that counts, or null;
+ *   threshold: the score from which on a label is an answer, 0 for any; limits: the same for each label;
  *   provenance: what train wrote, or {};
  *   input, output: {shape, type, scale, zeroPoint}.
  */
@@ -63,16 +63,20 @@ function described(metadata, inside) {
   const part = metadata?.tables(3)[0];
   const [input, output] = [part?.tables(2)[0], part?.tables(3)[0]];
   const text = (field) => metadata?.text(field) ?? '';
+  const labels = output ? labelsOf(output, inside) : [];
+  const provenance = inside.has(PROVENANCE) ? JSON.parse(new TextDecoder().decode(inside.get(PROVENANCE))) : {};
+  const threshold = output ? (options(output, SCORE_THRESHOLD)?.float32(0) ?? 0) : 0;
   return {
     name: text(0),
     description: text(1),
     version: text(2),
     author: text(4),
     licence: text(5),
-    labels: output ? labelsOf(output, inside) : [],
+    labels,
     normalization: input ? normalizationOf(input) : null,
-    threshold: output ? (options(output, SCORE_THRESHOLD)?.float32(0) ?? null) : null,
-    provenance: inside.has(PROVENANCE) ? JSON.parse(new TextDecoder().decode(inside.get(PROVENANCE))) : {},
+    threshold,
+    limits: limitsOf(labels, threshold, provenance),
+    provenance,
   };
 }
 
@@ -98,4 +102,10 @@ function labelsOf(scores, inside) {
   }
   const text = new TextDecoder().decode(inside.get(file.text(0))).replaceAll('\r\n', '\n');
   return text.replace(/\n$/, '').split('\n');
+}
+
+/** TFLite's metadata has one threshold for all; ours of each label stand in the provenance. */
+function limitsOf(labels, threshold, provenance) {
+  const own = new Map(Object.entries(provenance?.thresholds?.labels ?? {}));
+  return labels.map((label) => (typeof own.get(label) === 'number' ? own.get(label) : threshold));
 }

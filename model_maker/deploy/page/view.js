@@ -52,11 +52,16 @@ export function showModel(info, bytes) {
     Input: `${type}, [${shape}]`,
     Output: `${info.output.type}, [${info.output.shape}]`,
     Normalization: info.normalization && `(pixel − ${info.normalization.mean}) / ${info.normalization.std}`,
-    Threshold: info.threshold && `${percent(info.threshold)}; below it an answer is “unknown”`,
+    Threshold: thresholds(info),
     Size: size,
   };
   const rows = Object.entries(facts).filter(([, value]) => value);
   byId('about').replaceChildren(...rows.flatMap(([key, value]) => [make('dt', '', key), make('dd', '', value)]));
+}
+
+function thresholds({threshold, limits}) {
+  const others = limits.some((limit) => limit !== threshold) ? ', and other ones for some labels' : '';
+  return (threshold || others) && `${percent(threshold)}${others}; below it an answer is “unknown”`;
 }
 
 function accuracy({provenance}) {
@@ -81,8 +86,9 @@ export function showThreads(counts, chosen, note, choose) {
   show(byId('threads-name'), counts.length > 1);
 }
 
-/** Shows a photo on the stage, or the video where there is no address. */
+/** Shows a photo on the stage, or the video where there is no address; the answer to another picture goes. */
 export function showPicture(caption, address = null) {
+  ['top', 'remark', 'bars', 'latency'].forEach((id) => byId(id).replaceChildren());
   show(byId('photo'), address !== null);
   show(byId('live'), address === null);
   show(byId('stop'), address === null);

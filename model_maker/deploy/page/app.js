@@ -23,7 +23,10 @@ let watched = null;
 
 /** The classifier of this page, once it is ready. */
 export const ready = start();
-ready.catch((error) => view.showProblem(error.message));
+ready.catch((error) => {
+  byId('facts').textContent = '';
+  view.showProblem(error.message);
+});
 
 /** Scores float32 [C] and milliseconds of a decoded photo, or of a video's current frame. */
 export function classify(image) {

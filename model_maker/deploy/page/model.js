@@ -16,7 +16,12 @@ let errors = [];
 export async function startRuntime() {
   const reason = await whyOneThread();
   self.Module = {print: listen, printErr: listen};
-  await loadLiteRt(RUNTIME, {threads: !reason});
+  try {
+    await loadLiteRt(RUNTIME, {threads: !reason});
+  } catch (error) {
+    // A script that does not load rejects with an event, which has no message.
+    throw new Error(`LiteRT.js does not start: ${error.message ?? 'its files cannot be loaded'}.`);
+  }
   return reason;
 }
 

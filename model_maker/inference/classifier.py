@@ -101,10 +101,12 @@ class Classifier:
     def rank(self, scores: Array, *, top_k: int | None = 5, threshold: float | None = None) -> list[Prediction]:
         """Returns the best labels of one row of scores, best first, ties by index; see `predict`."""
         limits = self._thresholds if threshold is None else np.full(len(scores), threshold)
-        order = [index for index in np.argsort(-scores, kind="stable")[:top_k] if scores[index] >= limits[index]]
-        if not order:
-            return [Prediction(answering.UNKNOWN, float(scores.max()), -1)]
-        return [Prediction(self.labels[index], float(scores[index]), int(index)) for index in order]
+        ranked = np.argsort(-scores, kind="stable")[:top_k]
+        best = ranked[0]
+        if scores[best] < limits[best]:
+            return [Prediction(answering.UNKNOWN, float(scores[best]), -1)]
+        kept = (index for index in ranked if scores[index] >= limits[index])
+        return [Prediction(self.labels[index], float(scores[index]), int(index)) for index in kept]
 
     def scores(self, photos: Iterable) -> Iterator[Array | DataError]:
         """Yields float32 [C] for each photo in order, or the DataError that says why it cannot be read."""

@@ -17,9 +17,12 @@ __all__ = [
     "__version__",
     "codegen",
     "compare",
+    "diagnose",
     "export",
     "export_embedder",
     "load_dataset",
+    "mend",
+    "put_back",
     "put_in_app",
     "starter",
     "train",
@@ -33,6 +36,8 @@ if TYPE_CHECKING:  # what __getattr__ gives, told to type checkers and editors
     from model_maker.deploy.embedder_file import export_embedder
     from model_maker.deploy.export import export
     from model_maker.deploy.starter import starter
+    from model_maker.doctor.diagnosis import diagnose
+    from model_maker.doctor.quarantine import mend, put_back
     from model_maker.errors import ModelMakerError
     from model_maker.inference.classifier import Classifier, Prediction
     from model_maker.options import Options
@@ -44,6 +49,9 @@ _HOMES = {
     "Options": ("model_maker.options", "Options"),
     "ModelMakerError": ("model_maker.errors", "ModelMakerError"),
     "compare": ("model_maker.comparison", "compare"),
+    "diagnose": ("model_maker.doctor.diagnosis", "diagnose"),
+    "mend": ("model_maker.doctor.quarantine", "mend"),
+    "put_back": ("model_maker.doctor.quarantine", "put_back"),
     "codegen": ("model_maker.deploy.codegen", "codegen"),
     "put_in_app": ("model_maker.deploy.apps", "put_in_app"),
     "export": ("model_maker.deploy.export", "export"),

@@ -58,6 +58,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         _embedder,
         _benchmark,
         _demo,
+        _doctor,
         _augment,
         _sample_data,
     ):
@@ -317,6 +318,25 @@ def _demo(commands) -> None:
     parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
     parser.add_argument("--export", metavar="DIR", help="write the page as a static site instead, for any host")
     parser.add_argument("--overwrite", action="store_true", help="replace a site that stands there")
+
+
+def _doctor(commands) -> None:
+    parser = _command(commands, "doctor", "tell what is wrong with a data set, and mend it")
+    parser.add_argument("data", metavar="DATA", help="photos, as for train")
+    parser.add_argument("--html", metavar="FILE", help="also write a page with thumbnails")
+    parser.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
+    parser.add_argument(
+        "--fix",
+        metavar="KIND[,KIND]",
+        nargs="?",
+        const="",
+        help="move photos with these findings into the quarantine; nothing is deleted (default: broken,duplicates)",
+    )
+    parser.add_argument("--undo", action="store_true", help="put everything back from the quarantine")
+    parser.add_argument("--quarantine", metavar="DIR", help="where photos go (default: DATA_quarantine beside DATA)")
+    parser.add_argument("--model", metavar="NAME", help="backbone that compares photos (default: efficientnet_lite0)")
+    parser.add_argument("--threads", type=int, metavar="N", help="photos at a time (default: all cores)")
+    _json_flag(parser)
 
 
 def _augment(commands) -> None:

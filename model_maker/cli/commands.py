@@ -357,6 +357,56 @@ def models(arguments: argparse.Namespace) -> None:
         views.show_models(rows, DEFAULT)
 
 
+def doctor(arguments: argparse.Namespace) -> None:
+    from model_maker import files
+    from model_maker.backbones import DEFAULT
+    from model_maker.cli import doctor_views, views
+    from model_maker.doctor import checks, diagnosis, page, quarantine
+
+    if arguments.undo:
+        _put_back(arguments)
+        return
+    html = Path(arguments.html) if arguments.html is not None else None
+    if html is not None:
+        files.check_new_file(html, overwrite=arguments.overwrite)
+    kinds = None
+    if arguments.fix is not None:
+        kinds = [kind.strip() for kind in arguments.fix.split(",") if kind.strip()] or list(checks.DEFAULT_MENDING)
+        quarantine.check(arguments.data, kinds, arguments.quarantine)
+    elif arguments.quarantine is not None:
+        raise DataError("--quarantine says where photos go: give --fix or --undo, too.")
+    with views.Bars() as bars:
+        found = diagnosis.diagnose(
+            arguments.data, model=arguments.model or DEFAULT, threads=arguments.threads, reporter=bars
+        )
+        if html is not None:
+            bars.stage("Write the page")
+            files.write(html, page.render(found).encode(errors="backslashreplace"))
+    moves = quarantine.mend(found, kinds, arguments.quarantine) if kinds else None
+    if arguments.json:
+        mended = {"fixed": moves and doctor_views.moves_as_dict(moves)}
+        _print_json(diagnosis.as_dict(found) | mended)
+        return
+    doctor_views.show_diagnosis(found)
+    if moves:
+        doctor_views.show_mending(found, moves)
+    if html is not None:
+        print(f"The page with thumbnails: {html}")
+
+
+def _put_back(arguments: argparse.Namespace) -> None:
+    from model_maker.cli import doctor_views
+    from model_maker.doctor import quarantine
+
+    if arguments.fix is not None or arguments.html is not None:
+        raise DataError("--undo puts photos back and does nothing else: leave --fix and --html out.")
+    moves = quarantine.put_back(arguments.data, arguments.quarantine)
+    if arguments.json:
+        _print_json(doctor_views.moves_as_dict(moves))
+    else:
+        doctor_views.show_put_back(moves)
+
+
 def augment(arguments: argparse.Namespace) -> None:
     from model_maker.data import contact_sheet, sources
 

@@ -11,6 +11,7 @@ import functools
 import importlib.util
 import io
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -102,12 +103,23 @@ def decode(photo: str | os.PathLike | bytes | Location) -> Image.Image:
     Raises:
       DataError: missing, empty, truncated, too large, or none of FORMATS.
     """
+    with opened(photo) as image:
+        image.load()
+        return to_rgb(image)
+
+
+@contextlib.contextmanager
+def opened(photo: str | os.PathLike | bytes | Location) -> Iterator[Image.Image]:
+    """Opens a file as Pillow's image, with what it says of itself; its pixels come when they are asked for.
+
+    Raises:
+      DataError: as `decode`, of the opening and of all that the block does with the image.
+    """
     name = "the picture" if isinstance(photo, bytes) else str(photo)
     try:
         source = _source(photo)
         with _opened(source) as image:
-            image.load()
-            return to_rgb(image)
+            yield image
     except UnidentifiedImageError:
         raise DataError(f"{name}: {_not_a_photo(source)}") from None
     except Image.DecompressionBombError:
@@ -118,6 +130,12 @@ def decode(photo: str | os.PathLike | bytes | Location) -> Image.Image:
         # Pillow's decoders report damage in all of these; what the system reports has a number and its own words.
         reason = getattr(error, "strerror", None) or f"damaged ({_reason(error)})"
         raise DataError(f"{name}: {reason}") from error
+
+
+def orientation(exif: Image.Exif) -> int:
+    """Returns how a viewer has to turn a photo, from 1, upright, to 8."""
+    value = exif.get(_ORIENTATION, 1)
+    return value if isinstance(value, int) else 1
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +82,7 @@ def read(
       ('daisy', 'dandelion', 'rose', 'sunflower', 'tulip')
     """
     path, notes = place(data), list[str]()
-    source = _source(path)
+    source = source_of(path)
     try:
         entries = list(source.entries(path, notes))
     except OSError as error:
@@ -100,7 +100,7 @@ def read(
             skipped.append(Skipped(entry.path, reason, entry.part))
         if progress and (done % _SLICE == 0 or done == len(entries)):
             progress(done, len(entries))
-    return Dataset(tuple(samples), classes, tuple(skipped), tuple(notes) + _conflicts(path, samples))
+    return Dataset(tuple(samples), classes, tuple(skipped), tuple(notes) + conflicts(path, samples))
 
 
 def places(dataset: Dataset, data: str | os.PathLike) -> set[Path]:
@@ -121,7 +121,12 @@ def title(data: str | os.PathLike) -> str:
     return path.name[: len(path.name) - len(suffix)] or path.name
 
 
-def _source(path: Path | StoredFolder) -> Source:
+def source_of(path: Path | StoredFolder) -> Source:
+    """Returns the first of SOURCES that accepts a path.
+
+    Raises:
+      DataError: there is no such file or folder, or nothing that reads it.
+    """
     advice = f"Give a folder that holds {_FOLDERS.replace(', such as roses/ and tulips/', '')}."
     try:
         if not path.exists():
@@ -180,7 +185,8 @@ def hash_photo(path) -> tuple[str, str]:
     return (hashlib.sha256(content).hexdigest(), "") if content else ("", "empty file")
 
 
-def _conflicts(path: Path | StoredFolder, samples: list[Sample]) -> tuple[str, ...]:
+def conflicts(path: Path | StoredFolder, samples: Sequence[Sample]) -> tuple[str, ...]:
+    """Returns the note on photos that lie in more than one class, if there are any."""
     labels = defaultdict(set)
     for sample in samples:
         labels[sample.digest].add(sample.label)

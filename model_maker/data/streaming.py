@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -30,10 +30,10 @@ def plain(photo, size: int) -> Array:
 def stream(
     photos: Iterable,
     size: int,
-    make_worker: Callable[[], Callable[[Array], Result]],
+    make_worker: Callable[[], Callable[[Any], Result]],
     *,
     threads: int | None = None,
-    load: Callable[..., Array] = plain,
+    load: Callable[..., Any] = plain,
 ) -> Iterator[Result | DataError]:
     """Loads each photo and gives its pixels to a worker.
 

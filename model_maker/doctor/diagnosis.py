@@ -22,6 +22,9 @@ from model_maker.doctor.findings import Finding
 from model_maker.errors import DataError
 from model_maker.progress import Reporter
 
+# Points of accuracy below which the division into folds alone makes differences.
+_NOTICEABLE = 0.3
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -122,20 +125,26 @@ def sentences(flattery: dict[str, dict | None]) -> list[str]:
     """Says what was measured of copies' flattery, for people."""
     said = []
     if test := flattery.get("test"):
-        text = f"{test['photos']} of {test['tested']} test photos have a copy among those that training sees"
+        have = "has" if test["photos"] == 1 else "have"
+        text = f"{test['photos']} of {test['tested']} test photos {have} a copy among those that training sees"
         if "points" in test:
             text += (
                 f": top-1 on the test part is {100 * test['top1']:.1f} % with those copies and "
-                f"{100 * test['top1_without']:.1f} % without ({test['points']:+.1f} points)"
+                f"{100 * test['top1_without']:.1f} % without, {_worth(test['points'])}"
             )
-        said.append(text + ".")
+        said.append(f"{text}.")
     if folds := flattery.get("folds"):
         said.append(
             f"By folds, top-1 is {100 * folds['top1_apart']:.1f} % with copies in different folds and "
-            f"{100 * folds['top1_together']:.1f} % with each kept beside its copies: they flatter by "
-            f"{folds['points']:+.1f} points."
+            f"{100 * folds['top1_together']:.1f} % with each kept beside its copies, {_worth(folds['points'])}."
         )
     return said
+
+
+def _worth(points: float) -> str:
+    if abs(points) < _NOTICEABLE:
+        return "which is hardly a difference"
+    return f"a difference of {points:+.1f} points"
 
 
 def _flattery(evidence: Evidence) -> dict[str, dict | None]:

@@ -223,6 +223,7 @@ def _spare_photos(dataset: Dataset, data: str | os.PathLike, output: Path) -> No
 
 def _split(dataset: Dataset, options: Options, clock: Stages) -> Split:
     try:
+        dataset.check_labels()
         if options.folds:
             dataset.folds(options.folds, seed=options.seed)
         return dataset.split(validation=options.validation, test=options.test, seed=options.seed)

@@ -14,6 +14,8 @@ from model_maker.data.entries import Location
 from model_maker.errors import DataError
 
 PARTS = ("train", "validation", "test")
+# Mistakes put some photos into two classes; where it is every tenth, somebody meant it.
+_FEW_CONFLICTS, _SEVERAL_LABELS = 4, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,26 @@ class Dataset:
         """sha256 over class names, photo contents and stated parts; file names and order do not matter."""
         lines = sorted(f"{self.classes[s.label]}\0{s.digest}\0{s.part}" for s in self.samples)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    @cached_property
+    def conflicts(self) -> int:
+        """How many different photos lie in more than one class."""
+        labels: dict[str, int] = {}
+        found = {s.digest for s in self.samples if labels.setdefault(s.digest, s.label) != s.label}
+        return len(found)
+
+    def check_labels(self) -> None:
+        """Refuses photos that are meant to have several labels.
+
+        Raises:
+          DataError: so many lie in more than one class that it is no mistake.
+        """
+        different = len({sample.digest for sample in self.samples})
+        if self.conflicts > max(_FEW_CONFLICTS, _SEVERAL_LABELS * different):
+            raise DataError(
+                f"{self.conflicts} of {different} photos lie in more than one class, so photos have several labels, and "
+                "here each has one. Keep each in one class, make a class of each combination, or a model for each label."
+            )
 
     def without(self, skipped: Sequence[Skipped]) -> Dataset:
         """Returns the data set less the photos that turned out to be unusable.

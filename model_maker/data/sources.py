@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,6 @@ Hasher = Callable[[Iterable[Entry]], Iterator[tuple[str, str]]]
 
 # Photos between two reports of progress, and in the queue of the hashing threads.
 _SLICE = 1024
-# Mistakes put some photos into two classes; where it is every tenth, somebody meant it.
-_FEW_CONFLICTS, _MULTI_LABEL = 4, 0.1
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,8 @@ def read(
             skipped.append(Skipped(entry.path, reason, entry.part))
         if progress and (done % _SLICE == 0 or done == len(entries)):
             progress(done, len(entries))
-    return Dataset(tuple(samples), classes, tuple(skipped), tuple(notes) + conflicts(path, samples))
+    dataset = Dataset(tuple(samples), classes, tuple(skipped))
+    return replace(dataset, notes=tuple(notes) + conflict_notes(dataset))
 
 
 def places(dataset: Dataset, data: str | os.PathLike) -> set[Path]:
@@ -185,15 +183,7 @@ def hash_photo(path) -> tuple[str, str]:
     return (hashlib.sha256(content).hexdigest(), "") if content else ("", "empty file")
 
 
-def conflicts(path: Path | StoredFolder, samples: Sequence[Sample]) -> tuple[str, ...]:
+def conflict_notes(dataset: Dataset) -> tuple[str, ...]:
     """Returns the note on photos that lie in more than one class, if there are any."""
-    labels = defaultdict(set)
-    for sample in samples:
-        labels[sample.digest].add(sample.label)
-    count = sum(len(found) > 1 for found in labels.values())
-    if count > max(_FEW_CONFLICTS, _MULTI_LABEL * len(labels)):
-        raise DataError(
-            f"{path} has {count} of {len(labels)} photos in more than one class, so photos have several labels. Here a "
-            "photo has one: keep each in one class, or make a class of each combination, or one model for each label."
-        )
+    count = dataset.conflicts
     return (f"{count} photo{'' if count == 1 else 's'} in more than one class (exact copies).",) if count else ()

@@ -107,7 +107,7 @@ def gather(data: str | os.PathLike, model: str, reporter: Reporter, *, threads: 
     dataset = sources.read(data, least_classes=1, progress=reporter.progress)
     digests = {sample.path: sample.digest for sample in dataset.samples}
     # Told better by the check of that name, which leaves out unreadable files.
-    spare = sources.conflicts(sources.place(data), dataset.samples)
+    spare = sources.conflict_notes(dataset)
     dataset = dataclasses.replace(dataset, notes=tuple(note for note in dataset.notes if note not in spare))
     reporter.stage("Read photos")
     paths = [sample.path for sample in dataset.samples]

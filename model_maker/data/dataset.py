@@ -99,8 +99,8 @@ class Dataset:
         different = len({sample.digest for sample in self.samples})
         if self.conflicts > max(_FEW_CONFLICTS, _SEVERAL_LABELS * different):
             raise DataError(
-                f"{self.conflicts} of {different} photos lie in more than one class, so photos have several labels, and "
-                "here each has one. Keep each in one class, make a class of each combination, or a model for each label."
+                f"{self.conflicts} of {different} photos lie in more than one class, so they have several labels, and "
+                "here each has one. Keep each in one class, make a class of each combination, or one model a label."
             )
 
     def without(self, skipped: Sequence[Skipped]) -> Dataset:

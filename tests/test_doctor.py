@@ -21,6 +21,8 @@ from model_maker.doctor.checks import CHECKS, DEFAULT_MENDING
 from model_maker.errors import DataError
 from model_maker.learning import embedding, engines
 
+LITE0 = "efficientnet_lite0"  # which other tests prepare, too
+
 
 def _camera_exif():
     exif = Image.Exif()
@@ -56,7 +58,7 @@ def faulty(drawn_flowers, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(faulty, lite0):
-    return diagnose(faulty, threads=2)
+    return diagnose(faulty, model=LITE0, threads=2)
 
 
 def _names(found, kind):
@@ -126,7 +128,7 @@ def test_file_names_cannot_write_into_the_page(drawn_flowers, tmp_path, lite0):
     home = tmp_path / "flowers"
     shutil.copytree(drawn_flowers, home)
     (home / "rose" / "<img src=x onerror=alert(1)>.jpg").write_text("no photo")
-    html = page.render(diagnose(home))
+    html = page.render(diagnose(home, model=LITE0))
     assert "<img src=x" not in html and "&lt;img src=x onerror=alert(1)&gt;.jpg" in html
 
 
@@ -139,7 +141,7 @@ def test_copies_across_stated_parts_are_leaks_and_the_training_one_would_go(draw
                 shutil.copy(path, home / part / folder.name)
     tested = sorted((home / "test" / "rose").iterdir())[0]
     shutil.copy(tested, home / "train" / "rose" / tested.name)
-    found = diagnose(home)
+    found = diagnose(home, model=LITE0)
     (leak,) = found.findings["leaks"]
     assert leak.removable == (home / "train" / "rose" / tested.name,)
     assert leak.text == "in test and train"
@@ -156,7 +158,7 @@ def test_links_never_lose_their_file(drawn_flowers, tmp_path, lite0):
     (home / "rose" / "a").symlink_to(rose.name)  # without a suffix, no photo
     (home / "rose" / "a.png").symlink_to(rose.name)
     (home / "other").symlink_to("violet")
-    found = diagnose(home)
+    found = diagnose(home, model=LITE0)
     # Shorter, but a link: the photo itself stays.
     (finding,) = found.findings["duplicates"]
     assert finding.removable == (home / "rose" / "a.png",)
@@ -168,7 +170,7 @@ def test_links_never_lose_their_file(drawn_flowers, tmp_path, lite0):
 
 def test_an_archive_is_diagnosed_as_its_folder_and_not_mended(faulty, found, tmp_path, capsys):
     archive = shutil.make_archive(tmp_path / "flowers", "zip", faulty)
-    packed = diagnose(archive)
+    packed = diagnose(archive, model=LITE0)
     counts = {name: len(findings) for name, findings in found.findings.items() if name != "strays"}
     assert {name: len(findings) for name, findings in packed.findings.items()} == counts
     assert page.render(packed).count("data:image/jpeg") == page.render(found).count("data:image/jpeg") - 1
@@ -178,10 +180,10 @@ def test_an_archive_is_diagnosed_as_its_folder_and_not_mended(faulty, found, tmp
 
 def test_one_class_or_few_photos_are_said_and_do_not_stop_it(make_photos, tmp_path, lite0):
     make_photos(tmp_path / "one", {"red": 5})
-    found = diagnose(tmp_path / "one")
+    found = diagnose(tmp_path / "one", model=LITE0)
     assert "labels" not in found.findings and "one class only, red" in found.notes[-1]
     make_photos(tmp_path / "few", {"red": 8, "blue": 8, "green": 1})
-    found = diagnose(tmp_path / "few")
+    found = diagnose(tmp_path / "few", model=LITE0)
     assert "Labels of green were not judged" in found.notes[-1]
     assert [finding.text for finding in found.findings["classes"]][-1] == "blue has 8 photos and green 1: 8 to 1"
 
@@ -190,13 +192,13 @@ def test_a_folder_of_broken_files_only_is_diagnosed(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.jpg").write_text(f"no photo {name}")
-    found = diagnose(tmp_path)
+    found = diagnose(tmp_path, model=LITE0)
     assert found.photos == {"a": 0, "b": 0} and len(found.findings["broken"]) == 2
 
 
 def test_an_empty_folder_is_one_clear_line(tmp_path):
     with pytest.raises(DataError, match="holds no photos"):
-        diagnose(tmp_path)
+        diagnose(tmp_path, model=LITE0)
 
 
 def test_train_finds_the_embeddings_in_the_cache(faulty, found, monkeypatch):
@@ -210,7 +212,18 @@ def test_train_finds_the_embeddings_in_the_cache(faulty, found, monkeypatch):
 
 
 def test_the_command_writes_one_json_document(faulty, found, tmp_path):
-    words = [sys.executable, "-m", "model_maker", "doctor", str(faulty), "--json", "--html", str(tmp_path / "p.html")]
+    words = [
+        sys.executable,
+        "-m",
+        "model_maker",
+        "doctor",
+        str(faulty),
+        "--model",
+        LITE0,
+        "--json",
+        "--html",
+        str(tmp_path / "p.html"),
+    ]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["findings"]["tiny"]["found"][0]["photos"] == [str(faulty / "rose" / "small.png")]
     assert (tmp_path / "p.html").read_text().startswith("<!doctype html>")
@@ -232,7 +245,7 @@ def test_what_makes_no_sense_is_refused_before_any_work(faulty, words, message, 
 
 def test_planted_faults_of_real_photos_are_found(shared_data, tmp_path, lite0):
     planted = benchmark.plant(shared_data / "flowers", tmp_path / "flowers", seed=0)
-    score = benchmark.score(diagnose(tmp_path / "flowers"), planted)
+    score = benchmark.score(diagnose(tmp_path / "flowers", model=LITE0), planted)
     assert (score["broken"], score["exact copies"], score["recoded copies"]) == (10, 20, 20)
     # One scene was photographed twice, and its pictures look alike.
     assert score["other near copies"] == 1

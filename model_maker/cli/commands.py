@@ -359,7 +359,6 @@ def models(arguments: argparse.Namespace) -> None:
 
 def doctor(arguments: argparse.Namespace) -> None:
     from model_maker import files
-    from model_maker.backbones import DEFAULT
     from model_maker.cli import doctor_views, views
     from model_maker.doctor import checks, diagnosis, page, quarantine
 
@@ -377,7 +376,7 @@ def doctor(arguments: argparse.Namespace) -> None:
         raise DataError("--quarantine says where photos go: give --fix or --undo, too.")
     with views.Bars() as bars:
         found = diagnosis.diagnose(
-            arguments.data, model=arguments.model or DEFAULT, threads=arguments.threads, reporter=bars
+            arguments.data, model=arguments.model or diagnosis.MODEL, threads=arguments.threads, reporter=bars
         )
         if html is not None:
             bars.stage("Write the page")

@@ -99,29 +99,24 @@ def judge_model(content):
     While it is vetted it may hang, crash and ask for all memory, which is what the child is there for. Afterwards it
     may not.
     """
-    found = forked(vet_to_read, content, vetting=True)
-    if found["outcome"] == "fine":
-        found = forked(look_into, content)
-    if found["outcome"] in ("fine", "refused"):
-        found = forked(vet_to_run, content, vetting=True)
-    if found["outcome"] == "fine":
-        found = forked(use, content)
-    if found["outcome"] in ("fine", "refused"):
-        imported = forked(import_backbone, content, vetting=True)
-        found = found if imported["outcome"] in ("fine", "refused", "stopped") else imported
-    return found
+    found = forked(vet, content, vetting=True)
+    if found["outcome"] != "fine":
+        return found
+    used = forked(use if found["result"] == "runs" else look_into, content)
+    imported = forked(import_backbone, content, vetting=True)
+    return used if imported["outcome"] in ("fine", "refused", "stopped") else imported
 
 
-def vet_to_read(content):
+def vet(content):
+    from model_maker.errors import ModelError
     from model_maker.tflite import vetting
 
     vetting.attempt(content, vetting.READ)
-
-
-def vet_to_run(content):
-    from model_maker.tflite import vetting
-
-    vetting.attempt(content, "xnnpack")
+    try:
+        vetting.attempt(content, "xnnpack")
+    except ModelError:
+        return "is read"
+    return "runs"
 
 
 def look_into(content):
@@ -140,11 +135,14 @@ def look_into(content):
 
 
 def use(content):
-    """What `predict` and `evaluate` do."""
+    """What all commands do, `predict` and `evaluate` among them."""
     import numpy as np
 
+    from model_maker.errors import ModelError
     from model_maker.inference.classifier import Classifier
 
+    with contextlib.suppress(ModelError):  # of a model that has no float form
+        look_into(content)
     classifier = Classifier(content, threads=1)
     pictures = [np.full((9, 9, 3), level, np.uint8) for level in (0, 200)]
     for row in classifier.predict(pictures):
@@ -187,8 +185,7 @@ def outcome(attempt, content):
 
     begin = time.process_time()
     try:
-        attempt(content)
-        found = {"outcome": "fine"}
+        found = {"outcome": "fine", "result": attempt(content)}
     except ModelMakerError as error:
         said = str(error)
         found = {"outcome": "refused" if "\n" not in said else f"said more than a line: {said}", "reason": said[:200]}

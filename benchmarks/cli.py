@@ -14,7 +14,7 @@ from absl import app, logging
 from absl.flags import argparse_flags
 
 from benchmarks.delegates import DELEGATES
-from model_maker import exits
+from model_maker import exits, quiet
 from model_maker.version import __version__
 
 DESCRIPTION = "Measures the latency of .tflite models on this machine or on an Android device, and compares results."
@@ -61,6 +61,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def main(arguments: argparse.Namespace) -> int:
     """Runs the command; returns the exit code."""
+    quiet.hush_pillow()
     logging.set_verbosity(logging.INFO if arguments.debug else logging.ERROR)
     return exits.exit_code(
         lambda: run_command(arguments),

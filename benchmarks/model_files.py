@@ -55,13 +55,13 @@ def describe(paths: Sequence[Path]) -> tuple[list[Model], list[Row]]:
       ModelMakerError: none of them is one.
     """
     from benchmarks.results import Model, Row, name_models
-    from model_maker.tflite import inspection, interpreter
+    from model_maker.tflite import inspection, vetting
 
     models: list[Model] = []
     refused: list[Row] = []
     for path, name in zip(paths, name_models([str(path) for path in paths]), strict=True):
         try:
-            content = interpreter.read(path)
+            content = vetting.read(path)
             facts = inspection.inspect(content)
         except ModelMakerError as error:
             refused.append(Row(str(path), "-", None, reason=str(error)))

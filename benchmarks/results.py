@@ -205,7 +205,7 @@ def from_json(text: str, name: str) -> Record:
     """
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{name} is not JSON ({error}). Give a file that `benchmark --json FILE` wrote.") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DataError(f"{name} is not a result of `benchmark`. Give a file that `benchmark --json FILE` wrote.")

@@ -67,7 +67,7 @@ def load(path: str | os.PathLike) -> dict[str, Any]:
                 raise TypeError(key)
     except OSError as error:
         raise DataError(f"{file}: {error.strerror}. Give the run.json of a folder that `train` made.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{file} is not the run.json of a training run.") from error
     return record
 
@@ -98,11 +98,11 @@ def parts(model: str | os.PathLike) -> tuple[Split, list[str]]:
     if not sources.place(record["data"]).exists():
         raise DataError(f"The photos that {model} was trained on are no longer in {record['data']}. Pass --data DIR.")
     dataset = sources.read(record["data"])
-    unusable = {entry["path"] for entry in record.get("skipped", [])}
-    kept = tuple(sample for sample in dataset.samples if str(sample.path) not in unusable)
-    dataset = dataclasses.replace(dataset, samples=kept)
     options = record["options"]
     try:
+        unusable = {entry["path"] for entry in record.get("skipped", [])}
+        kept = tuple(sample for sample in dataset.samples if str(sample.path) not in unusable)
+        dataset = dataclasses.replace(dataset, samples=kept)
         split = dataset.split(validation=options["validation"], test=options["test"], seed=options["seed"])
     except (KeyError, TypeError) as error:
         raise DataError(f"{folder / FILE} lacks the options that divided its photos. Pass --data DIR.") from error

@@ -158,10 +158,10 @@ def train(
             threads=chosen.threads,
         )
     with clock.stage("Evaluate the file"):
-        shipped = metadata.write(bare, info)
+        shipped = shipping.finish(bare, info)
         scores = Classifier(shipped, threads=chosen.threads).score(split.test, progress=clock.progress)
     with clock.stage("Check other kernels"):
-        verify.check_promise(metadata.write(float_model, info), split.test, expected)
+        verify.check_promise(shipping.finish(float_model, info), split.test, expected)
         kernels = verify.check_kernels(shipped, split.test, scores, threads=chosen.threads)
 
     metrics, report = metrics_record.measure(dataset, split, scores, expected, learned.fit)
@@ -175,7 +175,7 @@ def train(
         report["fine_tuning"] = metrics_record.tuning(learned.tuned, frozen, expected, np.array(split.test.labels))
     metrics_record.warn(report, clock)
     with clock.stage("Write"):
-        shipped = metadata.write(bare, dataclasses.replace(info, provenance=_provenance(chosen, report)))
+        shipped = shipping.finish(bare, dataclasses.replace(info, provenance=_provenance(chosen, report)))
         report["sizes"] = {"model_bytes": len(shipped), "float_model_bytes": len(float_model)}
         card = model_card.render(
             info,
@@ -193,7 +193,7 @@ def train(
                 run_record.compose(data, chosen, dataset, split, clock) | {"budget": kept and kept.as_dict()}
             ),
         }
-        models = {"model.tflite": shipped, TRAINED: metadata.write(float_model, info)}
+        models = {"model.tflite": shipped, TRAINED: shipping.finish(float_model, info)}
         _write(output, models, texts, split.test, scores, overwrite=overwrite)
     if checkpoint:
         checkpoint.remove()

@@ -228,6 +228,14 @@ def test_a_label_count_that_does_not_fit_is_refused(make_colour_model):
         Classifier(content)
 
 
+def test_scores_that_are_no_numbers_are_refused(tiny_embedder):
+    kernel = np.full((2, 3), np.nan, np.float32)
+    content = graph.attach_head(tiny_embedder, kernel, np.zeros(2, np.float32))
+    content = metadata.write(content, metadata.ModelInfo(("a", "b"), Normalization(127.0, 128.0)))
+    with pytest.raises(ModelError, match="does not give one finite score for each of its 2 labels"):
+        Classifier(content).predict(image((0, 0, 0)))
+
+
 def test_int8_input_is_the_pixel_less_128(float_classifier, calibrated):
     pixels, picture = Normalization(127.0, 128.0), np.random.default_rng(3).integers(0, 256, (8, 8, 3), np.uint8)
     inner = quantize.quantize(float_classifier, "int8", normalization=pixels, calibration=calibrated)

@@ -6,8 +6,8 @@ from importlib import metadata
 import numpy as np
 import pytest
 
-from model_maker import backbones
-from model_maker.backbones import child, embedder
+from model_maker import backbones, child
+from model_maker.backbones import embedder
 from model_maker.backbones.weights import PackagedWeights
 from model_maker.errors import BackboneError, OutputError
 from model_maker.tflite import graph, inspection

@@ -1,6 +1,10 @@
+import concurrent.futures
 import io
 import re
 import struct
+import subprocess
+import sys
+import time
 import zlib
 
 import numpy as np
@@ -412,3 +416,87 @@ def test_damage_is_a_data_error_or_a_picture_and_nothing_else(photo, changes, le
 def test_every_shared_photo_is_read(shared_data):
     for path in sorted((shared_data / "photos").glob("*.jpg")):
         assert images.load(path, 64).std() > 10  # a photo, not a flat surface
+
+
+def test_an_avif_whose_pixels_are_lost_is_refused():
+    content = encode(noise(40, 40), "AVIF")
+    start = content.index(b"mdat") + 4
+    with pytest.raises(RuntimeError):  # as Pillow reports it, unlike all other damage
+        Image.open(io.BytesIO(content[:start] + bytes(len(content) - start))).load()
+    assert refusal(content[:start] + bytes(len(content) - start)).startswith("the picture: damaged (Failed to decode")
+
+
+def scans(count, height=64, width=64):
+    """A progressive JPEG whose last scan is repeated until there are so many."""
+    content = encode(Image.new("RGB", (width, height), RED), "JPEG", progressive=True)
+    start = content.rfind(b"\xff\xda")
+    last = content[start : content.rfind(b"\xff\xd9")]
+    return content[:start] + last * (count - content[:start].count(b"\xff\xda")) + b"\xff\xd9"
+
+
+def test_a_jpeg_of_a_thousand_scans_is_refused_before_it_is_decoded():
+    # 64 x 64 pixels of it take milliseconds, but 178 megapixels would take minutes, out of 30 kB.
+    np.testing.assert_allclose(pixels(scans(100)), np.full((64, 64, 3), RED), atol=3)  # 3: YCbCr rounding
+    assert refusal(scans(1000)) == "the picture: damaged (1000 scans, more than 100)"
+
+
+def test_a_bmp_of_runs_that_are_left_out_is_refused():
+    # Each end of a line fills four million pixels, one by one.
+    header = struct.pack("<IiiHHIIiiII", 40, 4_000_000, 16, 1, 8, 1, 0, 0, 0, 256, 0)
+    start = 14 + len(header) + 1024
+    content = struct.pack("<2sIHHI", b"BM", 0, 0, 0, start) + header + bytes(1024) + bytes([1, 1, 0, 0]) * 16
+    assert refusal(content) == f"the picture: damaged (4000000 x 16 pixels from {len(content)} bytes)"
+
+
+def peak_bytes(content):
+    """By how much a process grows at most that decodes a photo."""
+    code = (
+        "import io, resource, sys; from model_maker.data import images; content = sys.stdin.buffer.read();"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; images.load(PNG, 8); before = peak();"
+        "images.load(content, 8); print((peak() - before) * 1024)"
+    ).replace("PNG", repr(encode(noise(), "PNG")))
+    done = subprocess.run([sys.executable, "-c", code], input=content, stdout=subprocess.PIPE, check=True)
+    return int(done.stdout)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "P", "I;16"])
+def test_pngs_take_12_bytes_a_pixel_at_most(mode):
+    # 25 megapixels; before pictures were converted in bands, it was 13 to 26 bytes.
+    image = Image.new(mode, (5000, 5000))
+    if mode == "P":
+        image.putpalette([*RED, *GREEN])
+    content = encode(image, "PNG", **{"transparency": 1} if mode == "P" else {})
+    assert peak_bytes(content) < 12 * 25_000_000
+
+
+def test_pictures_in_bands_are_those_at_once(monkeypatch):
+    rgba = np.random.default_rng(0).integers(0, 256, (9, 7, 4), np.uint8)
+    grey = np.random.default_rng(0).integers(0, 1 << 16, (9, 7), np.uint16)
+    whole = [pixels(encode(rgba, "PNG")), pixels(encode(grey, "PNG", exif=turned(6)))]
+    monkeypatch.setattr(images, "_BAND_PIXELS", 14)  # two rows
+    for content, expected in zip((encode(rgba, "PNG"), encode(grey, "PNG", exif=turned(6))), whole, strict=True):
+        np.testing.assert_array_equal(pixels(content), expected)
+    alpha = rgba[..., 3:].astype(int)
+    np.testing.assert_allclose(whole[0], rgba[..., :3] * alpha / 255, atol=1)  # 1 for rounding
+
+
+def test_an_open_picture_that_is_damaged_is_a_data_error():
+    content = encode(noise(40, 40), "PNG")
+    assert refusal(Image.open(io.BytesIO(content[: len(content) // 2]))).startswith("the picture: damaged (")
+
+
+def test_large_pictures_are_decoded_one_at_a_time(monkeypatch):
+    inside, most = [], []
+    monkeypatch.setattr(images, "_LARGE_PIXELS", 10)
+    monkeypatch.setattr(images, "_converted", lambda image: busy(image, inside, most))
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(images.decode, [encode(noise(), "PNG")] * 8))
+    assert most == [1] * 8
+
+
+def busy(image, inside, most):
+    inside.append(image)
+    time.sleep(0.01)
+    most.append(len(inside))
+    inside.remove(image)
+    return image

@@ -3,7 +3,8 @@ import pytest
 from PIL import Image
 from tiny_network import TinyNetwork
 
-from model_maker.backbones import child, embedder, importers
+from model_maker import child
+from model_maker.backbones import embedder, importers
 from model_maker.data.images import Normalization
 from model_maker.errors import BackboneError
 from model_maker.tflite import metadata

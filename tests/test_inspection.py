@@ -29,6 +29,15 @@ QUANTIZATION = {
 }
 
 
+@pytest.mark.parametrize("scale", [np.nan, np.inf])
+def test_a_scale_that_is_no_number_is_none(make_tiny_model, scale):
+    # JSON has no word for it.
+    model = graph.parse(make_tiny_model())
+    model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]].quantization.scale = [scale]
+    [image] = inspection.inspect(graph.pack(model)).inputs
+    assert (image.dtype, image.scale, image.zero_point) == ("uint8", None, None)
+
+
 def test_facts_of_a_small_classifier_counted_by_hand(float_classifier):
     facts = inspection.inspect(float_classifier)
     assert facts.size_bytes == len(float_classifier)

@@ -111,6 +111,26 @@ def test_a_model_that_cannot_be_prepared_is_refused_with_the_kernels_name(tiny_e
     one_line(caught)
 
 
+def test_names_that_are_no_text_are_refused(tiny_embedder):
+    model = graph.parse(tiny_embedder)
+    model.subgraphs[0].tensors[-1].name = b"\xff\xfe"
+    with pytest.raises(ModelError, match="cannot run this model") as caught:
+        Runner(graph.pack(model))
+    one_line(caught)
+
+
+def test_a_model_without_outputs_is_refused(tiny_embedder):
+    model = graph.parse(tiny_embedder)
+    model.subgraphs[0].outputs, model.signatureDefs = [], []
+    with pytest.raises(ModelError, match="no output"):
+        Runner(graph.pack(model))
+
+
+def test_a_batch_that_does_not_fit_is_refused(tiny_embedder):
+    with pytest.raises(ModelError, match="cannot run this model"):
+        Runner(tiny_embedder).run(np.zeros((1, 9, 9, 3), np.float32))
+
+
 GREETING = """
 import os, sys
 from model_maker.tflite.interpreter import Runner

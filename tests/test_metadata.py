@@ -241,7 +241,7 @@ def test_a_zip_bomb_does_not_unfold(written):
     whole.seek(0, io.SEEK_END)
     with zipfile.ZipFile(whole, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("labels.txt", bytes(17 << 20))
-    with pytest.raises(ModelError, match="not in the file"):
+    with pytest.raises(ModelError, match="labels.txt in the model is .* too large"):
         metadata.read(whole.getvalue())
 
 
@@ -260,10 +260,18 @@ def normalization_of(means, deviations):
         ([0.0], [255.0] * 3, Normalization(0, 255)),
         ([123.0, 117, 104], [1.0] * 3, None),  # a Normalization is the same in all channels
         ([0.0], [0.0], None),  # nothing can be divided by it
+        ([float("nan")], [128.0], None),
+        ([127.0], [float("inf")] * 3, None),
     ],
 )
 def test_normalizations_of_other_tools_are_read(written, means, deviations, expected):
     assert metadata.read(edited(written, normalization_of(means, deviations))).normalization == expected
+
+
+@pytest.mark.parametrize("provenance", [b"[1]", b"7", b"[" * 100_000, b"{", b"\xff", b"9" * 5000])
+def test_provenance_that_is_no_object_is_damage(written, provenance):
+    with pytest.raises(ModelError, match="model_maker.json is no JSON object|metadata is damaged"):
+        metadata.read(with_files(written, files(written) | {"model_maker.json": provenance}))
 
 
 def test_metadata_without_tensors_or_texts_is_read(written):

@@ -78,6 +78,7 @@ def test_fields_of_a_later_minor_version_are_passed_over():
         (lambda content: json.dumps({key: content[key] for key in content if key != "rows"}), "x is damaged"),
         (lambda content: json.dumps(content | {"rows": [{"model": "a"}]}), "x is damaged"),
         (lambda content: json.dumps(content | {"rows": 3}), "x is damaged"),
+        (lambda content: "[" * 100_000, "x is not JSON"),
         (lambda content: json.dumps(content | {"rows": [content["rows"][0] | {"median_ms": "fast"}]}), "x is damaged"),
     ],
 )

@@ -219,6 +219,13 @@ def test_only_the_names_a_state_dict_needs_are_admitted(module, name):
         read_torch(start + lookup)
 
 
+def test_a_table_of_objects_that_the_file_cannot_fill_is_refused():
+    # LONG_BINPUT numbers an object; the unpickler would make room for two billion of them, 34 GB.
+    table = pickle.dumps(MAGIC, 2)[:-1] + b"r" + (2**31 - 1).to_bytes(4, "little") + b"."
+    with at_most(1 << 30), pytest.raises(BackboneError, match="a pickle numbers an object 2147483647"):
+        read_torch(table)
+
+
 @contextlib.contextmanager
 def at_most(more_bytes):
     """Lets this process grow by so much: damaged pickles may ask for tables of 64 GB."""

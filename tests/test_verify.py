@@ -123,7 +123,7 @@ def test_scores_that_are_no_numbers_do_not_ship(conv_embedder, photos):
     kernel = np.full((3, 16), np.nan)
     content = graph.attach_head(conv_embedder, kernel, np.zeros(3))
     content = metadata.write(content, metadata.ModelInfo(("a", "b", "ü"), Normalization(127.0, 128.0)))
-    with pytest.raises(ModelError, match="gives other scores"):
+    with pytest.raises(ModelError, match="one finite score for each"):
         verify.check_promise(content, photos, np.full((75, 3), 1 / 3, np.float32))
 
 

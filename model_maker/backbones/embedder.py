@@ -13,9 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
-from model_maker import files
+from model_maker import child, files
 from model_maker.backbones import (
-    child,
     conversion,
     downloads,
     importers,

@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from model_maker.backbones import child, input_range, tensorflow_models
+from model_maker import child
+from model_maker.backbones import input_range, tensorflow_models
 from model_maker.backbones.weights import Tell
 from model_maker.data.images import Normalization
 from model_maker.errors import BackboneError, ModelError
-from model_maker.tflite import cut, dequantize, graph, interpreter, metadata
+from model_maker.tflite import cut, dequantize, graph, interpreter, metadata, vetting
 from model_maker.tflite.interpreter import Runner
 
 # A damaged file may keep LiteRT busy for ever; a sound one of 100 MB opens in a few seconds.
@@ -207,4 +208,4 @@ def _import(path: str, name: str, image_size: str, normalization: str, kind: str
 
 
 if __name__ == "__main__":
-    child.answer(_import)
+    child.answer(_import, memory_bytes=vetting.MEMORY_BYTES, cpu_s=2 * LIMIT_S)

@@ -12,8 +12,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from model_maker import files
-from model_maker.backbones import child, conversion, downloads, input_range
+from model_maker import child, files
+from model_maker.backbones import conversion, downloads, input_range
 from model_maker.errors import BackboneError
 from model_maker.tflite import metadata
 

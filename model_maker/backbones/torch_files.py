@@ -49,11 +49,11 @@ def read_torch(content: bytes) -> dict[str, Array]:
     """
     stream = io.BytesIO(content)
     try:
-        if _Unpickler(stream).load() != _MAGIC or _Unpickler(stream).load() != _PROTOCOL:
+        if _unpickle(stream) != _MAGIC or _unpickle(stream) != _PROTOCOL:
             raise BackboneError("The weights are not in torch's legacy format (wrong magic number).")
-        _Unpickler(stream).load()  # byte order and type sizes of the writer: little-endian wherever torch runs
-        state = _Unpickler(stream).load()
-        order = _Unpickler(stream).load()
+        _unpickle(stream)  # byte order and type sizes of the writer: little-endian wherever torch runs
+        state = _unpickle(stream)
+        order = _unpickle(stream)
         dtypes = {tensor.storage.key: tensor.storage.dtype for tensor in state.values()}
         storages = {str(key): _read_storage(stream, dtypes[str(key)]) for key in order}
         return {str(name): tensor.read(storages) for name, tensor in state.items()}
@@ -91,6 +91,18 @@ class _Tensor:
             flat[self.offset :], self.shape, [stride * step for stride in self.strides], writeable=False
         )
         return np.ascontiguousarray(view).reshape(self.shape)
+
+
+def _unpickle(stream: io.BytesIO):
+    """Loads one pickle, once it is known that it asks for no table that is larger than it could fill."""
+    import pickletools
+
+    start = stream.tell()
+    for opcode, argument, _ in pickletools.genops(stream):
+        if opcode.name.endswith("PUT") and int(argument or 0) > len(stream.getbuffer()):
+            raise ValueError(f"a pickle numbers an object {argument}")
+    stream.seek(start)
+    return _Unpickler(stream).load()
 
 
 def _read_storage(stream: io.BytesIO, dtype: type) -> bytes:

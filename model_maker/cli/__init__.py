@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-import warnings
 from collections.abc import Sequence
 
 from absl import app, logging
 from absl.flags import argparse_flags
 
-from model_maker import exits
+from model_maker import exits, quiet
 from model_maker.version import __version__
 
 _EXAMPLES = """examples:
@@ -71,8 +70,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def main(arguments: argparse.Namespace) -> int:
     """Runs a command; returns the exit code."""
-    # Pictures of more than 89 megapixels are large, not hostile; those that are too large are refused with a message.
-    warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
+    quiet.hush_pillow()
     logging.set_verbosity(logging.INFO if arguments.debug else logging.ERROR)
     return exits.exit_code(
         lambda: _call(arguments),

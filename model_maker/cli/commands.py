@@ -13,6 +13,7 @@ import typing
 import webbrowser
 from pathlib import Path
 
+from model_maker import exits
 from model_maker.errors import DataError, about
 
 
@@ -153,7 +154,7 @@ def predict(arguments: argparse.Namespace) -> int:
         views.show_predictions(rows)
     failed = [row for row in rows if "error" in row]
     for row in failed:
-        print(f"model_maker: {row['photo']}: {row['error']}", file=sys.stderr)
+        exits.say("model_maker", f"{row['photo']}: {row['error']}")
     return 1 if failed else 0
 
 
@@ -194,7 +195,7 @@ def export(arguments: argparse.Namespace) -> int:
         views.show_export(found)
     failed = [entry for entry in found.entries if entry.failure]
     for entry in failed:
-        print(f"model_maker: {entry.format}: {entry.failure}", file=sys.stderr)
+        exits.say("model_maker", f"{entry.format}: {entry.failure}")
     return 1 if failed and formats != [exports.ALL] else 0
 
 
@@ -300,10 +301,10 @@ def _show_file(path: Path, arguments: argparse.Namespace) -> None:
 def inspect(arguments: argparse.Namespace) -> None:
     from model_maker.cli import views
     from model_maker.inference.classifier import model_file
-    from model_maker.tflite import inspection, interpreter, metadata
+    from model_maker.tflite import inspection, metadata, vetting
 
     path = model_file(arguments.model)
-    content = interpreter.read(path)
+    content = vetting.read(path)
     with about(path):
         facts, info = inspection.inspect(content), metadata.read(content)
     if arguments.json:

@@ -7,12 +7,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich import box
+from rich import box, markup
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from model_maker import exits
 from model_maker.comparison import THREADS, Comparison
 from model_maker.deploy.apps import Installed
 from model_maker.deploy.budget import Budget
@@ -281,10 +281,10 @@ def show_model(path: Path, facts: ModelFacts, info: ModelInfo) -> None:
     table.add_row("labels", _labels(info.labels))
     if info.threshold:
         table.add_row("threshold", f"{info.threshold:.3g}, lower scores are unknown")
-    for name, value in _flat(info.provenance.get("metrics", {})).items():
+    for name, value in _flat(info.provenance.get("metrics")).items():
         table.add_row(name, value)
     if fingerprint := info.provenance.get("fingerprint"):
-        table.add_row("data", fingerprint[:16])
+        table.add_row("data", escape(str(fingerprint)[:16]))
     _console().print(table)
 
 
@@ -348,13 +348,20 @@ def _labels(labels: tuple[str, ...]) -> str:
     return escape(shown) or "none"
 
 
-def _flat(metrics: dict[str, Any]) -> dict[str, str]:
+def _flat(metrics: Any) -> dict[str, str]:
+    """What other tools write into a model may be anything."""
     names = {"top1": "top-1 on test", "float_top1": "float top-1"}
-    return {text: _percent(metrics[key]) for key, text in names.items() if key in metrics}
+    known = metrics if isinstance(metrics, dict) else {}
+    return {text: _percent(known[key]) for key, text in names.items() if isinstance(known.get(key), int | float)}
+
+
+def escape(text: str) -> str:
+    """Makes text from outside harmless for rich and for the terminal."""
+    return markup.escape(exits.printable(text))
 
 
 def _bar(score: float, width: int = 20) -> str:
-    return f"[green]{'━' * round(score * width)}[/]"
+    return f"[green]{'━' * round(min(max(score, 0), 1) * width)}[/]"
 
 
 def _percent(share: float) -> str:

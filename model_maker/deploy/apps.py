@@ -21,7 +21,7 @@ from model_maker.deploy.shipping import Form
 from model_maker.errors import DataError, ModelError, OutputError, about
 from model_maker.inference.classifier import Classifier, model_file
 from model_maker.progress import Reporter, Stages
-from model_maker.tflite import graph, inspection, interpreter, metadata
+from model_maker.tflite import graph, inspection, metadata, vetting
 
 PLATFORMS = ("android", "ios")
 # Where the sources of our own apps are: in an installed package, or beside it in a checkout.
@@ -231,7 +231,7 @@ def _has_mark(app: App, folder: Path) -> bool:
 
 def _content(model: str | os.PathLike, io: str | None, data: str | os.PathLike | None, clock: Stages) -> bytes:
     """Returns the model as it shipped, or made again with other edges."""
-    shipped = interpreter.read(model_file(model))
+    shipped = vetting.read(model_file(model))
     with about(model):
         facts = inspection.inspect(shipped)
     if io is None or {facts.inputs[0].dtype, facts.outputs[0].dtype} == {io}:

@@ -163,7 +163,7 @@ class Trial:
         )
 
     def _score(self, bare: bytes) -> Array:
-        classifier, rows = Classifier(metadata.write(bare, self._info), threads=self._threads), []
+        classifier, rows = Classifier(shipping.finish(bare, self._info), threads=self._threads), []
         for row in classifier.scores(self._judges):
             if isinstance(row, DataError):
                 raise row

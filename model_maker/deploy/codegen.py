@@ -16,7 +16,7 @@ from model_maker.data.images import Normalization
 from model_maker.deploy import identifiers
 from model_maker.errors import DataError, ModelError, about
 from model_maker.inference.classifier import Classifier, model_file
-from model_maker.tflite import inspection, interpreter
+from model_maker.tflite import inspection, vetting
 from model_maker.tflite.inspection import TensorFacts
 from model_maker.tflite.metadata import ModelInfo
 
@@ -118,7 +118,7 @@ def _read(model: str | os.PathLike, language: Language) -> tuple[str, ModelInfo,
       ModelError: it is none that an app, or the language, can use.
     """
     path = model_file(model)
-    content = interpreter.read(path)
+    content = vetting.read(path)
     with about(path):
         info, facts = Classifier(content).info, inspection.inspect(content)
         image, scores = facts.inputs[0], facts.outputs[0]

@@ -96,7 +96,7 @@ def build(
         licence=backbone.licence,
         description=f"Classifier of ImageNet's 1000 classes with the weights published at {backbone.source}.",
     )
-    return metadata.write(bare, info), info
+    return shipping.finish(bare, info), info
 
 
 def cached(model: str, *, reporter: Reporter | None = None) -> bytes:

@@ -161,11 +161,22 @@ class Classifier:
 
     def _worker(self):
         runner, normalization = self._model.runner(), self.info.normalization
-        if runner.input_dtype == np.float32 and normalization:
-            return lambda pixels: runner.run(normalization(pixels))[0]
-        if runner.input_dtype == np.int8:
-            return lambda pixels: runner.run((pixels.astype(np.int16) - 128).astype(np.int8))[0]
-        return lambda pixels: runner.run(pixels)[0]
+
+        def prepared(pixels: Array) -> Array:
+            if runner.input_dtype == np.float32 and normalization:
+                return normalization(pixels)
+            return (pixels.astype(np.int16) - 128).astype(np.int8) if runner.input_dtype == np.int8 else pixels
+
+        def work(pixels: Array) -> Array:
+            scores = runner.run(prepared(pixels))[0]
+            if scores.shape != (len(self.labels),) or not np.isfinite(scores).all():
+                raise ModelError(
+                    f"The model does not give one finite score for each of its {len(self.labels)} labels, so it is "
+                    "damaged. Download or export it again."
+                )
+            return scores
+
+        return work
 
     def _check(self) -> None:
         if not self.info.labels:

@@ -18,7 +18,7 @@ import numpy as np
 
 from model_maker.data.images import Normalization
 from model_maker.errors import ModelError
-from model_maker.tflite import interpreter, metadata
+from model_maker.tflite import interpreter, metadata, vetting
 from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray
@@ -172,7 +172,7 @@ def _open_tflite(path: Path, kernels: str) -> Opened:
 
 
 def _open_content(content: bytes, kernels: str) -> Opened:
-    # Metadata first: most damaged files are refused there, before LiteRT's C++ sees them.
+    vetting.vet(content, kernels)
     info = metadata.read(content)
     return Opened(info, lambda: interpreter.Runner(content, kernels=kernels))
 

@@ -58,7 +58,7 @@ def explained(part: str = "The .tflite file") -> Iterator[None]:
     """Says that a file is damaged where reading its object tree fails: missing tables, indices that lead nowhere."""
     try:
         yield
-    except ModelError:
+    except (ModelError, MemoryError):
         raise
     except Exception as error:  # damaged flatbuffers surface as nearly any error
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]

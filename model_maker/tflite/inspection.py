@@ -138,6 +138,7 @@ def _macs(main, operator, name: str) -> int:
 def _facts(tensor) -> TensorFacts:
     quantization = tensor.quantization
     quantized = quantization is not None and quantization.scale is not None and len(quantization.scale) == 1
+    quantized = quantized and math.isfinite(quantization.scale[0])
     # Some writers leave out an empty shape (one number) and a zero point of 0.
     stated = quantized and quantization.zeroPoint is not None
     return TensorFacts(

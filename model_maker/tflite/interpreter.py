@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -39,18 +40,18 @@ class Runner:
 
     def __init__(self, model: bytes | str | os.PathLike, *, threads: int = 1, kernels: str = "xnnpack"):
         content = model if isinstance(model, bytes) else read(model)
-        with _without_greeting():
-            try:
-                self._interpreter = litert.Interpreter(
-                    model_content=content, num_threads=threads, experimental_op_resolver_type=KERNELS[kernels]
-                )
-                self._interpreter.allocate_tensors()
-            except (ValueError, RuntimeError) as error:
-                raise ModelError(f"LiteRT cannot run this model ({kernels}): {_first_line(error)}") from error
-        self._inputs = self._interpreter.get_input_details()
-        self._outputs = self._interpreter.get_output_details()
+        self._kernels = kernels
+        with _without_greeting(), _explained(kernels):
+            self._interpreter = litert.Interpreter(
+                model_content=content, num_threads=threads, experimental_op_resolver_type=KERNELS[kernels]
+            )
+            self._interpreter.allocate_tensors()
+            self._inputs = self._interpreter.get_input_details()
+            self._outputs = self._interpreter.get_output_details()
         if len(self._inputs) != 1:
             raise ModelError(f"The model has {len(self._inputs)} inputs; an image model has one.")
+        if not self._outputs:
+            raise ModelError("The model has no output.")
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -74,17 +75,20 @@ class Runner:
 
     def set_input(self, batch: Array) -> None:
         """Puts a batch into the input, for any number of `invoke`."""
-        self._interpreter.set_tensor(self._inputs[0]["index"], batch.astype(self.input_dtype, copy=False))
+        with _explained(self._kernels):
+            self._interpreter.set_tensor(self._inputs[0]["index"], batch.astype(self.input_dtype, copy=False))
 
     def invoke(self) -> None:
         """Runs one inference and nothing else, which is what a benchmark times."""
-        self._interpreter.invoke()
+        with _explained(self._kernels):
+            self._interpreter.invoke()
 
     def run_all(self, batch: Array) -> list[Array]:
         """Runs one inference and returns every output as the file stores it."""
         self.set_input(batch)
         self.invoke()
-        return [self._interpreter.get_tensor(detail["index"]) for detail in self._outputs]
+        with _explained(self._kernels):
+            return [self._interpreter.get_tensor(detail["index"]) for detail in self._outputs]
 
 
 def read(path: str | os.PathLike) -> bytes:
@@ -100,6 +104,15 @@ def read(path: str | os.PathLike) -> bytes:
     if content[4:8] != b"TFL3":
         raise ModelError(f"{path} is not a .tflite file (no TFL3 mark in its {len(content):,} bytes).")
     return content
+
+
+@contextlib.contextmanager
+def _explained(kernels: str) -> Iterator[None]:
+    """Says that LiteRT refuses a model, where it does."""
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(f"LiteRT cannot run this model ({kernels}): {_first_line(error)}") from error
 
 
 def _dequantize(values: Array, detail: dict) -> Array:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,8 @@ _ENTRY = b"TFLITE_METADATA"
 _MIN_PARSER = "1.0.0"
 # Zip files carry dates; a fixed one keeps equal models equal.
 _DATE = (1980, 1, 1, 0, 0, 0)
+# A label file of a published model has some kilobytes; a bomb does not get to unfold.
+_MOST_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -96,13 +99,15 @@ def read(content: bytes) -> ModelInfo:
     with graph.explained("The model's metadata"):
         packed = bytes(model.buffers[entry.buffer].data)
         metadata = schema.ModelMetadataT.InitFromObj(schema.ModelMetadata.GetRootAs(packed, 0))
-        files = _files(content)
         part = (metadata.subgraphMetadata or [schema.SubGraphMetadataT()])[0]
         inputs, outputs = part.inputTensorMetadata or [], part.outputTensorMetadata or []
-        labels = _labels(outputs[0], files) if outputs else ()
+        labels = _labels(outputs[0], content) if outputs else ()
         normalization = _normalization(inputs[0]) if inputs else None
         threshold = _threshold(outputs[0]) if outputs else 0.0
-        provenance = json.loads(files.get(PROVENANCE, b"{}"))
+        # What JSON has no word for is nothing, so that it can be written again.
+        provenance = json.loads(_file(content, PROVENANCE) or "{}", parse_constant=lambda _: None, parse_float=_finite)
+        if not isinstance(provenance, dict):
+            raise ModelError(f"The model's {PROVENANCE} is no JSON object.")
         text = {ours: (getattr(metadata, theirs) or b"").decode() for ours, theirs in _TEXTS.items()}
         if labels:
             _check_count(labels, model)
@@ -217,21 +222,34 @@ def _with_files(content: bytes, files: dict[str, bytes]) -> bytes:
     return whole.getvalue()
 
 
-def _files(content: bytes) -> dict[str, bytes]:
-    if not zipfile.is_zipfile(io.BytesIO(content)):
-        return {}
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        # A label file of a published model has some kilobytes; a bomb does not get to unfold.
-        return {entry.filename: archive.read(entry) for entry in archive.infolist() if entry.file_size < 16 << 20}
+def _file(content: bytes, name: str) -> bytes | None:
+    """Returns a file from the zip behind a model; None where there is none of that name."""
+    stream = io.BytesIO(content)
+    if not zipfile.is_zipfile(stream):
+        return None
+    with zipfile.ZipFile(stream) as archive:
+        entry = archive.NameToInfo.get(name)
+        if entry is None:
+            return None
+        # Only of these two does the size that is stated limit what unfolds.
+        if entry.file_size > _MOST_BYTES or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ModelError(f"The file {name} in the model is packed in another way than a model's, or too large.")
+        return archive.read(entry)
 
 
-def _labels(output: schema.TensorMetadataT, files: dict[str, bytes]) -> tuple[str, ...]:
+def _finite(number: str) -> float | None:
+    value = float(number)
+    return value if math.isfinite(value) else None
+
+
+def _labels(output: schema.TensorMetadataT, content: bytes) -> tuple[str, ...]:
     for file in output.associatedFiles or []:
         if file.type == schema.AssociatedFileType.TENSOR_AXIS_LABELS:
             name = file.name.decode()
-            if name not in files:
+            packed = _file(content, name)
+            if packed is None:
                 raise ModelError(f"The model's metadata names the label file {name}, which is not in the file.")
-            text = files[name].decode().replace("\r\n", "\n")
+            text = packed.decode().replace("\r\n", "\n")
             return tuple(text.removesuffix("\n").split("\n"))
     return ()
 
@@ -241,7 +259,7 @@ def _normalization(image: schema.TensorMetadataT) -> Normalization | None:
         if unit.optionsType == schema.ProcessUnitOptions.NormalizationOptions:
             means, deviations = {float(m) for m in unit.options.mean}, {float(s) for s in unit.options.std}
             # A deviation of 0 is refused by the phone clients, too.
-            if len(means) == len(deviations) == 1 and deviations != {0.0}:
+            if len(means) == len(deviations) == 1 and np.isfinite([*means, *deviations]).all() and deviations != {0.0}:
                 return Normalization(means.pop(), deviations.pop())
     return None
 
@@ -249,7 +267,8 @@ def _normalization(image: schema.TensorMetadataT) -> Normalization | None:
 def _threshold(output: schema.TensorMetadataT) -> float:
     for unit in output.processUnits or []:
         if unit.optionsType == schema.ProcessUnitOptions.ScoreThresholdingOptions:
-            return float(unit.options.globalScoreThreshold)
+            threshold = float(unit.options.globalScoreThreshold)
+            return threshold if np.isfinite(threshold) else 0.0
     return 0.0
 
 

@@ -22,7 +22,7 @@ from model_maker.errors import DataError, ModelError, about
 from model_maker.inference import classifier as classifiers
 from model_maker.inference.classifier import Classifier
 from model_maker.progress import Stages
-from model_maker.tflite import cut, dequantize, edges, graph, inspection, interpreter, metadata
+from model_maker.tflite import cut, dequantize, edges, graph, inspection, metadata, vetting
 from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray
@@ -114,7 +114,7 @@ def read(model: str | os.PathLike, *, data: str | os.PathLike | None, clock: Sta
       DataError: a photo cannot be read.
     """
     path = classifiers.model_file(model)
-    shipped = interpreter.read(path)
+    shipped = vetting.read(path)
     classifier = Classifier(shipped)
     with about(path):
         content, info = _float_model(path, shipped, clock)
@@ -132,7 +132,7 @@ def _float_model(path: Path, shipped: bytes, clock: Stages) -> tuple[bytes, Mode
     info = metadata.read(shipped)
     kept = path.parent / TRAINED
     if kept.is_file() and (path.parent / run_record.FILE).is_file():
-        content = interpreter.read(kept)
+        content = vetting.read(kept)
         found = metadata.read(content)
         if found.labels != info.labels:
             raise ModelError(f"{kept} has other labels, so it belongs to another model. Remove it.")
@@ -140,12 +140,13 @@ def _float_model(path: Path, shipped: bytes, clock: Stages) -> tuple[bytes, Mode
     if inspection.inspect(shipped).quantization != "none":
         clock.note(f"There is no {TRAINED} beside {path.name}; float formats hold its quantized weights as floats.")
     tree = graph.parse(shipped)
-    dequantize.dequantize(tree)
-    cut.prune_buffers(tree)
-    graph.sign(tree)
-    # What a quantized input says of itself is exact; the metadata's mean may be half a step away.
-    normalization = edges.stated_normalization(shipped) or info.normalization
-    return graph.pack(tree), dataclasses.replace(info, normalization=normalization)
+    with graph.explained():
+        dequantize.dequantize(tree)
+        cut.prune_buffers(tree)
+        graph.sign(tree)
+        # What a quantized input says of itself is exact; the metadata's mean may be half a step away.
+        normalization = edges.stated_normalization(shipped) or info.normalization
+        return graph.pack(tree), dataclasses.replace(info, normalization=normalization)
 
 
 def _photos(model: Path, data: str | os.PathLike | None, clock: Stages) -> tuple[list, list]:

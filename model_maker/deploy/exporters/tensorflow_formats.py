@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model_maker.backbones import child
+from model_maker import child
 from model_maker.deploy.exporters import core_ml_program, tfjs
 from model_maker.deploy.exporters.source import Source, scores
 from model_maker.errors import ModelError

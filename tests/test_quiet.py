@@ -1,0 +1,39 @@
+"""What Pillow and libtiff would say of a damaged photo stays off the terminal."""
+
+import subprocess
+import sys
+
+from fuzz_photos import encode, exif, pixels
+from PIL import Image
+
+SPOILED = """
+import sys
+from model_maker import quiet
+from model_maker.data import images
+from model_maker.errors import DataError
+if sys.argv[1] == "hushed":
+    quiet.hush_pillow()
+content = sys.stdin.buffer.read()
+try:
+    images.load(content, 8)
+except DataError as error:
+    print(error)
+"""
+
+
+def said(content, how):
+    done = subprocess.run([sys.executable, "-c", SPOILED, how], input=content, capture_output=True, check=True)
+    return done.stderr
+
+
+def test_damaged_photos_say_nothing_on_their_own():
+    deflated = bytearray(encode(pixels(), "TIFF", compression="tiff_adobe_deflate"))
+    deflated[40] ^= 255
+    spoiled = exif().tobytes()
+    tagged = encode(pixels(), "JPEG", exif=spoiled[: len(spoiled) // 2])
+    for content in (bytes(deflated), tagged):
+        assert said(content, "loud")  # or this test would prove nothing
+        assert said(content, "hushed") == b""
+    large = encode(Image.new("1", (10_000, 9_000)), "PNG")  # 90 megapixels, of which Pillow warns
+    assert b"DecompressionBombWarning" in said(large, "loud")
+    assert said(large, "hushed") == b""

@@ -1,0 +1,25 @@
+"""Records that somebody else has written."""
+
+import json
+
+import pytest
+
+from model_maker import run_record
+from model_maker.errors import DataError
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "{", '{"options": 3}', "\ud7ff"])
+def test_what_is_no_record_is_refused(tmp_path, text):
+    (tmp_path / "run.json").write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match="is not the run.json of a training run"):
+        run_record.load(tmp_path)
+
+
+@pytest.mark.parametrize("skipped", [5, [5], [{}], {"a": 1}])
+def test_a_list_of_skipped_photos_that_is_none_is_refused(tmp_path, make_photos, skipped):
+    make_photos(tmp_path / "data", {"a": 4, "b": 4})
+    options = {"validation": 0.25, "test": 0.25, "seed": 0}
+    record = {"data": str(tmp_path / "data"), "fingerprint": "", "options": options, "skipped": skipped}
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    with pytest.raises(DataError, match="Pass --data"):
+        run_record.parts(tmp_path)

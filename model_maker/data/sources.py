@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -181,13 +180,11 @@ def hash_photo(path) -> tuple[str, str]:
 
 
 def _conflicts(path: Path | StoredFolder, samples: list[Sample]) -> tuple[str, ...]:
-    labels = defaultdict(set)
-    for sample in samples:
-        labels[sample.digest].add(sample.label)
-    count = sum(len(found) > 1 for found in labels.values())
-    if count > max(_FEW_CONFLICTS, _MULTI_LABEL * len(labels)):
+    first: dict[str, int] = {}
+    count = len({s.digest for s in samples if first.setdefault(s.digest, s.label) != s.label})
+    if count > max(_FEW_CONFLICTS, _MULTI_LABEL * len(first)):
         raise DataError(
-            f"{path} has {count} of {len(labels)} photos in more than one class, so photos have several labels. Here a "
+            f"{path} has {count} of {len(first)} photos in more than one class, so photos have several labels. Here a "
             "photo has one: keep each in one class, or make a class of each combination, or one model for each label."
         )
     return (f"{count} photo{'' if count == 1 else 's'} in more than one class (exact copies).",) if count else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from model_maker.learning import embedding, finetune
 from model_maker.learning import head as heads
 from model_maker.learning.engines import LOCAL, Engine
 from model_maker.learning.finetune import Network, Tuned
+from model_maker.learning.store import FeatureMaps
 from model_maker.learning.watch import Watch
 from model_maker.options import Options
 from model_maker.progress import Stages
@@ -123,13 +125,17 @@ def embed(
     photos: Dataset,
     base: Embedder,
     options: Options,
-    clock: Stages,
     *,
     augmented: bool = False,
     engine: Engine = LOCAL,
-) -> tuple[Array, list[Skipped]]:
-    """Returns embeddings, [N, D] of plain photos or [N, K, D] with augmented views, and what cannot be read."""
-    return embedding.embed(
+    progress: embedding.Progress | None = None,
+    tell: embedding.Tell | None = None,
+) -> tuple[FeatureMaps, list[Skipped]]:
+    """Returns embeddings of photos, plain or in augmented views, as they lie in the store; and what cannot be read.
+
+    See `embedding.feature_maps` for the rest.
+    """
+    return embedding.feature_maps(
         photos,
         base.content,
         base.normalization,
@@ -138,13 +144,14 @@ def embed(
         seed=options.seed,
         threads=options.threads,
         engine=engine,
-        progress=clock.progress,
+        progress=progress,
+        tell=tell,
     )
 
 
 def score(network: Network, photos: Dataset, base: Embedder, options: Options) -> Array:
     """Returns float32 [N, C], what a network makes of photos; embeddings that no other run will want are not kept."""
-    run = embedding.embed if network.embedder is base.content else embedding.compute
+    run = embedding.feature_maps if network.embedder is base.content else embedding.compute
     return network.head.scores(run(photos, network.embedder, base.normalization, threads=options.threads)[0])
 
 
@@ -155,14 +162,14 @@ def estimate_by_folds(dataset: Dataset, base: Embedder, options: Options, clock:
       The metrics; with fine-tuning, those of frozen features, and the paired difference, too.
     """
     labels, folds = np.array(dataset.labels), np.array(dataset.folds(options.folds, seed=options.seed))
-    scores = {name: np.empty((len(labels), len(dataset.classes)), np.float32) for name in ("network", "frozen")}
+    names = ("network", "frozen") if options.fine_tune else ("network",)
+    scores = {name: np.empty((len(labels), len(dataset.classes)), np.float32) for name in names}
     for fold in range(options.folds):
         held = folds == fold
         rest, judged = _select(dataset, ~held), _select(dataset, held)
         if options.fine_tune:
             clock.note(f"Fold {fold + 1} of {options.folds}.")
-        fewest = min(len({s.digest for s in rest.samples if s.label == label}) for label in set(rest.labels))
-        stopping = np.array(rest.folds(min(_STOPPING_PARTS, fewest), seed=options.seed)) == 0
+        stopping = np.array(rest.folds(min(_STOPPING_PARTS, _fewest(rest)), seed=options.seed)) == 0
         learned = learn(
             _select(rest, ~stopping), _select(rest, stopping), base, options, clock, watch=Watch(clock.progress)
         )
@@ -177,9 +184,16 @@ def estimate_by_folds(dataset: Dataset, base: Embedder, options: Options, clock:
 
 
 def _fit(photos: Dataset, base: Embedder, options: Options, clock: Stages, *, augmented: bool) -> heads.Fit:
-    vectors, _ = embed(photos, base, options, clock, augmented=augmented)
+    found, _ = embed(photos, base, options, augmented=augmented)
     labels, classes = np.array(photos.labels), len(photos.classes)
-    return heads.fit(vectors, labels, classes=classes, balance=options.class_weight == "auto")
+    balance = options.class_weight == "auto"
+    return heads.fit(found, labels, classes=classes, balance=balance, progress=clock.progress)
+
+
+def _fewest(dataset: Dataset) -> int:
+    """Returns how many different photos the smallest class has."""
+    different = Counter(label for label, _ in {(sample.label, sample.digest) for sample in dataset.samples})
+    return min(different.values())
 
 
 def _select(dataset: Dataset, chosen: Array) -> Dataset:

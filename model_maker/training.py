@@ -113,13 +113,16 @@ def train(
     checkpoint = _checkpoint(output, dataset, chosen, clock, resume=resume)
     with clock.stage(f"Prepare {backbone.name}"):
         base = embedder.embedder(backbone, tell=clock.note, progress=clock.progress)
-    if chosen.augmentation != "none" and not chosen.fine_tune:
+    augmented = chosen.augmentation != "none" and not chosen.fine_tune
+    if augmented:
         # Before the plain photos, which are among them: so each photo to learn from is decoded once.
         with clock.stage(f"Embed views ({chosen.augmentation})"):
             photos = dataset if chosen.folds else fitting.join(split.train, split.validation)
-            fitting.embed(photos, base, chosen, clock, augmented=True, engine=engine)
+            fitting.embed(photos, base, chosen, augmented=True, engine=engine, progress=clock.progress, tell=clock.note)
     with clock.stage("Embed photos"):
-        _, unreadable = fitting.embed(dataset, base, chosen, clock, engine=engine)
+        # What was embedded in this very run is no news.
+        tell = None if augmented else clock.note
+        _, unreadable = fitting.embed(dataset, base, chosen, engine=engine, progress=clock.progress, tell=tell)
         dataset = dataset.without(unreadable)
         split = _split(dataset, chosen, clock)
         _tell(clock, dataset, split.notes)

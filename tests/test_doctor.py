@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 import pytest
+from embeddings import embed
 from PIL import Image
 
 from benchmarks import doctor as benchmark
@@ -19,7 +20,7 @@ from model_maker.data import sources
 from model_maker.doctor import diagnosis, page
 from model_maker.doctor.checks import CHECKS, DEFAULT_MENDING
 from model_maker.errors import DataError
-from model_maker.learning import embedding, engines
+from model_maker.learning import engines
 
 LITE0 = "efficientnet_lite0"  # which other tests prepare, too
 
@@ -207,7 +208,7 @@ def test_train_finds_the_embeddings_in_the_cache(faulty, found, monkeypatch):
     readable = {path.name for path in found.class_of}
     dataset = type(dataset)(tuple(s for s in dataset.samples if s.path.name in readable), dataset.classes)
     monkeypatch.setattr(engines.Work, "views", lambda *_: pytest.fail("it is embedded already"))
-    vectors, skipped = embedding.embed(dataset, base.content, base.normalization)
+    vectors, skipped = embed(dataset, base.content, base.normalization)
     assert len(vectors) == len(dataset) and not skipped and np.isfinite(vectors).all()
 
 

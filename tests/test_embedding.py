@@ -1,19 +1,11 @@
-import fcntl
 import hashlib
-import resource
 import shutil
-import subprocess
-import sys
-import tempfile
-import threading
 import tracemalloc
 from importlib import metadata
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from embeddings import embed
 from PIL import Image
 
 from model_maker.data import augment, images
@@ -22,181 +14,15 @@ from model_maker.data.dataset import Dataset, Sample, Skipped
 from model_maker.data.images import Normalization
 from model_maker.data.sources import read
 from model_maker.errors import OutputError
-from model_maker.learning import embedding
-from model_maker.learning.embedding import EmbeddingStore, cache_path, embed, feature_maps
+from model_maker.learning.embedding import cache_path, feature_maps
 from model_maker.tflite import graph
 
 PIXELS = Normalization(mean=127.0, std=128.0)
-SIZE = 5
-RECORD = 32 + 4 + 2 * SIZE  # digest, checksum, float16 values
 
 
-def digest(number):
-    return hashlib.sha256(str(number).encode()).hexdigest()
-
-
-def vector(number):
-    return np.random.default_rng(number).normal(size=SIZE).astype(np.float16)
-
-
-def append(store, *numbers):
-    store.append([digest(n) for n in numbers], np.stack([vector(n) for n in numbers]))
-    store.refresh()
-
-
-def held(store, numbers):
-    """The photos a store knows; what it returns for them is checked on the way."""
-    numbers = list(numbers)
-    rows = store.find([digest(n) for n in numbers])
-    for number, row in zip(numbers, rows, strict=True):
-        if row >= 0:
-            np.testing.assert_array_equal(store.read(np.array([row]))[0], vector(number))
-    return {number for number, row in zip(numbers, rows, strict=True) if row >= 0}
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "deep" / "store.f16"
-
-
-def test_a_store_returns_what_was_appended(path):
-    store = EmbeddingStore(path, SIZE)
-    append(store, 1, 2, 3)
-    append(store, 4)
-    assert held(store, range(6)) == {1, 2, 3, 4}
-    rows = store.find([digest(4), digest(1), digest(4)])
-    read = store.read(rows)
-    assert read.dtype == np.float16 and read.shape == (3, SIZE)
-    np.testing.assert_array_equal(read, [vector(4), vector(1), vector(4)])
-    assert held(EmbeddingStore(path, SIZE), range(6)) == {1, 2, 3, 4}  # and so does another one later
-    assert path.stat().st_size == 4 * RECORD
-
-
-def test_an_empty_store_knows_nothing_and_makes_no_file(path):
-    store = EmbeddingStore(path, SIZE)
-    assert store.find([digest(1)]).tolist() == [-1]
-    assert store.find([]).tolist() == []
-    assert not path.parent.exists()
-    append(store, 1)
-    assert store.find([]).tolist() == []
-
-
-def test_values_are_kept_to_the_bit(path):
-    # Zeros of both signs, the least and the greatest number, infinity: the checksum must hold for all.
-    special = np.array([[0.0, -0.0, 6e-8, 65504, np.inf]], np.float16)
-    store = EmbeddingStore(path, SIZE)
-    store.append([digest("special")], special)
-    store.refresh()
-    assert store.read(store.find([digest("special")])).tobytes() == special.tobytes()
-
-
-def test_digests_with_zero_bytes_and_equal_beginnings_are_told_apart(path):
-    digests = ["00" * 32, "00" * 31 + "01", "ab" * 8 + "00" * 24, "ab" * 8 + "00" * 23 + "ff"]
-    store = EmbeddingStore(path, SIZE)
-    for number, name in enumerate(digests):
-        store.append([name], vector(number)[None])
-    store.refresh()
-    rows = store.find(digests)
-    # Equal beginnings (never by chance: 64 bits) may hide an older record, but never give another photo's.
-    assert rows[1] == 1 and rows[3] == 3 and rows[0] in (0, -1) and rows[2] in (2, -1)
-
-
-@settings(max_examples=60)
-@given(
-    batches=st.lists(st.lists(st.integers(0, 30), min_size=1, max_size=4), min_size=1, max_size=8),
-    torn=st.lists(st.integers(0, RECORD - 1), min_size=8, max_size=8),
-)
-def test_a_torn_tail_loses_only_its_own_record(batches, torn):
-    with tempfile.TemporaryDirectory() as folder:
-        path, expected = Path(folder) / "store", set()
-        for numbers, rest in zip(batches, torn, strict=False):
-            append(EmbeddingStore(path, SIZE), *numbers)
-            expected |= set(numbers)
-            # A writer is killed in the middle of its next record.
-            with open(path, "ab") as file:
-                file.write(b"\x55" * rest)
-            assert held(EmbeddingStore(path, SIZE), range(31)) == expected
-        append(EmbeddingStore(path, SIZE), 31)
-        assert path.stat().st_size % RECORD == 0
-        assert held(EmbeddingStore(path, SIZE), range(32)) == expected | {31}
-
-
-@pytest.mark.parametrize("cut", [1, RECORD - 1])
-def test_a_cut_off_last_record_is_lost_and_no_other(path, cut):
-    append(EmbeddingStore(path, SIZE), 1, 2, 3)
-    with open(path, "r+b") as file:
-        file.truncate(3 * RECORD - cut)
-    store = EmbeddingStore(path, SIZE)
-    assert held(store, range(5)) == {1, 2}
-    append(store, 3, 4)
-    assert held(store, range(5)) == {1, 2, 3, 4}
-
-
-@pytest.mark.parametrize("place", range(0, RECORD, 3))
-def test_a_damaged_record_is_not_returned_and_can_be_replaced(path, place):
-    append(EmbeddingStore(path, SIZE), 1, 2, 3)
-    content = bytearray(path.read_bytes())
-    content[RECORD + place] ^= 0x10
-    path.write_bytes(content)
-    store = EmbeddingStore(path, SIZE)
-    assert held(store, range(5)) == {1, 3}
-    append(store, 2)
-    assert held(store, range(5)) == {1, 2, 3}
-
-
-def test_rubbish_instead_of_a_store_holds_nothing(path):
-    path.parent.mkdir()
-    path.write_bytes(np.random.default_rng(0).bytes(10 * RECORD + 7))
-    store = EmbeddingStore(path, SIZE)
-    assert held(store, range(5)) == set()
-    append(store, 1)
-    assert held(store, range(5)) == {1}
-
-
-def test_a_full_disk_is_said_and_loses_nothing_that_was_there(path):
-    store = EmbeddingStore(path, SIZE)
-    append(store, 1, 2)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (3 * RECORD + RECORD // 2, limits[1]))  # room for one record and a half
-    try:
-        with pytest.raises(OutputError, match="Cannot write .*store.f16: File too large"):
-            append(store, 3, 4, 5)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert held(EmbeddingStore(path, SIZE), range(6)) >= {1, 2}
-    append(store, 4, 5)
-    assert held(store, range(6)) >= {1, 2, 4, 5}
-
-
-def test_processes_append_at_once(path):
-    program = f"""
-import sys
-from pathlib import Path
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from test_embedding import EmbeddingStore, SIZE, append
-store = EmbeddingStore(Path({str(path)!r}), SIZE)
-first = int(sys.argv[1])
-for number in range(first, first + 200, 2):
-    append(store, number, number + 1)
-"""
-    children = [subprocess.Popen([sys.executable, "-c", program, str(1000 * n)]) for n in range(1, 3)]
-    assert [child.wait(120) for child in children] == [0, 0]
-    numbers = {*range(1000, 1200), *range(2000, 2200)}
-    assert held(EmbeddingStore(path, SIZE), range(3000)) == numbers
-    assert path.stat().st_size == len(numbers) * RECORD
-
-
-def test_a_writer_waits_for_another(path):
-    store = EmbeddingStore(path, SIZE)
-    append(store, 1)
-    with open(path, "ab") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        writer = threading.Thread(target=append, args=(store, 2))
-        writer.start()
-        writer.join(0.1)
-        assert writer.is_alive() and path.stat().st_size == RECORD
-    writer.join()  # closing the file has freed it
-    assert held(store, range(4)) == {1, 2}
+def stored(embedder):
+    """How many embeddings are in the cache."""
+    return cache_path(embedder).with_suffix(".index").stat().st_size / (32 + 4)  # digest, checksum
 
 
 def test_a_store_is_named_by_all_that_its_embeddings_depend_on(empty_cache, tiny_embedder, conv_embedder, monkeypatch):
@@ -257,14 +83,14 @@ def test_a_second_time_nothing_is_computed(data, tiny_embedder, loaded):
 
 def test_adding_ten_photos_embeds_ten_photos(data, tiny_embedder, loaded, make_photos):
     embed(read(data), tiny_embedder, PIXELS)
-    size = cache_path(tiny_embedder).stat().st_size
+    known = stored(tiny_embedder)
     loaded.clear()
     make_photos(data, {"a": 8, "b": 12, "c": 2}, side=8)  # 5 -> 8, 7 -> 12, 0 -> 2
     dataset = read(data)
     vectors, _ = embed(dataset, tiny_embedder, PIXELS)
     added = [f"a/{n:03}.png" for n in (5, 6, 7)] + [f"b/{n:03}.png" for n in range(7, 12)] + ["c/000.png", "c/001.png"]
     assert sorted(loaded) == added and len(added) == 10
-    assert cache_path(tiny_embedder).stat().st_size == size + 10 * (32 + 4 + 2 * 3)
+    assert stored(tiny_embedder) == known + 10
     np.testing.assert_allclose(vectors, expected_means(dataset), atol=2**-11)
 
 
@@ -309,7 +135,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(data, tiny_embedder, loaded
 
     with pytest.raises(KeyboardInterrupt):
         embed(read(data), tiny_embedder, PIXELS, progress=interrupt, threads=1)
-    assert cache_path(tiny_embedder).stat().st_size == 5 * (32 + 4 + 2 * 3)
+    assert stored(tiny_embedder) == 5
     loaded.clear()
     dataset = read(data)
     vectors, _ = embed(dataset, tiny_embedder, PIXELS)
@@ -320,9 +146,9 @@ def test_an_interrupted_run_goes_on_where_it_stopped(data, tiny_embedder, loaded
 def test_a_torn_or_damaged_record_is_computed_again_alone(data, tiny_embedder, loaded):
     dataset = read(data)
     first, _ = embed(dataset, tiny_embedder, PIXELS, threads=1)
-    record, path = 32 + 4 + 2 * 3, cache_path(tiny_embedder)
+    path = cache_path(tiny_embedder)
     content = bytearray(path.read_bytes())
-    content[3 * record + 36] ^= 1  # a value of the fourth photo
+    content[3 * 2 * 3] ^= 1  # a value of the fourth photo, of three values each
     path.write_bytes(content[:-1])  # and the last record is torn
     loaded.clear()
     second, _ = embed(dataset, tiny_embedder, PIXELS)
@@ -362,21 +188,24 @@ def test_progress_counts_known_photos_as_done(data, tiny_embedder, make_photos):
     calls.clear()
     make_photos(data, {"a": 7}, side=8)
     embed(read(data), tiny_embedder, PIXELS, progress=lambda *call: calls.append(call))
-    assert calls == [(13, 14), (14, 14)]
+    assert calls == [(12, 14), (13, 14), (14, 14)]  # it begins where the last run ended
 
 
-def test_many_photos_are_written_in_several_goes(data, tiny_embedder, make_photos, monkeypatch):
-    monkeypatch.setattr(embedding, "_FLUSH", 4)
-    sizes = []
-    path = cache_path(tiny_embedder)
+def test_each_photo_is_kept_as_soon_as_it_is_embedded(data, tiny_embedder):
+    counts = []
+    embed(read(data), tiny_embedder, PIXELS, progress=lambda *_: counts.append(stored(tiny_embedder)))
+    assert counts == list(range(1, 13))
 
-    def note(done, total):
-        sizes.append(path.stat().st_size // 42 if path.exists() else 0)
 
-    dataset = read(data)
-    vectors, _ = embed(dataset, tiny_embedder, PIXELS, progress=note)
-    assert sizes == [0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12]  # a kill loses no more than one go
-    np.testing.assert_allclose(vectors, expected_means(dataset), atol=2**-11)
+def test_how_many_were_embedded_before_is_told(data, tiny_embedder, make_photos):
+    shutil.copy(data / "a" / "000.png", data / "b" / "copy.png")
+    told = []
+    embed(read(data), tiny_embedder, PIXELS, tell=told.append)
+    embed(read(data), tiny_embedder, PIXELS, tell=told.append)
+    assert told == []  # none and all are no news
+    make_photos(data, {"a": 7}, side=8)
+    embed(read(data), tiny_embedder, PIXELS, tell=told.append)
+    assert told == ["13 of 15 photos were embedded before; the others are now."]
 
 
 def test_a_cache_that_cannot_be_written_is_an_output_error(data, tiny_embedder, tmp_path, monkeypatch):
@@ -465,7 +294,7 @@ def test_an_interrupted_run_keeps_the_views_that_were_done(data, tiny_embedder, 
 
     with pytest.raises(KeyboardInterrupt):
         views_of(data, tiny_embedder, 3, progress=interrupt, threads=1)
-    assert cache_path(tiny_embedder).stat().st_size == 5 * 3 * (32 + 4 + 2 * 3)
+    assert stored(tiny_embedder) == 5 * 3
     made.clear()
     views_of(data, tiny_embedder, 3)
     assert len({photo for photo, _ in made}) == 7
@@ -475,7 +304,7 @@ def test_a_damaged_view_is_computed_again_alone(data, tiny_embedder, made):
     first, _ = views_of(data, tiny_embedder, 3, threads=1)
     path = cache_path(tiny_embedder)
     content = bytearray(path.read_bytes())
-    content[4 * 42 + 36] ^= 1  # a value of the second view of the second photo; a record has 42 bytes
+    content[4 * 2 * 3] ^= 1  # a value of the second view of the second photo, of three values each
     path.write_bytes(content)
     made.clear()
     second, _ = views_of(data, tiny_embedder, 3)
@@ -521,7 +350,6 @@ def test_feature_maps_are_read_as_they_are_asked_for(data, conv_embedder):
 
 def test_feature_maps_stay_on_the_disk(data, conv_embedder):
     found, _ = feature_maps(read(data), as_map(conv_embedder), PIXELS)
-    assert isinstance(found._store._records, np.memmap)
     tracemalloc.start()
     found.batch(np.array([3]))
     peak = tracemalloc.get_traced_memory()[1]

@@ -7,7 +7,9 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from model_maker.errors import DataError
+from model_maker.learning import features, lbfgs
 from model_maker.learning import head as heads
+from model_maker.learning.store import EmbeddingStore, FeatureMaps
 
 
 def clusters(counts, *, features=16, distance=0.6, seed=0):
@@ -273,3 +275,108 @@ def test_folds_of_a_fit_keep_the_views_of_a_photo_together():
     embeddings, labels = random.normal(size=(150, 200)).astype(np.float16), np.arange(150) % 3
     found = heads.fit(seen_with_noise(embeddings, 4, noise=0.01), labels, classes=3)
     assert abs(found.top1 - 1 / 3) < 4 * np.sqrt(2 / 9 / 150)  # guessing, four standard deviations
+
+
+# --- streamed ---
+
+
+@pytest.fixture
+def maps(tmp_path):
+    """Puts embeddings, [N, D] or [N, K, D], into a store."""
+
+    def put(embeddings):
+        views = embeddings if embeddings.ndim == 3 else embeddings[:, None]
+        store = EmbeddingStore(tmp_path / "store.f16", views.shape[2])
+        names = np.frombuffer(np.arange(4 * views.shape[0] * views.shape[1], dtype="<u8").tobytes(), "V32")
+        store.append(names, views.reshape(len(names), -1))
+        return FeatureMaps(store, store.find(names).reshape(views.shape[:2]), views.shape[2:])
+
+    return put
+
+
+@pytest.fixture
+def streamed(monkeypatch):
+    monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0)
+
+
+@pytest.mark.parametrize("views", [1, 3])
+@pytest.mark.parametrize("counts", [(600, 600, 600), (1200, 300, 400)])
+def test_a_streamed_fit_is_that_in_memory(maps, streamed, monkeypatch, counts, views):
+    monkeypatch.setattr(lbfgs, "_TOLERANCE", 0)  # both searches end where float32 does
+    embeddings, labels = clusters(counts)
+    if views > 1:
+        embeddings = seen_with_noise(embeddings, views)
+    folds = round_robin(labels)
+    there = heads.fit(maps(embeddings), labels, classes=len(counts), folds=folds)
+    here = heads.fit(embeddings, labels, classes=len(counts), folds=folds)
+    assert there.regularization == here.regularization and there.top1 == pytest.approx(here.top1, abs=2 / len(labels))
+    # The path takes ten steps, whose differences from summing in another order it does not undo.
+    assert there.temperature == pytest.approx(here.temperature, rel=1e-3)
+    plain = embeddings if embeddings.ndim == 2 else embeddings[:, 0]
+    # The loss is flat at its minimum: where it cannot tell in float32 (1e-7), scores differ by its root, 3e-4.
+    np.testing.assert_allclose(there.head.scores(plain), here.head.scores(plain), atol=1e-3)
+
+
+def test_a_streamed_fit_matches_scikit_learn(maps, streamed):
+    embeddings, labels = clusters((400, 400, 400))
+    found = heads.fit(maps(embeddings), labels, classes=3)
+    reference = second_opinion(standardized(embeddings), labels, np.ones(1200), found.regularization)
+    untempered = softmax(found.head.logits(embeddings).astype(float) * found.temperature)
+    np.testing.assert_allclose(untempered, reference.predict_proba(standardized(embeddings)), atol=0.005)
+
+
+def test_a_stream_holds_out_one_photo_in_ten_of_each_class(maps, streamed, monkeypatch):
+    embeddings, labels = clusters((300, 90, 7))
+    asked = []
+    plain = heads._cross_validate
+
+    def spy(found, labels, weights, held_out, *arguments):
+        asked.extend(held_out)
+        return plain(found, labels, weights, held_out, *arguments)
+
+    monkeypatch.setattr(heads, "_cross_validate", spy)
+    heads.fit(maps(embeddings), labels, classes=3)
+    [held] = asked
+    assert np.bincount(labels[held]).tolist() == [30, 9, 1]
+    monkeypatch.setattr(heads, "_MOST_HELD_OUT", 20)
+    asked.clear()
+    heads.fit(maps(embeddings), labels, classes=3)
+    assert np.bincount(labels[asked[0]]).tolist() == [16, 5, 1]  # of 397 photos every 19th: ceil(300 / 19) and so on
+
+
+def test_a_stream_needs_two_photos_a_class(maps, streamed):
+    embeddings, labels = clusters((2, 2, 40), distance=5)
+    found = heads.fit(maps(embeddings), labels, classes=3)
+    assert np.isfinite(found.head.kernel).all() and np.isfinite(found.temperature)
+    assert (found.head.scores(embeddings).argmax(1) == labels).all()
+
+
+def test_a_streamed_fit_gives_the_same_bytes_on_any_number_of_cores(maps, streamed, monkeypatch):
+    embeddings, labels = clusters((1500, 1500), features=8)
+    there, results = maps(embeddings), []
+    for number in (1, 4):
+        monkeypatch.setattr(heads, "cores", lambda number=number: number)
+        found = heads.fit(there, labels, classes=2)
+        results.append((found.head.kernel.tobytes(), found.head.bias.tobytes(), found.temperature))
+    assert results[0] == results[1]
+
+
+def test_scores_of_what_is_stored_are_those_of_what_is_in_memory(maps, monkeypatch):
+    monkeypatch.setattr(heads, "_BLOCK", 7)
+    embeddings, labels = clusters((10, 10))
+    head = heads.fit(embeddings, labels, classes=2).head
+    stored = maps(seen_with_noise(embeddings, 2))
+    # A product of fewer rows may be summed in another order: some units of float32.
+    np.testing.assert_allclose(head.scores(stored), head.scores(embeddings), atol=1e-6)
+    assert head.scores(stored).shape == (20, 2) and head.logits(embeddings[:0]).shape == (0, 2)
+
+
+@pytest.mark.parametrize("folds", [1, 5])
+def test_steps_of_a_fit_are_told_in_order_up_to_the_last(maps, monkeypatch, folds):
+    monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0 if folds == 1 else 1 << 30)
+    embeddings, labels = clusters((50, 50))
+    calls = []
+    heads.fit(maps(embeddings), labels, classes=2, progress=lambda *call: calls.append(call))
+    done = [step for step, _ in calls]
+    total = len(heads.REGULARIZATION) * 10 * folds + 200
+    assert done == sorted(done) and calls[-1] == (total, total) and {total} == {found for _, found in calls}

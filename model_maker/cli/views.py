@@ -9,8 +9,9 @@ from typing import Any
 
 from rich import box, markup
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from model_maker import exits
 from model_maker.comparison import THREADS, Comparison
@@ -25,6 +26,24 @@ from model_maker.training import Result
 
 # Confusion matrices wider than this do not fit a terminal; metrics.json has them whole.
 _WIDEST_CONFUSION = 12
+# Between two looks at a bar: a million photos are not drawn one by one, and the speed is that of the last half minute.
+_LOOK_SECONDS = 0.1
+
+
+class _Left(ProgressColumn):
+    """How long the stage still takes, once it is known."""
+
+    def render(self, task: Task) -> Text:
+        seconds = task.time_remaining
+        return Text(f"{_duration(seconds)} left" if seconds and not task.finished else "")
+
+
+def _duration(seconds: float) -> str:
+    """Says as much of a duration as an estimate is worth."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{round(seconds)} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 class Bars(Reporter):
@@ -36,13 +55,13 @@ class Bars(Reporter):
             TextColumn("  {task.description:<30}"),
             BarColumn(24),
             TextColumn("{task.fields[count]}"),
-            TimeRemainingColumn(),
+            _Left(),
             console=self._console,
             transient=True,
             disable=not self._console.is_terminal,
         )
         self._task: TaskID | None = None
-        self._name, self._begin = "", 0.0
+        self._name, self._begin, self._looked = "", 0.0, 0.0
 
     def __enter__(self) -> Bars:
         self._bars.start()
@@ -55,12 +74,14 @@ class Bars(Reporter):
 
     def stage(self, name: str) -> None:
         self._finish()
-        self._name, self._begin = name, time.perf_counter()
+        self._name, self._begin, self._looked = name, time.perf_counter(), 0.0
         self._task = self._bars.add_task(name, total=None, count="")
 
     def progress(self, done: int, total: int) -> None:
-        if self._task is not None:
-            self._bars.update(self._task, completed=done, total=total, count=f"{done}/{total}")
+        now = time.perf_counter()
+        if self._task is not None and (done == total or now - self._looked > _LOOK_SECONDS):
+            self._looked = now
+            self._bars.update(self._task, completed=done, total=total, count=f"{done:,}/{total:,}")
 
     def note(self, text: str) -> None:
         self._console.print(f"  [yellow]note[/] {escape(text)}", soft_wrap=True)

@@ -139,9 +139,10 @@ def _embed(
     dataset: Dataset, known: tuple[Facts, ...], base: Embedder, reporter: Reporter, threads: int | None
 ) -> tuple[Dataset, tuple[Facts, ...], Array]:
     """Returns photos, their facts and their embeddings, less what a change of the folder made unreadable meanwhile."""
-    vectors, gone = embedding.embed(
+    found, gone = embedding.feature_maps(
         dataset, base.content, base.normalization, threads=threads, progress=reporter.progress
     )
+    vectors = found.read()[:, 0]
     lost = {entry.path: entry.reason for entry in gone}
     kept = tuple(fact for sample, fact in zip(dataset.samples, known, strict=True) if sample.path not in lost)
     return _without(dataset, lost), kept, vectors

@@ -118,14 +118,14 @@ class Classifier:
         Raises:
           DataError: a photo cannot be read.
         """
-        rows = []
-        for result in self.scores(sample.path for sample in dataset.samples):
+        scores = np.empty((len(dataset), len(self.labels)), np.float32)
+        for index, result in enumerate(self.scores(sample.path for sample in dataset.samples)):
             if isinstance(result, DataError):
                 raise result
-            rows.append(result)
+            scores[index] = result
             if progress:
-                progress(len(rows), len(dataset))
-        return np.array(rows, np.float32).reshape(len(rows), len(self.labels))
+                progress(index + 1, len(dataset))
+        return scores
 
     def evaluate(self, dataset: Dataset, *, progress=None) -> evaluation.Metrics:
         """Measures accuracy on labelled photos; classes are matched by name, unreadable photos are left out.
@@ -143,17 +143,20 @@ class Classifier:
                 f"The data has classes that the model does not know: {_listed(unknown)}. "
                 f"It knows {_listed(self.labels)}."
             )
-        rows, unreadable = [], []
-        for sample, result in zip(dataset.samples, self.scores(s.path for s in dataset.samples), strict=True):
+        scores, readable = np.empty((len(dataset), len(self.labels)), np.float32), np.ones(len(dataset), bool)
+        unreadable = []
+        results = self.scores(sample.path for sample in dataset.samples)
+        for index, (sample, result) in enumerate(zip(dataset.samples, results, strict=True)):
             if isinstance(result, DataError):
                 unreadable.append(Skipped(sample.path, str(result).removeprefix(f"{sample.path}: "), sample.part))
+                readable[index] = False
             else:
-                rows.append(result)
+                scores[index] = result
             if progress:
-                progress(len(rows) + len(unreadable), len(dataset))
+                progress(index + 1, len(dataset))
         names = np.array([self.labels.index(name) for name in dataset.classes])
         labels = names[dataset.without(unreadable).labels]
-        scores = np.array(rows).reshape(-1, len(self.labels))
+        scores = scores[readable]
         metrics = evaluation.measure(scores, labels, self.labels)
         if not self._thresholds.any():
             return metrics

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from itertools import count
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from model_maker.data.streaming import cores
 from model_maker.errors import DataError
+from model_maker.learning.features import Features, Rows, standardize
 from model_maker.learning.lbfgs import minimize
+from model_maker.learning.store import FeatureMaps
 
 Array = np.ndarray
+Progress = Callable[[int, int], None]
 
 # From strong to weak, relative to the mean loss of a photo, on embeddings of unit variance. Half decades: between two
 # neighbours cross-validated accuracy moves by less than its own noise.
@@ -29,6 +33,12 @@ _PATH_ITERATIONS = 10
 _FINAL_ITERATIONS = 200
 # Rows of one piece of work: long enough for BLAS, short enough to spread over cores.
 _CHUNK = 1024
+# Pieces of work under way at a time.
+_AHEAD = 16
+# Of a stream one photo in so many is held out, or as many as put an accuracy within 0.4 points.
+_PARTS, _MOST_HELD_OUT = 10, 20_000
+# Photos that are scored in one go.
+_BLOCK = 4096
 # Share of a photo's weight that its plain view has; the augmented ones divide the rest.
 _PLAIN_SHARE = 0.75
 
@@ -45,12 +55,13 @@ class Head:
     kernel: Array
     bias: Array
 
-    def logits(self, embeddings: Array) -> Array:
-        """Maps [N, D] to float32 [N, C]."""
-        return embeddings.astype(np.float32) @ self.kernel.T + self.bias
+    def logits(self, embeddings: Array | FeatureMaps) -> Array:
+        """Maps [N, D], or the plain views of what is in a store, to float32 [N, C]."""
+        blocks = (embeddings[start : start + _BLOCK] for start in range(0, max(1, len(embeddings)), _BLOCK))
+        return np.concatenate([block.astype(np.float32) @ self.kernel.T + self.bias for block in blocks])
 
-    def scores(self, embeddings: Array) -> Array:
-        """Maps [N, D] to probabilities, float32 [N, C]."""
+    def scores(self, embeddings: Array | FeatureMaps) -> Array:
+        """Does as `logits`, and maps on to probabilities."""
         return softmax(self.logits(embeddings))
 
 
@@ -78,19 +89,28 @@ class Fit:
 
 
 def fit(
-    embeddings: Array, labels: Array, *, classes: int, folds: Sequence[int] | None = None, balance: bool = True
+    embeddings: Array | FeatureMaps,
+    labels: Array,
+    *,
+    classes: int,
+    folds: Sequence[int] | None = None,
+    balance: bool = True,
+    progress: Progress | None = None,
 ) -> Fit:
     """Fits a softmax head on frozen embeddings.
 
     Regularization and temperature come from cross-validated logits of the plain photos; the head itself is then fitted
-    on all photos, in all their views.
+    on all photos, in all their views. What is in a store and large (see `features`) stays there and is read once for
+    each step of the search; one held-out part then stands for the folds.
 
     Args:
-      embeddings: float16 [N, D], as the backbone emits them, or [N, K, D]: K views of each photo, the plain one first.
+      embeddings: float16 [N, D], as the backbone emits them, or [N, K, D]: K views of each photo, the plain one first;
+        or the same in a store.
       labels: int [N], values in [0, classes).
       classes: C.
       folds: the fold of each photo; five, stratified in the given order, unless told.
       balance: whether uneven classes weigh alike.
+      progress: called with (done, total) steps; those that prove unnecessary count as done.
 
     Returns:
       Fit; its head's probabilities are calibrated.
@@ -105,22 +125,29 @@ def fit(
     if (fewest := counts.min()) < 2:
         found = "1 photo" if fewest else "no photo"
         raise DataError(f"Class {int(counts.argmin())} has {found} to learn from; each needs two.")
-    count = min(5 if len(labels) * classes < _LARGE else 3, int(counts.min()))
-    assigned = _stratified(labels, count) if folds is None else np.asarray(folds)
     weights = class_weights(counts) if balance else np.ones(classes)
-    views = embeddings if embeddings.ndim == 3 else embeddings[:, None]
-    features, center, scale = _standardize(views)
+    features = standardize(embeddings)
+    held_out = _held_out(labels, features, classes) if folds is None else _parts(np.asarray(folds))
+    truth = labels[np.any(held_out, axis=0)]
+    path = len(REGULARIZATION) * len(held_out) * _PATH_ITERATIONS
+
+    def tell(step: int) -> None:
+        if progress:
+            progress(step, path + _FINAL_ITERATIONS)
+
     # One BLAS thread for each of ours: BLAS's own wait for each other in busy loops, which is many times slower
     # whenever another process wants a core.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:
-        strength, logits, start = _cross_validate(features, labels, weights, assigned, pool)
-        temperature = _temperature(logits, labels, weights[labels])
-        parameters = _Problem(features, labels, weights, pool).solve(strength, start, _FINAL_ITERATIONS)
-    kernel = parameters[:, :-1] / (scale * temperature)
-    bias = parameters[:, -1] / temperature - kernel @ center
+        strength, logits, start = _cross_validate(features, labels, weights, held_out, pool, tell)
+        temperature = _temperature(logits, truth, weights[truth])
+        whole = _Problem(features.rows(slice(None)), labels, weights, pool)
+        parameters = whole.solve(strength, start, _FINAL_ITERATIONS, partial(_tell_behind, tell, path))
+        tell(path + _FINAL_ITERATIONS)
+    kernel = parameters[:, :-1] / (features.scale * temperature)
+    bias = parameters[:, -1] / temperature - kernel @ features.center
     head = Head(kernel.astype(np.float32), bias.astype(np.float32))
-    top1 = float((logits.argmax(1) == labels).mean())
-    return Fit(head, strength, temperature, weights, top1, softmax(logits / temperature), labels)
+    top1 = float((logits.argmax(1) == truth).mean())
+    return Fit(head, strength, temperature, weights, top1, softmax(logits / temperature), truth)
 
 
 def calibrate(logits: Array, labels: Array) -> tuple[float, float]:
@@ -157,76 +184,113 @@ class _Problem:
     Parameters are [C, D + 1]: the kernel, and the bias as the coefficient of a constant feature.
 
     Args:
-      features: float32 [N, K, D], the plain view of each photo first.
-      labels: int [N].
+      rows: the photos' features, K views each.
+      labels: int [N], of the photos.
       weights: float [C].
       pool: does the work.
     """
 
-    def __init__(self, features: Array, labels: Array, weights: Array, pool: ThreadPoolExecutor):
-        self._pool = pool
-        number, views, depth = features.shape
-        self._features = np.ones((number * views, depth + 1), np.float32)
-        self._features[:, :-1] = features.reshape(-1, depth)
-        labels = np.repeat(labels, views)
-        self._target = np.zeros((len(labels), len(weights)), np.float32)
-        self._target[np.arange(len(labels)), labels] = 1
-        share = weights[labels] * np.tile(_shares(views), number)
+    def __init__(self, rows: Rows, labels: Array, weights: Array, pool: ThreadPoolExecutor):
+        self._rows, self._pool = rows, pool
+        views = len(rows) // len(labels)
+        self._labels = np.repeat(labels, views)
+        share = weights[self._labels] * np.tile(_shares(views), len(labels))
         self._share = (share / share.sum()).astype(np.float32)[:, None]
 
-    def solve(self, strength: float, start: Array | None, iterations: int) -> Array:
-        """Returns the parameters of least loss, searched from a start of the same shape."""
-        if start is None:
-            start = np.zeros((self._target.shape[1], self._features.shape[1]), np.float32)
-        return minimize(partial(self._loss, strength), start, iterations)
+    def solve(self, strength: float, start: Array, iterations: int, tell: Callable[[int], None]) -> Array:
+        """Returns the parameters of least loss, searched from a start of the same shape; tells of each step."""
+        steps = count(1)
+
+        def loss(parameters: Array) -> tuple[float, Array]:
+            found = self._loss(strength, parameters)
+            tell(min(next(steps), iterations))
+            return found
+
+        return minimize(loss, start, iterations)
 
     def _loss(self, strength: float, parameters: Array) -> tuple[float, Array]:
-        # Chunks of a fixed size, summed in order: the result does not depend on the number of cores.
-        chunks = [slice(start, start + _CHUNK) for start in range(0, len(self._features), _CHUNK)]
-        share = partial(self._share_of_loss, parameters)
-        parts = list(self._pool.map(share, chunks)) if len(chunks) > 1 else [share(chunks[0])]
-        penalized = parameters * np.float32(strength)
-        penalized[:, -1] = 0
-        value = sum(value for value, _ in parts) + 0.5 * float(np.vdot(penalized, parameters))
-        return value, sum((gradient for _, gradient in parts), penalized)
+        gradient, value = parameters * np.float32(strength), 0.0
+        gradient[:, -1] = 0
+        penalty = 0.5 * float(np.vdot(gradient, parameters))
+        for share, slope in self._shares_of_loss(parameters):
+            value += share
+            gradient += slope
+        return value + penalty, gradient
+
+    def _shares_of_loss(self, parameters: Array) -> Iterator[tuple[float, Array]]:
+        """Yields loss and gradient of chunks of a fixed size, in order, so that no sum depends on the number of cores.
+
+        Few are under way at a time: with many classes a gradient is large.
+        """
+        waiting: deque = deque()
+        for start in range(0, len(self._rows), _CHUNK):
+            waiting.append(self._pool.submit(self._share_of_loss, parameters, slice(start, start + _CHUNK)))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result()
+        yield from (future.result() for future in waiting)
 
     def _share_of_loss(self, parameters: Array, rows: slice) -> tuple[float, Array]:
-        features, target, share = self._features[rows], self._target[rows], self._share[rows]
+        features, labels, share = self._rows[rows], self._labels[rows], self._share[rows]
+        own = (np.arange(len(labels)), labels)
         logits = features @ parameters.T
         logits -= logits.max(axis=1, keepdims=True)
-        own = np.einsum("nc,nc->n", logits, target)
+        right = logits[own]
         residual = np.exp(logits, out=logits)
         total = residual.sum(axis=1, keepdims=True)
-        value = float(np.vdot(np.log(total[:, 0]) - own, share[:, 0]))
+        value = float(np.vdot(np.log(total[:, 0]) - right, share[:, 0]))
         residual /= total
-        residual -= target
+        residual[own] -= 1
         residual *= share
         return value, residual.T @ features
 
 
+def _held_out(labels: Array, features: Features, classes: int) -> list[Array]:
+    """Chooses the parts that regularization and temperature are found on, bool [N] each."""
+    if features.streamed:
+        return [_stratified(labels, max(_PARTS, len(labels) // _MOST_HELD_OUT)) == 0]
+    folds = 5 if len(labels) * classes < _LARGE else 3
+    return _parts(_stratified(labels, min(folds, int(np.bincount(labels).min()))))
+
+
+def _parts(folds: Array) -> list[Array]:
+    return [folds == number for number in np.unique(folds)]
+
+
 def _cross_validate(
-    features: Array, labels: Array, weights: Array, folds: Array, pool: ThreadPoolExecutor
+    features: Features,
+    labels: Array,
+    weights: Array,
+    held_out: list[Array],
+    pool: ThreadPoolExecutor,
+    tell: Callable[[int], None],
 ) -> tuple[float, Array, Array]:
     """Walks the regularization path in all folds side by side and stops behind the best step.
 
     Returns:
-      The strength whose held-out loss is least, the held-out logits [N, C] there, and the mean of the folds'
+      The strength whose held-out loss is least, the held-out logits [n, C] there, and the mean of the folds'
       parameters, from which a fit on all photos has not far to go.
     """
-    held_out = [folds == number for number in np.unique(folds)]
-    problems = [_Problem(features[~held], labels[~held], weights, pool) for held in held_out]
+    problems = [_Problem(features.rows(~held), labels[~held], weights, pool) for held in held_out]
+    judged = np.any(held_out, axis=0)
+    truth = labels[judged]
     best: tuple[float, float, Array, Array] = (np.inf, 0.0, np.empty(0), np.empty(0))
-    found: list[Any] = [None] * len(problems)
+    found = [np.zeros((len(weights), len(features.center) + 1), np.float32) for _ in problems]
+    solved = count()
     for strength in REGULARIZATION:
-        logits = np.empty((len(labels), len(weights)), np.float32)
+        logits = np.empty((len(truth), len(weights)), np.float32)
         for index, (held, problem) in enumerate(zip(held_out, problems, strict=True)):
-            found[index] = parameters = problem.solve(strength, found[index], _PATH_ITERATIONS)
-            logits[held] = features[held, 0] @ parameters[:, :-1].T + parameters[:, -1]
-        loss = _loss_at(1.0, logits, labels, weights[labels])
+            step = partial(_tell_behind, tell, next(solved) * _PATH_ITERATIONS)
+            found[index] = parameters = problem.solve(strength, found[index], _PATH_ITERATIONS, step)
+            logits[held[judged]] = features.logits(held, parameters)
+        loss = _loss_at(1.0, logits, truth, weights[truth])
         if loss >= best[0]:
             break
         best = (loss, strength, logits, np.mean(found, axis=0))
     return best[1:]
+
+
+def _tell_behind(tell: Callable[[int], None], before: int, step: int) -> None:
+    tell(before + step)
 
 
 def _temperature(logits: Array, labels: Array, share: Array) -> float:
@@ -257,18 +321,6 @@ def _loss_at(temperature: float, logits: Array, labels: Array, share: Array) -> 
     return float(np.average(losses(logits / temperature, labels), weights=share))
 
 
-def _standardize(embeddings: Array) -> tuple[Array, Array, float]:
-    """Centers features, [N, K, D], and divides all by one number; relative sizes carry information and stay.
-
-    Both numbers are those of the plain photos, which are what the phone sees.
-    """
-    features = embeddings.astype(np.float32)
-    center = features[:, 0].mean(axis=0)
-    features -= center
-    scale = float(np.sqrt(np.mean(features[:, 0] ** 2))) or 1.0
-    return features / np.float32(scale), center, scale
-
-
 def _shares(views: int) -> Array:
     """Returns what each view of a photo weighs, of sum 1."""
     if views == 1:
@@ -277,8 +329,8 @@ def _shares(views: int) -> Array:
 
 
 def _stratified(labels: Array, count: int) -> Array:
+    """Deals the photos of each class to so many folds in turn: int [N]."""
+    order, counts = np.argsort(labels, kind="stable"), np.bincount(labels)
     folds = np.empty(len(labels), int)
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        folds[members] = np.arange(len(members)) % count
+    folds[order] = (np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)) % count
     return folds

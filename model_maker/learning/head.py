@@ -199,11 +199,12 @@ class _Problem:
 
     def solve(self, strength: float, start: Array, iterations: int, tell: Callable[[int], None]) -> Array:
         """Returns the parameters of least loss, searched from a start of the same shape; tells of each step."""
-        steps = count()
+        steps = count(1)
 
         def loss(parameters: Array) -> tuple[float, Array]:
+            found = self._loss(strength, parameters)
             tell(min(next(steps), iterations))
-            return self._loss(strength, parameters)
+            return found
 
         return minimize(loss, start, iterations)
 

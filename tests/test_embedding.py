@@ -205,7 +205,7 @@ def test_how_many_were_embedded_before_is_told(data, tiny_embedder, make_photos)
     assert told == []  # none and all are no news
     make_photos(data, {"a": 7}, side=8)
     embed(read(data), tiny_embedder, PIXELS, tell=told.append)
-    assert told == ["13 of 15 photos were embedded before; the others are now."]
+    assert told == ["13 of 15 photos were embedded before."]
 
 
 def test_a_cache_that_cannot_be_written_is_an_output_error(data, tiny_embedder, tmp_path, monkeypatch):

@@ -65,8 +65,9 @@ def test_features_are_centred_and_divided_by_one_number(stored, monkeypatch, cou
 
 
 def test_features_that_are_all_alike_are_divided_by_one(stored, streamed):
-    found = features.standardize(stored(np.full((9, 1, 3), 0.5, np.float16)))
-    assert found.scale == 1.0 and (found.rows(slice(None))[0:9] == [0, 0, 0, 1]).all()
+    for value in (0.5, 0.0, -3.0):
+        found = features.standardize(stored(np.full((9, 1, 3), value, np.float16)))
+        assert found.scale == 1.0 and (found.rows(slice(None))[0:9] == [0, 0, 0, 1]).all()
 
 
 def test_a_stream_holds_little_in_memory(stored, streamed):

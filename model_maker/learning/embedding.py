@@ -84,7 +84,7 @@ def feature_maps(
     missing = _Lacking(dataset, names, rows)
     known = int((rows >= 0).all(axis=1).sum())
     if tell and 0 < known < len(dataset):
-        tell(f"{known:,} of {len(dataset):,} photos were embedded before; the others are now.")
+        tell(f"{known:,} of {len(dataset):,} photos were embedded before.")
     work = Work(embedder, normalization, augmentation, seed, name=path.stem)
     with contextlib.closing(engine.embed(missing, work, size, threads=threads)) as results:
         unreadable = _compute(missing, results, store, total=len(dataset), progress=progress)

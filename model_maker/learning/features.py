@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import numpy as np
@@ -91,7 +92,8 @@ class _Streamed:
             total, squares = total + block.sum(axis=0), squares + np.square(block).sum(axis=0)
         center = total / len(maps)
         self.center = center.astype(np.float32)
-        self.scale = float(np.sqrt(np.mean(squares / len(maps) - center**2))) or 1.0
+        # Of features that are all alike rounding may leave less than nothing.
+        self.scale = math.sqrt(max(0.0, float(np.mean(squares / len(maps) - center**2)))) or 1.0
         # Every float16 there is, divided by the scale: looking it up takes half the time of converting and dividing.
         with np.errstate(invalid="ignore"):
             self._divided = np.arange(1 << 16, dtype=np.uint16).view(np.float16) / np.float32(self.scale)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -14,8 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from model_maker.data.streaming import cores
 from model_maker.errors import DataError
-from model_maker.learning.features import Features, Rows, standardize
-from model_maker.learning.lbfgs import minimize
+from model_maker.learning.features import Features, standardize
+from model_maker.learning.regression import Problem
 from model_maker.learning.store import FeatureMaps
 
 Array = np.ndarray
@@ -31,16 +30,10 @@ _LARGE = 100_000
 # On the path a start is near; held-out loss is flat around its minimum long before the fit is exact.
 _PATH_ITERATIONS = 10
 _FINAL_ITERATIONS = 200
-# Rows of one piece of work: long enough for BLAS, short enough to spread over cores.
-_CHUNK = 1024
-# Pieces of work under way at a time.
-_AHEAD = 16
 # Of a stream one photo in so many is held out, or as many as put an accuracy within 0.4 points.
 _PARTS, _MOST_HELD_OUT = 10, 20_000
 # Photos that are scored in one go.
 _BLOCK = 4096
-# Share of a photo's weight that its plain view has; the augmented ones divide the rest.
-_PLAIN_SHARE = 0.75
 
 
 @dataclass(frozen=True)
@@ -140,7 +133,7 @@ def fit(
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:
         strength, logits, start = _cross_validate(features, labels, weights, held_out, pool, tell)
         temperature = _temperature(logits, truth, weights[truth])
-        whole = _Problem(features.rows(slice(None)), labels, weights, pool)
+        whole = Problem(features.rows(slice(None)), labels, weights, pool)
         parameters = whole.solve(strength, start, _FINAL_ITERATIONS, partial(_tell_behind, tell, path))
         tell(path + _FINAL_ITERATIONS)
     kernel = parameters[:, :-1] / (features.scale * temperature)
@@ -178,72 +171,6 @@ def softmax(logits: Array) -> Array:
     return shifted / shifted.sum(axis=1, keepdims=True)
 
 
-class _Problem:
-    """Weighted multinomial logistic regression with an L2 penalty on the kernel, in float32.
-
-    Parameters are [C, D + 1]: the kernel, and the bias as the coefficient of a constant feature.
-
-    Args:
-      rows: the photos' features, K views each.
-      labels: int [N], of the photos.
-      weights: float [C].
-      pool: does the work.
-    """
-
-    def __init__(self, rows: Rows, labels: Array, weights: Array, pool: ThreadPoolExecutor):
-        self._rows, self._pool = rows, pool
-        views = len(rows) // len(labels)
-        self._labels = np.repeat(labels, views)
-        share = weights[self._labels] * np.tile(_shares(views), len(labels))
-        self._share = (share / share.sum()).astype(np.float32)[:, None]
-
-    def solve(self, strength: float, start: Array, iterations: int, tell: Callable[[int], None]) -> Array:
-        """Returns the parameters of least loss, searched from a start of the same shape; tells of each step."""
-        steps = count(1)
-
-        def loss(parameters: Array) -> tuple[float, Array]:
-            found = self._loss(strength, parameters)
-            tell(min(next(steps), iterations))
-            return found
-
-        return minimize(loss, start, iterations)
-
-    def _loss(self, strength: float, parameters: Array) -> tuple[float, Array]:
-        gradient, value = parameters * np.float32(strength), 0.0
-        gradient[:, -1] = 0
-        penalty = 0.5 * float(np.vdot(gradient, parameters))
-        for share, slope in self._shares_of_loss(parameters):
-            value += share
-            gradient += slope
-        return value + penalty, gradient
-
-    def _shares_of_loss(self, parameters: Array) -> Iterator[tuple[float, Array]]:
-        """Yields loss and gradient of chunks of a fixed size, in order, so that no sum depends on the number of cores.
-
-        Few are under way at a time: with many classes a gradient is large.
-        """
-        waiting: deque = deque()
-        for start in range(0, len(self._rows), _CHUNK):
-            waiting.append(self._pool.submit(self._share_of_loss, parameters, slice(start, start + _CHUNK)))
-            if len(waiting) > _AHEAD:
-                yield waiting.popleft().result()
-        yield from (future.result() for future in waiting)
-
-    def _share_of_loss(self, parameters: Array, rows: slice) -> tuple[float, Array]:
-        features, labels, share = self._rows[rows], self._labels[rows], self._share[rows]
-        own = (np.arange(len(labels)), labels)
-        logits = features @ parameters.T
-        logits -= logits.max(axis=1, keepdims=True)
-        right = logits[own]
-        residual = np.exp(logits, out=logits)
-        total = residual.sum(axis=1, keepdims=True)
-        value = float(np.vdot(np.log(total[:, 0]) - right, share[:, 0]))
-        residual /= total
-        residual[own] -= 1
-        residual *= share
-        return value, residual.T @ features
-
-
 def _held_out(labels: Array, features: Features, classes: int) -> list[Array]:
     """Chooses the parts that regularization and temperature are found on, bool [N] each."""
     if features.streamed:
@@ -270,7 +197,7 @@ def _cross_validate(
       The strength whose held-out loss is least, the held-out logits [n, C] there, and the mean of the folds'
       parameters, from which a fit on all photos has not far to go.
     """
-    problems = [_Problem(features.rows(~held), labels[~held], weights, pool) for held in held_out]
+    problems = [Problem(features.rows(~held), labels[~held], weights, pool) for held in held_out]
     judged = np.any(held_out, axis=0)
     truth = labels[judged]
     best: tuple[float, float, Array, Array] = (np.inf, 0.0, np.empty(0), np.empty(0))
@@ -319,13 +246,6 @@ def losses(logits: Array, labels: Array) -> Array:
 
 def _loss_at(temperature: float, logits: Array, labels: Array, share: Array) -> float:
     return float(np.average(losses(logits / temperature, labels), weights=share))
-
-
-def _shares(views: int) -> Array:
-    """Returns what each view of a photo weighs, of sum 1."""
-    if views == 1:
-        return np.ones(1)
-    return np.array([_PLAIN_SHARE] + [(1 - _PLAIN_SHARE) / (views - 1)] * (views - 1))
 
 
 def _stratified(labels: Array, count: int) -> Array:

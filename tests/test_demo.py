@@ -113,7 +113,7 @@ def _unrunnable(content):
     code = model.operatorCodes[0]
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
     code.customCode = b"Sharpen"
-    return metadata._with_files(graph.pack(model), metadata._files(content))
+    return metadata.write(graph.pack(model), metadata.read(content))
 
 
 def _camera(path, photo):

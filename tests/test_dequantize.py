@@ -51,6 +51,15 @@ def legacy(steps, zero_point, *, bias_scale, fused=FUSED.NONE, kind=schema.Tenso
     return network
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e38, np.inf, np.nan])
+def test_weights_that_are_no_numbers_are_refused(scale):
+    network = legacy([[130, 128, 126], [129, 129, 255]], 128, bias_scale=None)
+    network.main.tensors[1].quantization.scale = np.array([scale], np.float32)
+    with pytest.raises(ModelError, match="weights are not finite numbers"):
+        floated(network.content())
+
+
 @pytest.mark.parametrize("bias_scale", [0.125, None])
 def test_legacy_uint8_weights_and_biases(bias_scale):
     content = legacy([[130, 128, 126], [129, 129, 129]], 128, bias_scale=bias_scale).content()

@@ -217,7 +217,7 @@ def test_a_label_file_that_does_not_fit_is_refused(written, text, count):
 
 @pytest.mark.parametrize("contents", [{}, {"other.txt": b"a\nb\nc"}])
 def test_a_missing_label_file_is_named(written, contents):
-    with pytest.raises(ModelError, match="names the label file labels.txt, which is not in the file"):
+    with pytest.raises(ModelError, match="names the label file 'labels.txt', which is not in the file"):
         metadata.read(with_files(written, contents))
 
 

@@ -74,11 +74,14 @@ def _to_float(model: schema.ModelT, tensor: schema.TensorT) -> None:
 
 def _real(values: Array, tensor: schema.TensorT) -> Array:
     scale, zero_points = np.asarray(tensor.quantization.scale, np.float32), _zero_points(tensor)
-    if len(scale) == 1:
-        return (values - zero_points[0]) * scale[0]
     shape = [1] * values.ndim
-    shape[tensor.quantization.quantizedDimension] = -1
-    return (values - zero_points.reshape(shape)) * scale.reshape(shape)
+    if len(scale) > 1:
+        shape[tensor.quantization.quantizedDimension] = -1
+    with np.errstate(over="ignore", invalid="ignore"):
+        real = (values - zero_points.reshape(shape)) * scale.reshape(shape)
+    if not np.isfinite(real).all():
+        raise ModelError("Its weights are not finite numbers, so it is damaged. Download or export it again.")
+    return real
 
 
 def _drop_casts(model: schema.ModelT) -> None:

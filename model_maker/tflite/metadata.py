@@ -248,7 +248,7 @@ def _labels(output: schema.TensorMetadataT, content: bytes) -> tuple[str, ...]:
             name = file.name.decode()
             packed = _file(content, name)
             if packed is None:
-                raise ModelError(f"The model's metadata names the label file {name}, which is not in the file.")
+                raise ModelError(f"The model's metadata names the label file {name!r}, which is not in the file.")
             text = packed.decode().replace("\r\n", "\n")
             return tuple(text.removesuffix("\n").split("\n"))
     return ()

@@ -78,6 +78,13 @@ def test_parts_are_taken_from_the_folders(tmp_path):
     ]
 
 
+def test_a_photo_that_lies_in_a_part_but_in_no_class_changes_no_layout(tmp_path):
+    files = {f"{part}/{name}/1.jpg": part + name for part in ("train", "test") for name in "ab"}
+    stray = files | {"train/cover.jpg": "stray"}
+    found, folder = read(make_zip(tmp_path / "f.zip", stray)), read(fill(tmp_path / "folder", stray))
+    assert found.classes == ("a", "b") and below(found, tmp_path / "f.zip") == below(folder, tmp_path / "folder")
+
+
 def test_hidden_and_loose_photos_are_passed_over(tmp_path):
     files = photos({"a": 1, "b": 1}) | {"a/._0.jpg": "x", "__MACOSX/a/0.jpg": "y", "cover.jpg": "z"}
     found = read(make_zip(tmp_path / "f.zip", files))

@@ -22,9 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from model_maker import files
-from model_maker.data import images
+from model_maker.data import images, layout
 from model_maker.data.entries import PART_NAMES, Entry, class_name
-from model_maker.data.folders import note_others
 from model_maker.data.web import MAX_BYTES
 from model_maker.errors import DataError
 
@@ -111,7 +110,7 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
     reasons = {}
     for member, size in members:
         place = PurePosixPath(member.name)
-        if any(part.startswith(".") or part == "__MACOSX" for part in place.parts):
+        if any(map(layout.is_hidden, place.parts)):
             continue
         if not images.is_photo(place.suffix):
             others[place.suffix.lower() or "no suffix"] += 1
@@ -120,7 +119,7 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
         reasons[place] = images.obstacle(place.suffix) or (
             f"more than {MAX_BYTES >> 20} MB; a photo is smaller" if size > MAX_BYTES else ""
         )
-    note_others(others, notes)
+    layout.note_others(others, notes)
     classes = _classes(path, list(found), notes)
     for place, (name, part) in sorted(classes.items(), key=lambda item: (item[1][0], item[0])):
         yield Entry(found[place], name, part, reasons[place])
@@ -135,14 +134,15 @@ def _classes(path: Path, places: list[PurePosixPath], notes: list[str]) -> dict[
         places = [place for place in places if len(place.parts) > depth]
     inside = [place for place in places if len(place.parts) > depth + 1]
     if loose := len(places) - len(inside):
-        notes.append(f"{loose} photo{'' if loose == 1 else 's'} in {path} outside any class folder: not used.")
-    split = all(place.parts[depth].lower() in PART_NAMES and len(place.parts) > depth + 2 for place in inside)
+        notes.append(f"{layout.counted(loose, 'photo')} in {path} outside any class folder: not used.")
+    split = layout.are_parts(path, sorted({place.parts[depth] for place in inside}), notes)
     return {
         place: (
             class_name(place.parts[depth + split], f"{path}/{place}"),
             PART_NAMES[place.parts[depth].lower()] if split else "",
         )
         for place in inside
+        if len(place.parts) > depth + split + 1
     }
 
 

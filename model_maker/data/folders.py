@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from model_maker.data import images
+from model_maker.data import images, layout
 from model_maker.data.entries import PART_NAMES, Entry, class_name
 
 
@@ -27,14 +27,10 @@ def entries(root: Path, notes: list[str]) -> Iterator[Entry]:
 
 def _walk(root: Path, notes: list[str]) -> Iterator[Entry]:
     folders = _visible_folders(root, notes)
-    parts = [folder.name for folder in folders if folder.name.lower() in PART_NAMES]
-    split = bool(folders) and len(parts) == len(folders)
-    if not split and len(parts) > 1:
-        notes.append(f"{root} has {' and '.join(parts)} beside other folders, so all of them are taken as classes.")
+    split = layout.are_parts(root, [folder.name for folder in folders], notes)
     loose = sum(images.is_photo(path.suffix) for path in root.iterdir() if path.is_file())
     if loose and folders:
-        plural = "" if loose == 1 else "s"
-        notes.append(f"{loose} photo{plural} directly in {root}, outside any class folder: not used.")
+        layout.note_loose(loose, root, notes)
     others: Counter[str] = Counter()
     for folder in folders:
         part = PART_NAMES[folder.name.lower()] if split else ""
@@ -44,16 +40,8 @@ def _walk(root: Path, notes: list[str]) -> Iterator[Entry]:
                 if images.is_photo(path.suffix):
                     yield Entry(path, name, part, images.obstacle(path.suffix))
                 else:
-                    others[_suffix(path) or "no suffix"] += 1
-    note_others(others, notes)
-
-
-def note_others(others: Counter[str], notes: list[str]) -> None:
-    """Tells of files that are no photos, counted by suffix."""
-    if others:
-        kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
-        total = others.total()
-        notes.append(f"{total} other file{'' if total == 1 else 's'} not used, being no photos ({kinds}).")
+                    others[path.suffix.lower() or "no suffix"] += 1
+    layout.note_others(others, notes)
 
 
 def _visible_folders(root: Path, notes: list[str]) -> list[Path]:
@@ -61,10 +49,8 @@ def _visible_folders(root: Path, notes: list[str]) -> list[Path]:
     for folder in folders:
         hidden = folder.name.startswith(".") and os.access(folder, os.R_OK | os.X_OK)
         if hidden and any(images.is_photo(path.suffix) for path in folder.iterdir()):
-            notes.append(
-                f"{folder} is hidden (its name starts with a dot) and is not used; rename it to make it a class."
-            )
-    return [folder for folder in folders if not folder.name.startswith(".")]
+            layout.note_hidden(folder, notes)
+    return [folder for folder in folders if not layout.is_hidden(folder.name)]
 
 
 def _files(folder: Path, notes: list[str]) -> Iterator[Path]:
@@ -78,13 +64,9 @@ def _files(folder: Path, notes: list[str]) -> Iterator[Path]:
     seen = {str(above) for home in homes for above in (home, *home.parents)}
     for current, folders, names in os.walk(folder, followlinks=True, onerror=unreadable):
         real = os.path.realpath(current)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
+        folders[:] = sorted(name for name in folders if not layout.is_hidden(name))
         if real in seen:
             folders[:] = []
             continue
         seen.add(real)
         yield from (Path(current, name) for name in sorted(names) if not name.startswith("."))
-
-
-def _suffix(path: Path) -> str:
-    return path.suffix.lower()

@@ -5,6 +5,7 @@ Which stores there are, and where their credentials come from, is fsspec's affai
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -12,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from model_maker.data import images
+from model_maker.data import images, layout
 from model_maker.data.entries import PART_NAMES, Entry, class_name
-from model_maker.data.folders import note_others
 from model_maker.errors import DataError
 
 # Read by `web`, photo by photo: they cannot be listed.
@@ -45,12 +45,11 @@ class StoredPhoto:
           DataError: it cannot be read.
         """
         store, path = open_store(self.url)
-        try:
-            return store.cat_file(path)
-        except FileNotFoundError:
-            raise DataError(f"{self}: no such file") from None
-        except Exception as error:  # each store's client has errors of its own
-            raise DataError(f"{self}: cannot be read ({reason(error)})") from error
+        with _explained(f"{self}: cannot be read"):
+            try:
+                return store.cat_file(path)
+            except FileNotFoundError:
+                raise DataError(f"{self}: no such file") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +78,8 @@ class StoredFolder:
           DataError: the store does not say.
         """
         store, path = open_store(self.url)
-        try:
+        with _explained(f"{self} cannot be reached", ". Check the credentials."):
             return store.exists(path)
-        except Exception as error:  # each store's client has errors of its own
-            raise DataError(f"{self} cannot be reached ({reason(error)}). Check the credentials.") from error
 
 
 def place(data: str | os.PathLike) -> Path | StoredFolder:
@@ -104,14 +101,13 @@ def open_store(url: str) -> tuple[Any, str]:
     """
     from fsspec.core import url_to_fs
 
-    try:
-        return url_to_fs(url)
-    except ImportError as error:
-        raise DataError(
-            f"{url}: {reason(error)}. Install that package here, and on every machine of a cluster."
-        ) from error
-    except Exception as error:
-        raise DataError(f"{url} cannot be opened ({reason(error)}). Check the address and the credentials.") from error
+    with _explained(f"{url} cannot be opened", ". Check the address and the credentials."):
+        try:
+            return url_to_fs(url)
+        except ImportError as error:
+            raise DataError(
+                f"{url}: {reason(error)}. Install that package here, and on every machine of a cluster."
+            ) from error
 
 
 def accepts(path: Path | StoredFolder) -> bool:
@@ -133,13 +129,10 @@ def entries(folder: StoredFolder, notes: list[str]) -> Iterator[Entry]:
     others: Counter[str] = Counter()
     places = _visible(url, _places(url), notes)
     folders = sorted({parts[0] for parts in places if len(parts) > 1})
-    named = [name for name in folders if name.lower() in PART_NAMES]
-    split = bool(folders) and len(named) == len(folders)
-    if not split and len(named) > 1:
-        notes.append(f"{url} has {' and '.join(named)} beside other folders, so all of them are taken as classes.")
+    split = layout.are_parts(url, folders, notes)
     loose = sum(len(parts) == 1 and images.is_photo(PurePosixPath(parts[0]).suffix) for parts in places)
     if loose and folders:
-        notes.append(f"{loose} photo{'' if loose == 1 else 's'} directly in {url}, outside any class folder: not used.")
+        layout.note_loose(loose, url, notes)
     depth = 2 if split else 1
     for parts in places:
         if len(parts) <= depth:
@@ -152,7 +145,7 @@ def entries(folder: StoredFolder, notes: list[str]) -> Iterator[Entry]:
         name = class_name(parts[depth - 1], f"{url}/{parts[depth - 1]}")
         part = PART_NAMES[parts[0].lower()] if split else ""
         found.append((Entry(photo, name, part, images.obstacle(suffix)), parts))
-    note_others(others, notes)
+    layout.note_others(others, notes)
     for entry, _ in sorted(found, key=lambda item: (item[0].class_name, item[1])):
         yield entry
 
@@ -163,14 +156,23 @@ def reason(error: Exception) -> str:
     return text.splitlines()[0][:200].rstrip(".")
 
 
+@contextlib.contextmanager
+def _explained(what: str, advice: str = "") -> Iterator[None]:
+    """Says in words what a store's client refuses; what is said already stays as it is."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:  # each store's client has errors of its own
+        raise DataError(f"{what} ({reason(error)}){advice}") from error
+
+
 def _places(url: str) -> list[tuple[str, ...]]:
     """Lists every file below the folder, as parts of its path from there."""
     store, root = open_store(url)
-    try:
+    with _explained(f"{url} cannot be listed", ". Check its name and permissions."):
         paths = store.find(root)
         store.invalidate_cache()  # of listings, which are large and have done their service
-    except Exception as error:  # each store's client has errors of its own
-        raise DataError(f"{url} cannot be listed ({reason(error)}). Check its name and permissions.") from error
     above = len(PurePosixPath(root).parts)
     return [PurePosixPath(path).parts[above:] for path in paths]
 
@@ -182,11 +184,5 @@ def _visible(url: str, places: list[tuple[str, ...]], notes: list[str]) -> list[
         if len(parts) == 2 and parts[0].startswith(".") and images.is_photo(PurePosixPath(parts[1]).suffix)
     }
     for name in sorted(hidden):
-        notes.append(
-            f"{url}/{name} is hidden (its name starts with a dot) and is not used; rename it to make it a class."
-        )
-    return [parts for parts in places if parts and not any(_is_hidden(part) for part in parts)]
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
+        layout.note_hidden(f"{url}/{name}", notes)
+    return [parts for parts in places if parts and not any(map(layout.is_hidden, parts))]

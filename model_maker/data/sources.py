@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from model_maker.data import archives, folders, manifests, object_stores, parquet, tfrecords
+from model_maker.data import archives, folders, layout, manifests, object_stores, parquet, tfrecords
 from model_maker.data.dataset import Dataset, Sample, Skipped
-from model_maker.data.entries import Entry
+from model_maker.data.entries import Entry, Location
 from model_maker.data.object_stores import StoredFolder, place
 from model_maker.data.web import Address
 from model_maker.errors import DataError
@@ -158,6 +158,7 @@ def _tell_downloads(entries: list[Entry], notes: list[str]) -> None:
 
 
 def hash_all(entries: Iterable[Entry]) -> Iterator[tuple[str, str]]:
+    """Yields what `hash_photo` returns for each entry, in order; the threads of this process do it."""
     paths = [entry.path for entry in entries]
     with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) * 2)) as pool:
         try:
@@ -168,7 +169,7 @@ def hash_all(entries: Iterable[Entry]) -> Iterator[tuple[str, str]]:
             pool.shutdown(cancel_futures=True)
 
 
-def hash_photo(path) -> tuple[str, str]:
+def hash_photo(path: Location) -> tuple[str, str]:
     """Returns (sha256 of a photo's bytes, ""), or ("", reason) where they cannot be read."""
     try:
         if isinstance(path, Path):
@@ -186,4 +187,4 @@ def hash_photo(path) -> tuple[str, str]:
 def conflict_notes(dataset: Dataset) -> tuple[str, ...]:
     """Returns the note on photos that lie in more than one class, if there are any."""
     count = dataset.conflicts
-    return (f"{count} photo{'' if count == 1 else 's'} in more than one class (exact copies).",) if count else ()
+    return (f"{layout.counted(count, 'photo')} in more than one class (exact copies).",) if count else ()

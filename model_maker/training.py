@@ -70,7 +70,7 @@ def train(
     """Trains an image classifier on a folder of photos and writes it as a `.tflite` for phones.
 
     Args:
-      data: `DIR/<class>/**`, or `DIR/{train,val,test}/<class>/**`.
+      data: `DIR/<class>/**`, `DIR/{train,val,test}/<class>/**`, or whatever else `data.sources.read` takes.
       output: the folder to make; `<data name>_model` unless told.
       overwrite: whether a folder that stands there is replaced.
       resume: whether to go on with a fine-tuning of the same output, options and photos that was interrupted.

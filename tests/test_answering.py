@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
@@ -92,3 +95,12 @@ def test_answers_are_counted_by_hand():
 )
 def test_what_others_write_beside_a_model_is_passed_over(provenance):
     assert limits(CLASSES, 0.25, provenance).tolist() == [0.25, 0.25]
+
+
+def test_using_a_model_loads_no_scipy():
+    # It would take a third of the time of a `predict`, which needs none of it.
+    check = (
+        "import sys, model_maker.inference.classifier; print(sorted(m for m in sys.modules if m.startswith('scipy')))"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

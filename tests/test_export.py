@@ -13,7 +13,7 @@ from tiny_network import FUSED, TinyNetwork
 
 import model_maker
 from model_maker import Classifier
-from model_maker.cli import commands, parse
+from model_maker.cli import delivery_commands, parse
 from model_maker.data import images
 from model_maker.data.images import Normalization
 from model_maker.data.sources import read
@@ -305,7 +305,7 @@ def test_the_exit_code_tells_what_was_asked_for_and_failed(folder, tmp_path, mon
     monkeypatch.setattr(exports, "EXPORTERS", kept)
     monkeypatch.setitem(sys.modules, "openvino", None)
     arguments = ["model_maker", "export", str(folder), "--output", str(tmp_path / "x"), "--format", formats, "--json"]
-    assert commands.export(parse(arguments)) == code
+    assert delivery_commands.export(parse(arguments)) == code
     said = capsys.readouterr()
     assert [row["format"] for row in json.loads(said.out)["formats"]] == list(kept)
     assert "openvino: It needs openvino" in said.err

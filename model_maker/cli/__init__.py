@@ -6,6 +6,7 @@ The only place that prints or exits. What a command prints on stdout is its resu
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 
@@ -81,16 +82,15 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _call(arguments: argparse.Namespace) -> int | None:
-    from model_maker.cli import commands
+    home = importlib.import_module(f"model_maker.cli.{arguments.home}")
+    return getattr(home, arguments.command)(arguments)
 
-    return getattr(commands, arguments.command)(arguments)
 
-
-def _command(commands, name: str, summary: str, **more) -> argparse.ArgumentParser:
+def _command(commands, name: str, summary: str, *, home: str = "commands", **more) -> argparse.ArgumentParser:
     parser = commands.add_parser(
         name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", inherited_absl_flags=None, **more
     )
-    parser.set_defaults(command=name.replace("-", "_"))
+    parser.set_defaults(command=name.replace("-", "_"), home=home)
     return parser
 
 
@@ -233,7 +233,9 @@ def _models(commands) -> None:
 
 
 def _export(commands) -> None:
-    parser = _command(commands, "export", "write a model in the formats of other runtimes, each checked")
+    parser = _command(
+        commands, "export", "write a model in the formats of other runtimes, each checked", home="delivery_commands"
+    )
     parser.add_argument("model", metavar="MODEL", help="a folder that train made, or a .tflite classifier")
     parser.add_argument("--format", metavar="NAME[,NAME]", help="see docs/EXPORT.md (default: all)")
     place = parser.add_mutually_exclusive_group(required=True)
@@ -251,7 +253,7 @@ def _export(commands) -> None:
 
 
 def _codegen(commands) -> None:
-    parser = _command(commands, "codegen", "write a typed wrapper around a model, for an app")
+    parser = _command(commands, "codegen", "write a typed wrapper around a model, for an app", home="delivery_commands")
     parser.add_argument("model", metavar="MODEL", help="a folder that train made, or a .tflite classifier")
     language = parser.add_mutually_exclusive_group(required=True)
     for name, what in (
@@ -270,7 +272,12 @@ def _codegen(commands) -> None:
 
 
 def _starter(commands) -> None:
-    parser = _command(commands, "starter", "write a ready classifier of ImageNet's 1000 classes, to try an app with")
+    parser = _command(
+        commands,
+        "starter",
+        "write a ready classifier of ImageNet's 1000 classes, to try an app with",
+        home="delivery_commands",
+    )
     parser.add_argument("model", metavar="NAME", nargs="?", default="efficientnet_lite0", help="backbone, see `models`")
     parser.add_argument("--weights", metavar="FILE", help="weights to use instead of the backbone's published ones")
     parser.add_argument("--data", metavar="DIR", help="photos to calibrate on (default: pictures made for it)")
@@ -278,7 +285,9 @@ def _starter(commands) -> None:
 
 
 def _embedder(commands) -> None:
-    parser = _command(commands, "embedder", "write a backbone as an embedder .tflite, for search on phones")
+    parser = _command(
+        commands, "embedder", "write a backbone as an embedder .tflite, for search on phones", home="delivery_commands"
+    )
     parser.add_argument("--model", metavar="NAME", default="efficientnet_lite0", help="backbone, or a model file")
     parser.add_argument("--weights", metavar="FILE", help="weights to use instead of the backbone's published ones")
     parser.add_argument("--normalization", metavar="MEAN,STD", help="what an imported model's input expects, in pixels")
@@ -309,7 +318,10 @@ def _benchmark(commands) -> None:
 
 def _demo(commands) -> None:
     parser = _command(
-        commands, "demo", "try a model in the browser: photos, camera, video; nothing leaves this machine"
+        commands,
+        "demo",
+        "try a model in the browser: photos, camera, video; nothing leaves this machine",
+        home="delivery_commands",
     )
     parser.add_argument("model", metavar="MODEL", help="a .tflite, or a folder that train made")
     parser.add_argument("--port", type=int, default=0, metavar="N", help="port on 127.0.0.1 (default: any free one)")
@@ -319,7 +331,7 @@ def _demo(commands) -> None:
 
 
 def _doctor(commands) -> None:
-    parser = _command(commands, "doctor", "tell what is wrong with a data set, and mend it")
+    parser = _command(commands, "doctor", "tell what is wrong with a data set, and mend it", home="data_commands")
     parser.add_argument("data", metavar="DATA", help="photos, as for train")
     parser.add_argument("--html", metavar="FILE", help="also write a page with thumbnails")
     parser.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
@@ -338,7 +350,12 @@ def _doctor(commands) -> None:
 
 
 def _augment(commands) -> None:
-    parser = _command(commands, "augment", "draw augmented views of some photos on one sheet, to judge them by eye")
+    parser = _command(
+        commands,
+        "augment",
+        "draw augmented views of some photos on one sheet, to judge them by eye",
+        home="data_commands",
+    )
     parser.add_argument("data", metavar="DATA", help="folder of photos, as for train")
     parser.add_argument("--preview", metavar="FILE", required=True, help="sheet to write, .png or .jpg")
     parser.add_argument(
@@ -352,7 +369,9 @@ def _augment(commands) -> None:
 
 
 def _sample_data(commands) -> None:
-    parser = _command(commands, "sample-data", "draw a practice data set of five kinds of flowers")
+    parser = _command(
+        commands, "sample-data", "draw a practice data set of five kinds of flowers", home="data_commands"
+    )
     parser.add_argument("directory", metavar="DIR", help="folder to make")
     parser.add_argument("--per-class", type=int, default=60, metavar="N", help="pictures of each kind (default: 60)")
     parser.add_argument("--seed", type=int, default=0, help="another seed draws others (default: 0)")

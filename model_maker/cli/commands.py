@@ -1,16 +1,16 @@
-"""What each sub-command does: call the API, hand the result to `views`. Imports stand inside, for a quick start."""
+"""What the sub-commands do that make and use a model: call the API, hand the result to `views`.
+
+Imports stand inside, here as in the other files of commands, for a quick start.
+"""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import csv
 import dataclasses
 import json
 import sys
-import threading
 import typing
-import webbrowser
 from pathlib import Path
 
 from model_maker import exits
@@ -53,7 +53,7 @@ def train(arguments: argparse.Namespace) -> None:
             **options,
         )
     if arguments.json:
-        _print_json({"output": str(result.directory), "seconds": round(result.seconds, 2), **result.report})
+        print_json({"output": str(result.directory), "seconds": round(result.seconds, 2), **result.report})
     else:
         views.show_training(result)
 
@@ -85,7 +85,7 @@ def _compare(data: str, options: dict, limits: dict, arguments: argparse.Namespa
             **options,
         )
     if arguments.json:
-        _print_json({"output": str(found.directory), **comparison.as_dict(found)})
+        print_json({"output": str(found.directory), **comparison.as_dict(found)})
     else:
         views.show_comparison(found)
 
@@ -123,7 +123,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         if skipped := len(dataset.skipped) + len(dataset) - metrics.photos:
             bars.note(f"{skipped} files cannot be read as photos and do not count.")
     if arguments.json:
-        _print_json(metrics.as_dict())
+        print_json(metrics.as_dict())
     else:
         views.show_metrics(metrics)
 
@@ -147,7 +147,7 @@ def predict(arguments: argparse.Namespace) -> int:
         ranked = classifier.rank(scores, top_k=arguments.top_k, threshold=arguments.threshold)
         rows.append({"photo": photo, "predictions": [dataclasses.asdict(entry) for entry in ranked]})
     if arguments.json:
-        _print_json(rows)
+        print_json(rows)
     elif arguments.csv:
         _print_csv(rows)
     else:
@@ -172,132 +172,6 @@ def _classifier(arguments: argparse.Namespace):
     return Classifier(model), photos
 
 
-def export(arguments: argparse.Namespace) -> int:
-    from model_maker.cli import views
-    from model_maker.deploy import export as exports
-
-    if arguments.output is None:
-        return _put_in_app(arguments)
-    formats = [name.strip() for name in (arguments.format or exports.ALL).split(",") if name.strip()]
-    with views.Bars() as bars:
-        found = exports.export(
-            arguments.model,
-            arguments.output,
-            formats=formats,
-            io=arguments.io,
-            data=arguments.data,
-            overwrite=arguments.overwrite,
-            reporter=bars,
-        )
-    if arguments.json:
-        _print_json({"output": str(found.directory), **exports.as_dict(found)})
-    else:
-        views.show_export(found)
-    failed = [entry for entry in found.entries if entry.failure]
-    for entry in failed:
-        exits.say("model_maker", f"{entry.format}: {entry.failure}")
-    return 1 if failed and formats != [exports.ALL] else 0
-
-
-def _put_in_app(arguments: argparse.Namespace) -> int:
-    from model_maker.cli import views
-    from model_maker.deploy import apps
-
-    platform = "android" if arguments.android else "ios"
-    if arguments.format:
-        raise DataError(f"--format {arguments.format}: an app takes a .tflite. Leave it out, or use --output DIR.")
-    with views.Bars() as bars:
-        found = apps.put_in_app(
-            arguments.model,
-            getattr(arguments, platform),
-            platform,
-            io=arguments.io,
-            data=arguments.data,
-            overwrite=arguments.overwrite,
-            reporter=bars,
-        )
-    if arguments.json:
-        _print_json({"app": found.app.name, "path": str(found.path), "bytes": found.size_bytes, "new": found.made_app})
-    else:
-        views.show_app(found, getattr(arguments, platform))
-    return 0
-
-
-def codegen(arguments: argparse.Namespace) -> None:
-    from model_maker import files
-    from model_maker.deploy import codegen as generator
-
-    if arguments.package is not None and arguments.language != "kotlin":
-        raise DataError(f"--package {arguments.package} belongs to --kotlin. Leave it out.")
-    path = Path(arguments.output) if arguments.output is not None else None
-    if path is not None:
-        files.check_new_file(path, overwrite=arguments.overwrite)
-    code = generator.codegen(
-        arguments.model,
-        arguments.language,
-        name=arguments.name,
-        package=arguments.package or generator.PACKAGE,
-        top_k=arguments.top_k,
-        threshold=arguments.threshold,
-    )
-    if path is None:
-        print(code, end="")
-    else:
-        files.write(path, code.encode())
-        print(f"{path} ({len(code.splitlines())} lines)")
-
-
-def starter(arguments: argparse.Namespace) -> None:
-    from model_maker.cli import views
-    from model_maker.deploy import starter as starters
-
-    with views.Bars() as bars:
-        folder = starters.starter(
-            arguments.model,
-            arguments.output,
-            form=_form(arguments),
-            weights=arguments.weights,
-            data=arguments.data,
-            overwrite=arguments.overwrite,
-            reporter=bars,
-        )
-    _show_file(folder / "model.tflite", arguments)
-
-
-def embedder(arguments: argparse.Namespace) -> None:
-    from model_maker.cli import views
-    from model_maker.deploy import embedder_file
-
-    with views.Bars() as bars:
-        folder = embedder_file.export_embedder(
-            arguments.model,
-            arguments.output,
-            form=_form(arguments),
-            overwrite=arguments.overwrite,
-            reporter=bars,
-            weights_file=arguments.weights,
-            normalization=arguments.normalization,
-            image_size=arguments.image_size,
-        )
-    _show_file(folder / embedder_file.FILE, arguments)
-
-
-def _form(arguments: argparse.Namespace):
-    from model_maker.deploy.shipping import Form
-    from model_maker.options import check_form
-
-    check_form(arguments.quantize, arguments.io)
-    return Form(arguments.quantize, arguments.io)
-
-
-def _show_file(path: Path, arguments: argparse.Namespace) -> None:
-    size = path.stat().st_size
-    if arguments.json:
-        _print_json({"path": str(path), "bytes": size})
-    else:
-        print(f"{path} ({size / 1e6:.2f} MB)")
-
-
 def inspect(arguments: argparse.Namespace) -> None:
     from model_maker.cli import views
     from model_maker.inference.classifier import model_file
@@ -308,7 +182,7 @@ def inspect(arguments: argparse.Namespace) -> None:
     with about(path):
         facts, info = inspection.inspect(content), metadata.read(content)
     if arguments.json:
-        _print_json({"path": str(path), **dataclasses.asdict(facts), "metadata": dataclasses.asdict(info)})
+        print_json({"path": str(path), **dataclasses.asdict(facts), "metadata": dataclasses.asdict(info)})
     else:
         views.show_model(path, facts, info)
 
@@ -317,25 +191,6 @@ def benchmark(arguments: argparse.Namespace) -> int:
     from benchmarks import cli
 
     return cli.run_command(arguments)
-
-
-def demo(arguments: argparse.Namespace) -> None:
-    from model_maker.deploy import demo as page
-    from model_maker.deploy.demo_server import Server
-
-    if arguments.export:
-        folder = page.write_site(arguments.model, arguments.export, overwrite=arguments.overwrite)
-        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        print(f"{folder}/{page.INDEX} ({size / 1e6:.1f} MB in all)")
-        return
-    with Server(page.site(arguments.model), arguments.port) as server:
-        print(f"{arguments.model} at {server.url} (ctrl-C ends)", flush=True)
-        if not arguments.no_browser:
-            # Aside, for a browser in the terminal returns only when it is left.
-            threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
-        with contextlib.suppress(KeyboardInterrupt):
-            server.serve_forever()
-    print()  # behind the terminal's ^C
 
 
 def models(arguments: argparse.Namespace) -> None:
@@ -351,97 +206,14 @@ def models(arguments: argparse.Namespace) -> None:
         for backbone in BACKBONES.values()
     ]
     if arguments.json:
-        _print_json(rows)
+        print_json(rows)
     elif arguments.markdown:
         print(views.models_markdown(rows, DEFAULT), end="")
     else:
         views.show_models(rows, DEFAULT)
 
 
-def doctor(arguments: argparse.Namespace) -> None:
-    from model_maker import files
-    from model_maker.cli import doctor_views, views
-    from model_maker.doctor import checks, diagnosis, page, quarantine
-
-    if arguments.undo:
-        _put_back(arguments)
-        return
-    html = Path(arguments.html) if arguments.html is not None else None
-    if html is not None:
-        files.check_new_file(html, overwrite=arguments.overwrite)
-    kinds = None
-    if arguments.fix is not None:
-        kinds = [kind.strip() for kind in arguments.fix.split(",") if kind.strip()] or list(checks.DEFAULT_MENDING)
-        quarantine.check(arguments.data, kinds, arguments.quarantine)
-    elif arguments.quarantine is not None:
-        raise DataError("--quarantine says where photos go: give --fix or --undo, too.")
-    with views.Bars() as bars:
-        found = diagnosis.diagnose(
-            arguments.data, model=arguments.model or diagnosis.MODEL, threads=arguments.threads, reporter=bars
-        )
-        if html is not None:
-            bars.stage("Write the page")
-            files.write(html, page.render(found).encode(errors="backslashreplace"))
-    moves = quarantine.mend(found, kinds, arguments.quarantine) if kinds else None
-    if arguments.json:
-        mended = {"fixed": moves and doctor_views.moves_as_dict(moves)}
-        _print_json(diagnosis.as_dict(found) | mended)
-        return
-    doctor_views.show_diagnosis(found)
-    if moves:
-        doctor_views.show_mending(found, moves)
-    if html is not None:
-        print(f"The page with thumbnails: {html}")
-
-
-def _put_back(arguments: argparse.Namespace) -> None:
-    from model_maker.cli import doctor_views
-    from model_maker.doctor import quarantine
-
-    if arguments.fix is not None or arguments.html is not None:
-        raise DataError("--undo puts photos back and does nothing else: leave --fix and --html out.")
-    moves = quarantine.put_back(arguments.data, arguments.quarantine)
-    if arguments.json:
-        _print_json(doctor_views.moves_as_dict(moves))
-    else:
-        doctor_views.show_put_back(moves)
-
-
-def augment(arguments: argparse.Namespace) -> None:
-    from model_maker.data import contact_sheet, sources
-
-    path = Path(arguments.preview)
-    contact_sheet.check(path, overwrite=arguments.overwrite)
-    sheet = contact_sheet.draw(
-        sources.read(arguments.data, least_classes=1),
-        arguments.preset,
-        photos=arguments.photos,
-        views=arguments.views,
-        seed=arguments.seed,
-    )
-    contact_sheet.write(path, sheet)
-    if arguments.json:
-        _print_json({"path": str(path), "preset": arguments.preset, "width": sheet.width, "height": sheet.height})
-    else:
-        print(f"{path} ({sheet.width} x {sheet.height} pixels, preset {arguments.preset})")
-
-
-def sample_data(arguments: argparse.Namespace) -> None:
-    from model_maker.cli import views
-    from model_maker.data import sample_data
-
-    directory = Path(arguments.directory)
-    with views.Bars() as bars:
-        bars.stage("Draw pictures")
-        paths = sample_data.draw(directory, per_class=arguments.per_class, seed=arguments.seed, progress=bars.progress)
-    classes = sorted({path.parent.name for path in paths})
-    if arguments.json:
-        _print_json({"directory": str(directory), "pictures": len(paths), "classes": classes})
-    else:
-        print(f"{len(paths)} pictures of {', '.join(classes)} in {directory}")
-
-
-def _print_json(content) -> None:
+def print_json(content) -> None:
     print(json.dumps(content, indent=2, ensure_ascii=False))
 
 

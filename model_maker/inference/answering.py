@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import betaincinv
 
 from model_maker.inference import evaluation
 from model_maker.inference.evaluation import Answered
@@ -112,4 +111,6 @@ def _lower_bound(hits: int, total: int, risk: float) -> float:
     Source:
       Clopper & Pearson 1934, "The use of confidence or fiducial limits illustrated in the case of the binomial".
     """
+    from scipy.special import betaincinv  # here, for every `predict` imports this module and none needs it
+
     return float(betaincinv(hits, total - hits + 1, risk)) if hits else 0.0

@@ -13,8 +13,8 @@ import numpy as np
 
 from model_maker.backbones import embedder
 from model_maker.backbones.embedder import Embedder
-from model_maker.data import images, sources
-from model_maker.data.dataset import Dataset, Skipped
+from model_maker.data import images, layout, sources
+from model_maker.data.dataset import PARTS, Dataset, Skipped
 from model_maker.data.entries import Location
 from model_maker.doctor import facts, judgement, twins
 from model_maker.doctor.facts import Facts
@@ -62,7 +62,7 @@ class Evidence:
             split = self.dataset.split()
         except DataError:
             return ("",) * len(samples)
-        place = {s.path: part for part in ("train", "validation", "test") for s in getattr(split, part).samples}
+        place = {s.path: part for part in PARTS for s in getattr(split, part).samples}
         return tuple(place[sample.path] for sample in samples)
 
     @cached_property
@@ -171,8 +171,8 @@ def _strays(root: str) -> tuple[Path, ...]:
     """Lists visible files below a folder whose content, not whose name, is that of a photo."""
     found = []
     for current, folders, names in os.walk(root):  # nothing where the data is no folder here
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
-        paths = (Path(current, name) for name in sorted(names) if not name.startswith("."))
+        folders[:] = [name for name in folders if not layout.is_hidden(name)]
+        paths = (Path(current, name) for name in sorted(names) if not layout.is_hidden(name))
         found += [path for path in paths if not images.is_photo(path.suffix) and _holds_photo(path)]
     return tuple(sorted(found))
 

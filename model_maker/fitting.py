@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from model_maker import metrics_record
 from model_maker.backbones.embedder import Embedder
 from model_maker.data.augment import PRESETS
 from model_maker.data.dataset import Dataset, Skipped
-from model_maker.inference import evaluation
+from model_maker.inference import answering, evaluation
 from model_maker.learning import embedding, finetune
 from model_maker.learning import head as heads
 from model_maker.learning.engines import LOCAL, Engine
@@ -21,6 +22,7 @@ from model_maker.learning.store import FeatureMaps
 from model_maker.learning.watch import Watch
 from model_maker.options import Options
 from model_maker.progress import Stages
+from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray
 
@@ -105,15 +107,29 @@ def unseeing(learned: Learned, train: Dataset, base: Embedder, options: Options,
     return Network(base.content, _fit(train, base, options, clock, augmented=False).head)
 
 
-def held_out(learned: Learned, validation: Dataset, base: Embedder, options: Options) -> tuple[Array, Array]:
-    """Returns scores, float [M, C], of photos by networks like the one that ships that have not learned from them.
+def choose_thresholds(
+    info: ModelInfo, learned: Learned, validation: Dataset, base: Embedder, options: Options, clock: Stages
+) -> tuple[ModelInfo, dict[str, Any]]:
+    """Chooses score thresholds by photos that the judging heads have not learned from.
 
-    Of a head on frozen features these are the cross-validated scores of all its photos; of a fine-tuned network, those
-    that the network before the last repetition gives to the validation photos.
+    Returns:
+      The metadata with them, and what to report.
     """
-    if learned.tuned and learned.tuned.improved:
-        return score(learned.tuned.judged, validation, base, options), np.array(validation.labels)
-    return learned.fit.held_out, learned.fit.held_out_labels
+    scores, labels = _held_out(learned, validation, base, options)
+    scores = answering.in_bytes(scores) if options.io == "uint8" else scores
+    report: dict[str, Any] = {}
+    if options.precision is not None:
+        found = answering.choose(scores, labels, options.precision)
+        info = dataclasses.replace(info, threshold=found.score)
+        report["all"] = found.as_dict()
+    if options.label_precision is not None:
+        own = answering.choose_by_label(scores, labels, options.label_precision, least=info.threshold)
+        limits = tuple(entry.score for entry in own)
+        differ = min(limits) < max(limits)
+        info = dataclasses.replace(info, threshold=min(limits), label_thresholds=limits if differ else ())
+        report["labels"] = {name: entry.as_dict() for name, entry in zip(info.labels, own, strict=True)}
+    metrics_record.warn_unproven(report, clock)
+    return info, {"score": info.threshold, **report}
 
 
 def join(train: Dataset, validation: Dataset) -> Dataset:
@@ -181,6 +197,17 @@ def estimate_by_folds(dataset: Dataset, base: Embedder, options: Options, clock:
     frozen = evaluation.measure(scores["frozen"], labels, dataset.classes)
     change = dataclasses.asdict(evaluation.compare(scores["frozen"], scores["network"], labels))
     return {"folds": options.folds, **metrics, "frozen_top1": frozen.top1, "against_frozen": change}
+
+
+def _held_out(learned: Learned, validation: Dataset, base: Embedder, options: Options) -> tuple[Array, Array]:
+    """Returns scores, float [M, C], of photos by networks like the one that ships that have not learned from them.
+
+    Of a head on frozen features these are the cross-validated scores of all its photos; of a fine-tuned network, those
+    that the network before the last repetition gives to the validation photos.
+    """
+    if learned.tuned and learned.tuned.improved:
+        return score(learned.tuned.judged, validation, base, options), np.array(validation.labels)
+    return learned.fit.held_out, learned.fit.held_out_labels
 
 
 def _fit(photos: Dataset, base: Embedder, options: Options, clock: Stages, *, augmented: bool) -> heads.Fit:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from model_maker.data.dataset import Dataset, Split
-from model_maker.inference import answering, evaluation
+from model_maker.inference import evaluation
 from model_maker.learning import head as heads
 from model_maker.learning.finetune import Tuned
 from model_maker.progress import Stages
@@ -16,6 +16,10 @@ from model_maker.progress import Stages
 Array = np.ndarray
 
 _LOW_AGREEMENT = 0.98
+# Scores from which on answers might be given: what each would bring is reported, whether asked for or not.
+_TRADE_OFF = (0.5, 0.7, 0.9, 0.95)
+# Labels that one note names.
+_NAMED = 4
 
 
 def measure(
@@ -31,12 +35,14 @@ def measure(
     """
     labels = np.array(split.test.labels)
     metrics = evaluation.measure(scores, labels, dataset.classes)
+    answered = {limit: evaluation.answered(scores, labels, np.full(scores.shape[1], limit)) for limit in _TRADE_OFF}
     return metrics, {
         "test": metrics.as_dict(),
         "float": evaluation.measure(expected, labels, dataset.classes).as_dict(),
         "agreement": dataclasses.asdict(evaluation.compare(expected, scores, labels)),
         "cross_validation": {"top1": fit.top1, "regularization": fit.regularization, "temperature": fit.temperature},
         "photos": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
+        "trade_off": [{"score": limit, **entry.as_dict()} for limit, entry in answered.items()],
         "fingerprint": dataset.fingerprint,
     }
 
@@ -53,15 +59,6 @@ def tuning(tuned: Tuned, frozen: Array, expected: Array, labels: Array) -> dict[
     }
 
 
-def thresholds(chosen: answering.Thresholds, scores: Array, test: Dataset) -> dict[str, Any]:
-    """Returns the thresholds, and what they do on the test part, from the shipped file's scores, float32 [N, C]."""
-    limits = answering.limits(test.classes, chosen.score, {"thresholds": chosen.as_dict()})
-    everywhere = np.full(len(test.classes), chosen.score)
-    found = {"test": limits, "test_score_only": everywhere}
-    answered = {name: evaluation.answered(scores, np.array(test.labels), each) for name, each in found.items()}
-    return chosen.as_dict() | {name: entry.as_dict() for name, entry in answered.items()}
-
-
 def warn(report: dict[str, Any], clock: Stages) -> None:
     """Notes where the file answers otherwise than it should."""
     answers = {"its float model": report["agreement"]} | {
@@ -75,3 +72,21 @@ def warn(report: dict[str, Any], clock: Stages) -> None:
                 f"The file answers otherwise than {other} on {differing} of {agreement['photos']} photos. "
                 "If that is too much, try --max-drop 0.5, or --quantize float16."
             )
+
+
+def warn_unproven(thresholds: dict[str, Any], clock: Stages) -> None:
+    """Notes which stated precision cannot be proven, and what can."""
+    if (found := thresholds.get("all")) and not found["kept"]:
+        clock.note(
+            f"{found['photos']} photos cannot prove a precision of {100 * found['precision']:g} %. From score "
+            f"{found['score']:g} on they prove {100 * found['bound']:.1f} %, which is what ships; add photos for more."
+        )
+    labels = thresholds.get("labels", {})
+    short = sorted((entry["bound"], name) for name, entry in labels.items() if not entry["kept"])
+    if short:
+        precision = next(iter(labels.values()))["precision"]
+        named = ", ".join(f"{name} {100 * bound:.1f} %" for bound, name in short[:_NAMED])
+        clock.note(
+            f"A precision of {100 * precision:g} % cannot be proven for {len(short)} of {len(labels)} labels. What is "
+            f"proven of them: {named}{' and so on' if len(short) > _NAMED else ''}. Add photos of these for more."
+        )

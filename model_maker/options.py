@@ -50,6 +50,7 @@ class Options:
       budget: time for fine-tuning, as "5m"; None for as long as its epochs take.
       precision: share of answers that are to be right: a score threshold is chosen that keeps it, below which photos
         are unknown. None for no threshold. See `inference.answering`.
+      label_precision: the same share of the answers of each label; each gets a threshold of its own.
       folds: K for an additional K-fold estimate of accuracy; 0 for none.
       seed: another seed divides the photos, and draws their views, otherwise.
       threads: photos at a time; None for all cores.
@@ -81,6 +82,7 @@ class Options:
     mix: float | None = None
     budget: str | None = None
     precision: float | None = None
+    label_precision: float | None = None
     folds: int = 0
     seed: int = 0
     threads: int | None = None
@@ -127,8 +129,9 @@ def check(options: Options) -> None:
         raise DataError(f"--threads {options.threads}: give 1 or more.")
     if options.folds and options.folds < 2:
         raise DataError(f"--folds {options.folds}: give 2 or more, or 0 for none.")
-    if options.precision is not None and not 0 < options.precision < 1:
-        raise DataError(f"--precision {options.precision:g}: give a share above 0 and below 1, as 0.95.")
+    for flag, share in (("--precision", options.precision), ("--label-precision", options.label_precision)):
+        if share is not None and not 0 < share < 1:
+            raise DataError(f"{flag} {share:g}: give a share above 0 and below 1, as 0.95.")
     if options.class_weight not in CLASS_WEIGHTS:
         raise DataError(f"--class-weight {options.class_weight}: choose one of {', '.join(CLASS_WEIGHTS)}.")
     _check_place(options)

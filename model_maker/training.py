@@ -20,7 +20,7 @@ from model_maker.data import sources
 from model_maker.data.dataset import Dataset, Split
 from model_maker.deploy import budget, model_card, shipping, verify
 from model_maker.errors import DataError, OutputError
-from model_maker.inference import answering, evaluation
+from model_maker.inference import evaluation
 from model_maker.inference.classifier import Classifier
 from model_maker.learning import checkpoint as checkpoints
 from model_maker.learning.engines import ENGINES
@@ -33,7 +33,18 @@ from model_maker.version import __version__
 Array = np.ndarray
 
 # Options that say how the file ships, not what is learned.
-_OF_THE_FILE = ("quantize", "io", "max_drop", "threads", "name", "author", "licence", "folds", "precision")
+_OF_THE_FILE = (
+    "quantize",
+    "io",
+    "max_drop",
+    "threads",
+    "name",
+    "author",
+    "licence",
+    "folds",
+    "precision",
+    "label_precision",
+)
 
 
 @dataclass(frozen=True)
@@ -168,10 +179,10 @@ def train(
         kernels = verify.check_kernels(shipped, split.test, scores, threads=chosen.threads)
 
     metrics, report = metrics_record.measure(dataset, split, scores, expected, learned.fit)
-    if chosen.precision is not None:
-        thresholds = _thresholds(learned, split, base, chosen, clock)
-        info = dataclasses.replace(info, threshold=thresholds.score)
-        report["thresholds"] = metrics_record.thresholds(thresholds, scores, split.test)
+    if chosen.precision is not None or chosen.label_precision is not None:
+        info, thresholds = fitting.choose_thresholds(info, learned, split.validation, base, chosen, clock)
+        answered = evaluation.answered(scores, np.array(split.test.labels), info.limits)
+        report["thresholds"] = thresholds | {"test": answered.as_dict()}
     report |= {"kernels": kernels, "folds": folds, "budget": kept and kept.as_dict(latency=False)}
     if learned.tuned:
         frozen = fitting.score(learned.frozen, split.test, base, chosen)
@@ -290,19 +301,6 @@ def _keep_budget(
     return budget.search(trial, shipping.Form(options.quantize, options.io), float(options.max_drop or 0), clock=clock)
 
 
-def _thresholds(
-    learned: fitting.Learned, split: Split, base: Embedder, options: Options, clock: Stages
-) -> answering.Thresholds:
-    scores, labels = fitting.held_out(learned, split.validation, base, options)
-    found = answering.choose(scores, labels, split.test.classes, precision=float(options.precision or 0))
-    if not found.kept:
-        clock.note(
-            f"{found.held_out.photos} photos cannot prove a precision of {100 * found.precision:g} %. From score "
-            f"{found.score:g} on they prove {100 * found.bound:.1f} %, which is what ships; add photos for more."
-        )
-    return found
-
-
 def _model_info(data: str | os.PathLike, dataset: Dataset, base: Embedder, options: Options) -> metadata.ModelInfo:
     return metadata.ModelInfo(
         labels=dataset.classes,
@@ -330,8 +328,7 @@ def _provenance(options: Options, report: dict[str, Any]) -> dict[str, Any]:
             "float_top1": report["float"]["top1"],
             "ece": report["test"]["ece"],
         },
-        "thresholds": report.get("thresholds")
-        and {key: report["thresholds"][key] for key in ("precision", "score", "labels", "kept")},
+        "answered": report.get("thresholds") and report["thresholds"]["test"],
         "budget": report["budget"] and {key: report["budget"][key] for key in ("max_drop", "within", "chosen")},
     }
 

@@ -89,17 +89,20 @@ def test_the_compiler_sees_a_name_that_is_not_there(linked, tmp_path):
 def test_the_app_reads_the_model_and_feeds_it_as_training_did(classes, make_tiny_model, tmp_path, io):
     labels = ("rose", "🌻 sun", 'a "b" \\ $c')
     content = make_tiny_model("int8" if io == "uint8" else "none", io, labels)
-    content = metadata.write(content, metadata.ModelInfo(labels, metadata.read(content).normalization, threshold=0.5))
+    own = (0.5, 0.25, 0.75) if io == "uint8" else ()
+    info = metadata.ModelInfo(labels, metadata.read(content).normalization, threshold=0.25, label_thresholds=own)
+    content = metadata.write(content, info)
     (tmp_path / "m.tflite").write_bytes(content)
     rgba = np.random.default_rng(4).integers(0, 256, (33, 47, 4), np.uint8)
     scores = kotlin_runs.prepare(tmp_path / "run", content, rgba)
-    (mean, std, threshold, count, *texts), fed = kotlin_runs.run(classes, "harness.app.AppHarnessKt", tmp_path / "run")
-    assert (float(mean), float(std), float(threshold), int(count)) == (127, 128, 0.5, 3)
+    (mean, std, limits, count, *texts), fed = kotlin_runs.run(classes, "harness.app.AppHarnessKt", tmp_path / "run")
+    assert (float(mean), float(std), int(count)) == (127, 128, 3)
+    assert tuple(map(float, limits.split())) == (own or (0.25,) * 3)
     assert tuple(texts[:3]) == labels
     pixels = images.load(Image.fromarray(rgba), 8)[None]
     expected = pixels if io == "uint8" else ((pixels.astype(np.float64) - 127) / 128).astype(np.float32)
     np.testing.assert_array_equal(fed, expected)
-    best = [entry for entry in Classifier(content).rank(scores, top_k=2) if entry.score >= 0.5]
+    best = [entry for entry in Classifier(content).rank(scores, top_k=2) if entry.index >= 0]
     assert texts[3::2] == [entry.label for entry in best]
     np.testing.assert_allclose([float(text) for text in texts[4::2]], [entry.score for entry in best], rtol=1e-6)
 

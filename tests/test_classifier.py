@@ -298,9 +298,8 @@ def test_published_models_see_a_macaw_or_say_why_not(shared_weights, shared_data
 
 @pytest.fixture(scope="module")
 def careful(make_colour_model):
-    """The colour model with thresholds: 0.6 for all, 0.9 for blue."""
-    provenance = {"thresholds": {"labels": {"blue": 0.9}}}
-    info = dataclasses.replace(INFO, threshold=0.6, provenance=provenance)
+    """The colour model with thresholds: 0.6, and 0.9 for blue."""
+    info = dataclasses.replace(INFO, threshold=0.6, label_thresholds=(0.6, 0.6, 0.9))
     return Classifier(metadata.write(make_colour_model(), info))
 
 

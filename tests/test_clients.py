@@ -16,6 +16,7 @@ from model_maker.tflite import graph, metadata, quantize
 
 HERE = Path(__file__).parent
 THRESHOLD = 0.34
+LABEL_THRESHOLDS = (0.34, 0.3, 0.38)
 
 
 def run(script, models, photos):
@@ -50,7 +51,7 @@ def tiny_photos(noise_photos, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def tiny_models(make_tiny_model, tmp_path_factory):
+def tiny_models(make_tiny_model, conv_embedder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny_models")
     models = {(kind, io): folder / f"{kind}_{io}.tflite" for kind in quantize.FORMATS for io in graph.IO_TYPES}
     for (kind, io), path in models.items():
@@ -60,9 +61,14 @@ def tiny_models(make_tiny_model, tmp_path_factory):
     for io in graph.IO_TYPES:
         content = make_tiny_model("int8", io)
         models["threshold", io] = folder / f"threshold_{io}.tflite"
-        models["threshold", io].write_bytes(
-            metadata.write(content, replace(metadata.read(content), threshold=THRESHOLD))
-        )
+        info = replace(metadata.read(content), threshold=THRESHOLD)
+        models["threshold", io].write_bytes(metadata.write(content, info))
+        models["label_thresholds", io] = folder / f"label_thresholds_{io}.tflite"
+        info = replace(info, threshold=min(LABEL_THRESHOLDS), label_thresholds=LABEL_THRESHOLDS)
+        models["label_thresholds", io].write_bytes(metadata.write(content, info))
+    sure = graph.attach_head(conv_embedder, np.zeros((3, 16)), np.array([200.0, 0.0, -200.0]))
+    models["sure", "float32"] = folder / "sure.tflite"
+    models["sure", "float32"].write_bytes(metadata.write(sure, info))
     return models
 
 
@@ -134,15 +140,26 @@ def test_a_mix_of_int8_and_float_is_accepted(clients, tiny_models, tiny_photos, 
 
 @CLIENTS
 @pytest.mark.parametrize("io", graph.IO_TYPES)
-def test_labels_below_the_threshold_are_left_out(clients, tiny_models, tiny_photos, client, io):
-    whole, cut = (clients(client)[str(tiny_models[kind, io])] for kind in ("int8", "threshold"))
+@pytest.mark.parametrize(
+    ("kind", "limits"), [("threshold", (THRESHOLD,) * 3), ("label_thresholds", LABEL_THRESHOLDS)], ids=["one", "each"]
+)
+def test_labels_below_their_threshold_are_left_out(clients, tiny_models, tiny_photos, client, io, kind, limits):
+    whole, cut = (clients(client)[str(tiny_models[name, io])] for name in ("int8", kind))
     assert "error" not in cut, cut
-    expected = [{name: score for name, score in scores.items() if score >= THRESHOLD} for scores in whole["scores"]]
-    assert cut["scores"] == expected
+    least = dict(zip(("a", "b", "ü"), limits, strict=True))
+    expected = [{name: value for name, value in scores.items() if value >= least[name]} for scores in whole["scores"]]
+    # Calibration's logit and sigmoid round in float32.
+    assert cut["scores"] == [pytest.approx(scores, abs=1e-6) for scores in expected]
     assert 0 < sum(map(len, expected)) < sum(map(len, whole["scores"]))
-    for photo, theirs in zip(Classifier(tiny_models["threshold", io]).predict(tiny_photos), expected, strict=True):
+    for photo, theirs in zip(Classifier(tiny_models[kind, io]).predict(tiny_photos), expected, strict=True):
         # A score that rounds to the other side of the threshold in another version of the kernels is none here.
         assert {entry.label for entry in photo if entry.index >= 0} == set(theirs)
+
+
+@CLIENTS
+def test_a_score_of_one_survives_label_thresholds(clients, tiny_models, tiny_photos, client):
+    """Its logit is infinite."""
+    assert clients(client)[str(tiny_models["sure", "float32"])]["scores"] == [{"a": 1.0}] * len(tiny_photos)
 
 
 @pytest.mark.parametrize("io", graph.IO_TYPES)

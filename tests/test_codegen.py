@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from shutil import which
 
@@ -27,16 +28,21 @@ HERE = Path(__file__).parent
 # Quotes, interpolation in each language, keywords, what cannot be an identifier, twins once it is one.
 NASTY = ('say "hi" \\(1+1)', "$HOME ${x} `$y`", "class")
 TWINS = ("a b", "A-B", "3 * 3")
+OWN_THRESHOLDS = (0.5, 0.8, 0.853)
+EACH_MODEL = pytest.mark.parametrize("kind", ["uint8", "float32", "own"])
 
 
 @pytest.fixture(scope="module")
 def models(make_tiny_model, tmp_path_factory):
-    """{type of the edges: path}, with labels that are hard to write down."""
+    """{type of the edges: path}, with labels that are hard to write down; "own" has thresholds of its labels."""
     folder = tmp_path_factory.mktemp("models")
     made = {}
     for io, kind, labels in (("uint8", "int8", NASTY), ("float32", "none", TWINS)):
         made[io] = folder / f"{io}.tflite"
         made[io].write_bytes(make_tiny_model(kind, io, labels))
+    content, made["own"] = made["uint8"].read_bytes(), folder / "own.tflite"
+    info = replace(metadata.read(content), threshold=0.5, label_thresholds=OWN_THRESHOLDS)
+    made["own"].write_bytes(metadata.write(content, info))
     return made
 
 
@@ -111,6 +117,42 @@ def test_the_models_own_threshold_is_kept(make_tiny_model, tmp_path):
     assert "THRESHOLD = 0.5f" in codegen.codegen(tmp_path / "m.tflite", "kotlin", threshold=0.5)
 
 
+# Below their own threshold: the first, second and last.
+SCORES = ([0.3, 0.7, 0.0], [0.1, 0.1, 0.8], [0.55, 0.2, 0.25], [0.1, 0.85, 0.05], [0.0, 0.4, 0.59])
+
+
+def test_thresholds_of_labels_are_kept(models):
+    module, classifier = loaded(codegen.codegen(models["own"], "python")), Classifier(models["own"])
+    for scores in np.array(SCORES, np.float32):
+        expected = [entry.index for entry in classifier.rank(scores) if entry.index >= 0]
+        assert [int(entry.label) for entry in module["rank"](scores)] == expected
+        assert len(module["rank"](scores, 3, 0.0)) == 3
+    stated = loaded(codegen.codegen(models["own"], "python", threshold=0.1))
+    assert len(stated["rank"](np.array([0.3, 0.7, 0.0], np.float32))) == 2
+
+
+@pytest.mark.skipif(which("node") is None, reason="no node")
+def test_javascript_keeps_thresholds_of_labels(models, tmp_path):
+    """Ranking needs no runtime, so names in its place suffice."""
+    package = tmp_path / "node_modules/@litertjs/core"
+    package.mkdir(parents=True)
+    (package / "package.json").write_text('{"type": "module", "exports": "./index.js"}')
+    (package / "index.js").write_text("export const loadAndCompile = 0, Tensor = 0;")
+    (tmp_path / "own.mjs").write_text(codegen.codegen(models["own"], "js"), encoding="utf-8")
+    script = f"import {{rank}} from './own.mjs'; console.log(JSON.stringify({json.dumps(SCORES)}.map((s) => rank(s))))"
+    (tmp_path / "run.mjs").write_text(script)
+    told = subprocess.run(["node", "run.mjs"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    classifier = Classifier(models["own"])
+    for found, scores in zip(json.loads(told), np.array(SCORES, np.float32), strict=True):
+        assert [e["index"] for e in found] == [e.index for e in classifier.rank(scores) if e.index >= 0]
+
+
+@pytest.mark.parametrize("language", ["kotlin", "swift"])
+def test_code_with_thresholds_of_labels_parses(models, language):
+    text = codegen.codegen(models["own"], language)
+    assert "0.5, 0.8, 0.853" in text and syntax.errors(language, text) == []
+
+
 @pytest.fixture(scope="module")
 def node_modules():
     folder = Path(os.environ.get("NODE_PATH") or HERE.parent / "node_modules")
@@ -119,29 +161,29 @@ def node_modules():
     return folder
 
 
-@pytest.mark.parametrize("io", graph.IO_TYPES)
-def test_javascript_answers_as_the_classifier(models, pictures, node_modules, tmp_path, io):
-    (tmp_path / "tiny.mjs").write_text(codegen.codegen(models[io], "js", name="Tiny"), encoding="utf-8")
+@EACH_MODEL
+def test_javascript_answers_as_the_classifier(models, pictures, node_modules, tmp_path, kind):
+    (tmp_path / "tiny.mjs").write_text(codegen.codegen(models[kind], "js", name="Tiny"), encoding="utf-8")
     (tmp_path / "node_modules").symlink_to(node_modules)
     # A browser gives pixels upright.
     plain = pictures[:-1]
     rgba = [np.asarray(picture.convert("RGBA")) for picture in plain]
     photos = [{"width": p.shape[1], "height": p.shape[0], "data": p.ravel().tolist()} for p in rgba]
     (tmp_path / "photos.json").write_text(json.dumps(photos))
-    command = ["node", HERE / "litert_node.mjs", "tiny.mjs", "Tiny", models[io], "photos.json"]
+    command = ["node", HERE / "litert_node.mjs", "tiny.mjs", "Tiny", models[kind], "photos.json"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    told, classifier = json.loads(done.stdout), Classifier(models[io])
+    told, classifier = json.loads(done.stdout), Classifier(models[kind])
     assert (told["size"], tuple(told["texts"])) == (8, classifier.labels)
     assert sorted(told["label"].values()) == [0, 1, 2]
     for picture, found, expected in zip(plain, told["results"], classifier.scores(plain), strict=True):
         pixels = images.load(picture, 8).astype(np.float32)
-        wanted = pixels if io == "uint8" else (pixels - 127) / 128
+        wanted = pixels if kind != "float32" else (pixels - 127) / 128
         np.testing.assert_allclose(np.reshape(found["input"], (8, 8, 3)), wanted, atol=1e-6)  # rounded to float32
         # Another build of the kernels: floats add up in another order, integers round the other way at most once.
-        np.testing.assert_allclose(found["scores"], expected, atol=1e-5 if io == "float32" else 1 / 256)
-        order = sorted(range(3), key=lambda index: -found["scores"][index])[:2]
-        assert [best["label"] for best in found["best"]] == [classifier.labels[index] for index in order]
+        np.testing.assert_allclose(found["scores"], expected, atol=1e-5 if kind == "float32" else 1 / 256)
+        best = classifier.rank(np.array(found["scores"], np.float32), top_k=2)
+        assert [entry["label"] for entry in found["best"]] == [entry.label for entry in best if entry.index >= 0]
 
 
 @pytest.fixture(scope="module")
@@ -162,19 +204,19 @@ def kotlin_classes(models, tmp_path_factory):
     return folder / "classes"
 
 
-@pytest.mark.parametrize("io", graph.IO_TYPES)
-def test_kotlin_feeds_and_reads_the_model(kotlin_classes, models, pictures, tmp_path, io):
-    classifier = Classifier(models[io])
+@EACH_MODEL
+def test_kotlin_feeds_and_reads_the_model(kotlin_classes, models, pictures, tmp_path, kind):
+    classifier = Classifier(models[kind])
     for number, picture in enumerate(pictures[:-1]):
         given = tmp_path / str(number)
-        scores = kotlin_runs.prepare(given, models[io].read_bytes(), np.asarray(picture.convert("RGBA")))
-        main = f"harness.generated.{io}.{io.capitalize()}MainKt"
+        scores = kotlin_runs.prepare(given, models[kind].read_bytes(), np.asarray(picture.convert("RGBA")))
+        main = f"harness.generated.{kind}.{kind.capitalize()}MainKt"
         (size, threshold, count, *texts), fed = kotlin_runs.run(kotlin_classes, main, given)
-        assert (size, threshold, count) == ("8", "0.0", "3")
+        assert (size, threshold, count) == ("8", "0.5" if kind == "own" else "0.0", "3")
         assert tuple(texts[:3]) == classifier.labels
         pixels = images.load(picture, 8)[None]
-        np.testing.assert_array_equal(fed, pixels if io == "uint8" else classifier.info.normalization(pixels))
-        best = classifier.rank(scores, top_k=2)
+        np.testing.assert_array_equal(fed, pixels if kind != "float32" else classifier.info.normalization(pixels))
+        best = [entry for entry in classifier.rank(scores, top_k=2) if entry.index >= 0]
         assert texts[3::2] == [entry.label for entry in best]
         np.testing.assert_allclose([float(text) for text in texts[4::2]], [entry.score for entry in best], rtol=1e-6)
 

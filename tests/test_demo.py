@@ -101,10 +101,10 @@ def _swapped_profile():
 
 
 def _with_thresholds(content, threshold, **own):
-    """The model with a threshold for all labels in its metadata, and others for some in its provenance."""
+    """The model with a threshold for all labels, and others for some."""
     info = metadata.read(content)
-    provenance = info.provenance | {"thresholds": {"labels": own}}
-    return metadata.write(content, dataclasses.replace(info, threshold=threshold, provenance=provenance))
+    limits = tuple(own.get(label, threshold) for label in info.labels)
+    return metadata.write(content, dataclasses.replace(info, threshold=threshold, label_thresholds=limits))
 
 
 def _unrunnable(content):
@@ -147,7 +147,7 @@ def models(trained, make_tiny_model, tmp_path_factory):
     """Files to read metadata of: ours."""
     folder = tmp_path_factory.mktemp("models")
     (folder / "float.tflite").write_bytes(make_tiny_model("none", "float32"))
-    (folder / "threshold.tflite").write_bytes(_with_thresholds(make_tiny_model(), 0.6, ü=0.3))
+    (folder / "threshold.tflite").write_bytes(_with_thresholds(make_tiny_model(), 0.6, ü=0.853))
     (folder / "cut.tflite").write_bytes(make_tiny_model()[:900])
     return [trained["uint8"] / "model.tflite", *sorted(folder.iterdir())]
 

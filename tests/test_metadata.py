@@ -11,7 +11,7 @@ from tensorflow_lite_support.metadata import metadata_schema_py_generated as sch
 
 from model_maker.data.images import Normalization
 from model_maker.errors import ModelError
-from model_maker.tflite import graph, metadata
+from model_maker.tflite import graph, metadata, thresholds
 from model_maker.tflite.interpreter import Runner
 from model_maker.tflite.metadata import ModelInfo
 
@@ -164,6 +164,30 @@ def test_the_model_still_runs_and_scores_the_same(bare, written, noise_photos):
     before, after = Runner(bare), Runner(written)
     for photo in noise_photos[:3]:
         np.testing.assert_array_equal(after.run(photo), before.run(photo))
+
+
+def test_thresholds_are_read_as_they_were_written(bare):
+    for one, own in ((0.0, ()), (0.25, ()), (0.5, (0.5, 0.853, 0.9))):
+        found = metadata.read(metadata.write(bare, replace(INFO, threshold=one, label_thresholds=own)))
+        assert (found.threshold, found.label_thresholds) == (one, own)
+        np.testing.assert_array_equal(found.limits, np.float32(own or [one] * 3))
+
+
+@pytest.mark.parametrize("own", [(0.5, 0.5), (0.5, 0.5, 0.5, 0.5)])
+def test_each_label_has_a_threshold_or_none(bare, own):
+    with pytest.raises(ModelError, match=f"{len(own)} thresholds of single labels need 3 labels and a threshold for"):
+        metadata.write(bare, replace(INFO, threshold=0.5, label_thresholds=own))
+    with pytest.raises(ModelError, match="a threshold for all"):
+        metadata.write(bare, replace(INFO, label_thresholds=(0.5, 0.5, 0.5)))
+
+
+@pytest.mark.parametrize("text", [b"1,1,0,0.5\n1,1,0,0.5", b"1,1,0", b"1,1,0,a\n" * 3, b"\xff"])
+def test_damaged_thresholds_are_one_clear_line(bare, text):
+    content = metadata.write(bare, replace(INFO, threshold=0.5, label_thresholds=(0.5, 0.5, 0.5)))
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()} | {thresholds.LABEL_THRESHOLDS: text}
+    with pytest.raises(ModelError, match="thresholds of 2 labels|metadata is damaged"):
+        metadata.read(metadata._with_files(graph.pack(graph.parse(content)), files))
 
 
 def test_writing_again_replaces(written):

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -19,6 +20,8 @@ REPORT = {
     },
     "float": {"top1": 0.936},
     "agreement": {"same_top1": 0.992},
+    "trade_off": [{"score": 0.5, "coverage": 0.95, "precision": 0.96}, {"score": 0.9, "coverage": 0.7, "precision": 1}],
+    "thresholds": {"test": {"coverage": 0.512, "precision": 0.9876}},
     "sizes": {"model_bytes": 3_957_394},
     "photos": {"train": 413, "validation": 62, "test": 125},
     "fingerprint": "0123456789abcdef0123456789abcdef",
@@ -65,7 +68,26 @@ def test_card_has_one_row_a_class_whatever_its_name(card):
     found = {row[0]: row[1:] for row in rows(card[1])}
     assert found["rose"] == ["20", "0.875", "0.900", "0.887"]
     assert found["a|b"] == ["2", "1.000", "0.500", "0.667"]
-    assert all(len(row) in (2, 5) for row in rows(card[1]))
+    assert all(len(row) in (2, 3, 5) for row in rows(card[1]))
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "own"),
+    [
+        ({}, None),
+        ({"threshold": 0.75}, "0.75, the model's"),
+        ({"threshold": 0.5, "label_thresholds": (0.5, 0.9)}, "the label's own"),
+    ],
+)
+def test_card_tells_what_thresholds_bring(thresholds, own):
+    info = dataclasses.replace(INFO, **thresholds)
+    text = model_card.render(info, REPORT, backbone="b", quantize="int8", io="uint8", image_size=224)
+    found = {row[0]: row[1:] for row in rows(text) if len(row) == 3}
+    expected = {"0.5": ["95.0 %", "96.0 %"], "0.9": ["70.0 %", "100.0 %"]} | (
+        {own: ["51.2 %", "98.8 %"]} if own else {}
+    )
+    assert {key: cells for key, cells in found.items() if "%" in cells[0]} == expected
+    assert ("gives every picture one of them or none" in text) == bool(own)
 
 
 def test_card_of_a_trained_model_repeats_its_metrics(trained):

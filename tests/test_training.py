@@ -392,22 +392,47 @@ def test_config_names_no_machine_path_in_the_model(run):
     assert files.cache_directory().as_posix().encode() not in content
 
 
-def test_a_precision_writes_thresholds_and_measures_them(drawn_flowers, lite0, tmp_path):
-    result = training.train(drawn_flowers, tmp_path / "careful", precision=0.6)
+def test_precisions_write_thresholds_and_measure_them(drawn_flowers, lite0, tmp_path):
+    result = training.train(drawn_flowers, tmp_path / "careful", precision=0.6, label_precision=0.7)
     found = result.report["thresholds"]
     classifier = Classifier(result.directory)
-    assert classifier.info.threshold == pytest.approx(found["score"], abs=1e-6)
-    assert classifier.info.provenance["thresholds"]["precision"] == 0.6
-    assert found["kept"] and found["bound"] >= 0.6
+    assert found["all"]["kept"] and found["all"]["bound"] >= 0.6
+    labels = classifier.labels
+    own = np.float32([found["labels"][name]["score"] for name in labels])
+    np.testing.assert_array_equal(classifier.thresholds, own)
+    assert found["score"] == min(entry["score"] for entry in found["labels"].values()) >= found["all"]["score"]
+    # Cross-validated: each photo that was learned from is judged once, and given one label.
+    learned = result.report["photos"]["train"] + result.report["photos"]["validation"]
+    assert found["all"]["photos"] == learned >= sum(entry["photos"] for entry in found["labels"].values())
     scores = classifier.score(run_record.test_part(result.directory)[0])
     answered = scores.max(1) >= classifier.thresholds[scores.argmax(1)]
     assert found["test"]["answered"] == answered.sum() and found["test"]["photos"] == len(scores)
+    card = (result.directory / "README.md").read_text()
+    name = "the label's own" if own.min() < own.max() else f"{found['score']:g}, the model's"
+    assert f"| {name} | {100 * answered.mean():.1f} % |" in card
+
+
+def test_without_a_stated_precision_every_photo_is_answered(trained):
+    report = json.loads((trained["uint8"] / "metrics.json").read_text())
+    assert "thresholds" not in report and not Classifier(trained["uint8"]).thresholds.any()
+    scores, labels = scored_test_part(trained["uint8"])
+    for entry in report["trade_off"]:
+        said = scores.max(1) >= entry["score"]
+        assert entry["answered"] == said.sum()
+        assert entry["precision"] == pytest.approx((scores.argmax(1) == labels)[said].mean() if said.any() else 0)
+
+
+def scored_test_part(folder):
+    test, _ = run_record.test_part(folder)
+    return Classifier(folder).score(test), np.array(test.labels)
 
 
 @pytest.mark.parametrize("precision", [0, 1, 1.5, float("nan")])
-def test_a_precision_that_means_nothing_is_refused(drawn_flowers, tmp_path, precision):
-    with pytest.raises(DataError, match="--precision .*: give a share above 0 and below 1"):
-        training.train(drawn_flowers, tmp_path / "model", precision=precision)
+@pytest.mark.parametrize("option", ["precision", "label_precision"])
+def test_a_precision_that_means_nothing_is_refused(drawn_flowers, tmp_path, option, precision):
+    flag = option.replace("_", "-")
+    with pytest.raises(DataError, match=f"^--{flag} .*: give a share above 0 and below 1"):
+        training.train(drawn_flowers, tmp_path / "model", **{option: precision})
 
 
 def test_an_archive_gives_the_model_of_its_folder(flowers, run, tmp_path):

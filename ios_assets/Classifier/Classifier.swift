@@ -70,7 +70,7 @@ final class Classifier {
     let latencyMs = Double(DispatchTime.now().uptimeNanoseconds - start) / 1e6
     let scores = values(of: try interpreter.output(at: 0))
     let order = scores.indices.sorted { scores[$0] == scores[$1] ? $0 < $1 : scores[$0] > scores[$1] }
-    let best = order.prefix(topK).filter { scores[$0] >= model.threshold }
+    let best = order.filter { scores[$0] >= model.thresholds[$0] }.prefix(topK)
     return Answer(
       predictions: best.map { Prediction(id: $0, label: model.labels[$0], score: scores[$0]) }, latencyMs: latencyMs)
   }

@@ -28,7 +28,7 @@ struct ModelFile {
   let labels: [String]
   let mean: Float
   let std: Float
-  let threshold: Float
+  let thresholds: [Float]  // the least score worth showing, of each label
 
   init(contentsOf path: String) throws {
     try self.init(Bytes(data: try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)))
@@ -42,12 +42,23 @@ struct ModelFile {
     let normalization = try image.tables(4).first { try $0.byte(0) == Self.normalization }?.table(1)
     mean = try normalization?.floats(0).first ?? 0
     std = try normalization?.floats(1).first ?? 1
-    threshold = try scores.tables(4).first { try $0.byte(0) == Self.thresholding }?.table(1)?.float(0) ?? 0
+    let threshold = try scores.tables(4).first { try $0.byte(0) == Self.thresholding }?.table(1)?.float(0) ?? 0
     guard let file = try scores.tables(6).first(where: { try $0.byte(2) == Self.axisLabels }),
       let text = try bytes.storedFile(try file.text(0))
     else { throw Failure.noLabels }
     let lines = text.hasSuffix("\n") ? String(text.dropLast()) : text
     labels = lines.components(separatedBy: "\n")
+    thresholds = try Self.ownThresholds(scores, bytes, count: labels.count).map { max(threshold, $0) }
+  }
+
+  /// Those of single labels, 0 where there are none.
+  private static func ownThresholds(_ scores: Table, _ bytes: Bytes, count: Int) throws -> [Float] {
+    guard try scores.tables(6).contains(where: { try $0.text(0) == Self.labelThresholds }),
+      let text = try bytes.storedFile(Self.labelThresholds)
+    else { return Array(repeating: 0, count: count) }
+    let own = text.components(separatedBy: "\n").map { Float($0.components(separatedBy: ",").last ?? "") ?? 0 }
+    guard own.count == count else { throw Failure.damaged }
+    return own
   }
 
   private static func metadata(_ bytes: Bytes) throws -> Table {
@@ -64,6 +75,7 @@ struct ModelFile {
   private static let normalization = 1  // ProcessUnitOptions
   private static let thresholding = 3
   private static let axisLabels = 2  // AssociatedFileType
+  private static let labelThresholds = "label_thresholds.csv"  // the last column, where labels have their own
 }
 
 /// A flatbuffer's table: fields are found by their number, and may be absent.

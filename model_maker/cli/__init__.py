@@ -147,6 +147,12 @@ def _train(commands) -> None:
         metavar="SHARE",
         help="choose a score threshold so that this share of answers is right, as 0.95; below it a photo is unknown",
     )
+    parser.add_argument(
+        "--label-precision",
+        type=float,
+        metavar="SHARE",
+        help="choose a threshold for each label so that this share of its answers is right",
+    )
     _fine_tuning(parser)
     _place(parser)
     parser.add_argument("--folds", type=int, metavar="K", help="also estimate accuracy by K-fold cross-validation")

@@ -147,8 +147,10 @@ def _answers(answered: dict[str, Any]) -> str:
 
 
 def _threshold(thresholds: dict[str, Any]) -> str:
-    own = "".join(f", {escape(label)} {score:g}" for label, score in list(thresholds["labels"].items())[:4])
-    return f"{thresholds['score']:g}{own}{' ...' if len(thresholds['labels']) > 4 else ''}"
+    own = {label: entry["score"] for label, entry in thresholds.get("labels", {}).items()}
+    higher = [f"{escape(label)} {score:g}" for label, score in own.items() if score > thresholds["score"]]
+    named = f" ({', '.join(higher[:4])}{', ...' if len(higher) > 4 else ''})" if higher else ""
+    return f"{thresholds['score']:g}{named}; lower scores are unknown"
 
 
 def _change(agreement: dict[str, Any]) -> str:
@@ -301,7 +303,8 @@ def show_model(path: Path, facts: ModelFacts, info: ModelInfo) -> None:
     table.add_row("operators", ", ".join(f"{count} {name}" for name, count in facts.operators.items()))
     table.add_row("labels", _labels(info.labels))
     if info.threshold:
-        table.add_row("threshold", f"{info.threshold:.3g}, lower scores are unknown")
+        most = f" to {max(info.limits):.3g}, by label" if info.label_thresholds else ""
+        table.add_row("threshold", f"{info.threshold:.3g}{most}; lower scores are unknown")
     for name, value in _flat(info.provenance.get("metrics")).items():
         table.add_row(name, value)
     if fingerprint := info.provenance.get("fingerprint"):

@@ -77,7 +77,7 @@ def codegen(
       name: of the class; by the model's name unless told.
       package: of the Kotlin file.
       top_k: how many labels it gives unless told.
-      threshold: lower scores are left out; the model's own unless told, which is mostly 0.
+      threshold: lower scores are left out; the model's own, or those of its labels, unless told, mostly 0.
 
     Returns:
       The text of one file.
@@ -103,6 +103,7 @@ def codegen(
         "package": identifiers.check_package(package),
         "size": image.shape[1],
         "threshold": float(info.threshold if threshold is None else threshold),
+        "own": ", ".join(map(str, info.label_thresholds if threshold is None else ())),
         "top_k": top_k,
         **_edges(target, image, scores, info.normalization),
         **_labels(target, info.labels),

@@ -27,6 +27,7 @@ def render(info: ModelInfo, report: dict[str, Any], *, backbone: str, quantize: 
     pixels = "raw pixels, 0 to 255"
     if io == "float32" and info.normalization:
         pixels = f"pixels as (value - {info.normalization.mean:g}) / {info.normalization.std:g}"
+    unknown, none = _unknown(info, report), " or none" if info.threshold else ""
     same = f"same answer on {100 * agreement['same_top1']:.1f} %"
     steps = ", in steps of 1/256" if io == "uint8" else ""
     return f"""# {info.name}
@@ -59,10 +60,11 @@ them.
 |---|---|---|---|---|
 {classes}
 
+{unknown}
 ## Limits
 
-It knows these classes only and gives every picture one of them. Figures hold for photos like those it was trained on;
-the interval above says how far {test["photos"]} test photos can tell.
+It knows these classes only and gives every picture one of them{none}. Figures hold for photos like those it was
+trained on; the interval above says how far {test["photos"]} test photos can tell.
 """
 
 
@@ -85,6 +87,28 @@ was trained, so it serves to try an app with; `model_maker train` makes one that
 
 - Input: `[1, {backbone.image_size}, {backbone.image_size}, 3]` {io}, RGB, the whole photo stretched to the square.
 - Output: `[1, 1000]` {io}, probabilities in the order of `labels.txt`.
+"""
+
+
+def _unknown(info: ModelInfo, report: dict[str, Any]) -> str:
+    """What score thresholds bring: the model's own, and some others."""
+    others = [(f"{entry['score']:g}", entry) for entry in report["trade_off"]]
+    own, text = [], "Answers can be limited to good scores; `train --precision 0.95` chooses a threshold."
+    if info.threshold:
+        name = "the label's own" if info.label_thresholds else f"{info.threshold:g}, the model's"
+        own = [(name, report["thresholds"]["test"])]
+        text = "Below its threshold a photo is unknown; clients that read the metadata leave such labels out."
+    rows = "\n".join(
+        f"| {name} | {100 * entry['coverage']:.1f} % | {100 * entry['precision']:.1f} % |"
+        for name, entry in own + others
+    )
+    return f"""## Answers and unknown
+
+{text}
+
+| answer from score | test photos answered | answers that are right |
+|---|---|---|
+{rows}
 """
 
 

@@ -1,4 +1,4 @@
-"""When to answer: score thresholds that keep a stated precision, and how many photos they leave without an answer."""
+"""When to answer: score thresholds that keep a stated precision."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-
-from model_maker.inference import evaluation
-from model_maker.inference.evaluation import Answered
 
 Array = np.ndarray
 
@@ -20,35 +17,43 @@ _COVERAGES = tuple(share / 20 for share in range(20, 0, -1))
 _COVERAGES_OF_A_LABEL = (1.0, 0.8, 0.6, 0.4, 0.2)
 # The chance that a threshold is taken which does not keep the precision, over all that were tried (Bonferroni).
 _RISK = 0.05
+# Where labels have thresholds of their own, the second best must not step in for a best one that was left out: only
+# one label can have more than half.
+_MAJORITY = 0.5
 
 
 @dataclass(frozen=True)
-class Thresholds:
-    """Scores from which on a label is an answer.
+class Threshold:
+    """A score from which on answers are right often enough.
 
     Attributes:
       precision: what was asked for.
-      score: of every label that has none of its own.
-      labels: of those that have one.
-      kept: whether the photos prove that `score` keeps the precision.
-      bound: what they prove of its precision, with 95 % confidence.
-      held_out: how `score` alone does on the photos that it was chosen on.
+      score: answers need as much; 0 for any.
+      bound: what the photos prove of its precision, with 95 % confidence.
+      photos: how many it was chosen on.
+      answered: how many of them reach the score.
+      right: how many of these answers are right.
     """
 
     precision: float
     score: float
-    labels: dict[str, float]
-    kept: bool
     bound: float
-    held_out: Answered
+    photos: int
+    answered: int
+    right: int
+
+    @property
+    def kept(self) -> bool:
+        """Whether the photos prove that the precision is kept."""
+        return self.bound >= self.precision
 
     def as_dict(self) -> dict[str, Any]:
         """Returns plain JSON types."""
-        return asdict(self) | {"held_out": self.held_out.as_dict()}
+        return asdict(self) | {"kept": self.kept}
 
 
-def choose(scores: Array, labels: Array, classes: tuple[str, ...], *, precision: float) -> Thresholds:
-    """Chooses the lowest threshold that provably keeps a precision, and likewise one for each label that allows it.
+def choose(scores: Array, labels: Array, precision: float) -> Threshold:
+    """Chooses the lowest threshold that provably keeps a precision, over all answers.
 
     A threshold is proven when the Clopper-Pearson bound of its precision is not below what was asked for; the bound's
     confidence is divided among all thresholds that are tried.
@@ -56,53 +61,58 @@ def choose(scores: Array, labels: Array, classes: tuple[str, ...], *, precision:
     Args:
       scores: float [N, C], of photos that the scorer has not learned from.
       labels: int [N].
-      classes: C names.
       precision: share of answers that are to be right, above 0 and below 1.
 
     Returns:
-      Thresholds; where none is proven, `score` is the one that the most is proven of.
+      Threshold; where none is proven, the one that the most is proven of.
     """
-    labels = np.asarray(labels)
-    best, right = scores.max(axis=1), scores.argmax(axis=1) == labels
-    found = _candidates(best, right, _COVERAGES)
-    score, bound = next((entry for entry in found if entry[1] >= precision), max(found, key=lambda entry: entry[1]))
-    own = {}
-    for index, name in enumerate(classes):
-        said = scores.argmax(axis=1) == index
-        tried = _candidates(best[said], right[said], _COVERAGES_OF_A_LABEL) if said.any() else []
-        threshold = next((entry[0] for entry in tried if entry[1] >= precision), None)
-        if threshold is not None:
-            own[name] = threshold
-    held_out = evaluation.answered(scores, labels, np.full(len(classes), score))
-    return Thresholds(precision, score, own, bound >= precision, bound, held_out)
+    right = scores.argmax(axis=1) == np.asarray(labels)
+    return _choose(scores.max(axis=1), right, precision, _COVERAGES)
 
 
-def limits(labels: tuple[str, ...], score: float, provenance: dict[str, Any]) -> Array:
-    """Returns the threshold of each label, float [C], as a model's metadata tells: one for all, and our own of each.
+def choose_by_label(scores: Array, labels: Array, precision: float, *, least: float = 0.0) -> list[Threshold]:
+    """Chooses a threshold for each label, so that of the photos that are given this label the share is right.
+
+    Each of these promises holds with 95 % confidence, taken for itself.
 
     Args:
-      labels: C names.
-      score: the metadata's score threshold.
-      provenance: what `train` wrote beside it; whatever else stands there is passed over.
+      scores: float [N, C], of photos that the scorer has not learned from.
+      labels: int [N].
+      precision: above 0 and below 1.
+      least: no threshold is lower, nor than one half.
+
+    Returns:
+      C thresholds. Of a label that is nowhere the answer nothing is proven, and the least one stays.
     """
-    own = provenance.get("thresholds") if isinstance(provenance, dict) else None
-    own = own.get("labels") if isinstance(own, dict) else None
-    own = own if isinstance(own, dict) else {}
-    values = (own.get(label, score) for label in labels)
-    return np.array([value if isinstance(value, int | float) else score for value in values], np.float64)
-
-
-def _candidates(best: Array, right: Array, coverages: tuple[float, ...]) -> list[tuple[float, float]]:
-    """Returns (threshold, lower bound of its precision) for each share of photos to answer, most photos first."""
-    ranked = np.sort(best)[::-1]
+    least = max(least, _MAJORITY)
+    best, said = scores.max(axis=1), scores.argmax(axis=1)
     found = []
-    for coverage in coverages:
+    for label in range(scores.shape[1]):
+        given = (said == label) & (best >= least)
+        right = np.asarray(labels)[given] == label
+        found.append(_choose(best[given], right, precision, _COVERAGES_OF_A_LABEL, least))
+    return found
+
+
+def in_bytes(scores: Array) -> Array:
+    """Returns scores as an output of uint8 states them: in steps of 1/256, and never more than 255/256."""
+    return np.minimum(np.round(scores * 256), 255) / 256
+
+
+def _choose(best: Array, right: Array, precision: float, coverages: tuple[float, ...], least: float = 0.0) -> Threshold:
+    ranked = np.sort(best)[::-1]
+    tried = []
+    for coverage in coverages if len(ranked) else ():
         count = max(1, round(coverage * len(ranked)))
         # Three digits are enough to read and to say; all photos need no threshold.
-        threshold = 0.0 if coverage == 1 else min(math.floor(1000 * float(ranked[count - 1])) / 1000, 0.999)
-        said = best >= threshold
-        found.append((threshold, _lower_bound(int(right[said].sum()), int(said.sum()), _RISK / len(coverages))))
-    return found
+        score = least if coverage == 1 else max(least, math.floor(1000 * float(ranked[count - 1])) / 1000)
+        reached = best >= score
+        hits, total = int(right[reached].sum()), int(reached.sum())
+        bound = _lower_bound(hits, total, _RISK / len(coverages))
+        tried.append(Threshold(precision, score, bound, len(best), total, hits))
+        if bound >= precision:
+            break
+    return max(tried, key=lambda entry: entry.bound, default=Threshold(precision, least, 0.0, 0, 0, 0))
 
 
 def _lower_bound(hits: int, total: int, risk: float) -> float:

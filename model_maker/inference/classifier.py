@@ -55,7 +55,6 @@ class Classifier:
             self.info = self._model.info
             self._runner = self._model.runner()
             self._check()
-            self._thresholds = answering.limits(self.labels, self.info.threshold, self.info.provenance)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -69,8 +68,8 @@ class Classifier:
 
     @property
     def thresholds(self) -> Array:
-        """The score from which on each label is an answer, float [C], as the model's metadata states; 0 for any."""
-        return self._thresholds
+        """The score from which on each label is an answer, float32 [C], as the model's metadata states; 0 for any."""
+        return self.info.limits
 
     def predict(
         self, photos: Sequence, *, top_k: int | None = 5, threshold: float | None = None
@@ -100,7 +99,7 @@ class Classifier:
 
     def rank(self, scores: Array, *, top_k: int | None = 5, threshold: float | None = None) -> list[Prediction]:
         """Returns the best labels of one row of scores, best first, ties by index; see `predict`."""
-        limits = self._thresholds if threshold is None else np.full(len(scores), threshold)
+        limits = self.thresholds if threshold is None else np.full(len(scores), threshold)
         ranked = np.argsort(-scores, kind="stable")[:top_k]
         best = ranked[0]
         if scores[best] < limits[best]:
@@ -158,9 +157,9 @@ class Classifier:
         labels = names[dataset.without(unreadable).labels]
         scores = scores[readable]
         metrics = evaluation.measure(scores, labels, self.labels)
-        if not self._thresholds.any():
+        if not self.thresholds.any():
             return metrics
-        return dataclasses.replace(metrics, answered=evaluation.answered(scores, labels, self._thresholds))
+        return dataclasses.replace(metrics, answered=evaluation.answered(scores, labels, self.thresholds))
 
     def _worker(self):
         runner, normalization = self._model.runner(), self.info.normalization

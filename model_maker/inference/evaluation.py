@@ -156,15 +156,15 @@ def measure(scores: Array, labels: Array, classes: tuple[str, ...]) -> Metrics:
 
 
 def answered(scores: Array, labels: Array, limits: Array) -> Answered:
-    """Measures what comes of thresholds.
+    """Measures what comes of thresholds: a photo is answered where its best label reaches its own.
 
     Args:
       scores: float [N, C].
       labels: int [N].
       limits: float [C], the threshold of each label.
     """
-    best, top = scores.argmax(axis=1), scores.max(axis=1)
-    said = top >= limits[best]
+    best = scores.argmax(axis=1)
+    said = scores.max(axis=1) >= limits[best]
     right, count = int((said & (best == labels)).sum()), int(said.sum())
     interval = wilson(right, count) if count else (0.0, 1.0)
     return Answered(len(scores), count, right / count if count else 0.0, interval)

@@ -10,6 +10,7 @@ import json
 import math
 import zipfile
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import flatbuffers
@@ -19,7 +20,7 @@ from tensorflow_lite_support.metadata import metadata_schema_py_generated as sch
 
 from model_maker.data.images import Normalization
 from model_maker.errors import ModelError
-from model_maker.tflite import graph
+from model_maker.tflite import graph, thresholds
 
 LABELS = "labels.txt"
 # The LiteRT sample apps look for this name; the same lines under both names suit every client.
@@ -44,6 +45,7 @@ class ModelInfo:
       normalization: what a float input expects; None where the file does not say.
       provenance: plain JSON types: the data set's fingerprint, options, metrics.
       threshold: the score below which clients leave a label out.
+      label_thresholds: the same of each label, where they have some of their own; then `threshold` is above 0.
     """
 
     labels: tuple[str, ...] = ()
@@ -55,6 +57,13 @@ class ModelInfo:
     description: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
     threshold: float = 0.0
+    label_thresholds: tuple[float, ...] = ()
+
+    @property
+    def limits(self) -> np.ndarray:
+        """The score from which on each label is an answer, float32 [C]; 0 for any."""
+        limits = np.full(len(self.labels), self.threshold, np.float32)
+        return np.maximum(limits, np.array(self.label_thresholds, np.float32)) if self.label_thresholds else limits
 
 
 def write(content: bytes, info: ModelInfo, *, embedder: bool = False) -> bytes:
@@ -76,14 +85,15 @@ def write(content: bytes, info: ModelInfo, *, embedder: bool = False) -> bytes:
     image, scores = tensors[model.subgraphs[0].inputs[0]], tensors[model.subgraphs[0].outputs[0]]
     if not embedder:
         _check_labels(info.labels, int(scores.shape[-1]))
-    output = _vector_metadata() if embedder else _scores_metadata(scores, info.threshold)
+    output = _vector_metadata() if embedder else _scores_metadata(scores)
+    more = {} if embedder else thresholds.put(output, info)
     builder = flatbuffers.Builder(1024)
     builder.Finish(_model_metadata(info, _image_metadata(info.normalization, image), output).Pack(builder), b"M001")
     _set_entry(model, bytes(builder.Output()))
     lines = "\n".join(info.labels).encode()
     provenance = json.dumps(info.provenance, sort_keys=True, ensure_ascii=False, indent=1).encode()
     labels = {} if embedder else {LABELS: lines, LABELS_AGAIN: lines}
-    return _with_files(graph.pack(model), {**labels, PROVENANCE: provenance})
+    return _with_files(graph.pack(model), {**labels, **more, PROVENANCE: provenance})
 
 
 def read(content: bytes) -> ModelInfo:
@@ -103,7 +113,7 @@ def read(content: bytes) -> ModelInfo:
         inputs, outputs = part.inputTensorMetadata or [], part.outputTensorMetadata or []
         labels = _labels(outputs[0], content) if outputs else ()
         normalization = _normalization(inputs[0]) if inputs else None
-        threshold = _threshold(outputs[0]) if outputs else 0.0
+        threshold, own = thresholds.get(outputs[0], partial(_file, content)) if outputs else (0.0, ())
         # What JSON has no word for is nothing, so that it can be written again.
         provenance = json.loads(_file(content, PROVENANCE) or "{}", parse_constant=lambda _: None, parse_float=_finite)
         if not isinstance(provenance, dict):
@@ -111,7 +121,9 @@ def read(content: bytes) -> ModelInfo:
         text = {ours: (getattr(metadata, theirs) or b"").decode() for ours, theirs in _TEXTS.items()}
         if labels:
             _check_count(labels, model)
-    return ModelInfo(labels, normalization, provenance=provenance, threshold=threshold, **text)
+        if own and len(own) != len(labels):
+            raise ModelError(f"it holds thresholds of {len(own)} labels, and {len(labels)} labels.")
+    return ModelInfo(labels, normalization, provenance=provenance, threshold=threshold, label_thresholds=own, **text)
 
 
 _TEXTS = {
@@ -153,14 +165,14 @@ def _image_metadata(normalization: Normalization, tensor) -> schema.TensorMetada
     metadata.content.contentPropertiesType = schema.ContentProperties.ImageProperties
     options = schema.NormalizationOptionsT()
     options.mean, options.std = [normalization.mean], [normalization.std]
-    metadata.processUnits = [_unit(options, schema.ProcessUnitOptions.NormalizationOptions)]
+    metadata.processUnits = [thresholds.unit(options, schema.ProcessUnitOptions.NormalizationOptions)]
     # The range of what the tensor holds: raw pixels, or normalized ones.
     low, high = (0.0, 255.0) if tensor.type == model_schema.TensorType.UINT8 else normalization(np.array([0, 255]))
     metadata.stats = _stats(float(low), float(high))
     return metadata
 
 
-def _scores_metadata(tensor, threshold: float) -> schema.TensorMetadataT:
+def _scores_metadata(tensor) -> schema.TensorMetadataT:
     metadata = schema.TensorMetadataT()
     metadata.name = "probability"
     metadata.description = "The probability of each label."
@@ -172,10 +184,6 @@ def _scores_metadata(tensor, threshold: float) -> schema.TensorMetadataT:
     metadata.content.contentProperties = schema.FeaturePropertiesT()
     metadata.content.contentPropertiesType = schema.ContentProperties.FeatureProperties
     metadata.stats = _stats(0.0, 255.0 if tensor.type == model_schema.TensorType.UINT8 else 1.0)
-    if threshold:
-        options = schema.ScoreThresholdingOptionsT()
-        options.globalScoreThreshold = threshold
-        metadata.processUnits = [_unit(options, schema.ProcessUnitOptions.ScoreThresholdingOptions)]
     return metadata
 
 
@@ -187,12 +195,6 @@ def _vector_metadata() -> schema.TensorMetadataT:
     metadata.content.contentProperties = schema.FeaturePropertiesT()
     metadata.content.contentPropertiesType = schema.ContentProperties.FeatureProperties
     return metadata
-
-
-def _unit(options, kind: int) -> schema.ProcessUnitT:
-    unit = schema.ProcessUnitT()
-    unit.options, unit.optionsType = options, kind
-    return unit
 
 
 def _stats(low: float, high: float) -> schema.StatsT:
@@ -262,14 +264,6 @@ def _normalization(image: schema.TensorMetadataT) -> Normalization | None:
             if len(means) == len(deviations) == 1 and np.isfinite([*means, *deviations]).all() and deviations != {0.0}:
                 return Normalization(means.pop(), deviations.pop())
     return None
-
-
-def _threshold(output: schema.TensorMetadataT) -> float:
-    for unit in output.processUnits or []:
-        if unit.optionsType == schema.ProcessUnitOptions.ScoreThresholdingOptions:
-            threshold = float(unit.options.globalScoreThreshold)
-            return threshold if np.isfinite(threshold) else 0.0
-    return 0.0
 
 
 def _check_count(labels: tuple[str, ...], model: model_schema.ModelT) -> None:

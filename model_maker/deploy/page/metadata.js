@@ -9,6 +9,7 @@ const NORMALIZATION = 1;
 const SCORE_THRESHOLD = 3;
 const AXIS_LABELS = 2;
 const PROVENANCE = 'model_maker.json';
+const LABEL_THRESHOLDS = 'label_thresholds.csv';
 
 /**
  * Reads a model's metadata, ours or another tool's.
@@ -75,7 +76,7 @@ function described(metadata, inside) {
     labels,
     normalization: input ? normalizationOf(input) : null,
     threshold,
-    limits: limitsOf(labels, threshold, provenance),
+    limits: limitsOf(labels, threshold, inside),
     provenance,
   };
 }
@@ -104,8 +105,9 @@ function labelsOf(scores, inside) {
   return text.replace(/\n$/, '').split('\n');
 }
 
-/** TFLite's metadata has one threshold for all; ours of each label stand in the provenance. */
-function limitsOf(labels, threshold, provenance) {
-  const own = new Map(Object.entries(provenance?.thresholds?.labels ?? {}));
-  return labels.map((label) => (typeof own.get(label) === 'number' ? own.get(label) : threshold));
+/** TFLite's metadata has one threshold for all; those of each label are the last column of a calibration. */
+function limitsOf(labels, threshold, inside) {
+  const lines = inside.has(LABEL_THRESHOLDS) ? new TextDecoder().decode(inside.get(LABEL_THRESHOLDS)).split('\n') : [];
+  const own = lines.map((line) => Math.fround(Number(line.split(',').at(-1))));
+  return labels.map((_, index) => Math.max(threshold, own[index] ?? 0));
 }

@@ -58,7 +58,7 @@ class Classifier(content: ByteBuffer, threads: Int = 2) : AutoCloseable {
         interpreter.run(input, output)
         val latencyMs = (System.nanoTime() - start) / 1e6
         val found = results()
-        val best = found.indices.sortedByDescending { found[it] }.take(topK).filter { found[it] >= model.threshold }
+        val best = found.indices.sortedByDescending { found[it] }.filter { found[it] >= model.thresholds[it] }.take(topK)
         return Answer(best.map { Prediction(model.labels[it], found[it]) }, latencyMs)
     }
 

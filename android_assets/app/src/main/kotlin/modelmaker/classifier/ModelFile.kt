@@ -18,7 +18,7 @@ class ModelFile(content: ByteBuffer) {
     val labels: List<String>
     val mean: Float
     val std: Float
-    val threshold: Float
+    val thresholds: List<Float> // the least score worth showing, of each label
 
     init {
         val data = content.duplicate().order(ByteOrder.LITTLE_ENDIAN)
@@ -30,9 +30,12 @@ class ModelFile(content: ByteBuffer) {
             val normalization = image.tables(4).firstOrNull { it.byte(0) == NORMALIZATION }?.table(1)
             mean = normalization?.floats(0)?.first() ?: 0f
             std = normalization?.floats(1)?.first() ?: 1f
-            threshold = scores.tables(4).firstOrNull { it.byte(0) == THRESHOLDING }?.table(1)?.float(0) ?: 0f
+            val threshold = scores.tables(4).firstOrNull { it.byte(0) == THRESHOLDING }?.table(1)?.float(0) ?: 0f
             val file = scores.tables(6).first { it.byte(2) == AXIS_LABELS }.text(0)
             labels = storedFile(data, file).removeSuffix("\n").split("\n")
+            val own = scores.tables(6).firstOrNull { it.text(0) == LABEL_THRESHOLDS }
+                ?.let { storedFile(data, LABEL_THRESHOLDS).split("\n").map { line -> line.substringAfterLast(",").toFloat() } }
+            thresholds = labels.indices.map { maxOf(threshold, own?.get(it) ?: 0f) }
         } catch (error: IndexOutOfBoundsException) {
             throw IllegalArgumentException("its metadata is damaged", error)
         } catch (error: NoSuchElementException) {
@@ -51,6 +54,7 @@ class ModelFile(content: ByteBuffer) {
         const val NORMALIZATION = 1 // ProcessUnitOptions
         const val THRESHOLDING = 3
         const val AXIS_LABELS = 2 // AssociatedFileType
+        const val LABEL_THRESHOLDS = "label_thresholds.csv" // the last column, where labels have their own
     }
 }
 
@@ -105,7 +109,7 @@ private fun storedFile(data: ByteBuffer, name: String): String {
     repeat(data.getShort(end + 10).toInt()) {
         val nameSize = data.getShort(entry + 28).toInt()
         if (text(data, entry + 46, nameSize) == name) {
-            require(data.getShort(entry + 10).toInt() == 0) { "its labels are compressed" }
+            require(data.getShort(entry + 10).toInt() == 0) { "its labels or thresholds are compressed" }
             val local = start + data.getInt(entry + 42)
             val begin = local + 30 + data.getShort(local + 26) + data.getShort(local + 28)
             return text(data, begin, data.getInt(entry + 24))

@@ -19,7 +19,7 @@ def interval(low: float, value: float, high: float) -> str:
         for share in (0, 25, 50, 75, 100)
     )
     return (
-        f'<svg viewBox="0 0 {_WIDTH} 40" class="chart" role="img" aria-label="{100 * value:.1f} %, the 95 % interval is '
+        f'<svg viewBox="0 0 {_WIDTH} 40" class="chart" role="img" aria-label="{100 * value:.1f} %, 95 % interval '
         f'{100 * low:.1f} % to {100 * high:.1f} %"><rect class="track" x="20" y="8" width="300" height="10" rx="5"/>'
         f'<rect class="band" x="{20 + 300 * low:.1f}" y="5" width="{300 * (high - low):.1f}" height="16" rx="4"/>'
         f'<circle class="dot" cx="{20 + 300 * value:.1f}" cy="13" r="6"/>{ends}</svg>'
@@ -31,7 +31,7 @@ def reliability(found: Calibration) -> str:
     right, bottom = _WIDTH - _RIGHT, _TOP + _SIDE
     step = (right - _LEFT) / len(found.photos)
     parts = [_grid(bottom, [(share / 4, f"{25 * share}") for share in range(5)])]
-    parts.append(f'<text class="tick" x="4" y="11">% right</text>')
+    parts.append('<text class="tick" x="4" y="11">% right</text>')
     for index, count in enumerate(found.photos):
         if not count:
             continue

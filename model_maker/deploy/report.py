@@ -1,4 +1,4 @@
-"""report.html: what a model is worth, as one page that needs nothing else, for people who would rather look than read."""
+"""report.html: what a model is worth, as one page that needs nothing else, for those who would rather look than read."""
 
 from __future__ import annotations
 
@@ -75,6 +75,11 @@ def learned_from(split: Split) -> dict[str, int]:
     return {label: counts[index] for index, label in enumerate(split.train.classes)}
 
 
+def calibration(scored: Scored) -> evaluation.Calibration:
+    """Bins photos by their best score."""
+    return evaluation.calibration(scored.scores.max(axis=1), scored.scores.argmax(axis=1) == scored.labels)
+
+
 def _section(title: str, content: str) -> str:
     return f"<section><h2>{title}</h2>{content}</section>" if content else ""
 
@@ -134,9 +139,10 @@ def _precision(report: dict[str, Any]) -> str:
     found = chosen["test"] if chosen else report["test"].get("answered")
     if not found:
         return ""
+    among = _range(found["precision_interval"])
     text = (
-        f"<p>It answers <b>{_percent(found['coverage'])}</b> of the photos, and <b>{_percent(found['precision'])}</b> of "
-        f"these answers are right (95 % interval {_range(found['precision_interval'])}). The others are unknown to it.</p>"
+        f"<p>It answers <b>{_percent(found['coverage'])}</b> of the photos, and <b>{_percent(found['precision'])}</b> "
+        f"of these answers are right (95 % interval {among}). The others are unknown to it.</p>"
     )
     if chosen:
         proven = "proven" if chosen["kept"] else f"not proven: {_percent(chosen['bound'])} is"
@@ -178,14 +184,12 @@ def _confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
 
 
 def _calibration(scored: Scored, ece: float) -> str:
-    best = scored.scores.max(axis=1)
-    found = evaluation.calibration(best, scored.scores.argmax(axis=1) == scored.labels)
-    rows = [
-        (f"{index / len(found.photos):.2f} to {(index + 1) / len(found.photos):.2f}", str(count),
-         f"{confidence / count:.3f}", _percent(right / count))
-        for index, (count, confidence, right) in enumerate(zip(found.photos, found.confidence, found.right, strict=True))
-        if count
-    ]  # fmt: skip
+    found = calibration(scored)
+    width, rows = 1 / len(found.photos), []
+    for index, (count, confidence, right) in enumerate(zip(found.photos, found.confidence, found.right, strict=True)):
+        if count:
+            scores = f"{index * width:.2f} to {(index + 1) * width:.2f}"
+            rows.append((scores, str(count), f"{confidence / count:.3f}", _percent(right / count)))
     heads = ("scores", "photos", "mean score", "right")
     return (
         f"<p>Of answers with a score of 0.8, eight in ten should be right: bars should end at the dashed line. On the "

@@ -17,7 +17,8 @@ from model_maker.progress import Reporter, Stages
 from model_maker.tflite import graph, inspection, metadata
 
 PER_CLASS = 14
-KEPT = ("model.tflite", "float.tflite", "labels.txt", "metrics.json", "README.md")
+PLOTS = ("confusion.png", "calibration.png", "per_class.png")
+KEPT = ("model.tflite", "float.tflite", "labels.txt", "metrics.json", "README.md", *PLOTS)
 
 
 class Listener(Reporter):
@@ -54,7 +55,7 @@ def _read(folder, name):
 
 def test_writes_the_promised_files(run):
     result, _ = run
-    assert sorted(path.name for path in result.directory.iterdir()) == sorted((*KEPT, "run.json"))
+    assert sorted(path.name for path in result.directory.iterdir()) == sorted((*KEPT, "run.json", "report.html"))
     assert [path for path in result.directory.parent.iterdir() if path != result.directory] == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
@@ -43,7 +44,7 @@ def draw(test: dict[str, Any], calibration: Calibration) -> dict[str, bytes]:
 
 def _png(plot: Image.Image) -> bytes:
     file = io.BytesIO()
-    plot.save(file, "PNG", optimize=True)
+    plot.save(file, "PNG")
     return file.getvalue()
 
 
@@ -76,13 +77,15 @@ def _shade(colour: Colour, share: float) -> Colour:
 def _confusion(labels: list[str], counts: list[list[int]]) -> Image.Image:
     cell = min(_CELLS[1], max(_CELLS[0], _MATRIX // len(labels)))
     letters = min(_TEXT, cell - 2)
-    left, top = _MARGIN + _NAMES + 10, _MARGIN + 50 + _NAMES + 10
+    names = [_fitted(label, letters) for label in labels]
+    room = math.ceil(max(_font(letters).getlength(name) for name in names))
+    left, top = _MARGIN + room + 10, _MARGIN + 50 + room + 10
     side = cell * len(labels)
-    sheet, pen = _sheet(left + max(side, 260) + _MARGIN, top + side + _MARGIN, "Confusion: true class by answer")
-    for index, (label, row) in enumerate(zip(labels, counts, strict=True)):
-        name, place = _fitted(label, letters), index * cell + cell // 2
+    sheet, pen = _sheet(left + max(side, 400 - room) + _MARGIN, top + side + _MARGIN, "Confusion: true class by answer")
+    for index, (name, row) in enumerate(zip(names, counts, strict=True)):
+        place = index * cell + cell // 2
         pen.text((left - 10, top + place), name, _INK, _font(letters), anchor="rm")
-        sheet.paste(_upright(name, letters), (left + place - letters // 2 - 2, top - _NAMES - 10))
+        sheet.paste(_upright(name, letters, room), (left + place - letters // 2 - 2, top - room - 10))
         for column, count in enumerate(row):
             x, y = left + column * cell, top + index * cell
             share = count / max(1, sum(row))
@@ -95,15 +98,15 @@ def _confusion(labels: list[str], counts: list[list[int]]) -> Image.Image:
     return sheet
 
 
-def _upright(text: str, height: int) -> Image.Image:
+def _upright(text: str, height: int, room: int) -> Image.Image:
     """Writes a name from bottom to top, ending where the matrix begins."""
-    strip = Image.new("RGB", (_NAMES, height + 4), _PAPER)
+    strip = Image.new("RGB", (room, height + 4), _PAPER)
     ImageDraw.Draw(strip).text((0, height // 2 + 2), text, _INK, _font(height), anchor="lm")
     return strip.transpose(Image.Transpose.ROTATE_90)
 
 
 def _calibration(found: Calibration, ece: float) -> Image.Image:
-    left, top = _MARGIN + 50, _MARGIN + 60
+    left, top = _MARGIN + 50, _MARGIN + 76
     right, bottom = left + _DIAGRAM, top + _DIAGRAM
     sheet, pen = _sheet(right + _MARGIN, bottom + 70, f"Calibration: ECE {ece:.3f}")
     for tick in range(6):
@@ -116,9 +119,9 @@ def _calibration(found: Calibration, ece: float) -> Image.Image:
         if count:
             x, share = left + index * step, found.right[index] / count
             pen.rectangle((x + 2, bottom - _DIAGRAM * share, x + step - 2, bottom), _BLUE)
-    pen.line((left, bottom, right, top), _FAINT, 2)
+    pen.line((left, bottom, right, top), _INK, 2)
     pen.text((left + _DIAGRAM // 2, bottom + 34), "score of the answer", _FAINT, _font(_TEXT), anchor="mt")
-    pen.text((_MARGIN, top - 8), "% right", _FAINT, _font(_TEXT), anchor="ls")
+    pen.text((_MARGIN, top - 16), "% right", _FAINT, _font(_TEXT), anchor="ls")
     return sheet
 
 

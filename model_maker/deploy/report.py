@@ -1,4 +1,4 @@
-"""report.html: what a model is worth, as one page that needs nothing else, for those who would rather look than read."""
+"""report.html: what a model is worth, as one page that needs nothing else, to look at rather than to read."""
 
 from __future__ import annotations
 
@@ -53,10 +53,12 @@ def render(
         _precision(report),
         _float(report),
         _section("Mistakes it is surest of", _mistakes(scored, labels)),
-        _section("Classes, the weakest first", report_tables.classes(test["per_class"], learned or {})),
+        _section("Classes, the weakest first", _classes(test["per_class"], learned or {})),
         _section("What is taken for what", _confusion(labels, test["confusion"])),
+        '<div class="pair">',
         _section("Can its scores be believed?", _calibration(scored, test["ece"])),
         _section("Fine-tuning", _tuning(report.get("fine_tuning"))),
+        "</div>",
         _section("Use it", _usage(model)),
         _section("Where the time went", _stages(stages)),
     ]
@@ -96,7 +98,7 @@ def _headline(test: dict[str, Any]) -> str:
     low, high = test["top1_interval"]
     return (
         f'<p class="best"><b>{_percent(test["top1"])}</b> right, on {test["photos"]} test photos</p>'
-        f'<p class="dim">95 % interval: {_range(test["top1_interval"])}, for so few photos tell no more</p>'
+        f'<p class="dim">95 % interval {_range(test["top1_interval"])}</p>'
         f"{charts.interval(low, test['top1'], high)}"
     )
 
@@ -108,7 +110,7 @@ def _tiles(report: dict[str, Any]) -> str:
         tiles.append((_percent(report["float"]["top1"]), "the float model"))
     if len(test["per_class"]) > 5:
         tiles.append((_percent(test["top5"]), "right among the best five"))
-    tiles.append((_percent(test["balanced_accuracy"]), "mean over the classes"))
+    tiles.append((_percent(test["balanced_accuracy"]), "mean recall of the classes"))
     if sizes:
         tiles.append((f"{sizes['model_bytes'] / 1e6:.2f} MB", f"float: {sizes['float_model_bytes'] / 1e6:.2f} MB"))
     tiles.append((f"{test['ece']:.3f}", "calibration error (ECE)"))
@@ -173,9 +175,15 @@ def _mistakes(scored: Scored, labels: Sequence[str]) -> str:
             f"<figure>{picture}<figcaption><b>{answer} {scores[index]:.2f}</b><span>in fact {truth}</span>"
             f'<span class="dim">{escape("/".join(place.parts[-2:]))}</span></figcaption></figure>'
         )
-    shown = "" if len(wrong) <= _MISTAKES else f" The first {_MISTAKES} of them:"
-    told = f"{len(wrong)} of {len(scored.labels)} photos are named wrongly.{shown} Some of these labels may be wrong."
+    shown = "" if len(wrong) <= _MISTAKES else f"; the {_MISTAKES} with the highest scores are shown"
+    told = f"{len(wrong)} of {len(scored.labels)} photos are named wrongly{shown}. Are all of these labels right?"
     return f'<p class="dim">{told}</p><div class="photos">{"".join(figures)}</div>'
+
+
+def _classes(per_class: dict[str, dict[str, Any]], learned: dict[str, int]) -> str:
+    counted = ", and how many photos it was tested on" + (" and learned from" if learned else "")
+    told = f"Precision: how many answers of a class are right; recall: how many of its photos are found{counted}."
+    return f'<p class="dim">{told}</p>{report_tables.classes(per_class, learned)}'
 
 
 def _confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:

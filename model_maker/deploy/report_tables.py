@@ -34,7 +34,7 @@ def classes(per_class: dict[str, dict[str, Any]], learned: dict[str, int]) -> st
       per_class: as `Metrics.as_dict` has it.
       learned: photos of each class that training saw; empty where that is not known.
     """
-    heads = ["class", "F1", "precision", "recall", "test photos", *(["learned from"] if learned else [])]
+    heads = ["class", "F1", "precision", "recall", "tested", *(["learned"] if learned else [])]
     top = "".join(f'<th scope="col">{head}</th>' for head in heads)
     body = []
     for label, entry in sorted(per_class.items(), key=lambda item: item[1]["f1"]):
@@ -56,7 +56,7 @@ def confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
     for index, (label, row) in enumerate(zip(labels, counts, strict=True)):
         total = sum(row)
         cells = "".join(_cell(count, total, hit=index == column) for column, count in enumerate(row))
-        body.append(f'<tr><th scope="row">{escape(label)}</th>{cells}</tr>')
+        body.append(f'<tr><th scope="row" title="{escape(label)}">{escape(label)}</th>{cells}</tr>')
     size = " many" if len(labels) > _MANY else ""
     return framed(
         "Confusion matrix",

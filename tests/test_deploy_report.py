@@ -284,7 +284,9 @@ def test_plots_show_the_figures(scored):
 
 
 def test_plots_of_a_hundred_classes(scored):
-    classes = {f"\udcffclass {index}": {"f1": 0.5, "precision": 0.5, "recall": 0.5, "photos": 1} for index in range(100)}
+    classes = {
+        f"\udcffclass {index}": {"f1": 0.5, "precision": 0.5, "recall": 0.5, "photos": 1} for index in range(100)
+    }
     test = {"per_class": classes, "confusion": np.eye(100, dtype=int).tolist(), "ece": 0.1}
     found = plots.draw(test, report.calibration(scored))
     matrix = Image.open(io.BytesIO(found["confusion.png"])).convert("RGB")

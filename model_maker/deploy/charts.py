@@ -8,7 +8,7 @@ from typing import Any
 from model_maker.inference.evaluation import Calibration
 
 # In units that are CSS pixels on a phone of 360 px.
-_WIDTH, _LEFT, _RIGHT, _TOP = 340, 46, 8, 18
+_WIDTH, _LEFT, _RIGHT, _TOP = 340, 46, 8, 28
 _SIDE, _COUNTS = 230, 44  # of the reliability diagram: its height, and that of the photos counted below it
 
 

@@ -167,7 +167,7 @@ def _mistakes(scored: Scored, labels: Sequence[str]) -> str:
         place = PurePath(str(scored.samples[index].path))
         address = thumbnails.address(scored.samples[index].path, _SIDE)
         picture = (
-            f'<img loading="lazy" src="{address}" alt="{truth}, taken for {answer}">'
+            f'<img src="{address}" alt="{truth}, taken for {answer}">'
             if address
             else '<div class="none">no picture</div>'
         )
@@ -254,5 +254,6 @@ def _stages(stages: Sequence[dict[str, Any]]) -> str:
         )
         for entry in stages
     ]
-    heads = ("stage", "on the clock", "CPU", "memory so far")
-    return table(heads, rows, caption="Stages of the training") if rows else ""
+    heads = ("stage", "clock", "CPU", "memory")
+    told = '<p class="dim">Memory is the most that was held so far.</p>'
+    return told + table(heads, rows, caption="Stages of the training") if rows else ""

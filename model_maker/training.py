@@ -208,7 +208,7 @@ def train(
             stages=clock.records,
         )
         binaries = {"model.tflite": shipped, TRAINED: shipping.finish(float_model, info)}
-        binaries |= plots.draw(report["test"], report_page.calibration(scored))
+        binaries |= plots.draw(report["test"], report_page.reliability(scored))
         _write(output, binaries, texts, split.test, scores, overwrite=overwrite)
     if checkpoint:
         checkpoint.remove()

@@ -264,7 +264,7 @@ def test_thumbnails_are_small_upright_and_bare(tmp_path):
 
 def test_plots_show_the_figures(scored):
     test = metrics(scored)
-    found = plots.draw(test, report.calibration(scored))
+    found = plots.draw(test, report.reliability(scored))
     pictures = {name: np.asarray(Image.open(io.BytesIO(content)).convert("RGB")) for name, content in found.items()}
     assert sorted(pictures) == ["calibration.png", "confusion.png", "per_class.png"]
 
@@ -288,7 +288,7 @@ def test_plots_of_a_hundred_classes(scored):
         f"\udcffclass {index}": {"f1": 0.5, "precision": 0.5, "recall": 0.5, "photos": 1} for index in range(100)
     }
     test = {"per_class": classes, "confusion": np.eye(100, dtype=int).tolist(), "ece": 0.1}
-    found = plots.draw(test, report.calibration(scored))
+    found = plots.draw(test, report.reliability(scored))
     matrix = Image.open(io.BytesIO(found["confusion.png"])).convert("RGB")
     blue = (np.asarray(matrix) == (11, 98, 196)).all(axis=2)
     assert blue.any(axis=1).sum() > 1200 and blue.any(axis=0).sum() > 1200  # cells of 14 pixels, along the diagonal

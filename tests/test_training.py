@@ -59,6 +59,14 @@ def test_writes_the_promised_files(run):
     assert [path for path in result.directory.parent.iterdir() if path != result.directory] == []
 
 
+def test_report_tells_the_metrics_and_the_times(run):
+    result, _ = run
+    page = (result.directory / "report.html").read_text(encoding="utf-8")
+    assert f"<b>{100 * result.metrics.top1:.1f} %</b> right, on {result.metrics.photos} test photos" in page
+    assert page.count("<figure>") == min(24, round(result.metrics.photos * (1 - result.metrics.top1)))
+    assert all(stage["name"] in page for stage in _read(result.directory, "run.json")["stages"])
+
+
 def test_metrics_are_those_of_the_file(run, flowers):
     # Counted here by hand from the file's own predictions on the photos that its run.json leaves for the test.
     result, _ = run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from model_maker.inference.evaluation import Calibration
+from model_maker.inference.evaluation import Reliability
 
 # In units that are CSS pixels on a phone of 360 px.
 _WIDTH, _LEFT, _RIGHT, _TOP = 340, 46, 8, 28
@@ -26,7 +26,7 @@ def interval(low: float, value: float, high: float) -> str:
     )
 
 
-def reliability(found: Calibration) -> str:
+def reliability(found: Reliability) -> str:
     """Draws how often answers are right against how sure they are, and how many photos each bar stands for."""
     right, bottom = _WIDTH - _RIGHT, _TOP + _SIDE
     step = (right - _LEFT) / len(found.photos)

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from model_maker.inference.evaluation import Calibration
+from model_maker.inference.evaluation import Reliability
 
 Colour = tuple[int, int, int]
 
@@ -23,12 +23,12 @@ _DIAGRAM = 480  # side of the reliability diagram
 _BAR, _BARS = 9, 400  # height and full length of a class's bars
 
 
-def draw(test: dict[str, Any], calibration: Calibration) -> dict[str, bytes]:
+def draw(test: dict[str, Any], reliability: Reliability) -> dict[str, bytes]:
     """Draws all plots.
 
     Args:
       test: `Metrics.as_dict` of the test part.
-      calibration: of the same photos.
+      reliability: of the same photos.
 
     Returns:
       File name to PNG.
@@ -36,7 +36,7 @@ def draw(test: dict[str, Any], calibration: Calibration) -> dict[str, bytes]:
     labels = list(test["per_class"])
     plots = {
         "confusion.png": _confusion(labels, test["confusion"]),
-        "calibration.png": _calibration(calibration, test["ece"]),
+        "calibration.png": _calibration(reliability, test["ece"]),
         "per_class.png": _per_class(test["per_class"]),
     }
     return {name: _png(plot) for name, plot in plots.items()}
@@ -105,7 +105,7 @@ def _upright(text: str, height: int, room: int) -> Image.Image:
     return strip.transpose(Image.Transpose.ROTATE_90)
 
 
-def _calibration(found: Calibration, ece: float) -> Image.Image:
+def _calibration(found: Reliability, ece: float) -> Image.Image:
     left, top = _MARGIN + 50, _MARGIN + 76
     right, bottom = left + _DIAGRAM, top + _DIAGRAM
     sheet, pen = _sheet(right + _MARGIN, bottom + 70, f"Calibration: ECE {ece:.3f}")

@@ -77,9 +77,9 @@ def learned_from(split: Split) -> dict[str, int]:
     return {label: counts[index] for index, label in enumerate(split.train.classes)}
 
 
-def calibration(scored: Scored) -> evaluation.Calibration:
+def reliability(scored: Scored) -> evaluation.Reliability:
     """Bins photos by their best score."""
-    return evaluation.calibration(scored.scores.max(axis=1), scored.scores.argmax(axis=1) == scored.labels)
+    return evaluation.reliability(scored.scores.max(axis=1), scored.scores.argmax(axis=1) == scored.labels)
 
 
 def _section(title: str, content: str) -> str:
@@ -192,7 +192,7 @@ def _confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
 
 
 def _calibration(scored: Scored, ece: float) -> str:
-    found = calibration(scored)
+    found = reliability(scored)
     width, rows = 1 / len(found.photos), []
     for index, (count, confidence, right) in enumerate(zip(found.photos, found.confidence, found.right, strict=True)):
         if count:

@@ -106,7 +106,7 @@ class Metrics:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Reliability:
     """Photos in bins of equal width by their best score, from 0 to 1.
 
     Attributes:
@@ -229,6 +229,18 @@ def paired(won: int, lost: int, total: int) -> Interval:
     return max(-1.0, change - half), min(1.0, change + half)
 
 
+def reliability(confidence: Array, right: Array) -> Reliability:
+    """Bins photos by their best score.
+
+    Args:
+      confidence: float [N], from 0 to 1.
+      right: bool [N], whether the best label is the true one.
+    """
+    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    counts = (np.bincount(bins, weights, _BINS) for weights in (confidence, right))
+    return Reliability(np.bincount(bins, minlength=_BINS), *counts)
+
+
 def _ranks(scores: Array, labels: Array) -> Array:
     """Returns how many scores are better than that of each photo's label, int [N]; ties by index, as argmax does."""
     ranks = np.empty(len(labels), int)
@@ -240,18 +252,6 @@ def _ranks(scores: Array, labels: Array) -> Array:
     return ranks
 
 
-def calibration(confidence: Array, right: Array) -> Calibration:
-    """Bins photos by their best score.
-
-    Args:
-      confidence: float [N], from 0 to 1.
-      right: bool [N], whether the best label is the true one.
-    """
-    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    counts = (np.bincount(bins, weights, _BINS) for weights in (confidence, right))
-    return Calibration(np.bincount(bins, minlength=_BINS), *counts)
-
-
 def _class_metrics(name: str, confusion: Array, index: int) -> ClassMetrics:
     hit, truth, said = confusion[index, index], confusion[index].sum(), confusion[:, index].sum()
     precision = float(hit / said) if said else 0.0
@@ -261,5 +261,5 @@ def _class_metrics(name: str, confusion: Array, index: int) -> ClassMetrics:
 
 
 def _calibration_error(confidence: Array, right: Array) -> float:
-    found = calibration(confidence, right)
+    found = reliability(confidence, right)
     return float(np.abs(found.confidence - found.right).sum() / found.photos.sum())

@@ -18,10 +18,11 @@ from model_maker.backbones.embedder import Embedder
 from model_maker.backbones.importers import TRAINED
 from model_maker.data import sources
 from model_maker.data.dataset import Dataset, Split
-from model_maker.deploy import budget, model_card, shipping, verify
+from model_maker.deploy import budget, model_card, plots, shipping, verify
+from model_maker.deploy import report as report_page
 from model_maker.errors import DataError, OutputError
 from model_maker.inference import evaluation
-from model_maker.inference.classifier import Classifier
+from model_maker.inference.classifier import Classifier, Scored
 from model_maker.learning import checkpoint as checkpoints
 from model_maker.learning.engines import ENGINES
 from model_maker.learning.watch import Watch
@@ -52,7 +53,8 @@ class Result:
     """What `train` made.
 
     Attributes:
-      directory: the folder with `model.tflite`, `float.tflite`, `labels.txt`, `metrics.json`, `run.json`, `README.md`.
+      directory: the folder with `model.tflite`, `float.tflite`, `labels.txt`, `metrics.json`, `run.json`, `README.md`,
+        `report.html` and its plots.
       metrics: of the shipped file on the test part.
       report: the content of `metrics.json`.
       seconds: from beginning to end.
@@ -207,19 +209,29 @@ def train(
                 run_record.compose(data, chosen, dataset, split, clock) | {"budget": kept and kept.as_dict()}
             ),
         }
-        models = {"model.tflite": shipped, TRAINED: shipping.finish(float_model, info)}
-        _write(output, models, texts, split.test, scores, overwrite=overwrite)
+        scored = Scored(split.test.samples, np.array(split.test.labels), scores)
+        texts[report_page.FILE] = report_page.render(
+            info.name,
+            scored,
+            report,
+            model=output.name,
+            learned=report_page.learned_from(split),
+            stages=clock.records,
+        )
+        binaries = {"model.tflite": shipped, TRAINED: shipping.finish(float_model, info)}
+        binaries |= plots.draw(report["test"], report_page.reliability(scored))
+        _write(output, binaries, texts, split.test, scores, overwrite=overwrite)
     if checkpoint:
         checkpoint.remove()
     return Result(output, metrics, report, clock.seconds, kept)
 
 
 def _write(
-    output: Path, models: dict[str, bytes], texts: dict[str, str], test: Dataset, scores: Array, *, overwrite: bool
+    output: Path, binaries: dict[str, bytes], texts: dict[str, str], test: Dataset, scores: Array, *, overwrite: bool
 ) -> None:
     """Writes the folder, whole or not at all; the model is read back from the disk and has to score as measured."""
     with files.new_directory(output, overwrite=overwrite) as folder:
-        for name, content in models.items():
+        for name, content in binaries.items():
             (folder / name).write_bytes(content)
         verify.check_same_scores((folder / "model.tflite").read_bytes(), test, scores)
         for name, text in texts.items():

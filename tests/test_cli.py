@@ -110,6 +110,20 @@ def test_evaluate_on_given_photos(desk, tmp_path):
     assert sum(map(sum, found["confusion"])) == 5 * PER_CLASS
 
 
+def test_evaluate_writes_a_report_only_where_told(desk, tmp_path):
+    told = ("evaluate", desk / "flowers_model", "--report", "page.html")
+    done = model_maker(*told, cwd=tmp_path)
+    assert done.returncode == 0 and b"The report: page.html" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+    report = json.loads((desk / "flowers_model/metrics.json").read_text())["test"]
+    page = (tmp_path / "page.html").read_text()
+    assert f"<b>{100 * report['top1']:.1f} %</b> right, on {report['photos']} test photos" in page
+    again = model_maker(*told, cwd=tmp_path)
+    assert (
+        again.returncode == 1 and b"pass --overwrite" in again.stderr and (tmp_path / "page.html").read_text() == page
+    )
+
+
 def test_evaluate_says_when_the_photos_have_changed(desk, tmp_path):
     data = shutil.copytree(desk / "flowers", tmp_path / "flowers")
     model = shutil.copytree(desk / "flowers_model", tmp_path / "model")

@@ -17,7 +17,8 @@ from model_maker.progress import Reporter, Stages
 from model_maker.tflite import graph, inspection, metadata
 
 PER_CLASS = 14
-KEPT = ("model.tflite", "float.tflite", "labels.txt", "metrics.json", "README.md")
+PLOTS = ("confusion.png", "calibration.png", "per_class.png")
+KEPT = ("model.tflite", "float.tflite", "labels.txt", "metrics.json", "README.md", *PLOTS)
 
 
 class Listener(Reporter):
@@ -54,8 +55,16 @@ def _read(folder, name):
 
 def test_writes_the_promised_files(run):
     result, _ = run
-    assert sorted(path.name for path in result.directory.iterdir()) == sorted((*KEPT, "run.json"))
+    assert sorted(path.name for path in result.directory.iterdir()) == sorted((*KEPT, "run.json", "report.html"))
     assert [path for path in result.directory.parent.iterdir() if path != result.directory] == []
+
+
+def test_report_tells_the_metrics_and_the_times(run):
+    result, _ = run
+    page = (result.directory / "report.html").read_text(encoding="utf-8")
+    assert f"<b>{100 * result.metrics.top1:.1f} %</b> right, on {result.metrics.photos} test photos" in page
+    assert page.count("<figure>") == min(24, round(result.metrics.photos * (1 - result.metrics.top1)))
+    assert all(stage["name"] in page for stage in _read(result.directory, "run.json")["stages"])
 
 
 def test_metrics_are_those_of_the_file(run, flowers):

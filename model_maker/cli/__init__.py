@@ -203,6 +203,8 @@ def _evaluate(commands) -> None:
     parser = _command(commands, "evaluate", "measure a model's accuracy")
     parser.add_argument("model", metavar="MODEL", help="a .tflite, a folder that train made, or an export")
     parser.add_argument("--data", metavar="DIR", help="labelled photos (default: the test part of the training data)")
+    parser.add_argument("--report", metavar="FILE", help="also write a page with plots and the worst mistakes")
+    parser.add_argument("--overwrite", action="store_true", help="replace that page")
     _json_flag(parser)
 
 

@@ -101,11 +101,15 @@ def _check_options(config: str, options: dict[str, object]) -> None:
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    from model_maker import run_record
+    from model_maker import files, run_record
     from model_maker.cli import views
     from model_maker.data import sources
+    from model_maker.deploy import report
     from model_maker.inference.classifier import Classifier
 
+    page = Path(arguments.report) if arguments.report is not None else None
+    if page is not None:
+        files.check_new_file(page, overwrite=arguments.overwrite)
     classifier = Classifier(arguments.model)
     with views.Bars() as bars:
         if arguments.data:
@@ -119,13 +123,19 @@ def evaluate(arguments: argparse.Namespace) -> None:
         for note in notes:
             bars.note(note)
         bars.stage("Evaluate the file")
-        metrics = classifier.evaluate(dataset, progress=bars.progress)
+        scored = classifier.score_labelled(dataset, progress=bars.progress)
+        metrics = classifier.measure(scored)
         if skipped := len(dataset.skipped) + len(dataset) - metrics.photos:
             bars.note(f"{skipped} files cannot be read as photos and do not count.")
+        if page is not None:
+            text = report.render(classifier.info.name, scored, {"test": metrics.as_dict()}, model=arguments.model)
+            files.write(page, text.encode(errors="backslashreplace"))
     if arguments.json:
         print_json(metrics.as_dict())
     else:
         views.show_metrics(metrics)
+        if page is not None:
+            print(f"The report: {page}")
 
 
 def predict(arguments: argparse.Namespace) -> int:

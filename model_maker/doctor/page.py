@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import os
 from html import escape
 
-from PIL import Image
-
-from model_maker.data import images, sources
+from model_maker.data import sources, thumbnails
 from model_maker.data.entries import Location
 from model_maker.doctor.checks import CHECKS
 from model_maker.doctor.diagnosis import Diagnosis, sentences
 from model_maker.doctor.findings import Finding
-from model_maker.errors import DataError
 
 # Of a thumbnail, pixels; twice its size on the page, for sharp screens.
 _SIDE = 240
@@ -105,20 +100,7 @@ def _figure(diagnosis: Diagnosis, path: Location, text: str = "") -> str:
     name = escape(str(path).removeprefix(f"{diagnosis.data}{os.sep}"))
     label = diagnosis.class_of.get(path)
     alt = f"{escape(label)}: {name}" if label else name
-    address = _thumbnail(path)
+    address = thumbnails.address(path, _SIDE)
     picture = f'<img src="{address}" alt="{alt}">' if address else '<div class="none">no picture</div>'
     caption = f"<b>{text}</b>" if text else ""
     return f'<figure>{picture}<figcaption>{caption}<span class="dim">{name}</span></figcaption></figure>'
-
-
-def _thumbnail(path: Location) -> str:
-    """Returns a data address, or an empty string for what cannot be read."""
-    try:
-        small = images.decode(path)
-    except DataError:
-        return ""
-    small.thumbnail((_SIDE, _SIDE))
-    bare = Image.frombytes("RGB", small.size, small.tobytes())  # pixels and nothing else
-    file = io.BytesIO()
-    bare.save(file, "JPEG", quality=75)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model_maker.data.dataset import Dataset, Skipped
+from model_maker.data.dataset import Dataset, Sample, Skipped
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError, ModelError, about
 from model_maker.inference import answering, evaluation, runtimes
@@ -28,6 +28,21 @@ class Prediction:
     label: str
     score: float
     index: int
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Labelled photos and what a model says of them.
+
+    Attributes:
+      samples: N photos; their own `label` is the data set's, which may order its classes otherwise.
+      labels: int [N], indices into the model's labels.
+      scores: float32 [N, C].
+    """
+
+    samples: tuple[Sample, ...]
+    labels: Array
+    scores: Array
 
 
 class Classifier:
@@ -127,10 +142,14 @@ class Classifier:
         return scores
 
     def evaluate(self, dataset: Dataset, *, progress=None) -> evaluation.Metrics:
-        """Measures accuracy on labelled photos; classes are matched by name, unreadable photos are left out.
+        """Measures accuracy on labelled photos, as `score_labelled` takes and refuses them."""
+        return self.measure(self.score_labelled(dataset, progress=progress))
+
+    def score_labelled(self, dataset: Dataset, *, progress=None) -> Scored:
+        """Scores labelled photos; classes are matched by name, unreadable photos are left out.
 
         Args:
-          dataset: the photos; `Metrics.photos` says how many of them counted.
+          dataset: the photos.
           progress: called with (done, total).
 
         Raises:
@@ -154,12 +173,16 @@ class Classifier:
             if progress:
                 progress(index + 1, len(dataset))
         names = np.array([self.labels.index(name) for name in dataset.classes])
-        labels = names[dataset.without(unreadable).labels]
-        scores = scores[readable]
-        metrics = evaluation.measure(scores, labels, self.labels)
+        read = dataset.without(unreadable)
+        return Scored(read.samples, names[read.labels], scores[readable])
+
+    def measure(self, scored: Scored) -> evaluation.Metrics:
+        """Measures accuracy from scores, and what comes of the model's own thresholds where it has some."""
+        metrics = evaluation.measure(scored.scores, scored.labels, self.labels)
         if not self.thresholds.any():
             return metrics
-        return dataclasses.replace(metrics, answered=evaluation.answered(scores, labels, self.thresholds))
+        answered = evaluation.answered(scored.scores, scored.labels, self.thresholds)
+        return dataclasses.replace(metrics, answered=answered)
 
     def _worker(self):
         runner, normalization = self._model.runner(), self.info.normalization

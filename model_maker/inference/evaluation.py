@@ -106,6 +106,21 @@ class Metrics:
 
 
 @dataclass(frozen=True)
+class Reliability:
+    """Photos in bins of equal width by their best score, from 0 to 1.
+
+    Attributes:
+      photos: int [B], how many are in each bin.
+      confidence: float [B], the sum of their best scores.
+      right: float [B], how many of them were rightly named.
+    """
+
+    photos: Array
+    confidence: Array
+    right: Array
+
+
+@dataclass(frozen=True)
 class Agreement:
     """Two sets of scores on the same photos.
 
@@ -214,6 +229,18 @@ def paired(won: int, lost: int, total: int) -> Interval:
     return max(-1.0, change - half), min(1.0, change + half)
 
 
+def reliability(confidence: Array, right: Array) -> Reliability:
+    """Bins photos by their best score.
+
+    Args:
+      confidence: float [N], from 0 to 1.
+      right: bool [N], whether the best label is the true one.
+    """
+    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    counts = (np.bincount(bins, weights, _BINS) for weights in (confidence, right))
+    return Reliability(np.bincount(bins, minlength=_BINS), *counts)
+
+
 def _ranks(scores: Array, labels: Array) -> Array:
     """Returns how many scores are better than that of each photo's label, int [N]; ties by index, as argmax does."""
     ranks = np.empty(len(labels), int)
@@ -234,7 +261,5 @@ def _class_metrics(name: str, confusion: Array, index: int) -> ClassMetrics:
 
 
 def _calibration_error(confidence: Array, right: Array) -> float:
-    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    weights = np.bincount(bins, minlength=_BINS)
-    gaps = np.abs(np.bincount(bins, confidence, _BINS) - np.bincount(bins, right, _BINS))
-    return float(gaps.sum() / weights.sum())
+    found = reliability(confidence, right)
+    return float(np.abs(found.confidence - found.right).sum() / found.photos.sum())

@@ -103,19 +103,11 @@ def _check_options(config: str, options: dict[str, object]) -> None:
 def evaluate(arguments: argparse.Namespace) -> None:
     from model_maker import run_record
     from model_maker.cli import views
-    from model_maker.data import sources
     from model_maker.inference.classifier import Classifier
 
     classifier = Classifier(arguments.model)
     with views.Bars() as bars:
-        if arguments.data:
-            dataset = sources.read(arguments.data, least_classes=1)
-            notes = list(dataset.notes)
-            if len(test := dataset.stated("test")):
-                dataset = test
-                notes.append(f"{arguments.data} states a test part, which is used.")
-        else:
-            dataset, notes = run_record.test_part(arguments.model)
+        dataset, notes = run_record.photos_for(arguments.model, arguments.data)
         for note in notes:
             bars.note(note)
         bars.stage("Evaluate the file")
@@ -311,6 +303,19 @@ def inspect(arguments: argparse.Namespace) -> None:
         _print_json({"path": str(path), **dataclasses.asdict(facts), "metadata": dataclasses.asdict(info)})
     else:
         views.show_model(path, facts, info)
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    from model_maker.cli import views
+    from model_maker.deploy import verify as certificates
+
+    with views.Bars() as bars:
+        found = certificates.verify(arguments.model, data=arguments.data, reporter=bars)
+    if arguments.json:
+        _print_json(found.as_dict())
+    else:
+        views.show_certificate(found)
+    return 1 if found.failures else 0
 
 
 def benchmark(arguments: argparse.Namespace) -> int:

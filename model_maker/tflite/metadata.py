@@ -93,25 +93,37 @@ def read(content: bytes) -> ModelInfo:
       ModelError: the metadata is damaged, or the number of labels is not the number of scores.
     """
     model = graph.parse(content)
-    entry = next((entry for entry in model.metadata or [] if entry.name == _ENTRY), None)
-    if entry is None:
+    metadata = tables(model)
+    if metadata is None:
         return ModelInfo()
     with graph.explained("The model's metadata"):
-        packed = bytes(model.buffers[entry.buffer].data)
-        metadata = schema.ModelMetadataT.InitFromObj(schema.ModelMetadata.GetRootAs(packed, 0))
         part = (metadata.subgraphMetadata or [schema.SubGraphMetadataT()])[0]
         inputs, outputs = part.inputTensorMetadata or [], part.outputTensorMetadata or []
         labels = _labels(outputs[0], content) if outputs else ()
         normalization = _normalization(inputs[0]) if inputs else None
         threshold = _threshold(outputs[0]) if outputs else 0.0
         # What JSON has no word for is nothing, so that it can be written again.
-        provenance = json.loads(_file(content, PROVENANCE) or "{}", parse_constant=lambda _: None, parse_float=_finite)
+        provenance = json.loads(file_in(content, PROVENANCE) or "{}", parse_constant=lambda _: None, parse_float=_finite)
         if not isinstance(provenance, dict):
             raise ModelError(f"The model's {PROVENANCE} is no JSON object.")
         text = {ours: (getattr(metadata, theirs) or b"").decode() for ours, theirs in _TEXTS.items()}
         if labels:
             _check_count(labels, model)
     return ModelInfo(labels, normalization, provenance=provenance, threshold=threshold, **text)
+
+
+def tables(model: model_schema.ModelT) -> schema.ModelMetadataT | None:
+    """Returns the metadata of a model as it stands there; None where there is none.
+
+    Raises:
+      ModelError: it is damaged.
+    """
+    entry = next((entry for entry in model.metadata or [] if entry.name == _ENTRY), None)
+    if entry is None:
+        return None
+    with graph.explained("The model's metadata"):
+        packed = bytes(model.buffers[entry.buffer].data)
+        return schema.ModelMetadataT.InitFromObj(schema.ModelMetadata.GetRootAs(packed, 0))
 
 
 _TEXTS = {
@@ -222,7 +234,7 @@ def _with_files(content: bytes, files: dict[str, bytes]) -> bytes:
     return whole.getvalue()
 
 
-def _file(content: bytes, name: str) -> bytes | None:
+def file_in(content: bytes, name: str) -> bytes | None:
     """Returns a file from the zip behind a model; None where there is none of that name."""
     stream = io.BytesIO(content)
     if not zipfile.is_zipfile(stream):
@@ -246,7 +258,7 @@ def _labels(output: schema.TensorMetadataT, content: bytes) -> tuple[str, ...]:
     for file in output.associatedFiles or []:
         if file.type == schema.AssociatedFileType.TENSOR_AXIS_LABELS:
             name = file.name.decode()
-            packed = _file(content, name)
+            packed = file_in(content, name)
             if packed is None:
                 raise ModelError(f"The model's metadata names the label file {name}, which is not in the file.")
             text = packed.decode().replace("\r\n", "\n")

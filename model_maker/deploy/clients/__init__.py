@@ -51,12 +51,10 @@ class Answer:
     Attributes:
       photos: for each its labels as the client ranks them; those below the file's threshold are left out.
       refusal: why the client does not run the file; empty where it does.
-      offline: whether the client had no network.
     """
 
     photos: tuple[tuple[Category, ...], ...] = ()
     refusal: str = ""
-    offline: bool = False
 
     def scores(self, classes: int) -> Array:
         """Returns float32 [N, classes], not a number where the client left a label out."""
@@ -84,17 +82,16 @@ def ask(client: str, models: Sequence[str | os.PathLike], photos: Sequence[str |
     """
     seconds = _START_SECONDS + _PHOTO_SECONDS * len(models) * len(photos)
     names = [*map(os.fspath, models), _BETWEEN, *map(os.fspath, photos)]
-    within = _offline()
-    reply = child.run(CLIENTS[client], *names, what=f"The model in {client}", limit_s=seconds, within=within)
-    found = json.loads(reply)
+    what = f"The model in {client}"
+    found = json.loads(child.run(CLIENTS[client], *names, what=what, limit_s=seconds, within=offline()))
     if "missing" in found:
         raise NotHere(f"{client} is not here ({found['missing']}). {found['advice']}")
-    return [_answer(entry, offline=bool(within)) for entry in found["models"]]
+    return [_answer(entry) for entry in found["models"]]
 
 
 @functools.cache
-def _offline() -> tuple[str, ...]:
-    """Returns what runs a command without a network; nothing where the system does not allow it."""
+def offline() -> tuple[str, ...]:
+    """Returns the words that run a command without a network; none where the system does not allow it."""
     within = ("unshare", "--map-root-user", "--net")
     try:
         return within if subprocess.run([*within, "true"], capture_output=True, check=False).returncode == 0 else ()
@@ -102,9 +99,9 @@ def _offline() -> tuple[str, ...]:
         return ()
 
 
-def _answer(entry: dict[str, Any], *, offline: bool) -> Answer:
+def _answer(entry: dict[str, Any]) -> Answer:
     photos = tuple(tuple(Category(*category) for category in photo) for photo in entry.get("photos", ()))
-    return Answer(photos, entry.get("refusal", ""), offline)
+    return Answer(photos, entry.get("refusal", ""))
 
 
 # In the child: opens a model, and gives what makes a photo's file into the client's categories.

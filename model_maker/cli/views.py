@@ -325,14 +325,14 @@ def show_certificate(found: Certificate) -> None:
         console.print(table)
     table = _table("what clients demand", "", "received")
     for entry in found.findings:
-        state = "[green]kept[/]" if entry.passed else "[red]broken[/]" if entry.rule.refused else "[yellow]missed[/]"
+        state = "[green]kept[/]" if entry.passed else "[red]broken[/]" if entry.rule.binding else "[yellow]missed[/]"
         table.add_row(escape(entry.rule.demand), state, escape(entry.received))
     console.print(table)
     for run in found.runs:
         if run.state == NOT_HERE:
             console.print(f"{escape(run.name)}: {escape(run.why)}", soft_wrap=True)
     for entry in found.findings:
-        if not entry.passed and not entry.rule.refused:
+        if not entry.passed and not entry.rule.binding:
             console.print(f"{escape(entry.rule.by)} look for this: {escape(entry.rule.advice)}", soft_wrap=True)
     for failure in found.failures:
         console.print(f"[red]failed[/] {escape(failure)}", soft_wrap=True)

@@ -1,6 +1,7 @@
 """What phone clients demand of a classifier's `.tflite` beyond that it runs: RULES, each found by trying.
 
-A file that breaks one opens in LiteRT and is refused in apps. Files are judged as they stand, ours or other tools'.
+A file that breaks one opens in LiteRT, and in apps it is refused or loses the names of its classes. Files are judged as
+they stand, ours or other tools'.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from tensorflow_lite_support.metadata import metadata_schema_py_generated as sch
 from model_maker.tflite import graph, metadata
 
 _TYPES = {value: name.lower() for name, value in vars(model_schema.TensorType).items() if not name.startswith("_")}
-_ENGINES = "TFLite Task Library, MediaPipe Tasks"
+_TASK_LIBRARY = "TFLite Task Library"
+_ENGINES = f"{_TASK_LIBRARY}, MediaPipe Tasks"
 _AGAIN = "`model_maker export` writes the metadata anew."
 
 
@@ -56,17 +58,17 @@ class Rule:
 
     Attributes:
       demand: in words.
-      by: who makes it.
+      by: who makes it; a client of these refuses or misreads the file otherwise.
       broken: returns what the file has instead; empty where it keeps the rule.
       advice: what to do.
-      refused: whether clients refuse the file otherwise; some apps only miss something.
+      binding: whether a file that breaks it fails; of others some apps only miss something.
     """
 
     demand: str
     by: str
     broken: Callable[[Contents], str]
     advice: str
-    refused: bool = True
+    binding: bool = True
 
 
 @dataclass(frozen=True)
@@ -156,10 +158,9 @@ def _normalization(file: Contents) -> str:
 
 
 def _label_file(file: Contents) -> str:
-    names = file.label_files
-    if len(names) != 1:
-        return f"{len(names)} files of labels"
-    return "" if names[0] in file.entries else f"{names[0]}, which is not in the zip"
+    names = file.label_files  # more than one where labels are translated
+    lost = [name for name in names if name not in file.entries]
+    return f"{lost[0]}, which is not in the zip" if lost else "" if names else "no file of labels"
 
 
 def _compression(file: Contents) -> str:
@@ -168,11 +169,7 @@ def _compression(file: Contents) -> str:
 
 
 def _lines(file: Contents) -> str:
-    if file.labels is None:
-        return ""
-    if b"\r" in file.labels:
-        return "lines that end in CR LF"
-    return "blank lines at the end" if file.labels.endswith(b"\n\n") else ""
+    return "lines that end in CR LF" if b"\r" in (file.labels or b"") else ""
 
 
 def _count(file: Contents) -> str:
@@ -191,11 +188,11 @@ RULES = (
     Rule("input uint8 or float32", _ENGINES, _input_type, "Make it with --io uint8 or --io float32."),
     Rule("one output [1, N]", _ENGINES, _output_shape, "Keep the scores of the classes as the only output."),
     Rule("output uint8 or float32", _ENGINES, _output_type, "Make it with --io uint8 or --io float32."),
-    Rule("metadata of exactly one input", _ENGINES, _one_description, _AGAIN),
+    Rule("metadata of exactly one input", _TASK_LIBRARY, _one_description, _AGAIN),
     Rule("float input: one mean and one std, not 0", _ENGINES, _normalization, f"State them in the metadata. {_AGAIN}"),
-    Rule("one file of labels, in the zip", _ENGINES, _label_file, f"Add it as TENSOR_AXIS_LABELS. {_AGAIN}"),
+    Rule("a file of labels, in the zip", _ENGINES, _label_file, f"Add it as TENSOR_AXIS_LABELS. {_AGAIN}"),
     Rule("files in the zip stored, not compressed", _ENGINES, _compression, f"Zip with -0. {_AGAIN}"),
-    Rule("lines end in LF, none blank at the end", _ENGINES, _lines, f"Write one label a line. {_AGAIN}"),
-    Rule("as many labels as scores", _ENGINES, _count, "Correct the file of labels."),
-    Rule(f"{metadata.LABELS_AGAIN} in the zip", "LiteRT's samples", _labels_again, _AGAIN, refused=False),
+    Rule("labels in lines that end in LF", _TASK_LIBRARY, _lines, f"Write one label a line. {_AGAIN}"),
+    Rule("as many labels as scores", _ENGINES, _count, "Write one label a line, and no blank lines."),
+    Rule(f"{metadata.LABELS_AGAIN} in the zip", "LiteRT's samples", _labels_again, _AGAIN, binding=False),
 )

@@ -96,9 +96,9 @@ class Certificate:
 
     @property
     def failures(self) -> list[str]:
-        """One sentence for each runtime that refuses the file, and each rule that makes clients refuse it."""
+        """One sentence for each runtime that refuses the file, and each binding rule that it breaks."""
         refused = [f"{run.name} refuses it: {run.why}" for run in self.runs if run.state == REFUSED]
-        broken = [found for found in self.findings if not found.passed and found.rule.refused]
+        broken = [found for found in self.findings if not found.passed and found.rule.binding]
         return refused + [f"{entry.rule.demand}: {entry.received}. {entry.rule.advice}" for entry in broken]
 
     def as_dict(self) -> dict[str, Any]:
@@ -118,7 +118,7 @@ class Certificate:
                 {
                     "demand": entry.rule.demand,
                     "by": entry.rule.by,
-                    "refused_otherwise": entry.rule.refused,
+                    "binding": entry.rule.binding,
                     "passed": entry.passed,
                     "received": entry.received,
                     "advice": "" if entry.passed else entry.rule.advice,
@@ -145,8 +145,8 @@ def verify(
       DataError: there are no photos, or of classes that it does not know.
 
     Example:
-      >>> from model_maker.deploy.verify import verify
-      >>> verify("flowers_model").failures
+      >>> import model_maker
+      >>> model_maker.verify("flowers_model").failures
       []
     """
     clock = Stages(reporter or Reporter())
@@ -315,10 +315,22 @@ ELSEWHERE: dict[str, _Runner] = {
 
 
 def _judged(run: Run, scores: Array, trial: _Trial, chosen: Array | slice = slice(None)) -> Run:
-    expected, truth = trial.expected[chosen], trial.truth[chosen]
-    theirs, ours = answers(scores, trial.threshold), answers(expected, trial.threshold)
+    return judge(run, scores, trial.expected[chosen], trial.truth[chosen], threshold=trial.threshold)
+
+
+def judge(run: Run, scores: Array, expected: Array, truth: Array, *, threshold: float) -> Run:
+    """Returns a run with what its scores are worth.
+
+    Args:
+      run: which one.
+      scores: float [N, C], not a number where a label was left out.
+      expected: our scores, float [N, C].
+      truth: int [N], the right labels.
+      threshold: the score from which on a label is an answer, to everyone.
+    """
+    theirs, ours = answers(scores, threshold), answers(expected, threshold)
     # fmax takes the threshold where a label was left out, which is not a number.
-    difference = np.abs(np.fmax(scores, trial.threshold) - np.fmax(expected, trial.threshold))
+    difference = np.abs(np.fmax(scores, threshold) - np.fmax(expected, threshold))
     return replace(
         run,
         photos=len(scores),

@@ -124,7 +124,7 @@ def _run(opener: Opener, model: str, photos: Sequence[str]) -> dict[str, Any]:
     try:
         with opener(model) as classify:
             return {"photos": [list(_categories(classify(photo))) for photo in photos]}
-    except (RuntimeError, ValueError) as error:
+    except Exception as error:  # MediaPipe turns its status codes into nearly any, FileNotFoundError among them
         return {"refusal": _in_words(error)}
 
 
@@ -133,6 +133,6 @@ def _categories(found: Sequence[Any]) -> Iterator[tuple[int, str, float]]:
 
 
 def _in_words(error: Exception) -> str:
-    """The first sentence; traces of C++ sources follow it."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    """The first line that is a sentence: some only say that one follows, and traces of C++ sources end the message."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next((line for line in lines if not line.endswith(":")), type(error).__name__)

@@ -81,7 +81,7 @@ def ask(client: str, models: Sequence[str | os.PathLike], photos: Sequence[str |
       ModelMakerError: its process crashed or took too long.
     """
     seconds = _START_SECONDS + _PHOTO_SECONDS * len(models) * len(photos)
-    names = [*map(os.fspath, models), _BETWEEN, *map(os.fspath, photos)]
+    names = [*(os.fspath(path) for path in models), _BETWEEN, *(os.fspath(path) for path in photos)]
     what = f"The model in {client}"
     found = json.loads(child.run(CLIENTS[client], *names, what=what, limit_s=seconds, within=offline()))
     if "missing" in found:

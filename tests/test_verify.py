@@ -1,0 +1,280 @@
+import json
+import socket
+import subprocess
+import sys
+import zipfile
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import model_maker
+from model_maker import cli, training
+from model_maker.backbones import child
+from model_maker.data import images
+from model_maker.data.dataset import Dataset, Sample
+from model_maker.data.sources import read
+from model_maker.deploy import browser, clients, verify
+from model_maker.deploy.verify import NOT_HERE, OWN, RAN, REFUSED, SAME, Run, judge
+from model_maker.errors import DataError, ModelError
+from model_maker.tflite import metadata
+
+NAN = np.nan
+
+
+@pytest.fixture(scope="module")
+def photos(make_photos, tmp_path_factory):
+    """Eleven PNGs of three classes, larger than the model's input."""
+    folder = tmp_path_factory.mktemp("photos")
+    make_photos(folder, {"a": 4, "b": 4, "ü": 3}, side=20)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(make_tiny_model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "tiny.tflite"
+    path.write_bytes(make_tiny_model("int8", "uint8"))
+    return path
+
+
+@pytest.fixture
+def nowhere_else(monkeypatch):
+    """Only LiteRT: the other runtimes start slowly, and have tests of their own."""
+    monkeypatch.setattr(verify, "ELSEWHERE", {})
+
+
+def instead(monkeypatch, **runtimes):
+    monkeypatch.setattr(verify, "ELSEWHERE", runtimes)
+
+
+def run_cli(*arguments):
+    return cli.main(cli.parse(["model_maker", "verify", *map(str, arguments)]))
+
+
+def test_agreement_is_what_is_counted_by_hand():
+    ours = np.array([[0.7, 0.3], [0.4, 0.6], [0.2, 0.8], [0.5, 0.5]])
+    theirs = np.array([[0.6, 0.4], [0.55, 0.45], [0.2, 0.8], [0.5, 0.5]])
+    # Their answers: 0, 0, 1 and, of equals, the first; the right ones: 0, 1, 1, 1; ours: 0, 1, 1, 0.
+    found = judge(Run("x", SAME), theirs, ours, np.array([0, 1, 1, 1]), threshold=0.0)
+    assert (found.photos, found.right, found.same_answer, found.unknown) == (4, 2, 3, 0)
+    assert found.top1 == 0.5
+    assert found.largest_difference == pytest.approx(0.15)
+
+
+def test_labels_below_the_threshold_count_as_the_threshold():
+    ours = np.array([[0.9, 0.1], [0.55, 0.45], [0.7, 0.3]])
+    theirs = np.array([[0.8, NAN], [NAN, NAN], [0.61, NAN]])
+    # The second photo has no answer here and there; 0.6 against 0.55 is a difference to nobody.
+    found = judge(Run("x", SAME), theirs, ours, np.array([0, 0, 1]), threshold=0.6)
+    assert (found.right, found.same_answer, found.unknown) == (1, 3, 1)
+    assert found.largest_difference == pytest.approx(0.1)
+
+
+def test_an_answer_where_we_have_none_is_another():
+    found = judge(Run("x", SAME), np.array([[0.62, NAN]]), np.array([[0.55, 0.45]]), np.array([0]), threshold=0.6)
+    assert (found.right, found.same_answer, found.unknown) == (1, 0, 0)
+    assert found.largest_difference == pytest.approx(0.02)
+
+
+def dataset_of(counts):
+    samples = [
+        Sample(f"{label}/{number}", label, f"{(label * 71 + number * 37) % 1000:03}")
+        for label, count in enumerate(counts)
+        for number in range(count)
+    ]
+    return Dataset(tuple(samples), tuple("abc"[: len(counts)]))
+
+
+@pytest.mark.parametrize(
+    ("counts", "count", "expected"),
+    [((100, 100), 50, [25, 25]), ((100, 3), 50, [47, 3]), ((4, 3, 2), 50, [4, 3, 2]), ((9, 9, 9), 4, [1, 1, 2])],
+)
+def test_photos_are_spread_over_classes(counts, count, expected):
+    dataset = dataset_of(counts)
+    chosen = verify.spread(dataset, count)
+    assert sorted(Counter(chosen.labels).values()) == sorted(expected)
+    turned = verify.spread(replace(dataset, samples=dataset.samples[::-1]), count)
+    assert set(turned.samples) == set(chosen.samples)
+
+
+def test_litert_and_apps_are_judged_on_every_photo(model, photos, nowhere_else):
+    found = model_maker.verify(model, data=photos)
+    ours = model_maker.Classifier(model)
+    top1 = ours.evaluate(read(photos)).top1
+    assert [(run.name, run.photos) for run in found.runs] == [
+        ("LiteRT, XNNPACK", 11),
+        ("LiteRT, no delegate", 11),
+        ("LiteRT, reference", 3),
+    ]
+    assert (found.runs[0].top1, found.runs[0].same_answer, found.runs[0].largest_difference) == (top1, 11, 0)
+    assert [run.name for run in found.preparations] == list(verify.PREPARATIONS)
+    assert found.preparations[0].largest_difference == 0
+    # Noise of single pixels: a smoothing resize shows the model another photo.
+    assert found.preparations[-1].largest_difference > 0.02
+    assert (found.photos, found.failures, found.notes) == (11, [], ())
+
+
+def test_what_differs_refuses_or_is_not_here_is_told(model, photos, monkeypatch):
+    def turned(path, files, classes):
+        assert (path, len(files), classes) == (model, 22, 3)
+        assert Image.open(files[0]).size == (8, 8)
+        assert Image.open(files[11]).size == (20, 20)
+        ours = list(model_maker.Classifier(model).scores(files[:11]))
+        return np.array([*ours, *(scores[::-1] for scores in ours)])
+
+    def refusing(*_):
+        raise ModelError("it will not")
+
+    def absent(*_):
+        raise clients.NotHere("get it")
+
+    instead(monkeypatch, turned=turned, refusing=refusing, absent=absent)
+    found = model_maker.verify(model, data=photos)
+    same, own, refused, missing = found.runs[3:]
+    assert (same.name, same.pixels, same.state, same.same_answer, same.largest_difference) == (
+        "turned",
+        SAME,
+        RAN,
+        11,
+        0,
+    )
+    assert (own.pixels, own.photos) == (OWN, 11)
+    assert own.largest_difference > 0.05
+    assert (refused.state, refused.why) == (REFUSED, "it will not")
+    assert (missing.state, missing.why) == (NOT_HERE, "get it")
+    assert found.failures == ["refusing refuses it: it will not"]
+
+
+def test_every_runtime_that_is_here_agrees_on_the_same_pixels(model, photos):
+    found = model_maker.verify(model, data=photos)
+    assert {run.name for run in found.runs[3:]} == set(verify.ELSEWHERE)
+    ran = [run for run in found.runs[3:] if run.state == RAN]
+    if not ran:
+        pytest.skip("no runtime beside LiteRT: " + "; ".join(run.why for run in found.runs[3:]))
+    for run in ran:
+        if run.pixels == SAME:
+            # Other versions of the int8 kernels round now and then the other way.
+            assert (run.same_answer, run.largest_difference) == (11, pytest.approx(0, abs=0.02))
+    assert found.failures == []
+
+
+def test_the_bars_hold_on_real_photos(shared_data, lite0, tmp_path):
+    folder = training.train(shared_data / "flowers", tmp_path / "model").directory
+    found = model_maker.verify(folder)
+    assert (found.photos, found.failures) == (50, [])
+    for run in found.runs[3:]:
+        if run.state == RAN:
+            # Decoders of JPEG differ by a step of a pixel here and there, which turns one photo at most.
+            assert run.same_answer >= (50 if run.pixels == SAME else 49), run
+            assert run.pixels == OWN or run.largest_difference <= 0.02, run
+
+
+def test_what_our_own_runtime_refuses_is_still_judged_by_the_rules(float_classifier, photos, tmp_path, nowhere_else):
+    path = tmp_path / "bare.tflite"
+    path.write_bytes(float_classifier)
+    found = model_maker.verify(path, data=photos)
+    assert [run.state for run in found.runs] == [REFUSED] * 3
+    assert found.preparations == ()
+    assert any(line.startswith("a file of labels, in the zip: no file of labels. ") for line in found.failures)
+
+
+def test_files_of_photos_are_given_as_they_are_where_clients_read_them_alike(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
+    plain, turned, grey, png = (tmp_path / name for name in ("plain.jpg", "turned.jpg", "grey.jpg", "alpha.png"))
+    Image.fromarray(pixels).save(plain)
+    exif = Image.Exif()
+    exif[images.ORIENTATION] = 6
+    Image.fromarray(pixels).save(turned, exif=exif)
+    Image.fromarray(pixels).convert("L").save(grey)
+    Image.fromarray(pixels).convert("RGBA").save(png)
+    spare = tmp_path / "spare.png"
+    for path in (plain, turned, grey, png):
+        file = verify._plain_file(path, images.picture(path), spare)
+        assert file == (plain if path == plain else spare)
+        # Whichever it is, it reads as the upright photo does.
+        assert (np.asarray(images.picture(file)) == np.asarray(images.picture(path))).all()
+
+
+def test_unreadable_photos_do_not_count(model, make_photos, tmp_path, nowhere_else):
+    make_photos(tmp_path / "data", {"a": 3, "b": 3})
+    (tmp_path / "data/a/broken.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(40))
+    found = model_maker.verify(model, data=tmp_path / "data")
+    assert found.photos == 6
+    assert any("broken.jpg" in note for note in found.notes)
+
+
+def test_classes_that_the_model_does_not_know_are_refused(model, make_photos, tmp_path, nowhere_else):
+    make_photos(tmp_path, {"a": 3, "z": 3})
+    with pytest.raises(DataError, match="does not know: z"):
+        model_maker.verify(model, data=tmp_path)
+
+
+def test_json_is_one_document_and_says_all(model, photos, nowhere_else, capsys):
+    assert run_cli(model, "--data", photos, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["passed"], found["failures"], found["photos"]) == (True, [], 11)
+    assert [run["state"] for run in found["runtimes"]] == [RAN] * 3
+    assert all(rule["passed"] and not rule["advice"] for rule in found["rules"])
+    assert found["preparations"][0]["used_by"]
+
+
+def test_exit_code_is_1_where_a_rule_is_broken(make_tiny_model, photos, tmp_path, nowhere_else, capsys):
+    path = tmp_path / "crlf.tflite"
+    content = make_tiny_model()
+    lines = metadata.files_in(content)[metadata.LABELS]
+    with zipfile.ZipFile(tmp_path / "files.zip", "w") as archive:
+        archive.writestr(metadata.LABELS, lines.replace(b"\n", b"\r\n"))
+    bare = content[: content.index(b"PK\x03\x04")]
+    path.write_bytes(bare + (tmp_path / "files.zip").read_bytes())
+    assert run_cli(path, "--data", photos) == 1
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "failed labels in lines that end in LF: lines that end in CR LF." in shown
+    assert "LiteRT's samples look for this" in shown
+
+
+def test_exit_code_is_0_where_runtimes_are_not_here(model, photos, monkeypatch, capsys):
+    def absent(*_):
+        raise clients.NotHere("MediaPipe Tasks is not here. Run: pip install it")
+
+    instead(monkeypatch, mediapipe=absent)
+    assert run_cli(model, "--data", photos) == 0
+    shown = capsys.readouterr().out
+    assert "not here" in shown
+    assert "pip install it" in shown
+    assert "passed" in shown
+
+
+def test_a_model_without_photos_asks_for_them(model, capsys):
+    assert run_cli(model) == 1
+    assert "Pass --data DIR" in capsys.readouterr().err
+
+
+def test_a_client_that_is_not_installed_says_how_to_get_it(model, photos, monkeypatch):
+    reply = clients.reply_missing(ImportError("No module named 'mediapipe'"), "Run: pip install it")
+    monkeypatch.setattr(child, "run", lambda *_, **__: reply)
+    with pytest.raises(clients.NotHere, match="MediaPipe Tasks is not here .No module named 'mediapipe'.. Run: pip"):
+        clients.ask("MediaPipe Tasks", [model], [])
+
+
+def test_a_browser_that_is_not_installed_is_not_here(model, photos, monkeypatch):
+    monkeypatch.setattr(browser, "missing", lambda: "chromium")
+    with pytest.raises(clients.NotHere, match="needs chromium"):
+        verify.ELSEWHERE["LiteRT.js in Chromium"](model, [], 3)
+
+
+def test_clients_have_no_network(model, monkeypatch):
+    if not clients.offline():
+        pytest.skip("the system does not let a process leave the network (unshare)")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        reach = f"import socket; socket.create_connection({server.getsockname()!r}, 5)"
+        inside, outside = (
+            subprocess.run([*within, sys.executable, "-c", reach], capture_output=True, check=False).returncode
+            for within in (clients.offline(), ())
+        )
+    assert (inside, outside) == (1, 0)
+    seen = []
+    monkeypatch.setattr(child, "run", lambda *_, within, **__: seen.append(within) or b'{"models": []}')
+    clients.ask("MediaPipe Tasks", [], [])
+    assert seen == [clients.offline()]

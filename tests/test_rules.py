@@ -129,8 +129,8 @@ BROKEN = {
     "int8 input": ("uint8", int8_input, "input uint8 or float32", "int8", BOTH),
     "two outputs": ("uint8", built(with_two_outputs), "one output [1, N]", "[[1, 3], [1, 3]]", BOTH),
     "int8 output": ("uint8", int8_output, "output uint8 or float32", "int8", BOTH),
-    "no input": ("uint8", described(without_input), "metadata of exactly one input", "of 0 inputs", BOTH),
-    "two inputs": ("uint8", described(with_two_inputs), "metadata of exactly one input", "of 2 inputs", TASKS),
+    "no input": ("uint8", described(without_input), "of exactly one input", "of 0 inputs", BOTH),
+    "two inputs": ("uint8", described(with_two_inputs), "of exactly one input", "of 2 inputs", TASKS),
     "no mean": ("float32", described(without_normalization), "one mean and one std", "no NormalizationOptions", BOTH),
     "three means": ("float32", described(normalized([1, 2, 3], [9] * 3)), "one mean", "[1.0, 2.0, 3.0]", MEDIAPIPE),
     "std 0": ("float32", described(normalized([127], [0])), "one mean and one std", "std [0.0]", BOTH),
@@ -220,10 +220,22 @@ def test_labels_under_their_second_name_are_missed_and_not_refused(make_tiny_mod
 
 def test_a_file_without_metadata_breaks_what_needs_it(float_classifier):
     broken = {entry.received for entry in rules.check(float_classifier) if not entry.passed and entry.rule.binding}
-    assert broken == {"metadata of 0 inputs", "float input, and no NormalizationOptions", "no file of labels"}
+    assert broken == {"float input, and no NormalizationOptions", "no file of labels"}
 
 
 def test_a_damaged_file_is_refused_in_a_line():
     with pytest.raises(ModelError, match="damaged") as caught:
         rules.check(b"\x1c\0\0\0TFL3" + bytes(100))
     assert "\n" not in str(caught.value)
+
+
+def test_published_classifiers_keep_the_rules(shared_weights):
+    for name in ("automl_labeler_model", "mobilenet_v2_1.0_224_quant", "mobilenet_v1_0.25_224_1_metadata_1"):
+        content = (shared_weights / "tflite" / f"{name}.tflite").read_bytes()
+        assert [entry.received for entry in rules.check(content) if not entry.passed] == ["not in the zip"]
+
+
+def test_a_published_classifier_without_metadata_lacks_names_alone(shared_weights):
+    content = (shared_weights / "tflite/tflite_support_mobilenet_v2_1.0_224_quant.tflite").read_bytes()
+    broken = [entry.received for entry in rules.check(content) if not entry.passed and entry.rule.binding]
+    assert broken == ["no file of labels"]

@@ -316,7 +316,7 @@ def show_certificate(found: Certificate) -> None:
     console = _console()
     table = _table("runtime", "pixels", "photos>", "top-1>", "same answer>", "differs by>")
     for run in found.runs:
-        table.add_row(escape(run.name), "its own" if run.pixels == OWN else "the same", *_run_cells(run))
+        table.add_row(escape(run.name), "its own" if run.pixels == OWN else "ours", *_run_cells(run))
     console.print(table)
     if found.preparations:
         table = _table("photos in apps", "photos>", "top-1>", "same answer>", "differs by>", "so in")

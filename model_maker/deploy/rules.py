@@ -28,13 +28,15 @@ class Contents:
 
     Attributes:
       inputs, outputs: tensors of the model.
-      image, scores: what the metadata says of each input and output.
+      described: whether there is any metadata.
+      image, scores: what it says of each input and output.
       entries: the zip behind the model, by name.
       texts: their contents.
     """
 
     inputs: tuple[model_schema.TensorT, ...]
     outputs: tuple[model_schema.TensorT, ...]
+    described: bool
     image: tuple[schema.TensorMetadataT, ...]
     scores: tuple[schema.TensorMetadataT, ...]
     entries: dict[str, zipfile.ZipInfo]
@@ -105,6 +107,7 @@ def _read(content: bytes) -> Contents:
     return Contents(
         tuple(main.tensors[index] for index in main.inputs),
         tuple(main.tensors[index] for index in main.outputs),
+        tables is not None,
         tuple(part[0].inputTensorMetadata or ()),
         tuple(part[0].outputTensorMetadata or ()),
         entries,
@@ -142,7 +145,7 @@ def _other_type(tensors: tuple[model_schema.TensorT, ...]) -> str:
 
 
 def _one_description(file: Contents) -> str:
-    return "" if len(file.image) == 1 else f"metadata of {len(file.image)} inputs"
+    return "" if len(file.image) == 1 or not file.described else f"metadata of {len(file.image)} inputs"
 
 
 def _normalization(file: Contents) -> str:
@@ -188,7 +191,7 @@ RULES = (
     Rule("input uint8 or float32", _ENGINES, _input_type, "Make it with --io uint8 or --io float32."),
     Rule("one output [1, N]", _ENGINES, _output_shape, "Keep the scores of the classes as the only output."),
     Rule("output uint8 or float32", _ENGINES, _output_type, "Make it with --io uint8 or --io float32."),
-    Rule("metadata of exactly one input", _TASK_LIBRARY, _one_description, _AGAIN),
+    Rule("metadata, if any, of exactly one input", _TASK_LIBRARY, _one_description, _AGAIN),
     Rule("float input: one mean and one std, not 0", _ENGINES, _normalization, f"State them in the metadata. {_AGAIN}"),
     Rule("a file of labels, in the zip", _ENGINES, _label_file, f"Add it as TENSOR_AXIS_LABELS. {_AGAIN}"),
     Rule("files in the zip stored, not compressed", _ENGINES, _compression, f"Zip with -0. {_AGAIN}"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import model_maker
 from model_maker.deploy import clients, rules
 from model_maker.errors import ModelError
 from model_maker.tflite import edges, graph, metadata
@@ -210,6 +211,17 @@ def test_without_a_file_of_labels_no_class_has_a_name(answers, client):
 
 def test_cr_stays_in_the_names_of_classes(answers):
     assert {category.label for category in answers("TFLite Task Library")["CR LF"].photos[0]} == {"a\r", "b\r", "c"}
+
+
+@pytest.mark.parametrize("name", ["compressed", "CR LF", "two inputs"])
+def test_export_mends_metadata(broken, make_photos, tmp_path, name):
+    make_photos(tmp_path / "data", {"a": 3, "b": 3, "c": 3, "ü": 3})
+    made = model_maker.export(broken[name], tmp_path / "out", formats=["tflite-int8"], data=tmp_path / "data")
+    content = made.entries[0].path.read_bytes()
+    assert [entry.received for entry in rules.check(content) if not entry.passed] == []
+    # The network itself is the same: so are its scores, and the sizes of all its tensors.
+    whole, mended = (graph.parse(data).subgraphs[0] for data in (broken[name].read_bytes(), content))
+    assert [list(tensor.shape) for tensor in whole.tensors] == [list(tensor.shape) for tensor in mended.tensors]
 
 
 def test_labels_under_their_second_name_are_missed_and_not_refused(make_tiny_model):

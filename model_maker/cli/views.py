@@ -320,6 +320,7 @@ def show_certificate(found: Certificate) -> None:
     console.print(table)
     if found.preparations:
         table = _table("photos in apps", "photos>", "top-1>", "same answer>", "differs by>", "so in")
+        table.columns[0].no_wrap = True
         for run in found.preparations:
             table.add_row(escape(run.name), *_run_cells(run), escape(PREPARATIONS[run.pixels].used_by))
         console.print(table)

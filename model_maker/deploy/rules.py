@@ -20,6 +20,7 @@ _TYPES = {value: name.lower() for name, value in vars(model_schema.TensorType).i
 _TASK_LIBRARY = "TFLite Task Library"
 _ENGINES = f"{_TASK_LIBRARY}, MediaPipe Tasks"
 _AGAIN = "`model_maker export` writes the metadata anew."
+_BY_MAKER = "Only who made the model knows them: write its metadata there."
 
 
 @dataclass(frozen=True)
@@ -188,14 +189,29 @@ def _labels_again(file: Contents) -> str:
 
 RULES = (
     Rule("one input [1, H, W, 3]", _ENGINES, _input_shape, "Convert an image model with a batch of 1."),
-    Rule("input uint8 or float32", _ENGINES, _input_type, "Make it with --io uint8 or --io float32."),
+    Rule(
+        "input uint8 or float32",
+        _ENGINES,
+        _input_type,
+        "`model_maker export --io uint8` or `--io float32` makes it again.",
+    ),
     Rule("one output [1, N]", _ENGINES, _output_shape, "Keep the scores of the classes as the only output."),
-    Rule("output uint8 or float32", _ENGINES, _output_type, "Make it with --io uint8 or --io float32."),
+    Rule(
+        "output uint8 or float32",
+        _ENGINES,
+        _output_type,
+        "`model_maker export --io uint8` or `--io float32` makes it again.",
+    ),
     Rule("metadata, if any, of exactly one input", _TASK_LIBRARY, _one_description, _AGAIN),
-    Rule("float input: one mean and one std, not 0", _ENGINES, _normalization, f"State them in the metadata. {_AGAIN}"),
-    Rule("a file of labels, in the zip", _ENGINES, _label_file, f"Add it as TENSOR_AXIS_LABELS. {_AGAIN}"),
-    Rule("files in the zip stored, not compressed", _ENGINES, _compression, f"Zip with -0. {_AGAIN}"),
-    Rule("labels in lines that end in LF", _TASK_LIBRARY, _lines, f"Write one label a line. {_AGAIN}"),
+    Rule(
+        "float input: one mean and one std, not 0",
+        _ENGINES,
+        _normalization,
+        f"State them in NormalizationOptions. {_BY_MAKER}",
+    ),
+    Rule("a file of labels, in the zip", _ENGINES, _label_file, f"Add it as TENSOR_AXIS_LABELS. {_BY_MAKER}"),
+    Rule("files in the zip stored, not compressed", _ENGINES, _compression, _AGAIN),
+    Rule("labels in lines that end in LF", _TASK_LIBRARY, _lines, _AGAIN),
     Rule("as many labels as scores", _ENGINES, _count, "Write one label a line, and no blank lines."),
     Rule(f"{metadata.LABELS_AGAIN} in the zip", "LiteRT's samples", _labels_again, _AGAIN, binding=False),
 )

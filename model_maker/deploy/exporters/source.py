@@ -70,7 +70,7 @@ class Source:
         """
         facts = inspection.inspect(self.shipped)
         if facts.quantization == kind and {facts.inputs[0].dtype, facts.outputs[0].dtype} == {io}:
-            # Of another tool's file that phone clients would refuse, the metadata is written anew; int8 is for no phone.
+            # Of a file that phone clients would refuse, the metadata is written anew; int8 is for no phone.
             kept = io == "int8" or all(entry.passed for entry in rules.check(self.shipped))
             return self.shipped if kept else metadata.write(self.shipped, self.info)
         if io == "int8":

@@ -11,8 +11,7 @@ import pytest
 from PIL import Image
 
 import model_maker
-from model_maker import cli, training
-from model_maker.backbones import child
+from model_maker import child, cli, training
 from model_maker.data import images
 from model_maker.data.dataset import Dataset, Sample
 from model_maker.data.sources import read
@@ -185,7 +184,7 @@ def test_files_of_photos_are_given_as_they_are_where_clients_read_them_alike(tmp
     plain, turned, grey, png = (tmp_path / name for name in ("plain.jpg", "turned.jpg", "grey.jpg", "alpha.png"))
     Image.fromarray(pixels).save(plain)
     exif = Image.Exif()
-    exif[images.ORIENTATION] = 6
+    exif[0x0112] = 6  # the orientation
     Image.fromarray(pixels).save(turned, exif=exif)
     Image.fromarray(pixels).convert("L").save(grey)
     Image.fromarray(pixels).convert("RGBA").save(png)
@@ -223,7 +222,7 @@ def test_json_is_one_document_and_says_all(model, photos, nowhere_else, capsys):
 def test_exit_code_is_1_where_a_rule_is_broken(make_tiny_model, photos, tmp_path, nowhere_else, capsys):
     path = tmp_path / "crlf.tflite"
     content = make_tiny_model()
-    lines = metadata.files_in(content)[metadata.LABELS]
+    lines = metadata.file_in(content, metadata.LABELS)
     with zipfile.ZipFile(tmp_path / "files.zip", "w") as archive:
         archive.writestr(metadata.LABELS, lines.replace(b"\n", b"\r\n"))
     bare = content[: content.index(b"PK\x03\x04")]

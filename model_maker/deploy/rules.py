@@ -32,7 +32,7 @@ class Contents:
       described: whether there is any metadata.
       image, scores: what it says of each input and output.
       entries: the zip behind the model, by name.
-      texts: their contents.
+      labels: what the file of labels holds; None where there is none.
     """
 
     inputs: tuple[model_schema.TensorT, ...]
@@ -41,18 +41,12 @@ class Contents:
     image: tuple[schema.TensorMetadataT, ...]
     scores: tuple[schema.TensorMetadataT, ...]
     entries: dict[str, zipfile.ZipInfo]
-    texts: dict[str, bytes]
+    labels: bytes | None
 
     @property
     def label_files(self) -> list[str]:
         """The names of the files that the metadata calls labels of the first output."""
-        files = (self.scores[0].associatedFiles or []) if self.scores else []
-        return [file.name.decode() for file in files if file.type == schema.AssociatedFileType.TENSOR_AXIS_LABELS]
-
-    @property
-    def labels(self) -> bytes | None:
-        """What the file of labels holds; None where there is none."""
-        return self.texts.get(self.label_files[0]) if self.label_files else None
+        return _label_files(self.scores)
 
 
 @dataclass(frozen=True)
@@ -105,15 +99,22 @@ def _read(content: bytes) -> Contents:
     if zipfile.is_zipfile(io.BytesIO(content)):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = {entry.filename: entry for entry in archive.infolist()}
+    scores = tuple(part[0].outputTensorMetadata or ())
+    names = _label_files(scores)
     return Contents(
         tuple(main.tensors[index] for index in main.inputs),
         tuple(main.tensors[index] for index in main.outputs),
         tables is not None,
         tuple(part[0].inputTensorMetadata or ()),
-        tuple(part[0].outputTensorMetadata or ()),
+        scores,
         entries,
-        metadata.files_in(content),
+        metadata.file_in(content, names[0]) if names else None,
     )
+
+
+def _label_files(scores: tuple[schema.TensorMetadataT, ...]) -> list[str]:
+    files = (scores[0].associatedFiles or []) if scores else []
+    return [file.name.decode() for file in files if file.type == schema.AssociatedFileType.TENSOR_AXIS_LABELS]
 
 
 def _shape(tensor: model_schema.TensorT) -> list[int]:

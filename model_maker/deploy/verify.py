@@ -26,7 +26,7 @@ from model_maker.deploy.checks import KERNEL_PHOTOS
 from model_maker.errors import DataError, ModelError, ModelMakerError, about
 from model_maker.inference.classifier import Classifier, model_file
 from model_maker.progress import Reporter, Stages
-from model_maker.tflite import interpreter
+from model_maker.tflite import vetting
 from model_maker.tflite.interpreter import KERNELS
 
 Array = np.ndarray
@@ -151,7 +151,7 @@ def verify(
     """
     clock = Stages(reporter or Reporter())
     path = model_file(model)
-    content = interpreter.read(path)
+    content = vetting.read(path)
     with about(path):
         findings = rules.check(content)
     dataset, notes = run_record.photos_for(model, data)
@@ -244,14 +244,10 @@ def _plain_file(photo: Any, picture: Image.Image, spare: Path) -> Path:
     """Returns the photo's own file where every client decodes it as we do: a JPEG that is RGB and upright."""
     if isinstance(photo, Path):
         with Image.open(photo) as opened:
-            if (opened.format, opened.mode) == ("JPEG", "RGB") and opened.size == picture.size and _upright(opened):
+            if (opened.format, opened.mode, images.orientation(opened.getexif())) == ("JPEG", "RGB", 1):
                 return photo.absolute()
     picture.save(spare)
     return spare
-
-
-def _upright(picture: Image.Image) -> bool:
-    return picture.getexif().get(images.ORIENTATION, 1) == 1
 
 
 def _scores(classifier: Classifier, pixels: Iterable[Array]) -> Array:

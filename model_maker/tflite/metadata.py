@@ -103,7 +103,9 @@ def read(content: bytes) -> ModelInfo:
         normalization = _normalization(inputs[0]) if inputs else None
         threshold = _threshold(outputs[0]) if outputs else 0.0
         # What JSON has no word for is nothing, so that it can be written again.
-        provenance = json.loads(file_in(content, PROVENANCE) or "{}", parse_constant=lambda _: None, parse_float=_finite)
+        provenance = json.loads(
+            file_in(content, PROVENANCE) or "{}", parse_constant=lambda _: None, parse_float=_finite
+        )
         if not isinstance(provenance, dict):
             raise ModelError(f"The model's {PROVENANCE} is no JSON object.")
         text = {ours: (getattr(metadata, theirs) or b"").decode() for ours, theirs in _TEXTS.items()}

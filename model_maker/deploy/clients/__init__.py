@@ -78,12 +78,14 @@ def ask(client: str, models: Sequence[str | os.PathLike], photos: Sequence[str |
 
     Raises:
       NotHere: it is not installed.
-      ModelMakerError: its process crashed or took too long.
+      ModelError: its process crashed or took too long.
     """
     seconds = _START_SECONDS + _PHOTO_SECONDS * len(models) * len(photos)
     names = [*(os.fspath(path) for path in models), _BETWEEN, *(os.fspath(path) for path in photos)]
     what = f"The model in {client}"
-    found = json.loads(child.run(CLIENTS[client], *names, what=what, limit_s=seconds, within=offline()))
+    found = json.loads(
+        child.run(CLIENTS[client], *names, what=what, limit_s=seconds, error=ModelError, within=offline())
+    )
     if "missing" in found:
         raise NotHere(f"{client} is not here ({found['missing']}). {found['advice']}")
     return [_answer(entry) for entry in found["models"]]

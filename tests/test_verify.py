@@ -18,7 +18,7 @@ from model_maker.data.sources import read
 from model_maker.deploy import browser, clients, verify
 from model_maker.deploy.verify import NOT_HERE, OWN, RAN, REFUSED, SAME, Run, judge
 from model_maker.errors import DataError, ModelError
-from model_maker.tflite import metadata
+from model_maker.tflite import graph, metadata
 
 NAN = np.nan
 
@@ -177,6 +177,24 @@ def test_what_our_own_runtime_refuses_is_still_judged_by_the_rules(float_classif
     assert [run.state for run in found.runs] == [REFUSED] * 3
     assert found.preparations == ()
     assert any(line.startswith("a file of labels, in the zip: no file of labels. ") for line in found.failures)
+
+
+def test_a_wrong_number_of_labels_is_told_as_a_broken_rule(make_tiny_model, photos, tmp_path, nowhere_else):
+    content = make_tiny_model()
+    path = tmp_path / "few.tflite"
+    path.write_bytes(metadata._with_files(graph.pack(graph.parse(content)), {"labels.txt": b"a\nb"}))
+    found = model_maker.verify(path, data=photos)
+    assert {run.state for run in found.runs} == {REFUSED}
+    assert any("as many labels as scores: 2 labels for 3 scores" in line for line in found.failures)
+
+
+def test_a_damaged_file_is_refused_in_a_line(model, photos, tmp_path, capsys):
+    path = tmp_path / "half.tflite"
+    path.write_bytes(model.read_bytes()[:3000])
+    assert run_cli(path, "--data", photos) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert "half.tflite" in said[-1]
+    assert "damaged" in said[-1]
 
 
 def test_files_of_photos_are_given_as_they_are_where_clients_read_them_alike(tmp_path):

@@ -7,14 +7,18 @@ they stand, ours or other tools'.
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from ai_edge_litert import schema_py_generated as model_schema
 from tensorflow_lite_support.metadata import metadata_schema_py_generated as schema
 
-from model_maker.tflite import graph, metadata
+from model_maker import child
+from model_maker.errors import ModelError
+from model_maker.tflite import graph, interpreter, metadata, vetting
 
 _TYPES = {value: name.lower() for name, value in vars(model_schema.TensorType).items() if not name.startswith("_")}
 _TASK_LIBRARY = "TFLite Task Library"
@@ -89,6 +93,20 @@ def check(content: bytes) -> list[Finding]:
     with graph.explained():
         contents = _read(content)
         return [Finding(rule, rule.broken(contents)) for rule in RULES]
+
+
+def check_apart(path: Path) -> list[Finding]:
+    """The same for a file from wherever, in a process with limits: what breaks a rule may not pass `vetting`.
+
+    Raises:
+      ModelError: it is damaged, or needs more time or memory than models need.
+    """
+    packed = child.run(__name__, str(path), what="It", limit_s=vetting.LIMIT_S, error=ModelError)
+    return [Finding(rule, received) for rule, received in zip(RULES, json.loads(packed), strict=True)]
+
+
+def _received(path: str) -> bytes:
+    return json.dumps([entry.received for entry in check(interpreter.read(path))]).encode()
 
 
 def _read(content: bytes) -> Contents:
@@ -216,3 +234,7 @@ RULES = (
     Rule("as many labels as scores", _ENGINES, _count, "Write one label a line, and no blank lines."),
     Rule(f"{metadata.LABELS_AGAIN} in the zip", "LiteRT's samples", _labels_again, _AGAIN, binding=False),
 )
+
+
+if __name__ == "__main__":
+    child.answer(_received, memory_bytes=vetting.MEMORY_BYTES, cpu_s=2 * vetting.LIMIT_S)

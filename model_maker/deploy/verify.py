@@ -26,7 +26,7 @@ from model_maker.deploy.checks import KERNEL_PHOTOS
 from model_maker.errors import DataError, ModelError, ModelMakerError, about
 from model_maker.inference.classifier import Classifier, model_file
 from model_maker.progress import Reporter, Stages
-from model_maker.tflite import vetting
+from model_maker.tflite import interpreter
 from model_maker.tflite.interpreter import KERNELS
 
 Array = np.ndarray
@@ -151,9 +151,9 @@ def verify(
     """
     clock = Stages(reporter or Reporter())
     path = model_file(model)
-    content = vetting.read(path)
+    content = interpreter.read(path)
     with about(path):
-        findings = rules.check(content)
+        findings = rules.check_apart(path)
     dataset, notes = run_record.photos_for(model, data)
     for note in notes:
         clock.note(note)

@@ -26,6 +26,7 @@ __all__ = [
     "put_in_app",
     "starter",
     "train",
+    "verify",
 ]
 
 if TYPE_CHECKING:  # what __getattr__ gives, told to type checkers and editors
@@ -36,6 +37,7 @@ if TYPE_CHECKING:  # what __getattr__ gives, told to type checkers and editors
     from model_maker.deploy.embedder_file import export_embedder
     from model_maker.deploy.export import export
     from model_maker.deploy.starter import starter
+    from model_maker.deploy.verify import verify
     from model_maker.doctor.diagnosis import diagnose
     from model_maker.doctor.quarantine import mend, put_back
     from model_maker.errors import ModelMakerError
@@ -59,6 +61,7 @@ _HOMES = {
     "starter": ("model_maker.deploy.starter", "starter"),
     "load_dataset": ("model_maker.data.sources", "read"),
     "train": ("model_maker.training", "train"),
+    "verify": ("model_maker.deploy.verify", "verify"),
 }
 
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from model_maker.errors import BackboneError, ModelMakerError
@@ -22,6 +22,7 @@ def run(
     what: str,
     limit_s: float | None = None,
     error: type[ModelMakerError] = BackboneError,
+    within: Sequence[str] = (),
 ) -> bytes:
     """Runs `python -m module ARGUMENTS... FILE` and returns what it wrote to FILE.
 
@@ -30,6 +31,7 @@ def run(
       what: the thing that is worked on, for messages.
       limit_s: seconds after which the process is ended; None for no limit.
       error: what to raise.
+      within: the words of a command that runs the process inside something.
 
     Raises:
       ModelMakerError: of the kind `error`: the child refused in a sentence of its own, failed, crashed, or took too
@@ -38,7 +40,7 @@ def run(
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "answer"
         # -P: a file of the user's called keras.py must not stand in for the package.
-        command = [sys.executable, "-P", "-m", module, *arguments, str(target)]
+        command = [*within, sys.executable, "-P", "-m", module, *arguments, str(target)]
         # Converters walk through sets of names, in an order that is random unless this is fixed.
         fixed = os.environ | {"PYTHONHASHSEED": "0"}
         try:

@@ -72,6 +72,25 @@ def load(path: str | os.PathLike) -> dict[str, Any]:
     return record
 
 
+def photos_for(model: str | os.PathLike, data: str | os.PathLike | None) -> tuple[Dataset, list[str]]:
+    """Finds the photos that a model is to be judged on, and notes.
+
+    Args:
+      model: see `parts`.
+      data: labelled photos, of which a stated test part alone counts; None for those that it was tested on.
+
+    Raises:
+      ModelError, DataError: see `parts`.
+    """
+    if data is None:
+        return test_part(model)
+    dataset = sources.read(data, least_classes=1)
+    notes, stated = list(dataset.notes), dataset.stated("test")
+    if len(stated):
+        return stated, [*notes, f"{data} states a test part, which is used."]
+    return dataset, notes
+
+
 def test_part(model: str | os.PathLike) -> tuple[Dataset, list[str]]:
     """Finds again the photos that a model was tested on; see `parts`."""
     split, notes = parts(model)

@@ -18,7 +18,7 @@ from model_maker.backbones.embedder import Embedder
 from model_maker.backbones.importers import TRAINED
 from model_maker.data import sources
 from model_maker.data.dataset import Dataset, Split
-from model_maker.deploy import budget, model_card, plots, shipping, verify
+from model_maker.deploy import budget, checks, model_card, plots, shipping
 from model_maker.deploy import report as report_page
 from model_maker.errors import DataError, OutputError
 from model_maker.inference import evaluation
@@ -177,8 +177,8 @@ def train(
         shipped = shipping.finish(bare, info)
         scores = Classifier(shipped, threads=chosen.threads).score(split.test, progress=clock.progress)
     with clock.stage("Check other kernels"):
-        verify.check_promise(shipping.finish(float_model, info), split.test, expected)
-        kernels = verify.check_kernels(shipped, split.test, scores, threads=chosen.threads)
+        checks.check_promise(shipping.finish(float_model, info), split.test, expected)
+        kernels = checks.check_kernels(shipped, split.test, scores, threads=chosen.threads)
 
     metrics, report = metrics_record.measure(dataset, split, scores, expected, learned.fit)
     if chosen.precision is not None or chosen.label_precision is not None:
@@ -233,7 +233,7 @@ def _write(
     with files.new_directory(output, overwrite=overwrite) as folder:
         for name, content in binaries.items():
             (folder / name).write_bytes(content)
-        verify.check_same_scores((folder / "model.tflite").read_bytes(), test, scores)
+        checks.check_same_scores((folder / "model.tflite").read_bytes(), test, scores)
         for name, text in texts.items():
             # File names may hold bytes that are no text; JSON states them by this very escape.
             (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")

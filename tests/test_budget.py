@@ -10,7 +10,7 @@ from model_maker.backbones.embedder import Embedder
 from model_maker.data import images
 from model_maker.data.images import Normalization
 from model_maker.data.sources import read
-from model_maker.deploy import budget, shipping, verify
+from model_maker.deploy import budget, checks, shipping
 from model_maker.deploy.budget import Trial
 from model_maker.deploy.shipping import Form
 from model_maker.errors import DataError, ModelError
@@ -150,16 +150,16 @@ def test_mixed_models_run_on_all_kernels(planted, convolutions, parts, spared, i
 def test_the_promise_of_int8_names_exactly_what_was_kept(planted, convolutions):
     form = Form("int8", kept=dict.fromkeys(convolutions, "float"))
     content = shipping.make(planted.model, planted.base, form, planted.calibrations)
-    verify.check_integers(content, kept=form.kept)
+    checks.check_integers(content, kept=form.kept)
     with pytest.raises(ModelError, match="still computes in float in [1-5] operators: .*CONV_2D") as caught:
-        verify.check_integers(content, kept={convolutions[0]: "float"})
+        checks.check_integers(content, kept={convolutions[0]: "float"})
     assert convolutions[1] in str(caught.value) and f"({convolutions[0]})" not in str(caught.value)
     with pytest.raises(ModelError, match="still computes in float"):
-        verify.check_integers(content, kept=dict.fromkeys(convolutions, "int16x8"))
+        checks.check_integers(content, kept=dict.fromkeys(convolutions, "int16x8"))
     wide = replace(form, kept=dict.fromkeys(convolutions, "int16x8"))
     content = shipping.make(planted.model, planted.base, wide, planted.calibrations)
     with pytest.raises(ModelError, match="still computes in int16"):
-        verify.check_integers(content)
+        checks.check_integers(content)
 
 
 def test_the_planted_operators_are_the_most_sensitive(planted, convolutions):

@@ -50,6 +50,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         _train,
         _evaluate,
         _predict,
+        _verify,
         _inspect,
         _models,
         _export,
@@ -225,6 +226,21 @@ def _predict(commands) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON document")
     form.add_argument("--csv", action="store_true", help="print CSV: photo,rank,label,score")
+
+
+def _verify(commands) -> None:
+    parser = _command(
+        commands,
+        "verify",
+        "run a .tflite wherever it may have to run, and hold it against what phone clients demand",
+        home="delivery_commands",
+        epilog="Exit code 1: a runtime that is installed refuses the file, or clients would.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="a .tflite, or a folder that train made")
+    parser.add_argument(
+        "--data", metavar="DIR", help="labelled photos, of which 50 are used (default: the test part of the training)"
+    )
+    _json_flag(parser)
 
 
 def _inspect(commands) -> None:

@@ -103,7 +103,6 @@ def _check_options(config: str, options: dict[str, object]) -> None:
 def evaluate(arguments: argparse.Namespace) -> None:
     from model_maker import files, run_record
     from model_maker.cli import views
-    from model_maker.data import sources
     from model_maker.deploy import report
     from model_maker.inference.classifier import Classifier
 
@@ -112,14 +111,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         files.check_new_file(page, overwrite=arguments.overwrite)
     classifier = Classifier(arguments.model)
     with views.Bars() as bars:
-        if arguments.data:
-            dataset = sources.read(arguments.data, least_classes=1)
-            notes = list(dataset.notes)
-            if len(test := dataset.stated("test")):
-                dataset = test
-                notes.append(f"{arguments.data} states a test part, which is used.")
-        else:
-            dataset, notes = run_record.test_part(arguments.model)
+        dataset, notes = run_record.photos_for(arguments.model, arguments.data)
         for note in notes:
             bars.note(note)
         bars.stage("Evaluate the file")

@@ -139,6 +139,19 @@ def _show_file(path: Path, arguments: argparse.Namespace) -> None:
         print(f"{path} ({size / 1e6:.2f} MB)")
 
 
+def verify(arguments: argparse.Namespace) -> int:
+    from model_maker.cli import views
+    from model_maker.deploy import verify as certificates
+
+    with views.Bars() as bars:
+        found = certificates.verify(arguments.model, data=arguments.data, reporter=bars)
+    if arguments.json:
+        print_json(found.as_dict())
+    else:
+        views.show_certificate(found)
+    return 1 if found.failures else 0
+
+
 def demo(arguments: argparse.Namespace) -> None:
     from model_maker.deploy import demo as page
     from model_maker.deploy.demo_server import Server

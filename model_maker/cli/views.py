@@ -15,9 +15,11 @@ from rich.text import Text
 
 from model_maker import exits
 from model_maker.comparison import THREADS, Comparison
+from model_maker.deploy.app_pixels import PREPARATIONS
 from model_maker.deploy.apps import Installed
 from model_maker.deploy.budget import Budget
 from model_maker.deploy.export import Export
+from model_maker.deploy.verify import NOT_HERE, OWN, REFUSED, Certificate, Run
 from model_maker.inference.evaluation import Metrics
 from model_maker.progress import Reporter
 from model_maker.tflite.inspection import ModelFacts, TensorFacts
@@ -310,6 +312,47 @@ def show_model(path: Path, facts: ModelFacts, info: ModelInfo) -> None:
     if fingerprint := info.provenance.get("fingerprint"):
         table.add_row("data", escape(str(fingerprint)[:16]))
     _console().print(table)
+
+
+def show_certificate(found: Certificate) -> None:
+    """Where the file runs and how alike, what apps' ways with photos cost, and which rules it keeps."""
+    console = _console()
+    table = _table("runtime", "pixels", "photos>", "top-1>", "same answer>", "differs by>")
+    for run in found.runs:
+        table.add_row(escape(run.name), "its own" if run.pixels == OWN else "ours", *_run_cells(run))
+    console.print(table)
+    if found.preparations:
+        table = _table("photos in apps", "photos>", "top-1>", "same answer>", "differs by>", "so in")
+        table.columns[0].no_wrap = True
+        for run in found.preparations:
+            table.add_row(escape(run.name), *_run_cells(run), escape(PREPARATIONS[run.pixels].used_by))
+        console.print(table)
+    table = _table("what clients demand", "", "received")
+    for entry in found.findings:
+        state = "[green]kept[/]" if entry.passed else "[red]broken[/]" if entry.rule.binding else "[yellow]missed[/]"
+        table.add_row(escape(entry.rule.demand), state, escape(entry.received))
+    console.print(table)
+    for run in found.runs:
+        if run.state == NOT_HERE:
+            console.print(f"{escape(run.name)}: {escape(run.why)}", soft_wrap=True)
+    for entry in found.findings:
+        if not entry.passed and not entry.rule.binding:
+            console.print(f"{escape(entry.rule.by)} look for this: {escape(entry.rule.advice)}", soft_wrap=True)
+    for failure in found.failures:
+        console.print(f"[red]failed[/] {escape(failure)}", soft_wrap=True)
+    if not found.failures:
+        console.print(f"[bold green]passed[/] {escape(str(found.model))} [dim]sha256 {found.sha256[:16]}[/]")
+
+
+def _run_cells(run: Run) -> tuple[str, ...]:
+    if run.state == NOT_HERE:
+        return "", "[dim]not here[/]", "", ""
+    if run.state == REFUSED:
+        return "", "[red]refused[/]", "", ""
+    if run.top1 is None or run.same_answer is None:
+        return str(run.photos), "runs", "", ""
+    same = f"{run.same_answer} of {run.photos}"
+    return str(run.photos), _percent(run.top1), same, f"{run.largest_difference:.3f}"
 
 
 def show_models(rows: list[dict[str, Any]], default: str) -> None:

@@ -9,7 +9,7 @@ from model_maker.backbones.embedder import Embedder
 from model_maker.data.dataset import Dataset
 from model_maker.data.entries import Location
 from model_maker.data.streaming import stream
-from model_maker.deploy import verify
+from model_maker.deploy import checks
 from model_maker.errors import DataError
 from model_maker.progress import Stages
 from model_maker.tflite import graph, metadata, quantize, vetting
@@ -167,5 +167,5 @@ def make(float_model: bytes, base: Embedder, form: Form, calibrations: Calibrati
         inner, form.io, mean=normalization.mean, std=normalization.std, output_io=form.output_io or form.io
     )
     if form.quantize in quantize.STATIC:
-        verify.check_integers(bare, form.quantize, kept=form.kept)
+        checks.check_integers(bare, form.quantize, kept=form.kept)
     return bare

@@ -155,12 +155,7 @@ class Classifier:
         Raises:
           DataError: a class of the data set is not among the labels, or more than half of the photos are unreadable.
         """
-        unknown = sorted(set(dataset.classes) - set(self.labels))
-        if unknown:
-            raise DataError(
-                f"The data has classes that the model does not know: {_listed(unknown)}. "
-                f"It knows {_listed(self.labels)}."
-            )
+        names = self.indices(dataset.classes)
         scores, readable = np.empty((len(dataset), len(self.labels)), np.float32), np.ones(len(dataset), bool)
         unreadable = []
         results = self.scores(sample.path for sample in dataset.samples)
@@ -172,7 +167,6 @@ class Classifier:
                 scores[index] = result
             if progress:
                 progress(index + 1, len(dataset))
-        names = np.array([self.labels.index(name) for name in dataset.classes])
         read = dataset.without(unreadable)
         return Scored(read.samples, names[read.labels], scores[readable])
 
@@ -183,6 +177,20 @@ class Classifier:
             return metrics
         answered = evaluation.answered(scored.scores, scored.labels, self.thresholds)
         return dataclasses.replace(metrics, answered=answered)
+
+    def indices(self, classes: Sequence[str]) -> Array:
+        """Returns where each class of a data set is among the labels, int [K].
+
+        Raises:
+          DataError: one is not.
+        """
+        unknown = sorted(set(classes) - set(self.labels))
+        if unknown:
+            raise DataError(
+                f"The data has classes that the model does not know: {_listed(unknown)}. "
+                f"It knows {_listed(self.labels)}."
+            )
+        return np.array([self.labels.index(name) for name in classes])
 
     def _worker(self):
         runner, normalization = self._model.runner(), self.info.normalization

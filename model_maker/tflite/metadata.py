@@ -103,19 +103,19 @@ def read(content: bytes) -> ModelInfo:
       ModelError: the metadata is damaged, or the number of labels is not the number of scores.
     """
     model = graph.parse(content)
-    entry = next((entry for entry in model.metadata or [] if entry.name == _ENTRY), None)
-    if entry is None:
+    metadata = tables(model)
+    if metadata is None:
         return ModelInfo()
     with graph.explained("The model's metadata"):
-        packed = bytes(model.buffers[entry.buffer].data)
-        metadata = schema.ModelMetadataT.InitFromObj(schema.ModelMetadata.GetRootAs(packed, 0))
         part = (metadata.subgraphMetadata or [schema.SubGraphMetadataT()])[0]
         inputs, outputs = part.inputTensorMetadata or [], part.outputTensorMetadata or []
         labels = _labels(outputs[0], content) if outputs else ()
         normalization = _normalization(inputs[0]) if inputs else None
-        threshold, own = thresholds.get(outputs[0], partial(_file, content)) if outputs else (0.0, ())
+        threshold, own = thresholds.get(outputs[0], partial(file_in, content)) if outputs else (0.0, ())
         # What JSON has no word for is nothing, so that it can be written again.
-        provenance = json.loads(_file(content, PROVENANCE) or "{}", parse_constant=lambda _: None, parse_float=_finite)
+        provenance = json.loads(
+            file_in(content, PROVENANCE) or "{}", parse_constant=lambda _: None, parse_float=_finite
+        )
         if not isinstance(provenance, dict):
             raise ModelError(f"The model's {PROVENANCE} is no JSON object.")
         text = {ours: (getattr(metadata, theirs) or b"").decode() for ours, theirs in _TEXTS.items()}
@@ -124,6 +124,20 @@ def read(content: bytes) -> ModelInfo:
         if own and len(own) != len(labels):
             raise ModelError(f"it holds thresholds of {len(own)} labels, and {len(labels)} labels.")
     return ModelInfo(labels, normalization, provenance=provenance, threshold=threshold, label_thresholds=own, **text)
+
+
+def tables(model: model_schema.ModelT) -> schema.ModelMetadataT | None:
+    """Returns the metadata of a model as it stands there; None where there is none.
+
+    Raises:
+      ModelError: it is damaged.
+    """
+    entry = next((entry for entry in model.metadata or [] if entry.name == _ENTRY), None)
+    if entry is None:
+        return None
+    with graph.explained("The model's metadata"):
+        packed = bytes(model.buffers[entry.buffer].data)
+        return schema.ModelMetadataT.InitFromObj(schema.ModelMetadata.GetRootAs(packed, 0))
 
 
 _TEXTS = {
@@ -224,7 +238,7 @@ def _with_files(content: bytes, files: dict[str, bytes]) -> bytes:
     return whole.getvalue()
 
 
-def _file(content: bytes, name: str) -> bytes | None:
+def file_in(content: bytes, name: str) -> bytes | None:
     """Returns a file from the zip behind a model; None where there is none of that name."""
     stream = io.BytesIO(content)
     if not zipfile.is_zipfile(stream):
@@ -248,7 +262,7 @@ def _labels(output: schema.TensorMetadataT, content: bytes) -> tuple[str, ...]:
     for file in output.associatedFiles or []:
         if file.type == schema.AssociatedFileType.TENSOR_AXIS_LABELS:
             name = file.name.decode()
-            packed = _file(content, name)
+            packed = file_in(content, name)
             if packed is None:
                 raise ModelError(f"The model's metadata names the label file {name!r}, which is not in the file.")
             text = packed.decode().replace("\r\n", "\n")

@@ -16,7 +16,7 @@ from model_maker.backbones.embedder import Embedder
 from model_maker.backbones.importers import TRAINED
 from model_maker.data import calibration_pictures, images, sources
 from model_maker.data.dataset import Dataset
-from model_maker.deploy import shipping
+from model_maker.deploy import rules, shipping
 from model_maker.deploy.shipping import Form
 from model_maker.errors import DataError, ModelError, about
 from model_maker.inference import classifier as classifiers
@@ -70,7 +70,9 @@ class Source:
         """
         facts = inspection.inspect(self.shipped)
         if facts.quantization == kind and {facts.inputs[0].dtype, facts.outputs[0].dtype} == {io}:
-            return self.shipped
+            # Of a file that phone clients would refuse, the metadata is written anew; int8 is for no phone.
+            kept = io == "int8" or all(entry.passed for entry in rules.check(self.shipped))
+            return self.shipped if kept else metadata.write(self.shipped, self.info)
         if io == "int8":
             if kind != "int8":
                 raise ModelError(f"int8 edges belong to int8 models, not to {kind}. Use --io uint8 or float32.")

@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from model_maker.data import images
+from model_maker.deploy.app_pixels import PREPARATIONS
+
+
+@pytest.fixture
+def strip():
+    """Six columns of grey, 0 to 250 in steps of 50, two rows high: the middle square are columns 2 and 3."""
+    row = np.arange(6, dtype=np.uint8) * 50
+    return Image.fromarray(np.repeat(np.tile(row, (2, 1))[:, :, None], 3, axis=2))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        # Three columns to each pixel; its centre lies in the middle of the second, or of the fifth.
+        ("stretched, bilinear", [50, 200]),
+        ("stretched, nearest", [50, 200]),
+        ("centre crop, nearest", [100, 150]),
+        ("centre crop, bilinear", [100, 150]),
+        # A triangle of three columns to each side, cut off at the edge and divided by the weight that is left:
+        # (2/3 * 0 + 1 * 50 + 2/3 * 100 + 1/3 * 150) / (8/3) = 62.5, and its mirror image.
+        ("stretched, antialiased", [62.5, 187.5]),
+    ],
+)
+def test_a_strip_becomes_what_is_computed_by_hand(strip, name, expected):
+    pixels = PREPARATIONS[name].prepare(strip, 2)
+    assert (pixels.shape, pixels.dtype) == ((2, 2, 3), np.uint8)
+    # Pillow rounds halves either way.
+    assert np.abs(pixels - np.array(expected)[None, :, None]).max() <= 0.5
+
+
+def test_nearest_takes_pixels_as_they_are(strip):
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8))
+    for name, ways in PREPARATIONS.items():
+        if "nearest" in name:
+            known = {tuple(pixel) for pixel in np.asarray(photo).reshape(-1, 3)}
+            assert {tuple(pixel) for pixel in ways.prepare(photo, 8).reshape(-1, 3)} <= known
+
+
+def test_the_first_is_what_training_does():
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8))
+    first = next(iter(PREPARATIONS.values()))
+    assert (first.prepare(photo, 8) == images.load(photo, 8)).all()

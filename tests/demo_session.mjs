@@ -1,12 +1,11 @@
 // Drives the demo page in Chromium for test_demo.py. stdin: what to do, JSON; stdout: what was seen, JSON.
 
 import {readFileSync} from 'node:fs';
-import {createRequire} from 'node:module';
 
 import {launch} from '../model_maker/deploy/chromium.mjs';
+import {violations} from './axe.mjs';
 
 const job = JSON.parse(readFileSync(0, 'utf8'));
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const browser = await launch(job.chromium, [
   '--use-fake-device-for-media-stream',
   `--use-file-for-fake-video-capture=${job.camera}`,
@@ -36,13 +35,6 @@ const texts = (page, selector) => page.locator(selector).allInnerTexts();
 async function choose(page, files, total) {
   await page.setInputFiles('#photos', files);
   await page.waitForFunction((n) => document.getElementById('count').textContent === `${n} photos`, total);
-}
-
-async function violations(page) {
-  await page.evaluate(axe);
-  const {violations: found} = await page.evaluate(() => axe.run({resultTypes: ['violations']}));
-  const grave = found.filter(({impact}) => ['serious', 'critical'].includes(impact));
-  return grave.map(({id, nodes}) => `${id}: ${nodes[0].html}`);
 }
 
 // Scores of files, by the page's own modules.

@@ -2,8 +2,11 @@
 
 import base64
 import io
+import json
 import re
+import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +14,11 @@ from PIL import Image
 
 from model_maker.data import thumbnails
 from model_maker.data.dataset import Sample
-from model_maker.deploy import plots, report
+from model_maker.deploy import browser, plots, report
 from model_maker.inference import evaluation
 from model_maker.inference.classifier import Scored
 
+HERE = Path(__file__).parent
 CLASSES = ("ant", "bee", "cat")
 # Four ants, three bees, three cats. Wrong: an ant taken for a bee (0.9), a bee for an ant (0.6), a cat for a bee (0.8).
 TRUTH = [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]
@@ -79,6 +83,66 @@ def make(folder, classes=CLASSES, *, suffix=""):
 
 def metrics(scored, classes=CLASSES):
     return evaluation.measure(scored.scores, scored.labels, classes).as_dict()
+
+
+def everything(test):
+    """What `metrics.json` holds where nothing is left out."""
+    return {
+        "test": test,
+        "float": test | {"top1": 0.8, "top1_interval": [0.49, 0.943]},
+        "agreement": {"same_top1": 0.9, "largest_difference": 0.25},
+        "sizes": {"model_bytes": 3_957_394, "float_model_bytes": 13_450_000},
+        "photos": {"train": 40, "validation": 8, "test": 10},
+        "thresholds": {
+            "all": {"score": 0.62, "precision": 0.9, "bound": 0.914},
+            "labels": {"cat": {"score": 0.735, "precision": 0.8, "bound": 0.5}},
+            "test": {"coverage": 0.9, "precision": 7 / 9, "precision_interval": [0.453, 0.937]},
+        },
+        "trade_off": [{"score": 0.75, "coverage": 0.6, "precision": 4 / 6}],
+        "fine_tuning": {
+            "frozen_top1": 0.6,
+            "against_frozen": {"accuracy_change": 0.1, "accuracy_change_interval": [-0.2, 0.4]},
+            "history": [
+                {"phase": "frozen", "epoch": 0, "validation_loss": 0.5, "validation_top1": 0.75},
+                {"phase": "tail", "epoch": 1, "loss": 0.8, "validation_loss": 0.25, "validation_top1": 0.875},
+            ],
+        },
+    }
+
+
+def run(name, **more):
+    """A runtime of a certificate."""
+    return {
+        "name": name,
+        "pixels": "own",
+        "state": "ran",
+        "photos": 10,
+        "right": 7,
+        "unknown": 2,
+        "same_answer": 9,
+        "largest_difference": 0.0125,
+    } | more
+
+
+CERTIFICATE = {
+    "passed": False,
+    "photos": 10,
+    "sha256": "12ab",
+    "failures": ["Engine refuses it: an <operator>"],
+    "runtimes": [
+        run("LiteRT", pixels="same", unknown=0),
+        run("Task Library"),
+        run("Engine", state="refused", right=None),
+        run("Other", state="not here", right=None),
+        run("Bare", right=None),
+    ],
+    "preparations": [run("nearest", used_by="some apps")],
+    "rules": [
+        {"demand": "labels", "by": "MediaPipe", "binding": True, "passed": True},
+        {"demand": "one input", "by": "both", "binding": True, "passed": False},
+        {"demand": "spare labels", "by": "samples", "binding": False, "passed": False},
+    ],
+}
 
 
 @pytest.fixture
@@ -149,28 +213,7 @@ def test_calibration_in_figures(page):
 
 
 def test_everything_of_a_training_is_told(scored):
-    test = metrics(scored)
-    found = {
-        "test": test,
-        "float": test | {"top1": 0.8, "top1_interval": [0.49, 0.943]},
-        "agreement": {"same_top1": 0.9, "largest_difference": 0.25},
-        "sizes": {"model_bytes": 3_957_394, "float_model_bytes": 13_450_000},
-        "photos": {"train": 40, "validation": 8, "test": 10},
-        "thresholds": {
-            "all": {"score": 0.62, "precision": 0.9, "bound": 0.914},
-            "labels": {"cat": {"score": 0.735, "precision": 0.8, "bound": 0.5}},
-            "test": {"coverage": 0.9, "precision": 7 / 9, "precision_interval": [0.453, 0.937]},
-        },
-        "trade_off": [{"score": 0.75, "coverage": 0.6, "precision": 4 / 6}],
-        "fine_tuning": {
-            "frozen_top1": 0.6,
-            "against_frozen": {"accuracy_change": 0.1, "accuracy_change_interval": [-0.2, 0.4]},
-            "history": [
-                {"phase": "frozen", "epoch": 0, "validation_loss": 0.5, "validation_top1": 0.75},
-                {"phase": "tail", "epoch": 1, "loss": 0.8, "validation_loss": 0.25, "validation_top1": 0.875},
-            ],
-        },
-    }
+    found = everything(metrics(scored))
     stages = [{"name": "Embed photos", "seconds": 8.25, "cpu_seconds": 14.5, "peak_memory_mb": 300.4}]
     learned = {"ant": 20, "bee": 18, "cat": 10}
     page = Page(report.render("insects", scored, found, model="a model", learned=learned, stages=stages))
@@ -187,6 +230,34 @@ def test_everything_of_a_training_is_told(scored):
     assert page.tables["Stages of the training"][1] == ["Embed photos", "8.2 s", "14.5 s", "300 MB"]
     assert [row[-1] for row in page.tables["Every class"]] == ["learned", "18", "20", "10"]
     assert "model_maker predict 'a model' photo.jpg" in page.text
+
+
+def test_the_certificate_is_shown(scored):
+    page = Page(report.render("m", scored, {"test": metrics(scored)}, model="m", certificate=CERTIFICATE))
+    assert "It fails , run on 10 photos. The file: sha256 12ab Engine refuses it: an <operator>" in page.text
+    counts = ["7 of 10", "2", "9 of 10", "0.013"]
+    assert page.tables["Runtimes"][1:] == [
+        ["LiteRT", "ours", "7 of 10", "", "9 of 10", "0.013"],
+        ["Task Library", "its own", *counts],
+        ["Engine", "its own", "refused", "", "", ""],
+        ["Other", "its own", "not here", "", "", ""],
+        ["Bare", "its own", "runs", "", "", ""],
+    ]
+    assert page.tables["Apps"][1:] == [["nearest", "some apps", *counts]]
+    assert [row[2] for row in page.tables["Rules"][1:]] == ["kept", "broken", "missed"]
+
+
+def test_the_page_passes_axe_and_fits_a_phone(scored, tmp_path):
+    if lacking := browser.missing():
+        pytest.skip(f"no {lacking}")
+    test, stages = metrics(scored), [{"name": "Fit", "seconds": 1.0, "cpu_seconds": 1.0, "peak_memory_mb": 90.0}]
+    text = report.render("insects", scored, everything(test), model="m", stages=stages, certificate=CERTIFICATE)
+    (tmp_path / "report.html").write_text(text)
+    command = ["node", HERE / "report_session.mjs", browser.chromium(), (tmp_path / "report.html").as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    nothing = {"violations": [], "wider": 0, "others": []}
+    assert json.loads(done.stdout) == {"light": nothing, "dark": nothing, "phone": nothing}
 
 
 def test_hostile_names_stay_text(tmp_path):

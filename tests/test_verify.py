@@ -58,7 +58,7 @@ def test_agreement_is_what_is_counted_by_hand():
     # Their answers: 0, 0, 1 and, of equals, the first; the right ones: 0, 1, 1, 1; ours: 0, 1, 1, 0.
     found = judge(Run("x", SAME), theirs, ours, np.array([0, 1, 1, 1]), limits=np.zeros(2))
     assert (found.photos, found.right, found.same_answer, found.unknown) == (4, 2, 3, 0)
-    assert found.top1 == 0.5
+    assert found.accuracy == 0.5
     assert found.largest_difference == pytest.approx(0.15)
 
 
@@ -69,6 +69,15 @@ def test_labels_below_the_threshold_count_as_the_threshold():
     found = judge(Run("x", SAME), theirs, ours, np.array([0, 0, 1]), limits=np.full(2, 0.6))
     assert (found.right, found.same_answer, found.unknown) == (1, 3, 1)
     assert found.largest_difference == pytest.approx(0.1)
+
+
+def test_each_label_has_its_own_limit():
+    ours = np.array([[0.65, 0.35], [0.35, 0.65], [0.15, 0.85]])
+    theirs = np.array([[0.66, NAN], [NAN, NAN], [NAN, 0.8]])
+    # 0.65 is an answer for the first label and none for the second.
+    found = judge(Run("x", SAME), theirs, ours, np.array([0, 1, 1]), limits=np.array([0.6, 0.75]))
+    assert (found.right, found.same_answer, found.unknown) == (2, 3, 1)
+    assert found.largest_difference == pytest.approx(0.05)
 
 
 def test_an_answer_where_we_have_none_is_another():
@@ -109,7 +118,7 @@ def test_litert_and_apps_are_judged_on_every_photo(model, photos, nowhere_else):
         ("LiteRT, no delegate", 11),
         ("LiteRT, reference", 3),
     ]
-    assert (found.runs[0].top1, found.runs[0].same_answer, found.runs[0].largest_difference) == (top1, 11, 0)
+    assert (found.runs[0].accuracy, found.runs[0].same_answer, found.runs[0].largest_difference) == (top1, 11, 0)
     assert [run.name for run in found.preparations] == list(verify.PREPARATIONS)
     assert found.preparations[0].largest_difference == 0
     # Noise of single pixels: a smoothing resize shows the model another photo.
@@ -188,6 +197,17 @@ def test_a_wrong_number_of_labels_is_told_as_a_broken_rule(make_tiny_model, phot
     found = model_maker.verify(path, data=photos)
     assert {run.state for run in found.runs} == {REFUSED}
     assert any("as many labels as scores: 2 labels for 3 scores" in line for line in found.failures)
+
+
+def test_the_report_shows_the_certificate(model, photos, tmp_path, nowhere_else, capsys):
+    page = tmp_path / "page.html"
+    assert run_cli(model, "--data", photos, "--report", page, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    text = page.read_text()
+    assert found["sha256"] in text and "LiteRT, reference" in text and "on 11 test photos" in text
+    page.write_text("mine")
+    assert run_cli(model, "--data", photos, "--report", page) == 1
+    assert "page.html" in capsys.readouterr().err and page.read_text() == "mine"
 
 
 def test_a_damaged_file_is_refused_in_a_line(model, photos, tmp_path, capsys):

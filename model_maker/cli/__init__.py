@@ -240,6 +240,8 @@ def _verify(commands) -> None:
     parser.add_argument(
         "--data", metavar="DIR", help="labelled photos, of which 50 are used (default: the test part of the training)"
     )
+    parser.add_argument("--report", metavar="FILE", help="also write a page of it, and of how good the model is")
+    parser.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
     _json_flag(parser)
 
 

@@ -20,6 +20,7 @@ from model_maker.errors import DataError, about
 def train(arguments: argparse.Namespace) -> None:
     from model_maker import run_record
     from model_maker.cli import views
+    from model_maker.cli.bars import Bars
     from model_maker.training import Options, train
 
     given = vars(arguments)
@@ -42,7 +43,7 @@ def train(arguments: argparse.Namespace) -> None:
         return
     if any(limits.values()):
         raise DataError("--max-size and --max-latency choose among models: give several, as --model A,B,C.")
-    with views.Bars() as bars:
+    with Bars() as bars:
         result = train(
             data,
             given.get("output"),
@@ -72,9 +73,10 @@ def _earlier_run(given: dict) -> str:
 def _compare(data: str, options: dict, limits: dict, arguments: argparse.Namespace) -> None:
     from model_maker import comparison
     from model_maker.cli import views
+    from model_maker.cli.bars import Bars
 
     models = [name.strip() for name in options.pop("model").split(",") if name.strip()]
-    with views.Bars() as bars:
+    with Bars() as bars:
         found = comparison.compare(
             data,
             models,
@@ -101,16 +103,15 @@ def _check_options(config: str, options: dict[str, object]) -> None:
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    from model_maker import files, run_record
+    from model_maker import run_record
     from model_maker.cli import views
+    from model_maker.cli.bars import Bars
     from model_maker.deploy import report
     from model_maker.inference.classifier import Classifier
 
-    page = Path(arguments.report) if arguments.report is not None else None
-    if page is not None:
-        files.check_new_file(page, overwrite=arguments.overwrite)
+    page = new_page(arguments)
     classifier = Classifier(arguments.model)
-    with views.Bars() as bars:
+    with Bars() as bars:
         dataset, notes = run_record.photos_for(arguments.model, arguments.data)
         for note in notes:
             bars.note(note)
@@ -120,14 +121,22 @@ def evaluate(arguments: argparse.Namespace) -> None:
         if skipped := len(dataset.skipped) + len(dataset) - metrics.photos:
             bars.note(f"{skipped} files cannot be read as photos and do not count.")
         if page is not None:
-            text = report.render(classifier.info.name, scored, {"test": metrics.as_dict()}, model=arguments.model)
-            files.write(page, text.encode(errors="backslashreplace"))
+            report.write(page, classifier, scored, model=arguments.model)
+            bars.note(f"The report: {page}")
     if arguments.json:
         print_json(metrics.as_dict())
     else:
         views.show_metrics(metrics)
-        if page is not None:
-            print(f"The report: {page}")
+
+
+def new_page(arguments: argparse.Namespace) -> Path | None:
+    """Returns where --report is to be written, before the long work, if it may be."""
+    from model_maker import files
+
+    if arguments.report is None:
+        return None
+    files.check_new_file(page := Path(arguments.report), overwrite=arguments.overwrite)
+    return page
 
 
 def predict(arguments: argparse.Namespace) -> int:
@@ -163,13 +172,13 @@ def predict(arguments: argparse.Namespace) -> int:
 def _classifier(arguments: argparse.Namespace):
     """Returns the classifier that `predict` is to use, and what it is to classify."""
     from model_maker.backbones import BACKBONES, importers
-    from model_maker.cli import views
+    from model_maker.cli.bars import Bars
     from model_maker.deploy import starter
     from model_maker.inference.classifier import Classifier
 
     model, *photos = [arguments.model, *arguments.photos] if arguments.model else arguments.photos
     if arguments.model and (arguments.model in BACKBONES or not importers.is_address(model)):
-        with views.Bars() as bars:
+        with Bars() as bars:
             return Classifier(starter.cached(model, reporter=bars)), photos
     return Classifier(model), photos
 

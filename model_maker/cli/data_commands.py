@@ -11,7 +11,8 @@ from model_maker.errors import DataError
 
 def doctor(arguments: argparse.Namespace) -> None:
     from model_maker import files
-    from model_maker.cli import doctor_views, views
+    from model_maker.cli import doctor_views
+    from model_maker.cli.bars import Bars
     from model_maker.doctor import checks, diagnosis, page, quarantine
 
     if arguments.undo:
@@ -26,7 +27,7 @@ def doctor(arguments: argparse.Namespace) -> None:
         quarantine.check(arguments.data, kinds, arguments.quarantine)
     elif arguments.quarantine is not None:
         raise DataError("--quarantine says where photos go: give --fix or --undo, too.")
-    with views.Bars() as bars:
+    with Bars() as bars:
         found = diagnosis.diagnose(
             arguments.data, model=arguments.model or diagnosis.MODEL, threads=arguments.threads, reporter=bars
         )
@@ -78,11 +79,11 @@ def augment(arguments: argparse.Namespace) -> None:
 
 
 def sample_data(arguments: argparse.Namespace) -> None:
-    from model_maker.cli import views
+    from model_maker.cli.bars import Bars
     from model_maker.data import sample_data
 
     directory = Path(arguments.directory)
-    with views.Bars() as bars:
+    with Bars() as bars:
         bars.stage("Draw pictures")
         paths = sample_data.draw(directory, per_class=arguments.per_class, seed=arguments.seed, progress=bars.progress)
     classes = sorted({path.parent.name for path in paths})

@@ -9,18 +9,19 @@ import webbrowser
 from pathlib import Path
 
 from model_maker import exits
-from model_maker.cli.commands import print_json
+from model_maker.cli.commands import new_page, print_json
 from model_maker.errors import DataError
 
 
 def export(arguments: argparse.Namespace) -> int:
     from model_maker.cli import views
+    from model_maker.cli.bars import Bars
     from model_maker.deploy import export as exports
 
     if arguments.output is None:
         return _put_in_app(arguments)
     formats = [name.strip() for name in (arguments.format or exports.ALL).split(",") if name.strip()]
-    with views.Bars() as bars:
+    with Bars() as bars:
         found = exports.export(
             arguments.model,
             arguments.output,
@@ -42,12 +43,13 @@ def export(arguments: argparse.Namespace) -> int:
 
 def _put_in_app(arguments: argparse.Namespace) -> int:
     from model_maker.cli import views
+    from model_maker.cli.bars import Bars
     from model_maker.deploy import apps
 
     platform = "android" if arguments.android else "ios"
     if arguments.format:
         raise DataError(f"--format {arguments.format}: an app takes a .tflite. Leave it out, or use --output DIR.")
-    with views.Bars() as bars:
+    with Bars() as bars:
         found = apps.put_in_app(
             arguments.model,
             getattr(arguments, platform),
@@ -89,10 +91,10 @@ def codegen(arguments: argparse.Namespace) -> None:
 
 
 def starter(arguments: argparse.Namespace) -> None:
-    from model_maker.cli import views
+    from model_maker.cli.bars import Bars
     from model_maker.deploy import starter as starters
 
-    with views.Bars() as bars:
+    with Bars() as bars:
         folder = starters.starter(
             arguments.model,
             arguments.output,
@@ -106,10 +108,10 @@ def starter(arguments: argparse.Namespace) -> None:
 
 
 def embedder(arguments: argparse.Namespace) -> None:
-    from model_maker.cli import views
+    from model_maker.cli.bars import Bars
     from model_maker.deploy import embedder_file
 
-    with views.Bars() as bars:
+    with Bars() as bars:
         folder = embedder_file.export_embedder(
             arguments.model,
             arguments.output,
@@ -140,15 +142,28 @@ def _show_file(path: Path, arguments: argparse.Namespace) -> None:
 
 
 def verify(arguments: argparse.Namespace) -> int:
-    from model_maker.cli import views
+    from model_maker import run_record
+    from model_maker.cli import certificate_views
+    from model_maker.cli.bars import Bars
+    from model_maker.deploy import report
     from model_maker.deploy import verify as certificates
+    from model_maker.inference.classifier import Classifier
 
-    with views.Bars() as bars:
+    page = new_page(arguments)
+    with Bars() as bars:
         found = certificates.verify(arguments.model, data=arguments.data, reporter=bars)
     if arguments.json:
         print_json(found.as_dict())
     else:
-        views.show_certificate(found)
+        certificate_views.show_certificate(found)
+    if page is not None:
+        with Bars() as bars:
+            classifier = Classifier(arguments.model)
+            bars.stage("Evaluate the file")
+            dataset, _ = run_record.photos_for(arguments.model, arguments.data)
+            scored = classifier.score_labelled(dataset, progress=bars.progress)
+            report.write(page, classifier, scored, model=arguments.model, certificate=found.as_dict())
+            bars.note(f"The report: {page}")
     return 1 if found.failures else 0
 
 

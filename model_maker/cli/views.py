@@ -1,114 +1,41 @@
-"""How results look in a terminal: tables on stdout, progress on stderr."""
+"""How results look in a terminal."""
 
 from __future__ import annotations
 
 import shlex
-import time
 from pathlib import Path
 from typing import Any
 
-from rich import box, markup
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.table import Table
-from rich.text import Text
 
-from model_maker import exits
+from model_maker.cli import terminal
+from model_maker.cli.terminal import escape, percent
 from model_maker.comparison import THREADS, Comparison
-from model_maker.deploy.app_pixels import PREPARATIONS
 from model_maker.deploy.apps import Installed
 from model_maker.deploy.budget import Budget
 from model_maker.deploy.export import Export
-from model_maker.deploy.verify import NOT_HERE, OWN, REFUSED, Certificate, Run
 from model_maker.inference.evaluation import Metrics
-from model_maker.progress import Reporter
 from model_maker.tflite.inspection import ModelFacts, TensorFacts
 from model_maker.tflite.metadata import ModelInfo
 from model_maker.training import Result
 
 # Confusion matrices wider than this do not fit a terminal; metrics.json has them whole.
 _WIDEST_CONFUSION = 12
-# Between two looks at a bar: a million photos are not drawn one by one, and the speed is that of the last half minute.
-_LOOK_SECONDS = 0.1
-
-
-class _Left(ProgressColumn):
-    """How long the stage still takes, once it is known."""
-
-    def render(self, task: Task) -> Text:
-        seconds = task.time_remaining
-        return Text(f"{_duration(seconds)} left" if seconds and not task.finished else "")
-
-
-def _duration(seconds: float) -> str:
-    """Says as much of a duration as an estimate is worth."""
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{round(seconds)} s"
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-
-
-class Bars(Reporter):
-    """Draws a bar for the running stage, and a line for each finished one; only lines where stderr is no terminal."""
-
-    def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
-        self._bars = Progress(
-            TextColumn("  {task.description:<30}"),
-            BarColumn(24),
-            TextColumn("{task.fields[count]}"),
-            _Left(),
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
-        )
-        self._task: TaskID | None = None
-        self._name, self._begin, self._looked = "", 0.0, 0.0
-
-    def __enter__(self) -> Bars:
-        self._bars.start()
-        return self
-
-    def __exit__(self, failure, *_) -> None:
-        if failure is None:
-            self._finish()
-        self._bars.stop()
-
-    def stage(self, name: str) -> None:
-        self._finish()
-        self._name, self._begin, self._looked = name, time.perf_counter(), 0.0
-        self._task = self._bars.add_task(name, total=None, count="")
-
-    def progress(self, done: int, total: int) -> None:
-        now = time.perf_counter()
-        if self._task is not None and (done == total or now - self._looked > _LOOK_SECONDS):
-            self._looked = now
-            self._bars.update(self._task, completed=done, total=total, count=f"{done:,}/{total:,}")
-
-    def note(self, text: str) -> None:
-        self._console.print(f"  [yellow]note[/] {escape(text)}", soft_wrap=True)
-
-    def _finish(self) -> None:
-        if self._task is not None:
-            self._bars.remove_task(self._task)
-            self._task = None
-            seconds = time.perf_counter() - self._begin
-            self._console.print(f"  {escape(self._name):<30}[dim]{seconds:6.1f} s[/]")
-        self._name = ""
 
 
 def show_training(result: Result) -> None:
     """What was made, what it is worth, what to do next."""
-    report, console = result.report, _console()
+    report, console = result.report, terminal.console()
     agreement, low, high = report["agreement"], *result.metrics.top1_interval
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_row(
         "top-1",
-        f"[bold green]{_percent(result.metrics.top1)}[/] on {result.metrics.photos} test photos "
-        f"[dim](95 % interval {_percent(low)} to {_percent(high)})[/]",
+        f"[bold green]{percent(result.metrics.top1)}[/] on {result.metrics.photos} test photos "
+        f"[dim](95 % interval {percent(low)} to {percent(high)})[/]",
     )
     table.add_row(
-        "float model", f"{_percent(report['float']['top1'])}, same answer on {_percent(agreement['same_top1'])}"
+        "float model",
+        f"{percent(report['float']['top1'])}, same answer on {percent(agreement['same_top1'])}",
     )
     if tuning := report.get("fine_tuning"):
         table.add_row("fine-tuning", _change(tuning["against_frozen"]))
@@ -119,8 +46,8 @@ def show_training(result: Result) -> None:
         low, high = folds["top1_interval"]
         table.add_row(
             f"{folds['folds']} folds",
-            f"{_percent(folds['top1'])} on all {folds['photos']} photos "
-            f"[dim](95 % interval {_percent(low)} to {_percent(high)})[/]",
+            f"{percent(folds['top1'])} on all {folds['photos']} photos "
+            f"[dim](95 % interval {percent(low)} to {percent(high)})[/]",
         )
         if "against_frozen" in folds:
             table.add_row("", _change(folds["against_frozen"]))
@@ -143,8 +70,8 @@ def _answers(answered: dict[str, Any]) -> str:
         return f"none of {answered['photos']} photos, all are unknown"
     low, high = answered["precision_interval"]
     return (
-        f"{_percent(answered['coverage'])} of {answered['photos']} photos, right on {_percent(answered['precision'])} "
-        f"[dim](95 % interval {_percent(low)} to {_percent(high)})[/]"
+        f"{percent(answered['coverage'])} of {answered['photos']} photos, right on {percent(answered['precision'])} "
+        f"[dim](95 % interval {percent(low)} to {percent(high)})[/]"
     )
 
 
@@ -164,11 +91,11 @@ def _change(agreement: dict[str, Any]) -> str:
 
 def _budget(found: Budget) -> Table:
     """Every form that was tried, the one that ships marked; shares in percent, as 80 columns have to do."""
-    table = _table("tried", "top-1>", "lost>", "95 %>", "risk>", "MB>", "ms>", "")
+    table = terminal.table("tried", "top-1>", "lost>", "95 %>", "risk>", "MB>", "ms>", "")
     table.padding, table.columns[0].no_wrap = (0, 1, 0, 0), True
     table.title = (
         f"Budget of {found.max_drop:g} points, {'kept' if found.within else '[yellow]not kept[/]'}: "
-        f"float {_percent(found.float_top1)} on {found.photos} validation photos"
+        f"float {percent(found.float_top1)} on {found.photos} validation photos"
     )
     for index, step in enumerate(found.steps):
         low, high = (f"{100 * end:+.1f}" for end in step.drop_interval)
@@ -187,15 +114,15 @@ def _budget(found: Budget) -> Table:
 
 def show_export(found: Export) -> None:
     """What was made, how near each comes to the float model; what could not be made follows on stderr."""
-    console, made = _console(), [entry for entry in found.entries if entry.path is not None]
-    table = _table("format", "model", "MB>", "differs by>", "same answer>")
+    console, made = terminal.console(), [entry for entry in found.entries if entry.path is not None]
+    table = terminal.table("format", "model", "MB>", "differs by>", "same answer>")
     for entry in made:
         table.add_row(
             entry.format,
             escape(str(entry.path.relative_to(found.directory))) if entry.path else "",
             f"{(entry.size_bytes or 0) / 1e6:.2f}",
             f"{entry.difference or 0:.1g}",
-            _percent(entry.same_top1 or 0),
+            percent(entry.same_top1 or 0),
         )
     console.print(table)
     for entry in made:
@@ -206,7 +133,7 @@ def show_export(found: Export) -> None:
 
 def show_app(found: Installed, folder: str) -> None:
     """Where the model is, in which app, and what to do next."""
-    console, table = _console(), Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    console, table = terminal.console(), Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_row("model", f"[bold]{escape(str(found.path))}[/] ({found.size_bytes / 1e6:.2f} MB)")
     table.add_row("app", escape(found.app.name) + (", a new copy" if found.made_app else ""))
     place, studio = escape(shlex.quote(folder)), "Android Studio"
@@ -219,9 +146,9 @@ def show_app(found: Installed, folder: str) -> None:
 
 def show_comparison(found: Comparison) -> None:
     """All models in one table, those of the front marked, and which to take."""
-    console = _console()
+    console = terminal.console()
     times = (f"ms, {count} thread{'s' * (count > 1)}>" for count in THREADS)
-    table = _table("model", "top-1>", "95 %>", "int8 drop>", "MB>", *times, "")
+    table = terminal.table("model", "top-1>", "95 %>", "int8 drop>", "MB>", *times, "")
     for entry in found.entries:
         if entry.top1 is None or entry.top1_interval is None:
             table.add_row(escape(entry.name), "[red]failed[/]")
@@ -230,7 +157,7 @@ def show_comparison(found: Comparison) -> None:
         marks = [*["front"] * entry.on_front, *["[bold green]recommended[/]"] * (entry.name == found.recommended)]
         table.add_row(
             escape(entry.name),
-            _percent(entry.top1),
+            percent(entry.top1),
             f"{low}-{high}",
             f"{100 * (entry.drop or 0):+.1f}",
             f"{(entry.size_bytes or 0) / 1e6:.2f}",
@@ -247,25 +174,25 @@ def show_comparison(found: Comparison) -> None:
 
 def show_metrics(metrics: Metrics) -> None:
     """Accuracy, each class, and who is taken for whom."""
-    console, (low, high) = _console(), metrics.top1_interval
+    console, (low, high) = terminal.console(), metrics.top1_interval
     console.print(
-        f"top-1 [bold green]{_percent(metrics.top1)}[/] on {metrics.photos} photos "
-        f"[dim](95 % interval {_percent(low)} to {_percent(high)})[/]"
+        f"top-1 [bold green]{percent(metrics.top1)}[/] on {metrics.photos} photos "
+        f"[dim](95 % interval {percent(low)} to {percent(high)})[/]"
     )
     console.print(
-        f"top-5 {_percent(metrics.top5)}, balanced accuracy {_percent(metrics.balanced_accuracy)}, "
+        f"top-5 {percent(metrics.top5)}, balanced accuracy {percent(metrics.balanced_accuracy)}, "
         f"calibration error {metrics.ece:.3f}"
     )
     if metrics.answered:
         console.print(f"answers {_answers(metrics.answered.as_dict())}")
-    table = _table("class", "photos>", "precision>", "recall>", "F1>")
+    table = terminal.table("class", "photos>", "precision>", "recall>", "F1>")
     for entry in metrics.per_class:
         shares = (f"{value:.3f}" for value in (entry.precision, entry.recall, entry.f1))
         table.add_row(escape(entry.label), str(entry.photos), *shares)
     console.print(table)
     if len(metrics.per_class) <= _WIDEST_CONFUSION:
         names = [entry.label for entry in metrics.per_class]
-        table = _table("true \\ predicted", *(f"{name[:10]}>" for name in names))
+        table = terminal.table("true \\ predicted", *(f"{name[:10]}>" for name in names))
         for name, row in zip(names, metrics.confusion, strict=True):
             table.add_row(escape(name), *(str(count) if count else "[dim].[/]" for count in row))
         console.print(table)
@@ -273,7 +200,7 @@ def show_metrics(metrics: Metrics) -> None:
 
 def show_predictions(rows: list[dict[str, Any]]) -> None:
     """One block a photo, best label first."""
-    table = _table("photo", "label", "score>", "")
+    table = terminal.table("photo", "label", "score>", "")
     for row in rows:
         name = escape(row["photo"])
         for entry in row.get("predictions", ()):
@@ -281,7 +208,7 @@ def show_predictions(rows: list[dict[str, Any]]) -> None:
             table.add_row(name, label, f"{entry['score']:.3f}", _bar(entry["score"]))
             name = ""
     if table.row_count:
-        _console().print(table)
+        terminal.console().print(table)
 
 
 def show_model(path: Path, facts: ModelFacts, info: ModelInfo) -> None:
@@ -311,60 +238,19 @@ def show_model(path: Path, facts: ModelFacts, info: ModelInfo) -> None:
         table.add_row(name, value)
     if fingerprint := info.provenance.get("fingerprint"):
         table.add_row("data", escape(str(fingerprint)[:16]))
-    _console().print(table)
-
-
-def show_certificate(found: Certificate) -> None:
-    """Where the file runs and how alike, what apps' ways with photos cost, and which rules it keeps."""
-    console = _console()
-    table = _table("runtime", "pixels", "photos>", "top-1>", "same answer>", "differs by>")
-    for run in found.runs:
-        table.add_row(escape(run.name), "its own" if run.pixels == OWN else "ours", *_run_cells(run))
-    console.print(table)
-    if found.preparations:
-        table = _table("photos in apps", "photos>", "top-1>", "same answer>", "differs by>", "so in")
-        table.columns[0].no_wrap = True
-        for run in found.preparations:
-            table.add_row(escape(run.name), *_run_cells(run), escape(PREPARATIONS[run.pixels].used_by))
-        console.print(table)
-    table = _table("what clients demand", "", "received")
-    for entry in found.findings:
-        state = "[green]kept[/]" if entry.passed else "[red]broken[/]" if entry.rule.binding else "[yellow]missed[/]"
-        table.add_row(escape(entry.rule.demand), state, escape(entry.received))
-    console.print(table)
-    for run in found.runs:
-        if run.state == NOT_HERE:
-            console.print(f"{escape(run.name)}: {escape(run.why)}", soft_wrap=True)
-    for entry in found.findings:
-        if not entry.passed and not entry.rule.binding:
-            console.print(f"{escape(entry.rule.by)} look for this: {escape(entry.rule.advice)}", soft_wrap=True)
-    for failure in found.failures:
-        console.print(f"[red]failed[/] {escape(failure)}", soft_wrap=True)
-    if not found.failures:
-        console.print(f"[bold green]passed[/] {escape(str(found.model))} [dim]sha256 {found.sha256[:16]}[/]")
-
-
-def _run_cells(run: Run) -> tuple[str, ...]:
-    if run.state == NOT_HERE:
-        return "", "[dim]not here[/]", "", ""
-    if run.state == REFUSED:
-        return "", "[red]refused[/]", "", ""
-    if run.top1 is None or run.same_answer is None:
-        return str(run.photos), "runs", "", ""
-    same = f"{run.same_answer} of {run.photos}"
-    return str(run.photos), _percent(run.top1), same, f"{run.largest_difference:.3f}"
+    terminal.console().print(table)
 
 
 def show_models(rows: list[dict[str, Any]], default: str) -> None:
     """The registry; what stands here needs no network is marked."""
-    table = _table("model", "px>", "param>", "MACs>", "top-1>", "int8>", "MB>", "ms>", "")
+    table = terminal.table("model", "px>", "param>", "MACs>", "top-1>", "int8>", "MB>", "ms>", "")
     # The longest name has 31 characters, and 80 columns have to do.
     table.padding, table.columns[0].no_wrap = (0, 1, 0, 0), True
     for row in rows:
         name = f"[bold]{row['name']}[/]" if row["name"] == default else row["name"]
         cells = [cell.split()[0] for cell in _model_cells(row)]
         table.add_row(name, *cells, "*" if row["offline"] else "")
-    console = _console()
+    console = terminal.console()
     console.print(table)
     console.print(
         "param, MACs: millions. top-1, int8: published ImageNet accuracy, percent. MB, ms: an int8 classifier on one "
@@ -395,14 +281,6 @@ def _model_cells(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _table(*columns: str) -> Table:
-    """A table; a column whose name ends with > is aligned right."""
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(escape(column.removesuffix(">")), justify="right" if column.endswith(">") else "left")
-    return table
-
-
 def _tensor(tensor: TensorFacts) -> str:
     text = f"{escape(str(list(tensor.shape)))} {tensor.dtype}"
     if tensor.scale:
@@ -419,21 +297,8 @@ def _flat(metrics: Any) -> dict[str, str]:
     """What other tools write into a model may be anything."""
     names = {"top1": "top-1 on test", "float_top1": "float top-1"}
     known = metrics if isinstance(metrics, dict) else {}
-    return {text: _percent(known[key]) for key, text in names.items() if isinstance(known.get(key), int | float)}
-
-
-def escape(text: str) -> str:
-    """Makes text from outside harmless for rich and for the terminal."""
-    return markup.escape(exits.printable(text))
+    return {text: percent(known[key]) for key, text in names.items() if isinstance(known.get(key), int | float)}
 
 
 def _bar(score: float, width: int = 20) -> str:
     return f"[green]{'━' * round(min(max(score, 0), 1) * width)}[/]"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def _console() -> Console:
-    return Console(highlight=False)

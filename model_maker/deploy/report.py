@@ -7,17 +7,18 @@ from collections import Counter
 from collections.abc import Sequence
 from html import escape
 from importlib import resources
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
+from model_maker import files
 from model_maker.data import thumbnails
 from model_maker.data.dataset import Split
 from model_maker.deploy import charts, report_tables
 from model_maker.deploy.report_tables import table
 from model_maker.inference import evaluation
-from model_maker.inference.classifier import Scored
+from model_maker.inference.classifier import Classifier, Scored
 
 FILE = "report.html"
 # What keeps the page far below 3 MB: a thumbnail takes about 8 kB.
@@ -32,6 +33,7 @@ def render(
     model: str,
     learned: dict[str, int] | None = None,
     stages: Sequence[dict[str, Any]] = (),
+    certificate: dict[str, Any] | None = None,
 ) -> str:
     """Writes the page; the photos of mistakes are opened again for thumbnails, which carry no EXIF.
 
@@ -42,6 +44,7 @@ def render(
       model: how commands name the model.
       learned: photos of each class that training saw, where that is known.
       stages: `Stages.records`, where there are any.
+      certificate: `Certificate.as_dict()`, where the file was verified.
     """
     test = report["test"]
     labels = list(test["per_class"])
@@ -59,6 +62,7 @@ def render(
         _section("Can its scores be believed?", _calibration(scored, test["ece"])),
         _section("Fine-tuning", _tuning(report.get("fine_tuning"))),
         "</div>",
+        _section("Where it runs", report_tables.certificate(certificate) if certificate else ""),
         _section("Use it", _usage(model)),
         _section("Where the time went", _stages(stages)),
     ]
@@ -69,6 +73,19 @@ def render(
         f"<title>{title}</title><style>{style}</style></head>\n"
         f"<body><main>\n{chr(10).join(part for part in body if part)}\n</main></body></html>\n"
     )
+
+
+def write(
+    page: Path, classifier: Classifier, scored: Scored, *, model: str, certificate: dict[str, Any] | None = None
+) -> None:
+    """Writes the page of a file that was evaluated; see `render`.
+
+    Raises:
+      OutputError: it cannot be written.
+    """
+    test = classifier.measure(scored).as_dict()
+    text = render(classifier.info.name, scored, {"test": test}, model=model, certificate=certificate)
+    files.write(page, text.encode(errors="backslashreplace"))
 
 
 def learned_from(split: Split) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Tables of the report: classes, confusion, and whatever else is rows of figures."""
+"""Tables of the report: classes, confusion, the certificate, and whatever else is rows of figures."""
 
 from __future__ import annotations
 
@@ -89,3 +89,31 @@ def pairs(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
     if not rows:
         return ""
     return table(("what it is", "taken for", "photos", "of the class"), rows, caption="What is taken for what")
+
+
+def certificate(found: dict[str, Any]) -> str:
+    """Writes where a file runs, what apps make of photos, and which rules it keeps, from `Certificate.as_dict`."""
+    state = "It passes" if found["passed"] else "It fails"
+    failures = "".join(f"<li>{escape(failure)}</li>" for failure in found["failures"])
+    runtimes = [(run["name"], "its own" if run["pixels"] == "own" else "ours", *_run(run)) for run in found["runtimes"]]
+    apps = [(run["name"], run["used_by"], *_run(run)) for run in found["preparations"]]
+    rules = [
+        (rule["demand"], rule["by"], "kept" if rule["passed"] else "broken" if rule["binding"] else "missed")
+        for rule in found["rules"]
+    ]
+    figures = ("right", "unknown", "same answer", "differs by")
+    prepared = table(("photos", "so in", *figures), apps, caption="Apps")
+    return (
+        f"<p><b>{state}</b>, run on {found['photos']} photos. The file: sha256 <code>{found['sha256']}</code></p>"
+        + (f"<ul>{failures}</ul>" if failures else "")
+        + table(("runtime", "pixels", *figures), runtimes, caption="Runtimes")
+        + (f"<h3>As apps prepare photos</h3>{prepared}" if apps else "")
+        + f"<h3>What clients demand</h3>{table(('demand', 'by', 'it is'), rules, caption='Rules')}"
+    )
+
+
+def _run(run: dict[str, Any]) -> tuple[str, str, str, str]:
+    if run["right"] is None:
+        return "runs" if run["state"] == "ran" else run["state"], "", "", ""
+    counts = f"{run['right']} of {run['photos']}", str(run["unknown"] or ""), f"{run['same_answer']} of {run['photos']}"
+    return *counts, f"{run['largest_difference']:.3f}"

@@ -67,8 +67,8 @@ class Run:
     largest_difference: float | None = None
 
     @property
-    def top1(self) -> float | None:
-        """Share of right answers."""
+    def accuracy(self) -> float | None:
+        """Share of right answers among all photos; one that is unknown is not right."""
         return None if self.right is None else self.right / self.photos
 
 
@@ -109,9 +109,9 @@ class Certificate:
             "sha256": self.sha256,
             "passed": not self.failures,
             "photos": self.photos,
-            "runtimes": [asdict(run) | {"top1": run.top1} for run in self.runs],
+            "runtimes": [asdict(run) | {"accuracy": run.accuracy} for run in self.runs],
             "preparations": [
-                asdict(run) | {"top1": run.top1, "used_by": PREPARATIONS[run.pixels].used_by}
+                asdict(run) | {"accuracy": run.accuracy, "used_by": PREPARATIONS[run.pixels].used_by}
                 for run in self.preparations
             ],
             "rules": [

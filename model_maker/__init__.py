@@ -24,6 +24,7 @@ __all__ = [
     "mend",
     "put_back",
     "put_in_app",
+    "reproduce",
     "starter",
     "train",
     "verify",
@@ -43,6 +44,7 @@ if TYPE_CHECKING:  # what __getattr__ gives, told to type checkers and editors
     from model_maker.errors import ModelMakerError
     from model_maker.inference.classifier import Classifier, Prediction
     from model_maker.options import Options
+    from model_maker.reproduction import reproduce
     from model_maker.training import train
 
 _HOMES = {
@@ -58,6 +60,7 @@ _HOMES = {
     "put_in_app": ("model_maker.deploy.apps", "put_in_app"),
     "export": ("model_maker.deploy.export", "export"),
     "export_embedder": ("model_maker.deploy.embedder_file", "export_embedder"),
+    "reproduce": ("model_maker.reproduction", "reproduce"),
     "starter": ("model_maker.deploy.starter", "starter"),
     "load_dataset": ("model_maker.data.sources", "read"),
     "train": ("model_maker.training", "train"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, get_type_hints
 
 from model_maker import backbones
 from model_maker.data import augment
@@ -111,6 +111,19 @@ class Options:
         if self.budget:
             stated = {"epochs": MOST_EPOCHS, "budget_s": seconds(self.budget)} | stated
         return Recipe(**stated, scope=self.fine_tune or "tail")
+
+
+def from_record(record: dict[str, Any]) -> Options:
+    """Reads options from JSON, which may have been edited by hand or written by another version.
+
+    Raises:
+      DataError: one of them is unknown or of another type; what it is, without saying where.
+    """
+    kinds = get_type_hints(Options)
+    for name, value in record.items():
+        if name not in kinds or not isinstance(value, kinds[name]):
+            raise DataError(f"the option {name} = {value!r}, which train cannot take")
+    return Options(**record)
 
 
 def check(options: Options) -> None:

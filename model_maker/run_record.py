@@ -7,6 +7,7 @@ import json
 import os
 import platform
 from collections import Counter
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,14 @@ def compose(data: str | os.PathLike, options: Any, dataset: Dataset, split: Spli
         "skipped": [{"path": _absolute(str(bad.path), Path(data)), "reason": bad.reason} for bad in dataset.skipped],
         "stages": clock.records,
         "seconds": round(clock.seconds, 3),
-        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in _PACKAGES},
+        "versions": {"python": platform.python_version()} | versions(_PACKAGES),
         "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": cores()},
     }
+
+
+def versions(packages: Sequence[str]) -> dict[str, str]:
+    """Returns the versions of packages that are installed."""
+    return {name: metadata.version(name) for name in packages}
 
 
 def _absolute(photo: str, data: Path) -> str:

@@ -50,6 +50,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         _train,
         _evaluate,
         _predict,
+        _reproduce,
         _verify,
         _inspect,
         _models,
@@ -226,6 +227,20 @@ def _predict(commands) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON document")
     form.add_argument("--csv", action="store_true", help="print CSV: photo,rank,label,score")
+
+
+def _reproduce(commands) -> None:
+    parser = _command(
+        commands,
+        "reproduce",
+        "train a model again as its file says, and compare the bytes",
+        epilog="Exit code 0: the bytes are equal; 1: they are not, and what differs is told.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="a .tflite that train made, or its folder")
+    parser.add_argument("--data", metavar="DIR", required=True, help="the photos that it was trained on")
+    parser.add_argument("--output", metavar="DIR", help="keep the new model in this folder (default: nothing is kept)")
+    parser.add_argument("--overwrite", action="store_true", help="replace that folder")
+    _json_flag(parser)
 
 
 def _verify(commands) -> None:

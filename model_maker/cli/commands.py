@@ -10,7 +10,6 @@ import csv
 import dataclasses
 import json
 import sys
-import typing
 from pathlib import Path
 
 from model_maker import exits
@@ -21,7 +20,8 @@ def train(arguments: argparse.Namespace) -> None:
     from model_maker import run_record
     from model_maker.cli import views
     from model_maker.cli.bars import Bars
-    from model_maker.training import Options, train
+    from model_maker.options import Options, from_record
+    from model_maker.training import train
 
     given = vars(arguments)
     names = {field.name for field in dataclasses.fields(Options)}
@@ -29,7 +29,10 @@ def train(arguments: argparse.Namespace) -> None:
     data = given.get("data")
     if "config" in given:
         record = run_record.load(given["config"])
-        _check_options(given["config"], record["options"])
+        try:
+            from_record(record["options"])
+        except DataError as error:
+            raise DataError(f"{given['config']} holds {error}. Correct it there.") from error
         options, data = record["options"] | options, data or record["data"]
     if "init_from" in given:
         options["model"] = _earlier_run(given)
@@ -92,16 +95,6 @@ def _compare(data: str, options: dict, limits: dict, arguments: argparse.Namespa
         views.show_comparison(found)
 
 
-def _check_options(config: str, options: dict[str, object]) -> None:
-    """Refuses what `train` does not know, as a file edited by hand or written by another version may hold it."""
-    from model_maker.training import Options
-
-    kinds = typing.get_type_hints(Options)
-    for name, value in options.items():
-        if name not in kinds or not isinstance(value, kinds[name]):
-            raise DataError(f"{config} holds the option {name} = {value!r}, which train cannot take. Correct it there.")
-
-
 def evaluate(arguments: argparse.Namespace) -> None:
     from model_maker import run_record
     from model_maker.cli import views
@@ -137,6 +130,22 @@ def new_page(arguments: argparse.Namespace) -> Path | None:
         return None
     files.check_new_file(page := Path(arguments.report), overwrite=arguments.overwrite)
     return page
+
+
+def reproduce(arguments: argparse.Namespace) -> int:
+    from model_maker.cli import views
+    from model_maker.cli.bars import Bars
+    from model_maker.reproduction import reproduce
+
+    with Bars() as bars:
+        found = reproduce(
+            arguments.model, arguments.data, output=arguments.output, overwrite=arguments.overwrite, reporter=bars
+        )
+    if arguments.json:
+        print_json(found.as_dict())
+    else:
+        views.show_reproduction(found)
+    return 0 if found.equal else 1
 
 
 def predict(arguments: argparse.Namespace) -> int:

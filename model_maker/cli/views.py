@@ -15,12 +15,15 @@ from model_maker.deploy.apps import Installed
 from model_maker.deploy.budget import Budget
 from model_maker.deploy.export import Export
 from model_maker.inference.evaluation import Metrics
+from model_maker.reproduction import Reproduction
 from model_maker.tflite.inspection import ModelFacts, TensorFacts
 from model_maker.tflite.metadata import ModelInfo
 from model_maker.training import Result
 
 # Confusion matrices wider than this do not fit a terminal; metrics.json has them whole.
 _WIDEST_CONFUSION = 12
+# Of a hash or a list of labels the beginning tells enough; --json has all.
+_WIDEST_TEXT = 60
 
 
 def show_training(result: Result) -> None:
@@ -142,6 +145,20 @@ def show_app(found: Installed, folder: str) -> None:
     else:
         table.add_row("next", f"open {place} in {studio} and run it")
     console.print(table)
+
+
+def show_reproduction(found: Reproduction) -> None:
+    """Whether the file came out again, and else what is not the same."""
+    console, size = terminal.console(), found.size_bytes[1]
+    if found.equal:
+        console.print(f"[bold green]equal[/]: {size:,} bytes, sha256 {found.sha256[1]}", soft_wrap=True)
+        return
+    table = terminal.table("what", "in the file", "trained again")
+    for entry in found.differences:
+        if not entry.what.endswith("interval"):  # it follows from its share
+            table.add_row(escape(entry.what), escape(entry.before[:_WIDEST_TEXT]), escape(entry.after[:_WIDEST_TEXT]))
+    console.print(table)
+    console.print(f"[bold red]not equal[/]: {found.size_bytes[0]:,} bytes in the file, {size:,} trained again")
 
 
 def show_comparison(found: Comparison) -> None:

@@ -1,0 +1,64 @@
+"""A trained file says how it was trained: from its own words it comes out again, or what changed is told."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+
+import model_maker
+from model_maker import cli
+from model_maker.errors import ModelError
+from model_maker.tflite import metadata
+
+
+def run_cli(*arguments):
+    return cli.main(cli.parse(["model_maker", "reproduce", *map(str, arguments)]))
+
+
+@pytest.fixture
+def told(trained, tmp_path):
+    """told(provenance): the trained file with other provenance."""
+
+    def write(provenance):
+        content = (trained["uint8"] / "model.tflite").read_bytes()
+        path = tmp_path / "told.tflite"
+        path.write_bytes(metadata.write(content, replace(metadata.read(content), provenance=provenance)))
+        return path
+
+    return write
+
+
+def test_the_same_photos_under_another_name_make_the_same_bytes(trained, drawn_flowers, tmp_path, capsys):
+    moved = shutil.copytree(drawn_flowers, tmp_path / "moved photos")
+    again = tmp_path / "again"
+    assert run_cli(trained["uint8"], "--data", moved, "--output", again, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["equal"] and found["differences"] == []
+    assert (again / "model.tflite").read_bytes() == (trained["uint8"] / "model.tflite").read_bytes()
+    assert found["size_bytes"] == [(again / "model.tflite").stat().st_size] * 2
+
+
+def test_what_other_photos_change_is_told(trained, drawn_flowers, tmp_path, capsys):
+    fewer = shutil.copytree(drawn_flowers, tmp_path / "fewer")
+    for path in sorted((fewer / "rose").iterdir())[:3]:
+        path.unlink()
+    assert run_cli(trained["uint8"] / "model.tflite", "--data", fewer) == 1
+    said = capsys.readouterr().out
+    assert "fingerprint" in said and "photos train" in said and "weights" in said and "not equal" in said
+
+
+@pytest.mark.parametrize(
+    ("provenance", "words"),
+    [
+        ({}, "it does not tell how it was trained"),
+        ({"options": "all"}, "it does not tell how it was trained"),
+        ({"exported_as": "tflite-float16", "from": {}}, r"it is an export \(tflite-float16\)"),
+        ({"options": {"seed": "many"}}, "the option seed = 'many', which train cannot take"),
+        ({"options": {"sharpness": 3}}, "the option sharpness = 3, which train cannot take"),
+    ],
+)
+def test_a_file_that_does_not_say_how_is_refused(told, drawn_flowers, provenance, words):
+    path = told(provenance)
+    with pytest.raises(ModelError, match=f"told.tflite: .*{words}"):
+        model_maker.reproduce(path, drawn_flowers)

@@ -155,7 +155,8 @@ def write(
     shipped = shipment.file(provenance=_provenance(shipment, report))
     report = report | {"sizes": {"model_bytes": len(shipped), "float_model_bytes": len(shipment.float_model)}}
     binaries = {MODEL: shipped, TRAINED: shipping.finish(shipment.float_model, shipment.info)}
-    binaries |= plots.draw(report["test"], report_page.reliability(scored))
+    history = report.get("fine_tuning", {}).get("history", ())
+    binaries |= plots.draw(report["test"], report_page.reliability(scored), history)
     texts = {
         "labels.txt": "\n".join(shipment.info.labels),
         "metrics.json": _json(report),

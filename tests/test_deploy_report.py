@@ -362,3 +362,19 @@ def test_plots_of_a_hundred_classes(scored):
     matrix = Image.open(io.BytesIO(found["confusion.png"])).convert("RGB")
     blue = (np.asarray(matrix) == (11, 98, 196)).all(axis=2)
     assert blue.any(axis=1).sum() > 1200 and blue.any(axis=0).sum() > 1200  # cells of 14 pixels, along the diagonal
+
+
+def test_the_plot_of_a_fine_tuning_shows_its_losses(scored):
+    history = [
+        {"validation_loss": 0.9},
+        {"loss": 0.8, "validation_loss": 0.5},
+        {"loss": 0.2, "validation_loss": 0.4},
+    ]
+    found = plots.draw(metrics(scored), report.reliability(scored), history)
+    plot = np.asarray(Image.open(io.BytesIO(found["fine_tuning.png"])).convert("RGB"))[90:]  # below title and key
+    blue, red = (np.argwhere((plot == colour).all(axis=2)) for colour in ((11, 98, 196), (179, 38, 30)))
+    # The plot is 480 wide and 240 high for a loss of 0.945; points have a radius of 4.
+    assert red[:, 1].max() - red[:, 1].min() == pytest.approx(480 + 8, abs=1)
+    assert blue[:, 1].max() - blue[:, 1].min() == pytest.approx(240 + 8, abs=1)
+    assert blue[:, 0].max() - blue[:, 0].min() == pytest.approx(240 * 0.6 / 0.945 + 8, abs=1)
+    assert red[:, 0].max() - red[:, 0].min() == pytest.approx(240 * 0.5 / 0.945 + 8, abs=1)

@@ -1,9 +1,10 @@
-"""The report's plots as PNG files, for slides and papers: confusion, calibration, classes."""
+"""The report's plots as PNG files, for slides and papers: confusion, calibration, classes, fine-tuning."""
 
 from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
@@ -23,12 +24,13 @@ _DIAGRAM = 480  # side of the reliability diagram
 _BAR, _BARS = 9, 400  # height and full length of a class's bars
 
 
-def draw(test: dict[str, Any], reliability: Reliability) -> dict[str, bytes]:
+def draw(test: dict[str, Any], reliability: Reliability, history: Sequence[dict[str, Any]] = ()) -> dict[str, bytes]:
     """Draws all plots.
 
     Args:
       test: `Metrics.as_dict` of the test part.
       reliability: of the same photos.
+      history: epochs of a fine-tuning, as `metrics.json` holds them, where there was one.
 
     Returns:
       File name to PNG.
@@ -39,6 +41,8 @@ def draw(test: dict[str, Any], reliability: Reliability) -> dict[str, bytes]:
         "calibration.png": _calibration(reliability, test["ece"]),
         "per_class.png": _per_class(test["per_class"]),
     }
+    if history:
+        plots["fine_tuning.png"] = _training(history)
     return {name: _png(plot) for name, plot in plots.items()}
 
 
@@ -143,4 +147,32 @@ def _per_class(per_class: dict[str, dict[str, Any]]) -> Image.Image:
             high = y + number * _BAR
             pen.rectangle((left, high, left + _BARS * entry[key], high + _BAR - 2), colour)
         pen.text((left + _BARS + 10, middle), f"{entry['f1']:.3f}", _FAINT, _font(_TEXT), anchor="lm")
+    return sheet
+
+
+def _training(history: Sequence[dict[str, Any]]) -> Image.Image:
+    """The losses, epoch by epoch; before the first there is only that of validation."""
+    series = (("training", "loss", _BLUE), ("validation", "validation_loss", _RED))
+    left, top = _MARGIN + 60, _MARGIN + 76
+    right, bottom = left + _DIAGRAM, top + _DIAGRAM // 2
+    sheet, pen = _sheet(right + _MARGIN, bottom + 70, "Fine-tuning: loss by epoch")
+    most = 1.05 * max(1e-6, *(entry[key] for entry in history for _, key, _ in series if key in entry))
+    for tick in range(5):
+        y = bottom - (bottom - top) * tick / 4
+        pen.line((left, y, right, y), _LINE)
+        pen.text((left - 8, y), f"{most * tick / 4:.2f}", _FAINT, _font(_TEXT), anchor="rm")
+    step = _DIAGRAM / max(1, len(history) - 1)
+    for index in range(0, len(history), math.ceil(len(history) / 12)):
+        pen.text((left + index * step, bottom + 8), f"{index}", _FAINT, _font(_TEXT), anchor="mt")
+    for number, (name, key, colour) in enumerate(series):
+        points = [
+            (left + index * step, bottom - (bottom - top) * entry[key] / most)
+            for index, entry in enumerate(history)
+            if key in entry
+        ]
+        pen.line(points, colour, 2)
+        for x, y in points:
+            pen.ellipse((x - 4, y - 4, x + 4, y + 4), colour)
+        pen.text((right - 230 + 130 * number, top - 16), name, colour, _font(_TEXT), anchor="ls")
+    pen.text((left + _DIAGRAM // 2, bottom + 34), "epoch", _FAINT, _font(_TEXT), anchor="mt")
     return sheet

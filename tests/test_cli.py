@@ -113,7 +113,7 @@ def test_evaluate_on_given_photos(desk, tmp_path):
 def test_evaluate_writes_a_report_only_where_told(desk, tmp_path):
     told = ("evaluate", desk / "flowers_model", "--report", "page.html")
     done = model_maker(*told, cwd=tmp_path)
-    assert done.returncode == 0 and b"The report: page.html" in done.stdout
+    assert done.returncode == 0 and b"The report: page.html" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
     report = json.loads((desk / "flowers_model/metrics.json").read_text())["test"]
     page = (tmp_path / "page.html").read_text()

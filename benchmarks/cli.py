@@ -14,7 +14,7 @@ from absl import app, logging
 from absl.flags import argparse_flags
 
 from benchmarks.delegates import DELEGATES
-from model_maker import exits, quiet
+from model_maker import completion, exits, quiet
 from model_maker.version import __version__
 
 DESCRIPTION = "Measures the latency of .tflite models on this machine or on an Android device, and compares results."
@@ -31,6 +31,7 @@ _MOST_THREADS = 256
 
 # Those of `android`, which takes a moment to load; a test keeps them equal.
 _ANDROID_DELEGATES = ("xnnpack", "none", "nnapi", "gpu")
+COMPLETIONS = {"delegate": tuple(dict.fromkeys((*DELEGATES, *_ANDROID_DELEGATES)))}
 
 # Which flags mean something where.
 _FLAGS = {
@@ -56,6 +57,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--version", action="version", version=f"benchmark {__version__}")
     parser.add_argument("--debug", action="store_true", help="show tracebacks and the library's log")
     add_arguments(parser)
+    completion.answer(parser, **COMPLETIONS)
     return parser.parse_args(arguments[1:])
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from absl import app, logging
 from absl.flags import argparse_flags
 
-from model_maker import exits, quiet
+from model_maker import completion, exits, quiet
 from model_maker.version import __version__
 
 _EXAMPLES = """examples:
@@ -21,6 +21,11 @@ _EXAMPLES = """examples:
   model_maker train --data flowers             make flowers_model/model.tflite
   model_maker evaluate flowers_model           accuracy on the photos that training did not see
   model_maker predict flowers_model rose.jpg   classify photos
+"""
+_COMPLETION = """to turn it on:
+  bash   eval "$(model_maker completion bash)"                  in ~/.bashrc
+  zsh    eval "$(model_maker completion zsh)"                   in ~/.zshrc, after compinit
+  fish   model_maker completion fish > ~/.config/fish/completions/model_maker.fish
 """
 _KINDS = "int8, int16x8, int4, dynamic, float16 or none"
 _PREDICT = """model_maker predict [options] MODEL PHOTO [PHOTO ...]
@@ -37,6 +42,8 @@ def run() -> None:
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Reads the command line; usage errors exit with 2."""
+    from benchmarks.cli import COMPLETIONS
+
     parser = argparse_flags.ArgumentParser(
         prog="model_maker",
         description="Turns a folder of photos into an image classifier that runs on a phone.",
@@ -63,8 +70,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         _doctor,
         _augment,
         _sample_data,
+        _completion,
     ):
         add(commands)
+    completion.answer(parser, **COMPLETIONS)
     found = parser.parse_args(arguments[1:])
     if found.command == "predict" and found.model is None and len(found.photos) < 2:
         parser.error("predict needs a model and photos: MODEL PHOTO ..., or --model NAME PHOTO ...")
@@ -417,3 +426,15 @@ def _sample_data(commands) -> None:
     parser.add_argument("--per-class", type=int, default=60, metavar="N", help="pictures of each kind (default: 60)")
     parser.add_argument("--seed", type=int, default=0, help="another seed draws others (default: 0)")
     _json_flag(parser)
+
+
+def _completion(commands) -> None:
+    parser = _command(
+        commands,
+        "completion",
+        "print what lets a shell complete model_maker and benchmark",
+        home="data_commands",
+        epilog=_COMPLETION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("shell", metavar="SHELL", choices=completion.SHELLS, help=", ".join(completion.SHELLS))

@@ -91,3 +91,9 @@ def sample_data(arguments: argparse.Namespace) -> None:
         print_json({"directory": str(directory), "pictures": len(paths), "classes": classes})
     else:
         print(f"{len(paths)} pictures of {', '.join(classes)} in {directory}")
+
+
+def completion(arguments: argparse.Namespace) -> None:
+    from model_maker import completion
+
+    print(completion.script(arguments.shell), end="")

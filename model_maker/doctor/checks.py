@@ -297,4 +297,5 @@ CHECKS = {
         _personal,
     ),
 }
+MENDING = tuple(name for name, check in CHECKS.items() if check.mends)
 DEFAULT_MENDING = tuple(name for name, check in CHECKS.items() if check.by_default)

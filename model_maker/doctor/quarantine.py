@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from model_maker.data import sources
-from model_maker.doctor.checks import CHECKS, DEFAULT_MENDING
+from model_maker.doctor.checks import CHECKS, DEFAULT_MENDING, MENDING
 from model_maker.doctor.diagnosis import Diagnosis
 from model_maker.errors import DataError, OutputError
 
@@ -55,10 +55,9 @@ def check(data: str | os.PathLike, kinds: Sequence[str], quarantine: str | os.Pa
       OutputError: the quarantine lies in the data, or cannot be written.
     """
     root, place = _places(data, quarantine)
-    able = [name for name, entry in CHECKS.items() if entry.mends]
     for kind in kinds:
-        if kind not in able:
-            raise DataError(f"--fix {kind}: choose among {', '.join(able)}.")
+        if kind not in MENDING:
+            raise DataError(f"--fix {kind}: choose among {', '.join(MENDING)}.")
     for folder in (root, next(above for above in (place, *place.parents) if above.exists())):
         if not os.access(folder, os.W_OK):
             raise OutputError(f"No permission to write in {folder}. Change that, or give another --quarantine.")

@@ -1,7 +1,6 @@
 """Models in apps: which app a folder is, where its model goes, and what an app refuses."""
 
 import json
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -208,27 +207,6 @@ def test_bad_options_are_refused(models, tmp_path):
     with pytest.raises(ModelError, match="does not exist"):
         apps.put_in_app(tmp_path / "none.tflite", tmp_path / "a", "ios")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_sources_of_our_apps_travel_in_the_wheel(tmp_path):
-    pytest.importorskip("setuptools")
-    for name in ("model_maker", "benchmarks", "android_assets", "ios_assets"):
-        shutil.copytree(ROOT / name, tmp_path / "project" / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("setup.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
-        shutil.copy(ROOT / name, tmp_path / "project")
-    build = [sys.executable, "setup.py", "--quiet", "build_py", "--build-lib", str(tmp_path / "built")]
-    done = subprocess.run(build, cwd=tmp_path / "project", capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    for name in ("android_assets", "ios_assets"):
-        there = {
-            path.relative_to(tmp_path / "built/model_maker") for path in tmp_path.glob(f"built/model_maker/{name}/**/*")
-        }
-        assert {path for path in there if path.suffix in (".kt", ".swift", ".kts", ".pbxproj")} == {
-            path.relative_to(ROOT)
-            for path in (ROOT / name).rglob("*")
-            if path.suffix in (".kt", ".swift", ".kts", ".pbxproj") and "build" not in path.parts
-        }
-    assert list(tmp_path.glob("built/model_maker/deploy/templates/*.template"))
 
 
 def model_maker(*words, cwd):

@@ -62,7 +62,10 @@ def _offered(desk, line):
     [
         ("model_maker train --quantize ", FORMATS),
         ("model_maker train --model efficientnet_lite4", ["efficientnet_lite4"]),
-        ("model_maker train --model mobilenet_v1_0.5,eff", [f"mobilenet_v1_0.5,efficientnet_lite{n}" for n in range(5)]),
+        (
+            "model_maker train --model mobilenet_v1_0.5,eff",
+            [f"mobilenet_v1_0.5,efficientnet_lite{n}" for n in range(5)],
+        ),
         ("model_maker export m --format onnx,", [f"onnx,{name}" for name in EXPORTERS if name != "onnx"]),
         ("model_maker completion ", completion.SHELLS),
         ("model_maker evaluate f", ["flowers model/"]),

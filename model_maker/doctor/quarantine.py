@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from model_maker.data import sources
-from model_maker.doctor.checks import CHECKS, DEFAULT_MENDING, MENDING
+from model_maker.doctor.checks import DEFAULT_MENDING, MENDING
 from model_maker.doctor.diagnosis import Diagnosis
 from model_maker.errors import DataError, OutputError
 

@@ -1,0 +1,31 @@
+# The command line in a container:
+#
+#   docker build --tag model_maker .
+#   docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/data" --volume model_maker:/cache \
+#     model_maker train --data flowers
+#
+# `make runtime` before it, and `demo --export` works inside, too.
+FROM python:3.11-slim-bookworm AS build
+WORKDIR /source
+COPY setup.py setup.cfg pyproject.toml MANIFEST.in README.md LICENSE ./
+COPY model_maker model_maker
+COPY benchmarks benchmarks
+COPY android_assets android_assets
+COPY ios_assets ios_assets
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
+ && python -m venv /opt/model_maker \
+ && /opt/model_maker/bin/pip install --no-cache-dir /wheels/*.whl
+
+FROM python:3.11-slim-bookworm
+COPY --from=build /opt/model_maker /opt/model_maker
+# Photos and models lie in /data, prepared backbones in /cache; both are writable for whoever --user names.
+RUN useradd --uid 1000 --home-dir /cache --no-create-home model_maker \
+ && install --directory --mode=1777 /data /cache
+ENV PATH=/opt/model_maker/bin:$PATH \
+    HOME=/cache \
+    MODEL_MAKER_CACHE=/cache
+USER 1000
+WORKDIR /data
+VOLUME ["/data", "/cache"]
+ENTRYPOINT ["model_maker"]
+CMD ["--help"]

@@ -132,7 +132,7 @@ class Device:
             return False
 
 
-def find_adb(path: str | os.PathLike | None = None) -> Path:
+def find_adb(path: str | os.PathLike[str] | None = None) -> Path:
     """Finds the adb executable: `path`, else the variable ADB, else PATH.
 
     Raises:

@@ -30,7 +30,7 @@ _PUBLISHED_NAMES = {
 _ABIS = {3: "x86", 40: "armeabi-v7a", 62: "x86_64", 183: "arm64-v8a", 243: "riscv64"}
 
 
-def find(path: str | os.PathLike | None = None) -> Path:
+def find(path: str | os.PathLike[str] | None = None) -> Path:
     """Finds the binary: `path`, else the variable MODEL_MAKER_BENCHMARK_BINARY.
 
     Raises:

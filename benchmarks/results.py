@@ -217,7 +217,7 @@ def from_json(text: str, name: str) -> Record:
         raise DataError(f"{name} is damaged ({type(error).__name__}: {error}). Measure again.") from error
 
 
-def read(path: str | os.PathLike) -> Record:
+def read(path: str | os.PathLike[str]) -> Record:
     """Reads a record from a file.
 
     Raises:

@@ -5,7 +5,7 @@ LiteRT.
 """
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from model_maker.version import __version__
 
@@ -67,12 +67,13 @@ _HOMES = {
     "verify": ("model_maker.deploy.verify", "verify"),
 }
 
+if not TYPE_CHECKING:  # who would take any name that is not there for one of any type
 
-def __getattr__(name: str):
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, attribute = _HOMES[name]
-    return getattr(importlib.import_module(module), attribute)
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module, attribute = _HOMES[name]
+        return getattr(importlib.import_module(module), attribute)
 
 
 def __dir__() -> list[str]:

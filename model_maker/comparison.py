@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks import host
 from benchmarks.environment import this_machine
 from model_maker import files, run_record
-from model_maker.backbones import embedder
+from model_maker.backbones import BACKBONES, embedder
 from model_maker.data import sources
 from model_maker.errors import BackboneError, DataError, ModelMakerError, OutputError
 from model_maker.inference.classifier import Classifier
@@ -75,15 +75,15 @@ class Comparison:
 
 
 def compare(
-    data: str | os.PathLike,
+    data: str | os.PathLike[str],
     models: Sequence[str],
-    output: str | os.PathLike | None = None,
+    output: str | os.PathLike[str] | None = None,
     *,
     max_size_mb: float | None = None,
     max_latency_ms: float | None = None,
     overwrite: bool = False,
     reporter: Reporter | None = None,
-    **options,
+    **options: Any,
 ) -> Comparison:
     """Trains several models on the same photos and recommends one.
 
@@ -196,10 +196,12 @@ def mcnemar(one: Sequence[bool], other: Sequence[bool]) -> float:
     only_one = sum(a and not b for a, b in zip(one, other, strict=True))
     only_other = sum(b and not a for a, b in zip(one, other, strict=True))
     total, fewer = only_one + only_other, min(only_one, only_other)
-    return min(1.0, 2 * sum(math.comb(total, k) for k in range(fewer + 1)) / 2**total)
+    return min(1.0, float(2 * sum(math.comb(total, k) for k in range(fewer + 1)) / 2**total))
 
 
-def _check(models: Sequence[str], max_size_mb, max_latency_ms, options: dict[str, Any]) -> list[str]:
+def _check(
+    models: Sequence[str], max_size_mb: float | None, max_latency_ms: float | None, options: dict[str, Any]
+) -> list[str]:
     """Returns the names of the folders; whatever can be refused before any work is."""
     for limit, flag in ((max_size_mb, "--max-size"), (max_latency_ms, "--max-latency")):
         if limit is not None and not limit > 0:
@@ -213,7 +215,7 @@ def _check(models: Sequence[str], max_size_mb, max_latency_ms, options: dict[str
                 model,
                 image_size=chosen.image_size,
                 weights_file=chosen.weights,
-                normalization=chosen.normalization if model not in embedder.BACKBONES else None,
+                normalization=chosen.normalization if model not in BACKBONES else None,
             )
         )
     names = [choice.name for choice in choices]

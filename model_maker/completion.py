@@ -55,7 +55,7 @@ def script(shell: str) -> str:
     import argcomplete
 
     # Without `use_defaults`: where we offer nothing, as after --seed, bash shall not offer files.
-    return argcomplete.shellcode(PROGRAMS, use_defaults=False, shell=shell)
+    return str(argcomplete.shellcode(PROGRAMS, use_defaults=False, shell=shell))
 
 
 def _equip(parser: argparse.ArgumentParser, names: dict[str, Sequence[str]]) -> None:
@@ -85,7 +85,8 @@ def _completer(action: argparse.Action, names: dict[str, Sequence[str]]) -> Comp
 
 def _registry(name: str) -> Iterable[str]:
     module, _, registry = _NAMES[name].rpartition(".")
-    return getattr(importlib.import_module(module), registry)
+    names: Iterable[str] = getattr(importlib.import_module(module), registry)
+    return names
 
 
 def _named(prefix: str, names: Iterable[str], *, several: bool) -> Iterator[str]:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from absl import logging
 
@@ -37,7 +38,7 @@ class Stages:
     def __init__(self, reporter: Reporter):
         self._reporter = reporter
         self._begin = time.perf_counter()
-        self.records: list[dict] = []
+        self.records: list[dict[str, Any]] = []
         self.notes: list[str] = []
 
     @contextmanager

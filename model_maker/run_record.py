@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from model_maker.data import sources
+from model_maker.data import object_stores, sources
 from model_maker.data.dataset import Dataset, Split
 from model_maker.data.streaming import cores
 from model_maker.errors import DataError, ModelError
@@ -23,12 +23,14 @@ FILE = "run.json"
 _PACKAGES = ("ai-edge-litert", "ai-edge-quantizer", "numpy", "pillow", "tensorflow", "keras", "tflite-support")
 
 
-def compose(data: str | os.PathLike, options: Any, dataset: Dataset, split: Split, clock: Stages) -> dict[str, Any]:
+def compose(
+    data: str | os.PathLike[str], options: Any, dataset: Dataset, split: Split, clock: Stages
+) -> dict[str, Any]:
     """Gathers the record of a run; `options` is a dataclass. Plain JSON types."""
     counts = Counter(dataset.labels)
     return {
         "model_maker": __version__,
-        "data": str(sources.place(data).resolve()),
+        "data": str(object_stores.place(data).resolve()),
         "options": dataclasses.asdict(options),
         "fingerprint": dataset.fingerprint,
         "classes": {name: counts[label] for label, name in enumerate(dataset.classes)},
@@ -55,7 +57,7 @@ def _absolute(photo: str, data: Path) -> str:
     return photo
 
 
-def load(path: str | os.PathLike) -> dict[str, Any]:
+def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads a record.
 
     Args:
@@ -78,7 +80,7 @@ def load(path: str | os.PathLike) -> dict[str, Any]:
     return record
 
 
-def photos_for(model: str | os.PathLike, data: str | os.PathLike | None) -> tuple[Dataset, list[str]]:
+def photos_for(model: str | os.PathLike[str], data: str | os.PathLike[str] | None) -> tuple[Dataset, list[str]]:
     """Finds the photos that a model is to be judged on, and notes.
 
     Args:
@@ -97,13 +99,13 @@ def photos_for(model: str | os.PathLike, data: str | os.PathLike | None) -> tupl
     return dataset, notes
 
 
-def test_part(model: str | os.PathLike) -> tuple[Dataset, list[str]]:
+def test_part(model: str | os.PathLike[str]) -> tuple[Dataset, list[str]]:
     """Finds again the photos that a model was tested on; see `parts`."""
     split, notes = parts(model)
     return split.test, notes
 
 
-def parts(model: str | os.PathLike) -> tuple[Split, list[str]]:
+def parts(model: str | os.PathLike[str]) -> tuple[Split, list[str]]:
     """Finds again the photos that a model was trained and tested on.
 
     Args:
@@ -120,7 +122,7 @@ def parts(model: str | os.PathLike) -> tuple[Split, list[str]]:
     if not (folder / FILE).exists():
         raise ModelError(f"{model} has no {FILE} beside it that names its photos. Pass --data DIR.")
     record = load(folder)
-    if not sources.place(record["data"]).exists():
+    if not object_stores.place(record["data"]).exists():
         raise DataError(f"The photos that {model} was trained on are no longer in {record['data']}. Pass --data DIR.")
     dataset = sources.read(record["data"])
     options = record["options"]

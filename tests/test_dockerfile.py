@@ -1,4 +1,4 @@
-"""The Dockerfile, read: what it copies is there, what it starts exists, hadolint is content. Only Docker can build it."""
+"""The Dockerfile, read: what it copies is there, what it starts exists, hadolint is content. Docker alone builds it."""
 
 import configparser
 import json

@@ -1,5 +1,6 @@
 """What is released: an sdist and a wheel of this checkout, built once and looked into."""
 
+import ast
 import configparser
 import email
 import fnmatch
@@ -12,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+import model_maker
 from model_maker.version import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -180,3 +182,10 @@ def test_the_description_renders_and_links_to_nothing_that_is_not_there(metadata
     links = [part.split('"')[0] for name in ("href", "src") for part in page.split(f' {name}="')[1:]]
     assert [link for link in links if not link.startswith(("https://", "#"))] == []
     assert "see docs/DATA.md" in page
+
+
+def test_the_typed_program_uses_every_public_name():
+    tree = ast.parse((ROOT / "tests/typed_program.py").read_text(encoding="utf-8"))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    asked = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert set(model_maker.__all__) - imported - asked == set()

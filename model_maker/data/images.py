@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, UnidentifiedImageError
@@ -24,7 +24,9 @@ from PIL import __version__ as pillow_version
 from model_maker.data.entries import Location
 from model_maker.errors import DataError
 
-Array = np.ndarray
+Array = np.ndarray[Any, Any]
+# What `load` takes.
+Photo = str | os.PathLike[str] | bytes | Location | Image.Image | Array
 
 # Suffix to Pillow's name of the format. A photo may carry another's suffix; its content decides.
 FORMATS = {
@@ -95,7 +97,7 @@ def obstacle(suffix: str) -> str:
     return _NO_HEIF if suffix.lower() in HEIF and not _reads_heif() else ""
 
 
-def load(photo: str | os.PathLike | bytes | Location | Image.Image | Array, size: int) -> Array:
+def load(photo: Photo, size: int) -> Array:
     """Makes a photo into what a model is fed.
 
     Args:
@@ -111,7 +113,7 @@ def load(photo: str | os.PathLike | bytes | Location | Image.Image | Array, size
     return resize(picture(photo), size)
 
 
-def picture(photo: str | os.PathLike | bytes | Location | Image.Image | Array) -> Image.Image:
+def picture(photo: Photo) -> Image.Image:
     """Makes whatever `load` takes into upright RGB of its own size.
 
     Raises:
@@ -121,7 +123,7 @@ def picture(photo: str | os.PathLike | bytes | Location | Image.Image | Array) -
     return to_rgb(image) if isinstance(image, Image.Image) else decode(image)
 
 
-def decode(photo: str | os.PathLike | bytes | Location) -> Image.Image:
+def decode(photo: str | os.PathLike[str] | bytes | Location) -> Image.Image:
     """Reads a file's first frame as upright RGB.
 
     Raises:
@@ -132,7 +134,7 @@ def decode(photo: str | os.PathLike | bytes | Location) -> Image.Image:
 
 
 @contextlib.contextmanager
-def opened(photo: str | os.PathLike | bytes | Location) -> Iterator[Image.Image]:
+def opened(photo: str | os.PathLike[str] | bytes | Location) -> Iterator[Image.Image]:
     """Opens a file as Pillow's image, with what it says of itself; its pixels come when they are asked for.
 
     Raises:
@@ -258,7 +260,7 @@ def _checked(array: Array) -> Array:
     return array
 
 
-def _source(photo: str | os.PathLike | bytes | Location) -> BinaryIO | Path:
+def _source(photo: str | os.PathLike[str] | bytes | Location) -> BinaryIO | Path:
     if isinstance(photo, str | os.PathLike):
         return Path(photo)
     return io.BytesIO(photo if isinstance(photo, bytes) else photo.read_bytes())

@@ -82,7 +82,7 @@ class StoredFolder:
             return store.exists(path)
 
 
-def place(data: str | os.PathLike) -> Path | StoredFolder:
+def place(data: str | os.PathLike[str]) -> Path | StoredFolder:
     """Returns what a user names as data: a path, or a folder in a store."""
     return StoredFolder(str(data).rstrip("/")) if is_url(data) else Path(data)
 

@@ -53,7 +53,7 @@ SOURCES = {
 
 
 def read(
-    data: str | os.PathLike,
+    data: str | os.PathLike[str],
     *,
     least_classes: int = 2,
     hasher: Hasher | None = None,
@@ -101,7 +101,7 @@ def read(
     return replace(dataset, notes=tuple(notes) + conflict_notes(dataset))
 
 
-def places(dataset: Dataset, data: str | os.PathLike) -> set[Path]:
+def places(dataset: Dataset, data: str | os.PathLike[str]) -> set[Path]:
     """Returns where a data set lies on this machine, itself and the folders of its photos."""
     paths = (entry.path for entries in (dataset.samples, dataset.skipped) for entry in entries)
     return {path.parent for path in paths if isinstance(path, Path)} | (
@@ -109,7 +109,7 @@ def places(dataset: Dataset, data: str | os.PathLike) -> set[Path]:
     )
 
 
-def title(data: str | os.PathLike) -> str:
+def title(data: str | os.PathLike[str]) -> str:
     """Returns what a data set is called: the name of its folder, or of its file without the suffix."""
     path = place(data).resolve()
     if isinstance(path, StoredFolder) or not path.is_file():

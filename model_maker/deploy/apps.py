@@ -159,12 +159,12 @@ class Installed:
 
 
 def put_in_app(
-    model: str | os.PathLike,
-    folder: str | os.PathLike,
+    model: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
     platform: str,
     *,
     io: str | None = None,
-    data: str | os.PathLike | None = None,
+    data: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     reporter: Reporter | None = None,
 ) -> Installed:
@@ -229,7 +229,9 @@ def _has_mark(app: App, folder: Path) -> bool:
     return any(word in path.read_text(encoding="utf-8", errors="replace") for path in folder.glob(pattern))
 
 
-def _content(model: str | os.PathLike, io: str | None, data: str | os.PathLike | None, clock: Stages) -> bytes:
+def _content(
+    model: str | os.PathLike[str], io: str | None, data: str | os.PathLike[str] | None, clock: Stages
+) -> bytes:
     """Returns the model as it shipped, or made again with other edges."""
     shipped = vetting.read(model_file(model))
     with about(model):

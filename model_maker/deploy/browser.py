@@ -59,7 +59,9 @@ def missing() -> str:
     return "playwright-core (npm ci)" if done.returncode else ""
 
 
-def run(model: str | os.PathLike, photos: Sequence[str | os.PathLike | Array], *, threads: int = 1) -> BrowserRun:
+def run(
+    model: str | os.PathLike[str], photos: Sequence[str | os.PathLike[str] | Array], *, threads: int = 1
+) -> BrowserRun:
     """Runs a `.tflite` classifier in LiteRT.js in Chromium, which decodes and resizes photos for itself.
 
     Args:
@@ -86,7 +88,7 @@ def run(model: str | os.PathLike, photos: Sequence[str | os.PathLike | Array], *
     return BrowserRun(scores, tuple(found["latency_ms"]), runtime)
 
 
-def _file(photo: str | os.PathLike | Array, spare: Path) -> Path:
+def _file(photo: str | os.PathLike[str] | Array, spare: Path) -> Path:
     if not isinstance(photo, np.ndarray):
         return Path(photo).resolve()
     Image.fromarray(photo).save(spare)

@@ -11,6 +11,7 @@ import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from model_maker.data.images import Normalization
 from model_maker.deploy import identifiers
@@ -61,7 +62,7 @@ class Language:
 
 
 def codegen(
-    model: str | os.PathLike,
+    model: str | os.PathLike[str],
     language: str,
     *,
     name: str | None = None,
@@ -112,7 +113,7 @@ def codegen(
     return _Template(text).substitute(values)
 
 
-def _read(model: str | os.PathLike, language: Language) -> tuple[str, ModelInfo, TensorFacts, TensorFacts]:
+def _read(model: str | os.PathLike[str], language: Language) -> tuple[str, ModelInfo, TensorFacts, TensorFacts]:
     """Returns a model's title, what it says of itself, its input and its output.
 
     Raises:
@@ -133,7 +134,9 @@ def _read(model: str | os.PathLike, language: Language) -> tuple[str, ModelInfo,
     return info.name or path.stem, info, image, scores
 
 
-def _edges(language: Language, image: TensorFacts, scores: TensorFacts, normalization: Normalization | None) -> dict:
+def _edges(
+    language: Language, image: TensorFacts, scores: TensorFacts, normalization: Normalization | None
+) -> dict[str, Any]:
     """The types of input and output, and how values get into one and out of the other."""
     mean, std = (normalization.mean, normalization.std) if normalization else (0.0, 1.0)
     quantization = {"scale": scores.scale or 1.0, "zero_point": scores.zero_point or 0}

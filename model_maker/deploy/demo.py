@@ -32,7 +32,7 @@ RUNTIME = (
 _HEADERS_FILE = "_headers"
 
 
-def site(model: str | os.PathLike) -> dict[str, bytes]:
+def site(model: str | os.PathLike[str]) -> dict[str, bytes]:
     """Returns the page for a model: path below its address to content.
 
     Args:
@@ -72,7 +72,7 @@ def headers() -> dict[str, str]:
     }
 
 
-def write_site(model: str | os.PathLike, output: str | os.PathLike, *, overwrite: bool = False) -> Path:
+def write_site(model: str | os.PathLike[str], output: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Writes the page for a model as a static site, for any host and any path on it.
 
     Where the host does not send `headers()`, the page runs with one thread and says so.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from model_maker import files
 from model_maker.backbones import embedder
 from model_maker.backbones.registry import DEFAULT
 from model_maker.data import calibration_pictures
+from model_maker.data.images import Photo
 from model_maker.deploy import shipping
 from model_maker.deploy.shipping import Form
 from model_maker.progress import Reporter, Stages
@@ -20,13 +22,13 @@ FILE = "embedder.tflite"
 
 def export_embedder(
     model: str = DEFAULT,
-    output: str | os.PathLike = "embedder_model",
+    output: str | os.PathLike[str] = "embedder_model",
     *,
     form: Form | None = None,
-    photos: Sequence | None = None,
+    photos: Sequence[Photo] | None = None,
     overwrite: bool = False,
     reporter: Reporter | None = None,
-    **choice,
+    **choice: Any,
 ) -> Path:
     """Writes any backbone, also an imported one, as an embedder `.tflite` with metadata.
 

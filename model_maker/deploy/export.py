@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from model_maker.progress import Reporter, Stages
 from model_maker.tflite import quantize
 from model_maker.version import __version__
 
-Array = np.ndarray
+Array = np.ndarray[Any, Any]
 
 ALL = "all"
 RECORD = "export.json"
@@ -103,12 +104,12 @@ class Export:
 
 
 def export(
-    model: str | os.PathLike,
-    output: str | os.PathLike,
+    model: str | os.PathLike[str],
+    output: str | os.PathLike[str],
     *,
     formats: str | Sequence[str] = ALL,
     io: str | None = None,
-    data: str | os.PathLike | None = None,
+    data: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     reporter: Reporter | None = None,
 ) -> Export:
@@ -159,7 +160,7 @@ def export(
     return found
 
 
-def as_dict(found: Export, origin: Source | None = None) -> dict:
+def as_dict(found: Export, origin: Source | None = None) -> dict[str, Any]:
     """Returns plain JSON types; paths are those within the folder."""
     rows = []
     for entry in found.entries:
@@ -261,7 +262,7 @@ def _tflite(kind: str) -> Exporter:
     )
 
 
-def _through_tensorflow(kind: str, contract: str, usage: str, **more) -> Exporter:
+def _through_tensorflow(kind: str, contract: str, usage: str, **more: Any) -> Exporter:
     return Exporter(functools.partial(tensorflow_formats.write, kind=kind), contract, usage, **more)
 
 

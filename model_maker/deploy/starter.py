@@ -13,6 +13,7 @@ from model_maker.backbones import embedder
 from model_maker.backbones.registry import DEFAULT, Backbone
 from model_maker.data import calibration_pictures, flowers, imagenet, sample_data, sources
 from model_maker.data.entries import Location
+from model_maker.data.images import Photo
 from model_maker.deploy import model_card, shipping
 from model_maker.deploy.shipping import Form
 from model_maker.errors import BackboneError
@@ -22,11 +23,11 @@ from model_maker.tflite import graph, metadata, quantize, rounding
 
 def starter(
     model: str = DEFAULT,
-    output: str | os.PathLike = "starter_model",
+    output: str | os.PathLike[str] = "starter_model",
     *,
     form: Form | None = None,
     weights: str | None = None,
-    data: str | os.PathLike | None = None,
+    data: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     reporter: Reporter | None = None,
 ) -> Path:
@@ -62,7 +63,7 @@ def starter(
 
 
 def build(
-    backbone: Backbone, form: Form, *, photos: Sequence | None = None, clock: Stages
+    backbone: Backbone, form: Form, *, photos: Sequence[Photo] | None = None, clock: Stages
 ) -> tuple[bytes, metadata.ModelInfo]:
     """Makes the classifier.
 
@@ -125,7 +126,7 @@ def _backbone(model: str, weights: str | None) -> Backbone:
     return chosen
 
 
-def _photos(data: str | os.PathLike | None) -> list[Location] | None:
+def _photos(data: str | os.PathLike[str] | None) -> list[Location] | None:
     if data is None:
         return None
     samples = sorted(sources.read(data, least_classes=1).samples, key=lambda sample: sample.digest)

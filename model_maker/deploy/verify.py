@@ -29,7 +29,7 @@ from model_maker.progress import Reporter, Stages
 from model_maker.tflite import interpreter
 from model_maker.tflite.interpreter import KERNELS
 
-Array = np.ndarray
+Array = np.ndarray[Any, Any]
 
 MAX_PHOTOS = 50
 OURS = next(iter(PREPARATIONS))
@@ -131,7 +131,7 @@ class Certificate:
 
 
 def verify(
-    model: str | os.PathLike, *, data: str | os.PathLike | None = None, reporter: Reporter | None = None
+    model: str | os.PathLike[str], *, data: str | os.PathLike[str] | None = None, reporter: Reporter | None = None
 ) -> Certificate:
     """Runs a file wherever it may have to run, and holds it against what phone clients demand.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from model_maker.data import sources
+from model_maker.data import object_stores
 from model_maker.data.entries import Location
 from model_maker.doctor import evidence as gathering
 from model_maker.doctor import judgement, twins
@@ -42,7 +42,7 @@ class Diagnosis:
     data: str
     photos: dict[str, int]
     findings: dict[str, tuple[Finding, ...]]
-    flattery: dict[str, dict | None]
+    flattery: dict[str, dict[str, float] | None]
     notes: tuple[str, ...]
     class_of: dict[Location, str]
     digests: dict[Location, str]
@@ -53,7 +53,7 @@ MODEL = "efficientnet_lite2"
 
 
 def diagnose(
-    data: str | os.PathLike,
+    data: str | os.PathLike[str],
     *,
     model: str = MODEL,
     threads: int | None = None,
@@ -88,7 +88,7 @@ def diagnose(
     counts = Counter(dataset.labels)
     class_of: dict[Location, str] = {sample.path: dataset.classes[sample.label] for sample in dataset.samples}
     return Diagnosis(
-        str(sources.place(data)),
+        str(object_stores.place(data)),
         {name: counts[label] for label, name in enumerate(dataset.classes)},
         {name: found for name, found in findings.items() if found},
         flattery,
@@ -124,7 +124,7 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
     }
 
 
-def sentences(flattery: dict[str, dict | None]) -> list[str]:
+def sentences(flattery: dict[str, dict[str, float] | None]) -> list[str]:
     """Says what was measured of copies' flattery, for people."""
     said = []
     if test := flattery.get("test"):
@@ -150,7 +150,7 @@ def _worth(points: float) -> str:
     return f"a difference of {points:+.1f} points"
 
 
-def _flattery(evidence: Evidence) -> dict[str, dict | None]:
+def _flattery(evidence: Evidence) -> dict[str, dict[str, float] | None]:
     vectors, labels, numbers = evidence.vectors, evidence.labels, evidence.numbers
     if (twins.sizes(numbers) < 2).all():
         return {"folds": None, "test": None}

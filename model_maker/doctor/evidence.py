@@ -95,7 +95,7 @@ class Evidence:
         return linked, part, -fact.width * fact.height, len(str(sample.path)), str(sample.path)
 
 
-def gather(data: str | os.PathLike, model: str, reporter: Reporter, *, threads: int | None = None) -> Evidence:
+def gather(data: str | os.PathLike[str], model: str, reporter: Reporter, *, threads: int | None = None) -> Evidence:
     """Reads all photos once, embeds those not seen before, finds twins, judges labels.
 
     Raises:

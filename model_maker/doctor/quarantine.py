@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from model_maker.data import sources
+from model_maker.data import object_stores, sources
 from model_maker.doctor.checks import DEFAULT_MENDING, MENDING
 from model_maker.doctor.diagnosis import Diagnosis
 from model_maker.errors import DataError, OutputError
@@ -41,13 +41,13 @@ class Moves:
     left: tuple[tuple[Path, str], ...]
 
 
-def default_place(data: str | os.PathLike) -> Path:
+def default_place(data: str | os.PathLike[str]) -> Path:
     """Returns the quarantine of a data folder unless told: beside it, where it cannot be taken for a class."""
     data = Path(data).resolve()
     return data.with_name(f"{data.name}_quarantine")
 
 
-def check(data: str | os.PathLike, kinds: Sequence[str], quarantine: str | os.PathLike | None = None) -> Path:
+def check(data: str | os.PathLike[str], kinds: Sequence[str], quarantine: str | os.PathLike[str] | None = None) -> Path:
     """Checks, before any work, that findings of some kinds can be mended; returns the quarantine.
 
     Raises:
@@ -67,7 +67,7 @@ def check(data: str | os.PathLike, kinds: Sequence[str], quarantine: str | os.Pa
 
 
 def mend(
-    diagnosis: Diagnosis, kinds: Sequence[str] = DEFAULT_MENDING, quarantine: str | os.PathLike | None = None
+    diagnosis: Diagnosis, kinds: Sequence[str] = DEFAULT_MENDING, quarantine: str | os.PathLike[str] | None = None
 ) -> Moves:
     """Moves the removable photos of some kinds of findings into a quarantine.
 
@@ -111,7 +111,7 @@ def mend(
     return Moves(place, tuple(moved), tuple(left))
 
 
-def put_back(data: str | os.PathLike, quarantine: str | os.PathLike | None = None) -> Moves:
+def put_back(data: str | os.PathLike[str], quarantine: str | os.PathLike[str] | None = None) -> Moves:
     """Puts everything that `mend` moved back where it was, and removes the quarantine where it is then empty.
 
     Args:
@@ -151,8 +151,8 @@ def put_back(data: str | os.PathLike, quarantine: str | os.PathLike | None = Non
     return Moves(place, tuple(moved), tuple(left))
 
 
-def _places(data: str | os.PathLike, quarantine: str | os.PathLike | None) -> tuple[Path, Path]:
-    home = sources.place(data)
+def _places(data: str | os.PathLike[str], quarantine: str | os.PathLike[str] | None) -> tuple[Path, Path]:
+    home = object_stores.place(data)
     if not isinstance(home, Path) or sources.source_of(home) is not sources.SOURCES["folder"]:
         raise DataError(f"{data} is no folder of photos by class, and only such can be mended. Mend it by hand.")
     root = home.resolve()

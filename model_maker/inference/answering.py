@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray
+Array = np.ndarray[Any, Any]
 
 # What is said of a photo that no label's score suffices for.
 UNKNOWN = "unknown"
@@ -96,7 +96,8 @@ def choose_by_label(scores: Array, labels: Array, precision: float, *, least: fl
 
 def in_bytes(scores: Array) -> Array:
     """Returns scores as an output of uint8 states them: in steps of 1/256, and never more than 255/256."""
-    return np.minimum(np.round(scores * 256), 255) / 256
+    stated: Array = np.minimum(np.round(scores * 256), 255) / 256
+    return stated
 
 
 def _choose(best: Array, right: Array, precision: float, coverages: tuple[float, ...], least: float = 0.0) -> Threshold:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from model_maker.data.dataset import Dataset, Sample, Skipped
+from model_maker.data.images import Photo
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError, ModelError, about
 from model_maker.inference import answering, evaluation, runtimes
 
-Array = np.ndarray
+Array = np.ndarray[Any, Any]
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Classifier:
       'rose'
     """
 
-    def __init__(self, model: str | os.PathLike | bytes, *, threads: int | None = None, kernels: str = "xnnpack"):
+    def __init__(self, model: str | os.PathLike[str] | bytes, *, threads: int | None = None, kernels: str = "xnnpack"):
         self._threads = threads
         with about("the model" if isinstance(model, bytes) else model):
             self._model = runtimes.open_model(model, kernels=kernels)
@@ -87,7 +90,7 @@ class Classifier:
         return self.info.limits
 
     def predict(
-        self, photos: Sequence, *, top_k: int | None = 5, threshold: float | None = None
+        self, photos: Photo | Iterable[Photo], *, top_k: int | None = 5, threshold: float | None = None
     ) -> list[list[Prediction]]:
         """Classifies photos.
 
@@ -102,11 +105,8 @@ class Classifier:
         Raises:
           DataError: a photo cannot be read.
         """
-        alone = isinstance(photos, str | bytes | os.PathLike) or hasattr(photos, "convert")
-        if alone or (isinstance(photos, np.ndarray) and photos.ndim == 3):
-            photos = [photos]
         results = []
-        for scores in self.scores(photos):
+        for scores in self.scores(_each(photos)):
             if isinstance(scores, DataError):
                 raise scores
             results.append(self.rank(scores, top_k=top_k, threshold=threshold))
@@ -122,11 +122,11 @@ class Classifier:
         kept = (index for index in ranked if scores[index] >= limits[index])
         return [Prediction(self.labels[index], float(scores[index]), int(index)) for index in kept]
 
-    def scores(self, photos: Iterable) -> Iterator[Array | DataError]:
+    def scores(self, photos: Iterable[Photo | DataError]) -> Iterator[Array | DataError]:
         """Yields float32 [C] for each photo in order, or the DataError that says why it cannot be read."""
         yield from stream(photos, self.image_size, self._worker, threads=self._threads)
 
-    def score(self, dataset: Dataset, *, progress=None) -> Array:
+    def score(self, dataset: Dataset, *, progress: Progress | None = None) -> Array:
         """Returns float32 [N, C], every photo of a data set through this file.
 
         Raises:
@@ -141,11 +141,11 @@ class Classifier:
                 progress(index + 1, len(dataset))
         return scores
 
-    def evaluate(self, dataset: Dataset, *, progress=None) -> evaluation.Metrics:
+    def evaluate(self, dataset: Dataset, *, progress: Progress | None = None) -> evaluation.Metrics:
         """Measures accuracy on labelled photos, as `score_labelled` takes and refuses them."""
         return self.measure(self.score_labelled(dataset, progress=progress))
 
-    def score_labelled(self, dataset: Dataset, *, progress=None) -> Scored:
+    def score_labelled(self, dataset: Dataset, *, progress: Progress | None = None) -> Scored:
         """Scores labelled photos; classes are matched by name, unreadable photos are left out.
 
         Args:
@@ -192,7 +192,7 @@ class Classifier:
             )
         return np.array([self.labels.index(name) for name in classes])
 
-    def _worker(self):
+    def _worker(self) -> Callable[[Array], Array]:
         runner, normalization = self._model.runner(), self.info.normalization
 
         def prepared(pixels: Array) -> Array:
@@ -201,7 +201,7 @@ class Classifier:
             return (pixels.astype(np.int16) - 128).astype(np.int8) if runner.input_dtype == np.int8 else pixels
 
         def work(pixels: Array) -> Array:
-            scores = runner.run(prepared(pixels))[0]
+            scores: Array = runner.run(prepared(pixels))[0]
             if scores.shape != (len(self.labels),) or not np.isfinite(scores).all():
                 raise ModelError(
                     f"The model does not give one finite score for each of its {len(self.labels)} labels, so it is "
@@ -225,11 +225,18 @@ class Classifier:
             raise ModelError("it takes float input, but its metadata does not state one normalization.")
 
 
+def _each(photos: Photo | Iterable[Photo]) -> Iterable[Photo]:
+    """Takes one photo alone as a list of one."""
+    if isinstance(photos, np.ndarray):
+        return [photos] if photos.ndim == 3 else photos
+    return [photos] if isinstance(photos, str | bytes) or not isinstance(photos, Iterable) else photos
+
+
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def model_file(path: str | os.PathLike) -> Path:
+def model_file(path: str | os.PathLike[str]) -> Path:
     """Returns the `.tflite` that a path means: itself, or `model.tflite` in a folder that `train` made.
 
     Raises:

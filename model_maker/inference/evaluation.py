@@ -10,7 +10,7 @@ import numpy as np
 
 from model_maker.errors import DataError
 
-Array = np.ndarray
+Array = np.ndarray[Any, Any]
 Interval = tuple[float, float]
 
 _Z95 = 1.959964  # two-sided 95 % of the normal distribution

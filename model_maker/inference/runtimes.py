@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from model_maker.errors import ModelError
 from model_maker.tflite import interpreter, metadata, vetting
 from model_maker.tflite.metadata import ModelInfo
 
-Array = np.ndarray
+Array = np.ndarray[Any, Any]
 
 LABELS = "labels.txt"
 # Where OpenVINO's IR holds the labels, as a JSON list.
@@ -40,7 +40,7 @@ class Runner(Protocol):
         """[1, H, W, 3]; the batch is 1 where the model takes any."""
 
     @property
-    def input_dtype(self) -> np.dtype: ...
+    def input_dtype(self) -> np.dtype[Any]: ...
 
     def run(self, batch: Array) -> Array:
         """Returns float32 [1, C]."""
@@ -74,7 +74,7 @@ class Runtime:
     module: str = ""
 
 
-def open_model(model: str | os.PathLike | bytes, *, kernels: str = "xnnpack") -> Opened:
+def open_model(model: str | os.PathLike[str] | bytes, *, kernels: str = "xnnpack") -> Opened:
     """Opens a model of any format.
 
     Args:
@@ -101,7 +101,7 @@ def open_model(model: str | os.PathLike | bytes, *, kernels: str = "xnnpack") ->
     return runtime.open(path, kernels)
 
 
-def find(path: str | os.PathLike) -> Path:
+def find(path: str | os.PathLike[str]) -> Path:
     """Returns the model that a path means: itself, or the only one in a folder (`model.tflite` before others).
 
     Raises:

@@ -38,7 +38,7 @@ class Runner:
       ModelError: the file is missing, not a `.tflite`, or cannot be prepared on these kernels.
     """
 
-    def __init__(self, model: bytes | str | os.PathLike, *, threads: int = 1, kernels: str = "xnnpack"):
+    def __init__(self, model: bytes | str | os.PathLike[str], *, threads: int = 1, kernels: str = "xnnpack"):
         content = model if isinstance(model, bytes) else read(model)
         self._kernels = kernels
         with _without_greeting(), _explained(kernels):
@@ -91,7 +91,7 @@ class Runner:
             return [self._interpreter.get_tensor(detail["index"]) for detail in self._outputs]
 
 
-def read(path: str | os.PathLike) -> bytes:
+def read(path: str | os.PathLike[str]) -> bytes:
     """Returns the bytes of a `.tflite` file.
 
     Raises:

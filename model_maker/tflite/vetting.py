@@ -28,7 +28,7 @@ MEMORY_BYTES = 4 << 30
 READ = "read"
 
 
-def read(path: str | os.PathLike) -> bytes:
+def read(path: str | os.PathLike[str]) -> bytes:
     """Returns the bytes of a `.tflite` that can be looked into here; whether it runs is another question.
 
     Raises:

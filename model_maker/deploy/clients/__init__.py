@@ -65,7 +65,9 @@ class Answer:
         return found
 
 
-def ask(client: str, models: Sequence[str | os.PathLike], photos: Sequence[str | os.PathLike]) -> list[Answer]:
+def ask(
+    client: str, models: Sequence[str | os.PathLike[str]], photos: Sequence[str | os.PathLike[str]]
+) -> list[Answer]:
     """Runs models in a client, which decodes and resizes the photos for itself.
 
     Args:

@@ -103,7 +103,7 @@ def scores(model: bytes | Path, pixels: Array) -> Array:
     return np.stack([row for row in Classifier(model).scores(list(pixels)) if not isinstance(row, DataError)])
 
 
-def read(model: str | os.PathLike, *, data: str | os.PathLike | None, clock: Stages) -> Source:
+def read(model: str | os.PathLike[str], *, data: str | os.PathLike[str] | None, clock: Stages) -> Source:
     """Gathers what an export of a model needs.
 
     Args:
@@ -151,7 +151,7 @@ def _float_model(path: Path, shipped: bytes, clock: Stages) -> tuple[bytes, Mode
         return graph.pack(tree), dataclasses.replace(info, normalization=normalization)
 
 
-def _photos(model: Path, data: str | os.PathLike | None, clock: Stages) -> tuple[list, list]:
+def _photos(model: Path, data: str | os.PathLike[str] | None, clock: Stages) -> tuple[list, list]:
     """Returns photos to calibrate on, and others to check on."""
     if data is not None:
         dataset = sources.read(data, least_classes=1)

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# A wheel as its users have it: installed in an empty environment, used from an empty folder. `make dist` runs this.
+#   PYTHON=python3.11 tests/smoke.sh dist/model_maker-*.whl
+set -euo pipefail
+wheel=$(realpath "$1")
+checkout=$(realpath "$(dirname "$0")/..")
+desk=$(mktemp -d)
+trap 'rm -rf "$desk"' EXIT
+trap 'echo "smoke test: line $LINENO failed" >&2' ERR
+
+unset PYTHONPATH PYTHONHOME VIRTUAL_ENV MODEL_MAKER_CACHE
+"${PYTHON:-python3.11}" -m venv "$desk/environment"
+"$desk/environment/bin/python" -m pip install --quiet --disable-pip-version-check "$wheel"
+export HOME=$desk/home XDG_CACHE_HOME=$desk/cache PATH=$desk/environment/bin:$PATH
+mkdir "$HOME" "$desk/work"
+cd "$desk/work"
+
+version=$(basename "$wheel" | cut -d- -f2)
+[ "$(model_maker --version)" = "model_maker $version" ]
+[ "$(benchmark --version)" = "benchmark $version" ]
+python -m pip check --quiet --disable-pip-version-check
+case $(python -c 'import model_maker; print(model_maker.__file__)') in "$desk"/*) ;; *) false ;; esac
+
+model_maker sample-data flowers --per-class 20
+model_maker train --data flowers --output model
+model_maker evaluate model --json >metrics.json
+python -c 'import json; assert json.load(open("metrics.json"))["top1"] >= 0.8'
+model_maker predict model flowers/rose/rose_000.jpg --top-k 1 | tee answer.txt
+grep -q "rose  " answer.txt
+model_maker inspect model | grep "float inside *none"
+
+model_maker export model --android app
+cmp model/model.tflite app/app/src/main/assets/model.tflite
+test -s app/app/src/main/kotlin/modelmaker/classifier/ModelFile.kt
+model_maker codegen model --python --output flowers.py
+python -m py_compile flowers.py
+model_maker demo model --export site
+test -s site/model.tflite
+ls site/runtime/*.wasm
+benchmark model --threads 1 --rounds 2 --json latency.json
+python -c 'import json; assert json.load(open("latency.json"))'
+for shell in bash zsh fish; do model_maker completion "$shell" | grep -q model_maker; done
+
+# Types reach users through py.typed.
+if [ -x "${MYPY:=$checkout/.venv/bin/mypy}" ]; then
+  "$MYPY" --strict --config-file= --cache-dir "$desk/mypy" --python-executable "$desk/environment/bin/python" \
+    "$checkout/tests/typed_program.py"
+fi
+echo "The wheel works: $(basename "$wheel")"

@@ -1,0 +1,87 @@
+"""A user's program, which nobody runs: `make check` and `make dist` hold its types against the package, strictly.
+
+Where a type were lost, `assert_type` would say so, and so would an ignored error that is none any more.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, assert_type
+
+import numpy as np
+from PIL import Image
+
+import model_maker
+from model_maker import Classifier, ModelMakerError, Options, Prediction
+from model_maker.comparison import Comparison
+from model_maker.data.dataset import Dataset, Sample
+from model_maker.deploy.apps import Installed
+from model_maker.deploy.export import Export
+from model_maker.deploy.verify import Certificate
+from model_maker.doctor.diagnosis import Diagnosis
+from model_maker.doctor.quarantine import Moves
+from model_maker.errors import DataError
+from model_maker.inference.evaluation import Metrics
+from model_maker.training import Result
+
+Array = np.ndarray[Any, Any]
+
+
+def train(photos: Path) -> Path:
+    options = Options(model="efficientnet_lite0", max_drop=0.5)
+    assert_type(options.max_drop, float | None)
+    result = model_maker.train(photos, options=options, seed=1)
+    assert_type(result, Result)
+    assert_type(result.metrics, Metrics)
+    assert_type(result.metrics.top1, float)
+    assert_type(result.metrics.top1_interval, tuple[float, float])
+    assert_type(result.metrics.confusion, Array)
+    assert_type(model_maker.compare(photos, ["efficientnet_lite0", "mobilenet_v2"], seed=1), Comparison)
+    model_maker.train(3)  # type: ignore[arg-type]
+    Options(quantise="int8")  # type: ignore[call-arg]
+    return result.directory
+
+
+def classify(model: Path, photo: Image.Image, pixels: Array) -> str:
+    classifier = Classifier(model, threads=1)
+    assert_type(classifier.labels, tuple[str, ...])
+    assert_type(classifier.thresholds, Array)
+    for photos in ("rose.jpg", model / "rose.jpg", b"\xff\xd8", photo, pixels):
+        assert_type(classifier.predict(photos), list[list[Prediction]])
+    [[best]] = classifier.predict(["rose.jpg", photo, pixels], top_k=1)
+    assert_type(best, Prediction)
+    assert_type((best.label, best.score, best.index), tuple[str, float, int])
+    assert_type(classifier.scores(["rose.jpg"]), Iterator[Array | DataError])
+    classifier.predict(3)  # type: ignore[arg-type]
+    return best.label
+
+
+def measure(model: Path, photos: str) -> float:
+    dataset = model_maker.load_dataset(photos, progress=lambda done, total: print(done / total))
+    assert_type(dataset, Dataset)
+    assert_type(dataset.samples, tuple[Sample, ...])
+    assert_type(Classifier(model).evaluate(dataset, progress=print), Metrics)
+    assert_type(model_maker.verify(model), Certificate)
+    assert_type([run.right for run in model_maker.verify(model).runs], list[int | None])
+    return Classifier(model).evaluate(dataset).top1
+
+
+def ship(model: Path) -> None:
+    assert_type(model_maker.export(model, "exported", formats=["onnx"]), Export)
+    assert_type(model_maker.export(model, "all").directory, Path)
+    assert_type(model_maker.put_in_app(model, "app", "android"), Installed)
+    assert_type(model_maker.codegen(model, "kotlin"), str)
+    assert_type(model_maker.starter(output="starter"), Path)
+    assert_type(model_maker.export_embedder(output="embedder"), Path)
+
+
+def look_after(photos: str) -> None:
+    try:
+        diagnosis = model_maker.diagnose(photos)
+    except ModelMakerError as error:
+        raise SystemExit(str(error)) from error
+    assert_type(diagnosis, Diagnosis)
+    assert_type({kind: len(found) for kind, found in diagnosis.findings.items()}, dict[str, int])
+    assert_type(model_maker.mend(diagnosis), Moves)
+    assert_type(model_maker.put_back(photos).moved, tuple[Path, ...])
+    assert_type(model_maker.__version__, str)
+    model_maker.predict  # type: ignore[attr-defined]  # noqa: B018

@@ -7,7 +7,7 @@ RUNTIME := model_maker/deploy/page/runtime
 LITERTJS := node_modules/@litertjs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check parity runtime clean
+.PHONY: demo test check parity runtime dist clean
 
 demo: $(VENV)/.installed
 	@test -d demo/flowers || $(BIN)/model_maker sample-data demo/flowers
@@ -28,6 +28,13 @@ check: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pip check
+
+# What is released, and used as its users have it; LiteRT.js goes into it.
+dist: $(VENV)/.installed-release $(RUNTIME)/package.json
+	rm -rf build dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	PYTHON=$(BIN)/python tests/smoke.sh dist/*.whl
 
 # LiteRT.js: npm checks the packages against package-lock.json. The page has no bundler, so one import gets its path.
 runtime: $(RUNTIME)/package.json
@@ -59,6 +66,10 @@ $(VENV)/.installed-test: setup.cfg | $(VENV)/bin/python
 	@echo "Installing into $(VENV) with the test tools; the first time takes a minute or two ..."
 	$(PIP) --editable '.[test]'
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-release: $(VENV)/.installed-test
+	$(PIP) --editable '.[test,release]'
+	@touch $@
 
 $(VENV)/.installed-parity: $(VENV)/.installed-test
 	@echo "Installing torch and timm into $(VENV) ..."

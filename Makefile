@@ -31,10 +31,10 @@ check: $(VENV)/.installed-test
 
 # What is released, and used as its users have it; LiteRT.js goes into it.
 dist: $(VENV)/.installed-release $(RUNTIME)/package.json
-	rm -rf build dist
+	rm -rf build dist *.egg-info
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
-	PYTHON=$(BIN)/python tests/smoke.sh dist/*.whl
+	PYTHON=$(abspath $(BIN))/python MYPY=$(abspath $(BIN))/mypy tests/smoke.sh dist/*.whl
 
 # LiteRT.js: npm checks the packages against package-lock.json. The page has no bundler, so one import gets its path.
 runtime: $(RUNTIME)/package.json

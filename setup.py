@@ -35,7 +35,7 @@ class SdistWithApps(sdist):
     def make_release_tree(self, base_dir, files):
         super().make_release_tree(base_dir, files)
         for name in (*APPS, "docs"):
-            shutil.copytree(name, Path(base_dir, name), ignore=LEFT_OUT)
+            shutil.copytree(name, Path(base_dir, name), ignore=LEFT_OUT, dirs_exist_ok=True)
 
 
 def long_description():

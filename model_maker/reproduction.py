@@ -51,10 +51,10 @@ class Reproduction:
 
 
 def reproduce(
-    model: str | os.PathLike,
-    data: str | os.PathLike,
+    model: str | os.PathLike[str],
+    data: str | os.PathLike[str],
     *,
-    output: str | os.PathLike | None = None,
+    output: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     reporter: Reporter | None = None,
 ) -> Reproduction:

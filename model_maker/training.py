@@ -61,13 +61,13 @@ class Result:
 
 
 def train(
-    data: str | os.PathLike,
-    output: str | os.PathLike | None = None,
+    data: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
     *,
     overwrite: bool = False,
     resume: bool = False,
     callbacks: Sequence[Any] = (),
-    tensorboard: str | os.PathLike | None = None,
+    tensorboard: str | os.PathLike[str] | None = None,
     reporter: Reporter | None = None,
     options: Options | None = None,
     **changes: Any,
@@ -169,7 +169,7 @@ def _learn(
     return learned
 
 
-def _spare_photos(dataset: Dataset, data: str | os.PathLike, output: Path) -> None:
+def _spare_photos(dataset: Dataset, data: str | os.PathLike[str], output: Path) -> None:
     """Replacing a folder removes what is in it, and photos are never in the way."""
     target = output.resolve()
     for place in sources.places(dataset, data):
@@ -216,7 +216,7 @@ def _checkpoint(
     return found
 
 
-def _model_info(data: str | os.PathLike, dataset: Dataset, base: Embedder, options: Options) -> metadata.ModelInfo:
+def _model_info(data: str | os.PathLike[str], dataset: Dataset, base: Embedder, options: Options) -> metadata.ModelInfo:
     return metadata.ModelInfo(
         labels=dataset.classes,
         normalization=base.normalization,

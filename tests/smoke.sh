@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A wheel as its users have it: installed in an empty environment, used from an empty folder. `make dist` runs this.
-#   PYTHON=python3.11 tests/smoke.sh dist/model_maker-*.whl
+#   PYTHON=.venv/bin/python MYPY=$PWD/.venv/bin/mypy tests/smoke.sh dist/model_maker-*.whl
 set -euo pipefail
 wheel=$(realpath "$1")
 checkout=$(realpath "$(dirname "$0")/..")
@@ -9,7 +9,7 @@ trap 'rm -rf "$desk"' EXIT
 trap 'echo "smoke test: line $LINENO failed" >&2' ERR
 
 unset PYTHONPATH PYTHONHOME VIRTUAL_ENV MODEL_MAKER_CACHE
-"${PYTHON:-python3.11}" -m venv "$desk/environment"
+"$PYTHON" -m venv "$desk/environment"
 "$desk/environment/bin/python" -m pip install --quiet --disable-pip-version-check "$wheel"
 export HOME=$desk/home XDG_CACHE_HOME=$desk/cache PATH=$desk/environment/bin:$PATH
 mkdir "$HOME" "$desk/work"
@@ -42,8 +42,6 @@ python -c 'import json; assert json.load(open("latency.json"))'
 for shell in bash zsh fish; do model_maker completion "$shell" | grep -q model_maker; done
 
 # Types reach users through py.typed.
-if [ -x "${MYPY:=$checkout/.venv/bin/mypy}" ]; then
-  "$MYPY" --strict --config-file= --cache-dir "$desk/mypy" --python-executable "$desk/environment/bin/python" \
-    "$checkout/tests/typed_program.py"
-fi
+"$MYPY" --strict --config-file= --cache-dir "$desk/mypy" --python-executable "$desk/environment/bin/python" \
+  "$checkout/tests/typed_program.py"
 echo "The wheel works: $(basename "$wheel")"

@@ -21,6 +21,7 @@ from model_maker.doctor.diagnosis import Diagnosis
 from model_maker.doctor.quarantine import Moves
 from model_maker.errors import DataError
 from model_maker.inference.evaluation import Metrics
+from model_maker.reproduction import Reproduction
 from model_maker.training import Result
 
 Array = np.ndarray[Any, Any]
@@ -62,6 +63,7 @@ def measure(model: Path, photos: str) -> float:
     assert_type(Classifier(model).evaluate(dataset, progress=print), Metrics)
     assert_type(model_maker.verify(model), Certificate)
     assert_type([run.right for run in model_maker.verify(model).runs], list[int | None])
+    assert_type(model_maker.reproduce(model, photos), Reproduction)
     return Classifier(model).evaluate(dataset).top1
 
 

@@ -25,7 +25,7 @@ _EXAMPLES = """examples:
 _COMPLETION = """to turn it on:
   bash   eval "$(model_maker completion bash)"                  in ~/.bashrc
   zsh    eval "$(model_maker completion zsh)"                   in ~/.zshrc, after compinit
-  fish   model_maker completion fish > ~/.config/fish/completions/model_maker.fish
+  fish   model_maker completion fish | source                   in ~/.config/fish/config.fish
 """
 _KINDS = "int8, int16x8, int4, dynamic, float16 or none"
 _PREDICT = """model_maker predict [options] MODEL PHOTO [PHOTO ...]

@@ -86,7 +86,8 @@ def _entries(path: str, before: Any, after: Any) -> Iterator[Difference]:
 
 
 def _tensors(model: schema.ModelT) -> list[schema.TensorT]:
-    return model.subgraphs[0].tensors
+    tensors: list[schema.TensorT] = model.subgraphs[0].tensors
+    return tensors
 
 
 def _scales(tensor: schema.TensorT) -> list[list[float]]:

@@ -1,0 +1,72 @@
+"""Size and latency of every backbone as an int8 classifier; `python -m benchmarks.backbones` writes them down.
+
+Neither depends on the values of the weights, so networks are built with random ones, which never leave this process:
+nothing has to be downloaded.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+from benchmarks import host
+from benchmarks.environment import this_machine
+from model_maker import files
+from model_maker.backbones import BACKBONES, Backbone, conversion
+from model_maker.backbones.measured import FILE
+from model_maker.data import calibration_pictures, images
+from model_maker.tflite import graph, quantize
+
+CLASSES = 5
+_PICTURES = 2
+
+
+def measure(names: list[str]) -> dict[str, dict[str, float]]:
+    """Returns size in bytes and the median latency at one thread of each backbone, measured in turns in one run."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = []
+        for name in names:
+            logging.info("Building %s.", name)
+            paths.append(Path(folder) / f"{name}.tflite")
+            paths[-1].write_bytes(_classifier(BACKBONES[name]))
+        rows, _ = host.measure(paths, threads=[1], delegates=["xnnpack"])
+        return {
+            Path(row.model).stem: {
+                "size_bytes": Path(row.model).stat().st_size,
+                "latency_ms": round(row.median_ms or float("nan"), 2),
+            }
+            for row in rows
+        }
+
+
+def _classifier(backbone: Backbone) -> bytes:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model = backbone.family.build(backbone.image_size, **dict(backbone.variant))
+    kernel = np.random.default_rng(0).normal(size=(CLASSES, backbone.embedding_size)) / 100
+    whole = graph.attach_head(conversion.convert(model), kernel, np.zeros(CLASSES))
+    calibrator = quantize.Calibrator(whole)
+    pictures = [images.load(picture, backbone.image_size) for picture in calibration_pictures.pictures(_PICTURES)]
+    ranges = quantize.combine(
+        [calibrator.observe(backbone.normalization(picture[None])) for picture in pictures]
+    ).ranges
+    inner = quantize.quantize(
+        whole, "int8", normalization=backbone.normalization, calibration=quantize.Calibration(ranges)
+    )
+    return graph.set_io(inner, "uint8", mean=backbone.normalization.mean, std=backbone.normalization.std)
+
+
+def main() -> None:
+    logging.set_verbosity(logging.INFO)
+    machine = this_machine()
+    record = {"processor": machine.name, "classes": CLASSES, "backbones": measure(list(BACKBONES))}
+    files.write(FILE, (json.dumps(record, indent=1) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""A model's first run, in a process of its own: init, first inference, peak memory, and whether it works at all.
+
+A process that has run no model yet is what a started app is. A model that crashes LiteRT, or makes it hang, takes only
+that process with it. Starting Python and loading LiteRT takes a quarter of a second, so one helper does that once and
+forks for every cell: the fork's growth is the model's alone.
+
+Run as a program it is that helper: JSON requests on stdin, one a line, JSON answers on stdout.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from model_maker.errors import ModelMakerError
+
+
+class Helper:
+    """The helper, started when it is made; `close` it."""
+
+    def __init__(self) -> None:
+        # Threads of numpy's own would not survive the fork.
+        surroundings = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=surroundings,
+            start_new_session=True,  # Ctrl-C is the parent's matter, and `close` ends helper and forks together
+        )
+
+    def probe(self, path: Path, delegate: str, *, threads: int, timeout_s: float) -> dict[str, Any]:
+        """Opens a model in a fresh process and runs it once.
+
+        Returns:
+          `init_ms`, `first_ms`, `memory_mb` (the growth of the process's peak) and `notes`; or `reason`, why it
+          could not run.
+        """
+        request = {"path": str(path), "delegate": delegate, "threads": threads, "timeout_s": timeout_s}
+        assert self._process.stdin and self._process.stdout
+        try:
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
+        except BrokenPipeError:
+            answer = b""
+        return json.loads(answer) if answer else {"reason": "The process that tries models out has ended. Run again."}
+
+    def close(self) -> None:
+        """Ends the helper, and what it has just forked."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+        self._process.wait()
+
+    def __enter__(self) -> Helper:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+
+def serve() -> None:
+    """Answers requests until stdin ends."""
+    # The answers' way out is kept apart from descriptor 1, on which libraries may print.
+    with os.fdopen(os.dup(1), "wb") as answers, tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 1)
+        os.dup2(said.fileno(), 2)
+        from benchmarks import inputs  # noqa: F401 - both loaded before the fork, so that they count for no model
+        from model_maker.tflite import interpreter  # noqa: F401
+
+        for line in sys.stdin.buffer:
+            said.seek(0)
+            said.truncate()
+            answer = _in_child(json.loads(line), said)
+            answers.write(json.dumps(answer).encode() + b"\n")
+            answers.flush()
+
+
+def _in_child(request: dict[str, Any], said) -> dict[str, Any]:
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        # Its default action ends a process that hangs inside LiteRT, where Python has no say.
+        signal.setitimer(signal.ITIMER_REAL, request["timeout_s"])
+        try:
+            with os.fdopen(writer, "wb") as out:
+                out.write(json.dumps(_first_run(**request)).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as file:
+        answer = file.read()
+    _, status = os.waitpid(child, 0)
+    said.seek(0)
+    return _read(answer, os.waitstatus_to_exitcode(status), said.read().decode(errors="replace"), request)
+
+
+def _first_run(path: str, delegate: str, threads: int, timeout_s: float) -> dict[str, Any]:
+    import numpy as np
+
+    from benchmarks.delegates import DELEGATES
+    from benchmarks.inputs import random_input
+    from model_maker.progress import peak_memory_mb
+
+    # A fork begins without the code of Python and numpy in its memory; what the same steps need of it without a model
+    # is not the model's.
+    with contextlib.suppress(ModelMakerError):
+        random_input((1, 8), np.dtype(np.uint8))
+        DELEGATES[delegate].open(Path(os.devnull), threads)
+    before = peak_memory_mb()
+    try:
+        begin = time.perf_counter()
+        session = DELEGATES[delegate].open(Path(path), threads)
+        opened = time.perf_counter()
+        session.set_input(random_input(session.input_shape, session.input_dtype))
+        ready = time.perf_counter()
+        session.invoke()
+        end = time.perf_counter()
+    except (ModelMakerError, RuntimeError, ValueError, ImportError) as error:
+        return {"reason": str(error).strip().splitlines()[0][:300]}
+    found = {"init_ms": (opened - begin) * 1e3, "first_ms": (end - ready) * 1e3}
+    complete = getattr(session, "complete", None)
+    return found | {"memory_mb": peak_memory_mb() - before, "complete": complete}
+
+
+def _read(answer: bytes, code: int, said: str, request: dict[str, Any]) -> dict[str, Any]:
+    if code == -signal.SIGALRM:
+        return {"reason": f"It did not open and run once within {request['timeout_s']:g} s. Allow more with --timeout."}
+    if code < 0 or not answer:
+        name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return {"reason": f"LiteRT crashed ({name}) on this model with {request['delegate']}."}
+    found = json.loads(answer)
+    if request["delegate"] == "gpu":
+        found = _explained(found, said)
+    return found
+
+
+# What LiteRT's GPU accelerator writes to the terminal and tells in no other way.
+_ADAPTER = re.compile(r"Selected adapter: ([^,\n]+),.*?adapterType=(.+)")
+_SHARED = re.compile(r"^(\d+) operations will run on the GPU, and the remaining (\d+) operations", re.MULTILINE)
+_GPU_ERROR = re.compile(r"^ERROR: \[[\w./]+:\d+\] (.+)", re.MULTILINE)
+
+
+def _explained(found: dict[str, Any], said: str) -> dict[str, Any]:
+    """Adds what the GPU accelerator said: why it failed, or which GPU it took (it may be one made of software)."""
+    errors = _GPU_ERROR.findall(said)
+    if "reason" in found:
+        return {"reason": f"{found['reason'].rstrip('.')}: {errors[0].rstrip('.')}."} if errors else found
+    notes = [f"on {adapter[1].strip()} ({adapter[2].strip()})" for adapter in _ADAPTER.finditer(said)][:1]
+    notes += [f"the CPU runs {shared[2]} of its operators, the GPU {shared[1]}" for shared in _SHARED.finditer(said)][
+        :1
+    ]
+    return found | {"notes": notes}
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,175 @@
+import Foundation
+
+/// What a `.tflite` says of itself: labels, the normalization of a float input, the least score worth showing.
+///
+/// Metadata is a flatbuffer inside the model's flatbuffer, the labels a file in the zip that is appended to it. Both are
+/// read here, field by field as TensorFlow Lite's metadata_schema.fbs numbers them, so no library is needed for it.
+struct ModelFile {
+  /// The model among the app's resources, where `model_maker export --ios` puts it.
+  static let name = "model"
+  static let type = "tflite"
+
+  enum Failure: LocalizedError {
+    case missing
+    case noModel
+    case damaged
+    case noLabels
+
+    var errorDescription: String? {
+      switch self {
+      case .missing: return "There is no model.tflite in the app. Put one there: model_maker export MODEL --ios FOLDER"
+      case .noModel: return "model.tflite is not a .tflite file."
+      case .damaged: return "The metadata of model.tflite is damaged."
+      case .noLabels: return "The metadata of model.tflite names no labels."
+      }
+    }
+  }
+
+  let labels: [String]
+  let mean: Float
+  let std: Float
+  let thresholds: [Float]  // the least score worth showing, of each label
+
+  init(contentsOf path: String) throws {
+    try self.init(Bytes(data: try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)))
+  }
+
+  private init(_ bytes: Bytes) throws {
+    guard bytes.data.count > 8, try bytes.int32(4) == Self.modelMark else { throw Failure.noModel }
+    guard let part = try Self.metadata(bytes).tables(3).first, let image = try part.tables(2).first,
+      let scores = try part.tables(3).first
+    else { throw Failure.noLabels }
+    let normalization = try image.tables(4).first { try $0.byte(0) == Self.normalization }?.table(1)
+    mean = try normalization?.floats(0).first ?? 0
+    std = try normalization?.floats(1).first ?? 1
+    let threshold = try scores.tables(4).first { try $0.byte(0) == Self.thresholding }?.table(1)?.float(0) ?? 0
+    guard let file = try scores.tables(6).first(where: { try $0.byte(2) == Self.axisLabels }),
+      let text = try bytes.storedFile(try file.text(0))
+    else { throw Failure.noLabels }
+    let lines = text.hasSuffix("\n") ? String(text.dropLast()) : text
+    labels = lines.components(separatedBy: "\n")
+    thresholds = try Self.ownThresholds(scores, bytes, count: labels.count).map { max(threshold, $0) }
+  }
+
+  /// Those of single labels, 0 where there are none.
+  private static func ownThresholds(_ scores: Table, _ bytes: Bytes, count: Int) throws -> [Float] {
+    guard try scores.tables(6).contains(where: { try $0.text(0) == Self.labelThresholds }),
+      let text = try bytes.storedFile(Self.labelThresholds)
+    else { return Array(repeating: 0, count: count) }
+    let own = text.components(separatedBy: "\n").map { Float($0.components(separatedBy: ",").last ?? "") ?? 0 }
+    guard own.count == count else { throw Failure.damaged }
+    return own
+  }
+
+  private static func metadata(_ bytes: Bytes) throws -> Table {
+    let model = try Table(root: 0, of: bytes)
+    guard let entry = try model.tables(6).first(where: { try $0.text(0) == "TFLITE_METADATA" }) else {
+      throw Failure.noLabels
+    }
+    let buffers = try model.tables(4), number = try entry.int(1)
+    guard buffers.indices.contains(number), let start = try buffers[number].vector(0) else { throw Failure.damaged }
+    return try Table(root: start, of: bytes)
+  }
+
+  private static let modelMark = 0x334C_4654  // "TFL3"
+  private static let normalization = 1  // ProcessUnitOptions
+  private static let thresholding = 3
+  private static let axisLabels = 2  // AssociatedFileType
+  private static let labelThresholds = "label_thresholds.csv"  // the last column, where labels have their own
+}
+
+/// A flatbuffer's table: fields are found by their number, and may be absent.
+private struct Table {
+  private let bytes: Bytes
+  private let at: Int
+
+  init(at place: Int, of bytes: Bytes) {
+    self.bytes = bytes
+    at = place
+  }
+
+  init(root place: Int, of bytes: Bytes) throws {
+    try self.init(at: place + bytes.int32(place), of: bytes)
+  }
+
+  func byte(_ field: Int) throws -> Int { try place(field).map { try bytes.int8($0) } ?? 0 }
+
+  func int(_ field: Int) throws -> Int { try place(field).map { try bytes.int32($0) } ?? 0 }
+
+  func float(_ field: Int) throws -> Float { try place(field).map { try bytes.float($0) } ?? 0 }
+
+  func table(_ field: Int) throws -> Table? { try place(field).map { Table(at: try follow($0), of: bytes) } }
+
+  func tables(_ field: Int) throws -> [Table] { try items(field) { Table(at: try follow($0), of: bytes) } }
+
+  func floats(_ field: Int) throws -> [Float] { try items(field) { try bytes.float($0) } }
+
+  func text(_ field: Int) throws -> String {
+    guard let start = try vector(field) else { return "" }
+    return try bytes.text(start, count: try bytes.int32(start - 4))
+  }
+
+  /// Where the contents of a vector begin.
+  func vector(_ field: Int) throws -> Int? { try place(field).map { try follow($0) + 4 } }
+
+  private func items<Item>(_ field: Int, read: (Int) throws -> Item) throws -> [Item] {
+    guard let start = try vector(field) else { return [] }
+    let count = try bytes.int32(start - 4)
+    guard 0...(bytes.data.count / 4) ~= count else { throw ModelFile.Failure.damaged }
+    return try (0..<count).map { try read(start + 4 * $0) }
+  }
+
+  private func place(_ field: Int) throws -> Int? {
+    let fields = try at - bytes.int32(at), slot = 4 + 2 * field
+    let offset = try slot < bytes.int16(fields) ? bytes.int16(fields + slot) : 0
+    return offset == 0 ? nil : at + offset
+  }
+
+  private func follow(_ place: Int) throws -> Int { try place + bytes.int32(place) }
+}
+
+/// Little-endian numbers and text in a file.
+private struct Bytes {
+  let data: Data
+
+  func int8(_ at: Int) throws -> Int { try Int(number(at, 1)) }
+
+  func int16(_ at: Int) throws -> Int { try Int(number(at, 2)) }
+
+  func int32(_ at: Int) throws -> Int { try Int(Int32(bitPattern: number(at, 4))) }
+
+  func float(_ at: Int) throws -> Float { try Float(bitPattern: number(at, 4)) }
+
+  func text(_ at: Int, count: Int) throws -> String {
+    try check(at, count)
+    return String(decoding: data[at..<(at + count)], as: UTF8.self)
+  }
+
+  /// A file of the zip at the end, which stores without compression, as phone clients want it.
+  func storedFile(_ name: String) throws -> String? {
+    let last = data.count - 22
+    guard last >= 0, let end = try (max(0, last - 0xFFFF)...last).reversed().first(where: { try int32($0) == 0x0605_4B50 })
+    else { return nil }
+    var entry = try end - int32(end + 12)
+    let start = try entry - int32(end + 16)  // where the offsets count from
+    for _ in 0..<(try int16(end + 10)) {
+      let nameSize = try int16(entry + 28)
+      if try text(entry + 46, count: nameSize) == name, try int16(entry + 10) == 0 {
+        let local = try start + int32(entry + 42)
+        let begin = try local + 30 + int16(local + 26) + int16(local + 28)
+        return try text(begin, count: try int32(entry + 24))
+      }
+      entry = try entry + 46 + nameSize + int16(entry + 30) + int16(entry + 32)
+    }
+    return nil
+  }
+
+  private func number(_ at: Int, _ count: Int) throws -> UInt32 {
+    try check(at, count)
+    return (0..<count).reversed().reduce(0) { $0 << 8 | UInt32(data[at + $1]) }
+  }
+
+  private func check(_ at: Int, _ count: Int) throws {
+    guard at >= 0, count >= 0, at <= data.count - count else { throw ModelFile.Failure.damaged }
+  }
+}

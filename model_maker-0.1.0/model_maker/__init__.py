@@ -1,0 +1,80 @@
+"""Model Maker: a folder of photos becomes an image classifier for phones.
+
+The names below load what they need when they are first used; importing this package loads neither TensorFlow nor
+LiteRT.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from model_maker.version import __version__
+
+__all__ = [
+    "Classifier",
+    "ModelMakerError",
+    "Options",
+    "Prediction",
+    "__version__",
+    "codegen",
+    "compare",
+    "diagnose",
+    "export",
+    "export_embedder",
+    "load_dataset",
+    "mend",
+    "put_back",
+    "put_in_app",
+    "reproduce",
+    "starter",
+    "train",
+    "verify",
+]
+
+if TYPE_CHECKING:  # what __getattr__ gives, told to type checkers and editors
+    from model_maker.comparison import compare
+    from model_maker.data.sources import read as load_dataset
+    from model_maker.deploy.apps import put_in_app
+    from model_maker.deploy.codegen import codegen
+    from model_maker.deploy.embedder_file import export_embedder
+    from model_maker.deploy.export import export
+    from model_maker.deploy.starter import starter
+    from model_maker.deploy.verify import verify
+    from model_maker.doctor.diagnosis import diagnose
+    from model_maker.doctor.quarantine import mend, put_back
+    from model_maker.errors import ModelMakerError
+    from model_maker.inference.classifier import Classifier, Prediction
+    from model_maker.options import Options
+    from model_maker.reproduction import reproduce
+    from model_maker.training import train
+
+_HOMES = {
+    "Classifier": ("model_maker.inference.classifier", "Classifier"),
+    "Prediction": ("model_maker.inference.classifier", "Prediction"),
+    "Options": ("model_maker.options", "Options"),
+    "ModelMakerError": ("model_maker.errors", "ModelMakerError"),
+    "compare": ("model_maker.comparison", "compare"),
+    "diagnose": ("model_maker.doctor.diagnosis", "diagnose"),
+    "mend": ("model_maker.doctor.quarantine", "mend"),
+    "put_back": ("model_maker.doctor.quarantine", "put_back"),
+    "codegen": ("model_maker.deploy.codegen", "codegen"),
+    "put_in_app": ("model_maker.deploy.apps", "put_in_app"),
+    "export": ("model_maker.deploy.export", "export"),
+    "export_embedder": ("model_maker.deploy.embedder_file", "export_embedder"),
+    "reproduce": ("model_maker.reproduction", "reproduce"),
+    "starter": ("model_maker.deploy.starter", "starter"),
+    "load_dataset": ("model_maker.data.sources", "read"),
+    "train": ("model_maker.training", "train"),
+    "verify": ("model_maker.deploy.verify", "verify"),
+}
+
+if not TYPE_CHECKING:  # who would take any name that is not there for one of any type
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module, attribute = _HOMES[name]
+        return getattr(importlib.import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,34 @@
+"""From TensorFlow to a float `.tflite`; runs where TensorFlow may be imported, which is in a child."""
+
+from __future__ import annotations
+
+INPUT, OUTPUT = "image", "embedding"
+
+
+def convert(model) -> bytes:
+    """Converts a Keras model with one image input to a float `.tflite`.
+
+    Args:
+      model: keras.Model, float32 [N, H, W, 3] to float32 [N, D].
+    """
+    import tensorflow as tf
+
+    return convert_function(lambda image: model(image, training=False), tuple(model.input_shape[1:]), tf.float32)
+
+
+def convert_function(function, shape: tuple[int, int, int], dtype) -> bytes:
+    """Converts a function of one image batch to a float `.tflite`.
+
+    Args:
+      function: tensor [1, H, W, 3] to tensor [1, D].
+      shape: (H, W, 3).
+      dtype: of the input.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework import convert_to_constants
+
+    # Freezing first: the converter takes 7 s instead of 26-37 s, and no variable operators stay in the file.
+    specification = tf.TensorSpec((1, *shape), dtype, name=INPUT)
+    concrete = tf.function(lambda image: {OUTPUT: function(image)}).get_concrete_function(specification)
+    frozen = convert_to_constants.convert_variables_to_constants_v2(concrete)
+    return tf.lite.TFLiteConverter.from_concrete_functions([frozen]).convert()

@@ -1,0 +1,186 @@
+"""Weights that are downloaded: where they lie afterwards, and where users may put them by hand.
+
+The first use says what is fetched from where; every use checks the file.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import urllib.parse
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_maker import files
+from model_maker.backbones import downloads
+from model_maker.backbones.weights import Progress, Tell, ignore, sha256
+from model_maker.errors import BackboneError
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class KerasWeights:
+    """A file of Keras Applications, in the folder where Keras itself looks for it.
+
+    Keras' own loader would start TensorFlow to learn that there is no network, does not resume, and checks no sha256.
+
+    Attributes:
+      url: of the file.
+      size_bytes: about; for messages.
+      sha256: of the file. None where it is not published: then the first one that comes is remembered.
+    """
+
+    url: str
+    size_bytes: int
+    sha256: str | None = None
+
+    @property
+    def identity(self) -> str:
+        return self.sha256 or self.url
+
+    @property
+    def _place(self) -> Path:
+        home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+        return Path(home) / "models" / self.url.rsplit("/", 1)[1]
+
+    def is_here(self) -> bool:
+        return self._place.is_file()
+
+    def path(self, *, tell: Tell = ignore, progress: Progress = ignore) -> Path:
+        """Finds the file, or downloads it.
+
+        Raises:
+          BackboneError: it cannot be had, or is another file than it was or should be.
+        """
+        if not self._place.is_file():
+            url = downloads.address(self.url)
+            if not downloads.reachable(url):
+                raise _unavailable(url, self.size_bytes, self._place)
+            tell(f"Downloading {url} (about {self.size_bytes / 1e6:.0f} MB) to {self._place}.")
+            _record(self._place).unlink(missing_ok=True)
+            downloads.fetch(url, self._place, sha256=self.sha256, progress=progress)
+        _verify(self._place, self.sha256)
+        return self._place
+
+
+@dataclass(frozen=True)
+class HubWeights:
+    """A file of a repository on the Hugging Face Hub, in the Hub's own cache.
+
+    Attributes:
+      repository: "owner/name".
+      size_bytes: about; for messages.
+      sha256: of the file; None to trust the hash that the Hub states.
+      revision: a branch, tag or commit.
+      file: in the repository.
+    """
+
+    repository: str
+    size_bytes: int
+    sha256: str | None = None
+    revision: str = "main"
+    file: str = "model.safetensors"
+
+    @property
+    def identity(self) -> str:
+        return self.sha256 or f"{self.repository}@{self.revision}/{self.file}"
+
+    @property
+    def _by_hand(self) -> Path:
+        return files.cache_directory() / "weights" / f"{self.repository.rsplit('/', 1)[1]}{Path(self.file).suffix}"
+
+    def _in_cache(self) -> Path | None:
+        found = _hub().try_to_load_from_cache(self.repository, self.file, revision=self.revision)
+        return Path(found) if isinstance(found, str) else None
+
+    def is_here(self) -> bool:
+        return self._by_hand.is_file() or self._in_cache() is not None
+
+    def path(self, *, tell: Tell = ignore, progress: Progress = ignore) -> Path:
+        """Finds the file where the user put it or in the Hub's cache, or downloads it.
+
+        Raises:
+          BackboneError: it cannot be had, or is another file than it was or should be.
+        """
+        if self._by_hand.is_file():
+            _verify(self._by_hand, self.sha256)
+            return self._by_hand
+        path = self._in_cache() or self._download(tell, progress)
+        # The Hub's cache names a large file by its sha256.
+        stated = path.resolve().name
+        _verify(path, self.sha256 or (stated if len(stated) == 64 else None))
+        return path
+
+    def _download(self, tell: Tell, progress: Progress) -> Path:
+        hub = _hub()
+        url = hub.hf_hub_url(self.repository, self.file, revision=self.revision)
+        if hub.constants.HF_HUB_OFFLINE or not downloads.reachable(url):
+            raise _unavailable(url, self.size_bytes, self._by_hand)
+        tell(f"Downloading {url} (about {self.size_bytes / 1e6:.0f} MB).")
+        try:
+            return Path(
+                hub.hf_hub_download(self.repository, self.file, revision=self.revision, tqdm_class=_reporting(progress))
+            )
+        except Exception as error:  # of httpx, of the Hub, of the disk: none of which it documents
+            reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+            raise BackboneError(
+                f"The download of {url} failed ({reason}). Try again, or put the file at {self._by_hand}."
+            ) from error
+
+
+def _unavailable(url: str, size_bytes: int, place: Path) -> downloads.Unavailable:
+    name, host = url.rsplit("/", 1)[1], urllib.parse.urlsplit(url).netloc
+    return downloads.Unavailable(
+        f"The weights {name} are not here, and {host} cannot be reached. Fetch {url} (about {size_bytes / 1e6:.0f} MB) "
+        f"where there is a network and put it at {place}, or pass --weights FILE."
+    )
+
+
+def _record(path: Path) -> Path:
+    """Where the hash is kept that a file had when it was first seen."""
+    return files.cache_directory() / "weights" / f"{path.name}.sha256"
+
+
+def _verify(path: Path, expected: str | None) -> None:
+    """Compares a file with the published hash, or with the one that it had when it was first seen."""
+    found = sha256(path)
+    record = _record(path)
+    if expected is None and record.is_file():
+        expected = record.read_text().strip()
+    if expected is None:
+        if not path.read_bytes()[: len(_HDF5)] == _HDF5 and path.suffix == ".h5":
+            raise BackboneError(f"{path} is no HDF5 file; perhaps a web page was saved. Remove it and fetch it again.")
+        files.write(record, found.encode())
+    elif found != expected:
+        raise BackboneError(
+            f"{path} is not the file that it should be (sha256 {found[:16]}..., expected {expected[:16]}...). "
+            "Remove it to have it fetched again."
+        )
+
+
+def _hub():
+    """Imports huggingface_hub so that it keeps still: no bars, no warnings, no usage metrics."""
+    for name in ("DISABLE_PROGRESS_BARS", "DISABLE_TELEMETRY", "DISABLE_SYMLINKS_WARNING", "DISABLE_UPDATE_CHECK"):
+        os.environ.setdefault(f"HF_HUB_{name}", "1")
+    import huggingface_hub
+
+    return huggingface_hub
+
+
+def _reporting(progress: Progress):
+    from tqdm import tqdm
+
+    class Reporting(tqdm):
+        """Hands on what the Hub would draw."""
+
+        def __init__(self, *arguments, **options):
+            options.pop("name", None)
+            super().__init__(*arguments, **{**options, "file": io.StringIO(), "disable": False})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            self.n += n or 0
+            progress(int(self.n) // 1000, int(self.total or self.n) // 1000)
+            return None
+
+    return Reporting

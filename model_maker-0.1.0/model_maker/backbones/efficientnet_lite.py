@@ -1,0 +1,166 @@
+"""EfficientNet-Lite: stage table, Keras model and the mapping of the published weights.
+
+Source:
+  Tan & Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", table 1; the Lite variants
+  (ReLU6, no squeeze-and-excitation, stem and head not scaled) as published in tensorflow/tpu, 2020.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from model_maker.backbones import tensor_names
+from model_maker.backbones.weights import read_tensors
+from model_maker.errors import BackboneError
+
+Array = np.ndarray
+
+
+class Stage(NamedTuple):
+    """One row of table 1."""
+
+    kernel: int
+    expand: int
+    out: int
+    repeats: int
+    stride: int
+
+
+STAGES = (
+    Stage(kernel=3, expand=1, out=16, repeats=1, stride=1),
+    Stage(kernel=3, expand=6, out=24, repeats=2, stride=2),
+    Stage(kernel=5, expand=6, out=40, repeats=2, stride=2),
+    Stage(kernel=3, expand=6, out=80, repeats=3, stride=2),
+    Stage(kernel=5, expand=6, out=112, repeats=3, stride=1),
+    Stage(kernel=5, expand=6, out=192, repeats=4, stride=2),
+    Stage(kernel=3, expand=6, out=320, repeats=1, stride=1),
+)
+STEM = 32
+HEAD = 1280
+EPSILON = 1e-3  # of every batch normalization, as in the published code
+
+
+class Block(NamedTuple):
+    """One inverted residual block: expand 1x1, depthwise, project 1x1."""
+
+    kernel: int
+    expand: int
+    inputs: int
+    outputs: int
+    stride: int
+
+    @property
+    def residual(self) -> bool:
+        return self.stride == 1 and self.inputs == self.outputs
+
+
+def staged_blocks(width: float, depth: float) -> Iterator[tuple[int, int, Block]]:
+    """Yields (stage, place in it, block) of a variant: table 1, scaled; first and last stage keep their repeats."""
+    inputs = STEM
+    for index, stage in enumerate(STAGES):
+        outputs = _round_channels(stage.out * width)
+        scaled = 0 < index < len(STAGES) - 1
+        for repeat in range(math.ceil(stage.repeats * depth) if scaled else stage.repeats):
+            yield index, repeat, Block(stage.kernel, stage.expand, inputs, outputs, stage.stride if repeat == 0 else 1)
+            inputs = outputs
+
+
+def blocks(width: float, depth: float) -> Iterator[Block]:
+    """Yields the blocks of a variant."""
+    for _, _, block in staged_blocks(width, depth):
+        yield block
+
+
+def build(image_size: int, *, width: float, depth: float):
+    """Builds the feature extractor, with random weights.
+
+    Returns:
+      keras.Model: float32 [N, image_size, image_size, 3], normalized, to float32 [N, 1280].
+    """
+    import keras
+    from keras import layers
+
+    def convolve(x, filters, kernel, stride, name):
+        return layers.Conv2D(filters, kernel, stride, "same", use_bias=False, name=name)(x)
+
+    def normalize(x, name, *, activate=True):
+        x = layers.BatchNormalization(epsilon=EPSILON, name=name)(x)
+        return layers.ReLU(6.0, name=f"{name}_relu6")(x) if activate else x
+
+    photo = keras.Input((image_size, image_size, 3), name="image")
+    x = normalize(convolve(photo, STEM, 3, 2, "stem"), "stem_bn")
+    for index, block in enumerate(blocks(width, depth)):
+        shortcut, name = x, f"block{index}"
+        if block.expand > 1:
+            x = normalize(convolve(x, block.inputs * block.expand, 1, 1, f"{name}_expand"), f"{name}_expand_bn")
+        depthwise = layers.DepthwiseConv2D(block.kernel, block.stride, "same", use_bias=False, name=f"{name}_depthwise")
+        x = normalize(depthwise(x), f"{name}_depthwise_bn")
+        x = convolve(x, block.outputs, 1, 1, f"{name}_project")
+        x = normalize(x, f"{name}_project_bn", activate=False)
+        if block.residual:
+            x = layers.Add(name=f"{name}_add")([x, shortcut])
+    x = normalize(convolve(x, HEAD, 1, 1, "head"), "head_bn")
+    return keras.Model(photo, layers.GlobalAveragePooling2D(name="embedding")(x))
+
+
+def load(model, path: Path, *, width: float, depth: float) -> None:
+    """Puts published weights into a model made by `build`; every layer with weights receives its own.
+
+    Args:
+      model: keras.Model from `build` with the same width and depth.
+      path: the weights file, with the names of the torch packages or of timm.
+
+    Raises:
+      BackboneError: the file holds another network.
+    """
+    tensors = read_tensors(path)
+    names = _timm_names(width, depth) if "conv_stem.weight" in tensors else _package_names(width, depth)
+    tensor_names.fill(model, tensors, path, names=names.__getitem__)
+
+
+def _package_names(width: float, depth: float) -> dict[str, str]:
+    """The names in the torch packages."""
+    names = {"stem": "_conv_stem", "stem_bn": "_bn0", "head": "_conv_head", "head_bn": "_bn1"}
+    for index, _ in enumerate(blocks(width, depth)):
+        ours, theirs = f"block{index}", f"_blocks.{index}"
+        names |= {
+            f"{ours}_expand": f"{theirs}._expand_conv",
+            f"{ours}_expand_bn": f"{theirs}._bn0",
+            f"{ours}_depthwise": f"{theirs}._depthwise_conv",
+            f"{ours}_depthwise_bn": f"{theirs}._bn1",
+            f"{ours}_project": f"{theirs}._project_conv",
+            f"{ours}_project_bn": f"{theirs}._bn2",
+        }
+    return names
+
+
+def _timm_names(width: float, depth: float) -> dict[str, str]:
+    """The names in timm, which counts blocks by stage; a block that does not expand has one layer less."""
+    names = {"stem": "conv_stem", "stem_bn": "bn1", "head": "conv_head", "head_bn": "bn2"}
+    for index, (stage, place, block) in enumerate(staged_blocks(width, depth)):
+        layers = ("expand", "depthwise", "project") if block.expand > 1 else ("depthwise", "project")
+        theirs = ("conv_pw", "conv_dw", "conv_pwl") if block.expand > 1 else ("conv_dw", "conv_pw")
+        for number, (layer, their) in enumerate(zip(layers, theirs, strict=True), start=1):
+            names[f"block{index}_{layer}"] = f"blocks.{stage}.{place}.{their}"
+            names[f"block{index}_{layer}_bn"] = f"blocks.{stage}.{place}.bn{number}"
+    return names
+
+
+def classifier(path: Path) -> tuple[Array, Array]:
+    """Returns the published ImageNet classifier: kernel float32 [1000, 1280] and bias float32 [1000]."""
+    tensors = read_tensors(path)
+    for name in ("_fc", "classifier"):
+        if f"{name}.weight" in tensors:
+            return tensors[f"{name}.weight"], tensors[f"{name}.bias"]
+    raise BackboneError(f"{path} holds no classifier, only the network before it.")
+
+
+def _round_channels(channels: float, divisor: int = 8) -> int:
+    """Rounds to a multiple of 8, never down by more than 10 % (the paper's code)."""
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * channels else rounded

@@ -1,0 +1,183 @@
+"""What `--model` means becomes an Embedder: a float `.tflite` and what its input expects, made once and cached.
+
+The only part of plain training that needs TensorFlow, and only on the first run.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+
+from model_maker import child, files
+from model_maker.backbones import (
+    conversion,
+    downloads,
+    importers,
+    input_range,
+    tensor_names,
+    tensorflow_models,
+    torch_files,
+    weights,
+)
+from model_maker.backbones.importers import ForeignModel, Import
+from model_maker.backbones.registry import BACKBONES, Backbone, get
+from model_maker.backbones.weights import FileWeights, Progress, Tell, ignore
+from model_maker.data.images import Normalization
+from model_maker.errors import BackboneError
+from model_maker.tflite import cut, dequantize, graph
+
+# What people call it.
+_SCRATCH = ("none", "None", "random", "scratch", "")
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """A pretrained feature extractor, ready to run.
+
+    Attributes:
+      name: for people.
+      content: a float `.tflite`: float32 [1, H, H, 3], normalized, to float32 [1, D].
+      normalization: from pixels to what its input expects.
+      image_size: H.
+      licence: of the weights; empty where nothing states it.
+    """
+
+    name: str
+    content: bytes
+    normalization: Normalization
+    image_size: int
+    licence: str
+
+
+def choose(
+    model: str,
+    *,
+    image_size: int | None = None,
+    weights_file: str | None = None,
+    normalization: str | None = None,
+) -> Backbone | ForeignModel:
+    """Finds out what `--model` means, before any work.
+
+    Args:
+      model: a key of BACKBONES, or the path or address of another model.
+      image_size: another input size than the published one, pixels.
+      weights_file: a file to use instead of the published weights of a backbone.
+      normalization: "MEAN,STD", what the input of a foreign model expects.
+
+    Raises:
+      BackboneError: nothing is called so, or the options do not fit it.
+    """
+    if model not in BACKBONES and importers.is_address(model):
+        if weights_file is not None:
+            raise BackboneError(f"--weights belongs to a backbone's name; {model} holds its own.")
+        return importers.find(model, image_size=image_size, normalization=normalization)
+    backbone = get(model, image_size=image_size)
+    if normalization is not None:
+        raise BackboneError(f"--normalization is for imported models; {model} is known to take its own.")
+    if weights_file in _SCRATCH:
+        raise BackboneError(
+            f"--weights {weights_file}: training from scratch is not offered. It takes a million photos and days to "
+            "reach what pretrained weights give at once; leave --weights out, or name a file of them."
+        )
+    if weights_file is not None:
+        own = FileWeights(Path(weights_file))
+        own.path()
+        backbone = replace(backbone, weights=own)
+    return backbone
+
+
+def embedder(choice: Backbone | ForeignModel, *, tell: Tell = ignore, progress: Progress = ignore) -> Embedder:
+    """Makes a backbone ready to run: on first use it is converted (about 20 s where TensorFlow is needed) and cached.
+
+    Args:
+      choice: from `choose`.
+      tell: hears what is downloaded, and of automatic choices.
+      progress: called with (done, total) kilobytes of a download.
+
+    Raises:
+      BackboneError: the weights are missing or damaged, or a foreign model cannot be used.
+      OutputError: the cache cannot be written.
+    """
+    path = cache_path(choice)
+    if not (content := files.read_checked(path)):
+        content = _make(choice, tell, progress)
+        files.write_checked(path, content)
+    if isinstance(choice, Backbone):
+        return Embedder(choice.name, content, choice.normalization, choice.image_size, choice.licence)
+    found = Import.unpack(content)
+    tell(f"{choice.name}: {found.note}")
+    return Embedder(choice.name, found.content, found.normalization, found.image_size, found.licence)
+
+
+def _make(choice: Backbone | ForeignModel, tell: Tell, progress: Progress) -> bytes:
+    if isinstance(choice, ForeignModel):
+        return importers.load(choice, tell=tell).pack()
+    # Missing weights are said before TensorFlow's long start.
+    file = weights_of(choice, tell=tell, progress=progress)
+    tell(f"First use of {choice.name}: it is converted once, which takes about 20 seconds.")
+    return child.run(__name__, choice.name, str(choice.image_size), str(file.absolute()), what=choice.name)
+
+
+def weights_of(backbone: Backbone, *, tell: Tell = ignore, progress: Progress = ignore) -> Path:
+    """Returns the weights file of a backbone, downloaded where it has to be.
+
+    Raises:
+      BackboneError: it cannot be had; where that is for want of a network, the models that need none are named.
+    """
+    try:
+        return backbone.weights.path(tell=tell, progress=progress)
+    except downloads.Unavailable as error:
+        here = [name for name, other in BACKBONES.items() if other.weights.is_here() or is_cached(other)]
+        raise BackboneError(f"{error} Models that work offline: {', '.join(here) or 'none'}.") from error
+
+
+def is_cached(choice: Backbone | ForeignModel) -> bool:
+    """Whether `embedder` will answer without building."""
+    return files.read_checked(cache_path(choice)) is not None
+
+
+def cache_path(choice: Backbone | ForeignModel) -> Path:
+    """Names the cache entry by everything that its bytes depend on."""
+    recipe: dict[str, object]
+    sources: tuple[ModuleType, ...]
+    if isinstance(choice, ForeignModel):
+        stated = choice.normalization
+        recipe = {
+            "image_size": choice.image_size,
+            "normalization": (stated.mean, stated.std) if stated else None,
+            "model": choice.identity(),
+        }
+        sources = (importers, input_range, tensorflow_models, conversion, dequantize, cut, graph)
+    else:
+        recipe = {
+            "image_size": choice.image_size,
+            "variant": choice.variant,
+            "weights": choice.weights.identity,
+        }
+        sources = (choice.family, tensor_names, weights, torch_files, conversion)
+    recipe |= {
+        "code": [code_digest(str(source.__file__)) for source in sources],
+        "versions": [metadata.version(package) for package in ("tensorflow", "keras")],
+    }
+    key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
+    return files.cache_directory() / "backbones" / f"{choice.name}-{choice.image_size or 'any'}-{key}.tflite"
+
+
+@functools.cache
+def code_digest(file: str) -> str:
+    """Returns what tells one version of a source file from another, for the names of cache entries."""
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
+
+
+def _build(name: str, image_size: str, weights_file: str) -> bytes:
+    backbone = get(name, image_size=int(image_size))
+    return conversion.convert(backbone.build(Path(weights_file)))
+
+
+if __name__ == "__main__":
+    child.answer(_build)

@@ -1,0 +1,211 @@
+"""Other people's models as backbones: whatever `--model` names becomes a float embedder with a known normalization.
+
+Foreign files are opened in child processes with a time limit. A TensorFlow model becomes a `.tflite` first
+(`tensorflow_models`); a `.tflite` is turned into float and cut before its classifier.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from model_maker import child
+from model_maker.backbones import input_range, tensorflow_models
+from model_maker.backbones.weights import Tell
+from model_maker.data.images import Normalization
+from model_maker.errors import BackboneError, ModelError
+from model_maker.tflite import cut, dequantize, graph, interpreter, metadata, vetting
+from model_maker.tflite.interpreter import Runner
+
+# A damaged file may keep LiteRT busy for ever; a sound one of 100 MB opens in a few seconds.
+LIMIT_S = 120
+# In a folder that `train` made: the float model that it ended with.
+TRAINED = "float.tflite"
+
+
+@dataclass(frozen=True)
+class ForeignModel:
+    """A model that is not in the registry.
+
+    Attributes:
+      address: a `.tflite`, `.keras` or `.h5` file, a SavedModel folder, or an address for tensorflow-hub.
+      image_size: pixels, for models that take any size; None for the model's own.
+      normalization: what its input expects; None to find out.
+    """
+
+    address: str
+    image_size: int | None = None
+    normalization: Normalization | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name, for people and for file names; the folder's where `train` made it."""
+        path = Path(self.address.split("?")[0].rstrip("/"))
+        return (path.parent.name if path.name == TRAINED else path.stem) or "model"
+
+    def identity(self) -> str:
+        """Returns the hash of the model's files, or the address of one that is elsewhere."""
+        path = Path(self.address)
+        if not path.exists():
+            return self.address
+        digest = hashlib.sha256()
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                digest.update(f"{file.relative_to(path.parent)} {file.stat().st_size} ".encode())
+                digest.update(file.read_bytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Import:
+    """A foreign model made ready.
+
+    Attributes:
+      content: a float `.tflite`, float32 [1, H, H, 3] to float32 [1, D].
+      normalization, image_size, licence: as in `embedder.Embedder`.
+      note: what was chosen on the way, and why.
+    """
+
+    content: bytes
+    normalization: Normalization
+    image_size: int
+    licence: str
+    note: str
+
+    def pack(self) -> bytes:
+        """Returns one line of JSON and the `.tflite` behind it."""
+        facts = {key: value for key, value in vars(self).items() if key not in ("content", "normalization")}
+        facts |= {"mean": self.normalization.mean, "std": self.normalization.std}
+        return json.dumps(facts).encode() + b"\n" + self.content
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Import:
+        """Reads what `pack` wrote."""
+        line, content = packed.split(b"\n", 1)
+        facts = json.loads(line)
+        return cls(content, Normalization(facts.pop("mean"), facts.pop("std")), **facts)
+
+
+def is_address(model: str) -> bool:
+    """Whether `--model` names a file, a folder or an address rather than a backbone of the registry."""
+    suffixes = (".tflite", ".keras", ".h5", ".hdf5")
+    return "/" in model or "\\" in model or model.endswith(suffixes) or Path(model).exists()
+
+
+def find(model: str, *, image_size: int | None = None, normalization: str | None = None) -> ForeignModel:
+    """Checks before any work what a foreign `--model` is.
+
+    Args:
+      model: for which `is_address` holds.
+      image_size: pixels.
+      normalization: "MEAN,STD" in pixels, as the user gave it.
+
+    Raises:
+      BackboneError: there is nothing there, nothing that can be imported, or a normalization that means nothing.
+    """
+    path = Path(model)
+    if (path / TRAINED).is_file():
+        return ForeignModel(str(path / TRAINED), image_size, input_range.parse(normalization))
+    if tensorflow_models.kind(model) != "hub":
+        if not path.exists():
+            raise BackboneError(
+                f"{model} does not exist. Give a model file, or a name that `model_maker models` lists."
+            )
+        if path.suffix != ".tflite" and tensorflow_models.kind(model) is None:
+            raise BackboneError(
+                f"{model} is no model that can be imported: a .tflite, .keras or .h5 file, a SavedModel folder, "
+                "or the address of a TF Hub model."
+            )
+    return ForeignModel(model, image_size, input_range.parse(normalization))
+
+
+def load(model: ForeignModel, *, tell: Tell) -> Import:
+    """Opens a foreign model and makes an embedder of it.
+
+    Raises:
+      BackboneError: it cannot be used; the message says why.
+    """
+    stated = model.normalization
+    arguments = (model.address, str(model.image_size or ""), f"{stated.mean!r},{stated.std!r}" if stated else "")
+    if (kind := tensorflow_models.kind(model.address)) is None:
+        packed = child.run(__name__, model.address, *arguments, "", what=model.address, limit_s=LIMIT_S)
+        return Import.unpack(packed)
+    if tensorflow_models.is_download(model.address):
+        tell(f"Downloading {model.address} through tensorflow-hub.")
+    converted = tensorflow_models.convert(model.address, model.image_size)
+    with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
+        file.write(converted)
+        file.flush()
+        packed = child.run(__name__, file.name, *arguments, kind, what=model.address, limit_s=LIMIT_S)
+    return Import.unpack(packed)
+
+
+def from_tflite(content: bytes, *, image_size: int | None, stated: Normalization | None, kind: str = "") -> Import:
+    """Makes an embedder of a classifier's or an embedder's `.tflite`.
+
+    Args:
+      content: float or quantized, with metadata or without.
+      image_size: what the user asked for; it has to be the file's own.
+      stated: what the user says its input expects.
+      kind: of the TensorFlow model that it was before, from `tensorflow_models.kind`; empty for none.
+
+    Raises:
+      ModelError: it cannot be used.
+    """
+    info = metadata.read(content)
+    model = graph.parse(content)
+    with graph.explained():
+        size = _image_size(model, image_size)
+        image = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
+        measured = input_range.from_quantization(image)
+        dequantize.dequantize(model)
+        expected, reason = input_range.infer(model, stated, measured, info.normalization, kind)
+        normalization = input_range.absorb(model, expected)
+        found = cut.cut(model)
+        embedder = graph.pack(model)
+    vector = Runner(embedder).run(normalization(_test_picture(size)))
+    if vector.shape != (1, found.features) or not np.isfinite(vector).all() or not np.ptp(vector):
+        raise ModelError("Its features of a test picture are not finite, varied numbers, so it is damaged.")
+    classifier = f"cut before its classifier of {found.classes} classes, " if found.classes else ""
+    scaling = f"(pixel - {expected.mean:g}) / {expected.std:g}"
+    note = f"{classifier}{found.features} features, input {scaling}{reason}."
+    return Import(embedder, normalization, size, info.licence, note)
+
+
+def _image_size(model: schema.ModelT, asked: int | None) -> int:
+    main = model.subgraphs[0]
+    if len(model.subgraphs) != 1 or len(main.inputs) != 1:
+        raise ModelError(f"It has {len(main.inputs)} inputs and {len(model.subgraphs)} graphs; an image model has one.")
+    if custom := [code.customCode.decode() for code in model.operatorCodes if code.customCode]:
+        raise ModelError(f"It uses operators that LiteRT does not have: {', '.join(custom)}.")
+    shape = [int(side) for side in main.tensors[main.inputs[0]].shape]
+    if len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3:
+        raise ModelError(f"It takes an input of shape {shape}; an image model takes [1, H, H, 3].")
+    if asked not in (None, shape[1]):
+        raise ModelError(f"It takes {shape[1]} pixels, not {asked}: leave --image-size out.")
+    return shape[1]
+
+
+def _test_picture(size: int) -> np.ndarray:
+    """Seeded blocks of colour, uint8 [1, size, size, 3]."""
+    blocks = np.random.default_rng(0).integers(0, 256, (-(-size // 8), -(-size // 8), 3), np.uint8)
+    return blocks.repeat(8, 0).repeat(8, 1)[None, :size, :size]
+
+
+def _import(path: str, name: str, image_size: str, normalization: str, kind: str) -> bytes:
+    size = int(image_size) if image_size else None
+    stated = input_range.parse(normalization or None)
+    try:
+        return from_tflite(interpreter.read(path), image_size=size, stated=stated, kind=kind).pack()
+    except ModelError as error:
+        raise BackboneError(f"{name} cannot be a backbone. {error}") from error
+
+
+if __name__ == "__main__":
+    child.answer(_import, memory_bytes=vetting.MEMORY_BYTES, cpu_s=2 * LIMIT_S)

@@ -1,0 +1,152 @@
+"""What the input of a foreign model expects: stated, measured, described, or inferred from the graph.
+
+A model in the registry has its normalization in its record; this is for all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from model_maker.data.images import Normalization
+from model_maker.errors import BackboneError, ModelError
+from model_maker.tflite import graph
+
+UNIT = Normalization(mean=0.0, std=255.0)
+PIXELS = Normalization(mean=0.0, std=1.0)
+_ADVICE = "State what its input expects with --normalization MEAN,STD, as 127.5,127.5 for -1 to 1 or 0,255 for 0 to 1."
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operator of the scaling that a graph begins with: x becomes scale * x + offset.
+
+    Attributes:
+      scale, offset: in the mean of the channels.
+      alike: whether all channels share them.
+      operator: which leads to one tensor.
+    """
+
+    scale: float
+    offset: float
+    alike: bool
+    operator: schema.OperatorT
+
+
+def parse(text: str | None) -> Normalization | None:
+    """Reads "MEAN,STD", both in pixels from 0 to 255.
+
+    Raises:
+      BackboneError: it is not that.
+    """
+    if text is None:
+        return None
+    try:
+        mean, std = (float(part) for part in text.split(","))
+    except ValueError:
+        mean, std = np.nan, np.nan
+    if not (np.isfinite(mean) and np.isfinite(std) and std > 0):
+        raise BackboneError(f"--normalization {text}: give MEAN,STD in pixels from 0 to 255, as 127.5,127.5.")
+    return Normalization(mean, std)
+
+
+def from_quantization(image: schema.TensorT) -> Normalization | None:
+    """A quantized input states by its scale and zero point which number each pixel means."""
+    scale = image.quantization.scale if image.quantization is not None else None
+    if image.type == schema.TensorType.FLOAT32 or scale is None or not len(scale):
+        return None
+    stated = image.quantization.zeroPoint
+    zero_point = 0 if stated is None or not len(stated) else int(stated[0])
+    offset = 128 if image.type == schema.TensorType.INT8 else 0
+    # Six digits: 1 / 0.007843138 is 127.4999 in float32 where 127.5 was meant.
+    return Normalization(float(zero_point + offset), float(f"{1 / float(scale[0]):.6g}"))
+
+
+def infer(
+    model: schema.ModelT,
+    stated: Normalization | None,
+    measured: Normalization | None,
+    described: Normalization | None,
+    kind: str,
+) -> tuple[Normalization, str]:
+    """Decides what the input expects, and says on what grounds.
+
+    A network whose graph begins with its own scaling shows by it whether it wants 0 to 1 or raw pixels; metadata that
+    would feed it something lopsided is wrong, as that of published embedders is.
+
+    Args:
+      model: a float object tree.
+      stated: by the user.
+      measured: from the quantization of the input that the file had.
+      described: by metadata.
+      kind: of the TensorFlow model that it was before, from `tensorflow_models.kind`; empty for none.
+
+    Raises:
+      ModelError: nothing tells; the user has to.
+    """
+    if stated:
+        return stated, ", as stated"
+    if measured:
+        return measured, ", from the input's quantization"
+    steps = list(_leading_steps(model))
+    scale, offset = 1.0, 0.0
+    for step in steps:
+        scale, offset = scale * step.scale, offset * step.scale + step.offset
+
+    def is_centred(normalization: Normalization) -> bool:
+        low, high = scale * normalization(np.array([0.0, 255.0])) + offset
+        return abs(low + high) <= 0.3 * (high - low) and high - low < 10
+
+    if described and (not steps or is_centred(described)):
+        return described, ", from the metadata"
+    for candidate in (UNIT, PIXELS):
+        if steps and is_centred(candidate):
+            against = f", against {described.mean:g},{described.std:g} of the metadata" if described else ""
+            return candidate, f", as the scaling inside shows{against}"
+    if described:
+        return described, ", from the metadata"
+    if kind == "hub":
+        return UNIT, ", by TF Hub's convention for images (0 to 1)"
+    raise ModelError(f"It takes float input and does not say which. {_ADVICE}")
+
+
+def absorb(model: schema.ModelT, normalization: Normalization) -> Normalization:
+    """Takes the scaling that the graph begins with out of it and into the normalization, where channels are alike.
+
+    Then int8 has no steps of its own for it, and what the pixels become is stated in one place.
+
+    Returns:
+      What the shortened graph expects.
+    """
+    mean, std = normalization.mean, normalization.std
+    for step in list(_leading_steps(model)):
+        if not step.alike or step.scale <= 0:
+            break
+        mean, std = mean - step.offset * std / step.scale, std / step.scale
+        model.subgraphs[0].inputs = [int(step.operator.outputs[0])]
+        model.subgraphs[0].operators.remove(step.operator)
+    # Constants of a graph are float32: 0.00784313772 was meant as 1 / 127.5.
+    return Normalization(float(f"{mean:.6g}"), float(f"{std:.6g}"))
+
+
+def _leading_steps(model: schema.ModelT) -> Iterator[Step]:
+    main = model.subgraphs[0]
+    tensor = int(main.inputs[0])
+    while True:
+        users = [operator for operator in main.operators if tensor in operator.inputs]
+        name = graph.operator_name(model, users[0]) if len(users) == 1 else ""
+        if name not in ("MUL", "DIV", "ADD", "SUB") or int(users[0].inputs[0]) != tensor:
+            return
+        other = main.tensors[users[0].inputs[1]]
+        if not other.buffer or users[0].builtinOptions.fusedActivationFunction:
+            return
+        values = graph.constant(model, other)
+        # Channels that differ lie near each other, so their mean tells the range well enough.
+        value = float(values.mean())
+        scale = {"MUL": value, "DIV": 1 / value if value else 0.0}.get(name, 1.0)
+        offset = {"ADD": value, "SUB": -value}.get(name, 0.0)
+        yield Step(scale, offset, bool((values == values.flat[0]).all()), users[0])
+        tensor = int(users[0].outputs[0])

@@ -1,0 +1,14 @@
+"""What was measured of the backbones, as int8 classifiers; `python -m benchmarks.backbones` measures anew."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+FILE = Path(__file__).with_name("measured.json")
+
+
+def read() -> dict[str, Any]:
+    """Returns `processor`, `classes` and by name in `backbones` size_bytes and latency_ms (median, one thread)."""
+    return json.loads(FILE.read_text(encoding="utf-8"))

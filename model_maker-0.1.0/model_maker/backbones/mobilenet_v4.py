@@ -1,0 +1,194 @@
+"""MobileNetV4 (convolutional): stage tables, Keras model and the mapping of timm's weights.
+
+Source:
+  Qin et al. 2024, "MobileNetV4: Universal Models for the Mobile Ecosystem", appendix D; weights and padding as in timm.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from model_maker.backbones import tensor_names
+from model_maker.backbones.weights import read_tensors
+from model_maker.errors import BackboneError
+
+Array = np.ndarray
+
+STEM = 32
+HEAD = 1280
+EPSILON = 1e-5  # of every batch normalization, torch's default
+# Mean and standard deviation of ImageNet's channels, as shares of the brightest pixel.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Conv(NamedTuple):
+    """A convolution with batch normalization and ReLU."""
+
+    kernel: int
+    stride: int
+    out: int
+
+
+class Fused(NamedTuple):
+    """FusedIB: one convolution expands, one projects."""
+
+    kernel: int
+    stride: int
+    expand: int
+    out: int
+
+
+class Universal(NamedTuple):
+    """UIB: start depthwise, expand 1x1, middle depthwise, project 1x1; 0 stands for a depthwise that is left out."""
+
+    start: int
+    middle: int
+    stride: int
+    expand: int
+    out: int
+
+
+Block = Conv | Fused | Universal
+
+# Stages as the paper's tables have them; the row after them is the head's.
+STAGES: dict[str, tuple[tuple[Block, ...], ...]] = {
+    "conv_small": (
+        (Conv(3, 2, 32), Conv(1, 1, 32)),
+        (Conv(3, 2, 96), Conv(1, 1, 64)),
+        (Universal(5, 5, 2, 3, 96), *4 * [Universal(0, 3, 1, 2, 96)], Universal(3, 0, 1, 4, 96)),
+        (
+            Universal(3, 3, 2, 6, 128),
+            Universal(5, 5, 1, 4, 128),
+            Universal(0, 5, 1, 4, 128),
+            Universal(0, 5, 1, 3, 128),
+            *2 * [Universal(0, 3, 1, 4, 128)],
+        ),
+        (Conv(1, 1, 960),),
+    ),
+    "conv_medium": (
+        (Fused(3, 2, 4, 48),),
+        (Universal(3, 5, 2, 4, 80), Universal(3, 3, 1, 2, 80)),
+        (
+            Universal(3, 5, 2, 6, 160),
+            *2 * [Universal(3, 3, 1, 4, 160)],
+            Universal(3, 5, 1, 4, 160),
+            Universal(3, 3, 1, 4, 160),
+            Universal(3, 0, 1, 4, 160),
+            Universal(0, 0, 1, 2, 160),
+            Universal(3, 0, 1, 4, 160),
+        ),
+        (
+            Universal(5, 5, 2, 6, 256),
+            Universal(5, 5, 1, 4, 256),
+            *2 * [Universal(3, 5, 1, 4, 256)],
+            Universal(0, 0, 1, 4, 256),
+            Universal(3, 0, 1, 4, 256),
+            Universal(3, 5, 1, 2, 256),
+            Universal(5, 5, 1, 4, 256),
+            *2 * [Universal(0, 0, 1, 4, 256)],
+            Universal(5, 0, 1, 2, 256),
+        ),
+        (Conv(1, 1, 960),),
+    ),
+}
+
+
+def build(image_size: int, *, stages: str):
+    """Builds the feature extractor, with random weights.
+
+    The published weights expect each channel scaled by ImageNet's own statistics. Phone metadata cannot say that, so
+    the graph begins with it.
+
+    Args:
+      image_size: pixels.
+      stages: a key of STAGES.
+
+    Returns:
+      keras.Model: float32 [N, image_size, image_size, 3], (pixel - 127.5) / 127.5, to float32 [N, 1280].
+    """
+    import keras
+    from keras import layers
+
+    photo = x = keras.Input((image_size, image_size, 3), name="image")
+    # Not folded into the stem: behind a layer of its own a border of zeros is the mean colour, as in training.
+    x = layers.DepthwiseConv2D(1, name="imagenet_scaling")(x)
+    x = _convolve(x, STEM, 3, 2, "conv_stem", "bn1")
+    for stage, blocks in enumerate(STAGES[stages]):
+        for index, block in enumerate(blocks):
+            x = _block(x, block, f"blocks.{stage}.{index}")
+    x = layers.GlobalAveragePooling2D(keepdims=True, name="pool")(x)
+    x = _convolve(x, HEAD, 1, 1, "conv_head", "norm_head")
+    model = keras.Model(photo, layers.Flatten(name="embedding")(x))
+    scale, offset = 0.5 / np.array(IMAGENET_STD), (0.5 - np.array(IMAGENET_MEAN)) / IMAGENET_STD
+    model.get_layer("imagenet_scaling").set_weights([scale.reshape(1, 1, 3, 1), offset])
+    return model
+
+
+def load(model, path: Path, **variant: str) -> None:
+    """Puts timm's weights into a model made by `build`; every layer with weights receives its own.
+
+    Args:
+      model: keras.Model from `build` with the same variant.
+      path: `.safetensors` with timm's names.
+
+    Raises:
+      BackboneError: the file holds another network.
+    """
+    tensor_names.fill(model, read_tensors(path), path, names=lambda name: name, fixed=("imagenet_scaling",))
+
+
+def classifier(path: Path) -> tuple[Array, Array]:
+    """Returns the published ImageNet classifier: kernel float32 [1000, 1280] and bias float32 [1000]."""
+    tensors = read_tensors(path)
+    if "classifier.weight" not in tensors:
+        raise BackboneError(f"{path} holds no classifier, only the network before it.")
+    return tensors["classifier.weight"], tensors["classifier.bias"]
+
+
+def _block(x, block: Block, name: str):
+    from keras import layers
+
+    shortcut, inputs = x, x.shape[3]
+    if isinstance(block, Conv):
+        return _convolve(x, block.out, block.kernel, block.stride, f"{name}.conv", f"{name}.bn1")
+    expanded = _round_channels(inputs * block.expand)
+    if isinstance(block, Fused):
+        x = _convolve(x, expanded, block.kernel, block.stride, f"{name}.conv_exp", f"{name}.bn1")
+        x = _convolve(x, block.out, 1, 1, f"{name}.conv_pwl", f"{name}.bn2", activate=False)
+    else:
+        # The stride is the middle depthwise's, if there is one.
+        strides = (1, block.stride) if block.middle else (block.stride, 1)
+        if block.start:
+            x = _universal(x, inputs, block.start, strides[0], f"{name}.dw_start", depthwise=True, activate=False)
+        x = _universal(x, expanded, 1, 1, f"{name}.pw_exp")
+        if block.middle:
+            x = _universal(x, expanded, block.middle, strides[1], f"{name}.dw_mid", depthwise=True)
+        x = _universal(x, block.out, 1, 1, f"{name}.pw_proj", activate=False)
+    return layers.Add(name=f"{name}.add")([x, shortcut]) if block.stride == 1 and inputs == block.out else x
+
+
+def _universal(x, filters: int, kernel: int, stride: int, name: str, **options):
+    return _convolve(x, filters, kernel, stride, f"{name}.conv", f"{name}.bn", **options)
+
+
+def _convolve(x, filters, kernel, stride, name, norm, *, depthwise=False, activate=True):
+    """Convolution, batch normalization, ReLU; padded alike on all sides, as torch does and "same" does not."""
+    from keras import layers
+
+    padding = "same"
+    if stride > 1 and kernel > 1:
+        x, padding = layers.ZeroPadding2D(kernel // 2, name=f"{name}.pad")(x), "valid"
+    if depthwise:
+        x = layers.DepthwiseConv2D(kernel, stride, padding, use_bias=False, name=name)(x)
+    else:
+        x = layers.Conv2D(filters, kernel, stride, padding, use_bias=False, name=name)(x)
+    x = layers.BatchNormalization(epsilon=EPSILON, name=norm)(x)
+    return layers.ReLU(name=f"{norm}.relu")(x) if activate else x
+
+
+def _round_channels(channels: float) -> int:
+    """Rounds to a multiple of 8."""
+    return max(8, int(channels + 4) // 8 * 8)

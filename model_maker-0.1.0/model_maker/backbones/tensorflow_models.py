@@ -1,0 +1,205 @@
+"""TensorFlow's models as `.tflite`: `.keras` and `.h5` files, SavedModel folders, TF Hub and Kaggle handles.
+
+Which part of the result is a backbone is up to `importers`. Models run in a child process, and only if their graph
+neither touches files nor calls Python.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from model_maker import child, files
+from model_maker.backbones import conversion, downloads, input_range
+from model_maker.errors import BackboneError
+from model_maker.tflite import metadata
+
+LIMIT_S = 600.0
+_KERAS = (".keras", ".h5", ".hdf5")
+_HANDLE = re.compile(r"https?://.+|[\w.-]+/[\w.-]+/[\w.-]+/[\w.-]+(/\d+)?")
+# Graphs of images need none of these; they read and write files, call Python, or reach other machines.
+_UNSAFE = re.compile(
+    r"(ReadFile|WriteFile|MatchingFiles|PyFunc|EagerPyFunc|PyFuncStateless|PrintV2|.*Dataset.*|Rpc.*|.*Recv|.*Send|"
+    r"DeleteFile|ShardedFilename|LoadAndRemap.*|.*ReaderV2|.*Save.*|Restore.*|MergeV2Checkpoints)$"
+)
+# Of the loader's own making: a SavedModel carries the functions that saved it, which nothing here calls.
+_SAVER = re.compile(r"__inference__traced_(save|restore)_\d+$|save/|saver_")
+_OUTPUTS = ("feature_vector", "embedding", "pooled", "default", "logits")
+
+
+def kind(address: str) -> str | None:
+    """Tells what kind of TensorFlow model an address names: "keras", "saved_model", "hub", or None for no such."""
+    path = Path(address)
+    if path.suffix in _KERAS:
+        return "keras"
+    if (path / "saved_model.pb").is_file():
+        return "saved_model"
+    if not path.exists() and path.suffix != ".tflite" and not address.startswith((".", "/")) and _HANDLE.match(address):
+        return "hub"
+    return None
+
+
+def is_download(address: str) -> bool:
+    """Whether an address is fetched through tensorflow-hub."""
+    return kind(address) == "hub"
+
+
+def convert(address: str, image_size: int | None) -> bytes:
+    """Converts a model to a float `.tflite` in a child process.
+
+    Args:
+      address: of which `kind` is one of the three.
+      image_size: pixels, for models that take any size.
+
+    Raises:
+      BackboneError: it cannot be fetched, opened or converted, or would do more than compute.
+    """
+    if is_download(address) and address.startswith("http") and not downloads.reachable(address):
+        host = address.split("/")[2]
+        if not _is_in_hub_cache(address):
+            raise BackboneError(
+                f"{address} is not in the cache of tensorflow-hub, and {host} cannot be reached. Connect once, or give "
+                "the folder of the unpacked SavedModel instead; TFHUB_CACHE_DIR names the cache."
+            )
+    return child.run(__name__, address, str(image_size or ""), what=address, limit_s=LIMIT_S)
+
+
+def hub_cache() -> str:
+    """Returns where tensorflow-hub keeps what it fetched: TFHUB_CACHE_DIR, or a folder in our own cache."""
+    return os.environ.get("TFHUB_CACHE_DIR") or str(files.cache_directory() / "hub")
+
+
+def _is_in_hub_cache(address: str) -> bool:
+    # tensorflow-hub names a folder by the sha1 of the handle.
+    return (Path(hub_cache()) / hashlib.sha1(address.encode()).hexdigest()).is_dir()
+
+
+def _convert(address: str, image_size: str) -> bytes:
+    size = int(image_size) if image_size else None
+    os.environ["TFHUB_CACHE_DIR"] = hub_cache()
+    try:
+        if kind(address) == "keras":
+            return _from_keras(address, size)
+        return _from_saved_model(_fetched(address) if is_download(address) else address, address, size)
+    except BackboneError:
+        raise
+    except Exception as error:  # TensorFlow raises nearly anything at a damaged or strange model
+        reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+        raise BackboneError(f"{address} cannot be opened as a TensorFlow model: {reason}") from error
+
+
+def _from_keras(address: str, image_size: int | None) -> bytes:
+    import keras
+    import tensorflow as tf
+
+    if address.endswith(".weights.h5"):
+        raise BackboneError(f"{address} holds weights without a network. Give it as --weights with a backbone's name.")
+    # Files may carry Python code in Lambda layers; safe mode refuses them. Custom classes are not looked up, either.
+    model = keras.saving.load_model(address, compile=False, safe_mode=True)
+    if any(isinstance(layer, keras.layers.Lambda) for layer in model._flatten_layers()):
+        raise BackboneError(f"{address} holds Python code (a Lambda layer), which is not run. Save it without.")
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise BackboneError(f"{address} has {len(model.inputs)} inputs and {len(model.outputs)} outputs, not one each.")
+    size = _size(address, tuple(model.inputs[0].shape), image_size)
+    content = conversion.convert_function(lambda image: model(image, training=False), (size, size, 3), tf.float32)
+    if any(isinstance(layer, keras.layers.Rescaling) for layer in model.layers[:3]):
+        # The converter may fold it into the first convolution, where nobody sees that raw pixels come in.
+        return metadata.write(content, metadata.ModelInfo(normalization=input_range.PIXELS), embedder=True)
+    return content
+
+
+def _fetched(address: str) -> str:
+    """Downloads a model through tensorflow-hub and returns its folder."""
+    import tarfile
+
+    import tensorflow_hub
+
+    # Members that would leave the folder, links out of it and devices are refused when the archive is unpacked.
+    tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
+    if not address.startswith("http"):
+        address = f"https://www.kaggle.com/models/{address}"
+    try:
+        return tensorflow_hub.resolve(address)
+    except ImportError as error:
+        raise BackboneError(
+            f"{address} is fetched through the package kagglehub, which is not installed. "
+            "Run: pip install 'model-maker[kaggle]', or give the folder of the unpacked SavedModel."
+        ) from error
+
+
+def _from_saved_model(folder: str, address: str, image_size: int | None) -> bytes:
+    import tensorflow as tf
+    import tensorflow_hub
+
+    check_operations(folder, address)
+    loaded = tensorflow_hub.load(folder)
+    signatures = dict(loaded.signatures)
+    chosen = next((name for name in ("serving_default", "default", "image_feature_vector") if name in signatures), None)
+    if callable(loaded) and not chosen:
+        size = _size(address, (None, None, None, 3), image_size)
+        return conversion.convert_function(lambda image: _output(loaded(image), address), (size, size, 3), tf.float32)
+    if chosen is None:
+        listed = ", ".join(signatures) or "none"
+        raise BackboneError(f"{address} has no signature serving_default or default, only: {listed}.")
+    signature = signatures[chosen]
+    _, inputs = signature.structured_input_signature
+    if len(inputs) != 1:
+        raise BackboneError(f"{address} takes {len(inputs)} inputs ({', '.join(inputs)}); an image model takes one.")
+    [(name, spec)] = inputs.items()
+    size = _size(address, tuple(spec.shape), image_size)
+
+    def call(image):
+        return _output(signature(**{name: tf.cast(image, spec.dtype)}), address)
+
+    return conversion.convert_function(call, (size, size, 3), tf.float32)
+
+
+def _output(result: Any, address: str):
+    """Returns the one tensor that is meant: the only one, or that with a name which says so."""
+    if not isinstance(result, dict):
+        return result
+    if len(result) == 1:
+        return next(iter(result.values()))
+    for name in _OUTPUTS:
+        if name in result:
+            return result[name]
+    raise BackboneError(f"{address} has several outputs, none of which is named for features: {', '.join(result)}.")
+
+
+def _size(address: str, shape: tuple[int | None, ...], asked: int | None) -> int:
+    if len(shape) != 4 or shape[3] not in (3, None):
+        raise BackboneError(f"{address} takes an input of shape {list(shape)}; an image model takes [N, H, H, 3].")
+    own = shape[1] if shape[1] == shape[2] else 0
+    if own == 0:
+        raise BackboneError(f"{address} takes pictures of {shape[1]} x {shape[2]} pixels; they have to be square.")
+    if own is None and asked is None:
+        raise BackboneError(f"{address} takes pictures of any size. Say which with --image-size, as 224.")
+    if own and asked not in (None, own):
+        raise BackboneError(f"{address} takes {own} pixels, not {asked}: leave --image-size out.")
+    return own or int(asked or 0)
+
+
+def check_operations(folder: str, address: str) -> None:
+    """Refuses a SavedModel that would do more than compute, before anything of it is run.
+
+    Raises:
+      BackboneError: it holds an operation that reads or writes files, calls Python, or reaches other machines.
+    """
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    model = saved_model_pb2.SavedModel()
+    model.ParseFromString((Path(folder) / "saved_model.pb").read_bytes())
+    for graph in model.meta_graphs:
+        functions = graph.graph_def.library.function
+        operations = [node for node in graph.graph_def.node if not _SAVER.match(node.name)]
+        operations += [node for part in functions if not _SAVER.match(part.signature.name) for node in part.node_def]
+        for node in operations:
+            if _UNSAFE.match(node.op):
+                raise BackboneError(f"{address} contains the operation {node.op}, which does more than compute.")
+
+
+if __name__ == "__main__":
+    child.answer(_convert)

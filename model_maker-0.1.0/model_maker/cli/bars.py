@@ -1,0 +1,80 @@
+"""Progress on stderr: a bar for the running stage, a line for each finished one."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.text import Text
+
+from model_maker.cli.terminal import escape
+from model_maker.progress import Reporter
+
+# Between two looks at a bar: a million photos are not drawn one by one, and the speed is that of the last half minute.
+_LOOK_SECONDS = 0.1
+
+
+class _Left(ProgressColumn):
+    """How long the stage still takes, once it is known."""
+
+    def render(self, task: Task) -> Text:
+        seconds = task.time_remaining
+        return Text(f"{_duration(seconds)} left" if seconds and not task.finished else "")
+
+
+def _duration(seconds: float) -> str:
+    """Says as much of a duration as an estimate is worth."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{round(seconds)} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+class Bars(Reporter):
+    """Draws a bar for the running stage, and a line for each finished one; only lines where stderr is no terminal."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._bars = Progress(
+            TextColumn("  {task.description:<30}"),
+            BarColumn(24),
+            TextColumn("{task.fields[count]}"),
+            _Left(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._name, self._begin, self._looked = "", 0.0, 0.0
+
+    def __enter__(self) -> Bars:
+        self._bars.start()
+        return self
+
+    def __exit__(self, failure, *_) -> None:
+        if failure is None:
+            self._finish()
+        self._bars.stop()
+
+    def stage(self, name: str) -> None:
+        self._finish()
+        self._name, self._begin, self._looked = name, time.perf_counter(), 0.0
+        self._task = self._bars.add_task(name, total=None, count="")
+
+    def progress(self, done: int, total: int) -> None:
+        now = time.perf_counter()
+        if self._task is not None and (done == total or now - self._looked > _LOOK_SECONDS):
+            self._looked = now
+            self._bars.update(self._task, completed=done, total=total, count=f"{done:,}/{total:,}")
+
+    def note(self, text: str) -> None:
+        self._console.print(f"  [yellow]note[/] {escape(text)}", soft_wrap=True)
+
+    def _finish(self) -> None:
+        if self._task is not None:
+            self._bars.remove_task(self._task)
+            self._task = None
+            seconds = time.perf_counter() - self._begin
+            self._console.print(f"  {escape(self._name):<30}[dim]{seconds:6.1f} s[/]")
+        self._name = ""

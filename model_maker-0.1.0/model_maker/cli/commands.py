@@ -1,0 +1,245 @@
+"""What the sub-commands do that make and use a model: call the API, hand the result to `views`.
+
+Imports stand inside, here as in the other files of commands, for a quick start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+from model_maker import exits
+from model_maker.errors import DataError, about
+
+
+def train(arguments: argparse.Namespace) -> None:
+    from model_maker import run_record
+    from model_maker.cli import views
+    from model_maker.cli.bars import Bars
+    from model_maker.options import Options, from_record
+    from model_maker.training import train
+
+    given = vars(arguments)
+    names = {field.name for field in dataclasses.fields(Options)}
+    options = {name: value for name, value in given.items() if name in names}
+    data = given.get("data")
+    if "config" in given:
+        record = run_record.load(given["config"])
+        try:
+            from_record(record["options"])
+        except DataError as error:
+            raise DataError(f"{given['config']} holds {error}. Correct it there.") from error
+        options, data = record["options"] | options, data or record["data"]
+    if "init_from" in given:
+        options["model"] = _earlier_run(given)
+    if not data:
+        raise DataError("train needs photos: pass --data DIR with one folder of photos for each class.")
+    if "views" in given and Options(**options).augmentation == "none":
+        raise DataError("--views is the number of augmented views: say which with --augment, as --augment standard.")
+    limits = {"max_size_mb": given.get("max_size"), "max_latency_ms": given.get("max_latency")}
+    if "," in options.get("model", "") and not Path(options["model"]).exists():
+        _compare(data, options, limits, arguments)
+        return
+    if any(limits.values()):
+        raise DataError("--max-size and --max-latency choose among models: give several, as --model A,B,C.")
+    with Bars() as bars:
+        result = train(
+            data,
+            given.get("output"),
+            overwrite=arguments.overwrite,
+            resume=arguments.resume,
+            tensorboard=given.get("tensorboard"),
+            reporter=bars,
+            **options,
+        )
+    if arguments.json:
+        print_json({"output": str(result.directory), "seconds": round(result.seconds, 2), **result.report})
+    else:
+        views.show_training(result)
+
+
+def _earlier_run(given: dict) -> str:
+    from model_maker.backbones import importers
+
+    folder = given["init_from"]
+    if "model" in given:
+        raise DataError("--init-from brings its own network: leave --model out.")
+    if not (Path(folder) / importers.TRAINED).is_file():
+        raise DataError(f"--init-from {folder}: there is no {importers.TRAINED}. Give a folder that `train` made.")
+    return folder
+
+
+def _compare(data: str, options: dict, limits: dict, arguments: argparse.Namespace) -> None:
+    from model_maker import comparison
+    from model_maker.cli import views
+    from model_maker.cli.bars import Bars
+
+    models = [name.strip() for name in options.pop("model").split(",") if name.strip()]
+    with Bars() as bars:
+        found = comparison.compare(
+            data,
+            models,
+            getattr(arguments, "output", None),
+            overwrite=arguments.overwrite,
+            reporter=bars,
+            **limits,
+            **options,
+        )
+    if arguments.json:
+        print_json({"output": str(found.directory), **comparison.as_dict(found)})
+    else:
+        views.show_comparison(found)
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    from model_maker import run_record
+    from model_maker.cli import views
+    from model_maker.cli.bars import Bars
+    from model_maker.deploy import report
+    from model_maker.inference.classifier import Classifier
+
+    page = new_page(arguments)
+    classifier = Classifier(arguments.model)
+    with Bars() as bars:
+        dataset, notes = run_record.photos_for(arguments.model, arguments.data)
+        for note in notes:
+            bars.note(note)
+        bars.stage("Evaluate the file")
+        scored = classifier.score_labelled(dataset, progress=bars.progress)
+        metrics = classifier.measure(scored)
+        if skipped := len(dataset.skipped) + len(dataset) - metrics.photos:
+            bars.note(f"{skipped} files cannot be read as photos and do not count.")
+        if page is not None:
+            report.write(page, classifier, scored, model=arguments.model)
+            bars.note(f"The report: {page}")
+    if arguments.json:
+        print_json(metrics.as_dict())
+    else:
+        views.show_metrics(metrics)
+
+
+def new_page(arguments: argparse.Namespace) -> Path | None:
+    """Returns where --report is to be written, before the long work, if it may be."""
+    from model_maker import files
+
+    if arguments.report is None:
+        return None
+    files.check_new_file(page := Path(arguments.report), overwrite=arguments.overwrite)
+    return page
+
+
+def reproduce(arguments: argparse.Namespace) -> int:
+    from model_maker.cli import views
+    from model_maker.cli.bars import Bars
+    from model_maker.reproduction import reproduce
+
+    with Bars() as bars:
+        found = reproduce(
+            arguments.model, arguments.data, output=arguments.output, overwrite=arguments.overwrite, reporter=bars
+        )
+    if arguments.json:
+        print_json(found.as_dict())
+    else:
+        views.show_reproduction(found)
+    return 0 if found.equal else 1
+
+
+def predict(arguments: argparse.Namespace) -> int:
+    from model_maker.cli import views
+    from model_maker.inference import addresses
+
+    if arguments.top_k < 1:
+        raise DataError(f"--top-k {arguments.top_k}: give 1 or more.")
+    if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
+        raise DataError(f"--threshold {arguments.threshold:g}: give a score from 0 to 1.")
+    classifier, named = _classifier(arguments)
+    photos = list(addresses.expand(named))
+    contents = (addresses.open_photo(photo) for photo in photos)
+    rows: list[dict] = []
+    for photo, scores in zip(photos, classifier.scores(contents), strict=True):
+        if isinstance(scores, DataError):
+            rows.append({"photo": photo, "error": str(scores).removeprefix(f"{photo}: ").removeprefix("the picture: ")})
+            continue
+        ranked = classifier.rank(scores, top_k=arguments.top_k, threshold=arguments.threshold)
+        rows.append({"photo": photo, "predictions": [dataclasses.asdict(entry) for entry in ranked]})
+    if arguments.json:
+        print_json(rows)
+    elif arguments.csv:
+        _print_csv(rows)
+    else:
+        views.show_predictions(rows)
+    failed = [row for row in rows if "error" in row]
+    for row in failed:
+        exits.say("model_maker", f"{row['photo']}: {row['error']}")
+    return 1 if failed else 0
+
+
+def _classifier(arguments: argparse.Namespace):
+    """Returns the classifier that `predict` is to use, and what it is to classify."""
+    from model_maker.backbones import BACKBONES, importers
+    from model_maker.cli.bars import Bars
+    from model_maker.deploy import starter
+    from model_maker.inference.classifier import Classifier
+
+    model, *photos = [arguments.model, *arguments.photos] if arguments.model else arguments.photos
+    if arguments.model and (arguments.model in BACKBONES or not importers.is_address(model)):
+        with Bars() as bars:
+            return Classifier(starter.cached(model, reporter=bars)), photos
+    return Classifier(model), photos
+
+
+def inspect(arguments: argparse.Namespace) -> None:
+    from model_maker.cli import views
+    from model_maker.inference.classifier import model_file
+    from model_maker.tflite import inspection, metadata, vetting
+
+    path = model_file(arguments.model)
+    content = vetting.read(path)
+    with about(path):
+        facts, info = inspection.inspect(content), metadata.read(content)
+    if arguments.json:
+        print_json({"path": str(path), **dataclasses.asdict(facts), "metadata": dataclasses.asdict(info)})
+    else:
+        views.show_model(path, facts, info)
+
+
+def benchmark(arguments: argparse.Namespace) -> int:
+    from benchmarks import cli
+
+    return cli.run_command(arguments)
+
+
+def models(arguments: argparse.Namespace) -> None:
+    from model_maker.backbones import BACKBONES, DEFAULT, measured
+    from model_maker.cli import views
+
+    shown = ("name", "image_size", "embedding_size", "parameters", "macs", "top1", "top1_int8", "licence", "source")
+    found = measured.read()
+    rows = [
+        {key: getattr(backbone, key) for key in shown}
+        | {"normalization": dataclasses.asdict(backbone.normalization), "offline": backbone.weights.is_here()}
+        | found["backbones"].get(backbone.name, {})
+        for backbone in BACKBONES.values()
+    ]
+    if arguments.json:
+        print_json(rows)
+    elif arguments.markdown:
+        print(views.models_markdown(rows, DEFAULT), end="")
+    else:
+        views.show_models(rows, DEFAULT)
+
+
+def print_json(content) -> None:
+    print(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def _print_csv(rows: list[dict]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(("photo", "rank", "label", "score"))
+    for row in rows:
+        for rank, entry in enumerate(row.get("predictions", ()), start=1):
+            writer.writerow((row["photo"], rank, entry["label"], f"{entry['score']:.6f}"))

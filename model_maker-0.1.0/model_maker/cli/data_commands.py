@@ -1,0 +1,99 @@
+"""What the sub-commands do that look after photos: call the API, hand the result to views."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from model_maker.cli.commands import print_json
+from model_maker.errors import DataError
+
+
+def doctor(arguments: argparse.Namespace) -> None:
+    from model_maker import files
+    from model_maker.cli import doctor_views
+    from model_maker.cli.bars import Bars
+    from model_maker.doctor import checks, diagnosis, page, quarantine
+
+    if arguments.undo:
+        _put_back(arguments)
+        return
+    html = Path(arguments.html) if arguments.html is not None else None
+    if html is not None:
+        files.check_new_file(html, overwrite=arguments.overwrite)
+    kinds = None
+    if arguments.fix is not None:
+        kinds = [kind.strip() for kind in arguments.fix.split(",") if kind.strip()] or list(checks.DEFAULT_MENDING)
+        quarantine.check(arguments.data, kinds, arguments.quarantine)
+    elif arguments.quarantine is not None:
+        raise DataError("--quarantine says where photos go: give --fix or --undo, too.")
+    with Bars() as bars:
+        found = diagnosis.diagnose(
+            arguments.data, model=arguments.model or diagnosis.MODEL, threads=arguments.threads, reporter=bars
+        )
+        if html is not None:
+            bars.stage("Write the page")
+            files.write(html, page.render(found).encode(errors="backslashreplace"))
+    moves = quarantine.mend(found, kinds, arguments.quarantine) if kinds else None
+    if arguments.json:
+        mended = {"fixed": moves and doctor_views.moves_as_dict(moves)}
+        print_json(diagnosis.as_dict(found) | mended)
+        return
+    doctor_views.show_diagnosis(found)
+    if moves:
+        doctor_views.show_mending(found, moves)
+    if html is not None:
+        print(f"The page with thumbnails: {html}")
+
+
+def _put_back(arguments: argparse.Namespace) -> None:
+    from model_maker.cli import doctor_views
+    from model_maker.doctor import quarantine
+
+    if arguments.fix is not None or arguments.html is not None:
+        raise DataError("--undo puts photos back and does nothing else: leave --fix and --html out.")
+    moves = quarantine.put_back(arguments.data, arguments.quarantine)
+    if arguments.json:
+        print_json(doctor_views.moves_as_dict(moves))
+    else:
+        doctor_views.show_put_back(moves)
+
+
+def augment(arguments: argparse.Namespace) -> None:
+    from model_maker.data import contact_sheet, sources
+
+    path = Path(arguments.preview)
+    contact_sheet.check(path, overwrite=arguments.overwrite)
+    sheet = contact_sheet.draw(
+        sources.read(arguments.data, least_classes=1),
+        arguments.preset,
+        photos=arguments.photos,
+        views=arguments.views,
+        seed=arguments.seed,
+    )
+    contact_sheet.write(path, sheet)
+    if arguments.json:
+        print_json({"path": str(path), "preset": arguments.preset, "width": sheet.width, "height": sheet.height})
+    else:
+        print(f"{path} ({sheet.width} x {sheet.height} pixels, preset {arguments.preset})")
+
+
+def sample_data(arguments: argparse.Namespace) -> None:
+    from model_maker.cli.bars import Bars
+    from model_maker.data import sample_data
+
+    directory = Path(arguments.directory)
+    with Bars() as bars:
+        bars.stage("Draw pictures")
+        paths = sample_data.draw(directory, per_class=arguments.per_class, seed=arguments.seed, progress=bars.progress)
+    classes = sorted({path.parent.name for path in paths})
+    if arguments.json:
+        print_json({"directory": str(directory), "pictures": len(paths), "classes": classes})
+    else:
+        print(f"{len(paths)} pictures of {', '.join(classes)} in {directory}")
+
+
+def completion(arguments: argparse.Namespace) -> None:
+    from model_maker import completion
+
+    print(completion.script(arguments.shell), end="")

@@ -1,0 +1,186 @@
+"""What the sub-commands do that take a model elsewhere: call the API, hand the result to views."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import threading
+import webbrowser
+from pathlib import Path
+
+from model_maker import exits
+from model_maker.cli.commands import new_page, print_json
+from model_maker.errors import DataError
+
+
+def export(arguments: argparse.Namespace) -> int:
+    from model_maker.cli import views
+    from model_maker.cli.bars import Bars
+    from model_maker.deploy import export as exports
+
+    if arguments.output is None:
+        return _put_in_app(arguments)
+    formats = [name.strip() for name in (arguments.format or exports.ALL).split(",") if name.strip()]
+    with Bars() as bars:
+        found = exports.export(
+            arguments.model,
+            arguments.output,
+            formats=formats,
+            io=arguments.io,
+            data=arguments.data,
+            overwrite=arguments.overwrite,
+            reporter=bars,
+        )
+    if arguments.json:
+        print_json({"output": str(found.directory), **exports.as_dict(found)})
+    else:
+        views.show_export(found)
+    failed = [entry for entry in found.entries if entry.failure]
+    for entry in failed:
+        exits.say("model_maker", f"{entry.format}: {entry.failure}")
+    return 1 if failed and formats != [exports.ALL] else 0
+
+
+def _put_in_app(arguments: argparse.Namespace) -> int:
+    from model_maker.cli import views
+    from model_maker.cli.bars import Bars
+    from model_maker.deploy import apps
+
+    platform = "android" if arguments.android else "ios"
+    if arguments.format:
+        raise DataError(f"--format {arguments.format}: an app takes a .tflite. Leave it out, or use --output DIR.")
+    with Bars() as bars:
+        found = apps.put_in_app(
+            arguments.model,
+            getattr(arguments, platform),
+            platform,
+            io=arguments.io,
+            data=arguments.data,
+            overwrite=arguments.overwrite,
+            reporter=bars,
+        )
+    if arguments.json:
+        print_json({"app": found.app.name, "path": str(found.path), "bytes": found.size_bytes, "new": found.made_app})
+    else:
+        views.show_app(found, getattr(arguments, platform))
+    return 0
+
+
+def codegen(arguments: argparse.Namespace) -> None:
+    from model_maker import files
+    from model_maker.deploy import codegen as generator
+
+    if arguments.package is not None and arguments.language != "kotlin":
+        raise DataError(f"--package {arguments.package} belongs to --kotlin. Leave it out.")
+    path = Path(arguments.output) if arguments.output is not None else None
+    if path is not None:
+        files.check_new_file(path, overwrite=arguments.overwrite)
+    code = generator.codegen(
+        arguments.model,
+        arguments.language,
+        name=arguments.name,
+        package=arguments.package or generator.PACKAGE,
+        top_k=arguments.top_k,
+        threshold=arguments.threshold,
+    )
+    if path is None:
+        print(code, end="")
+    else:
+        files.write(path, code.encode())
+        print(f"{path} ({len(code.splitlines())} lines)")
+
+
+def starter(arguments: argparse.Namespace) -> None:
+    from model_maker.cli.bars import Bars
+    from model_maker.deploy import starter as starters
+
+    with Bars() as bars:
+        folder = starters.starter(
+            arguments.model,
+            arguments.output,
+            form=_form(arguments),
+            weights=arguments.weights,
+            data=arguments.data,
+            overwrite=arguments.overwrite,
+            reporter=bars,
+        )
+    _show_file(folder / "model.tflite", arguments)
+
+
+def embedder(arguments: argparse.Namespace) -> None:
+    from model_maker.cli.bars import Bars
+    from model_maker.deploy import embedder_file
+
+    with Bars() as bars:
+        folder = embedder_file.export_embedder(
+            arguments.model,
+            arguments.output,
+            form=_form(arguments),
+            overwrite=arguments.overwrite,
+            reporter=bars,
+            weights_file=arguments.weights,
+            normalization=arguments.normalization,
+            image_size=arguments.image_size,
+        )
+    _show_file(folder / embedder_file.FILE, arguments)
+
+
+def _form(arguments: argparse.Namespace):
+    from model_maker.deploy.shipping import Form
+    from model_maker.options import check_form
+
+    check_form(arguments.quantize, arguments.io)
+    return Form(arguments.quantize, arguments.io)
+
+
+def _show_file(path: Path, arguments: argparse.Namespace) -> None:
+    size = path.stat().st_size
+    if arguments.json:
+        print_json({"path": str(path), "bytes": size})
+    else:
+        print(f"{path} ({size / 1e6:.2f} MB)")
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    from model_maker import run_record
+    from model_maker.cli import certificate_views
+    from model_maker.cli.bars import Bars
+    from model_maker.deploy import report
+    from model_maker.deploy import verify as certificates
+    from model_maker.inference.classifier import Classifier
+
+    page = new_page(arguments)
+    with Bars() as bars:
+        found = certificates.verify(arguments.model, data=arguments.data, reporter=bars)
+    if arguments.json:
+        print_json(found.as_dict())
+    else:
+        certificate_views.show_certificate(found)
+    if page is not None:
+        with Bars() as bars:
+            classifier = Classifier(arguments.model)
+            bars.stage("Evaluate the file")
+            dataset, _ = run_record.photos_for(arguments.model, arguments.data)
+            scored = classifier.score_labelled(dataset, progress=bars.progress)
+            report.write(page, classifier, scored, model=arguments.model, certificate=found.as_dict())
+            bars.note(f"The report: {page}")
+    return 1 if found.failures else 0
+
+
+def demo(arguments: argparse.Namespace) -> None:
+    from model_maker.deploy import demo as page
+    from model_maker.deploy.demo_server import Server
+
+    if arguments.export:
+        folder = page.write_site(arguments.model, arguments.export, overwrite=arguments.overwrite)
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        print(f"{folder}/{page.INDEX} ({size / 1e6:.1f} MB in all)")
+        return
+    with Server(page.site(arguments.model), arguments.port) as server:
+        print(f"{arguments.model} at {server.url} (ctrl-C ends)", flush=True)
+        if not arguments.no_browser:
+            # Aside, for a browser in the terminal returns only when it is left.
+            threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
+    print()  # behind the terminal's ^C

@@ -1,0 +1,128 @@
+"""How a diagnosis looks in a terminal, and what was mended."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+
+from model_maker.doctor import diagnosis as diagnoses
+from model_maker.doctor.checks import CHECKS, DEFAULT_MENDING
+from model_maker.doctor.diagnosis import Diagnosis
+from model_maker.doctor.findings import Finding
+from model_maker.doctor.quarantine import Moves
+
+# Findings of a kind, and photos of a finding, that are shown; --json and --html have them all.
+_MOST, _MOST_PHOTOS = 8, 3
+_STYLES = {"serious": "bold red", "look": "bold yellow", "know": "bold"}
+
+
+def show_diagnosis(found: Diagnosis) -> None:
+    """What was found, the most serious first, with what to do."""
+    console = Console(highlight=False)
+    photos, classes = sum(found.photos.values()), len(found.photos)
+    console.print(f"{_count(photos, 'photo')} of {_count(classes, 'class', 'es')} in {escape(found.data)}")
+    for note in found.notes:
+        console.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
+    for name, findings in found.findings.items():
+        check = CHECKS[name]
+        console.print(
+            f"\n[{_STYLES[check.severity]}]{escape(check.title)}: {len(findings)}[/]  [dim]({name})[/]", soft_wrap=True
+        )
+        console.print(Padding(escape(check.advice), (0, 0, 0, 2)))
+        for finding in findings[:_MOST]:
+            console.print(f"    {_line(found, finding)}", soft_wrap=True)
+        if len(findings) > _MOST:
+            console.print(f"    [dim]and {len(findings) - _MOST} more[/]")
+    if said := diagnoses.sentences(found.flattery):
+        console.print("\n[bold]How much copies flatter accuracy[/]")
+        for sentence in said:
+            console.print(Padding(escape(sentence), (0, 0, 0, 2)))
+    console.print()
+    console.print(_next_step(found))
+
+
+def _line(found: Diagnosis, finding: Finding) -> str:
+    shown = [escape(_name(found.data, path)) for path in finding.photos[:_MOST_PHOTOS]]
+    if len(finding.photos) > _MOST_PHOTOS:
+        shown.append(f"{len(finding.photos) - _MOST_PHOTOS} more")
+    text = escape(finding.text)
+    return f"{' = '.join(shown)}  [dim]{text}[/]" if shown else text
+
+
+def _next_step(found: Diagnosis) -> str:
+    if not found.findings:
+        return "[bold green]Nothing is wrong.[/]"
+    able = {name: count for name in found.findings if (count := _removable(found, [name]))}
+    if not able or not Path(found.data).is_dir():
+        return "Mend this by hand, then look again."
+    data = escape(shlex.quote(found.data))
+    usual = [name for name in able if name in DEFAULT_MENDING]
+    lines = []
+    if usual:
+        files = _count(_removable(found, usual), "file")
+        lines.append(f"[bold]model_maker doctor {data} --fix[/] moves {files} out ({', '.join(usual)}).")
+    asked = [f"{name} ({count})" for name, count in able.items() if name not in DEFAULT_MENDING]
+    if asked:
+        lines.append(f"--fix with names of kinds moves those: {', '.join(asked)}.")
+    return "\n".join([*lines, "--undo puts everything back."])
+
+
+def _removable(found: Diagnosis, kinds: Iterable[str]) -> int:
+    return len({path for kind in kinds for finding in found.findings[kind] for path in finding.removable})
+
+
+def show_mending(found: Diagnosis, moves: Moves) -> None:
+    """What was moved, and how to get it back."""
+    console = Console(highlight=False)
+    _show_left(console, moves, "left where they are")
+    if not moves.moved:
+        console.print("Nothing was moved.")
+        return
+    console.print(
+        f"[bold green]{_count(len(moves.moved), 'file')} moved[/] to {escape(str(moves.quarantine))}", soft_wrap=True
+    )
+    console.print(f"[bold]model_maker doctor {escape(shlex.quote(found.data))} --undo[/] puts them back.")
+
+
+def show_put_back(moves: Moves) -> None:
+    """What is back in its place."""
+    console = Console(highlight=False)
+    _show_left(console, moves, "left in the quarantine")
+    console.print(f"{_count(len(moves.moved), 'file')} put back from {escape(str(moves.quarantine))}", soft_wrap=True)
+
+
+def moves_as_dict(moves: Moves) -> dict[str, Any]:
+    """Returns plain JSON types."""
+    return {
+        "quarantine": str(moves.quarantine),
+        "moved": [str(path) for path in moves.moved],
+        "left": [{"path": str(path), "reason": reason} for path, reason in moves.left],
+    }
+
+
+def _show_left(console: Console, moves: Moves, where: str) -> None:
+    reasons: dict[str, list[Path]] = defaultdict(list)
+    for path, reason in moves.left:
+        reasons[reason].append(path)
+    for reason, paths in reasons.items():
+        first = escape(str(paths[0]))
+        console.print(
+            f"[yellow]{_count(len(paths), 'file')} {where}[/]: {escape(reason)} (the first: {first})", soft_wrap=True
+        )
+
+
+def _name(data: str, path: object) -> str:
+    """Names a photo as it is called in the data."""
+    return str(path).removeprefix(f"{data}{os.sep}")
+
+
+def _count(number: int, noun: str, ending: str = "s") -> str:
+    return f"{number} {noun}{'' if number == 1 else ending}"

@@ -1,0 +1,32 @@
+"""What every view is made of: the console, tables, and text from outside made harmless."""
+
+from __future__ import annotations
+
+from rich import box, markup
+from rich.console import Console
+from rich.table import Table
+
+from model_maker import exits
+
+
+def console() -> Console:
+    """Returns stdout, without colours of rich's own choice."""
+    return Console(highlight=False)
+
+
+def table(*columns: str) -> Table:
+    """A table; a column whose name ends with > is aligned right."""
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(escape(column.removesuffix(">")), justify="right" if column.endswith(">") else "left")
+    return table
+
+
+def escape(text: str) -> str:
+    """Makes text from outside harmless for rich and for the terminal."""
+    return markup.escape(exits.printable(text))
+
+
+def percent(share: float) -> str:
+    """Says a share in percent."""
+    return f"{100 * share:.1f} %"

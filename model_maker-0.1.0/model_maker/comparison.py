@@ -1,0 +1,279 @@
+"""compare(): several models trained on the same photos, measured side by side, and one of them recommended."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import host
+from benchmarks.environment import this_machine
+from model_maker import files, run_record
+from model_maker.backbones import BACKBONES, embedder
+from model_maker.data import sources
+from model_maker.errors import BackboneError, DataError, ModelMakerError, OutputError
+from model_maker.inference.classifier import Classifier
+from model_maker.options import Options, check
+from model_maker.progress import Reporter
+from model_maker.training import train
+
+FILE = "comparison.json"
+THREADS = (1, 4)
+_ROUNDS = 7
+# Differences that chance makes more often than this are none.
+_SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model of a comparison.
+
+    Attributes:
+      name: of the folder in the output.
+      top1, top1_interval: of the shipped file on the test photos; None for all numbers where `failure` says why.
+      drop: top-1 of its float model less its own.
+      size_bytes: of the file.
+      latency_ms: the median on this machine by number of threads.
+      right: of each test photo, whether the file knew it.
+      on_front: whether no other is as accurate, as small and as fast, and better in one of them.
+      failure: why there is no model.
+    """
+
+    name: str
+    top1: float | None = None
+    top1_interval: tuple[float, float] | None = None
+    drop: float | None = None
+    size_bytes: int | None = None
+    latency_ms: dict[int, float] = dataclasses.field(default_factory=dict)
+    right: tuple[bool, ...] = ()
+    on_front: bool = False
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found.
+
+    Attributes:
+      directory: holds a folder for each model, and `comparison.json`.
+      entries: in the order that was asked for.
+      recommended: a name; None where nothing keeps within the limits.
+      reason: one sentence on the recommendation.
+    """
+
+    directory: Path
+    entries: tuple[Entry, ...]
+    recommended: str | None
+    reason: str
+
+
+def compare(
+    data: str | os.PathLike[str],
+    models: Sequence[str],
+    output: str | os.PathLike[str] | None = None,
+    *,
+    max_size_mb: float | None = None,
+    max_latency_ms: float | None = None,
+    overwrite: bool = False,
+    reporter: Reporter | None = None,
+    **options: Any,
+) -> Comparison:
+    """Trains several models on the same photos and recommends one.
+
+    A model whose folder is complete, from the same photos and options, is not trained again; so an interrupted
+    comparison goes on where it stopped. A model that fails does not hold up the others.
+
+    Args:
+      data: as for `train`.
+      models: names of backbones, paths or addresses.
+      output: the folder to make; `<data name>_models` unless told.
+      max_size_mb, max_latency_ms: limits for the recommendation; latency at one thread on this machine.
+      overwrite: whether models that stand there with other options are replaced.
+      reporter: hears of stages, progress and notes.
+      **options: of each training, see `Options`.
+
+    Raises:
+      DataError, BackboneError, OutputError: of something that would fail for all; of every model having failed.
+    """
+    reporter = reporter or Reporter()
+    names = _check(models, max_size_mb, max_latency_ms, options)
+    output = Path(output) if output is not None else Path(f"{sources.title(data)}_models")
+    if output.is_file():
+        raise OutputError(f"{output} is a file; the output is a folder. Choose another name.")
+    fingerprint = sources.read(data).fingerprint
+    entries = []
+    for model, name in zip(models, names, strict=True):
+        chosen = Options(**options, model=model)
+        try:
+            if not _is_finished(output / name, chosen, fingerprint):
+                reporter.note(f"Training {name}.")
+                train(data, output / name, overwrite=overwrite, reporter=reporter, **dataclasses.asdict(chosen))
+            else:
+                reporter.note(f"{name} is there already, from the same photos and options.")
+            entries.append(_read(output / name))
+        except ModelMakerError as error:
+            entries.append(Entry(name, failure=str(error)))
+    if all(entry.failure for entry in entries):
+        raise BackboneError(f"None of the models could be trained. {names[0]}: {entries[0].failure}")
+    entries = mark_front(_with_latency(output, entries, reporter))
+    recommended, reason = recommend(entries, max_size_mb=max_size_mb, max_latency_ms=max_latency_ms)
+    found = Comparison(output, tuple(entries), recommended, reason)
+    limits = {"max_size_mb": max_size_mb, "max_latency_ms": max_latency_ms}
+    files.write(output / FILE, (json.dumps(as_dict(found) | {"limits": limits}, indent=2) + "\n").encode())
+    return found
+
+
+def as_dict(comparison: Comparison) -> dict[str, Any]:
+    """Returns plain JSON types."""
+    entries = [dataclasses.asdict(entry) for entry in comparison.entries]
+    for entry in entries:
+        del entry["right"]
+    return {
+        "models": entries,
+        "recommended": comparison.recommended,
+        "reason": comparison.reason,
+        "machine": dataclasses.asdict(this_machine()),
+    }
+
+
+def mark_front(entries: Sequence[Entry]) -> list[Entry]:
+    """Marks the Pareto front of top-1, size and latency at one thread."""
+
+    def values(entry: Entry) -> tuple[float, float, float]:
+        return -(entry.top1 or 0), entry.size_bytes or math.inf, entry.latency_ms.get(1, math.inf)
+
+    def dominates(one: Entry, other: Entry) -> bool:
+        pairs = list(zip(values(one), values(other), strict=True))
+        return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
+
+    trained = [entry for entry in entries if not entry.failure]
+    return [
+        dataclasses.replace(entry, on_front=not entry.failure and not any(dominates(other, entry) for other in trained))
+        for entry in entries
+    ]
+
+
+def recommend(
+    entries: Sequence[Entry], *, max_size_mb: float | None = None, max_latency_ms: float | None = None
+) -> tuple[str | None, str]:
+    """Names the most accurate model within the limits, and a faster one that cannot be told apart from it.
+
+    Source: McNemar 1947, in its exact form, on the photos that only one of two models knows.
+    """
+    trained = [entry for entry in entries if not entry.failure]
+    within = [entry for entry in trained if _excess(entry, max_size_mb, max_latency_ms) <= 1]
+    if not within:
+        nearest = min(trained, key=lambda entry: _excess(entry, max_size_mb, max_latency_ms))
+        return None, f"No model keeps within the limits; {nearest.name} comes nearest ({_figures(nearest)})."
+    best = max(within, key=lambda entry: (entry.top1 or 0, -entry.latency_ms.get(1, math.inf)))
+    reason = f"{best.name} is the most accurate"
+    reason += " within the limits" if len(within) < len(trained) else ""
+    quicker = [
+        entry
+        for entry in within
+        if entry.latency_ms.get(1, math.inf) < best.latency_ms.get(1, 0)
+        and mcnemar(best.right, entry.right) >= _SIGNIFICANT
+    ]
+    if not quicker:
+        return best.name, f"{reason} ({_figures(best)})."
+    fastest = min(quicker, key=lambda entry: entry.latency_ms[1])
+    times = best.latency_ms[1] / fastest.latency_ms[1]
+    return best.name, (
+        f"{reason} ({_figures(best)}); on {len(best.right)} test photos {fastest.name}, {times:.1f} times as fast, "
+        "cannot be told from it."
+    )
+
+
+def mcnemar(one: Sequence[bool], other: Sequence[bool]) -> float:
+    """Returns how likely chance alone makes two models differ so much on the same photos (exact, two-sided)."""
+    only_one = sum(a and not b for a, b in zip(one, other, strict=True))
+    only_other = sum(b and not a for a, b in zip(one, other, strict=True))
+    total, fewer = only_one + only_other, min(only_one, only_other)
+    return min(1.0, float(2 * sum(math.comb(total, k) for k in range(fewer + 1)) / 2**total))
+
+
+def _check(
+    models: Sequence[str], max_size_mb: float | None, max_latency_ms: float | None, options: dict[str, Any]
+) -> list[str]:
+    """Returns the names of the folders; whatever can be refused before any work is."""
+    for limit, flag in ((max_size_mb, "--max-size"), (max_latency_ms, "--max-latency")):
+        if limit is not None and not limit > 0:
+            raise DataError(f"{flag} {limit:g}: give a number above 0.")
+    choices = []
+    for model in models:
+        chosen = Options(**options, model=model)
+        check(chosen)
+        choices.append(
+            embedder.choose(
+                model,
+                image_size=chosen.image_size,
+                weights_file=chosen.weights,
+                normalization=chosen.normalization if model not in BACKBONES else None,
+            )
+        )
+    names = [choice.name for choice in choices]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise DataError(f"--model names {twice[0]} more than once.")
+    return names
+
+
+def _is_finished(folder: Path, options: Options, fingerprint: str) -> bool:
+    if not (folder / run_record.FILE).exists():
+        return False
+    record = run_record.load(folder)
+    decisive = options.decisive
+    return {name: record["options"].get(name) for name in decisive} == decisive and record["fingerprint"] == fingerprint
+
+
+def _read(folder: Path) -> Entry:
+    """Reads what `train` measured, and asks the file itself about each test photo."""
+    report = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    test, _ = run_record.test_part(folder)
+    scores = Classifier(folder).score(test)
+    return Entry(
+        folder.name,
+        top1=report["test"]["top1"],
+        top1_interval=tuple(report["test"]["top1_interval"]),
+        drop=report["float"]["top1"] - report["test"]["top1"],
+        size_bytes=(folder / "model.tflite").stat().st_size,
+        right=tuple(bool(value) for value in scores.argmax(1) == np.array(test.labels)),
+    )
+
+
+def _with_latency(output: Path, entries: Sequence[Entry], reporter: Reporter) -> list[Entry]:
+    """Measures all models in one run, in which they take turns, so that the machine's moods hit all alike."""
+    reporter.stage("Measure latency")
+    paths = [output / entry.name / "model.tflite" for entry in entries if not entry.failure]
+    rows, _ = host.measure(
+        paths,
+        threads=THREADS,
+        delegates=["xnnpack"],
+        options=host.Options(rounds=_ROUNDS),
+        progress=reporter.progress,
+    )
+    found: dict[str, dict[int, float]] = {}
+    for row in rows:
+        if row.median_ms is not None and row.threads is not None:
+            found.setdefault(row.model, {})[row.threads] = row.median_ms
+    return [
+        dataclasses.replace(entry, latency_ms=found.get(str(output / entry.name / "model.tflite"), {}))
+        for entry in entries
+    ]
+
+
+def _excess(entry: Entry, max_size_mb: float | None, max_latency_ms: float | None) -> float:
+    """Returns by how many times the model misses the limit that it misses most; 1 and less is within."""
+    size = (entry.size_bytes or math.inf) / 1e6 / (max_size_mb or math.inf)
+    return max(size, entry.latency_ms.get(1, math.inf) / (max_latency_ms or math.inf) if max_latency_ms else 0)
+
+
+def _figures(entry: Entry) -> str:
+    latency = f", {entry.latency_ms[1]:.1f} ms" if 1 in entry.latency_ms else ""
+    return f"{100 * (entry.top1 or 0):.1f} %, {(entry.size_bytes or 0) / 1e6:.2f} MB{latency}"

@@ -1,0 +1,111 @@
+"""What a shell offers after TAB: the names of a registry, files or folders, by what an argument is called.
+
+argcomplete knows the sub-commands and flags from the parser itself; here stands which values go with which argument.
+Registries are loaded when one of their names is asked for, and all of it only when a shell asks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+SHELLS = ("bash", "zsh", "fish")
+PROGRAMS = ("model_maker", "benchmark")
+# By an argument's name, where the names stand that it takes.
+_NAMES = {
+    "augment": "model_maker.data.augment.PRESETS",
+    "class_weight": "model_maker.options.CLASS_WEIGHTS",
+    "engine": "model_maker.learning.engines.ENGINES",
+    "fine_tune": "model_maker.learning.recipe.SCOPES",
+    "fix": "model_maker.doctor.checks.MENDING",
+    "format": "model_maker.deploy.export.EXPORTERS",
+    "io": "model_maker.tflite.graph.IO_TYPES",
+    "model": "model_maker.backbones.BACKBONES",
+    "preset": "model_maker.data.augment.PRESETS",
+    "quantize": "model_maker.tflite.quantize.FORMATS",
+}
+# Several names may be given, with commas between.
+_LISTS = ("delegate", "fix", "format", "model")
+# By the word that stands for a value in --help: paths. `train --data DIR` takes files, too.
+_PATHS = ("DATA", "DIR", "FILE", "MODEL", "PHOTO", "RUN.JSON")
+_FOLDERS_ONLY = ("android", "ios", "output", "quarantine", "shards", "tensorboard")
+
+Completer = Callable[..., Iterable[str]]
+
+
+def answer(parser: argparse.ArgumentParser, **names: Sequence[str]) -> None:
+    """Answers a shell that asks for completions, and ends the process; does nothing otherwise.
+
+    Args:
+      parser: knows the command line.
+      names: what arguments take beyond what is known here, by their name.
+    """
+    if "_ARGCOMPLETE" not in os.environ:
+        return
+    import argcomplete
+
+    _equip(parser, names)
+    argcomplete.autocomplete(parser, default_completer=argcomplete.completers.SuppressCompleter())
+
+
+def script(shell: str) -> str:
+    """Returns what makes one of SHELLS ask our PROGRAMS."""
+    import argcomplete
+
+    # Without `use_defaults`: where we offer nothing, as after --seed, bash shall not offer files.
+    return str(argcomplete.shellcode(PROGRAMS, use_defaults=False, shell=shell))
+
+
+def _equip(parser: argparse.ArgumentParser, names: dict[str, Sequence[str]]) -> None:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                _equip(command, names)
+        elif completer := _completer(action, names):
+            action.completer = completer  # type: ignore[attr-defined]  # which argcomplete looks for
+
+
+def _completer(action: argparse.Action, names: dict[str, Sequence[str]]) -> Completer | None:
+    kind = str(action.metavar)
+    known = action.dest in names or action.dest in _NAMES
+    if known and kind not in _PATHS and action.nargs != 0:
+
+        def named(prefix: str, **_: object) -> Iterator[str]:
+            yield from _named(prefix, names.get(action.dest) or _registry(action.dest), several=action.dest in _LISTS)
+            if action.dest == "model":
+                yield from _paths(prefix)
+
+        return named
+    if kind in _PATHS:
+        return lambda prefix, **_: _paths(prefix, folders_only=action.dest in _FOLDERS_ONLY and kind == "DIR")
+    return None
+
+
+def _registry(name: str) -> Iterable[str]:
+    module, _, registry = _NAMES[name].rpartition(".")
+    names: Iterable[str] = getattr(importlib.import_module(module), registry)
+    return names
+
+
+def _named(prefix: str, names: Iterable[str], *, several: bool) -> Iterator[str]:
+    """Yields the names that a word may become; in a list, the last of its words."""
+    head, comma, last = prefix.rpartition(",") if several else ("", "", prefix)
+    yield from (f"{head}{comma}{name}" for name in names if name.startswith(last) and name not in head.split(","))
+
+
+def _paths(prefix: str, *, folders_only: bool = False) -> Iterator[str]:
+    """Yields the files and folders that a word may become, folders with a slash behind them; hidden ones on demand."""
+    folder, last = os.path.split(prefix)
+    try:
+        entries = sorted(os.scandir(os.path.expanduser(folder) or "."), key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in entries:
+        if entry.name.startswith(last) and (last or not entry.name.startswith(".")):
+            path = os.path.join(folder, entry.name)
+            if entry.is_dir():
+                yield f"{path}/"
+            elif not folders_only:
+                yield path

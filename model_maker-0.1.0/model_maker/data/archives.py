@@ -1,0 +1,246 @@
+"""Archives as a source: zip and tar, read in place, never unpacked into files.
+
+Nothing inside is trusted: names that lead elsewhere, links, encrypted files and bombs are refused with the archive.
+"""
+
+from __future__ import annotations
+
+import bz2
+import functools
+import gzip
+import hashlib
+import lzma
+import os
+import stat
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from model_maker import files
+from model_maker.data import images, layout
+from model_maker.data.entries import PART_NAMES, Entry, class_name
+from model_maker.data.web import MAX_BYTES
+from model_maker.errors import DataError
+
+_COMPRESSED = {".tar.gz": gzip, ".tgz": gzip, ".tar.bz2": bz2, ".tbz2": bz2, ".tar.xz": lzma, ".txz": lzma}
+SUFFIXES = (".zip", ".tar", *_COMPRESSED)
+# Photos hardly shrink, drawings may by ten; what unpacks to so many times its size is made to do harm.
+_MOST_RATIO = 100
+_SLACK_BYTES = 64 << 20
+# So many empty files may be an accident; more than there are photos besides, no longer.
+_FEW_EMPTY = 1000
+_CHUNK = 1 << 20
+_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, ValueError)
+
+
+@dataclass(frozen=True, slots=True)
+class ZipMember:
+    """A photo inside a zip file."""
+
+    archive: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.archive}/{self.name}"
+
+    def read_bytes(self) -> bytes:
+        """Returns the photo; its checksum is verified.
+
+        Raises:
+          DataError: the archive is damaged there.
+        """
+        try:
+            return _opened(self.archive, os.stat(self.archive).st_mtime_ns).read(self.name)
+        except (*_BROKEN, KeyError, RuntimeError) as error:
+            raise DataError(f"{self}: damaged ({error})") from error
+
+
+@dataclass(frozen=True, slots=True)
+class TarMember:
+    """A photo inside a tar file.
+
+    Attributes:
+      tar: the uncompressed file.
+      archive: what the user named.
+      name: of the photo.
+      offset, size: where it lies in `tar`, bytes.
+    """
+
+    tar: str
+    archive: str
+    name: str
+    offset: int
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.archive}/{self.name}"
+
+    def read_bytes(self) -> bytes:
+        """Returns the photo; raises OSError where the tar cannot be read any more."""
+        with open(self.tar, "rb") as file:
+            file.seek(self.offset)
+            return file.read(self.size)
+
+
+def accepts(path: Path) -> bool:
+    return path.is_file() and path.name.lower().endswith(SUFFIXES)
+
+
+def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
+    """Lists the photos of an archive by class, then name; a folder that holds everything is passed through.
+
+    Args:
+      path: the archive.
+      notes: receives what was passed over, and that a compressed tar was unpacked into the cache.
+
+    Raises:
+      DataError: it is damaged, or not to be trusted.
+    """
+    try:
+        members = _zip_members(path) if path.suffix.lower() == ".zip" else _tar_members(path, notes)
+    except _BROKEN as error:
+        raise DataError(f"{path} is damaged ({error or 'it ends too early'}). Make it anew.") from error
+    found: dict[PurePosixPath, ZipMember | TarMember] = {}
+    others: Counter[str] = Counter()
+    reasons = {}
+    for member, size in members:
+        place = PurePosixPath(member.name)
+        if any(map(layout.is_hidden, place.parts)):
+            continue
+        if not images.is_photo(place.suffix):
+            others[place.suffix.lower() or "no suffix"] += 1
+            continue
+        found[place] = member
+        reasons[place] = images.obstacle(place.suffix) or (
+            f"more than {MAX_BYTES >> 20} MB; a photo is smaller" if size > MAX_BYTES else ""
+        )
+    layout.note_others(others, notes)
+    classes = _classes(path, list(found), notes)
+    for place, (name, part) in sorted(classes.items(), key=lambda item: (item[1][0], item[0])):
+        yield Entry(found[place], name, part, reasons[place])
+
+
+def _classes(path: Path, places: list[PurePosixPath], notes: list[str]) -> dict[PurePosixPath, tuple[str, str]]:
+    """Returns class and stated part of each photo, by the folders that it lies in."""
+    depth = 0
+    # A folder that holds all and has folders below itself is no class.
+    while len({place.parts[depth] for place in places}) == 1 and any(len(p.parts) > depth + 2 for p in places):
+        depth += 1
+        places = [place for place in places if len(place.parts) > depth]
+    inside = [place for place in places if len(place.parts) > depth + 1]
+    if loose := len(places) - len(inside):
+        notes.append(f"{layout.counted(loose, 'photo')} in {path} outside any class folder: not used.")
+    split = layout.are_parts(path, sorted({place.parts[depth] for place in inside}), notes)
+    return {
+        place: (
+            class_name(place.parts[depth + split], f"{path}/{place}"),
+            PART_NAMES[place.parts[depth].lower()] if split else "",
+        )
+        for place in inside
+        if len(place.parts) > depth + split + 1
+    }
+
+
+def _zip_members(path: Path) -> list[tuple[ZipMember, int]]:
+    found = [entry for entry in _opened(str(path), path.stat().st_mtime_ns).infolist() if not entry.is_dir()]
+    for entry in found:
+        # What zipfile makes of a name is harmless; what the archive states, is judged.
+        _check_name(path, entry.orig_filename)
+        if stat.S_ISLNK(entry.external_attr >> 16):
+            raise _refused(path, f"{entry.filename!r} is a link")
+        if entry.flag_bits & 1:
+            raise _refused(path, f"{entry.filename!r} is encrypted")
+    _check_sizes(path, [entry.filename for entry in found], [entry.file_size for entry in found])
+    return [(ZipMember(str(path), entry.filename), entry.file_size) for entry in found]
+
+
+def _tar_members(path: Path, notes: list[str]) -> list[tuple[TarMember, int]]:
+    plain = _plain(path, notes)
+    found = []
+    with tarfile.open(plain, "r:") as tar:
+        for entry in tar:
+            tar.members = []  # type: ignore[attr-defined]  # or it keeps all it has seen
+            _check_name(path, entry.name)
+            if entry.isdir():
+                continue
+            if not entry.isreg() or entry.issparse():
+                raise _refused(path, f"{entry.name!r} is a link or no ordinary file")
+            found.append(TarMember(str(plain), str(path), entry.name, entry.offset_data, entry.size))
+    _check_sizes(path, [member.name for member in found], [member.size for member in found])
+    return [(member, member.size) for member in found]
+
+
+def _check_name(path: Path, name: str) -> None:
+    place = PurePosixPath(name.replace("\\", "/"))
+    if place.is_absolute() or ".." in place.parts or "\\" in name or "\0" in name or name[1:2] == ":":
+        raise _refused(path, f"the name {name[:80]!r} leads out of it")
+
+
+def _check_sizes(path: Path, names: list[str], sizes: list[int]) -> None:
+    if sum(sizes) > path.stat().st_size * _MOST_RATIO + _SLACK_BYTES:
+        raise _refused(path, f"it would unpack to {sum(sizes) / 1e6:.0f} MB, more than {_MOST_RATIO} times its size")
+    empty = sizes.count(0)
+    if empty > max(_FEW_EMPTY, len(sizes) - empty):
+        raise _refused(path, f"{empty} of its {len(sizes)} files are empty")
+    if len(set(names)) < len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise _refused(path, f"it holds {twice!r} twice")
+
+
+def _refused(path: Path, reason: str) -> DataError:
+    return DataError(f"{path} is refused: {reason}. Unpack it with a tool that you trust, and give the folder.")
+
+
+@functools.lru_cache(maxsize=4)
+def _opened(path: str, _mtime_ns: int) -> zipfile.ZipFile:
+    """Opens a zip file once for all threads of this process; a file that has changed is another one."""
+    return zipfile.ZipFile(path)
+
+
+def _plain(path: Path, notes: list[str]) -> Path:
+    """Returns an uncompressed tar file: the archive itself, or what the cache holds of it."""
+    module = next((module for suffix, module in _COMPRESSED.items() if path.name.lower().endswith(suffix)), None)
+    if module is None:
+        return path
+    facts = path.stat()
+    identity = f"{path.resolve()} {facts.st_size} {facts.st_mtime_ns}"
+    plain = files.cache_directory() / "archives" / f"{hashlib.sha256(identity.encode()).hexdigest()[:24]}.tar"
+    if not plain.exists():
+        most = facts.st_size * _MOST_RATIO + _SLACK_BYTES
+        with files.explained(plain):
+            plain.parent.mkdir(parents=True, exist_ok=True)
+        with module.open(path, "rb") as packed:
+            _unpack(path, packed, plain, most)
+    size = plain.stat().st_size
+    notes.append(f"{path} is compressed as a whole; its photos are read from a copy in the cache, {size / 1e6:.0f} MB.")
+    return plain
+
+
+def _unpack(path: Path, packed, plain: Path, most: int) -> None:
+    aside = None
+    try:
+        with files.explained(plain):
+            handle, aside = tempfile.mkstemp(prefix=f".{plain.name}.", dir=plain.parent)
+        with os.fdopen(handle, "wb") as file:
+            while chunk := _read(path, packed):
+                with files.explained(plain):
+                    file.write(chunk)
+                if file.tell() > most:
+                    raise _refused(path, f"it unpacks to more than {_MOST_RATIO} times its size")
+        os.replace(aside, plain)
+        aside = None
+    finally:
+        if aside is not None:
+            os.unlink(aside)
+
+
+def _read(path: Path, packed) -> bytes:
+    try:
+        return packed.read(_CHUNK)
+    except OSError as error:  # gzip and bz2 report damage so
+        raise DataError(f"{path} is damaged ({error}). Make it anew.") from error

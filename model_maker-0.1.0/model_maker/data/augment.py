@@ -1,0 +1,292 @@
+"""Augmented views of a photo: the same object as another camera, hand and light might have shown it.
+
+A view is a pure function of the photo's content, the strengths, a seed and the view's number, and view 0 is always the
+plain photo. What is done to whole batches stands in `mixing`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from model_maker.data import images
+from model_maker.errors import DataError
+
+Array = np.ndarray
+Rng = np.random.Generator
+
+# Part of each view's identity; raise the number when `view` changes what it returns.
+_VERSION = "views-1"
+# From RGB to brightness and two axes of colour, of the NTSC standard; Pillow's "L" has the same first row.
+_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+_RGB = np.linalg.inv(_YIQ)
+# Height by width of what is erased, least and greatest (Zhong et al. 2020 take 0.3; half of that range).
+_ERASED_ASPECT = (0.5, 2.0)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How strongly views differ from their photo; as it stands, not at all.
+
+    Attributes:
+      least_area: share of the photo that a crop keeps at least.
+      stretch: a crop's sides change their ratio by up to this factor, either way.
+      flip: share of views that are mirrored, left to right.
+      degrees: rotation, up to so many either way.
+      brightness, contrast, saturation: factors, 1 plus or minus up to so much.
+      hue_degrees: turn of the colour circle, up to so many either way.
+      blurred, blur_pixels: share of views that are blurred, and the largest radius in pixels of the view.
+      compressed, least_quality: share of views that are saved as JPEG, and the lowest quality, of 95.
+      erased, erased_area: share of views of which a box is erased, and its largest share of the view.
+    """
+
+    least_area: float = 1.0
+    stretch: float = 1.0
+    flip: float = 0.0
+    degrees: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue_degrees: float = 0.0
+    blurred: float = 0.0
+    blur_pixels: float = 0.0
+    compressed: float = 0.0
+    least_quality: int = 95
+    erased: float = 0.0
+    erased_area: float = 0.0
+
+
+# Their worth was measured, see docs/MEASUREMENTS.md.
+PRESETS = {
+    "none": Augmentation(),
+    "light": Augmentation(least_area=0.7, stretch=1.1, flip=0.5, brightness=0.1, contrast=0.1, saturation=0.1),
+    "standard": Augmentation(
+        least_area=0.3,
+        stretch=4 / 3,
+        flip=0.5,
+        degrees=15,
+        brightness=0.3,
+        contrast=0.3,
+        saturation=0.3,
+        hue_degrees=10,
+        blurred=0.1,
+        blur_pixels=1.5,
+        compressed=0.2,
+        least_quality=40,
+        erased=0.25,
+        erased_area=0.2,
+    ),
+    "strong": Augmentation(
+        least_area=0.2,
+        stretch=4 / 3,
+        flip=0.5,
+        degrees=20,
+        brightness=0.4,
+        contrast=0.4,
+        saturation=0.4,
+        hue_degrees=15,
+        blurred=0.2,
+        blur_pixels=2.0,
+        compressed=0.3,
+        least_quality=30,
+        erased=0.3,
+        erased_area=0.2,
+    ),
+}
+
+
+def preset(name: str, *, flag: str = "--augment") -> Augmentation:
+    """Looks up PRESETS.
+
+    Raises:
+      DataError: nothing is called so.
+    """
+    if name not in PRESETS:
+        raise DataError(f"{flag} {name}: choose one of {', '.join(PRESETS)}.")
+    return PRESETS[name]
+
+
+def identity(digest: str, augmentation: Augmentation, *, seed: int, number: int) -> str:
+    """Names a view by all that makes it, sha256 in hexadecimal; the plain one bears its photo's name.
+
+    Args:
+      digest: sha256 of the photo, hexadecimal.
+      augmentation: the strengths.
+      seed: another one gives other views.
+      number: which view, from 0.
+    """
+    if number == 0:
+        return digest
+    return hashlib.sha256(f"{_VERSION} {digest} {augmentation} {seed} {number}".encode()).hexdigest()
+
+
+def views(photo, size: int, augmentation: Augmentation, *, digest: str, seed: int = 0, numbers: Sequence[int]) -> Array:
+    """Makes views of one photo, which is decoded once.
+
+    Args:
+      photo: whatever `images.load` takes.
+      size: height and width of a view, pixels.
+      augmentation: the strengths.
+      digest: sha256 of the photo's content, hexadecimal.
+      seed: another one gives other views.
+      numbers: which views; 0 is the plain photo.
+
+    Returns:
+      uint8 [len(numbers), size, size, 3].
+
+    Raises:
+      DataError: the photo cannot be read.
+
+    Example:
+      >>> views("rose.jpg", 224, PRESETS["standard"], digest="ab" * 32, numbers=range(4)).shape
+      (4, 224, 224, 3)
+    """
+    image = images.picture(photo)
+    made = np.empty((len(numbers), size, size, 3), np.uint8)
+    for row, number in zip(made, numbers, strict=True):
+        if number == 0:
+            row[:] = images.resize(image, size)
+        else:
+            name = identity(digest, augmentation, seed=seed, number=number)
+            row[:] = view(image, size, augmentation, np.random.default_rng(int(name, 16)))
+    return made
+
+
+def view(image: Image.Image, size: int, augmentation: Augmentation, rng: Rng) -> Array:
+    """Makes one view, drawing every strength at random.
+
+    Args:
+      image: RGB, at full resolution.
+      size: height and width of the result, pixels.
+      augmentation: the strengths.
+      rng: seeded by the caller.
+
+    Returns:
+      uint8 [size, size, 3].
+    """
+    image = _sampled(image, size, augmentation, rng)
+    image = recolour(
+        image,
+        brightness=1 + _about_zero(rng, augmentation.brightness),
+        contrast=1 + _about_zero(rng, augmentation.contrast),
+        saturation=1 + _about_zero(rng, augmentation.saturation),
+        hue_degrees=_about_zero(rng, augmentation.hue_degrees),
+    )
+    if rng.random() < augmentation.blurred:
+        image = image.filter(ImageFilter.BoxBlur(rng.uniform(0, augmentation.blur_pixels)))
+    if rng.random() < augmentation.compressed:
+        image = compress(image, int(rng.integers(augmentation.least_quality, 96)))
+    pixels = np.asarray(image)
+    if rng.random() < augmentation.erased:
+        pixels = erase(pixels, rng.uniform(0, augmentation.erased_area), rng)
+    return pixels
+
+
+def _about_zero(rng: Rng, most: float) -> float:
+    return float(rng.uniform(-most, most))
+
+
+def _sampled(image: Image.Image, size: int, augmentation: Augmentation, rng: Rng) -> Image.Image:
+    """Draws a crop, a rotation and a flip; one walk over the photo does all three."""
+    area = rng.uniform(augmentation.least_area, 1)
+    ratio = augmentation.stretch ** _about_zero(rng, 1)
+    # Shares of the photo's own sides: the phone stretches every photo, so a crop of it is stretched alike.
+    shares = min(1.0, math.sqrt(area * ratio)), min(1.0, math.sqrt(area / ratio))
+    degrees = _about_zero(rng, augmentation.degrees)
+    place = rng.uniform(0, 1, 2)
+    return sample(
+        image, size, shares=shares, place=tuple(place), degrees=degrees, flip=rng.random() < augmentation.flip
+    )
+
+
+def sample(
+    image: Image.Image,
+    size: int,
+    *,
+    shares: tuple[float, float] = (1.0, 1.0),
+    place: tuple[float, float] = (0.5, 0.5),
+    degrees: float = 0.0,
+    flip: bool = False,
+) -> Image.Image:
+    """Cuts a box out of a photo, turned and mirrored, and stretches it as `images.resize` does: no antialiasing.
+
+    Args:
+      image: RGB.
+      size: height and width of the result, pixels.
+      shares: width and height of the box, of the photo's. A turned box that would stick out of the photo is made
+        smaller, for a phone never shows an empty corner.
+      place: of the box, across and down: 0 at the left or upper edge, 1 at the right or lower one.
+      degrees: by which the object appears turned, against the clock.
+      flip: whether left and right change places.
+
+    Returns:
+      RGB, [size, size].
+    """
+    width, height = shares[0] * image.width, shares[1] * image.height
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    across = width * abs(cosine) + height * abs(sine)
+    down = width * abs(sine) + height * abs(cosine)
+    shrink = min(1.0, image.width / across, image.height / down)
+    centre = [
+        (side - shrink * extent) * where + shrink * extent / 2
+        for side, extent, where in ((image.width, across, place[0]), (image.height, down, place[1]))
+    ]
+    step_x, step_y = shrink * width / size * (-1 if flip else 1), shrink * height / size
+    rows = ((cosine * step_x, -sine * step_y), (sine * step_x, cosine * step_y))
+    half = size / 2  # pixel centres lie at halves, which Pillow adds
+    matrix = [value for (a, b), middle in zip(rows, centre, strict=True) for value in (a, b, middle - (a + b) * half)]
+    return image.transform((size, size), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+
+
+def recolour(
+    image: Image.Image,
+    *,
+    brightness: float = 1.0,
+    contrast: float = 1.0,
+    saturation: float = 1.0,
+    hue_degrees: float = 0.0,
+) -> Image.Image:
+    """Turns the hue, then scales saturation, brightness, and contrast about the mean; rounds and clips once.
+
+    All four are linear in RGB, so they are one matrix.
+
+    Source: Haeberli 1993, "Matrix Operations for Image Processing".
+    """
+    turn = math.radians(hue_degrees)
+    cosine, sine = saturation * math.cos(turn), saturation * math.sin(turn)
+    mixing = brightness * (_RGB @ np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]]) @ _YIQ)
+    mean = brightness * float(_YIQ[0] @ np.array(image.resize((1, 1), Image.Resampling.BOX)).ravel())
+    matrix = np.column_stack([contrast * mixing, np.full(3, (1 - contrast) * mean)])
+    return image.convert("RGB", tuple(matrix.ravel().tolist()))
+
+
+def compress(image: Image.Image, quality: int) -> Image.Image:
+    """Saves as JPEG of a quality from 1 to 95, and reads that."""
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    return images.decode(file.getvalue())
+
+
+def erase(pixels: Array, area: float, rng: Rng) -> Array:
+    """Fills a box of about this share of the pixels with noise.
+
+    Args:
+      pixels: uint8 [H, W, 3]; left as it is.
+      area: from 0 to 1; a box that does not fit is cut to the picture.
+      rng: draws the box's shape, place and noise.
+
+    Source: Zhong et al. 2020, "Random Erasing Data Augmentation".
+    """
+    sides = np.array(pixels.shape[:2])
+    aspect = math.exp(rng.uniform(*np.log(_ERASED_ASPECT)))
+    box = np.minimum(np.rint(sides * np.sqrt([area * aspect, area / aspect])).astype(int), sides)
+    top, left = rng.integers(0, sides - box + 1)
+    made = pixels.copy()
+    made[top : top + box[0], left : left + box[1]] = rng.integers(0, 256, (*box, 3), np.uint8)
+    return made

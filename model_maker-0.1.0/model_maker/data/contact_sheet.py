@@ -1,0 +1,139 @@
+"""A contact sheet: augmented views of some photos on one picture, for a person to judge the strengths by."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from model_maker import files
+from model_maker.data import augment
+from model_maker.data.dataset import Dataset, Sample
+from model_maker.errors import DataError, OutputError
+
+Array = np.ndarray
+
+# Suffix to Pillow's name of the format, and what it is told. Chroma at full resolution: the letters stay clean.
+FORMATS = {
+    ".png": ("PNG", {}),
+    ".jpg": ("JPEG", {"quality": 90, "subsampling": 0}),
+    ".jpeg": ("JPEG", {"quality": 90, "subsampling": 0}),
+}
+_CELL = 224  # pixels a side: one of the view's is one of the sheet's, for the default backbone
+_GAP, _MARGIN, _LABELS = 8, 28, 190  # between cells, around the sheet, for the names left of the rows
+_HEADER = 116
+_PAPER, _INK, _FAINT, _ACCENT = (250, 250, 248), (28, 30, 33), (112, 116, 122), (20, 110, 190)
+_TITLE, _TEXT, _SMALL = 36, 22, 17  # heights of letters, pixels
+
+
+def check(path: Path, *, overwrite: bool) -> None:
+    """Checks before any work that a sheet may be written there.
+
+    Raises:
+      OutputError: the suffix is none of FORMATS, or the file exists and must not be replaced.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise OutputError(f"{path}: the suffix says the format; give one of {', '.join(FORMATS)}.")
+    files.check_new_file(path, overwrite=overwrite)
+
+
+def write(path: Path, sheet: Image.Image) -> None:
+    """Writes a sheet in the format that the suffix says, whole or not at all.
+
+    Raises:
+      OutputError: it cannot be written.
+    """
+    form, options = FORMATS[path.suffix.lower()]
+    file = io.BytesIO()
+    sheet.save(file, form, **options)
+    files.write(path, file.getvalue())
+
+
+def draw(dataset: Dataset, preset: str, *, photos: int = 6, views: int = 8, seed: int = 0) -> Image.Image:
+    """Draws a row for each photo: the plain one, and its augmented views beside it.
+
+    Args:
+      dataset: where photos are taken from, in turn from each class.
+      preset: a key of `augment.PRESETS`.
+      photos: rows, at most.
+      views: columns, the plain photo's among them.
+      seed: another one draws other views of the same photos.
+
+    Raises:
+      DataError: no photo can be read, or a number makes no sheet.
+    """
+    for value, flag in ((photos, "--photos"), (views, "--views")):
+        if not 1 <= value <= 50:
+            raise DataError(f"{flag} {value}: give 1 to 50.")
+    strengths = augment.preset(preset, flag="--preset")
+    rows: list[tuple[Sample, Array]] = []
+    for sample in _in_turn(dataset):
+        try:
+            made = augment.views(sample.path, _CELL, strengths, digest=sample.digest, seed=seed, numbers=range(views))
+        except DataError as error:
+            reason = error
+            continue
+        rows.append((sample, made))
+        if len(rows) == photos:
+            break
+    if not rows:
+        raise DataError(f"None of the photos can be read, the last: {reason}")
+    names = [(dataset.classes[sample.label], Path(str(sample.path)).name) for sample, _ in rows]
+    return _lay_out(
+        [made for _, made in rows],
+        names,
+        f"Augmentation: {preset}",
+        f"seed {seed}  -  plain: what the phone sees; the other views are for training alone",
+    )
+
+
+def _in_turn(dataset: Dataset) -> Iterator[Sample]:
+    """Yields one photo of each class, then another of each: those of the lowest hashes, so always the same."""
+    place: dict[str, int] = {}
+    count: dict[int, int] = {}
+    for sample in sorted(dataset.samples, key=lambda sample: sample.digest):
+        place[str(sample.path)] = count[sample.label] = count.get(sample.label, -1) + 1
+    yield from sorted(dataset.samples, key=lambda sample: (place[str(sample.path)], sample.label))
+
+
+def _lay_out(rows: list[Array], names: list[tuple[str, str]], title: str, remark: str) -> Image.Image:
+    """Puts rows, each uint8 [K, S, S, 3], below a title and beside their names."""
+    columns, step = len(rows[0]), _CELL + _GAP
+    left, top = _MARGIN + _LABELS, _MARGIN + _HEADER
+    # A single column is narrower than the lines above it.
+    width = max(left + columns * step - _GAP, _MARGIN + math.ceil(_font(_TEXT).getlength(remark))) + _MARGIN
+    sheet = Image.new("RGB", (width, top + len(rows) * step - _GAP + _MARGIN), _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    pen.text((_MARGIN, _MARGIN), title, _INK, _font(_TITLE))
+    pen.text((_MARGIN, _MARGIN + 44), remark, _FAINT, _font(_TEXT))
+    for column in range(columns):
+        name = "plain" if column == 0 else f"view {column}"
+        place = (left + column * step + _CELL // 2, top - 10)
+        pen.text(place, name, _INK if column else _ACCENT, _font(_TEXT), anchor="ms")
+    for number, (row, (label, file)) in enumerate(zip(rows, names, strict=True)):
+        y = top + number * step
+        pen.text((_MARGIN, y + _CELL // 2 - 4), _fitted(label, _TEXT), _INK, _font(_TEXT), anchor="ls")
+        pen.text((_MARGIN, y + _CELL // 2 + 20), _fitted(file, _SMALL), _FAINT, _font(_SMALL), anchor="ls")
+        for column, pixels in enumerate(row):
+            sheet.paste(Image.fromarray(pixels), (left + column * step, y))
+        pen.rectangle((left - 3, y - 3, left + _CELL + 2, y + _CELL + 2), outline=_ACCENT, width=2)
+    return sheet
+
+
+def _font(height: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(height)
+
+
+def _fitted(text: str, height: int) -> str:
+    """Cuts a name to the room left of the rows; its end, which tells one file from the next, stays."""
+    text = text.encode(errors="replace").decode()
+    font, room = _font(height), _LABELS - 16
+    shown, kept = text, len(text)
+    while font.getlength(shown) > room:
+        kept -= 1
+        shown = f"{text[: kept // 3]}...{text[len(text) - (kept - kept // 3) :]}"
+    return shown

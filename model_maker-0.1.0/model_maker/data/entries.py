@@ -1,0 +1,65 @@
+"""What a source lists: where a photo lies, its class, and the part that the source states."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import NamedTuple, Protocol
+
+from model_maker.errors import DataError
+
+# Names of parts, as data sets in the wild spell them.
+PART_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+
+
+class Location(Protocol):
+    """Where a photo lies: a Path, or what reads as one. It is hashable, and a process can hand it to another."""
+
+    def read_bytes(self) -> bytes:
+        """Returns the file; raises OSError or DataError where it cannot be read."""
+
+    def __str__(self) -> str: ...
+
+
+class Entry(NamedTuple):
+    """One photo that a source lists.
+
+    Attributes:
+      path: where it lies.
+      class_name: its class.
+      part: one of `dataset.PARTS` where the source states it, else "".
+      reason: why it cannot be used, where that is known without opening it.
+    """
+
+    path: Location
+    class_name: str
+    part: str = ""
+    reason: str = ""
+
+
+def class_name(name: str, where: object) -> str:
+    """Returns a class's name in composed Unicode, since labels are compared and shown, not only listed.
+
+    Args:
+      name: as the source spells it.
+      where: what the message names.
+
+    Raises:
+      DataError: it cannot be a line of a label file.
+    """
+    name = unicodedata.normalize("NFC", name)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{where!r}: the folder's name is not valid Unicode. Rename it.") from None
+    if any(unicodedata.category(letter) == "Cc" or letter in "\u2028\u2029" for letter in name):
+        raise DataError(f"{str(where)!r}: a class name cannot hold line breaks or control characters. Rename it.")
+    return name

@@ -1,0 +1,309 @@
+"""The only place where pixels are made: decode, orient, convert, resize.
+
+Training, calibration, evaluation and prediction all call `load`, so a photo becomes the same pixels everywhere, and as
+near as can be the pixels that the phone clients make of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.util
+import io
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, UnidentifiedImageError
+from PIL import __version__ as pillow_version
+
+from model_maker.data.entries import Location
+from model_maker.errors import DataError
+
+Array = np.ndarray[Any, Any]
+# What `load` takes.
+Photo = str | os.PathLike[str] | bytes | Location | Image.Image | Array
+
+# Suffix to Pillow's name of the format. A photo may carry another's suffix; its content decides.
+FORMATS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".jfif": "JPEG",
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".gif": "GIF",
+    ".bmp": "BMP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".avif": "AVIF",
+}
+_PLUGINS = tuple(dict.fromkeys(FORMATS.values()))
+# iPhones' format, which the extra `heif` reads.
+HEIF = (".heic", ".heif")
+_NO_HEIF = "HEIC needs the extra: pip install 'model-maker[heif]', or save it as JPEG"
+_ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
+# EXIF 2.32, 4.6.4 A: what makes a picture of each orientation upright.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# Names these pixels in caches; raise the number when `load` changes what it returns.
+PREPROCESSING = f"stretch-bilinear-1/pillow-{pillow_version}"
+# Pillow refuses larger pictures as decompression bombs; stated here because the message tells it. Until it is upright
+# RGB, a JPEG, PNG, TIFF, GIF or BMP takes up to 12 bytes of memory for each pixel, WebP and AVIF, which have their own
+# decoders, up to 20: 3.6 GB for the largest.
+MAX_PIXELS = 2 * 89_478_485
+# Of larger ones than cameras take, one at a time is decoded, however many threads there are.
+_LARGE_PIXELS = 64_000_000
+_one_large = threading.Lock()
+# Transparent and 16-bit pictures are converted in bands of about so many pixels, for the memory's sake.
+_BAND_PIXELS = 4_000_000
+# Encoders write about ten scans. Each costs a walk over all of the picture and some 30 bytes of the file, so a file
+# of a megabyte could keep a core busy for an hour.
+_MAX_SCANS = 100
+_BMP_RUNS = (1, 2)  # BMP's compressions by runs, of 8 and of 4 bits
+# What Pillow's decoders raise where a file is damaged.
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """x = (pixel - mean) / std, the same in all channels (phone metadata cannot say more)."""
+
+    mean: float
+    std: float
+
+    def __call__(self, pixels: Array) -> Array:
+        """Maps uint8 pixels to the float32 that a network was trained on."""
+        return (pixels.astype(np.float32) - np.float32(self.mean)) * np.float32(1 / self.std)
+
+
+def is_photo(suffix: str) -> bool:
+    """Tells whether a file's suffix, with its dot, is that of a photo, whether or not it can be read here."""
+    return suffix.lower() in FORMATS or suffix.lower() in HEIF
+
+
+def obstacle(suffix: str) -> str:
+    """Returns why photos of a suffix cannot be read here, or an empty string."""
+    return _NO_HEIF if suffix.lower() in HEIF and not _reads_heif() else ""
+
+
+def load(photo: Photo, size: int) -> Array:
+    """Makes a photo into what a model is fed.
+
+    Args:
+      photo: a path, the bytes of a file, anything with `read_bytes`, a Pillow image, or an array [H, W, 3] uint8.
+      size: height and width of the result, pixels; the photo is stretched, as the phone clients do.
+
+    Returns:
+      uint8 [size, size, 3], RGB.
+
+    Raises:
+      DataError: the photo cannot be read; the message names it and says why.
+    """
+    return resize(picture(photo), size)
+
+
+def picture(photo: Photo) -> Image.Image:
+    """Makes whatever `load` takes into upright RGB of its own size.
+
+    Raises:
+      DataError: the photo cannot be read.
+    """
+    image = Image.fromarray(_checked(photo)) if isinstance(photo, np.ndarray) else photo
+    return to_rgb(image) if isinstance(image, Image.Image) else decode(image)
+
+
+def decode(photo: str | os.PathLike[str] | bytes | Location) -> Image.Image:
+    """Reads a file's first frame as upright RGB.
+
+    Raises:
+      DataError: missing, empty, truncated, too large, or none of FORMATS.
+    """
+    with opened(photo) as image:
+        return _upright_rgb(image)
+
+
+@contextlib.contextmanager
+def opened(photo: str | os.PathLike[str] | bytes | Location) -> Iterator[Image.Image]:
+    """Opens a file as Pillow's image, with what it says of itself; its pixels come when they are asked for.
+
+    Raises:
+      DataError: as `decode`, of the opening and of all that the block does with the image.
+    """
+    name = "the picture" if isinstance(photo, bytes) else str(photo)
+    with _explained(name):
+        source = _source(photo)
+    with _explained(name, source), _opened(source) as image:
+        _refuse_time_bomb(image)
+        yield image
+
+
+def orientation(exif: Image.Exif) -> int:
+    """Returns how a viewer has to turn a photo, from 1, upright, to 8."""
+    value = exif.get(_ORIENTATION, 1)
+    return value if isinstance(value, int) else 1
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Turns any Pillow image upright and into RGB; transparent parts become black, as on the phones.
+
+    Raises:
+      DataError: it is still to be read from a file, which is damaged.
+    """
+    with _explained("the picture"):
+        return _upright_rgb(image)
+
+
+def resize(image: Image.Image, size: int) -> Array:
+    """Stretches to [size, size, 3]: bilinear between the four nearest pixels, half-pixel centres, no antialiasing."""
+    width, height = image.size
+    if (width, height) == (size, size):
+        return np.asarray(image)
+    return np.asarray(
+        image.transform((size, size), Image.Transform.EXTENT, (0, 0, width, height), Image.Resampling.BILINEAR)
+    )
+
+
+@contextlib.contextmanager
+def _explained(name: str, source: BinaryIO | Path | None = None) -> Iterator[None]:
+    """Says in words why Pillow cannot read a picture."""
+    try:
+        yield
+    except UnidentifiedImageError:
+        raise DataError(f"{name}: {_not_a_photo(source) if source else 'not a picture'}") from None
+    except Image.DecompressionBombError:
+        raise DataError(f"{name}: more than {MAX_PIXELS // 1_000_000} megapixels; make it smaller") from None
+    except FileNotFoundError:
+        raise DataError(f"{name}: no such file") from None
+    except _DAMAGE as error:
+        # What the system reports has a number and its own words.
+        reason = getattr(error, "strerror", None) or f"damaged ({_reason(error)})"
+        raise DataError(f"{name}: {reason}") from error
+
+
+def _refuse_time_bomb(image: Image.Image) -> None:
+    """Refuses what takes far more time to decode than its size and its pixels explain."""
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        scans = _content(image).count(b"\xff\xda")  # in the data of a scan, 255 is always followed by 0
+        if scans > _MAX_SCANS:
+            raise ValueError(f"{scans} scans, more than {_MAX_SCANS}")
+    elif image.info.get("compression") in _BMP_RUNS and isinstance(image, BmpImagePlugin.BmpImageFile):
+        # A run has 255 pixels at most; what no run covers, Pillow fills one by one.
+        size = len(_content(image))
+        if image.width * image.height > 255 * size:
+            raise ValueError(f"{image.width} x {image.height} pixels from {size} bytes")
+
+
+def _content(image: ImageFile.ImageFile) -> bytes:
+    """Returns the whole file of a picture that is just open."""
+    assert image.fp is not None
+    place = image.fp.tell()
+    image.fp.seek(0)
+    content = image.fp.read()
+    image.fp.seek(place)
+    return content
+
+
+def _upright_rgb(image: Image.Image) -> Image.Image:
+    with _one_large if image.width * image.height > _LARGE_PIXELS else contextlib.nullcontext():
+        image.load()
+        return _converted(image)
+
+
+def _converted(image: Image.Image) -> Image.Image:
+    turn = _TURNS.get(orientation(image.getexif()))
+    if image.mode.startswith("I"):
+        image = _upper_bytes(image)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        image = _on_black(image)
+    image = image if image.mode == "RGB" else image.convert("RGB")
+    return image if turn is None else image.transpose(turn)
+
+
+def _upper_bytes(image: Image.Image) -> Image.Image:
+    """16-bit grey by its upper bytes; plain conversion would clip all above 255."""
+    result = Image.new("L", image.size)
+    for top, band in _bands(image):
+        values = np.clip(np.asarray(band).astype(np.int64) >> 8, 0, 255)
+        result.paste(Image.fromarray(values.astype(np.uint8)), (0, top))
+    return result
+
+
+def _on_black(image: Image.Image) -> Image.Image:
+    result = Image.new("RGB", image.size)
+    for top, band in _bands(image):
+        black = Image.new("RGBA", band.size, (0, 0, 0, 255))
+        result.paste(Image.alpha_composite(black, band.convert("RGBA")).convert("RGB"), (0, top))
+    return result
+
+
+def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Yields the first row of each band, and the band."""
+    rows = max(1, _BAND_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _checked(array: Array) -> Array:
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
+        raise DataError(f"An array must be uint8 [H, W, 3]; received {array.dtype} {list(array.shape)}.")
+    return array
+
+
+def _source(photo: str | os.PathLike[str] | bytes | Location) -> BinaryIO | Path:
+    if isinstance(photo, str | os.PathLike):
+        return Path(photo)
+    return io.BytesIO(photo if isinstance(photo, bytes) else photo.read_bytes())
+
+
+def _opened(source: BinaryIO | Path) -> Image.Image:
+    try:
+        return Image.open(source, formats=_PLUGINS)
+    except UnidentifiedImageError:
+        if not (_is_heif(_start(source)) and _reads_heif()):
+            raise
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        return Image.open(source, formats=["HEIF"])
+
+
+def _start(source: BinaryIO | Path) -> bytes:
+    with source.open("rb") if isinstance(source, Path) else contextlib.nullcontext(source) as file:
+        file.seek(0)
+        start = file.read(12)
+        file.seek(0)
+        return start
+
+
+def _is_heif(start: bytes) -> bool:
+    return start[4:8] == b"ftyp"
+
+
+@functools.cache
+def _reads_heif() -> bool:
+    return importlib.util.find_spec("pillow_heif") is not None
+
+
+def _not_a_photo(source: BinaryIO | Path) -> str:
+    start = _start(source)
+    if not start:
+        return "empty file"
+    if _is_heif(start):
+        brand = start[8:].decode("ascii", "replace")
+        return f"damaged (a file of the kind {brand!r})" if _reads_heif() or brand == "avif" else _NO_HEIF
+    return "not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF picture"
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__

@@ -1,0 +1,65 @@
+"""Mixup and cutmix: batches whose photos, and labels with them, are blended in pairs.
+
+They work on pictures and on feature maps alike, and leave what is drawn to a generator that the caller seeds.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+Array = np.ndarray
+Rng = np.random.Generator
+
+
+def mixup(batch: Array, labels: Array, rng: Rng, *, alpha: float) -> tuple[Array, Array]:
+    """Adds to each photo another of the batch, each with its share, and to its label the other's.
+
+    Args:
+      batch: float [N, H, W, C].
+      labels: float [N, classes], of sum 1.
+      rng: draws partners and shares.
+      alpha: shares are drawn from Beta(alpha, alpha), each photo its own; 0 leaves the batch as it is.
+
+    Returns:
+      float32 of the same shapes.
+
+    Source: Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization".
+    """
+    partner, share = _draw(len(batch), rng, alpha)
+    return _blend(batch, batch[partner], share[:, None, None, None]), _blend(labels, labels[partner], share[:, None])
+
+
+def cutmix(batch: Array, labels: Array, rng: Rng, *, alpha: float) -> tuple[Array, Array]:
+    """Pastes into each photo a box of another, from the same place, and mixes labels by the box's area.
+
+    Args:
+      batch: float [N, H, W, C].
+      labels: float [N, classes], of sum 1.
+      rng: draws partners, areas and places.
+      alpha: areas are drawn from Beta(alpha, alpha), each photo its own; 0 leaves the batch as it is.
+
+    Returns:
+      float32 of the same shapes.
+
+    Source: Yun et al. 2019, "CutMix"; its boxes may stick out of the photo, these do not.
+    """
+    partner, share = _draw(len(batch), rng, alpha)
+    sides = np.array(batch.shape[1:3])
+    boxes = np.rint(np.sqrt(share)[:, None] * sides).astype(int)
+    corners = rng.integers(0, sides - boxes + 1)
+    mixed = batch.astype(np.float32)
+    for row, other, (top, left), (height, width) in zip(mixed, partner, corners, boxes, strict=True):
+        box = (slice(top, top + height), slice(left, left + width))
+        row[box] = batch[other][box]
+    pasted = boxes.prod(axis=1) / sides.prod()
+    return mixed, _blend(labels, labels[partner], pasted[:, None])
+
+
+def _draw(number: int, rng: Rng, alpha: float) -> tuple[Array, Array]:
+    """Returns partners, int [N], and the shares that go to them, float [N]."""
+    partner = rng.permutation(number)
+    return partner, rng.beta(alpha, alpha, number) if alpha else np.zeros(number)
+
+
+def _blend(own: Array, other: Array, share: Array) -> Array:
+    return ((1 - share) * own + share * other).astype(np.float32)

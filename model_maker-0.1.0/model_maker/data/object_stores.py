@@ -1,0 +1,188 @@
+"""Object stores as a source: `s3://bucket/flowers` and whatever else fsspec reaches, with the layout of a folder.
+
+Which stores there are, and where their credentials come from, is fsspec's affair (`s3://` needs s3fs, `gs://` gcsfs).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from model_maker.data import images, layout
+from model_maker.data.entries import PART_NAMES, Entry, class_name
+from model_maker.errors import DataError
+
+# Read by `web`, photo by photo: they cannot be listed.
+_OF_THE_WEB = ("http", "https")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class StoredPhoto:
+    """A photo in an object store; its credentials are those of the process that reads it."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.url).name
+
+    @property
+    def suffix(self) -> str:
+        return PurePosixPath(self.url).suffix
+
+    def read_bytes(self) -> bytes:
+        """Returns the photo.
+
+        Raises:
+          DataError: it cannot be read.
+        """
+        store, path = open_store(self.url)
+        with _explained(f"{self}: cannot be read"):
+            try:
+                return store.cat_file(path)
+            except FileNotFoundError:
+                raise DataError(f"{self}: no such file") from None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFolder:
+    """A folder in an object store; where data sets are concerned, it reads as a Path."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.url).name
+
+    def resolve(self) -> StoredFolder:
+        return self
+
+    def is_dir(self) -> bool:
+        return self.exists()
+
+    def exists(self) -> bool:
+        """Tells whether it is there.
+
+        Raises:
+          DataError: the store does not say.
+        """
+        store, path = open_store(self.url)
+        with _explained(f"{self} cannot be reached", ". Check the credentials."):
+            return store.exists(path)
+
+
+def place(data: str | os.PathLike[str]) -> Path | StoredFolder:
+    """Returns what a user names as data: a path, or a folder in a store."""
+    return StoredFolder(str(data).rstrip("/")) if is_url(data) else Path(data)
+
+
+def is_url(name: object) -> bool:
+    """Tells whether a name is the address of a folder in a store."""
+    protocol, mark, _ = str(name).partition("://")
+    return bool(mark) and protocol.lower() not in _OF_THE_WEB
+
+
+def open_store(url: str) -> tuple[Any, str]:
+    """Returns fsspec's file system for an address, and the path in it.
+
+    Raises:
+      DataError: there is no such kind of store, or the package that reads it is missing.
+    """
+    from fsspec.core import url_to_fs
+
+    with _explained(f"{url} cannot be opened", ". Check the address and the credentials."):
+        try:
+            return url_to_fs(url)
+        except ImportError as error:
+            raise DataError(
+                f"{url}: {reason(error)}. Install that package here, and on every machine of a cluster."
+            ) from error
+
+
+def accepts(path: Path | StoredFolder) -> bool:
+    return isinstance(path, StoredFolder)
+
+
+def entries(folder: StoredFolder, notes: list[str]) -> Iterator[Entry]:
+    """Lists the photos below class folders as `folders.entries` does, by class, then path.
+
+    Args:
+      folder: the one with the class folders.
+      notes: receives what was passed over and why, one sentence each.
+
+    Raises:
+      DataError: it cannot be listed, or a class has a name that cannot be a label.
+    """
+    url = folder.url
+    found: list[tuple[Entry, tuple[str, ...]]] = []
+    others: Counter[str] = Counter()
+    places = _visible(url, _places(url), notes)
+    folders = sorted({parts[0] for parts in places if len(parts) > 1})
+    split = layout.are_parts(url, folders, notes)
+    loose = sum(len(parts) == 1 and images.is_photo(PurePosixPath(parts[0]).suffix) for parts in places)
+    if loose and folders:
+        layout.note_loose(loose, url, notes)
+    depth = 2 if split else 1
+    for parts in places:
+        if len(parts) <= depth:
+            continue
+        suffix = PurePosixPath(parts[-1]).suffix
+        if not images.is_photo(suffix):
+            others[suffix.lower() or "no suffix"] += 1
+            continue
+        photo = StoredPhoto("/".join((url, *parts)))
+        name = class_name(parts[depth - 1], f"{url}/{parts[depth - 1]}")
+        part = PART_NAMES[parts[0].lower()] if split else ""
+        found.append((Entry(photo, name, part, images.obstacle(suffix)), parts))
+    layout.note_others(others, notes)
+    for entry, _ in sorted(found, key=lambda item: (item[0].class_name, item[1])):
+        yield entry
+
+
+def reason(error: Exception) -> str:
+    """Returns what a store's client says, in one line."""
+    text = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:200].rstrip(".")
+
+
+@contextlib.contextmanager
+def _explained(what: str, advice: str = "") -> Iterator[None]:
+    """Says in words what a store's client refuses; what is said already stays as it is."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:  # each store's client has errors of its own
+        raise DataError(f"{what} ({reason(error)}){advice}") from error
+
+
+def _places(url: str) -> list[tuple[str, ...]]:
+    """Lists every file below the folder, as parts of its path from there."""
+    store, root = open_store(url)
+    with _explained(f"{url} cannot be listed", ". Check its name and permissions."):
+        paths = store.find(root)
+        store.invalidate_cache()  # of listings, which are large and have done their service
+    above = len(PurePosixPath(root).parts)
+    return [PurePosixPath(path).parts[above:] for path in paths]
+
+
+def _visible(url: str, places: list[tuple[str, ...]], notes: list[str]) -> list[tuple[str, ...]]:
+    hidden = {
+        parts[0]
+        for parts in places
+        if len(parts) == 2 and parts[0].startswith(".") and images.is_photo(PurePosixPath(parts[1]).suffix)
+    }
+    for name in sorted(hidden):
+        layout.note_hidden(f"{url}/{name}", notes)
+    return [parts for parts in places if parts and not any(map(layout.is_hidden, parts))]

@@ -1,0 +1,139 @@
+"""Parquet files as a source, as Hugging Face `datasets` writes them: a column of images and one of labels."""
+
+from __future__ import annotations
+
+import functools
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model_maker.data.entries import PART_NAMES, Entry, class_name
+from model_maker.errors import DataError
+
+_IMAGES = ("image", "img", "picture", "photo")
+_LABELS = ("label", "labels", "class", "category", "target")
+# Row groups are decompressed whole and read in order, so the last few are all that is needed again.
+_KEPT_GROUPS = 2
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """An image in a row of a Parquet file.
+
+    Attributes:
+      file, column: where.
+      group, row: the row group, and the row in it.
+    """
+
+    file: str
+    column: str
+    group: int
+    row: int
+
+    def __str__(self) -> str:
+        return f"{self.file}[{self.group}:{self.row}]"
+
+    def read_bytes(self) -> bytes:
+        """Returns the encoded image; where the cell holds a path only, the file there.
+
+        Raises:
+          DataError: the cell is empty.
+          OSError: there is no such file.
+        """
+        with _lock:  # or each thread reads the same group
+            cell = _group(self.file, self.column, self.group)[self.row].as_py()
+        content, path = (cell.get("bytes"), cell.get("path")) if isinstance(cell, dict) else (cell, None)
+        if content is None and path:
+            return (Path(self.file).parent / path).read_bytes()
+        if content is None:
+            raise DataError(f"{self}: empty cell")
+        return content
+
+
+def accepts(path: Path) -> bool:
+    return bool(_files(path))
+
+
+def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
+    """Lists the rows of one file, or of all files in a folder; the part is what a file's or folder's name states.
+
+    Args:
+      path: a `.parquet` file, or a folder of them as the Hugging Face Hub lays them out.
+      notes: receives how many rows have no label.
+
+    Raises:
+      DataError: pyarrow is missing, a file is damaged, or has no such columns.
+    """
+    unlabelled = 0
+    for file in _files(path):
+        opened = _opened(str(file))
+        image, label, names = _columns(file, opened.schema_arrow)
+        part = PART_NAMES.get(file.parent.name.lower(), "") or PART_NAMES.get(file.name.split("-")[0].split(".")[0], "")
+        for group in range(opened.num_row_groups):
+            values = opened.read_row_group(group, columns=[label])[label].to_pylist()
+            for row, value in enumerate(values):
+                if value is None or (names and value == -1):  # -1 is how `datasets` writes that there is none
+                    unlabelled += 1
+                    continue
+                where = f"{file}[{group}:{row}]"
+                yield Entry(Cell(str(file), image, group, row), class_name(_name(value, names, where), where), part)
+    if unlabelled:
+        notes.append(f"{unlabelled} rows have no label and are not used.")
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path] if path.suffix.lower() == ".parquet" else []
+    found = [*path.glob("*.parquet"), *path.glob("data/*.parquet"), *path.glob("default/*/*.parquet")]
+    for folder in path.iterdir():
+        if folder.name.lower() in PART_NAMES:
+            found += folder.glob("*.parquet")
+    return sorted(found)
+
+
+def _name(value: Any, names: list[str], where: str) -> str:
+    if isinstance(value, list | dict):
+        raise DataError(f"{where} has the label {value!r}; a photo has one label here.")
+    if not names or not isinstance(value, int):
+        return str(value)
+    if not 0 <= value < len(names):
+        raise DataError(f"{where} has the label {value}, but there are names for {len(names)} only.")
+    return names[value]
+
+
+def _columns(file: Path, schema: Any) -> tuple[str, str, list[str]]:
+    """Returns the image column, the label column, and the names of its classes where the file states them."""
+    features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+    stated = {name: entry for name, entry in features.items() if isinstance(entry, dict)}
+    images = [name for name in schema.names if stated.get(name, {}).get("_type") == "Image"]
+    labels = [name for name in schema.names if stated.get(name, {}).get("_type") == "ClassLabel"]
+    image = next((name for name in (*images, *_IMAGES) if name in schema.names), None)
+    label = next((name for name in (*_LABELS, *labels) if name in (labels or schema.names)), None)
+    if image is None or label is None:
+        raise DataError(
+            f"{file} has the columns {', '.join(schema.names)}: none is {'an image' if image is None else 'a label'}. "
+            "Name them image and label."
+        )
+    return image, label, stated.get(label, {}).get("names") or []
+
+
+@functools.lru_cache(maxsize=8)
+def _opened(file: str) -> Any:
+    try:
+        import pyarrow
+        from pyarrow.parquet import ParquetFile
+    except ImportError as error:
+        raise DataError(f"{file}: Parquet needs the extra: pip install 'model-maker[parquet]'.") from error
+    try:
+        return ParquetFile(file)
+    except pyarrow.ArrowException as error:
+        raise DataError(f"{file} is damaged ({str(error).splitlines()[0]}). Download it anew.") from error
+
+
+@functools.lru_cache(maxsize=_KEPT_GROUPS)
+def _group(file: str, column: str, group: int) -> Any:
+    return _opened(file).read_row_group(group, columns=[column])[column]

@@ -1,0 +1,190 @@
+"""Where photos come from: SOURCES, each a function that lists entries, and `read`, which makes a Dataset of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from model_maker.data import archives, folders, layout, manifests, object_stores, parquet, tfrecords
+from model_maker.data.dataset import Dataset, Sample, Skipped
+from model_maker.data.entries import Entry, Location
+from model_maker.data.object_stores import StoredFolder, place
+from model_maker.data.web import Address
+from model_maker.errors import DataError
+
+Progress = Callable[[int, int], None]
+# Hashes photos: yields (digest, "") or ("", reason) for each entry, in order.
+Hasher = Callable[[Iterable[Entry]], Iterator[tuple[str, str]]]
+
+# Photos between two reports of progress, and in the queue of the hashing threads.
+_SLICE = 1024
+
+
+@dataclass(frozen=True)
+class Source:
+    """A kind of data set.
+
+    Attributes:
+      accepts: whether a path is one.
+      entries: lists its photos, in the order that the Dataset keeps; the second argument receives notes.
+      layout: what is expected of it, for messages.
+    """
+
+    accepts: Callable[[Any], bool]
+    entries: Callable[[Any, list[str]], Iterator[Entry]]
+    layout: str
+
+
+_FOLDERS = "one folder of photos for each class, such as roses/ and tulips/"
+# The first that accepts a path reads it; a folder of class folders is what is left.
+SOURCES = {
+    "object store": Source(object_stores.accepts, object_stores.entries, _FOLDERS),
+    "manifest": Source(manifests.accepts, manifests.entries, "a line with path and label for each photo"),
+    "archive": Source(archives.accepts, archives.entries, f"in the archive {_FOLDERS}"),
+    "parquet": Source(parquet.accepts, parquet.entries, "a column of images and one of labels"),
+    "tfrecord": Source(tfrecords.accepts, tfrecords.entries, "tf.Examples with an image and a label"),
+    "folder": Source(Path.is_dir, folders.entries, _FOLDERS),
+}
+
+
+def read(
+    data: str | os.PathLike[str],
+    *,
+    least_classes: int = 2,
+    hasher: Hasher | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Reads a data set: `DIR/<class>/**`, `DIR/{train,val,test}/<class>/**`, or any other of SOURCES.
+
+    Args:
+      data: the folder or file.
+      least_classes: a classifier needs two; photos to evaluate on may all be of one.
+      hasher: reads and hashes photos; threads of this process unless told.
+      progress: called with (done, total) photos.
+
+    Returns:
+      The photos with digests of their content; no pixels have been made yet.
+
+    Raises:
+      DataError: no such data, it cannot be opened, or holds fewer classes with photos.
+
+    Example:
+      >>> from model_maker import load_dataset
+      >>> load_dataset("flowers").classes
+      ('daisy', 'dandelion', 'rose', 'sunflower', 'tulip')
+    """
+    path, notes = place(data), list[str]()
+    source = source_of(path)
+    try:
+        entries = list(source.entries(path, notes))
+    except OSError as error:
+        raise DataError(f"{path} cannot be opened ({error.strerror}). Check its name and permissions.") from error
+    classes = tuple(sorted({entry.class_name for entry in entries}))
+    _check_classes(path, source, classes, least_classes, notes)
+    _tell_downloads(entries, notes)
+    index = {name: label for label, name in enumerate(classes)}
+    samples, skipped = [], [Skipped(entry.path, entry.reason, entry.part) for entry in entries if entry.reason]
+    entries = [entry for entry in entries if not entry.reason]
+    for done, (entry, (digest, reason)) in enumerate(zip(entries, (hasher or hash_all)(entries), strict=True), 1):
+        if digest:
+            samples.append(Sample(entry.path, index[entry.class_name], digest, entry.part))
+        else:
+            skipped.append(Skipped(entry.path, reason, entry.part))
+        if progress and (done % _SLICE == 0 or done == len(entries)):
+            progress(done, len(entries))
+    dataset = Dataset(tuple(samples), classes, tuple(skipped))
+    return replace(dataset, notes=tuple(notes) + conflict_notes(dataset))
+
+
+def places(dataset: Dataset, data: str | os.PathLike[str]) -> set[Path]:
+    """Returns where a data set lies on this machine, itself and the folders of its photos."""
+    paths = (entry.path for entries in (dataset.samples, dataset.skipped) for entry in entries)
+    return {path.parent for path in paths if isinstance(path, Path)} | (
+        {home} if isinstance(home := place(data), Path) else set()
+    )
+
+
+def title(data: str | os.PathLike[str]) -> str:
+    """Returns what a data set is called: the name of its folder, or of its file without the suffix."""
+    path = place(data).resolve()
+    if isinstance(path, StoredFolder) or not path.is_file():
+        return path.name
+    suffixes = (*archives.SUFFIXES, *manifests.SUFFIXES, ".parquet")
+    suffix = max((suffix for suffix in suffixes if path.name.lower().endswith(suffix)), key=len, default="")
+    return path.name[: len(path.name) - len(suffix)] or path.name
+
+
+def source_of(path: Path | StoredFolder) -> Source:
+    """Returns the first of SOURCES that accepts a path.
+
+    Raises:
+      DataError: there is no such file or folder, or nothing that reads it.
+    """
+    advice = f"Give a folder that holds {_FOLDERS.replace(', such as roses/ and tulips/', '')}."
+    try:
+        if not path.exists():
+            raise DataError(f"{path} does not exist. {advice}")
+        for source in SOURCES.values():
+            if source.accepts(path):
+                return source
+    except OSError as error:
+        raise DataError(f"{path} cannot be opened ({error.strerror}). Check its name and permissions.") from error
+    kinds = ", ".join([*manifests.SUFFIXES, *archives.SUFFIXES, ".parquet"])
+    raise DataError(f"{path} is a file. {advice} Of files, {kinds} and TFRecord can be read.")
+
+
+def _check_classes(
+    path: Path | StoredFolder, source: Source, classes: tuple[str, ...], least: int, notes: list[str]
+) -> None:
+    # What was passed over is why classes are missing.
+    layout = " ".join([f"Expected {source.layout}.", *notes[:3]])
+    if not classes:
+        what = "photos (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF) in class folders" if path.is_dir() else "labelled photos"
+        raise DataError(f"{path} holds no {what}. {layout}")
+    if len(classes) < least:
+        raise DataError(f"{path} holds one class only, {classes[0]!r}; a classifier needs at least two. {layout}")
+
+
+def _tell_downloads(entries: list[Entry], notes: list[str]) -> None:
+    addresses = [entry.path for entry in entries if isinstance(entry.path, Address)]
+    if addresses:
+        missing = sum(not address.cached.exists() for address in addresses)
+        notes.append(f"{len(addresses)} photos lie at http(s) addresses; {missing} of them had to be downloaded.")
+
+
+def hash_all(entries: Iterable[Entry]) -> Iterator[tuple[str, str]]:
+    """Yields what `hash_photo` returns for each entry, in order; the threads of this process do it."""
+    paths = [entry.path for entry in entries]
+    with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) * 2)) as pool:
+        try:
+            # In slices, so that a million photos do not queue up as a million waiting results.
+            for start in range(0, len(paths), _SLICE):
+                yield from pool.map(hash_photo, paths[start : start + _SLICE])
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def hash_photo(path: Location) -> tuple[str, str]:
+    """Returns (sha256 of a photo's bytes, ""), or ("", reason) where they cannot be read."""
+    try:
+        if isinstance(path, Path):
+            with open(path, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                return (digest, "") if file.tell() else ("", "empty file")
+        content = path.read_bytes()
+    except OSError as error:
+        return "", error.strerror or "unreadable"
+    except DataError as error:
+        return "", str(error).removeprefix(f"{path}: ")
+    return (hashlib.sha256(content).hexdigest(), "") if content else ("", "empty file")
+
+
+def conflict_notes(dataset: Dataset) -> tuple[str, ...]:
+    """Returns the note on photos that lie in more than one class, if there are any."""
+    count = dataset.conflicts
+    return (f"{layout.counted(count, 'photo')} in more than one class (exact copies).",) if count else ()

@@ -1,0 +1,86 @@
+"""Photos through workers: on every core, in order, few in memory at a time."""
+
+from __future__ import annotations
+
+import collections
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+
+from model_maker.data import images
+from model_maker.errors import DataError
+
+Array = np.ndarray
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Items in flight for each thread: enough to keep it busy, few enough that memory stays flat.
+_AHEAD = 4
+
+
+def plain(photo, size: int) -> Array:
+    """Loads a photo as the one view that the phone has of it: uint8 [1, size, size, 3]."""
+    return images.load(photo, size)[None]
+
+
+def stream(
+    photos: Iterable,
+    size: int,
+    make_worker: Callable[[], Callable[[Any], Result]],
+    *,
+    threads: int | None = None,
+    load: Callable[..., Any] = plain,
+) -> Iterator[Result | DataError]:
+    """Loads each photo and gives its pixels to a worker.
+
+    Args:
+      photos: whatever `load` takes; a DataError in the place of a photo is passed on.
+      size: pixels, height and width.
+      make_worker: called once in each thread; what it returns maps uint8 [K, size, size, 3] to a result. Decoding and
+        LiteRT both leave the interpreter lock, so threads use all cores.
+      threads: as many as there are cores unless told.
+      load: makes the K views of a photo, given it and the size; one, plain, of whatever `images.load` takes unless
+        told.
+
+    Yields:
+      For each photo in order, the worker's result, or the DataError that says why the photo cannot be read.
+    """
+    own = threading.local()
+
+    def work(photo) -> Result | DataError:
+        if isinstance(photo, DataError):
+            return photo
+        try:
+            pixels = load(photo, size)
+        except DataError as error:
+            return error
+        if not hasattr(own, "worker"):
+            own.worker = make_worker()
+        return own.worker(pixels)
+
+    yield from in_order(work, photos, threads=threads or cores())
+
+
+def in_order(function: Callable[[Item], Result], items: Iterable[Item], *, threads: int) -> Iterator[Result]:
+    """Calls a function in threads, a few items ahead; yields what it returns for each item, in order."""
+    pool = ThreadPoolExecutor(threads)
+    waiting: collections.deque = collections.deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) >= threads * _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        # Reached also on ctrl-C or when the caller stops early: what has not begun never begins.
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def cores() -> int:
+    """Returns how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

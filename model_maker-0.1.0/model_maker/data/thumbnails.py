@@ -1,0 +1,33 @@
+"""Small pictures of photos as addresses that hold the picture itself, for pages that need no other file."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+from PIL import Image
+
+from model_maker.data import images
+from model_maker.data.entries import Location
+from model_maker.errors import DataError
+
+
+def address(photo: Location, side: int) -> str:
+    """Returns a `data:` address of a JPEG without EXIF, or an empty string for a photo that cannot be read.
+
+    Args:
+      photo: whatever `images.decode` takes.
+      side: of the longer edge at most, pixels.
+    """
+    try:
+        with images.opened(photo) as image:
+            image.draft("RGB", (2 * side, 2 * side))  # a JPEG is decoded no larger than that needs
+            image.load()
+            small = images.to_rgb(image)
+    except DataError:
+        return ""
+    small.thumbnail((side, side))
+    bare = Image.frombytes("RGB", small.size, small.tobytes())  # pixels and nothing else
+    file = io.BytesIO()
+    bare.save(file, "JPEG", quality=75)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -1,0 +1,103 @@
+"""Photos from http(s) addresses: fetched with a limit and retries, and kept in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from model_maker import files
+from model_maker.errors import DataError
+
+# A photo of 100 megapixels has about 50 MB; more is a mistake or an attack.
+MAX_BYTES = 64 << 20
+_TIMEOUT_S = 20
+_CHUNK = 1 << 16
+# Waits before another try, seconds; a server that is busy for longer is told to the user.
+_PAUSES_S = (0.5, 2.0)
+# What a later try may answer otherwise: too early, too many requests, and troubles of the server.
+_PASSING = (408, 425, 429, 500, 502, 503, 504)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A photo at an http(s) address; it is downloaded once, and then read from the cache."""
+
+    address: str
+
+    def __str__(self) -> str:
+        return self.address
+
+    @property
+    def cached(self) -> Path:
+        """Where the cache keeps it."""
+        name = hashlib.sha256(self.address.encode()).hexdigest()
+        return files.cache_directory() / "photos" / name[:2] / name
+
+    def read_bytes(self) -> bytes:
+        """Returns the photo.
+
+        Raises:
+          DataError: it cannot be fetched.
+        """
+        if (content := files.read_checked(self.cached)) is None:
+            content = patient(lambda: fetch(self.address))
+            files.write_checked(self.cached, content)
+        return content
+
+
+def is_address(name: str) -> bool:
+    return name.lower().startswith(("http://", "https://"))
+
+
+def fetch(address: str) -> bytes:
+    """Downloads a photo.
+
+    Raises:
+      DataError: no answer, an error status, or more than MAX_BYTES.
+    """
+    try:
+        request = urllib.request.Request(address, headers={"User-Agent": "model_maker"})
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+            content = limited(answer, address)
+            if (stated := answer.length) and stated > 0:
+                raise DataError(f"{address}: cannot be fetched (the connection broke before the end)")
+            return content
+    except urllib.error.HTTPError as error:
+        raise DataError(f"{address}: the server answered {error.code} {error.reason}") from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise DataError(f"{address}: cannot be fetched ({reason})") from error
+
+
+def patient(call: Callable[[], bytes]) -> bytes:
+    """Calls again, after a pause, what failed for a reason that may pass."""
+    for pause_s in _PAUSES_S:
+        try:
+            return call()
+        except DataError as error:
+            cause = error.__cause__
+            if isinstance(cause, urllib.error.HTTPError) and cause.code not in _PASSING:
+                raise
+        time.sleep(pause_s)
+    return call()
+
+
+def limited(stream: BinaryIO, name: str) -> bytes:
+    """Reads a stream to its end.
+
+    Raises:
+      DataError: it holds more than MAX_BYTES.
+    """
+    content = bytearray()
+    while chunk := stream.read(_CHUNK):
+        content += chunk
+        if len(content) > MAX_BYTES:
+            raise DataError(f"{name}: more than {MAX_BYTES >> 20} MB; a photo is smaller")
+    return bytes(content)

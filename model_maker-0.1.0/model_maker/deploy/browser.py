@@ -1,0 +1,109 @@
+"""A model run in a browser: the page of `demo` in headless Chromium, where that is installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from model_maker.deploy import demo
+from model_maker.deploy.demo_server import serving
+from model_maker.errors import ModelError
+
+Array = np.ndarray
+
+SCRIPT = resources.files("model_maker.deploy") / "run_in_browser.mjs"
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_START_SECONDS, _PHOTO_SECONDS = 60, 5
+
+
+@dataclass(frozen=True)
+class BrowserRun:
+    """What a browser made of photos.
+
+    Attributes:
+      scores: float32 [N, C].
+      latency_ms: of each photo, inference alone.
+      runtime: versions of LiteRT.js and of the browser.
+    """
+
+    scores: Array
+    latency_ms: tuple[float, ...]
+    runtime: str
+
+
+def chromium() -> str | None:
+    """Returns the path of Chromium or Chrome, if there is one."""
+    return next((found for name in _BROWSERS if (found := shutil.which(name))), None)
+
+
+def missing() -> str:
+    """Returns what `run` lacks here, in words; empty where it has everything."""
+    if not demo.has_runtime():
+        return "LiteRT.js (make runtime)"
+    if shutil.which("node") is None:
+        return "node"
+    if chromium() is None:
+        return "chromium"
+    found = ["node", "--print", "require.resolve('playwright-core')"]
+    done = subprocess.run(found, cwd=Path(str(SCRIPT)).parent, capture_output=True, check=False)
+    return "playwright-core (npm ci)" if done.returncode else ""
+
+
+def run(
+    model: str | os.PathLike[str], photos: Sequence[str | os.PathLike[str] | Array], *, threads: int = 1
+) -> BrowserRun:
+    """Runs a `.tflite` classifier in LiteRT.js in Chromium, which decodes and resizes photos for itself.
+
+    Args:
+      model: a `.tflite`, or a folder that `train` made.
+      photos: paths, or arrays uint8 [H, W, 3].
+      threads: inside one inference.
+
+    Raises:
+      ModelError: a tool is missing, the model does not run there, or a photo cannot be read there.
+
+    Example:
+      >>> from model_maker.deploy import browser
+      >>> if not browser.missing():
+      ...     print(browser.run("flowers_model", ["rose.jpg"]).scores.argmax(1))
+    """
+    if lacking := missing():
+        raise ModelError(f"Running a model in a browser needs {lacking}, which is not here.")
+    with tempfile.TemporaryDirectory() as folder, serving(demo.site(model)) as server:
+        paths = [str(_file(photo, Path(folder) / f"{number}.png")) for number, photo in enumerate(photos)]
+        job = {"chromium": chromium(), "url": server.url, "threads": threads, "photos": paths}
+        found = _drive(job, seconds=_START_SECONDS + _PHOTO_SECONDS * len(paths))
+    scores = np.array(found["scores"], np.float32)
+    runtime = f"LiteRT.js {demo.litertjs_version()} in Chromium {found['browser']}"
+    return BrowserRun(scores, tuple(found["latency_ms"]), runtime)
+
+
+def _file(photo: str | os.PathLike[str] | Array, spare: Path) -> Path:
+    if not isinstance(photo, np.ndarray):
+        return Path(photo).resolve()
+    Image.fromarray(photo).save(spare)
+    return spare
+
+
+def _drive(job: dict, *, seconds: float) -> dict:
+    command = ["node", str(SCRIPT)]
+    try:
+        done = subprocess.run(
+            command, input=json.dumps(job), capture_output=True, text=True, timeout=seconds, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise ModelError(f"Chromium did not answer within {seconds:.0f} seconds.") from None
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["it says nothing"]
+        raise ModelError(f"Chromium: {lines[-1]}")
+    return json.loads(done.stdout)

@@ -1,0 +1,1 @@
+"""What writes each format; the list of them is `export.EXPORTERS`."""

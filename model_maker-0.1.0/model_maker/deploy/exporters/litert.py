@@ -1,0 +1,63 @@
+"""The `.tflite` forms, and what is made of the int8 one: C sources for microcontrollers, a model for the Edge TPU."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from model_maker.deploy.exporters import c_source, edge_tpu
+from model_maker.deploy.exporters.source import Source
+from model_maker.errors import ModelError
+
+IO_TYPES = ("uint8", "float32", "int8")
+FILE = "model.tflite"
+_COMPILER = "edgetpu_compiler"
+_LIMIT_S = 600
+
+
+def tflite(source: Source, folder: Path, *, kind: str, io: str) -> Path:
+    """Writes a `.tflite` of a quantization; int8 edges are announced as what phones refuse."""
+    content = source.in_form(kind, io)
+    if io == "int8":
+        source.clock.note(
+            "int8 edges are for microcontrollers; apps on phones refuse them (uint8 and float32 suit all)."
+        )
+    (folder / FILE).write_bytes(content)
+    return folder / FILE
+
+
+def c_header(source: Source, folder: Path, *, io: str) -> Path:
+    """Writes `model.h` and `model.cc` for TFLite Micro."""
+    content = source.in_form("int8", io)
+    (folder / "model.h").write_text(c_source.header(content, source.info), encoding="utf-8")
+    (folder / "model.cc").write_text(c_source.body(content, source.info), encoding="utf-8")
+    return folder / "model.cc"
+
+
+def edgetpu(source: Source, folder: Path, *, io: str) -> Path:
+    """Writes an int8 `.tflite` whose every operator the Edge TPU runs, compiled where the compiler is installed."""
+    if io == "float32":
+        raise ModelError("The Edge TPU takes integer edges. Use --io uint8 or int8.")
+    content = source.in_form("int8", io)
+    edge_tpu.check(content)
+    (folder / FILE).write_bytes(content)
+    if shutil.which(_COMPILER) is None:
+        source.clock.note(
+            f"{_COMPILER} is not installed, so {FILE} is not compiled: run `{_COMPILER} {FILE}` where it is."
+        )
+        return folder / FILE
+    command = [_COMPILER, "--show_operations", "--out_dir", str(folder), str(folder / FILE)]
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=_LIMIT_S,
+        check=False,
+    )
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines() or ["nothing"]
+        raise ModelError(f"{_COMPILER} refused the model; it said: {said[-1][:200]}")
+    return folder / FILE

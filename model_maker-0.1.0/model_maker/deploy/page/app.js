@@ -1,0 +1,260 @@
+/** Puts it together: pictures in, the model over them, answers out. */
+
+import {close, follow, openCamera, openFilm} from './live.js';
+import {Classifier, startRuntime} from './model.js';
+import {PictureError, decode, pixels} from './picture.js';
+import {resize} from './resize.js';
+import * as view from './view.js';
+
+const {byId} = view;
+const SHOWN_LABELS = 5;
+const THREADS = [1, 2, 4, 8];
+const DEFAULT_THREADS = 4;
+// A median of some frames does not flicker.
+const FRAMES = 15;
+const MS_BETWEEN_WORDS = 2000;
+
+const video = byId('live');
+let classifier;
+let threads = 1;
+let photos = [];
+// Which camera or video is being followed; a new one, or none, ends the loop of the old one.
+let watched = null;
+
+/** The classifier of this page, once it is ready. */
+export const ready = start();
+ready.catch((error) => {
+  byId('facts').textContent = '';
+  view.showProblem(error.message);
+});
+
+/** Scores float32 [C] and milliseconds of a decoded photo, or of a video's current frame. */
+export function classify(image) {
+  return classifier.run(resize(pixels(image), classifier.size));
+}
+
+async function start() {
+  const response = await fetch('model.tflite');
+  if (!response.ok) {
+    throw new Error(`The model cannot be loaded: the server says ${response.status} ${response.statusText}.`);
+  }
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  const note = await startRuntime();
+  const counts = THREADS.filter((count) => count === 1 || (!note && count <= navigator.hardwareConcurrency));
+  threads = counts.filter((count) => count <= DEFAULT_THREADS).at(-1);
+  classifier = await Classifier.open(bytes, {threads});
+  view.showModel(classifier.info, bytes);
+  view.showThreads(counts, threads, note, useThreads);
+  ['choose', 'camera', 'film'].forEach((id) => (byId(id).disabled = false));
+  return classifier;
+}
+
+async function useThreads(count) {
+  threads = count;
+  await guarded(() => classifier.useThreads(count));
+  // The answer on the stage is measured again.
+  const shown = photos.find((photo) => photo.tile.getAttribute('aria-pressed') === 'true');
+  if (shown && !watched) {
+    await guarded(() => look(shown));
+    select(shown);
+  }
+}
+
+/** What is said of scores: the best labels, or "unknown" where the best does not reach its threshold. */
+function answerOf(scores) {
+  const ranked = classifier.rank(scores, SHOWN_LABELS);
+  const [{label, score, index}] = ranked;
+  const limit = classifier.info.limits[index];
+  const unknown = score < limit;
+  const remark = unknown ? `The score of ${label} is below the model’s threshold for it, ${view.percent(limit)}.` : '';
+  return {ranked, unknown, label: unknown ? 'unknown' : label, remark};
+}
+
+function told(latencyMs) {
+  return `${latencyMs.toFixed(1)} ms in LiteRT.js, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
+}
+
+/** Classifies files one after the other, in the order given; a video among them is played. */
+async function take(files) {
+  await guarded(() => ready);
+  if (!files.length || !classifier) {
+    return;
+  }
+  view.showProblem();
+  stop();
+  const film = files.find((file) => file.type.startsWith('video/'));
+  if (film) {
+    await watch(film.name, () => openFilm(video, film));
+    return;
+  }
+  const added = files.map(add);
+  count();
+  let shown = false;
+  for (const photo of added) {
+    await guarded(() => look(photo));
+    if (!photos.includes(photo)) {
+      return; // cleared meanwhile
+    }
+    count();
+    if (!shown && photo.answer) {
+      shown = true;
+      select(photo);
+      view.reveal();
+    }
+  }
+  summarize(added);
+}
+
+function add(file) {
+  const photo = {file, name: file.name, address: URL.createObjectURL(file)};
+  photo.tile = view.addTile(photo, () => {
+    select(photo);
+    view.reveal();
+    tell(photo);
+  });
+  photos.push(photo);
+  return photo;
+}
+
+function count() {
+  view.showCount(photos.filter((photo) => photo.answer || photo.problem).length, photos.length);
+}
+
+async function look(photo) {
+  try {
+    const image = await decode(photo.file);
+    const {scores, latencyMs} = await classify(image);
+    image.close();
+    Object.assign(photo, {answer: answerOf(scores), latencyMs});
+  } catch (error) {
+    if (!(error instanceof PictureError)) {
+      throw error;
+    }
+    photo.problem = error.message;
+  }
+  view.fillTile(photo.tile, photo);
+}
+
+function select(photo) {
+  stop();
+  view.press(photo.tile);
+  view.showPicture(photo.name, photo.address);
+  view.showAnswer(photo.answer, told(photo.latencyMs));
+}
+
+/** Says what became of some photos, and in words what could not be read. */
+function summarize(added) {
+  const failed = added.filter((photo) => photo.problem);
+  if (failed.length === 1) {
+    view.showProblem(`${failed[0].name}: ${failed[0].problem}.`);
+  } else if (failed.length) {
+    view.showProblem(`${failed.length} files cannot be read; their tiles say why.`);
+  }
+  const done = added.filter((photo) => photo.answer);
+  if (done.length === 1) {
+    tell(done[0]);
+  } else if (done.length) {
+    view.say(`${done.length} photos classified`);
+  }
+}
+
+function tell({name, answer: {label, ranked}}) {
+  view.say(`${name}: ${label}, ${view.percent(ranked[0].score)}`);
+}
+
+/** Follows camera or video until another picture is chosen. */
+async function watch(caption, open) {
+  view.showProblem();
+  stop();
+  const mine = (watched = Symbol(caption));
+  const times = [];
+  let [word, saidAt] = ['', 0];
+  await guarded(async () => {
+    await open();
+    if (watched !== mine) {
+      return watched || close(video); // stopped before it began
+    }
+    view.press(null);
+    view.showPicture(caption);
+    view.reveal();
+    await follow(video, async (frame) => {
+      if (watched !== mine) {
+        return false;
+      }
+      const {scores, latencyMs} = await classify(frame);
+      const answer = answerOf(scores);
+      times.push(latencyMs);
+      const recent = times.slice(-FRAMES).sort((a, b) => a - b);
+      if (watched === mine) {
+        view.showAnswer(answer, told(recent[recent.length >> 1]));
+      }
+      if (answer.label !== word && performance.now() - saidAt > MS_BETWEEN_WORDS) {
+        [word, saidAt] = [answer.label, performance.now()];
+        view.say(word);
+      }
+      return watched === mine;
+    });
+  });
+}
+
+function stop() {
+  if (watched) {
+    watched = null;
+    close(video);
+    view.hideStage();
+  }
+}
+
+function clear() {
+  stop();
+  photos.forEach((photo) => URL.revokeObjectURL(photo.address));
+  photos = [];
+  byId('grid').replaceChildren();
+  count();
+  view.hideStage();
+  view.showProblem();
+  byId('choose').focus();
+}
+
+async function guarded(task) {
+  try {
+    await task();
+  } catch (error) {
+    view.showProblem(error.message);
+  }
+}
+
+function listen() {
+  byId('choose').addEventListener('click', () => byId('photos').click());
+  byId('film').addEventListener('click', () => byId('video').click());
+  byId('camera').addEventListener('click', () => watch('Camera', () => openCamera(video)));
+  byId('stop').addEventListener('click', () => {
+    stop();
+    byId('camera').focus();
+  });
+  byId('clear').addEventListener('click', clear);
+  for (const input of [byId('photos'), byId('video')]) {
+    input.addEventListener('change', () => {
+      const files = [...input.files];
+      input.value = ''; // so that the same file can be chosen again
+      take(files);
+    });
+  }
+  addEventListener('paste', (event) => take([...event.clipboardData.files]));
+  addEventListener('dragover', (event) => {
+    event.preventDefault();
+    byId('drop').classList.add('over');
+  });
+  addEventListener('dragleave', (event) => {
+    if (!event.relatedTarget) {
+      byId('drop').classList.remove('over');
+    }
+  });
+  addEventListener('drop', (event) => {
+    event.preventDefault();
+    byId('drop').classList.remove('over');
+    take([...event.dataTransfer.files]);
+  });
+}
+
+listen();

@@ -1,0 +1,344 @@
+"""verify(): the certificate of a `.tflite`: the runtimes that are here, apps' ways with photos, phone clients' rules.
+
+What training and export check of themselves is in `checks`; this judges a file as it stands, whoever made it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from model_maker import run_record
+from model_maker.data import images
+from model_maker.data.dataset import Dataset
+from model_maker.deploy import browser, clients, rules
+from model_maker.deploy.app_pixels import PREPARATIONS
+from model_maker.deploy.checks import KERNEL_PHOTOS
+from model_maker.errors import DataError, ModelError, ModelMakerError, about
+from model_maker.inference.classifier import Classifier, model_file
+from model_maker.progress import Reporter, Stages
+from model_maker.tflite import interpreter
+from model_maker.tflite.interpreter import KERNELS
+
+Array = np.ndarray[Any, Any]
+
+MAX_PHOTOS = 50
+OURS = next(iter(PREPARATIONS))
+# The pixels that a runtime was given: ours at the input's size, or the photo, which it decodes and resizes for itself.
+SAME, OWN = "same", "own"
+RAN, REFUSED, NOT_HERE = "ran", "refused", "not here"
+_UNKNOWN = -1
+_KERNEL_NAMES = {"xnnpack": "LiteRT, XNNPACK", "none": "LiteRT, no delegate", "reference": "LiteRT, reference"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """The file on photos in one runtime, or as one app prepares them.
+
+    Attributes:
+      name: of the runtime, or of the preparation.
+      pixels: SAME, OWN or a key of PREPARATIONS.
+      state: RAN, REFUSED or NOT_HERE.
+      why: it did not run.
+      photos: how many.
+      right: photos whose answer is their class.
+      same_answer: photos with the same answer as ours, LiteRT on XNNPACK with the pixels of training.
+      unknown: photos without an answer, for no score reaches its threshold.
+      largest_difference: of any score from ours; lower ones than its threshold count as that.
+    """
+
+    name: str
+    pixels: str
+    state: str = RAN
+    why: str = ""
+    photos: int = 0
+    right: int | None = None
+    same_answer: int | None = None
+    unknown: int | None = None
+    largest_difference: float | None = None
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of right answers among all photos; one that is unknown is not right."""
+        return None if self.right is None else self.right / self.photos
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What was found of a file.
+
+    Attributes:
+      model, size_bytes, sha256: which file.
+      photos: how many it was run on.
+      runs: runtimes.
+      preparations: LiteRT on XNNPACK, with photos as apps prepare them; empty where it does not run.
+      findings: rules of phone clients.
+      notes: what was passed over.
+    """
+
+    model: Path
+    size_bytes: int
+    sha256: str
+    photos: int
+    runs: tuple[Run, ...]
+    preparations: tuple[Run, ...]
+    findings: tuple[rules.Finding, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def failures(self) -> list[str]:
+        """One sentence for each runtime that refuses the file, and each binding rule that it breaks."""
+        refused = [f"{run.name} refuses it: {run.why}" for run in self.runs if run.state == REFUSED]
+        broken = [found for found in self.findings if not found.passed and found.rule.binding]
+        return refused + [f"{entry.rule.demand}: {entry.received}. {entry.rule.advice}" for entry in broken]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns plain JSON types."""
+        return {
+            "model": str(self.model),
+            "size_bytes": self.size_bytes,
+            "sha256": self.sha256,
+            "passed": not self.failures,
+            "photos": self.photos,
+            "runtimes": [asdict(run) | {"accuracy": run.accuracy} for run in self.runs],
+            "preparations": [
+                asdict(run) | {"accuracy": run.accuracy, "used_by": PREPARATIONS[run.pixels].used_by}
+                for run in self.preparations
+            ],
+            "rules": [
+                {
+                    "demand": entry.rule.demand,
+                    "by": entry.rule.by,
+                    "binding": entry.rule.binding,
+                    "passed": entry.passed,
+                    "received": entry.received,
+                    "advice": "" if entry.passed else entry.rule.advice,
+                }
+                for entry in self.findings
+            ],
+            "failures": self.failures,
+            "notes": list(self.notes),
+        }
+
+
+def verify(
+    model: str | os.PathLike[str], *, data: str | os.PathLike[str] | None = None, reporter: Reporter | None = None
+) -> Certificate:
+    """Runs a file wherever it may have to run, and holds it against what phone clients demand.
+
+    Args:
+      model: a `.tflite`, or a folder that `train` made.
+      data: labelled photos; those that the model was tested on unless told. MAX_PHOTOS at most, of all classes.
+      reporter: hears of stages and notes.
+
+    Raises:
+      ModelError: it cannot be read, is damaged, or nothing says what photos to use.
+      DataError: there are no photos, or of classes that it does not know.
+
+    Example:
+      >>> import model_maker
+      >>> model_maker.verify("flowers_model").failures
+      []
+    """
+    clock = Stages(reporter or Reporter())
+    path = model_file(model)
+    content = interpreter.read(path)
+    with about(path):
+        findings = rules.check_apart(path)
+    dataset, notes = run_record.photos_for(model, data)
+    for note in notes:
+        clock.note(note)
+    if not clients.offline():
+        clock.note("The network cannot be cut off here, so MediaPipe's runtime may send usage metrics to its makers.")
+    ours = _classifier(content)
+    with tempfile.TemporaryDirectory() as folder:
+        with clock.stage("Prepare photos"):
+            trial = _prepare(spread(dataset, MAX_PHOTOS), ours, Path(folder), clock)
+        with clock.stage("Run in LiteRT"):
+            runs = [_run_kernels(content, kernels, trial) for kernels in KERNELS]
+            preparations = [_run_preparation(ours, name, trial) for name in PREPARATIONS] if ours else []
+        for name, run in ELSEWHERE.items():
+            with clock.stage(f"Run in {name}"):
+                runs += _run_elsewhere(name, run, path, trial)
+    digest = hashlib.sha256(content).hexdigest()
+    found = tuple(runs), tuple(preparations), tuple(findings), tuple(clock.notes)
+    return Certificate(path, len(content), digest, len(trial.files), *found)
+
+
+def spread(dataset: Dataset, count: int) -> Dataset:
+    """Returns so many photos of a data set, as evenly from all classes as can be, whatever their names and order."""
+    by_class = defaultdict(list)
+    for sample in sorted(dataset.samples, key=lambda sample: sample.digest):
+        by_class[sample.label].append(sample)
+    ranked = [(rank, s.digest, s) for samples in by_class.values() for rank, s in enumerate(samples)]
+    chosen = {id(sample) for *_, sample in sorted(ranked, key=lambda entry: entry[:2])[:count]}
+    return replace(dataset, samples=tuple(sample for sample in dataset.samples if id(sample) in chosen))
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """Photos, ready for every runtime.
+
+    Attributes:
+      files: photos that any client decodes, JPEG or PNG.
+      pixel_files: the same at the input's size.
+      prepared: uint8 [N, size, size, 3] by preparation.
+      truth: int [N], indices of labels.
+      expected: float32 [N, C], our scores.
+      limits: float32 [C], below which a label is no answer.
+
+    All but `files` are empty where LiteRT cannot run the model.
+    """
+
+    files: list[Path]
+    pixel_files: list[Path] = field(default_factory=list)
+    prepared: dict[str, Array] = field(default_factory=dict)
+    truth: Array = field(default_factory=lambda: np.zeros(0, int))
+    expected: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    limits: Array = field(default_factory=lambda: np.zeros(0, np.float32))
+
+
+def _classifier(content: bytes) -> Classifier | None:
+    try:
+        return Classifier(content)
+    except ModelError:  # `_run_kernels` tells why
+        return None
+
+
+def _prepare(dataset: Dataset, ours: Classifier | None, folder: Path, clock: Stages) -> _Trial:
+    names = ours.indices(dataset.classes) if ours else np.zeros(len(dataset.classes), int)
+    files, pixel_files, prepared, truth = [], [], defaultdict(list), []
+    for number, sample in enumerate(dataset.samples):
+        clock.progress(number, len(dataset))
+        try:
+            picture = images.picture(sample.path)
+        except DataError as error:
+            clock.note(f"{error}; it does not count.")
+            continue
+        files.append(_plain_file(sample.path, picture, folder / f"photo_{number}.png"))
+        if ours:
+            for name, preparation in PREPARATIONS.items():
+                prepared[name].append(preparation.prepare(picture, ours.image_size))
+            pixel_files.append(folder / f"pixels_{number}.png")
+            Image.fromarray(prepared[OURS][-1]).save(pixel_files[-1])
+            truth.append(names[sample.label])
+    if not files:
+        raise DataError("There is no photo to run the model on. Pass --data DIR with some.")
+    if ours is None:
+        return _Trial(files)
+    arrays = {name: np.array(pixels) for name, pixels in prepared.items()}
+    expected = _scores(ours, arrays[OURS])
+    return _Trial(files, pixel_files, arrays, np.array(truth), expected, ours.thresholds)
+
+
+def _plain_file(photo: Any, picture: Image.Image, spare: Path) -> Path:
+    """Returns the photo's own file where every client decodes it as we do: a JPEG that is RGB and upright."""
+    if isinstance(photo, Path):
+        with Image.open(photo) as opened:
+            if (opened.format, opened.mode, images.orientation(opened.getexif())) == ("JPEG", "RGB", 1):
+                return photo.absolute()
+    picture.save(spare)
+    return spare
+
+
+def _scores(classifier: Classifier, pixels: Iterable[Array]) -> Array:
+    return np.array(list(classifier.scores(pixels)), np.float32)
+
+
+def _run_kernels(content: bytes, kernels: str, trial: _Trial) -> Run:
+    run = Run(_KERNEL_NAMES[kernels], SAME)
+    try:
+        classifier = Classifier(content, kernels=kernels)
+    except ModelError as error:
+        return replace(run, state=REFUSED, why=str(error))
+    count = KERNEL_PHOTOS[kernels] if kernels == "reference" else len(trial.files)
+    chosen = np.linspace(0, len(trial.files) - 1, min(count, len(trial.files))).astype(int)
+    return _judged(run, _scores(classifier, trial.prepared[OURS][chosen]), trial, chosen)
+
+
+def _run_preparation(ours: Classifier, name: str, trial: _Trial) -> Run:
+    return _judged(Run(name, name), _scores(ours, trial.prepared[name]), trial)
+
+
+# Scores float [N, C] of files; not a number where a label was left out.
+_Runner = Callable[[Path, Sequence[Path], int], Array]
+
+
+def _run_elsewhere(name: str, run: _Runner, path: Path, trial: _Trial) -> list[Run]:
+    """Both kinds of pixels at once, for starting takes most of the time."""
+    count = len(trial.pixel_files)
+    try:
+        found = run(path, [*trial.pixel_files, *trial.files], trial.expected.shape[1])
+    except clients.NotHere as error:
+        return [Run(name, OWN, state=NOT_HERE, why=str(error))]
+    except ModelMakerError as error:
+        return [Run(name, OWN, state=REFUSED, why=str(error))]
+    if not count:
+        return [Run(name, OWN, photos=len(found))]
+    return [_judged(Run(name, SAME), found[:count], trial), _judged(Run(name, OWN), found[count:], trial)]
+
+
+def _ask(client: str) -> _Runner:
+    def run(path: Path, files: Sequence[Path], classes: int) -> Array:
+        [answer] = clients.ask(client, [path], files)
+        if answer.refusal:
+            raise ModelError(answer.refusal)
+        return answer.scores(classes) if classes else np.zeros((len(files), 0))
+
+    return run
+
+
+def _browse(path: Path, files: Sequence[Path], _: int) -> Array:
+    if lacking := browser.missing():
+        raise clients.NotHere(f"It needs {lacking}.")
+    return browser.run(path, files).scores
+
+
+# The runtimes beside LiteRT, each in processes of its own.
+ELSEWHERE: dict[str, _Runner] = {
+    **{client: _ask(client) for client in clients.CLIENTS},
+    "LiteRT.js in Chromium": _browse,
+}
+
+
+def _judged(run: Run, scores: Array, trial: _Trial, chosen: Array | slice = slice(None)) -> Run:
+    return judge(run, scores, trial.expected[chosen], trial.truth[chosen], limits=trial.limits)
+
+
+def judge(run: Run, scores: Array, expected: Array, truth: Array, *, limits: Array) -> Run:
+    """Returns a run with what its scores are worth.
+
+    Args:
+      run: which one.
+      scores: float [N, C], not a number where a label was left out.
+      expected: our scores, float [N, C].
+      truth: int [N], the right labels.
+      limits: float [C], the score from which on each label is an answer, to everyone.
+    """
+    theirs, ours = answers(scores, limits), answers(expected, limits)
+    # fmax takes the limit where a label was left out, which is not a number.
+    difference = np.abs(np.fmax(scores, limits) - np.fmax(expected, limits))
+    return replace(
+        run,
+        photos=len(scores),
+        right=int((theirs == truth).sum()),
+        same_answer=int((theirs == ours).sum()),
+        unknown=int((theirs == _UNKNOWN).sum()),
+        largest_difference=float(difference.max()),
+    )
+
+
+def answers(scores: Array, limits: Array) -> Array:
+    """Returns the index of each photo's best label, int [N], the first of equal ones; -1 where none is left."""
+    known = np.where(np.isnan(scores), -1.0, scores)
+    best = known.argmax(axis=1)
+    return np.where(known.max(axis=1) >= limits[best], best, _UNKNOWN)

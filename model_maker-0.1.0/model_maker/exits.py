@@ -1,0 +1,52 @@
+"""How a command ends: errors become one line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Callable
+
+from model_maker.errors import ModelMakerError
+
+OK, FAILED, INTERRUPTED = 0, 1, 130
+# Terminals obey these: C0 and C1 without tab and newline, and what turns the direction of writing.
+_COMMANDS = {*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+_HARMLESS = dict.fromkeys(_COMMANDS, "\ufffd")
+
+
+def exit_code(command: Callable[[], int | None], *, program: str, debug: bool, interrupted: str) -> int:
+    """Runs a command and returns its exit code.
+
+    Args:
+      command: what to run; None counts as 0.
+      program: stands before messages.
+      debug: whether errors keep their traceback.
+      interrupted: what to say after ctrl-C.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold bytes that are no text
+    try:
+        return command() or OK
+    except ModelMakerError as error:
+        if debug:
+            raise
+        say(program, str(error))
+        return FAILED
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\n{program}: {interrupted}\n")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe has left: that is its good right, and Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+
+
+def say(program: str, message: str) -> None:
+    """Writes a message on stderr."""
+    sys.stderr.write(f"{program}: {printable(message)}\n")
+
+
+def printable(text: str) -> str:
+    """Takes out of a text what a terminal would obey: it may come from a file that nobody has looked into."""
+    return text.translate(_HARMLESS)

@@ -1,0 +1,228 @@
+"""What learns: a head on frozen features, then the network with it where that is asked for, and the same by folds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from model_maker import metrics_record
+from model_maker.backbones.embedder import Embedder
+from model_maker.data.augment import PRESETS
+from model_maker.data.dataset import Dataset, Skipped
+from model_maker.inference import answering, evaluation
+from model_maker.learning import embedding, finetune
+from model_maker.learning import head as heads
+from model_maker.learning.engines import LOCAL, Engine
+from model_maker.learning.finetune import Network, Tuned
+from model_maker.learning.store import FeatureMaps
+from model_maker.learning.watch import Watch
+from model_maker.options import Options
+from model_maker.progress import Stages
+from model_maker.tflite.metadata import ModelInfo
+
+Array = np.ndarray
+
+# Of the photos outside a fold, one part in so many is for early stopping.
+_STOPPING_PARTS = 8
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What came of learning.
+
+    Attributes:
+      network: what ships.
+      fit: how the head on frozen features came about.
+      frozen: the network with that head, which is `network` unless it was fine-tuned to something better.
+      tuned: how fine-tuning went; None where it was not asked for.
+    """
+
+    network: Network
+    fit: heads.Fit
+    frozen: Network
+    tuned: Tuned | None = None
+
+
+def learn(
+    train: Dataset,
+    validation: Dataset,
+    base: Embedder,
+    options: Options,
+    clock: Stages,
+    *,
+    watch: Watch,
+    engine: Engine = LOCAL,
+) -> Learned:
+    """Fits a head, and fine-tunes the network where options ask for it.
+
+    Args:
+      train, validation: readable photos of the same classes. A head on frozen features learns from both, for its
+        choices are cross-validated; fine-tuning learns from the first and chooses by the second.
+      base: where to begin.
+      options: what to do.
+      clock: hears of notes.
+      watch: opens stages, and follows the fine-tuning.
+      engine: where a fine-tuning's photos go through the trunk.
+    """
+    both = join(train, validation)
+    # Fine-tuning has views of its own; the frozen head beside it is the plain one, to compare with.
+    augmented = options.augmentation != "none" and not options.fine_tune
+    with watch.stage("Fit the head"):
+        fit = _fit(both, base, options, clock, augmented=augmented)
+        frozen = Network(base.content, fit.head)
+        if not options.fine_tune:
+            return Learned(frozen, fit, frozen)
+        start = _fit(train, base, options, clock, augmented=False)
+    photos = finetune.Photos(
+        train,
+        validation,
+        base.normalization,
+        PRESETS[options.augmentation],
+        views=options.views,
+        seed=options.seed,
+        threads=options.threads,
+        engine=engine,
+    )
+    tuned = finetune.fine_tune(
+        Network(base.content, start.head),
+        photos,
+        options.recipe,
+        whole=frozen,
+        balance=options.class_weight == "auto",
+        watch=watch,
+    )
+    for note in tuned.notes:
+        clock.note(note)
+    return Learned(tuned.network if tuned.improved else frozen, fit, frozen, tuned)
+
+
+def unseeing(learned: Learned, train: Dataset, base: Embedder, options: Options, clock: Stages) -> Network:
+    """Returns a network like the one that ships, which has not learned from the validation photos."""
+    if learned.tuned and learned.tuned.improved:
+        return learned.tuned.judged
+    return Network(base.content, _fit(train, base, options, clock, augmented=False).head)
+
+
+def choose_thresholds(
+    info: ModelInfo, learned: Learned, validation: Dataset, base: Embedder, options: Options, clock: Stages
+) -> tuple[ModelInfo, dict[str, Any]]:
+    """Chooses score thresholds by photos that the judging heads have not learned from.
+
+    Returns:
+      The metadata with them, and what to report.
+    """
+    scores, labels = _held_out(learned, validation, base, options)
+    scores = answering.in_bytes(scores) if options.io == "uint8" else scores
+    report: dict[str, Any] = {}
+    if options.precision is not None:
+        found = answering.choose(scores, labels, options.precision)
+        info = dataclasses.replace(info, threshold=found.score)
+        report["all"] = found.as_dict()
+    if options.label_precision is not None:
+        own = answering.choose_by_label(scores, labels, options.label_precision, least=info.threshold)
+        limits = tuple(entry.score for entry in own)
+        differ = min(limits) < max(limits)
+        info = dataclasses.replace(info, threshold=min(limits), label_thresholds=limits if differ else ())
+        report["labels"] = {name: entry.as_dict() for name, entry in zip(info.labels, own, strict=True)}
+    metrics_record.warn_unproven(report, clock)
+    return info, {"score": info.threshold, **report}
+
+
+def join(train: Dataset, validation: Dataset) -> Dataset:
+    """Returns the photos of two parts as one data set."""
+    return dataclasses.replace(train, samples=(*train.samples, *validation.samples))
+
+
+def embed(
+    photos: Dataset,
+    base: Embedder,
+    options: Options,
+    *,
+    augmented: bool = False,
+    engine: Engine = LOCAL,
+    progress: embedding.Progress | None = None,
+    tell: embedding.Tell | None = None,
+) -> tuple[FeatureMaps, list[Skipped]]:
+    """Returns embeddings of photos, plain or in augmented views, as they lie in the store; and what cannot be read.
+
+    See `embedding.feature_maps` for the rest.
+    """
+    return embedding.feature_maps(
+        photos,
+        base.content,
+        base.normalization,
+        views=options.views if augmented else 1,
+        augmentation=PRESETS[options.augmentation],
+        seed=options.seed,
+        threads=options.threads,
+        engine=engine,
+        progress=progress,
+        tell=tell,
+    )
+
+
+def score(network: Network, photos: Dataset, base: Embedder, options: Options) -> Array:
+    """Returns float32 [N, C], what a network makes of photos; embeddings that no other run will want are not kept."""
+    run = embedding.feature_maps if network.embedder is base.content else embedding.compute
+    return network.head.scores(run(photos, network.embedder, base.normalization, threads=options.threads)[0])
+
+
+def estimate_by_folds(dataset: Dataset, base: Embedder, options: Options, clock: Stages) -> dict[str, Any]:
+    """Scores every photo by what has not learned from its fold, everything chosen anew inside.
+
+    Returns:
+      The metrics; with fine-tuning, those of frozen features, and the paired difference, too.
+    """
+    labels, folds = np.array(dataset.labels), np.array(dataset.folds(options.folds, seed=options.seed))
+    names = ("network", "frozen") if options.fine_tune else ("network",)
+    scores = {name: np.empty((len(labels), len(dataset.classes)), np.float32) for name in names}
+    for fold in range(options.folds):
+        held = folds == fold
+        rest, judged = _select(dataset, ~held), _select(dataset, held)
+        if options.fine_tune:
+            clock.note(f"Fold {fold + 1} of {options.folds}.")
+        stopping = np.array(rest.folds(min(_STOPPING_PARTS, _fewest(rest)), seed=options.seed)) == 0
+        learned = learn(
+            _select(rest, ~stopping), _select(rest, stopping), base, options, clock, watch=Watch(clock.progress)
+        )
+        for name in scores:
+            scores[name][held] = score(getattr(learned, name), judged, base, options)
+    metrics = evaluation.measure(scores["network"], labels, dataset.classes).as_dict()
+    if not options.fine_tune:
+        return {"folds": options.folds, **metrics}
+    frozen = evaluation.measure(scores["frozen"], labels, dataset.classes)
+    change = dataclasses.asdict(evaluation.compare(scores["frozen"], scores["network"], labels))
+    return {"folds": options.folds, **metrics, "frozen_top1": frozen.top1, "against_frozen": change}
+
+
+def _held_out(learned: Learned, validation: Dataset, base: Embedder, options: Options) -> tuple[Array, Array]:
+    """Returns scores, float [M, C], of photos by networks like the one that ships that have not learned from them.
+
+    Of a head on frozen features these are the cross-validated scores of all its photos; of a fine-tuned network, those
+    that the network before the last repetition gives to the validation photos.
+    """
+    if learned.tuned and learned.tuned.improved:
+        return score(learned.tuned.judged, validation, base, options), np.array(validation.labels)
+    return learned.fit.held_out, learned.fit.held_out_labels
+
+
+def _fit(photos: Dataset, base: Embedder, options: Options, clock: Stages, *, augmented: bool) -> heads.Fit:
+    found, _ = embed(photos, base, options, augmented=augmented)
+    labels, classes = np.array(photos.labels), len(photos.classes)
+    balance = options.class_weight == "auto"
+    return heads.fit(found, labels, classes=classes, balance=balance, progress=clock.progress)
+
+
+def _fewest(dataset: Dataset) -> int:
+    """Returns how many different photos the smallest class has."""
+    different = Counter(label for label, _ in {(sample.label, sample.digest) for sample in dataset.samples})
+    return min(different.values())
+
+
+def _select(dataset: Dataset, chosen: Array) -> Dataset:
+    samples = (sample for sample, wanted in zip(dataset.samples, chosen, strict=True) if wanted)
+    return dataclasses.replace(dataset, samples=tuple(samples))

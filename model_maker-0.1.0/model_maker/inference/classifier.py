@@ -1,0 +1,255 @@
+"""Classifier: a finished model, as users hold it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model_maker.data.dataset import Dataset, Sample, Skipped
+from model_maker.data.images import Photo
+from model_maker.data.streaming import stream
+from model_maker.errors import DataError, ModelError, about
+from model_maker.inference import answering, evaluation, runtimes
+
+Array = np.ndarray[Any, Any]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One label with its score, from 0 to 1, and its index among the model's outputs.
+
+    Where no label reaches its threshold, the label is "unknown", the score is the best one, and the index is -1.
+    """
+
+    label: str
+    score: float
+    index: int
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Labelled photos and what a model says of them.
+
+    Attributes:
+      samples: N photos; their own `label` is the data set's, which may order its classes otherwise.
+      labels: int [N], indices into the model's labels.
+      scores: float32 [N, C].
+    """
+
+    samples: tuple[Sample, ...]
+    labels: Array
+    scores: Array
+
+
+class Classifier:
+    """An image classifier in a `.tflite` file, or in any other format that `export` writes.
+
+    Args:
+      model: the path of a model of one of `runtimes.RUNTIMES`, or of a folder with one, or the bytes of a `.tflite`.
+      threads: photos at a time; all cores unless told.
+      kernels: which of LiteRT's CPU paths, a key of `tflite.interpreter.KERNELS`.
+
+    Raises:
+      ModelError: not a model, not an image classifier, or one without labels.
+
+    Example:
+      >>> from model_maker import Classifier
+      >>> classifier = Classifier("flowers_model")
+      >>> classifier.predict(["rose.jpg"], top_k=1)[0][0].label
+      'rose'
+    """
+
+    def __init__(self, model: str | os.PathLike[str] | bytes, *, threads: int | None = None, kernels: str = "xnnpack"):
+        self._threads = threads
+        with about("the model" if isinstance(model, bytes) else model):
+            self._model = runtimes.open_model(model, kernels=kernels)
+            self.info = self._model.info
+            self._runner = self._model.runner()
+            self._check()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The class names, in the order of the scores."""
+        return self.info.labels
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of the input, pixels."""
+        return self._runner.input_shape[1]
+
+    @property
+    def thresholds(self) -> Array:
+        """The score from which on each label is an answer, float32 [C], as the model's metadata states; 0 for any."""
+        return self.info.limits
+
+    def predict(
+        self, photos: Photo | Iterable[Photo], *, top_k: int | None = 5, threshold: float | None = None
+    ) -> list[list[Prediction]]:
+        """Classifies photos.
+
+        Args:
+          photos: paths, bytes of files, Pillow images, or arrays uint8 [H, W, 3]; one alone is taken as a list of one.
+          top_k: how many labels for each photo, best first; None for all.
+          threshold: lower scores are left out; the model's own thresholds unless told.
+
+        Returns:
+          One list of predictions for each photo; a single one, "unknown", where no score suffices.
+
+        Raises:
+          DataError: a photo cannot be read.
+        """
+        results = []
+        for scores in self.scores(_each(photos)):
+            if isinstance(scores, DataError):
+                raise scores
+            results.append(self.rank(scores, top_k=top_k, threshold=threshold))
+        return results
+
+    def rank(self, scores: Array, *, top_k: int | None = 5, threshold: float | None = None) -> list[Prediction]:
+        """Returns the best labels of one row of scores, best first, ties by index; see `predict`."""
+        limits = self.thresholds if threshold is None else np.full(len(scores), threshold)
+        ranked = np.argsort(-scores, kind="stable")[:top_k]
+        best = ranked[0]
+        if scores[best] < limits[best]:
+            return [Prediction(answering.UNKNOWN, float(scores[best]), -1)]
+        kept = (index for index in ranked if scores[index] >= limits[index])
+        return [Prediction(self.labels[index], float(scores[index]), int(index)) for index in kept]
+
+    def scores(self, photos: Iterable[Photo | DataError]) -> Iterator[Array | DataError]:
+        """Yields float32 [C] for each photo in order, or the DataError that says why it cannot be read."""
+        yield from stream(photos, self.image_size, self._worker, threads=self._threads)
+
+    def score(self, dataset: Dataset, *, progress: Progress | None = None) -> Array:
+        """Returns float32 [N, C], every photo of a data set through this file.
+
+        Raises:
+          DataError: a photo cannot be read.
+        """
+        scores = np.empty((len(dataset), len(self.labels)), np.float32)
+        for index, result in enumerate(self.scores(sample.path for sample in dataset.samples)):
+            if isinstance(result, DataError):
+                raise result
+            scores[index] = result
+            if progress:
+                progress(index + 1, len(dataset))
+        return scores
+
+    def evaluate(self, dataset: Dataset, *, progress: Progress | None = None) -> evaluation.Metrics:
+        """Measures accuracy on labelled photos, as `score_labelled` takes and refuses them."""
+        return self.measure(self.score_labelled(dataset, progress=progress))
+
+    def score_labelled(self, dataset: Dataset, *, progress: Progress | None = None) -> Scored:
+        """Scores labelled photos; classes are matched by name, unreadable photos are left out.
+
+        Args:
+          dataset: the photos.
+          progress: called with (done, total).
+
+        Raises:
+          DataError: a class of the data set is not among the labels, or more than half of the photos are unreadable.
+        """
+        names = self.indices(dataset.classes)
+        scores, readable = np.empty((len(dataset), len(self.labels)), np.float32), np.ones(len(dataset), bool)
+        unreadable = []
+        results = self.scores(sample.path for sample in dataset.samples)
+        for index, (sample, result) in enumerate(zip(dataset.samples, results, strict=True)):
+            if isinstance(result, DataError):
+                unreadable.append(Skipped(sample.path, str(result).removeprefix(f"{sample.path}: "), sample.part))
+                readable[index] = False
+            else:
+                scores[index] = result
+            if progress:
+                progress(index + 1, len(dataset))
+        read = dataset.without(unreadable)
+        return Scored(read.samples, names[read.labels], scores[readable])
+
+    def measure(self, scored: Scored) -> evaluation.Metrics:
+        """Measures accuracy from scores, and what comes of the model's own thresholds where it has some."""
+        metrics = evaluation.measure(scored.scores, scored.labels, self.labels)
+        if not self.thresholds.any():
+            return metrics
+        answered = evaluation.answered(scored.scores, scored.labels, self.thresholds)
+        return dataclasses.replace(metrics, answered=answered)
+
+    def indices(self, classes: Sequence[str]) -> Array:
+        """Returns where each class of a data set is among the labels, int [K].
+
+        Raises:
+          DataError: one is not.
+        """
+        unknown = sorted(set(classes) - set(self.labels))
+        if unknown:
+            raise DataError(
+                f"The data has classes that the model does not know: {_listed(unknown)}. "
+                f"It knows {_listed(self.labels)}."
+            )
+        return np.array([self.labels.index(name) for name in classes])
+
+    def _worker(self) -> Callable[[Array], Array]:
+        runner, normalization = self._model.runner(), self.info.normalization
+
+        def prepared(pixels: Array) -> Array:
+            if runner.input_dtype == np.float32 and normalization:
+                return normalization(pixels)
+            return (pixels.astype(np.int16) - 128).astype(np.int8) if runner.input_dtype == np.int8 else pixels
+
+        def work(pixels: Array) -> Array:
+            scores: Array = runner.run(prepared(pixels))[0]
+            if scores.shape != (len(self.labels),) or not np.isfinite(scores).all():
+                raise ModelError(
+                    f"The model does not give one finite score for each of its {len(self.labels)} labels, so it is "
+                    "damaged. Download or export it again."
+                )
+            return scores
+
+        return work
+
+    def _check(self) -> None:
+        if not self.info.labels:
+            raise ModelError(
+                "it carries no labels in its metadata or in labels.txt beside it, so its scores have no names."
+            )
+        shape, dtype = self._runner.input_shape, self._runner.input_dtype
+        if len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3:
+            raise ModelError(f"it takes an input of shape {list(shape)}; an image model takes [1, H, H, 3].")
+        if dtype not in (np.uint8, np.float32, np.int8):
+            raise ModelError(f"it takes {dtype} input; uint8, int8 and float32 are supported.")
+        if dtype == np.float32 and self.info.normalization is None:
+            raise ModelError("it takes float input, but its metadata does not state one normalization.")
+
+
+def _each(photos: Photo | Iterable[Photo]) -> Iterable[Photo]:
+    """Takes one photo alone as a list of one."""
+    if isinstance(photos, np.ndarray):
+        return [photos] if photos.ndim == 3 else photos
+    return [photos] if isinstance(photos, str | bytes) or not isinstance(photos, Iterable) else photos
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def model_file(path: str | os.PathLike[str]) -> Path:
+    """Returns the `.tflite` that a path means: itself, or `model.tflite` in a folder that `train` made.
+
+    Raises:
+      ModelError: there is none, or it may not be looked at.
+    """
+    path, advice = Path(path), "Give a .tflite file, or a folder that `train` made."
+    try:
+        if path.is_dir():
+            if not (path / "model.tflite").is_file():
+                raise ModelError(f"{path} holds no model.tflite. {advice}")
+            return path / "model.tflite"
+        if not path.exists():
+            raise ModelError(f"{path} does not exist. {advice}")
+    except OSError as error:
+        raise ModelError(f"{path} cannot be opened ({error.strerror}). {advice}") from error
+    return path

@@ -1,0 +1,50 @@
+"""Runs `.onnx` files in ONNX Runtime."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from model_maker.errors import ModelError
+from model_maker.inference import runtimes
+from model_maker.tflite.metadata import ModelInfo
+
+Array = np.ndarray
+
+_TYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
+
+
+def open_path(path: Path) -> runtimes.Opened:
+    """Opens a file; photos run side by side, so each run takes one thread.
+
+    Raises:
+      ModelError: ONNX Runtime refuses it, or it takes other input than pixels.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # errors come as exceptions
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no base of their own
+        raise ModelError(f"{path}: ONNX Runtime cannot open it ({str(error).splitlines()[0][:200]}).") from error
+    runner = _Runner(path, session)
+    stated = session.get_modelmeta().custom_metadata_map.get("labels")
+    labels = tuple(json.loads(stated)) if stated else runtimes.labels_beside(path)
+    # A session may run in several threads at once.
+    return runtimes.Opened(ModelInfo(labels, runtimes.RAW), lambda: runner)
+
+
+class _Runner:
+    def __init__(self, path: Path, session: onnxruntime.InferenceSession):
+        inputs = session.get_inputs()
+        if len(inputs) != 1 or inputs[0].type not in _TYPES:
+            raise ModelError(f"{path}: it takes {', '.join(entry.type for entry in inputs)}, not one image of pixels.")
+        self._session, self._name = session, inputs[0].name
+        self.input_dtype = np.dtype(_TYPES[inputs[0].type])
+        self.input_shape = tuple(side if isinstance(side, int) else 1 for side in inputs[0].shape)
+
+    def run(self, batch: Array) -> Array:
+        return self._session.run(None, {self._name: batch})[0]

@@ -1,0 +1,50 @@
+"""Runs OpenVINO's IR, an `.xml` with its `.bin` beside it, on the CPU."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import openvino
+
+from model_maker.errors import ModelError
+from model_maker.inference import runtimes
+from model_maker.tflite.metadata import ModelInfo
+
+Array = np.ndarray
+
+# Some processors would compute in bfloat16, whose scores differ in the third digit.
+_CONFIGURATION = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "THROUGHPUT"}
+
+
+def open_path(path: Path) -> runtimes.Opened:
+    """Opens a model.
+
+    Raises:
+      ModelError: OpenVINO refuses it, or it has several inputs.
+    """
+    core = openvino.Core()
+    try:
+        model = core.read_model(path)
+        compiled = core.compile_model(model, "CPU", _CONFIGURATION)
+    except RuntimeError as error:
+        raise ModelError(f"{path}: OpenVINO cannot open it ({str(error).strip().splitlines()[-1][:200]}).") from error
+    if len(compiled.inputs) != 1:
+        raise ModelError(f"{path}: it has {len(compiled.inputs)} inputs; an image model has one.")
+    stated = (
+        model.get_rt_info(runtimes.OPENVINO_LABELS).astype(str) if model.has_rt_info(runtimes.OPENVINO_LABELS) else None
+    )
+    labels = tuple(json.loads(stated)) if stated else runtimes.labels_beside(path)
+    return runtimes.Opened(ModelInfo(labels, runtimes.RAW), lambda: _Runner(compiled))
+
+
+class _Runner:
+    def __init__(self, compiled: openvino.CompiledModel):
+        self._request = compiled.create_infer_request()
+        entering = compiled.input(0)
+        self.input_dtype = np.dtype(entering.get_element_type().to_dtype())
+        self.input_shape = tuple(side.get_length() if side.is_static else 1 for side in entering.get_partial_shape())
+
+    def run(self, batch: Array) -> Array:
+        return np.array(next(iter(self._request.infer([batch]).values())))

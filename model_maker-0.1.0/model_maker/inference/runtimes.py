@@ -1,0 +1,224 @@
+"""What runs a finished model of each format: RUNTIMES, told apart by file names.
+
+A `.tflite` says itself what its labels are and what its input expects. The other formats take raw pixels from 0 to 255,
+as `export` writes them; their labels are inside, or in `labels.txt` beside them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from model_maker.data.images import Normalization
+from model_maker.errors import ModelError
+from model_maker.tflite import interpreter, metadata, vetting
+from model_maker.tflite.metadata import ModelInfo
+
+Array = np.ndarray[Any, Any]
+
+LABELS = "labels.txt"
+# Where OpenVINO's IR holds the labels, as a JSON list.
+OPENVINO_LABELS = ["model_info", "labels_json"]
+# Raw pixels are what the model takes: its normalization is inside.
+RAW = Normalization(0.0, 1.0)
+_ADVICE = "Give a .tflite file, a folder that `train` made, or an exported model."
+_EXTRAS = {"onnxruntime": "onnx", "openvino": "openvino"}
+
+
+class Runner(Protocol):
+    """Runs one batch; belongs to one thread."""
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """[1, H, W, 3]; the batch is 1 where the model takes any."""
+
+    @property
+    def input_dtype(self) -> np.dtype[Any]: ...
+
+    def run(self, batch: Array) -> Array:
+        """Returns float32 [1, C]."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model that is ready.
+
+    Attributes:
+      info: its labels, what its input expects, and what else it says of itself.
+      runner: makes a Runner, one for each thread.
+    """
+
+    info: ModelInfo
+    runner: Callable[[], Runner]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What runs models of one format.
+
+    Attributes:
+      matches: whether a path is one.
+      open: opens it, on the kernels of that name where there is a choice.
+      module: the package that it needs beside those that are always there.
+    """
+
+    matches: Callable[[Path], bool]
+    open: Callable[[Path, str], Opened]
+    module: str = ""
+
+
+def open_model(model: str | os.PathLike[str] | bytes, *, kernels: str = "xnnpack") -> Opened:
+    """Opens a model of any format.
+
+    Args:
+      model: a path, see `find`, or the bytes of a `.tflite`.
+      kernels: which of LiteRT's CPU paths, a key of `tflite.interpreter.KERNELS`.
+
+    Raises:
+      ModelError: there is none, it is damaged, or nothing here runs it.
+    """
+    if isinstance(model, bytes):
+        return _open_content(model, kernels)
+    path = find(model)
+    # A file of no known name is read as a `.tflite`, whose mark it has or lacks.
+    name, runtime = next(
+        (entry for entry in RUNTIMES.items() if entry[1].matches(path)), ("tflite", RUNTIMES["tflite"])
+    )
+    if runtime.module and importlib.util.find_spec(runtime.module) is None:
+        extra = _EXTRAS[runtime.module]
+        raise ModelError(
+            f"{path} needs the package {runtime.module}, which is not here. Run: pip install 'model-maker[{extra}]'"
+        )
+    if kernels != "xnnpack" and name not in ("tflite", "c_header"):
+        raise ModelError(f"{path} does not run in LiteRT, so it has no kernels named {kernels}.")
+    return runtime.open(path, kernels)
+
+
+def find(path: str | os.PathLike[str]) -> Path:
+    """Returns the model that a path means: itself, or the only one in a folder (`model.tflite` before others).
+
+    Raises:
+      ModelError: there is none or more than one, or it may not be looked at.
+    """
+    path = Path(path)
+    try:
+        if not path.exists():
+            raise ModelError(f"{path} does not exist. {_ADVICE}")
+        if not path.is_dir() or _is_model(path):
+            return path
+        if (path / "model.tflite").is_file():
+            return path / "model.tflite"
+        found = _models_in(path)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be opened ({error.strerror}). {_ADVICE}") from error
+    if len(found) == 1:
+        return found[0]
+    if found:
+        listed = ", ".join(str(entry.relative_to(path)) for entry in found[:8]) + (" ..." if len(found) > 8 else "")
+        raise ModelError(f"{path} holds several models: {listed}. Name one of them.")
+    raise ModelError(f"{path} holds no model.tflite and no other model. {_ADVICE}")
+
+
+def _models_in(folder: Path) -> list[Path]:
+    """Returns the models in a folder, and those in its folders."""
+    entries = sorted(folder.iterdir())
+    inner = [file for entry in entries if entry.is_dir() and not _is_model(entry) for file in sorted(entry.iterdir())]
+    return [entry for entry in (*entries, *inner) if _is_model(entry)]
+
+
+def _is_model(path: Path) -> bool:
+    """Headers do not count: the C source beside one does."""
+    return path.suffix != ".h" and any(runtime.matches(path) for runtime in RUNTIMES.values())
+
+
+def labels_beside(model: Path) -> tuple[str, ...]:
+    """Returns the lines of labels.txt in a model's folder, or in the folder that is the model; empty for none."""
+    path = (model if model.is_dir() else model.parent) / LABELS
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError:
+        return ()
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path} is not UTF-8 text; write one label a line.") from error
+    return tuple(text.removesuffix("\n").split("\n"))
+
+
+def _ends(*suffixes: str) -> Callable[[Path], bool]:
+    return lambda path: path.suffix in suffixes
+
+
+def _is_saved_model(path: Path) -> bool:
+    return (path / "saved_model.pb").is_file()
+
+
+def _is_web_model(path: Path) -> bool:
+    file = path / "model.json" if path.is_dir() else path
+    return file.name == "model.json" and file.is_file() and b'"graph-model"' in file.read_bytes()[:4096]
+
+
+def _is_core_ml(path: Path) -> bool:
+    return path.suffix in (".mlpackage", ".mlmodel")
+
+
+def _open_tflite(path: Path, kernels: str) -> Opened:
+    return _open_content(interpreter.read(path), kernels)
+
+
+def _open_content(content: bytes, kernels: str) -> Opened:
+    vetting.vet(content, kernels)
+    info = metadata.read(content)
+    return Opened(info, lambda: interpreter.Runner(content, kernels=kernels))
+
+
+def _open_c(path: Path, kernels: str) -> Opened:
+    return _open_content(c_bytes(path), kernels)
+
+
+def c_bytes(path: Path) -> bytes:
+    """Returns the bytes of the first array in a C or C++ source; of a header, of the source beside it.
+
+    Raises:
+      ModelError: it cannot be read, or holds no array of bytes.
+    """
+    source = path.with_suffix(".cc") if path.suffix == ".h" else path
+    try:
+        text = source.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{source} cannot be read: {error}. {_ADVICE}") from error
+    array = re.search(r"\[[^\]]*\]\s*=\s*\{([\s0-9a-fA-Fx,]*)\}", text)
+    try:
+        return bytes.fromhex(re.sub(r"0x|[\s,]", "", array[1] if array else ""))
+    except ValueError as error:
+        raise ModelError(f"{source} holds no array of bytes like 0x1c, 0x00. Export it again.") from error
+
+
+def _open_core_ml(path: Path, _: str) -> Opened:
+    raise ModelError(f"{path} runs in Core ML, which only Apple's systems have. Open it in Xcode, or on a Mac.")
+
+
+def _lazily(module: str) -> Callable[[Path, str], Opened]:
+    """Packages for other formats are imported when one of their models is opened."""
+
+    def open_path(path: Path, _: str) -> Opened:
+        return importlib.import_module(f"model_maker.inference.{module}").open_path(path)
+
+    return open_path
+
+
+RUNTIMES = {
+    "tflite": Runtime(_ends(".tflite"), _open_tflite),
+    "saved_model": Runtime(_is_saved_model, _lazily("tensorflow_runtime")),
+    "keras": Runtime(_ends(".keras"), _lazily("tensorflow_runtime")),
+    "tfjs": Runtime(_is_web_model, _lazily("tensorflow_runtime")),
+    "onnx": Runtime(_ends(".onnx"), _lazily("onnx_runtime"), "onnxruntime"),
+    "openvino": Runtime(_ends(".xml"), _lazily("openvino_runtime"), "openvino"),
+    "c_header": Runtime(_ends(".cc", ".h"), _open_c),
+    "coreml": Runtime(_is_core_ml, _open_core_ml),
+}

@@ -1,0 +1,107 @@
+"""Where a fine-tuning stands, on disk: all on which its next epoch depends, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model_maker import files
+from model_maker.errors import DataError
+
+Array = np.ndarray
+
+
+@dataclass
+class Checkpoint:
+    """The file of one fine-tuning.
+
+    Attributes:
+      path: the file.
+      subject: plain JSON types, what the result depends on: options, photos, versions.
+    """
+
+    path: Path
+    subject: dict[str, Any]
+    _facts: dict[str, Any] = field(default_factory=dict)
+    _arrays: dict[str, Array] = field(default_factory=dict)
+
+    def save(self, facts: dict[str, Any], arrays: dict[str, Array]) -> None:
+        """Replaces what stands in the file.
+
+        Args:
+          facts: plain JSON types.
+          arrays: by name.
+
+        Raises:
+          OutputError: it cannot be written.
+        """
+        packed = io.BytesIO()
+        head = json.dumps({"subject": self.subject, "facts": facts}).encode()
+        named = {f"array/{name}": values for name, values in arrays.items()}
+        np.savez(packed, head=np.frombuffer(head, np.uint8), **named)
+        files.write(self.path, packed.getvalue())
+
+    def load(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Returns the facts and arrays that were saved; nothing of either where nothing was."""
+        return self._facts, self._arrays
+
+    def remove(self) -> None:
+        """Forgets it: the work is done."""
+        self.path.unlink(missing_ok=True)
+
+
+def path_for(output: Path) -> Path:
+    """Returns where the checkpoint of an output folder lies: in the cache, since outputs appear whole."""
+    name = hashlib.sha256(str(output.resolve()).encode()).hexdigest()[:24]
+    return files.cache_directory() / "checkpoints" / f"{name}.npz"
+
+
+def open_checkpoint(output: Path, subject: dict[str, Any], *, resume: bool) -> Checkpoint:
+    """Finds the checkpoint of an output folder.
+
+    Args:
+      output: the folder that is to be made.
+      subject: what the result will depend on.
+      resume: whether to go on; without it an unfinished run is started anew.
+
+    Raises:
+      DataError: `resume`, and there is nothing to go on with, or it is about something else.
+    """
+    found = Checkpoint(path_for(output), subject)
+    if not resume:
+        return found
+    if not found.path.is_file():
+        raise DataError(f"There is no unfinished fine-tuning of {output} to resume. Leave --resume out.")
+    stored, found._facts, found._arrays = _read(found.path)
+    if differences := _differences(stored, subject):
+        raise DataError(
+            f"The unfinished fine-tuning of {output} was another one: {'; '.join(differences)}. "
+            "Give the same options and photos, or leave --resume out to start anew."
+        )
+    return found
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Array]]:
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            head = json.loads(content["head"].tobytes())
+            arrays = {name.removeprefix("array/"): content[name] for name in content.files if name != "head"}
+        return head["subject"], head["facts"], arrays
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"The checkpoint {path} is damaged ({error}). Leave --resume out to start anew.") from error
+
+
+def _differences(stored: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    names = sorted({*stored, *wanted})
+    return [
+        f"{name} was {stored.get(name)}, is {wanted.get(name)}"
+        for name in names
+        if stored.get(name) != wanted.get(name)
+    ]

@@ -1,0 +1,113 @@
+"""Where photos are read and embedded: ENGINES, one of which `train --engine` names.
+
+An engine only says where; what is done to each photo is `Work`, the same everywhere, so all engines give equal bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from model_maker.data import augment
+from model_maker.data.augment import PRESETS, Augmentation
+from model_maker.data.dataset import Sample
+from model_maker.data.images import Normalization
+from model_maker.data.sources import hash_all
+from model_maker.data.streaming import stream
+from model_maker.errors import DataError
+from model_maker.tflite.interpreter import Runner
+
+Array = np.ndarray
+Results = Generator[Array | DataError, None, None]
+Tell = Callable[[str], None]
+# A photo, and the names of those of its views that are to be computed, by number.
+Wanted = tuple[Sample, dict[int, str]]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is made of photos.
+
+    Attributes:
+      embedder: a float `.tflite`, float32 [1, H, H, 3] to [1, ...].
+      normalization: what it expects.
+      augmentation, seed: what makes the views beside the plain photo.
+      name: of all that an embedding depends on besides the photo and the view, see `embedding.cache_path`.
+    """
+
+    embedder: bytes
+    normalization: Normalization
+    augmentation: Augmentation = PRESETS["none"]
+    seed: int = 0
+    name: str = ""
+
+    def views(self, photo: Wanted, size: int, content: bytes | None = None) -> Array:
+        """Makes the views that are wanted of a photo: uint8 [K, size, size, 3].
+
+        Args:
+          photo: which photo, and which views.
+          size: pixels, height and width.
+          content: the photo's bytes, where they have been read before.
+
+        Raises:
+          DataError: the photo cannot be read.
+        """
+        sample, names = photo
+        return augment.views(
+            sample.path if content is None else content,
+            size,
+            self.augmentation,
+            digest=sample.digest,
+            seed=self.seed,
+            numbers=list(names),
+        )
+
+    def worker(self) -> Callable[[Array], Array]:
+        """Returns what maps views, uint8 [K, H, H, 3], to float16 [K, D]."""
+        runner = Runner(self.embedder)
+        return lambda views: np.stack(
+            [runner.run(self.normalization(view[None])).ravel().astype(np.float16) for view in views]
+        )
+
+
+class Engine(Protocol):
+    """Reads photos, and embeds them; in order, and few in memory at a time."""
+
+    def hash(self, entries: Iterable[Any]) -> Iterator[tuple[str, str]]:
+        """Yields (sha256 of the photo's bytes, ""), or ("", reason), for each entry that a source lists."""
+
+    def embed(self, photos: Sequence[Wanted], work: Work, size: int, *, threads: int | None = None) -> Results:
+        """Yields float16 [K, D] for each photo, or why it cannot be read.
+
+        Args:
+          photos: what is wanted.
+          work: what is made of them.
+          size: pixels, height and width.
+          threads: photos at a time; all cores unless told.
+        """
+
+
+class Local:
+    """The threads of this process."""
+
+    def hash(self, entries: Iterable[Any]) -> Iterator[tuple[str, str]]:
+        return hash_all(entries)
+
+    def embed(self, photos: Sequence[Wanted], work: Work, size: int, *, threads: int | None = None) -> Results:
+        yield from stream(photos, size, work.worker, threads=threads, load=work.views)
+
+
+LOCAL = Local()
+
+
+def _ray(address: str | None, shards: str | None, tell: Tell) -> Engine:
+    from model_maker.learning.ray_engine import Ray
+
+    return Ray(address, shards, tell)
+
+
+# Called with the address of a cluster, the folder through which its machines hand results over, and who hears of notes.
+ENGINES: dict[str, Callable[[str | None, str | None, Tell], Engine]] = {"local": lambda *_: LOCAL, "ray": _ray}

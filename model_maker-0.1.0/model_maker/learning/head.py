@@ -1,0 +1,256 @@
+"""The head: multinomial logistic regression on frozen embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from model_maker.data.streaming import cores
+from model_maker.errors import DataError
+from model_maker.learning.features import Features, standardize
+from model_maker.learning.regression import Problem
+from model_maker.learning.store import FeatureMaps
+
+Array = np.ndarray
+Progress = Callable[[int, int], None]
+
+# From strong to weak, relative to the mean loss of a photo, on embeddings of unit variance. Half decades: between two
+# neighbours cross-validated accuracy moves by less than its own noise.
+REGULARIZATION = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
+# Above this ratio of the largest class to the smallest, classes weigh alike instead of by their count.
+UNEVEN = 2.0
+# Photos x classes above which three folds stand for five: the estimate is then good enough, and time counts.
+_LARGE = 100_000
+# On the path a start is near; held-out loss is flat around its minimum long before the fit is exact.
+_PATH_ITERATIONS = 10
+_FINAL_ITERATIONS = 200
+# Of a stream one photo in so many is held out, or as many as put an accuracy within 0.4 points.
+_PARTS, _MOST_HELD_OUT = 10, 20_000
+# Photos that are scored in one go.
+_BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class Head:
+    """A linear classifier on embeddings, temperature folded in.
+
+    Attributes:
+      kernel: float32 [C, D].
+      bias: float32 [C].
+    """
+
+    kernel: Array
+    bias: Array
+
+    def logits(self, embeddings: Array | FeatureMaps) -> Array:
+        """Maps [N, D], or the plain views of what is in a store, to float32 [N, C]."""
+        blocks = (embeddings[start : start + _BLOCK] for start in range(0, max(1, len(embeddings)), _BLOCK))
+        return np.concatenate([block.astype(np.float32) @ self.kernel.T + self.bias for block in blocks])
+
+    def scores(self, embeddings: Array | FeatureMaps) -> Array:
+        """Does as `logits`, and maps on to probabilities."""
+        return softmax(self.logits(embeddings))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A head and how it came about.
+
+    Attributes:
+      head: fitted on all photos that were given.
+      regularization: the chosen one of REGULARIZATION.
+      temperature: what logits were divided by.
+      class_weights: float [C]; all 1 where classes are even.
+      top1: cross-validated accuracy, 0 to 1.
+      held_out: float [M, C], calibrated scores of photos by heads that have not learned from them.
+      held_out_labels: int [M].
+    """
+
+    head: Head
+    regularization: float
+    temperature: float
+    class_weights: Array
+    top1: float
+    held_out: Array
+    held_out_labels: Array
+
+
+def fit(
+    embeddings: Array | FeatureMaps,
+    labels: Array,
+    *,
+    classes: int,
+    folds: Sequence[int] | None = None,
+    balance: bool = True,
+    progress: Progress | None = None,
+) -> Fit:
+    """Fits a softmax head on frozen embeddings.
+
+    Regularization and temperature come from cross-validated logits of the plain photos; the head itself is then fitted
+    on all photos, in all their views. What is in a store and large (see `features`) stays there and is read once for
+    each step of the search; one held-out part then stands for the folds.
+
+    Args:
+      embeddings: float16 [N, D], as the backbone emits them, or [N, K, D]: K views of each photo, the plain one first;
+        or the same in a store.
+      labels: int [N], values in [0, classes).
+      classes: C.
+      folds: the fold of each photo; five, stratified in the given order, unless told.
+      balance: whether uneven classes weigh alike.
+      progress: called with (done, total) steps; those that prove unnecessary count as done.
+
+    Returns:
+      Fit; its head's probabilities are calibrated.
+
+    Raises:
+      DataError: a class has fewer than two photos.
+    Source:
+      Guo et al. 2017, "On Calibration of Modern Neural Networks" (temperature).
+    """
+    labels = np.asarray(labels)
+    counts = np.bincount(labels, minlength=classes)
+    if (fewest := counts.min()) < 2:
+        found = "1 photo" if fewest else "no photo"
+        raise DataError(f"Class {int(counts.argmin())} has {found} to learn from; each needs two.")
+    weights = class_weights(counts) if balance else np.ones(classes)
+    features = standardize(embeddings)
+    held_out = _held_out(labels, features, classes) if folds is None else _parts(np.asarray(folds))
+    truth = labels[np.any(held_out, axis=0)]
+    path = len(REGULARIZATION) * len(held_out) * _PATH_ITERATIONS
+
+    def tell(step: int) -> None:
+        if progress:
+            progress(step, path + _FINAL_ITERATIONS)
+
+    # One BLAS thread for each of ours: BLAS's own wait for each other in busy loops, which is many times slower
+    # whenever another process wants a core.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:
+        strength, logits, start = _cross_validate(features, labels, weights, held_out, pool, tell)
+        temperature = _temperature(logits, truth, weights[truth])
+        whole = Problem(features.rows(slice(None)), labels, weights, pool)
+        parameters = whole.solve(strength, start, _FINAL_ITERATIONS, partial(_tell_behind, tell, path))
+        tell(path + _FINAL_ITERATIONS)
+    kernel = parameters[:, :-1] / (features.scale * temperature)
+    bias = parameters[:, -1] / temperature - kernel @ features.center
+    head = Head(kernel.astype(np.float32), bias.astype(np.float32))
+    top1 = float((logits.argmax(1) == truth).mean())
+    return Fit(head, strength, temperature, weights, top1, softmax(logits / temperature), truth)
+
+
+def calibrate(logits: Array, labels: Array) -> tuple[float, float]:
+    """Finds the temperature that suits logits best.
+
+    Args:
+      logits: float [N, C].
+      labels: int [N].
+
+    Returns:
+      What to divide the logits by, and the mean loss that is left.
+    """
+    share = np.ones(len(labels))
+    temperature = _temperature(logits, labels, share)
+    return temperature, _loss_at(temperature, logits, labels, share)
+
+
+def class_weights(counts: Array) -> Array:
+    """Returns a weight for each class, mean 1 over photos: equal unless counts differ by more than UNEVEN."""
+    if counts.max() <= UNEVEN * counts.min():
+        return np.ones(len(counts))
+    return counts.sum() / (len(counts) * counts)
+
+
+def softmax(logits: Array) -> Array:
+    """Maps logits [N, C] to probabilities [N, C]."""
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def _held_out(labels: Array, features: Features, classes: int) -> list[Array]:
+    """Chooses the parts that regularization and temperature are found on, bool [N] each."""
+    if features.streamed:
+        return [_stratified(labels, max(_PARTS, len(labels) // _MOST_HELD_OUT)) == 0]
+    folds = 5 if len(labels) * classes < _LARGE else 3
+    return _parts(_stratified(labels, min(folds, int(np.bincount(labels).min()))))
+
+
+def _parts(folds: Array) -> list[Array]:
+    return [folds == number for number in np.unique(folds)]
+
+
+def _cross_validate(
+    features: Features,
+    labels: Array,
+    weights: Array,
+    held_out: list[Array],
+    pool: ThreadPoolExecutor,
+    tell: Callable[[int], None],
+) -> tuple[float, Array, Array]:
+    """Walks the regularization path in all folds side by side and stops behind the best step.
+
+    Returns:
+      The strength whose held-out loss is least, the held-out logits [n, C] there, and the mean of the folds'
+      parameters, from which a fit on all photos has not far to go.
+    """
+    problems = [Problem(features.rows(~held), labels[~held], weights, pool) for held in held_out]
+    judged = np.any(held_out, axis=0)
+    truth = labels[judged]
+    best: tuple[float, float, Array, Array] = (np.inf, 0.0, np.empty(0), np.empty(0))
+    found = [np.zeros((len(weights), len(features.center) + 1), np.float32) for _ in problems]
+    solved = count()
+    for strength in REGULARIZATION:
+        logits = np.empty((len(truth), len(weights)), np.float32)
+        for index, (held, problem) in enumerate(zip(held_out, problems, strict=True)):
+            step = partial(_tell_behind, tell, next(solved) * _PATH_ITERATIONS)
+            found[index] = parameters = problem.solve(strength, found[index], _PATH_ITERATIONS, step)
+            logits[held[judged]] = features.logits(held, parameters)
+        loss = _loss_at(1.0, logits, truth, weights[truth])
+        if loss >= best[0]:
+            break
+        best = (loss, strength, logits, np.mean(found, axis=0))
+    return best[1:]
+
+
+def _tell_behind(tell: Callable[[int], None], before: int, step: int) -> None:
+    tell(before + step)
+
+
+def _temperature(logits: Array, labels: Array, share: Array) -> float:
+    """Minimizes the held-out loss over the temperature: Newton's method on its inverse, in which it is convex."""
+    own = logits[np.arange(len(labels)), labels]
+    inverse = 1.0
+    for _ in range(50):
+        scores = softmax(inverse * logits.astype(np.float64))
+        mean = (scores * logits).sum(axis=1)
+        spread = (scores * logits**2).sum(axis=1) - mean**2
+        slope, curvature = np.average(mean - own, weights=share), np.average(spread, weights=share)
+        step = slope / max(curvature, 1e-12)
+        # A held-out set without a single mistake has no minimum: the walk is bounded.
+        inverse = float(np.clip(inverse - np.clip(step, -0.5 * inverse, inverse), 0.05, 20.0))
+        if abs(step) < 1e-6:
+            break
+    return 1.0 / inverse
+
+
+def losses(logits: Array, labels: Array) -> Array:
+    """Returns the loss of each photo, float64 [N], of logits [N, C]: minus the log of its class's probability."""
+    shifted = logits.astype(np.float64)
+    shifted -= shifted.max(axis=1, keepdims=True)
+    return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
+
+
+def _loss_at(temperature: float, logits: Array, labels: Array, share: Array) -> float:
+    return float(np.average(losses(logits / temperature, labels), weights=share))
+
+
+def _stratified(labels: Array, count: int) -> Array:
+    """Deals the photos of each class to so many folds in turn: int [N]."""
+    order, counts = np.argsort(labels, kind="stable"), np.bincount(labels)
+    folds = np.empty(len(labels), int)
+    folds[order] = (np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)) % count
+    return folds

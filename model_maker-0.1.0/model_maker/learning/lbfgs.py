@@ -1,0 +1,68 @@
+"""L-BFGS in float32: what fits the head.
+
+scipy's does the same in float64 and takes twice the time of the losses themselves at 100 classes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+
+Array = np.ndarray
+
+# Relative gain of one iteration below which a search is done.
+_TOLERANCE = 1e-5
+
+
+def minimize(function: Callable[[Array], tuple[float, Array]], start: Array, iterations: int) -> Array:
+    """Minimizes a smooth convex function by L-BFGS.
+
+    Args:
+      function: maps a point to its value and gradient, float32.
+      start: where the search begins.
+      iterations: at most so many.
+
+    Returns:
+      The point of the least value that was found.
+
+    Source:
+      Nocedal & Wright 2006, "Numerical Optimization", algorithm 7.4 (two loops), 3.1 (backtracking).
+    """
+    point, (value, gradient) = start, function(start)
+    memory: deque[tuple[Array, Array, float]] = deque(maxlen=10)
+    for _ in range(iterations):
+        direction = -_inverse_hessian_times(gradient, memory)
+        slope = float(np.vdot(direction, gradient))
+        step = 1.0 if memory else 1.0 / max(1.0, float(np.linalg.norm(gradient)))
+        while True:
+            trial = point + np.float32(step) * direction
+            new_value, new_gradient = function(trial)
+            if new_value <= value + 1e-4 * step * slope or step < 1e-6:
+                break
+            step /= 2
+        moved, turned = trial - point, new_gradient - gradient
+        curvature = float(np.vdot(moved, turned))
+        if curvature > 0:
+            memory.append((moved, turned, 1.0 / curvature))
+        gain = value - new_value
+        if gain <= 0:
+            return point
+        point, value, gradient = trial, new_value, new_gradient
+        if gain <= _TOLERANCE * max(abs(value), 1e-3):
+            return point
+    return point
+
+
+def _inverse_hessian_times(vector: Array, memory: deque) -> Array:
+    result, weights = vector.copy(), []
+    for moved, turned, scale in reversed(memory):
+        weights.append(scale * float(np.vdot(moved, result)))
+        result -= np.float32(weights[-1]) * turned
+    if memory:
+        moved, turned, scale = memory[-1]
+        result *= np.float32(1.0 / (scale * float(np.vdot(turned, turned))))
+    for (moved, turned, scale), weight in zip(memory, reversed(weights), strict=True):
+        result += np.float32(weight - scale * float(np.vdot(turned, result))) * moved
+    return result

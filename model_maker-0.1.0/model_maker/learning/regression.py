@@ -1,0 +1,95 @@
+"""Multinomial logistic regression: its loss and gradient, in pieces on every core."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+import numpy as np
+
+from model_maker.learning.features import Rows
+from model_maker.learning.lbfgs import minimize
+
+Array = np.ndarray
+
+# Rows of one piece of work: long enough for BLAS, short enough to spread over cores.
+_CHUNK = 1024
+# Pieces of work under way at a time.
+_AHEAD = 16
+# Share of a photo's weight that its plain view has; the augmented ones divide the rest.
+_PLAIN_SHARE = 0.75
+
+
+class Problem:
+    """Weighted multinomial logistic regression with an L2 penalty on the kernel, in float32.
+
+    Parameters are [C, D + 1]: the kernel, and the bias as the coefficient of a constant feature.
+
+    Args:
+      rows: the photos' features, K views each.
+      labels: int [N], of the photos.
+      weights: float [C].
+      pool: does the work.
+    """
+
+    def __init__(self, rows: Rows, labels: Array, weights: Array, pool: ThreadPoolExecutor):
+        self._rows, self._pool = rows, pool
+        views = len(rows) // len(labels)
+        self._labels = np.repeat(labels, views)
+        share = weights[self._labels] * np.tile(_shares(views), len(labels))
+        self._share = (share / share.sum()).astype(np.float32)[:, None]
+
+    def solve(self, strength: float, start: Array, iterations: int, tell: Callable[[int], None]) -> Array:
+        """Returns the parameters of least loss, searched from a start of the same shape; tells of each step."""
+        steps = count(1)
+
+        def loss(parameters: Array) -> tuple[float, Array]:
+            found = self._loss(strength, parameters)
+            tell(min(next(steps), iterations))
+            return found
+
+        return minimize(loss, start, iterations)
+
+    def _loss(self, strength: float, parameters: Array) -> tuple[float, Array]:
+        gradient, value = parameters * np.float32(strength), 0.0
+        gradient[:, -1] = 0
+        penalty = 0.5 * float(np.vdot(gradient, parameters))
+        for share, slope in self._shares_of_loss(parameters):
+            value += share
+            gradient += slope
+        return value + penalty, gradient
+
+    def _shares_of_loss(self, parameters: Array) -> Iterator[tuple[float, Array]]:
+        """Yields loss and gradient of chunks of a fixed size, in order, so that no sum depends on the number of cores.
+
+        Few are under way at a time: with many classes a gradient is large.
+        """
+        waiting: deque = deque()
+        for start in range(0, len(self._rows), _CHUNK):
+            waiting.append(self._pool.submit(self._share_of_loss, parameters, slice(start, start + _CHUNK)))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result()
+        yield from (future.result() for future in waiting)
+
+    def _share_of_loss(self, parameters: Array, rows: slice) -> tuple[float, Array]:
+        features, labels, share = self._rows[rows], self._labels[rows], self._share[rows]
+        own = (np.arange(len(labels)), labels)
+        logits = features @ parameters.T
+        logits -= logits.max(axis=1, keepdims=True)
+        right = logits[own]
+        residual = np.exp(logits, out=logits)
+        total = residual.sum(axis=1, keepdims=True)
+        value = float(np.vdot(np.log(total[:, 0]) - right, share[:, 0]))
+        residual /= total
+        residual[own] -= 1
+        residual *= share
+        return value, residual.T @ features
+
+
+def _shares(views: int) -> Array:
+    """Returns what each view of a photo weighs, of sum 1."""
+    if views == 1:
+        return np.ones(1)
+    return np.array([_PLAIN_SHARE] + [(1 - _PLAIN_SHARE) / (views - 1)] * (views - 1))

@@ -1,0 +1,92 @@
+"""metrics.json: what was measured of a finished training, and what of it deserves a note."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from model_maker.data.dataset import Dataset, Split
+from model_maker.inference import evaluation
+from model_maker.learning import head as heads
+from model_maker.learning.finetune import Tuned
+from model_maker.progress import Stages
+
+Array = np.ndarray
+
+_LOW_AGREEMENT = 0.98
+# Scores from which on answers might be given: what each would bring is reported, whether asked for or not.
+_TRADE_OFF = (0.5, 0.7, 0.9, 0.95)
+# Labels that one note names.
+_NAMED = 4
+
+
+def measure(
+    dataset: Dataset, split: Split, scores: Array, expected: Array, fit: heads.Fit
+) -> tuple[evaluation.Metrics, dict[str, Any]]:
+    """Returns the metrics of the shipped file, and with them the body of metrics.json.
+
+    Args:
+      dataset, split: the photos.
+      scores: float32 [N, C] of the test part, from the file.
+      expected: the same from the float model.
+      fit: how the head came about.
+    """
+    labels = np.array(split.test.labels)
+    metrics = evaluation.measure(scores, labels, dataset.classes)
+    answered = {limit: evaluation.answered(scores, labels, np.full(scores.shape[1], limit)) for limit in _TRADE_OFF}
+    return metrics, {
+        "test": metrics.as_dict(),
+        "float": evaluation.measure(expected, labels, dataset.classes).as_dict(),
+        "agreement": dataclasses.asdict(evaluation.compare(expected, scores, labels)),
+        "cross_validation": {"top1": fit.top1, "regularization": fit.regularization, "temperature": fit.temperature},
+        "photos": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
+        "trade_off": [{"score": limit, **entry.as_dict()} for limit, entry in answered.items()],
+        "fingerprint": dataset.fingerprint,
+    }
+
+
+def tuning(tuned: Tuned, frozen: Array, expected: Array, labels: Array) -> dict[str, Any]:
+    """Returns what fine-tuning brought, measured on the test part with float models, and how it went."""
+    # Seconds differ from run to run, and this file must not.
+    history = [{key: value for key, value in entry.items() if key != "seconds"} for entry in tuned.history]
+    return {
+        "frozen_top1": float((frozen.argmax(1) == labels).mean()),
+        "against_frozen": dataclasses.asdict(evaluation.compare(frozen, expected, labels)),
+        "blends": tuned.blends,
+        "history": history,
+    }
+
+
+def warn(report: dict[str, Any], clock: Stages) -> None:
+    """Notes where the file answers otherwise than it should."""
+    answers = {"its float model": report["agreement"]} | {
+        f"itself on the {name} kernels": entry for name, entry in report["kernels"].items()
+    }
+    for other, agreement in answers.items():
+        # A single photo may tip over; more than that, and more than two in a hundred, is worth a look.
+        differing = round((1 - agreement["same_top1"]) * agreement["photos"])
+        if differing > 1 and agreement["same_top1"] < _LOW_AGREEMENT:
+            clock.note(
+                f"The file answers otherwise than {other} on {differing} of {agreement['photos']} photos. "
+                "If that is too much, try --max-drop 0.5, or --quantize float16."
+            )
+
+
+def warn_unproven(thresholds: dict[str, Any], clock: Stages) -> None:
+    """Notes which stated precision cannot be proven, and what can."""
+    if (found := thresholds.get("all")) and not found["kept"]:
+        clock.note(
+            f"{found['photos']} photos cannot prove a precision of {100 * found['precision']:g} %. From score "
+            f"{found['score']:g} on they prove {100 * found['bound']:.1f} %, which is what ships; add photos for more."
+        )
+    labels = thresholds.get("labels", {})
+    short = sorted((entry["bound"], name) for name, entry in labels.items() if not entry["kept"])
+    if short:
+        precision = next(iter(labels.values()))["precision"]
+        named = ", ".join(f"{name} {100 * bound:.1f} %" for bound, name in short[:_NAMED])
+        clock.note(
+            f"A precision of {100 * precision:g} % cannot be proven for {len(short)} of {len(labels)} labels. What is "
+            f"proven of them: {named}{' and so on' if len(short) > _NAMED else ''}. Add photos of these for more."
+        )

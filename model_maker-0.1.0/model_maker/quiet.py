@@ -1,0 +1,62 @@
+"""Keeps what libraries write to the terminal on their own away from it, and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import os
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+
+_one_at_a_time = threading.Lock()
+
+
+@contextlib.contextmanager
+def diverted(unwanted: Callable[[bytes], bool]) -> Iterator[list[bytes]]:
+    """Holds back lines that are written to file descriptor 2 while the block runs.
+
+    Args:
+      unwanted: whether a line is dropped; the others are written when the block ends.
+
+    Yields:
+      A list, which holds the dropped lines afterwards.
+    """
+    dropped: list[bytes] = []
+    with _one_at_a_time:
+        if sys.stderr is None:  # the process was started with its stderr closed
+            yield dropped
+            return
+        with tempfile.TemporaryFile() as aside:
+            sys.stderr.flush()
+            terminal = os.dup(2)
+            os.dup2(aside.fileno(), 2)
+            try:
+                yield dropped
+            finally:
+                os.dup2(terminal, 2)
+                os.close(terminal)
+                aside.seek(0)
+                lines = aside.readlines()
+                dropped += [line for line in lines if unwanted(line)]
+                os.write(2, b"".join(line for line in lines if not unwanted(line)))
+
+
+def hush_pillow() -> None:
+    """Keeps Pillow's remarks on photos off the terminal, for the rest of the process.
+
+    What it can read it reads, and what it cannot becomes a message of its own; that it found damaged EXIF or more than
+    89 megapixels on the way is no concern of whoever runs a command.
+    """
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
+    from PIL import _imaging
+
+    # libtiff, on which it builds, writes from C; its functions are found through the module that is linked with it.
+    library = ctypes.CDLL(_imaging.__file__)
+    for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+        with contextlib.suppress(AttributeError):  # a Pillow that was built without libtiff
+            getattr(library, name)(None)

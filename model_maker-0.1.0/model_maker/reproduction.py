@@ -1,0 +1,103 @@
+"""reproduce(): a file trained anew from what it tells of itself, and compared byte by byte."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from model_maker.errors import DataError, ModelError, about
+from model_maker.inference.classifier import model_file
+from model_maker.options import Options, from_record
+from model_maker.progress import Reporter
+from model_maker.tflite import interpreter, metadata
+from model_maker.tflite.difference import Difference, differences
+from model_maker.training import train
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What came of it.
+
+    Attributes:
+      model: the file that was to be reproduced.
+      sha256: of it and of the new one.
+      size_bytes: of both.
+      differences: what is not the same; empty where the bytes are equal.
+    """
+
+    model: Path
+    sha256: tuple[str, str]
+    size_bytes: tuple[int, int]
+    differences: tuple[Difference, ...]
+
+    @property
+    def equal(self) -> bool:
+        """Whether the new file is the old one, byte for byte."""
+        return self.sha256[0] == self.sha256[1]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns plain JSON types."""
+        return {
+            "model": str(self.model),
+            "equal": self.equal,
+            "sha256": list(self.sha256),
+            "size_bytes": list(self.size_bytes),
+            "differences": [asdict(entry) for entry in self.differences],
+        }
+
+
+def reproduce(
+    model: str | os.PathLike[str],
+    data: str | os.PathLike[str],
+    *,
+    output: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    reporter: Reporter | None = None,
+) -> Reproduction:
+    """Trains a model again as its file says it was trained, and compares the files.
+
+    Args:
+      model: a `.tflite` that `train` made, or its folder.
+      data: the photos that it was trained on.
+      output: the folder for the new model; None to keep nothing of it.
+      overwrite: whether a folder that stands there is replaced.
+      reporter: hears of stages and notes.
+
+    Raises:
+      ModelError: the file does not tell how it was trained.
+      DataError, BackboneError, OutputError: as `train`.
+
+    Example:
+      >>> import model_maker
+      >>> model_maker.reproduce("flowers_model", "flowers").equal
+      True
+    """
+    path = model_file(model)
+    before = interpreter.read(path)
+    with about(path):
+        stated = _options(metadata.read(before).provenance)
+    if stated.budget and reporter:
+        reporter.note(f"Its fine-tuning went on for {stated.budget}, which may be another number of epochs now.")
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(output) if output is not None else Path(folder) / "again"
+        result = train(data, target, overwrite=overwrite, reporter=reporter, options=stated)
+        after = interpreter.read(model_file(result.directory))
+    hashes = (hashlib.sha256(before).hexdigest(), hashlib.sha256(after).hexdigest())
+    found = () if before == after else tuple(differences(before, after))
+    return Reproduction(path, hashes, (len(before), len(after)), found)
+
+
+def _options(provenance: dict[str, Any]) -> Options:
+    if kind := provenance.get("exported_as"):
+        raise ModelError(f"it is an export ({kind}). Give the model.tflite that it was exported from.")
+    stated = provenance.get("options")
+    if not isinstance(stated, dict):
+        raise ModelError("it does not tell how it was trained, as the model.tflite of `train` does.")
+    try:
+        return from_record(stated)
+    except DataError as error:
+        raise ModelError(f"its record of the training holds {error}. Use the version that made it.") from error

@@ -1,0 +1,139 @@
+"""run.json: everything that a run was told, ran on, passed over and took."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+from collections import Counter
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from model_maker.data import object_stores, sources
+from model_maker.data.dataset import Dataset, Split
+from model_maker.data.streaming import cores
+from model_maker.errors import DataError, ModelError
+from model_maker.progress import Stages
+from model_maker.version import __version__
+
+FILE = "run.json"
+_PACKAGES = ("ai-edge-litert", "ai-edge-quantizer", "numpy", "pillow", "tensorflow", "keras", "tflite-support")
+
+
+def compose(
+    data: str | os.PathLike[str], options: Any, dataset: Dataset, split: Split, clock: Stages
+) -> dict[str, Any]:
+    """Gathers the record of a run; `options` is a dataclass. Plain JSON types."""
+    counts = Counter(dataset.labels)
+    return {
+        "model_maker": __version__,
+        "data": str(object_stores.place(data).resolve()),
+        "options": dataclasses.asdict(options),
+        "fingerprint": dataset.fingerprint,
+        "classes": {name: counts[label] for label, name in enumerate(dataset.classes)},
+        "photos": {part: len(getattr(split, part)) for part in ("train", "validation", "test")},
+        "notes": clock.notes,
+        "skipped": [{"path": _absolute(str(bad.path), Path(data)), "reason": bad.reason} for bad in dataset.skipped],
+        "stages": clock.records,
+        "seconds": round(clock.seconds, 3),
+        "versions": {"python": platform.python_version()} | versions(_PACKAGES),
+        "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": cores()},
+    }
+
+
+def versions(packages: Sequence[str]) -> dict[str, str]:
+    """Returns the versions of packages that are installed."""
+    return {name: metadata.version(name) for name in packages}
+
+
+def _absolute(photo: str, data: Path) -> str:
+    """Names a photo as a later listing of the recorded data does, from whatever folder that is asked for."""
+    for home in (data, data.parent):  # photos lie in the data, or beside it as those of a manifest
+        if photo.startswith(f"{home}{os.sep}"):
+            return str(home.resolve()) + photo[len(str(home)) :]
+    return photo
+
+
+def load(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Reads a record.
+
+    Args:
+      path: `run.json` or the folder that holds it.
+
+    Raises:
+      DataError: there is none, or it is not one.
+    """
+    file = Path(path)
+    try:
+        file = file / FILE if file.is_dir() else file
+        record = json.loads(file.read_text(encoding="utf-8"))
+        for key, kind in (("options", dict), ("data", str), ("fingerprint", str)):
+            if not isinstance(record[key], kind):
+                raise TypeError(key)
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror}. Give the run.json of a folder that `train` made.") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"{file} is not the run.json of a training run.") from error
+    return record
+
+
+def photos_for(model: str | os.PathLike[str], data: str | os.PathLike[str] | None) -> tuple[Dataset, list[str]]:
+    """Finds the photos that a model is to be judged on, and notes.
+
+    Args:
+      model: see `parts`.
+      data: labelled photos, of which a stated test part alone counts; None for those that it was tested on.
+
+    Raises:
+      ModelError, DataError: see `parts`.
+    """
+    if data is None:
+        return test_part(model)
+    dataset = sources.read(data, least_classes=1)
+    notes, stated = list(dataset.notes), dataset.stated("test")
+    if len(stated):
+        return stated, [*notes, f"{data} states a test part, which is used."]
+    return dataset, notes
+
+
+def test_part(model: str | os.PathLike[str]) -> tuple[Dataset, list[str]]:
+    """Finds again the photos that a model was tested on; see `parts`."""
+    split, notes = parts(model)
+    return split.test, notes
+
+
+def parts(model: str | os.PathLike[str]) -> tuple[Split, list[str]]:
+    """Finds again the photos that a model was trained and tested on.
+
+    Args:
+      model: a folder that `train` made, or the `.tflite` in it.
+
+    Returns:
+      The parts of the data it was trained on, and notes if the data has changed since.
+
+    Raises:
+      ModelError: nothing beside the model says what it was trained on.
+      DataError: the photos are gone.
+    """
+    folder = Path(model) if Path(model).is_dir() else Path(model).parent
+    if not (folder / FILE).exists():
+        raise ModelError(f"{model} has no {FILE} beside it that names its photos. Pass --data DIR.")
+    record = load(folder)
+    if not object_stores.place(record["data"]).exists():
+        raise DataError(f"The photos that {model} was trained on are no longer in {record['data']}. Pass --data DIR.")
+    dataset = sources.read(record["data"])
+    options = record["options"]
+    try:
+        unusable = {entry["path"] for entry in record.get("skipped", [])}
+        kept = tuple(sample for sample in dataset.samples if str(sample.path) not in unusable)
+        dataset = dataclasses.replace(dataset, samples=kept)
+        split = dataset.split(validation=options["validation"], test=options["test"], seed=options["seed"])
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{folder / FILE} lacks the options that divided its photos. Pass --data DIR.") from error
+    notes = []
+    if dataset.fingerprint != record["fingerprint"]:
+        notes.append(f"The photos in {record['data']} have changed since training; the test part may hold new ones.")
+    return split, notes

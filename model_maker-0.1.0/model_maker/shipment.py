@@ -1,0 +1,231 @@
+"""What becomes of what was learned: the file that ships, what it is worth, and the folder that holds both."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model_maker import files, fitting, metrics_record, run_record
+from model_maker.backbones.embedder import Embedder
+from model_maker.backbones.importers import TRAINED
+from model_maker.data.dataset import Dataset, Split
+from model_maker.deploy import budget, checks, model_card, plots, shipping
+from model_maker.deploy import report as report_page
+from model_maker.errors import OutputError
+from model_maker.inference import evaluation
+from model_maker.inference.classifier import Classifier, Scored
+from model_maker.options import Options
+from model_maker.progress import Stages
+from model_maker.tflite import graph
+from model_maker.tflite.metadata import ModelInfo
+from model_maker.version import __version__
+
+Array = np.ndarray
+
+MODEL = "model.tflite"
+# What weights may depend on, to the last bit.
+_DECISIVE = ("ai-edge-litert", "ai-edge-quantizer", "numpy", "pillow")
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """A model in the form that ships, and what it says of the test part.
+
+    Attributes:
+      options, split, base: what it was made by, on and from.
+      info: its metadata but for how it came about.
+      form: how it ships.
+      budget: how that form was found; None where it was told.
+      float_model: the network before quantization.
+      bare: the file without metadata.
+      expected: scores of the network, float32 [N, C].
+      scores: those of the file.
+      kernels: how it answers on other kernels.
+    """
+
+    options: Options
+    split: Split
+    base: Embedder
+    info: ModelInfo
+    form: shipping.Form
+    budget: budget.Budget | None
+    float_model: bytes
+    bare: bytes
+    expected: Array
+    scores: Array
+    kernels: dict[str, Any]
+
+    def file(self, **more: Any) -> bytes:
+        """Returns the file with its metadata, of which fields may be told."""
+        return shipping.finish(self.bare, dataclasses.replace(self.info, **more))
+
+
+def prepare(
+    learned: fitting.Learned, base: Embedder, info: ModelInfo, split: Split, options: Options, clock: Stages
+) -> Shipment:
+    """Quantizes what was learned, runs the file on the test part, and has other kernels agree.
+
+    Raises:
+      ModelError: the file does not behave as the network that it was made from.
+    """
+    form, kept = shipping.Form(options.quantize, options.io), None
+    if options.max_drop is not None:
+        with clock.stage("Keep the accuracy budget"):
+            kept = _keep_budget(learned, base, info, split, options, clock)
+            form = kept.choice.form
+    with clock.stage(f"Quantize ({form.quantize})"):
+        network = learned.network
+        float_model = graph.attach_head(network.embedder, network.head.kernel, network.head.bias)
+        seen, more = shipping.calibration_photos(shipping.by_hash(split.train))
+        bare = shipping.ship(float_model, base, form, photos=seen, more=more, clock=clock, threads=options.threads)
+    with clock.stage("Evaluate the file"):
+        expected = fitting.score(network, split.test, base, options)
+        shipped = shipping.finish(bare, info)
+        scores = Classifier(shipped, threads=options.threads).score(split.test, progress=clock.progress)
+    with clock.stage("Check other kernels"):
+        checks.check_promise(shipping.finish(float_model, info), split.test, expected)
+        kernels = checks.check_kernels(shipped, split.test, scores, threads=options.threads)
+    return Shipment(options, split, base, info, form, kept, float_model, bare, expected, scores, kernels)
+
+
+def measure(
+    shipment: Shipment, learned: fitting.Learned, dataset: Dataset, folds: dict[str, Any] | None, clock: Stages
+) -> tuple[Shipment, evaluation.Metrics, dict[str, Any]]:
+    """Measures the file, and chooses score thresholds where a precision is asked for.
+
+    Returns:
+      The shipment with thresholds, its metrics, and the content of `metrics.json` but for sizes.
+    """
+    options, split, base = shipment.options, shipment.split, shipment.base
+    scores, expected, labels = shipment.scores, shipment.expected, np.array(split.test.labels)
+    metrics, report = metrics_record.measure(dataset, split, scores, expected, learned.fit)
+    if options.precision is not None or options.label_precision is not None:
+        info, thresholds = fitting.choose_thresholds(shipment.info, learned, split.validation, base, options, clock)
+        shipment = dataclasses.replace(shipment, info=info)
+        report["thresholds"] = thresholds | {"test": evaluation.answered(scores, labels, info.limits).as_dict()}
+    kept = shipment.budget
+    report |= {"kernels": shipment.kernels, "folds": folds, "budget": kept and kept.as_dict(latency=False)}
+    if learned.tuned:
+        frozen = fitting.score(learned.frozen, split.test, base, options)
+        report["fine_tuning"] = metrics_record.tuning(learned.tuned, frozen, expected, labels)
+    metrics_record.warn(report, clock)
+    return shipment, metrics, report
+
+
+def check_output(output: Path, *, overwrite: bool) -> None:
+    """Checks before any work that the folder may be made; only what `train` made is ever replaced.
+
+    Raises:
+      OutputError: it may not.
+    """
+    files.check_new(output, overwrite=overwrite, advice="or pass --overwrite to replace it")
+    if output.is_dir() and any(output.iterdir()) and not (output / run_record.FILE).exists():
+        raise OutputError(
+            f"{output} holds no {run_record.FILE}, so it was not made by train and --overwrite does not replace it. "
+            "Choose another folder."
+        )
+
+
+def write(
+    output: Path, shipment: Shipment, report: dict[str, Any], record: dict[str, Any], *, overwrite: bool
+) -> dict[str, Any]:
+    """Writes the folder, whole or not at all; the model is read back from the disk and has to score as measured.
+
+    Args:
+      output: the folder.
+      shipment: what ships.
+      report: what `measure` found.
+      record: the content of `run.json` but for the budget.
+      overwrite: whether a folder that stands there is replaced.
+
+    Returns:
+      The report with sizes, as `metrics.json` has it.
+
+    Raises:
+      OutputError: it cannot be written.
+      ModelError: what was read back is not what was measured.
+    """
+    test, kept = shipment.split.test, shipment.budget
+    scored = Scored(test.samples, np.array(test.labels), shipment.scores)
+    shipped = shipment.file(provenance=_provenance(shipment, report))
+    report = report | {"sizes": {"model_bytes": len(shipped), "float_model_bytes": len(shipment.float_model)}}
+    binaries = {MODEL: shipped, TRAINED: shipping.finish(shipment.float_model, shipment.info)}
+    binaries |= plots.draw(report["test"], report_page.reliability(scored))
+    texts = {
+        "labels.txt": "\n".join(shipment.info.labels),
+        "metrics.json": _json(report),
+        run_record.FILE: _json(record | {"budget": kept and kept.as_dict()}),
+        **_pages(output.name, shipment, scored, report, record["stages"]),
+    }
+    with files.new_directory(output, overwrite=overwrite) as folder:
+        for name, content in binaries.items():
+            (folder / name).write_bytes(content)
+        checks.check_same_scores((folder / MODEL).read_bytes(), test, shipment.scores)
+        for name, text in texts.items():
+            # File names may hold bytes that are no text; JSON states them by this very escape.
+            (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
+    return report
+
+
+def _pages(
+    model: str, shipment: Shipment, scored: Scored, report: dict[str, Any], stages: list[dict[str, Any]]
+) -> dict[str, str]:
+    """What people read: the card and the report."""
+    info, base, kept = shipment.info, shipment.base, shipment.budget
+    card = model_card.render(
+        info,
+        report,
+        backbone=base.name,
+        quantize=kept.choice.name if kept else shipment.form.quantize,
+        io=shipment.options.io,
+        image_size=base.image_size,
+    )
+    learned = report_page.learned_from(shipment.split)
+    page = report_page.render(info.name, scored, report, model=model, learned=learned, stages=stages)
+    return {"README.md": card, report_page.FILE: page}
+
+
+def _keep_budget(
+    learned: fitting.Learned, base: Embedder, info: ModelInfo, split: Split, options: Options, clock: Stages
+) -> budget.Budget:
+    """Finds the form to ship, by a network that has not learned from the photos that judge."""
+    judged = fitting.unseeing(learned, split.train, base, options, clock)
+    trial = budget.Trial(
+        graph.attach_head(judged.embedder, judged.head.kernel, judged.head.bias),
+        base,
+        info,
+        validation=split.validation,
+        training=shipping.by_hash(split.train),
+        clock=clock,
+        threads=options.threads,
+    )
+    return budget.search(trial, shipping.Form(options.quantize, options.io), float(options.max_drop or 0), clock=clock)
+
+
+def _provenance(shipment: Shipment, report: dict[str, Any]) -> dict[str, Any]:
+    """What the file itself tells of its making; `reproduce` reads it."""
+    return {
+        "model_maker": __version__,
+        "packages": run_record.versions(_DECISIVE),
+        "options": shipment.options.decisive | {"name": shipment.info.name},
+        "fingerprint": report["fingerprint"],
+        "photos": report["photos"],
+        "metrics": {
+            "photos": report["test"]["photos"],
+            "top1": report["test"]["top1"],
+            "top1_interval": report["test"]["top1_interval"],
+            "float_top1": report["float"]["top1"],
+            "ece": report["test"]["ece"],
+        },
+        "answered": report.get("thresholds") and report["thresholds"]["test"],
+        "budget": report["budget"] and {key: report["budget"][key] for key in ("max_drop", "within", "chosen")},
+    }
+
+
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,1 @@
+"""The `.tflite` file format and its runtime."""

@@ -1,0 +1,148 @@
+"""Cuts a float classifier before its classifier, so that it gives features; an embedder stays whole."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from model_maker.errors import ModelError
+from model_maker.tflite import graph
+
+EMBEDDING = "embedding"
+_POOLS = ("MEAN", "AVERAGE_POOL_2D", "MAX_POOL_2D", "SUM", "REDUCE_MAX")
+_WEIGHTED = ("FULLY_CONNECTED", "CONV_2D")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What was found.
+
+    Attributes:
+      features: length of the embedding.
+      classes: outputs of the classifier that was cut off; 0 where there was none.
+    """
+
+    features: int
+    classes: int
+
+
+def cut(model: schema.ModelT) -> Cut:
+    """Makes the input of the classifier, float32 [1, D], the output of the model, in place.
+
+    The classifier is the last layer with weights behind the last pooling over the whole picture. What does not lead to
+    the embedding is removed.
+
+    Args:
+      model: a float object tree with one image input, from `dequantize`.
+
+    Raises:
+      ModelError: it pools nowhere, or is not a network of one input and one path.
+    """
+    main = model.subgraphs[0]
+    names = [graph.operator_name(model, operator) for operator in main.operators]
+    pooled = [index for index, name in enumerate(names) if name in _POOLS and _is_vector(main, index)]
+    if not pooled:
+        raise ModelError("It has no pooling over the whole picture, behind which its features would stand.")
+    tail = range(pooled[-1] + 1, len(names))
+    weighted = [index for index in tail if names[index] in _WEIGHTED]
+    if weighted:
+        embedding = int(main.operators[weighted[-1]].inputs[0])
+        classes = _length(main.tensors[main.operators[weighted[-1]].outputs[0]])
+    else:
+        embedding, classes = _last_vector(main, pooled[-1]), 0
+    size = _length(main.tensors[embedding])
+    main.outputs = [embedding]
+    prune(model)
+    _replace_squeezes(model)
+    _flatten(model, size)
+    graph.sign(model, EMBEDDING)
+    return Cut(size, classes)
+
+
+def _last_vector(main: schema.SubGraphT, pool: int) -> int:
+    """An embedder's own output, if it has just one; else what its last pooling gives."""
+    return int(main.outputs[0]) if len(main.outputs) == 1 else int(main.operators[pool].outputs[0])
+
+
+def _is_vector(main: schema.SubGraphT, index: int) -> bool:
+    """Whether an operator leaves one vector of a feature map: [1, 1, 1, D] or [1, D]."""
+    operator = main.operators[index]
+    before, after = main.tensors[operator.inputs[0]].shape, main.tensors[operator.outputs[0]].shape
+    if before is None or after is None or len(before) != 4:
+        return False
+    return math.prod(after) == after[-1] == before[-1]
+
+
+def _length(tensor: schema.TensorT) -> int:
+    if tensor.shape is None or math.prod(tensor.shape) != tensor.shape[-1]:
+        raise ModelError(f"Its features have the shape {list(tensor.shape or [])}, not [1, D].")
+    return int(tensor.shape[-1])
+
+
+def prune(model: schema.ModelT) -> None:
+    """Keeps the operators, tensors and buffers on which the output depends; a leftover makes calibrators fail."""
+    main = model.subgraphs[0]
+    needed = {int(index) for index in main.outputs}
+    kept = []
+    for operator in reversed(main.operators):
+        if needed & {int(index) for index in operator.outputs}:
+            needed |= {int(index) for index in (*operator.inputs, *operator.outputs) if index >= 0}
+            kept.append(operator)
+    main.operators = kept[::-1]
+    if int(main.inputs[0]) not in needed:
+        raise ModelError("Its features do not depend on its input.")
+    tensors = sorted(needed)
+    renumbered = {old: new for new, old in enumerate(tensors)}
+
+    def renumber(indices: Iterable[int]) -> list[int]:
+        return [renumbered.get(int(index), -1) for index in indices]
+
+    for operator in main.operators:
+        operator.inputs, operator.outputs = renumber(operator.inputs), renumber(operator.outputs)
+    main.inputs, main.outputs = renumber(main.inputs), renumber(main.outputs)
+    main.tensors = [main.tensors[index] for index in tensors]
+    prune_buffers(model)
+
+
+def prune_buffers(model: schema.ModelT) -> None:
+    """Drops what no tensor holds, metadata and signatures too, in place."""
+    buffers = [schema.BufferT()]  # the first is empty by convention
+    for tensor in model.subgraphs[0].tensors:
+        tensor.shapeSignature = None
+        data = model.buffers[tensor.buffer]
+        tensor.buffer = 0
+        if data.data is not None and len(data.data):
+            buffers.append(data)
+            tensor.buffer = len(buffers) - 1
+    model.buffers, model.metadata, model.metadataBuffer, model.signatureDefs = buffers, [], None, []
+
+
+def _replace_squeezes(model: schema.ModelT) -> None:
+    """ai-edge-quantizer knows RESHAPE and not SQUEEZE, which is the same."""
+    main = model.subgraphs[0]
+    for index, operator in enumerate(main.operators):
+        if graph.operator_name(model, operator) == "SQUEEZE":
+            [entering], [leaving] = operator.inputs, operator.outputs
+            main.operators[index] = _reshape(model, entering, leaving, main.tensors[leaving].shape)
+
+
+def _flatten(model: schema.ModelT, size: int) -> None:
+    main = model.subgraphs[0]
+    [embedding] = main.outputs
+    if list(main.tensors[embedding].shape) != [1, size]:
+        flat = graph.add_tensor(model, EMBEDDING, (1, size))
+        main.operators.append(_reshape(model, embedding, flat, (1, size)))
+        main.outputs = [flat]
+    main.tensors[main.outputs[0]].name = EMBEDDING.encode()
+
+
+def _reshape(model: schema.ModelT, entering: int, leaving: int, shape: Iterable[int]) -> schema.OperatorT:
+    sides = np.array(list(shape), np.int32)
+    constant = graph.add_tensor(model, f"shape_of_{leaving}", (len(sides),), "int32", sides)
+    options = schema.ReshapeOptionsT()
+    options.newShape = [int(side) for side in sides]
+    return graph.make_operator(model, "RESHAPE", [entering, constant], [leaving], options)

@@ -1,0 +1,145 @@
+"""A thin runner over the LiteRT interpreter.
+
+It knows threads, kernels and the scale of quantized edges; what the numbers mean is left to its callers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert import interpreter as litert
+
+from model_maker import quiet
+from model_maker.errors import ModelError
+
+Array = np.ndarray
+
+# The three CPU paths of LiteRT. A phone may take any of them: XNNPACK is the default, some apps switch it off.
+KERNELS = {
+    "xnnpack": litert.OpResolverType.BUILTIN,
+    "none": litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    "reference": litert.OpResolverType.BUILTIN_REF,
+}
+
+
+class Runner:
+    """One interpreter with one input and its outputs; not for sharing between threads.
+
+    Args:
+      model: the bytes of a `.tflite`, or its path.
+      threads: threads inside one inference.
+      kernels: a key of KERNELS.
+
+    Raises:
+      ModelError: the file is missing, not a `.tflite`, or cannot be prepared on these kernels.
+    """
+
+    def __init__(self, model: bytes | str | os.PathLike[str], *, threads: int = 1, kernels: str = "xnnpack"):
+        content = model if isinstance(model, bytes) else read(model)
+        self._kernels = kernels
+        with _without_greeting(), _explained(kernels):
+            self._interpreter = litert.Interpreter(
+                model_content=content, num_threads=threads, experimental_op_resolver_type=KERNELS[kernels]
+            )
+            self._interpreter.allocate_tensors()
+            self._inputs = self._interpreter.get_input_details()
+            self._outputs = self._interpreter.get_output_details()
+        if len(self._inputs) != 1:
+            raise ModelError(f"The model has {len(self._inputs)} inputs; an image model has one.")
+        if not self._outputs:
+            raise ModelError("The model has no output.")
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return tuple(int(side) for side in self._inputs[0]["shape"])
+
+    @property
+    def input_dtype(self) -> np.dtype:
+        return np.dtype(self._inputs[0]["dtype"])
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        return tuple(int(side) for side in self._outputs[0]["shape"])
+
+    def run(self, batch: Array) -> Array:
+        """Runs one inference and returns the first output, in float32 where it is quantized.
+
+        Args:
+          batch: an array of the input's shape; real values for a float input, raw integers for a quantized one.
+        """
+        return _dequantize(self.run_all(batch)[0], self._outputs[0])
+
+    def set_input(self, batch: Array) -> None:
+        """Puts a batch into the input, for any number of `invoke`."""
+        with _explained(self._kernels):
+            self._interpreter.set_tensor(self._inputs[0]["index"], batch.astype(self.input_dtype, copy=False))
+
+    def invoke(self) -> None:
+        """Runs one inference and nothing else, which is what a benchmark times."""
+        with _explained(self._kernels):
+            self._interpreter.invoke()
+
+    def run_all(self, batch: Array) -> list[Array]:
+        """Runs one inference and returns every output as the file stores it."""
+        self.set_input(batch)
+        self.invoke()
+        with _explained(self._kernels):
+            return [self._interpreter.get_tensor(detail["index"]) for detail in self._outputs]
+
+
+def read(path: str | os.PathLike[str]) -> bytes:
+    """Returns the bytes of a `.tflite` file.
+
+    Raises:
+      ModelError: the file cannot be read, or does not carry the TensorFlow Lite identifier.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror}. Give the path of a .tflite file.") from error
+    if content[4:8] != b"TFL3":
+        raise ModelError(f"{path} is not a .tflite file (no TFL3 mark in its {len(content):,} bytes).")
+    return content
+
+
+@contextlib.contextmanager
+def _explained(kernels: str) -> Iterator[None]:
+    """Says that LiteRT refuses a model, where it does."""
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(f"LiteRT cannot run this model ({kernels}): {_first_line(error)}") from error
+
+
+def _dequantize(values: Array, detail: dict) -> Array:
+    if values.dtype.kind == "f":
+        return values
+    scale, zero_point = detail["quantization"]
+    return (values.astype(np.float32) - zero_point) * np.float32(scale or 1.0)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+
+
+_GREETING = b"INFO: Created TensorFlow Lite XNNPACK"
+_greeted = False
+
+
+@contextlib.contextmanager
+def _without_greeting():
+    """Keeps LiteRT's "INFO: Created TensorFlow Lite XNNPACK delegate for CPU." off the terminal.
+
+    It is written once a process, and has no switch; other kernels than XNNPACK do not greet.
+    """
+    global _greeted
+    if _greeted:
+        yield
+        return
+    with quiet.diverted(lambda line: line.startswith(_GREETING)) as dropped:
+        yield
+    _greeted = bool(dropped)

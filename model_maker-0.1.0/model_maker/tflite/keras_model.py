@@ -1,0 +1,295 @@
+"""A float `.tflite` as a Keras model, and trained weights back into the file.
+
+The Keras model computes what the file computes, to float rounding: batch normalization, long folded into the
+convolutions, stays folded. So training starts exactly from what was measured, and ends in the same graph.
+TensorFlow is imported inside; what runs on the phone stays the file.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from model_maker.errors import ModelError
+from model_maker.tflite import graph
+
+Array = np.ndarray
+
+_FUSED = {
+    schema.ActivationFunctionType.RELU: "RELU",
+    schema.ActivationFunctionType.RELU6: "RELU6",
+    schema.ActivationFunctionType.TANH: "TANH",
+}
+_ACTIVATIONS = {
+    "RELU": "relu",
+    "RELU6": "relu6",
+    "TANH": "tanh",
+    "LOGISTIC": "sigmoid",
+    "HARD_SWISH": "hard_silu",
+    "SOFTMAX": "softmax",
+}
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+
+
+def to_keras(content: bytes, *, start: str | None = None, batch_size: int | None = None):
+    """Rebuilds a float `.tflite` as a functional Keras model; layers are named by their operator: `conv_2d_17`.
+
+    Args:
+      content: a float model with one input and one output.
+      start: the name of an activation that becomes the input; what comes before it is left out. None for the whole.
+      batch_size: fixed; any unless told.
+
+    Returns:
+      keras.Model from float32 [N, ...] to what the file gives.
+
+    Raises:
+      ModelError: the file is not float, holds operators that have no layer here, or needs more than `start`.
+    """
+    import keras
+
+    model = graph.parse(content)
+    main = model.subgraphs[0]
+    first = graph.find_tensor(model, start) if start else int(main.inputs[0])
+    [last] = (int(index) for index in main.outputs)
+    shape = tuple(int(side) for side in main.tensors[first].shape[1:])
+    entering = keras.Input(shape, batch_size=batch_size, name="input")
+    known: dict[int, Any] = {first: entering}
+    needed = _leading_to(main, last, {first})
+    for index, operator in enumerate(main.operators):
+        output = int(operator.outputs[0])
+        if output in needed and output not in known:
+            known[output] = _Layer(model, index, operator)(known)
+    if last not in known or last == first:
+        raise ModelError(f"Its output does not follow from {start}.")
+    return keras.Model(entering, known[last])
+
+
+def from_keras(content: bytes, model) -> bytes:
+    """Returns the file with the weights of a Keras model that `to_keras` made of it; layers it lacks stay."""
+    tree = graph.parse(content)
+    layers = {layer.name: layer.get_weights() for layer in model.layers if layer.get_weights()}
+    return set_weights(tree, layers)
+
+
+def set_weights(tree: schema.ModelT, layers: Mapping[str, list[Array]]) -> bytes:
+    """Returns the file with other weights.
+
+    Args:
+      tree: the object tree; changed.
+      layers: kernel and bias as Keras lays them out, by the names that `to_keras` gives.
+    """
+    main = tree.subgraphs[0]
+    uses = Counter(int(index) for operator in main.operators for index in operator.inputs)
+    for index, operator in enumerate(main.operators):
+        name = graph.operator_name(tree, operator)
+        if (weights := layers.get(layer_name(name, index))) is None:
+            continue
+        operator.inputs = [int(position) for position in operator.inputs]
+        for place, values in enumerate((_KERNELS_BACK[name](weights[0]), *weights[1:]), start=1):
+            values = np.ascontiguousarray(values, np.float32)
+            tensor = operator.inputs[place]
+            if uses[tensor] > 1:  # equal constants are stored once, until they are equal no more
+                label = f"{main.tensors[tensor].name.decode()}/{index}"
+                operator.inputs[place] = graph.add_tensor(tree, label, main.tensors[tensor].shape, data=values)
+                uses[tensor] -= 1
+            else:
+                graph.set_constant(tree, main.tensors[tensor], values)
+    return graph.pack(tree)
+
+
+def layer_name(operator: str, index: int) -> str:
+    """Returns the name of the layer that stands for an operator."""
+    return f"{operator.lower()}_{index}"
+
+
+def _leading_to(main: schema.SubGraphT, last: int, given: set[int]) -> set[int]:
+    """Returns the tensors on which one depends, as far back as those that are given."""
+    needed = {last}
+    for operator in reversed(main.operators):
+        output = int(operator.outputs[0])
+        if output in needed and output not in given:
+            needed |= {int(index) for index in operator.inputs if index >= 0}
+    return needed
+
+
+# From the file's layout to Keras', and back: [out, h, w, in] and [h, w, in, out]; [1, h, w, in * times] and
+# [h, w, in, times]; [out, in] and [in, out].
+_KERNELS_BACK: dict[str, Callable[[Array], Array]] = {
+    "CONV_2D": lambda kernel: kernel.transpose(3, 0, 1, 2),
+    "DEPTHWISE_CONV_2D": lambda kernel: kernel.reshape(1, *kernel.shape[:2], -1),
+    "FULLY_CONNECTED": lambda kernel: kernel.T,
+}
+
+
+class _Layer:
+    """One operator as Keras layers, called with what is known and giving its output."""
+
+    def __init__(self, model: schema.ModelT, index: int, operator: schema.OperatorT):
+        self._model, self._operator = model, operator
+        self._options = operator.builtinOptions
+        self._kind = graph.operator_name(model, operator)
+        self._name = layer_name(self._kind, index)
+        self._tensors = model.subgraphs[0].tensors
+
+    def __call__(self, known: Mapping[int, Any]):
+        make = getattr(self, f"_{self._kind.lower()}", None)
+        if make is None and self._kind in _ACTIVATIONS:
+            return self._activate(self._tensor(known, 0), self._kind, self._name)
+        if make is None:
+            raise ModelError(f"The operator {self._kind} has no counterpart in Keras here.")
+        value = make(known)
+        fused = getattr(self._options, "fusedActivationFunction", 0)
+        if fused == schema.ActivationFunctionType.NONE:
+            return value
+        if fused not in _FUSED:
+            raise ModelError(f"{self._name} has a fused activation (number {fused}) that is not known here.")
+        return self._activate(value, _FUSED[fused], f"{self._name}_{_FUSED[fused].lower()}")
+
+    def _activate(self, value, kind: str, name: str):
+        from keras import layers
+
+        if kind == "SOFTMAX" and getattr(self._options, "beta", 1.0) != 1.0:
+            value = layers.Rescaling(self._options.beta, name=f"{name}_beta")(value)
+        return layers.Activation(_ACTIVATIONS[kind], name=name, dtype="float32" if kind == "SOFTMAX" else None)(value)
+
+    def _conv_2d(self, known):
+        from keras import layers
+
+        kernel = self._constant(1).transpose(1, 2, 3, 0)
+        image = self._tensor(known, 0)
+        layer = layers.Conv2D(
+            kernel.shape[3],
+            kernel.shape[:2],
+            (self._options.strideH, self._options.strideW),
+            self._padding(),
+            dilation_rate=(self._options.dilationHFactor, self._options.dilationWFactor),
+            groups=image.shape[-1] // kernel.shape[2],
+            name=self._name,
+        )
+        return self._weighted(layer, kernel, image)
+
+    def _depthwise_conv_2d(self, known):
+        from keras import layers
+
+        image, flat = self._tensor(known, 0), self._constant(1)[0]
+        kernel = flat.reshape(*flat.shape[:2], image.shape[-1], -1)
+        layer = layers.DepthwiseConv2D(
+            kernel.shape[:2],
+            (self._options.strideH, self._options.strideW),
+            self._padding(),
+            depth_multiplier=kernel.shape[3],
+            dilation_rate=(self._options.dilationHFactor, self._options.dilationWFactor),
+            name=self._name,
+        )
+        return self._weighted(layer, kernel, image)
+
+    def _fully_connected(self, known):
+        from keras import layers
+
+        kernel = self._constant(1).T
+        return self._weighted(layers.Dense(kernel.shape[1], name=self._name), kernel, self._tensor(known, 0))
+
+    def _weighted(self, layer, kernel: Array, image):
+        bias = self._constant(2) if len(self._operator.inputs) > 2 and self._operator.inputs[2] >= 0 else None
+        layer.use_bias = bias is not None
+        result = layer(image)
+        layer.set_weights([kernel] if bias is None else [kernel, bias])
+        return result
+
+    def _add(self, known):
+        from keras import layers
+
+        return self._arithmetic(known, layers.Add, scale=lambda _: 1.0, offset=lambda constant: constant)
+
+    def _mul(self, known):
+        from keras import layers
+
+        return self._arithmetic(known, layers.Multiply, scale=lambda constant: constant, offset=lambda _: 0.0)
+
+    def _sub(self, known):
+        from keras import layers
+
+        return self._arithmetic(known, layers.Subtract, scale=lambda _: 1.0, offset=lambda constant: -constant)
+
+    def _arithmetic(self, known, layer, *, scale, offset):
+        """Two activations by a layer of their own; an activation and numbers by Rescaling."""
+        from keras import layers
+
+        ends = [self._is_constant(place) for place in (0, 1)]
+        if not any(ends):
+            return layer(name=self._name)([self._tensor(known, 0), self._tensor(known, 1)])
+        if ends[0] and self._kind == "SUB":
+            raise ModelError(f"{self._name} subtracts from a number, which is not known here.")
+        constant = self._constant(0 if ends[0] else 1)
+        if constant.size > 1 and constant.size != constant.shape[-1]:
+            raise ModelError(f"{self._name} has a constant of shape {list(constant.shape)}, not one for each channel.")
+        numbers = float(constant.reshape(-1)[0]) if constant.size == 1 else constant.reshape(-1).astype(float).tolist()
+        rescale = layers.Rescaling(_plain(scale, numbers), _plain(offset, numbers), name=self._name)
+        return rescale(self._tensor(known, 1 if ends[0] else 0))
+
+    def _mean(self, known):
+        from keras import layers
+
+        if sorted(int(axis) for axis in self._constant(1).reshape(-1)) != [1, 2]:
+            raise ModelError(f"{self._name} takes a mean over other axes than height and width.")
+        return layers.GlobalAveragePooling2D(keepdims=bool(self._options.keepDims), name=self._name)(
+            self._tensor(known, 0)
+        )
+
+    def _average_pool_2d(self, known):
+        from keras import layers
+
+        return self._pool(known, layers.AveragePooling2D)
+
+    def _max_pool_2d(self, known):
+        from keras import layers
+
+        return self._pool(known, layers.MaxPooling2D)
+
+    def _pool(self, known, layer):
+        window = (self._options.filterHeight, self._options.filterWidth)
+        strides = (self._options.strideH, self._options.strideW)
+        return layer(window, strides, self._padding(), name=self._name)(self._tensor(known, 0))
+
+    def _pad(self, known):
+        from keras import layers
+
+        around = self._constant(1).tolist()
+        if len(around) != 4 or any(around[0]) or any(around[3]):
+            raise ModelError(f"{self._name} pads other axes than height and width.")
+        return layers.ZeroPadding2D((tuple(around[1]), tuple(around[2])), name=self._name)(self._tensor(known, 0))
+
+    def _reshape(self, known):
+        from keras import layers
+
+        shape = self._tensors[self._operator.outputs[0]].shape
+        return layers.Reshape(tuple(int(side) for side in shape[1:]), name=self._name)(self._tensor(known, 0))
+
+    def _padding(self) -> str:
+        return "same" if self._options.padding == schema.Padding.SAME else "valid"
+
+    def _tensor(self, known: Mapping[int, Any], place: int):
+        index = int(self._operator.inputs[place])
+        if index not in known:
+            raise ModelError(f"{self._name} needs what comes before the place where the model is cut.")
+        return known[index]
+
+    def _is_constant(self, place: int) -> bool:
+        data = self._model.buffers[self._tensors[self._operator.inputs[place]].buffer].data
+        return data is not None and len(data) > 0
+
+    def _constant(self, place: int) -> Array:
+        tensor = self._tensors[self._operator.inputs[place]]
+        values = graph.constant(self._model, tensor)
+        if tensor.type not in (schema.TensorType.FLOAT32, schema.TensorType.INT32, schema.TensorType.INT64):
+            raise ModelError(f"{self._name} is quantized; only float models can be rebuilt in Keras.")
+        return values
+
+
+def _plain(rule: Callable, numbers: float | list[float]) -> float | list[float]:
+    """Applies a rule to one number or to each, as JSON types: Keras writes them into its files."""
+    return rule(numbers) if isinstance(numbers, float) else [rule(number) for number in numbers]

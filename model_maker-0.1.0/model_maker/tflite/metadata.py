@@ -1,0 +1,295 @@
+"""Labels, normalization and provenance inside the `.tflite`, as the phone clients read them.
+
+The schema is tflite-support's; its generated module is pure Python and needs neither libusb nor TensorFlow.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import zipfile
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as model_schema
+from tensorflow_lite_support.metadata import metadata_schema_py_generated as schema
+
+from model_maker.data.images import Normalization
+from model_maker.errors import ModelError
+from model_maker.tflite import graph, thresholds
+
+LABELS = "labels.txt"
+# The LiteRT sample apps look for this name; the same lines under both names suit every client.
+LABELS_AGAIN = "labels_without_background.txt"
+PROVENANCE = "model_maker.json"
+_ENTRY = b"TFLITE_METADATA"
+# The first parser version that knows all the fields written here (tflite-support's own computation).
+_MIN_PARSER = "1.0.0"
+# Zip files carry dates; a fixed one keeps equal models equal.
+_DATE = (1980, 1, 1, 0, 0, 0)
+# A label file of a published model has some kilobytes; a bomb does not get to unfold.
+_MOST_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a classifier says of itself.
+
+    Attributes:
+      name, version, author, licence, description: free text.
+      labels: one a class, in the order of the output; empty where the file has none.
+      normalization: what a float input expects; None where the file does not say.
+      provenance: plain JSON types: the data set's fingerprint, options, metrics.
+      threshold: the score below which clients leave a label out.
+      label_thresholds: the same of each label, where they have some of their own; then `threshold` is above 0.
+    """
+
+    labels: tuple[str, ...] = ()
+    normalization: Normalization | None = None
+    name: str = ""
+    version: str = ""
+    author: str = ""
+    licence: str = ""
+    description: str = ""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    threshold: float = 0.0
+    label_thresholds: tuple[float, ...] = ()
+
+    @property
+    def limits(self) -> np.ndarray:
+        """The score from which on each label is an answer, float32 [C]; 0 for any."""
+        limits = np.full(len(self.labels), self.threshold, np.float32)
+        return np.maximum(limits, np.array(self.label_thresholds, np.float32)) if self.label_thresholds else limits
+
+
+def write(content: bytes, info: ModelInfo, *, embedder: bool = False) -> bytes:
+    """Returns the model with metadata: a flatbuffer inside, the labels as a zip behind.
+
+    Args:
+      content: a `.tflite`.
+      info: what to write.
+      embedder: whether the output is a feature vector, which has no labels.
+
+    Raises:
+      ModelError: the number of labels is not the number of scores, a label cannot stand in a line, or there is no
+        normalization.
+    """
+    model = graph.parse(content)
+    if info.normalization is None:
+        raise ModelError("The metadata lacks the input's normalization, without which phone clients refuse a model.")
+    tensors = model.subgraphs[0].tensors
+    image, scores = tensors[model.subgraphs[0].inputs[0]], tensors[model.subgraphs[0].outputs[0]]
+    if not embedder:
+        _check_labels(info.labels, int(scores.shape[-1]))
+    output = _vector_metadata() if embedder else _scores_metadata(scores)
+    more = {} if embedder else thresholds.put(output, info)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(_model_metadata(info, _image_metadata(info.normalization, image), output).Pack(builder), b"M001")
+    _set_entry(model, bytes(builder.Output()))
+    lines = "\n".join(info.labels).encode()
+    provenance = json.dumps(info.provenance, sort_keys=True, ensure_ascii=False, indent=1).encode()
+    labels = {} if embedder else {LABELS: lines, LABELS_AGAIN: lines}
+    return _with_files(graph.pack(model), {**labels, **more, PROVENANCE: provenance})
+
+
+def read(content: bytes) -> ModelInfo:
+    """Reads metadata, ours or another tool's; a file without any gives an empty ModelInfo.
+
+    Raises:
+      ModelError: the metadata is damaged, or the number of labels is not the number of scores.
+    """
+    model = graph.parse(content)
+    metadata = tables(model)
+    if metadata is None:
+        return ModelInfo()
+    with graph.explained("The model's metadata"):
+        part = (metadata.subgraphMetadata or [schema.SubGraphMetadataT()])[0]
+        inputs, outputs = part.inputTensorMetadata or [], part.outputTensorMetadata or []
+        labels = _labels(outputs[0], content) if outputs else ()
+        normalization = _normalization(inputs[0]) if inputs else None
+        threshold, own = thresholds.get(outputs[0], partial(file_in, content)) if outputs else (0.0, ())
+        # What JSON has no word for is nothing, so that it can be written again.
+        provenance = json.loads(
+            file_in(content, PROVENANCE) or "{}", parse_constant=lambda _: None, parse_float=_finite
+        )
+        if not isinstance(provenance, dict):
+            raise ModelError(f"The model's {PROVENANCE} is no JSON object.")
+        text = {ours: (getattr(metadata, theirs) or b"").decode() for ours, theirs in _TEXTS.items()}
+        if labels:
+            _check_count(labels, model)
+        if own and len(own) != len(labels):
+            raise ModelError(f"it holds thresholds of {len(own)} labels, and {len(labels)} labels.")
+    return ModelInfo(labels, normalization, provenance=provenance, threshold=threshold, label_thresholds=own, **text)
+
+
+def tables(model: model_schema.ModelT) -> schema.ModelMetadataT | None:
+    """Returns the metadata of a model as it stands there; None where there is none.
+
+    Raises:
+      ModelError: it is damaged.
+    """
+    entry = next((entry for entry in model.metadata or [] if entry.name == _ENTRY), None)
+    if entry is None:
+        return None
+    with graph.explained("The model's metadata"):
+        packed = bytes(model.buffers[entry.buffer].data)
+        return schema.ModelMetadataT.InitFromObj(schema.ModelMetadata.GetRootAs(packed, 0))
+
+
+_TEXTS = {
+    "name": "name",
+    "version": "version",
+    "author": "author",
+    "licence": "license",
+    "description": "description",
+}
+
+
+def _model_metadata(
+    info: ModelInfo, image: schema.TensorMetadataT, output: schema.TensorMetadataT
+) -> schema.ModelMetadataT:
+    metadata = schema.ModelMetadataT()
+    for ours, theirs in _TEXTS.items():
+        setattr(metadata, theirs, getattr(info, ours))
+    metadata.minParserVersion = _MIN_PARSER
+    part = schema.SubGraphMetadataT()
+    part.inputTensorMetadata = [image]
+    part.outputTensorMetadata = [output]
+    metadata.subgraphMetadata = [part]
+    provenance = schema.AssociatedFileT()
+    provenance.name, provenance.description = PROVENANCE, "How this model was made, and its measured accuracy."
+    provenance.type = schema.AssociatedFileType.UNKNOWN
+    metadata.associatedFiles = [provenance]
+    return metadata
+
+
+def _image_metadata(normalization: Normalization, tensor) -> schema.TensorMetadataT:
+    metadata = schema.TensorMetadataT()
+    height, width = tensor.shape[1:3]
+    metadata.name = "image"
+    metadata.description = f"An RGB photo, stretched to {width} x {height} pixels."
+    properties = schema.ImagePropertiesT()
+    properties.colorSpace = schema.ColorSpaceType.RGB
+    metadata.content = schema.ContentT()
+    metadata.content.contentProperties = properties
+    metadata.content.contentPropertiesType = schema.ContentProperties.ImageProperties
+    options = schema.NormalizationOptionsT()
+    options.mean, options.std = [normalization.mean], [normalization.std]
+    metadata.processUnits = [thresholds.unit(options, schema.ProcessUnitOptions.NormalizationOptions)]
+    # The range of what the tensor holds: raw pixels, or normalized ones.
+    low, high = (0.0, 255.0) if tensor.type == model_schema.TensorType.UINT8 else normalization(np.array([0, 255]))
+    metadata.stats = _stats(float(low), float(high))
+    return metadata
+
+
+def _scores_metadata(tensor) -> schema.TensorMetadataT:
+    metadata = schema.TensorMetadataT()
+    metadata.name = "probability"
+    metadata.description = "The probability of each label."
+    labels = schema.AssociatedFileT()
+    labels.name, labels.description = LABELS, "One label a line, in the order of the scores."
+    labels.type = schema.AssociatedFileType.TENSOR_AXIS_LABELS
+    metadata.associatedFiles = [labels]
+    metadata.content = schema.ContentT()
+    metadata.content.contentProperties = schema.FeaturePropertiesT()
+    metadata.content.contentPropertiesType = schema.ContentProperties.FeatureProperties
+    metadata.stats = _stats(0.0, 255.0 if tensor.type == model_schema.TensorType.UINT8 else 1.0)
+    return metadata
+
+
+def _vector_metadata() -> schema.TensorMetadataT:
+    metadata = schema.TensorMetadataT()
+    metadata.name = "embedding"
+    metadata.description = "The features of the photo."
+    metadata.content = schema.ContentT()
+    metadata.content.contentProperties = schema.FeaturePropertiesT()
+    metadata.content.contentPropertiesType = schema.ContentProperties.FeatureProperties
+    return metadata
+
+
+def _stats(low: float, high: float) -> schema.StatsT:
+    stats = schema.StatsT()
+    stats.min, stats.max = [low], [high]
+    return stats
+
+
+def _set_entry(model: model_schema.ModelT, packed: bytes) -> None:
+    model.metadata = [entry for entry in model.metadata or [] if entry.name != _ENTRY]
+    buffer, entry = model_schema.BufferT(), model_schema.MetadataT()
+    buffer.data = np.frombuffer(packed, np.uint8)
+    model.buffers.append(buffer)
+    entry.name, entry.buffer = _ENTRY, len(model.buffers) - 1
+    model.metadata.append(entry)
+
+
+def _with_files(content: bytes, files: dict[str, bytes]) -> bytes:
+    """Appends files as a zip, stored uncompressed: clients map them in place."""
+    whole = io.BytesIO(content)
+    whole.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(whole, "a", zipfile.ZIP_STORED) as archive:
+        for name, data in files.items():
+            entry = zipfile.ZipInfo(name, _DATE)
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, data)
+    return whole.getvalue()
+
+
+def file_in(content: bytes, name: str) -> bytes | None:
+    """Returns a file from the zip behind a model; None where there is none of that name."""
+    stream = io.BytesIO(content)
+    if not zipfile.is_zipfile(stream):
+        return None
+    with zipfile.ZipFile(stream) as archive:
+        entry = archive.NameToInfo.get(name)
+        if entry is None:
+            return None
+        # Only of these two does the size that is stated limit what unfolds.
+        if entry.file_size > _MOST_BYTES or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ModelError(f"The file {name} in the model is packed in another way than a model's, or too large.")
+        return archive.read(entry)
+
+
+def _finite(number: str) -> float | None:
+    value = float(number)
+    return value if math.isfinite(value) else None
+
+
+def _labels(output: schema.TensorMetadataT, content: bytes) -> tuple[str, ...]:
+    for file in output.associatedFiles or []:
+        if file.type == schema.AssociatedFileType.TENSOR_AXIS_LABELS:
+            name = file.name.decode()
+            packed = file_in(content, name)
+            if packed is None:
+                raise ModelError(f"The model's metadata names the label file {name!r}, which is not in the file.")
+            text = packed.decode().replace("\r\n", "\n")
+            return tuple(text.removesuffix("\n").split("\n"))
+    return ()
+
+
+def _normalization(image: schema.TensorMetadataT) -> Normalization | None:
+    for unit in image.processUnits or []:
+        if unit.optionsType == schema.ProcessUnitOptions.NormalizationOptions:
+            means, deviations = {float(m) for m in unit.options.mean}, {float(s) for s in unit.options.std}
+            # A deviation of 0 is refused by the phone clients, too.
+            if len(means) == len(deviations) == 1 and np.isfinite([*means, *deviations]).all() and deviations != {0.0}:
+                return Normalization(means.pop(), deviations.pop())
+    return None
+
+
+def _check_count(labels: tuple[str, ...], model: model_schema.ModelT) -> None:
+    main = model.subgraphs[0]
+    count = int(main.tensors[main.outputs[0]].shape[-1])
+    if len(labels) != count:
+        raise ModelError(f"The model gives {count} scores but carries {len(labels)} labels; they must match.")
+
+
+def _check_labels(labels: tuple[str, ...], count: int) -> None:
+    if len(labels) != count:
+        raise ModelError(f"The model gives {count} scores, but there are {len(labels)} labels.")
+    for label in labels:
+        if not label or "\n" in label or "\r" in label:
+            raise ModelError(f"The label {label!r} cannot stand in a line of its own.")

@@ -1,0 +1,216 @@
+"""Weights of a quantized model rounded together: what one rounding adds to a layer's output, the next ones take back.
+
+Rounding each weight to its nearest step is blind to the inputs. Where a layer's output is the small difference of large
+terms, as in the narrow layers of MobileNets, the errors add up to what no calibration of ranges can mend. From samples
+of a layer's inputs it is known which of them rise and fall together: the weights are rounded one input after the other,
+the error of each is spread over those still to come, and the bias takes what is left in the mean.
+
+Source:
+  Frantar et al. 2023, "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers" (weights);
+  Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction", section 4.2 (bias).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from model_maker.tflite import graph
+
+Array = np.ndarray
+
+Samples = dict[str, Array]
+
+# Of a photo's feature map, whose neighbours say much the same; a depthwise layer has few weights to a channel.
+POSITIONS, DEPTHWISE_POSITIONS = 32, 4
+# Of the mean second moment, as in the source: inputs that were hardly ever seen must not be trusted to take errors.
+DAMPING = 0.01
+_BLOCK = 64
+# The greatest step of each kind of weights; the runtime's are symmetric.
+_LIMITS = {schema.TensorType.INT8: 127, schema.TensorType.INT4: 7}
+_KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+
+
+class Layers:
+    """The layers of a float model whose weights can be rounded together.
+
+    Args:
+      model: a float `.tflite`.
+    """
+
+    def __init__(self, model: bytes):
+        self._model = graph.parse(model)
+        main = self._model.subgraphs[0]
+        shared = Counter(int(index) for operator in main.operators for index in operator.inputs)
+        self._operators = {
+            self._name(operator.outputs[0]): operator
+            for operator in main.operators
+            if graph.operator_name(self._model, operator) in _KINDS
+            and shared[int(operator.inputs[1])] == 1
+            and main.tensors[operator.inputs[1]].buffer
+            and self._is_dense(operator)
+        }
+
+    def observe(self, activations: Mapping[str, Array]) -> Samples:
+        """Samples what the weights of each layer see of one photo.
+
+        Args:
+          activations: the input and all activations, by name.
+
+        Returns:
+          float32 [G, N, D] by the name of the layer's output. A depthwise layer has G channels with D inputs to each
+          output, any other layer has one group with all its inputs; N positions.
+        """
+        return {
+            name: self._inputs(operator, activations[self._name(operator.inputs[0])])
+            for name, operator in self._operators.items()
+        }
+
+    def round(self, quantized: bytes, samples: Samples) -> bytes:
+        """Rounds integer weights anew, on the steps that they have, and corrects the biases.
+
+        Args:
+          quantized: made of this model by `quantize`; layers that are float in it stay as they are.
+          samples: from `observe`, of all photos.
+        """
+        tree = graph.parse(quantized)
+        main = tree.subgraphs[0]
+        for operator in main.operators:
+            name = main.tensors[operator.outputs[0]].name.decode()
+            if name in samples and main.tensors[operator.inputs[1]].type in _LIMITS:
+                self._round_layer(tree, operator, self._operators[name], samples[name])
+        return graph.pack(tree)
+
+    def _round_layer(self, tree, operator, original, inputs: Array) -> None:
+        tensors = tree.subgraphs[0].tensors
+        kernel, weights = tensors[operator.inputs[1]], self._weights(original)
+        groups, _, outputs = weights.shape
+        steps = np.broadcast_to(np.asarray(kernel.quantization.scale, np.float64), groups * outputs)
+        steps = steps.reshape(groups, outputs)
+        second = inputs.transpose(0, 2, 1) @ inputs
+        rounded = round_together(weights, steps, second, limit=_LIMITS[kernel.type])
+        graph.set_constant(tree, kernel, self._layout(original, rounded).astype(np.int8))
+        if len(operator.inputs) > 2 and operator.inputs[2] >= 0:
+            lost = np.einsum("gd,gdr->gr", inputs.mean(axis=1), weights - rounded * steps[:, None]).ravel()
+            bias = tensors[operator.inputs[2]]
+            graph.set_constant(tree, bias, _corrected(graph.constant(tree, bias), bias, lost))
+
+    def _name(self, index: int) -> str:
+        return self._model.subgraphs[0].tensors[index].name.decode()
+
+    def _is_dense(self, operator: schema.OperatorT) -> bool:
+        """Whether each weight sees one input: not so in grouped convolutions, which are rounded one by one."""
+        tensors = self._model.subgraphs[0].tensors
+        image, kernel = (tensors[index].shape for index in operator.inputs[:2])
+        if self._is_depthwise(operator):
+            return kernel[3] % image[3] == 0
+        return image[-1] == kernel[-1]
+
+    def _is_depthwise(self, operator: schema.OperatorT) -> bool:
+        return graph.operator_name(self._model, operator) == "DEPTHWISE_CONV_2D"
+
+    def _weights(self, operator: schema.OperatorT) -> Array:
+        """Returns the weights, float64 [G, D, R]: R outputs in each group."""
+        tensors = self._model.subgraphs[0].tensors
+        values = graph.constant(self._model, tensors[operator.inputs[1]]).astype(np.float64)
+        if self._is_depthwise(operator):
+            channels = tensors[operator.inputs[0]].shape[3]
+            return values.reshape(-1, channels, values.shape[3] // channels).transpose(1, 0, 2)
+        return values.reshape(1, len(values), -1).transpose(0, 2, 1)
+
+    def _layout(self, operator: schema.OperatorT, weights: Array) -> Array:
+        """The inverse of `_weights`."""
+        shape = self._model.subgraphs[0].tensors[operator.inputs[1]].shape
+        order = (1, 0, 2) if self._is_depthwise(operator) else (0, 2, 1)
+        return weights.transpose(order).reshape(shape)
+
+    def _inputs(self, operator: schema.OperatorT, image: Array) -> Array:
+        """Returns what the weights see at a sample of positions, float32 [G, N, D]."""
+        tensors, options = self._model.subgraphs[0].tensors, operator.builtinOptions
+        if graph.operator_name(self._model, operator) == "FULLY_CONNECTED":
+            return image.reshape(1, -1, image.shape[-1])
+        height, width = tensors[operator.inputs[1]].shape[1:3]
+        same = options.padding == schema.Padding.SAME
+        rows, image = _windows(image[0], 0, height, options.strideH, options.dilationHFactor, same)
+        columns, image = _windows(image, 1, width, options.strideW, options.dilationWFactor, same)
+        wanted = DEPTHWISE_POSITIONS if self._is_depthwise(operator) else POSITIONS
+        chosen = _sample(len(rows) * len(columns), wanted)
+        rows, columns = rows[chosen // len(columns)], columns[chosen % len(columns)]
+        seen = image[rows[:, :, None], columns[:, None, :]]
+        if self._is_depthwise(operator):
+            return np.ascontiguousarray(seen.reshape(len(seen), -1, seen.shape[-1]).transpose(2, 0, 1))
+        return seen.reshape(1, len(seen), -1)
+
+
+def combine(observed: Sequence[Samples]) -> Samples:
+    """Joins the samples of photos, which are emptied on the way: they are hundreds of megabytes."""
+    return {name: np.concatenate([samples.pop(name) for samples in observed], axis=1) for name in list(observed[0])}
+
+
+def _corrected(values: Array, bias: schema.TensorT, lost: Array) -> Array:
+    if values.dtype.kind == "f":
+        return (values + lost).astype(values.dtype)
+    step = np.asarray(bias.quantization.scale, np.float64)
+    # The bias of a channel whose weights are next to nothing may stand at the end of int32 already.
+    limit = np.iinfo(values.dtype).max
+    corrected = values + np.rint(np.divide(lost, step, out=np.zeros_like(lost), where=step > 0))
+    return np.clip(corrected, -limit, limit).astype(values.dtype)
+
+
+def round_together(weights: Array, steps: Array, second: Array, *, limit: int = 127) -> Array:
+    """Rounds weights to whole steps so that the layer's outputs, not the single weights, change least.
+
+    Args:
+      weights: float [G, D, R].
+      steps: float [G, R], above 0.
+      second: the second moments of the inputs, float [G, D, D].
+      limit: the greatest step.
+
+    Returns:
+      Whole numbers from -limit to limit, float64 [G, D, R].
+    """
+    left, rounded = weights.astype(np.float64), np.empty(weights.shape)
+    factor = _inverse_factor(second)
+    inputs = weights.shape[1]
+    for begin in range(0, inputs, _BLOCK):
+        end = min(begin + _BLOCK, inputs)
+        errors = np.empty_like(left[:, begin:end])
+        for index in range(begin, end):
+            rounded[:, index] = np.clip(np.rint(left[:, index] / steps), -limit, limit)
+            error = (left[:, index] - rounded[:, index] * steps) / factor[:, index, index, None]
+            left[:, index + 1 : end] -= factor[:, index, index + 1 : end, None] * error[:, None]
+            errors[:, index - begin] = error
+        left[:, end:] -= factor[:, begin:end, end:].transpose(0, 2, 1) @ errors
+    return rounded
+
+
+def _inverse_factor(second: Array) -> Array:
+    """Returns the upper Cholesky factor of the damped inverse, float64 [G, D, D]."""
+    damped = second.astype(np.float64)
+    diagonal = np.einsum("gdd->gd", damped)  # a view
+    mean = diagonal.mean(axis=1, keepdims=True)
+    diagonal[diagonal == 0] = 1.0  # an input that is always zero takes no errors, and makes none
+    diagonal += DAMPING * mean
+    return np.linalg.cholesky(np.linalg.inv(damped)).transpose(0, 2, 1)
+
+
+def _windows(image: Array, axis: int, size: int, stride: int, dilation: int, same: bool) -> tuple[Array, Array]:
+    """Returns the positions that each window covers along an axis, [windows, size], and the image padded for them."""
+    reach = (size - 1) * dilation + 1
+    length = image.shape[axis]
+    count = -(-length // stride) if same else (length - reach) // stride + 1
+    missing = max((count - 1) * stride + reach - length, 0) if same else 0
+    around = [(0, 0)] * image.ndim
+    around[axis] = (missing // 2, missing - missing // 2)
+    positions = np.arange(count)[:, None] * stride + np.arange(size) * dilation
+    return positions, np.pad(image, around) if missing else image
+
+
+def _sample(positions: int, wanted: int) -> Array:
+    """Chooses positions at random, the same every time."""
+    if positions <= wanted:
+        return np.arange(positions)
+    return np.sort(np.random.default_rng(0).choice(positions, wanted, replace=False))

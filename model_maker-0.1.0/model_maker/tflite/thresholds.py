@@ -1,0 +1,85 @@
+"""Score thresholds in the metadata: one for all labels, and one of each.
+
+Phone clients know the second only as a part of score calibration: a label that scores less than its minimum gets 0
+instead, which the first then leaves out. What calibration does otherwise, logit and sigmoid, changes nothing here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tensorflow_lite_support.metadata import metadata_schema_py_generated as schema
+
+from model_maker.errors import ModelError
+
+if TYPE_CHECKING:
+    from model_maker.tflite.metadata import ModelInfo
+
+# By this name we know the calibration that holds thresholds and nothing else; the apps look for it, too.
+LABEL_THRESHOLDS = "label_thresholds.csv"
+# Sigmoid's scale, slope and offset; then the least score.
+_LINE = "1,1,0,{}"
+
+
+def put(scores: schema.TensorMetadataT, info: ModelInfo) -> dict[str, bytes]:
+    """Writes thresholds into the metadata of the scores; returns the files that belong to them.
+
+    Raises:
+      ModelError: not every label has a threshold, or none is there to leave labels out.
+    """
+    units = []
+    if info.threshold:
+        one = schema.ScoreThresholdingOptionsT()
+        one.globalScoreThreshold = info.threshold
+        units.append(unit(one, schema.ProcessUnitOptions.ScoreThresholdingOptions))
+    files = {}
+    if own := info.label_thresholds:
+        if len(own) != len(info.labels) or not info.threshold:
+            raise ModelError(
+                f"{len(own)} thresholds of single labels need {len(info.labels)} labels and a threshold for all."
+            )
+        calibration = schema.ScoreCalibrationOptionsT()
+        calibration.scoreTransformation = schema.ScoreTransformationType.INVERSE_LOGISTIC
+        calibration.defaultScore = 0.0
+        units.append(unit(calibration, schema.ProcessUnitOptions.ScoreCalibrationOptions))
+        file = schema.AssociatedFileT()
+        file.name, file.description = LABEL_THRESHOLDS, "The least score of each label, in the order of the scores."
+        file.type = schema.AssociatedFileType.TENSOR_AXIS_SCORE_CALIBRATION
+        scores.associatedFiles.append(file)
+        files[LABEL_THRESHOLDS] = "\n".join(_LINE.format(float(value)) for value in own).encode()
+    scores.processUnits = units or None
+    return files
+
+
+def get(scores: schema.TensorMetadataT, read: Callable[[str], bytes | None]) -> tuple[float, tuple[float, ...]]:
+    """Reads the threshold for all labels, 0 for none, and those of single labels, empty for none.
+
+    Args:
+      scores: metadata of the scores.
+      read: gives a file inside the model by its name, None where it is not.
+
+    Raises:
+      ModelError: a file is named and not there, or does not hold finite numbers.
+    """
+    stated = (
+        float(unit.options.globalScoreThreshold)
+        for unit in scores.processUnits or []
+        if unit.optionsType == schema.ProcessUnitOptions.ScoreThresholdingOptions
+    )
+    threshold = next(filter(math.isfinite, stated), 0.0)
+    if not any(file.name == LABEL_THRESHOLDS.encode() for file in scores.associatedFiles or []):
+        return threshold, ()
+    lines = (read(LABEL_THRESHOLDS) or b"").decode().splitlines()
+    own = tuple(float(line.split(",")[3]) for line in lines)
+    if not own or not all(map(math.isfinite, own)):
+        raise ModelError(f"The model's {LABEL_THRESHOLDS} holds no numbers.")
+    return threshold, own
+
+
+def unit(options, kind: int) -> schema.ProcessUnitT:
+    """Returns one step of processing for a tensor's metadata; `kind` says what the options are."""
+    found = schema.ProcessUnitT()
+    found.options, found.optionsType = options, kind
+    return found

@@ -1,0 +1,78 @@
+"""Where a float embedder parts into a trunk, which stays frozen, and a tail, which may be trained."""
+
+from __future__ import annotations
+
+import math
+
+from ai_edge_litert import schema_py_generated as schema
+
+from model_maker.errors import ModelError
+from model_maker.tflite import cut, graph
+
+FEATURES = "features"
+_WIDENING = 2
+
+
+def seam(content: bytes) -> str:
+    """Names the activation at which a network is best parted: the last narrow one before its last halving.
+
+    Behind it lie the stages that know most of the classes and, with small maps, cost little. Only one activation may
+    cross the seam, and not one that was widened for the halving.
+
+    Args:
+      content: a float embedder.
+
+    Raises:
+      ModelError: it never halves its maps, or has no such place.
+    """
+    model = graph.parse(content)
+    main = model.subgraphs[0]
+    crossings = _crossings(model)
+    maps = [index for index in crossings if len(main.tensors[index].shape) == 4 and _side(main, index) > 1]
+    if not maps:
+        raise ModelError("It has no feature maps at which it could be parted.")
+    last = min(_side(main, index) for index in maps)
+    sides = [_side(main, index) for index in maps if _side(main, index) > last]
+    if not sides:
+        raise ModelError("It never halves its feature maps, so it has no last stages that could be trained alone.")
+    stage = [index for index in maps if _side(main, index) == min(sides)]
+    # A block that halves may widen first, by a convolution and an activation.
+    narrowest = min(reversed(stage[-_WIDENING - 1 :]), key=lambda index: _size(main, index))
+    return main.tensors[narrowest].name.decode()
+
+
+def trunk(content: bytes, name: str) -> bytes:
+    """Returns what leads to an activation: a float `.tflite`, float32 [1, H, H, 3] to float32 [1, h, w, D].
+
+    Raises:
+      ModelError: there is no such activation.
+    """
+    model = graph.parse(content)
+    model.subgraphs[0].outputs = [graph.find_tensor(model, name)]
+    cut.prune(model)
+    graph.sign(model, FEATURES)
+    return graph.pack(model)
+
+
+def _crossings(model: schema.ModelT) -> list[int]:
+    """Returns, in order, the activations that are alone when they are made: all that follows depends on them only."""
+    main = model.subgraphs[0]
+    made = {int(index) for index in main.inputs} | {int(operator.outputs[0]) for operator in main.operators}
+    last_use: dict[int, int] = {}
+    for place, operator in enumerate(main.operators):
+        last_use |= {int(index): place for index in operator.inputs if int(index) in made}
+    found, alive = [], {int(index) for index in main.inputs}
+    for place, operator in enumerate(main.operators):
+        alive = {index for index in alive if last_use.get(index, -1) > place}
+        alive |= {int(index) for index in operator.outputs}
+        if len(alive) == 1:
+            found.append(int(operator.outputs[0]))
+    return found
+
+
+def _side(main: schema.SubGraphT, index: int) -> int:
+    return int(main.tensors[index].shape[1])
+
+
+def _size(main: schema.SubGraphT, index: int) -> int:
+    return math.prod(int(side) for side in main.tensors[index].shape)

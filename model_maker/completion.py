@@ -68,19 +68,19 @@ def _equip(parser: argparse.ArgumentParser, names: dict[str, Sequence[str]]) -> 
 
 
 def _completer(action: argparse.Action, names: dict[str, Sequence[str]]) -> Completer | None:
-    kind = str(action.metavar)
-    known = action.dest in names or action.dest in _NAMES
-    if known and kind not in _PATHS and action.nargs != 0:
-
-        def named(prefix: str, **_: object) -> Iterator[str]:
-            yield from _named(prefix, names.get(action.dest) or _registry(action.dest), several=action.dest in _LISTS)
-            if action.dest == "model":
-                yield from _paths(prefix)
-
-        return named
+    kind, name = str(action.metavar), action.dest
     if kind in _PATHS:
-        return lambda prefix, **_: _paths(prefix, folders_only=action.dest in _FOLDERS_ONLY and kind == "DIR")
-    return None
+        folders_only = kind == "DIR" and name in _FOLDERS_ONLY
+        return lambda prefix, **_: _paths(prefix, folders_only=folders_only)
+    if name not in names and name not in _NAMES:
+        return None
+
+    def offered(prefix: str, **_: object) -> Iterator[str]:
+        yield from _named(prefix, names.get(name) or _registry(name), several=name in _LISTS)
+        if name == "model":  # which may be anybody's file, too
+            yield from _paths(prefix)
+
+    return offered
 
 
 def _registry(name: str) -> Iterable[str]:

@@ -51,7 +51,7 @@ def _build(source, target, *what):
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """{"sdist": path, "wheel": path built from the sdist, "direct": path built from the checkout, "said": text}."""
-    pytest.importorskip("build")
+    pytest.importorskip("build.__main__")
     home = tmp_path_factory.mktemp("packaging")
     checkout = home / "checkout"
     for name in PARTS:

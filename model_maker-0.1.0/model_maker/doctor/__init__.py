@@ -1,1 +1,0 @@
-"""What is wrong with a data set, and mending it: `diagnosis.diagnose`, `quarantine.mend`, `quarantine.put_back`."""

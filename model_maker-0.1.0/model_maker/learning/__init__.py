@@ -1,1 +1,0 @@
-"""From embeddings to a classifier."""

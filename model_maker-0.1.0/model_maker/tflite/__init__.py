@@ -1,1 +1,0 @@
-"""The `.tflite` file format and its runtime."""

@@ -52,10 +52,10 @@ def answer(parser: argparse.ArgumentParser, **names: Sequence[str]) -> None:
 
 def script(shell: str) -> str:
     """Returns what makes one of SHELLS ask our PROGRAMS."""
-    import argcomplete
+    from argcomplete.shell_integration import shellcode
 
     # Without `use_defaults`: where we offer nothing, as after --seed, bash shall not offer files.
-    return str(argcomplete.shellcode(PROGRAMS, use_defaults=False, shell=shell))
+    return str(shellcode(PROGRAMS, use_defaults=False, shell=shell))
 
 
 def _equip(parser: argparse.ArgumentParser, names: dict[str, Sequence[str]]) -> None:

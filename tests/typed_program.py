@@ -21,6 +21,7 @@ from model_maker.doctor.diagnosis import Diagnosis
 from model_maker.doctor.quarantine import Moves
 from model_maker.errors import DataError
 from model_maker.inference.evaluation import Metrics
+from model_maker.inference.pipeline import Answer
 from model_maker.reproduction import Reproduction
 from model_maker.training import Result
 
@@ -52,6 +53,8 @@ def classify(model: Path, photo: Image.Image, pixels: Array) -> str:
     assert_type(best, Prediction)
     assert_type((best.label, best.score, best.index), tuple[str, float, int])
     assert_type(classifier.scores(["rose.jpg"]), Iterator[Array | DataError])
+    assert_type(classifier("rose.jpg", top_k=1), list[Answer])
+    assert_type(classifier(["rose.jpg", photo]), list[list[Answer]])
     classifier.predict(3)  # type: ignore[arg-type]
     return best.label
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from model_maker.data.dataset import Dataset, Sample, Skipped
 from model_maker.data.images import Photo
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError, ModelError, about
-from model_maker.inference import answering, evaluation, runtimes
+from model_maker.inference import answering, evaluation, pipeline, runtimes
+from model_maker.inference.pipeline import Answer
 
 Array = np.ndarray[Any, Any]
 Progress = Callable[[int, int], None]
@@ -105,12 +106,54 @@ class Classifier:
         Raises:
           DataError: a photo cannot be read.
         """
-        results = []
-        for scores in self.scores(_each(photos)):
+        return [self.rank(found, top_k=top_k, threshold=threshold) for found in self._readable(pipeline.each(photos))]
+
+    @overload  # a text is several texts, too, and yet one photo: the first that fits
+    def __call__(  # type: ignore[overload-overlap]
+        self, images: Photo, *, top_k: int | None = ..., function_to_apply: str | None = ...
+    ) -> list[Answer]: ...
+
+    @overload
+    def __call__(
+        self, images: Iterable[Photo], *, top_k: int | None = ..., function_to_apply: str | None = ...
+    ) -> list[list[Answer]]: ...
+
+    def __call__(
+        self,
+        images: Photo | Iterable[Photo],
+        *,
+        top_k: int | None = pipeline.TOP_K,
+        function_to_apply: str | None = "softmax",
+    ) -> list[Answer] | list[list[Answer]]:
+        """Classifies photos as `pipeline("image-classification")` of transformers does.
+
+        Args:
+          images: a path, an http(s) address, a Pillow image, an array uint8 [H, W, 3] or the bytes of a file; or
+            several of them.
+          top_k: how many labels for each photo, best first; all where there are fewer.
+          function_to_apply: "softmax" for probabilities, "none" for their logarithms; see `pipeline.answer`.
+
+        Returns:
+          [{"label": str, "score": float}] for one photo, a list of such lists for several. Thresholds in the model play
+          no part.
+
+        Raises:
+          DataError: a photo cannot be read or fetched, or an argument means nothing.
+
+        Example:
+          >>> Classifier("flowers_model")("rose.jpg", top_k=1)
+          [{'label': 'rose', 'score': 0.99609375}]
+        """
+        count, function = pipeline.check(top_k, function_to_apply)
+        rows = self._readable(pipeline.fetched(pipeline.each(images)))
+        found = [pipeline.answer(scores, self.labels, top_k=count, function=function) for scores in rows]
+        return found[0] if pipeline.is_one(images) else found
+
+    def _readable(self, photos: Iterable[Photo | DataError]) -> Iterator[Array]:
+        for scores in self.scores(photos):
             if isinstance(scores, DataError):
                 raise scores
-            results.append(self.rank(scores, top_k=top_k, threshold=threshold))
-        return results
+            yield scores
 
     def rank(self, scores: Array, *, top_k: int | None = 5, threshold: float | None = None) -> list[Prediction]:
         """Returns the best labels of one row of scores, best first, ties by index; see `predict`."""
@@ -133,9 +176,7 @@ class Classifier:
           DataError: a photo cannot be read.
         """
         scores = np.empty((len(dataset), len(self.labels)), np.float32)
-        for index, result in enumerate(self.scores(sample.path for sample in dataset.samples)):
-            if isinstance(result, DataError):
-                raise result
+        for index, result in enumerate(self._readable(sample.path for sample in dataset.samples)):
             scores[index] = result
             if progress:
                 progress(index + 1, len(dataset))
@@ -223,13 +264,6 @@ class Classifier:
             raise ModelError(f"it takes {dtype} input; uint8, int8 and float32 are supported.")
         if dtype == np.float32 and self.info.normalization is None:
             raise ModelError("it takes float input, but its metadata does not state one normalization.")
-
-
-def _each(photos: Photo | Iterable[Photo]) -> Iterable[Photo]:
-    """Takes one photo alone as a list of one."""
-    if isinstance(photos, np.ndarray):
-        return [photos] if photos.ndim == 3 else photos
-    return [photos] if isinstance(photos, str | bytes) or not isinstance(photos, Iterable) else photos
 
 
 def _listed(names: Sequence[str]) -> str:

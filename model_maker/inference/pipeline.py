@@ -1,0 +1,82 @@
+"""What `Classifier(...)` answers when it is called as a pipeline of transformers is: [{"label": ..., "score": ...}].
+
+It follows `pipeline("image-classification")` in names, defaults and shapes; where the two have to differ stands in
+`answer`. What photos are worth is `Classifier`'s own matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from model_maker.data.images import Photo
+from model_maker.data.web import fetch, is_address
+from model_maker.errors import DataError
+
+Array = np.ndarray[Any, Any]
+Answer = dict[str, Any]
+
+FUNCTIONS = ("softmax", "none", "sigmoid")
+TOP_K = 5
+# A uint8 output has steps of 1/256, and 0 stands for anything below half of one.
+_LEAST = 1 / 512
+
+
+def is_one(photos: Photo | Iterable[Photo]) -> bool:
+    """Tells whether this is one photo, and not several."""
+    if isinstance(photos, np.ndarray):
+        return photos.ndim == 3
+    return isinstance(photos, str | bytes) or not isinstance(photos, Iterable)
+
+
+def each(photos: Photo | Iterable[Photo]) -> Iterable[Photo]:
+    """Takes one photo alone as a list of one."""
+    return [cast(Photo, photos)] if is_one(photos) else cast(Iterable[Photo], photos)
+
+
+def fetched(photos: Iterable[Photo]) -> Iterator[Photo | DataError]:
+    """Yields photos as `images.load` takes them: of an address the bytes, or the DataError that says why not."""
+    for photo in photos:
+        try:
+            yield fetch(photo) if isinstance(photo, str) and is_address(photo) else photo
+        except DataError as error:
+            yield error
+
+
+def check(top_k: int | None, function_to_apply: str | None) -> tuple[int, str]:
+    """Returns both with their defaults, which None means, too.
+
+    Raises:
+      DataError: one of them means nothing, or cannot be had from a softmax.
+    """
+    function = (function_to_apply or "softmax").lower()
+    if function not in FUNCTIONS:
+        raise DataError(f"function_to_apply={function_to_apply!r}: choose softmax or none.")
+    if function == "sigmoid":
+        raise DataError(
+            "function_to_apply='sigmoid' judges each label by itself, from its logit; these models choose one label a "
+            "photo and end in a softmax, from which logits cannot be had back. Use softmax, or none for logarithms."
+        )
+    if top_k is not None and top_k < 0:
+        raise DataError(f"top_k={top_k}: give 0 or more; more than there are labels gives all of them.")
+    return TOP_K if top_k is None else top_k, function
+
+
+def answer(scores: Array, labels: Sequence[str], *, top_k: int, function: str) -> list[Answer]:
+    """Returns the best labels of one photo, best first; score thresholds in the model play no part.
+
+    Args:
+      scores: float32 [C], what the model gives: its last operator is a softmax.
+      labels: C names.
+      top_k: how many, as `check` returns it.
+      function: "softmax" for the probabilities as they are. "none" for their logarithms, which are the logits less one
+        number for each photo: differences are those of the logits, and a softmax of them gives the probabilities
+        again. A probability that was rounded to 0 counts as half a step of a uint8 output, or half of the least one.
+    """
+    values = scores
+    if function == "none":
+        values = np.log(np.where(scores > 0, scores, min(_LEAST, scores[scores > 0].min() / 2)))
+    ranked = np.argsort(-scores, kind="stable")[:top_k]
+    return [{"label": labels[index], "score": float(values[index])} for index in ranked]

@@ -26,7 +26,7 @@ from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray
 
-# Of the photos outside a fold, one part in so many is for early stopping.
+# Where no photos are set aside for early stopping, as outside a fold, it takes one part in so many.
 _STOPPING_PARTS = 8
 
 
@@ -185,10 +185,7 @@ def estimate_by_folds(dataset: Dataset, base: Embedder, options: Options, clock:
         rest, judged = _select(dataset, ~held), _select(dataset, held)
         if options.fine_tune:
             clock.note(f"Fold {fold + 1} of {options.folds}.")
-        stopping = np.array(rest.folds(min(_STOPPING_PARTS, _fewest(rest)), seed=options.seed)) == 0
-        learned = learn(
-            _select(rest, ~stopping), _select(rest, stopping), base, options, clock, watch=Watch(clock.progress)
-        )
+        learned = learn(*part_for_stopping(rest, options), base, options, clock, watch=Watch(clock.progress))
         for name in scores:
             scores[name][held] = score(getattr(learned, name), judged, base, options)
     metrics = evaluation.measure(scores["network"], labels, dataset.classes).as_dict()
@@ -197,6 +194,16 @@ def estimate_by_folds(dataset: Dataset, base: Embedder, options: Options, clock:
     frozen = evaluation.measure(scores["frozen"], labels, dataset.classes)
     change = dataclasses.asdict(evaluation.compare(scores["frozen"], scores["network"], labels))
     return {"folds": options.folds, **metrics, "frozen_top1": frozen.top1, "against_frozen": change}
+
+
+def part_for_stopping(photos: Dataset, options: Options) -> tuple[Dataset, Dataset]:
+    """Divides photos without a validation part into those to learn from and one part in eight to choose by.
+
+    Raises:
+      DataError: a class has too few photos.
+    """
+    stopping = np.array(photos.folds(min(_STOPPING_PARTS, _fewest(photos)), seed=options.seed)) == 0
+    return _select(photos, ~stopping), _select(photos, stopping)
 
 
 def _held_out(learned: Learned, validation: Dataset, base: Embedder, options: Options) -> tuple[Array, Array]:

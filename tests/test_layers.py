@@ -67,7 +67,14 @@ def test_imports_go_down_only():
 
 @pytest.mark.parametrize(
     "module",
-    ["model_maker", "model_maker.cli", "model_maker.training", "model_maker.backbones", "model_maker.cli.views"],
+    [
+        "model_maker",
+        "model_maker.cli",
+        "model_maker.training",
+        "model_maker.backbones",
+        "model_maker.cli.views",
+        "model_maker.compat.image_classifier",
+    ],
 )
 def test_import_loads_no_tensorflow(module):
     check = f"import sys, {module}; print(sorted({{'tensorflow', 'keras', 'sklearn'}} & set(sys.modules)))"
@@ -85,7 +92,8 @@ def test_importing_the_package_loads_nothing_heavy():
 def test_only_the_command_line_prints_or_exits():
     offenders = []
     for path in (ROOT / "model_maker").rglob("*.py"):
-        if "cli" in path.parts:
+        # The original's summary() prints, and so does ours.
+        if "cli" in path.parts or path.match("compat/image_classifier.py"):
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "sys.exit", "exit", "quit"):

@@ -145,7 +145,7 @@ def export(
         for name in names:
             try:
                 with clock.stage(f"Export {name}"):
-                    entries.append(_export_one(name, origin, folder / name, io))
+                    entries.append(export_one(name, origin, folder / name, io))
             except ModelMakerError as error:
                 shutil.rmtree(folder / name, ignore_errors=True)
                 entries.append(Exported(name, failure=str(error)))
@@ -170,7 +170,18 @@ def as_dict(found: Export, origin: Source | None = None) -> dict[str, Any]:
     return {"model_maker": __version__, **made_from, "formats": rows}
 
 
-def _export_one(name: str, origin: Source, folder: Path, io: str | None) -> Exported:
+def export_one(name: str, origin: Source, folder: Path, io: str | None = None) -> Exported:
+    """Writes one format and checks it.
+
+    Args:
+      name: a key of EXPORTERS.
+      origin: what is exported.
+      folder: to make; whatever is in it when this fails is for the caller to remove.
+      io: the type of the edges of the `.tflite` formats; None for the format's own.
+
+    Raises:
+      ModelError: it cannot be made, or does not answer as the float model.
+    """
     exporter = EXPORTERS[name]
     if missing := [module for module in exporter.modules if importlib.util.find_spec(module) is None]:
         raise ModelError(

@@ -1,0 +1,127 @@
+"""What is exported, and how it is quantized."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import numpy as np
+
+from model_maker.compat.data_loader import DataLoader, photos_of
+from model_maker.compat.notices import tell
+from model_maker.deploy.shipping import Form
+from model_maker.errors import DataError
+
+DEFAULT_QUANTIZATION_STEPS = 2000
+_EDGES = ("float32", "uint8", "int8")
+
+
+@enum.unique
+class ExportFormat(enum.Enum):
+    """What `ImageClassifier.export` writes; VOCAB belongs to texts."""
+
+    TFLITE = "TFLITE"
+    SAVED_MODEL = "SAVED_MODEL"
+    LABEL = "LABEL"
+    VOCAB = "VOCAB"
+    TFJS = "TFJS"
+
+
+class QuantizationConfig:
+    """How a `.tflite` is quantized.
+
+    Args:
+      optimizations, supported_ops, experimental_new_quantizer: of TensorFlow's converter, which is not used.
+      representative_data: photos to calibrate integers on; with them it is int8.
+      quantization_steps: the most photos that are looked at; `deploy.shipping.CALIBRATION_PHOTOS` suffice.
+      inference_input_type, inference_output_type: "float32", "uint8" or "int8", or TensorFlow's or numpy's types of
+        that name; float32 unless told.
+      supported_types: with float16 among them, weights are halved.
+
+    Raises:
+      DataError: types of edges that cannot be had.
+    """
+
+    def __init__(
+        self,
+        optimizations: Any = None,
+        representative_data: DataLoader | None = None,
+        quantization_steps: int | None = None,
+        inference_input_type: Any = None,
+        inference_output_type: Any = None,
+        supported_ops: Any = None,
+        supported_types: Any = None,
+        experimental_new_quantizer: bool | None = None,
+    ):
+        if representative_data is not None:
+            photos_of(representative_data)
+        self.optimizations = optimizations
+        self.representative_data = representative_data
+        if representative_data is not None and quantization_steps is None:
+            quantization_steps = DEFAULT_QUANTIZATION_STEPS
+        self.quantization_steps = quantization_steps
+        self.inference_input_type = inference_input_type
+        self.inference_output_type = inference_output_type
+        self.supported_ops = supported_ops
+        self.supported_types = supported_types
+        self.experimental_new_quantizer = experimental_new_quantizer
+        _ = self.form  # what cannot be had is said at once
+
+    @classmethod
+    def for_dynamic(cls) -> QuantizationConfig:
+        """int8 weights, float activations and edges."""
+        return cls()
+
+    @classmethod
+    def for_float16(cls) -> QuantizationConfig:
+        """Weights halved, float edges."""
+        return cls(supported_types=["float16"])
+
+    @classmethod
+    def for_int8(
+        cls,
+        representative_data: DataLoader,
+        quantization_steps: int = DEFAULT_QUANTIZATION_STEPS,
+        inference_input_type: Any = "uint8",
+        inference_output_type: Any = "uint8",
+        supported_ops: Any = None,
+    ) -> QuantizationConfig:
+        """Integers throughout; see the class."""
+        if representative_data is None:
+            raise DataError("QuantizationConfig.for_int8 needs photos to calibrate on: give it your training data.")
+        return cls(
+            representative_data=representative_data,
+            quantization_steps=quantization_steps,
+            inference_input_type=inference_input_type,
+            inference_output_type=inference_output_type,
+            supported_ops=supported_ops,
+        )
+
+    @property
+    def form(self) -> Form:
+        """What it comes to here."""
+        for name in ("optimizations", "supported_ops", "experimental_new_quantizer"):
+            if getattr(self, name) is not None:
+                tell(f"QuantizationConfig: {name} means nothing here; TensorFlow's converter is not used.")
+        edges = {_dtype(kind) for kind in (self.inference_input_type, self.inference_output_type)}
+        if len(edges) > 1 or not edges <= set(_EDGES):
+            raise DataError(
+                f"QuantizationConfig: input {_dtype(self.inference_input_type)} and output "
+                f"{_dtype(self.inference_output_type)} cannot be had; give both as one of {', '.join(_EDGES)}."
+            )
+        [io] = edges
+        if self.representative_data is not None:
+            return Form("int8", io)
+        if io == "int8":
+            raise DataError("QuantizationConfig: int8 edges belong to int8 models. Add representative_data.")
+        types = self.supported_types
+        types = [] if types is None else types if isinstance(types, list | tuple | set) else [types]
+        return Form("float16" if "float16" in map(_dtype, types) else "dynamic", io)
+
+
+def _dtype(kind: Any) -> str:
+    """Returns the name of a type as TensorFlow, numpy or a text gives it; None is float32."""
+    try:
+        return np.dtype(getattr(kind, "as_numpy_dtype", kind) or np.float32).name
+    except TypeError:
+        return str(kind)

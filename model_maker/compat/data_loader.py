@@ -1,0 +1,190 @@
+"""DataLoader: labelled photos in a fixed order, which can be divided."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from model_maker.compat.notices import tell
+from model_maker.data import images, sources
+from model_maker.data.dataset import Dataset
+from model_maker.errors import DataError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+class DataLoader:
+    """Photos and their labels.
+
+    Args:
+      dataset: the photos, in the order that counts.
+      size: means nothing here; a Dataset knows how many it has.
+      index_to_label: the class names; those of the data set unless told.
+
+    Raises:
+      DataError: it is no Dataset of this package.
+    """
+
+    def __init__(self, dataset: Dataset, size: int | None = None, index_to_label: list[str] | None = None):
+        if not isinstance(dataset, Dataset):
+            raise DataError(
+                f"DataLoader: {type(dataset).__name__} is no data set of photos, as model_maker.load_dataset gives it. "
+                "Use DataLoader.from_folder; photos are decoded from their files, not taken from tf.data."
+            )
+        names = tuple(index_to_label or dataset.classes)
+        self.photos = dataset if names == dataset.classes else relabelled(dataset, names)
+
+    @classmethod
+    def from_folder(cls, filename: str | os.PathLike, shuffle: bool = True) -> DataLoader:
+        """Reads one folder of photos for each class, or whatever else `model_maker.load_dataset` reads.
+
+        Args:
+          filename: where they lie.
+          shuffle: whether they are put into the order of the hashes of their contents, which is random, and the same
+            whenever this is called; else they stay by class, then path.
+
+        Raises:
+          DataError: there are no photos, or of one class only.
+        """
+        photos = sources.read(filename)
+        for note in photos.notes:
+            tell(note)
+        if photos.skipped:
+            first = photos.skipped[0]
+            tell(f"Files that cannot be read: {len(photos.skipped)}, the first {first.path} ({first.reason}).")
+        if any(sample.part for sample in photos.samples):
+            tell(f"{filename} divides its photos itself; from_folder takes all. Name train/ and test/ one by one.")
+        return cls(_shuffled(photos) if shuffle else photos)
+
+    @classmethod
+    def from_tfds(cls, name: str) -> tuple[DataLoader | None, DataLoader | None, DataLoader | None]:
+        """Reads what tensorflow_datasets has prepared on this machine; nothing is downloaded.
+
+        Args:
+          name: of the data set, with its configuration if it has one.
+
+        Returns:
+          Training, validation and test photos; None for a part that the data set lacks.
+
+        Raises:
+          DataError: it was not prepared here.
+        """
+        home = Path(os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets") / name
+        versions = [folder for folder in home.glob("*") if (folder / "dataset_info.json").is_file()]
+        if not versions:
+            raise DataError(
+                f"{home} holds no prepared data set. Run tensorflow_datasets.load({name!r}) once, or use from_folder."
+            )
+        newest = max(versions, key=lambda folder: [int(part) for part in folder.name.split(".") if part.isdigit()])
+        photos = sources.read(newest)
+        train, validation, test = (photos.stated(part) for part in ("train", "validation", "test"))
+        return tuple(cls(part) if len(part) else None for part in (train, validation, test))  # type: ignore[return-value]
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    @property
+    def size(self) -> int:
+        """How many photos."""
+        return len(self)
+
+    @property
+    def index_to_label(self) -> list[str]:
+        """The class names, sorted; a label is an index into them."""
+        return list(self.photos.classes)
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes."""
+        return len(self.photos.classes)
+
+    def split(self, fraction: float) -> tuple[DataLoader, DataLoader]:
+        """Divides the photos in their order: the first `int(size * fraction)`, and the rest.
+
+        Raises:
+          DataError: the fraction is not between 0 and 1.
+        """
+        if not 0 < fraction < 1:
+            raise DataError(f"split({fraction}): give a fraction above 0 and below 1, as 0.9.")
+        count, samples = int(len(self) * fraction), self.photos.samples
+        # What could not be read belongs to the whole, and is told of the first part.
+        first = dataclasses.replace(self.photos, samples=samples[:count])
+        rest = dataclasses.replace(self.photos, samples=samples[count:], skipped=())
+        return type(self)(first), type(self)(rest)
+
+    def gen_dataset(
+        self,
+        batch_size: int = 1,
+        is_training: bool = False,
+        shuffle: bool = False,
+        input_pipeline_context: Any = None,
+        preprocess: Callable | None = None,
+        drop_remainder: bool = False,
+    ) -> tf.data.Dataset:
+        """Makes a tf.data.Dataset of the photos, to look at; training does without it.
+
+        Args:
+          batch_size: photos of a batch; more than one only of the same size, or with a `preprocess` that sees to that.
+          is_training, shuffle: both have to hold for the order to be shuffled, within three batches.
+          input_pipeline_context: means nothing here.
+          preprocess: called with a photo, its label and `is_training=`.
+          drop_remainder: whether a last batch that is smaller is left out.
+
+        Returns:
+          Batches of uint8 [N, H, W, 3] and int64 [N]; the photos upright, of their own size.
+        """
+        import tensorflow as tf
+
+        if input_pipeline_context is not None:
+            tell(
+                "gen_dataset: input_pipeline_context means nothing here; model_maker.train(engine='ray') uses machines."
+            )
+        signature = (tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([], tf.int64))
+        batches = tf.data.Dataset.from_generator(self._pairs, output_signature=signature)
+        batches = batches.apply(tf.data.experimental.assert_cardinality(len(self)))
+        if preprocess:
+            prepared = functools.partial(preprocess, is_training=is_training)
+            batches = batches.map(prepared, num_parallel_calls=tf.data.AUTOTUNE)
+        if is_training and shuffle:
+            batches = batches.shuffle(min(len(self), 3 * batch_size))
+        return batches.batch(batch_size, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE)
+
+    def _pairs(self) -> Iterator[tuple[np.ndarray, int]]:
+        for sample in self.photos.samples:
+            yield np.asarray(images.picture(sample.path)), sample.label
+
+
+def photos_of(data: Any) -> Dataset:
+    """Returns what a DataLoader holds.
+
+    Raises:
+      DataError: it is none.
+    """
+    if not isinstance(data, DataLoader):
+        raise DataError(f"{type(data).__name__} {str(data)[:60]!r} is no DataLoader: give DataLoader.from_folder(...).")
+    return data.photos
+
+
+def relabelled(photos: Dataset, classes: tuple[str, ...]) -> Dataset:
+    """Returns photos with labels that are indices into other class names.
+
+    Raises:
+      DataError: a class is not among them.
+    """
+    if unknown := sorted(set(photos.classes) - set(classes)):
+        raise DataError(f"There are photos of {', '.join(unknown)}, but the classes are {', '.join(classes)}.")
+    labels = [classes.index(name) for name in photos.classes]
+    samples = tuple(dataclasses.replace(sample, label=labels[sample.label]) for sample in photos.samples)
+    return dataclasses.replace(photos, samples=samples, classes=classes)
+
+
+def _shuffled(photos: Dataset) -> Dataset:
+    """By content: copies of a photo lie side by side, so that a division parts one at most from its copies."""
+    return dataclasses.replace(photos, samples=tuple(sorted(photos.samples, key=lambda sample: sample.digest)))

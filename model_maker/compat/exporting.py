@@ -1,0 +1,67 @@
+"""What `ImageClassifier.export` writes: formats of `deploy.export`, under the names that the caller chooses."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import tempfile
+from pathlib import Path
+
+from model_maker import files
+from model_maker.compat.config import QuantizationConfig
+from model_maker.deploy import export, shipping
+from model_maker.deploy.exporters import litert
+from model_maker.deploy.exporters.source import Source
+from model_maker.deploy.shipping import Form
+from model_maker.errors import DataError, OutputError
+
+DEFAULT = "default"
+# In the folder of a format, the file that tells it from others.
+_MARKS = {"saved_model": "saved_model.pb", "tfjs": "model.json"}
+
+
+def write_tflite(source: Source, path: Path, config: QuantizationConfig | str | None) -> None:
+    """Writes a `.tflite`, compared with the float model before.
+
+    Args:
+      source: what is exported.
+      path: where to; a file that stands there is replaced.
+      config: how it is quantized; None for not at all, DEFAULT for int8 with uint8 edges.
+
+    Raises:
+      DataError: it is no such thing, or its photos cannot be read.
+      ModelError, OutputError: it cannot be made, or not be written.
+    """
+    if config == DEFAULT:
+        form = Form()
+    elif config is None:
+        form = Form("none", "float32")
+    elif isinstance(config, QuantizationConfig):
+        form = config.form
+        if (data := config.representative_data) is not None:
+            count = min(config.quantization_steps or 1, shipping.CALIBRATION_PHOTOS)
+            source = dataclasses.replace(source, photos=shipping.by_hash(data.photos)[:count])
+    else:
+        raise DataError(f"quantization_config {config!r}: give a QuantizationConfig, or None for no quantization.")
+    name = f"tflite-{'float32' if form.quantize == 'none' else form.quantize}"
+    with tempfile.TemporaryDirectory() as aside:
+        export.export_one(name, source, Path(aside) / name, form.io)
+        files.write(path, (Path(aside) / name / litert.FILE).read_bytes())
+
+
+def write_folder(name: str, source: Source, folder: Path) -> None:
+    """Writes a format that is a folder, compared with the float model before.
+
+    Args:
+      name: a key of _MARKS.
+      source: what is exported.
+      folder: where to; only a model of the same format is replaced.
+
+    Raises:
+      ModelError, OutputError: it cannot be made, or not be written.
+    """
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / _MARKS[name]).exists():
+        raise OutputError(f"{folder} holds other things than a {name} and is not replaced. Choose another name.")
+    with files.new_directory(folder, overwrite=True) as aside, tempfile.TemporaryDirectory() as made:
+        export.export_one(name, source, Path(made) / name)
+        shutil.copytree(Path(made) / name, aside, dirs_exist_ok=True)

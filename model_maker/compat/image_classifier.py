@@ -1,0 +1,304 @@
+"""ImageClassifier: trained on what a DataLoader holds, measured as the file that ships, exported.
+
+Learning is `fitting.learn`, formats are those of `deploy.export`, scores come from `Classifier`; here stands only what
+the original's names and arguments mean to them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model_maker import files
+from model_maker.compat import exporting, training
+from model_maker.compat import model_spec as specs
+from model_maker.compat.config import ExportFormat
+from model_maker.compat.data_loader import DataLoader, photos_of, relabelled
+from model_maker.compat.model_spec import ModelSpec
+from model_maker.compat.notices import tell_meaningless
+from model_maker.compat.training import Trained
+from model_maker.errors import DataError, ModelError
+from model_maker.inference.classifier import Classifier
+from model_maker.options import Options
+from model_maker.tflite import inspection
+
+EfficientNetLite0Spec = specs.MODEL_SPECS["efficientnet_lite0"]
+EfficientNetLite1Spec = specs.MODEL_SPECS["efficientnet_lite1"]
+EfficientNetLite2Spec = specs.MODEL_SPECS["efficientnet_lite2"]
+EfficientNetLite3Spec = specs.MODEL_SPECS["efficientnet_lite3"]
+EfficientNetLite4Spec = specs.MODEL_SPECS["efficientnet_lite4"]
+MobileNetV2Spec = specs.MODEL_SPECS["mobilenet_v2"]
+Resnet50Spec = specs.MODEL_SPECS["resnet_50"]
+ImageClassifierSpec = ModelSpec
+
+# A probability below half a step of a uint8 output is 0 in the file, and its logarithm would be infinite.
+_LEAST = 1 / 512
+# What only fine-tuning has, by the name of its option.
+_OF_FINE_TUNING = {"epochs": "epochs", "batch_size": "batch_size", "dropout_rate": "dropout"}
+
+
+class ImageClassifier:
+    """A classifier; `create` makes and trains one.
+
+    Args:
+      model_spec: what it is built on, see `model_spec.get`.
+      index_to_label: the class names.
+      shuffle, representative_data: mean nothing here; the photos of the training calibrate.
+      hparams: `train_whole_model`, `epochs`, `batch_size` and `dropout_rate`, as far as they are stated.
+      use_augmentation: whether learning also sees augmented views of each photo.
+
+    Attributes:
+      history: of a fine-tuning one entry an epoch, see `learning.finetune.Tuned`; None without.
+    """
+
+    DEFAULT_EXPORT_FORMAT = (ExportFormat.TFLITE, ExportFormat.LABEL)
+    ALLOWED_EXPORT_FORMAT = (ExportFormat.TFLITE, ExportFormat.LABEL, ExportFormat.SAVED_MODEL, ExportFormat.TFJS)
+
+    def __init__(
+        self,
+        model_spec: str | ModelSpec | Callable[..., ModelSpec],
+        index_to_label: Sequence[str],
+        shuffle: bool = True,
+        hparams: dict[str, Any] | None = None,
+        use_augmentation: bool = False,
+        representative_data: DataLoader | None = None,
+    ):
+        self.model_spec = specs.get(model_spec)
+        self.index_to_label, self.num_classes = list(index_to_label), len(index_to_label)
+        self.shuffle, self.use_augmentation, self.representative_data = shuffle, use_augmentation, representative_data
+        self.hparams = _checked(hparams or {})
+        self.history: list[dict[str, Any]] | None = None
+        self._found: Trained | None = None
+
+    @property
+    def train_whole_model(self) -> bool:
+        """Whether every layer learns, or the head only."""
+        return bool(self.hparams.get("train_whole_model"))
+
+    @classmethod
+    def create(
+        cls,
+        train_data: DataLoader,
+        model_spec: str | ModelSpec | Callable[..., ModelSpec] = "efficientnet_lite0",
+        validation_data: DataLoader | None = None,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+        steps_per_epoch: int | None = None,
+        train_whole_model: bool | None = None,
+        dropout_rate: float | None = None,
+        learning_rate: float | None = None,
+        momentum: float | None = None,
+        shuffle: bool = False,
+        use_augmentation: bool = False,
+        use_hub_library: bool = True,
+        warmup_steps: int | None = None,
+        model_dir: str | os.PathLike | None = None,
+        do_train: bool = True,
+    ) -> ImageClassifier:
+        """Trains a classifier.
+
+        Args:
+          train_data: photos to learn from.
+          model_spec: a name, a ModelSpec, or what makes one.
+          validation_data: photos by which fine-tuning chooses, an eighth of the others unless given. A head on frozen
+            features learns from them, too, for its choices are cross-validated.
+          train_whole_model: whether every layer learns, or the head only.
+          batch_size, epochs, dropout_rate: of the former.
+          use_augmentation: whether learning also sees augmented views of each photo.
+          do_train: whether to train at once; else `train` does.
+          steps_per_epoch, learning_rate, momentum, shuffle, use_hub_library, warmup_steps, model_dir: mean nothing
+            here, which the log says.
+
+        Raises:
+          DataError, BackboneError, ModelError: each with one line that says what to do.
+        """
+        given = {
+            "steps_per_epoch": steps_per_epoch is not None,
+            "learning_rate": learning_rate is not None,
+            "momentum": momentum is not None,
+            "shuffle": shuffle,
+            "use_hub_library": not use_hub_library,
+            "warmup_steps": warmup_steps is not None,
+            "model_dir": model_dir is not None,
+        }
+        tell_meaningless("create", [name for name, is_given in given.items() if is_given])
+        hparams = {"batch_size": batch_size, "epochs": epochs, "dropout_rate": dropout_rate}
+        hparams = {name: value for name, value in hparams.items() if value is not None}
+        made = cls(
+            model_spec,
+            photos_of(train_data).classes,
+            shuffle,
+            hparams | {"train_whole_model": bool(train_whole_model)},
+            use_augmentation,
+            train_data,
+        )
+        if do_train:
+            made.train(train_data, validation_data)
+        return made
+
+    def train(
+        self,
+        train_data: DataLoader,
+        validation_data: DataLoader | None = None,
+        hparams: dict[str, Any] | None = None,
+        steps_per_epoch: int | None = None,
+    ) -> list[dict[str, Any]] | None:
+        """Trains, and returns `history`; see `create`."""
+        if steps_per_epoch is not None:
+            tell_meaningless("train", ["steps_per_epoch"])
+        self.hparams |= _checked(hparams or {})
+        photos = relabelled(photos_of(train_data), tuple(self.index_to_label))
+        validation = dataclasses.replace(photos, samples=(), skipped=())
+        if validation_data is not None:
+            validation = relabelled(photos_of(validation_data), photos.classes)
+        self._found = training.train(photos, validation, self._options())
+        self.history = self._found.history
+        return self.history
+
+    def _options(self) -> Options:
+        stated: dict[str, Any] = {option: self.hparams.get(name) for name, option in _OF_FINE_TUNING.items()}
+        if not self.train_whole_model:
+            tell_meaningless("create", [name for name, option in _OF_FINE_TUNING.items() if stated[option] is not None])
+            stated = {}
+        return Options(
+            model=self.model_spec.uri,
+            image_size=self.model_spec.image_size,
+            normalization=self.model_spec.normalization,
+            augment="standard" if self.use_augmentation else "none",
+            fine_tune="all" if self.train_whole_model else None,
+            **stated,
+        )
+
+    @property
+    def _trained(self) -> Trained:
+        if self._found is None:
+            raise ModelError("The classifier is not trained: call its train(train_data), or leave out do_train=False.")
+        return self._found
+
+    def summary(self) -> None:
+        """Prints what the model consists of; to print is what this method is for."""
+        trained = self._trained
+        size, classes = trained.source.base.image_size, self.num_classes
+        head = classes * (trained.features + 1)
+        rest = inspection.inspect(trained.source.base.content).parameters - head
+        print(f"Model: {self.model_spec.name}")
+        print(f"{'part':<12}{'output':<20}{'parameters':>12}  learns")
+        print(f"{'image':<12}{f'[1, {size}, {size}, 3]':<20}{0:>12,}")
+        print(f"{'backbone':<12}{f'[1, {trained.features}]':<20}{rest:>12,}  {'yes' if trained.history else 'no'}")
+        print(f"{'head':<12}{f'[1, {classes}]':<20}{head:>12,}  yes")
+
+    def evaluate(self, data: DataLoader, batch_size: int = 32) -> tuple[float, float]:
+        """Measures the file that `export` writes unless told otherwise.
+
+        Args:
+          data: labelled photos; classes are matched by name, what cannot be read is left out.
+          batch_size: means nothing here; photos run one by one on all cores.
+
+        Returns:
+          Mean cross-entropy, without label smoothing and penalties, and accuracy.
+        """
+        classifier = self._trained.classifier
+        scored = classifier.score_labelled(photos_of(data))
+        truth = scored.scores[np.arange(len(scored.labels)), scored.labels]
+        return float(-np.log(np.maximum(truth, _LEAST)).mean()), classifier.measure(scored).top1
+
+    def evaluate_tflite(
+        self, tflite_filepath: str | os.PathLike, data: DataLoader, postprocess_fn: Callable | None = None
+    ) -> dict[str, float]:
+        """Measures any `.tflite` with labels.
+
+        Args:
+          tflite_filepath: the file.
+          data: labelled photos; see `evaluate`.
+          postprocess_fn: called with the scores of each photo, float32 [1, C]; the largest it returns is the answer.
+
+        Returns:
+          {"accuracy": share}.
+        """
+        classifier = Classifier(tflite_filepath)
+        scored = classifier.score_labelled(photos_of(data))
+        if postprocess_fn is None:
+            return {"accuracy": classifier.measure(scored).top1}
+        answers = [int(np.argmax(postprocess_fn(row[None]))) for row in scored.scores]
+        return {"accuracy": float((np.array(answers) == scored.labels).mean())}
+
+    def predict_top_k(self, data: Any, k: int = 1, batch_size: int = 32) -> list[list[tuple[str, float]]]:
+        """Classifies photos with the file that `export` writes unless told otherwise.
+
+        Args:
+          data: a DataLoader, or photos as `Classifier` takes them: paths, arrays uint8 [H, W, 3], Pillow images.
+          k: how many labels for each photo.
+          batch_size: means nothing here.
+
+        Returns:
+          For each photo, in order, (label, probability), best first.
+
+        Raises:
+          DataError: k is negative, or a photo cannot be read.
+        """
+        if k < 0:
+            raise DataError(f"predict_top_k(k={k}): give 0 or more.")
+        photos = [sample.path for sample in data.photos.samples] if isinstance(data, DataLoader) else data
+        photos = photos.numpy() if hasattr(photos, "numpy") else photos  # a tensor
+        rows = self._trained.classifier.predict(photos, top_k=None, threshold=0)
+        return [[(found.label, found.score) for found in row[:k]] for row in rows]
+
+    def export(
+        self,
+        export_dir: str | os.PathLike,
+        tflite_filename: str = "model.tflite",
+        label_filename: str = "labels.txt",
+        vocab_filename: str = "vocab.txt",
+        saved_model_filename: str = "saved_model",
+        tfjs_folder_name: str = "tfjs",
+        export_format: ExportFormat | Sequence[ExportFormat] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Writes the model; each format is opened again and compared with the float model.
+
+        Args:
+          export_dir: the folder; what is in it stays, but files and models of these names are replaced.
+          tflite_filename, label_filename, saved_model_filename, tfjs_folder_name: names in it.
+          vocab_filename: belongs to texts.
+          export_format: one of ALLOWED_EXPORT_FORMAT, or several; TFLITE unless told.
+          **kwargs: `quantization_config`: how the `.tflite` is quantized; None for not at all; int8 with uint8 edges
+            unless given. Others mean nothing here, which the log says.
+
+        Raises:
+          DataError, ModelError, OutputError: each with one line that says what to do.
+        """
+        config = kwargs.pop("quantization_config", "default")
+        formats = self._formats(export_format)
+        tell_meaningless("export", kwargs)
+        home, source = Path(export_dir), self._trained.source
+        if ExportFormat.TFLITE in formats:
+            exporting.write_tflite(source, home / tflite_filename, config)
+        if ExportFormat.LABEL in formats:
+            files.write(home / label_filename, "\n".join(self.index_to_label).encode())
+        if ExportFormat.SAVED_MODEL in formats:
+            exporting.write_folder("saved_model", source, home / saved_model_filename)
+        if ExportFormat.TFJS in formats:
+            exporting.write_folder("tfjs", source, home / tfjs_folder_name)
+
+    def _formats(self, stated: ExportFormat | Sequence[ExportFormat] | None) -> tuple[ExportFormat, ...]:
+        formats = tuple(stated) if isinstance(stated, list | tuple) else (stated or ExportFormat.TFLITE,)
+        for entry in formats:
+            if entry not in self.ALLOWED_EXPORT_FORMAT:
+                names = ", ".join(allowed.name for allowed in self.ALLOWED_EXPORT_FORMAT)
+                raise DataError(f"export_format {getattr(entry, 'name', entry)}: choose among ExportFormat.{names}.")
+        return formats
+
+
+create = ImageClassifier.create
+
+
+def _checked(hparams: Any) -> dict[str, Any]:
+    names = ("train_whole_model", *_OF_FINE_TUNING)
+    if not isinstance(hparams, dict) or not set(hparams) <= set(names):
+        raise DataError(f"hparams {hparams!r}: give a dict of {', '.join(names)}, or these to create().")
+    return dict(hparams)

@@ -1,0 +1,130 @@
+"""What a model is built on: the original's names, any backbone of this package, any model that can be imported."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from model_maker.backbones import BACKBONES, tensorflow_models
+from model_maker.backbones import get as backbone
+from model_maker.compat.notices import tell
+from model_maker.errors import BackboneError
+
+if TYPE_CHECKING:
+    from model_maker.compat.config import QuantizationConfig
+    from model_maker.compat.data_loader import DataLoader
+
+
+class ModelSpec:
+    """A backbone.
+
+    Args:
+      uri: a backbone's name, or the path or address of a model: a `.tflite`, `.keras` or `.h5` file, a SavedModel
+        folder, an address of TF Hub, which is fetched on first use and announced.
+      compat_tf_versions: means nothing here.
+      input_image_shape: [H, H], pixels; may be set later. None for a file's own, and for [224, 224] at an address.
+      name: for people.
+
+    Attributes:
+      mean_rgb, stddev_rgb: what the input expects, (pixel - mean) / std; to be set where an imported model does not
+        tell.
+    """
+
+    mean_rgb: Sequence[float] = [0.0]
+    stddev_rgb: Sequence[float] = [255.0]
+
+    def __init__(
+        self,
+        uri: str,
+        compat_tf_versions: Any = None,
+        input_image_shape: Sequence[int] | None = None,
+        name: str = "",
+    ):
+        if compat_tf_versions is not None:
+            tell("ModelSpec: compat_tf_versions means nothing here; photos are embedded without TensorFlow.")
+        self.uri = str(uri)
+        if input_image_shape is None and tensorflow_models.is_download(self.uri):
+            input_image_shape = [224, 224]
+        self.input_image_shape = None if input_image_shape is None else list(input_image_shape)
+        self.name = name or self.uri
+
+    @property
+    def image_size(self) -> int | None:
+        """Height and width of the input, pixels; None for the model's own.
+
+        Raises:
+          BackboneError: they differ.
+        """
+        shape = self.input_image_shape
+        if shape is None:
+            return None
+        if len(shape) != 2 or shape[0] != shape[1]:
+            raise BackboneError(f"input_image_shape {shape}: models here take squares; give [H, H], as [224, 224].")
+        return int(shape[0])
+
+    @property
+    def normalization(self) -> str | None:
+        """What the input expects as `Options` takes it; None where nobody stated it, and it is found out.
+
+        Raises:
+          BackboneError: the channels differ.
+        """
+        if not {"mean_rgb", "stddev_rgb"} & set(vars(self)):
+            return None
+        mean, std = set(self.mean_rgb), set(self.stddev_rgb)
+        if len(mean) != 1 or len(std) != 1:
+            raise BackboneError(
+                f"mean_rgb {list(self.mean_rgb)}, stddev_rgb {list(self.stddev_rgb)}: clients on phones take one "
+                "number for all channels; give one each, as [127.5]."
+            )
+        return f"{mean.pop():g},{std.pop():g}"
+
+    def get_default_quantization_config(self, representative_data: DataLoader) -> QuantizationConfig:
+        """Returns int8 with uint8 edges, as `export` has it unless told."""
+        from model_maker.compat.config import QuantizationConfig
+
+        return QuantizationConfig.for_int8(representative_data)
+
+
+def _of(name: str) -> functools.partial[ModelSpec]:
+    size = BACKBONES[name].image_size
+    return functools.partial(ModelSpec, uri=name, input_image_shape=[size, size], name=name)
+
+
+def _resnet_50(**_: Any) -> ModelSpec:
+    nearest = BACKBONES["efficientnet_lite1"]
+    raise BackboneError(
+        f"resnet_50 is no backbone here. The nearest is {nearest.name} ({nearest.top1:g} % on ImageNet with a fifth of "
+        "its parameters); the network itself is taken from a folder or an address of TF Hub: ModelSpec(uri=...)."
+    )
+
+
+IMAGE_CLASSIFICATION_MODELS = [*(f"efficientnet_lite{number}" for number in range(5)), "mobilenet_v2", "resnet_50"]
+MODEL_SPECS: dict[str, Callable[..., ModelSpec]] = {
+    name: _of(name) for name in IMAGE_CLASSIFICATION_MODELS if name != "resnet_50"
+}
+MODEL_SPECS |= {"resnet_50": _resnet_50}
+# The first words of what the original's other tasks were built on.
+_OTHER_TASKS = ("average_word_vec", "bert", "mobilebert", "audio_", "recommendation", "efficientdet")
+
+
+def get(spec_or_str: str | ModelSpec | Callable[..., ModelSpec], *args: Any, **kwargs: Any) -> ModelSpec:
+    """Returns a spec by its name, or what makes one, called; a spec itself as it is.
+
+    Args:
+      spec_or_str: one of IMAGE_CLASSIFICATION_MODELS or of this package's backbones, a spec, or a class or function.
+      *args, **kwargs: for the making.
+
+    Raises:
+      BackboneError: there is no such backbone; the message names the nearest.
+    """
+    if isinstance(spec_or_str, str):
+        if spec_or_str.startswith(_OTHER_TASKS):
+            raise BackboneError(f"{spec_or_str} belongs to another task than image classification, the only one here.")
+        return (MODEL_SPECS.get(spec_or_str) or _of(backbone(spec_or_str).name))(*args, **kwargs)
+    if isinstance(spec_or_str, ModelSpec):
+        return spec_or_str
+    if callable(spec_or_str):
+        return spec_or_str(*args, **kwargs)
+    raise BackboneError(f"{spec_or_str!r} is no model_spec: give a name, or a ModelSpec.")

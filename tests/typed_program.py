@@ -13,6 +13,9 @@ from PIL import Image
 import model_maker
 from model_maker import Classifier, ModelMakerError, Options, Prediction
 from model_maker.comparison import Comparison
+from model_maker.compat import image_classifier, model_spec
+from model_maker.compat.config import QuantizationConfig
+from model_maker.compat.image_classifier import DataLoader
 from model_maker.data.dataset import Dataset, Sample
 from model_maker.deploy.apps import Installed
 from model_maker.deploy.export import Export
@@ -90,3 +93,14 @@ def look_after(photos: str) -> None:
     assert_type(model_maker.put_back(photos).moved, tuple[Path, ...])
     assert_type(model_maker.__version__, str)
     model_maker.predict  # type: ignore[attr-defined]  # noqa: B018
+
+
+def move_in(photos: str) -> float:
+    train, test = DataLoader.from_folder(photos).split(0.9)
+    model = image_classifier.create(train, model_spec.get("mobilenet_v2"), epochs=3)
+    assert_type(model, image_classifier.ImageClassifier)
+    model.export("exported", quantization_config=QuantizationConfig.for_int8(train))
+    assert_type(model.predict_top_k(test, k=3), list[list[tuple[str, float]]])
+    assert_type(model.evaluate_tflite("exported/model.tflite", test), dict[str, float])
+    loss, accuracy = model.evaluate(test)
+    return accuracy

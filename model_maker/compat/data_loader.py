@@ -42,7 +42,7 @@ class DataLoader:
         self.photos = dataset if names == dataset.classes else relabelled(dataset, names)
 
     @classmethod
-    def from_folder(cls, filename: str | os.PathLike, shuffle: bool = True) -> DataLoader:
+    def from_folder(cls, filename: str | os.PathLike[str], shuffle: bool = True) -> DataLoader:
         """Reads one folder of photos for each class, or whatever else `model_maker.load_dataset` reads.
 
         Args:
@@ -125,7 +125,7 @@ class DataLoader:
         is_training: bool = False,
         shuffle: bool = False,
         input_pipeline_context: Any = None,
-        preprocess: Callable | None = None,
+        preprocess: Callable[..., Any] | None = None,
         drop_remainder: bool = False,
     ) -> tf.data.Dataset:
         """Makes a tf.data.Dataset of the photos, to look at; training does without it.
@@ -156,7 +156,7 @@ class DataLoader:
             batches = batches.shuffle(min(len(self), 3 * batch_size))
         return batches.batch(batch_size, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE)
 
-    def _pairs(self) -> Iterator[tuple[np.ndarray, int]]:
+    def _pairs(self) -> Iterator[tuple[np.ndarray[Any, Any], int]]:
         for sample in self.photos.samples:
             yield np.asarray(images.picture(sample.path)), sample.label
 

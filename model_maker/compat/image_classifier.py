@@ -27,6 +27,21 @@ from model_maker.inference.classifier import Classifier
 from model_maker.options import Options
 from model_maker.tflite import inspection
 
+__all__ = [
+    "DataLoader",
+    "EfficientNetLite0Spec",
+    "EfficientNetLite1Spec",
+    "EfficientNetLite2Spec",
+    "EfficientNetLite3Spec",
+    "EfficientNetLite4Spec",
+    "ImageClassifier",
+    "ImageClassifierSpec",
+    "MobileNetV2Spec",
+    "ModelSpec",
+    "Resnet50Spec",
+    "create",
+]
+
 EfficientNetLite0Spec = specs.MODEL_SPECS["efficientnet_lite0"]
 EfficientNetLite1Spec = specs.MODEL_SPECS["efficientnet_lite1"]
 EfficientNetLite2Spec = specs.MODEL_SPECS["efficientnet_lite2"]
@@ -97,7 +112,7 @@ class ImageClassifier:
         use_augmentation: bool = False,
         use_hub_library: bool = True,
         warmup_steps: int | None = None,
-        model_dir: str | os.PathLike | None = None,
+        model_dir: str | os.PathLike[str] | None = None,
         do_train: bool = True,
     ) -> ImageClassifier:
         """Trains a classifier.
@@ -208,7 +223,10 @@ class ImageClassifier:
         return float(-np.log(np.maximum(truth, _LEAST)).mean()), classifier.measure(scored).top1
 
     def evaluate_tflite(
-        self, tflite_filepath: str | os.PathLike, data: DataLoader, postprocess_fn: Callable | None = None
+        self,
+        tflite_filepath: str | os.PathLike[str],
+        data: DataLoader,
+        postprocess_fn: Callable[..., Any] | None = None,
     ) -> dict[str, float]:
         """Measures any `.tflite` with labels.
 
@@ -250,7 +268,7 @@ class ImageClassifier:
 
     def export(
         self,
-        export_dir: str | os.PathLike,
+        export_dir: str | os.PathLike[str],
         tflite_filename: str = "model.tflite",
         label_filename: str = "labels.txt",
         vocab_filename: str = "vocab.txt",

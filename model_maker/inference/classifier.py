@@ -131,7 +131,7 @@ class Classifier:
           images: a path, an http(s) address, a Pillow image, an array uint8 [H, W, 3] or the bytes of a file; or
             several of them.
           top_k: how many labels for each photo, best first; all where there are fewer.
-          function_to_apply: "softmax" for probabilities, "none" for their logarithms; see `pipeline.answer`.
+          function_to_apply: "softmax" for probabilities, "none" for logits, "sigmoid" of these; see `pipeline.answer`.
 
         Returns:
           [{"label": str, "score": float}] for one photo, a list of such lists for several. Thresholds in the model play

@@ -49,16 +49,11 @@ def check(top_k: int | None, function_to_apply: str | None) -> tuple[int, str]:
     """Returns both with their defaults, which None means, too.
 
     Raises:
-      DataError: one of them means nothing, or cannot be had from a softmax.
+      DataError: one of them means nothing.
     """
     function = (function_to_apply or "softmax").lower()
     if function not in FUNCTIONS:
-        raise DataError(f"function_to_apply={function_to_apply!r}: choose softmax or none.")
-    if function == "sigmoid":
-        raise DataError(
-            "function_to_apply='sigmoid' judges each label by itself, from its logit; these models choose one label a "
-            "photo and end in a softmax, from which logits cannot be had back. Use softmax, or none for logarithms."
-        )
+        raise DataError(f"function_to_apply={function_to_apply!r}: choose one of {', '.join(FUNCTIONS)}.")
     if top_k is not None and top_k < 0:
         raise DataError(f"top_k={top_k}: give 0 or more; more than there are labels gives all of them.")
     return TOP_K if top_k is None else top_k, function
@@ -71,12 +66,17 @@ def answer(scores: Array, labels: Sequence[str], *, top_k: int, function: str) -
       scores: float32 [C], what the model gives: its last operator is a softmax.
       labels: C names.
       top_k: how many, as `check` returns it.
-      function: "softmax" for the probabilities as they are. "none" for their logarithms, which are the logits less one
-        number for each photo: differences are those of the logits, and a softmax of them gives the probabilities
-        again. A probability that was rounded to 0 counts as half a step of a uint8 output, or half of the least one.
+      function: "softmax" for the probabilities as they are; "none" for logits; "sigmoid" of these.
+
+    A softmax leaves logits but for one number, the same for all labels of a photo. Here their mean is 0, as it is of
+    the logits of every head that is fitted on frozen features. A probability that was rounded to 0 counts as half a
+    step of a uint8 output, or half of the least one, so the logits of a uint8 file have a floor.
     """
     values = scores
-    if function == "none":
-        values = np.log(np.where(scores > 0, scores, min(_LEAST, scores[scores > 0].min() / 2)))
+    if function != "softmax":
+        logarithms = np.log(np.where(scores > 0, scores, min(_LEAST, scores[scores > 0].min() / 2)))
+        values = logarithms - logarithms.mean()
+    if function == "sigmoid":
+        values = 1 / (1 + np.exp(-values))
     ranked = np.argsort(-scores, kind="stable")[:top_k]
     return [{"label": labels[index], "score": float(values[index])} for index in ranked]

@@ -1,13 +1,13 @@
 # Two commands do everything: `make demo` and `make test`. Each makes .venv if it is missing. `make runtime` fetches what
 # `model_maker demo` runs models with in the browser.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := model_maker/deploy/page/runtime
 LITERTJS := node_modules/@litertjs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check parity runtime dist clean
+.PHONY: demo test check parity notebooks runtime dist clean
 
 demo: $(VENV)/.installed
 	@test -d demo/flowers || $(BIN)/model_maker sample-data demo/flowers
@@ -28,6 +28,10 @@ check: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pip check
+
+# The outputs that the notebooks in colab/ keep; best on a machine that does nothing else, for one of them tells times.
+notebooks: $(VENV)/.installed-test
+	$(BIN)/python tests/notebooks.py
 
 # What is released, and used as its users have it; LiteRT.js goes into it.
 dist: $(VENV)/.installed-release $(RUNTIME)/package.json
@@ -54,7 +58,7 @@ clean:
 	rm -rf $(VENV) demo build dist *.egg-info node_modules $(RUNTIME)
 
 $(VENV)/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed, found " + sys.version.split()[0])'
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13) and "Python 3.11 or 3.12 is needed, found " + sys.version.split()[0])'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: setup.cfg | $(VENV)/bin/python

@@ -7,9 +7,9 @@ import zipfile
 import flatbuffers
 import numpy as np
 from hypothesis import strategies as st
-from tensorflow_lite_support.metadata import metadata_schema_py_generated as metadata_schema
 
 from model_maker.tflite import graph
+from model_maker.tflite.metadata_schema import schema as metadata_schema
 
 WHOLE = [0, 1, 2, 3, 4, 5, 7, 8, 127, 128, 255, 1000, 65535, 1 << 20, (1 << 31) - 1, -1, -2, -128, -(1 << 31), 1 << 62]
 REAL = [0.0, 1.0, -1.0, 1e-45, 1e38, float("nan"), float("inf"), float("-inf")]

@@ -1,5 +1,6 @@
 """The engines inside the phone sample apps accept our files and score as we do."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -83,6 +84,8 @@ def answers(trained, tiny_models, photos, tiny_photos):
 @pytest.fixture(scope="module")
 def official(tiny_models):
     """What the official reader finds in the metadata of a model."""
+    if importlib.util.find_spec("tflite_support") is None:
+        pytest.skip("no tflite-support, which has wheels up to Python 3.11")
 
     def read(io):
         command = [sys.executable, HERE / "official_metadata.py", tiny_models["int8", io]]
@@ -165,6 +168,16 @@ def test_a_score_of_one_survives_label_thresholds(answers, tiny_models, tiny_pho
     """Its logit is infinite."""
     photos = answers(client)[tiny_models["sure", "float32"]].photos
     assert list(map(named, photos)) == [{"a": 1.0}] * len(tiny_photos)
+
+
+def test_mediapipe_runs_below_a_notebook(tiny_models, tiny_photos, monkeypatch):
+    """Its matplotlib ends at a backend that it does not know, and notebooks hand theirs to all that they start."""
+    monkeypatch.setenv("MPLBACKEND", "a_notebooks_own")
+    try:
+        [answer] = clients.ask("MediaPipe Tasks", [tiny_models["int8", "uint8"]], tiny_photos[:1])
+    except clients.NotHere as reason:
+        pytest.skip(str(reason))
+    assert (answer.refusal, len(answer.photos)) == ("", 1)
 
 
 @pytest.mark.parametrize("io", graph.IO_TYPES)

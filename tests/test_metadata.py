@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tensorflow_lite_support.metadata import metadata_schema_py_generated as schema
 
 from model_maker.data.images import Normalization
 from model_maker.errors import ModelError
 from model_maker.tflite import graph, metadata, thresholds
 from model_maker.tflite.interpreter import Runner
 from model_maker.tflite.metadata import ModelInfo
+from model_maker.tflite.metadata_schema import schema
 
 INFO = ModelInfo(
     labels=("daisy", "lily of the valley", "Gänseblümchen"),

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ai_edge_litert import schema_py_generated as model_schema
-from tensorflow_lite_support.metadata import metadata_schema_py_generated as schema
 
 from model_maker import child
 from model_maker.errors import ModelError
 from model_maker.tflite import graph, interpreter, metadata, vetting
+from model_maker.tflite.metadata_schema import schema
 
 _TYPES = {value: name.lower() for name, value in vars(model_schema.TensorType).items() if not name.startswith("_")}
 _TASK_LIBRARY = "TFLite Task Library"

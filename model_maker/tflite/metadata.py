@@ -1,6 +1,6 @@
 """Labels, normalization and provenance inside the `.tflite`, as the phone clients read them.
 
-The schema is tflite-support's; its generated module is pure Python and needs neither libusb nor TensorFlow.
+Its schema is `metadata_schema`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as model_schema
-from tensorflow_lite_support.metadata import metadata_schema_py_generated as schema
 
 from model_maker.data.images import Normalization
 from model_maker.errors import ModelError
 from model_maker.tflite import graph, thresholds
+from model_maker.tflite.metadata_schema import schema
 
 LABELS = "labels.txt"
 # The LiteRT sample apps look for this name; the same lines under both names suit every client.

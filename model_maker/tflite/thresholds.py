@@ -10,9 +10,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tensorflow_lite_support.metadata import metadata_schema_py_generated as schema
-
 from model_maker.errors import ModelError
+from model_maker.tflite.metadata_schema import schema
 
 if TYPE_CHECKING:
     from model_maker.tflite.metadata import ModelInfo

@@ -6,6 +6,7 @@ Its runtime would send usage metrics to its makers, for which the child has no n
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -30,6 +31,8 @@ def _opened(model: str) -> Iterator[Callable[[str], Sequence[Any]]]:
 def _work(*names: str) -> bytes:
     # MediaPipe would import TensorFlow, which it does not need to classify and which takes most of its ten seconds.
     sys.modules["tensorflow"] = None  # type: ignore[assignment]
+    # It imports matplotlib, which ends where the backend of a notebook, inherited through the environment, is not here.
+    os.environ["MPLBACKEND"] = "agg"
     try:
         from mediapipe.tasks.python import vision  # noqa: F401
     except (ImportError, OSError) as error:  # the wheel, or a library that it wants from the system

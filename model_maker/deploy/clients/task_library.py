@@ -11,7 +11,11 @@ from typing import Any
 from model_maker import child
 from model_maker.deploy import clients
 
-_ADVICE = "Run: pip install tflite-support libusb-package"
+_ADVICE = (
+    "Run: pip install tflite-support libusb-package"
+    if sys.version_info < (3, 12)
+    else "tflite-support has wheels up to Python 3.11: verify there, too."
+)
 
 
 def prepare() -> None:

@@ -37,6 +37,15 @@ def run() -> None:
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Reads the command line; usage errors exit with 2."""
+    whole = parser()
+    found = whole.parse_args(arguments[1:])
+    if found.command == "predict" and found.model is None and len(found.photos) < 2:
+        whole.error("predict needs a model and photos: MODEL PHOTO ..., or --model NAME PHOTO ...")
+    return found
+
+
+def parser() -> argparse.ArgumentParser:
+    """Returns the parser of all commands, which also writes their reference."""
     parser = argparse_flags.ArgumentParser(
         prog="model_maker",
         description="Turns a folder of photos into an image classifier that runs on a phone.",
@@ -64,10 +73,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         _sample_data,
     ):
         add(commands)
-    found = parser.parse_args(arguments[1:])
-    if found.command == "predict" and found.model is None and len(found.photos) < 2:
-        parser.error("predict needs a model and photos: MODEL PHOTO ..., or --model NAME PHOTO ...")
-    return found
+    return parser
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,41 @@
+"""A hook of mkdocs: puts the commands' arguments into the page that asks for them, read off the parser itself."""
+
+import argparse
+
+from model_maker import cli
+
+PLACE = "<!-- commands -->"
+
+
+def on_page_markdown(markdown: str, **_) -> str:
+    """Replaces the mark in a page by a section for each command."""
+    return markdown.replace(PLACE, commands()) if PLACE in markdown else markdown
+
+
+def commands() -> str:
+    """Returns Markdown: for each sub-command its usage, and each of its arguments with its help."""
+    [choices] = [action for action in cli.parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    return "\n\n".join(_command(name, parser) for name, parser in choices.choices.items())
+
+
+def _command(name: str, parser: argparse.ArgumentParser) -> str:
+    # Wide, because the page wraps for itself; argparse would break lines by the width of some terminal.
+    parser.formatter_class = lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=88)
+    parts = [f"## {name}", parser.description or "", f"```text\n{parser.format_usage().strip()}\n```"]
+    for group in parser._action_groups:
+        actions = [action for action in group._group_actions if not isinstance(action, argparse._HelpAction)]
+        if actions:
+            if group.title not in ("positional arguments", "options"):
+                parts.append(f"**{group.title[0].upper()}{group.title[1:]}.** {group.description or ''}")
+            parts.append("\n\n".join(_argument(action, parser) for action in actions))
+    if parser.epilog:
+        parts.append(f"```text\n{parser.epilog.strip()}\n```" if "\n" in parser.epilog else parser.epilog)
+    return "\n\n".join(parts)
+
+
+def _argument(action: argparse.Action, parser: argparse.ArgumentParser) -> str:
+    """Returns an item of a definition list."""
+    formatter = parser._get_formatter()
+    name = formatter._format_action_invocation(action)
+    help_text = formatter._expand_help(action).replace("<", "&lt;").replace("*", r"\*")
+    return f"`{name}`\n:   {help_text}"

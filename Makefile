@@ -1,5 +1,5 @@
 # Two commands do everything: `make demo` and `make test`. Each makes .venv if it is missing. `make runtime` fetches what
-# `model_maker demo` runs models with in the browser.
+# `model_maker demo` runs models with in the browser. `make docs` builds the documentation site.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ RUNTIME := model_maker/deploy/page/runtime
 LITERTJS := node_modules/@litertjs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check parity runtime clean
+.PHONY: demo test check parity docs runtime clean
 
 demo: $(VENV)/.installed
 	@test -d demo/flowers || $(BIN)/model_maker sample-data demo/flowers
@@ -28,6 +28,11 @@ check: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pip check
+
+# Any warning is an error: a link or an anchor that leads nowhere, a page that the navigation forgets.
+docs: $(VENV)/.installed-test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The site is build/site/index.html"
 
 # LiteRT.js: npm checks the packages against package-lock.json. The page has no bundler, so one import gets its path.
 runtime: $(RUNTIME)/package.json

@@ -14,16 +14,16 @@ def on_page_markdown(markdown: str, **_) -> str:
 
 def commands() -> str:
     """Returns Markdown: for each sub-command its usage, and each of its arguments with its help."""
-    [choices] = [action for action in cli.parser()._actions if isinstance(action, argparse._SubParsersAction)]
-    return "\n\n".join(_command(name, parser) for name, parser in choices.choices.items())
+    [found] = [action for action in cli.parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    return "\n\n".join(_command(name, parser) for name, parser in found.choices.items())
 
 
 def _command(name: str, parser: argparse.ArgumentParser) -> str:
-    # Wide, because the page wraps for itself; argparse would break lines by the width of some terminal.
-    parser.formatter_class = lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=88)
-    parts = [f"## {name}", parser.description or "", f"```text\n{parser.format_usage().strip()}\n```"]
+    parts = [f"## {name}", parser.description or "", f"```text\n{_usage(name, parser)}\n```"]
     for group in parser._action_groups:
-        actions = [action for action in group._group_actions if not isinstance(action, argparse._HelpAction)]
+        actions = [action for action in group._group_actions if "-h" not in action.option_strings]
+        # absl's flags bring a second kind of help along.
+        actions = [action for action in actions if "--helpfull" not in action.option_strings]
         if actions:
             if group.title not in ("positional arguments", "options"):
                 parts.append(f"**{group.title[0].upper()}{group.title[1:]}.** {group.description or ''}")
@@ -33,9 +33,18 @@ def _command(name: str, parser: argparse.ArgumentParser) -> str:
     return "\n\n".join(parts)
 
 
+def _usage(name: str, parser: argparse.ArgumentParser) -> str:
+    """Returns what has to be given; the options stand below it."""
+    if parser.usage:
+        return parser.usage
+    formatter = parser._get_formatter()
+    words = [formatter._format_args(action, action.metavar) for action in parser._actions if not action.option_strings]
+    words += [formatter._format_action_invocation(a) for a in parser._actions if a.option_strings and a.required]
+    return " ".join(["model_maker", name, "[options]", *words])
+
+
 def _argument(action: argparse.Action, parser: argparse.ArgumentParser) -> str:
     """Returns an item of a definition list."""
     formatter = parser._get_formatter()
-    name = formatter._format_action_invocation(action)
-    help_text = formatter._expand_help(action).replace("<", "&lt;").replace("*", r"\*")
-    return f"`{name}`\n:   {help_text}"
+    text = formatter._expand_help(action).replace("<", "&lt;").replace("*", r"\*")
+    return f"`{formatter._format_action_invocation(action)}`\n:   {text}"

@@ -1,6 +1,7 @@
 """Every block of code in docs/ runs as it stands, or says why it cannot; the site builds, and fetches nothing."""
 
 import ast
+import doctest
 import os
 import re
 import shutil
@@ -59,6 +60,18 @@ def test_each_reason_not_to_run_is_used():
 def test_extras_exist(page):
     for extra in re.findall(r"model-maker\[(\w+)\]", page.read_text(encoding="utf-8")):
         assert f"\n{extra} =\n" in SETUP, extra
+
+
+@pytest.mark.parametrize("name", ["Classifier", "codegen", "load_dataset"])
+def test_example_of_docstring(name, tutorial, monkeypatch):
+    """Those of the others take minutes, or what they give depends on what else is installed."""
+    folder, _ = tutorial
+    monkeypatch.chdir(folder)
+    shutil.copy("flowers/rose/rose_000.jpg", "rose.jpg")
+    examples = doctest.DocTestFinder(recurse=False).find(getattr(model_maker, name), name, globs={})
+    results = [doctest.DocTestRunner().run(example) for example in examples]
+    assert sum(result.attempted for result in results) >= 2
+    assert sum(result.failed for result in results) == 0
 
 
 @pytest.fixture(scope="module")

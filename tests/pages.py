@@ -167,7 +167,7 @@ def _is_ours(line: str) -> bool:
 
 def _tokens(line: str) -> list[str | float]:
     words = [word.strip("(),") for word in line.replace("━", "").split()]
-    return [float(word) if re.fullmatch(r"-?[\d.]*\d", word) else word for word in words]
+    return [float(word) if re.fullmatch(r"-?\d+(\.\d+)?", word) else word for word in words]
 
 
 def _alike(shown: list[str | float], real: list[str | float]) -> bool:

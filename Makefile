@@ -1,5 +1,5 @@
 # Two commands do everything: `make demo` and `make test`. Each makes .venv if it is missing. `make runtime` fetches what
-# `model_maker demo` runs models with in the browser.
+# `model_maker demo` runs models with in the browser. `make docs` builds the documentation site.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ RUNTIME := model_maker/deploy/page/runtime
 LITERTJS := node_modules/@litertjs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check parity notebooks runtime dist clean
+.PHONY: demo test check parity docs notebooks runtime dist clean
 
 demo: $(VENV)/.installed
 	@test -d demo/flowers || $(BIN)/model_maker sample-data demo/flowers
@@ -28,6 +28,11 @@ check: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pip check
+
+# Any warning is an error: a link or an anchor that leads nowhere, a page that the navigation forgets.
+docs: $(VENV)/.installed-test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The site is build/site/index.html"
 
 # The outputs that the notebooks in colab/ keep; best on a machine that does nothing else, for one of them tells times.
 notebooks: $(VENV)/.installed-test

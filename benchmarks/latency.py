@@ -26,7 +26,7 @@ class Latency:
     Attributes:
       rounds_ms: the samples of each round, in the order in which they were taken; none of them empty.
 
-    Example:
+    Examples:
       >>> Latency.of([2.0, 1.0, 4.0]).median_ms
       2.0
     """

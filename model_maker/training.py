@@ -91,7 +91,7 @@ def train(
     Raises:
       DataError, BackboneError, ModelError, OutputError: each with one line that says what to do.
 
-    Example:
+    Examples:
       >>> import model_maker
       >>> result = model_maker.train("flowers", "flowers_model", fine_tune="tail", max_drop=0.5)
       >>> result.metrics.top1

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def _layers():
     """The list under "## Layers" in the design, top first: module name to its height."""
     text = (ROOT / "docs/ARCHITECTURE.md").read_text(encoding="utf-8")
-    block = re.search(r"## Layers.*?```\n(.*?)```", text, re.S).group(1)
+    block = re.search(r"## Layers.*?```text[^\n]*\n(.*?)```", text, re.S).group(1)
     lines = [re.split(r"[·,]\s*", line) for line in block.splitlines() if line.strip()]
     return {name.strip(): -depth for depth, names in enumerate(lines) for name in names}
 

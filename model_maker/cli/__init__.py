@@ -47,7 +47,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Returns the parser of all commands."""
+    """Returns the parser of all commands, which also writes their reference."""
     parser = argparse_flags.ArgumentParser(
         prog="model_maker",
         description="Turns a folder of photos into an image classifier that runs on a phone.",

@@ -143,7 +143,7 @@ def views(photo, size: int, augmentation: Augmentation, *, digest: str, seed: in
     Raises:
       DataError: the photo cannot be read.
 
-    Example:
+    Examples:
       >>> views("rose.jpg", 224, PRESETS["standard"], digest="ab" * 32, numbers=range(4)).shape
       (4, 224, 224, 3)
     """

@@ -42,7 +42,7 @@ def draw(
       DataError: `per_class` is below 1.
       OutputError: `directory` is something else than an empty folder, or cannot be written.
 
-    Example:
+    Examples:
       >>> paths = draw(Path("flowers"), per_class=60)
     """
     if per_class < 1:

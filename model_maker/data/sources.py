@@ -73,7 +73,7 @@ def read(
     Raises:
       DataError: no such data, it cannot be opened, or holds fewer classes with photos.
 
-    Example:
+    Examples:
       >>> from model_maker import load_dataset
       >>> load_dataset("flowers").classes
       ('daisy', 'dandelion', 'rose', 'sunflower', 'tulip')

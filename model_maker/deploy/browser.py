@@ -72,7 +72,7 @@ def run(
     Raises:
       ModelError: a tool is missing, the model does not run there, or a photo cannot be read there.
 
-    Example:
+    Examples:
       >>> from model_maker.deploy import browser
       >>> if not browser.missing():
       ...     print(browser.run("flowers_model", ["rose.jpg"]).scores.argmax(1))

@@ -87,7 +87,7 @@ def codegen(
       DataError: a language, name or number that cannot be.
       ModelError: no classifier, or one that apps cannot run.
 
-    Example:
+    Examples:
       >>> import model_maker
       >>> code = model_maker.codegen("flowers_model", "kotlin")
       >>> "class FlowersClassifier" in code

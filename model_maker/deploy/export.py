@@ -129,7 +129,7 @@ def export(
       ModelError: the model cannot be read, or none of the formats can be made.
       OutputError: the folder cannot be made.
 
-    Example:
+    Examples:
       >>> import model_maker
       >>> found = model_maker.export("flowers_model", "exported", formats=["onnx", "saved_model"])
       >>> [entry.path.name for entry in found.entries]

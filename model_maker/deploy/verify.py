@@ -144,7 +144,7 @@ def verify(
       ModelError: it cannot be read, is damaged, or nothing says what photos to use.
       DataError: there are no photos, or of classes that it does not know.
 
-    Example:
+    Examples:
       >>> import model_maker
       >>> model_maker.verify("flowers_model").failures
       []

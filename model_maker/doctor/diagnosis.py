@@ -71,7 +71,7 @@ def diagnose(
       DataError: there is no such data, or no photo in it.
       BackboneError: there is no such model, or its weights are missing.
 
-    Example:
+    Examples:
       >>> import model_maker
       >>> found = model_maker.diagnose("flowers")
       >>> [finding.photos for finding in found.findings.get("labels", ())]

@@ -60,7 +60,7 @@ class Classifier:
     Raises:
       ModelError: not a model, not an image classifier, or one without labels.
 
-    Example:
+    Examples:
       >>> from model_maker import Classifier
       >>> classifier = Classifier("flowers_model")
       >>> classifier.predict(["rose.jpg"], top_k=1)[0][0].label

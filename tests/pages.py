@@ -1,0 +1,178 @@
+"""Blocks of code in Markdown pages: found, run, and what the page shows held against what they print.
+
+How a block is treated is what its first line says:
+
+- `console`: each line behind `$ ` is a command that runs; the lines below it are among those that it prints. With the
+  title "Exit code 1" it has to fail so.
+- `python`: runs; a block `text` without a title right behind it is what it prints.
+- `json`, `csv`: is read.
+- any language with a title that SHOWN_ONLY lists: not run, for the reason that stands there. Lines with our commands are
+  still read by our parser, so that no option is invented.
+"""
+
+import csv
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from benchmarks import cli as benchmark_cli
+from model_maker import cli
+from model_maker.deploy import demo
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+# Console script to the module that runs it.
+MODULES = {"model_maker": "model_maker", "benchmark": "benchmarks"}
+PARSERS = {"model_maker": cli.parse, "benchmark": benchmark_cli.parse}
+FAILS = "Exit code 1"
+# Titles of blocks that are not run, and why.
+SHOWN_ONLY = {
+    "In a checkout": "make installs, or needs npm; tests/test_readme.py looks whether the targets exist",
+    "Installing": "fetches packages",
+    "With a phone attached": "there is no phone",
+    "With the sample's sources": "the samples are other people's repositories",
+    "With no phone attached": "needs adb; tests/test_adb.py holds what it says",
+    "In Android Studio": "there is no Android SDK; tests/test_codegen.py compiles what codegen writes",
+    "On a cluster": "there are no other machines; tests/test_ray_engine.py starts Ray on this one",
+    "With files of your own": "they are the reader's",
+    "Times differ": "another machine has other times",
+    "Slower than the rest": "TensorFlow and its converter take longer than all other blocks together",
+    "How data flows": "a picture",
+    "Files": "a list; tests/test_layers.py reads the layers below it",
+    "Layers": "a list, read by tests/test_layers.py",
+    "What others print": "an error of another tool",
+}
+# What depends on the machine or on its history: times, and the note of a first run.
+VARIES = re.compile(r"^\s*(note First use|time )|\d s$")
+BLOCK = re.compile(r"^( *)```(\w*)(.*)\n((?:.*\n)*?)\1```$", re.M)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block: its language, its title, its lines, the number of its first line."""
+
+    language: str
+    title: str
+    text: str
+    line: int
+
+
+@dataclass
+class Command:
+    """One `$` line and the lines that the page shows below it."""
+
+    text: str
+    shown: list[str] = field(default_factory=list)
+
+
+def blocks(text: str) -> list[Block]:
+    """Returns the fenced blocks of a page in order."""
+    found = []
+    for match in BLOCK.finditer(text):
+        title = re.search(r'title="([^"]*)"', match[3])
+        lines = [line.removeprefix(match[1]) for line in match[4].splitlines()]
+        found.append(
+            Block(match[2], title[1] if title else "", "\n".join(lines), text.count("\n", 0, match.start()) + 1)
+        )
+    return found
+
+
+def commands(text: str) -> list[Command]:
+    """Returns the commands of a console block; one that ends in a backslash goes on in the next line."""
+    found: list[Command] = []
+    for line in text.replace("\\\n", " ").splitlines():
+        if line.startswith("$ "):
+            found.append(Command(line[2:].strip()))
+        elif found and line.strip():
+            found[-1].shown.append(line)
+    return found
+
+
+def run(text: str, folder: Path, printed: dict[str, str]) -> None:
+    """Runs the blocks of a page in order, in one folder; fails where one fails or prints something else.
+
+    Args:
+      text: the page.
+      folder: where it runs.
+      printed: what commands printed that were run in this folder before; a page that repeats one is held against that.
+    """
+    page = blocks(text)
+    for index, block in enumerate(page):
+        where = f"line {block.line}"
+        if block.language == "console" and block.title in ("", FAILS):
+            for command in commands(block.text):
+                _run_command(command, folder, printed, where, expected=1 if block.title == FAILS else 0)
+        elif block.language == "python" and not block.title:
+            out = _run([sys.executable, "-c", block.text], folder, where, expected=0)
+            if index + 1 < len(page) and page[index + 1].language == "text" and not page[index + 1].title:
+                check_shown(page[index + 1].text.splitlines(), out, where)
+        elif block.language == "text" and not block.title:
+            assert index and page[index - 1].language == "python", f"{where}: what prints this?"
+        elif block.language == "json":
+            json.loads(block.text)
+        elif block.language == "csv":
+            assert len({len(row) for row in csv.reader(block.text.splitlines())}) == 1, where
+        else:
+            assert block.title in SHOWN_ONLY, f"{where}: a block {block.language!r} that nothing checks"
+            check_options(block.text)
+
+
+def check_options(text: str) -> None:
+    """Our commands in a block that is not run are commands that our parser reads."""
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line.removeprefix("$ "), comments=True) if _is_ours(line.removeprefix("$ ")) else []
+        if words:
+            try:
+                PARSERS[words[0]](words)
+            except SystemExit as error:
+                pytest.fail(f"{line}: {error}")
+
+
+def check_shown(shown: list[str], printed: str, where: str) -> None:
+    """Each line that a page shows is among those that were printed, where it tells of no times."""
+    real = [_tokens(line) for line in printed.splitlines()]
+    for line in shown:
+        assert VARIES.search(line) or any(_alike(_tokens(line), other) for other in real), f"{where}: {line}\n{printed}"
+
+
+def _run_command(command: Command, folder: Path, printed: dict[str, str], where: str, *, expected: int) -> None:
+    program, *rest = shlex.split(command.text)
+    assert program in MODULES, f"{where}: {program} is none of our commands; it needs another block"
+    if rest[0] == "demo" and not demo.has_runtime():
+        return  # `make runtime` needs npm
+    if command.text not in printed:
+        words = [sys.executable, "-m", MODULES[program], *rest]
+        printed[command.text] = _run(words, folder, f"{where}: {command.text}", expected=expected)
+    check_shown(command.shown, printed[command.text], f"{where}: {command.text}")
+
+
+def _run(words: list[str], folder: Path, where: str, *, expected: int) -> str:
+    done = subprocess.run(
+        words, cwd=folder, env=os.environ | {"COLUMNS": "100"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == expected, f"{where}\n{done.stdout}{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def _is_ours(line: str) -> bool:
+    return line.split(" ", 1)[0] in PARSERS and " " in line
+
+
+def _tokens(line: str) -> list[str | float]:
+    words = [word.strip("(),") for word in line.replace("━", "").split()]
+    return [float(word) if re.fullmatch(r"-?\d+(\.\d+)?", word) else word for word in words]
+
+
+def _alike(shown: list[str | float], real: list[str | float]) -> bool:
+    """Words are equal; figures may differ a little, for LiteRT's kernels differ between processors in the last bits."""
+    return len(shown) == len(real) and all(
+        ours == theirs or (isinstance(ours, float) and isinstance(theirs, float) and abs(ours - theirs) <= 0.05 * ours)
+        for ours, theirs in zip(shown, real, strict=True)
+    )

@@ -6,8 +6,8 @@ How a block is treated is what its first line says:
   title "Exit code 1" it has to fail so.
 - `python`: runs; a block `text` without a title right behind it is what it prints.
 - `json`, `csv`: is read.
-- any language with a title that SHOWN_ONLY lists: not run, for the reason that stands there. Lines with our commands are
-  still read by our parser, so that no option is invented.
+- any language with a title that SHOWN_ONLY lists: not run, for the reason that stands there. Lines with our commands
+  are still read by our parser, so that no option is invented.
 """
 
 import csv

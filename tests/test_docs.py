@@ -9,11 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pages
 import pytest
 
 import model_maker
 from model_maker import cli
-import pages
 
 DOCS = pages.ROOT / "docs"
 TUTORIAL = DOCS / "tutorial.md"
@@ -40,7 +40,7 @@ def test_tutorial_runs_from_an_empty_folder(tutorial):
 @pytest.mark.parametrize("page", [page for page in pages.PAGES if page != TUTORIAL], ids=_name)
 def test_every_block_runs(page, request, tmp_path):
     text, printed = page.read_text(encoding="utf-8"), {}
-    if any(block.language in ("console", "python") and block.title in ("", pages.FAILS) for block in pages.blocks(text)):
+    if any(b.language in ("console", "python") and b.title in ("", pages.FAILS) for b in pages.blocks(text)):
         # Pages go on where the tutorial ended, each in a copy. No command writes into a file that is there.
         folder, ran = request.getfixturevalue("tutorial")
         shutil.copytree(folder, tmp_path, dirs_exist_ok=True, copy_function=os.link)
@@ -111,5 +111,5 @@ def test_reference_tells_every_command_and_option(site):
         if getattr(call.func, "attr", "") == "add_argument" and isinstance(call.args[0], ast.Constant)
     } - {"--version", "--debug"}
     assert len(options) > 50
-    for option in options - {"model", "photos", "data", "directory"}:
+    for option in options - {"model", "photos", "data", "directory", "shell"}:
         assert f"<code>{option}" in html, option

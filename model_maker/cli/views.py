@@ -271,12 +271,12 @@ def show_models(rows: list[dict[str, Any]], default: str) -> None:
     console.print(table)
     console.print(
         "param, MACs: millions. top-1, int8: published ImageNet accuracy, percent. MB, ms: an int8 classifier on one "
-        f"thread, as measured for the README. *: needs no network. The default is {default}."
+        f"thread, as measured once. *: needs no network. The default is {default}."
     )
 
 
 def models_markdown(rows: list[dict[str, Any]], default: str) -> str:
-    """The registry as the README shows it."""
+    """The registry as the documentation shows it."""
     lines = [
         "| model | input | parameters | MACs | top-1, % | int8, % | int8 MB | int8 ms |",
         "|---|---|---|---|---|---|---|---|",

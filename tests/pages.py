@@ -43,7 +43,7 @@ SHOWN_ONLY = {
     "On a cluster": "there are no other machines; tests/test_ray_engine.py starts Ray on this one",
     "With files of your own": "they are the reader's",
     "Times differ": "another machine has other times",
-    "Slower than the rest": "trainings, and TensorFlow's converter, take minutes; their options have tests of their own",
+    "Slower than the rest": "training and TensorFlow's converter take minutes; options have tests of their own",
     "How data flows": "a picture",
     "Files": "a list; tests/test_layers.py reads the layers below it",
     "Layers": "a list, read by tests/test_layers.py",

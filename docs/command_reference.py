@@ -21,9 +21,8 @@ def commands() -> str:
 def _command(name: str, parser: argparse.ArgumentParser) -> str:
     parts = [f"## {name}", parser.description or "", f"```text\n{_usage(name, parser)}\n```"]
     for group in parser._action_groups:
-        actions = [action for action in group._group_actions if "-h" not in action.option_strings]
-        # absl's flags bring a second kind of help along.
-        actions = [action for action in actions if "--helpfull" not in action.option_strings]
+        # absl's flags bring --helpshort and --helpfull along.
+        actions = [action for action in group._group_actions if "--help" not in " ".join(action.option_strings)]
         if actions:
             if group.title not in ("positional arguments", "options"):
                 parts.append(f"**{group.title[0].upper()}{group.title[1:]}.** {group.description or ''}")

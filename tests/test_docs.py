@@ -111,5 +111,6 @@ def test_reference_tells_every_command_and_option(site):
         if getattr(call.func, "attr", "") == "add_argument" and isinstance(call.args[0], ast.Constant)
     } - {"--version", "--debug"}
     assert len(options) > 50
+    assert "<code>--help" not in html and "SUPPRESS" not in html
     for option in options - {"model", "photos", "data", "directory", "shell"}:
         assert f"<code>{option}" in html, option

@@ -255,7 +255,7 @@ class Classifier:
     def _check(self) -> None:
         if not self.info.labels:
             raise ModelError(
-                "it carries no labels in its metadata or in labels.txt beside it, so its scores have no names."
+                "it carries no labels in its metadata (an export: in its labels.txt), so its scores have no names."
             )
         shape, dtype = self._runner.input_shape, self._runner.input_dtype
         if len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3:

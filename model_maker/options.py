@@ -121,7 +121,11 @@ def from_record(record: dict[str, Any]) -> Options:
     """
     kinds = get_type_hints(Options)
     for name, value in record.items():
-        if name not in kinds or not isinstance(value, kinds[name]):
+        # JSON, and Python's callers, write 1 for 1.0.
+        whole = (
+            isinstance(value, int) and not isinstance(value, bool) and name in kinds and isinstance(0.5, kinds[name])
+        )
+        if name not in kinds or not (whole or isinstance(value, kinds[name])):
             raise DataError(f"the option {name} = {value!r}, which train cannot take")
     return Options(**record)
 

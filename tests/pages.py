@@ -146,7 +146,7 @@ def _run_command(command: Command, folder: Path, printed: dict[str, str], where:
     program, *rest = shlex.split(command.text)
     assert program in MODULES, f"{where}: {program} is none of our commands; it needs another block"
     if rest[0] == "demo" and not demo.has_runtime():
-        return  # `make runtime` needs npm
+        return  # `make runtime` needs npm, and tests/test_demo.py says so when it skips
     if command.text not in printed:
         words = [sys.executable, "-m", MODULES[program], *rest]
         printed[command.text] = _run(words, folder, f"{where}: {command.text}", expected=expected)

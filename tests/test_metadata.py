@@ -20,7 +20,7 @@ INFO = ModelInfo(
     normalization=Normalization(127.0, 128.0),
     name="flowers",
     version="1",
-    author="A. Gärtner",
+    author="ü, the author",
     licence="Apache-2.0",
     description="Three kinds.",
     provenance={"fingerprint": "ab12", "metrics": {"top1": 0.925}},
@@ -95,7 +95,7 @@ def test_what_is_written_is_read_back(bare, labels, mean, std, texts, provenance
 def test_the_generated_reader_finds_every_field(written):
     found = packed(written)
     assert found.Name() == b"flowers" and found.Version() == b"1" and found.License() == b"Apache-2.0"
-    assert found.Author().decode() == "A. Gärtner" and found.Description() == b"Three kinds."
+    assert found.Author().decode() == "ü, the author" and found.Description() == b"Three kinds."
     assert found.SubgraphMetadataLength() == 1
     part = found.SubgraphMetadata(0)
     assert part.InputTensorMetadataLength() == part.OutputTensorMetadataLength() == 1

@@ -1,5 +1,6 @@
 """A trained file says how it was trained: from its own words it comes out again, or what changed is told."""
 
+import dataclasses
 import json
 import shutil
 from dataclasses import replace
@@ -7,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 import model_maker
-from model_maker import cli
-from model_maker.errors import ModelError
+from model_maker import cli, options
+from model_maker.errors import DataError, ModelError
 from model_maker.tflite import metadata
 
 
@@ -62,3 +63,15 @@ def test_a_file_that_does_not_say_how_is_refused(told, drawn_flowers, provenance
     path = told(provenance)
     with pytest.raises(ModelError, match=f"told.tflite: .*{words}"):
         model_maker.reproduce(path, drawn_flowers)
+
+
+@pytest.mark.parametrize("stated", [{"max_drop": 1}, {"dropout": 0, "fine_tune": "tail"}, {"validation": 0.25}])
+def test_whole_numbers_stand_for_fractions(stated):
+    """So does JSON write them, and so do callers in Python."""
+    assert dataclasses.asdict(options.from_record(stated)).items() >= stated.items()
+
+
+@pytest.mark.parametrize("stated", [{"seed": 0.5}, {"max_drop": True}, {"max_drop": "1"}])
+def test_other_types_are_refused(stated):
+    with pytest.raises(DataError, match="which train cannot take"):
+        options.from_record(stated)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as model_schema
 from PIL import Image
 
 import model_maker
@@ -251,3 +252,14 @@ def test_a_published_classifier_without_metadata_lacks_names_alone(shared_weight
     content = (shared_weights / "tflite/tflite_support_mobilenet_v2_1.0_224_quant.tflite").read_bytes()
     broken = [entry.received for entry in rules.check(content) if not entry.passed and entry.rule.binding]
     assert broken == ["no file of labels"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "kept"), [((1, 5), True), ((1, 1, 1, 5), True), ((1, 2, 1, 5), False), ((5,), False), ((2, 5), False)]
+)
+def test_scores_may_have_leading_dimensions_of_one(shape, kept):
+    tensor = model_schema.TensorT()
+    tensor.shape = list(shape)
+    [rule] = [rule for rule in rules.RULES if rule.demand == "one output [1, N]"]
+    found = rule.broken(rules.Contents((), (tensor,), False, (), (), {}, None))
+    assert (found == "") == kept

@@ -174,11 +174,15 @@ def test_the_bars_hold_on_real_photos(shared_data, lite0, tmp_path):
     folder = training.train(shared_data / "flowers", tmp_path / "model").directory
     found = model_maker.verify(folder)
     assert (found.photos, found.failures) == (50, [])
-    for run in found.runs[3:]:
+    elsewhere = found.runs[3:]
+    for run in elsewhere:
         if run.state == RAN:
             # Decoders of JPEG differ by a step of a pixel here and there, which turns one photo at most.
             assert run.same_answer >= (50 if run.pixels == SAME else 49), run
             assert run.pixels == OWN or run.largest_difference <= 0.02, run
+    if lacking := [run.why for run in elsewhere if run.state == NOT_HERE]:
+        pytest.skip("the others agree; " + "; ".join(lacking))
+    assert len(elsewhere) == 2 * len(verify.ELSEWHERE)
 
 
 def test_what_our_own_runtime_refuses_is_still_judged_by_the_rules(float_classifier, photos, tmp_path, nowhere_else):

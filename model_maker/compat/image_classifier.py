@@ -283,7 +283,8 @@ class ImageClassifier:
           export_dir: the folder; what is in it stays, but files and models of these names are replaced.
           tflite_filename, label_filename, saved_model_filename, tfjs_folder_name: names in it.
           vocab_filename: belongs to texts.
-          export_format: one of ALLOWED_EXPORT_FORMAT, or several; TFLITE unless told.
+          export_format: one of ALLOWED_EXPORT_FORMAT, or several; TFLITE unless told, with
+            `with_metadata=False` also LABEL.
           **kwargs: `quantization_config`: how the `.tflite` is quantized; None for not at all; int8 with uint8 edges
             unless given. Others mean nothing here, which the log says.
 
@@ -291,6 +292,8 @@ class ImageClassifier:
           DataError, ModelError, OutputError: each with one line that says what to do.
         """
         config = kwargs.pop("quantization_config", "default")
+        if export_format is None and not kwargs.get("with_metadata", True):
+            export_format = self.DEFAULT_EXPORT_FORMAT
         formats = self._formats(export_format)
         tell_meaningless("export", kwargs)
         home, source = Path(export_dir), self._trained.source

@@ -152,7 +152,9 @@ def _input_type(file: Contents) -> str:
 
 def _output_shape(file: Contents) -> str:
     shapes = [_shape(tensor) for tensor in file.outputs]
-    return "" if len(shapes) == 1 and len(shapes[0]) == 2 and shapes[0][0] == 1 else f"outputs of shape {shapes}"
+    # Four dimensions are how older classifiers end.
+    fits = len(shapes) == 1 and len(shapes[0]) in (2, 4) and set(shapes[0][:-1]) == {1}
+    return "" if fits else f"outputs of shape {shapes}"
 
 
 def _output_type(file: Contents) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -27,7 +28,9 @@ def exit_code(command: Callable[[], int | None], *, program: str, debug: bool, i
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold bytes that are no text
     try:
-        return command() or OK
+        code = command() or OK
+        sys.stdout.flush()
+        return code
     except ModelMakerError as error:
         if debug:
             raise
@@ -38,8 +41,18 @@ def exit_code(command: Callable[[], int | None], *, program: str, debug: bool, i
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe has left: that is its good right, and Python must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         return OK
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _write_no_more()
+        say(program, "what it prints cannot be written: no space left. Make room, or print elsewhere.")
+        return FAILED
+
+
+def _write_no_more() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def say(program: str, message: str) -> None:

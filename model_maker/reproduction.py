@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from model_maker.errors import DataError, ModelError, about
+from model_maker.errors import DataError, ModelError, OutputError, about
 from model_maker.inference.classifier import model_file
 from model_maker.options import Options, from_record
 from model_maker.progress import Reporter
@@ -80,6 +80,8 @@ def reproduce(
     before = interpreter.read(path)
     with about(path):
         stated = _options(metadata.read(before).provenance)
+    if output is not None and Path(output).resolve() == path.resolve().parent:
+        raise OutputError(f"{output} holds the model that is to be reproduced. Choose another folder.")
     if stated.budget and reporter:
         reporter.note(f"Its fine-tuning went on for {stated.budget}, which may be another number of epochs now.")
     with tempfile.TemporaryDirectory() as folder:

@@ -378,3 +378,13 @@ def test_ctrl_c_ends_quietly_and_keeps_finished_work(desk, tmp_path, monkeypatch
     [store] = cache.glob("embeddings/*.f16")
     kept = store.stat().st_size / (2 * 1280)  # float16
     assert kept > 0 and kept == store.with_suffix(".index").stat().st_size / (32 + 4)  # digest, checksum
+
+
+def test_a_full_disk_behind_stdout_is_one_line():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "model_maker", "models"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert (
+        done.stderr == "model_maker: what it prints cannot be written: no space left. Make room, or print elsewhere.\n"
+    )

@@ -136,7 +136,9 @@ def test_the_name_of_a_function_is_read_as_transformers_reads_it(classifier):
     "arguments, message",
     [
         ({"function_to_apply": "relu"}, "function_to_apply='relu': choose one of softmax, none, sigmoid"),
-        ({"top_k": -1}, "top_k=-1: give 0 or more"),
+        ({"top_k": -1}, "top_k=-1: give a whole number from 0 on"),
+        ({"top_k": 2.5}, "top_k=2.5: give a whole number"),
+        ({"function_to_apply": 5}, "function_to_apply=5: choose one of"),
     ],
 )
 def test_what_means_nothing_is_refused_in_one_line(classifier, arguments, message):
@@ -158,3 +160,20 @@ def test_a_photo_that_cannot_be_had_is_named(classifier, tmp_path):
         classifier(f"{server.address}/none.jpg")
     with pytest.raises(DataError, match="file:///etc/passwd"):  # http and https only; anything else is a path
         classifier("file:///etc/passwd")
+
+
+@pytest.mark.parametrize("photo", [None, 5, [None], [[COLOUR]], bytearray(b"x")])
+def test_what_is_no_photo_is_named(classifier, photo):
+    with pytest.raises(DataError, match="is no photo"):
+        classifier(photo)
+
+
+def test_a_picture_without_pixels_is_refused(classifier):
+    with pytest.raises(DataError, match="no pixels: it is 0 x 3"):
+        classifier(Image.new("RGB", (0, 3)))
+
+
+@pytest.mark.parametrize("arguments", [{"top_k": 0}, {"top_k": -1}, {"top_k": 2.5}, {"threshold": float("nan")}])
+def test_predict_refuses_what_means_nothing(classifier, arguments):
+    with pytest.raises(DataError, match=f"{next(iter(arguments))}="):
+        classifier.predict(picture(), **arguments)

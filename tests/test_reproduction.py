@@ -9,7 +9,7 @@ import pytest
 
 import model_maker
 from model_maker import cli, options
-from model_maker.errors import DataError, ModelError
+from model_maker.errors import DataError, ModelError, OutputError
 from model_maker.tflite import metadata
 
 
@@ -75,3 +75,8 @@ def test_whole_numbers_stand_for_fractions(stated):
 def test_other_types_are_refused(stated):
     with pytest.raises(DataError, match="which train cannot take"):
         options.from_record(stated)
+
+
+def test_the_model_itself_is_never_replaced(trained, drawn_flowers):
+    with pytest.raises(OutputError, match="holds the model that is to be reproduced"):
+        model_maker.reproduce(trained["uint8"], drawn_flowers, output=trained["uint8"], overwrite=True)

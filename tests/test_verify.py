@@ -212,6 +212,9 @@ def test_the_report_shows_the_certificate(model, photos, tmp_path, nowhere_else,
     page.write_text("mine")
     assert run_cli(model, "--data", photos, "--report", page) == 1
     assert "page.html" in capsys.readouterr().err and page.read_text() == "mine"
+    content = model.read_bytes()
+    assert run_cli(model, "--data", photos, "--report", model, "--overwrite") == 1
+    assert "is no page (.html)" in capsys.readouterr().err and model.read_bytes() == content
 
 
 def test_a_damaged_file_is_refused_in_a_line(model, photos, tmp_path, capsys):

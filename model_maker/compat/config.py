@@ -53,8 +53,10 @@ class QuantizationConfig:
         supported_types: Any = None,
         experimental_new_quantizer: bool | None = None,
     ):
-        if representative_data is not None:
-            photos_of(representative_data)
+        if representative_data is not None and not len(photos_of(representative_data)):
+            raise DataError("QuantizationConfig: representative_data has no photos. Give it some of the training data.")
+        if quantization_steps is not None and (not isinstance(quantization_steps, int) or quantization_steps < 1):
+            raise DataError(f"QuantizationConfig: quantization_steps={quantization_steps!r}: give 1 or more.")
         self.optimizations = optimizations
         self.representative_data = representative_data
         if representative_data is not None and quantization_steps is None:

@@ -296,6 +296,8 @@ class ImageClassifier:
             export_format = self.DEFAULT_EXPORT_FORMAT
         formats = self._formats(export_format)
         tell_meaningless("export", kwargs)
+        if tflite_filename == label_filename:
+            raise DataError(f"The model and its labels cannot both be {label_filename}. Choose two names.")
         home, source = Path(export_dir), self._trained.source
         if ExportFormat.TFLITE in formats:
             exporting.write_tflite(source, home / tflite_filename, config)

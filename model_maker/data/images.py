@@ -119,7 +119,12 @@ def picture(photo: Photo) -> Image.Image:
     Raises:
       DataError: the photo cannot be read.
     """
+    known = isinstance(photo, str | bytes | os.PathLike | Image.Image | np.ndarray) or hasattr(photo, "read_bytes")
+    if not known:
+        raise DataError(f"{type(photo).__name__} is no photo: give a path, bytes, an array or a Pillow image.")
     image = Image.fromarray(_checked(photo)) if isinstance(photo, np.ndarray) else photo
+    if isinstance(image, Image.Image) and 0 in image.size:
+        raise DataError(f"The picture has no pixels: it is {image.width} x {image.height}.")
     return to_rgb(image) if isinstance(image, Image.Image) else decode(image)
 
 

@@ -104,8 +104,12 @@ class Classifier:
           One list of predictions for each photo; a single one, "unknown", where no score suffices.
 
         Raises:
-          DataError: a photo cannot be read.
+          DataError: a photo cannot be read, or an argument means nothing.
         """
+        if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
+            raise DataError(f"top_k={top_k!r}: give a whole number from 1 on, or None for all labels.")
+        if threshold is not None and not (isinstance(threshold, int | float) and 0 <= threshold <= 1):
+            raise DataError(f"threshold={threshold!r}: give a score from 0 to 1.")
         return [self.rank(found, top_k=top_k, threshold=threshold) for found in self._readable(pipeline.each(photos))]
 
     @overload  # a text is several texts, too, and yet one photo: the first that fits

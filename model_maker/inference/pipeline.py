@@ -51,11 +51,13 @@ def check(top_k: int | None, function_to_apply: str | None) -> tuple[int, str]:
     Raises:
       DataError: one of them means nothing.
     """
-    function = (function_to_apply or "softmax").lower()
+    function = str(function_to_apply or "softmax").lower()
     if function not in FUNCTIONS:
         raise DataError(f"function_to_apply={function_to_apply!r}: choose one of {', '.join(FUNCTIONS)}.")
-    if top_k is not None and top_k < 0:
-        raise DataError(f"top_k={top_k}: give 0 or more; more than there are labels gives all of them.")
+    if top_k is not None and (not isinstance(top_k, int) or top_k < 0):
+        raise DataError(
+            f"top_k={top_k!r}: give a whole number from 0 on; more than there are labels gives all of them."
+        )
     return TOP_K if top_k is None else top_k, function
 
 

@@ -106,9 +106,9 @@ class Classifier:
         Raises:
           DataError: a photo cannot be read, or an argument means nothing.
         """
-        if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
+        if top_k is not None and (not isinstance(top_k, int | np.integer) or top_k < 1):
             raise DataError(f"top_k={top_k!r}: give a whole number from 1 on, or None for all labels.")
-        if threshold is not None and not (isinstance(threshold, int | float) and 0 <= threshold <= 1):
+        if threshold is not None and not (isinstance(threshold, int | float | np.number) and 0 <= threshold <= 1):
             raise DataError(f"threshold={threshold!r}: give a score from 0 to 1.")
         return [self.rank(found, top_k=top_k, threshold=threshold) for found in self._readable(pipeline.each(photos))]
 

@@ -122,6 +122,17 @@ def check_new_file(path: Path, *, overwrite: bool = False) -> None:
         raise OutputError(f"{path} already exists. Choose another name, or pass --overwrite to replace it.")
 
 
+def check_new_page(path: Path, *, overwrite: bool = False) -> None:
+    """The same of a page; only a page is ever replaced by one.
+
+    Raises:
+      OutputError: see `check_new_file`; or what is there is none.
+    """
+    check_new_file(path, overwrite=overwrite)
+    if path.exists() and path.suffix.lower() not in (".html", ".htm"):
+        raise OutputError(f"{path} is no page (.html) and is not replaced. Choose another name.")
+
+
 def _swap(new: Path, path: Path) -> None:
     if not path.exists():
         os.replace(new, path)

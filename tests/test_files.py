@@ -190,3 +190,15 @@ def test_a_place_that_cannot_be_looked_at_is_an_output_error(tmp_path):
 def test_checking_makes_nothing(tmp_path):
     files.check_new(tmp_path / "a" / "b")
     assert names(tmp_path) == []
+
+
+def test_a_page_replaces_only_a_page(tmp_path):
+    page, model = tmp_path / "page.HTML", tmp_path / "model.tflite"
+    files.check_new_page(page)
+    page.touch()
+    model.touch()
+    files.check_new_page(page, overwrite=True)
+    with pytest.raises(OutputError, match="pass --overwrite"):
+        files.check_new_page(page)
+    with pytest.raises(OutputError, match="is no page"):
+        files.check_new_page(model, overwrite=True)

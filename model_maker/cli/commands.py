@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from model_maker import exits
-from model_maker.errors import DataError, OutputError, about
+from model_maker.errors import DataError, about
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -128,9 +128,7 @@ def new_page(arguments: argparse.Namespace) -> Path | None:
 
     if arguments.report is None:
         return None
-    files.check_new_file(page := Path(arguments.report), overwrite=arguments.overwrite)
-    if page.exists() and page.suffix.lower() not in (".html", ".htm"):
-        raise OutputError(f"{page} is no page (.html) and is not replaced. Choose another name.")
+    files.check_new_page(page := Path(arguments.report), overwrite=arguments.overwrite)
     return page
 
 

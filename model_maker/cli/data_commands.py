@@ -20,7 +20,7 @@ def doctor(arguments: argparse.Namespace) -> None:
         return
     html = Path(arguments.html) if arguments.html is not None else None
     if html is not None:
-        files.check_new_file(html, overwrite=arguments.overwrite)
+        files.check_new_page(html, overwrite=arguments.overwrite)
     kinds = None
     if arguments.fix is not None:
         kinds = [kind.strip() for kind in arguments.fix.split(",") if kind.strip()] or list(checks.DEFAULT_MENDING)

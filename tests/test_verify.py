@@ -16,7 +16,7 @@ from model_maker.data import images
 from model_maker.data.dataset import Dataset, Sample
 from model_maker.data.sources import read
 from model_maker.deploy import browser, clients, verify
-from model_maker.deploy.verify import NOT_HERE, OWN, RAN, REFUSED, SAME, Run, judge
+from model_maker.deploy.certificate import NOT_HERE, OWN, RAN, REFUSED, SAME, Run, judge
 from model_maker.errors import DataError, ModelError
 from model_maker.tflite import graph, metadata
 

@@ -18,8 +18,8 @@ from model_maker.compat.config import QuantizationConfig
 from model_maker.compat.image_classifier import DataLoader
 from model_maker.data.dataset import Dataset, Sample
 from model_maker.deploy.apps import Installed
+from model_maker.deploy.certificate import Certificate
 from model_maker.deploy.export import Export
-from model_maker.deploy.verify import Certificate
 from model_maker.doctor.diagnosis import Diagnosis
 from model_maker.doctor.quarantine import Moves
 from model_maker.errors import DataError

@@ -114,7 +114,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         if skipped := len(dataset.skipped) + len(dataset) - metrics.photos:
             bars.note(f"{skipped} files cannot be read as photos and do not count.")
         if page is not None:
-            report.write(page, classifier, scored, model=arguments.model)
+            report.write(page, classifier.info.name, scored, metrics, model=arguments.model)
             bars.note(f"The report: {page}")
     if arguments.json:
         print_json(metrics.as_dict())

@@ -164,7 +164,8 @@ def verify(arguments: argparse.Namespace) -> int:
             bars.stage("Evaluate the file")
             dataset, _ = run_record.photos_for(arguments.model, arguments.data)
             scored = classifier.score_labelled(dataset, progress=bars.progress)
-            report.write(page, classifier, scored, model=arguments.model, certificate=found.as_dict())
+            metrics, name = classifier.measure(scored), classifier.info.name
+            report.write(page, name, scored, metrics, model=arguments.model, certificate=found.as_dict())
             bars.note(f"The report: {page}")
     return 1 if found.failures else 0
 

@@ -23,6 +23,7 @@ from model_maker.compat.model_spec import ModelSpec
 from model_maker.compat.notices import tell_meaningless
 from model_maker.compat.training import Trained
 from model_maker.errors import DataError, ModelError
+from model_maker.inference import pipeline
 from model_maker.inference.classifier import Classifier
 from model_maker.options import Options
 from model_maker.tflite import inspection
@@ -51,8 +52,6 @@ MobileNetV2Spec = specs.MODEL_SPECS["mobilenet_v2"]
 Resnet50Spec = specs.MODEL_SPECS["resnet_50"]
 ImageClassifierSpec = ModelSpec
 
-# A probability below half a step of a uint8 output is 0 in the file, and its logarithm would be infinite.
-_LEAST = 1 / 512
 # What only fine-tuning has, by the name of its option.
 _OF_FINE_TUNING = {"epochs": "epochs", "batch_size": "batch_size", "dropout_rate": "dropout"}
 
@@ -220,7 +219,7 @@ class ImageClassifier:
         classifier = self._trained.classifier
         scored = classifier.score_labelled(photos_of(data))
         truth = scored.scores[np.arange(len(scored.labels)), scored.labels]
-        return float(-np.log(np.maximum(truth, _LEAST)).mean()), classifier.measure(scored).top1
+        return float(-np.log(np.maximum(truth, pipeline.LEAST)).mean()), classifier.measure(scored).top1
 
     def evaluate_tflite(
         self,

@@ -18,7 +18,7 @@ from model_maker.compat.notices import Notices, tell
 from model_maker.data import images
 from model_maker.data.dataset import Dataset, Skipped
 from model_maker.deploy import checks, shipping
-from model_maker.deploy.exporters.source import Source
+from model_maker.deploy.exporters.source import PROBES, Source
 from model_maker.errors import DataError
 from model_maker.fitting import Learned
 from model_maker.inference.classifier import Classifier
@@ -28,9 +28,6 @@ from model_maker.progress import Stages
 from model_maker.tflite import graph
 from model_maker.tflite.metadata import ModelInfo
 from model_maker.version import __version__
-
-# Photos on which exports are compared with the float model.
-_PROBES = 8
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ def _source(
     )
     finished = shipping.finish(content, info)
     ordered = shipping.by_hash(train)
-    last = set(ordered[-_PROBES:])
+    last = set(ordered[-PROBES:])
     few = dataclasses.replace(train, samples=tuple(sample for sample in train.samples if sample.path in last))
     checks.check_promise(finished, few, fitting.score(network, few, base, options))
     probes = np.stack([images.load(sample.path, base.image_size) for sample in few.samples])

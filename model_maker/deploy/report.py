@@ -18,7 +18,7 @@ from model_maker.data.dataset import Split
 from model_maker.deploy import charts, report_tables
 from model_maker.deploy.report_tables import table
 from model_maker.inference import evaluation
-from model_maker.inference.classifier import Classifier, Scored
+from model_maker.inference.classifier import Scored
 
 FILE = "report.html"
 # What keeps the page far below 3 MB: a thumbnail takes about 8 kB.
@@ -76,15 +76,20 @@ def render(
 
 
 def write(
-    page: Path, classifier: Classifier, scored: Scored, *, model: str, certificate: dict[str, Any] | None = None
+    page: Path,
+    name: str,
+    scored: Scored,
+    metrics: evaluation.Metrics,
+    *,
+    model: str,
+    certificate: dict[str, Any] | None = None,
 ) -> None:
     """Writes the page of a file that was evaluated; see `render`.
 
     Raises:
       OutputError: it cannot be written.
     """
-    test = classifier.measure(scored).as_dict()
-    text = render(classifier.info.name, scored, {"test": test}, model=model, certificate=certificate)
+    text = render(name, scored, {"test": metrics.as_dict()}, model=model, certificate=certificate)
     files.write(page, text.encode(errors="backslashreplace"))
 
 

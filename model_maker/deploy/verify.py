@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from model_maker.data import images
 from model_maker.data.dataset import Dataset
 from model_maker.deploy import browser, clients, rules
 from model_maker.deploy.app_pixels import PREPARATIONS
+from model_maker.deploy.certificate import NOT_HERE, OWN, REFUSED, SAME, Certificate, Run, judge
 from model_maker.deploy.checks import KERNEL_PHOTOS
 from model_maker.errors import DataError, ModelError, ModelMakerError, about
 from model_maker.inference.classifier import Classifier, model_file
@@ -33,101 +34,7 @@ Array = np.ndarray[Any, Any]
 
 MAX_PHOTOS = 50
 OURS = next(iter(PREPARATIONS))
-# The pixels that a runtime was given: ours at the input's size, or the photo, which it decodes and resizes for itself.
-SAME, OWN = "same", "own"
-RAN, REFUSED, NOT_HERE = "ran", "refused", "not here"
-_UNKNOWN = -1
 _KERNEL_NAMES = {"xnnpack": "LiteRT, XNNPACK", "none": "LiteRT, no delegate", "reference": "LiteRT, reference"}
-
-
-@dataclass(frozen=True)
-class Run:
-    """The file on photos in one runtime, or as one app prepares them.
-
-    Attributes:
-      name: of the runtime, or of the preparation.
-      pixels: SAME, OWN or a key of PREPARATIONS.
-      state: RAN, REFUSED or NOT_HERE.
-      why: it did not run.
-      photos: how many.
-      right: photos whose answer is their class.
-      same_answer: photos with the same answer as ours, LiteRT on XNNPACK with the pixels of training.
-      unknown: photos without an answer, for no score reaches its threshold.
-      largest_difference: of any score from ours; lower ones than its threshold count as that.
-    """
-
-    name: str
-    pixels: str
-    state: str = RAN
-    why: str = ""
-    photos: int = 0
-    right: int | None = None
-    same_answer: int | None = None
-    unknown: int | None = None
-    largest_difference: float | None = None
-
-    @property
-    def accuracy(self) -> float | None:
-        """Share of right answers among all photos; one that is unknown is not right."""
-        return None if self.right is None else self.right / self.photos
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """What was found of a file.
-
-    Attributes:
-      model, size_bytes, sha256: which file.
-      photos: how many it was run on.
-      runs: runtimes.
-      preparations: LiteRT on XNNPACK, with photos as apps prepare them; empty where it does not run.
-      findings: rules of phone clients.
-      notes: what was passed over.
-    """
-
-    model: Path
-    size_bytes: int
-    sha256: str
-    photos: int
-    runs: tuple[Run, ...]
-    preparations: tuple[Run, ...]
-    findings: tuple[rules.Finding, ...]
-    notes: tuple[str, ...] = field(default=())
-
-    @property
-    def failures(self) -> list[str]:
-        """One sentence for each runtime that refuses the file, and each binding rule that it breaks."""
-        refused = [f"{run.name} refuses it: {run.why}" for run in self.runs if run.state == REFUSED]
-        broken = [found for found in self.findings if not found.passed and found.rule.binding]
-        return refused + [f"{entry.rule.demand}: {entry.received}. {entry.rule.advice}" for entry in broken]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns plain JSON types."""
-        return {
-            "model": str(self.model),
-            "size_bytes": self.size_bytes,
-            "sha256": self.sha256,
-            "passed": not self.failures,
-            "photos": self.photos,
-            "runtimes": [asdict(run) | {"accuracy": run.accuracy} for run in self.runs],
-            "preparations": [
-                asdict(run) | {"accuracy": run.accuracy, "used_by": PREPARATIONS[run.pixels].used_by}
-                for run in self.preparations
-            ],
-            "rules": [
-                {
-                    "demand": entry.rule.demand,
-                    "by": entry.rule.by,
-                    "binding": entry.rule.binding,
-                    "passed": entry.passed,
-                    "received": entry.received,
-                    "advice": "" if entry.passed else entry.rule.advice,
-                }
-                for entry in self.findings
-            ],
-            "failures": self.failures,
-            "notes": list(self.notes),
-        }
 
 
 def verify(
@@ -312,33 +219,3 @@ ELSEWHERE: dict[str, _Runner] = {
 
 def _judged(run: Run, scores: Array, trial: _Trial, chosen: Array | slice = slice(None)) -> Run:
     return judge(run, scores, trial.expected[chosen], trial.truth[chosen], limits=trial.limits)
-
-
-def judge(run: Run, scores: Array, expected: Array, truth: Array, *, limits: Array) -> Run:
-    """Returns a run with what its scores are worth.
-
-    Args:
-      run: which one.
-      scores: float [N, C], not a number where a label was left out.
-      expected: our scores, float [N, C].
-      truth: int [N], the right labels.
-      limits: float [C], the score from which on each label is an answer, to everyone.
-    """
-    theirs, ours = answers(scores, limits), answers(expected, limits)
-    # fmax takes the limit where a label was left out, which is not a number.
-    difference = np.abs(np.fmax(scores, limits) - np.fmax(expected, limits))
-    return replace(
-        run,
-        photos=len(scores),
-        right=int((theirs == truth).sum()),
-        same_answer=int((theirs == ours).sum()),
-        unknown=int((theirs == _UNKNOWN).sum()),
-        largest_difference=float(difference.max()),
-    )
-
-
-def answers(scores: Array, limits: Array) -> Array:
-    """Returns the index of each photo's best label, int [N], the first of equal ones; -1 where none is left."""
-    known = np.where(np.isnan(scores), -1.0, scores)
-    best = known.argmax(axis=1)
-    return np.where(known.max(axis=1) >= limits[best], best, _UNKNOWN)

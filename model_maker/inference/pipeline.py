@@ -21,7 +21,7 @@ Answer = dict[str, Any]
 FUNCTIONS = ("softmax", "none", "sigmoid")
 TOP_K = 5
 # A uint8 output has steps of 1/256, and 0 stands for anything below half of one.
-_LEAST = 1 / 512
+LEAST = 1 / 512
 
 
 def is_one(photos: Photo | Iterable[Photo]) -> bool:
@@ -76,7 +76,7 @@ def answer(scores: Array, labels: Sequence[str], *, top_k: int, function: str) -
     """
     values = scores
     if function != "softmax":
-        logarithms = np.log(np.where(scores > 0, scores, min(_LEAST, scores[scores > 0].min() / 2)))
+        logarithms = np.log(np.where(scores > 0, scores, min(LEAST, scores[scores > 0].min() / 2)))
         values = logarithms - logarithms.mean()
     if function == "sigmoid":
         values = 1 / (1 + np.exp(-values))

@@ -27,7 +27,7 @@ from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray
 
-_PROBES = 8
+PROBES = 8
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def _photos(model: Path, data: str | os.PathLike[str] | None, clock: Stages) -> 
     if data is not None:
         dataset = sources.read(data, least_classes=1)
         ordered = shipping.by_hash(dataset)
-        return ordered[: shipping.CALIBRATION_PHOTOS], ordered[-_PROBES:]
+        return ordered[: shipping.CALIBRATION_PHOTOS], ordered[-PROBES:]
     try:
         split, notes = run_record.parts(model)
         for note in notes:
@@ -165,10 +165,10 @@ def _photos(model: Path, data: str | os.PathLike[str] | None, clock: Stages) -> 
     except (DataError, ModelError) as error:
         clock.note(f"{error} Until then, pictures made for it stand in for photos.")
     pictures = list(calibration_pictures.pictures())
-    return pictures, pictures[:: len(pictures) // _PROBES + 1]
+    return pictures, pictures[:: len(pictures) // PROBES + 1]
 
 
 def _spread(photos: Dataset) -> list[Path]:
     """Every nth, so that all classes take part."""
-    chosen = np.linspace(0, len(photos) - 1, min(_PROBES, len(photos))).astype(int)
+    chosen = np.linspace(0, len(photos) - 1, min(PROBES, len(photos))).astype(int)
     return [photos.samples[index].path for index in chosen]

@@ -5,6 +5,7 @@ notebooks.py [NOTEBOOK ...]
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import nbclient
@@ -58,7 +59,8 @@ def main(paths):
     embedder.embedder(backbones.get(backbones.DEFAULT))
     for path in paths or NOTEBOOKS:
         print(f"{path.name} ...")
-        notebook = execute(path)
+        with tempfile.TemporaryDirectory() as folder:
+            notebook = execute(path, temporary=folder)
         aside = path.with_suffix(".new")
         nbformat.write(notebook, aside)
         aside.replace(path)

@@ -105,21 +105,29 @@ def check_new(path: Path, *, overwrite: bool = False, advice: str = "or remove i
             raise OutputError(
                 f"{path.resolve()} holds the current folder and cannot be replaced. Choose another folder."
             )
-        parent = next(folder for folder in path.absolute().parents if folder.exists())
-        if not os.access(parent, os.W_OK):
-            raise OutputError(f"No permission to write in {parent}. Choose another folder.")
+        _check_parent(path)
 
 
 def check_new_file(path: Path, *, overwrite: bool = False) -> None:
     """Checks before any work that a file may be written there.
 
     Raises:
-      OutputError: it exists and must not be replaced, or is a folder.
+      OutputError: it exists and must not be replaced, is a folder, or its parent cannot be written.
     """
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder. Choose another name.")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} already exists. Choose another name, or pass --overwrite to replace it.")
+    with explained(path):
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder. Choose another name.")
+        if path.exists() and not overwrite:
+            raise OutputError(f"{path} already exists. Choose another name, or pass --overwrite to replace it.")
+        _check_parent(path)
+
+
+def _check_parent(path: Path) -> None:
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not parent.is_dir():
+        raise OutputError(f"{parent} is a file; {path} cannot stand below it. Choose another name.")
+    if not os.access(parent, os.W_OK):
+        raise OutputError(f"No permission to write in {parent}. Choose another folder.")
 
 
 def check_new_page(path: Path, *, overwrite: bool = False) -> None:

@@ -1,8 +1,10 @@
-"""What several test modules need: a cache of their own, shared photos and weights, embedders, photo folders."""
+"""What several test modules need: a cache of their own, shared photos and weights, embedders, photos, a phone."""
 
 import hashlib
 import os
+import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import flatbuffers
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from hypothesis import settings
+from loopback_device import LoopbackDevice, adb_server
 from PIL import Image
 
 from model_maker import backbones, training
@@ -224,3 +227,30 @@ def trained(drawn_flowers, lite0, tmp_path_factory):
     """{io: folder that `train` made of the drawn flowers}, int8; the second run finds its embeddings in the cache."""
     home = tmp_path_factory.mktemp("trained")
     return {io: training.train(drawn_flowers, home / io, io=io).directory for io in ("uint8", "float32")}
+
+
+@pytest.fixture(scope="module")
+def adb(tmp_path_factory):
+    """The real adb client, talking to a server of our own."""
+    path = shutil.which("adb")
+    if path is None:
+        pytest.skip("adb is not installed")
+    with adb_server(Path(path), tmp_path_factory.mktemp("home")):
+        yield Path(path)
+
+
+@pytest.fixture
+def attach(adb, tmp_path):
+    """attach(**settings): a LoopbackDevice, until the test ends."""
+    devices = []
+
+    def make(**settings) -> LoopbackDevice:
+        root = tmp_path / f"device{len(devices)}"
+        root.mkdir()
+        devices.append(LoopbackDevice(root, **settings))
+        return devices[-1]
+
+    yield make
+    for device in devices:
+        subprocess.run([adb, "disconnect", device.serial], capture_output=True, timeout=20, check=False)
+        device.stop()

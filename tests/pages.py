@@ -6,8 +6,8 @@ How a block is treated is what its first line says:
   title "Exit code 1" it has to fail so.
 - `python`: runs; a block `text` without a title right behind it is what it prints.
 - `json`, `csv`: is read.
-- any language with a title that SHOWN_ONLY lists: not run, for the reason that stands there. Lines with our commands
-  are still read by our parser, so that no option is invented.
+- any language with a title that SHOWN_ONLY lists: not run here, for the reason that stands there. Lines with our
+  commands are still read by our parser, so that no option is invented.
 """
 
 import csv
@@ -34,23 +34,20 @@ PARSERS = {"model_maker": cli.parse, "benchmark": benchmark_cli.parse}
 FAILS = "Exit code 1"
 # Titles of blocks that are not run, and why.
 SHOWN_ONLY = {
-    "In a checkout": "make installs, or needs npm; tests/test_readme.py looks whether the targets exist",
+    "In a checkout": "make installs; `.ci/run` calls it",
     "Installing": "fetches packages",
-    "With a phone attached": "there is no phone",
-    "With the sample's sources": "the samples are other people's repositories",
-    "With no phone attached": "needs adb; tests/test_adb.py holds what it says",
+    "With a phone attached": "needs adb; tests/test_docs.py runs them on a device that is played",
+    "With no phone attached": "the same",
     "In Android Studio": "there is no Android SDK; tests/test_codegen.py compiles what codegen writes",
     "On a cluster": "there are no other machines; tests/test_ray_engine.py starts Ray on this one",
-    "With files of your own": "they are the reader's",
-    "Times differ": "another machine has other times",
-    "Slower than the rest": "training and TensorFlow's converter take minutes; options have tests of their own",
+    "With files of your own": "TensorFlow takes minutes; tests/test_importers.py trains on such files",
     "How data flows": "a picture",
     "Files": "a list; tests/test_layers.py reads the layers below it",
     "Layers": "a list, read by tests/test_layers.py",
     "What others print": "an error of another tool",
 }
-# What depends on the machine or on its history: times, and the note of a first run.
-VARIES = re.compile(r"^\s*(note First use|time )|\d s$")
+# What depends on the machine or on its history: times, the rule below their heads, and the note of a first run.
+VARIES = re.compile(r"^\s*(note First use|time |──)|\d s$|±")
 BLOCK = re.compile(r"^( *)```(\w*)(.*)\n((?:.*\n)*?)\1```$", re.M)
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
-from loopback_device import TMP, LoopbackDevice, adb_server
+from loopback_device import TMP
 
 from benchmarks.adb import (
     Attached,
@@ -21,31 +19,6 @@ from benchmarks.adb import (
     parse_devices,
     pick,
 )
-
-
-@pytest.fixture(scope="module")
-def adb(tmp_path_factory):
-    path = shutil.which("adb")
-    if path is None:
-        pytest.skip("adb is not installed")
-    with adb_server(Path(path), tmp_path_factory.mktemp("home")):
-        yield Path(path)
-
-
-@pytest.fixture
-def attach(adb, tmp_path):
-    devices = []
-
-    def make(**settings) -> LoopbackDevice:
-        root = tmp_path / f"device{len(devices)}"
-        root.mkdir()
-        devices.append(LoopbackDevice(root, **settings))
-        return devices[-1]
-
-    yield make
-    for device in devices:
-        subprocess.run([adb, "disconnect", device.serial], capture_output=True, timeout=20, check=False)
-        device.stop()
 
 
 def test_devices_are_read_in_every_state():

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import struct
-import subprocess
 import threading
 import time
 import types
@@ -15,7 +14,6 @@ from pathlib import Path
 
 import pytest
 from loopback_benchmark import tiny_model, write_benchmark
-from loopback_device import LoopbackDevice, adb_server
 
 from benchmarks import android, cli
 from benchmarks.adb import pick
@@ -25,31 +23,6 @@ from benchmarks.results import Interrupted, Row, read
 from model_maker.errors import ModelMakerError
 
 FAST = Options(runs=20, warmup_runs=3, cooldown_s=0, timeout_s=60)
-
-
-@pytest.fixture(scope="module")
-def adb(tmp_path_factory):
-    path = shutil.which("adb")
-    if path is None:
-        pytest.skip("adb is not installed")
-    with adb_server(Path(path), tmp_path_factory.mktemp("home")):
-        yield Path(path)
-
-
-@pytest.fixture
-def attach(adb, tmp_path):
-    devices = []
-
-    def make(**settings) -> LoopbackDevice:
-        root = tmp_path / f"device{len(devices)}"
-        root.mkdir()
-        devices.append(LoopbackDevice(root, **settings))
-        return devices[-1]
-
-    yield make
-    for device in devices:
-        subprocess.run([adb, "disconnect", device.serial], capture_output=True, timeout=20, check=False)
-        device.stop()
 
 
 @pytest.fixture

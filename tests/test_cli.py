@@ -114,14 +114,22 @@ def test_evaluate_writes_a_report_only_where_told(desk, tmp_path):
     told = ("evaluate", desk / "flowers_model", "--report", "page.html")
     done = model_maker(*told, cwd=tmp_path)
     assert done.returncode == 0 and b"The report: page.html" in done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+    plots = ("calibration", "confusion", "per_class")
+    assert {path.name for path in tmp_path.iterdir()} == {"page.html", *(f"page_{plot}.png" for plot in plots)}
+    for plot in plots:  # of the same photos as those that train drew
+        drawn = (tmp_path / f"page_{plot}.png").read_bytes()
+        assert drawn == (desk / f"flowers_model/{plot}.png").read_bytes()
     report = json.loads((desk / "flowers_model/metrics.json").read_text())["test"]
     page = (tmp_path / "page.html").read_text()
     assert f"<b>{100 * report['top1']:.1f} %</b> right, on {report['photos']} test photos" in page
     again = model_maker(*told, cwd=tmp_path)
-    assert (
-        again.returncode == 1 and b"pass --overwrite" in again.stderr and (tmp_path / "page.html").read_text() == page
-    )
+    assert again.returncode == 1 and b"page.html already exists" in again.stderr
+    assert (tmp_path / "page.html").read_text() == page
+    (tmp_path / "page.html").unlink()
+    again = model_maker(*told, cwd=tmp_path)
+    assert again.returncode == 1 and b"page_confusion.png already exists" in again.stderr
+    again = model_maker(*told[:-1], "page_confusion.png/new.html", cwd=tmp_path)
+    assert again.returncode == 1 and b"page_confusion.png is a file" in again.stderr
 
 
 def test_evaluate_says_when_the_photos_have_changed(desk, tmp_path):

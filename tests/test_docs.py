@@ -4,13 +4,17 @@ import ast
 import doctest
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import loopback_benchmark
 import pages
 import pytest
+import test_apps
+import test_ios
 
 import model_maker
 from model_maker import cli
@@ -44,11 +48,53 @@ def test_every_block_runs(page, request, tmp_path):
         # Pages go on where the tutorial ended, each in a copy. No command writes into a file that is there.
         folder, ran = request.getfixturevalue("tutorial")
         shutil.copytree(folder, tmp_path, dirs_exist_ok=True, copy_function=os.link)
+        _set_out(tmp_path, request.getfixturevalue("conv_embedder"))
         if page.name == "index.md":  # which shows the tutorial's own commands
             printed = ran
         else:
             shutil.rmtree(tmp_path / "flowers_app")
     pages.run(text, tmp_path, printed)
+
+
+def _set_out(folder, network):
+    """What pages say that the reader has: more photos, networks from elsewhere, an app's sources, an iPhone's log."""
+    shutil.copytree(folder / "flowers", folder / "more_flowers", copy_function=os.link)
+    shutil.copytree(folder / "flowers/rose", folder / "more_flowers/rosehip", copy_function=os.link)
+    shutil.rmtree(folder / "more_flowers/rose")
+    for name in ("my_embedder.tflite", "downloaded.tflite"):
+        (folder / name).write_bytes(network)
+    app = folder / "litert-samples/compiled_model_api/image_classification/kotlin_cpu_gpu/android"
+    test_apps.sample(app, "LiteRT's Android sample (CompiledModel)")
+    (folder / "console.txt").write_text(test_ios.CONSOLE)
+
+
+def _titled(title):
+    blocks = [b for page in pages.PAGES for b in pages.blocks(page.read_text(encoding="utf-8")) if b.title == title]
+    return [command for block in blocks for command in pages.commands(block.text)]
+
+
+def test_what_needs_a_phone_runs_on_one_that_is_played(tutorial, adb, attach, tmp_path):
+    folder, _ = tutorial
+    shutil.copytree(folder / "flowers_model", tmp_path / "flowers_model", copy_function=os.link)
+    loopback_benchmark.write_benchmark(tmp_path)
+
+    def run(command):
+        quick = " --cooldown 0 --runs 5" if command.text.startswith("benchmark") else ""
+        words = shlex.split(command.text + quick)
+        program = [sys.executable, "-m", "benchmarks"] if words[0] == "benchmark" else [str(adb)]
+        return subprocess.run([*program, *words[1:]], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    [absent] = _titled("With no phone attached")
+    done = run(absent)
+    assert (done.returncode, done.stderr.strip()) == (1, "\n".join(absent.shown))
+    device = attach()
+    subprocess.run([adb, "connect", device.serial], capture_output=True, timeout=20, check=True)
+    commands = _titled("With a phone attached")
+    assert len(commands) >= 3
+    for command in commands:
+        done = run(command)
+        assert done.returncode == 0, done.stderr
+        assert device.serial in done.stdout or "Loopback 1" in done.stdout
 
 
 def test_each_reason_not_to_run_is_used():

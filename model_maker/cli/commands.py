@@ -124,11 +124,11 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 def new_page(arguments: argparse.Namespace) -> Path | None:
     """Returns where --report is to be written, before the long work, if it may be."""
-    from model_maker import files
+    from model_maker.deploy import report
 
     if arguments.report is None:
         return None
-    files.check_new_page(page := Path(arguments.report), overwrite=arguments.overwrite)
+    report.check_new(page := Path(arguments.report), overwrite=arguments.overwrite)
     return page
 
 

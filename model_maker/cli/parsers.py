@@ -34,8 +34,8 @@ def _evaluate(commands) -> None:
     parser = command(commands, "evaluate", "measure a model's accuracy")
     parser.add_argument("model", metavar="MODEL", help="a .tflite, a folder that train made, or an export")
     parser.add_argument("--data", metavar="DIR", help="labelled photos (default: the test part of the training data)")
-    parser.add_argument("--report", metavar="FILE", help="also write a page with plots and the worst mistakes")
-    parser.add_argument("--overwrite", action="store_true", help="replace that page")
+    parser.add_argument("--report", metavar="FILE", help="also write a page with the worst mistakes, and its plots")
+    parser.add_argument("--overwrite", action="store_true", help="replace that page and its plots")
     json_flag(parser)
 
 
@@ -85,7 +85,7 @@ def _verify(commands) -> None:
         "--data", metavar="DIR", help="labelled photos, of which 50 are used (default: the test part of the training)"
     )
     parser.add_argument("--report", metavar="FILE", help="also write a page of it, and of how good the model is")
-    parser.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
+    parser.add_argument("--overwrite", action="store_true", help="replace that page and its plots")
     json_flag(parser)
 
 

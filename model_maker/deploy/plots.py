@@ -11,6 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from model_maker.inference.evaluation import Reliability
 
+ALWAYS = ("confusion.png", "calibration.png", "per_class.png")
+
 Colour = tuple[int, int, int]
 
 _PAPER, _INK, _FAINT, _LINE = (255, 255, 255), (28, 30, 33), (90, 97, 107), (223, 227, 232)
@@ -36,11 +38,12 @@ def draw(test: dict[str, Any], reliability: Reliability, history: Sequence[dict[
       File name to PNG.
     """
     labels = list(test["per_class"])
-    plots = {
-        "confusion.png": _confusion(labels, test["confusion"]),
-        "calibration.png": _calibration(reliability, test["ece"]),
-        "per_class.png": _per_class(test["per_class"]),
-    }
+    found = (
+        _confusion(labels, test["confusion"]),
+        _calibration(reliability, test["ece"]),
+        _per_class(test["per_class"]),
+    )
+    plots = dict(zip(ALWAYS, found, strict=True))
     if history:
         plots["fine_tuning.png"] = _training(history)
     return {name: _png(plot) for name, plot in plots.items()}

@@ -15,7 +15,7 @@ import numpy as np
 from model_maker import files
 from model_maker.data import thumbnails
 from model_maker.data.dataset import Split
-from model_maker.deploy import charts, report_tables
+from model_maker.deploy import charts, plots, report_tables
 from model_maker.deploy.report_tables import table
 from model_maker.inference import evaluation
 from model_maker.inference.classifier import Scored
@@ -84,13 +84,32 @@ def write(
     model: str,
     certificate: dict[str, Any] | None = None,
 ) -> None:
-    """Writes the page of a file that was evaluated; see `render`.
+    """Writes the page of a file that was evaluated, and its plots beside it; see `render` and `plots.draw`.
 
     Raises:
-      OutputError: it cannot be written.
+      OutputError: they cannot be written.
     """
-    text = render(name, scored, {"test": metrics.as_dict()}, model=model, certificate=certificate)
+    test = metrics.as_dict()
+    for plot, content in plots.draw(test, reliability(scored)).items():
+        files.write(beside(page, plot), content)
+    text = render(name, scored, {"test": test}, model=model, certificate=certificate)
     files.write(page, text.encode(errors="backslashreplace"))
+
+
+def check_new(page: Path, *, overwrite: bool) -> None:
+    """Checks before any work that `write` may write there.
+
+    Raises:
+      OutputError: the page or a plot exists and must not be replaced, or cannot be written.
+    """
+    files.check_new_page(page, overwrite=overwrite)
+    for plot in plots.ALWAYS:
+        files.check_new_file(beside(page, plot), overwrite=overwrite)
+
+
+def beside(page: Path, plot: str) -> Path:
+    """Where `write` puts a plot: page.html has page_confusion.png beside it."""
+    return page.with_name(f"{page.stem}_{plot}")
 
 
 def learned_from(split: Split) -> dict[str, int]:

@@ -40,7 +40,7 @@ SHOWN_ONLY = {
     "With no phone attached": "the same",
     "In Android Studio": "there is no Android SDK; tests/test_codegen.py compiles what codegen writes",
     "On a cluster": "there are no other machines; tests/test_ray_engine.py starts Ray on this one",
-    "With files of your own": "TensorFlow takes minutes; tests/test_importers.py trains on such files",
+    "With files of your own": "TensorFlow takes minutes; tests/test_tensorflow_models.py opens such files",
     "How data flows": "a picture",
     "Files": "a list; tests/test_layers.py reads the layers below it",
     "Layers": "a list, read by tests/test_layers.py",

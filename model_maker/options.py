@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import numbers
+import os
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_type_hints
 
@@ -58,6 +61,9 @@ class Options:
       address, shards: of Ray: the cluster's address, and the folder through which its machines hand embeddings over;
         None for a Ray of our own, or that of RAY_ADDRESS, and for the cache.
       name, author, licence: for the model's metadata; None for the folder's name, nobody, and the weights' licence.
+
+    Raises:
+      DataError: a value is of another type. Paths become text, and NumPy's numbers Python's.
     """
 
     model: str = backbones.DEFAULT
@@ -93,6 +99,10 @@ class Options:
     author: str | None = None
     licence: str | None = None
 
+    def __post_init__(self) -> None:
+        for name, kind in _kinds().items():
+            object.__setattr__(self, name, _plain(name, getattr(self, name), kind))
+
     @property
     def augmentation(self) -> str:
         """The preset that holds."""
@@ -113,20 +123,34 @@ class Options:
         return Recipe(**stated, scope=self.fine_tune or "tail")
 
 
+@functools.cache
+def _kinds() -> dict[str, Any]:
+    return get_type_hints(Options)
+
+
+def _plain(name: str, value: Any, kind: Any) -> Any:
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    elif isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        value = int(value)
+    elif isinstance(value, numbers.Real) and not isinstance(value, bool):
+        value = float(value)
+    fraction = isinstance(0.5, kind)
+    # JSON, and Python's callers, write 1 for 1.0. True is no number.
+    if isinstance(value, bool) or not isinstance(value, kind | int if fraction else kind):
+        wanted = "a number" if fraction else "a whole number" if isinstance(0, kind) else "text"
+        raise DataError(f"{name} = {value!r}: train takes {wanted} there.")
+    return value
+
+
 def from_record(record: dict[str, Any]) -> Options:
     """Reads options from JSON, which may have been edited by hand or written by another version.
 
     Raises:
       DataError: one of them is unknown or of another type; what it is, without saying where.
     """
-    kinds = get_type_hints(Options)
-    for name, value in record.items():
-        # JSON, and Python's callers, write 1 for 1.0.
-        whole = (
-            isinstance(value, int) and not isinstance(value, bool) and name in kinds and isinstance(0.5, kinds[name])
-        )
-        if name not in kinds or not (whole or isinstance(value, kinds[name])):
-            raise DataError(f"the option {name} = {value!r}, which train cannot take")
+    if unknown := sorted(record.keys() - _kinds().keys()):
+        raise DataError(f"{unknown[0]} = {record[unknown[0]]!r}: train has no such option.")
     return Options(**record)
 
 

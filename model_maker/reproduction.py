@@ -102,4 +102,4 @@ def _options(provenance: dict[str, Any]) -> Options:
     try:
         return from_record(stated)
     except DataError as error:
-        raise ModelError(f"its record of the training holds {error}. Use the version that made it.") from error
+        raise ModelError(f"its record of the training says {error} Use the version that made it.") from error

@@ -91,13 +91,7 @@ def photos_for(model: str | os.PathLike[str], data: str | os.PathLike[str] | Non
     Raises:
       ModelError, DataError: see `parts`.
     """
-    if data is None:
-        return test_part(model)
-    dataset = sources.read(data, least_classes=1)
-    notes, stated = list(dataset.notes), dataset.stated("test")
-    if len(stated):
-        return stated, [*notes, f"{data} states a test part, which is used."]
-    return dataset, notes
+    return test_part(model) if data is None else sources.read_to_judge(data)
 
 
 def test_part(model: str | os.PathLike[str]) -> tuple[Dataset, list[str]]:

@@ -117,7 +117,7 @@ def test_an_unreadable_photo_is_an_error_in_predict_and_an_entry_in_scores(colou
 def folder_of(tmp_path, counts):
     """Photos of pure colours in class folders; {"red": "rrg"} puts two red and a green one into red/."""
     for name, letters in counts.items():
-        (tmp_path / name).mkdir()
+        (tmp_path / name).mkdir(parents=True)
         for number, letter in enumerate(letters):
             colour = next(np.array(COLOURS[colour]) for colour in COLOURS if colour[0] == letter)
             Image.fromarray(np.full((8, 8, 3), np.maximum(colour, number), np.uint8)).save(
@@ -140,6 +140,16 @@ def test_evaluate_matches_classes_by_name(colours, tmp_path):
 def test_evaluate_takes_some_of_the_classes(colours, tmp_path):
     found = colours.evaluate(read(folder_of(tmp_path, {"green": "gr", "blue": "bb"})))
     assert found.confusion.tolist() == [[0, 0, 0], [1, 1, 0], [0, 0, 2]]
+
+
+def test_evaluate_takes_a_folder_and_of_it_the_test_part_that_it_states(colours, tmp_path):
+    folder_of(tmp_path / "plain", {"green": "gr", "blue": "bb"})
+    assert colours.evaluate(str(tmp_path / "plain")).confusion.tolist() == [[0, 0, 0], [1, 1, 0], [0, 0, 2]]
+    folder_of(tmp_path / "parts/train", {"green": "rrr", "blue": "rrr"})
+    folder_of(tmp_path / "parts/test", {"green": "g", "blue": "b"})
+    assert colours.evaluate(tmp_path / "parts").confusion.tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 1]]
+    with pytest.raises(DataError, match="nowhere"):
+        colours.evaluate(tmp_path / "nowhere")
 
 
 def test_evaluate_refuses_unknown_classes_and_names_both_sides(colours, tmp_path):

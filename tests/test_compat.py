@@ -347,6 +347,18 @@ def test_every_layer_learns_where_that_is_asked_for(loaders, spec, said, tmp_pat
     assert model.evaluate(test)[1] == Classifier(tmp_path / "model.tflite").evaluate(test.photos).top1
 
 
+def test_no_photo_and_other_types_are_refused(loaders, spec, tmp_path):
+    train, _, test = loaders
+    model = image_classifier.create(train, spec)
+    model.export(tmp_path)
+    nothing = DataLoader(dataclasses.replace(test.photos, samples=()))
+    for arguments in ({}, {"postprocess_fn": lambda scores: scores}):
+        with pytest.raises(DataError, match="no photo"):
+            model.evaluate_tflite(tmp_path / "model.tflite", nothing, **arguments)
+    with pytest.raises(DataError, match="epochs = 'three': train takes a whole number"):
+        image_classifier.create(train, spec, epochs="three", train_whole_model=True)
+
+
 def test_a_model_is_trained_later(loaders, spec):
     train, validation, test = loaders
     model = image_classifier.create(train, spec, do_train=False)

@@ -4,7 +4,9 @@ import dataclasses
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 import model_maker
@@ -55,8 +57,8 @@ def test_what_other_photos_change_is_told(trained, drawn_flowers, tmp_path, caps
         ({}, "it does not tell how it was trained"),
         ({"options": "all"}, "it does not tell how it was trained"),
         ({"exported_as": "tflite-float16", "from": {}}, r"it is an export \(tflite-float16\)"),
-        ({"options": {"seed": "many"}}, "the option seed = 'many', which train cannot take"),
-        ({"options": {"sharpness": 3}}, "the option sharpness = 3, which train cannot take"),
+        ({"options": {"seed": "many"}}, "says seed = 'many': train takes a whole number there. Use the version"),
+        ({"options": {"sharpness": 3}}, "says sharpness = 3: train has no such option."),
     ],
 )
 def test_a_file_that_does_not_say_how_is_refused(told, drawn_flowers, provenance, words):
@@ -71,10 +73,29 @@ def test_whole_numbers_stand_for_fractions(stated):
     assert dataclasses.asdict(options.from_record(stated)).items() >= stated.items()
 
 
-@pytest.mark.parametrize("stated", [{"seed": 0.5}, {"max_drop": True}, {"max_drop": "1"}])
-def test_other_types_are_refused(stated):
-    with pytest.raises(DataError, match="which train cannot take"):
+@pytest.mark.parametrize(
+    ("stated", "wanted"),
+    [
+        ({"seed": 0.5}, "a whole number"),
+        ({"threads": "three"}, "a whole number"),
+        ({"folds": True}, "a whole number"),
+        ({"max_drop": True}, "a number"),
+        ({"max_drop": "1"}, "a number"),
+        ({"model": None}, "text"),
+        ({"weights": 3}, "text"),
+    ],
+)
+def test_other_types_are_refused(stated, wanted):
+    with pytest.raises(DataError, match=f"train takes {wanted} there"):
         options.from_record(stated)
+    with pytest.raises(DataError, match=f"train takes {wanted} there"):
+        options.Options(**stated)
+
+
+def test_paths_and_numpy_numbers_become_what_json_can_hold():
+    found = options.Options(weights=Path("w.safetensors"), seed=np.int64(3), max_drop=np.float32(0.5), test=np.int8(0))
+    assert json.loads(json.dumps(dataclasses.asdict(found))) == dataclasses.asdict(found)
+    assert (found.weights, found.seed, found.max_drop, found.test) == ("w.safetensors", 3, 0.5, 0)
 
 
 def test_the_model_itself_is_never_replaced(trained, drawn_flowers):

@@ -67,6 +67,7 @@ def measure(model: Path, photos: str) -> float:
     assert_type(dataset, Dataset)
     assert_type(dataset.samples, tuple[Sample, ...])
     assert_type(Classifier(model).evaluate(dataset, progress=print), Metrics)
+    assert_type(Classifier(model).evaluate(photos), Metrics)
     assert_type(model_maker.verify(model), Certificate)
     assert_type([run.right for run in model_maker.verify(model).runs], list[int | None])
     assert_type(model_maker.reproduce(model, photos), Reproduction)

@@ -32,7 +32,7 @@ def train(arguments: argparse.Namespace) -> None:
         try:
             from_record(record["options"])
         except DataError as error:
-            raise DataError(f"{given['config']} holds {error}. Correct it there.") from error
+            raise DataError(f"{given['config']}: {error} Correct it there.") from error
         options, data = record["options"] | options, data or record["data"]
     if "init_from" in given:
         options["model"] = _earlier_run(given)

@@ -236,11 +236,15 @@ class ImageClassifier:
 
         Returns:
           {"accuracy": share}.
+
+        Raises:
+          DataError: there is no photo, or a class that the file does not know.
         """
         classifier = Classifier(tflite_filepath)
         scored = classifier.score_labelled(photos_of(data))
+        metrics = classifier.measure(scored)
         if postprocess_fn is None:
-            return {"accuracy": classifier.measure(scored).top1}
+            return {"accuracy": metrics.top1}
         answers = [int(np.argmax(postprocess_fn(row[None]))) for row in scored.scores]
         return {"accuracy": float((np.array(answers) == scored.labels).mean())}
 

@@ -83,7 +83,13 @@ class StoredFolder:
 
 
 def place(data: str | os.PathLike[str]) -> Path | StoredFolder:
-    """Returns what a user names as data: a path, or a folder in a store."""
+    """Returns what a user names as data: a path, or a folder in a store.
+
+    Raises:
+      DataError: it is empty, or no name at all.
+    """
+    if not data or not isinstance(data, str | os.PathLike | StoredFolder):
+        raise DataError(f"{data!r} names no photos: give a folder with one folder of photos for each class.")
     return StoredFolder(str(data).rstrip("/")) if is_url(data) else Path(data)
 
 

@@ -101,6 +101,22 @@ def read(
     return replace(dataset, notes=tuple(notes) + conflict_notes(dataset))
 
 
+def read_to_judge(data: str | os.PathLike[str]) -> tuple[Dataset, list[str]]:
+    """Reads labelled photos that a model is to be judged on: of those that state a test part, that part.
+
+    Returns:
+      The photos, and notes on what was found.
+
+    Raises:
+      DataError: see `read`.
+    """
+    dataset = read(data, least_classes=1)
+    notes, stated = list(dataset.notes), dataset.stated("test")
+    if len(stated):
+        return stated, [*notes, f"{data} states a test part, which is used."]
+    return dataset, notes
+
+
 def places(dataset: Dataset, data: str | os.PathLike[str]) -> set[Path]:
     """Returns where a data set lies on this machine, itself and the folders of its photos."""
     paths = (entry.path for entries in (dataset.samples, dataset.skipped) for entry in entries)

@@ -11,6 +11,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from model_maker.data import sources
 from model_maker.data.dataset import Dataset, Sample, Skipped
 from model_maker.data.images import Photo
 from model_maker.data.streaming import stream
@@ -186,8 +187,19 @@ class Classifier:
                 progress(index + 1, len(dataset))
         return scores
 
-    def evaluate(self, dataset: Dataset, *, progress: Progress | None = None) -> evaluation.Metrics:
-        """Measures accuracy on labelled photos, as `score_labelled` takes and refuses them."""
+    def evaluate(
+        self, data: Dataset | str | os.PathLike[str], *, progress: Progress | None = None
+    ) -> evaluation.Metrics:
+        """Measures accuracy on labelled photos.
+
+        Args:
+          data: a data set, or what `sources.read_to_judge` makes one of: a folder with a folder for each class.
+          progress: called with (done, total).
+
+        Raises:
+          DataError: see `score_labelled` and `sources.read`.
+        """
+        dataset = data if isinstance(data, Dataset) else sources.read_to_judge(data)[0]
         return self.measure(self.score_labelled(dataset, progress=progress))
 
     def score_labelled(self, dataset: Dataset, *, progress: Progress | None = None) -> Scored:

@@ -19,6 +19,7 @@ from model_maker import backbones, training
 from model_maker.backbones import embedder
 from model_maker.data import sample_data
 from model_maker.data.images import Normalization
+from model_maker.deploy import demo
 from model_maker.tflite import graph, metadata, quantize
 
 # No deadline, for shared machines stall; derandomized, so that a run tells of the code and not of the dice.
@@ -254,3 +255,10 @@ def attach(adb, tmp_path):
     for device in devices:
         subprocess.run([adb, "disconnect", device.serial], capture_output=True, timeout=20, check=False)
         device.stop()
+
+
+@pytest.fixture(scope="session")
+def runtime():
+    """LiteRT.js, which the demo page runs models with."""
+    if not demo.has_runtime():
+        pytest.skip("no LiteRT.js (make runtime)")

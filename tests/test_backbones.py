@@ -51,10 +51,9 @@ def test_an_unknown_model_suggests_the_nearest(name, suggestion):
         backbones.get(name)
 
 
-def test_a_name_near_nothing_lists_all():
-    with pytest.raises(BackboneError) as caught:
+def test_a_name_near_nothing_tells_where_names_are():
+    with pytest.raises(BackboneError, match="Unknown model 'zzz'. There is no such file .* `model_maker models` lists"):
         backbones.get("zzz")
-    assert all(name in str(caught.value) for name in NAMES)
 
 
 @pytest.mark.parametrize("size", [32, 1024])

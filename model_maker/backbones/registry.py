@@ -248,10 +248,9 @@ def get(name: str, *, image_size: int | None = None) -> Backbone:
       BackboneError: an unknown name (the nearest are suggested), or a size the network cannot take.
     """
     if name not in BACKBONES:
-        near = difflib.get_close_matches(name, BACKBONES, n=3, cutoff=0.4) or sorted(BACKBONES)
-        raise BackboneError(
-            f"Unknown model {name!r}. Did you mean {' or '.join(near)}? `model_maker models` lists all."
-        )
+        near = difflib.get_close_matches(name, BACKBONES, n=3, cutoff=0.4)
+        hint = f"Did you mean {' or '.join(near)}?" if near else "There is no such file or folder, either."
+        raise BackboneError(f"Unknown model {name!r}. {hint} `model_maker models` lists all.")
     backbone = BACKBONES[name]
     if image_size is None:
         return backbone

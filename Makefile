@@ -38,12 +38,12 @@ docs: $(VENV)/.installed-test
 notebooks: $(VENV)/.installed-test
 	$(BIN)/python tests/notebooks.py
 
-# What is released, and used as its users have it; LiteRT.js goes into it.
+# What is released, and used as its users have it, on SMOKE_PYTHON if that is given; LiteRT.js goes into it.
 dist: $(VENV)/.installed-release $(RUNTIME)/package.json
 	rm -rf build dist *.egg-info
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
-	PYTHON=$(abspath $(BIN))/python MYPY=$(abspath $(BIN))/mypy tests/smoke.sh dist/*.whl
+	PYTHON=$(or $(SMOKE_PYTHON),$(abspath $(BIN))/python) MYPY=$(abspath $(BIN))/mypy tests/smoke.sh dist/*.whl
 
 # LiteRT.js: npm checks the packages against package-lock.json. The page has no bundler, so one import gets its path.
 runtime: $(RUNTIME)/package.json

@@ -44,4 +44,4 @@ for shell in bash zsh fish; do model_maker completion "$shell" | grep -q model_m
 # Types reach users through py.typed.
 "$MYPY" --strict --config-file= --cache-dir "$desk/mypy" --python-executable "$desk/environment/bin/python" \
   "$checkout/tests/typed_program.py"
-echo "The wheel works: $(basename "$wheel")"
+echo "The wheel works on $("$PYTHON" --version): $(basename "$wheel")"

@@ -31,7 +31,7 @@ class Helper:
         # Threads of numpy's own would not survive the fork.
         surroundings = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
+            [sys.executable, "-P", "-m", __name__],  # -P: files in the current folder stand in for no package
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=surroundings,

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from benchmarks.compare import Comparison
 from benchmarks.results import Model, Record, Row, estimate
+from model_maker import terminal
+from model_maker.terminal import escape
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def _delegation(row: Row) -> str:
 
 def show(record: Record, console: Console | None = None) -> None:
     """Prints what was measured on what, and how it went."""
-    console = console or Console(highlight=False)
+    console = console or terminal.console()
     _print(console, f"[dim]{escape(machine_line(record))}[/]")
     for model in record.models:
         _print(console, f"[bold]{escape(model.name)}[/]  {escape(model_line(model))}")
@@ -200,7 +201,7 @@ _VERDICTS = {"slower": "red", "failed": "red", "faster": "green", "": "dim"}
 
 def show_comparison(comparison: Comparison, console: Console | None = None) -> None:
     """Prints a line for each row that both records have, and what differs between the machines."""
-    console = console or Console(highlight=False)
+    console = console or terminal.console()
     for note in comparison.notes:
         _print(console, f"note: {escape(note)}")
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
@@ -220,7 +221,7 @@ class Bar:
     """A progress bar on stderr, drawn between two steps only: a thread that draws would disturb what is measured."""
 
     def __init__(self, text: str):
-        console = Console(stderr=True)
+        console = terminal.console(stderr=True)
         self._bar = Progress(
             TextColumn("  {task.description}"),
             BarColumn(24),

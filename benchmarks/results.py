@@ -14,7 +14,8 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from benchmarks.benchmark_model import OpTime, Share
 from benchmarks.environment import Load, Machine
@@ -258,29 +259,45 @@ def _csv_cell(value: Any) -> Any:
 
 
 def _record(content: dict[str, Any]) -> Record:
-    known = {field.name for field in dataclasses.fields(Record)}
-    given = {name: value for name, value in content.items() if name in known}
+    given = dict(content)
     given["machine"] = _make(Machine, given["machine"])
     given["load"] = _make(Load, given["load"]) if given.get("load") else None
     given["models"] = tuple(_make(Model, entry) for entry in given["models"])
     given["rows"] = tuple(_row(entry) for entry in given["rows"])
-    return Record(**given)
+    return _make(Record, given)
 
 
 def _row(entry: dict[str, Any]) -> Row:
     row = _make(Row, entry)
-    for name in ("mean_ms", "median_ms", "std_ms"):
-        if not isinstance(getattr(row, name), int | float | None):
-            raise TypeError(f"{name} is {getattr(row, name)!r}")
     rounds = tuple(tuple(map(float, samples)) for samples in row.rounds_ms)
     return dataclasses.replace(row, rounds_ms=rounds, ops=tuple(_make(OpTime, op) for op in entry.get("ops", ())))
 
 
 def _make(kind, entry: dict[str, Any]):
     """Makes a dataclass of what JSON holds; fields of a later version are passed over."""
-    known = {field.name for field in dataclasses.fields(kind)}
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items() if name in known}
+    kinds = get_type_hints(kind)
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items() if name in kinds}
+    for name, value in given.items():
+        if not _fits(value, kinds[name]):
+            raise TypeError(f"{name} is {value!r}")
     return kind(**given)
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value is of an annotated type; of tuples, texts and numbers are looked at one by one."""
+    inner = get_args(kind)
+    if kind is Any:
+        return True
+    if get_origin(kind) in (Union, UnionType):
+        return any(_fits(value, one) for one in inner)
+    if get_origin(kind) is Literal:
+        return value in inner
+    if get_origin(kind) is tuple:
+        as_long = isinstance(value, tuple) and (inner[-1] is Ellipsis or len(value) == len(inner))
+        return as_long and (inner[0] not in (str, float) or all(_fits(one, inner[0]) for one in value))
+    if get_origin(kind) is dict:
+        return isinstance(value, dict) and all(_fits(one, inner[1]) for one in value.values())
+    return isinstance(value, int | float if kind is float else kind) and (kind is bool or not isinstance(value, bool))
 
 
 def _rounded(value: Any) -> Any:

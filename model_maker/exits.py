@@ -29,7 +29,8 @@ def exit_code(command: Callable[[], int | None], *, program: str, debug: bool, i
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold bytes that are no text
     try:
         code = command() or OK
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as where it was closed before the start
+            sys.stdout.flush()
         return code
     except ModelMakerError as error:
         if debug:

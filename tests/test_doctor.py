@@ -16,6 +16,7 @@ from PIL import Image
 from benchmarks import doctor as benchmark
 from model_maker import cli, diagnose
 from model_maker.backbones import embedder
+from model_maker.cli import doctor_views
 from model_maker.data import sources
 from model_maker.doctor import diagnosis, page
 from model_maker.doctor.checks import CHECKS, DEFAULT_MENDING
@@ -195,6 +196,15 @@ def test_a_folder_of_broken_files_only_is_diagnosed(tmp_path):
         (tmp_path / name / "x.jpg").write_text(f"no photo {name}")
     found = diagnose(tmp_path, model=LITE0)
     assert found.photos == {"a": 0, "b": 0} and len(found.findings["broken"]) == 2
+
+
+def test_file_names_cannot_command_the_terminal(tmp_path, capsys):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x\x1b[2J\u202e.jpg").write_text(f"no photo {name}")
+    doctor_views.show_diagnosis(diagnose(tmp_path, model=LITE0))
+    text = capsys.readouterr().out
+    assert "x\ufffd[2J\ufffd.jpg" in text and not {"\x1b", "\u202e"} & set(text)
 
 
 def test_an_empty_folder_is_one_clear_line(tmp_path):

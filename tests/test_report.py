@@ -45,6 +45,12 @@ def shown(record, width=100):
     return console.file.getvalue()
 
 
+def test_names_cannot_command_the_terminal():
+    sly = dataclasses.replace(A, name="m\x1b[2J\u202e")
+    text = shown(record(row(A, "xnnpack", 1, 8.0), row(B, "xnnpack", 1, 8.0), models=(sly, B)))
+    assert "m\ufffd[2J\ufffd" in text and not {"\x1b", "\u202e"} & set(text)
+
+
 def test_the_table_has_a_line_a_row():
     text = shown(SMALL)
     assert re.search(r"xnnpack +1 +8\.00 +±0\.1 %", text)

@@ -79,7 +79,24 @@ def test_fields_of_a_later_minor_version_are_passed_over():
         (lambda content: json.dumps(content | {"rows": [{"model": "a"}]}), "x is damaged"),
         (lambda content: json.dumps(content | {"rows": 3}), "x is damaged"),
         (lambda content: "[" * 100_000, "x is not JSON"),
-        (lambda content: json.dumps(content | {"rows": [content["rows"][0] | {"median_ms": "fast"}]}), "x is damaged"),
+        *(
+            (lambda content, wrong=wrong: json.dumps(content | {"rows": [content["rows"][0] | wrong]}), "x is damaged")
+            for wrong in (
+                {"median_ms": "fast"},
+                {"count": "<script>alert(1)</script>"},
+                {"threads": True},
+                {"interval_ms": [1.0]},
+                {"interval_ms": ["1", "2"]},
+                {"delegation": "most"},
+                {"notes": [3]},
+                {"reason": None},
+                {"ops": [{"kind": "ADD", "count": "x", "mean_ms": 1.0, "percent": 2.0}]},
+            )
+        ),
+        (lambda content: json.dumps(content | {"models": [content["models"][0] | {"macs": "1"}]}), "x is damaged"),
+        (lambda content: json.dumps(content | {"machine": content["machine"] | {"kind": "toaster"}}), "x is damaged"),
+        (lambda content: json.dumps(content | {"load": {"others": "half"}}), "x is damaged"),
+        (lambda content: json.dumps(content | {"created": 3}), "x is damaged"),
     ],
 )
 def test_what_is_no_record_is_said_in_one_line(change, message):

@@ -108,3 +108,48 @@ def test_labels_that_are_no_text_are_refused(tmp_path):
 def test_a_windows_or_unix_end_of_labels_does_not_count(tmp_path):
     (tmp_path / "labels.txt").write_text("a\nb\n")
     assert runtimes.labels_beside(tmp_path / "m.onnx") == ("a", "b")
+
+
+def _onnx(path, *, labels):
+    """A model that takes [1, 8, 8, 3] and looks each pixel up in a table of 100 rows: larger ones end its run."""
+    onnx = pytest.importorskip("onnx", reason="onnx is missing: pip install 'model-maker[onnx]'")
+    helper, kind = onnx.helper, onnx.TensorProto
+    nodes = [
+        helper.make_node("Reshape", ["image", "shape"], ["row"]),
+        helper.make_node("Cast", ["row"], ["indices"], to=kind.INT64),
+        helper.make_node("Gather", ["table", "indices"], ["found"]),
+        helper.make_node("ReduceMean", ["found"], ["scores"], axes=[1], keepdims=0),
+    ]
+    weights = [
+        helper.make_tensor("shape", kind.INT64, [2], [1, -1]),
+        helper.make_tensor("table", kind.FLOAT, [100, 2], [0.25, 0.75] * 100),
+    ]
+    image = helper.make_tensor_value_info("image", kind.FLOAT, [1, 8, 8, 3])
+    scores = helper.make_tensor_value_info("scores", kind.FLOAT, None)
+    graph = helper.make_graph(nodes, "g", [image], [scores], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.helper.set_model_props(model, {"labels": labels})
+    onnx.save(model, path)
+
+
+def test_an_onnx_model_that_states_labels_is_run(tmp_path):
+    _onnx(tmp_path / "fits.onnx", labels='["a", "b"]')
+    found = Classifier(tmp_path / "fits.onnx")
+    assert found.labels == ("a", "b")
+    [row] = found.scores([np.zeros((8, 8, 3), np.uint8)])
+    assert row.tolist() == [0.25, 0.75]
+
+
+@pytest.mark.parametrize("labels", ["cat,dog", '{"a": 1}', "[1, 2]"])
+def test_labels_that_are_no_list_are_refused(tmp_path, labels):
+    _onnx(tmp_path / "m.onnx", labels=labels)
+    with pytest.raises(ModelError, match="labels that are no JSON list of texts"):
+        Classifier(tmp_path / "m.onnx")
+
+
+def test_an_onnx_model_that_opens_and_cannot_run_is_one_line(tmp_path):
+    _onnx(tmp_path / "m.onnx", labels='["a", "b"]')
+    classifier = Classifier(tmp_path / "m.onnx")
+    with pytest.raises(ModelError, match="ONNX Runtime cannot run the model") as caught:
+        list(classifier.scores([np.full((8, 8, 3), 255, np.uint8)]))
+    assert "\n" not in str(caught.value)

@@ -1,14 +1,16 @@
 import hashlib
 import io
+import json
 import tarfile
 
 import numpy as np
 import pytest
 from loopback_files import serve
 
+from model_maker import Classifier
 from model_maker.backbones import embedder, tensorflow_models
 from model_maker.data.images import Normalization
-from model_maker.errors import BackboneError
+from model_maker.errors import BackboneError, ModelError
 from model_maker.tflite.interpreter import Runner
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (1, 16, 16, 3), np.uint8)
@@ -181,6 +183,51 @@ def test_a_graph_that_touches_files_is_not_run(tmp_path, made):
     with pytest.raises(BackboneError, match="contains the operation WriteFile"):
         features(tmp_path / "spy", normalization=STATED)
     assert not (tmp_path / "trap").exists()
+
+
+def _web_model(folder, graph, *, paths=("weights.bin",)):
+    """Writes a TensorFlow.js graph of one input and one output of its name, with one weight."""
+    from google.protobuf import json_format
+
+    ends = {kind: {name: {"name": f"{name}:0"}} for kind, name in (("inputs", "image"), ("outputs", "scores"))}
+    manifest = [{"paths": list(paths), "weights": [{"name": "name", "shape": [], "dtype": "float32"}]}]
+    content = {
+        "format": "graph-model",
+        "modelTopology": json_format.MessageToDict(graph.as_graph_def()),
+        "signature": ends,
+        "weightsManifest": manifest,
+    }
+    folder.mkdir()
+    (folder / "model.json").write_text(json.dumps(content))
+    (folder / "weights.bin").write_bytes(bytes(4))
+    (folder / "labels.txt").write_text("a\nb")
+
+
+def test_a_web_graph_that_touches_files_is_not_run(tmp_path):
+    import tensorflow as tf
+
+    with tf.Graph().as_default() as graph:
+        image = tf.compat.v1.placeholder(tf.float32, (1, 16, 16, 3), name="image")
+        trap = tf.io.write_file(str(tmp_path / "trap"), "x")
+        with tf.control_dependencies([trap]):
+            tf.identity(tf.reduce_mean(image, (1, 2))[:, :2], name="scores")
+    _web_model(tmp_path / "spy", graph)
+    with pytest.raises(ModelError, match="contains the operation WriteFile"):
+        Classifier(tmp_path / "spy/model.json")
+    assert not (tmp_path / "trap").exists()
+
+
+@pytest.mark.parametrize("name", ["../secret.bin", "/dev/zero", "none.bin"])
+def test_weights_of_a_web_graph_lie_beside_it(tmp_path, name):
+    import tensorflow as tf
+
+    with tf.Graph().as_default() as graph:
+        image = tf.compat.v1.placeholder(tf.float32, (1, 16, 16, 3), name="image")
+        tf.identity(tf.reduce_mean(image, (1, 2))[:, :2], name="scores")
+    (tmp_path / "secret.bin").write_bytes(bytes(4))
+    _web_model(tmp_path / "web", graph, paths=[name])
+    with pytest.raises(ModelError, match="no file of that folder"):
+        Classifier(tmp_path / "web/model.json")
 
 
 @pytest.mark.parametrize("name", ["text.keras", "text.h5", "folder/saved_model.pb"])

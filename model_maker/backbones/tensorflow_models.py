@@ -193,12 +193,17 @@ def check_operations(folder: str, address: str) -> None:
     model = saved_model_pb2.SavedModel()
     model.ParseFromString((Path(folder) / "saved_model.pb").read_bytes())
     for graph in model.meta_graphs:
-        functions = graph.graph_def.library.function
-        operations = [node for node in graph.graph_def.node if not _SAVER.match(node.name)]
-        operations += [node for part in functions if not _SAVER.match(part.signature.name) for node in part.node_def]
-        for node in operations:
-            if _UNSAFE.match(node.op):
-                raise BackboneError(f"{address} contains the operation {node.op}, which does more than compute.")
+        check_graph(graph.graph_def, address)
+
+
+def check_graph(graph: Any, address: str) -> None:
+    """The same of a GraphDef, from whatever file it was read."""
+    functions = graph.library.function
+    operations = [node for node in graph.node if not _SAVER.match(node.name)]
+    operations += [node for part in functions if not _SAVER.match(part.signature.name) for node in part.node_def]
+    for node in operations:
+        if _UNSAFE.match(node.op):
+            raise BackboneError(f"{address} contains the operation {node.op}, which does more than compute.")
 
 
 if __name__ == "__main__":

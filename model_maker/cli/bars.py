@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
-from model_maker.cli.terminal import escape
+from model_maker import terminal
 from model_maker.progress import Reporter
+from model_maker.terminal import escape
 
 # Between two looks at a bar: a million photos are not drawn one by one, and the speed is that of the last half minute.
 _LOOK_SECONDS = 0.1
@@ -35,7 +35,7 @@ class Bars(Reporter):
     """Draws a bar for the running stage, and a line for each finished one; only lines where stderr is no terminal."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = terminal.console(stderr=True)
         self._bars = Progress(
             TextColumn("  {task.description:<30}"),
             BarColumn(24),

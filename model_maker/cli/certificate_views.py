@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from model_maker.cli import terminal
-from model_maker.cli.terminal import escape
+from model_maker import terminal
 from model_maker.deploy.app_pixels import PREPARATIONS
 from model_maker.deploy.certificate import NOT_HERE, OWN, REFUSED, Certificate, Run
+from model_maker.terminal import escape
 
 
 def show_certificate(found: Certificate) -> None:

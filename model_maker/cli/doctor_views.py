@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.padding import Padding
 
+from model_maker import terminal
 from model_maker.doctor import diagnosis as diagnoses
 from model_maker.doctor.checks import CHECKS, DEFAULT_MENDING
 from model_maker.doctor.diagnosis import Diagnosis
 from model_maker.doctor.findings import Finding
 from model_maker.doctor.quarantine import Moves
+from model_maker.terminal import escape
 
 # Findings of a kind, and photos of a finding, that are shown; --json and --html have them all.
 _MOST, _MOST_PHOTOS = 8, 3
@@ -26,7 +27,7 @@ _STYLES = {"serious": "bold red", "look": "bold yellow", "know": "bold"}
 
 def show_diagnosis(found: Diagnosis) -> None:
     """What was found, the most serious first, with what to do."""
-    console = Console(highlight=False)
+    console = terminal.console()
     photos, classes = sum(found.photos.values()), len(found.photos)
     console.print(f"{_count(photos, 'photo')} of {_count(classes, 'class', 'es')} in {escape(found.data)}")
     for note in found.notes:
@@ -81,7 +82,7 @@ def _removable(found: Diagnosis, kinds: Iterable[str]) -> int:
 
 def show_mending(found: Diagnosis, moves: Moves) -> None:
     """What was moved, and how to get it back."""
-    console = Console(highlight=False)
+    console = terminal.console()
     _show_left(console, moves, "left where they are")
     if not moves.moved:
         console.print("Nothing was moved.")
@@ -94,7 +95,7 @@ def show_mending(found: Diagnosis, moves: Moves) -> None:
 
 def show_put_back(moves: Moves) -> None:
     """What is back in its place."""
-    console = Console(highlight=False)
+    console = terminal.console()
     _show_left(console, moves, "left in the quarantine")
     console.print(f"{_count(len(moves.moved), 'file')} put back from {escape(str(moves.quarantine))}", soft_wrap=True)
 

@@ -8,14 +8,14 @@ from typing import Any
 
 from rich.table import Table
 
-from model_maker.cli import terminal
-from model_maker.cli.terminal import escape, percent
+from model_maker import terminal
 from model_maker.comparison import THREADS, Comparison
 from model_maker.deploy.apps import Installed
 from model_maker.deploy.budget import Budget
 from model_maker.deploy.export import Export
 from model_maker.inference.evaluation import Metrics
 from model_maker.reproduction import Reproduction
+from model_maker.terminal import escape, percent
 from model_maker.tflite.inspection import ModelFacts, TensorFacts
 from model_maker.tflite.metadata import ModelInfo
 from model_maker.training import Result

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +31,7 @@ def open_path(path: Path) -> runtimes.Opened:
         raise ModelError(f"{path}: ONNX Runtime cannot open it ({str(error).splitlines()[0][:200]}).") from error
     runner = _Runner(path, session)
     stated = session.get_modelmeta().custom_metadata_map.get("labels")
-    labels = tuple(json.loads(stated)) if stated else runtimes.labels_beside(path)
+    labels = runtimes.stated_labels(path, stated) if stated else runtimes.labels_beside(path)
     # A session may run in several threads at once.
     return runtimes.Opened(ModelInfo(labels, runtimes.RAW), lambda: runner)
 
@@ -47,4 +46,7 @@ class _Runner:
         self.input_shape = tuple(side if isinstance(side, int) else 1 for side in inputs[0].shape)
 
     def run(self, batch: Array) -> Array:
-        return self._session.run(None, {self._name: batch})[0]
+        try:
+            return self._session.run(None, {self._name: batch})[0]
+        except Exception as error:  # its exceptions have no base of their own
+            raise runtimes.explain_run("ONNX Runtime", error) from error

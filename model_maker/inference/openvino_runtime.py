@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +34,7 @@ def open_path(path: Path) -> runtimes.Opened:
     stated = (
         model.get_rt_info(runtimes.OPENVINO_LABELS).astype(str) if model.has_rt_info(runtimes.OPENVINO_LABELS) else None
     )
-    labels = tuple(json.loads(stated)) if stated else runtimes.labels_beside(path)
+    labels = runtimes.stated_labels(path, stated) if stated else runtimes.labels_beside(path)
     return runtimes.Opened(ModelInfo(labels, runtimes.RAW), lambda: _Runner(compiled))
 
 
@@ -47,4 +46,7 @@ class _Runner:
         self.input_shape = tuple(side.get_length() if side.is_static else 1 for side in entering.get_partial_shape())
 
     def run(self, batch: Array) -> Array:
-        return np.array(next(iter(self._request.infer([batch]).values())))
+        try:
+            return np.array(next(iter(self._request.infer([batch]).values())))
+        except RuntimeError as error:
+            raise runtimes.explain_run("OpenVINO", error) from error

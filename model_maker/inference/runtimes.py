@@ -7,6 +7,7 @@ as `export` writes them; their labels are inside, or in `labels.txt` beside them
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 from collections.abc import Callable
@@ -148,6 +149,23 @@ def labels_beside(model: Path) -> tuple[str, ...]:
     except UnicodeDecodeError as error:
         raise ModelError(f"{path} is not UTF-8 text; write one label a line.") from error
     return tuple(text.removesuffix("\n").split("\n"))
+
+
+def stated_labels(path: Path, stated: str) -> tuple[str, ...]:
+    """Reads the labels that a model states in itself, a JSON list of texts."""
+    try:
+        labels = json.loads(stated)
+    except (ValueError, RecursionError):
+        labels = None
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise ModelError(f"{path} states labels that are no JSON list of texts: {stated[:80]!r}. Export it again.")
+    return tuple(labels)
+
+
+def explain_run(runtime: str, error: Exception) -> ModelError:
+    """Returns what to raise where a runtime opens a model and then cannot run it."""
+    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return ModelError(f"{runtime} cannot run the model ({reason[:200]}). It is damaged, or no image model.")
 
 
 def _ends(*suffixes: str) -> Callable[[Path], bool]:

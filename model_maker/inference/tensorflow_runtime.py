@@ -56,7 +56,10 @@ class _Runner:
         self.input_dtype = np.dtype(dtype)
 
     def run(self, batch: Array) -> Array:
-        return np.asarray(self._function(batch))
+        try:
+            return np.asarray(self._function(batch))
+        except Exception as error:  # TensorFlow raises nearly anything
+            raise runtimes.explain_run("TensorFlow", error) from error
 
 
 def _keras(path: Path):
@@ -93,6 +96,7 @@ def _web(path: Path):
     file = path / "model.json" if path.is_dir() else path
     content = json.loads(file.read_text(encoding="utf-8"))
     graph = json_format.ParseDict(content["modelTopology"], tf.compat.v1.GraphDef())
+    tensorflow_models.check_graph(graph, str(path))
     weights = dict(_weights(file.parent, content["weightsManifest"]))
     for node in graph.node:
         if node.op == "Const":
@@ -110,6 +114,9 @@ def _web(path: Path):
 
 def _weights(folder: Path, manifest: list[dict[str, Any]]) -> Iterator[tuple[str, Array]]:
     for group in manifest:
+        for name in group["paths"]:
+            if Path(name).name != name or not (folder / name).is_file():
+                raise ModelError(f"{folder}: its weights are said to be in {name}, which is no file of that folder.")
         data = b"".join((folder / name).read_bytes() for name in group["paths"])
         offset = 0
         for entry in group["weights"]:

@@ -48,15 +48,20 @@ def edgetpu(source: Source, folder: Path, *, io: str) -> Path:
         )
         return folder / FILE
     command = [_COMPILER, "--show_operations", "--out_dir", str(folder), str(folder / FILE)]
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=_LIMIT_S,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_LIMIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ModelError(f"{_COMPILER} did not end within {_LIMIT_S:g} seconds.") from error
+    except OSError as error:
+        raise ModelError(f"{_COMPILER} cannot be started ({error.strerror}).") from error
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines() or ["nothing"]
         raise ModelError(f"{_COMPILER} refused the model; it said: {said[-1][:200]}")

@@ -1,4 +1,4 @@
-"""What every view is made of: the console, tables, and text from outside made harmless."""
+"""What everything that is shown in a terminal is made of: the console, tables, text from outside made harmless."""
 
 from __future__ import annotations
 
@@ -9,9 +9,15 @@ from rich.table import Table
 from model_maker import exits
 
 
-def console() -> Console:
-    """Returns stdout, without colours of rich's own choice."""
-    return Console(highlight=False)
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leaves it to `exits` what becomes of a command whose reader has gone; rich would end it with a failure."""
+        raise BrokenPipeError
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Returns stdout or stderr, without colours of rich's own choice."""
+    return _Console(stderr=stderr, highlight=False)
 
 
 def table(*columns: str) -> Table:

@@ -18,6 +18,7 @@ from benchmarks.environment import this_machine
 from model_maker import files, run_record
 from model_maker.backbones import BACKBONES, embedder
 from model_maker.data import sources
+from model_maker.data.dataset import Dataset
 from model_maker.errors import BackboneError, DataError, ModelMakerError, OutputError
 from model_maker.inference.classifier import Classifier
 from model_maker.options import Options, check
@@ -107,14 +108,14 @@ def compare(
     output = Path(output) if output is not None else Path(f"{sources.title(data)}_models")
     if output.is_file():
         raise OutputError(f"{output} is a file; the output is a folder. Choose another name.")
-    fingerprint = sources.read(data).fingerprint
+    dataset = sources.read(data)
     entries = []
     for model, name in zip(models, names, strict=True):
         chosen = Options(**options, model=model)
         try:
-            if not _is_finished(output / name, chosen, fingerprint):
+            if not _is_finished(output / name, chosen, dataset):
                 reporter.note(f"Training {name}.")
-                train(data, output / name, overwrite=overwrite, reporter=reporter, **dataclasses.asdict(chosen))
+                train(data, output / name, overwrite=overwrite, reporter=reporter, options=chosen)
             else:
                 reporter.note(f"{name} is there already, from the same photos and options.")
             entries.append(_read(output / name))
@@ -224,12 +225,17 @@ def _check(
     return names
 
 
-def _is_finished(folder: Path, options: Options, fingerprint: str) -> bool:
+def _is_finished(folder: Path, options: Options, dataset: Dataset) -> bool:
     if not (folder / run_record.FILE).exists():
         return False
     record = run_record.load(folder)
     decisive = options.decisive
-    return {name: record["options"].get(name) for name in decisive} == decisive and record["fingerprint"] == fingerprint
+    if {name: record["options"].get(name) for name in decisive} != decisive:
+        return False
+    try:
+        return bool(run_record.without_skipped(dataset, record).fingerprint == record["fingerprint"])
+    except (KeyError, TypeError):  # edited by hand
+        return False
 
 
 def _read(folder: Path) -> Entry:

@@ -52,10 +52,23 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
 
 def _absolute(photo: str, data: Path) -> str:
     """Names a photo as a later listing of the recorded data does, from whatever folder that is asked for."""
+    if "://" in photo:
+        return photo
     for home in (data, data.parent):  # photos lie in the data, or beside it as those of a manifest
-        if photo.startswith(f"{home}{os.sep}"):
-            return str(home.resolve()) + photo[len(str(home)) :]
+        if Path(photo).is_relative_to(home):  # so is what lies in ".", which it is named without
+            return str(home.resolve() / Path(photo).relative_to(home))
     return photo
+
+
+def without_skipped(dataset: Dataset, record: dict[str, Any]) -> Dataset:
+    """Returns the photos but for those that the run could not use.
+
+    Raises:
+      KeyError, TypeError: the record does not list them as `compose` does.
+    """
+    unusable = {entry["path"] for entry in record.get("skipped", [])}
+    kept = tuple(sample for sample in dataset.samples if str(sample.path) not in unusable)
+    return dataclasses.replace(dataset, samples=kept)
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -122,9 +135,7 @@ def parts(model: str | os.PathLike[str]) -> tuple[Split, list[str]]:
     dataset = sources.read(record["data"])
     options = record["options"]
     try:
-        unusable = {entry["path"] for entry in record.get("skipped", [])}
-        kept = tuple(sample for sample in dataset.samples if str(sample.path) not in unusable)
-        dataset = dataclasses.replace(dataset, samples=kept)
+        dataset = without_skipped(dataset, record)
         split = dataset.split(validation=options["validation"], test=options["test"], seed=options["seed"])
     except (KeyError, TypeError) as error:
         raise DataError(f"{folder / FILE} lacks the options that divided its photos. Pass --data DIR.") from error

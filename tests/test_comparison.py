@@ -90,6 +90,7 @@ def test_models_are_trained_and_compared_and_a_second_run_trains_nothing(
     make_photos, models, tmp_path, empty_cache, monkeypatch
 ):
     make_photos(tmp_path / "photos", {"red": 12, "blue": 12, "green": 12})
+    (tmp_path / "photos/red/broken.png").write_bytes(b"no photo")  # found only by the training
     options = {"normalization": "127,128", "threads": 1}
     found = comparison.compare(tmp_path / "photos", models, tmp_path / "out", **options)
     assert [one.name for one in found.entries] == ["a", "b"] and found.recommended in ("a", "b")

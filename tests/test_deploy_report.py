@@ -14,7 +14,7 @@ from PIL import Image
 
 from model_maker.data import thumbnails
 from model_maker.data.dataset import Sample
-from model_maker.deploy import browser, plots, report
+from model_maker.deploy import browser, plots, report, report_tables
 from model_maker.inference import evaluation
 from model_maker.inference.classifier import Scored
 
@@ -318,6 +318,22 @@ def test_a_hundred_classes_and_ten_thousand_photos_stay_small(tmp_path):
     text = report.render("birds", scored, {"test": metrics(scored, classes)}, model="m")
     assert len(text.encode()) < 3_000_000
     assert len(Page(text).tables["Confusion matrix"]) == 101
+
+
+def test_of_a_thousand_classes_the_most_confused_are_shown(scored):
+    confusion = np.diag(np.full(1000, 5))
+    confusion[7, 900] = 3  # the only mistakes
+    labels = [f"class {index}" for index in range(1000)]
+    text = report_tables.confusion(labels, confusion.tolist())
+    assert len(text.encode()) < 200_000
+    [table] = Page(text).tables.values()
+    assert len(table) == 151 and "class 7" in text and "class 900" in text and "class 500<" not in text
+    measured = {label: {"f1": 0.5, "precision": 0.5, "recall": 0.5, "photos": 5} for label in labels}
+    test = {"per_class": measured, "confusion": confusion.tolist(), "ece": 0.1}
+    plot = Image.open(io.BytesIO(plots.draw(test, report.reliability(scored))["confusion.png"])).convert("RGB")
+    assert max(plot.size) < 3000
+    # 3 of 8 photos: red at 12 % and 88 % of 3/8, on white.
+    assert (np.asarray(plot) == (221, 157, 154)).all(axis=2).any()
 
 
 def test_thumbnails_are_small_upright_and_bare(tmp_path):

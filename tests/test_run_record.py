@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from model_maker import run_record
+from model_maker import run_record, training
 from model_maker.errors import DataError
 
 
@@ -23,3 +23,17 @@ def test_a_list_of_skipped_photos_that_is_none_is_refused(tmp_path, make_photos,
     (tmp_path / "run.json").write_text(json.dumps(record))
     with pytest.raises(DataError, match="Pass --data"):
         run_record.parts(tmp_path)
+
+
+def test_photos_that_could_not_be_used_are_known_again_from_anywhere(make_photos, tiny_embedder, tmp_path, monkeypatch):
+    make_photos(tmp_path / "data", {"a": 12, "b": 12})
+    (tmp_path / "data/a/broken.png").write_bytes(b"no photo")
+    (tmp_path / "net.tflite").write_bytes(tiny_embedder)
+    monkeypatch.chdir(tmp_path / "data")
+    result = training.train(".", tmp_path / "model", model="../net.tflite", normalization="127,128", quantize="float16")
+    record = json.loads((result.directory / "run.json").read_text())
+    assert [entry["path"] for entry in record["skipped"]] == [str(tmp_path / "data/a/broken.png")]
+    monkeypatch.chdir(tmp_path)
+    split, notes = run_record.parts(result.directory)
+    assert notes == [] and len(split.test) == result.metrics.photos
+    assert len(split.train) + len(split.validation) + len(split.test) == 24

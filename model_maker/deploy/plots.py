@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from model_maker.inference.evaluation import Reliability
+from model_maker.inference.evaluation import Reliability, most_confused
 
 ALWAYS = ("confusion.png", "calibration.png", "per_class.png")
 
@@ -22,6 +22,7 @@ _NAMES = 170  # the room for names of classes
 # Sides of the confusion matrix's cells, and from which on they hold figures.
 _CELLS, _CELL_WITH_FIGURE = (14, 64), 26
 _MATRIX = 1400  # what the cells share, pixels
+_MOST_CLASSES = 150  # that a matrix shows: more are too small to see, and a picture of them too large to open
 _DIAGRAM = 480  # side of the reliability diagram
 _BAR, _BARS = 9, 400  # height and full length of a class's bars
 
@@ -82,13 +83,17 @@ def _shade(colour: Colour, share: float) -> Colour:
 
 
 def _confusion(labels: list[str], counts: list[list[int]]) -> Image.Image:
+    shown = most_confused(counts, _MOST_CLASSES)
+    title = "Confusion: true class by answer"
+    title += f", the {len(shown)} classes with the most mistakes" if len(shown) < len(labels) else ""
+    labels, counts = [labels[index] for index in shown], [[counts[row][column] for column in shown] for row in shown]
     cell = min(_CELLS[1], max(_CELLS[0], _MATRIX // len(labels)))
     letters = min(_TEXT, cell - 2)
     names = [_fitted(label, letters) for label in labels]
     room = math.ceil(max(_font(letters).getlength(name) for name in names))
     left, top = _MARGIN + room + 10, _MARGIN + 50 + room + 10
     side = cell * len(labels)
-    sheet, pen = _sheet(left + max(side, 400 - room) + _MARGIN, top + side + _MARGIN, "Confusion: true class by answer")
+    sheet, pen = _sheet(left + max(side, 400 - room) + _MARGIN, top + side + _MARGIN, title)
     for index, (name, row) in enumerate(zip(names, counts, strict=True)):
         place = index * cell + cell // 2
         pen.text((left - 10, top + place), name, _INK, _font(letters), anchor="rm")

@@ -236,8 +236,11 @@ def _classes(per_class: dict[str, dict[str, Any]], learned: dict[str, int]) -> s
 
 
 def _confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
-    told = '<p class="dim">A row for what photos are, a column for what they are taken for.</p>'
-    return report_tables.pairs(labels, counts) + f"<h3>All of it</h3>{told}" + report_tables.confusion(labels, counts)
+    told = "A row for what photos are, a column for what they are taken for."
+    most = report_tables.MOST_CLASSES
+    title = "All of it" if len(labels) <= most else f"The {most} classes with the most mistakes"
+    matrix = report_tables.confusion(labels, counts)
+    return report_tables.pairs(labels, counts) + f'<h3>{title}</h3><p class="dim">{told}</p>{matrix}'
 
 
 def _calibration(scored: Scored, ece: float) -> str:

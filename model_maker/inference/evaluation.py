@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -198,6 +199,18 @@ def compare(first: Array, second: Array, labels: Array) -> Agreement:
         accuracy_change=(won - lost) / len(labels),
         accuracy_change_interval=paired(won, lost, len(labels)),
     )
+
+
+def most_confused(confusion: Sequence[Sequence[int]], most: int) -> list[int]:
+    """Returns which classes a matrix of so many can show: those with the most mistakes, in their own order.
+
+    Args:
+      confusion: [C, C], a row a true class.
+      most: how many at most.
+    """
+    counts = np.array(confusion)
+    mistakes = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
+    return sorted(np.argsort(-mistakes, kind="stable")[:most].tolist())
 
 
 def wilson(right: int, total: int) -> Interval:

@@ -110,7 +110,13 @@ def _pair(key: Key, base: Row, new: Row, fail_over: float) -> Pair:
 
 
 def _rows(record: Record) -> dict[Key, Row]:
-    return {(record.model(row.model).name, row.delegate, row.threads): row for row in record.rows}
+    found: dict[Key, Row] = {}
+    for row in record.rows:
+        key = record.model(row.model).name, row.delegate, row.threads
+        if key in found:
+            raise DataError(f"A measurement has two rows of {_name(key)}, and one cannot be told from the other.")
+        found[key] = row
+    return found
 
 
 def _only(record: Record) -> str:

@@ -52,6 +52,8 @@ _ROUNDS = 20
 # On a machine that is busy otherwise, rounds end early after so many seconds a cell, but not before so many rounds.
 _ROUNDS_S = 3.5
 _FEWEST_ROUNDS = 5
+# What LiteRT raises at a model or an input that it cannot take.
+_FAILURES = (ModelMakerError, RuntimeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -178,12 +180,12 @@ def _open(cell: _Cell, options: Options, photos: Sequence[Location]) -> None:
         return
     try:
         session = DELEGATES[cell.row.delegate].open(cell.path, cell.row.threads or 1)
-    except (ModelMakerError, RuntimeError) as error:
+        cell.inputs, note = _inputs(cell.path, session, options, photos)
+        session.set_input(cell.inputs[0])
+        warm_ms, spent = _warm_up(session)
+    except _FAILURES as error:
         cell.row = dataclasses.replace(cell.row, reason=str(error))
         return
-    cell.inputs, note = _inputs(cell.path, session, options, photos)
-    session.set_input(cell.inputs[0])
-    warm_ms, spent = _warm_up(session)
     cell.session, cell.runs = session, _runs_in_a_turn(spent[-1], options)
     notes = (*cell.row.notes, note) if note else cell.row.notes
     cell.row = dataclasses.replace(cell.row, warmup_ms=warm_ms, notes=notes)
@@ -228,7 +230,8 @@ def _take_turns(cells: Sequence[_Cell], options: Options, steps: _Steps) -> None
     planned, begin = options.rounds or _ROUNDS, time.perf_counter()
     for turn in range(planned):
         for cell in cells:
-            cell.rounds_ms.append(_take_turn(cell, turn))
+            if not cell.row.reason:
+                _take_turn(cell, turn)
             steps.done()
         late = time.perf_counter() - begin > _ROUNDS_S * len(cells)
         if late and options.rounds is None and options.runs is None and _FEWEST_ROUNDS <= turn + 1 < planned:
@@ -238,11 +241,15 @@ def _take_turns(cells: Sequence[_Cell], options: Options, steps: _Steps) -> None
             return
 
 
-def _take_turn(cell: _Cell, turn: int) -> tuple[float, ...]:
+def _take_turn(cell: _Cell, turn: int) -> None:
     assert cell.session
-    cell.session.set_input(cell.inputs[turn % len(cell.inputs)])
-    cell.session.invoke()  # not counted: the caches still hold another cell's weights
-    return tuple(_timed(cell.session) for _ in range(cell.runs))
+    try:
+        cell.session.set_input(cell.inputs[turn % len(cell.inputs)])
+        cell.session.invoke()  # not counted: the caches still hold another cell's weights
+        cell.rounds_ms.append(tuple(_timed(cell.session) for _ in range(cell.runs)))
+    except _FAILURES as error:
+        cell.row = dataclasses.replace(cell.row, reason=str(error))
+        cell.rounds_ms.clear()
 
 
 def _timed(session: Session) -> float:

@@ -122,6 +122,21 @@ def check_new_file(path: Path, *, overwrite: bool = False) -> None:
         _check_parent(path)
 
 
+def check_new_text(path: Path, *, overwrite: bool = False) -> None:
+    """The same of text; only a file that is text is ever replaced by some.
+
+    Raises:
+      OutputError: see `check_new_file`; or what is there is no text.
+    """
+    check_new_file(path, overwrite=overwrite)
+    with explained(path):
+        if path.exists():
+            try:
+                path.read_bytes().decode()
+            except UnicodeDecodeError:
+                raise OutputError(f"{path} is no text and is not replaced. Choose another name.") from None
+
+
 def _check_parent(path: Path) -> None:
     parent = next(folder for folder in path.absolute().parents if folder.exists())
     if not parent.is_dir():

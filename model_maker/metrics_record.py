@@ -40,7 +40,12 @@ def measure(
         "test": metrics.as_dict(),
         "float": evaluation.measure(expected, labels, dataset.classes).as_dict(),
         "agreement": dataclasses.asdict(evaluation.compare(expected, scores, labels)),
-        "cross_validation": {"top1": fit.top1, "regularization": fit.regularization, "temperature": fit.temperature},
+        "cross_validation": {
+            "top1": fit.top1,
+            "regularization": fit.regularization,
+            "temperature": fit.temperature,
+            "path": [{"regularization": strength, "loss": loss} for strength, loss in fit.path],
+        },
         "photos": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
         "trade_off": [{"score": limit, **entry.as_dict()} for limit, entry in answered.items()],
         "fingerprint": dataset.fingerprint,
@@ -52,6 +57,7 @@ def tuning(tuned: Tuned, frozen: Array, expected: Array, labels: Array) -> dict[
     # Seconds differ from run to run, and this file must not.
     history = [{key: value for key, value in entry.items() if key != "seconds"} for entry in tuned.history]
     return {
+        "improved": tuned.improved,
         "frozen_top1": float((frozen.argmax(1) == labels).mean()),
         "against_frozen": dataclasses.asdict(evaluation.compare(frozen, expected, labels)),
         "blends": tuned.blends,

@@ -107,6 +107,11 @@ def photos_for(model: str | os.PathLike[str], data: str | os.PathLike[str] | Non
     return test_part(model) if data is None else sources.read_to_judge(data)
 
 
+def is_own_test(model: str | os.PathLike[str], data: str | os.PathLike[str] | None) -> bool:
+    """Tells whether the photos of `photos_for` are those that the very file of `train` was tested on."""
+    return data is None and (Path(model).is_dir() or Path(model).name == "model.tflite")
+
+
 def test_part(model: str | os.PathLike[str]) -> tuple[Dataset, list[str]]:
     """Finds again the photos that a model was tested on; see `parts`."""
     split, notes = parts(model)

@@ -155,11 +155,11 @@ def write(
     shipped = shipment.file(provenance=_provenance(shipment, report))
     report = report | {"sizes": {"model_bytes": len(shipped), "float_model_bytes": len(shipment.float_model)}}
     binaries = {MODEL: shipped, TRAINED: shipping.finish(shipment.float_model, shipment.info)}
-    history = report.get("fine_tuning", {}).get("history", ())
-    binaries |= plots.draw(report["test"], report_page.reliability(scored), history)
+    path, history = report["cross_validation"]["path"], report.get("fine_tuning", {}).get("history", ())
+    binaries |= plots.draw(report["test"], report_page.reliability(scored), path=path, history=history)
     texts = {
         "labels.txt": "\n".join(shipment.info.labels),
-        "metrics.json": _json(report),
+        report_page.METRICS: _json(report),
         run_record.FILE: _json(record | {"budget": kept and kept.as_dict()}),
         **_pages(output.name, shipment, scored, report, record["stages"]),
     }

@@ -165,7 +165,7 @@ def _learn(
             clock.note("The same command with --resume goes on behind the last finished epoch.")
         raise
     if learned.fit.class_weights.max() > 1:
-        clock.note("The classes are uneven (more than 2 to 1), so each weighs alike in training.")
+        clock.note("The classes to learn from are uneven (more than 2 to 1), so each weighs alike in training.")
     return learned
 
 

@@ -236,5 +236,10 @@ def test_codegen_prints_or_writes(models, tmp_path):
     assert "tiny.py" in written.stdout and (tmp_path / "tiny.py").read_text(encoding="utf-8") == printed.stdout
     again = model_maker("codegen", model, "--python", "--output", "tiny.py", cwd=tmp_path)
     assert again.returncode == 1 and "tiny.py already exists" in again.stderr
+    copied = tmp_path / "copy.tflite"
+    copied.write_bytes(model.read_bytes())
+    lost = model_maker("codegen", copied, "--python", "--output", "copy.tflite", "--overwrite", cwd=tmp_path)
+    assert lost.returncode == 1 and "copy.tflite is no text and is not replaced" in lost.stderr
+    assert copied.read_bytes() == model.read_bytes()
     wrong = model_maker("codegen", model, "--swift", "--package", "a.b", cwd=tmp_path)
     assert wrong.returncode == 1 and "--package a.b belongs to --kotlin" in wrong.stderr

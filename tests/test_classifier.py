@@ -80,6 +80,18 @@ def test_one_photo_or_many_of_any_kind(colours, tmp_path, kind):
         assert predictions[0].score == pytest.approx(score_of((10, 20, 240))[2], abs=1e-6)
 
 
+@pytest.mark.parametrize("model", [None, 3, "", open])
+def test_what_is_no_model_is_refused(model):
+    with pytest.raises(ModelError, match="is no model. Give a .tflite file"):
+        Classifier(model)
+
+
+def test_a_picture_without_channels_is_told_with_its_shape(colours):
+    for ask in (colours, colours.predict):
+        with pytest.raises(DataError, match=r"received uint8 \[10, 12\]"):
+            ask(np.zeros((10, 12), np.uint8))
+
+
 def test_no_photos_give_no_predictions(colours):
     assert colours.predict([]) == []
 

@@ -6,6 +6,7 @@ import http.server
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -122,6 +123,10 @@ def test_evaluate_writes_a_report_only_where_told(desk, tmp_path):
     report = json.loads((desk / "flowers_model/metrics.json").read_text())["test"]
     page = (tmp_path / "page.html").read_text()
     assert f"<b>{100 * report['top1']:.1f} %</b> right, on {report['photos']} test photos" in page
+    # All that the training knew stands on its page, too; only where the model is differs.
+    trained = (desk / "flowers_model/report.html").read_text()
+    assert re.findall("<h2>.*?</h2>", page) == re.findall("<h2>.*?</h2>", trained)
+    assert page.replace(str(desk / "flowers_model"), "flowers_model") == trained
     again = model_maker(*told, cwd=tmp_path)
     assert again.returncode == 1 and b"page.html already exists" in again.stderr
     assert (tmp_path / "page.html").read_text() == page
@@ -130,6 +135,15 @@ def test_evaluate_writes_a_report_only_where_told(desk, tmp_path):
     assert again.returncode == 1 and b"page_confusion.png already exists" in again.stderr
     again = model_maker(*told[:-1], "page_confusion.png/new.html", cwd=tmp_path)
     assert again.returncode == 1 and b"page_confusion.png is a file" in again.stderr
+
+
+def test_a_report_on_other_photos_tells_of_them_only(desk, tmp_path):
+    done = model_maker(
+        "evaluate", desk / "flowers_model", "--data", desk / "flowers", "--report", "page.html", cwd=tmp_path
+    )
+    page = (tmp_path / "page.html").read_text()
+    assert done.returncode == 0 and f"on {5 * PER_CLASS} test photos" in page
+    assert not {"Shipped against float", "Fitting the head"} & set(re.findall("<h2>(.*?)</h2>", page))
 
 
 def test_evaluate_says_when_the_photos_have_changed(desk, tmp_path):
@@ -270,8 +284,8 @@ _NEW = ("train", "--data", "flowers", "--output", "new")
         (("train", "--config", "flowers/rose/rose_000.jpg"), "is not the run.json"),
         (("train", "--config", "none.json"), "none.json"),
         (("train", "--config", "foreign.json"), "foreign.json is not the run.json"),
-        (("train", "--config", "edited.json"), "edited.json holds the option image_size = '224'"),
-        (("train", "--config", "other_version.json"), "other_version.json holds the option optimizer = 'sgd'"),
+        (("train", "--config", "edited.json"), "edited.json: image_size = '224'"),
+        (("train", "--config", "other_version.json"), "other_version.json: optimizer = 'sgd'"),
         (("evaluate", "flowers"), "holds no model.tflite"),
         (("evaluate", "loose.tflite"), "Pass --data DIR"),
         (("evaluate", "orphan"), "are no longer in /nowhere. Pass --data DIR"),
@@ -293,6 +307,12 @@ _NEW = ("train", "--data", "flowers", "--output", "new")
         ((*_NEW, "--fine-tune", "--batch-size", "0"), "--batch-size 0: give 1 or more"),
         ((*_NEW, "--fine-tune", "--budget", "5"), "--budget 5: give a time as 90s, 5m or 1h"),
         ((*_NEW, "--resume"), "nothing to resume"),
+        (
+            (*_NEW, "--model", "efficientnet_lite0,mobilenet_v2", "--resume"),
+            "--resume belongs to the fine-tuning of one",
+        ),
+        ((*_NEW, "--max-size", "0"), "--max-size and --max-latency choose among models"),
+        (("demo", "flowers_model", "--export", "site", "--port", "80"), "--port 80 is of the server"),
         ((*_NEW, "--fine-tune", "--resume"), "There is no unfinished fine-tuning of new to resume"),
         ((*_NEW, "--init-from", "flowers"), "--init-from flowers: there is no float.tflite"),
         ((*_NEW, "--init-from", "flowers_model", "--model", "mobilenet_v2"), "leave --model out"),

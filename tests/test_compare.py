@@ -136,3 +136,9 @@ def test_as_json():
     assert found["regressions"] == 1
     assert found["pairs"][0]["regression"] is True
     assert found["pairs"][0]["change"] == pytest.approx(0.2)
+
+
+def test_two_rows_of_one_cell_are_refused():
+    twice = record(row(*STEADY), row(*STEADY))
+    with pytest.raises(DataError, match="two rows of a xnnpack 1"):
+        compare(record(row(*STEADY)), twice)

@@ -380,13 +380,27 @@ def test_plots_of_a_hundred_classes(scored):
     assert blue.any(axis=1).sum() > 1200 and blue.any(axis=0).sum() > 1200  # cells of 14 pixels, along the diagonal
 
 
+def test_fitting_the_head_shows_the_path_of_its_losses(scored):
+    path = [{"regularization": strength, "loss": loss} for strength, loss in ((0.3, 0.8), (0.1, 0.4), (0.03, 0.5))]
+    found = {"path": path, "regularization": 0.1, "temperature": 1.0, "top1": 0.875}
+    page = Page(report.render("m", scored, {"test": metrics(scored), "cross_validation": found}, model="m"))
+    assert page.tables["Regularization"][1:] == [["0.3", "0.8000"], ["0.1", "0.4000"], ["0.03", "0.5000"]]
+    assert "the least loss, at 0.1, was taken. It knows 87.5 % of them." in page.text
+    content = plots.draw(metrics(scored), report.reliability(scored), path=path)["head.png"]
+    plot = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))[90:]  # below title and key
+    blue = np.argwhere((plot == (11, 98, 196)).all(axis=2))
+    # 480 wide and 240 high for a loss of 0.84; points have a radius of 4.
+    assert blue[:, 1].max() - blue[:, 1].min() == pytest.approx(480 + 8, abs=1)
+    assert blue[:, 0].max() - blue[:, 0].min() == pytest.approx(240 * 0.4 / 0.84 + 8, abs=1)
+
+
 def test_the_plot_of_a_fine_tuning_shows_its_losses(scored):
     history = [
         {"validation_loss": 0.9},
         {"loss": 0.8, "validation_loss": 0.5},
         {"loss": 0.2, "validation_loss": 0.4},
     ]
-    found = plots.draw(metrics(scored), report.reliability(scored), history)
+    found = plots.draw(metrics(scored), report.reliability(scored), history=history)
     plot = np.asarray(Image.open(io.BytesIO(found["fine_tuning.png"])).convert("RGB"))[90:]  # below title and key
     blue, red = (np.argwhere((plot == colour).all(axis=2)) for colour in ((11, 98, 196), (179, 38, 30)))
     # The plot is 480 wide and 240 high for a loss of 0.945; points have a radius of 4.

@@ -98,6 +98,21 @@ def test_hidden_files_and_folders_are_passed_over(tmp_path):
     assert len(data) == 2 and data.classes == ("a", "b") and data.notes == ()
 
 
+def test_a_class_folder_without_photos_is_noted(tmp_path):
+    fill(tmp_path, photos({"a": 3, "b": 3}) | {"c/notes.txt": "none"})
+    data = read(tmp_path)
+    assert data.classes == ("a", "b")
+    assert f"{tmp_path / 'c'} holds no photos, so there is no such class." in data.notes
+
+
+def test_a_named_pipe_is_no_photo_and_is_not_waited_for(tmp_path):
+    fill(tmp_path, photos({"a": 3, "b": 3}))
+    os.mkfifo(tmp_path / "a/pipe.jpg")
+    data = read(tmp_path)
+    assert len(data) == 6
+    assert [(entry.path.name, entry.reason) for entry in data.skipped] == [("pipe.jpg", "no regular file")]
+
+
 def test_a_hidden_class_folder_is_noted(tmp_path):
     data = read(fill(tmp_path, photos({"a": 1, "b": 1, ".net": 1})))
     assert data.classes == ("a", "b")
@@ -299,7 +314,7 @@ def test_photos_in_two_classes_are_noted(tmp_path):
 
 def test_copies_do_not_count_as_photos(tmp_path):
     files = photos({"b": 5}) | {f"a/{i}.jpg": "same" for i in range(9)}
-    with pytest.raises(DataError, match="a has 1 photo; each class needs at least 3"):
+    with pytest.raises(DataError, match="a has 1 photo among 9 files; each class needs at least 3"):
         read(fill(tmp_path, files)).split()
 
 

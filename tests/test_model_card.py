@@ -57,6 +57,14 @@ def test_card_states_the_measured_figures(card):
     assert "frozen efficientnet_lite0 features" in text
 
 
+@pytest.mark.parametrize("improved", [True, False])
+def test_card_says_whether_the_network_was_fine_tuned(improved):
+    report = REPORT | {"fine_tuning": {"improved": improved}}
+    text = model_card.render(INFO, report, backbone="net", quantize="int8", io="uint8", image_size=224)
+    assert ("net, fine-tuned on its photos" in text) == improved
+    assert ("a head on frozen net features" in text) != improved
+
+
 def test_card_states_the_contract_of_the_edges(card):
     io, text = card
     assert f"`[1, 224, 224, 3]` {io}" in text and f"`[1, 2]` {io}" in text

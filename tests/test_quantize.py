@@ -125,7 +125,10 @@ def test_dynamic_has_int8_weights_and_float_activations(float_classifier):
     content = quantize.quantize(float_classifier, "dynamic", normalization=PIXELS)
     numbers = constants(content)
     assert numbers["kernel"][1].dtype == numbers["head/kernel"][1].dtype == np.int8
-    assert {line.split(" (")[0] for line in inspection.float_operators(content)} >= {"CONV_2D", "FULLY_CONNECTED"}
+    assert {line.split(" (")[0] for line in inspection.inspect(content).float_operators} >= {
+        "CONV_2D",
+        "FULLY_CONNECTED",
+    }
 
 
 def test_none_leaves_the_model_alone(float_classifier):

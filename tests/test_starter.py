@@ -23,7 +23,7 @@ def starter_model(lite0, tmp_path_factory):
 
 def test_the_starter_is_a_complete_int8_classifier(starter_model):
     content = (starter_model / "model.tflite").read_bytes()
-    assert inspection.float_operators(content) == []
+    assert inspection.inspect(content).float_operators == ()
     facts = inspection.inspect(content)
     assert [(tensor.shape, tensor.dtype) for tensor in (*facts.inputs, *facts.outputs)] == [
         ((1, 224, 224, 3), "uint8"),

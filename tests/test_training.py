@@ -17,7 +17,7 @@ from model_maker.progress import Reporter, Stages
 from model_maker.tflite import graph, inspection, metadata
 
 PER_CLASS = 14
-PLOTS = ("confusion.png", "calibration.png", "per_class.png")
+PLOTS = ("confusion.png", "calibration.png", "per_class.png", "head.png")
 KEPT = ("model.tflite", "float.tflite", "labels.txt", "metrics.json", "README.md", *PLOTS)
 
 
@@ -93,7 +93,7 @@ def test_int8_file_agrees_with_its_float_model(run):
     result, _ = run
     assert result.report["agreement"]["same_top1"] >= 0.9
     assert result.report["kernels"]["none"]["same_top1"] >= 0.9
-    assert inspection.float_operators((result.directory / "model.tflite").read_bytes()) == []
+    assert inspection.inspect((result.directory / "model.tflite").read_bytes()).float_operators == ()
 
 
 def test_int8_file_is_small(run):

@@ -44,7 +44,7 @@ def train(arguments: argparse.Namespace) -> None:
     if "," in options.get("model", "") and not Path(options["model"]).exists():
         _compare(data, options, limits, arguments)
         return
-    if any(limits.values()):
+    if any(limit is not None for limit in limits.values()):
         raise DataError("--max-size and --max-latency choose among models: give several, as --model A,B,C.")
     with Bars() as bars:
         result = train(
@@ -78,6 +78,9 @@ def _compare(data: str, options: dict, limits: dict, arguments: argparse.Namespa
     from model_maker.cli import views
     from model_maker.cli.bars import Bars
 
+    for flag, stated in (("--resume", arguments.resume), ("--tensorboard", getattr(arguments, "tensorboard", None))):
+        if stated:
+            raise DataError(f"{flag} belongs to the fine-tuning of one model: leave it out, or give one --model.")
     models = [name.strip() for name in options.pop("model").split(",") if name.strip()]
     with Bars() as bars:
         found = comparison.compare(
@@ -114,7 +117,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
         if skipped := len(dataset.skipped) + len(dataset) - metrics.photos:
             bars.note(f"{skipped} files cannot be read as photos and do not count.")
         if page is not None:
-            report.write(page, classifier.info.name, scored, metrics, model=arguments.model)
+            name, own = classifier.info.name, run_record.is_own_test(arguments.model, arguments.data)
+            report.write(page, name, scored, metrics, model=arguments.model, own_test=own)
             bars.note(f"The report: {page}")
     if arguments.json:
         print_json(metrics.as_dict())

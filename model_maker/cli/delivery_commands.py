@@ -74,7 +74,7 @@ def codegen(arguments: argparse.Namespace) -> None:
         raise DataError(f"--package {arguments.package} belongs to --kotlin. Leave it out.")
     path = Path(arguments.output) if arguments.output is not None else None
     if path is not None:
-        files.check_new_file(path, overwrite=arguments.overwrite)
+        files.check_new_text(path, overwrite=arguments.overwrite)
     code = generator.codegen(
         arguments.model,
         arguments.language,
@@ -165,7 +165,8 @@ def verify(arguments: argparse.Namespace) -> int:
             dataset, _ = run_record.photos_for(arguments.model, arguments.data)
             scored = classifier.score_labelled(dataset, progress=bars.progress)
             metrics, name = classifier.measure(scored), classifier.info.name
-            report.write(page, name, scored, metrics, model=arguments.model, certificate=found.as_dict())
+            own, certificate = run_record.is_own_test(arguments.model, arguments.data), found.as_dict()
+            report.write(page, name, scored, metrics, model=arguments.model, own_test=own, certificate=certificate)
             bars.note(f"The report: {page}")
     return 1 if found.failures else 0
 
@@ -175,11 +176,13 @@ def demo(arguments: argparse.Namespace) -> None:
     from model_maker.deploy.demo_server import Server
 
     if arguments.export:
+        if arguments.port is not None:
+            raise DataError(f"--port {arguments.port} is of the server, which --export does without: leave one out.")
         folder = page.write_site(arguments.model, arguments.export, overwrite=arguments.overwrite)
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         print(f"{folder}/{page.INDEX} ({size / 1e6:.1f} MB in all)")
         return
-    with Server(page.site(arguments.model), arguments.port) as server:
+    with Server(page.site(arguments.model), arguments.port or 0) as server:
         print(f"{arguments.model} at {server.url} (ctrl-C ends)", flush=True)
         if not arguments.no_browser:
             # Aside, for a browser in the terminal returns only when it is left.

@@ -194,7 +194,7 @@ def _demo(commands) -> None:
         home="delivery_commands",
     )
     parser.add_argument("model", metavar="MODEL", help="a .tflite, or a folder that train made")
-    parser.add_argument("--port", type=int, default=0, metavar="N", help="port on 127.0.0.1 (default: any free one)")
+    parser.add_argument("--port", type=int, metavar="N", help="port on 127.0.0.1 (default: any free one)")
     parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
     parser.add_argument("--export", metavar="DIR", help="write the page as a static site instead, for any host")
     parser.add_argument("--overwrite", action="store_true", help="replace a site that stands there")

@@ -6,6 +6,7 @@ Where photos come from is known to `sources`; that a photo can be decoded is fou
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -145,8 +146,9 @@ class Dataset:
         if self.samples and not any(sample.part in ("", "train") for sample in self.samples):
             raise DataError("The data has a validation or test part but no train part. Add a train folder.")
         notes, assigned = [], []
-        for name, digests in zip(self.classes, self._digests(("", "train")), strict=True):
-            places, borrowed = _divide(digests, wanted, seed, name)
+        counts = Counter(sample.label for sample in self.samples)
+        for label, (name, digests) in enumerate(zip(self.classes, self._digests(("", "train")), strict=True)):
+            places, borrowed = _divide(digests, wanted, seed, name, counts[label])
             assigned.append(places)
             notes += [f"{name}: {part} was empty and borrowed the photo with the nearest hash." for part in borrowed]
         parts: dict[str, list[Sample]] = {part: [] for part in PARTS}
@@ -191,12 +193,15 @@ class Dataset:
                 raise DataError(f"The {part} part has no photo of {name}. Add some, or remove that part.")
 
 
-def _divide(different: set[str], wanted: dict[str, float], seed: int, name: str) -> tuple[dict[str, str], list[str]]:
+def _divide(
+    different: set[str], wanted: dict[str, float], seed: int, name: str, files: int
+) -> tuple[dict[str, str], list[str]]:
     """Assigns each digest of one class to a part; returns also the parts that had to borrow."""
     digests = sorted(different, key=lambda digest: _unit(digest, seed))
     if len(digests) < len(wanted) + 1:
         needed = ", ".join(["train", *reversed(wanted)])
         what = "photo" if len(digests) == 1 else "different photos"
+        what += f" among {files} files" if files > len(digests) else ""
         raise DataError(
             f"{name} has {len(digests)} {what}; each class needs at least {len(wanted) + 1} ({needed}). "
             "Add photos, or remove the class."

@@ -35,12 +35,15 @@ def _walk(root: Path, notes: list[str]) -> Iterator[Entry]:
     for folder in folders:
         part = PART_NAMES[folder.name.lower()] if split else ""
         for class_folder in _visible_folders(folder, notes) if split else [folder]:
-            name = class_name(class_folder.name, class_folder)
+            name, found = class_name(class_folder.name, class_folder), False
             for path in _files(class_folder, notes):
                 if images.is_photo(path.suffix):
+                    found = True
                     yield Entry(path, name, part, images.obstacle(path.suffix))
                 else:
                     others[path.suffix.lower() or "no suffix"] += 1
+            if not found:
+                layout.note_empty(class_folder, notes)
     layout.note_others(others, notes)
 
 

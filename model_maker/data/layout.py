@@ -39,6 +39,11 @@ def note_loose(count: int, home: object, notes: list[str]) -> None:
     notes.append(f"{counted(count, 'photo')} directly in {home}, outside any class folder: not used.")
 
 
+def note_empty(folder: object, notes: list[str]) -> None:
+    """Tells of a class folder without photos."""
+    notes.append(f"{folder} holds no photos, so there is no such class.")
+
+
 def note_others(others: Counter[str], notes: list[str]) -> None:
     """Tells of files that are no photos, counted by suffix."""
     if others:

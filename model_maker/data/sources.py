@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -189,7 +190,10 @@ def hash_photo(path: Location) -> tuple[str, str]:
     """Returns (sha256 of a photo's bytes, ""), or ("", reason) where they cannot be read."""
     try:
         if isinstance(path, Path):
-            with open(path, "rb") as file:
+            # Opening a named pipe would wait for somebody to write.
+            with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    return "", "no regular file"
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 return (digest, "") if file.tell() else ("", "empty file")
         content = path.read_bytes()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from model_maker.inference.evaluation import Reliability
 
@@ -56,34 +55,39 @@ def reliability(found: Reliability) -> str:
     )
 
 
-def training(history: Sequence[dict[str, Any]]) -> str:
-    """Draws the losses of a fine-tuning, epoch by epoch, as `metrics.json` holds them."""
+def losses(series: Mapping[str, Sequence[float | None]], ticks: Sequence[str], *, axis: str, name: str) -> str:
+    """Draws losses, step by step.
+
+    Args:
+      series: one or two, name to a loss for each tick; None where there is none.
+      ticks: what stands below each step.
+      axis: what the steps are.
+      name: of the chart, for those who do not see it.
+    """
     height, bottom = 170, _TOP + 170
-    series = {"first": ("training", "loss"), "second": ("validation", "validation_loss")}
-    losses = [entry[key] for entry in history for _, key in series.values() if key in entry]
-    top = max([*losses, 1e-6]) * 1.05
-    step = (_WIDTH - _RIGHT - _LEFT - 20) / max(1, len(history) - 1)
+    top = max([loss for values in series.values() for loss in values if loss is not None], default=0) * 1.05 or 1.0
+    step = (_WIDTH - _RIGHT - _LEFT - 20) / max(1, len(ticks) - 1)
     parts = [_grid(bottom, [(share / 4, f"{top * share / 4:.2f}") for share in range(5)])]
     parts.append('<text class="tick" x="4" y="11">loss</text>')
-    for number, (style, (name, key)) in enumerate(series.items()):
+    for number, (style, (kind, values)) in enumerate(zip(("first", "second"), series.items(), strict=False)):
         points = [
-            (_LEFT + 10 + index * step, bottom - height * entry[key] / top)
-            for index, entry in enumerate(history)
-            if key in entry
+            (_LEFT + 10 + index * step, bottom - height * loss / top)
+            for index, loss in enumerate(values)
+            if loss is not None
         ]
         path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
         parts.append(f'<path class="line {style}" d="M{path}"/>' if len(points) > 1 else "")
         parts += [f'<circle class="{style}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in points]
-        parts.append(f'<text class="name {style}" x="{_WIDTH - 190 + 85 * number}" y="11">{name}</text>')
-    every = -(-len(history) // 12)
+        parts.append(f'<text class="name {style}" x="{_WIDTH - 190 + 85 * number}" y="11">{kind}</text>')
+    every = -(-len(ticks) // 12)
     parts += [
-        f'<text class="tick" x="{_LEFT + 10 + index * step:.1f}" y="{bottom + 16}" text-anchor="middle">{index}</text>'
-        for index in range(0, len(history), every)
+        f'<text class="tick" x="{_LEFT + 10 + index * step:.1f}" y="{bottom + 16}" text-anchor="middle">{tick}</text>'
+        for index, tick in enumerate(ticks)
+        if index % every == 0
     ]
-    parts.append(f'<text class="tick" x="{_WIDTH / 2}" y="{bottom + 33}" text-anchor="middle">epoch</text>')
+    parts.append(f'<text class="tick" x="{_WIDTH / 2}" y="{bottom + 33}" text-anchor="middle">{axis}</text>')
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {bottom + 38}" class="chart" role="img" '
-        f'aria-label="Training and validation loss, epoch by epoch">{"".join(parts)}</svg>'
+        f'<svg viewBox="0 0 {_WIDTH} {bottom + 38}" class="chart" role="img" aria-label="{name}">{"".join(parts)}</svg>'
     )
 
 

@@ -29,10 +29,12 @@ def render(info: ModelInfo, report: dict[str, Any], *, backbone: str, quantize: 
         pixels = f"pixels as (value - {info.normalization.mean:g}) / {info.normalization.std:g}"
     unknown, none = _unknown(info, report), " or none" if info.threshold else ""
     same = f"same answer on {100 * agreement['same_top1']:.1f} %"
+    tuned = report.get("fine_tuning", {}).get("improved")
+    features = f"{backbone}, fine-tuned on its photos" if tuned else f"a head on frozen {backbone} features"
     steps = ", in steps of 1/256" if io == "uint8" else ""
     return f"""# {info.name}
 
-An image classifier for {len(info.labels)} classes: a head on frozen {backbone} features, in `model.tflite`.
+An image classifier for {len(info.labels)} classes: {features}, in `model.tflite`.
 
 | | |
 |---|---|

@@ -1,16 +1,18 @@
-"""The report's plots as PNG files, for slides and papers: confusion, calibration, classes, fine-tuning."""
+"""The report's plots as PNG files, for slides and papers: confusion, calibration, classes, losses."""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
 from model_maker.inference.evaluation import Reliability, most_confused
 
+# A fine-tuning's losses: name and key in its history. Before the first epoch there is only that of validation.
+TUNING = (("training", "loss"), ("validation", "validation_loss"))
 ALWAYS = ("confusion.png", "calibration.png", "per_class.png")
 
 Colour = tuple[int, int, int]
@@ -27,12 +29,19 @@ _DIAGRAM = 480  # side of the reliability diagram
 _BAR, _BARS = 9, 400  # height and full length of a class's bars
 
 
-def draw(test: dict[str, Any], reliability: Reliability, history: Sequence[dict[str, Any]] = ()) -> dict[str, bytes]:
+def draw(
+    test: dict[str, Any],
+    reliability: Reliability,
+    *,
+    path: Sequence[dict[str, float]] = (),
+    history: Sequence[dict[str, Any]] = (),
+) -> dict[str, bytes]:
     """Draws all plots.
 
     Args:
       test: `Metrics.as_dict` of the test part.
       reliability: of the same photos.
+      path: losses of photos held out by regularization, as `metrics.json` holds them, where they are known.
       history: epochs of a fine-tuning, as `metrics.json` holds them, where there was one.
 
     Returns:
@@ -45,8 +54,13 @@ def draw(test: dict[str, Any], reliability: Reliability, history: Sequence[dict[
         _per_class(test["per_class"]),
     )
     plots = dict(zip(ALWAYS, found, strict=True))
+    if path:
+        title, ticks = "Fitting the head: loss of photos held out", [f"{entry['regularization']:g}" for entry in path]
+        plots["head.png"] = _losses(title, {"held out": [entry["loss"] for entry in path]}, ticks, "regularization")
     if history:
-        plots["fine_tuning.png"] = _training(history)
+        series = {name: [entry.get(key) for entry in history] for name, key in TUNING}
+        epochs = [str(index) for index in range(len(history))]
+        plots["fine_tuning.png"] = _losses("Fine-tuning: loss by epoch", series, epochs, "epoch")
     return {name: _png(plot) for name, plot in plots.items()}
 
 
@@ -158,29 +172,28 @@ def _per_class(per_class: dict[str, dict[str, Any]]) -> Image.Image:
     return sheet
 
 
-def _training(history: Sequence[dict[str, Any]]) -> Image.Image:
-    """The losses, epoch by epoch; before the first there is only that of validation."""
-    series = (("training", "loss", _BLUE), ("validation", "validation_loss", _RED))
+def _losses(title: str, series: Mapping[str, Sequence[float | None]], ticks: Sequence[str], axis: str) -> Image.Image:
+    """Losses step by step, one or two series; None where there is none."""
     left, top = _MARGIN + 60, _MARGIN + 76
     right, bottom = left + _DIAGRAM, top + _DIAGRAM // 2
-    sheet, pen = _sheet(right + _MARGIN, bottom + 70, "Fine-tuning: loss by epoch")
-    most = 1.05 * max(1e-6, *(entry[key] for entry in history for _, key, _ in series if key in entry))
+    sheet, pen = _sheet(right + _MARGIN, bottom + 70, title)
+    most = 1.05 * max(1e-6, *(loss for values in series.values() for loss in values if loss is not None))
     for tick in range(5):
         y = bottom - (bottom - top) * tick / 4
         pen.line((left, y, right, y), _LINE)
         pen.text((left - 8, y), f"{most * tick / 4:.2f}", _FAINT, _font(_TEXT), anchor="rm")
-    step = _DIAGRAM / max(1, len(history) - 1)
-    for index in range(0, len(history), math.ceil(len(history) / 12)):
-        pen.text((left + index * step, bottom + 8), f"{index}", _FAINT, _font(_TEXT), anchor="mt")
-    for number, (name, key, colour) in enumerate(series):
+    step = _DIAGRAM / max(1, len(ticks) - 1)
+    for index in range(0, len(ticks), math.ceil(len(ticks) / 12)):
+        pen.text((left + index * step, bottom + 8), ticks[index], _FAINT, _font(_TEXT), anchor="mt")
+    for number, ((name, values), colour) in enumerate(zip(series.items(), (_BLUE, _RED), strict=False)):
         points = [
-            (left + index * step, bottom - (bottom - top) * entry[key] / most)
-            for index, entry in enumerate(history)
-            if key in entry
+            (left + index * step, bottom - (bottom - top) * loss / most)
+            for index, loss in enumerate(values)
+            if loss is not None
         ]
         pen.line(points, colour, 2)
         for x, y in points:
             pen.ellipse((x - 4, y - 4, x + 4, y + 4), colour)
         pen.text((right - 230 + 130 * number, top - 16), name, colour, _font(_TEXT), anchor="ls")
-    pen.text((left + _DIAGRAM // 2, bottom + 34), "epoch", _FAINT, _font(_TEXT), anchor="mt")
+    pen.text((left + _DIAGRAM // 2, bottom + 34), axis, _FAINT, _font(_TEXT), anchor="mt")
     return sheet

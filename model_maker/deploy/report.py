@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -12,15 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from model_maker import files
+from model_maker import files, run_record
 from model_maker.data import thumbnails
 from model_maker.data.dataset import Split
 from model_maker.deploy import charts, plots, report_tables
 from model_maker.deploy.report_tables import table
+from model_maker.errors import DataError
 from model_maker.inference import evaluation
 from model_maker.inference.classifier import Scored
 
-FILE = "report.html"
+FILE, METRICS = "report.html", "metrics.json"
 # What keeps the page far below 3 MB: a thumbnail takes about 8 kB.
 _MISTAKES, _SIDE = 24, 200
 
@@ -60,6 +62,7 @@ def render(
         _section("What is taken for what", _confusion(labels, test["confusion"])),
         '<div class="pair">',
         _section("Can its scores be believed?", _calibration(scored, test["ece"])),
+        _section("Fitting the head", _head(report.get("cross_validation"))),
         _section("Fine-tuning", _tuning(report.get("fine_tuning"))),
         "</div>",
         _section("Where it runs", report_tables.certificate(certificate) if certificate else ""),
@@ -82,18 +85,46 @@ def write(
     metrics: evaluation.Metrics,
     *,
     model: str,
+    own_test: bool = False,
     certificate: dict[str, Any] | None = None,
 ) -> None:
     """Writes the page of a file that was evaluated, and its plots beside it; see `render` and `plots.draw`.
 
+    Args:
+      page: where it goes.
+      name, scored, model, certificate: see `render`.
+      metrics: of the file.
+      own_test: whether these are the photos that `train` tested it on, so that what stands beside the file holds, too.
+
     Raises:
+      DataError: what stands beside the file is not as `train` wrote it.
       OutputError: they cannot be written.
     """
     test = metrics.as_dict()
+    report, more = ({"test": test}, {}) if not own_test else _of_training(model, test)
+    try:
+        text = render(name, scored, report, model=model, certificate=certificate, **more)
+    except (KeyError, TypeError, AttributeError) as error:
+        if not own_test:
+            raise
+        raise DataError(f"{METRICS} beside {model} is not as `train` wrote it ({error!r}). Pass --data DIR.") from error
     for plot, content in plots.draw(test, reliability(scored)).items():
         files.write(beside(page, plot), content)
-    text = render(name, scored, {"test": test}, model=model, certificate=certificate)
     files.write(page, text.encode(errors="backslashreplace"))
+
+
+def _of_training(model: str, test: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Reads what `train` wrote beside a model: the report, and what else `render` takes."""
+    folder = Path(model) if Path(model).is_dir() else Path(model).parent
+    record, file = run_record.load(folder), folder / METRICS
+    try:
+        report = json.loads(file.read_text(encoding="utf-8"))
+        learned = {name: count - test["per_class"][name]["photos"] for name, count in record["classes"].items()}
+        return report | {"test": test}, {"learned": learned, "stages": record["stages"]}
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror}. Pass --data DIR.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{folder} is not as `train` wrote it ({error!r}). Pass --data DIR.") from error
 
 
 def check_new(page: Path, *, overwrite: bool) -> None:
@@ -258,6 +289,24 @@ def _calibration(scored: Scored, ece: float) -> str:
     )
 
 
+def _head(found: dict[str, Any] | None) -> str:
+    """How the head came about: not in epochs, but along the path of regularization."""
+    if not found or not found.get("path"):
+        return ""
+    path = found["path"]
+    text = (
+        "<p>The head is fitted to its optimum, not in epochs. From strong to weak regularization, photos held out "
+        f"judge it: the least loss, at {found['regularization']:g}, was taken. "
+        f"It knows {_percent(found['top1'])} of them.</p>"
+    )
+    ticks, losses = [f"{entry['regularization']:g}" for entry in path], [entry["loss"] for entry in path]
+    name = "Loss of photos held out, by regularization"
+    rows = [(tick, f"{loss:.4f}") for tick, loss in zip(ticks, losses, strict=True)]
+    figures = table(("regularization", "loss of photos held out"), rows, caption="Regularization")
+    chart = charts.losses({"held out": losses}, ticks, axis="regularization", name=name)
+    return f"{text}{chart}<details><summary>In figures</summary>{figures}</details>"
+
+
 def _tuning(found: dict[str, Any] | None) -> str:
     if not found:
         return ""
@@ -274,7 +323,13 @@ def _tuning(found: dict[str, Any] | None) -> str:
     ]  # fmt: skip
     heads = ("epoch", "phase", "loss", "validation loss", "validation top-1")
     figures = table(heads, rows, caption="Fine-tuning, epoch by epoch")
-    return f"{text}{charts.training(found['history'])}<details><summary>In figures</summary>{figures}</details>"
+    chart = charts.losses(
+        {kind: [entry.get(key) for entry in found["history"]] for kind, key in plots.TUNING},
+        [str(index) for index in range(len(found["history"]))],
+        axis="epoch",
+        name="Training and validation loss, epoch by epoch",
+    )
+    return f"{text}{chart}<details><summary>In figures</summary>{figures}</details>"
 
 
 def _usage(model: str) -> str:

@@ -27,7 +27,7 @@ LEAST = 1 / 512
 def is_one(photos: Photo | Iterable[Photo]) -> bool:
     """Tells whether this is one photo, and not several."""
     if isinstance(photos, np.ndarray):
-        return photos.ndim == 3
+        return photos.ndim < 4
     return isinstance(photos, str | bytes) or not isinstance(photos, Iterable)
 
 

@@ -87,6 +87,8 @@ def open_model(model: str | os.PathLike[str] | bytes, *, kernels: str = "xnnpack
     """
     if isinstance(model, bytes):
         return _open_content(model, kernels)
+    if not model or not isinstance(model, str | os.PathLike):
+        raise ModelError(f"{model!r} is no model. {_ADVICE}")
     path = find(model)
     # A file of no known name is read as a `.tflite`, whose mark it has or lacks.
     name, runtime = next(

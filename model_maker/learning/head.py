@@ -70,6 +70,7 @@ class Fit:
       top1: cross-validated accuracy, 0 to 1.
       held_out: float [M, C], calibrated scores of photos by heads that have not learned from them.
       held_out_labels: int [M].
+      path: (regularization, mean loss of photos held out), from strong to weak, until it rose.
     """
 
     head: Head
@@ -79,6 +80,7 @@ class Fit:
     top1: float
     held_out: Array
     held_out_labels: Array
+    path: tuple[tuple[float, float], ...] = ()
 
 
 def fit(
@@ -131,7 +133,7 @@ def fit(
     # One BLAS thread for each of ours: BLAS's own wait for each other in busy loops, which is many times slower
     # whenever another process wants a core.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:
-        strength, logits, start = _cross_validate(features, labels, weights, held_out, pool, tell)
+        strength, logits, start, walked = _cross_validate(features, labels, weights, held_out, pool, tell)
         temperature = _temperature(logits, truth, weights[truth])
         whole = Problem(features.rows(slice(None)), labels, weights, pool)
         parameters = whole.solve(strength, start, _FINAL_ITERATIONS, partial(_tell_behind, tell, path))
@@ -140,7 +142,7 @@ def fit(
     bias = parameters[:, -1] / temperature - kernel @ features.center
     head = Head(kernel.astype(np.float32), bias.astype(np.float32))
     top1 = float((logits.argmax(1) == truth).mean())
-    return Fit(head, strength, temperature, weights, top1, softmax(logits / temperature), truth)
+    return Fit(head, strength, temperature, weights, top1, softmax(logits / temperature), truth, walked)
 
 
 def calibrate(logits: Array, labels: Array) -> tuple[float, float]:
@@ -190,19 +192,19 @@ def _cross_validate(
     held_out: list[Array],
     pool: ThreadPoolExecutor,
     tell: Callable[[int], None],
-) -> tuple[float, Array, Array]:
+) -> tuple[float, Array, Array, tuple[tuple[float, float], ...]]:
     """Walks the regularization path in all folds side by side and stops behind the best step.
 
     Returns:
-      The strength whose held-out loss is least, the held-out logits [n, C] there, and the mean of the folds'
-      parameters, from which a fit on all photos has not far to go.
+      The strength whose held-out loss is least, the held-out logits [n, C] there, the mean of the folds'
+      parameters, from which a fit on all photos has not far to go, and each strength with its loss.
     """
     problems = [Problem(features.rows(~held), labels[~held], weights, pool) for held in held_out]
     judged = np.any(held_out, axis=0)
     truth = labels[judged]
     best: tuple[float, float, Array, Array] = (np.inf, 0.0, np.empty(0), np.empty(0))
     found = [np.zeros((len(weights), len(features.center) + 1), np.float32) for _ in problems]
-    solved = count()
+    solved, walked = count(), []
     for strength in REGULARIZATION:
         logits = np.empty((len(truth), len(weights)), np.float32)
         for index, (held, problem) in enumerate(zip(held_out, problems, strict=True)):
@@ -210,10 +212,11 @@ def _cross_validate(
             found[index] = parameters = problem.solve(strength, found[index], _PATH_ITERATIONS, step)
             logits[held[judged]] = features.logits(held, parameters)
         loss = _loss_at(1.0, logits, truth, weights[truth])
+        walked.append((strength, loss))
         if loss >= best[0]:
             break
         best = (loss, strength, logits, np.mean(found, axis=0))
-    return best[1:]
+    return *best[1:], tuple(walked)
 
 
 def _tell_behind(tell: Callable[[int], None], before: int, step: int) -> None:

@@ -76,18 +76,6 @@ def _model_facts(size_bytes: int, model, main) -> ModelFacts:
     )
 
 
-def float_operators(content: bytes) -> list[str]:
-    """Names the operators that touch a float tensor, a QUANTIZE or DEQUANTIZE at the edge excepted.
-
-    Returns:
-      "NAME (output tensor)" of each; empty for a model that is integers throughout.
-
-    Raises:
-      ModelError: the file is not a `.tflite`, or it is damaged.
-    """
-    return list(inspect(content).float_operators)
-
-
 def wider_operators(content: bytes, kind: str, *, kept: Collection[str] = ()) -> list[str]:
     """Names the operators that touch a tensor which "int8" or "int16x8" has no place for, edges excepted.
 
@@ -96,7 +84,11 @@ def wider_operators(content: bytes, kind: str, *, kept: Collection[str] = ()) ->
       kind: "int8" (no float, no int16) or "int16x8" (no float).
       kept: outputs of operators that are wider on purpose; they, and what casts for them, are left out.
 
-    Returns, Raises: as `float_operators`.
+    Returns:
+      "NAME (output tensor)" of each.
+
+    Raises:
+      ModelError: the file is not a `.tflite`, or it is damaged.
     """
     model = graph.parse(content)
     with graph.explained():

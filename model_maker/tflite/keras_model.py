@@ -32,7 +32,6 @@ _ACTIVATIONS = {
     "HARD_SWISH": "hard_silu",
     "SOFTMAX": "softmax",
 }
-WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 def to_keras(content: bytes, *, start: str | None = None, batch_size: int | None = None):

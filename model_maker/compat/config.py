@@ -35,7 +35,7 @@ class QuantizationConfig:
     Args:
       optimizations, supported_ops, experimental_new_quantizer: of TensorFlow's converter, which is not used.
       representative_data: photos to calibrate integers on; with them it is int8.
-      quantization_steps: the most photos that are looked at; `deploy.shipping.CALIBRATION_PHOTOS` suffice.
+      quantization_steps: the most photos that are looked at, 50 (`deploy.shipping.CALIBRATION_PHOTOS`) at most.
       inference_input_type, inference_output_type: "float32", "uint8" or "int8", or TensorFlow's or numpy's types of
         that name; float32 unless told.
       supported_types: with float16 among them, weights are halved.
@@ -107,14 +107,12 @@ class QuantizationConfig:
         tell_meaningless(
             "QuantizationConfig", **{name: getattr(self, name) for name in MEANINGLESS["QuantizationConfig"]}
         )
-        steps = self.quantization_steps
+        steps, most = self.quantization_steps, CALIBRATION_PHOTOS
         if steps not in (None, DEFAULT_QUANTIZATION_STEPS):
             if self.representative_data is None:
                 tell("QuantizationConfig: quantization_steps means nothing here: there is no representative_data.")
-            elif steps > CALIBRATION_PHOTOS:
-                tell(
-                    f"QuantizationConfig: of quantization_steps={steps} {CALIBRATION_PHOTOS} are made; more add nothing."
-                )
+            elif steps > most:
+                tell(f"QuantizationConfig: of quantization_steps={steps} the first {most} are made, which suffices.")
         edges = {_dtype(kind) for kind in (self.inference_input_type, self.inference_output_type)}
         if len(edges) > 1 or not edges <= set(_EDGES):
             raise DataError(

@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import functools
 import hashlib
@@ -15,7 +16,7 @@ from tiny_network import FUSED, TinyNetwork
 from model_maker import Classifier
 from model_maker.compat import image_classifier, model_spec, notices
 from model_maker.compat.config import ExportFormat, QuantizationConfig
-from model_maker.compat.image_classifier import DataLoader, ModelSpec
+from model_maker.compat.image_classifier import DataLoader, ImageClassifier, ModelSpec
 from model_maker.data import images
 from model_maker.data.images import Normalization
 from model_maker.data.sources import read
@@ -345,17 +346,57 @@ def test_what_means_nothing_is_said_once(loaders, spec, said, tmp_path):
     given |= {"warmup_steps": 5, "model_dir": tmp_path, "epochs": 3, "batch_size": 8, "dropout_rate": 0.3}
     for _ in range(2):
         model = image_classifier.create(train, spec, validation, **given)
+    written = {"with_metadata": False, "colour": "red", "vocab_filename": "words"}
     for _ in range(2):
-        model.export(tmp_path, with_metadata=False, colour="red", export_format=ExportFormat.LABEL)
+        model.export(tmp_path, **written, export_format=ExportFormat.LABEL)
     text = "\n".join(said())
-    for name in [*given, "with_metadata", "colour"]:
+    for name in [*given, *written]:
         assert text.count(f"{name} means nothing here: ") == 1
     assert len(set(said())) == len(said())
 
 
-def test_nothing_is_said_of_what_was_not_given(loaders, spec, said):
-    image_classifier.create(loaders[0], spec, loaders[1])
-    assert not [text for text in said() if "means nothing" in text]
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (lambda model, data: model.evaluate(data, batch_size=8), "evaluate: batch_size means nothing here: "),
+        (lambda model, data: model.predict_top_k(data, batch_size=8), "predict_top_k: batch_size means nothing here: "),
+        (
+            lambda model, data: ImageClassifier(model.model_spec, "ab", shuffle=False),
+            "ImageClassifier: shuffle means nothing here: ",
+        ),
+        (
+            lambda model, data: ImageClassifier(model.model_spec, "ab", representative_data=data),
+            "ImageClassifier: representative_data means nothing here: ",
+        ),
+        (lambda model, data: model.train(data, steps_per_epoch=3), "train: steps_per_epoch means nothing here: "),
+        (lambda model, data: DataLoader(data.photos, size=5), "DataLoader: size means nothing here: "),
+        (lambda model, data: data.gen_dataset(input_pipeline_context=1), "input_pipeline_context means nothing here: "),
+        (lambda model, data: ModelSpec("a.tflite", [1, 2]), "ModelSpec: compat_tf_versions means nothing here: "),
+        (lambda model, data: QuantizationConfig(optimizations=[1]), "optimizations means nothing here: "),
+        (lambda model, data: QuantizationConfig(quantization_steps=9), "quantization_steps means nothing here: "),
+        (lambda model, data: QuantizationConfig.for_int8(data, 500), "of quantization_steps=500 the first 50 are made"),
+    ],
+)
+def test_each_argument_without_a_meaning_is_told_once(loaders, model, said, call, line):
+    model = copy.copy(model)
+    for _ in range(2):
+        call(model, loaders[0])
+    assert [text for text in said() if "means nothing" in text or "are made" in text] == [
+        text for text in said() if line in text
+    ]
+    assert len([text for text in said() if line in text]) == 1
+
+
+def test_nothing_is_said_of_what_was_not_given(loaders, spec, said, tmp_path):
+    train, validation, _ = loaders
+    DataLoader(train.photos, len(train), train.index_to_label)
+    model = image_classifier.create(train, spec, validation)
+    assert (model.shuffle, model.representative_data) == (False, train)
+    model.evaluate(validation, batch_size=32)
+    model.predict_top_k(validation, batch_size=32)
+    for config in (QuantizationConfig.for_int8(train), QuantizationConfig.for_int8(train, 50)):
+        model.export(tmp_path, vocab_filename="vocab.txt", with_metadata=True, quantization_config=config)
+    assert not [text for text in said() if "means nothing" in text or "are made" in text]
 
 
 def test_every_layer_learns_where_that_is_asked_for(loaders, spec, said, tmp_path):

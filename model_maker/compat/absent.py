@@ -9,7 +9,10 @@ from model_maker.errors import ModelMakerError
 
 _Class = TypeVar("_Class", bound=type)
 
-_OTHER_TASK = "it belongs to another task than image classification, the only one here. Keep tflite-model-maker for it"
+_OTHER_TASK = (
+    "it belongs to another task than image classification, the only one here. Keep tflite-model-maker, on Python 3.9, "
+    "for it"
+)
 _TASKS = ("audio_classifier", "object_detector", "question_answer", "recommendation", "searcher", "text_classifier")
 _LISTS = ("AUDIO_CLASSIFICATION", "OBJECT_DETECTION", "QUESTION_ANSWER", "RECOMMENDATION", "TEXT_CLASSIFICATION")
 

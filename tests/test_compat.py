@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import functools
 import hashlib
@@ -15,8 +16,9 @@ from tiny_network import FUSED, TinyNetwork
 from model_maker import Classifier
 from model_maker.compat import image_classifier, model_spec, notices
 from model_maker.compat.config import ExportFormat, QuantizationConfig
-from model_maker.compat.image_classifier import DataLoader, ModelSpec
+from model_maker.compat.image_classifier import DataLoader, ImageClassifier, ModelSpec
 from model_maker.data import images
+from model_maker.data.images import Normalization
 from model_maker.data.sources import read
 from model_maker.errors import BackboneError, DataError, ModelError, OutputError
 from model_maker.tflite import inspection, metadata
@@ -24,20 +26,19 @@ from model_maker.tflite import inspection, metadata
 TUTORIAL = Path(__file__).with_name("compat_tutorial.py")
 
 
-@pytest.fixture(scope="module")
-def network():
-    """Two halvings of 8 pixels, 16 features: what these tests train on instead of EfficientNet-Lite0."""
+def tiny(size):
+    """Two halvings of the picture, 16 features; what its input expects is told nowhere."""
     random = np.random.default_rng(0)
-    chain = TinyNetwork(8).conv(0.3 * random.normal(size=(8, 3, 3, 3)), stride=2, fused=FUSED.RELU6)
+    chain = TinyNetwork(size).conv(0.3 * random.normal(size=(8, 3, 3, 3)), stride=2, fused=FUSED.RELU6)
     chain.depthwise(0.3 * random.normal(size=(1, 3, 3, 8)), stride=2)
     return chain.conv(random.normal(size=(16, 1, 1, 8)), fused=FUSED.RELU6).mean().content()
 
 
 @pytest.fixture(scope="module")
-def spec(network, tmp_path_factory):
-    """A spec of that network, as a file from elsewhere."""
+def spec(tmp_path_factory):
+    """A network of 8 pixels as a file from elsewhere: what these tests train on instead of EfficientNet-Lite0."""
     file = tmp_path_factory.mktemp("foreign") / "tiny.tflite"
-    file.write_bytes(network)
+    file.write_bytes(tiny(8))
     spec = ModelSpec(uri=str(file))
     spec.mean_rgb, spec.stddev_rgb = [127.0], [128.0]
     return spec
@@ -65,29 +66,57 @@ def model(loaders, spec):
 
 
 def test_the_tutorial_runs_with_its_imports_changed(spec, drawn_flowers, tmp_path, monkeypatch, capsys):
-    # EfficientNet-Lite0 stands for itself in the test below; here it would take 12 seconds to quantize.
-    stand_in = functools.partial(ModelSpec, uri=spec.uri, name="stand-in")
-    monkeypatch.setitem(model_spec.MODEL_SPECS, "efficientnet_lite0", lambda: with_normalization(stand_in()))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [TUTORIAL.name, str(drawn_flowers), spec.uri])
+    # EfficientNet-Lite0 stands for itself in the test below; here it would take 12 seconds to quantize. MobileNetV2 is
+    # downloaded, and Inception V3, too.
+    for name in ("efficientnet_lite0", "mobilenet_v2"):
+        stand_in = functools.partial(ModelSpec, uri=spec.uri, name=f"for {name}")
+        monkeypatch.setitem(model_spec.MODEL_SPECS, name, stand_in)
+    (tmp_path / "inception_v3.tflite").write_bytes(tiny(299))
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    monkeypatch.setattr(sys, "argv", [TUTORIAL.name, str(drawn_flowers), str(tmp_path / "inception_v3.tflite")])
     found = runpy.run_path(str(TUTORIAL))
     printed = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if line.strip())
     assert (len(found["train_data"]), len(found["validation_data"]), len(found["test_data"])) == (48, 6, 6)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["labels.txt", "model.tflite", "model_fp16.tflite"]
+    assert sorted(path.name for path in work.iterdir()) == ["labels.txt", "model.tflite", "model_fp16.tflite"]
     names = ["daisy", "dandelion", "rose", "sunflower", "tulip"]
-    assert (tmp_path / "labels.txt").read_text().splitlines() == found["data"].index_to_label == names
+    assert (work / "labels.txt").read_text().splitlines() == found["data"].index_to_label == names
     # Its figures are those that Classifier gives of the same file and photos.
     measured = Classifier("model.tflite").evaluate(found["test_data"].photos).top1
     assert float(printed["tflite"]) == float(printed["detailed"].split()[1]) == measured
     right, count = map(int, printed["right"].split())
     assert right / count == measured
     assert float(printed["float16"]) == Classifier("model_fp16.tflite").evaluate(found["test_data"].photos).top1
-    assert printed["Model:"] == "stand-in" and "image" in printed
+    assert printed["Model:"] == "for efficientnet_lite0" and "image" in printed
+    # Ten epochs mean nothing to a head that is fitted to its optimum.
+    assert printed["mobilenet_v2"] == printed["detailed"] == printed["epochs"]
+    assert found["model"].model_spec.name == "for efficientnet_lite0"
+    assert printed["inception_v3"] != printed["detailed"]
 
 
-def with_normalization(spec):
-    spec.mean_rgb, spec.stddev_rgb = [127.0], [128.0]
-    return spec
+def test_a_range_that_nothing_tells_is_the_documented_one_with_one_line(loaders, spec, said, tmp_path):
+    """The original's ModelSpec has mean_rgb [0.0] and stddev_rgb [255.0]."""
+    train, *_ = loaders
+    told, untold = ModelSpec(spec.uri), ModelSpec(spec.uri)
+    told.mean_rgb, told.stddev_rgb = [0.0], [255.0]
+    for _ in range(2):
+        model = image_classifier.create(train, untold)
+    model.export(tmp_path, "untold.tflite", quantization_config=None)
+    assert metadata.read((tmp_path / "untold.tflite").read_bytes()).normalization == Normalization(0, 255)
+    assert len([text for text in said() if "(pixel - 0) / 255, which is assumed: nothing in it tells" in text]) == 1
+    image_classifier.create(train, told).export(tmp_path, "told.tflite", quantization_config=None)
+    scores = [
+        np.array(list(Classifier(tmp_path / f"{name}.tflite").scores(paths(train)))) for name in ("untold", "told")
+    ]
+    np.testing.assert_array_equal(*scores)
+    # Stated in a class of one's own it holds, too.
+    own = type("Own", (ModelSpec,), {"mean_rgb": [127.0], "stddev_rgb": [128.0]})
+    assert (own(spec.uri).normalization, untold.normalization) == ("127,128", None)
+
+
+def paths(loader):
+    return [sample.path for sample in loader.photos.samples]
 
 
 def test_the_default_backbone_learns_the_flowers(loaders, lite0, tmp_path):
@@ -317,17 +346,57 @@ def test_what_means_nothing_is_said_once(loaders, spec, said, tmp_path):
     given |= {"warmup_steps": 5, "model_dir": tmp_path, "epochs": 3, "batch_size": 8, "dropout_rate": 0.3}
     for _ in range(2):
         model = image_classifier.create(train, spec, validation, **given)
+    written = {"with_metadata": False, "colour": "red", "vocab_filename": "words"}
     for _ in range(2):
-        model.export(tmp_path, with_metadata=False, colour="red", export_format=ExportFormat.LABEL)
+        model.export(tmp_path, **written, export_format=ExportFormat.LABEL)
     text = "\n".join(said())
-    for name in [*given, "with_metadata", "colour"]:
+    for name in [*given, *written]:
         assert text.count(f"{name} means nothing here: ") == 1
     assert len(set(said())) == len(said())
 
 
-def test_nothing_is_said_of_what_was_not_given(loaders, spec, said):
-    image_classifier.create(loaders[0], spec, loaders[1])
-    assert not [text for text in said() if "means nothing" in text]
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (lambda model, data: model.evaluate(data, batch_size=8), "evaluate: batch_size means nothing here: "),
+        (lambda model, data: model.predict_top_k(data, batch_size=8), "predict_top_k: batch_size means nothing here: "),
+        (
+            lambda model, data: ImageClassifier(model.model_spec, "ab", shuffle=False),
+            "ImageClassifier: shuffle means nothing here: ",
+        ),
+        (
+            lambda model, data: ImageClassifier(model.model_spec, "ab", representative_data=data),
+            "ImageClassifier: representative_data means nothing here: ",
+        ),
+        (lambda model, data: model.train(data, steps_per_epoch=3), "train: steps_per_epoch means nothing here: "),
+        (lambda model, data: DataLoader(data.photos, size=5), "DataLoader: size means nothing here: "),
+        (lambda model, data: data.gen_dataset(input_pipeline_context=1), "input_pipeline_context means nothing here: "),
+        (lambda model, data: ModelSpec("a.tflite", [1, 2]), "ModelSpec: compat_tf_versions means nothing here: "),
+        (lambda model, data: QuantizationConfig(optimizations=[1]), "optimizations means nothing here: "),
+        (lambda model, data: QuantizationConfig(quantization_steps=9), "quantization_steps means nothing here: "),
+        (lambda model, data: QuantizationConfig.for_int8(data, 500), "of quantization_steps=500 the first 50 are made"),
+    ],
+)
+def test_each_argument_without_a_meaning_is_told_once(loaders, model, said, call, line):
+    model = copy.copy(model)
+    for _ in range(2):
+        call(model, loaders[0])
+    assert [text for text in said() if "means nothing" in text or "are made" in text] == [
+        text for text in said() if line in text
+    ]
+    assert len([text for text in said() if line in text]) == 1
+
+
+def test_nothing_is_said_of_what_was_not_given(loaders, spec, said, tmp_path):
+    train, validation, _ = loaders
+    DataLoader(train.photos, len(train), train.index_to_label)
+    model = image_classifier.create(train, spec, validation)
+    assert (model.shuffle, model.representative_data) == (False, train)
+    model.evaluate(validation, batch_size=32)
+    model.predict_top_k(validation, batch_size=32)
+    for config in (QuantizationConfig.for_int8(train), QuantizationConfig.for_int8(train, 50)):
+        model.export(tmp_path, vocab_filename="vocab.txt", with_metadata=True, quantization_config=config)
+    assert not [text for text in said() if "means nothing" in text or "are made" in text]
 
 
 def test_every_layer_learns_where_that_is_asked_for(loaders, spec, said, tmp_path):

@@ -1,12 +1,17 @@
-"""Names, constants, parameters and defaults are those of TFLite Model Maker 0.4.2."""
+"""Names, constants, parameters and defaults are those of TFLite Model Maker 0.4.2, or a line says what to use."""
 
 import inspect
+from pathlib import Path
 
 import pytest
 
-from model_maker.compat import image_classifier, model_spec
+from model_maker import compat
+from model_maker.compat import config, image_classifier, model_spec
+from model_maker.compat.absent import NOT_OFFERED
 from model_maker.compat.config import ExportFormat, QuantizationConfig
 from model_maker.compat.image_classifier import DataLoader, ImageClassifier, ModelSpec
+from model_maker.compat.notices import MEANINGLESS
+from model_maker.errors import ModelMakerError
 
 # Parameters and defaults as version 0.4.2 documents them. TensorFlow's types and operator sets are names here,
 # since importing TensorFlow for a name takes seconds.
@@ -96,6 +101,23 @@ PUBLISHED = {
     },
 }
 
+# Public names as version 0.4.2 documents them.
+LITES = {f"EfficientNetLite{number}Spec" for number in range(5)}
+OTHER_MODELS = ("AUDIO_CLASSIFICATION", "OBJECT_DETECTION", "QUESTION_ANSWER", "RECOMMENDATION", "TEXT_CLASSIFICATION")
+NAMES = {
+    config: {"ExportFormat", "QuantizationConfig"},
+    image_classifier: LITES
+    | {"DataLoader", "ImageClassifier", "MobileNetV2Spec", "ModelSpec", "Resnet50Spec", "create"},
+    model_spec: {"get", "IMAGE_CLASSIFICATION_MODELS"} | {f"{task}_MODELS" for task in OTHER_MODELS},
+    DataLoader: {"from_folder", "from_tfds", "gen_dataset", "num_classes", "size", "split"},
+    ModelSpec: {"get_default_quantization_config", "mean_rgb", "stddev_rgb"},
+    QuantizationConfig: {"for_dynamic", "for_float16", "for_int8", "get_converter_with_quantization"},
+    ImageClassifier: {"ALLOWED_EXPORT_FORMAT", "DEFAULT_EXPORT_FORMAT", "create", "create_model", "evaluate"}
+    | {"create_serving_model", "evaluate_tflite", "export", "predict_top_k", "summary", "train", "model", "preprocess"},
+}
+TASKS = ("audio_classifier", "object_detector", "question_answer", "recommendation", "searcher", "text_classifier")
+COMPAT = Path(__file__).parents[1] / "docs/COMPAT.md"
+
 
 @pytest.mark.parametrize("function", PUBLISHED, ids=lambda function: function.__qualname__)
 def test_signatures_are_the_published_ones(function):
@@ -118,3 +140,86 @@ def test_names_and_constants_are_the_published_ones():
         (name, [size, size]) for name, size in zip(lites, sizes, strict=True)
     ]
     assert image_classifier.MobileNetV2Spec().input_image_shape == [224, 224]
+
+
+def test_a_model_spec_has_both_names_in_both_modules():
+    for module in (image_classifier, model_spec):
+        assert module.ImageClassifierSpec is module.ModelSpec is ModelSpec
+
+
+def said_of(owner, name):
+    """What reaching for a name says; empty where it is there."""
+    try:
+        getattr(owner, name)
+    except AttributeError as error:
+        assert isinstance(error, ModelMakerError), f"{name} is neither offered nor spoken of"
+        return str(error)
+    return ""
+
+
+def test_every_published_name_is_there_or_says_what_to_use():
+    absent = {}
+    for owner, names in NAMES.items():
+        for name in names:
+            assert hasattr(owner, name) == (not (text := said_of(owner, name)))
+            if text:
+                absent[name] = text
+    assert set(absent) == {
+        *(f"{task}_MODELS" for task in OTHER_MODELS),
+        *("get_converter_with_quantization", "model", "preprocess", "create_model", "create_serving_model"),
+    }
+    for name, text in absent.items():
+        assert f".{name} is not offered: " in text and "\n" not in text and text.endswith(".")
+    assert "export(quantization_config=...)" in absent["get_converter_with_quantization"]
+    for name in ("model", "create_serving_model"):
+        assert "export(export_format=ExportFormat.SAVED_MODEL)" in absent[name]
+
+
+def test_of_an_instance_the_same_is_said():
+    given = QuantizationConfig.for_float16()
+    assert not hasattr(given, "get_converter_with_quantization")
+    assert said_of(given, "get_converter_with_quantization").startswith("QuantizationConfig.get_converter_with")
+    classifier = ImageClassifier("efficientnet_lite0", ["a", "b"])
+    assert getattr(classifier, "model", None) is None
+    assert "do_train=False" in said_of(classifier, "create_model")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_another_task_says_so_where_it_is_imported(task):
+    with pytest.raises(
+        ImportError, match=f"compat.{task} is not offered: .* Keep tflite-model-maker, on Python 3.9"
+    ) as caught:
+        exec(f"from model_maker.compat import {task}", {})
+    assert isinstance(caught.value, ModelMakerError) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("owner", [compat, model_spec, QuantizationConfig, ImageClassifier])
+def test_a_name_that_nobody_published_is_missing_as_usual(owner):
+    with pytest.raises(AttributeError, match="has no attribute 'tuna'") as caught:
+        owner.tuna  # noqa: B018
+    assert not isinstance(caught.value, ModelMakerError)
+
+
+def test_the_page_names_all_that_is_not_offered():
+    section = COMPAT.read_text(encoding="utf-8").partition("### Not offered")[2].partition("\n###")[0]
+    names = {name for names in NOT_OFFERED.values() for name in names}
+    assert {name for name in names if f"`{name}`" not in section} == set()
+
+
+@pytest.mark.parametrize(
+    ("where", "function"),
+    [
+        ("create", image_classifier.create),
+        ("ImageClassifier", ImageClassifier),
+        ("train", ImageClassifier.train),
+        ("evaluate", ImageClassifier.evaluate),
+        ("predict_top_k", ImageClassifier.predict_top_k),
+        ("gen_dataset", DataLoader.gen_dataset),
+        ("ModelSpec", ModelSpec),
+        ("QuantizationConfig", QuantizationConfig),
+    ],
+)
+def test_nothing_is_said_at_the_published_default(where, function):
+    assert {name: default for name, (default, _) in MEANINGLESS[where].items()} == {
+        name: PUBLISHED[function][name] for name in MEANINGLESS[where]
+    }

@@ -22,18 +22,19 @@ PIXELS = Normalization(mean=127.0, std=128.0)
 
 def stored(embedder):
     """How many embeddings are in the cache."""
-    return cache_path(embedder).with_suffix(".index").stat().st_size / (32 + 4)  # digest, checksum
+    return cache_path(embedder, PIXELS).with_suffix(".index").stat().st_size / (32 + 4)  # digest, checksum
 
 
 def test_a_store_is_named_by_all_that_its_embeddings_depend_on(empty_cache, tiny_embedder, conv_embedder, monkeypatch):
-    names = {cache_path(tiny_embedder), cache_path(conv_embedder)}
+    names = {cache_path(tiny_embedder, PIXELS), cache_path(conv_embedder, PIXELS)}
+    names.add(cache_path(tiny_embedder, Normalization(mean=0.0, std=255.0)))
     with monkeypatch.context() as patch:
         patch.setattr(images, "PREPROCESSING", "another way to shrink")
-        names.add(cache_path(tiny_embedder))
+        names.add(cache_path(tiny_embedder, PIXELS))
     with monkeypatch.context() as patch:
         patch.setattr(metadata, "version", lambda name: "9.9")
-        names.add(cache_path(tiny_embedder))
-    assert len(names) == 4 and cache_path(tiny_embedder) in names
+        names.add(cache_path(tiny_embedder, PIXELS))
+    assert len(names) == 5 and cache_path(tiny_embedder, PIXELS) in names
     assert all(path.parent == empty_cache / "embeddings" for path in names)
     assert not empty_cache.exists()
 
@@ -69,6 +70,14 @@ def test_embeddings_are_what_the_network_gives_for_each_photo_in_order(data, tin
     assert skipped == [] and vectors.dtype == np.float16 and vectors.shape == (12, 3)
     # float16 keeps 11 bits: half a step at 1 is 2 ** -12; the rest is float32 summing.
     np.testing.assert_allclose(vectors, expected_means(dataset), atol=2**-11)
+
+
+def test_what_the_input_was_taken_to_expect_is_part_of_an_embedding(data, tiny_embedder):
+    dataset = read(data)
+    first, _ = embed(dataset, tiny_embedder, PIXELS)
+    second, _ = embed(dataset, tiny_embedder, Normalization(mean=0.0, std=255.0))
+    # (pixel - 127) / 128 and pixel / 255 of the same mean pixel; float16 keeps 11 bits.
+    np.testing.assert_allclose(second.astype(float) * 255, first.astype(float) * 128 + 127, atol=255 * 2**-11)
 
 
 def test_a_second_time_nothing_is_computed(data, tiny_embedder, loaded):
@@ -123,7 +132,7 @@ def test_copies_are_computed_once(data, tiny_embedder, loaded):
 @pytest.mark.parametrize("threads", [1, 4])
 def test_the_number_of_threads_changes_no_bit(data, conv_embedder, threads):
     vectors, _ = embed(read(data), conv_embedder, PIXELS, threads=threads)
-    cache_path(conv_embedder).unlink()
+    cache_path(conv_embedder, PIXELS).unlink()
     again, _ = embed(read(data), conv_embedder, PIXELS, threads=2)
     np.testing.assert_array_equal(vectors, again)
 
@@ -146,7 +155,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(data, tiny_embedder, loaded
 def test_a_torn_or_damaged_record_is_computed_again_alone(data, tiny_embedder, loaded):
     dataset = read(data)
     first, _ = embed(dataset, tiny_embedder, PIXELS, threads=1)
-    path = cache_path(tiny_embedder)
+    path = cache_path(tiny_embedder, PIXELS)
     content = bytearray(path.read_bytes())
     content[3 * 2 * 3] ^= 1  # a value of the fourth photo, of three values each
     path.write_bytes(content[:-1])  # and the last record is torn
@@ -302,7 +311,7 @@ def test_an_interrupted_run_keeps_the_views_that_were_done(data, tiny_embedder, 
 
 def test_a_damaged_view_is_computed_again_alone(data, tiny_embedder, made):
     first, _ = views_of(data, tiny_embedder, 3, threads=1)
-    path = cache_path(tiny_embedder)
+    path = cache_path(tiny_embedder, PIXELS)
     content = bytearray(path.read_bytes())
     content[4 * 2 * 3] ^= 1  # a value of the second view of the second photo, of three values each
     path.write_bytes(content)

@@ -22,8 +22,8 @@ def behind(*steps):
     return graph.parse(network.conv(KERNEL).mean().content())
 
 
-def inferred(model, *, stated=None, measured=None, described=None, kind=""):
-    return input_range.infer(model, stated, measured, described, kind)[0]
+def inferred(model, *, stated=None, measured=None, described=None, kind="", assumed=None):
+    return input_range.infer(model, stated, measured, described, kind, assumed)[0]
 
 
 def test_what_is_stated_comes_first():
@@ -61,6 +61,13 @@ def test_metadata_that_agrees_with_the_scaling_stays():
 
 def test_a_hub_model_takes_zero_to_one():
     assert inferred(behind(), kind="hub") == UNIT
+
+
+def test_an_assumption_holds_only_where_nothing_tells():
+    assert inferred(behind(), assumed=CENTRED) == CENTRED
+    assert inferred(behind(), described=UNIT, assumed=CENTRED) == UNIT
+    assert inferred(behind(), kind="hub", assumed=CENTRED) == UNIT
+    assert inferred(behind(("MUL", 2), ("SUB", 1)), assumed=CENTRED) == UNIT
 
 
 def test_where_nothing_tells_the_user_is_asked():

@@ -1,3 +1,4 @@
+import logging
 import warnings
 
 import numpy as np
@@ -256,3 +257,12 @@ def test_quantizing_is_silent(float_classifier, calibrated, kind, capfd):
         warnings.simplefilter("error")
         quantize.quantize(float_classifier, kind, normalization=PIXELS, calibration=calibrated)
     assert capfd.readouterr() == ("", "")
+
+
+def test_logging_works_as_before(float_classifier, calibrated, monkeypatch, capsys):
+    # As in a script that has not set it up: the first who logs does, with the stderr of that moment.
+    monkeypatch.setattr(logging.root, "handlers", [])
+    for kind in quantize.FORMATS:
+        quantize.quantize(float_classifier, kind, normalization=PIXELS, calibration=calibrated)
+    logging.warning("a word of the script's own")
+    assert "a word of the script's own" in capsys.readouterr().err

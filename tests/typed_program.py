@@ -100,6 +100,9 @@ def move_in(photos: str) -> float:
     train, test = DataLoader.from_folder(photos).split(0.9)
     model = image_classifier.create(train, model_spec.get("mobilenet_v2"), epochs=3)
     assert_type(model, image_classifier.ImageClassifier)
+    assert_type(model_spec.ImageClassifierSpec("a.tflite"), image_classifier.ModelSpec)
+    model.create_model()  # type: ignore[attr-defined]
+    model_spec.TEXT_CLASSIFICATION_MODELS  # type: ignore[attr-defined]  # noqa: B018
     model.export("exported", quantization_config=QuantizationConfig.for_int8(train))
     assert_type(model.predict_top_k(test, k=3), list[list[tuple[str, float]]])
     assert_type(model.evaluate_tflite("exported/model.tflite", test), dict[str, float])

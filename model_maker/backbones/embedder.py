@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -60,6 +60,7 @@ def choose(
     image_size: int | None = None,
     weights_file: str | None = None,
     normalization: str | None = None,
+    assumed: Normalization | None = None,
 ) -> Backbone | ForeignModel:
     """Finds out what `--model` means, before any work.
 
@@ -68,6 +69,7 @@ def choose(
       image_size: another input size than the published one, pixels.
       weights_file: a file to use instead of the published weights of a backbone.
       normalization: "MEAN,STD", what the input of a foreign model expects.
+      assumed: what it is taken to expect where nothing tells; such a model is refused unless given.
 
     Raises:
       BackboneError: nothing is called so, or the options do not fit it.
@@ -75,7 +77,8 @@ def choose(
     if model not in BACKBONES and importers.is_address(model):
         if weights_file is not None:
             raise BackboneError(f"--weights belongs to a backbone's name; {model} holds its own.")
-        return importers.find(model, image_size=image_size, normalization=normalization)
+        found = importers.find(model, image_size=image_size, normalization=normalization)
+        return replace(found, assumed=assumed)
     backbone = get(model, image_size=image_size)
     if normalization is not None:
         raise BackboneError(f"--normalization is for imported models; {model} is known to take its own.")
@@ -146,10 +149,10 @@ def cache_path(choice: Backbone | ForeignModel) -> Path:
     recipe: dict[str, object]
     sources: tuple[ModuleType, ...]
     if isinstance(choice, ForeignModel):
-        stated = choice.normalization
         recipe = {
             "image_size": choice.image_size,
-            "normalization": (stated.mean, stated.std) if stated else None,
+            "normalization": astuple(choice.normalization) if choice.normalization else None,
+            "assumed": astuple(choice.assumed) if choice.assumed else None,
             "model": choice.identity(),
         }
         sources = (importers, input_range, tensorflow_models, conversion, dequantize, cut, graph)

@@ -37,11 +37,13 @@ class ForeignModel:
       address: a `.tflite`, `.keras` or `.h5` file, a SavedModel folder, or an address for tensorflow-hub.
       image_size: pixels, for models that take any size; None for the model's own.
       normalization: what its input expects; None to find out.
+      assumed: what to take for it where nothing tells; None to refuse such a model.
     """
 
     address: str
     image_size: int | None = None
     normalization: Normalization | None = None
+    assumed: Normalization | None = None
 
     @property
     def name(self) -> str:
@@ -131,8 +133,8 @@ def load(model: ForeignModel, *, tell: Tell) -> Import:
     Raises:
       BackboneError: it cannot be used; the message says why.
     """
-    stated = model.normalization
-    arguments = (model.address, str(model.image_size or ""), f"{stated.mean!r},{stated.std!r}" if stated else "")
+    ranges = [f"{known.mean!r},{known.std!r}" if known else "" for known in (model.normalization, model.assumed)]
+    arguments = (model.address, str(model.image_size or ""), *ranges)
     if (kind := tensorflow_models.kind(model.address)) is None:
         packed = child.run(__name__, model.address, *arguments, "", what=model.address, limit_s=LIMIT_S)
         return Import.unpack(packed)
@@ -146,13 +148,21 @@ def load(model: ForeignModel, *, tell: Tell) -> Import:
     return Import.unpack(packed)
 
 
-def from_tflite(content: bytes, *, image_size: int | None, stated: Normalization | None, kind: str = "") -> Import:
+def from_tflite(
+    content: bytes,
+    *,
+    image_size: int | None,
+    stated: Normalization | None,
+    assumed: Normalization | None = None,
+    kind: str = "",
+) -> Import:
     """Makes an embedder of a classifier's or an embedder's `.tflite`.
 
     Args:
       content: float or quantized, with metadata or without.
       image_size: what the user asked for; it has to be the file's own.
       stated: what the user says its input expects.
+      assumed: what to take for it where nothing tells.
       kind: of the TensorFlow model that it was before, from `tensorflow_models.kind`; empty for none.
 
     Raises:
@@ -165,7 +175,7 @@ def from_tflite(content: bytes, *, image_size: int | None, stated: Normalization
         image = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
         measured = input_range.from_quantization(image)
         dequantize.dequantize(model)
-        expected, reason = input_range.infer(model, stated, measured, info.normalization, kind)
+        expected, reason = input_range.infer(model, stated, measured, info.normalization, kind, assumed)
         normalization = input_range.absorb(model, expected)
         found = cut.cut(model)
         embedder = graph.pack(model)
@@ -198,11 +208,12 @@ def _test_picture(size: int) -> np.ndarray:
     return blocks.repeat(8, 0).repeat(8, 1)[None, :size, :size]
 
 
-def _import(path: str, name: str, image_size: str, normalization: str, kind: str) -> bytes:
+def _import(path: str, name: str, image_size: str, normalization: str, assumption: str, kind: str) -> bytes:
     size = int(image_size) if image_size else None
-    stated = input_range.parse(normalization or None)
+    stated, assumed = (input_range.parse(text or None) for text in (normalization, assumption))
     try:
-        return from_tflite(interpreter.read(path), image_size=size, stated=stated, kind=kind).pack()
+        content = interpreter.read(path)
+        return from_tflite(content, image_size=size, stated=stated, assumed=assumed, kind=kind).pack()
     except ModelError as error:
         raise BackboneError(f"{name} cannot be a backbone. {error}") from error
 

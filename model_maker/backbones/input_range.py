@@ -71,6 +71,7 @@ def infer(
     measured: Normalization | None,
     described: Normalization | None,
     kind: str,
+    assumed: Normalization | None = None,
 ) -> tuple[Normalization, str]:
     """Decides what the input expects, and says on what grounds.
 
@@ -83,9 +84,10 @@ def infer(
       measured: from the quantization of the input that the file had.
       described: by metadata.
       kind: of the TensorFlow model that it was before, from `tensorflow_models.kind`; empty for none.
+      assumed: what to take where nothing tells.
 
     Raises:
-      ModelError: nothing tells; the user has to.
+      ModelError: nothing tells, and nothing is to be assumed; the user has to say.
     """
     if stated:
         return stated, ", as stated"
@@ -110,6 +112,8 @@ def infer(
         return described, ", from the metadata"
     if kind == "hub":
         return UNIT, ", by TF Hub's convention for images (0 to 1)"
+    if assumed:
+        return assumed, ", which is assumed: nothing in it tells, so state it if you know better"
     raise ModelError(f"It takes float input and does not say which. {_ADVICE}")
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from model_maker.compat.absent import tells_absences
 from model_maker.compat.data_loader import DataLoader, photos_of
-from model_maker.compat.notices import tell
-from model_maker.deploy.shipping import Form
+from model_maker.compat.notices import MEANINGLESS, tell, tell_meaningless
+from model_maker.deploy.shipping import CALIBRATION_PHOTOS, Form
 from model_maker.errors import DataError
 
 DEFAULT_QUANTIZATION_STEPS = 2000
@@ -27,13 +28,14 @@ class ExportFormat(enum.Enum):
     TFJS = "TFJS"
 
 
+@tells_absences
 class QuantizationConfig:
     """How a `.tflite` is quantized.
 
     Args:
       optimizations, supported_ops, experimental_new_quantizer: of TensorFlow's converter, which is not used.
       representative_data: photos to calibrate integers on; with them it is int8.
-      quantization_steps: the most photos that are looked at; `deploy.shipping.CALIBRATION_PHOTOS` suffice.
+      quantization_steps: the most photos that are looked at, 50 (`deploy.shipping.CALIBRATION_PHOTOS`) at most.
       inference_input_type, inference_output_type: "float32", "uint8" or "int8", or TensorFlow's or numpy's types of
         that name; float32 unless told.
       supported_types: with float16 among them, weights are halved.
@@ -102,9 +104,15 @@ class QuantizationConfig:
     @property
     def form(self) -> Form:
         """What it comes to here."""
-        for name in ("optimizations", "supported_ops", "experimental_new_quantizer"):
-            if getattr(self, name) is not None:
-                tell(f"QuantizationConfig: {name} means nothing here; TensorFlow's converter is not used.")
+        tell_meaningless(
+            "QuantizationConfig", **{name: getattr(self, name) for name in MEANINGLESS["QuantizationConfig"]}
+        )
+        steps, most = self.quantization_steps, CALIBRATION_PHOTOS
+        if steps not in (None, DEFAULT_QUANTIZATION_STEPS):
+            if self.representative_data is None:
+                tell("QuantizationConfig: quantization_steps means nothing here: there is no representative_data.")
+            elif steps > most:
+                tell(f"QuantizationConfig: of quantization_steps={steps} the first {most} are made, which suffices.")
         edges = {_dtype(kind) for kind in (self.inference_input_type, self.inference_output_type)}
         if len(edges) > 1 or not edges <= set(_EDGES):
             raise DataError(

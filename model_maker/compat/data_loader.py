@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model_maker.compat.notices import tell
+from model_maker.compat.notices import tell, tell_meaningless
 from model_maker.data import images, sources
 from model_maker.data.dataset import Dataset
 from model_maker.errors import DataError
@@ -25,7 +25,7 @@ class DataLoader:
 
     Args:
       dataset: the photos, in the order that counts.
-      size: means nothing here; a Dataset knows how many it has.
+      size: means nothing here; a Dataset knows how many photos it has.
       index_to_label: the class names; those of the data set unless told.
 
     Raises:
@@ -38,6 +38,8 @@ class DataLoader:
                 f"DataLoader: {type(dataset).__name__} is no data set of photos, as model_maker.load_dataset gives it. "
                 "Use DataLoader.from_folder; photos are decoded from their files, not taken from tf.data."
             )
+        if size not in (None, len(dataset)):
+            tell(f"DataLoader: size means nothing here: a Dataset knows how many photos it has, {len(dataset)}.")
         names = tuple(index_to_label or dataset.classes)
         self.photos = dataset if names == dataset.classes else relabelled(dataset, names)
 
@@ -142,10 +144,7 @@ class DataLoader:
         """
         import tensorflow as tf
 
-        if input_pipeline_context is not None:
-            tell(
-                "gen_dataset: input_pipeline_context means nothing here; model_maker.train(engine='ray') uses machines."
-            )
+        tell_meaningless("gen_dataset", input_pipeline_context=input_pipeline_context)
         signature = (tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([], tf.int64))
         batches = tf.data.Dataset.from_generator(self._pairs, output_signature=signature)
         batches = batches.apply(tf.data.experimental.assert_cardinality(len(self)))

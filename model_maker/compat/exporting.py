@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from model_maker import files
-from model_maker.compat.config import QuantizationConfig
+from model_maker.compat.config import ExportFormat, QuantizationConfig
 from model_maker.deploy import export, shipping
 from model_maker.deploy.exporters import litert
 from model_maker.deploy.exporters.source import Source
@@ -16,8 +17,50 @@ from model_maker.deploy.shipping import Form
 from model_maker.errors import DataError, OutputError
 
 DEFAULT = "default"
+DEFAULT_FORMATS = (ExportFormat.TFLITE, ExportFormat.LABEL)
+ALLOWED_FORMATS = (ExportFormat.TFLITE, ExportFormat.LABEL, ExportFormat.SAVED_MODEL, ExportFormat.TFJS)
 # In the folder of a format, the file that tells it from others.
 _MARKS = {"saved_model": "saved_model.pb", "tfjs": "model.json"}
+
+
+def formats(stated: ExportFormat | Sequence[ExportFormat] | None) -> tuple[ExportFormat, ...]:
+    """Returns what to write: what was stated, one or several, or else a `.tflite`.
+
+    Raises:
+      DataError: one of them is not among ALLOWED_FORMATS.
+    """
+    found = tuple(stated) if isinstance(stated, list | tuple) else (stated or ExportFormat.TFLITE,)
+    for entry in found:
+        if entry not in ALLOWED_FORMATS:
+            names = ", ".join(allowed.name for allowed in ALLOWED_FORMATS)
+            raise DataError(f"export_format {getattr(entry, 'name', entry)}: choose among ExportFormat.{names}.")
+    return found
+
+
+def write(
+    source: Source,
+    labels: Sequence[str],
+    paths: Mapping[ExportFormat, Path],
+    config: QuantizationConfig | str | None,
+) -> None:
+    """Writes a model in several formats.
+
+    Args:
+      source: what is exported.
+      labels: the class names.
+      paths: the formats to write, and where to.
+      config: how the `.tflite` is quantized, see `write_tflite`.
+
+    Raises:
+      DataError, ModelError, OutputError: see `write_tflite` and `write_folder`.
+    """
+    for kind, path in paths.items():
+        if kind is ExportFormat.TFLITE:
+            write_tflite(source, path, config)
+        elif kind is ExportFormat.LABEL:
+            files.write(path, "\n".join(labels).encode())
+        else:
+            write_folder(kind.name.lower(), source, path)
 
 
 def write_tflite(source: Source, path: Path, config: QuantizationConfig | str | None) -> None:

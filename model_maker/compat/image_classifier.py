@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from model_maker import files
 from model_maker.compat import exporting, training
 from model_maker.compat import model_spec as specs
+from model_maker.compat.absent import tells_absences
 from model_maker.compat.config import ExportFormat
 from model_maker.compat.data_loader import DataLoader, photos_of, relabelled
-from model_maker.compat.model_spec import ModelSpec
+from model_maker.compat.model_spec import ImageClassifierSpec, ModelSpec
 from model_maker.compat.notices import tell_meaningless
 from model_maker.compat.training import Trained
 from model_maker.errors import DataError, ModelError
@@ -50,19 +50,19 @@ EfficientNetLite3Spec = specs.MODEL_SPECS["efficientnet_lite3"]
 EfficientNetLite4Spec = specs.MODEL_SPECS["efficientnet_lite4"]
 MobileNetV2Spec = specs.MODEL_SPECS["mobilenet_v2"]
 Resnet50Spec = specs.MODEL_SPECS["resnet_50"]
-ImageClassifierSpec = ModelSpec
 
 # What only fine-tuning has, by the name of its option.
 _OF_FINE_TUNING = {"epochs": "epochs", "batch_size": "batch_size", "dropout_rate": "dropout"}
 
 
+@tells_absences
 class ImageClassifier:
     """A classifier; `create` makes and trains one.
 
     Args:
       model_spec: what it is built on, see `model_spec.get`.
       index_to_label: the class names.
-      shuffle, representative_data: mean nothing here; the photos of the training calibrate.
+      shuffle, representative_data: mean nothing here, which the log says; the photos of the training calibrate.
       hparams: `train_whole_model`, `epochs`, `batch_size` and `dropout_rate`, as far as they are stated.
       use_augmentation: whether learning also sees augmented views of each photo.
 
@@ -70,8 +70,8 @@ class ImageClassifier:
       history: of a fine-tuning one entry an epoch, see `learning.finetune.Tuned`; None without.
     """
 
-    DEFAULT_EXPORT_FORMAT = (ExportFormat.TFLITE, ExportFormat.LABEL)
-    ALLOWED_EXPORT_FORMAT = (ExportFormat.TFLITE, ExportFormat.LABEL, ExportFormat.SAVED_MODEL, ExportFormat.TFJS)
+    DEFAULT_EXPORT_FORMAT = exporting.DEFAULT_FORMATS
+    ALLOWED_EXPORT_FORMAT = exporting.ALLOWED_FORMATS
 
     def __init__(
         self,
@@ -82,6 +82,7 @@ class ImageClassifier:
         use_augmentation: bool = False,
         representative_data: DataLoader | None = None,
     ):
+        tell_meaningless("ImageClassifier", shuffle=shuffle, representative_data=representative_data)
         self.model_spec = specs.get(model_spec)
         self.index_to_label, self.num_classes = list(index_to_label), len(index_to_label)
         self.shuffle, self.use_augmentation, self.representative_data = shuffle, use_augmentation, representative_data
@@ -131,26 +132,21 @@ class ImageClassifier:
         Raises:
           DataError, BackboneError, ModelError: each with one line that says what to do.
         """
-        given = {
-            "steps_per_epoch": steps_per_epoch is not None,
-            "learning_rate": learning_rate is not None,
-            "momentum": momentum is not None,
-            "shuffle": shuffle,
-            "use_hub_library": not use_hub_library,
-            "warmup_steps": warmup_steps is not None,
-            "model_dir": model_dir is not None,
-        }
-        tell_meaningless("create", [name for name, is_given in given.items() if is_given])
+        tell_meaningless(
+            "create",
+            steps_per_epoch=steps_per_epoch,
+            learning_rate=learning_rate,
+            momentum=momentum,
+            shuffle=shuffle,
+            use_hub_library=use_hub_library,
+            warmup_steps=warmup_steps,
+            model_dir=model_dir,
+        )
         hparams = {"batch_size": batch_size, "epochs": epochs, "dropout_rate": dropout_rate}
         hparams = {name: value for name, value in hparams.items() if value is not None}
-        made = cls(
-            model_spec,
-            photos_of(train_data).classes,
-            shuffle,
-            hparams | {"train_whole_model": bool(train_whole_model)},
-            use_augmentation,
-            train_data,
-        )
+        hparams["train_whole_model"] = bool(train_whole_model)
+        made = cls(model_spec, photos_of(train_data).classes, hparams=hparams, use_augmentation=use_augmentation)
+        made.shuffle, made.representative_data = shuffle, train_data
         if do_train:
             made.train(train_data, validation_data)
         return made
@@ -163,8 +159,7 @@ class ImageClassifier:
         steps_per_epoch: int | None = None,
     ) -> list[dict[str, Any]] | None:
         """Trains, and returns `history`; see `create`."""
-        if steps_per_epoch is not None:
-            tell_meaningless("train", ["steps_per_epoch"])
+        tell_meaningless("train", steps_per_epoch=steps_per_epoch)
         self.hparams |= _checked(hparams or {})
         photos = relabelled(photos_of(train_data), tuple(self.index_to_label))
         validation = dataclasses.replace(photos, samples=(), skipped=())
@@ -175,10 +170,11 @@ class ImageClassifier:
         return self.history
 
     def _options(self) -> Options:
-        stated: dict[str, Any] = {option: self.hparams.get(name) for name, option in _OF_FINE_TUNING.items()}
+        given = {name: self.hparams.get(name) for name in _OF_FINE_TUNING}
         if not self.train_whole_model:
-            tell_meaningless("create", [name for name, option in _OF_FINE_TUNING.items() if stated[option] is not None])
-            stated = {}
+            tell_meaningless("create", **given)
+            given = {}
+        stated: dict[str, Any] = {_OF_FINE_TUNING[name]: value for name, value in given.items()}
         return Options(
             model=self.model_spec.uri,
             image_size=self.model_spec.image_size,
@@ -211,11 +207,12 @@ class ImageClassifier:
 
         Args:
           data: labelled photos; classes are matched by name, what cannot be read is left out.
-          batch_size: means nothing here; photos run one by one on all cores.
+          batch_size: means nothing here, which the log says; photos run one by one on all cores.
 
         Returns:
           Mean cross-entropy, without label smoothing and penalties, and accuracy.
         """
+        tell_meaningless("evaluate", batch_size=batch_size)
         classifier = self._trained.classifier
         scored = classifier.score_labelled(photos_of(data))
         truth = scored.scores[np.arange(len(scored.labels)), scored.labels]
@@ -254,7 +251,7 @@ class ImageClassifier:
         Args:
           data: a DataLoader, or photos as `Classifier` takes them: paths, arrays uint8 [H, W, 3], Pillow images.
           k: how many labels for each photo.
-          batch_size: means nothing here.
+          batch_size: means nothing here, which the log says.
 
         Returns:
           For each photo, in order, (label, probability), best first.
@@ -264,6 +261,7 @@ class ImageClassifier:
         """
         if k < 0:
             raise DataError(f"predict_top_k(k={k}): give 0 or more.")
+        tell_meaningless("predict_top_k", batch_size=batch_size)
         photos = [sample.path for sample in data.photos.samples] if isinstance(data, DataLoader) else data
         photos = photos.numpy() if hasattr(photos, "numpy") else photos  # a tensor
         rows = self._trained.classifier.predict(photos, top_k=None, threshold=0)
@@ -285,7 +283,7 @@ class ImageClassifier:
         Args:
           export_dir: the folder; what is in it stays, but files and models of these names are replaced.
           tflite_filename, label_filename, saved_model_filename, tfjs_folder_name: names in it.
-          vocab_filename: belongs to texts.
+          vocab_filename: means nothing here; a vocabulary belongs to texts.
           export_format: one of ALLOWED_EXPORT_FORMAT, or several; TFLITE unless told, with
             `with_metadata=False` also LABEL.
           **kwargs: `quantization_config`: how the `.tflite` is quantized; None for not at all; int8 with uint8 edges
@@ -294,30 +292,21 @@ class ImageClassifier:
         Raises:
           DataError, ModelError, OutputError: each with one line that says what to do.
         """
-        config = kwargs.pop("quantization_config", "default")
+        config = kwargs.pop("quantization_config", exporting.DEFAULT)
         if export_format is None and not kwargs.get("with_metadata", True):
             export_format = self.DEFAULT_EXPORT_FORMAT
-        formats = self._formats(export_format)
-        tell_meaningless("export", kwargs)
+        formats = exporting.formats(export_format)
+        tell_meaningless("export", vocab_filename=vocab_filename, **kwargs)
         if tflite_filename == label_filename:
             raise DataError(f"The model and its labels cannot both be {label_filename}. Choose two names.")
-        home, source = Path(export_dir), self._trained.source
-        if ExportFormat.TFLITE in formats:
-            exporting.write_tflite(source, home / tflite_filename, config)
-        if ExportFormat.LABEL in formats:
-            files.write(home / label_filename, "\n".join(self.index_to_label).encode())
-        if ExportFormat.SAVED_MODEL in formats:
-            exporting.write_folder("saved_model", source, home / saved_model_filename)
-        if ExportFormat.TFJS in formats:
-            exporting.write_folder("tfjs", source, home / tfjs_folder_name)
-
-    def _formats(self, stated: ExportFormat | Sequence[ExportFormat] | None) -> tuple[ExportFormat, ...]:
-        formats = tuple(stated) if isinstance(stated, list | tuple) else (stated or ExportFormat.TFLITE,)
-        for entry in formats:
-            if entry not in self.ALLOWED_EXPORT_FORMAT:
-                names = ", ".join(allowed.name for allowed in self.ALLOWED_EXPORT_FORMAT)
-                raise DataError(f"export_format {getattr(entry, 'name', entry)}: choose among ExportFormat.{names}.")
-        return formats
+        names = {
+            ExportFormat.TFLITE: tflite_filename,
+            ExportFormat.LABEL: label_filename,
+            ExportFormat.SAVED_MODEL: saved_model_filename,
+            ExportFormat.TFJS: tfjs_folder_name,
+        }
+        paths = {kind: Path(export_dir, names[kind]) for kind in formats}
+        exporting.write(self._trained.source, self.index_to_label, paths, config)
 
 
 create = ImageClassifier.create

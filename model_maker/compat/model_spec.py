@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from model_maker.backbones import BACKBONES, tensorflow_models
 from model_maker.backbones import get as backbone
-from model_maker.compat.notices import tell
+from model_maker.compat import absent
+from model_maker.compat.notices import tell_meaningless
 from model_maker.errors import BackboneError
 
 if TYPE_CHECKING:
     from model_maker.compat.config import QuantizationConfig
     from model_maker.compat.data_loader import DataLoader
+else:  # a module with __getattr__ would pass for having every name
+    __getattr__ = absent.module_getattr(__name__)
 
 
 class ModelSpec:
@@ -27,8 +30,8 @@ class ModelSpec:
       name: for people.
 
     Attributes:
-      mean_rgb, stddev_rgb: what the input expects, (pixel - mean) / std; to be set where an imported model does not
-        tell.
+      mean_rgb, stddev_rgb: what the input of an imported model expects, (pixel - mean) / std. Unless they are set it
+        is found out from the model; where nothing in it tells, these defaults hold, which the log says.
     """
 
     mean_rgb: Sequence[float] = [0.0]
@@ -41,8 +44,7 @@ class ModelSpec:
         input_image_shape: Sequence[int] | None = None,
         name: str = "",
     ):
-        if compat_tf_versions is not None:
-            tell("ModelSpec: compat_tf_versions means nothing here; photos are embedded without TensorFlow.")
+        tell_meaningless("ModelSpec", compat_tf_versions=compat_tf_versions)
         self.uri = str(uri)
         if input_image_shape is None and tensorflow_models.is_download(self.uri):
             input_image_shape = [224, 224]
@@ -70,7 +72,7 @@ class ModelSpec:
         Raises:
           BackboneError: the channels differ.
         """
-        if not {"mean_rgb", "stddev_rgb"} & set(vars(self)):
+        if self.mean_rgb is ModelSpec.mean_rgb and self.stddev_rgb is ModelSpec.stddev_rgb:
             return None
         mean, std = set(self.mean_rgb), set(self.stddev_rgb)
         if len(mean) != 1 or len(std) != 1:
@@ -85,6 +87,9 @@ class ModelSpec:
         from model_maker.compat.config import QuantizationConfig
 
         return QuantizationConfig.for_int8(representative_data)
+
+
+ImageClassifierSpec = ModelSpec
 
 
 def _of(name: str) -> functools.partial[ModelSpec]:

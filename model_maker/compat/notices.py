@@ -2,35 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import Any
 
 from absl import logging
 
 from model_maker.progress import Reporter
 
 _SOLVED = "the head is fitted to its optimum; train_whole_model=True has epochs"
-# Arguments that mean nothing here, and why: of `create`,
-_OF_CREATE = {
-    "epochs": _SOLVED,
-    "batch_size": _SOLVED,
-    "dropout_rate": _SOLVED,
-    "steps_per_epoch": "an epoch shows every photo once",
-    "learning_rate": "it was for SGD; model_maker.train(fine_tune='all', learning_rate=...) sets that of AdamW",
-    "momentum": "the optimizer is another, L-BFGS for the head and AdamW for the network",
-    "shuffle": "the order of photos does not matter to the head, and fine-tuning always shuffles",
-    "use_hub_library": "there is one way to train",
-    "warmup_steps": "fine-tuning warms up by a share of its steps",
-    "model_dir": "no checkpoints are written; model_maker.train(fine_tune='all') keeps some and resumes",
-}
-# and of `export`.
-_OF_EXPORT = {
-    "with_metadata": "every file has its metadata",
-    "export_metadata_json_file": "`model_maker inspect FILE --json` shows what a file says of itself",
-    "overwrite": "files and models of that name are replaced",
-    "include_optimizer": "there is no optimizer to save",
-    "save_format": "it is a SavedModel; `model_maker export --format keras` writes the other",
-    "signatures": "there is one, serving_default",
-    "options": "TensorFlow's own are used",
+_STEPS = "an epoch shows every photo once"
+_ORDER = "the order of photos does not matter to the head, and fine-tuning always shuffles"
+_ONE_BY_ONE = "photos run one by one on all cores"
+_CONVERTER = "TensorFlow's converter is not used"
+
+# By function, the arguments that mean nothing here: their default, at which nothing is said, and why.
+MEANINGLESS: dict[str, dict[str, tuple[Any, str]]] = {
+    "create": {
+        "epochs": (None, _SOLVED),
+        "batch_size": (None, _SOLVED),
+        "dropout_rate": (None, _SOLVED),
+        "steps_per_epoch": (None, _STEPS),
+        "learning_rate": (
+            None,
+            "it was for SGD; model_maker.train(fine_tune='all', learning_rate=...) sets that of AdamW",
+        ),
+        "momentum": (None, "the optimizer is another, L-BFGS for the head and AdamW for the network"),
+        "shuffle": (False, _ORDER),
+        "use_hub_library": (True, "there is one way to train"),
+        "warmup_steps": (None, "fine-tuning warms up by a share of its steps"),
+        "model_dir": (
+            None,
+            "no checkpoints are written; model_maker.train(fine_tune='all') keeps some and resumes",
+        ),
+    },
+    "ImageClassifier": {
+        "shuffle": (True, _ORDER),
+        "representative_data": (None, "photos of the training calibrate; QuantizationConfig.for_int8 takes others"),
+    },
+    "train": {"steps_per_epoch": (None, _STEPS)},
+    "evaluate": {"batch_size": (32, _ONE_BY_ONE)},
+    "predict_top_k": {"batch_size": (32, _ONE_BY_ONE)},
+    "export": {
+        "vocab_filename": ("vocab.txt", "a vocabulary belongs to texts"),
+        "with_metadata": (True, "every file has its metadata"),
+        "export_metadata_json_file": (
+            False,
+            "`model_maker inspect FILE --json` shows what a file says of itself",
+        ),
+        "overwrite": (True, "files and models of that name are replaced"),
+        "include_optimizer": (True, "there is no optimizer to save"),
+        "save_format": (None, "it is a SavedModel; `model_maker export --format keras` writes the other"),
+        "signatures": (None, "there is one, serving_default"),
+        "options": (None, "TensorFlow's own are used"),
+    },
+    "gen_dataset": {
+        "input_pipeline_context": (None, "model_maker.train(engine='ray') uses several machines"),
+    },
+    "ModelSpec": {"compat_tf_versions": (None, "photos are embedded without TensorFlow")},
+    "QuantizationConfig": {
+        "optimizations": (None, _CONVERTER),
+        "supported_ops": (None, _CONVERTER),
+        "experimental_new_quantizer": (None, _CONVERTER),
+    },
 }
 _said: set[str] = set()
 
@@ -42,11 +74,17 @@ def tell(text: str) -> None:
         logging.warning("%s", text)
 
 
-def tell_meaningless(where: str, names: Iterable[str]) -> None:
-    """Tells of arguments that were given and mean nothing here, with the reason."""
-    reasons = _OF_EXPORT if where == "export" else _OF_CREATE
-    for name in names:
-        tell(f"{where}: {name} means nothing here: {reasons.get(name, 'it is not known')}.")
+def tell_meaningless(where: str, **given: Any) -> None:
+    """Tells of arguments that mean nothing here and are not at their default, with the reason.
+
+    Args:
+      where: a key of MEANINGLESS.
+      **given: names and values; a name that is not listed there is told of, too.
+    """
+    for name, value in given.items():
+        default, reason = MEANINGLESS[where].get(name, (..., "it is not known"))
+        if value is not default and value != default:
+            tell(f"{where}: {name} means nothing here: {reason}.")
 
 
 class Notices(Reporter):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from model_maker import fitting
-from model_maker.backbones import embedder
+from model_maker.backbones import embedder, input_range
 from model_maker.backbones.embedder import Embedder
 from model_maker.compat.notices import Notices, tell
 from model_maker.data import images
@@ -62,7 +62,12 @@ def train(train: Dataset, validation: Dataset, options: Options) -> Trained:
       DataError, BackboneError, ModelError: each with one line that says what to do.
     """
     check(options)
-    choice = embedder.choose(options.model, image_size=options.image_size, normalization=options.normalization)
+    choice = embedder.choose(
+        options.model,
+        image_size=options.image_size,
+        normalization=options.normalization,
+        assumed=input_range.UNIT,  # the defaults of the original's ModelSpec
+    )
     clock = Stages(Notices())
     base = embedder.embedder(choice, tell=clock.note, progress=clock.progress)
     _, unreadable = fitting.embed(fitting.join(train, validation), base, options, progress=clock.progress)

@@ -77,7 +77,7 @@ def feature_maps(
     """
     probe = Runner(embedder)
     size, shape = probe.input_shape[1], probe.output_shape[1:]
-    path = cache_path(embedder)
+    path = cache_path(embedder, normalization)
     store = EmbeddingStore(path, math.prod(shape))
     names = _names(dataset, views, augmentation, seed)
     rows = store.find(names)
@@ -96,10 +96,10 @@ def feature_maps(
     return FeatureMaps(store, rows, shape), skipped
 
 
-def cache_path(embedder: bytes) -> Path:
+def cache_path(embedder: bytes, normalization: Normalization) -> Path:
     """Names the store by all that an embedding depends on besides the photo."""
     runtime = f"litert-{metadata.version('ai-edge-litert')}"
-    recipe = f"{FORMAT} {hashlib.sha256(embedder).hexdigest()} {images.PREPROCESSING} {runtime}"
+    recipe = f"{FORMAT} {hashlib.sha256(embedder).hexdigest()} {normalization} {images.PREPROCESSING} {runtime}"
     return files.cache_directory() / "embeddings" / f"{hashlib.sha256(recipe.encode()).hexdigest()[:24]}.f16"
 
 

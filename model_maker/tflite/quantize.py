@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -209,4 +210,10 @@ def _quiet():
     silence = io.StringIO()
     with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield
+        try:
+            yield
+        finally:
+            # Where logging is not set up, its first line does it, and all later ones would end in this silence.
+            for handler in list(logging.root.handlers):
+                if getattr(handler, "stream", None) is silence:
+                    logging.root.removeHandler(handler)

@@ -74,7 +74,9 @@ def test_published_samples_are_known_and_their_model_has_its_place(models, tmp_p
     assert apps.recognise(folder, app.platform) is app
     model = models["none", "float32"] if app.io == ("float32",) else models["int8", "uint8"]
     if app.image_size:
-        with pytest.raises(ModelError, match="it takes float32, 8 x 8 pixels.*wants 224 x 224.*train --image-size 224"):
+        with pytest.raises(
+            ModelError, match="the model takes float32, 8 x 8.*wanted: 224 x 224 pixels.*train --image-size 224"
+        ):
             apps.put_in_app(model, folder, app.platform)
         return
     found = apps.put_in_app(model, folder, app.platform)
@@ -126,7 +128,10 @@ def test_what_is_no_app_is_refused_with_those_that_are(models, tmp_path):
 
 def test_types_that_an_app_does_not_feed_are_refused(models, tmp_path):
     folder = sample(tmp_path / "app", "LiteRT's Android sample (Interpreter)")
-    with pytest.raises(ModelError, match="it takes uint8, 8 x 8 pixels, and gives uint8; LiteRT's.*--io float32 here"):
+    with pytest.raises(
+        ModelError,
+        match="LiteRT's.*takes uint8, 8 x 8 pixels, and gives uint8; wanted: float32. Use --io float32",
+    ):
         apps.put_in_app(models["int8", "uint8"], folder, "android")
     assert not (folder / "app/src/main/assets").exists()
 
@@ -148,13 +153,13 @@ def test_an_app_that_normalizes_by_itself_wants_a_model_for_it(models, tmp_path,
     if fits:
         apps.put_in_app(tmp_path / "m.tflite", folder, "android")
     else:
-        with pytest.raises(ModelError, match=r"wants pixels as \(pixel - 127.5\) / 127.5"):
+        with pytest.raises(ModelError, match=r"wanted: pixels as \(pixel - 127.5\) / 127.5"):
             apps.put_in_app(tmp_path / "m.tflite", folder, "android")
 
 
 def test_what_task_library_cannot_run_is_refused_where_it_runs(models, tmp_path):
     folder = sample(tmp_path / "app", "TensorFlow's Android sample")
-    with pytest.raises(ModelError, match="TFLite Task Library: int4 does not run"):
+    with pytest.raises(ModelError, match="sample refuses it: int4 does not run in apps on TFLite Task Library"):
         apps.put_in_app(models["int4", "uint8"], folder, "android")
     apps.put_in_app(models["int16x8", "float32"], folder, "android")
     apps.put_in_app(models["int4", "uint8"], tmp_path / "ours", "android")

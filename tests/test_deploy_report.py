@@ -136,7 +136,9 @@ CERTIFICATE = {
         run("Other", state="not here", right=None),
         run("Bare", right=None),
     ],
-    "preparations": [run("nearest", used_by="some apps")],
+    "apps": [run("Sample", pixels="nearest"), run("Other sample", pixels="nearest", state="refused", right=None)],
+    "notes": ["one photo is <damaged>"],
+    "remarks": ["Other is not here. Get it."],
     "rules": [
         {"demand": "labels", "by": "MediaPipe", "binding": True, "passed": True},
         {"demand": "one input", "by": "both", "binding": True, "passed": False},
@@ -243,7 +245,11 @@ def test_the_certificate_is_shown(scored):
         ["Other", "its own", "not here", "", "", ""],
         ["Bare", "its own", "runs", "", "", ""],
     ]
-    assert page.tables["Apps"][1:] == [["nearest", "some apps", *counts]]
+    assert page.tables["Apps"][1:] == [
+        ["Sample", "nearest", *counts],
+        ["Other sample", "nearest", "refused", "", "", ""],
+    ]
+    assert "one photo is <damaged> Other is not here. Get it." in page.text
     assert [row[2] for row in page.tables["Rules"][1:]] == ["kept", "broken", "missed"]
 
 

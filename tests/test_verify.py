@@ -14,11 +14,14 @@ import model_maker
 from model_maker import child, cli, training
 from model_maker.data import images
 from model_maker.data.dataset import Dataset, Sample
+from model_maker.data.images import Normalization
 from model_maker.data.sources import read
-from model_maker.deploy import browser, clients, verify
+from model_maker.deploy import apps, browser, clients, verify
+from model_maker.deploy.app_pixels import PREPARATIONS
 from model_maker.deploy.certificate import NOT_HERE, OWN, RAN, REFUSED, SAME, Run, judge
 from model_maker.errors import DataError, ModelError
 from model_maker.tflite import graph, metadata
+from model_maker.tflite.interpreter import Runner
 
 NAN = np.nan
 
@@ -119,11 +122,107 @@ def test_litert_and_apps_are_judged_on_every_photo(model, photos, nowhere_else):
         ("LiteRT, reference", 3),
     ]
     assert (found.runs[0].accuracy, found.runs[0].same_answer, found.runs[0].largest_difference) == (top1, 11, 0)
-    assert [run.name for run in found.preparations] == list(verify.PREPARATIONS)
-    assert found.preparations[0].largest_difference == 0
+    known = [app.name for app in apps.APPS]
+    assert [run.name for run in found.apps[: len(known)]] == known
+    rows = {run.name: run for run in found.apps}
+    ours = rows["Model Maker's Android app"]
+    assert (ours.accuracy, ours.same_answer, ours.largest_difference) == (top1, 11, 0)
+    # Every way with photos has a row, that of an app or one of its own.
+    assert {run.pixels for run in found.apps} == set(PREPARATIONS)
     # Noise of single pixels: a smoothing resize shows the model another photo.
-    assert found.preparations[-1].largest_difference > 0.02
+    assert rows["apps on canvas, Core Graphics"].largest_difference > 0.02
     assert (found.photos, found.failures, found.notes) == (11, [], ())
+
+
+@pytest.fixture
+def float_model(make_tiny_model, tmp_path):
+    """float_model(mean, std): one whose metadata asks for these."""
+    content = make_tiny_model("none", "float32")
+
+    def make(mean, std):
+        path = tmp_path / "float.tflite"
+        path.write_bytes(metadata.write(content, metadata.ModelInfo(("a", "b", "ü"), Normalization(mean, std))))
+        return path
+
+    return make
+
+
+def in_app(found, name):
+    [run] = (run for run in found.apps if run.name == name)
+    return run
+
+
+INTERPRETER, COMPILED = "LiteRT's Android sample (Interpreter)", "LiteRT's Android sample (CompiledModel)"
+
+
+def test_an_app_with_a_normalization_of_its_own_does_not_run_a_model_for_another(
+    float_model, photos, nowhere_else, capsys
+):
+    path = float_model(0, 255)
+    found = model_maker.verify(path, data=photos)
+    run = in_app(found, INTERPRETER)
+    assert (run.state, run.right, run.accuracy) == (REFUSED, None, None)
+    assert "wanted: pixels as (pixel - 127.5) / 127.5" in run.why and "Use a backbone" in run.why
+    assert in_app(found, "MediaPipe's iOS sample").state == RAN
+    assert found.failures == []
+    assert run_cli(path, "--data", photos) == 0
+    assert f"{INTERPRETER}: the model takes float32, 8 x 8 pixels" in capsys.readouterr().out
+
+
+def test_an_app_with_a_normalization_of_its_own_feeds_that(float_model, photos, nowhere_else):
+    """And not what the metadata says, which is a step of a pixel off."""
+    path = float_model(127, 128)
+    run = in_app(model_maker.verify(path, data=photos), INTERPRETER)
+    runner = Runner(path.read_bytes())
+    pixels = [images.load(sample.path, 8)[None].astype(np.float32) for sample in read(photos).samples]
+    fed, asked = (
+        np.array([runner.run((p - mean) / std)[0] for p in pixels]) for mean, std in ((127.5, 127.5), (127, 128))
+    )
+    assert run.largest_difference == pytest.approx(np.abs(fed - asked).max(), abs=1e-5)  # float32 in another order
+    assert run.largest_difference > 1e-3
+
+
+def test_what_an_app_cannot_feed_is_refused_with_what_would_fit(model, photos, nowhere_else):
+    found = model_maker.verify(model, data=photos)
+    assert "wanted: float32. " in in_app(found, INTERPRETER).why
+    assert "--io float32" in in_app(found, INTERPRETER).why
+    assert "float32 and 224 x 224 pixels" in in_app(found, COMPILED).why
+    assert "--image-size 224" in in_app(found, COMPILED).why
+    assert {run.state for run in found.apps if run.name not in (INTERPRETER, COMPILED)} == {RAN}
+
+
+def test_an_app_does_not_run_what_its_engine_refuses_or_misses(model, photos, tmp_path, monkeypatch):
+    def refusing(*_):
+        raise ModelError("unknown operator")
+
+    instead(monkeypatch, **{clients.MEDIAPIPE: refusing})
+    found = model_maker.verify(model, data=photos)
+    assert in_app(found, "MediaPipe's Android sample").why == "unknown operator"
+    assert in_app(found, "TensorFlow's Android sample").state == RAN
+    # Without the engine at hand, its rules tell.
+    instead(monkeypatch)
+    path = tmp_path / "crlf.tflite"
+    bare = graph.pack(graph.parse(model.read_bytes()))
+    path.write_bytes(metadata._with_files(bare, {metadata.LABELS: b"a\r\nb\r\n\xc3\xbc"}))
+    found = model_maker.verify(path, data=photos)
+    assert in_app(found, "TensorFlow's iOS sample").why.startswith(
+        "labels in lines that end in LF: lines that end in CR"
+    )
+    assert in_app(found, "MediaPipe's iOS sample").state == RAN
+
+
+def test_an_app_does_not_run_without_the_labels_that_it_looks_for(float_model, photos, tmp_path, nowhere_else):
+    bare = graph.pack(graph.parse(float_model(127, 128).read_bytes()))
+    path = tmp_path / "bare.tflite"
+    path.write_bytes(metadata._with_files(bare, {metadata.LABELS: "a\nb\nü".encode()}))
+    found = model_maker.verify(path, data=photos)
+    assert in_app(found, INTERPRETER).why.startswith("labels_without_background.txt in the zip: not in the zip. ")
+    assert found.failures == []
+
+
+def test_every_way_and_engine_of_an_app_is_known():
+    assert {app.preparation for app in apps.APPS} <= set(PREPARATIONS)
+    assert {app.engine for app in apps.APPS} == {"", *clients.CLIENTS, "LiteRT's samples"}
 
 
 def test_what_differs_refuses_or_is_not_here_is_told(model, photos, monkeypatch):
@@ -190,7 +289,7 @@ def test_what_our_own_runtime_refuses_is_still_judged_by_the_rules(float_classif
     path.write_bytes(float_classifier)
     found = model_maker.verify(path, data=photos)
     assert [run.state for run in found.runs] == [REFUSED] * 3
-    assert found.preparations == ()
+    assert found.apps == ()
     assert any(line.startswith("a file of labels, in the zip: no file of labels. ") for line in found.failures)
 
 
@@ -263,7 +362,8 @@ def test_json_is_one_document_and_says_all(model, photos, nowhere_else, capsys):
     assert (found["passed"], found["failures"], found["photos"]) == (True, [], 11)
     assert [run["state"] for run in found["runtimes"]] == [RAN] * 3
     assert all(rule["passed"] and not rule["advice"] for rule in found["rules"])
-    assert found["preparations"][0]["used_by"]
+    assert [run["name"] for run in found["apps"]][0] == apps.APPS[0].name
+    assert found["apps"][0]["pixels"] == "stretched, bilinear"
 
 
 def test_exit_code_is_1_where_a_rule_is_broken(make_tiny_model, photos, tmp_path, nowhere_else, capsys):
@@ -277,7 +377,7 @@ def test_exit_code_is_1_where_a_rule_is_broken(make_tiny_model, photos, tmp_path
     assert run_cli(path, "--data", photos) == 1
     shown = " ".join(capsys.readouterr().out.split())
     assert "failed labels in lines that end in LF: lines that end in CR LF." in shown
-    assert "LiteRT's samples look for this" in shown
+    assert "LiteRT's samples look for labels_without_background.txt in the zip: " in shown
 
 
 def test_exit_code_is_0_where_runtimes_are_not_here(model, photos, monkeypatch, capsys):
@@ -292,6 +392,16 @@ def test_exit_code_is_0_where_runtimes_are_not_here(model, photos, monkeypatch, 
     assert "passed" in shown
 
 
+def test_exit_code_is_1_where_a_runtime_that_is_here_refuses(model, photos, monkeypatch, capsys):
+    def refusing(*_):
+        raise ModelError("it will not")
+
+    instead(monkeypatch, Engine=refusing)
+    assert run_cli(model, "--data", photos) == 1
+    shown = capsys.readouterr().out
+    assert "failed Engine refuses it: it will not" in shown and "passed" not in shown
+
+
 def test_a_model_without_photos_asks_for_them(model, capsys):
     assert run_cli(model) == 1
     assert "Pass --data DIR" in capsys.readouterr().err
@@ -299,6 +409,7 @@ def test_a_model_without_photos_asks_for_them(model, capsys):
 
 def test_a_client_that_is_not_installed_says_how_to_get_it(model, photos, monkeypatch):
     reply = clients.reply_missing(ImportError("No module named 'mediapipe'"), "Run: pip install it")
+    monkeypatch.setattr(clients, "offline", lambda: ("unshare",))
     monkeypatch.setattr(child, "run", lambda *_, **__: reply)
     with pytest.raises(clients.NotHere, match="MediaPipe Tasks is not here .No module named 'mediapipe'.. Run: pip"):
         clients.ask("MediaPipe Tasks", [model], [])
@@ -324,3 +435,32 @@ def test_clients_have_no_network(model, monkeypatch):
     monkeypatch.setattr(child, "run", lambda *_, within, **__: seen.append(within) or b'{"models": []}')
     clients.ask("MediaPipe Tasks", [], [])
     assert seen == [clients.offline()]
+
+
+def test_mediapipe_does_not_run_where_the_network_cannot_be_cut_off(model, photos, monkeypatch, capsys):
+    def started(module, *_, within, **__):
+        assert (module, within) == (clients.CLIENTS[clients.TASK_LIBRARY], ())
+        return b'{"models": []}'
+
+    monkeypatch.setattr(child, "run", started)
+    monkeypatch.setattr(clients, "offline", tuple)
+    with pytest.raises(clients.NotHere, match="may send usage metrics to its makers.*Allow user namespaces"):
+        clients.ask(clients.MEDIAPIPE, [model], [])
+    # The other sends nothing.
+    assert clients.ask(clients.TASK_LIBRARY, [], []) == []
+
+
+def test_a_way_out_of_the_network_is_found_where_there_is_one(monkeypatch):
+    tried = []
+
+    def runs(words, **_):
+        tried.append(words)
+        return subprocess.CompletedProcess(words, 0 if words[1] == "--net" else 1)
+
+    monkeypatch.setattr(subprocess, "run", runs)
+    clients.offline.cache_clear()
+    try:
+        assert clients.offline() == ("unshare", "--net")
+        assert [words[1] for words in tried] == ["--map-root-user", "--net"]
+    finally:
+        clients.offline.cache_clear()

@@ -1,49 +1,52 @@
-"""What `verify` prints: where a file runs and how alike, what apps' ways with photos cost, which rules it keeps."""
+"""What `verify` prints: where a file runs and how alike, what it is worth in each app, which rules it keeps."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from rich.table import Table
+
 from model_maker import terminal
-from model_maker.deploy.app_pixels import PREPARATIONS
-from model_maker.deploy.certificate import NOT_HERE, OWN, REFUSED, Certificate, Run
+from model_maker.deploy.certificate import NOT_HERE, OWN, RAN, REFUSED, SAME, Certificate, Run
 from model_maker.terminal import escape
+
+_PIXELS = {SAME: "ours", OWN: "its own"}
+_STATES = {RAN: "runs", REFUSED: "[red]refused[/]", NOT_HERE: "[dim]not here[/]"}
 
 
 def show_certificate(found: Certificate) -> None:
-    """Where the file runs and how alike, what apps' ways with photos cost, and which rules it keeps."""
+    """Where the file runs and how alike, what it is worth in each app, and which rules it keeps."""
     console = terminal.console()
-    table = terminal.table("runtime", "pixels", "right>", "unknown>", "same answer>", "differs by>")
-    for run in found.runs:
-        table.add_row(escape(run.name), "its own" if run.pixels == OWN else "ours", *_run_cells(run))
-    console.print(table)
-    if found.preparations:
-        table = terminal.table("photos in apps", "right>", "unknown>", "same answer>", "differs by>", "so in")
-        table.columns[0].no_wrap = True
-        for run in found.preparations:
-            table.add_row(escape(run.name), *_run_cells(run), escape(PREPARATIONS[run.pixels].used_by))
-        console.print(table)
+    console.print(_runs("runtime", "pixels", found.runs))
+    if found.apps:
+        console.print(_runs("app", "photos", found.apps))
     table = terminal.table("what clients demand", "", "received")
     for entry in found.findings:
         state = "[green]kept[/]" if entry.passed else "[red]broken[/]" if entry.rule.binding else "[yellow]missed[/]"
         table.add_row(escape(entry.rule.demand), state, escape(entry.received))
     console.print(table)
-    for run in found.runs:
-        if run.state == NOT_HERE:
-            console.print(f"{escape(run.name)}: {escape(run.why)}", soft_wrap=True)
-    for entry in found.findings:
-        if not entry.passed and not entry.rule.binding:
-            console.print(f"{escape(entry.rule.by)} look for this: {escape(entry.rule.advice)}", soft_wrap=True)
+    for remark in found.remarks:
+        console.print(escape(remark), soft_wrap=True)
     for failure in found.failures:
         console.print(f"[red]failed[/] {escape(failure)}", soft_wrap=True)
     if not found.failures:
         console.print(f"[bold green]passed[/] {escape(str(found.model))} [dim]sha256 {found.sha256[:16]}[/]")
 
 
-def _run_cells(run: Run) -> tuple[str, ...]:
-    if run.state == NOT_HERE:
-        return "[dim]not here[/]", "", "", ""
-    if run.state == REFUSED:
-        return "[red]refused[/]", "", "", ""
+def _runs(name: str, pixels: str, runs: Sequence[Run]) -> Table:
+    unknown = any(run.unknown for run in runs)
+    table = terminal.table(name, pixels, "right>", *(["unknown>"] if unknown else []), "same answer>", "differs by>")
+    # Where room is short, names and heads are broken between words, and nothing else.
+    table.columns[1].no_wrap = True
+    for column, width in zip(table.columns[2:], (8, *([7] if unknown else []), 8, 7), strict=True):
+        column.min_width = width
+    for run in runs:
+        table.add_row(escape(run.name), _PIXELS.get(run.pixels, run.pixels), *_cells(run, unknown=unknown))
+    return table
+
+
+def _cells(run: Run, *, unknown: bool) -> list[str]:
     if run.right is None:
-        return "runs", "", "", ""
-    counts = f"{run.right} of {run.photos}", str(run.unknown or ""), f"{run.same_answer} of {run.photos}"
-    return *counts, f"{run.largest_difference:.3f}"
+        return [_STATES[run.state]]
+    counts = [f"{count} of {run.photos}" for count in (run.right, run.same_answer)]
+    return [counts[0], *([str(run.unknown or "")] if unknown else []), counts[1], f"{run.largest_difference:.3f}"]

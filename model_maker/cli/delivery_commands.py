@@ -156,7 +156,7 @@ def verify(arguments: argparse.Namespace) -> int:
         print_json(found.as_dict())
     else:
         certificate_views.show_certificate(found)
-    if page is not None and not found.preparations:
+    if page is not None and not found.apps:
         exits.say("model_maker", f"{page} is not written, for LiteRT does not run the file.")
     elif page is not None:
         with Bars() as bars:

@@ -1,6 +1,7 @@
-"""What published apps make of a photo before a model sees it: PREPARATIONS, emulated with Pillow.
+"""What apps make of a photo before a model sees it: PREPARATIONS, emulated with Pillow.
 
 Training stretches bilinearly, as the phones' engines do; an app that does otherwise shows the same model other pixels.
+Which app of `apps.APPS` goes which way stands there.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ class Preparation:
     """One way to a square.
 
     Attributes:
-      used_by: which apps go it.
+      others: who goes it beside the apps of `apps.APPS`; empty for nobody worth showing.
       prepare: makes an upright RGB photo into uint8 [size, size, 3].
     """
 
-    used_by: str
+    others: str
     prepare: Callable[[Image.Image, int], Array]
 
 
@@ -45,10 +46,15 @@ def _antialiased(photo: Image.Image, size: int) -> Array:
     return np.asarray(photo.resize((size, size), Image.Resampling.BILINEAR))
 
 
+# As training does.
+OURS = "stretched, bilinear"
 PREPARATIONS = {
-    "stretched, bilinear": Preparation("our apps, most samples", images.resize),
-    "stretched, nearest": Preparation("some apps", _nearest),
-    "centre crop, nearest": Preparation("a LiteRT sample", lambda photo, size: _nearest(_crop(photo), size)),
-    "centre crop, bilinear": Preparation("apps that crop first", lambda photo, size: images.resize(_crop(photo), size)),
-    "stretched, antialiased": Preparation("canvas, Core Graphics", _antialiased),
+    OURS: Preparation("", images.resize),
+    "stretched, nearest": Preparation("apps that take the nearest pixel", _nearest),
+    # TensorFlow's sample for Play services, and its older one in Java.
+    "centre crop, nearest": Preparation(
+        "apps that crop, as older samples", lambda photo, size: _nearest(_crop(photo), size)
+    ),
+    "centre crop, bilinear": Preparation("apps that crop", lambda photo, size: images.resize(_crop(photo), size)),
+    "stretched, antialiased": Preparation("apps on canvas, Core Graphics", _antialiased),
 }

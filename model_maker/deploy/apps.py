@@ -1,7 +1,7 @@
 """put_in_app(): a model where a phone app expects it: in our own apps, or in the published samples.
 
-An app is known by a file of its sources; a record says where its model goes, and what it wants of one. What an app
-could not run is refused, with the options that make it fit.
+An app is known by a file of its sources; a record says where its model goes, what it wants of one, and what it makes of
+photos. What an app could not run is refused, with the options that make it fit.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from pathlib import Path
 
 from model_maker import files
 from model_maker.data.images import Normalization
-from model_maker.deploy import shipping
+from model_maker.deploy import clients, rules, shipping
+from model_maker.deploy.app_pixels import OURS
 from model_maker.deploy.exporters import source
 from model_maker.deploy.shipping import Form
 from model_maker.errors import DataError, ModelError, OutputError, about
@@ -54,8 +55,9 @@ class App:
       io: the types of input and output that it feeds and reads.
       image_size: the only size that it feeds; None for any.
       normalization: what it makes of pixels for a float input, whatever the metadata says; None if it reads that.
+      preparation: what it makes of a photo, a key of `app_pixels.PREPARATIONS`.
       labels: the file in the model's zip that it reads; "" for the one that the metadata names.
-      old_runtime: whether it runs models in TFLite Task Library.
+      engine: what it runs models in, as `clients` and `rules` call it; "" where these know nothing of it.
     """
 
     name: str
@@ -65,8 +67,9 @@ class App:
     io: tuple[str, ...] = graph.IO_TYPES
     image_size: int | None = None
     normalization: Normalization | None = None
+    preparation: str = OURS
     labels: str = ""
-    old_runtime: bool = False
+    engine: str = ""
 
 
 _HALVES = Normalization(127.5, 127.5)
@@ -93,7 +96,7 @@ APPS = (
             "lite.task.vision",
         ),
         f"{_ASSETS}/mobilenetv1.tflite",
-        old_runtime=True,
+        engine=clients.TASK_LIBRARY,
     ),
     App(
         "MediaPipe's Android sample",
@@ -103,6 +106,7 @@ APPS = (
             "mediapipe.tasks",
         ),
         f"{_ASSETS}/efficientnet-lite0.tflite",
+        engine=clients.MEDIAPIPE,
     ),
     App(
         "LiteRT's Android sample (CompiledModel)",
@@ -112,7 +116,8 @@ APPS = (
         ("float32",),
         224,
         _HALVES,
-        metadata.LABELS_AGAIN,
+        labels=metadata.LABELS_AGAIN,
+        engine=rules.LITERT_SAMPLES,
     ),
     App(
         "LiteRT's Android sample (Interpreter)",
@@ -122,20 +127,22 @@ APPS = (
         ("float32",),
         None,
         _HALVES,
-        metadata.LABELS_AGAIN,
+        labels=metadata.LABELS_AGAIN,
+        engine=rules.LITERT_SAMPLES,
     ),
     App(
         "TensorFlow's iOS sample",
         "ios",
         ("ImageClassification/TFLite/ImageClassificationHelper.swift", "TensorFlowLiteTaskVision"),
         "ImageClassification/TFLite/efficientnet_lite0.tflite",
-        old_runtime=True,
+        engine=clients.TASK_LIBRARY,
     ),
     App(
         "MediaPipe's iOS sample",
         "ios",
         ("ImageClassifier/*/ImageClassifier*.swift", "MediaPipeTasksVision"),
         "ImageClassifier/efficientnet_lite0.tflite",
+        engine=clients.MEDIAPIPE,
     ),
 )
 OWN = {app.platform: app for app in reversed(APPS) if app.name.startswith("Model Maker")}
@@ -193,7 +200,8 @@ def put_in_app(
     app, clock = here or OWN[platform], Stages(reporter or Reporter())
     content = _content(model, io, data, clock)
     with about(model):
-        _check(content, app)
+        if why := refusal(Classifier(content).info, inspection.inspect(content), app):
+            raise ModelError(f"{app.name} refuses it: {why}")
         content = _with_labels(content, app, clock)
     if here is not None:
         return _replace(app, folder, content, overwrite=overwrite)
@@ -246,32 +254,33 @@ def _content(
         return origin.in_form(facts.quantization, io)
 
 
-def _check(content: bytes, app: App) -> None:
-    """Checks that an app can run a model.
+def refusal(info: metadata.ModelInfo, facts: inspection.ModelFacts, app: App) -> str:
+    """Returns why an app cannot run a model, and what would fit; empty where it can.
 
-    Raises:
-      ModelError: it cannot; the message says what would fit.
+    Args:
+      info: of a model that `Classifier` runs.
+      facts: of the same.
+      app: one of APPS.
     """
-    info = Classifier(content).info
-    facts = inspection.inspect(content)
     image, scores = facts.inputs[0], facts.outputs[0]
     size, edges, wanted, options = image.shape[1], (image.dtype, scores.dtype), [], []
+    if app.engine == clients.TASK_LIBRARY and (note := shipping.older_clients(Form(facts.quantization, image.dtype))):
+        return f"{note} Use train --quantize int8."
     if not set(edges) <= set(app.io):
         wanted.append(" or ".join(app.io))
-        options.append(f"--io {app.io[0]} here or in train")
+        options.append(f"--io {app.io[0]} in export or train")
     if app.image_size not in (None, size):
         wanted.append(f"{app.image_size} x {app.image_size} pixels")
         options.append(f"train --image-size {app.image_size}")
     if image.dtype == "float32" and app.normalization and not _near(info.normalization, app.normalization):
         wanted.append(f"pixels as (pixel - {app.normalization.mean}) / {app.normalization.std}")
         options.append("a backbone with that normalization, as efficientnet_lite0")
-    if app.old_runtime and (note := shipping.older_clients(Form(facts.quantization, image.dtype))):
-        raise ModelError(f"{app.name} is on TFLite Task Library: {note} Use train --quantize int8.")
-    if wanted:
-        raise ModelError(
-            f"it takes {edges[0]}, {size} x {size} pixels, and gives {edges[1]}; {app.name} wants "
-            f"{' and '.join(wanted)}. Use {' and '.join(options)}."
-        )
+    if not wanted:
+        return ""
+    return (
+        f"the model takes {edges[0]}, {size} x {size} pixels, and gives {edges[1]}; wanted: {' and '.join(wanted)}. "
+        f"Use {' and '.join(options)}."
+    )
 
 
 def _near(ours: Normalization | None, theirs: Normalization) -> bool:

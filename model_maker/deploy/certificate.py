@@ -1,4 +1,4 @@
-"""The certificate of a file: what was found in each runtime, of apps' ways with photos, and of each rule."""
+"""The certificate of a file: what was found in each runtime, in each app, and of each rule."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from model_maker.deploy import rules
-from model_maker.deploy.app_pixels import PREPARATIONS
 
 Array = np.ndarray[Any, Any]
 
@@ -21,11 +20,11 @@ _UNKNOWN = -1
 
 @dataclass(frozen=True)
 class Run:
-    """The file on photos in one runtime, or as one app prepares them.
+    """The file on photos in one runtime, or in one app, which is LiteRT on XNNPACK with what the app would feed.
 
     Attributes:
-      name: of the runtime, or of the preparation.
-      pixels: SAME, OWN or a key of PREPARATIONS.
+      name: of the runtime or the app.
+      pixels: SAME or OWN; of an app a key of `app_pixels.PREPARATIONS`.
       state: RAN, REFUSED or NOT_HERE.
       why: it did not run.
       photos: how many.
@@ -59,7 +58,7 @@ class Certificate:
       model, size_bytes, sha256: which file.
       photos: how many it was run on.
       runs: runtimes.
-      preparations: LiteRT on XNNPACK, with photos as apps prepare them; empty where it does not run.
+      apps: those of `apps.APPS`, then who else prepares photos in other ways; empty where LiteRT does not run the file.
       findings: rules of phone clients.
       notes: what was passed over.
     """
@@ -69,7 +68,7 @@ class Certificate:
     sha256: str
     photos: int
     runs: tuple[Run, ...]
-    preparations: tuple[Run, ...]
+    apps: tuple[Run, ...]
     findings: tuple[rules.Finding, ...]
     notes: tuple[str, ...] = field(default=())
 
@@ -80,6 +79,16 @@ class Certificate:
         broken = [found for found in self.findings if not found.passed and found.rule.binding]
         return refused + [f"{entry.rule.demand}: {entry.received}. {entry.rule.advice}" for entry in broken]
 
+    @property
+    def remarks(self) -> list[str]:
+        """No failures: runtimes that are not here, reasons why apps refuse the file, and rules that it misses."""
+        absent = [run.why for run in self.runs if run.state == NOT_HERE]
+        reasons = dict.fromkeys(run.why for run in self.apps if run.state == REFUSED)
+        names = {why: [run.name for run in self.apps if run.why == why] for why in reasons}
+        refused = [f"Refused by {', '.join(names[why])}: {why}" for why in reasons]
+        missed = [found.rule for found in self.findings if not found.passed and not found.rule.binding]
+        return absent + refused + [f"{rule.by} look for {rule.demand}: {rule.advice}" for rule in missed]
+
     def as_dict(self) -> dict[str, Any]:
         """Returns plain JSON types."""
         return {
@@ -89,10 +98,7 @@ class Certificate:
             "passed": not self.failures,
             "photos": self.photos,
             "runtimes": [asdict(run) | {"accuracy": run.accuracy} for run in self.runs],
-            "preparations": [
-                asdict(run) | {"accuracy": run.accuracy, "used_by": PREPARATIONS[run.pixels].used_by}
-                for run in self.preparations
-            ],
+            "apps": [asdict(run) | {"accuracy": run.accuracy} for run in self.apps],
             "rules": [
                 {
                     "demand": entry.rule.demand,
@@ -105,6 +111,7 @@ class Certificate:
                 for entry in self.findings
             ],
             "failures": self.failures,
+            "remarks": self.remarks,
             "notes": list(self.notes),
         }
 

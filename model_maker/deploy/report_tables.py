@@ -101,28 +101,32 @@ def pairs(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
 
 
 def certificate(found: dict[str, Any]) -> str:
-    """Writes where a file runs, what apps make of photos, and which rules it keeps, from `Certificate.as_dict`."""
+    """Writes where a file runs, what it is worth in each app, and which rules it keeps, from `Certificate.as_dict`."""
     state = "It passes" if found["passed"] else "It fails"
     failures = "".join(f"<li>{escape(failure)}</li>" for failure in found["failures"])
-    runtimes = [(run["name"], "its own" if run["pixels"] == "own" else "ours", *_run(run)) for run in found["runtimes"]]
-    apps = [(run["name"], run["used_by"], *_run(run)) for run in found["preparations"]]
+    remarks = "".join(f"<li>{escape(remark)}</li>" for remark in (*found["notes"], *found["remarks"]))
     rules = [
         (rule["demand"], rule["by"], "kept" if rule["passed"] else "broken" if rule["binding"] else "missed")
         for rule in found["rules"]
     ]
-    figures = ("right", "unknown", "same answer", "differs by")
-    prepared = table(("photos", "so in", *figures), apps, caption="Apps")
+    unknown = any(run["unknown"] for run in (*found["runtimes"], *found["apps"]))
+    figures = ("right", *(["unknown"] if unknown else []), "same answer", "differs by")
+    pixels = {"same": "ours", "own": "its own"}
+    runtimes = [(run["name"], pixels[run["pixels"]], *_run(run, unknown=unknown)) for run in found["runtimes"]]
+    apps = [(run["name"], run["pixels"], *_run(run, unknown=unknown)) for run in found["apps"]]
+    in_apps = table(("app", "photos", *figures), apps, caption="Apps")
     return (
         f"<p><b>{state}</b>, run on {found['photos']} photos. The file: sha256 <code>{found['sha256']}</code></p>"
         + (f"<ul>{failures}</ul>" if failures else "")
         + table(("runtime", "pixels", *figures), runtimes, caption="Runtimes")
-        + (f"<h3>As apps prepare photos</h3>{prepared}" if apps else "")
+        + (f"<h3>In apps</h3>{in_apps}" if apps else "")
         + f"<h3>What clients demand</h3>{table(('demand', 'by', 'it is'), rules, caption='Rules')}"
+        + (f"<ul>{remarks}</ul>" if remarks else "")
     )
 
 
-def _run(run: dict[str, Any]) -> tuple[str, str, str, str]:
+def _run(run: dict[str, Any], *, unknown: bool) -> list[str]:
     if run["right"] is None:
-        return "runs" if run["state"] == "ran" else run["state"], "", "", ""
-    counts = f"{run['right']} of {run['photos']}", str(run["unknown"] or ""), f"{run['same_answer']} of {run['photos']}"
-    return *counts, f"{run['largest_difference']:.3f}"
+        return ["runs" if run["state"] == "ran" else run["state"], *[""] * (3 if unknown else 2)]
+    right, same = (f"{run[count]} of {run['photos']}" for count in ("right", "same_answer"))
+    return [right, *([str(run["unknown"] or "")] if unknown else []), same, f"{run['largest_difference']:.3f}"]

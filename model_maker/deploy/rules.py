@@ -16,13 +16,14 @@ from pathlib import Path
 from ai_edge_litert import schema_py_generated as model_schema
 
 from model_maker import child
+from model_maker.deploy.clients import MEDIAPIPE, TASK_LIBRARY
 from model_maker.errors import ModelError
 from model_maker.tflite import graph, interpreter, metadata, vetting
 from model_maker.tflite.metadata_schema import schema
 
 _TYPES = {value: name.lower() for name, value in vars(model_schema.TensorType).items() if not name.startswith("_")}
-_TASK_LIBRARY = "TFLite Task Library"
-_ENGINES = f"{_TASK_LIBRARY}, MediaPipe Tasks"
+_ENGINES = f"{TASK_LIBRARY}, {MEDIAPIPE}"
+LITERT_SAMPLES = "LiteRT's samples"
 _AGAIN = "`model_maker export` writes the metadata anew."
 _BY_MAKER = "Only who made the model knows them: write its metadata there."
 
@@ -223,7 +224,7 @@ RULES = (
         _output_type,
         "`model_maker export --io uint8` or `--io float32` makes it again.",
     ),
-    Rule("metadata, if any, of exactly one input", _TASK_LIBRARY, _one_description, _AGAIN),
+    Rule("metadata, if any, of exactly one input", TASK_LIBRARY, _one_description, _AGAIN),
     Rule(
         "float input: one mean and one std, not 0",
         _ENGINES,
@@ -232,9 +233,9 @@ RULES = (
     ),
     Rule("a file of labels, in the zip", _ENGINES, _label_file, f"Add it as TENSOR_AXIS_LABELS. {_BY_MAKER}"),
     Rule("files in the zip stored, not compressed", _ENGINES, _compression, _AGAIN),
-    Rule("labels in lines that end in LF", _TASK_LIBRARY, _lines, _AGAIN),
+    Rule("labels in lines that end in LF", TASK_LIBRARY, _lines, _AGAIN),
     Rule("as many labels as scores", _ENGINES, _count, "Write one label a line, and no blank lines."),
-    Rule(f"{metadata.LABELS_AGAIN} in the zip", "LiteRT's samples", _labels_again, _AGAIN, binding=False),
+    Rule(f"{metadata.LABELS_AGAIN} in the zip", LITERT_SAMPLES, _labels_again, _AGAIN, binding=False),
 )
 
 

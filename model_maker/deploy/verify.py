@@ -1,15 +1,17 @@
-"""verify(): the certificate of a `.tflite`: the runtimes that are here, apps' ways with photos, phone clients' rules.
+"""verify(): the certificate of a `.tflite`: the runtimes that are here, the apps that are known, phone clients' rules.
 
 What training and export check of themselves is in `checks`; this judges a file as it stands, whoever made it.
 """
 
 from __future__ import annotations
 
+import copy
+import functools
 import hashlib
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,20 +22,21 @@ from PIL import Image
 from model_maker import run_record
 from model_maker.data import images
 from model_maker.data.dataset import Dataset
-from model_maker.deploy import browser, clients, rules
-from model_maker.deploy.app_pixels import PREPARATIONS
+from model_maker.data.images import Normalization
+from model_maker.deploy import apps, browser, clients, rules
+from model_maker.deploy.app_pixels import OURS, PREPARATIONS
+from model_maker.deploy.apps import App
 from model_maker.deploy.certificate import NOT_HERE, OWN, REFUSED, SAME, Certificate, Run, judge
 from model_maker.deploy.checks import KERNEL_PHOTOS
 from model_maker.errors import DataError, ModelError, ModelMakerError, about
 from model_maker.inference.classifier import Classifier, model_file
 from model_maker.progress import Reporter, Stages
-from model_maker.tflite import interpreter
+from model_maker.tflite import inspection, interpreter
 from model_maker.tflite.interpreter import KERNELS
 
 Array = np.ndarray[Any, Any]
 
 MAX_PHOTOS = 50
-OURS = next(iter(PREPARATIONS))
 _KERNEL_NAMES = {"xnnpack": "LiteRT, XNNPACK", "none": "LiteRT, no delegate", "reference": "LiteRT, reference"}
 
 
@@ -64,20 +67,19 @@ def verify(
     dataset, notes = run_record.photos_for(model, data)
     for note in notes:
         clock.note(note)
-    if not clients.offline():
-        clock.note("The network cannot be cut off here, so MediaPipe's runtime may send usage metrics to its makers.")
     ours = _classifier(content)
     with tempfile.TemporaryDirectory() as folder:
         with clock.stage("Prepare photos"):
             trial = _prepare(spread(dataset, MAX_PHOTOS), ours, Path(folder), clock)
         with clock.stage("Run in LiteRT"):
             runs = [_run_kernels(content, kernels, trial) for kernels in KERNELS]
-            preparations = [_run_preparation(ours, name, trial) for name in PREPARATIONS] if ours else []
         for name, run in ELSEWHERE.items():
             with clock.stage(f"Run in {name}"):
                 runs += _run_elsewhere(name, run, path, trial)
+        with clock.stage("Feed it as apps do"):
+            in_apps = _run_apps(ours, inspection.inspect(content), trial, _refusals(runs, findings)) if ours else []
     digest = hashlib.sha256(content).hexdigest()
-    found = tuple(runs), tuple(preparations), tuple(findings), tuple(clock.notes)
+    found = tuple(runs), tuple(in_apps), tuple(findings), tuple(clock.notes)
     return Certificate(path, len(content), digest, len(trial.files), *found)
 
 
@@ -172,8 +174,46 @@ def _run_kernels(content: bytes, kernels: str, trial: _Trial) -> Run:
     return _judged(run, _scores(classifier, trial.prepared[OURS][chosen]), trial, chosen)
 
 
-def _run_preparation(ours: Classifier, name: str, trial: _Trial) -> Run:
-    return _judged(Run(name, name), _scores(ours, trial.prepared[name]), trial)
+def _refusals(runs: Iterable[Run], findings: Iterable[rules.Finding]) -> dict[str, str]:
+    """Why an engine does not run the file, by what it and its rules are called; the engine's own word comes first."""
+    broken = [entry for entry in findings if not entry.passed]
+    why = {
+        engine: f"{entry.rule.demand}: {entry.received}. {entry.rule.advice}"
+        for entry in reversed(broken)
+        for engine in (*clients.CLIENTS, rules.LITERT_SAMPLES)
+        if engine in entry.rule.by
+    }
+    return why | {run.name: run.why for run in runs if run.state == REFUSED}
+
+
+def _run_apps(ours: Classifier, facts: inspection.ModelFacts, trial: _Trial, refusals: Mapping[str, str]) -> list[Run]:
+    """Every app, then ways with photos that none of them goes."""
+
+    @functools.cache
+    def scores(preparation: str, normalization: Normalization | None) -> Array:
+        if (preparation, normalization) == (OURS, ours.info.normalization):
+            return trial.expected
+        return _scores(_fed(ours, normalization), trial.prepared[preparation])
+
+    def run(app: App) -> Run:
+        row = Run(app.name, app.preparation)
+        if why := apps.refusal(ours.info, facts, app) or refusals.get(app.engine, ""):
+            return replace(row, state=REFUSED, why=why)
+        return _judged(row, scores(app.preparation, app.normalization or ours.info.normalization), trial)
+
+    taken = {app.preparation for app in apps.APPS}
+    return [run(app) for app in apps.APPS] + [
+        _judged(Run(way.others, name), scores(name, ours.info.normalization), trial)
+        for name, way in PREPARATIONS.items()
+        if name not in taken
+    ]
+
+
+def _fed(classifier: Classifier, normalization: Normalization | None) -> Classifier:
+    """The same model, whose float input is fed other values than its metadata asks for."""
+    other = copy.copy(classifier)
+    other.info = replace(classifier.info, normalization=normalization)
+    return other
 
 
 # Scores float [N, C] of files; not a number where a label was left out.
@@ -206,7 +246,7 @@ def _ask(client: str) -> _Runner:
 
 def _browse(path: Path, files: Sequence[Path], _: int) -> Array:
     if lacking := browser.missing():
-        raise clients.NotHere(f"It needs {lacking}.")
+        raise clients.NotHere(f"LiteRT.js in Chromium is not here. It needs {lacking}.")
     return browser.run(path, files).scores
 
 

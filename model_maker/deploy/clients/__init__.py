@@ -21,18 +21,25 @@ from model_maker.errors import ModelError
 
 Array = np.ndarray
 
+TASK_LIBRARY, MEDIAPIPE = "TFLite Task Library", "MediaPipe Tasks"
 # Name to the module that runs it.
 CLIENTS = {
-    "TFLite Task Library": "model_maker.deploy.clients.task_library",
-    "MediaPipe Tasks": "model_maker.deploy.clients.mediapipe_tasks",
+    TASK_LIBRARY: "model_maker.deploy.clients.task_library",
+    MEDIAPIPE: "model_maker.deploy.clients.mediapipe_tasks",
 }
 # MediaPipe takes 10 seconds to import, on a busy machine some times as long.
 _START_SECONDS, _PHOTO_SECONDS = 120, 2
 _BETWEEN = "--"
+# Ways to leave the network: with no rights but where user namespaces are allowed; as root, also where they are not.
+_OFFLINE = ("unshare", "--map-root-user", "--net"), ("unshare", "--net")
+_NOT_ALONE = (
+    f"{MEDIAPIPE} is not here: its runtime may send usage metrics to its makers, and the system does not let it "
+    "leave the network. Allow user namespaces, or run this as root on Linux, so that `unshare --net` works."
+)
 
 
 class NotHere(ModelError):
-    """A client that is not installed; the message says what it lacks and how to get it."""
+    """A client that cannot be asked here; the message says what it lacks and how to get it."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +86,11 @@ def ask(
       One answer for each model.
 
     Raises:
-      NotHere: it is not installed.
+      NotHere: it is not installed, or would report to its makers, from which nothing keeps it here.
       ModelError: its process crashed or took too long.
     """
+    if client == MEDIAPIPE and not offline():
+        raise NotHere(_NOT_ALONE)
     seconds = _START_SECONDS + _PHOTO_SECONDS * len(models) * len(photos)
     names = [*(os.fspath(path) for path in models), _BETWEEN, *(os.fspath(path) for path in photos)]
     what = f"The model in {client}"
@@ -96,11 +105,14 @@ def ask(
 @functools.cache
 def offline() -> tuple[str, ...]:
     """Returns the words that run a command without a network; none where the system does not allow it."""
-    within = ("unshare", "--map-root-user", "--net")
     try:
-        return within if subprocess.run([*within, "true"], capture_output=True, check=False).returncode == 0 else ()
-    except OSError:
+        return next(filter(_works, _OFFLINE), ())
+    except OSError:  # no such command
         return ()
+
+
+def _works(within: Sequence[str]) -> bool:
+    return subprocess.run([*within, "true"], capture_output=True, check=False).returncode == 0
 
 
 def _answer(entry: dict[str, Any]) -> Answer:

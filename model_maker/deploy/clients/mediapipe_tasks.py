@@ -1,6 +1,6 @@
 """MediaPipe Tasks, the engine of MediaPipe's samples; runs in a child, see `clients.ask`.
 
-Its runtime would send usage metrics to its makers, for which the child has no network where the system can cut it off.
+Its runtime would send usage metrics to its makers, so it runs only where the system can cut the network off.
 """
 
 from __future__ import annotations

@@ -102,6 +102,13 @@ def compare(
 
     Raises:
       DataError, BackboneError, OutputError: of something that would fail for all; of every model having failed.
+
+    Examples:
+      >>> import model_maker
+      >>> models = ["efficientnet_lite0", "my_embedder.tflite"]
+      >>> found = model_maker.compare("flowers", models, quantize="float16")
+      >>> found.recommended
+      'efficientnet_lite0'
     """
     reporter = reporter or Reporter()
     names = _check(models, max_size_mb, max_latency_ms, options)

@@ -9,7 +9,16 @@ from collections.abc import Iterator
 
 
 class ModelMakerError(Exception):
-    """Base of all errors that carry a message for the user."""
+    """Base of all errors that carry a message for the user.
+
+    Examples:
+      >>> import model_maker
+      >>> try:
+      ...     model_maker.train("no_such_folder")
+      ... except model_maker.ModelMakerError as error:
+      ...     print(error)
+      no_such_folder does not exist. Give a folder that holds one folder of photos for each class.
+    """
 
 
 class DataError(ModelMakerError):

@@ -64,6 +64,12 @@ class Options:
 
     Raises:
       DataError: a value is of another type. Paths become text, and NumPy's numbers Python's.
+
+    Examples:
+      >>> from model_maker import Options
+      >>> options = Options(fine_tune="tail", budget="5m")
+      >>> options.model, options.augmentation
+      ('efficientnet_lite0', 'standard')
     """
 
     model: str = backbones.DEFAULT

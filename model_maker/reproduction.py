@@ -71,9 +71,9 @@ def reproduce(
       ModelError: the file does not tell how it was trained.
       DataError, BackboneError, OutputError: as `train`.
 
-    Example:
+    Examples:
       >>> import model_maker
-      >>> model_maker.reproduce("flowers_model", "flowers").equal
+      >>> model_maker.reproduce("flowers_float16", "flowers").equal
       True
     """
     path = model_file(model)

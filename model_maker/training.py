@@ -93,9 +93,9 @@ def train(
 
     Examples:
       >>> import model_maker
-      >>> result = model_maker.train("flowers", "flowers_model", fine_tune="tail", max_drop=0.5)
-      >>> result.metrics.top1
-      0.925
+      >>> result = model_maker.train("flowers", "flowers_float16", quantize="float16")
+      >>> f"{result.metrics.top1:.1%} of {result.metrics.photos} test photos"
+      '9... of 61 test photos'
     """
     chosen = dataclasses.replace(options or Options(), **changes)
     output = Path(output) if output is not None else Path(f"{sources.title(data)}_model")

@@ -254,7 +254,7 @@ def test_the_certificate_is_shown(scored):
 
 
 def test_the_page_passes_axe_and_fits_a_phone(scored, tmp_path):
-    if lacking := browser.missing():
+    if lacking := browser.missing_tools():
         pytest.skip(f"no {lacking}")
     test, stages = metrics(scored), [{"name": "Fit", "seconds": 1.0, "cpu_seconds": 1.0, "peak_memory_mb": 90.0}]
     text = report.render("insects", scored, everything(test), model="m", stages=stages, certificate=CERTIFICATE)

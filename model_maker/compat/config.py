@@ -19,7 +19,15 @@ _EDGES = ("float32", "uint8", "int8")
 
 @enum.unique
 class ExportFormat(enum.Enum):
-    """What `ImageClassifier.export` writes; VOCAB belongs to texts."""
+    """What `ImageClassifier.export` writes.
+
+    Attributes:
+      TFLITE: the `.tflite`, with metadata.
+      SAVED_MODEL: a folder for TensorFlow.
+      LABEL: the labels, one a line.
+      VOCAB: belongs to texts, and is refused.
+      TFJS: a folder for TensorFlow.js.
+    """
 
     TFLITE = "TFLITE"
     SAVED_MODEL = "SAVED_MODEL"

@@ -190,6 +190,12 @@ def put_in_app(
       DataError: there is no such platform or type.
       ModelError: it is no classifier, or none that the app can run.
       OutputError: the folder is no app that is known, holds another model, or cannot be written.
+
+    Examples:
+      >>> import model_maker
+      >>> installed = model_maker.put_in_app("flowers_model", "new_app", "android")
+      >>> installed.app.name, installed.path.as_posix()
+      ("Model Maker's Android app", 'new_app/app/src/main/assets/model.tflite')
     """
     if platform not in PLATFORMS:
         raise DataError(f"There is no platform {platform!r}: choose one of {', '.join(PLATFORMS)}.")

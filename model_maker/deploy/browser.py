@@ -48,8 +48,11 @@ def chromium() -> str | None:
 
 def missing() -> str:
     """Returns what `run` lacks here, in words; empty where it has everything."""
-    if not demo.has_runtime():
-        return "LiteRT.js (make runtime)"
+    return missing_tools() if demo.has_runtime() else "LiteRT.js (make runtime)"
+
+
+def missing_tools() -> str:
+    """Returns what it takes to open a page, and is not here, in words; empty where everything is."""
     if shutil.which("node") is None:
         return "node"
     if chromium() is None:

@@ -47,6 +47,12 @@ def export_embedder(
     Raises:
       BackboneError: there is no such model, or it cannot be used.
       OutputError: the folder cannot be made.
+
+    Examples:
+      >>> import model_maker
+      >>> folder = model_maker.export_embedder("efficientnet_lite0", "my_embedder")
+      >>> (folder / "embedder.tflite").stat().st_size / 1e6
+      13.4...
     """
     output, clock = Path(output), Stages(reporter or Reporter())
     form = form or Form("none", "float32")

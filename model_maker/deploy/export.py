@@ -131,9 +131,9 @@ def export(
 
     Examples:
       >>> import model_maker
-      >>> found = model_maker.export("flowers_model", "exported", formats=["onnx", "saved_model"])
-      >>> [entry.path.name for entry in found.entries]
-      ['model.onnx', 'saved_model']
+      >>> found = model_maker.export("flowers_model", "exported", formats=["tflite-float16"])
+      >>> [(entry.path.as_posix(), entry.same_top1) for entry in found.entries]
+      [('exported/tflite-float16/model.tflite', 1.0)]
     """
     names, output = _names(formats, io), Path(output)
     _check_output(output, Path(model), overwrite=overwrite)

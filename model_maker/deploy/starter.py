@@ -48,6 +48,13 @@ def starter(
     Raises:
       BackboneError: there is no such backbone, or no classifier in its weights.
       OutputError: the folder cannot be made.
+
+    Examples:
+      >>> import model_maker
+      >>> from model_maker.deploy.shipping import Form
+      >>> folder = model_maker.starter(form=Form("float16", io="float32"))
+      >>> len(model_maker.Classifier(folder).labels)
+      1000
     """
     output, clock = Path(output), Stages(reporter or Reporter())
     files.check_new(output, overwrite=overwrite, advice="or pass --overwrite to replace it")

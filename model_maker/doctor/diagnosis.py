@@ -74,8 +74,8 @@ def diagnose(
     Examples:
       >>> import model_maker
       >>> found = model_maker.diagnose("flowers")
-      >>> [finding.photos for finding in found.findings.get("labels", ())]
-      []
+      >>> found.findings["labels"][0].text
+      'labelled sunflower, looks like daisy (8... %)'
     """
     if threads is not None and threads < 1:
         raise DataError(f"--threads {threads}: give 1 or more.")

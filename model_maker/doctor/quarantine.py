@@ -81,6 +81,13 @@ def mend(
 
     Raises:
       DataError, OutputError: as `check`, before anything has moved; or the log cannot be written.
+
+    Examples:
+      >>> import model_maker
+      >>> diagnosis = model_maker.diagnose("flowers")
+      >>> moves = model_maker.mend(diagnosis, ["labels"])
+      >>> moves.quarantine.name, [path.name for path in moves.moved]
+      ('flowers_quarantine', ['sunflower_057.jpg'])
     """
     place = check(diagnosis.data, kinds, quarantine)
     root = Path(diagnosis.data).resolve()
@@ -123,6 +130,12 @@ def put_back(data: str | os.PathLike[str], quarantine: str | os.PathLike[str] | 
 
     Raises:
       DataError: the data is no folder, or there is no log in the quarantine, or it is none.
+
+    Examples:
+      >>> import model_maker
+      >>> moves = model_maker.put_back("flowers")
+      >>> [path.name for path in moves.moved]
+      ['sunflower_057.jpg']
     """
     root, place = _places(data, quarantine)
     if not (place / LOG).is_file():

@@ -28,6 +28,12 @@ class Prediction:
     """One label with its score, from 0 to 1, and its index among the model's outputs.
 
     Where no label reaches its threshold, the label is "unknown", the score is the best one, and the index is -1.
+
+    Examples:
+      >>> from model_maker import Classifier
+      >>> [best, *_] = Classifier("flowers_model").predict("rose.jpg")[0]
+      >>> best
+      Prediction(label='rose', score=0.99..., index=2)
     """
 
     label: str
@@ -145,7 +151,8 @@ class Classifier:
         Raises:
           DataError: a photo cannot be read or fetched, or an argument means nothing.
 
-        Example:
+        Examples:
+          >>> from model_maker import Classifier
           >>> Classifier("flowers_model")("rose.jpg", top_k=1)
           [{'label': 'rose', 'score': 0.99609375}]
         """

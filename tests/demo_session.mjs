@@ -124,6 +124,7 @@ async function moving() {
     }
     await new Promise((resolve) => ((recorder.onstop = resolve), recorder.stop()));
     const files = new DataTransfer();
+    files.items.add(new File(['beside'], 'beside.png', {type: 'image/png'}));
     files.items.add(new File(parts, 'film.webm', {type: 'video/webm'}));
     const input = document.getElementById('video');
     input.files = files.files;
@@ -132,6 +133,7 @@ async function moving() {
   await page.waitForFunction(() => document.getElementById('caption').textContent === 'film.webm');
   await page.waitForSelector('#top:not(:empty)');
   seen.filmTop = await text(page, '#top');
+  seen.filmNote = await text(page, '#problem');
   await page.context().close();
 }
 

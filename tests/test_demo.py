@@ -267,6 +267,7 @@ def test_camera_and_film_show_the_flower(seen, expected):
     assert seen["cameraTop"] == expected[1][0]
     assert seen["cameraOff"]
     assert seen["filmTop"] == expected[1][0]
+    assert seen["filmNote"] == "film.webm is played; 1 other file is left out."
 
 
 def test_below_the_threshold_it_is_unknown(seen):

@@ -29,8 +29,13 @@ try {
       await input.setInputFiles(photo);
       const found = await input.evaluate(async ({files: [file]}) => {
         const [{classify}, {decode}] = await Promise.all([import('./app.js'), import('./picture.js')]);
-        const {scores, latencyMs} = await classify(await decode(file));
-        return {scores: [...scores], latencyMs};
+        const image = await decode(file);
+        try {
+          const {scores, latencyMs} = await classify(image);
+          return {scores: [...scores], latencyMs};
+        } finally {
+          image.close();
+        }
       });
       scores.push(found.scores);
       latencyMs.push(found.latencyMs);

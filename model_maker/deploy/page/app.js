@@ -50,8 +50,10 @@ async function start() {
 }
 
 async function useThreads(count) {
-  threads = count;
-  await guarded(() => classifier.useThreads(count));
+  await guarded(async () => {
+    await classifier.useThreads(count);
+    threads = count; // where LiteRT.js refuses, it runs on as before
+  });
   // The answer on the stage is measured again.
   const shown = photos.find((photo) => photo.tile.getAttribute('aria-pressed') === 'true');
   if (shown && !watched) {
@@ -84,7 +86,9 @@ async function take(files) {
   stop();
   const film = files.find((file) => file.type.startsWith('video/'));
   if (film) {
-    await watch(film.name, () => openFilm(video, film));
+    const others = files.length - 1;
+    const note = others ? `${film.name} is played; ${others} other file${others > 1 ? 's are' : ' is'} left out.` : '';
+    await watch(film.name, () => openFilm(video, film), note);
     return;
   }
   const added = files.map(add);
@@ -123,9 +127,12 @@ function count() {
 async function look(photo) {
   try {
     const image = await decode(photo.file);
-    const {scores, latencyMs} = await classify(image);
-    image.close();
-    Object.assign(photo, {answer: answerOf(scores), latencyMs});
+    try {
+      const {scores, latencyMs} = await classify(image);
+      Object.assign(photo, {answer: answerOf(scores), latencyMs});
+    } finally {
+      image.close();
+    }
   } catch (error) {
     if (!(error instanceof PictureError)) {
       throw error;
@@ -162,9 +169,9 @@ function tell({name, answer: {label, ranked}}) {
   view.say(`${name}: ${label}, ${view.percent(ranked[0].score)}`);
 }
 
-/** Follows camera or video until another picture is chosen. */
-async function watch(caption, open) {
-  view.showProblem();
+/** Follows camera or video until another picture is chosen; a note says what else there is to know. */
+async function watch(caption, open, note = '') {
+  view.showProblem(note);
   stop();
   const mine = (watched = Symbol(caption));
   const times = [];

@@ -212,7 +212,7 @@ def test_bad_files_are_skipped_counted_and_listed(flowers, tmp_path, lite0):
     (data / "daisy/text.png").write_text("not a picture")
     (data / "daisy/notes.txt").write_text("not meant to be one")
     listener = Listener()
-    result = training.train(data, tmp_path / "model", reporter=listener)
+    result = training.train(data, tmp_path / "model", quantize="float16", reporter=listener)
     record = _read(result.directory, "run.json")
     reasons = {Path(entry["path"]).name: entry["reason"] for entry in record["skipped"]}
     assert set(reasons) == {"cut.jpg", "empty.jpg", "text.png"}
@@ -241,7 +241,7 @@ def test_odd_class_names_reach_the_labels(flowers, tmp_path, lite0):
     for old, new in names.items():
         shutil.copytree(flowers / old, data / new)
     listener = Listener()
-    result = training.train(data, tmp_path / "model", reporter=listener)
+    result = training.train(data, tmp_path / "model", quantize="float16", reporter=listener)
     labels = (result.directory / "labels.txt").read_text(encoding="utf-8").split("\n")
     # A leading dot hides a folder; it is not used, and that is said.
     assert labels == sorted(["gänse blümchen", "玫瑰", "tulip∕red"])
@@ -315,7 +315,7 @@ def test_evaluation_passes_over_what_training_skipped(flowers, tmp_path, lite0, 
     # The name is no text: what it is told in has to bear that.
     (tmp_path / "photos/rose" / os.fsdecode(b"cut\xff.jpg")).write_bytes(b"\xff\xd8\xff\xe0 broken")
     monkeypatch.chdir(tmp_path)
-    result = training.train("photos", "model")
+    result = training.train("photos", "model", quantize="float16")
     monkeypatch.chdir("/")
     test, notes = run_record.test_part(tmp_path / "model")
     assert notes == []
@@ -341,7 +341,7 @@ def test_a_file_that_answers_otherwise_is_noted():
     assert "2 of 3" in listener.notes[1] and len(listener.notes) == 2
 
 
-@pytest.mark.parametrize("stage", ["Embed photos", "Quantize (int8)", "Evaluate the file", "Write"])
+@pytest.mark.parametrize("stage", ["Embed photos", "Quantize (float16)", "Evaluate the file", "Write"])
 def test_ctrl_c_leaves_nothing_half_made(flowers, tmp_path, lite0, stage):
     class Impatient(Reporter):
         def stage(self, name):
@@ -353,7 +353,7 @@ def test_ctrl_c_leaves_nothing_half_made(flowers, tmp_path, lite0, stage):
     for name in ("old.txt", "run.json"):
         (output / name).write_text("old")
     with pytest.raises(KeyboardInterrupt):
-        training.train(flowers, output, overwrite=True, reporter=Impatient())
+        training.train(flowers, output, overwrite=True, quantize="float16", reporter=Impatient())
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert sorted(path.name for path in output.iterdir()) == ["old.txt", "run.json"]
 
@@ -368,7 +368,7 @@ def test_a_full_disk_leaves_nothing_half_made(flowers, tmp_path, lite0, monkeypa
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OutputError, match="The disk is full"):
-        training.train(flowers, tmp_path / "model")
+        training.train(flowers, tmp_path / "model", quantize="float16")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -152,7 +152,8 @@ class DataLoader:
             prepared = functools.partial(preprocess, is_training=is_training)
             batches = batches.map(prepared, num_parallel_calls=tf.data.AUTOTUNE)
         if is_training and shuffle:
-            batches = batches.shuffle(min(len(self), 3 * batch_size))
+            # Without a seed TensorFlow refuses to shuffle once a fine-tuning has made the process deterministic.
+            batches = batches.shuffle(min(len(self), 3 * batch_size), seed=0)
         return batches.batch(batch_size, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE)
 
     def _pairs(self) -> Iterator[tuple[np.ndarray[Any, Any], int]]:

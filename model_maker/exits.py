@@ -53,7 +53,8 @@ def exit_code(command: Callable[[], int | None], *, program: str, debug: bool, i
 
 
 def _write_no_more() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def say(program: str, message: str) -> None:

@@ -112,6 +112,11 @@ def is_own_test(model: str | os.PathLike[str], data: str | os.PathLike[str] | No
     return data is None and (Path(model).is_dir() or Path(model).name == "model.tflite")
 
 
+def folder_of(model: str | os.PathLike[str]) -> Path:
+    """Returns the folder that `train` made, of itself or of the model in it."""
+    return Path(model) if Path(model).is_dir() else Path(model).parent
+
+
 def test_part(model: str | os.PathLike[str]) -> tuple[Dataset, list[str]]:
     """Finds again the photos that a model was tested on; see `parts`."""
     split, notes = parts(model)
@@ -131,7 +136,7 @@ def parts(model: str | os.PathLike[str]) -> tuple[Split, list[str]]:
       ModelError: nothing beside the model says what it was trained on.
       DataError: the photos are gone.
     """
-    folder = Path(model) if Path(model).is_dir() else Path(model).parent
+    folder = folder_of(model)
     if not (folder / FILE).exists():
         raise ModelError(f"{model} has no {FILE} beside it that names its photos. Pass --data DIR.")
     record = load(folder)

@@ -24,7 +24,6 @@ _NAMES = 170  # the room for names of classes
 # Sides of the confusion matrix's cells, and from which on they hold figures.
 _CELLS, _CELL_WITH_FIGURE = (14, 64), 26
 _MATRIX = 1400  # what the cells share, pixels
-_MOST_CLASSES = 150  # that a matrix shows: more are too small to see, and a picture of them too large to open
 _DIAGRAM = 480  # side of the reliability diagram
 _BAR, _BARS = 9, 400  # height and full length of a class's bars
 
@@ -97,10 +96,10 @@ def _shade(colour: Colour, share: float) -> Colour:
 
 
 def _confusion(labels: list[str], counts: list[list[int]]) -> Image.Image:
-    shown = most_confused(counts, _MOST_CLASSES)
+    all_classes = len(labels)
+    labels, counts = most_confused(labels, counts)
     title = "Confusion: true class by answer"
-    title += f", the {len(shown)} classes with the most mistakes" if len(shown) < len(labels) else ""
-    labels, counts = [labels[index] for index in shown], [[counts[row][column] for column in shown] for row in shown]
+    title += f", the {len(labels)} classes with the most mistakes" if len(labels) < all_classes else ""
     cell = min(_CELLS[1], max(_CELLS[0], _MATRIX // len(labels)))
     letters = min(_TEXT, cell - 2)
     names = [_fitted(label, letters) for label in labels]

@@ -115,7 +115,7 @@ def write(
 
 def _of_training(model: str, test: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Reads what `train` wrote beside a model: the report, and what else `render` takes."""
-    folder = Path(model) if Path(model).is_dir() else Path(model).parent
+    folder = run_record.folder_of(model)
     record, file = run_record.load(folder), folder / METRICS
     try:
         report = json.loads(file.read_text(encoding="utf-8"))
@@ -268,7 +268,7 @@ def _classes(per_class: dict[str, dict[str, Any]], learned: dict[str, int]) -> s
 
 def _confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
     told = "A row for what photos are, a column for what they are taken for."
-    most = report_tables.MOST_CLASSES
+    most = evaluation.MOST_SHOWN
     title = "All of it" if len(labels) <= most else f"The {most} classes with the most mistakes"
     matrix = report_tables.confusion(labels, counts)
     return report_tables.pairs(labels, counts) + f'<h3>{title}</h3><p class="dim">{told}</p>{matrix}'

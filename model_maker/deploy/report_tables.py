@@ -9,8 +9,6 @@ from typing import Any
 
 from model_maker.inference.evaluation import most_confused
 
-# What the matrix shows at most; 1000 classes would be 4 MB.
-MOST_CLASSES = 150
 # From so many classes on the confusion matrix is set small.
 _MANY = 16
 _MOST_PAIRS = 12
@@ -56,10 +54,9 @@ def classes(per_class: dict[str, dict[str, Any]], learned: dict[str, int]) -> st
 def confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
     """Writes the confusion matrix: a row a true class, shaded by the share of that class's photos that are shown.
 
-    Of more than MOST_CLASSES those with the most mistakes are.
+    See `evaluation.most_confused`.
     """
-    shown = most_confused(counts, MOST_CLASSES)
-    labels, counts = [labels[index] for index in shown], [[counts[row][column] for column in shown] for row in shown]
+    labels, counts = most_confused(labels, counts)
     top = "".join(f'<th scope="col" title="{escape(label)}">{escape(label)}</th>' for label in labels)
     body = []
     for index, (label, row) in enumerate(zip(labels, counts, strict=True)):

@@ -17,6 +17,8 @@ Interval = tuple[float, float]
 _Z95 = 1.959964  # two-sided 95 % of the normal distribution
 # Photos that are ranked in one go.
 _BLOCK = 8192
+# Classes of a confusion matrix that is shown: 1000 would be a page of 4 MB, and a picture too large to open.
+MOST_SHOWN = 150
 _BINS = 15  # of the calibration error, as in Guo et al. 2017
 
 
@@ -201,16 +203,17 @@ def compare(first: Array, second: Array, labels: Array) -> Agreement:
     )
 
 
-def most_confused(confusion: Sequence[Sequence[int]], most: int) -> list[int]:
-    """Returns which classes a matrix of so many can show: those with the most mistakes, in their own order.
+def most_confused(labels: Sequence[str], confusion: Sequence[Sequence[int]]) -> tuple[list[str], list[list[int]]]:
+    """Returns the part of a confusion matrix that can be shown: MOST_SHOWN classes with the most mistakes, in order.
 
     Args:
+      labels: C names.
       confusion: [C, C], a row a true class.
-      most: how many at most.
     """
     counts = np.array(confusion)
     mistakes = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
-    return sorted(np.argsort(-mistakes, kind="stable")[:most].tolist())
+    shown = np.sort(np.argsort(-mistakes, kind="stable")[:MOST_SHOWN])
+    return [labels[index] for index in shown], counts[np.ix_(shown, shown)].tolist()
 
 
 def wilson(right: int, total: int) -> Interval:

@@ -116,7 +116,7 @@ NAMES = {
     | {"create_serving_model", "evaluate_tflite", "export", "predict_top_k", "summary", "train", "model", "preprocess"},
 }
 TASKS = ("audio_classifier", "object_detector", "question_answer", "recommendation", "searcher", "text_classifier")
-COMPAT = Path(__file__).parents[1] / "docs/COMPAT.md"
+COMPAT = Path(__file__).parents[2] / "docs/COMPAT.md"
 
 
 @pytest.mark.parametrize("function", PUBLISHED, ids=lambda function: function.__qualname__)

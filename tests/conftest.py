@@ -14,6 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import settings
 from loopback_device import LoopbackDevice, adb_server
 from PIL import Image
+from shared_folder import SHARED
 
 from model_maker import backbones, training
 from model_maker.backbones import embedder
@@ -25,8 +26,6 @@ from model_maker.tflite import graph, metadata, quantize
 # No deadline, for shared machines stall; derandomized, so that a run tells of the code and not of the dice.
 settings.register_profile("model_maker", deadline=None, derandomize=True, database=None)
 settings.load_profile("model_maker")
-
-SHARED = Path(os.environ.get("MODEL_MAKER_SHARED") or Path(__file__).resolve().parents[2] / "shared")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,11 +10,11 @@ import warnings
 
 import fuzz_models
 import pytest
-from conftest import SHARED
 from fuzz_photos import mended, photos
 from fuzz_worker import Worker
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from shared_folder import SHARED
 
 PHOTOS = photos()
 PUBLISHED = ("automl_labeler_model.tflite", "mobilenet_v1_0.25_128_quant.tflite")

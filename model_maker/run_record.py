@@ -21,7 +21,7 @@ from model_maker.tflite.metadata_schema import PACKAGE
 from model_maker.version import __version__
 
 FILE = "run.json"
-_PACKAGES = ("ai-edge-litert", "ai-edge-quantizer", "numpy", "pillow", "tensorflow", "keras", PACKAGE)
+_PACKAGES = ("ai-edge-litert", "litert-quantizer", "numpy", "pillow", "tensorflow", "keras", PACKAGE)
 
 
 def compose(

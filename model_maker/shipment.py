@@ -29,7 +29,7 @@ Array = np.ndarray
 
 MODEL = "model.tflite"
 # What weights may depend on, to the last bit.
-_DECISIVE = ("ai-edge-litert", "ai-edge-quantizer", "numpy", "pillow")
+_DECISIVE = ("ai-edge-litert", "litert-quantizer", "numpy", "pillow")
 
 
 @dataclass(frozen=True)

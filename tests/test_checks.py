@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ai_edge_quantizer import qtyping, recipe, recipe_manager
-from ai_edge_quantizer.algorithm_manager import AlgorithmName
+from litert_quantizer import qtyping, recipe, recipe_manager
+from litert_quantizer.algorithm_manager import AlgorithmName
 
 from model_maker import Classifier
 from model_maker.data.sources import read

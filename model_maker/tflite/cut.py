@@ -122,7 +122,7 @@ def prune_buffers(model: schema.ModelT) -> None:
 
 
 def _replace_squeezes(model: schema.ModelT) -> None:
-    """ai-edge-quantizer knows RESHAPE and not SQUEEZE, which is the same."""
+    """litert-quantizer knows RESHAPE and not SQUEEZE, which is the same."""
     main = model.subgraphs[0]
     for index, operator in enumerate(main.operators):
         if graph.operator_name(model, operator) == "SQUEEZE":

@@ -323,7 +323,7 @@ def _opcode(model: schema.ModelT, builtin: int) -> int:
 
 
 def sign(model: schema.ModelT, output: str = OUTPUT) -> None:
-    """Names the model's input and output, as ai-edge-quantizer and the clients' tools look them up."""
+    """Names the model's input and output, as litert-quantizer and the clients' tools look them up."""
     graph = model.subgraphs[0]
 
     def named(index: int, name: str) -> schema.TensorMapT:

@@ -1,4 +1,4 @@
-"""Post-training quantization: recipes on ai-edge-quantizer, ranges measured by our own runner."""
+"""Post-training quantization: recipes on litert-quantizer, ranges measured by our own runner."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Calibrator:
 def combine(observed: Sequence[Calibration]) -> Calibration:
     """Combines photos: the least and the greatest value that any of them gave, and the samples of all.
 
-    Against the mean over photos (what ai-edge-quantizer's own calibrator comes near to) this brings the int8 scores a
+    Against the mean over photos (what litert-quantizer's own calibrator comes near to) this brings the int8 scores a
     third closer to the float ones; see docs/MEASUREMENTS.md.
     """
     extremes = combine_ranges([entry.ranges for entry in observed])
@@ -108,14 +108,14 @@ def quantize(
       kept: operators that are spared, by the names of their outputs: as what of MIXES.
 
     Raises:
-      ModelError: an operator that ai-edge-quantizer cannot quantize, or none that has a kept name.
+      ModelError: an operator that litert-quantizer cannot quantize, or none that has a kept name.
     """
     if kind == "none":
         return model
     kept = kept or {}
     _check_mix(model, kind, kept)
     with _quiet():
-        from ai_edge_quantizer import quantizer
+        from litert_quantizer import quantizer
 
         worker = quantizer.Quantizer(model, _recipe(kind, kept))
         measured = None
@@ -129,7 +129,7 @@ def quantize(
         try:
             result = worker.quantize(measured, enable_progress_bar=False, enable_progress_report=False)
         except (ValueError, RuntimeError) as error:
-            raise ModelError(f"ai-edge-quantizer cannot make {kind}: {error}") from error
+            raise ModelError(f"litert-quantizer cannot make {kind}: {error}") from error
     packed = graph.pack(graph.parse(bytes(result.quantized_model)))
     _check_kept(packed, kept)
     if kind in CALIBRATED and calibration:
@@ -152,12 +152,12 @@ def _check_mix(model: bytes, kind: str, kept: Mapping[str, str]) -> None:
 
 
 def _check_kept(content: bytes, kept: Mapping[str, str]) -> None:
-    """ai-edge-quantizer passes over what an operator cannot be, without a word."""
+    """litert-quantizer passes over what an operator cannot be, without a word."""
     wanted = {"float": schema.TensorType.FLOAT32, "int16x8": schema.TensorType.INT16}
     types = _types(graph.parse(content)) if kept else {}
     for name, other in kept.items():
         if other in wanted and types[name] != wanted[other]:
-            raise ModelError(f"The operator that gives {name} cannot be kept as {other}: ai-edge-quantizer has no way.")
+            raise ModelError(f"The operator that gives {name} cannot be kept as {other}: litert-quantizer has no way.")
 
 
 def _types(model: schema.ModelT) -> dict[str, int]:
@@ -171,7 +171,7 @@ def _types(model: schema.ModelT) -> dict[str, int]:
 
 
 def _recipe(kind: str, kept: Mapping[str, str]):
-    from ai_edge_quantizer import recipe_manager
+    from litert_quantizer import recipe_manager
 
     manager = recipe_manager.RecipeManager()
     _add_recipe(manager, kind, ".*")
@@ -181,9 +181,9 @@ def _recipe(kind: str, kept: Mapping[str, str]):
 
 
 def _add_recipe(manager, kind: str, scope: str) -> None:
-    from ai_edge_quantizer.algorithm_manager import AlgorithmName
-    from ai_edge_quantizer.qtyping import QuantGranularity
-    from ai_edge_quantizer.qtyping import TFLOperationName as Operation
+    from litert_quantizer.algorithm_manager import AlgorithmName
+    from litert_quantizer.qtyping import QuantGranularity
+    from litert_quantizer.qtyping import TFLOperationName as Operation
 
     every = Operation.ALL_SUPPORTED
     if kind in STATIC:
@@ -206,7 +206,7 @@ def _add_recipe(manager, kind: str, scope: str) -> None:
 
 @contextlib.contextmanager
 def _quiet():
-    """ai-edge-quantizer prints, draws bars and warns of its own debugging run; `--json` promises one document."""
+    """litert-quantizer prints, draws bars and warns of its own debugging run; `--json` promises one document."""
     silence = io.StringIO()
     with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence), warnings.catch_warnings():
         warnings.simplefilter("ignore")

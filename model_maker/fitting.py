@@ -10,22 +10,37 @@ from typing import Any
 import numpy as np
 
 from model_maker import metrics_record
+from model_maker.backbones import int8_backbone
 from model_maker.backbones.embedder import Embedder
+from model_maker.backbones.int8_backbone import Int8Backbone, QuantizedEmbedder
 from model_maker.data.augment import PRESETS
 from model_maker.data.dataset import Dataset, Skipped
+from model_maker.errors import ModelError
 from model_maker.inference import answering, evaluation
 from model_maker.learning import embedding, finetune
 from model_maker.learning import head as heads
 from model_maker.learning.engines import LOCAL, Engine
+from model_maker.learning.features import Embeddings
 from model_maker.learning.finetune import Network, Tuned
 from model_maker.learning.store import FeatureMaps
 from model_maker.learning.watch import Watch
 from model_maker.options import Options
 from model_maker.progress import Stages
+from model_maker.tflite import integer_head as integer_heads
+from model_maker.tflite import layers as network_layers
+from model_maker.tflite import trunk
+from model_maker.tflite.layers import Layer
 from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray
 
+# Photos on which both forms of a backbone are compared.
+_COMPARED = 32
+# Quantization may blur a layer by so much of how its features differ between photos, a ratio of standard deviations. On
+# photographs it is 0.07 to 0.1, on photos of low contrast 0.2; see docs/MEASUREMENTS.md.
+_BLUR = 0.15
+# Photos that are embedded again to be scored in one go.
+_BLOCK = 4096
 # Where no photos are set aside for early stopping, as outside a fold, it takes one part in so many.
 _STOPPING_PARTS = 8
 
@@ -50,7 +65,7 @@ class Learned:
 def learn(
     train: Dataset,
     validation: Dataset,
-    base: Embedder,
+    base: QuantizedEmbedder,
     options: Options,
     clock: Stages,
     *,
@@ -73,10 +88,12 @@ def learn(
     augmented = options.augmentation != "none" and not options.fine_tune
     with watch.stage("Fit the head"):
         fit = _fit(both, base, options, clock, augmented=augmented)
-        frozen = Network(base.content, fit.head)
+        frozen = _network(base, fit)
         if not options.fine_tune:
             return Learned(frozen, fit, frozen)
-        start = _fit(train, base, options, clock, augmented=False)
+        tail = _trainable(base, options)
+        start = _fit(train, base, options, clock, among=tail)
+        whole = _fit(both, base, options, clock, choice="all", among=start.layers)
     photos = finetune.Photos(
         train,
         validation,
@@ -88,10 +105,10 @@ def learn(
         engine=engine,
     )
     tuned = finetune.fine_tune(
-        Network(base.content, start.head),
+        dataclasses.replace(_network(base, start), layers=()),
         photos,
         options.recipe,
-        whole=frozen,
+        whole=dataclasses.replace(_network(base, whole), layers=()),
         balance=options.class_weight == "auto",
         watch=watch,
     )
@@ -100,15 +117,15 @@ def learn(
     return Learned(tuned.network if tuned.improved else frozen, fit, frozen, tuned)
 
 
-def unseeing(learned: Learned, train: Dataset, base: Embedder, options: Options, clock: Stages) -> Network:
+def unseeing(learned: Learned, train: Dataset, base: QuantizedEmbedder, options: Options, clock: Stages) -> Network:
     """Returns a network like the one that ships, which has not learned from the validation photos."""
     if learned.tuned and learned.tuned.improved:
         return learned.tuned.judged
-    return Network(base.content, _fit(train, base, options, clock, augmented=False).head)
+    return _network(base, _fit(train, base, options, clock, choice="all", among=learned.fit.layers))
 
 
 def choose_thresholds(
-    info: ModelInfo, learned: Learned, validation: Dataset, base: Embedder, options: Options, clock: Stages
+    info: ModelInfo, learned: Learned, validation: Dataset, base: QuantizedEmbedder, options: Options, clock: Stages
 ) -> tuple[ModelInfo, dict[str, Any]]:
     """Chooses score thresholds by photos that the judging heads have not learned from.
 
@@ -139,7 +156,7 @@ def join(train: Dataset, validation: Dataset) -> Dataset:
 
 def embed(
     photos: Dataset,
-    base: Embedder,
+    base: QuantizedEmbedder,
     options: Options,
     *,
     augmented: bool = False,
@@ -153,8 +170,7 @@ def embed(
     """
     return embedding.feature_maps(
         photos,
-        base.content,
-        base.normalization,
+        *base.computing,
         views=options.views if augmented else 1,
         augmentation=PRESETS[options.augmentation],
         seed=options.seed,
@@ -165,13 +181,37 @@ def embed(
     )
 
 
-def score(network: Network, photos: Dataset, base: Embedder, options: Options) -> Array:
+def score(network: Network, photos: Dataset, base: QuantizedEmbedder, options: Options) -> Array:
     """Returns float32 [N, C], what a network makes of photos; embeddings that no other run will want are not kept."""
-    run = embedding.feature_maps if network.embedder is base.content else embedding.compute
-    return network.head.scores(run(photos, network.embedder, base.normalization, threads=options.threads)[0])
+    if not network.layers:
+        found, _ = embedding.compute(photos, network.embedder, base.normalization, threads=options.threads)
+        return network.head.scores(found)
+    maps = features(network, photos, base, options)
+    blocks = (maps[start : start + _BLOCK] for start in range(0, max(1, len(maps)), _BLOCK))
+    return np.concatenate([network.head.scores(block.astype(np.float32) * np.float32(maps.step)) for block in blocks])
 
 
-def estimate_by_folds(dataset: Dataset, base: Embedder, options: Options, clock: Stages) -> dict[str, Any]:
+def features(network: Network, photos: Dataset, base: QuantizedEmbedder, options: Options) -> FeatureMaps:
+    """Returns what the head of a frozen network sees of photos, as it lies in the store."""
+    return embed(photos, base, options)[0].columns(network_layers.features(base.layers, network.layers))
+
+
+def integer_head(
+    network: Network, photos: Dataset, base: QuantizedEmbedder, options: Options
+) -> integer_heads.IntegerHead:
+    """Rounds the head of a frozen network to integers, on photos that it learned from."""
+    seen = features(network, photos, base, options)
+    return integer_heads.quantize(network.head.kernel, network.head.bias, seen[:], seen.step)
+
+
+def attached(head: integer_heads.IntegerHead, network: Network, base: QuantizedEmbedder) -> bytes:
+    """Puts the head of a frozen network, in integers, behind the int8 form of its backbone; edges are int8, too."""
+    if base.int8 is None:
+        raise ModelError(f"{base.name} has no int8 form.")
+    return head.attach(network_layers.select(base.int8.content, network.layers))
+
+
+def estimate_by_folds(dataset: Dataset, base: QuantizedEmbedder, options: Options, clock: Stages) -> dict[str, Any]:
     """Scores every photo by what has not learned from its fold, everything chosen anew inside.
 
     Returns:
@@ -206,7 +246,7 @@ def part_for_stopping(photos: Dataset, options: Options) -> tuple[Dataset, Datas
     return _select(photos, ~stopping), _select(photos, stopping)
 
 
-def _held_out(learned: Learned, validation: Dataset, base: Embedder, options: Options) -> tuple[Array, Array]:
+def _held_out(learned: Learned, validation: Dataset, base: QuantizedEmbedder, options: Options) -> tuple[Array, Array]:
     """Returns scores, float [M, C], of photos by networks like the one that ships that have not learned from them.
 
     Of a head on frozen features these are the cross-validated scores of all its photos; of a fine-tuned network, those
@@ -217,11 +257,101 @@ def _held_out(learned: Learned, validation: Dataset, base: Embedder, options: Op
     return learned.fit.held_out, learned.fit.held_out_labels
 
 
-def _fit(photos: Dataset, base: Embedder, options: Options, clock: Stages, *, augmented: bool) -> heads.Fit:
+def _fit(
+    photos: Dataset,
+    base: QuantizedEmbedder,
+    options: Options,
+    clock: Stages,
+    *,
+    augmented: bool = False,
+    choice: str | None = None,
+    among: tuple[Layer, ...] = (),
+) -> heads.Fit:
+    """Fits a head on what `choice` takes, the option unless given, of the layers that it is `among`."""
     found, _ = embed(photos, base, options, augmented=augmented)
     labels, classes = np.array(photos.labels), len(photos.classes)
-    balance = options.class_weight == "auto"
-    return heads.fit(found, labels, classes=classes, balance=balance, progress=clock.progress)
+    return heads.fit(
+        Embeddings(found, base.layers),
+        labels,
+        classes=classes,
+        layers=choice or options.layers,
+        among=among,
+        balance=options.class_weight == "auto",
+        progress=clock.progress,
+    )
+
+
+def _network(base: QuantizedEmbedder, fit: heads.Fit) -> Network:
+    """Returns the float network with a head that was fitted on the int8 form of its backbone."""
+    embedder = network_layers.join(base.content, fit.layers)
+    return Network(embedder, fit.head, fit.layers)
+
+
+def _trainable(base: QuantizedEmbedder, options: Options) -> tuple[Layer, ...]:
+    """Returns the layers that a fine-tuning changes: with the tail alone, those behind the seam."""
+    if options.fine_tune != "tail":
+        return base.layers
+    behind = trunk.behind(base.content, trunk.seam(base.content))
+    return tuple(layer for layer in base.layers if layer.name in behind)
+
+
+def prepare(
+    base: Embedder, train: Dataset, clock: Stages, *, threads: int | None = None, known: Int8Backbone | None = None
+) -> QuantizedEmbedder:
+    """Adds to a backbone its int8 form, which photos go through from here on.
+
+    Where that form blurs what the float one tells apart, as it may on pictures unlike those that its ranges come from,
+    they are taken from these photos, and it is said.
+
+    Args:
+      base: the float form.
+      train: photos to learn from.
+      clock: receives notes and progress.
+      threads: photos at a time; None for all cores.
+      known: the int8 form to use, whatever it does to these photos.
+    """
+    fields = {field.name: getattr(base, field.name) for field in dataclasses.fields(base)}
+    if known:
+        return QuantizedEmbedder(**fields, int8=known)
+    photos = train.by_digest()
+    paths, digests = [sample.path for sample in photos], [sample.digest for sample in photos]
+    try:
+        form = int8_backbone.int8_backbone(base, paths, tell=clock.note, progress=clock.progress, threads=threads)
+    except ModelError as error:
+        clock.note(f"{error} So its float form computes, and the head sees its last layer.")
+        return QuantizedEmbedder(**fields, int8=None)
+    sample = dataclasses.replace(train, samples=tuple(photos[:_COMPARED]))
+    layer, blur = blurred(base, form, sample, threads=threads)
+    if blur > _BLUR and form.origin != "these photos":
+        clock.note(
+            f"These photos are unlike those that {base.name} was quantized on: in int8 its layer {layer} differs by "
+            f"{100 * blur:.0f} % of its spread, above {100 * _BLUR:.0f} %. Its ranges are taken from these photos."
+        )
+        form = int8_backbone.calibrated_on(base, paths, digests, progress=clock.progress, threads=threads)
+    return QuantizedEmbedder(**fields, int8=form)
+
+
+def blurred(base: Embedder, form: Int8Backbone, photos: Dataset, *, threads: int | None = None) -> tuple[str, float]:
+    """Compares both forms of a backbone on photos.
+
+    Returns:
+      The layer that quantization blurs most, and by how much: the standard deviation of the error of its features, as a
+      share of the standard deviation of the features themselves. A constant error is no blur, for a head takes it back.
+    """
+    joined = network_layers.join(base.content, form.layers)
+    real, _ = embedding.feature_maps(photos, joined, base.normalization, threads=threads)
+    whole, _ = embedding.feature_maps(photos, form.embedder, None, threads=threads)
+    if len(real) < 2:
+        return form.layers[-1].name, 0.0
+    values = real.read()[:, 0].astype(np.float32)
+    error = (whole.read()[:, 0] * np.float32(whole.step) - values).var(axis=0)
+    spread = values.var(axis=0)
+    shares = {}
+    for layer in form.layers:
+        columns = network_layers.features(form.layers, [layer])
+        shares[layer.name] = float(np.sqrt(error[columns].mean() / max(float(spread[columns].mean()), 1e-12)))
+    worst = max(shares, key=lambda name: shares[name])
+    return worst, shares[worst]
 
 
 def _fewest(dataset: Dataset) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 from model_maker import fitting, run_record, shipment
 from model_maker.backbones import embedder
 from model_maker.backbones.embedder import Embedder
+from model_maker.backbones.int8_backbone import QuantizedEmbedder
 from model_maker.data import sources
 from model_maker.data.dataset import Dataset, Split
 from model_maker.deploy import budget
@@ -114,10 +115,11 @@ def train(
         dataset = sources.read(data, hasher=engine.hash, progress=clock.progress)
         _spare_photos(dataset, data, output)
         # Too few photos are told before the long work, and again without the unreadable.
-        _split(dataset, chosen, clock)
+        first = _split(dataset, chosen, clock)
     checkpoint = _checkpoint(output, dataset, chosen, clock, resume=resume)
     with clock.stage(f"Prepare {backbone.name}"):
-        base = embedder.embedder(backbone, tell=clock.note, progress=clock.progress)
+        embeds = embedder.embedder(backbone, tell=clock.note, progress=clock.progress)
+        base = fitting.prepare(embeds, first.train, clock, threads=chosen.threads)
     dataset, split = _embed(dataset, base, chosen, clock, engine)
     watch = Watch(clock.progress, clock.stage, checkpoint, callbacks, Path(tensorboard) if tensorboard else None)
     learned = _learn(split, base, chosen, clock, watch, engine)
@@ -136,7 +138,9 @@ def train(
     return Result(output, metrics, report, clock.seconds, made.budget)
 
 
-def _embed(dataset: Dataset, base: Embedder, options: Options, clock: Stages, engine: Engine) -> tuple[Dataset, Split]:
+def _embed(
+    dataset: Dataset, base: QuantizedEmbedder, options: Options, clock: Stages, engine: Engine
+) -> tuple[Dataset, Split]:
     """Embeds every photo, and views of those to learn from; returns what can be read, and its parts."""
     augmented = options.augmentation != "none" and not options.fine_tune
     if augmented:
@@ -156,7 +160,7 @@ def _embed(dataset: Dataset, base: Embedder, options: Options, clock: Stages, en
 
 
 def _learn(
-    split: Split, base: Embedder, options: Options, clock: Stages, watch: Watch, engine: Engine
+    split: Split, base: QuantizedEmbedder, options: Options, clock: Stages, watch: Watch, engine: Engine
 ) -> fitting.Learned:
     try:
         learned = fitting.learn(split.train, split.validation, base, options, clock, watch=watch, engine=engine)

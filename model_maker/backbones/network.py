@@ -27,11 +27,8 @@ class Network:
 
     def __init__(self, image_size: int, weights: LayerWeights, *, epsilon: float):
         self._weights, self._epsilon = weights, epsilon
-        self._model = schema.ModelT()
-        self._model.version, self._model.operatorCodes, self._model.buffers = 3, [], [schema.BufferT()]
-        self._main = schema.SubGraphT()
-        self._main.tensors, self._main.operators, self._main.name = [], [], b"main"
-        self._model.subgraphs = [self._main]
+        self._model = graph.new_model()
+        [self._main] = self._model.subgraphs
         self.photo = graph.add_tensor(self._model, graph.INPUT, (1, image_size, image_size, 3))
         self._main.inputs = [self.photo]
 

@@ -19,6 +19,7 @@ from model_maker.deploy import budget
 from model_maker.errors import DataError, OutputError
 from model_maker.inference import evaluation
 from model_maker.learning import checkpoint as checkpoints
+from model_maker.learning import quantized
 from model_maker.learning.engines import ENGINES, Engine
 from model_maker.learning.watch import Watch
 from model_maker.options import Options, check
@@ -119,7 +120,7 @@ def train(
     checkpoint = _checkpoint(output, dataset, chosen, clock, resume=resume)
     with clock.stage(f"Prepare {backbone.name}"):
         embeds = embedder.embedder(backbone, tell=clock.note, progress=clock.progress)
-        base = fitting.prepare(embeds, first.train, clock, threads=chosen.threads)
+        base = quantized.prepare(embeds, first.train, clock, threads=chosen.threads)
     dataset, split = _embed(dataset, base, chosen, clock, engine)
     watch = Watch(clock.progress, clock.stage, checkpoint, callbacks, Path(tensorboard) if tensorboard else None)
     learned = _learn(split, base, chosen, clock, watch, engine)

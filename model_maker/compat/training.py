@@ -23,6 +23,7 @@ from model_maker.deploy.exporters.source import PROBES, Source
 from model_maker.errors import DataError
 from model_maker.fitting import Learned
 from model_maker.inference.classifier import Classifier
+from model_maker.learning import quantized
 from model_maker.learning.watch import Watch
 from model_maker.options import Options, check
 from model_maker.progress import Stages
@@ -71,7 +72,7 @@ def train(train: Dataset, validation: Dataset, options: Options) -> Trained:
     )
     clock = Stages(Notices())
     embeds = embedder.embedder(choice, tell=clock.note, progress=clock.progress)
-    base = fitting.prepare(embeds, train, clock)
+    base = quantized.prepare(embeds, train, clock)
     _, unreadable = fitting.embed(fitting.join(train, validation), base, options, progress=clock.progress)
     train, validation = _without(train, unreadable), _without(validation, unreadable)
     _check_classes(fitting.join(train, validation))

@@ -20,8 +20,9 @@ from model_maker.doctor import facts, judgement, twins
 from model_maker.doctor.facts import Facts
 from model_maker.doctor.judgement import Judgement
 from model_maker.errors import DataError
-from model_maker.learning import embedding
-from model_maker.progress import Reporter
+from model_maker.learning import embedding, quantized
+from model_maker.progress import Reporter, Stages
+from model_maker.tflite import layers as network_layers
 
 Array = np.ndarray
 
@@ -124,7 +125,8 @@ def gather(data: str | os.PathLike[str], model: str, reporter: Reporter, *, thre
     vectors = np.empty((0, 1), np.float16)
     if len(dataset):
         reporter.stage(f"Prepare {choice.name}")
-        base = embedder.embedder(choice, tell=reporter.note, progress=reporter.progress)
+        embeds = embedder.embedder(choice, tell=reporter.note, progress=reporter.progress)
+        base = quantized.prepare(embeds, dataset, Stages(reporter), threads=threads)
         reporter.stage("Embed photos")
         dataset, known, vectors = _embed(dataset, known, base, reporter, threads)
     reporter.stage("Compare photos")

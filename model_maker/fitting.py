@@ -284,7 +284,10 @@ def _trainable(base: QuantizedEmbedder, options: Options) -> tuple[Layer, ...]:
     """Returns the layers that a fine-tuning changes: with the tail alone, those behind the seam."""
     if options.fine_tune != "tail":
         return base.layers
-    behind = trunk.behind(base.content, trunk.seam(base.content))
+    try:
+        behind = trunk.behind(base.content, trunk.seam(base.content))
+    except ModelError:  # which fine-tuning itself will say, and better
+        return base.layers[-1:]
     return tuple(layer for layer in base.layers if layer.name in behind)
 
 

@@ -36,8 +36,6 @@ _PATH_ITERATIONS = 10
 _FINAL_ITERATIONS = 200
 # Of a stream one photo in so many is held out, or as many as put an accuracy within 0.4 points.
 _PARTS, _MOST_HELD_OUT = 10, 20_000
-# Photos that are scored in one go.
-_BLOCK = 4096
 
 
 @dataclass(frozen=True)

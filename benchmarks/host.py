@@ -164,7 +164,8 @@ def _try_out(cell: _Cell, helper: Helper, options: Options) -> Row:
         if "reason" in answer:
             return dataclasses.replace(row, reason=answer["reason"])
         found.append(answer)
-    middle = {name: statistics.median(one[name] for one in found) for name in ("init_ms", "first_ms", "memory_mb")}
+    told = [name for name in ("init_ms", "first_ms", "memory_mb") if found[0][name] is not None]
+    middle = {name: statistics.median(one[name] for one in found) for name in told}
     complete = found[0].get("complete")
     notes = [*found[0].get("notes", ())]
     if row.threads and row.threads > cores():
@@ -293,7 +294,8 @@ def _quiet() -> Iterator[None]:
     try:
         yield
     finally:
-        ctypes.CDLL(None).fflush(None)  # C keeps lines for stdout back
+        # C keeps lines for stdout back. All that is loaded shares its library, which on Windows has a name of its own.
+        ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None).fflush(None)
         for descriptor, terminal in kept.items():
             os.dup2(terminal, descriptor)
             os.close(terminal)

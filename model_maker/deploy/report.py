@@ -357,7 +357,7 @@ def _stages(stages: Sequence[dict[str, Any]]) -> str:
             entry["name"],
             f"{entry['seconds']:.1f} s",
             f"{entry['cpu_seconds']:.1f} s",
-            f"{entry['peak_memory_mb']:.0f} MB",
+            "not measured" if entry["peak_memory_mb"] is None else f"{entry['peak_memory_mb']:.0f} MB",
         )
         for entry in stages
     ]

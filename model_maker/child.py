@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from model_maker.errors import BackboneError, ModelMakerError
@@ -75,6 +76,16 @@ def run(
         raise error(f"{what} could not be opened. The process that tried said:\n{said[-2000:]}")
 
 
+@contextlib.contextmanager
+def handed(content: bytes) -> Iterator[str]:
+    """Gives the path of a `.tflite` with some content, for a child to open; it is gone when the block ends."""
+    # A folder, for what this process has open, Windows opens for no other.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        file = Path(folder) / "model.tflite"
+        file.write_bytes(content)
+        yield str(file)
+
+
 def crash(code: int) -> str:
     """Returns what ended a process that did not end itself, by its return code; empty where it did."""
     if code < 0:
@@ -100,7 +111,7 @@ def answer(work: Callable[..., bytes], *, memory_bytes: int | None = None, cpu_s
     try:
         Path(target).write_bytes(_within_memory(work, arguments, memory_bytes))
     except ModelMakerError as error:
-        Path(target).with_suffix(_REFUSAL).write_text(str(error), encoding="utf-8")
+        Path(target).with_suffix(_REFUSAL).write_text(str(error), encoding="utf-8", newline="\n")
         raise
 
 

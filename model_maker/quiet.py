@@ -56,7 +56,6 @@ def hush_pillow() -> None:
     from PIL import _imaging
 
     # libtiff, on which it builds, writes from C; its functions are found through the module that is linked with it.
-    library = ctypes.CDLL(_imaging.__file__)
     for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
-        with contextlib.suppress(AttributeError):  # a Pillow that was built without libtiff
-            getattr(library, name)(None)
+        with contextlib.suppress(AttributeError, OSError):  # a Pillow without libtiff, or one that hides its functions
+            getattr(ctypes.CDLL(_imaging.__file__), name)(None)

@@ -57,7 +57,7 @@ def run(
         # -P: a file of the user's called keras.py must not stand in for the package.
         command = [*within, sys.executable, "-P", "-m", module, *arguments, str(target)]
         # Converters walk through sets of names, in an order that is random unless this is fixed.
-        fixed = os.environ | {"PYTHONHASHSEED": "0"}
+        fixed = os.environ | {"PYTHONHASHSEED": "0", "PYTHONIOENCODING": "utf-8"}
         try:
             child = subprocess.run(
                 command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=limit_s, env=fixed
@@ -72,7 +72,7 @@ def run(
             raise error(refusal.read_text(encoding="utf-8"))
         if name := crash(child.returncode):
             raise error(f"{what} crashed the process that opened it ({name}), so it is taken for damaged.")
-        said = child.stderr.decode(errors="replace").strip()
+        said = "\n".join(child.stderr.decode(errors="replace").strip().splitlines())
         raise error(f"{what} could not be opened. The process that tried said:\n{said[-2000:]}")
 
 

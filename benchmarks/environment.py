@@ -157,7 +157,8 @@ def _load_average() -> float | None:
 def _processor() -> str:
     if sys.platform == "darwin":
         command = ["sysctl", "-n", "machdep.cpu.brand_string"]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+        return done.stdout.strip()
     # x86 has a name for each core; boards with ARM have one "Model" or "Hardware" for the whole.
     found = re.search(r"^(?:model name|Model|Hardware)\s*: (.+)$", _read("/proc/cpuinfo"), re.MULTILINE)
     return found[1].strip() if found else platform.processor() or platform.machine()

@@ -33,10 +33,15 @@ _ENDED = {"reason": "The process that tries models out has ended. Run again."}
 
 
 class Helper:
-    """The helper, started when it is made; `close` it."""
+    """The helper, started when it is made; `close` it.
 
-    def __init__(self) -> None:
-        self._process = _start()
+    Args:
+      forks: whether it forks for each cell, or is started anew.
+    """
+
+    def __init__(self, *, forks: bool = FORKS) -> None:
+        self._forks = forks
+        self._process = _start(forks)
 
     def probe(self, path: Path, delegate: str, *, threads: int, timeout_s: float) -> dict[str, Any]:
         """Opens a model in a fresh process and runs it once.
@@ -46,7 +51,7 @@ class Helper:
           `notes`; or `reason`, why it could not run.
         """
         request = {"path": str(path), "delegate": delegate, "threads": threads, "timeout_s": timeout_s}
-        return self._ask(request) if FORKS else self._ask_once(request)
+        return self._ask(request) if self._forks else self._ask_once(request)
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin and self._process.stdout
@@ -70,7 +75,7 @@ class Helper:
             return _too_slow(request)
         finally:
             self.close()
-            self._process = _start()
+            self._process = _start(self._forks)
         answer, _, said = answer.partition(b"\n")
         return _read(answer, process.returncode, json.loads(said or b'""'), request)
 
@@ -94,12 +99,12 @@ class Helper:
         self.close()
 
 
-def _start() -> subprocess.Popen[bytes]:
+def _start(forks: bool) -> subprocess.Popen[bytes]:
     # Threads of numpy's own would not survive a fork.
     surroundings = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-P", "-m", __name__]  # -P: files in the current folder stand in for no package
     return subprocess.Popen(
-        command if FORKS else [*command, _ONCE],
+        command if forks else [*command, _ONCE],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=surroundings,

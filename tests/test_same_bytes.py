@@ -102,12 +102,6 @@ def test_a_path_in_a_log_leads_out_or_not(path, out):
     assert files.leads_out(path) is out
 
 
-def test_a_log_of_moves_has_slashes_and_is_read_with_them(tmp_path):
-    log = io.BytesIO(b'{"from": "rose/1.jpg", "to": "broken/rose/1.jpg"}\n')
-    [entry] = quarantine._entries(log, tmp_path)
-    assert PureWindowsPath("data", entry["from"]) == PureWindowsPath(r"data\rose\1.jpg")
-
-
 def test_a_whole_drive_has_no_place_beside_it():
     with pytest.raises(files.OutputError, match="no place beside / for a quarantine. Give --quarantine"):
         quarantine.default_place("/")

@@ -71,10 +71,12 @@ class Helper:
             return _ENDED
         try:
             answer, _ = process.communicate(json.dumps(request).encode() + b"\n", request["timeout_s"])
-        except subprocess.TimeoutExpired:
+        except BaseException as error:
+            self.close()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
             return _too_slow(request)
         finally:
-            self.close()
             self._process = _start(self._forks)
         answer, _, said = answer.partition(b"\n")
         return _read(answer, process.returncode, json.loads(said or b'""'), request)

@@ -26,6 +26,7 @@ from benchmarks.inputs import photo_inputs, random_input
 from benchmarks.latency import Latency
 from benchmarks.probe import Helper
 from benchmarks.results import Interrupted, Row
+from model_maker import quiet
 from model_maker.data.entries import Location
 from model_maker.data.streaming import cores
 from model_maker.errors import ModelMakerError
@@ -285,6 +286,9 @@ def _quiet() -> Iterator[None]:
 
     Part of it goes to stdout, where it would spoil a JSON document.
     """
+    if quiet.is_console():
+        yield
+        return
     sys.stdout.flush()
     sys.stderr.flush()
     kept = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}

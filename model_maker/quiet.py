@@ -17,7 +17,7 @@ _one_at_a_time = threading.Lock()
 
 @contextlib.contextmanager
 def diverted(unwanted: Callable[[bytes], bool]) -> Iterator[list[bytes]]:
-    """Holds back lines that are written to file descriptor 2 while the block runs.
+    """Holds back lines that are written to file descriptor 2 while the block runs; not on a console of Windows.
 
     Args:
       unwanted: whether a line is dropped; the others are written when the block ends.
@@ -27,7 +27,7 @@ def diverted(unwanted: Callable[[bytes], bool]) -> Iterator[list[bytes]]:
     """
     dropped: list[bytes] = []
     with _one_at_a_time:
-        if sys.stderr is None:  # the process was started with its stderr closed
+        if sys.stderr is None or is_console():  # or the process was started with its stderr closed
             yield dropped
             return
         with tempfile.TemporaryFile() as aside:
@@ -43,6 +43,12 @@ def diverted(unwanted: Callable[[bytes], bool]) -> Iterator[list[bytes]]:
                 lines = aside.readlines()
                 dropped += [line for line in lines if unwanted(line)]
                 os.write(2, b"".join(line for line in lines if not unwanted(line)))
+
+
+def is_console() -> bool:
+    """Tells whether Python writes to a console of Windows, which fails while descriptors 1 or 2 lead elsewhere."""
+    streams = (sys.stdout, sys.stderr)
+    return sys.platform == "win32" and any(stream is not None and stream.isatty() for stream in streams)
 
 
 def hush_pillow() -> None:

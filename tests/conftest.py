@@ -17,7 +17,7 @@ from PIL import Image
 from shared_folder import SHARED
 
 from model_maker import backbones, training
-from model_maker.backbones import embedder
+from model_maker.backbones import embedder, int8_backbone
 from model_maker.data import sample_data
 from model_maker.data.images import Normalization
 from model_maker.deploy import demo
@@ -73,9 +73,21 @@ def shared_weights():
 
 
 @pytest.fixture(scope="session")
-def lite0(cache):
-    """The real EfficientNet-Lite0 embedder; TensorFlow converts it once a session."""
-    return embedder.embedder(backbones.get("efficientnet_lite0")).content
+def base0(cache):
+    """EfficientNet-Lite0 as an Embedder."""
+    return embedder.embedder(backbones.get("efficientnet_lite0"))
+
+
+@pytest.fixture(scope="session")
+def lite0(base0):
+    """The real EfficientNet-Lite0 embedder, float32 [1, 224, 224, 3] to [1, 1280]."""
+    return base0.content
+
+
+@pytest.fixture(scope="session")
+def int8_lite0(base0):
+    """Its int8 form, from the recipe in the package."""
+    return int8_backbone.int8_backbone(base0, [])
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,11 @@ from hypothesis import settings
 from loopback_device import LoopbackDevice, adb_server
 from PIL import Image
 from shared_folder import SHARED
+from tiny_network import residual_network
 
 from model_maker import backbones, training
 from model_maker.backbones import embedder, int8_backbone
+from model_maker.backbones.embedder import Embedder
 from model_maker.data import sample_data
 from model_maker.data.images import Normalization
 from model_maker.deploy import demo
@@ -88,6 +90,28 @@ def lite0(base0):
 def int8_lite0(base0):
     """Its int8 form, from the recipe in the package."""
     return int8_backbone.int8_backbone(base0, [])
+
+
+@pytest.fixture(scope="session")
+def tiny_base():
+    """A network of five blocks, random weights, as an Embedder of 16 x 16 pixels."""
+    return Embedder("tiny", residual_network(), PIXELS, 16, "")
+
+
+@pytest.fixture(scope="session")
+def tiny_photos(tmp_path_factory):
+    """40 PNGs of 16 x 16 pixels in fields of random colours."""
+    folder, random = tmp_path_factory.mktemp("tiny"), np.random.default_rng(8)
+    for number in range(40):
+        fields = random.integers(0, 256, (4, 4, 3), np.uint8)
+        Image.fromarray(fields.repeat(4, 0).repeat(4, 1)).save(folder / f"{number:02}.png")
+    return sorted(folder.iterdir())
+
+
+@pytest.fixture(scope="session")
+def tiny_int8(tiny_base, tiny_photos):
+    """The int8 form of the tiny network, calibrated on all its photos."""
+    return int8_backbone.calibrated(tiny_base, tiny_photos)
 
 
 @pytest.fixture(scope="session")

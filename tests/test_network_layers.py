@@ -152,8 +152,9 @@ def test_selected_integers_are_those_of_the_joined_file_to_the_bit(int8_lite0, p
 def test_other_kernels_give_nearly_the_same_integers(int8_lite0, pixels, integers, kernels, count):
     found = run(int8_lite0.content, pixels[:count], kernels)
     differences = np.abs(found - integers[:count])
-    # Kernels round halves to either side, and what that changes adds up over fifty layers. On 36 photos and drawings 0.4
-    # % of the integers differed by more than two steps, none by more than six; those of one layer spread over 6 to 25.
+    # Kernels round halves to either side, and what that changes adds up over fifty layers. On 36 photos and drawings
+    # 0.4 % of the integers differed by more than two steps, none by more than six; those of one layer spread over 6 to
+    # 25.
     assert (differences > 2).mean() < 0.01 and differences.max() <= 8
     assert (differences[:, :16] <= 1).all()  # of the first block, behind three layers
 

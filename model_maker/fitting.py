@@ -267,11 +267,16 @@ def _fit(
         Embeddings(found, base.layers),
         labels,
         classes=classes,
-        layers=choice or options.layers,
+        layers=choice or _choice(base, options),
         among=among,
         balance=options.class_weight == "auto",
         progress=clock.progress,
     )
+
+
+def _choice(base: QuantizedEmbedder, options: Options) -> str:
+    """Returns which layers are chosen among; of a finished file's backbone its head sees all that are there."""
+    return "all" if base.int8 and base.int8.origin == "file" else options.layers
 
 
 def _network(base: QuantizedEmbedder, fit: heads.Fit) -> Network:

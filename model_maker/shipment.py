@@ -19,9 +19,12 @@ from model_maker.deploy import report as report_page
 from model_maker.errors import OutputError
 from model_maker.inference import evaluation
 from model_maker.inference.classifier import Classifier, Scored
+from model_maker.learning.finetune import Network
 from model_maker.options import Options
 from model_maker.progress import Stages
 from model_maker.tflite import graph
+from model_maker.tflite.integer_head import IntegerHead
+from model_maker.tflite.layers import Layer
 from model_maker.tflite.metadata import ModelInfo
 from model_maker.version import __version__
 
@@ -42,6 +45,7 @@ class Shipment:
     Attributes:
       options, split, base: what it was made by, on and from.
       info: its metadata but for how it came about.
+      layers: what its head sees of the int8 backbone; none where the network was tuned.
       form: how it ships.
       budget: how that form was found; None where it was told.
       float_model: the network before quantization.
@@ -56,6 +60,7 @@ class Shipment:
     split: Split
     base: QuantizedEmbedder
     info: ModelInfo
+    layers: tuple[Layer, ...]
     form: shipping.Form
     budget: budget.Budget | None
     float_model: bytes
@@ -85,32 +90,51 @@ def prepare(
             form = kept.choice.form
     network = learned.network
     float_model = graph.attach_head(network.embedder, network.head.kernel, network.head.bias)
-    whole = form.is_plain_int8 and bool(network.layers) and base.int8 is not None
-    if whole:
+    head = None
+    if form.is_plain_int8 and network.layers and base.int8:
         with clock.stage("Quantize the head"):
             head = fitting.integer_head(network, fitting.join(split.train, split.validation), base, options)
             bare = shipping.with_edges(fitting.attached(head, network, base), base.normalization, options.io)
-            scores = head.scores(fitting.features(network, split.test, base, options)[:])
     else:
         with clock.stage(f"Quantize ({form.quantize})"):
             seen, more = shipping.calibration_photos(shipping.by_hash(split.train))
             bare = shipping.ship(float_model, base, form, photos=seen, more=more, clock=clock, threads=options.threads)
-    shipped, few = shipping.finish(bare, info), split.test.spread(_RUN_PHOTOS)
+    shipped = shipping.finish(bare, info)
     with clock.stage("Evaluate the file"):
-        if whole:
-            found = Classifier(shipped, threads=options.threads).score(split.test.of(few), progress=clock.progress)
-            checks.check_equal(found, scores[few], exact=options.io == "uint8" or base.normalization.mean % 1 == 0)
-        else:
-            few = list(range(len(split.test)))
-            scores = Classifier(shipped, threads=options.threads).score(split.test, progress=clock.progress)
+        run, scores = _evaluate(shipped, head, network, split.test, base, options, clock)
     with clock.stage("Run the float model"):
-        finished = shipping.finish(float_model, info)
-        expected = Classifier(finished, threads=options.threads).score(split.test.of(few), progress=clock.progress)
-        promised = fitting.score(network, split.test.of(few), base, options)
-        checks.check_promise(expected, promised, frozen=bool(network.layers) and base.int8 is not None)
+        float_file, few = shipping.finish(float_model, info), split.test.of(run)
+        expected = Classifier(float_file, threads=options.threads).score(few, progress=clock.progress)
+        frozen = bool(network.layers) and base.int8 is not None
+        checks.check_promise(expected, fitting.score(network, few, base, options), frozen=frozen)
     with clock.stage("Check other kernels"):
         kernels = checks.check_kernels(shipped, split.test, scores, threads=options.threads)
-    return Shipment(options, split, base, info, form, kept, float_model, bare, scores, few, expected, kernels)
+    return Shipment(
+        options, split, base, info, network.layers, form, kept, float_model, bare, scores, run, expected, kernels
+    )
+
+
+def _evaluate(
+    shipped: bytes,
+    head: IntegerHead | None,
+    network: Network,
+    test: Dataset,
+    base: QuantizedEmbedder,
+    options: Options,
+    clock: Stages,
+) -> tuple[list[int], Array]:
+    """Scores the test part: a file on the int8 backbone from embeddings, and some photos from pixels as a proof.
+
+    Returns:
+      The photos that went through the file, and float32 [N, C] of all.
+    """
+    classifier = Classifier(shipped, threads=options.threads)
+    # A float input whose mean is no whole pixel rounds each of them, so its embeddings are not those at hand.
+    if head is None or (options.io == "float32" and base.normalization.mean % 1):
+        return list(range(len(test))), classifier.score(test, progress=clock.progress)
+    run, scores = test.spread(_RUN_PHOTOS), head.scores(fitting.features(network, test, base, options)[:])
+    checks.check_equal(classifier.score(test.of(run), progress=clock.progress), scores[run])
+    return run, scores
 
 
 def measure(
@@ -250,9 +274,19 @@ def _provenance(shipment: Shipment, report: dict[str, Any]) -> dict[str, Any]:
             "float_top1": report["float"]["top1"],
             "ece": report["test"]["ece"],
         },
+        "backbone": _backbone(shipment),
         "answered": report.get("thresholds") and report["thresholds"]["test"],
         "budget": report["budget"] and {key: report["budget"][key] for key in ("max_drop", "within", "chosen")},
     }
+
+
+def _backbone(shipment: Shipment) -> dict[str, Any] | None:
+    """What tells the int8 backbone from others, and what the head sees of it."""
+    form = shipment.base.int8
+    if form is None or not shipment.layers:
+        return None
+    layers = [dataclasses.astuple(layer) for layer in shipment.layers]
+    return {"int8": form.digest[:16], "ranges": form.origin, "layers": layers}
 
 
 def _json(content: dict[str, Any]) -> str:

@@ -142,12 +142,9 @@ def test_a_wrongly_attached_head_breaks_the_promise(conv_embedder, photos):
             checks.check_promise(found, promised, frozen=frozen)
 
 
-def test_int8_scores_are_promised_to_the_bit_where_pixels_enter_as_they_are(scores):
-    checks.check_equal(scores, scores, exact=True)
+def test_int8_scores_are_promised_to_the_bit(scores):
+    checks.check_equal(scores, scores.copy())
     moved = scores.copy()
     moved[3, 1] += np.float32(1 / 256)
-    with pytest.raises(ModelError, match="other scores than its embeddings promised"):
-        checks.check_equal(moved, scores, exact=True)
-    checks.check_equal(moved, scores, exact=False)
-    with pytest.raises(ModelError, match="mean difference 0.0300"):
-        checks.check_equal(scores + np.float32(0.03), scores, exact=False)
+    with pytest.raises(ModelError, match="other scores than its embeddings promised, of 1 of 75 photos"):
+        checks.check_equal(moved, scores)

@@ -25,7 +25,7 @@ from model_maker.data.entries import Location
 from model_maker.data.images import Normalization
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError, ModelError
-from model_maker.tflite import blocks, graph, layers, quantize, rounding
+from model_maker.tflite import blocks, cut, edges, graph, layers, quantize, rounding
 from model_maker.tflite.layers import Layer
 
 Array = np.ndarray
@@ -45,7 +45,7 @@ class Int8Backbone:
       content: a `.tflite`, int8 [1, H, H, 3] to int8 [1, F]: the joined vector of its layers.
       layers: what F is made of.
       normalization: of the pixels, as in `Embedder`.
-      origin: what its ranges come from: "package" or "photos".
+      origin: what its ranges come from: "package", "photos", or "file", a classifier that was made on it.
     """
 
     content: bytes
@@ -138,6 +138,28 @@ def int8_backbone(
         )
     files.write_checked(path, made.pack())
     return made
+
+
+def of_file(classifier: bytes, found: Sequence[Layer], normalization: Normalization) -> Int8Backbone:
+    """Returns the int8 backbone inside a classifier that was made on it, with the layers that its head sees.
+
+    Args:
+      classifier: an int8 `.tflite`.
+      found: what its head sees.
+      normalization: of its pixels.
+
+    Raises:
+      ModelError: it has no head on such layers.
+    """
+    model = graph.parse(edges.within(classifier, normalization))
+    main = model.subgraphs[0]
+    kinds = [graph.operator_name(model, operator) for operator in main.operators]
+    if kinds[-2:] != ["FULLY_CONNECTED", "SOFTMAX"]:
+        raise ModelError("It has no head on an int8 backbone.")
+    main.outputs = [int(main.operators[-2].inputs[0])]
+    cut.prune(model)
+    graph.sign(model, layers.JOINED)
+    return Int8Backbone(graph.pack(model), tuple(found), normalization, "file")
 
 
 def calibrated_on(

@@ -46,6 +46,18 @@ def compute(
     return np.stack(vectors), skipped
 
 
+def look_up(
+    dataset: Dataset, embedder: bytes, normalization: Normalization | None, *, threads: int | None = None
+) -> Array:
+    """Returns [N, D] of plain photos that can be read, from the cache where it has them all, and keeps nothing."""
+    probe = Runner(embedder)
+    store = EmbeddingStore(cache_path(embedder, normalization), math.prod(probe.output_shape[1:]), stored_type(probe))
+    rows = store.find(_names(dataset, 1, PRESETS["none"], 0))[:, 0]
+    if (rows >= 0).all():
+        return store.read(rows)
+    return compute(dataset, embedder, normalization, threads=threads)[0]
+
+
 def feature_maps(
     dataset: Dataset,
     embedder: bytes,

@@ -67,11 +67,12 @@ def blurred(base: Embedder, form: Int8Backbone, photos: Dataset, *, threads: int
     """
     joined = network_layers.join(base.content, form.layers)
     real, _ = embedding.feature_maps(photos, joined, base.normalization, threads=threads)
-    whole, _ = embedding.feature_maps(photos, form.embedder, None, threads=threads)
     if len(real) < 2:
         return form.layers[-1].name, 0.0
     values = real.read()[:, 0].astype(np.float32)
-    error = (whole.read()[:, 0] * np.float32(whole.step) - values).var(axis=0)
+    # Not kept: the photos are embedded anyway, and those that were before are counted then.
+    whole = embedding.look_up(photos, form.embedder, None, threads=threads)
+    error = (whole * np.float32(form.step) - values).var(axis=0)
     spread = values.var(axis=0)
     shares = {}
     for layer in form.layers:

@@ -153,7 +153,7 @@ def set_io(content: bytes, io: str, *, mean: float, std: float, output_io: str |
     if io == "uint8" and not 0 <= zero_point <= 255:
         raise ModelError(f"A uint8 input cannot state the mean {mean:g}, which is no pixel. Use --io float32.")
     if io == "uint8" and zero_point != mean:
-        _shift_input(model, zero_point - mean, 1 / std)
+        shift_input(model, zero_point - mean, 1 / std)
     graph.operators = [
         *_edge(model, graph.inputs, INPUT, io, quantization(1 / std, zero_point), entering=True),
         *graph.operators,
@@ -170,7 +170,7 @@ def _zero_point(inner: schema.TensorT, mean: float) -> int:
     return round(mean)
 
 
-def _shift_input(model: schema.ModelT, pixels: float, scale: float) -> None:
+def shift_input(model: schema.ModelT, pixels: float, scale: float) -> None:
     """Makes a model add `pixels` times `scale` to its input, which reads too small by that."""
     graph = model.subgraphs[0]
     entering = int(graph.inputs[0])

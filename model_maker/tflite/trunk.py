@@ -27,6 +27,9 @@ def seam(content: bytes) -> str:
     """
     model = graph.parse(content)
     main = model.subgraphs[0]
+    # Means of maps, joined to the embedding, would keep every map in use to the end.
+    main.outputs = [cut.last_layer(model, int(main.outputs[0]))]
+    cut.prune(model)
     alone = crossings(model)
     maps = [index for index in alone if len(main.tensors[index].shape) == 4 and _side(main, index) > 1]
     if not maps:

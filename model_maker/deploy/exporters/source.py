@@ -28,6 +28,7 @@ from model_maker.tflite.metadata import ModelInfo
 Array = np.ndarray
 
 PROBES = 8
+_EDGES = (("QUANTIZE", "QUANTIZE"), ("QUANTIZE", "DEQUANTIZE"))
 
 
 @dataclass(frozen=True)
@@ -135,13 +136,12 @@ def read(model: str | os.PathLike[str], *, data: str | os.PathLike[str] | None, 
 
 
 def _int8(shipped: bytes, info: ModelInfo) -> bytes | None:
-    """Returns an int8 file without what changes its edges, where nothing of them went into its layers."""
-    whole = info.normalization is not None and info.normalization.mean % 1 == 0
-    if not whole or inspection.inspect(shipped).quantization != "int8":
+    """Returns an int8 file as it was before it got its edges; None for any other file."""
+    if info.normalization is None or inspection.inspect(shipped).quantization != "int8":
         return None
     model = graph.parse(shipped)
     first, last = (graph.operator_name(model, model.subgraphs[0].operators[place]) for place in (0, -1))
-    return edges.bare_int8(shipped) if first == "QUANTIZE" and last in ("QUANTIZE", "DEQUANTIZE") else None
+    return edges.within(shipped, info.normalization) if (first, last) in _EDGES else None
 
 
 def _float_model(path: Path, shipped: bytes, clock: Stages) -> tuple[bytes, ModelInfo]:

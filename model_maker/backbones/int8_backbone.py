@@ -11,6 +11,8 @@ import functools
 import hashlib
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -35,6 +37,8 @@ RECIPES = Path(__file__).with_name("int8")
 # The greatest mean of any channel may lie beyond what some dozens of photos showed.
 _MARGIN = 1.1
 _LEAST, _MOST = -128, 127
+# What reading a damaged recipe ends in.
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,30 @@ class QuantizedEmbedder(Embedder):
     def layers(self) -> tuple[Layer, ...]:
         """What an embedding is made of."""
         return self.int8.layers if self.int8 else layers.find(self.content)[-1:]
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """What makes an int8 backbone again: `write_recipe` writes it."""
+
+    float_sha256: str
+    int8_sha256: str
+    layers: tuple[Layer, ...]
+    ranges: quantize.Ranges
+    changes: dict[str, Array]
+
+    @classmethod
+    def read(cls, path: Path) -> _Recipe:
+        try:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+                facts = json.loads(str(stored["facts"]))
+                changes = {name: stored[name] for name in stored.files if name != "facts"}
+            found = tuple(Layer(*row) for row in facts["layers"])
+            ranges = {name: (low, high) for name, (low, high) in facts["ranges"].items()}
+            return cls(facts["float_sha256"], facts["int8_sha256"], found, ranges, changes)
+        except _DAMAGED as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise ModelError(f"{path} is damaged ({reason}). Reinstall model-maker.") from error
 
 
 def int8_backbone(
@@ -194,22 +222,19 @@ def from_recipe(base: Embedder, recipe: Path) -> Int8Backbone | None:
     """Does again what a recipe holds; None where it is another backbone's: of other weights or another size.
 
     Raises:
-      ModelError: what comes of it is not what was written down.
+      ModelError: it is damaged, or what comes of it is not what was written down.
     """
-    with np.load(io.BytesIO(recipe.read_bytes()), allow_pickle=False) as stored:
-        facts = json.loads(str(stored["facts"]))
-        if facts["float_sha256"] != hashlib.sha256(base.content).hexdigest():
-            return None
-        changes = {name: stored[name] for name in stored.files if name != "facts"}
-    ranges = {name: (low, high) for name, (low, high) in facts["ranges"].items()}
-    plain = _quantized(base, tuple(Layer(*row) for row in facts["layers"]), ranges, {}, origin="package")
+    known = _Recipe.read(recipe)
+    if known.float_sha256 != hashlib.sha256(base.content).hexdigest():
+        return None
+    plain = _quantized(base, known.layers, known.ranges, {}, origin="package")
     tree = graph.parse(plain.content)
-    for name, change in changes.items():
+    for name, change in known.changes.items():
         tensor = tree.subgraphs[0].tensors[graph.find_tensor(tree, name)]
         values = graph.constant(tree, tensor)
         graph.set_constant(tree, tensor, values + change.astype(values.dtype))
     made = dataclasses.replace(plain, content=graph.pack(tree))
-    if made.digest != facts["int8_sha256"]:
+    if made.digest != known.int8_sha256:
         raise ModelError(f"{recipe} does not give the int8 backbone that it describes. Reinstall model-maker.")
     return made
 

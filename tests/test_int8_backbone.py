@@ -338,7 +338,7 @@ def test_code_that_makes_bytes_is_part_of_the_name(tiny_base, monkeypatch):
     monkeypatch.setattr(int8_backbone, "code_digest", lambda file: asked.append(file.rpartition("/")[2]) or "")
     int8_backbone._cache_path(tiny_base, b"")
     assert sorted(asked) == sorted(
-        ["blocks.py", "graph.py", "int8_backbone.py", "layers.py", "quantize.py", "rounding.py"]
+        ["blocks.py", "graph.py", "int8_backbone.py", "int8_recipe.py", "layers.py", "quantize.py", "rounding.py"]
     )
 
 

@@ -23,6 +23,7 @@ from model_maker.backbones.embedder import Embedder
 from model_maker.data import sample_data
 from model_maker.data.images import Normalization
 from model_maker.deploy import demo
+from model_maker.learning.store import EmbeddingStore, FeatureMaps
 from model_maker.tflite import graph, metadata, quantize
 
 # No deadline, for shared machines stall; derandomized, so that a run tells of the code and not of the dice.
@@ -134,6 +135,22 @@ def conv_embedder():
     """Sixteen seeded 3x3 filters and their mean: float32 [1, 8, 8, 3] to [1, 16]."""
     kernel = np.random.default_rng(0).normal(size=(16, 3, 3, 3)).astype(np.float32)
     return _make_embedder(8, kernel)
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """stored(values, step): embeddings, [N, F] or [N, K, F], in a store, in a random order as growing data leave it."""
+
+    def put(values, step=1.0):
+        views = values if values.ndim == 3 else values[:, None]
+        number, count, size = views.shape
+        store = EmbeddingStore(tmp_path / f"{len(list(tmp_path.iterdir()))}.vectors", size, views.dtype)
+        order = np.random.default_rng(1).permutation(number * count)
+        names = np.frombuffer(np.arange(4 * number * count, dtype="<u8").tobytes(), "V32")
+        store.append(names[order], views.reshape(-1, size)[order])
+        return FeatureMaps(store, store.find(names).reshape(number, count), (size,), step)
+
+    return put
 
 
 @pytest.fixture(scope="session")

@@ -8,27 +8,11 @@ from model_maker.learning import features, lbfgs
 from model_maker.learning import head as heads
 from model_maker.learning.features import Embeddings
 from model_maker.learning.regression import Problem
-from model_maker.learning.store import EmbeddingStore, FeatureMaps
 from model_maker.tflite.layers import Layer
 
 LAYERS = (Layer("low", 2, 8), Layer("high", 3, 4, 0.5), Layer("embedding", 5, 1))
 SIZES = [2, 3, 5]
 STEP = 0.03
-
-
-@pytest.fixture
-def stored(tmp_path):
-    """Puts views, [N, K, F], into a store in a random order, as runs on growing data leave them."""
-
-    def put(views, step=1.0):
-        number, count, depth = views.shape
-        store = EmbeddingStore(tmp_path / "vectors", depth, views.dtype)
-        order = np.random.default_rng(1).permutation(number * count)
-        names = np.frombuffer(np.arange(4 * number * count, dtype="<u8").tobytes(), "V32")
-        store.append(names[order], views.reshape(-1, depth)[order])
-        return FeatureMaps(store, store.find(names).reshape(number, count), (depth,), step)
-
-    return put
 
 
 @pytest.fixture

@@ -2,62 +2,24 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference_fit import (
+    LAYERS,
+    clusters,
+    held_out_logits,
+    layered,
+    mean_loss,
+    round_robin,
+    second_opinion,
+    softmax,
+    standardized,
+)
 from scipy import optimize
 from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
 
 from model_maker.errors import DataError
 from model_maker.learning import features, lbfgs
 from model_maker.learning import head as heads
 from model_maker.learning.features import Embeddings
-from model_maker.learning.store import EmbeddingStore, FeatureMaps
-from model_maker.tflite.layers import Layer
-
-
-def clusters(counts, *, features=16, distance=0.6, seed=0):
-    """Draws one normal cloud a class: float16 [N, D] and labels."""
-    random = np.random.default_rng(seed)
-    centers = distance * random.normal(size=(len(counts), features))
-    labels = np.repeat(np.arange(len(counts)), counts)
-    return (centers[labels] + random.normal(size=(len(labels), features))).astype(np.float16), labels
-
-
-def standardized(embeddings):
-    """The published recipe's preprocessing: centred, one scale for all features."""
-    features = embeddings.astype(float) - embeddings.astype(float).mean(axis=0)
-    return features / np.sqrt((features**2).mean())
-
-
-def second_opinion(features, labels, weights, strength):
-    """scikit-learn minimizes C * sum(w * loss) + |kernel|^2 / 2, we mean(w * loss) + strength * |kernel|^2 / 2."""
-    model = LogisticRegression(C=1 / (strength * weights.sum()), tol=1e-8, max_iter=5000)
-    with threadpool_limits(1):  # on busy cores BLAS threads wait for each other a thousand times longer than they work
-        return model.fit(features, labels, sample_weight=weights)
-
-
-def held_out_logits(features, labels, weights, strength, folds):
-    logits = np.empty((len(labels), labels.max() + 1))
-    for fold in np.unique(folds):
-        held = folds == fold
-        model = second_opinion(features[~held], labels[~held], weights[~held], strength)
-        logits[held] = model.decision_function(features[held])
-    return logits
-
-
-def mean_loss(logits, labels, weights):
-    return np.average(-np.log(softmax(logits)[np.arange(len(labels)), labels]), weights=weights)
-
-
-def softmax(logits):
-    scores = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return scores / scores.sum(axis=1, keepdims=True)
-
-
-def round_robin(labels, count=5):
-    folds = np.empty(len(labels), int)
-    for label in np.unique(labels):
-        folds[labels == label] = np.arange((labels == label).sum()) % count
-    return folds
 
 
 @pytest.mark.parametrize("counts", [(60, 60, 60), (120, 30, 40), (40, 40, 40, 40, 40)])
@@ -279,165 +241,7 @@ def test_folds_of_a_fit_keep_the_views_of_a_photo_together():
     assert abs(found.top1 - 1 / 3) < 4 * np.sqrt(2 / 9 / 150)  # guessing, four standard deviations
 
 
-# --- layers ---
-
-# Sizes 6, 5 and 4; the second has the smallest maps, and the embedding follows.
-LAYERS = (Layer("low", 6, 14), Layer("high", 5, 7, 0.5), Layer("embedding", 4, 1))
-COLUMNS = {"last": slice(11, 15), "top": slice(6, 15), "all": slice(0, 15)}
-
-
-def layered(signals, *, per_class=60, seed=0):
-    """Photos of three classes, which each layer tells apart by so much: float16 [N, 15] and labels.
-
-    A layer has its own scale and mean, which must not matter.
-    """
-    random = np.random.default_rng(seed)
-    labels = np.repeat(np.arange(3), per_class)
-    parts = []
-    for layer, signal, scale in zip(LAYERS, signals, (0.2, 30.0, 2.0), strict=True):
-        centers = random.normal(size=(3, layer.size))
-        parts.append(scale * (signal * centers[labels] + random.normal(size=(len(labels), layer.size)) + 1))
-    return np.concatenate(parts, axis=1).astype(np.float16), labels
-
-
-def standardized_by_layer(embeddings, name):
-    parts = [standardized(embeddings[:, columns]) for columns in (slice(0, 6), slice(6, 11), slice(11, 15))]
-    return np.concatenate(parts[{"last": 2, "top": 1, "all": 0}[name] :], axis=1)
-
-
-@pytest.mark.parametrize(
-    ("signals", "chosen"),
-    [((2, 0, 0), "all"), ((0, 2, 0), "top"), ((0, 0, 1), "last"), ((1, 1, 0.3), "all")],
-)
-def test_a_head_sees_the_layers_that_tell_classes_apart(signals, chosen):
-    embeddings, labels = layered(signals)
-    found = heads.fit(Embeddings(embeddings, LAYERS), labels, classes=3)
-    assert found.chosen == chosen and set(found.candidates) == {"last", "top", "all"}
-    assert found.layers == {"last": LAYERS[2:], "top": LAYERS[1:], "all": LAYERS}[chosen]
-    assert found.head.kernel.shape == (3, {"last": 4, "top": 9, "all": 15}[chosen])
-    # The head is the one of that set alone.
-    alone = heads.fit(Embeddings(embeddings, LAYERS), labels, classes=3, layers=chosen)
-    np.testing.assert_array_equal(alone.head.kernel, found.head.kernel)
-    np.testing.assert_array_equal(alone.held_out, found.held_out)
-    assert list(alone.candidates) == [chosen] and alone.candidates[chosen].behind == 0
-
-
-def test_of_layers_that_say_the_same_the_last_is_enough():
-    random = np.random.default_rng(1)
-    labels = np.repeat(np.arange(3), 60)
-    shown = random.normal(size=(3, 4))[labels] + random.normal(size=(180, 4))
-    copies = np.concatenate([3 * shown, shown[:, :2], 0.5 * shown[:, 2:], shown, shown], axis=1).astype(np.float16)
-    layers = (Layer("low", 4, 14), Layer("middle", 4, 14), Layer("high", 4, 7), Layer("embedding", 4, 1))
-    found = heads.fit(Embeddings(copies, layers), labels, classes=3)
-    assert found.chosen == "last"
-    losses = [one.loss for one in found.candidates.values()]
-    assert max(losses) - min(losses) < 0.02
-
-
-@pytest.mark.parametrize("counts", [(60, 60, 60), (90, 20, 25)])
-def test_candidates_are_judged_as_scikit_learn_judges_them(counts):
-    embeddings, labels = layered((0.5, 0.4, 0.5), per_class=90)
-    kept = np.concatenate([np.flatnonzero(labels == label)[:count] for label, count in enumerate(counts)])
-    embeddings, labels = embeddings[kept], labels[kept]
-    folds = round_robin(labels)
-    found = heads.fit(Embeddings(embeddings, LAYERS), labels, classes=3, folds=folds)
-    weights = found.class_weights[labels]
-    single = {}
-    for name, candidate in found.candidates.items():
-        features = standardized_by_layer(embeddings, name)
-        logits = [held_out_logits(features, labels, weights, one, folds) for one in heads.REGULARIZATION]
-        best = min(logits, key=lambda each: mean_loss(each, labels, weights))
-        inverse = optimize.minimize_scalar(
-            lambda inverse, best=best: mean_loss(inverse * best, labels, weights), bounds=(0.05, 20), method="bounded"
-        ).x
-        single[name] = weights * -np.log(softmax(inverse * best)[np.arange(len(labels)), labels])
-        # Ten iterations a step of the path stop a little short of the minimum.
-        assert candidate.loss == pytest.approx(single[name].mean(), rel=0.01)
-        assert candidate.top1 == pytest.approx((best.argmax(1) == labels).mean(), abs=2.5 / len(labels))
-    best = min(single, key=lambda name: single[name].mean())
-    for name, candidate in found.candidates.items():
-        behind = single[name] - single[best]
-        assert candidate.behind == pytest.approx(behind.mean(), abs=0.005)
-        assert candidate.behind_error == pytest.approx(behind.std(ddof=1) / np.sqrt(len(labels)), abs=0.003)
-    assert found.candidates[best].behind == 0 and found.top1 == found.candidates[found.chosen].top1
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_the_simplest_set_within_a_standard_error_is_taken(seed):
-    embeddings, labels = layered((0.3, 0.3, 0.5), seed=seed)
-    found = heads.fit(Embeddings(embeddings, LAYERS), labels, classes=3)
-    within = [
-        name for name in ("last", "top", "all") if found.candidates[name].behind <= found.candidates[name].behind_error
-    ]
-    assert found.chosen == within[0]
-
-
-def test_a_head_sees_no_layer_but_those_it_is_among():
-    embeddings, labels = layered((2, 0.1, 0.1))
-    given = Embeddings(embeddings, LAYERS)
-    found = heads.fit(given, labels, classes=3, among=LAYERS[1:])
-    assert set(found.candidates) == {"last", "top"}  # all of them are those of the smallest maps
-    assert found.layers in (LAYERS[1:], LAYERS[2:]) and found.top1 < 0.6
-    forced = heads.fit(given, labels, classes=3, layers="all", among=LAYERS[1:])
-    assert forced.layers == LAYERS[1:] and forced.head.kernel.shape == (3, 9)
-    alone = heads.fit(Embeddings(embeddings[:, 6:], LAYERS[1:]), labels, classes=3, layers="all")
-    np.testing.assert_array_equal(forced.head.kernel, alone.head.kernel)
-
-
-def test_of_one_layer_there_is_nothing_to_choose():
-    embeddings, labels = clusters((30, 30, 30), features=8)
-    found = heads.fit(embeddings, labels, classes=3)
-    assert found.chosen == "last" and list(found.candidates) == ["last"]
-    assert [(layer.size, layer.side) for layer in found.layers] == [(8, 1)]
-    for name in ("last", "top", "all"):
-        again = heads.fit(embeddings, labels, classes=3, layers=name)
-        np.testing.assert_array_equal(again.head.kernel, found.head.kernel)
-
-
-def test_integers_are_as_good_as_what_they_stand_for():
-    embeddings, labels = layered((0.7, 0.7, 0.7))
-    step = np.abs(embeddings.astype(float)).max() / 127
-    integers = np.rint(embeddings.astype(float) / step).astype(np.int8)
-    whole = heads.fit(Embeddings(integers, LAYERS, step), labels, classes=3, layers="all")
-    real = heads.fit(Embeddings((integers * step).astype(np.float32), LAYERS), labels, classes=3, layers="all")
-    # Powers of two apart, the same numbers: only their rounding differs.
-    np.testing.assert_allclose(
-        whole.head.scores(integers * np.float32(step)), real.head.scores(integers * np.float32(step)), atol=0.005
-    )
-
-
-@pytest.mark.parametrize("name", ["auto", "last", "top", "all"])
-def test_a_streamed_fit_chooses_as_in_memory(maps, streamed, monkeypatch, name):
-    monkeypatch.setattr(lbfgs, "_TOLERANCE", 0)
-    embeddings, labels = layered((0, 1.5, 0.2), per_class=400)
-    integers = np.rint(embeddings.astype(float)).clip(-128, 127).astype(np.int8)
-    folds = round_robin(labels)
-    there = heads.fit(Embeddings(maps(integers, step=0.25), LAYERS), labels, classes=3, folds=folds, layers=name)
-    monkeypatch.setattr(features, "IN_MEMORY_BYTES", 1 << 30)
-    here = heads.fit(Embeddings(integers, LAYERS, 0.25), labels, classes=3, folds=folds, layers=name)
-    assert there.chosen == here.chosen == {"auto": "top"}.get(name, name)
-    assert there.regularization == here.regularization
-    for one, other in zip(there.candidates.values(), here.candidates.values(), strict=True):
-        assert one.loss == pytest.approx(other.loss, rel=1e-3) and one.layers == other.layers
-    seen = integers[:, COLUMNS[there.chosen]] * np.float32(0.25)
-    np.testing.assert_allclose(there.head.scores(seen), here.head.scores(seen), atol=1e-3)
-
-
 # --- streamed ---
-
-
-@pytest.fixture
-def maps(tmp_path):
-    """Puts embeddings, [N, D] or [N, K, D], into a store."""
-
-    def put(embeddings, step=1.0):
-        views = embeddings if embeddings.ndim == 3 else embeddings[:, None]
-        store = EmbeddingStore(tmp_path / "vectors", views.shape[2], views.dtype)
-        names = np.frombuffer(np.arange(4 * views.shape[0] * views.shape[1], dtype="<u8").tobytes(), "V32")
-        store.append(names, views.reshape(len(names), -1))
-        return FeatureMaps(store, store.find(names).reshape(views.shape[:2]), views.shape[2:], step)
-
-    return put
 
 
 @pytest.fixture
@@ -447,13 +251,13 @@ def streamed(monkeypatch):
 
 @pytest.mark.parametrize("views", [1, 3])
 @pytest.mark.parametrize("counts", [(600, 600, 600), (1200, 300, 400)])
-def test_a_streamed_fit_is_that_in_memory(maps, streamed, monkeypatch, counts, views):
+def test_a_streamed_fit_is_that_in_memory(stored, streamed, monkeypatch, counts, views):
     monkeypatch.setattr(lbfgs, "_TOLERANCE", 0)  # both searches end where float32 does
     embeddings, labels = clusters(counts)
     if views > 1:
         embeddings = seen_with_noise(embeddings, views)
     folds = round_robin(labels)
-    there = heads.fit(maps(embeddings), labels, classes=len(counts), folds=folds)
+    there = heads.fit(stored(embeddings), labels, classes=len(counts), folds=folds)
     here = heads.fit(embeddings, labels, classes=len(counts), folds=folds)
     assert there.regularization == here.regularization and there.top1 == pytest.approx(here.top1, abs=2 / len(labels))
     # The path takes ten steps, whose differences from summing in another order it does not undo.
@@ -463,15 +267,15 @@ def test_a_streamed_fit_is_that_in_memory(maps, streamed, monkeypatch, counts, v
     np.testing.assert_allclose(there.head.scores(plain), here.head.scores(plain), atol=1e-3)
 
 
-def test_a_streamed_fit_matches_scikit_learn(maps, streamed):
+def test_a_streamed_fit_matches_scikit_learn(stored, streamed):
     embeddings, labels = clusters((400, 400, 400))
-    found = heads.fit(maps(embeddings), labels, classes=3)
+    found = heads.fit(stored(embeddings), labels, classes=3)
     reference = second_opinion(standardized(embeddings), labels, np.ones(1200), found.regularization)
     untempered = softmax(found.head.logits(embeddings).astype(float) * found.temperature)
     np.testing.assert_allclose(untempered, reference.predict_proba(standardized(embeddings)), atol=0.005)
 
 
-def test_a_stream_holds_out_one_photo_in_ten_of_each_class(maps, streamed, monkeypatch):
+def test_a_stream_holds_out_one_photo_in_ten_of_each_class(stored, streamed, monkeypatch):
     embeddings, labels = clusters((300, 90, 7))
     asked = []
     plain = heads._cross_validate
@@ -481,25 +285,25 @@ def test_a_stream_holds_out_one_photo_in_ten_of_each_class(maps, streamed, monke
         return plain(found, labels, weights, held_out, *arguments)
 
     monkeypatch.setattr(heads, "_cross_validate", spy)
-    heads.fit(maps(embeddings), labels, classes=3)
+    heads.fit(stored(embeddings), labels, classes=3)
     [held] = asked
     assert np.bincount(labels[held]).tolist() == [30, 9, 1]
     monkeypatch.setattr(heads, "_MOST_HELD_OUT", 20)
     asked.clear()
-    heads.fit(maps(embeddings), labels, classes=3)
+    heads.fit(stored(embeddings), labels, classes=3)
     assert np.bincount(labels[asked[0]]).tolist() == [16, 5, 1]  # of 397 photos every 19th: ceil(300 / 19) and so on
 
 
-def test_a_stream_needs_two_photos_a_class(maps, streamed):
+def test_a_stream_needs_two_photos_a_class(stored, streamed):
     embeddings, labels = clusters((2, 2, 40), distance=5)
-    found = heads.fit(maps(embeddings), labels, classes=3)
+    found = heads.fit(stored(embeddings), labels, classes=3)
     assert np.isfinite(found.head.kernel).all() and np.isfinite(found.temperature)
     assert (found.head.scores(embeddings).argmax(1) == labels).all()
 
 
-def test_a_streamed_fit_gives_the_same_bytes_on_any_number_of_cores(maps, streamed, monkeypatch):
+def test_a_streamed_fit_gives_the_same_bytes_on_any_number_of_cores(stored, streamed, monkeypatch):
     embeddings, labels = clusters((1500, 1500), features=8)
-    there, results = maps(embeddings), []
+    there, results = stored(embeddings), []
     for number in (1, 4):
         monkeypatch.setattr(heads, "cores", lambda number=number: number)
         found = heads.fit(there, labels, classes=2)
@@ -509,10 +313,10 @@ def test_a_streamed_fit_gives_the_same_bytes_on_any_number_of_cores(maps, stream
 
 @pytest.mark.parametrize("sets", [1, 3])
 @pytest.mark.parametrize("folds", [1, 5])
-def test_steps_of_a_fit_are_told_in_order_up_to_the_last(maps, monkeypatch, folds, sets):
+def test_steps_of_a_fit_are_told_in_order_up_to_the_last(stored, monkeypatch, folds, sets):
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0 if folds == 1 else 1 << 30)
     embeddings, labels = layered((1, 1, 1))
-    given, calls = Embeddings(maps(embeddings), LAYERS if sets == 3 else ()), []
+    given, calls = Embeddings(stored(embeddings), LAYERS if sets == 3 else ()), []
     heads.fit(given, labels, classes=3, progress=lambda *call: calls.append(call))
     done = [step for step, _ in calls]
     total = sets * len(heads.REGULARIZATION) * 10 * folds + 200

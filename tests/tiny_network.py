@@ -63,6 +63,14 @@ class TinyNetwork:
         options = getattr(schema, f"{name.capitalize()}OptionsT")()
         return self._operator(name, options, [other], self.shape)
 
+    def concatenate(self, *others, axis=3):
+        """others: indices of activations that follow the last one along the axis."""
+        options = schema.ConcatenationOptionsT()
+        options.axis = axis
+        shape = list(self.shape)
+        shape[axis] += sum(self.main.tensors[index].shape[axis] for index in others)
+        return self._operator("CONCATENATION", options, list(others), tuple(shape))
+
     def activation(self, name):
         """name: RELU, RELU6, LOGISTIC, TANH or HARD_SWISH, as an operator of its own."""
         options = schema.HardSwishOptionsT() if name == "HARD_SWISH" else None

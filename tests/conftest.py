@@ -15,12 +15,15 @@ from hypothesis import settings
 from loopback_device import LoopbackDevice, adb_server
 from PIL import Image
 from shared_folder import SHARED
+from tiny_network import residual_network
 
 from model_maker import backbones, training
-from model_maker.backbones import embedder
+from model_maker.backbones import embedder, int8_backbone
+from model_maker.backbones.embedder import Embedder
 from model_maker.data import sample_data
 from model_maker.data.images import Normalization
 from model_maker.deploy import demo
+from model_maker.learning.store import EmbeddingStore, FeatureMaps
 from model_maker.tflite import graph, metadata, quantize
 
 # No deadline, for shared machines stall; derandomized, so that a run tells of the code and not of the dice.
@@ -73,9 +76,43 @@ def shared_weights():
 
 
 @pytest.fixture(scope="session")
-def lite0(cache):
-    """The real EfficientNet-Lite0 embedder; TensorFlow converts it once a session."""
-    return embedder.embedder(backbones.get("efficientnet_lite0")).content
+def base0(cache):
+    """EfficientNet-Lite0 as an Embedder."""
+    return embedder.embedder(backbones.get("efficientnet_lite0"))
+
+
+@pytest.fixture(scope="session")
+def lite0(base0):
+    """The real EfficientNet-Lite0 embedder, float32 [1, 224, 224, 3] to [1, 1280]."""
+    return base0.content
+
+
+@pytest.fixture(scope="session")
+def int8_lite0(base0):
+    """Its int8 form, from the recipe in the package."""
+    return int8_backbone.int8_backbone(base0, [])
+
+
+@pytest.fixture(scope="session")
+def tiny_base():
+    """A network of five blocks, random weights, as an Embedder of 16 x 16 pixels."""
+    return Embedder("tiny", residual_network(), PIXELS, 16, "")
+
+
+@pytest.fixture(scope="session")
+def tiny_photos(tmp_path_factory):
+    """40 PNGs of 16 x 16 pixels in fields of random colours."""
+    folder, random = tmp_path_factory.mktemp("tiny"), np.random.default_rng(8)
+    for number in range(40):
+        fields = random.integers(0, 256, (4, 4, 3), np.uint8)
+        Image.fromarray(fields.repeat(4, 0).repeat(4, 1)).save(folder / f"{number:02}.png")
+    return sorted(folder.iterdir())
+
+
+@pytest.fixture(scope="session")
+def tiny_int8(tiny_base, tiny_photos):
+    """The int8 form of the tiny network, calibrated on all its photos."""
+    return int8_backbone.calibrated(tiny_base, tiny_photos)
 
 
 @pytest.fixture(scope="session")
@@ -98,6 +135,22 @@ def conv_embedder():
     """Sixteen seeded 3x3 filters and their mean: float32 [1, 8, 8, 3] to [1, 16]."""
     kernel = np.random.default_rng(0).normal(size=(16, 3, 3, 3)).astype(np.float32)
     return _make_embedder(8, kernel)
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """stored(values, step): embeddings, [N, F] or [N, K, F], in a store, in a random order as growing data leave it."""
+
+    def put(values, step=1.0):
+        views = values if values.ndim == 3 else values[:, None]
+        number, count, size = views.shape
+        store = EmbeddingStore(tmp_path / f"{len(list(tmp_path.iterdir()))}.vectors", size, views.dtype)
+        order = np.random.default_rng(1).permutation(number * count)
+        names = np.frombuffer(np.arange(4 * number * count, dtype="<u8").tobytes(), "V32")
+        store.append(names[order], views.reshape(-1, size)[order])
+        return FeatureMaps(store, store.find(names).reshape(number, count), (size,), step)
+
+    return put
 
 
 @pytest.fixture(scope="session")

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import shutil
 import tracemalloc
@@ -14,8 +15,9 @@ from model_maker.data.dataset import Dataset, Sample, Skipped
 from model_maker.data.images import Normalization
 from model_maker.data.sources import read
 from model_maker.errors import OutputError
-from model_maker.learning.embedding import cache_path, feature_maps
+from model_maker.learning.embedding import cache_path, feature_maps, look_up
 from model_maker.tflite import graph
+from model_maker.tflite.interpreter import Runner
 
 PIXELS = Normalization(mean=127.0, std=128.0)
 
@@ -325,6 +327,61 @@ def test_a_photo_that_cannot_be_read_has_no_views(data, tiny_embedder):
     (data / "a" / "001.jpg").write_bytes(b"no photo at all")
     vectors, [skipped] = views_of(data, tiny_embedder, 3)
     assert vectors.shape == (12, 3, 3) and skipped.path == data / "a" / "001.jpg"
+
+
+# --- integers ---
+
+
+@pytest.fixture
+def fields(tiny_photos, tmp_path, empty_cache):
+    """The tiny network's photos in a folder, two classes."""
+    for number, path in enumerate(tiny_photos[:10]):
+        (tmp_path / "fields" / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, tmp_path / "fields" / "ab"[number % 2])
+    return read(tmp_path / "fields")
+
+
+def test_an_int8_network_gives_the_integers_that_it_computes(fields, tiny_int8):
+    found, skipped = feature_maps(fields, tiny_int8.embedder, None)
+    runner = Runner(tiny_int8.embedder)
+    expected = [runner.run_all(images.load(sample.path, 16)[None])[0][0] for sample in fields.samples]
+    assert skipped == [] and found.shape == (44,) and found[:].dtype == np.int8
+    np.testing.assert_array_equal(found[:], expected)
+    assert found.step == pytest.approx(tiny_int8.step) and found.batch(np.arange(2)).dtype == np.float32
+    path = cache_path(tiny_int8.embedder, None)
+    assert path.stat().st_size == 10 * 44 and path.with_suffix(".index").stat().st_size == 10 * 36
+
+
+def test_a_photo_of_lite0_takes_3124_bytes(int8_lite0, fields):
+    few = dataclasses.replace(fields, samples=fields.samples[:2])
+    feature_maps(few, int8_lite0.embedder, None)
+    path = cache_path(int8_lite0.embedder, None)
+    # A byte for each feature, 16 blocks and the embedding; 32 of a digest and 4 of a checksum.
+    assert path.stat().st_size == 2 * 3088 and path.with_suffix(".index").stat().st_size == 2 * 36
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_integers_depend_on_no_number_of_threads(fields, tiny_int8, threads):
+    found, _ = feature_maps(fields, tiny_int8.embedder, None, views=3, augmentation=STANDARD, threads=threads)
+    first = found.read()
+    cache_path(tiny_int8.embedder, None).unlink()
+    again, _ = feature_maps(fields, tiny_int8.embedder, None, views=3, augmentation=STANDARD, threads=2)
+    assert first.shape == (10, 3, 44)
+    np.testing.assert_array_equal(first, again.read())
+
+
+def test_embeddings_are_looked_up_and_not_kept(fields, tiny_int8, loaded):
+    path = cache_path(tiny_int8.embedder, None)
+    computed = look_up(fields, tiny_int8.embedder, None)
+    assert computed.dtype == np.int8 and len(loaded) == 10 and not path.exists()
+    feature_maps(dataclasses.replace(fields, samples=fields.samples[:9]), tiny_int8.embedder, None)
+    loaded.clear()
+    np.testing.assert_array_equal(look_up(fields, tiny_int8.embedder, None), computed)
+    assert len(loaded) == 10 and path.stat().st_size == 9 * 44  # one is missing, and all are computed
+    feature_maps(fields, tiny_int8.embedder, None)
+    loaded.clear()
+    np.testing.assert_array_equal(look_up(fields, tiny_int8.embedder, None), computed)
+    assert loaded == []
 
 
 # --- feature maps ---

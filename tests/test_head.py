@@ -2,60 +2,24 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference_fit import (
+    LAYERS,
+    clusters,
+    held_out_logits,
+    layered,
+    mean_loss,
+    round_robin,
+    second_opinion,
+    softmax,
+    standardized,
+)
 from scipy import optimize
 from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
 
 from model_maker.errors import DataError
 from model_maker.learning import features, lbfgs
 from model_maker.learning import head as heads
-from model_maker.learning.store import EmbeddingStore, FeatureMaps
-
-
-def clusters(counts, *, features=16, distance=0.6, seed=0):
-    """Draws one normal cloud a class: float16 [N, D] and labels."""
-    random = np.random.default_rng(seed)
-    centers = distance * random.normal(size=(len(counts), features))
-    labels = np.repeat(np.arange(len(counts)), counts)
-    return (centers[labels] + random.normal(size=(len(labels), features))).astype(np.float16), labels
-
-
-def standardized(embeddings):
-    """The published recipe's preprocessing: centred, one scale for all features."""
-    features = embeddings.astype(float) - embeddings.astype(float).mean(axis=0)
-    return features / np.sqrt((features**2).mean())
-
-
-def second_opinion(features, labels, weights, strength):
-    """scikit-learn minimizes C * sum(w * loss) + |kernel|^2 / 2, we mean(w * loss) + strength * |kernel|^2 / 2."""
-    model = LogisticRegression(C=1 / (strength * weights.sum()), tol=1e-8, max_iter=5000)
-    with threadpool_limits(1):  # on busy cores BLAS threads wait for each other a thousand times longer than they work
-        return model.fit(features, labels, sample_weight=weights)
-
-
-def held_out_logits(features, labels, weights, strength, folds):
-    logits = np.empty((len(labels), labels.max() + 1))
-    for fold in np.unique(folds):
-        held = folds == fold
-        model = second_opinion(features[~held], labels[~held], weights[~held], strength)
-        logits[held] = model.decision_function(features[held])
-    return logits
-
-
-def mean_loss(logits, labels, weights):
-    return np.average(-np.log(softmax(logits)[np.arange(len(labels)), labels]), weights=weights)
-
-
-def softmax(logits):
-    scores = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return scores / scores.sum(axis=1, keepdims=True)
-
-
-def round_robin(labels, count=5):
-    folds = np.empty(len(labels), int)
-    for label in np.unique(labels):
-        folds[labels == label] = np.arange((labels == label).sum()) % count
-    return folds
+from model_maker.learning.features import Embeddings
 
 
 @pytest.mark.parametrize("counts", [(60, 60, 60), (120, 30, 40), (40, 40, 40, 40, 40)])
@@ -281,33 +245,19 @@ def test_folds_of_a_fit_keep_the_views_of_a_photo_together():
 
 
 @pytest.fixture
-def maps(tmp_path):
-    """Puts embeddings, [N, D] or [N, K, D], into a store."""
-
-    def put(embeddings):
-        views = embeddings if embeddings.ndim == 3 else embeddings[:, None]
-        store = EmbeddingStore(tmp_path / "store.f16", views.shape[2])
-        names = np.frombuffer(np.arange(4 * views.shape[0] * views.shape[1], dtype="<u8").tobytes(), "V32")
-        store.append(names, views.reshape(len(names), -1))
-        return FeatureMaps(store, store.find(names).reshape(views.shape[:2]), views.shape[2:])
-
-    return put
-
-
-@pytest.fixture
 def streamed(monkeypatch):
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0)
 
 
 @pytest.mark.parametrize("views", [1, 3])
 @pytest.mark.parametrize("counts", [(600, 600, 600), (1200, 300, 400)])
-def test_a_streamed_fit_is_that_in_memory(maps, streamed, monkeypatch, counts, views):
+def test_a_streamed_fit_is_that_in_memory(stored, streamed, monkeypatch, counts, views):
     monkeypatch.setattr(lbfgs, "_TOLERANCE", 0)  # both searches end where float32 does
     embeddings, labels = clusters(counts)
     if views > 1:
         embeddings = seen_with_noise(embeddings, views)
     folds = round_robin(labels)
-    there = heads.fit(maps(embeddings), labels, classes=len(counts), folds=folds)
+    there = heads.fit(stored(embeddings), labels, classes=len(counts), folds=folds)
     here = heads.fit(embeddings, labels, classes=len(counts), folds=folds)
     assert there.regularization == here.regularization and there.top1 == pytest.approx(here.top1, abs=2 / len(labels))
     # The path takes ten steps, whose differences from summing in another order it does not undo.
@@ -317,15 +267,15 @@ def test_a_streamed_fit_is_that_in_memory(maps, streamed, monkeypatch, counts, v
     np.testing.assert_allclose(there.head.scores(plain), here.head.scores(plain), atol=1e-3)
 
 
-def test_a_streamed_fit_matches_scikit_learn(maps, streamed):
+def test_a_streamed_fit_matches_scikit_learn(stored, streamed):
     embeddings, labels = clusters((400, 400, 400))
-    found = heads.fit(maps(embeddings), labels, classes=3)
+    found = heads.fit(stored(embeddings), labels, classes=3)
     reference = second_opinion(standardized(embeddings), labels, np.ones(1200), found.regularization)
     untempered = softmax(found.head.logits(embeddings).astype(float) * found.temperature)
     np.testing.assert_allclose(untempered, reference.predict_proba(standardized(embeddings)), atol=0.005)
 
 
-def test_a_stream_holds_out_one_photo_in_ten_of_each_class(maps, streamed, monkeypatch):
+def test_a_stream_holds_out_one_photo_in_ten_of_each_class(stored, streamed, monkeypatch):
     embeddings, labels = clusters((300, 90, 7))
     asked = []
     plain = heads._cross_validate
@@ -335,25 +285,25 @@ def test_a_stream_holds_out_one_photo_in_ten_of_each_class(maps, streamed, monke
         return plain(found, labels, weights, held_out, *arguments)
 
     monkeypatch.setattr(heads, "_cross_validate", spy)
-    heads.fit(maps(embeddings), labels, classes=3)
+    heads.fit(stored(embeddings), labels, classes=3)
     [held] = asked
     assert np.bincount(labels[held]).tolist() == [30, 9, 1]
     monkeypatch.setattr(heads, "_MOST_HELD_OUT", 20)
     asked.clear()
-    heads.fit(maps(embeddings), labels, classes=3)
+    heads.fit(stored(embeddings), labels, classes=3)
     assert np.bincount(labels[asked[0]]).tolist() == [16, 5, 1]  # of 397 photos every 19th: ceil(300 / 19) and so on
 
 
-def test_a_stream_needs_two_photos_a_class(maps, streamed):
+def test_a_stream_needs_two_photos_a_class(stored, streamed):
     embeddings, labels = clusters((2, 2, 40), distance=5)
-    found = heads.fit(maps(embeddings), labels, classes=3)
+    found = heads.fit(stored(embeddings), labels, classes=3)
     assert np.isfinite(found.head.kernel).all() and np.isfinite(found.temperature)
     assert (found.head.scores(embeddings).argmax(1) == labels).all()
 
 
-def test_a_streamed_fit_gives_the_same_bytes_on_any_number_of_cores(maps, streamed, monkeypatch):
+def test_a_streamed_fit_gives_the_same_bytes_on_any_number_of_cores(stored, streamed, monkeypatch):
     embeddings, labels = clusters((1500, 1500), features=8)
-    there, results = maps(embeddings), []
+    there, results = stored(embeddings), []
     for number in (1, 4):
         monkeypatch.setattr(heads, "cores", lambda number=number: number)
         found = heads.fit(there, labels, classes=2)
@@ -361,12 +311,13 @@ def test_a_streamed_fit_gives_the_same_bytes_on_any_number_of_cores(maps, stream
     assert results[0] == results[1]
 
 
+@pytest.mark.parametrize("sets", [1, 3])
 @pytest.mark.parametrize("folds", [1, 5])
-def test_steps_of_a_fit_are_told_in_order_up_to_the_last(maps, monkeypatch, folds):
+def test_steps_of_a_fit_are_told_in_order_up_to_the_last(stored, monkeypatch, folds, sets):
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0 if folds == 1 else 1 << 30)
-    embeddings, labels = clusters((50, 50))
-    calls = []
-    heads.fit(maps(embeddings), labels, classes=2, progress=lambda *call: calls.append(call))
+    embeddings, labels = layered((1, 1, 1))
+    given, calls = Embeddings(stored(embeddings), LAYERS if sets == 3 else ()), []
+    heads.fit(given, labels, classes=3, progress=lambda *call: calls.append(call))
     done = [step for step, _ in calls]
-    total = len(heads.REGULARIZATION) * 10 * folds + 200
+    total = sets * len(heads.REGULARIZATION) * 10 * folds + 200
     assert done == sorted(done) and calls[-1] == (total, total) and {total} == {found for _, found in calls}

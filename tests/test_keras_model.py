@@ -1,11 +1,13 @@
+import dataclasses
+
 import numpy as np
 import pytest
-from tiny_network import FUSED, VALID, TinyNetwork
+from tiny_network import FUSED, VALID, TinyNetwork, residual_network
 
 from benchmarks.backbones import RandomWeights
 from model_maker import backbones
 from model_maker.errors import ModelError
-from model_maker.tflite import graph, keras_model
+from model_maker.tflite import graph, keras_model, layers
 from model_maker.tflite.interpreter import Runner
 
 # Two runtimes sum in another order: some units in the last place of the largest number.
@@ -55,6 +57,34 @@ def test_average_pooling_and_sub_of_activations(pictures):
     network.activation("TANH").combine("SUB", first).pool("AVERAGE_POOL_2D", 3).mean()
     content = network.content()
     np.testing.assert_allclose(keras_model.to_keras(content)(pictures), run(content, pictures), atol=ROUNDING)
+
+
+@pytest.mark.parametrize("axis", [1, 3, -1])
+def test_activations_are_joined_along_an_axis(pictures, axis):
+    network = TinyNetwork(12).conv(filters(4, 3, 3, 3))
+    first = network.last
+    network.activation("TANH")
+    second = network.last
+    network.conv(filters(4, 3, 3, 4, seed=1)).concatenate(first, second, axis=axis)
+    assert network.shape == ((1, 36, 12, 4) if axis == 1 else (1, 12, 12, 12))
+    content = network.content()
+    np.testing.assert_allclose(keras_model.to_keras(content)(pictures), run(content, pictures), atol=ROUNDING)
+
+
+def test_joined_layers_go_to_keras_and_back():
+    base = residual_network()
+    factors = dict(zip(range(6), [3.0, 0.25, 1.0, 2.0, 0.5, 1.0], strict=True))
+    found = [dataclasses.replace(layer, factor=factors[n]) for n, layer in enumerate(layers.find(base))]
+    content = layers.join(base, found)
+    photos = np.random.default_rng(1).normal(size=(4, 16, 16, 3)).astype(np.float32)
+    model = keras_model.to_keras(content)
+    assert model.output_shape == (None, 44)
+    np.testing.assert_allclose(model(photos), run(content, photos), atol=ROUNDING)
+    for number, variable in enumerate(model.trainable_variables):
+        variable.assign(variable + 0.1 * filters(*variable.shape, seed=number))
+    changed = run(keras_model.from_keras(content, model), photos)
+    assert np.abs(changed - run(content, photos)).max() > 0.01
+    np.testing.assert_allclose(changed, model(photos), atol=ROUNDING * np.abs(changed).max())
 
 
 def test_real_backbone(lite0):

@@ -81,10 +81,10 @@ def photos(make_photos, tmp_path):
     return sources.read(folder)
 
 
-def embed(photos, embedder, engine, cache, monkeypatch, **more):
+def embed(photos, embedder, engine, cache, monkeypatch, *, normalization=PIXELS, **more):
     """Embeds into a cache of its own; returns embeddings, skipped files, and the bytes of the store."""
     monkeypatch.setenv("MODEL_MAKER_CACHE", str(cache))
-    vectors, skipped = embeddings.embed(photos, embedder, PIXELS, engine=engine, **more)
+    vectors, skipped = embeddings.embed(photos, embedder, normalization, engine=engine, **more)
     store = {path.name: path.read_bytes() for path in (cache / "embeddings").iterdir()}
     return vectors, skipped, store
 
@@ -121,6 +121,13 @@ def test_two_nodes_give_the_bytes_of_one_machine(ray, photos, conv_embedder, tmp
     # 51 files, of which one is a copy and so known from the start.
     assert steps == [(done, 51) for done in range(1, 52)]
     assert list((tmp_path / "shards").rglob("*.*")) == []  # they have served
+
+
+def test_integers_come_through_shards_as_they_are(ray, photos, tiny_int8, tmp_path, monkeypatch):
+    local = embed(photos, tiny_int8.embedder, engines.LOCAL, tmp_path / "local", monkeypatch, normalization=None)
+    there = embed(photos, tiny_int8.embedder, ray, tmp_path / "ray", monkeypatch, normalization=None)
+    same(local, there)
+    assert local[0].dtype == np.int8 and local[0].shape == (49, 44)
 
 
 def test_hashes_are_those_of_one_machine(ray, photos, tmp_path):

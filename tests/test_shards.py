@@ -10,12 +10,14 @@ from model_maker.learning import shards
 from model_maker.learning.shards import Shards, Unreadable
 
 KEYS = [f"{number:064x}" for number in range(4)]
+FAILURES = Unreadable("damaged (it ends too early)", True), Unreadable("no such file", False)
 RESULTS = [
     np.array([[1, -0.0, np.inf]], np.float16),
-    Unreadable("damaged (it ends too early)", True),
+    FAILURES[0],
     np.arange(6, dtype=np.float16).reshape(2, 3),
-    Unreadable("no such file", False),
+    FAILURES[1],
 ]
+INTEGERS = [np.array([[-128, 0, 127]], np.int8), FAILURES[0], np.arange(6, dtype=np.int8).reshape(2, 3), FAILURES[1]]
 
 
 @pytest.fixture(params=["disk", "store"])
@@ -29,16 +31,17 @@ def folder(request, tmp_path):
         memory.rm("/bucket", recursive=True)
 
 
-def test_what_is_written_is_read_to_the_bit(folder):
+@pytest.mark.parametrize(("results", "dtype"), [(RESULTS, np.float16), (INTEGERS, np.int8)])
+def test_what_is_written_is_read_to_the_bit(folder, results, dtype):
     name = folder.name(KEYS)
-    shards.write(name, KEYS, RESULTS)
+    shards.write(name, KEYS, results)
     found = shards.read(name)
     assert list(found) == KEYS
-    for key, expected in zip(KEYS, RESULTS, strict=True):
+    for key, expected in zip(KEYS, results, strict=True):
         if isinstance(expected, Unreadable):
             assert found[key] == expected
         else:
-            assert found[key].dtype == np.float16 and found[key].shape == expected.shape
+            assert found[key].dtype == dtype and found[key].shape == expected.shape
             assert found[key].tobytes() == expected.tobytes()
 
 

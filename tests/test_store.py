@@ -309,3 +309,67 @@ def test_maps_read_slices_batches_and_all(path):
     batch = maps.batch(np.array([2, 0]), np.array([1, 0]))
     assert batch.dtype == np.float32 and batch[:, 0, 0].tolist() == [5, 0]
     assert maps.read()[:, :, 0, 0].tolist() == [[0, 3], [1, 4], [2, 5]]
+
+
+# --- integers ---
+
+
+@pytest.fixture
+def integers(path):
+    """Three photos in two views of as many features as Lite0 has in all layers, and their store: rows 0 to 5."""
+    store = EmbeddingStore(path, 3088, "i1")
+    values = np.random.default_rng(0).integers(-128, 128, (6, 3088), np.int8)
+    store.append(pack(digest(number) for number in range(6)), values)
+    return store, values
+
+
+def test_integers_take_a_byte_each(path, integers):
+    _, values = integers
+    assert path.stat().st_size == 6 * 3088 and path.with_suffix(".index").stat().st_size == 6 * (32 + 4)
+    assert path.read_bytes() == values.tobytes()
+
+
+def test_integers_are_kept_as_they_are(path, integers):
+    store, values = integers
+    assert {-128, 127} <= set(values.ravel().tolist())
+    rows = store.find(pack(digest(number) for number in (4, 0, 9)))
+    assert rows.tolist() == [4, 0, -1] and store.dtype == np.int8
+    read = EmbeddingStore(path, 3088, np.dtype(np.int8)).read(rows[:2])
+    assert read.dtype == np.int8
+    np.testing.assert_array_equal(read, values[[4, 0]])
+    assert store.read(np.empty((0, 2), int)).dtype == np.int8
+
+
+def test_a_damaged_integer_costs_its_vector(path, integers):
+    content = bytearray(path.read_bytes())
+    content[2 * 3088 + 1000] ^= 1
+    path.write_bytes(content)
+    assert integers[0].find(pack(digest(number) for number in range(6))).tolist() == [0, 1, -1, 3, 4, 5]
+
+
+@pytest.fixture
+def maps(integers):
+    store, values = integers
+    return FeatureMaps(store, np.arange(6).reshape(3, 2), (3088,), 0.25), values.reshape(3, 2, 3088)
+
+
+def test_batches_of_integers_are_real_numbers(maps):
+    found, values = maps
+    assert found.step == 0.25 and found.read().dtype == found[0:2].dtype == np.int8
+    batch = found.batch(np.array([2, 0]), np.array([1, 0]))
+    assert batch.dtype == np.float32
+    np.testing.assert_array_equal(batch, np.stack([values[2, 1], values[0, 0]]) / 4)
+
+
+def test_columns_are_some_features_of_the_same_photos(maps):
+    found, values = maps
+    chosen = np.array([3, 4, 900, 3087])
+    some = found.columns(chosen)
+    assert (len(some), some.views, some.shape, some.step) == (3, 2, (4,), 0.25)
+    np.testing.assert_array_equal(some.read(), values[:, :, chosen])
+    np.testing.assert_array_equal(some[1:], values[1:, 0, chosen])
+    np.testing.assert_array_equal(some[np.array([2, 1]), np.array([0, 1])], values[[2, 1], [0, 1]][:, chosen])
+    np.testing.assert_array_equal(some.batch(np.array([1])), values[1:2, 0, chosen] / 4)
+    assert some[:0].shape == (0, 4) and found.shape == (3088,)
+    # Columns of columns are counted from those.
+    np.testing.assert_array_equal(some.columns(np.array([3, 0])).read(), values[:, :, [3087, 3]])

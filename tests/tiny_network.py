@@ -9,6 +9,28 @@ FUSED = schema.ActivationFunctionType
 SAME, VALID = schema.Padding.SAME, schema.Padding.VALID
 
 
+def residual_network(*, seed=0):
+    """A float embedder in five blocks, float32 [1, 16, 16, 3] to [1, 12].
+
+    Their maps are 4 x 8 x 8, two of 6 x 8 x 8 and two of 8 x 4 x 4, channels first; the embedding is the mean of a last
+    convolution of 4 x 4.
+    """
+    random = np.random.default_rng(seed)
+
+    def filters(*shape):
+        return random.normal(size=shape) * np.sqrt(2 / (shape[1] * shape[2] * (1 if shape[0] == 1 else shape[3])))
+
+    network = TinyNetwork(16).conv(filters(4, 3, 3, 3), np.ones(4), stride=2, fused=FUSED.RELU6)
+    for inputs, outputs, stride in ((4, 6, 1), (6, 6, 1), (6, 8, 2), (8, 8, 1)):
+        shortcut = network.last
+        network.conv(filters(2 * outputs, 1, 1, inputs), np.ones(2 * outputs), fused=FUSED.RELU6)
+        network.depthwise(filters(1, 3, 3, 2 * outputs), stride=stride, fused=FUSED.RELU6)
+        network.conv(filters(outputs, 1, 1, 2 * outputs), random.normal(size=outputs))
+        if inputs == outputs:
+            network.combine("ADD", shortcut)
+    return network.conv(filters(12, 1, 1, 8), np.ones(12), fused=FUSED.RELU6).mean().content()
+
+
 class TinyNetwork:
     """A chain of operators behind one image input [1, size, size, 3]; `last` is the index of what the chain gives."""
 
@@ -40,6 +62,14 @@ class TinyNetwork:
         """name: ADD, MUL or SUB; `other` is the index of an activation, as `last` was when it was made."""
         options = getattr(schema, f"{name.capitalize()}OptionsT")()
         return self._operator(name, options, [other], self.shape)
+
+    def concatenate(self, *others, axis=3):
+        """others: indices of activations that follow the last one along the axis."""
+        options = schema.ConcatenationOptionsT()
+        options.axis = axis
+        shape = list(self.shape)
+        shape[axis] += sum(self.main.tensors[index].shape[axis] for index in others)
+        return self._operator("CONCATENATION", options, list(others), tuple(shape))
 
     def activation(self, name):
         """name: RELU, RELU6, LOGISTIC, TANH or HARD_SWISH, as an operator of its own."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from model_maker import files
+from model_maker.backbones import int8_recipe
 from model_maker.backbones.embedder import Embedder, code_digest
+from model_maker.backbones.int8_recipe import Recipe
 from model_maker.backbones.weights import Progress, Tell, ignore
 from model_maker.data.entries import Location
 from model_maker.data.images import Normalization
@@ -194,56 +195,27 @@ def from_recipe(base: Embedder, recipe: Path) -> Int8Backbone | None:
     """Does again what a recipe holds; None where it is another backbone's: of other weights or another size.
 
     Raises:
-      ModelError: what comes of it is not what was written down.
+      ModelError: it is damaged, or what comes of it is not what was written down.
     """
-    with np.load(io.BytesIO(recipe.read_bytes()), allow_pickle=False) as stored:
-        facts = json.loads(str(stored["facts"]))
-        if facts["float_sha256"] != hashlib.sha256(base.content).hexdigest():
-            return None
-        changes = {name: stored[name] for name in stored.files if name != "facts"}
-    ranges = {name: (low, high) for name, (low, high) in facts["ranges"].items()}
-    plain = _quantized(base, tuple(Layer(*row) for row in facts["layers"]), ranges, {}, origin="package")
-    tree = graph.parse(plain.content)
-    for name, change in changes.items():
-        tensor = tree.subgraphs[0].tensors[graph.find_tensor(tree, name)]
-        values = graph.constant(tree, tensor)
-        graph.set_constant(tree, tensor, values + change.astype(values.dtype))
-    made = dataclasses.replace(plain, content=graph.pack(tree))
-    if made.digest != facts["int8_sha256"]:
+    known = Recipe.read(recipe)
+    if known.float_sha256 != hashlib.sha256(base.content).hexdigest():
+        return None
+    plain = _quantized(base, known.layers, known.ranges, {}, origin="package")
+    made = dataclasses.replace(plain, content=known.rounded(plain.content))
+    if made.digest != known.int8_sha256:
         raise ModelError(f"{recipe} does not give the int8 backbone that it describes. Reinstall model-maker.")
     return made
 
 
 def write_recipe(base: Embedder, photos: Sequence[Location], recipe: Path) -> Int8Backbone:
-    """Calibrates a backbone and writes down what makes it again: ranges, and what rounding together changed."""
+    """Calibrates a backbone and writes down what makes it again."""
     found, ranges, samples = _measured(base, photos, ignore, None)
     made = _quantized(base, found, ranges, samples, origin="package")
     plain = _quantized(base, found, ranges, {}, origin="package")
-    facts = {
-        "float_sha256": hashlib.sha256(base.content).hexdigest(),
-        "int8_sha256": made.digest,
-        "layers": [dataclasses.astuple(layer) for layer in found],
-        "ranges": ranges,
-        "photos": len(photos),
-    }
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, facts=np.array(json.dumps(facts)), **_changes(plain.content, made.content))
-    files.write(recipe, buffer.getvalue())
+    changes = int8_recipe.changes(plain.content, made.content)
+    digest = hashlib.sha256(base.content).hexdigest()
+    Recipe(digest, made.digest, found, ranges, min(len(photos), PHOTOS), changes).write(recipe)
     return made
-
-
-def _changes(before: bytes, after: bytes) -> dict[str, Array]:
-    """Returns by how much integer constants differ, by name, where they do."""
-    trees = [graph.parse(content) for content in (before, after)]
-    changes = {}
-    for tensors in zip(*(tree.subgraphs[0].tensors for tree in trees), strict=True):
-        if trees[0].buffers[tensors[0].buffer].data is None:
-            continue
-        old, new = (graph.constant(tree, tensor) for tree, tensor in zip(trees, tensors, strict=True))
-        if not np.array_equal(old, new):
-            change = new.astype(np.int64) - old
-            changes[tensors[0].name.decode()] = change.astype(np.int8 if np.abs(change).max() <= _MOST else np.int32)
-    return changes
 
 
 def _measured(
@@ -299,7 +271,7 @@ def _quantized(
 
 def _cache_path(base: Embedder, calibration: bytes) -> Path:
     """Names the cache entry by all that its bytes depend on but for the photos, which only the first use decides."""
-    sources = (blocks, layers, quantize, rounding, graph)
+    sources = (blocks, layers, quantize, rounding, graph, int8_recipe)
     recipe = {
         "float": hashlib.sha256(base.content).hexdigest(),
         "normalization": dataclasses.astuple(base.normalization),

@@ -50,11 +50,14 @@ def prepare(
     sample = dataclasses.replace(train, samples=tuple(photos[:_COMPARED]))
     layer, blur = blurred(base, form, sample, threads=threads)
     if blur > _BLUR:
-        clock.note(
-            f"These photos are unlike those that {base.name} was quantized on: in int8 its layer {layer} differs by "
-            f"{100 * blur:.0f} % of its spread, above {100 * _BLUR:.0f} %. Its ranges are taken from these photos."
-        )
-        form = int8_backbone.calibrated_on(base, paths, digests, progress=clock.progress, threads=threads)
+        own = int8_backbone.calibrated_on(base, paths, digests, progress=clock.progress, threads=threads)
+        if own.content != form.content:  # which may come from these very photos
+            clock.note(
+                f"These photos are unlike those that {base.name} was quantized on: in int8 its layer {layer} differs "
+                f"by {100 * blur:.0f} % of its spread, above {100 * _BLUR:.0f} %. Its ranges are taken from these "
+                "photos."
+            )
+            form = own
     return QuantizedEmbedder(**fields, int8=form)
 
 

@@ -183,7 +183,8 @@ class FeatureMaps:
 
     def columns(self, chosen: Array) -> FeatureMaps:
         """Returns some features of the same photos, int [D]."""
-        return FeatureMaps(self._store, self._rows, (len(chosen),), self.step, chosen)
+        columns = chosen if self._columns is None else self._columns[chosen]
+        return FeatureMaps(self._store, self._rows, (len(chosen),), self.step, columns)
 
     def read(self) -> Array:
         """Reads everything: [N, K, *shape], as it is stored."""

@@ -10,6 +10,8 @@ from model_maker.tflite import graph, trunk
 _ACTIVATIONS = ("RELU", "RELU6", "HARD_SWISH", "LOGISTIC", "TANH", "PRELU", "ELU", "LEAKY_RELU")
 # What they give lies inside a block, or repeats what came before.
 _INSIDE = ("DEPTHWISE_CONV_2D", "PAD", "PADV2", "QUANTIZE", "DEQUANTIZE")
+# What a map becomes its mean by.
+_POOLING = ("MEAN", "AVERAGE_POOL_2D", "RESHAPE")
 
 
 def find(content: bytes) -> list[str]:
@@ -45,22 +47,25 @@ def _width(main: schema.SubGraphT, index: int) -> int:
 
 def _is_inside(model: schema.ModelT, producers: dict[int, schema.OperatorT], index: int) -> bool:
     """Whether a map is what a depthwise convolution gives, activated or weighted by channel."""
+    tensors = model.subgraphs[0].tensors
     while graph.operator_name(model, producers[index]) in (*_ACTIVATIONS, "MUL"):
-        index = int(producers[index].inputs[0])
+        # Either end of a product may be the weight; the map is the one of full size.
+        ends = [int(end) for end in producers[index].inputs]
+        index = next((end for end in ends if list(tensors[end].shape) == list(tensors[index].shape)), ends[0])
         if index not in producers:
             return False
     return graph.operator_name(model, producers[index]) in _INSIDE
 
 
 def _is_activated(model: schema.ModelT, index: int) -> bool:
-    users = graph.users(model, index)
-    return len(users) == 1 and graph.operator_name(model, users[0]) in _ACTIVATIONS
+    """Whether a map only becomes another by an activation, of which SiLU is two operators."""
+    return {graph.operator_name(model, user) for user in graph.users(model, index)} <= {*_ACTIVATIONS, "MUL"}
 
 
 def _is_pooled_to_output(model: schema.ModelT, index: int) -> bool:
     """Whether the embedding is the mean of a map, perhaps in another shape."""
     main = model.subgraphs[0]
     output = int(main.outputs[0])
-    while len(users := graph.users(model, index)) == 1 and graph.operator_name(model, users[0]) in ("MEAN", "RESHAPE"):
+    while len(users := graph.users(model, index)) == 1 and graph.operator_name(model, users[0]) in _POOLING:
         index = int(users[0].outputs[0])
     return index == output

@@ -118,7 +118,9 @@ def quantize(kernel: Array, bias: Array, features: Array, feature_step: float) -
     # What is added to all logits alike changes no score, and would widen their range.
     kernel, bias = kernel - kernel.mean(axis=0), bias - bias.mean()
     kernel = kernel.astype(np.float64)
-    steps = np.maximum(np.abs(kernel).max(axis=1), 1e-12).astype(np.float32) / np.float32(127)
+    # Of a class of which features tell nothing, the bias still has to be a number of 32 bits.
+    least = np.maximum(np.abs(bias) / feature_step / 2**30, 1e-12)
+    steps = np.maximum(np.abs(kernel).max(axis=1) / 127, least).astype(np.float32)
     seen = features[:: max(1, -(-len(features) // _PHOTOS))].astype(np.float32)
     rounded = np.empty(kernel.shape)
     with threadpool_limits(1, "blas"):  # of small matrices, for which BLAS's threads wait longer than they work

@@ -16,10 +16,14 @@ from absl import logging
 from benchmarks import host
 from benchmarks.environment import this_machine
 from model_maker import files
-from model_maker.backbones import BACKBONES, Backbone, conversion
+from model_maker.backbones import BACKBONES, Backbone
+from model_maker.backbones.layer_weights import Normalization
 from model_maker.backbones.measured import FILE
 from model_maker.data import calibration_pictures, images
+from model_maker.errors import BackboneError
 from model_maker.tflite import graph, quantize
+
+Array = np.ndarray
 
 CLASSES = 5
 _PICTURES = 2
@@ -43,13 +47,30 @@ def measure(names: list[str]) -> dict[str, dict[str, float]]:
         }
 
 
-def _classifier(backbone: Backbone) -> bytes:
-    import keras
+class RandomWeights:
+    """Weights of any network, under which activations keep their spread."""
 
-    keras.utils.set_random_seed(0)
-    model = backbone.family.build(backbone.image_size, **dict(backbone.variant))
+    def __init__(self) -> None:
+        self._random = np.random.default_rng(0)
+
+    def kernel(
+        self, layer: str, shape: tuple[int, ...], *, depthwise: bool, biased: bool
+    ) -> tuple[Array, Array | None]:
+        inputs = shape[1] * shape[2] * (1 if depthwise else shape[3])
+        kernel = self._random.normal(size=shape) * np.sqrt(2 / inputs)
+        return kernel, np.zeros(shape[3] if depthwise else shape[0]) if biased else None
+
+    def normalization(self, layer: str, channels: int) -> Normalization:
+        return Normalization(np.ones(channels), np.zeros(channels), np.zeros(channels), np.ones(channels))
+
+    def refusal(self, layer: str) -> BackboneError:
+        return BackboneError(f"{layer} cannot be given random weights.")
+
+
+def _classifier(backbone: Backbone) -> bytes:
+    content = backbone.family.build(backbone.image_size, RandomWeights(), **dict(backbone.variant))
     kernel = np.random.default_rng(0).normal(size=(CLASSES, backbone.embedding_size)) / 100
-    whole = graph.attach_head(conversion.convert(model), kernel, np.zeros(CLASSES))
+    whole = graph.attach_head(content, kernel, np.zeros(CLASSES))
     calibrator = quantize.Calibrator(whole)
     pictures = [images.load(picture, backbone.image_size) for picture in calibration_pictures.pictures(_PICTURES)]
     ranges = quantize.combine(

@@ -145,7 +145,7 @@ def _start(command: list[str], cache: Path) -> subprocess.Popen:
 
 def _stored(cache: Path) -> np.ndarray:
     """Names in the one store of a cache."""
-    stores = list(cache.glob("embeddings/*.f16"))
+    stores = list(cache.glob("embeddings/*.vectors"))
     return names_in(stores[0]) if stores else np.empty(0, "V32")
 
 

@@ -10,22 +10,30 @@ from typing import Any
 import numpy as np
 
 from model_maker import metrics_record
-from model_maker.backbones.embedder import Embedder
+from model_maker.backbones.int8_backbone import QuantizedEmbedder
 from model_maker.data.augment import PRESETS
 from model_maker.data.dataset import Dataset, Skipped
+from model_maker.errors import ModelError
 from model_maker.inference import answering, evaluation
 from model_maker.learning import embedding, finetune
 from model_maker.learning import head as heads
 from model_maker.learning.engines import LOCAL, Engine
+from model_maker.learning.features import Embeddings
 from model_maker.learning.finetune import Network, Tuned
 from model_maker.learning.store import FeatureMaps
 from model_maker.learning.watch import Watch
 from model_maker.options import Options
 from model_maker.progress import Stages
+from model_maker.tflite import integer_head as integer_heads
+from model_maker.tflite import layers as network_layers
+from model_maker.tflite import trunk
+from model_maker.tflite.layers import Layer
 from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray
 
+# Photos that are embedded again to be scored in one go.
+_BLOCK = 4096
 # Where no photos are set aside for early stopping, as outside a fold, it takes one part in so many.
 _STOPPING_PARTS = 8
 
@@ -50,7 +58,7 @@ class Learned:
 def learn(
     train: Dataset,
     validation: Dataset,
-    base: Embedder,
+    base: QuantizedEmbedder,
     options: Options,
     clock: Stages,
     *,
@@ -73,10 +81,12 @@ def learn(
     augmented = options.augmentation != "none" and not options.fine_tune
     with watch.stage("Fit the head"):
         fit = _fit(both, base, options, clock, augmented=augmented)
-        frozen = Network(base.content, fit.head)
+        frozen = _network(base, fit)
         if not options.fine_tune:
             return Learned(frozen, fit, frozen)
-        start = _fit(train, base, options, clock, augmented=False)
+        tail = _trainable(base, options)
+        start = _fit(train, base, options, clock, among=tail)
+        whole = _fit(both, base, options, clock, choice="all", among=start.layers)
     photos = finetune.Photos(
         train,
         validation,
@@ -88,10 +98,10 @@ def learn(
         engine=engine,
     )
     tuned = finetune.fine_tune(
-        Network(base.content, start.head),
+        dataclasses.replace(_network(base, start), layers=()),
         photos,
         options.recipe,
-        whole=frozen,
+        whole=dataclasses.replace(_network(base, whole), layers=()),
         balance=options.class_weight == "auto",
         watch=watch,
     )
@@ -100,15 +110,15 @@ def learn(
     return Learned(tuned.network if tuned.improved else frozen, fit, frozen, tuned)
 
 
-def unseeing(learned: Learned, train: Dataset, base: Embedder, options: Options, clock: Stages) -> Network:
+def unseeing(learned: Learned, train: Dataset, base: QuantizedEmbedder, options: Options, clock: Stages) -> Network:
     """Returns a network like the one that ships, which has not learned from the validation photos."""
     if learned.tuned and learned.tuned.improved:
         return learned.tuned.judged
-    return Network(base.content, _fit(train, base, options, clock, augmented=False).head)
+    return _network(base, _fit(train, base, options, clock, choice="all", among=learned.fit.layers))
 
 
 def choose_thresholds(
-    info: ModelInfo, learned: Learned, validation: Dataset, base: Embedder, options: Options, clock: Stages
+    info: ModelInfo, learned: Learned, validation: Dataset, base: QuantizedEmbedder, options: Options, clock: Stages
 ) -> tuple[ModelInfo, dict[str, Any]]:
     """Chooses score thresholds by photos that the judging heads have not learned from.
 
@@ -139,7 +149,7 @@ def join(train: Dataset, validation: Dataset) -> Dataset:
 
 def embed(
     photos: Dataset,
-    base: Embedder,
+    base: QuantizedEmbedder,
     options: Options,
     *,
     augmented: bool = False,
@@ -153,8 +163,7 @@ def embed(
     """
     return embedding.feature_maps(
         photos,
-        base.content,
-        base.normalization,
+        *base.computing,
         views=options.views if augmented else 1,
         augmentation=PRESETS[options.augmentation],
         seed=options.seed,
@@ -165,13 +174,37 @@ def embed(
     )
 
 
-def score(network: Network, photos: Dataset, base: Embedder, options: Options) -> Array:
+def score(network: Network, photos: Dataset, base: QuantizedEmbedder, options: Options) -> Array:
     """Returns float32 [N, C], what a network makes of photos; embeddings that no other run will want are not kept."""
-    run = embedding.feature_maps if network.embedder is base.content else embedding.compute
-    return network.head.scores(run(photos, network.embedder, base.normalization, threads=options.threads)[0])
+    if not network.layers:
+        found, _ = embedding.compute(photos, network.embedder, base.normalization, threads=options.threads)
+        return network.head.scores(found)
+    maps = features(network, photos, base, options)
+    blocks = (maps[start : start + _BLOCK] for start in range(0, max(1, len(maps)), _BLOCK))
+    return np.concatenate([network.head.scores(block.astype(np.float32) * np.float32(maps.step)) for block in blocks])
 
 
-def estimate_by_folds(dataset: Dataset, base: Embedder, options: Options, clock: Stages) -> dict[str, Any]:
+def features(network: Network, photos: Dataset, base: QuantizedEmbedder, options: Options) -> FeatureMaps:
+    """Returns what the head of a frozen network sees of photos, as it lies in the store."""
+    return embed(photos, base, options)[0].columns(network_layers.features(base.layers, network.layers))
+
+
+def integer_head(
+    network: Network, photos: Dataset, base: QuantizedEmbedder, options: Options
+) -> integer_heads.IntegerHead:
+    """Rounds the head of a frozen network to integers, on photos that it learned from."""
+    seen = features(network, photos, base, options)
+    return integer_heads.quantize(network.head.kernel, network.head.bias, seen[:], seen.step)
+
+
+def attached(head: integer_heads.IntegerHead, network: Network, base: QuantizedEmbedder) -> bytes:
+    """Puts the head of a frozen network, in integers, behind the int8 form of its backbone; edges are int8, too."""
+    if base.int8 is None:
+        raise ModelError(f"{base.name} has no int8 form.")
+    return head.attach(network_layers.select(base.int8.content, network.layers))
+
+
+def estimate_by_folds(dataset: Dataset, base: QuantizedEmbedder, options: Options, clock: Stages) -> dict[str, Any]:
     """Scores every photo by what has not learned from its fold, everything chosen anew inside.
 
     Returns:
@@ -206,7 +239,7 @@ def part_for_stopping(photos: Dataset, options: Options) -> tuple[Dataset, Datas
     return _select(photos, ~stopping), _select(photos, stopping)
 
 
-def _held_out(learned: Learned, validation: Dataset, base: Embedder, options: Options) -> tuple[Array, Array]:
+def _held_out(learned: Learned, validation: Dataset, base: QuantizedEmbedder, options: Options) -> tuple[Array, Array]:
     """Returns scores, float [M, C], of photos by networks like the one that ships that have not learned from them.
 
     Of a head on frozen features these are the cross-validated scores of all its photos; of a fine-tuned network, those
@@ -217,11 +250,50 @@ def _held_out(learned: Learned, validation: Dataset, base: Embedder, options: Op
     return learned.fit.held_out, learned.fit.held_out_labels
 
 
-def _fit(photos: Dataset, base: Embedder, options: Options, clock: Stages, *, augmented: bool) -> heads.Fit:
+def _fit(
+    photos: Dataset,
+    base: QuantizedEmbedder,
+    options: Options,
+    clock: Stages,
+    *,
+    augmented: bool = False,
+    choice: str | None = None,
+    among: tuple[Layer, ...] = (),
+) -> heads.Fit:
+    """Fits a head on what `choice` takes, the option unless given, of the layers that it is `among`."""
     found, _ = embed(photos, base, options, augmented=augmented)
     labels, classes = np.array(photos.labels), len(photos.classes)
-    balance = options.class_weight == "auto"
-    return heads.fit(found, labels, classes=classes, balance=balance, progress=clock.progress)
+    return heads.fit(
+        Embeddings(found, base.layers),
+        labels,
+        classes=classes,
+        layers=choice or _choice(base, options),
+        among=among,
+        balance=options.class_weight == "auto",
+        progress=clock.progress,
+    )
+
+
+def _choice(base: QuantizedEmbedder, options: Options) -> str:
+    """Returns which layers are chosen among; of a finished file's backbone its head sees all that are there."""
+    return "all" if base.int8 and base.int8.origin == "file" else options.layers
+
+
+def _network(base: QuantizedEmbedder, fit: heads.Fit) -> Network:
+    """Returns the float network with a head that was fitted on the int8 form of its backbone."""
+    embedder = network_layers.join(base.content, fit.layers)
+    return Network(embedder, fit.head, fit.layers)
+
+
+def _trainable(base: QuantizedEmbedder, options: Options) -> tuple[Layer, ...]:
+    """Returns the layers that a fine-tuning changes: with the tail alone, those behind the seam."""
+    if options.fine_tune != "tail":
+        return base.layers
+    try:
+        behind = trunk.behind(base.content, trunk.seam(base.content))
+    except ModelError:  # which fine-tuning itself will say, and better
+        return base.layers[-1:]
+    return tuple(layer for layer in base.layers if layer.name in behind)
 
 
 def _fewest(dataset: Dataset) -> int:

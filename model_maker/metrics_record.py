@@ -23,33 +23,41 @@ _NAMED = 4
 
 
 def measure(
-    dataset: Dataset, split: Split, scores: Array, expected: Array, fit: heads.Fit
+    dataset: Dataset, split: Split, scores: Array, fit: heads.Fit, *, compared: list[int], expected: Array
 ) -> tuple[evaluation.Metrics, dict[str, Any]]:
     """Returns the metrics of the shipped file, and with them the body of metrics.json.
 
     Args:
       dataset, split: the photos.
       scores: float32 [N, C] of the test part, from the file.
-      expected: the same from the float model.
       fit: how the head came about.
+      compared: the photos of that part that the float model was run on.
+      expected: its scores of them, float32 [n, C].
     """
     labels = np.array(split.test.labels)
     metrics = evaluation.measure(scores, labels, dataset.classes)
     answered = {limit: evaluation.answered(scores, labels, np.full(scores.shape[1], limit)) for limit in _TRADE_OFF}
     return metrics, {
         "test": metrics.as_dict(),
-        "float": evaluation.measure(expected, labels, dataset.classes).as_dict(),
-        "agreement": dataclasses.asdict(evaluation.compare(expected, scores, labels)),
+        "float": evaluation.measure(expected, labels[compared], dataset.classes).as_dict(),
+        "agreement": dataclasses.asdict(evaluation.compare(expected, scores[compared], labels[compared])),
         "cross_validation": {
             "top1": fit.top1,
             "regularization": fit.regularization,
             "temperature": fit.temperature,
+            "layers": fit.chosen,
+            "candidates": {name: _candidate(one) for name, one in fit.candidates.items()},
             "path": [{"regularization": strength, "loss": loss} for strength, loss in fit.path],
         },
         "photos": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
         "trade_off": [{"score": limit, **entry.as_dict()} for limit, entry in answered.items()],
         "fingerprint": dataset.fingerprint,
     }
+
+
+def _candidate(one: heads.Candidate) -> dict[str, Any]:
+    figures = {key: getattr(one, key) for key in ("loss", "top1", "behind", "behind_error")}
+    return figures | {"features": sum(layer.size for layer in one.layers)}
 
 
 def tuning(tuned: Tuned, frozen: Array, expected: Array, labels: Array) -> dict[str, Any]:

@@ -9,13 +9,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from model_maker.backbones import int8_backbone
+from model_maker.backbones.int8_backbone import Int8Backbone
 from model_maker.errors import DataError, ModelError, OutputError, about
 from model_maker.inference.classifier import model_file
 from model_maker.options import Options, from_record
 from model_maker.progress import Reporter
 from model_maker.tflite import interpreter, metadata
 from model_maker.tflite.difference import Difference, differences
-from model_maker.training import train
+from model_maker.tflite.layers import Layer
+from model_maker.tflite.metadata import ModelInfo
+from model_maker.training import Followers, train_on
 
 
 @dataclass(frozen=True)
@@ -79,18 +83,31 @@ def reproduce(
     path = model_file(model)
     before = interpreter.read(path)
     with about(path):
-        stated = _options(metadata.read(before).provenance)
+        info = metadata.read(before)
+        stated, int8 = _options(info.provenance), _int8_backbone(before, info)
     if output is not None and Path(output).resolve() == path.resolve().parent:
         raise OutputError(f"{output} holds the model that is to be reproduced. Choose another folder.")
     if stated.budget and reporter:
         reporter.note(f"Its fine-tuning went on for {stated.budget}, which may be another number of epochs now.")
     with tempfile.TemporaryDirectory() as folder:
         target = Path(output) if output is not None else Path(folder) / "again"
-        result = train(data, target, overwrite=overwrite, reporter=reporter, options=stated)
+        result = train_on(int8, data, target, stated, Followers(reporter or Reporter()), overwrite=overwrite)
         after = interpreter.read(model_file(result.directory))
     hashes = (hashlib.sha256(before).hexdigest(), hashlib.sha256(after).hexdigest())
     found = () if before == after else tuple(differences(before, after))
     return Reproduction(path, hashes, (len(before), len(after)), found)
+
+
+def _int8_backbone(model: bytes, info: ModelInfo) -> Int8Backbone | None:
+    """Returns the int8 backbone inside a file, where its ranges came from photos and so are nowhere else."""
+    backbone = info.provenance.get("backbone") or {}
+    if backbone.get("ranges") == "package" or not info.normalization:
+        return None
+    try:
+        layers = [Layer(*row) for row in backbone["layers"]]
+        return int8_backbone.of_file(model, layers, info.normalization)
+    except (ModelError, KeyError, TypeError):
+        return None  # another form, or no head on frozen layers: the backbone is calibrated, or taken from the cache
 
 
 def _options(provenance: dict[str, Any]) -> Options:

@@ -17,11 +17,10 @@ from model_maker.data.dataset import Dataset, Split
 from model_maker.data.streaming import cores
 from model_maker.errors import DataError, ModelError
 from model_maker.progress import Stages
-from model_maker.tflite.metadata_schema import PACKAGE
 from model_maker.version import __version__
 
 FILE = "run.json"
-_PACKAGES = ("ai-edge-litert", "litert-quantizer", "numpy", "pillow", "tensorflow", "keras", PACKAGE)
+_PACKAGES = ("ai-edge-litert", "litert-quantizer", "numpy", "pillow", "tensorflow", "keras")
 
 
 def compose(

@@ -11,23 +11,29 @@ from typing import Any
 import numpy as np
 
 from model_maker import files, fitting, metrics_record, run_record
-from model_maker.backbones.embedder import Embedder
 from model_maker.backbones.importers import TRAINED
+from model_maker.backbones.int8_backbone import QuantizedEmbedder
 from model_maker.data.dataset import Dataset, Split
 from model_maker.deploy import budget, checks, model_card, plots, shipping
 from model_maker.deploy import report as report_page
 from model_maker.errors import OutputError
 from model_maker.inference import evaluation
 from model_maker.inference.classifier import Classifier, Scored
+from model_maker.learning.finetune import Network
 from model_maker.options import Options
 from model_maker.progress import Stages
 from model_maker.tflite import graph
+from model_maker.tflite.integer_head import IntegerHead
+from model_maker.tflite.layers import Layer
 from model_maker.tflite.metadata import ModelInfo
 from model_maker.version import __version__
 
 Array = np.ndarray
 
 MODEL = "model.tflite"
+# Photos of the test part that go through the whole file, and through the float model beside it, where the scores of all
+# follow from embeddings.
+_RUN_PHOTOS = 64
 # What weights may depend on, to the last bit.
 _DECISIVE = ("ai-edge-litert", "litert-quantizer", "numpy", "pillow")
 
@@ -39,25 +45,29 @@ class Shipment:
     Attributes:
       options, split, base: what it was made by, on and from.
       info: its metadata but for how it came about.
+      layers: what its head sees of the int8 backbone; none where the network was tuned.
       form: how it ships.
       budget: how that form was found; None where it was told.
       float_model: the network before quantization.
       bare: the file without metadata.
-      expected: scores of the network, float32 [N, C].
-      scores: those of the file.
+      scores: of the file, float32 [N, C].
+      compared: photos of the test part on which the float model was run.
+      expected: its scores of them, float32 [n, C].
       kernels: how it answers on other kernels.
     """
 
     options: Options
     split: Split
-    base: Embedder
+    base: QuantizedEmbedder
     info: ModelInfo
+    layers: tuple[Layer, ...]
     form: shipping.Form
     budget: budget.Budget | None
     float_model: bytes
     bare: bytes
-    expected: Array
     scores: Array
+    compared: list[int]
+    expected: Array
     kernels: dict[str, Any]
 
     def file(self, **more: Any) -> bytes:
@@ -66,7 +76,7 @@ class Shipment:
 
 
 def prepare(
-    learned: fitting.Learned, base: Embedder, info: ModelInfo, split: Split, options: Options, clock: Stages
+    learned: fitting.Learned, base: QuantizedEmbedder, info: ModelInfo, split: Split, options: Options, clock: Stages
 ) -> Shipment:
     """Quantizes what was learned, runs the file on the test part, and has other kernels agree.
 
@@ -78,19 +88,53 @@ def prepare(
         with clock.stage("Keep the accuracy budget"):
             kept = _keep_budget(learned, base, info, split, options, clock)
             form = kept.choice.form
-    with clock.stage(f"Quantize ({form.quantize})"):
-        network = learned.network
-        float_model = graph.attach_head(network.embedder, network.head.kernel, network.head.bias)
-        seen, more = shipping.calibration_photos(shipping.by_hash(split.train))
-        bare = shipping.ship(float_model, base, form, photos=seen, more=more, clock=clock, threads=options.threads)
+    network = learned.network
+    float_model = graph.attach_head(network.embedder, network.head.kernel, network.head.bias)
+    head = None
+    if form.is_plain_int8 and network.layers and base.int8:
+        with clock.stage("Quantize the head"):
+            head = fitting.integer_head(network, fitting.join(split.train, split.validation), base, options)
+            bare = shipping.with_edges(fitting.attached(head, network, base), base.normalization, options.io)
+    else:
+        with clock.stage(f"Quantize ({form.quantize})"):
+            seen, more = shipping.calibration_photos(shipping.by_hash(split.train))
+            bare = shipping.ship(float_model, base, form, photos=seen, more=more, clock=clock, threads=options.threads)
+    shipped = shipping.finish(bare, info)
     with clock.stage("Evaluate the file"):
-        expected = fitting.score(network, split.test, base, options)
-        shipped = shipping.finish(bare, info)
-        scores = Classifier(shipped, threads=options.threads).score(split.test, progress=clock.progress)
+        run, scores = _evaluate(shipped, head, network, split.test, base, options, clock)
+    with clock.stage("Run the float model"):
+        float_file, few = shipping.finish(float_model, info), split.test.of(run)
+        expected = Classifier(float_file, threads=options.threads).score(few, progress=clock.progress)
+        frozen = bool(network.layers) and base.int8 is not None
+        checks.check_promise(expected, fitting.score(network, few, base, options), frozen=frozen)
     with clock.stage("Check other kernels"):
-        checks.check_promise(shipping.finish(float_model, info), split.test, expected)
         kernels = checks.check_kernels(shipped, split.test, scores, threads=options.threads)
-    return Shipment(options, split, base, info, form, kept, float_model, bare, expected, scores, kernels)
+    return Shipment(
+        options, split, base, info, network.layers, form, kept, float_model, bare, scores, run, expected, kernels
+    )
+
+
+def _evaluate(
+    shipped: bytes,
+    head: IntegerHead | None,
+    network: Network,
+    test: Dataset,
+    base: QuantizedEmbedder,
+    options: Options,
+    clock: Stages,
+) -> tuple[list[int], Array]:
+    """Scores the test part: a file on the int8 backbone from embeddings, and some photos from pixels as a proof.
+
+    Returns:
+      The photos that went through the file, and float32 [N, C] of all.
+    """
+    classifier = Classifier(shipped, threads=options.threads)
+    # A float input whose mean is no whole pixel rounds each of them, so its embeddings are not those at hand.
+    if head is None or (options.io == "float32" and base.normalization.mean % 1):
+        return list(range(len(test))), classifier.score(test, progress=clock.progress)
+    run, scores = test.spread(_RUN_PHOTOS), head.scores(fitting.features(network, test, base, options)[:])
+    checks.check_equal(classifier.score(test.of(run), progress=clock.progress), scores[run])
+    return run, scores
 
 
 def measure(
@@ -102,8 +146,10 @@ def measure(
       The shipment with thresholds, its metrics, and the content of `metrics.json` but for sizes.
     """
     options, split, base = shipment.options, shipment.split, shipment.base
-    scores, expected, labels = shipment.scores, shipment.expected, np.array(split.test.labels)
-    metrics, report = metrics_record.measure(dataset, split, scores, expected, learned.fit)
+    scores, labels = shipment.scores, np.array(split.test.labels)
+    metrics, report = metrics_record.measure(
+        dataset, split, scores, learned.fit, compared=shipment.compared, expected=shipment.expected
+    )
     if options.precision is not None or options.label_precision is not None:
         info, thresholds = fitting.choose_thresholds(shipment.info, learned, split.validation, base, options, clock)
         shipment = dataclasses.replace(shipment, info=info)
@@ -111,8 +157,8 @@ def measure(
     kept = shipment.budget
     report |= {"kernels": shipment.kernels, "folds": folds, "budget": kept and kept.as_dict(latency=False)}
     if learned.tuned:
-        frozen = fitting.score(learned.frozen, split.test, base, options)
-        report["fine_tuning"] = metrics_record.tuning(learned.tuned, frozen, expected, labels)
+        frozen, tuned = (fitting.score(one, split.test, base, options) for one in (learned.frozen, learned.network))
+        report["fine_tuning"] = metrics_record.tuning(learned.tuned, frozen, tuned, labels)
     metrics_record.warn(report, clock)
     return shipment, metrics, report
 
@@ -192,14 +238,19 @@ def _pages(
 
 
 def _keep_budget(
-    learned: fitting.Learned, base: Embedder, info: ModelInfo, split: Split, options: Options, clock: Stages
+    learned: fitting.Learned, base: QuantizedEmbedder, info: ModelInfo, split: Split, options: Options, clock: Stages
 ) -> budget.Budget:
     """Finds the form to ship, by a network that has not learned from the photos that judge."""
     judged = fitting.unseeing(learned, split.train, base, options, clock)
+    plain = None
+    if judged.layers and base.int8:
+        head = fitting.integer_head(judged, split.train, base, options)
+        plain = shipping.with_edges(fitting.attached(head, judged, base), base.normalization, options.io)
     trial = budget.Trial(
         graph.attach_head(judged.embedder, judged.head.kernel, judged.head.bias),
         base,
         info,
+        plain_int8=plain,
         validation=split.validation,
         training=shipping.by_hash(split.train),
         clock=clock,
@@ -223,9 +274,19 @@ def _provenance(shipment: Shipment, report: dict[str, Any]) -> dict[str, Any]:
             "float_top1": report["float"]["top1"],
             "ece": report["test"]["ece"],
         },
+        "backbone": _backbone(shipment),
         "answered": report.get("thresholds") and report["thresholds"]["test"],
         "budget": report["budget"] and {key: report["budget"][key] for key in ("max_drop", "within", "chosen")},
     }
+
+
+def _backbone(shipment: Shipment) -> dict[str, Any] | None:
+    """What tells the int8 backbone from others, and what the head sees of it."""
+    form = shipment.base.int8
+    if form is None or not shipment.layers:
+        return None
+    layers = [dataclasses.astuple(layer) for layer in shipment.layers]
+    return {"int8": form.digest[:16], "ranges": form.origin, "layers": layers}
 
 
 def _json(content: dict[str, Any]) -> str:

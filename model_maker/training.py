@@ -12,12 +12,14 @@ from typing import Any
 from model_maker import fitting, run_record, shipment
 from model_maker.backbones import embedder
 from model_maker.backbones.embedder import Embedder
+from model_maker.backbones.int8_backbone import Int8Backbone, QuantizedEmbedder
 from model_maker.data import sources
 from model_maker.data.dataset import Dataset, Split
 from model_maker.deploy import budget
 from model_maker.errors import DataError, OutputError
 from model_maker.inference import evaluation
 from model_maker.learning import checkpoint as checkpoints
+from model_maker.learning import quantized
 from model_maker.learning.engines import ENGINES, Engine
 from model_maker.learning.watch import Watch
 from model_maker.options import Options, check
@@ -99,6 +101,36 @@ def train(
     """
     chosen = dataclasses.replace(options or Options(), **changes)
     output = Path(output) if output is not None else Path(f"{sources.title(data)}_model")
+    followers = Followers(reporter or Reporter(), callbacks, Path(tensorboard) if tensorboard else None)
+    return train_on(None, data, output, chosen, followers, overwrite=overwrite, resume=resume)
+
+
+@dataclass(frozen=True)
+class Followers:
+    """Who follows a training.
+
+    Attributes:
+      reporter: receives stages, progress and notes.
+      callbacks: `keras.callbacks.Callback` objects, of a fine-tuning.
+      tensorboard: a folder for its logs.
+    """
+
+    reporter: Reporter
+    callbacks: Sequence[Any] = ()
+    tensorboard: Path | None = None
+
+
+def train_on(
+    int8: Int8Backbone | None,
+    data: str | os.PathLike[str],
+    output: Path,
+    chosen: Options,
+    followers: Followers,
+    *,
+    overwrite: bool,
+    resume: bool = False,
+) -> Result:
+    """Does what `train` does, on an int8 backbone that is known; None for the one that the options name."""
     check(chosen)
     backbone = embedder.choose(
         chosen.model,
@@ -107,19 +139,20 @@ def train(
         normalization=chosen.normalization,
     )
     shipment.check_output(output, overwrite=overwrite)
-    clock = Stages(reporter or Reporter())
+    clock = Stages(followers.reporter)
     engine = ENGINES[chosen.engine](chosen.address, chosen.shards, clock.note)
 
     with clock.stage("List photos"):
         dataset = sources.read(data, hasher=engine.hash, progress=clock.progress)
         _spare_photos(dataset, data, output)
         # Too few photos are told before the long work, and again without the unreadable.
-        _split(dataset, chosen, clock)
+        first = _split(dataset, chosen, clock)
     checkpoint = _checkpoint(output, dataset, chosen, clock, resume=resume)
     with clock.stage(f"Prepare {backbone.name}"):
-        base = embedder.embedder(backbone, tell=clock.note, progress=clock.progress)
+        embeds = embedder.embedder(backbone, tell=clock.note, progress=clock.progress)
+        base = quantized.prepare(embeds, first.train, clock, threads=chosen.threads, known=int8)
     dataset, split = _embed(dataset, base, chosen, clock, engine)
-    watch = Watch(clock.progress, clock.stage, checkpoint, callbacks, Path(tensorboard) if tensorboard else None)
+    watch = Watch(clock.progress, clock.stage, checkpoint, followers.callbacks, followers.tensorboard)
     learned = _learn(split, base, chosen, clock, watch, engine)
     folds = None
     if chosen.folds:
@@ -136,7 +169,9 @@ def train(
     return Result(output, metrics, report, clock.seconds, made.budget)
 
 
-def _embed(dataset: Dataset, base: Embedder, options: Options, clock: Stages, engine: Engine) -> tuple[Dataset, Split]:
+def _embed(
+    dataset: Dataset, base: QuantizedEmbedder, options: Options, clock: Stages, engine: Engine
+) -> tuple[Dataset, Split]:
     """Embeds every photo, and views of those to learn from; returns what can be read, and its parts."""
     augmented = options.augmentation != "none" and not options.fine_tune
     if augmented:
@@ -156,7 +191,7 @@ def _embed(dataset: Dataset, base: Embedder, options: Options, clock: Stages, en
 
 
 def _learn(
-    split: Split, base: Embedder, options: Options, clock: Stages, watch: Watch, engine: Engine
+    split: Split, base: QuantizedEmbedder, options: Options, clock: Stages, watch: Watch, engine: Engine
 ) -> fitting.Learned:
     try:
         learned = fitting.learn(split.train, split.validation, base, options, clock, watch=watch, engine=engine)

@@ -4,12 +4,10 @@ import io
 import struct
 import zipfile
 
-import flatbuffers
 import numpy as np
 from hypothesis import strategies as st
 
-from model_maker.tflite import graph
-from model_maker.tflite.metadata_schema import schema as metadata_schema
+from model_maker.tflite import graph, metadata_schema
 
 WHOLE = [0, 1, 2, 3, 4, 5, 7, 8, 127, 128, 255, 1000, 65535, 1 << 20, (1 << 31) - 1, -1, -2, -128, -(1 << 31), 1 << 62]
 REAL = [0.0, 1.0, -1.0, 1e-45, 1e38, float("nan"), float("inf"), float("-inf")]
@@ -83,16 +81,14 @@ def _described(content, edits):
     [entry] = [entry for entry in model.metadata or [] if entry.name == b"TFLITE_METADATA"] or [None]
     if entry is None:
         return content
-    packed = bytes(model.buffers[entry.buffer].data)
-    tree = metadata_schema.ModelMetadataT.InitFromObj(metadata_schema.ModelMetadata.GetRootAs(packed, 0))
+    tree = metadata_schema.read(bytes(model.buffers[entry.buffer].data))
     for edit in edits:
         _set_field(tree, *edit)
     try:
-        builder = flatbuffers.Builder(64)
-        builder.Finish(tree.Pack(builder), b"M001")
+        packed = metadata_schema.pack(tree)
     except Exception:
         return content
-    model.buffers[entry.buffer].data = np.frombuffer(bytes(builder.Output()), np.uint8)
+    model.buffers[entry.buffer].data = np.frombuffer(packed, np.uint8)
     return graph.pack(model) + content[_end_of_model(content) :]
 
 

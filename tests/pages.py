@@ -47,7 +47,7 @@ SHOWN_ONLY = {
     "What others print": "an error of another tool",
 }
 # What depends on the machine or on its history: times, the rule below their heads, and the note of a first run.
-VARIES = re.compile(r"^\s*(note First use|time |──)|\d s$|±")
+VARIES = re.compile(r"^\s*(time |──)|\d s$|±")
 # Some fine-tune and some convert, on a machine that does other things besides; one that hangs ends.
 LIMIT_SECONDS = 600
 BLOCK = re.compile(r"^( *)```(\w*)(.*)\n((?:.*\n)*?)\1```$", re.M)

@@ -36,6 +36,7 @@ model_maker evaluate model --json >metrics.json
 python -c 'import json; assert json.load(open("metrics.json"))["top1"] >= 0.8'
 model_maker predict model flowers/rose/rose_000.jpg --top-k 1 | tee answer.txt
 grep -q "rose  " answer.txt
+model_maker doctor flowers
 model_maker inspect model | grep "float inside *none"
 
 model_maker export model --android app

@@ -170,7 +170,7 @@ def numpy_lite0(image, tensors):
     return layer(x, "_conv_head", "_bn1").mean((0, 1))
 
 
-def test_the_converted_lite0_computes_what_the_published_weights_say(lite0):
+def test_lite0_computes_what_the_published_weights_say(lite0):
     backbone = backbones.get("efficientnet_lite0")
     pixels = np.random.default_rng(0).integers(0, 256, (28, 28, 3), np.uint8).repeat(8, 0).repeat(8, 1)
     expected = numpy_lite0((pixels.astype(np.float32) - 127) / 128, read_tensors(backbone.weights.path()))

@@ -10,7 +10,7 @@ from model_maker.data.images import Normalization
 from model_maker.data.sources import read
 from model_maker.errors import DataError, ModelError
 from model_maker.inference import classifier as classifiers
-from model_maker.tflite import graph, metadata, quantize
+from model_maker.tflite import graph, metadata, metadata_schema, quantize
 
 LABELS = ("red", "green", "blue")
 INFO = metadata.ModelInfo(labels=LABELS, normalization=Normalization(127.0, 128.0))
@@ -279,13 +279,9 @@ def test_float_input_without_normalization_is_refused(make_colour_model):
     content = make_colour_model()
     model = graph.parse(content)
     [entry] = [entry for entry in model.metadata if entry.name == b"TFLITE_METADATA"]
-    found = metadata.schema.ModelMetadataT.InitFromObj(
-        metadata.schema.ModelMetadata.GetRootAs(bytes(model.buffers[entry.buffer].data), 0)
-    )
-    found.subgraphMetadata[0].inputTensorMetadata[0].processUnits = []
-    builder = metadata.flatbuffers.Builder(64)
-    builder.Finish(found.Pack(builder), b"M001")
-    model.buffers[entry.buffer].data = np.frombuffer(bytes(builder.Output()), np.uint8)
+    found = metadata.tables(model)
+    found.subgraph_metadata[0].input_tensor_metadata[0].process_units = []
+    model.buffers[entry.buffer].data = np.frombuffer(metadata_schema.pack(found), np.uint8)
     silent = metadata._with_files(graph.pack(model), {"labels.txt": b"red\ngreen\nblue"})
     with pytest.raises(ModelError, match="does not state one normalization"):
         Classifier(silent)

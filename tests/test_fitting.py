@@ -14,7 +14,7 @@ from tiny_network import FUSED, TinyNetwork
 
 import model_maker
 from model_maker import fitting
-from model_maker.backbones.embedder import Embedder
+from model_maker.backbones.int8_backbone import QuantizedEmbedder
 from model_maker.data.images import Normalization
 from model_maker.data.sources import read
 from model_maker.errors import DataError
@@ -47,7 +47,8 @@ def tiny_file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def base():
-    return Embedder("tiny", network(), PIXELS, 32, "")
+    """A backbone that has no int8 form: its float one computes."""
+    return QuantizedEmbedder("tiny", network(), PIXELS, 32, "", None)
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +240,7 @@ def test_what_is_too_large_for_memory_is_streamed_through_training(tiny_file, co
     wanted = options(tiny_file, augment="light", views=3)
     here = model_maker.train(colours, tmp_path / "here", **wanted)
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0)
-    monkeypatch.setattr(heads, "_BLOCK", 4)
+    monkeypatch.setattr(fitting, "_BLOCK", 4)
     there = model_maker.train(colours, tmp_path / "there", **wanted)
     again = model_maker.train(colours, tmp_path / "again", **wanted)
     for name in ("model.tflite", "float.tflite", "metrics.json"):

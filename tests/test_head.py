@@ -361,16 +361,6 @@ def test_a_streamed_fit_gives_the_same_bytes_on_any_number_of_cores(maps, stream
     assert results[0] == results[1]
 
 
-def test_scores_of_what_is_stored_are_those_of_what_is_in_memory(maps, monkeypatch):
-    monkeypatch.setattr(heads, "_BLOCK", 7)
-    embeddings, labels = clusters((10, 10))
-    head = heads.fit(embeddings, labels, classes=2).head
-    stored = maps(seen_with_noise(embeddings, 2))
-    # A product of fewer rows may be summed in another order: some units of float32.
-    np.testing.assert_allclose(head.scores(stored), head.scores(embeddings), atol=1e-6)
-    assert head.scores(stored).shape == (20, 2) and head.logits(embeddings[:0]).shape == (0, 2)
-
-
 @pytest.mark.parametrize("folds", [1, 5])
 def test_steps_of_a_fit_are_told_in_order_up_to_the_last(maps, monkeypatch, folds):
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0 if folds == 1 else 1 << 30)

@@ -152,7 +152,7 @@ def test_the_terminal_stays_clean(tiny_embedder, tmp_path, order):
 
 def test_what_others_write_to_stderr_is_not_lost(monkeypatch, capfd):
     monkeypatch.setattr(interpreter, "_greeted", False)
-    with interpreter._without_greeting():
+    with interpreter.without_greeting():
         os.write(2, b"one\nINFO: Created TensorFlow Lite XNNPACK delegate for CPU.\ntwo\n")
     assert capfd.readouterr().err == "one\ntwo\n"
 

@@ -3,6 +3,7 @@ import json
 import zipfile
 from dataclasses import replace
 
+import generated_schema
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,10 +11,9 @@ from hypothesis import strategies as st
 
 from model_maker.data.images import Normalization
 from model_maker.errors import ModelError
-from model_maker.tflite import graph, metadata, thresholds
+from model_maker.tflite import graph, metadata, metadata_schema, thresholds
 from model_maker.tflite.interpreter import Runner
 from model_maker.tflite.metadata import ModelInfo
-from model_maker.tflite.metadata_schema import schema
 
 INFO = ModelInfo(
     labels=("daisy", "lily of the valley", "Gänseblümchen"),
@@ -46,24 +46,18 @@ def written(bare):
     return metadata.write(bare, INFO)
 
 
-def packed(content):
-    """The metadata flatbuffer of a file, through the generated reader."""
-    model = graph.parse(content)
+def buffer_of(model):
+    """The buffer that holds the metadata."""
     [entry] = [entry for entry in model.metadata if entry.name == b"TFLITE_METADATA"]
-    buffer = bytes(model.buffers[entry.buffer].data)
-    assert schema.ModelMetadata.ModelMetadataBufferHasIdentifier(buffer, 0)
-    return schema.ModelMetadata.GetRootAs(buffer, 0)
+    return model.buffers[entry.buffer]
 
 
 def edited(content, change):
     """The file with its metadata object changed by another hand; the files behind it stay."""
     model = graph.parse(content)
-    [entry] = [entry for entry in model.metadata if entry.name == b"TFLITE_METADATA"]
-    found = schema.ModelMetadataT.InitFromObj(packed(content))
+    found = metadata.tables(model)
     change(found)
-    builder = metadata.flatbuffers.Builder(64)
-    builder.Finish(found.Pack(builder), b"M001")
-    model.buffers[entry.buffer].data = np.frombuffer(bytes(builder.Output()), np.uint8)
+    buffer_of(model).data = np.frombuffer(metadata_schema.pack(found), np.uint8)
     return metadata._with_files(graph.pack(model), files(content))
 
 
@@ -92,8 +86,12 @@ def test_what_is_written_is_read_back(bare, labels, mean, std, texts, provenance
     assert metadata.read(metadata.write(bare, info)) == info
 
 
-def test_the_generated_reader_finds_every_field(written):
-    found = packed(written)
+@pytest.mark.parametrize("package", generated_schema.HOMES)
+def test_the_generated_reader_finds_every_field(written, package):
+    schema = generated_schema.classes(package)
+    content = bytes(buffer_of(graph.parse(written)).data)
+    assert schema.ModelMetadata.ModelMetadataBufferHasIdentifier(content, 0)
+    found = schema.ModelMetadata.GetRootAs(content, 0)
     assert found.Name() == b"flowers" and found.Version() == b"1" and found.License() == b"Apache-2.0"
     assert found.Author().decode() == "ü, the author" and found.Description() == b"Three kinds."
     assert found.SubgraphMetadataLength() == 1
@@ -125,9 +123,10 @@ def test_the_generated_reader_finds_every_field(written):
 )
 def test_ranges_tell_what_the_tensors_hold(float_classifier, edges, image, scores):
     content = metadata.write(graph.set_io(float_classifier, edges, mean=127, std=128), INFO)
-    part = packed(content).SubgraphMetadata(0)
-    for tensor, (low, high) in ((part.InputTensorMetadata(0), image), (part.OutputTensorMetadata(0), scores)):
-        assert (tensor.Stats().MinAsNumpy().tolist(), tensor.Stats().MaxAsNumpy().tolist()) == ([low], [high])
+    [part] = metadata.tables(graph.parse(content)).subgraph_metadata
+    [[of_image], [of_scores]] = part.input_tensor_metadata, part.output_tensor_metadata
+    for tensor, (low, high) in ((of_image, image), (of_scores, scores)):
+        assert (tensor.stats.min, tensor.stats.max) == ([low], [high])
 
 
 def test_files_lie_uncompressed_behind_the_model_with_a_fixed_date(written):
@@ -271,7 +270,7 @@ def test_a_zip_bomb_does_not_unfold(written):
 
 def normalization_of(means, deviations):
     def change(found):
-        options = found.subgraphMetadata[0].inputTensorMetadata[0].processUnits[0].options
+        options = found.subgraph_metadata[0].input_tensor_metadata[0].process_units[0].options
         options.mean, options.std = means, deviations
 
     return change
@@ -300,11 +299,21 @@ def test_provenance_that_is_no_object_is_damage(written, provenance):
 
 def test_metadata_without_tensors_or_texts_is_read(written):
     def empty(found):
-        found.subgraphMetadata = found.name = found.author = found.associatedFiles = None
+        found.subgraph_metadata = found.name = found.author = found.associated_files = None
 
     info = metadata.read(edited(written, empty))
     assert (info.labels, info.normalization, info.name, info.author) == ((), None, "", "")
     assert info.licence == "Apache-2.0"
+
+
+def test_a_model_that_names_no_metadata_is_damaged(float_classifier):
+    model = graph.parse(float_classifier)
+    for buffer in (10_000, 0):  # there is no such buffer; the first one is empty
+        entry = graph.schema.MetadataT()
+        entry.name, entry.buffer = b"TFLITE_METADATA", buffer
+        model.metadata = [entry]
+        with pytest.raises(ModelError, match="The model's metadata is damaged"):
+            metadata.tables(model)
 
 
 LABELLED = {

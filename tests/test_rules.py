@@ -4,7 +4,6 @@ import io
 import zipfile
 from dataclasses import replace
 
-import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as model_schema
@@ -13,7 +12,7 @@ from PIL import Image
 import model_maker
 from model_maker.deploy import clients, rules
 from model_maker.errors import ModelError
-from model_maker.tflite import edges, graph, metadata
+from model_maker.tflite import edges, graph, metadata, metadata_schema
 
 LABELS = "a\nb\nü".encode()
 FILES = {metadata.LABELS: LABELS, metadata.LABELS_AGAIN: LABELS}
@@ -33,11 +32,9 @@ def with_tables(content, change):
     """The same model, its metadata changed."""
     model = graph.parse(content)
     tables = metadata.tables(model)
-    change(tables.subgraphMetadata[0])
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(tables.Pack(builder), b"M001")
+    change(tables.subgraph_metadata[0])
     [entry] = [entry for entry in model.metadata if entry.name == b"TFLITE_METADATA"]
-    model.buffers[entry.buffer].data = np.frombuffer(bytes(builder.Output()), np.uint8)
+    model.buffers[entry.buffer].data = np.frombuffer(metadata_schema.pack(tables), np.uint8)
     return with_files(graph.pack(model), FILES)
 
 
@@ -50,30 +47,30 @@ def with_graph(content, change):
 
 def normalized(mean, std):
     def change(part):
-        part.inputTensorMetadata[0].processUnits[0].options.mean = mean
-        part.inputTensorMetadata[0].processUnits[0].options.std = std
+        part.input_tensor_metadata[0].process_units[0].options.mean = mean
+        part.input_tensor_metadata[0].process_units[0].options.std = std
 
     return change
 
 
 def without_normalization(part):
-    part.inputTensorMetadata[0].processUnits = []
+    part.input_tensor_metadata[0].process_units = []
 
 
 def without_input(part):
-    part.inputTensorMetadata = []
+    part.input_tensor_metadata = []
 
 
 def with_two_inputs(part):
-    part.inputTensorMetadata *= 2
+    part.input_tensor_metadata *= 2
 
 
 def without_labels(part):
-    part.outputTensorMetadata[0].associatedFiles = []
+    part.output_tensor_metadata[0].associated_files = []
 
 
 def with_other_labels(part):
-    part.outputTensorMetadata[0].associatedFiles[0].name = "other.txt"
+    part.output_tensor_metadata[0].associated_files[0].name = b"other.txt"
 
 
 def with_two_outputs(model):

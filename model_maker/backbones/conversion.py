@@ -5,17 +5,6 @@ from __future__ import annotations
 INPUT, OUTPUT = "image", "embedding"
 
 
-def convert(model) -> bytes:
-    """Converts a Keras model with one image input to a float `.tflite`.
-
-    Args:
-      model: keras.Model, float32 [N, H, W, 3] to float32 [N, D].
-    """
-    import tensorflow as tf
-
-    return convert_function(lambda image: model(image, training=False), tuple(model.input_shape[1:]), tf.float32)
-
-
 def convert_function(function, shape: tuple[int, int, int], dtype) -> bytes:
     """Converts a function of one image batch to a float `.tflite`.
 

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite: stage table, Keras model and the mapping of the published weights.
+"""EfficientNet-Lite: stage table, network and the names of the published weights.
 
 Source:
   Tan & Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", table 1; the Lite variants
@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from model_maker.backbones import tensor_names
+from model_maker.backbones.layer_weights import LayerWeights, TorchTensors
+from model_maker.backbones.network import Network
 from model_maker.backbones.weights import read_tensors
 from model_maker.errors import BackboneError
 
@@ -76,51 +77,47 @@ def blocks(width: float, depth: float) -> Iterator[Block]:
         yield block
 
 
-def build(image_size: int, *, width: float, depth: float):
-    """Builds the feature extractor, with random weights.
+def build(image_size: int, weights: LayerWeights, *, width: float, depth: float) -> bytes:
+    """Writes the feature extractor.
 
     Returns:
-      keras.Model: float32 [N, image_size, image_size, 3], normalized, to float32 [N, 1280].
+      A float `.tflite`: [1, image_size, image_size, 3], normalized, to [1, 1280].
+
+    Raises:
+      BackboneError: the weights are another network's.
     """
-    import keras
-    from keras import layers
-
-    def convolve(x, filters, kernel, stride, name):
-        return layers.Conv2D(filters, kernel, stride, "same", use_bias=False, name=name)(x)
-
-    def normalize(x, name, *, activate=True):
-        x = layers.BatchNormalization(epsilon=EPSILON, name=name)(x)
-        return layers.ReLU(6.0, name=f"{name}_relu6")(x) if activate else x
-
-    photo = keras.Input((image_size, image_size, 3), name="image")
-    x = normalize(convolve(photo, STEM, 3, 2, "stem"), "stem_bn")
+    net = Network(image_size, weights, epsilon=EPSILON)
+    x = net.convolve(net.photo, "stem", 3, STEM, stride=2, norm="stem_bn", activation="RELU6")
     for index, block in enumerate(blocks(width, depth)):
         shortcut, name = x, f"block{index}"
         if block.expand > 1:
-            x = normalize(convolve(x, block.inputs * block.expand, 1, 1, f"{name}_expand"), f"{name}_expand_bn")
-        depthwise = layers.DepthwiseConv2D(block.kernel, block.stride, "same", use_bias=False, name=f"{name}_depthwise")
-        x = normalize(depthwise(x), f"{name}_depthwise_bn")
-        x = convolve(x, block.outputs, 1, 1, f"{name}_project")
-        x = normalize(x, f"{name}_project_bn", activate=False)
+            wide = block.inputs * block.expand
+            x = net.convolve(x, f"{name}_expand", 1, wide, norm=f"{name}_expand_bn", activation="RELU6")
+        x = net.convolve(
+            x,
+            f"{name}_depthwise",
+            block.kernel,
+            None,
+            stride=block.stride,
+            norm=f"{name}_depthwise_bn",
+            activation="RELU6",
+        )
+        x = net.convolve(x, f"{name}_project", 1, block.outputs, norm=f"{name}_project_bn")
         if block.residual:
-            x = layers.Add(name=f"{name}_add")([x, shortcut])
-    x = normalize(convolve(x, HEAD, 1, 1, "head"), "head_bn")
-    return keras.Model(photo, layers.GlobalAveragePooling2D(name="embedding")(x))
+            x = net.add(x, shortcut, f"{name}_add")
+    x = net.convolve(x, "head", 1, HEAD, norm="head_bn", activation="RELU6")
+    return net.finish(net.pool(x, "embedding"))
 
 
-def load(model, path: Path, *, width: float, depth: float) -> None:
-    """Puts published weights into a model made by `build`; every layer with weights receives its own.
-
-    Args:
-      model: keras.Model from `build` with the same width and depth.
-      path: the weights file, with the names of the torch packages or of timm.
+def read(path: Path, *, width: float, depth: float) -> LayerWeights:
+    """Reads a weights file with the names of the torch packages or of timm.
 
     Raises:
-      BackboneError: the file holds another network.
+      BackboneError: another format, or a damaged file.
     """
     tensors = read_tensors(path)
     names = _timm_names(width, depth) if "conv_stem.weight" in tensors else _package_names(width, depth)
-    tensor_names.fill(model, tensors, path, names=names.__getitem__)
+    return TorchTensors(tensors, path, names.__getitem__)
 
 
 def _package_names(width: float, depth: float) -> dict[str, str]:

@@ -1,7 +1,4 @@
-"""What `--model` means becomes an Embedder: a float `.tflite` and what its input expects, made once and cached.
-
-The only part of plain training that needs TensorFlow, and only on the first run.
-"""
+"""What `--model` means becomes an Embedder: a float `.tflite` and what its input expects, made once and cached."""
 
 from __future__ import annotations
 
@@ -13,13 +10,14 @@ from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
-from model_maker import child, files
+from model_maker import files
 from model_maker.backbones import (
     conversion,
     downloads,
     importers,
     input_range,
-    tensor_names,
+    layer_weights,
+    network,
     tensorflow_models,
     torch_files,
     weights,
@@ -95,7 +93,7 @@ def choose(
 
 
 def embedder(choice: Backbone | ForeignModel, *, tell: Tell = ignore, progress: Progress = ignore) -> Embedder:
-    """Makes a backbone ready to run: on first use it is converted (about 20 s where TensorFlow is needed) and cached.
+    """Makes a backbone ready to run; it is cached on first use.
 
     Args:
       choice: from `choose`.
@@ -120,10 +118,7 @@ def embedder(choice: Backbone | ForeignModel, *, tell: Tell = ignore, progress: 
 def _make(choice: Backbone | ForeignModel, tell: Tell, progress: Progress) -> bytes:
     if isinstance(choice, ForeignModel):
         return importers.load(choice, tell=tell).pack()
-    # Missing weights are said before TensorFlow's long start.
-    file = weights_of(choice, tell=tell, progress=progress)
-    tell(f"First use of {choice.name}: it is converted once, which takes about 20 seconds.")
-    return child.run(__name__, choice.name, str(choice.image_size), str(file.absolute()), what=choice.name)
+    return choice.build(weights_of(choice, tell=tell, progress=progress))
 
 
 def weights_of(backbone: Backbone, *, tell: Tell = ignore, progress: Progress = ignore) -> Path:
@@ -148,6 +143,7 @@ def cache_path(choice: Backbone | ForeignModel) -> Path:
     """Names the cache entry by everything that its bytes depend on."""
     recipe: dict[str, object]
     sources: tuple[ModuleType, ...]
+    packages = ["ai-edge-litert"]
     if isinstance(choice, ForeignModel):
         recipe = {
             "image_size": choice.image_size,
@@ -156,16 +152,17 @@ def cache_path(choice: Backbone | ForeignModel) -> Path:
             "model": choice.identity(),
         }
         sources = (importers, input_range, tensorflow_models, conversion, dequantize, cut, graph)
+        packages += ["tensorflow", "keras"] if tensorflow_models.kind(choice.address) else []
     else:
         recipe = {
             "image_size": choice.image_size,
             "variant": choice.variant,
             "weights": choice.weights.identity,
         }
-        sources = (choice.family, tensor_names, weights, torch_files, conversion)
+        sources = (choice.family, network, layer_weights, weights, torch_files, graph)
     recipe |= {
         "code": [code_digest(str(source.__file__)) for source in sources],
-        "versions": [metadata.version(package) for package in ("tensorflow", "keras")],
+        "versions": [_version(package) for package in packages],
     }
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
     return files.cache_directory() / "backbones" / f"{choice.name}-{choice.image_size or 'any'}-{key}.tflite"
@@ -177,10 +174,8 @@ def code_digest(file: str) -> str:
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
 
 
-def _build(name: str, image_size: str, weights_file: str) -> bytes:
-    backbone = get(name, image_size=int(image_size))
-    return conversion.convert(backbone.build(Path(weights_file)))
-
-
-if __name__ == "__main__":
-    child.answer(_build)
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "absent"

@@ -1,4 +1,4 @@
-"""MobileNet V1, V2 and V3, as Keras Applications defines them, with the weights that it publishes.
+"""MobileNet V1, V2 and V3: tables and networks as Keras Applications defines them, with the weights that it publishes.
 
 Source:
   Howard et al. 2017, "MobileNets"; Sandler et al. 2018, "MobileNetV2: Inverted Residuals and Linear Bottlenecks";
@@ -8,15 +8,87 @@ Source:
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from model_maker.backbones.layer_weights import KerasFile, LayerWeights
+from model_maker.backbones.network import Network
 from model_maker.errors import BackboneError
 
 Array = np.ndarray
 
 WEIGHTS = "https://storage.googleapis.com/tensorflow/keras-applications"
+EPSILON = 1e-3  # of every batch normalization, in Keras Applications
 _CLASSES = 1000
+
+# Filters and stride of the depthwise separable convolutions of V1, table 1.
+V1 = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *5 * [(512, 1)], (1024, 2), (1024, 1))
+
+
+class Stage(NamedTuple):
+    """One row of V2's table 2."""
+
+    expand: int
+    out: int
+    repeats: int
+    stride: int
+
+
+V2 = (
+    Stage(expand=1, out=16, repeats=1, stride=1),
+    Stage(expand=6, out=24, repeats=2, stride=2),
+    Stage(expand=6, out=32, repeats=3, stride=2),
+    Stage(expand=6, out=64, repeats=4, stride=2),
+    Stage(expand=6, out=96, repeats=3, stride=1),
+    Stage(expand=6, out=160, repeats=3, stride=2),
+    Stage(expand=6, out=320, repeats=1, stride=1),
+)
+
+
+class Block(NamedTuple):
+    """One row of V3's tables 1 and 2; minimalistic variants take 3 for the kernel, no gates and no hard swish."""
+
+    kernel: int
+    expanded: int
+    out: int
+    gated: bool
+    swish: bool
+    stride: int
+
+
+V3 = {
+    "large": (
+        Block(3, 16, 16, gated=False, swish=False, stride=1),
+        Block(3, 64, 24, gated=False, swish=False, stride=2),
+        Block(3, 72, 24, gated=False, swish=False, stride=1),
+        Block(5, 72, 40, gated=True, swish=False, stride=2),
+        Block(5, 120, 40, gated=True, swish=False, stride=1),
+        Block(5, 120, 40, gated=True, swish=False, stride=1),
+        Block(3, 240, 80, gated=False, swish=True, stride=2),
+        Block(3, 200, 80, gated=False, swish=True, stride=1),
+        Block(3, 184, 80, gated=False, swish=True, stride=1),
+        Block(3, 184, 80, gated=False, swish=True, stride=1),
+        Block(3, 480, 112, gated=True, swish=True, stride=1),
+        Block(3, 672, 112, gated=True, swish=True, stride=1),
+        Block(5, 672, 160, gated=True, swish=True, stride=2),
+        Block(5, 960, 160, gated=True, swish=True, stride=1),
+        Block(5, 960, 160, gated=True, swish=True, stride=1),
+    ),
+    "small": (
+        Block(3, 16, 16, gated=True, swish=False, stride=2),
+        Block(3, 72, 24, gated=False, swish=False, stride=2),
+        Block(3, 88, 24, gated=False, swish=False, stride=1),
+        Block(5, 96, 40, gated=True, swish=True, stride=2),
+        Block(5, 240, 40, gated=True, swish=True, stride=1),
+        Block(5, 240, 40, gated=True, swish=True, stride=1),
+        Block(5, 120, 48, gated=True, swish=True, stride=1),
+        Block(5, 144, 48, gated=True, swish=True, stride=1),
+        Block(5, 288, 96, gated=True, swish=True, stride=2),
+        Block(5, 576, 96, gated=True, swish=True, stride=1),
+        Block(5, 576, 96, gated=True, swish=True, stride=1),
+    ),
+}
 
 
 def weights_url(architecture: str, alpha: float, image_size: int) -> str:
@@ -37,52 +109,36 @@ def weights_url(architecture: str, alpha: float, image_size: int) -> str:
     return f"{WEIGHTS}/mobilenet_v3/weights_mobilenet_v3_{size}{middle}_{image_size}_{alpha}_float.h5"
 
 
-def build(image_size: int, *, architecture: str, alpha: float):
-    """Builds the feature extractor, with random weights.
+def build(image_size: int, weights: LayerWeights, *, architecture: str, alpha: float) -> bytes:
+    """Writes the feature extractor: what the ImageNet classifier sees.
 
     Args:
       image_size: pixels.
+      weights: in the order of Keras Applications' layers.
       architecture: "v1", "v2", "v3_large", "v3_small", or the latter two with "_minimalistic".
       alpha: the factor of all widths.
 
     Returns:
-      keras.Model: float32 [N, image_size, image_size, 3], normalized, to float32 [N, D], what the ImageNet classifier
-      sees.
-    """
-    import keras
-
-    full = _network(image_size, architecture, alpha, top=architecture.startswith("v3"))
-    if architecture.startswith("v3"):
-        # V3 has a layer between the pooling and the classifier, which is part of "the top" for Keras.
-        return keras.Model(full.input, keras.layers.Flatten(name="embedding")(full.get_layer("logits").input))
-    return keras.Model(full.input, keras.layers.GlobalAveragePooling2D(name="embedding")(full.output))
-
-
-def load(model, path: Path, *, architecture: str, alpha: float) -> None:
-    """Puts published weights into a model made by `build`; every layer with weights receives its own.
-
-    Args:
-      model: keras.Model from `build` with the same architecture and alpha.
-      path: `.h5` of Keras 2 or `.weights.h5` of Keras 3, with the classifier or (V1, V2) without.
+      A float `.tflite`: [1, image_size, image_size, 3], normalized, to [1, D].
 
     Raises:
-      BackboneError: the file is no weights file, or another network's.
+      BackboneError: the weights are another network's.
     """
-    image_size, failure = model.input_shape[1], None
-    for top in (True, False):
-        full = _network(image_size, architecture, alpha, top=top)
-        for variable in full.weights:
-            variable.assign(np.full(variable.shape, np.nan))
-        try:
-            full.load_weights(path)
-            for layer in model.layers:
-                if layer.weights:
-                    layer.set_weights(_complete(full.get_layer(layer.name).get_weights(), layer.name))
-            return
-        except (ValueError, OSError, KeyError) as error:
-            failure = failure or error
-    reason = str(failure).strip().splitlines()[0][:200]
-    raise BackboneError(f"{path} does not hold the weights of MobileNet {architecture} with alpha {alpha} ({reason}).")
+    net = Network(image_size, weights, epsilon=EPSILON)
+    if architecture.startswith("v3"):
+        # V3 has a layer between the pooling and the classifier.
+        return net.finish(net.flatten(_v3(net, alpha, architecture), "embedding"))
+    x = _v1(net, alpha) if architecture == "v1" else _v2(net, alpha)
+    return net.finish(net.pool(x, "embedding"))
+
+
+def read(path: Path, *, architecture: str, alpha: float) -> LayerWeights:
+    """Reads `.h5` of Keras 2 or `.weights.h5` of Keras 3, with the classifier or without.
+
+    Raises:
+      BackboneError: the file is no weights file.
+    """
+    return KerasFile(path, f"MobileNet {architecture} with alpha {alpha}")
 
 
 def classifier(path: Path) -> tuple[Array, Array]:
@@ -114,21 +170,85 @@ def classifier(path: Path) -> tuple[Array, Array]:
     return found[0]
 
 
-def _complete(weights: list[Array], name: str) -> list[Array]:
-    """Keras passes over what a file lacks, with a warning at most; what it did not fill is still no number."""
-    if any(np.isnan(array).any() for array in weights):
-        raise ValueError(f"it lacks the layer {name}")
-    return weights
+def _v1(net: Network, alpha: float) -> int:
+    x = net.convolve(net.photo, "conv1", 3, int(32 * alpha), stride=2, norm="conv1_bn", activation="RELU6")
+    for index, (filters, stride) in enumerate(V1, start=1):
+        # Keras pads by hand before a stride of 2, behind only.
+        padding, norm = (0, 1) if stride > 1 else None, f"conv_dw_{index}_bn"
+        x = net.convolve(x, f"conv_dw_{index}", 3, None, stride=stride, norm=norm, activation="RELU6", padding=padding)
+        x = net.convolve(x, f"conv_pw_{index}", 1, int(filters * alpha), norm=f"conv_pw_{index}_bn", activation="RELU6")
+    return x
 
 
-def _network(image_size: int, architecture: str, alpha: float, *, top: bool):
-    from keras import applications
+def _v2(net: Network, alpha: float) -> int:
+    x = net.convolve(net.photo, "Conv1", 3, _round_channels(32 * alpha), stride=2, norm="bn_Conv1", activation="RELU6")
+    index = 0
+    for stage in V2:
+        for repeat in range(stage.repeats):
+            stride = stage.stride if repeat == 0 else 1
+            x = _inverted_residual(
+                net,
+                x,
+                f"block_{index}",
+                wide=stage.expand * net.shape(x)[3] if stage.expand > 1 else None,
+                outputs=_round_channels(int(stage.out * alpha)),
+                stride=stride,
+            )
+            index += 1
+    filters = _round_channels(1280 * alpha) if alpha > 1 else 1280
+    return net.convolve(x, "Conv_1", 1, filters, norm="Conv_1_bn", activation="RELU6")
 
-    shape = (image_size, image_size, 3)
-    options = {"input_shape": shape, "alpha": alpha, "weights": None, "include_top": top}
-    if architecture == "v1":
-        return applications.MobileNet(**options)
-    if architecture == "v2":
-        return applications.MobileNetV2(**options)
-    make = applications.MobileNetV3Large if "large" in architecture else applications.MobileNetV3Small
-    return make(**options, minimalistic="minimalistic" in architecture, include_preprocessing=False)
+
+def _v3(net: Network, alpha: float, architecture: str) -> int:
+    _, size, *minimalistic = architecture.split("_")
+    swish, published = "RELU" if minimalistic else "HARD_SWISH", 16
+    x = net.convolve(net.photo, "conv", 3, 16, stride=2, norm="conv_bn", activation=swish)
+    for index, block in enumerate(V3[size]):
+        inputs = net.shape(x)[3]
+        # Keras scales the factor by which a block widens, not the widened channels of the paper's table.
+        wide = _round_channels(inputs * (block.expanded / published))
+        published = block.out
+        x = _inverted_residual(
+            net,
+            x,
+            f"block_{index}",
+            wide=wide if index else None,
+            outputs=_round_channels(block.out * alpha),
+            stride=block.stride,
+            kernel=3 if minimalistic else block.kernel,
+            activation=swish if block.swish else "RELU",
+            reduced=_round_channels((wide if index else inputs) / 4) if block.gated and not minimalistic else None,
+        )
+    x = net.convolve(x, "conv_1", 1, _round_channels(net.shape(x)[3] * 6), norm="conv_1_bn", activation=swish)
+    x = net.pool(x, "pool", keep=True)
+    return net.convolve(x, "conv_2", 1, {"small": 1024, "large": 1280}[size], activation=swish)
+
+
+def _inverted_residual(
+    net: Network,
+    x: int,
+    name: str,
+    *,
+    wide: int | None,
+    outputs: int,
+    stride: int,
+    kernel: int = 3,
+    activation: str = "RELU6",
+    reduced: int | None = None,
+) -> int:
+    """Expand 1x1 (where `wide` is given), depthwise, squeeze and excite (where `reduced` is given), project 1x1."""
+    shortcut, inputs = x, net.shape(x)[3]
+    if wide is not None:
+        x = net.convolve(x, f"{name}_expand", 1, wide, norm=f"{name}_expand_bn", activation=activation)
+    norm = f"{name}_depthwise_bn"
+    x = net.convolve(x, f"{name}_depthwise", kernel, None, stride=stride, norm=norm, activation=activation)
+    if reduced is not None:
+        x = net.squeeze_excite(x, reduced, f"{name}_squeeze_excite")
+    x = net.convolve(x, f"{name}_project", 1, outputs, norm=f"{name}_project_bn")
+    return net.add(shortcut, x, f"{name}_add") if stride == 1 and inputs == outputs else x
+
+
+def _round_channels(channels: float) -> int:
+    """Rounds to a multiple of 8, never down by more than 10 % (the papers' code)."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded

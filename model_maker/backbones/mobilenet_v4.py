@@ -1,4 +1,4 @@
-"""MobileNetV4 (convolutional): stage tables, Keras model and the mapping of timm's weights.
+"""MobileNetV4 (convolutional): stage tables and network, with timm's weights.
 
 Source:
   Qin et al. 2024, "MobileNetV4: Universal Models for the Mobile Ecosystem", appendix D; weights and padding as in timm.
@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from model_maker.backbones import tensor_names
+from model_maker.backbones.layer_weights import LayerWeights, TorchTensors
+from model_maker.backbones.network import Network
 from model_maker.backbones.weights import read_tensors
 from model_maker.errors import BackboneError
 
@@ -96,48 +97,42 @@ STAGES: dict[str, tuple[tuple[Block, ...], ...]] = {
 }
 
 
-def build(image_size: int, *, stages: str):
-    """Builds the feature extractor, with random weights.
+def build(image_size: int, weights: LayerWeights, *, stages: str) -> bytes:
+    """Writes the feature extractor.
 
     The published weights expect each channel scaled by ImageNet's own statistics. Phone metadata cannot say that, so
     the graph begins with it.
 
     Args:
       image_size: pixels.
+      weights: by timm's names.
       stages: a key of STAGES.
 
     Returns:
-      keras.Model: float32 [N, image_size, image_size, 3], (pixel - 127.5) / 127.5, to float32 [N, 1280].
-    """
-    import keras
-    from keras import layers
-
-    photo = x = keras.Input((image_size, image_size, 3), name="image")
-    # Not folded into the stem: behind a layer of its own a border of zeros is the mean colour, as in training.
-    x = layers.DepthwiseConv2D(1, name="imagenet_scaling")(x)
-    x = _convolve(x, STEM, 3, 2, "conv_stem", "bn1")
-    for stage, blocks in enumerate(STAGES[stages]):
-        for index, block in enumerate(blocks):
-            x = _block(x, block, f"blocks.{stage}.{index}")
-    x = layers.GlobalAveragePooling2D(keepdims=True, name="pool")(x)
-    x = _convolve(x, HEAD, 1, 1, "conv_head", "norm_head")
-    model = keras.Model(photo, layers.Flatten(name="embedding")(x))
-    scale, offset = 0.5 / np.array(IMAGENET_STD), (0.5 - np.array(IMAGENET_MEAN)) / IMAGENET_STD
-    model.get_layer("imagenet_scaling").set_weights([scale.reshape(1, 1, 3, 1), offset])
-    return model
-
-
-def load(model, path: Path, **variant: str) -> None:
-    """Puts timm's weights into a model made by `build`; every layer with weights receives its own.
-
-    Args:
-      model: keras.Model from `build` with the same variant.
-      path: `.safetensors` with timm's names.
+      A float `.tflite`: [1, image_size, image_size, 3], (pixel - 127.5) / 127.5, to [1, 1280].
 
     Raises:
-      BackboneError: the file holds another network.
+      BackboneError: the weights are another network's.
     """
-    tensor_names.fill(model, read_tensors(path), path, names=lambda name: name, fixed=("imagenet_scaling",))
+    net = Network(image_size, weights, epsilon=EPSILON)
+    # Not folded into the stem: behind a layer of its own a border of zeros is the mean colour, as in training.
+    scale, offset = 0.5 / np.array(IMAGENET_STD), (0.5 - np.array(IMAGENET_MEAN)) / IMAGENET_STD
+    x = net.scale(net.photo, "imagenet_scaling", scale, offset)
+    x = _convolve(net, x, STEM, 3, 2, "conv_stem", "bn1")
+    for stage, blocks in enumerate(STAGES[stages]):
+        for index, block in enumerate(blocks):
+            x = _block(net, x, block, f"blocks.{stage}.{index}")
+    x = _convolve(net, net.pool(x, "pool", keep=True), HEAD, 1, 1, "conv_head", "norm_head")
+    return net.finish(net.flatten(x, "embedding"))
+
+
+def read(path: Path, **variant: str) -> LayerWeights:
+    """Reads `.safetensors` with timm's names.
+
+    Raises:
+      BackboneError: another format, or a damaged file.
+    """
+    return TorchTensors(read_tensors(path), path)
 
 
 def classifier(path: Path) -> tuple[Array, Array]:
@@ -148,45 +143,45 @@ def classifier(path: Path) -> tuple[Array, Array]:
     return tensors["classifier.weight"], tensors["classifier.bias"]
 
 
-def _block(x, block: Block, name: str):
-    from keras import layers
-
-    shortcut, inputs = x, x.shape[3]
+def _block(net: Network, x: int, block: Block, name: str) -> int:
+    shortcut, inputs = x, net.shape(x)[3]
     if isinstance(block, Conv):
-        return _convolve(x, block.out, block.kernel, block.stride, f"{name}.conv", f"{name}.bn1")
+        return _convolve(net, x, block.out, block.kernel, block.stride, f"{name}.conv", f"{name}.bn1")
     expanded = _round_channels(inputs * block.expand)
     if isinstance(block, Fused):
-        x = _convolve(x, expanded, block.kernel, block.stride, f"{name}.conv_exp", f"{name}.bn1")
-        x = _convolve(x, block.out, 1, 1, f"{name}.conv_pwl", f"{name}.bn2", activate=False)
+        x = _convolve(net, x, expanded, block.kernel, block.stride, f"{name}.conv_exp", f"{name}.bn1")
+        x = _convolve(net, x, block.out, 1, 1, f"{name}.conv_pwl", f"{name}.bn2", activation="NONE")
     else:
         # The stride is the middle depthwise's, if there is one.
         strides = (1, block.stride) if block.middle else (block.stride, 1)
         if block.start:
-            x = _universal(x, inputs, block.start, strides[0], f"{name}.dw_start", depthwise=True, activate=False)
-        x = _universal(x, expanded, 1, 1, f"{name}.pw_exp")
+            x = _universal(net, x, None, block.start, strides[0], f"{name}.dw_start", activation="NONE")
+        x = _universal(net, x, expanded, 1, 1, f"{name}.pw_exp")
         if block.middle:
-            x = _universal(x, expanded, block.middle, strides[1], f"{name}.dw_mid", depthwise=True)
-        x = _universal(x, block.out, 1, 1, f"{name}.pw_proj", activate=False)
-    return layers.Add(name=f"{name}.add")([x, shortcut]) if block.stride == 1 and inputs == block.out else x
+            x = _universal(net, x, None, block.middle, strides[1], f"{name}.dw_mid")
+        x = _universal(net, x, block.out, 1, 1, f"{name}.pw_proj", activation="NONE")
+    return net.add(x, shortcut, f"{name}.add") if block.stride == 1 and inputs == block.out else x
 
 
-def _universal(x, filters: int, kernel: int, stride: int, name: str, **options):
-    return _convolve(x, filters, kernel, stride, f"{name}.conv", f"{name}.bn", **options)
+def _universal(
+    net: Network, x: int, filters: int | None, kernel: int, stride: int, name: str, activation: str = "RELU"
+) -> int:
+    return _convolve(net, x, filters, kernel, stride, f"{name}.conv", f"{name}.bn", activation)
 
 
-def _convolve(x, filters, kernel, stride, name, norm, *, depthwise=False, activate=True):
+def _convolve(
+    net: Network,
+    x: int,
+    filters: int | None,
+    kernel: int,
+    stride: int,
+    name: str,
+    norm: str,
+    activation: str = "RELU",
+) -> int:
     """Convolution, batch normalization, ReLU; padded alike on all sides, as torch does and "same" does not."""
-    from keras import layers
-
-    padding = "same"
-    if stride > 1 and kernel > 1:
-        x, padding = layers.ZeroPadding2D(kernel // 2, name=f"{name}.pad")(x), "valid"
-    if depthwise:
-        x = layers.DepthwiseConv2D(kernel, stride, padding, use_bias=False, name=name)(x)
-    else:
-        x = layers.Conv2D(filters, kernel, stride, padding, use_bias=False, name=name)(x)
-    x = layers.BatchNormalization(epsilon=EPSILON, name=norm)(x)
-    return layers.ReLU(name=f"{norm}.relu")(x) if activate else x
+    padding = (kernel // 2, kernel // 2) if stride > 1 else None
+    return net.convolve(x, name, kernel, filters, stride=stride, norm=norm, activation=activation, padding=padding)
 
 
 def _round_channels(channels: float) -> int:

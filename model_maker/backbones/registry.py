@@ -50,7 +50,7 @@ class Backbone:
       licence: of the weights.
       weights: where they are found.
       sizes: other input sizes, pixels, for which weights are published.
-      family, variant: the module with its `build`, `load` and `classifier`, and what they are told.
+      family, variant: the module with its `build`, `read` and `classifier`, and their arguments.
     """
 
     name: str
@@ -68,12 +68,14 @@ class Backbone:
     variant: tuple[tuple[str, float | str], ...]
     sizes: tuple[tuple[int, Published], ...] = ()
 
-    def build(self, weights: Path):
-        """Builds the Keras model (imports TensorFlow) and loads a weights file into it."""
+    def build(self, weights: Path) -> bytes:
+        """Writes the float `.tflite`, float32 [1, H, H, 3] to float32 [1, D], with the weights of a file.
+
+        Raises:
+          BackboneError: the file holds no weights, or another network's.
+        """
         variant = dict(self.variant)
-        model = self.family.build(self.image_size, **variant)
-        self.family.load(model, weights, **variant)
-        return model
+        return self.family.build(self.image_size, self.family.read(weights, **variant), **variant)
 
     def classifier(self) -> tuple[Array, Array]:
         """Returns the published classifier: kernel float32 [1000, D], bias float32 [1000].

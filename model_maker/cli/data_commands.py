@@ -10,7 +10,7 @@ from model_maker.errors import DataError
 
 
 def doctor(arguments: argparse.Namespace) -> None:
-    from model_maker import files
+    from model_maker import backbones, files
     from model_maker.cli import doctor_views
     from model_maker.cli.bars import Bars
     from model_maker.doctor import checks, diagnosis, page, quarantine
@@ -29,7 +29,7 @@ def doctor(arguments: argparse.Namespace) -> None:
         raise DataError("--quarantine says where photos go: give --fix or --undo, too.")
     with Bars() as bars:
         found = diagnosis.diagnose(
-            arguments.data, model=arguments.model or diagnosis.MODEL, threads=arguments.threads, reporter=bars
+            arguments.data, model=arguments.model or backbones.DEFAULT, threads=arguments.threads, reporter=bars
         )
         if html is not None:
             bars.stage("Write the page")

@@ -214,7 +214,7 @@ def _doctor(commands) -> None:
     )
     parser.add_argument("--undo", action="store_true", help="put everything back from the quarantine")
     parser.add_argument("--quarantine", metavar="DIR", help="where photos go (default: DATA_quarantine beside DATA)")
-    parser.add_argument("--model", metavar="NAME", help="backbone that compares photos (default: efficientnet_lite2)")
+    parser.add_argument("--model", metavar="NAME", help="backbone that compares photos (default: efficientnet_lite0)")
     parser.add_argument("--threads", type=int, metavar="N", help="photos at a time (default: all cores)")
     json_flag(parser)
 

@@ -50,6 +50,12 @@ def add_train(commands) -> None:
         " (default: none, in fine-tuning standard)",
     )
     parser.add_argument("--views", type=int, metavar="K", help="views of a photo, the first plain (default: 4)")
+    parser.add_argument(
+        "--layers",
+        metavar="SET",
+        help="layers of the backbone that the head sees: last, top, all, or auto for the simplest as good as the best"
+        " (default: auto)",
+    )
     parser.add_argument("--class-weight", metavar="HOW", help="auto: uneven classes weigh alike; none (default: auto)")
     parser.add_argument(
         "--precision",

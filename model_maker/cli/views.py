@@ -38,8 +38,9 @@ def show_training(result: Result) -> None:
     )
     table.add_row(
         "float model",
-        f"{percent(report['float']['top1'])}, same answer on {percent(agreement['same_top1'])}",
+        f"{percent(report['float']['top1'])}{_share(report)}, same answer on {percent(agreement['same_top1'])}",
     )
+    table.add_row("layers", _layers(report["cross_validation"]))
     if tuning := report.get("fine_tuning"):
         table.add_row("fine-tuning", _change(tuning["against_frozen"]))
     if thresholds := report.get("thresholds"):
@@ -65,6 +66,19 @@ def show_training(result: Result) -> None:
     if result.budget:
         console.print(_budget(result.budget))
     console.print(table)
+
+
+def _share(report: dict[str, Any]) -> str:
+    """On how many photos the float model was run, where not on all."""
+    run, photos = report["float"]["photos"], report["test"]["photos"]
+    return f" on {run} of them" if run < photos else ""
+
+
+def _layers(found: dict[str, Any]) -> str:
+    """Which layers the head sees, and why."""
+    losses = ", ".join(f"{name} {entry['loss']:.3f}" for name, entry in found["candidates"].items())
+    why = f" [dim](cross-validated loss: {losses})[/]" if len(found["candidates"]) > 1 else ""
+    return f"{found['layers']}, {found['candidates'][found['layers']]['features']:,} features{why}"
 
 
 def _answers(answered: dict[str, Any]) -> str:

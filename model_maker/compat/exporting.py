@@ -83,7 +83,7 @@ def write_tflite(source: Source, path: Path, config: QuantizationConfig | str | 
         form = config.form
         if (data := config.representative_data) is not None:
             count = min(config.quantization_steps or 1, shipping.CALIBRATION_PHOTOS)
-            source = dataclasses.replace(source, photos=shipping.by_hash(data.photos)[:count])
+            source = dataclasses.replace(source, photos=shipping.by_hash(data.photos)[:count], int8=None)
     else:
         raise DataError(f"quantization_config {config!r}: give a QuantizationConfig, or None for no quantization.")
     name = f"tflite-{'float32' if form.quantize == 'none' else form.quantize}"

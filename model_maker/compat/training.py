@@ -14,6 +14,7 @@ import numpy as np
 from model_maker import fitting
 from model_maker.backbones import embedder, input_range
 from model_maker.backbones.embedder import Embedder
+from model_maker.backbones.int8_backbone import QuantizedEmbedder
 from model_maker.compat.notices import Notices, tell
 from model_maker.data import images
 from model_maker.data.dataset import Dataset, Skipped
@@ -22,6 +23,7 @@ from model_maker.deploy.exporters.source import PROBES, Source
 from model_maker.errors import DataError
 from model_maker.fitting import Learned
 from model_maker.inference.classifier import Classifier
+from model_maker.learning import quantized
 from model_maker.learning.watch import Watch
 from model_maker.options import Options, check
 from model_maker.progress import Stages
@@ -69,7 +71,8 @@ def train(train: Dataset, validation: Dataset, options: Options) -> Trained:
         assumed=input_range.UNIT,  # the defaults of the original's ModelSpec
     )
     clock = Stages(Notices())
-    base = embedder.embedder(choice, tell=clock.note, progress=clock.progress)
+    embeds = embedder.embedder(choice, tell=clock.note, progress=clock.progress)
+    base = quantized.prepare(embeds, train, clock)
     _, unreadable = fitting.embed(fitting.join(train, validation), base, options, progress=clock.progress)
     train, validation = _without(train, unreadable), _without(validation, unreadable)
     _check_classes(fitting.join(train, validation))
@@ -81,7 +84,7 @@ def train(train: Dataset, validation: Dataset, options: Options) -> Trained:
 
 
 def _source(
-    learned: Learned, train: Dataset, validation: Dataset, base: Embedder, options: Options, clock: Stages
+    learned: Learned, train: Dataset, validation: Dataset, base: QuantizedEmbedder, options: Options, clock: Stages
 ) -> Source:
     network, photos = learned.network, fitting.join(train, validation)
     content = graph.attach_head(network.embedder, network.head.kernel, network.head.bias)
@@ -104,10 +107,16 @@ def _source(
     ordered = shipping.by_hash(train)
     last = set(ordered[-PROBES:])
     few = dataclasses.replace(train, samples=tuple(sample for sample in train.samples if sample.path in last))
-    checks.check_promise(finished, few, fitting.score(network, few, base, options))
+    frozen = bool(network.layers) and base.int8 is not None
+    promised = fitting.score(network, few, base, options)
+    checks.check_promise(Classifier(finished).score(few), promised, frozen=frozen)
     probes = np.stack([images.load(sample.path, base.image_size) for sample in few.samples])
-    classifier = dataclasses.replace(base, content=content)
-    return Source(base.name, finished, classifier, info, ordered[: shipping.CALIBRATION_PHOTOS], probes, clock)
+    classifier = Embedder(base.name, content, base.normalization, base.image_size, base.licence)
+    seen = ordered[: shipping.CALIBRATION_PHOTOS]
+    int8 = None
+    if frozen:
+        int8 = fitting.attached(fitting.integer_head(network, photos, base, options), network, base)
+    return Source(base.name, finished, classifier, info, seen, probes, clock, int8)
 
 
 def _check_classes(photos: Dataset) -> None:

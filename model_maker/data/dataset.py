@@ -104,6 +104,19 @@ class Dataset:
                 "here each has one. Keep each in one class, make a class of each combination, or one model a label."
             )
 
+    def by_digest(self) -> list[Sample]:
+        """Returns the photos with the lowest hashes first: a random order, and always the same."""
+        return sorted(self.samples, key=lambda sample: sample.digest)
+
+    def spread(self, most: int) -> list[int]:
+        """Returns the indices of so many photos at most, every nth, so that all classes take part."""
+        count = min(most, len(self))
+        return [index * len(self) // count for index in range(count)]
+
+    def of(self, photos: Sequence[int]) -> Dataset:
+        """Returns some of the photos, by their indices."""
+        return replace(self, samples=tuple(self.samples[index] for index in photos))
+
     def without(self, skipped: Sequence[Skipped]) -> Dataset:
         """Returns the data set less the photos that turned out to be unusable.
 

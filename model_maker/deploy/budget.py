@@ -115,6 +115,7 @@ class Trial:
       validation: the photos that judge accuracy.
       training: photos that the head learned from, in the order in which they are to be calibrated on.
       clock: hears of progress.
+      plain_int8: the model on the int8 backbone, where it has one; else it is quantized like all other forms.
       threads: photos at a time; None for all cores.
 
     Raises:
@@ -130,11 +131,13 @@ class Trial:
         validation: Dataset,
         training: Sequence[Location],
         clock: Stages,
+        plain_int8: bytes | None = None,
         threads: int | None = None,
     ):
         if not len(validation):
             raise DataError("An accuracy budget is judged on validation photos, and there are none: give some.")
         self.model, self.base, self._info, self._threads = float_model, base, info, threads
+        self._plain_int8 = plain_int8
         self.photos, self.more = shipping.calibration_photos(training)
         self.calibrations = Calibrations(float_model, base, self.photos, more=self.more, clock=clock, threads=threads)
         self.labels = np.array(validation.labels)
@@ -145,7 +148,10 @@ class Trial:
 
     def try_form(self, name: str, form: Form) -> Step:
         """Makes the model in a form and measures it."""
-        bare = shipping.make(self.model, self.base, form, self.calibrations)
+        if form.is_plain_int8 and self._plain_int8:
+            bare = self._plain_int8
+        else:
+            bare = shipping.make(self.model, self.base, form, self.calibrations)
         scores, count = self._score(bare), len(self.labels)
         found = evaluation.compare(self.scores[:count], scores[:count], self.labels)
         low, high = found.accuracy_change_interval

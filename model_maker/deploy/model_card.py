@@ -29,18 +29,23 @@ def render(info: ModelInfo, report: dict[str, Any], *, backbone: str, quantize: 
         pixels = f"pixels as (value - {info.normalization.mean:g}) / {info.normalization.std:g}"
     unknown, none = _unknown(info, report), " or none" if info.threshold else ""
     same = f"same answer on {100 * agreement['same_top1']:.1f} %"
+    run = report["float"]["photos"]
+    which = "the same photos" if run == test["photos"] else f"{run} of these photos"
+    seen = report["cross_validation"]
+    features = seen["candidates"][seen["layers"]]["features"]
     tuned = report.get("fine_tuning", {}).get("improved")
-    features = f"{backbone}, fine-tuned on its photos" if tuned else f"a head on frozen {backbone} features"
+    network = f"{backbone}, fine-tuned on its photos" if tuned else f"a head on frozen {backbone} features"
     steps = ", in steps of 1/256" if io == "uint8" else ""
     return f"""# {info.name}
 
-An image classifier for {len(info.labels)} classes: {features}, in `model.tflite`.
+An image classifier for {len(info.labels)} classes: {network}, in `model.tflite`.
 
 | | |
 |---|---|
 | top-1 on {test["photos"]} test photos | {100 * test["top1"]:.1f} % (95 % interval {low:.1f} to {high:.1f}) |
-| the float model on the same photos | {100 * report["float"]["top1"]:.1f} %, {same} |
+| the float model on {which} | {100 * report["float"]["top1"]:.1f} %, {same} |
 | calibration error (ECE) | {test["ece"]:.3f} |
+| layers that the head sees | {seen["layers"]}, {features:,} features |
 | quantization | {quantize} |
 | size | {report["sizes"]["model_bytes"] / 1e6:.2f} MB |
 | trained on | {photos["train"] + photos["validation"]} photos |

@@ -200,8 +200,10 @@ def _float(report: dict[str, Any]) -> str:
         for name, entry in (("shipped", report["test"]), ("float", report["float"]))
     ]
     found = report["agreement"]
+    run, photos = report["float"]["photos"], report["test"]["photos"]
+    which = "the photos" if run == photos else f"{run} photos on which both were run"
     same = (
-        f"<p>The same answer on {_percent(found['same_top1'])} of the photos; no score differs by more than "
+        f"<p>The same answer on {_percent(found['same_top1'])} of {which}; no score differs by more than "
         f"{found['largest_difference']:.3f}.</p>"
     )
     heads = ("model", "top-1", "95 % interval", "top-5", "ECE")

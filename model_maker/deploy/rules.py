@@ -19,7 +19,7 @@ from model_maker import child
 from model_maker.deploy.clients import MEDIAPIPE, TASK_LIBRARY
 from model_maker.errors import ModelError
 from model_maker.tflite import graph, interpreter, metadata, vetting
-from model_maker.tflite.metadata_schema import schema
+from model_maker.tflite import metadata_schema as schema
 
 _TYPES = {value: name.lower() for name, value in vars(model_schema.TensorType).items() if not name.startswith("_")}
 _ENGINES = f"{TASK_LIBRARY}, {MEDIAPIPE}"
@@ -43,8 +43,8 @@ class Contents:
     inputs: tuple[model_schema.TensorT, ...]
     outputs: tuple[model_schema.TensorT, ...]
     described: bool
-    image: tuple[schema.TensorMetadataT, ...]
-    scores: tuple[schema.TensorMetadataT, ...]
+    image: tuple[schema.TensorMetadata, ...]
+    scores: tuple[schema.TensorMetadata, ...]
     entries: dict[str, zipfile.ZipInfo]
     labels: bytes | None
 
@@ -113,27 +113,27 @@ def _received(path: str) -> bytes:
 def _read(content: bytes) -> Contents:
     model = graph.parse(content)
     main, tables = model.subgraphs[0], metadata.tables(model)
-    part = (tables.subgraphMetadata if tables else None) or [schema.SubGraphMetadataT()]
+    part = (tables.subgraph_metadata if tables else None) or [schema.SubGraphMetadata()]
     entries = {}
     if zipfile.is_zipfile(io.BytesIO(content)):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = {entry.filename: entry for entry in archive.infolist()}
-    scores = tuple(part[0].outputTensorMetadata or ())
+    scores = tuple(part[0].output_tensor_metadata or ())
     names = _label_files(scores)
     return Contents(
         tuple(main.tensors[index] for index in main.inputs),
         tuple(main.tensors[index] for index in main.outputs),
         tables is not None,
-        tuple(part[0].inputTensorMetadata or ()),
+        tuple(part[0].input_tensor_metadata or ()),
         scores,
         entries,
         metadata.file_in(content, names[0]) if names else None,
     )
 
 
-def _label_files(scores: tuple[schema.TensorMetadataT, ...]) -> list[str]:
-    files = (scores[0].associatedFiles or []) if scores else []
-    return [file.name.decode() for file in files if file.type == schema.AssociatedFileType.TENSOR_AXIS_LABELS]
+def _label_files(scores: tuple[schema.TensorMetadata, ...]) -> list[str]:
+    files = (scores[0].associated_files or []) if scores else []
+    return [(file.name or b"").decode() for file in files if file.type == schema.AssociatedFileType.TENSOR_AXIS_LABELS]
 
 
 def _shape(tensor: model_schema.TensorT) -> list[int]:
@@ -174,11 +174,11 @@ def _one_description(file: Contents) -> str:
 def _normalization(file: Contents) -> str:
     if not file.inputs or file.inputs[0].type != model_schema.TensorType.FLOAT32:
         return ""
-    units = [unit for entry in file.image[:1] for unit in entry.processUnits or []]
-    found = [unit.options for unit in units if unit.optionsType == schema.ProcessUnitOptions.NormalizationOptions]
+    units = [unit for entry in file.image[:1] for unit in entry.process_units or []]
+    found = [unit.options for unit in units if isinstance(unit.options, schema.NormalizationOptions)]
     if not found:
         return "float input, and no NormalizationOptions"
-    means, deviations = ([float(value) for value in values] for values in (found[0].mean, found[0].std))
+    means, deviations = found[0].mean or [], found[0].std or []
     one_each = len(set(means)) == len(set(deviations)) == 1 and 0.0 not in deviations
     return "" if one_each else f"mean {means}, std {deviations}"
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from model_maker.backbones.embedder import Embedder
 from model_maker.data.dataset import Dataset
 from model_maker.data.entries import Location
+from model_maker.data.images import Normalization
 from model_maker.data.streaming import stream
 from model_maker.deploy import checks
 from model_maker.errors import DataError
@@ -39,6 +40,11 @@ class Form:
     kept: Mapping[str, str] = field(default_factory=dict)
     rule: str = "extremes"
     more: bool = False
+
+    @property
+    def is_plain_int8(self) -> bool:
+        """Whether the int8 form of a backbone gives it, with no calibration of its own."""
+        return self == Form("int8", self.io, output_io=self.output_io)
 
 
 class Calibrations:
@@ -100,7 +106,7 @@ class Calibrations:
 
 def by_hash(photos: Dataset) -> list[Location]:
     """The lowest hashes first: a random order, and always the same."""
-    return [sample.path for sample in sorted(photos.samples, key=lambda sample: sample.digest)]
+    return [sample.path for sample in photos.by_digest()]
 
 
 def calibration_photos(paths: Sequence[Location]) -> tuple[Sequence[Location], Sequence[Location]]:
@@ -137,6 +143,22 @@ def ship(
     return make(
         float_model, base, form, Calibrations(float_model, base, photos, more=more, clock=clock, threads=threads)
     )
+
+
+def with_edges(whole: bytes, normalization: Normalization, io: str, *, output_io: str | None = None) -> bytes:
+    """Gives an int8 classifier the edges that clients accept, and checks that it computes in integers.
+
+    Args:
+      whole: int8 [1, H, H, 3] to int8 [1, C].
+      normalization: of the pixels.
+      io, output_io: as in `Form`.
+
+    Raises:
+      ModelError: it computes in float somewhere.
+    """
+    bare = graph.set_io(whole, io, mean=normalization.mean, std=normalization.std, output_io=output_io or io)
+    checks.check_integers(bare)
+    return bare
 
 
 def finish(bare: bytes, info: ModelInfo) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from model_maker.backbones.registry import DEFAULT
 from model_maker.data import object_stores
 from model_maker.data.entries import Location
 from model_maker.doctor import evidence as gathering
@@ -48,14 +49,10 @@ class Diagnosis:
     digests: dict[Location, str]
 
 
-# Of the backbones whose weights are installed, the one that tells wrong labels from right ones best.
-MODEL = "efficientnet_lite2"
-
-
 def diagnose(
     data: str | os.PathLike[str],
     *,
-    model: str = MODEL,
+    model: str = DEFAULT,
     threads: int | None = None,
     reporter: Reporter | None = None,
 ) -> Diagnosis:
@@ -75,7 +72,7 @@ def diagnose(
       >>> import model_maker
       >>> found = model_maker.diagnose("flowers")
       >>> found.findings["labels"][0].text
-      'labelled sunflower, looks like daisy (8... %)'
+      'labelled sunflower, looks like dandelion (... %), a close call'
     """
     if threads is not None and threads < 1:
         raise DataError(f"--threads {threads}: give 1 or more.")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from model_maker.backbones import embedder
-from model_maker.backbones.embedder import Embedder
+from model_maker.backbones.int8_backbone import QuantizedEmbedder
 from model_maker.data import images, layout, sources
 from model_maker.data.dataset import PARTS, Dataset, Skipped
 from model_maker.data.entries import Location
@@ -20,8 +20,9 @@ from model_maker.doctor import facts, judgement, twins
 from model_maker.doctor.facts import Facts
 from model_maker.doctor.judgement import Judgement
 from model_maker.errors import DataError
-from model_maker.learning import embedding
-from model_maker.progress import Reporter
+from model_maker.learning import embedding, quantized
+from model_maker.progress import Reporter, Stages
+from model_maker.tflite import layers as network_layers
 
 Array = np.ndarray
 
@@ -124,7 +125,8 @@ def gather(data: str | os.PathLike[str], model: str, reporter: Reporter, *, thre
     vectors = np.empty((0, 1), np.float16)
     if len(dataset):
         reporter.stage(f"Prepare {choice.name}")
-        base = embedder.embedder(choice, tell=reporter.note, progress=reporter.progress)
+        embeds = embedder.embedder(choice, tell=reporter.note, progress=reporter.progress)
+        base = quantized.prepare(embeds, dataset, Stages(reporter), threads=threads)
         reporter.stage("Embed photos")
         dataset, known, vectors = _embed(dataset, known, base, reporter, threads)
     reporter.stage("Compare photos")
@@ -136,13 +138,12 @@ def gather(data: str | os.PathLike[str], model: str, reporter: Reporter, *, thre
 
 
 def _embed(
-    dataset: Dataset, known: tuple[Facts, ...], base: Embedder, reporter: Reporter, threads: int | None
+    dataset: Dataset, known: tuple[Facts, ...], base: QuantizedEmbedder, reporter: Reporter, threads: int | None
 ) -> tuple[Dataset, tuple[Facts, ...], Array]:
     """Returns photos, their facts and their embeddings, less what a change of the folder made unreadable meanwhile."""
-    found, gone = embedding.feature_maps(
-        dataset, base.content, base.normalization, threads=threads, progress=reporter.progress
-    )
-    vectors = found.read()[:, 0]
+    found, gone = embedding.feature_maps(dataset, *base.computing, threads=threads, progress=reporter.progress)
+    # The last layer: copies and labels are judged by what the network makes of a photo in the end.
+    vectors = found.columns(network_layers.features(base.layers, base.layers[-1:])).read()[:, 0].astype(np.float16)
     lost = {entry.path: entry.reason for entry in gone}
     kept = tuple(fact for sample, fact in zip(dataset.samples, known, strict=True) if sample.path not in lost)
     return _without(dataset, lost), kept, vectors

@@ -18,7 +18,7 @@ from model_maker.data.dataset import Dataset, Skipped
 from model_maker.data.images import Normalization
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError, OutputError
-from model_maker.learning.engines import LOCAL, Engine, Wanted, Work
+from model_maker.learning.engines import LOCAL, Engine, Wanted, Work, stored_type
 from model_maker.learning.store import FORMAT, EmbeddingStore, FeatureMaps, pack
 from model_maker.tflite.interpreter import Runner
 
@@ -28,7 +28,7 @@ Tell = Callable[[str], None]
 
 
 def compute(
-    dataset: Dataset, embedder: bytes, normalization: Normalization, *, threads: int | None = None
+    dataset: Dataset, embedder: bytes, normalization: Normalization | None, *, threads: int | None = None
 ) -> tuple[Array, list[Skipped]]:
     """Embeds plain photos and keeps nothing: for embedders that are not met again.
 
@@ -46,10 +46,22 @@ def compute(
     return np.stack(vectors), skipped
 
 
+def look_up(
+    dataset: Dataset, embedder: bytes, normalization: Normalization | None, *, threads: int | None = None
+) -> Array:
+    """Returns [N, D] of plain photos that can be read: from the cache where all of them are there, and keeps nothing."""
+    probe = Runner(embedder)
+    store = EmbeddingStore(cache_path(embedder, normalization), math.prod(probe.output_shape[1:]), stored_type(probe))
+    rows = store.find(_names(dataset, 1, PRESETS["none"], 0))[:, 0]
+    if (rows >= 0).all():
+        return store.read(rows)
+    return compute(dataset, embedder, normalization, threads=threads)[0]
+
+
 def feature_maps(
     dataset: Dataset,
     embedder: bytes,
-    normalization: Normalization,
+    normalization: Normalization | None,
     *,
     views: int = 1,
     augmentation: Augmentation = PRESETS["none"],
@@ -63,8 +75,8 @@ def feature_maps(
 
     Args:
       dataset: the photos.
-      embedder: a float `.tflite`, float32 [1, H, H, 3] to [1, ...].
-      normalization: what it expects.
+      embedder: a `.tflite`, [1, H, H, 3] to [1, ...], float32 or int8.
+      normalization: what it expects; None for pixels as they are.
       views: K, how many of each photo; the first is the plain photo, which all augmentations share.
       augmentation, seed: what makes the others.
       threads: photos at a time; all cores unless told.
@@ -78,7 +90,7 @@ def feature_maps(
     probe = Runner(embedder)
     size, shape = probe.input_shape[1], probe.output_shape[1:]
     path = cache_path(embedder, normalization)
-    store = EmbeddingStore(path, math.prod(shape))
+    store = EmbeddingStore(path, math.prod(shape), stored_type(probe))
     names = _names(dataset, views, augmentation, seed)
     rows = store.find(names)
     missing = _Lacking(dataset, names, rows)
@@ -93,14 +105,14 @@ def feature_maps(
         rows = store.find(names[[sample.digest not in unreadable for sample in dataset.samples]], check=False)
     if (rows < 0).any():
         raise OutputError(store.lost)
-    return FeatureMaps(store, rows, shape), skipped
+    return FeatureMaps(store, rows, shape, probe.output_step), skipped
 
 
-def cache_path(embedder: bytes, normalization: Normalization) -> Path:
+def cache_path(embedder: bytes, normalization: Normalization | None) -> Path:
     """Names the store by all that an embedding depends on besides the photo."""
     runtime = f"litert-{metadata.version('ai-edge-litert')}"
     recipe = f"{FORMAT} {hashlib.sha256(embedder).hexdigest()} {normalization} {images.PREPROCESSING} {runtime}"
-    return files.cache_directory() / "embeddings" / f"{hashlib.sha256(recipe.encode()).hexdigest()[:24]}.f16"
+    return files.cache_directory() / "embeddings" / f"{hashlib.sha256(recipe.encode()).hexdigest()[:24]}.vectors"
 
 
 def _names(dataset: Dataset, views: int, augmentation: Augmentation, seed: int) -> Array:

@@ -32,14 +32,14 @@ class Work:
     """What is made of photos.
 
     Attributes:
-      embedder: a float `.tflite`, float32 [1, H, H, 3] to [1, ...].
-      normalization: what it expects.
+      embedder: a `.tflite`, [1, H, H, 3] to [1, ...], float32 or int8.
+      normalization: what it expects; None for pixels as they are, uint8.
       augmentation, seed: what makes the views beside the plain photo.
       name: of all that an embedding depends on besides the photo and the view, see `embedding.cache_path`.
     """
 
     embedder: bytes
-    normalization: Normalization
+    normalization: Normalization | None
     augmentation: Augmentation = PRESETS["none"]
     seed: int = 0
     name: str = ""
@@ -66,11 +66,20 @@ class Work:
         )
 
     def worker(self) -> Callable[[Array], Array]:
-        """Returns what maps views, uint8 [K, H, H, 3], to float16 [K, D]."""
-        runner = Runner(self.embedder)
-        return lambda views: np.stack(
-            [runner.run(self.normalization(view[None])).ravel().astype(np.float16) for view in views]
-        )
+        """Returns what maps views, uint8 [K, H, H, 3], to [K, D]: float16, or the int8 that the file computes."""
+        runner, normalize = Runner(self.embedder), self.normalization or (lambda pixels: pixels)
+        kept = stored_type(runner)
+
+        def embed(views: Array) -> Array:
+            rows = (runner.run_all(normalize(view[None]))[0].ravel() for view in views)
+            return np.stack([row.astype(kept) for row in rows])
+
+        return embed
+
+
+def stored_type(runner: Runner) -> np.dtype:
+    """Returns as what the output of an embedder is kept: integers as they are, real numbers as float16."""
+    return runner.output_dtype if runner.output_dtype.kind == "i" else np.dtype("<f2")
 
 
 class Engine(Protocol):
@@ -80,7 +89,7 @@ class Engine(Protocol):
         """Yields (sha256 of the photo's bytes, ""), or ("", reason), for each entry that a source lists."""
 
     def embed(self, photos: Sequence[Wanted], work: Work, size: int, *, threads: int | None = None) -> Results:
-        """Yields float16 [K, D] for each photo, or why it cannot be read.
+        """Yields [K, D] for each photo, float16 or int8, or why it cannot be read.
 
         Args:
           photos: what is wanted.

@@ -1,23 +1,28 @@
-"""Embeddings as a head is fitted on them: standardized, whole in memory or streamed from the store."""
+"""Embeddings as a head is fitted on them: standardized by layer, whole in memory or streamed from the store."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
+from scipy import linalg
 
 from model_maker.learning.store import FeatureMaps
+from model_maker.tflite import layers as network_layers
+from model_maker.tflite.layers import Layer
 
 Array = np.ndarray
 
-# Standardized features above this are streamed: 25,000 photos of 1280 features. A fit in memory holds them five times
+# Standardized features above this are streamed: 10,000 photos of 3,088 features. A fit in memory holds them five times
 # (once for each fold less its own photos, and as a whole); streamed, it is half as fast.
 IN_MEMORY_BYTES = 128 << 20
 # Photos of which a stream is made at a time, beside the fit's own pieces of work.
 _BLOCK = 1024
-# Rows that are converted at a time, so that they stay in a core's own cache.
-_ROWS = 64
+# Where rows are fewer than this share of their features, they are written in a basis of their own.
+_FEW = 0.5
+# Added to the products of rows with themselves, as a share of their mean: copies of a photo must not be singular.
+_JITTER = 1e-7
 
 
 class Rows(Protocol):
@@ -30,18 +35,16 @@ class Rows(Protocol):
 
 
 class Features(Protocol):
-    """Centered features, all divided by one number; relative sizes carry information and stay.
+    """Centered features; those of one layer are divided by one number, for relative sizes carry information and stay.
 
-    Both numbers are those of the plain photos, which are what the phone sees.
+    Centers and divisors are those of the plain photos, which are what the phone sees.
 
     Attributes:
-      center: float [D].
-      scale: what they were divided by.
+      size: D, how many numbers stand for a photo.
       streamed: whether they stay in the store.
     """
 
-    center: Array
-    scale: float
+    size: int
     streamed: bool
 
     def rows(self, photos: Array | slice) -> Rows:
@@ -50,54 +53,127 @@ class Features(Protocol):
     def logits(self, photos: Array, parameters: Array) -> Array:
         """Applies kernel and bias, float32 [C, D + 1], to the plain views of some photos, bool [N]: float32 [n, C]."""
 
+    def unstandardized(self, parameters: Array) -> tuple[Array, Array]:
+        """Turns parameters into kernel [C, F] and bias [C] that apply to embeddings as they are."""
 
-def standardize(embeddings: Array | FeatureMaps) -> Features:
-    """Standardizes embeddings, float16 [N, D] or [N, K, D], where they are."""
-    if isinstance(embeddings, np.ndarray):
-        return _InMemory(embeddings if embeddings.ndim == 3 else embeddings[:, None])
-    size = len(embeddings) * embeddings.views * embeddings.shape[0] * 4
-    return _InMemory(embeddings.read()) if size <= IN_MEMORY_BYTES else _Streamed(embeddings)
+
+class Embeddings:
+    """The embeddings of N photos, from which any set of layers can be standardized.
+
+    Args:
+      values: [N, F] or [N, K, F], K views of each photo, the plain one first; or the same in a store.
+      layers: what F is made of; one layer unless given.
+      step: what one unit of an integer stands for; a store knows its own.
+    """
+
+    def __init__(self, values: Array | FeatureMaps, layers: Sequence[Layer] = (), step: float = 1.0):
+        self.streamed = False
+        self._products: dict[str, Array] = {}
+        if isinstance(values, FeatureMaps):
+            step, size = values.step, values.shape[0]
+            self.streamed = 4 * len(values) * values.views * size > IN_MEMORY_BYTES
+            if self.streamed:
+                self._maps, (self._center, self._square) = values, _moments(values)
+            else:
+                values = values.read()
+        if isinstance(values, np.ndarray):
+            self._values, size = values if values.ndim == 3 else values[:, None], values.shape[-1]
+        self._step, self.layers = step, tuple(layers) or (Layer("embedding", size, 1),)
+
+    def standardize(self, chosen: Sequence[Layer]) -> Features:
+        """Returns the features of some layers, in the order of all."""
+        if self.streamed:
+            columns = network_layers.features(self.layers, chosen)
+            scale = np.concatenate([self._divisors(layer) for layer in chosen])
+            return _Streamed(self._maps, columns, self._center[columns], scale, self._step)
+        parts = [self._part(layer) for layer in chosen]
+        features = np.concatenate([part for part, _, _ in parts], axis=2)
+        center, scale = (np.concatenate(numbers) for numbers in ([c for _, c, _ in parts], [s for _, _, s in parts]))
+        count = features.shape[0] * features.shape[1]
+        products = None
+        if count < _FEW * features.shape[2]:
+            products = np.sum([self._product(layer) for layer in chosen], axis=0)
+        return _InMemory(features, center, scale, self._step, products)
+
+    def _part(self, layer: Layer) -> tuple[Array, Array, Array]:
+        """Returns standardized features of a layer in memory, what was subtracted, and what they were divided by."""
+        features = self._values[:, :, network_layers.features(self.layers, [layer])].astype(np.float32)
+        center = features[:, 0].mean(axis=0)
+        features -= center
+        scale = np.float32(np.sqrt(np.mean(features[:, 0] ** 2)) or 1.0)
+        features /= scale
+        return features, center, np.full(layer.size, scale)
+
+    def _product(self, layer: Layer) -> Array:
+        """Returns the products of all rows with each other in one layer, which all sets share."""
+        if layer.name not in self._products:
+            rows = self._part(layer)[0].reshape(-1, layer.size).astype(np.float64)
+            self._products[layer.name] = rows @ rows.T
+        return self._products[layer.name]
+
+    def _divisors(self, layer: Layer) -> Array:
+        columns = network_layers.features(self.layers, [layer])
+        # Of features that are all alike rounding may leave less than nothing.
+        variance = max(0.0, float(np.mean(self._square[columns] - self._center[columns] ** 2)))
+        return np.full(layer.size, np.sqrt(variance) or 1.0, np.float32)
+
+
+def _moments(maps: FeatureMaps) -> tuple[Array, Array]:
+    """Returns the mean and the mean square of each feature of the plain views, float64 [F], in stored units."""
+    total = squares = np.zeros(maps.shape[0])
+    for start in range(0, len(maps), _BLOCK):
+        block = maps[start : start + _BLOCK].astype(np.float64)
+        total, squares = total + block.sum(axis=0), squares + np.square(block).sum(axis=0)
+    return total / len(maps), squares / len(maps)
+
+
+def _unstandardized(kernel: Array, bias: Array, center: Array, scale: Array, step: float) -> tuple[Array, Array]:
+    kernel = kernel / (scale * step)
+    return kernel, bias - kernel @ (center * step)
 
 
 class _InMemory:
     streamed = False
 
-    def __init__(self, views: Array):
-        features = views.astype(np.float32)
-        self.center = features[:, 0].mean(axis=0)
-        features -= self.center
-        self.scale = float(np.sqrt(np.mean(features[:, 0] ** 2))) or 1.0
-        features /= np.float32(self.scale)
-        self._features = features
+    def __init__(self, features: Array, center: Array, scale: Array, step: float, products: Array | None):
+        self._center, self._scale, self._step, self._whole = center, scale, step, features
+        self._features, self._factor = features, None
+        if products is not None:
+            # Rows are as many as their own basis has directions, and lie in it as a triangle. The penalty of a kernel
+            # is the same in any orthonormal basis, and nothing outside of it helps: the minimum stays where it is.
+            products[np.diag_indices_from(products)] += _JITTER * np.trace(products) / len(products)
+            self._factor = linalg.cholesky(products, lower=True, overwrite_a=True)
+            self._features = self._factor.astype(np.float32).reshape(*features.shape[:2], -1)
+        self.size = self._features.shape[2]
 
     def rows(self, photos: Array | slice) -> Array:
-        depth = self._features.shape[2]
-        chosen = self._features[photos].reshape(-1, depth)
-        rows = np.ones((len(chosen), depth + 1), np.float32)
+        chosen = self._features[photos].reshape(-1, self.size)
+        rows = np.ones((len(chosen), self.size + 1), np.float32)
         rows[:, :-1] = chosen
         return rows
 
     def logits(self, photos: Array, parameters: Array) -> Array:
         return self._features[photos, 0] @ parameters[:, :-1].T + parameters[:, -1]
 
+    def unstandardized(self, parameters: Array) -> tuple[Array, Array]:
+        kernel = parameters[:, :-1].astype(np.float64)
+        if self._factor is not None:
+            # Rows X are L B with a triangle L and the basis B, so a kernel A in it is A L^-1 X.
+            rows = self._whole.reshape(-1, self._whole.shape[2])
+            kernel = linalg.solve_triangular(self._factor, kernel.T, lower=True, trans="T").T @ rows
+        return _unstandardized(kernel, parameters[:, -1], self._center, self._scale, self._step)
+
 
 class _Streamed:
     streamed = True
 
-    def __init__(self, maps: FeatureMaps):
-        self._maps, self.views = maps, maps.views
-        total = squares = np.zeros(maps.shape[0])
-        for start in range(0, len(maps), _BLOCK):
-            block = maps[start : start + _BLOCK].astype(np.float64)
-            total, squares = total + block.sum(axis=0), squares + np.square(block).sum(axis=0)
-        center = total / len(maps)
-        self.center = center.astype(np.float32)
-        # Of features that are all alike rounding may leave less than nothing.
-        self.scale = math.sqrt(max(0.0, float(np.mean(squares / len(maps) - center**2)))) or 1.0
-        # Every float16 there is, divided by the scale: looking it up takes half the time of converting and dividing.
-        with np.errstate(invalid="ignore"):
-            self._divided = np.arange(1 << 16, dtype=np.uint16).view(np.float16) / np.float32(self.scale)
-        self._center = (center / self.scale).astype(np.float32)
+    def __init__(self, maps: FeatureMaps, columns: Array, center: Array, scale: Array, step: float):
+        self._maps, self.views, self._step = maps, maps.views, step
+        self._center, self._scale, self.size = center, scale, len(columns)
+        # Columns that follow each other are a view, which costs nothing.
+        follow = columns[-1] - columns[0] + 1 == len(columns)
+        self._columns: Array | slice = slice(int(columns[0]), int(columns[-1]) + 1) if follow else columns
+        self._factor, self._shift = (1 / scale).astype(np.float32), (center / scale).astype(np.float32)
 
     def rows(self, photos: Array | slice) -> _StreamedRows:
         return _StreamedRows(self, np.arange(len(self._maps))[photos])
@@ -109,12 +185,15 @@ class _Streamed:
 
     def read(self, photos: Array, views: Array | int) -> Array:
         """Returns one view of each of some photos: float32 [B, D + 1]."""
-        bits = self._maps[photos, views].view(np.uint16)
-        rows = np.ones((len(bits), bits.shape[1] + 1), np.float32)
-        for start in range(0, len(bits), _ROWS):
-            some = slice(start, start + _ROWS)
-            np.subtract(self._divided.take(bits[some], mode="clip"), self._center, out=rows[some, :-1])
+        values = self._maps[photos, views][:, self._columns]
+        rows = np.ones((len(values), self.size + 1), np.float32)
+        np.multiply(values, self._factor, out=rows[:, :-1], dtype=np.float32, casting="unsafe")
+        rows[:, :-1] -= self._shift
         return rows
+
+    def unstandardized(self, parameters: Array) -> tuple[Array, Array]:
+        kernel = parameters[:, :-1].astype(np.float64)
+        return _unstandardized(kernel, parameters[:, -1], self._center, self._scale, self._step)
 
 
 class _StreamedRows:

@@ -30,6 +30,7 @@ from model_maker.learning.trainer import Trainer
 from model_maker.learning.watch import Watch
 from model_maker.tflite import keras_model, trunk
 from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.layers import Layer
 
 Array = np.ndarray
 
@@ -69,12 +70,15 @@ class Network:
     """An embedder and its head.
 
     Attributes:
-      embedder: a float `.tflite`, float32 [1, H, H, 3] to float32 [1, D].
+      embedder: a float `.tflite`, float32 [1, H, H, 3] to float32 [1, D], perhaps several layers joined.
       head: on its embeddings.
+      layers: what a head on frozen features sees of its backbone, whose int8 form embeds for it; none once the network
+        has been tuned.
     """
 
     embedder: bytes
     head: Head
+    layers: tuple[Layer, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The head: multinomial logistic regression on frozen embeddings."""
+"""The head: multinomial logistic regression on frozen embeddings, and which of their layers it sees."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from threadpoolctl import threadpool_limits
 
 from model_maker.data.streaming import cores
 from model_maker.errors import DataError
-from model_maker.learning.features import Features, standardize
+from model_maker.learning.features import Embeddings, Features
 from model_maker.learning.regression import Problem
 from model_maker.learning.store import FeatureMaps
+from model_maker.tflite import layers as network_layers
+from model_maker.tflite.layers import Layer
 
 Array = np.ndarray
 Progress = Callable[[int, int], None]
@@ -23,6 +25,8 @@ Progress = Callable[[int, int], None]
 # From strong to weak, relative to the mean loss of a photo, on embeddings of unit variance. Half decades: between two
 # neighbours cross-validated accuracy moves by less than its own noise.
 REGULARIZATION = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
+# What --layers may be: sets of layers, or the simplest of them that is as good as the best.
+LAYERS = ("auto", *network_layers.SETS)
 # Above this ratio of the largest class to the smallest, classes weigh alike instead of by their count.
 UNEVEN = 2.0
 # Photos x classes above which three folds stand for five: the estimate is then good enough, and time counts.
@@ -32,8 +36,6 @@ _PATH_ITERATIONS = 10
 _FINAL_ITERATIONS = 200
 # Of a stream one photo in so many is held out, or as many as put an accuracy within 0.4 points.
 _PARTS, _MOST_HELD_OUT = 10, 20_000
-# Photos that are scored in one go.
-_BLOCK = 4096
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,31 @@ class Head:
     kernel: Array
     bias: Array
 
-    def logits(self, embeddings: Array | FeatureMaps) -> Array:
-        """Maps [N, D], or the plain views of what is in a store, to float32 [N, C]."""
-        blocks = (embeddings[start : start + _BLOCK] for start in range(0, max(1, len(embeddings)), _BLOCK))
-        return np.concatenate([block.astype(np.float32) @ self.kernel.T + self.bias for block in blocks])
+    def logits(self, embeddings: Array) -> Array:
+        """Maps [N, D] to float32 [N, C]."""
+        return embeddings.astype(np.float32) @ self.kernel.T + self.bias
 
-    def scores(self, embeddings: Array | FeatureMaps) -> Array:
+    def scores(self, embeddings: Array) -> Array:
         """Does as `logits`, and maps on to probabilities."""
         return softmax(self.logits(embeddings))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One set of layers, and how well heads on it did.
+
+    Attributes:
+      layers: of the set.
+      loss: mean calibrated loss of photos by heads that have not learned from them.
+      top1: their accuracy, 0 to 1.
+      behind: by how much a photo's loss is above that of the best set in the mean; `behind_error` its standard error.
+    """
+
+    layers: tuple[Layer, ...]
+    loss: float
+    top1: float
+    behind: float = 0.0
+    behind_error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +83,8 @@ class Fit:
 
     Attributes:
       head: fitted on all photos that were given.
+      chosen: the name of the set of layers that it sees, see `tflite.layers.SETS`.
+      candidates: the sets that were compared, by name.
       regularization: the chosen one of REGULARIZATION.
       temperature: what logits were divided by.
       class_weights: float [C]; all 1 where classes are even.
@@ -74,6 +95,8 @@ class Fit:
     """
 
     head: Head
+    chosen: str
+    candidates: dict[str, Candidate]
     regularization: float
     temperature: float
     class_weights: Array
@@ -82,27 +105,36 @@ class Fit:
     held_out_labels: Array
     path: tuple[tuple[float, float], ...] = ()
 
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """What the head sees."""
+        return self.candidates[self.chosen].layers
+
 
 def fit(
-    embeddings: Array | FeatureMaps,
+    embeddings: Embeddings | Array | FeatureMaps,
     labels: Array,
     *,
     classes: int,
+    layers: str = "auto",
+    among: Sequence[Layer] = (),
     folds: Sequence[int] | None = None,
     balance: bool = True,
     progress: Progress | None = None,
 ) -> Fit:
     """Fits a softmax head on frozen embeddings.
 
-    Regularization and temperature come from cross-validated logits of the plain photos; the head itself is then fitted
-    on all photos, in all their views. What is in a store and large (see `features`) stays there and is read once for
-    each step of the search; one held-out part then stands for the folds.
+    Layers, regularization and temperature come from cross-validated logits of the plain photos; the head itself is then
+    fitted on all photos, in all their views. What is in a store and large (see `features`) stays there and is read once
+    for each step of the search; one held-out part then stands for the folds.
 
     Args:
-      embeddings: float16 [N, D], as the backbone emits them, or [N, K, D]: K views of each photo, the plain one first;
-        or the same in a store.
+      embeddings: of N photos, of one layer where they are just numbers.
       labels: int [N], values in [0, classes).
       classes: C.
+      layers: one of LAYERS. "auto" takes the simplest set whose loss cannot be told from the best one's: the paired
+        difference is within one standard error.
+      among: the layers that a set may hold; all unless given.
       folds: the fold of each photo; five, stratified in the given order, unless told.
       balance: whether uneven classes weigh alike.
       progress: called with (done, total) steps; those that prove unnecessary count as done.
@@ -121,28 +153,71 @@ def fit(
         found = "1 photo" if fewest else "no photo"
         raise DataError(f"Class {int(counts.argmin())} has {found} to learn from; each needs two.")
     weights = class_weights(counts) if balance else np.ones(classes)
-    features = standardize(embeddings)
-    held_out = _held_out(labels, features, classes) if folds is None else _parts(np.asarray(folds))
-    truth = labels[np.any(held_out, axis=0)]
+    given = embeddings if isinstance(embeddings, Embeddings) else Embeddings(embeddings)
+    held_out = _held_out(labels, given, classes) if folds is None else _parts(np.asarray(folds))
+    sets = _sets(tuple(among) or given.layers, layers)
     path = len(REGULARIZATION) * len(held_out) * _PATH_ITERATIONS
+    total = len(sets) * path + _FINAL_ITERATIONS
 
     def tell(step: int) -> None:
         if progress:
-            progress(step, path + _FINAL_ITERATIONS)
+            progress(step, total)
 
     # One BLAS thread for each of ours: BLAS's own wait for each other in busy loops, which is many times slower
     # whenever another process wants a core.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:
-        strength, logits, start, walked = _cross_validate(features, labels, weights, held_out, pool, tell)
-        temperature = _temperature(logits, truth, weights[truth])
-        whole = Problem(features.rows(slice(None)), labels, weights, pool)
-        parameters = whole.solve(strength, start, _FINAL_ITERATIONS, partial(_tell_behind, tell, path))
-        tell(path + _FINAL_ITERATIONS)
-    kernel = parameters[:, :-1] / (features.scale * temperature)
-    bias = parameters[:, -1] / temperature - kernel @ features.center
-    head = Head(kernel.astype(np.float32), bias.astype(np.float32))
-    top1 = float((logits.argmax(1) == truth).mean())
-    return Fit(head, strength, temperature, weights, top1, softmax(logits / temperature), truth, walked)
+        walks: dict[str, _Walk] = {}
+        for number, (name, some) in enumerate(sets.items()):
+            features = given.standardize(some)
+            step = partial(_tell_behind, tell, number * path)
+            walks[name] = _cross_validate(features, labels, weights, held_out, pool, step)
+        chosen, candidates = _choose(sets, walks, labels[np.any(held_out, axis=0)], weights)
+        best = walks[chosen]
+        whole = Problem(best.features.rows(slice(None)), labels, weights, pool)
+        step = partial(_tell_behind, tell, len(sets) * path)
+        parameters = whole.solve(best.strength, best.start, _FINAL_ITERATIONS, step)
+        tell(total)
+    kernel, bias = best.features.unstandardized(parameters)
+    head = Head((kernel / best.temperature).astype(np.float32), (bias / best.temperature).astype(np.float32))
+    truth, scores = labels[np.any(held_out, axis=0)], softmax(best.logits / best.temperature)
+    return Fit(
+        head,
+        chosen,
+        candidates,
+        best.strength,
+        best.temperature,
+        weights,
+        candidates[chosen].top1,
+        scores,
+        truth,
+        best.walked,
+    )
+
+
+def _sets(layers: Sequence[Layer], name: str) -> dict[str, tuple[Layer, ...]]:
+    """Returns the sets to compare, the simplest first; those that are the same once."""
+    names = network_layers.SETS if name == "auto" else (name,)
+    different: dict[tuple[Layer, ...], str] = {}
+    for one in names:
+        different.setdefault(network_layers.choose(layers, one), one)
+    return {one: some for some, one in different.items()}
+
+
+def _choose(
+    sets: dict[str, tuple[Layer, ...]], walks: dict[str, _Walk], truth: Array, weights: Array
+) -> tuple[str, dict[str, Candidate]]:
+    """Takes the simplest set that is within one standard error of the best."""
+    share = weights[truth] / weights[truth].mean()
+    single = {name: share * losses(walk.logits / walk.temperature, truth) for name, walk in walks.items()}
+    best = min(single, key=lambda name: single[name].mean())
+    candidates = {}
+    for name, walk in walks.items():
+        behind = single[name] - single[best]
+        error = float(behind.std(ddof=1) / np.sqrt(len(behind)))
+        right = float((walk.logits.argmax(axis=1) == truth).mean())
+        candidates[name] = Candidate(sets[name], float(single[name].mean()), right, float(behind.mean()), error)
+    chosen = next(name for name, one in candidates.items() if one.behind <= one.behind_error)
+    return chosen, candidates
 
 
 def calibrate(logits: Array, labels: Array) -> tuple[float, float]:
@@ -173,7 +248,7 @@ def softmax(logits: Array) -> Array:
     return shifted / shifted.sum(axis=1, keepdims=True)
 
 
-def _held_out(labels: Array, features: Features, classes: int) -> list[Array]:
+def _held_out(labels: Array, features: Embeddings, classes: int) -> list[Array]:
     """Chooses the parts that regularization and temperature are found on, bool [N] each."""
     if features.streamed:
         return [_stratified(labels, max(_PARTS, len(labels) // _MOST_HELD_OUT)) == 0]
@@ -185,6 +260,27 @@ def _parts(folds: Array) -> list[Array]:
     return [folds == number for number in np.unique(folds)]
 
 
+@dataclass(frozen=True)
+class _Walk:
+    """The best step of a regularization path on some features.
+
+    Attributes:
+      features: that it was walked on.
+      strength: whose held-out loss is least.
+      logits: float [n, C] of photos held out, there.
+      temperature: that suits them.
+      start: the mean of the folds' parameters, from which a fit on all photos has not far to go.
+      walked: each strength with its loss.
+    """
+
+    features: Features
+    strength: float
+    logits: Array
+    temperature: float
+    start: Array
+    walked: tuple[tuple[float, float], ...]
+
+
 def _cross_validate(
     features: Features,
     labels: Array,
@@ -192,18 +288,13 @@ def _cross_validate(
     held_out: list[Array],
     pool: ThreadPoolExecutor,
     tell: Callable[[int], None],
-) -> tuple[float, Array, Array, tuple[tuple[float, float], ...]]:
-    """Walks the regularization path in all folds side by side and stops behind the best step.
-
-    Returns:
-      The strength whose held-out loss is least, the held-out logits [n, C] there, the mean of the folds'
-      parameters, from which a fit on all photos has not far to go, and each strength with its loss.
-    """
+) -> _Walk:
+    """Walks the regularization path in all folds side by side and stops behind the best step."""
     problems = [Problem(features.rows(~held), labels[~held], weights, pool) for held in held_out]
     judged = np.any(held_out, axis=0)
     truth = labels[judged]
     best: tuple[float, float, Array, Array] = (np.inf, 0.0, np.empty(0), np.empty(0))
-    found = [np.zeros((len(weights), len(features.center) + 1), np.float32) for _ in problems]
+    found = [np.zeros((len(weights), features.size + 1), np.float32) for _ in problems]
     solved, walked = count(), []
     for strength in REGULARIZATION:
         logits = np.empty((len(truth), len(weights)), np.float32)
@@ -216,7 +307,9 @@ def _cross_validate(
         if loss >= best[0]:
             break
         best = (loss, strength, logits, np.mean(found, axis=0))
-    return *best[1:], tuple(walked)
+    _, strength, logits, start = best
+    temperature = _temperature(logits, truth, weights[truth])
+    return _Walk(features, strength, logits, temperature, start, tuple(walked))
 
 
 def _tell_behind(tell: Callable[[int], None], before: int, step: int) -> None:

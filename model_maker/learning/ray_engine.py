@@ -23,7 +23,7 @@ from model_maker.data.streaming import in_order
 from model_maker.errors import ClusterError, DataError
 from model_maker.learning import shards
 from model_maker.learning.cluster import Cluster, check_installed, connected
-from model_maker.learning.engines import Results, Tell, Wanted, Work
+from model_maker.learning.engines import Results, Tell, Wanted, Work, stored_type
 from model_maker.learning.shards import Shards, Unreadable
 from model_maker.tflite.interpreter import Runner
 
@@ -208,7 +208,8 @@ def _batches(items: Sequence[Item], cores: int, *, most: int) -> list[list[Item]
 
 def _photos_in_a_shard(work: Work, photos: Sequence[Wanted]) -> int:
     views = max(len(names) for _, names in photos)
-    photo_bytes = 2 * views * math.prod(Runner(work.embedder).output_shape)
+    runner = Runner(work.embedder)
+    photo_bytes = stored_type(runner).itemsize * views * math.prod(runner.output_shape)
     return max(1, min(_EMBEDDED, _SHARD_BYTES // photo_bytes))
 
 

@@ -82,7 +82,7 @@ def write(name: str, keys: Sequence[str], results: Sequence[Result]) -> None:
     Args:
       name: the file.
       keys: of photos and their views, 64 letters each.
-      results: of each, float16 [K, D], or why there is none.
+      results: of each, [K, D], or why there is none.
 
     Raises:
       OutputError: it cannot be written.

@@ -22,7 +22,7 @@ from model_maker.errors import OutputError
 Array = np.ndarray
 
 # Part of the name of each cache; raise the number when the files change their form.
-FORMAT = "store-2"
+FORMAT = "store-3"
 _ROW = np.dtype([("name", "V32"), ("check", "<u4")])
 # Names that are packed, and bytes of vectors that are checked, in one go.
 _NAMES, _BYTES = 4096, 4 << 20
@@ -47,11 +47,12 @@ class EmbeddingStore:
     Args:
       path: the file of the vectors; the index lies beside it. Both are made on the first write.
       size: length of an embedding.
+      dtype: of its numbers, float16 or int8.
     """
 
-    def __init__(self, path: Path, size: int):
-        self.path, self.size = path, size
-        self._index = path.with_suffix(".index")
+    def __init__(self, path: Path, size: int, dtype: np.dtype | str = "<f2"):
+        self.path, self.size, self.dtype = path, size, np.dtype(dtype)
+        self._index, self._width = path.with_suffix(".index"), size * self.dtype.itemsize
 
     def find(self, names: Array, *, check: bool = True) -> Array:
         """Looks names up.
@@ -77,16 +78,16 @@ class EmbeddingStore:
         return rows.reshape(names.shape)
 
     def read(self, rows: Array) -> Array:
-        """Copies vectors: float16 [..., size] for rows of any shape.
+        """Copies vectors: [..., size] for rows of any shape.
 
         Raises:
           OutputError: the files are no longer what they were when the rows were found.
         """
         if not rows.size:
-            return np.empty((*rows.shape, self.size), np.float16)
+            return np.empty((*rows.shape, self.size), self.dtype)
         try:
-            count = self.path.stat().st_size // (2 * self.size)
-            return np.asarray(np.memmap(self.path, "<f2", "r", shape=(count, self.size)))[rows]
+            count = self.path.stat().st_size // self._width
+            return np.asarray(np.memmap(self.path, self.dtype, "r", shape=(count, self.size)))[rows]
         except (OSError, ValueError, IndexError) as error:
             raise OutputError(self.lost) from error
 
@@ -95,7 +96,7 @@ class EmbeddingStore:
 
         Args:
           names: "V32" [N], see `pack`.
-          vectors: float16 [N, size].
+          vectors: [N, size], of the store's type.
         """
         rows = np.empty(len(names), _ROW)
         rows["name"], rows["check"] = names, [zlib.crc32(vector) for vector in vectors]
@@ -103,7 +104,7 @@ class EmbeddingStore:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(self.path, "ab") as values, open(self._index, "ab") as index:
                 fcntl.flock(values, fcntl.LOCK_EX)
-                widths = {values: 2 * self.size, index: _ROW.itemsize}
+                widths = {values: self._width, index: _ROW.itemsize}
                 sizes = {file: os.fstat(file.fileno()).st_size for file in widths}
                 whole = min(sizes[file] // width for file, width in widths.items())
                 for file, width in widths.items():
@@ -121,7 +122,7 @@ class EmbeddingStore:
     def _intact(self, rows: Array, checks: Array) -> Array:
         """Tells which rows, int [N], have the vectors of their checksums."""
         result, found = np.zeros(len(rows), bool), np.flatnonzero(rows >= 0)
-        step = max(1, _BYTES // (2 * self.size))
+        step = max(1, _BYTES // self._width)
         for some in (found[start : start + step] for start in range(0, len(found), step)):
             result[some] = [zlib.crc32(vector) for vector in self.read(rows[some])] == checks[rows[some]]
         return result
@@ -131,22 +132,32 @@ class EmbeddingStore:
         if not (self._index.exists() and self.path.exists()):
             return np.empty(0, _ROW)
         whole = self._index.stat().st_size // _ROW.itemsize
-        return np.fromfile(self._index, _ROW, min(whole, self.path.stat().st_size // (2 * self.size)))
+        return np.fromfile(self._index, _ROW, min(whole, self.path.stat().st_size // self._width))
 
 
 class FeatureMaps:
     """What an embedder gives for photos and their views; it stays in the store until it is asked for.
 
-    `maps[photos]` reads the plain views of some photos, and `maps[photos, views]` others: float16 [B, *shape].
+    `maps[photos]` reads the plain views of some photos, and `maps[photos, views]` others: [B, *shape], as it is stored.
 
     Args:
       store: where it is.
       rows: int [N, K], the row of each view of each photo.
-      shape: of one, as (1280,) or (14, 14, 112).
+      shape: of one, for example (3088,) or (14, 14, 112).
+      step: what one unit of an integer stands for; 1 for real numbers.
+      columns: which numbers of each row are meant, int [D]; None for all.
     """
 
-    def __init__(self, store: EmbeddingStore, rows: Array, shape: tuple[int, ...]):
-        self._store, self._rows, self.shape = store, rows, shape
+    def __init__(
+        self,
+        store: EmbeddingStore,
+        rows: Array,
+        shape: tuple[int, ...],
+        step: float = 1.0,
+        columns: Array | None = None,
+    ):
+        self._store, self._rows, self.shape, self.step = store, rows, shape, step
+        self._columns = columns
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -160,7 +171,7 @@ class FeatureMaps:
         return self._rows.shape[1]
 
     def batch(self, photos: Array, views: Array | int = 0) -> Array:
-        """Reads one view of each of some photos.
+        """Reads one view of each of some photos, as real numbers.
 
         Args:
           photos: int [B], from 0 to N - 1.
@@ -169,11 +180,18 @@ class FeatureMaps:
         Returns:
           float32 [B, *shape].
         """
-        return self[photos, views].astype(np.float32)
+        values = self[photos, views].astype(np.float32)
+        return values if self.step == 1 else values * np.float32(self.step)
+
+    def columns(self, chosen: Array) -> FeatureMaps:
+        """Returns some features of the same photos, int [D]."""
+        return FeatureMaps(self._store, self._rows, (len(chosen),), self.step, chosen)
 
     def read(self) -> Array:
-        """Reads everything: float16 [N, K, *shape]."""
+        """Reads everything: [N, K, *shape], as it is stored."""
         return self._read(self._rows)
 
     def _read(self, rows: Array) -> Array:
-        return self._store.read(rows).reshape(*rows.shape, *self.shape)
+        vectors = self._store.read(rows)
+        chosen = vectors if self._columns is None else vectors[..., self._columns]
+        return chosen.reshape(*rows.shape, *self.shape)

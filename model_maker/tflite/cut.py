@@ -54,6 +54,7 @@ def cut(model: schema.ModelT) -> Cut:
         classes = _length(main.tensors[main.operators[weighted[-1]].outputs[0]])
     else:
         embedding, classes = _last_vector(main, pooled[-1]), 0
+    embedding = last_layer(model, embedding)
     size = _length(main.tensors[embedding])
     main.outputs = [embedding]
     prune(model)
@@ -61,6 +62,16 @@ def cut(model: schema.ModelT) -> Cut:
     _flatten(model, size)
     graph.sign(model, EMBEDDING)
     return Cut(size, classes)
+
+
+def last_layer(model: schema.ModelT, embedding: int) -> int:
+    """Of features that `layers.join` made, means of maps before the embedding itself, returns the latter."""
+    main = model.subgraphs[0]
+    producers = [operator for operator in main.operators if embedding in operator.outputs]
+    if main.tensors[embedding].name != b"layers" or not producers:
+        return embedding
+    joined = graph.operator_name(model, producers[0]) == "CONCATENATION"
+    return int(producers[0].inputs[-1]) if joined else embedding
 
 
 def _last_vector(main: schema.SubGraphT, pool: int) -> int:

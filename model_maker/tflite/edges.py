@@ -54,6 +54,24 @@ def bare_int8(content: bytes) -> bytes:
     return graph.pack(model)
 
 
+def within(content: bytes, normalization: Normalization) -> bytes:
+    """Takes back all that `graph.set_io` did to an int8 model.
+
+    Args:
+      content: an int8 `.tflite` with edges of its own, uint8 or float32.
+      normalization: that its edges state.
+    """
+    model = graph.parse(content)
+    entering = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
+    inner = bare_int8(content)
+    pixel = stated_normalization(content)
+    if entering.type != schema.TensorType.UINT8 or pixel is None or pixel.mean == normalization.mean:
+        return inner
+    model = graph.parse(inner)
+    graph.shift_input(model, normalization.mean - pixel.mean, 1 / normalization.std)
+    return graph.pack(model)
+
+
 def stated_normalization(content: bytes) -> Normalization | None:
     """Returns what a quantized image input says of itself: its zero point and scale; None for a float input."""
     model = graph.parse(content)

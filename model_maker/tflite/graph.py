@@ -70,6 +70,15 @@ def pack(model: schema.ModelT) -> bytes:
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
+def new_model() -> schema.ModelT:
+    """Returns an object tree with one empty graph."""
+    model, main = schema.ModelT(), schema.SubGraphT()
+    model.version, model.operatorCodes, model.buffers = 3, [], [schema.BufferT()]
+    main.tensors, main.operators, main.inputs, main.outputs, main.name = [], [], [], [], b"main"
+    model.subgraphs = [main]
+    return model
+
+
 def attach_head(embedder: bytes, kernel: Array, bias: Array) -> bytes:
     """Appends a fully connected layer and a softmax to an embedder.
 
@@ -144,11 +153,11 @@ def set_io(content: bytes, io: str, *, mean: float, std: float, output_io: str |
     if io == "uint8" and not 0 <= zero_point <= 255:
         raise ModelError(f"A uint8 input cannot state the mean {mean:g}, which is no pixel. Use --io float32.")
     if io == "uint8" and zero_point != mean:
-        _shift_input(model, zero_point - mean, 1 / std)
+        shift_input(model, zero_point - mean, 1 / std)
     graph.operators = [
-        *_edge(model, graph.inputs, INPUT, io, _quantization(1 / std, zero_point), entering=True),
+        *_edge(model, graph.inputs, INPUT, io, quantization(1 / std, zero_point), entering=True),
         *graph.operators,
-        *_edge(model, graph.outputs, output, output_io or io, _quantization(1 / 256, 0), entering=False),
+        *_edge(model, graph.outputs, output, output_io or io, quantization(1 / 256, 0), entering=False),
     ]
     sign(model, output)
     return pack(model)
@@ -161,7 +170,7 @@ def _zero_point(inner: schema.TensorT, mean: float) -> int:
     return round(mean)
 
 
-def _shift_input(model: schema.ModelT, pixels: float, scale: float) -> None:
+def shift_input(model: schema.ModelT, pixels: float, scale: float) -> None:
     """Makes a model add `pixels` times `scale` to its input, which reads too small by that."""
     graph = model.subgraphs[0]
     entering = int(graph.inputs[0])
@@ -172,10 +181,10 @@ def _shift_input(model: schema.ModelT, pixels: float, scale: float) -> None:
         options = schema.AddOptionsT()
         graph.operators.insert(0, make_operator(model, "ADD", [graph.inputs[0], shift], [entering], options))
         return
-    [first, *others] = _users(model, entering)
+    [first, *others] = users(model, entering)
     while not others and (name := operator_name(model, first)) in ("QUANTIZE", "DEQUANTIZE"):
         entering = int(first.outputs[0])
-        [first, *others] = _users(model, entering)
+        [first, *others] = users(model, entering)
     if others or name not in ("CONV_2D", "DEPTHWISE_CONV_2D") or len(first.inputs) != 3:
         raise ModelError("A uint8 input cannot state this mean exactly before such a first layer. Use --io float32.")
     # A convolution is linear: the shift adds (sum of its weights) to each channel, in steps of the bias.
@@ -190,7 +199,7 @@ def _shift_input(model: schema.ModelT, pixels: float, scale: float) -> None:
     set_constant(model, bias, (values + added).astype(values.dtype))
 
 
-def _users(model: schema.ModelT, tensor: int) -> list[schema.OperatorT]:
+def users(model: schema.ModelT, tensor: int) -> list[schema.OperatorT]:
     return [operator for operator in model.subgraphs[0].operators if tensor in operator.inputs]
 
 
@@ -250,7 +259,7 @@ def operator_name(model: schema.ModelT, operator: schema.OperatorT) -> str:
     return _OPERATOR_NAMES.get(max(code.builtinCode, code.deprecatedBuiltinCode), "CUSTOM")
 
 
-def _edge(model, ends: list[int], name: str, io: str, quantization, *, entering: bool) -> list[schema.OperatorT]:
+def _edge(model, ends: list[int], name: str, io: str, stated, *, entering: bool) -> list[schema.OperatorT]:
     """Puts a tensor of type `io` at the edge and returns the operators that join it to the inner one."""
     tensors = model.subgraphs[0].tensors
     inner = tensors[ends[0]]
@@ -260,12 +269,12 @@ def _edge(model, ends: list[int], name: str, io: str, quantization, *, entering:
     inner.name = f"{name}{INSIDE}".encode()
     if io == "uint8" and inner.type == schema.TensorType.INT16:
         path.insert(0, add_tensor(model, f"{name}_int8", inner.shape, "int8"))
-        scale, zero_point = quantization.scale[0], quantization.zeroPoint[0] - 128
-        tensors[path[0]].quantization = _quantization(scale, zero_point)
+        scale, zero_point = stated.scale[0], stated.zeroPoint[0] - 128
+        tensors[path[0]].quantization = quantization(scale, zero_point)
     ends[0] = add_tensor(model, name, inner.shape, io)
     path.insert(0, int(ends[0]))
     if io == "uint8":
-        tensors[ends[0]].quantization = quantization
+        tensors[ends[0]].quantization = stated
     steps = list(pairwise(path if entering else path[::-1]))
     return [_cast(model, begin, end) for begin, end in steps]
 
@@ -276,10 +285,12 @@ def _cast(model: schema.ModelT, begin: int, end: int) -> schema.OperatorT:
     return make_operator(model, "QUANTIZE", [begin], [end], schema.QuantizeOptionsT())
 
 
-def _quantization(scale: float, zero_point: int) -> schema.QuantizationParametersT:
-    quantization = schema.QuantizationParametersT()
-    quantization.scale, quantization.zeroPoint = [scale], [zero_point]
-    return quantization
+def quantization(scale: float | Array, zero_point: int | Array) -> schema.QuantizationParametersT:
+    """Returns what turns a tensor's integers into real numbers: one scale, or one for each row of a kernel."""
+    parameters = schema.QuantizationParametersT()
+    parameters.scale = np.atleast_1d(scale).astype(np.float32).tolist()
+    parameters.zeroPoint = np.atleast_1d(zero_point).astype(int).tolist()
+    return parameters
 
 
 def add_tensor(model: schema.ModelT, name: str, shape, kind: str = "float32", data: Array | None = None) -> int:

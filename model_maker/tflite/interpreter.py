@@ -41,7 +41,7 @@ class Runner:
     def __init__(self, model: bytes | str | os.PathLike[str], *, threads: int = 1, kernels: str = "xnnpack"):
         content = model if isinstance(model, bytes) else read(model)
         self._kernels = kernels
-        with _without_greeting(), _explained(kernels):
+        with without_greeting(), _explained(kernels):
             self._interpreter = litert.Interpreter(
                 model_content=content, num_threads=threads, experimental_op_resolver_type=KERNELS[kernels]
             )
@@ -64,6 +64,15 @@ class Runner:
     @property
     def output_shape(self) -> tuple[int, ...]:
         return tuple(int(side) for side in self._outputs[0]["shape"])
+
+    @property
+    def output_dtype(self) -> np.dtype:
+        return np.dtype(self._outputs[0]["dtype"])
+
+    @property
+    def output_step(self) -> float:
+        """What one unit of the output stands for: the scale of an integer, 1 for a real number."""
+        return float(self._outputs[0]["quantization"][0]) or 1.0
 
     def run(self, batch: Array) -> Array:
         """Runs one inference and returns the first output, in float32 where it is quantized.
@@ -131,7 +140,7 @@ _greeted = False
 
 
 @contextlib.contextmanager
-def _without_greeting():
+def without_greeting():
     """Keeps LiteRT's "INFO: Created TensorFlow Lite XNNPACK delegate for CPU." off the terminal.
 
     It is written once a process, and has no switch; other kernels than XNNPACK do not greet.

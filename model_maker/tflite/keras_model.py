@@ -230,6 +230,12 @@ class _Layer:
         rescale = layers.Rescaling(_plain(scale, numbers), _plain(offset, numbers), name=self._name)
         return rescale(self._tensor(known, 1 if ends[0] else 0))
 
+    def _concatenation(self, known):
+        from keras import layers
+
+        inputs = [self._tensor(known, place) for place in range(len(self._operator.inputs))]
+        return layers.Concatenate(int(self._options.axis), name=self._name)(inputs)
+
     def _mean(self, known):
         from keras import layers
 

@@ -13,14 +13,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as model_schema
 
 from model_maker.data.images import Normalization
 from model_maker.errors import ModelError
 from model_maker.tflite import graph, thresholds
-from model_maker.tflite.metadata_schema import schema
+from model_maker.tflite import metadata_schema as schema
 
 LABELS = "labels.txt"
 # The LiteRT sample apps look for this name; the same lines under both names suit every client.
@@ -28,7 +27,7 @@ LABELS_AGAIN = "labels_without_background.txt"
 PROVENANCE = "model_maker.json"
 _ENTRY = b"TFLITE_METADATA"
 # The first parser version that knows all the fields written here (tflite-support's own computation).
-_MIN_PARSER = "1.0.0"
+_MIN_PARSER = b"1.0.0"
 # Zip files carry dates; a fixed one keeps equal models equal.
 _DATE = (1980, 1, 1, 0, 0, 0)
 # A label file of a published model has some kilobytes; a bomb does not get to unfold.
@@ -87,9 +86,7 @@ def write(content: bytes, info: ModelInfo, *, embedder: bool = False) -> bytes:
         _check_labels(info.labels, int(scores.shape[-1]))
     output = _vector_metadata() if embedder else _scores_metadata(scores)
     more = {} if embedder else thresholds.put(output, info)
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(_model_metadata(info, _image_metadata(info.normalization, image), output).Pack(builder), b"M001")
-    _set_entry(model, bytes(builder.Output()))
+    _set_entry(model, schema.pack(_model_metadata(info, _image_metadata(info.normalization, image), output)))
     lines = "\n".join(info.labels).encode()
     provenance = json.dumps(info.provenance, sort_keys=True, ensure_ascii=False, indent=1).encode()
     labels = {} if embedder else {LABELS: lines, LABELS_AGAIN: lines}
@@ -107,8 +104,8 @@ def read(content: bytes) -> ModelInfo:
     if metadata is None:
         return ModelInfo()
     with graph.explained("The model's metadata"):
-        part = (metadata.subgraphMetadata or [schema.SubGraphMetadataT()])[0]
-        inputs, outputs = part.inputTensorMetadata or [], part.outputTensorMetadata or []
+        part = (metadata.subgraph_metadata or [schema.SubGraphMetadata()])[0]
+        inputs, outputs = part.input_tensor_metadata or [], part.output_tensor_metadata or []
         labels = _labels(outputs[0], content) if outputs else ()
         normalization = _normalization(inputs[0]) if inputs else None
         threshold, own = thresholds.get(outputs[0], partial(file_in, content)) if outputs else (0.0, ())
@@ -126,7 +123,7 @@ def read(content: bytes) -> ModelInfo:
     return ModelInfo(labels, normalization, provenance=provenance, threshold=threshold, label_thresholds=own, **text)
 
 
-def tables(model: model_schema.ModelT) -> schema.ModelMetadataT | None:
+def tables(model: model_schema.ModelT) -> schema.ModelMetadata | None:
     """Returns the metadata of a model as it stands there; None where there is none.
 
     Raises:
@@ -136,8 +133,7 @@ def tables(model: model_schema.ModelT) -> schema.ModelMetadataT | None:
     if entry is None:
         return None
     with graph.explained("The model's metadata"):
-        packed = bytes(model.buffers[entry.buffer].data)
-        return schema.ModelMetadataT.InitFromObj(schema.ModelMetadata.GetRootAs(packed, 0))
+        return schema.read(bytes(model.buffers[entry.buffer].data))
 
 
 _TEXTS = {
@@ -150,71 +146,52 @@ _TEXTS = {
 
 
 def _model_metadata(
-    info: ModelInfo, image: schema.TensorMetadataT, output: schema.TensorMetadataT
-) -> schema.ModelMetadataT:
-    metadata = schema.ModelMetadataT()
-    for ours, theirs in _TEXTS.items():
-        setattr(metadata, theirs, getattr(info, ours))
-    metadata.minParserVersion = _MIN_PARSER
-    part = schema.SubGraphMetadataT()
-    part.inputTensorMetadata = [image]
-    part.outputTensorMetadata = [output]
-    metadata.subgraphMetadata = [part]
-    provenance = schema.AssociatedFileT()
-    provenance.name, provenance.description = PROVENANCE, "How this model was made, and its measured accuracy."
-    provenance.type = schema.AssociatedFileType.UNKNOWN
-    metadata.associatedFiles = [provenance]
-    return metadata
+    info: ModelInfo, image: schema.TensorMetadata, output: schema.TensorMetadata
+) -> schema.ModelMetadata:
+    provenance = schema.AssociatedFile(
+        PROVENANCE.encode(),
+        b"How this model was made, and its measured accuracy.",
+        schema.AssociatedFileType.UNKNOWN,
+    )
+    return schema.ModelMetadata(
+        **{theirs: getattr(info, ours).encode() for ours, theirs in _TEXTS.items()},
+        subgraph_metadata=[schema.SubGraphMetadata(input_tensor_metadata=[image], output_tensor_metadata=[output])],
+        associated_files=[provenance],
+        min_parser_version=_MIN_PARSER,
+    )
 
 
-def _image_metadata(normalization: Normalization, tensor) -> schema.TensorMetadataT:
-    metadata = schema.TensorMetadataT()
+def _image_metadata(normalization: Normalization, tensor: model_schema.TensorT) -> schema.TensorMetadata:
     height, width = tensor.shape[1:3]
-    metadata.name = "image"
-    metadata.description = f"An RGB photo, stretched to {width} x {height} pixels."
-    properties = schema.ImagePropertiesT()
-    properties.colorSpace = schema.ColorSpaceType.RGB
-    metadata.content = schema.ContentT()
-    metadata.content.contentProperties = properties
-    metadata.content.contentPropertiesType = schema.ContentProperties.ImageProperties
-    options = schema.NormalizationOptionsT()
-    options.mean, options.std = [normalization.mean], [normalization.std]
-    metadata.processUnits = [thresholds.unit(options, schema.ProcessUnitOptions.NormalizationOptions)]
     # The range of what the tensor holds: raw pixels, or normalized ones.
     low, high = (0.0, 255.0) if tensor.type == model_schema.TensorType.UINT8 else normalization(np.array([0, 255]))
-    metadata.stats = _stats(float(low), float(high))
-    return metadata
+    return schema.TensorMetadata(
+        b"image",
+        f"An RGB photo, stretched to {width} x {height} pixels.".encode(),
+        content=schema.Content(schema.ImageProperties(schema.ColorSpaceType.RGB)),
+        process_units=[schema.ProcessUnit(schema.NormalizationOptions([normalization.mean], [normalization.std]))],
+        stats=schema.Stats(min=[float(low)], max=[float(high)]),
+    )
 
 
-def _scores_metadata(tensor) -> schema.TensorMetadataT:
-    metadata = schema.TensorMetadataT()
-    metadata.name = "probability"
-    metadata.description = "The probability of each label."
-    labels = schema.AssociatedFileT()
-    labels.name, labels.description = LABELS, "One label a line, in the order of the scores."
-    labels.type = schema.AssociatedFileType.TENSOR_AXIS_LABELS
-    metadata.associatedFiles = [labels]
-    metadata.content = schema.ContentT()
-    metadata.content.contentProperties = schema.FeaturePropertiesT()
-    metadata.content.contentPropertiesType = schema.ContentProperties.FeatureProperties
-    metadata.stats = _stats(0.0, 255.0 if tensor.type == model_schema.TensorType.UINT8 else 1.0)
-    return metadata
+def _scores_metadata(tensor: model_schema.TensorT) -> schema.TensorMetadata:
+    labels = schema.AssociatedFile(
+        LABELS.encode(),
+        b"One label a line, in the order of the scores.",
+        schema.AssociatedFileType.TENSOR_AXIS_LABELS,
+    )
+    return schema.TensorMetadata(
+        b"probability",
+        b"The probability of each label.",
+        content=schema.Content(schema.FeatureProperties()),
+        stats=schema.Stats(min=[0.0], max=[255.0 if tensor.type == model_schema.TensorType.UINT8 else 1.0]),
+        associated_files=[labels],
+    )
 
 
-def _vector_metadata() -> schema.TensorMetadataT:
-    metadata = schema.TensorMetadataT()
-    metadata.name = "embedding"
-    metadata.description = "The features of the photo."
-    metadata.content = schema.ContentT()
-    metadata.content.contentProperties = schema.FeaturePropertiesT()
-    metadata.content.contentPropertiesType = schema.ContentProperties.FeatureProperties
-    return metadata
-
-
-def _stats(low: float, high: float) -> schema.StatsT:
-    stats = schema.StatsT()
-    stats.min, stats.max = [low], [high]
-    return stats
+def _vector_metadata() -> schema.TensorMetadata:
+    content = schema.Content(schema.FeatureProperties())
+    return schema.TensorMetadata(b"embedding", b"The features of the photo.", content=content)
 
 
 def _set_entry(model: model_schema.ModelT, packed: bytes) -> None:
@@ -258,10 +235,10 @@ def _finite(number: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _labels(output: schema.TensorMetadataT, content: bytes) -> tuple[str, ...]:
-    for file in output.associatedFiles or []:
+def _labels(output: schema.TensorMetadata, content: bytes) -> tuple[str, ...]:
+    for file in output.associated_files or []:
         if file.type == schema.AssociatedFileType.TENSOR_AXIS_LABELS:
-            name = file.name.decode()
+            name = (file.name or b"").decode()
             packed = file_in(content, name)
             if packed is None:
                 raise ModelError(f"The model's metadata names the label file {name!r}, which is not in the file.")
@@ -270,10 +247,10 @@ def _labels(output: schema.TensorMetadataT, content: bytes) -> tuple[str, ...]:
     return ()
 
 
-def _normalization(image: schema.TensorMetadataT) -> Normalization | None:
-    for unit in image.processUnits or []:
-        if unit.optionsType == schema.ProcessUnitOptions.NormalizationOptions:
-            means, deviations = {float(m) for m in unit.options.mean}, {float(s) for s in unit.options.std}
+def _normalization(image: schema.TensorMetadata) -> Normalization | None:
+    for unit in image.process_units or []:
+        if isinstance(unit.options, schema.NormalizationOptions):
+            means, deviations = set(unit.options.mean or []), set(unit.options.std or [])
             # A deviation of 0 is refused by the phone clients, too.
             if len(means) == len(deviations) == 1 and np.isfinite([*means, *deviations]).all() and deviations != {0.0}:
                 return Normalization(means.pop(), deviations.pop())

@@ -16,7 +16,7 @@ from ai_edge_litert import schema_py_generated as schema
 from model_maker.data.images import Normalization
 from model_maker.errors import ModelError
 from model_maker.tflite import graph, rounding
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import Runner, without_greeting
 
 Array = np.ndarray
 Ranges = dict[str, tuple[float, float]]
@@ -114,7 +114,7 @@ def quantize(
         return model
     kept = kept or {}
     _check_mix(model, kind, kept)
-    with _quiet():
+    with _quiet(), without_greeting():
         from litert_quantizer import quantizer
 
         worker = quantizer.Quantizer(model, _recipe(kind, kept))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from model_maker.errors import ModelError
-from model_maker.tflite.metadata_schema import schema
+from model_maker.tflite import metadata_schema as schema
 
 if TYPE_CHECKING:
     from model_maker.tflite.metadata import ModelInfo
@@ -22,7 +22,7 @@ LABEL_THRESHOLDS = "label_thresholds.csv"
 _LINE = "1,1,0,{}"
 
 
-def put(scores: schema.TensorMetadataT, info: ModelInfo) -> dict[str, bytes]:
+def put(scores: schema.TensorMetadata, info: ModelInfo) -> dict[str, bytes]:
     """Writes thresholds into the metadata of the scores; returns the files that belong to them.
 
     Raises:
@@ -30,29 +30,30 @@ def put(scores: schema.TensorMetadataT, info: ModelInfo) -> dict[str, bytes]:
     """
     units = []
     if info.threshold:
-        one = schema.ScoreThresholdingOptionsT()
-        one.globalScoreThreshold = info.threshold
-        units.append(unit(one, schema.ProcessUnitOptions.ScoreThresholdingOptions))
+        units.append(schema.ProcessUnit(schema.ScoreThresholdingOptions(info.threshold)))
     files = {}
     if own := info.label_thresholds:
         if len(own) != len(info.labels) or not info.threshold:
             raise ModelError(
                 f"{len(own)} thresholds of single labels need {len(info.labels)} labels and a threshold for all."
             )
-        calibration = schema.ScoreCalibrationOptionsT()
-        calibration.scoreTransformation = schema.ScoreTransformationType.INVERSE_LOGISTIC
-        calibration.defaultScore = 0.0
-        units.append(unit(calibration, schema.ProcessUnitOptions.ScoreCalibrationOptions))
-        file = schema.AssociatedFileT()
-        file.name, file.description = LABEL_THRESHOLDS, "The least score of each label, in the order of the scores."
-        file.type = schema.AssociatedFileType.TENSOR_AXIS_SCORE_CALIBRATION
-        scores.associatedFiles.append(file)
+        units.append(
+            schema.ProcessUnit(
+                schema.ScoreCalibrationOptions(schema.ScoreTransformationType.INVERSE_LOGISTIC, default_score=0.0)
+            )
+        )
+        file = schema.AssociatedFile(
+            LABEL_THRESHOLDS.encode(),
+            b"The least score of each label, in the order of the scores.",
+            schema.AssociatedFileType.TENSOR_AXIS_SCORE_CALIBRATION,
+        )
+        scores.associated_files = [*(scores.associated_files or []), file]
         files[LABEL_THRESHOLDS] = "\n".join(_LINE.format(float(value)) for value in own).encode()
-    scores.processUnits = units or None
+    scores.process_units = units or None
     return files
 
 
-def get(scores: schema.TensorMetadataT, read: Callable[[str], bytes | None]) -> tuple[float, tuple[float, ...]]:
+def get(scores: schema.TensorMetadata, read: Callable[[str], bytes | None]) -> tuple[float, tuple[float, ...]]:
     """Reads the threshold for all labels, 0 for none, and those of single labels, empty for none.
 
     Args:
@@ -63,22 +64,15 @@ def get(scores: schema.TensorMetadataT, read: Callable[[str], bytes | None]) -> 
       ModelError: a file is named and not there, or does not hold finite numbers.
     """
     stated = (
-        float(unit.options.globalScoreThreshold)
-        for unit in scores.processUnits or []
-        if unit.optionsType == schema.ProcessUnitOptions.ScoreThresholdingOptions
+        unit.options.global_score_threshold
+        for unit in scores.process_units or []
+        if isinstance(unit.options, schema.ScoreThresholdingOptions)
     )
     threshold = next(filter(math.isfinite, stated), 0.0)
-    if not any(file.name == LABEL_THRESHOLDS.encode() for file in scores.associatedFiles or []):
+    if not any(file.name == LABEL_THRESHOLDS.encode() for file in scores.associated_files or []):
         return threshold, ()
     lines = (read(LABEL_THRESHOLDS) or b"").decode().splitlines()
     own = tuple(float(line.split(",")[3]) for line in lines)
     if not own or not all(map(math.isfinite, own)):
         raise ModelError(f"The model's {LABEL_THRESHOLDS} holds no numbers.")
     return threshold, own
-
-
-def unit(options, kind: int) -> schema.ProcessUnitT:
-    """Returns one step of processing for a tensor's metadata; `kind` says what the options are."""
-    found = schema.ProcessUnitT()
-    found.options, found.optionsType = options, kind
-    return found

@@ -27,8 +27,11 @@ def seam(content: bytes) -> str:
     """
     model = graph.parse(content)
     main = model.subgraphs[0]
-    crossings = _crossings(model)
-    maps = [index for index in crossings if len(main.tensors[index].shape) == 4 and _side(main, index) > 1]
+    # Means of maps, joined to the embedding, would keep every map in use to the end.
+    main.outputs = [cut.last_layer(model, int(main.outputs[0]))]
+    cut.prune(model)
+    alone = crossings(model)
+    maps = [index for index in alone if len(main.tensors[index].shape) == 4 and _side(main, index) > 1]
     if not maps:
         raise ModelError("It has no feature maps at which it could be parted.")
     last = min(_side(main, index) for index in maps)
@@ -54,7 +57,15 @@ def trunk(content: bytes, name: str) -> bytes:
     return graph.pack(model)
 
 
-def _crossings(model: schema.ModelT) -> list[int]:
+def behind(content: bytes, name: str) -> set[str]:
+    """Names an activation and all that are made after it."""
+    model = graph.parse(content)
+    main = model.subgraphs[0]
+    made = [main.tensors[operator.outputs[0]].name.decode() for operator in main.operators]
+    return set(made[made.index(name) :])
+
+
+def crossings(model: schema.ModelT) -> list[int]:
     """Returns, in order, the activations that are alone when they are made: all that follows depends on them only."""
     main = model.subgraphs[0]
     made = {int(index) for index in main.inputs} | {int(operator.outputs[0]) for operator in main.operators}

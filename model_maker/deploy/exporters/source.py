@@ -28,6 +28,7 @@ from model_maker.tflite.metadata import ModelInfo
 Array = np.ndarray
 
 PROBES = 8
+_EDGES = (("QUANTIZE", "QUANTIZE"), ("QUANTIZE", "DEQUANTIZE"))
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Source:
       photos: to calibrate on, what `images.load` takes.
       probes: uint8 [N, H, H, 3], photos on which exports are checked.
       clock: hears of progress and notes.
+      int8: the classifier in int8, edges and all, where it need not be calibrated; None where it must be.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Source:
     photos: Sequence
     probes: Array
     clock: Stages
+    int8: bytes | None = None
 
     @property
     def pixels_model(self) -> bytes:
@@ -85,7 +88,10 @@ class Source:
         return {}
 
     def _make(self, kind: str, io: str) -> bytes:
-        bare = shipping.ship(self.base.content, self.base, Form(kind, io), photos=self.photos, clock=self.clock)
+        if kind == "int8" and self.int8:
+            bare = shipping.with_edges(self.int8, self.base.normalization, io)
+        else:
+            bare = shipping.ship(self.base.content, self.base, Form(kind, io), photos=self.photos, clock=self.clock)
         self._made[kind, io] = metadata.write(bare, self._described(kind))
         return self._made[kind, io]
 
@@ -126,7 +132,16 @@ def read(model: str | os.PathLike[str], *, data: str | os.PathLike[str] | None, 
     size = classifier.image_size
     base = Embedder(info.name or path.stem, content, info.normalization, size, info.licence)
     pixels = np.stack([images.load(photo, size) for photo in probes])
-    return Source(str(path), shipped, base, info, photos, pixels, clock)
+    return Source(str(path), shipped, base, info, photos, pixels, clock, _int8(shipped, info))
+
+
+def _int8(shipped: bytes, info: ModelInfo) -> bytes | None:
+    """Returns an int8 file as it was before it got its edges; None for any other file."""
+    if info.normalization is None or inspection.inspect(shipped).quantization != "int8":
+        return None
+    model = graph.parse(shipped)
+    first, last = (graph.operator_name(model, model.subgraphs[0].operators[place]) for place in (0, -1))
+    return edges.within(shipped, info.normalization) if (first, last) in _EDGES else None
 
 
 def _float_model(path: Path, shipped: bytes, clock: Stages) -> tuple[bytes, ModelInfo]:

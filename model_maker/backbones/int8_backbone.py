@@ -1,0 +1,311 @@
+"""The int8 form of a backbone: made once, on ranges that do not depend on the photos to learn from.
+
+Ranges and roundings of packaged weights are data beside this module. Those of any other backbone come from the first
+photos that it is used on, and stay with it in the cache: all classifiers on a backbone share it to the bit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from model_maker import files
+from model_maker.backbones.embedder import Embedder, code_digest
+from model_maker.backbones.weights import Progress, Tell, ignore
+from model_maker.data.entries import Location
+from model_maker.data.images import Normalization
+from model_maker.data.streaming import stream
+from model_maker.errors import DataError, ModelError
+from model_maker.tflite import blocks, cut, edges, graph, layers, quantize, rounding
+from model_maker.tflite.layers import Layer
+
+Array = np.ndarray
+
+PHOTOS = 50
+RECIPES = Path(__file__).with_name("int8")
+# The greatest mean of any channel may lie beyond what some dozens of photos showed.
+_MARGIN = 1.1
+_LEAST, _MOST = -128, 127
+
+
+@dataclass(frozen=True)
+class Int8Backbone:
+    """A backbone in int8.
+
+    Attributes:
+      content: a `.tflite`, int8 [1, H, H, 3] to int8 [1, F]: the joined vector of its layers.
+      layers: what F is made of.
+      normalization: of the pixels, as in `Embedder`.
+      origin: what its ranges come from: "package", "photos", or "file", a classifier that was made on it.
+    """
+
+    content: bytes
+    layers: tuple[Layer, ...]
+    normalization: Normalization
+    origin: str
+
+    @functools.cached_property
+    def embedder(self) -> bytes:
+        """The same from pixels, uint8 [1, H, H, 3], as every model on it takes them."""
+        mean, std = self.normalization.mean, self.normalization.std
+        return graph.set_io(self.content, "uint8", mean=mean, std=std, output_io="int8")
+
+    @functools.cached_property
+    def step(self) -> float:
+        """What one unit of a feature stands for."""
+        model = graph.parse(self.content)
+        main = model.subgraphs[0]
+        return float(main.tensors[main.outputs[0]].quantization.scale[0])
+
+    @property
+    def digest(self) -> str:
+        """Tells it from others."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    def pack(self) -> bytes:
+        """Returns one line of JSON and the `.tflite` behind it."""
+        facts = {"origin": self.origin, "layers": [dataclasses.astuple(layer) for layer in self.layers]}
+        return json.dumps(facts).encode() + b"\n" + self.content
+
+    @classmethod
+    def unpack(cls, packed: bytes, normalization: Normalization) -> Int8Backbone:
+        """Reads what `pack` wrote."""
+        line, content = packed.split(b"\n", 1)
+        facts = json.loads(line)
+        return cls(content, tuple(Layer(*row) for row in facts["layers"]), normalization, facts["origin"])
+
+
+@dataclass(frozen=True)
+class QuantizedEmbedder(Embedder):
+    """A backbone in both forms: heads are fitted on what the int8 one computes, and fit the float one, too.
+
+    Attributes:
+      int8: None where it cannot be had in int8; then the float one computes, of its embedding alone.
+    """
+
+    int8: Int8Backbone | None
+
+    @property
+    def computing(self) -> tuple[bytes, Normalization | None]:
+        """The `.tflite` that photos go through, and what it expects; None for pixels as they are."""
+        return (self.int8.embedder, None) if self.int8 else (self.content, self.normalization)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """What an embedding is made of."""
+        return self.int8.layers if self.int8 else layers.find(self.content)[-1:]
+
+
+def int8_backbone(
+    base: Embedder,
+    photos: Sequence[Location],
+    *,
+    tell: Tell = ignore,
+    progress: Progress = ignore,
+    threads: int | None = None,
+) -> Int8Backbone:
+    """Returns the int8 form of a backbone, made on first use.
+
+    Args:
+      base: the float one.
+      photos: to calibrate it on, best ones first, where it has never been and no recipe says how.
+      tell: receives automatic choices.
+      progress: called with (done, total) photos.
+      threads: photos at a time; None for all cores.
+
+    Raises:
+      ModelError: it cannot be quantized, or there is no photo to calibrate it on.
+    """
+    recipe = RECIPES / f"{base.name}.npz"
+    path = _cache_path(base, recipe.read_bytes() if recipe.is_file() else b"")
+    if packed := files.read_checked(path):
+        return Int8Backbone.unpack(packed, base.normalization)
+    made = from_recipe(base, recipe) if recipe.is_file() else None
+    if made is None:
+        made = calibrated(base, photos, progress=progress, threads=threads)
+        tell(
+            f"{base.name} is quantized once, on {min(len(photos), PHOTOS)} of these photos, and kept for all models "
+            "on it."
+        )
+    files.write_checked(path, made.pack())
+    return made
+
+
+def of_file(classifier: bytes, found: Sequence[Layer], normalization: Normalization) -> Int8Backbone:
+    """Returns the int8 backbone inside a classifier that was made on it, with the layers that its head sees.
+
+    Args:
+      classifier: an int8 `.tflite`.
+      found: what its head sees.
+      normalization: of its pixels.
+
+    Raises:
+      ModelError: it has no head on such layers.
+    """
+    model = graph.parse(edges.within(classifier, normalization))
+    main = model.subgraphs[0]
+    kinds = [graph.operator_name(model, operator) for operator in main.operators]
+    if kinds[-2:] != ["FULLY_CONNECTED", "SOFTMAX"]:
+        raise ModelError("It has no head on an int8 backbone.")
+    main.outputs = [int(main.operators[-2].inputs[0])]
+    cut.prune(model)
+    graph.sign(model, layers.JOINED)
+    return Int8Backbone(graph.pack(model), tuple(found), normalization, "file")
+
+
+def calibrated_on(
+    base: Embedder,
+    photos: Sequence[Location],
+    digests: Sequence[str],
+    *,
+    progress: Progress = ignore,
+    threads: int | None = None,
+) -> Int8Backbone:
+    """Returns the int8 form with the ranges of just these photos, whose contents have the `digests`."""
+    path = _cache_path(base, " ".join(digests[:PHOTOS]).encode())
+    if packed := files.read_checked(path):
+        return Int8Backbone.unpack(packed, base.normalization)
+    made = calibrated(base, photos, progress=progress, threads=threads)
+    files.write_checked(path, made.pack())
+    return made
+
+
+def calibrated(
+    base: Embedder, photos: Sequence[Location], *, progress: Progress = ignore, threads: int | None = None
+) -> Int8Backbone:
+    """Quantizes a backbone on the ranges of photos, and rounds its weights together on what they show.
+
+    Raises:
+      ModelError: it has an operator that cannot be quantized, or no photo can be read.
+    """
+    return _quantized(base, *_measured(base, photos, progress, threads), origin="photos")
+
+
+def from_recipe(base: Embedder, recipe: Path) -> Int8Backbone | None:
+    """Does again what a recipe holds; None where it is another backbone's: of other weights or another size.
+
+    Raises:
+      ModelError: what comes of it is not what was written down.
+    """
+    with np.load(io.BytesIO(recipe.read_bytes()), allow_pickle=False) as stored:
+        facts = json.loads(str(stored["facts"]))
+        if facts["float_sha256"] != hashlib.sha256(base.content).hexdigest():
+            return None
+        changes = {name: stored[name] for name in stored.files if name != "facts"}
+    ranges = {name: (low, high) for name, (low, high) in facts["ranges"].items()}
+    plain = _quantized(base, tuple(Layer(*row) for row in facts["layers"]), ranges, {}, origin="package")
+    tree = graph.parse(plain.content)
+    for name, change in changes.items():
+        tensor = tree.subgraphs[0].tensors[graph.find_tensor(tree, name)]
+        values = graph.constant(tree, tensor)
+        graph.set_constant(tree, tensor, values + change.astype(values.dtype))
+    made = dataclasses.replace(plain, content=graph.pack(tree))
+    if made.digest != facts["int8_sha256"]:
+        raise ModelError(f"{recipe} does not give the int8 backbone that it describes. Reinstall model-maker.")
+    return made
+
+
+def write_recipe(base: Embedder, photos: Sequence[Location], recipe: Path) -> Int8Backbone:
+    """Calibrates a backbone and writes down what makes it again: ranges, and what rounding together changed."""
+    found, ranges, samples = _measured(base, photos, ignore, None)
+    made = _quantized(base, found, ranges, samples, origin="package")
+    plain = _quantized(base, found, ranges, {}, origin="package")
+    facts = {
+        "float_sha256": hashlib.sha256(base.content).hexdigest(),
+        "int8_sha256": made.digest,
+        "layers": [dataclasses.astuple(layer) for layer in found],
+        "ranges": ranges,
+        "photos": len(photos),
+    }
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, facts=np.array(json.dumps(facts)), **_changes(plain.content, made.content))
+    files.write(recipe, buffer.getvalue())
+    return made
+
+
+def _changes(before: bytes, after: bytes) -> dict[str, Array]:
+    """Returns by how much integer constants differ, by name, where they do."""
+    trees = [graph.parse(content) for content in (before, after)]
+    changes = {}
+    for tensors in zip(*(tree.subgraphs[0].tensors for tree in trees), strict=True):
+        if trees[0].buffers[tensors[0].buffer].data is None:
+            continue
+        old, new = (graph.constant(tree, tensor) for tree, tensor in zip(trees, tensors, strict=True))
+        if not np.array_equal(old, new):
+            change = new.astype(np.int64) - old
+            changes[tensors[0].name.decode()] = change.astype(np.int8 if np.abs(change).max() <= _MOST else np.int32)
+    return changes
+
+
+def _measured(
+    base: Embedder, photos: Sequence[Location], progress: Progress, threads: int | None
+) -> tuple[tuple[Layer, ...], quantize.Ranges, rounding.Samples]:
+    """Returns a backbone's layers with their factors, the ranges of its activations, and samples of layers' inputs."""
+    found = layers.find(base.content)
+    observed = _observed(base, layers.join(base.content, found), photos[:PHOTOS], progress, threads)
+    ranges = quantize.combine_ranges([entry.ranges for entry in observed])
+    steps = {layer.name: _MARGIN * max(map(abs, ranges[layer.mean])) / _MOST or 1.0 for layer in found}
+    last = steps[found[-1].name]
+    found = tuple(dataclasses.replace(layer, factor=last / steps[layer.name]) for layer in found)
+    for layer in found:
+        ranges[layer.mean] = _around_zero(steps[layer.name])
+        ranges[layer.output] = _around_zero(last)
+    ranges[layers.JOINED] = _around_zero(last)
+    return found, ranges, rounding.combine([entry.samples for entry in observed])
+
+
+def _around_zero(step: float) -> tuple[float, float]:
+    """Returns the range of int8 numbers of a step whose zero is 0."""
+    return (_LEAST * step, _MOST * step)
+
+
+def _observed(
+    base: Embedder, content: bytes, photos: Sequence[Location], progress: Progress, threads: int | None
+) -> list[quantize.Calibration]:
+    def worker():
+        calibrator = quantize.Calibrator(content)
+        return lambda pixels: calibrator.observe(base.normalization(pixels))
+
+    observed = []
+    for done, result in enumerate(stream(photos, base.image_size, worker, threads=threads), start=1):
+        if not isinstance(result, DataError):
+            observed.append(result)
+        progress(done, len(photos))
+    if not observed:
+        raise ModelError(f"{base.name} is quantized on photos, and none of {len(photos)} could be read.")
+    return observed
+
+
+def _quantized(
+    base: Embedder, found: tuple[Layer, ...], ranges: quantize.Ranges, samples: rounding.Samples, *, origin: str
+) -> Int8Backbone:
+    content = quantize.quantize(
+        layers.join(base.content, found),
+        "int8",
+        normalization=base.normalization,
+        calibration=quantize.Calibration(ranges, samples),
+    )
+    return Int8Backbone(content, found, base.normalization, origin)
+
+
+def _cache_path(base: Embedder, calibration: bytes) -> Path:
+    """Names the cache entry by all that its bytes depend on but for the photos, which only the first use decides."""
+    sources = (blocks, layers, quantize, rounding, graph)
+    recipe = {
+        "float": hashlib.sha256(base.content).hexdigest(),
+        "normalization": dataclasses.astuple(base.normalization),
+        "calibration": hashlib.sha256(calibration).hexdigest(),
+        "code": [code_digest(str(source.__file__)) for source in sources] + [code_digest(__file__)],
+        "versions": [metadata.version(package) for package in ("ai-edge-litert", "litert-quantizer", "numpy")],
+    }
+    key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
+    return files.cache_directory() / "backbones" / f"{base.name}-{base.image_size}-int8-{key}.tflite"

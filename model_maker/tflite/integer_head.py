@@ -1,0 +1,140 @@
+"""A head in integers: what a fitted one becomes in an int8 file, behind the joined layers of an int8 backbone.
+
+Features have one step, weights one for each class, the bias the product of both, logits one of their own; scores have
+steps of 1 / 256. A head alone is a small file of the same two operators, so that what it makes of embeddings at hand is
+what the whole file makes of their photos.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from threadpoolctl import threadpool_limits
+
+from model_maker.errors import ModelError
+from model_maker.tflite import graph, rounding
+from model_maker.tflite.interpreter import Runner
+
+Array = np.ndarray
+
+LOGITS = "logits"
+_INPUT = "features"
+# Features whose weights are rounded together: more take seconds, and bring less than a step of the logits.
+_TOGETHER = 256
+# Photos that tell which features rise and fall together.
+_PHOTOS = 2048
+
+
+@dataclass(frozen=True)
+class IntegerHead:
+    """A linear classifier on int8 features.
+
+    Attributes:
+      kernel: int8 [C, D].
+      steps: float32 [C], of the weights of each class.
+      bias: int32 [C], in units of a feature's step times the class's.
+      feature_step: what one unit of a feature stands for; their zero is 0.
+      logit_step, logit_zero: of the int8 logits.
+    """
+
+    kernel: Array
+    steps: Array
+    bias: Array
+    feature_step: float
+    logit_step: float
+    logit_zero: int
+
+    def scores(self, features: Array) -> Array:
+        """Returns the scores that a file with this head gives, float32 [N, C], of int8 features [N, D]."""
+        runner = Runner(self._alone())
+        rows = [runner.run(row[None])[0] for row in features]
+        return np.array(rows, np.float32).reshape(len(features), len(self.bias))
+
+    def attach(self, embedder: bytes) -> bytes:
+        """Appends the head to an int8 embedder.
+
+        Args:
+          embedder: int8 [1, H, H, 3] to int8 [1, D].
+
+        Returns:
+          A classifier with the output `probabilities`, int8 [1, C], and a signature.
+
+        Raises:
+          ModelError: its features are not those of the head: of another number, step or type.
+        """
+        model = graph.parse(embedder)
+        self._append(model)
+        graph.sign(model)
+        return graph.pack(model)
+
+    def _alone(self) -> bytes:
+        model = graph.new_model()
+        features = graph.add_tensor(model, _INPUT, (1, self.kernel.shape[1]), "int8")
+        main = model.subgraphs[0]
+        main.tensors[features].quantization = graph.quantization(self.feature_step, 0)
+        main.inputs = main.outputs = [features]
+        self._append(model)
+        return graph.pack(model)
+
+    def _append(self, model: schema.ModelT) -> None:
+        main = model.subgraphs[0]
+        [features] = (int(index) for index in main.outputs)
+        tensor, (classes, size) = main.tensors[features], self.kernel.shape
+        given = tensor.quantization
+        if tensor.type != schema.TensorType.INT8 or given is None or list(tensor.shape) != [1, size]:
+            raise ModelError(f"The head expects {size} int8 features; the embedder gives {list(tensor.shape)}.")
+        if np.float32(given.scale[0]) != np.float32(self.feature_step) or given.zeroPoint[0] != 0:
+            raise ModelError("The head was fitted on features of another step than the embedder's.")
+        kernel = graph.add_tensor(model, "head/kernel", self.kernel.shape, "int8", self.kernel)
+        bias = graph.add_tensor(model, "head/bias", (classes,), "int32", self.bias)
+        main.tensors[kernel].quantization = graph.quantization(self.steps, np.zeros(classes, int))
+        products = np.float32(self.feature_step) * self.steps
+        main.tensors[bias].quantization = graph.quantization(products, np.zeros(classes, int))
+        logits = graph.add_tensor(model, LOGITS, (1, classes), "int8")
+        main.tensors[logits].quantization = graph.quantization(self.logit_step, self.logit_zero)
+        scores = graph.add_tensor(model, graph.OUTPUT, (1, classes), "int8")
+        main.tensors[scores].quantization = graph.quantization(1 / 256, -128)
+        softmax = schema.SoftmaxOptionsT()
+        softmax.beta = 1.0
+        dense = schema.FullyConnectedOptionsT()
+        main.operators += [
+            graph.make_operator(model, "FULLY_CONNECTED", [features, kernel, bias], [logits], dense),
+            graph.make_operator(model, "SOFTMAX", [logits], [scores], softmax),
+        ]
+        main.outputs = [scores]
+
+
+def quantize(kernel: Array, bias: Array, features: Array, feature_step: float) -> IntegerHead:
+    """Rounds a fitted head to integers so that its logits of some photos change least.
+
+    Args:
+      kernel: float [C, D], on real features.
+      bias: float [C].
+      features: int8 [N, D], of the photos that it learned from.
+      feature_step: what one unit of a feature stands for.
+    """
+    # What is added to all logits alike changes no score, and would widen their range.
+    kernel, bias = kernel - kernel.mean(axis=0), bias - bias.mean()
+    kernel = kernel.astype(np.float64)
+    steps = np.maximum(np.abs(kernel).max(axis=1), 1e-12).astype(np.float32) / np.float32(127)
+    seen = features[:: max(1, -(-len(features) // _PHOTOS))].astype(np.float32)
+    rounded = np.empty(kernel.shape)
+    with threadpool_limits(1, "blas"):  # of small matrices, for which BLAS's threads wait longer than they work
+        for start in range(0, kernel.shape[1], _TOGETHER):
+            part = slice(start, start + _TOGETHER)
+            second = (seen[:, part].T @ seen[:, part])[None]
+            weights = kernel[None, :, part].transpose(0, 2, 1)
+            rounded[:, part] = rounding.round_together(weights, steps[None].astype(np.float64), second)[0].T
+    # The bias takes what rounding the weights changes in the mean.
+    lost = (kernel - rounded * steps[:, None]) @ seen.mean(axis=0) * feature_step
+    products = np.float32(feature_step) * steps
+    whole_bias = np.clip(np.rint((bias + lost) / products), -(2**31) + 1, 2**31 - 1)
+    logits = (features.astype(np.float32) @ rounded.T.astype(np.float32) + whole_bias) * products
+    low, high = min(0.0, float(logits.min())), max(0.0, float(logits.max()))
+    logit_step = (high - low) / 255 or 1.0
+    zero = int(np.clip(np.rint(-128 - low / logit_step), -128, 127))
+    return IntegerHead(
+        rounded.astype(np.int8), steps, whole_bias.astype(np.int32), feature_step, float(np.float32(logit_step)), zero
+    )

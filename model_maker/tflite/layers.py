@@ -1,0 +1,145 @@
+"""The means of a network's blocks beside its embedding, joined to one vector that a head can be fitted on.
+
+A `Layer` is one part of that vector. In the joined file each mean is multiplied by the layer's own factor, after which
+all of them have values of about one size; in int8 that costs no precision, for the multiplication only says the same
+integers in another step. So the vector has a single step, and no operator works in float.
+
+Source: Evci et al. 2022, "Head2Toe: Utilizing Intermediate Representations for Better Transfer Learning".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from model_maker.errors import ModelError
+from model_maker.tflite import blocks, cut, graph
+
+SETS = ("last", "top", "all")
+JOINED = "layers"
+_POOLED, _SCALED = "_mean", "_scaled"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One part of the joined vector.
+
+    Attributes:
+      name: of the block's output; of the embedding, where it is the last.
+      size: how many features it has.
+      side: height of its map, pixels; 1 for the embedding.
+      factor: what its mean is multiplied by; 1 for the embedding.
+    """
+
+    name: str
+    size: int
+    side: int
+    factor: float = 1.0
+
+    @property
+    def mean(self) -> str:
+        """The name of its mean in a joined file."""
+        return self.name + _POOLED if self.side > 1 else self.name
+
+    @property
+    def output(self) -> str:
+        """The name of what is joined."""
+        return self.name + _SCALED if self.side > 1 else self.name
+
+
+def find(embedder: bytes) -> tuple[Layer, ...]:
+    """Returns the blocks of a float embedder from first to last, and its embedding; all factors are 1."""
+    model = graph.parse(embedder)
+    main = model.subgraphs[0]
+    found = []
+    for name in blocks.find(embedder):
+        shape = main.tensors[graph.find_tensor(model, name)].shape
+        found.append(Layer(name, int(shape[3]), int(shape[1])))
+    embedding = main.tensors[main.outputs[0]]
+    return (*found, Layer(embedding.name.decode(), int(embedding.shape[-1]), 1))
+
+
+def choose(layers: Sequence[Layer], name: str) -> tuple[Layer, ...]:
+    """Returns one of SETS: the embedding alone, with the blocks of the smallest maps, or with all blocks."""
+    *maps, embedding = layers
+    if name == "last" or not maps:
+        return (embedding,)
+    least = min(layer.side for layer in maps)
+    return (*(layer for layer in maps if name == "all" or layer.side == least), embedding)
+
+
+def features(layers: Sequence[Layer], chosen: Sequence[Layer]) -> np.ndarray:
+    """Returns which features of the vector of `layers` are those of `chosen`, int [D], in order."""
+    names = {layer.name for layer in chosen}
+    starts = np.cumsum([0, *(layer.size for layer in layers)])
+    parts = zip(layers, starts[:-1], starts[1:], strict=True)
+    return np.concatenate([np.arange(start, end) for layer, start, end in parts if layer.name in names])
+
+
+def join(embedder: bytes, layers: Sequence[Layer]) -> bytes:
+    """Makes a float embedder give the joined vector of layers.
+
+    Args:
+      embedder: float32 [1, H, H, 3] to float32 [1, D].
+      layers: of it, in order, the embedding last.
+
+    Returns:
+      The same for the embedding alone; else float32 [1, H, H, 3] to float32 [1, sum of sizes].
+    """
+    *maps, embedding = layers
+    if not maps:
+        return embedder
+    model = graph.parse(embedder)
+    main = model.subgraphs[0]
+    axes = graph.add_tensor(model, "layers_axes", (2,), "int32", np.array([1, 2], np.int32))
+    joined = []
+    for layer in maps:
+        mean = graph.add_tensor(model, layer.mean, (1, layer.size))
+        scaled = graph.add_tensor(model, layer.output, (1, layer.size))
+        factor = graph.add_tensor(model, f"{layer.name}_factor", (1,), data=np.array([layer.factor], np.float32))
+        options = schema.ReducerOptionsT()
+        main.operators += [
+            graph.make_operator(model, "MEAN", [graph.find_tensor(model, layer.name), axes], [mean], options),
+            graph.make_operator(model, "MUL", [mean, factor], [scaled], schema.MulOptionsT()),
+        ]
+        joined.append(scaled)
+    joined.append(graph.find_tensor(model, embedding.name))
+    vector = graph.add_tensor(model, JOINED, (1, sum(layer.size for layer in layers)))
+    options = schema.ConcatenationOptionsT()
+    options.axis = 1
+    main.operators.append(graph.make_operator(model, "CONCATENATION", joined, [vector], options))
+    main.outputs = [vector]
+    graph.sign(model, JOINED)
+    return graph.pack(model)
+
+
+def select(joined: bytes, chosen: Sequence[Layer]) -> bytes:
+    """Leaves only some layers of a joined file, float or int8, and what they need.
+
+    Args:
+      joined: from `join`, perhaps quantized.
+      chosen: in order, the embedding last.
+
+    Raises:
+      ModelError: it lacks one of them.
+    """
+    model = graph.parse(joined)
+    main = model.subgraphs[0]
+    [vector] = (int(index) for index in main.outputs)
+    wanted = [graph.find_tensor(model, layer.output) for layer in chosen]
+    if wanted == [vector]:
+        return joined
+    last = main.operators[-1]
+    if graph.operator_name(model, last) != "CONCATENATION" or not set(wanted) <= {int(index) for index in last.inputs}:
+        raise ModelError(f"It does not join {', '.join(layer.name for layer in chosen)}.")
+    if len(wanted) == 1:
+        main.outputs = wanted
+    else:
+        last.inputs = wanted
+        main.tensors[vector].shape = [1, sum(layer.size for layer in chosen)]
+    cut.prune(model)
+    graph.sign(model, JOINED)
+    return graph.pack(model)

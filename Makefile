@@ -23,7 +23,7 @@ demo: $(VENV)/.installed
 	@echo "The model is demo/flowers_model/model.tflite"
 
 test: $(VENV)/.installed-test
-	$(BIN)/pytest
+	$(BIN)/pytest $(TESTS)
 
 # Our networks against timm's; timm asks for torchvision, which none of its models needs.
 parity: $(VENV)/.installed-parity
@@ -44,12 +44,14 @@ docs: $(VENV)/.installed-test
 notebooks: $(VENV)/.installed-test
 	$(BIN)/python tests/notebooks.py
 
-# What is released, and used as its users have it, on SMOKE_PYTHON if that is given; LiteRT.js goes into it.
+# What is released, and used as its users have it, on each of SMOKE_PYTHONS; LiteRT.js goes into it.
 dist: $(VENV)/.installed-release $(RUNTIME)/package.json
 	rm -rf build dist *.egg-info
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
-	PYTHON=$(or $(SMOKE_PYTHON),$(abspath $(BIN))/python) MYPY=$(abspath $(BIN))/mypy tests/smoke.sh dist/*.whl
+	set -e; for python in $(or $(SMOKE_PYTHONS),$(abspath $(BIN))/python); do \
+	  PYTHON=$$python MYPY=$(abspath $(BIN))/mypy tests/smoke.sh dist/*.whl; \
+	done
 
 # LiteRT.js: npm checks the packages against package-lock.json. The page has no bundler, so one import gets its path.
 runtime: $(RUNTIME)/package.json

@@ -11,19 +11,22 @@ trap 'echo "smoke test: line $LINENO failed" >&2' ERR
 
 unset PYTHONPATH PYTHONHOME VIRTUAL_ENV MODEL_MAKER_CACHE
 "$PYTHON" -m venv "$desk/environment"
-"$desk/environment/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile "$wheel"
-export HOME=$desk/home XDG_CACHE_HOME=$desk/cache PATH=$desk/environment/bin:$PATH
+commands=$desk/environment/bin
+[ -d "$commands" ] || commands=$desk/environment/Scripts # Windows
+"$commands/python" -m pip install --quiet --disable-pip-version-check --no-compile "$wheel"
+export HOME=$desk/home XDG_CACHE_HOME=$desk/cache PATH=$commands:$PATH
 mkdir "$HOME" "$desk/work"
 cd "$desk/work"
 
 version=$(basename "$wheel" | cut -d- -f2)
-[ "$(model_maker --version)" = "model_maker $version" ]
-[ "$(benchmark --version)" = "benchmark $version" ]
+[ "$(model_maker --version | tr -d '\r')" = "model_maker $version" ]
+[ "$(benchmark --version | tr -d '\r')" = "benchmark $version" ]
 python -m pip check --quiet --disable-pip-version-check
-case $(python -c 'import model_maker; print(model_maker.__file__)') in "$desk"/*) ;; *) false ;; esac
 python - <<'END'
+import sys
 from importlib.util import find_spec
 
+assert find_spec("model_maker").origin.startswith(sys.prefix)
 optional = ("tensorflow", "keras", "tensorflow_hub", "mediapipe", "tflite_support", "onnx", "openvino", "ray", "pyarrow")
 assert [name for name in optional if find_spec(name)] == []
 END
@@ -53,7 +56,7 @@ for shell in bash zsh fish; do model_maker completion "$shell" | grep -q model_m
 
 # Types reach users through py.typed.
 if [ -n "${MYPY:-}" ]; then
-  "$MYPY" --strict --config-file= --cache-dir "$desk/mypy" --python-executable "$desk/environment/bin/python" \
+  "$MYPY" --strict --config-file= --cache-dir "$desk/mypy" --python-executable "$commands/python" \
     "$checkout/tests/typed_program.py"
 fi
 echo "The wheel works on $("$PYTHON" --version): $(basename "$wheel")"

@@ -215,7 +215,7 @@ def write(
         checks.check_same_scores((folder / MODEL).read_bytes(), test, shipment.scores)
         for name, text in texts.items():
             # File names may hold bytes that are no text; JSON states them by this very escape.
-            (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
+            (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
     return report
 
 

@@ -19,7 +19,6 @@ from model_maker.data.images import Normalization
 from model_maker.data.sources import read
 from model_maker.errors import DataError
 from model_maker.learning import features
-from model_maker.learning import head as heads
 from model_maker.learning.checkpoint import path_for
 from model_maker.learning.embedding import compute
 from model_maker.learning.store import EmbeddingStore, names_in

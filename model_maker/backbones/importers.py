@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,9 +56,9 @@ class ForeignModel:
         if not path.exists():
             return self.address
         digest = hashlib.sha256()
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        for file in sorted(path.rglob("*"), key=lambda file: file.parts) if path.is_dir() else [path]:
             if file.is_file():
-                digest.update(f"{file.relative_to(path.parent)} {file.stat().st_size} ".encode())
+                digest.update(f"{file.relative_to(path.parent).as_posix()} {file.stat().st_size} ".encode())
                 digest.update(file.read_bytes())
         return digest.hexdigest()
 
@@ -141,10 +140,8 @@ def load(model: ForeignModel, *, tell: Tell) -> Import:
     if tensorflow_models.is_download(model.address):
         tell(f"Downloading {model.address} through tensorflow-hub.")
     converted = tensorflow_models.convert(model.address, model.image_size)
-    with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
-        file.write(converted)
-        file.flush()
-        packed = child.run(__name__, file.name, *arguments, kind, what=model.address, limit_s=LIMIT_S)
+    with child.handed(converted) as file:
+        packed = child.run(__name__, file, *arguments, kind, what=model.address, limit_s=LIMIT_S)
     return Import.unpack(packed)
 
 

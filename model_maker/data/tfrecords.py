@@ -75,7 +75,7 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
 
 
 def _files(path: Path) -> list[Path]:
-    candidates = sorted(path.iterdir()) if path.is_dir() else [path]
+    candidates = sorted(path.iterdir(), key=lambda file: file.name) if path.is_dir() else [path]
     return [file for file in candidates if _NAME.match(file.name) and file.is_file()]
 
 

@@ -156,7 +156,9 @@ def export(
             for entry in entries
         ]
         found = Export(output, tuple(made))
-        (folder / RECORD).write_text(json.dumps(as_dict(found, origin), indent=2) + "\n", encoding="utf-8")
+        (folder / RECORD).write_text(
+            json.dumps(as_dict(found, origin), indent=2) + "\n", encoding="utf-8", newline="\n"
+        )
     return found
 
 
@@ -164,7 +166,7 @@ def as_dict(found: Export, origin: Source | None = None) -> dict[str, Any]:
     """Returns plain JSON types; paths are those within the folder."""
     rows = []
     for entry in found.entries:
-        path = str(entry.path.relative_to(found.directory)) if entry.path else None
+        path = entry.path.relative_to(found.directory).as_posix() if entry.path else None
         rows.append(dataclasses.asdict(entry) | {"path": path})
     made_from = {"model": origin.name, "sha256": hashlib.sha256(origin.shipped).hexdigest()} if origin else {}
     return {"model_maker": __version__, **made_from, "formats": rows}
@@ -188,7 +190,7 @@ def export_one(name: str, origin: Source, folder: Path, io: str | None = None) -
             f"It needs {' and '.join(missing)}, not installed here. Run: pip install 'model-maker[{exporter.extra}]'"
         )
     folder.mkdir()
-    (folder / LABELS).write_text("\n".join(origin.info.labels), encoding="utf-8")
+    (folder / LABELS).write_text("\n".join(origin.info.labels), encoding="utf-8", newline="\n")
     edges = {"io": io or exporter.io} if exporter.io else {}
     path, found = exporter.write(origin, folder, **edges)
     if found is None:
@@ -203,7 +205,7 @@ def export_one(name: str, origin: Source, folder: Path, io: str | None = None) -
         exporter.note,
     )
     text = card.render(entry, origin, contract=exporter.contract, usage=exporter.usage, io=edges.get("io", ""))
-    (folder / "README.md").write_text(text, encoding="utf-8")
+    (folder / "README.md").write_text(text, encoding="utf-8", newline="\n")
     return entry
 
 

@@ -124,16 +124,22 @@ def find(path: str | os.PathLike[str]) -> Path:
     if len(found) == 1:
         return found[0]
     if found:
-        listed = ", ".join(str(entry.relative_to(path)) for entry in found[:8]) + (" ..." if len(found) > 8 else "")
+        listed = ", ".join(entry.relative_to(path).as_posix() for entry in found[:8]) + (
+            " ..." if len(found) > 8 else ""
+        )
         raise ModelError(f"{path} holds several models: {listed}. Name one of them.")
     raise ModelError(f"{path} holds no model.tflite and no other model. {_ADVICE}")
 
 
 def _models_in(folder: Path) -> list[Path]:
     """Returns the models in a folder, and those in its folders."""
-    entries = sorted(folder.iterdir())
-    inner = [file for entry in entries if entry.is_dir() and not _is_model(entry) for file in sorted(entry.iterdir())]
+    entries = _listed(folder)
+    inner = [file for entry in entries if entry.is_dir() and not _is_model(entry) for file in _listed(entry)]
     return [entry for entry in (*entries, *inner) if _is_model(entry)]
+
+
+def _listed(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir(), key=lambda entry: entry.name)
 
 
 def _is_model(path: Path) -> bool:

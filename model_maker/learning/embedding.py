@@ -49,7 +49,7 @@ def compute(
 def look_up(
     dataset: Dataset, embedder: bytes, normalization: Normalization | None, *, threads: int | None = None
 ) -> Array:
-    """Returns [N, D] of plain photos that can be read: from the cache where all of them are there, and keeps nothing."""
+    """Returns [N, D] of plain photos that can be read, from the cache where it has them all, and keeps nothing."""
     probe = Runner(embedder)
     store = EmbeddingStore(cache_path(embedder, normalization), math.prod(probe.output_shape[1:]), stored_type(probe))
     rows = store.find(_names(dataset, 1, PRESETS["none"], 0))[:, 0]

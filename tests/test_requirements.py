@@ -1,9 +1,12 @@
 """What setup.cfg asks for, what CONTRIBUTING.md says of it, and on which Pythons and systems it is tried."""
 
+import ast
 import configparser
 import fnmatch
+import importlib.metadata
 import os
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -54,7 +57,10 @@ def test_each_dependency_has_its_line():
 
 def test_each_line_is_of_a_dependency():
     names = {entry.name for entry in everything()}
-    elsewhere = "".join((ROOT / name).read_text(encoding="utf-8") for name in (".ci/run", ".ci/debian_python", "package.json", "Makefile"))
+    elsewhere = "".join(
+        (ROOT / name).read_text(encoding="utf-8")
+        for name in (".ci/run", ".ci/debian_python", "package.json", "Makefile")
+    )
     for name in table():
         assert fnmatch.filter(names, name) or name in elsewhere, name
 
@@ -89,6 +95,28 @@ def test_the_base_has_no_package_of_an_extra():
     features = {entry.name for name in set(EXTRAS) - NOT_FEATURES for entry in parsed(EXTRAS[name])}
     assert not base & features
     assert "tensorflow" in features
+
+
+def imports():
+    """{top-level module that our code imports from elsewhere: a file that does}."""
+    found = {}
+    for path in (path for package in ("model_maker", "benchmarks") for path in (ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            else:
+                names = [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+            found |= {name.split(".")[0]: path for name in names}
+    ours = {"model_maker", "benchmarks"}
+    return {name: path for name, path in found.items() if name not in sys.stdlib_module_names | ours}
+
+
+def test_what_is_imported_is_asked_for():
+    asked = {re.sub(r"[-_.]+", "-", entry.name).lower() for entry in everything()}
+    brings = importlib.metadata.packages_distributions()
+    for module, path in imports().items():
+        from_ = {re.sub(r"[-_.]+", "-", name).lower() for name in brings.get(module, [module])}
+        assert from_ & asked, f"{path} imports {module}, of {from_}"
 
 
 def test_python_has_no_upper_bound():

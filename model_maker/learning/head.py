@@ -130,8 +130,8 @@ def fit(
       embeddings: of N photos, of one layer where they are just numbers.
       labels: int [N], values in [0, classes).
       classes: C.
-      layers: one of `tflite.layers.CHOICES`. "auto" takes the simplest set whose loss cannot be told from the best one's: the paired
-        difference is within one standard error.
+      layers: one of `tflite.layers.CHOICES`. "auto" takes the simplest set whose loss cannot be told from the best
+        one's: the paired difference is within one standard error.
       among: the layers that a set may hold; all unless given.
       folds: the fold of each photo; five, stratified in the given order, unless told.
       balance: whether uneven classes weigh alike.

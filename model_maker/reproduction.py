@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from model_maker import extras
 from model_maker.errors import DataError, ModelError, OutputError, about
 from model_maker.inference.classifier import model_file
 from model_maker.options import Options, from_record
@@ -68,7 +69,7 @@ def reproduce(
       reporter: hears of stages and notes.
 
     Raises:
-      ModelError: the file does not tell how it was trained.
+      ModelError: the file does not tell how it was trained, or was fine-tuned and TensorFlow is not installed.
       DataError, BackboneError, OutputError: as `train`.
 
     Examples:
@@ -80,6 +81,8 @@ def reproduce(
     before = interpreter.read(path)
     with about(path):
         stated = _options(metadata.read(before).provenance)
+        if stated.fine_tune:
+            extras.require("tensorflow", what="its fine-tuning", error=ModelError)
     if output is not None and Path(output).resolve() == path.resolve().parent:
         raise OutputError(f"{output} holds the model that is to be reproduced. Choose another folder.")
     if stated.budget and reporter:

@@ -148,6 +148,7 @@ def cache_path(choice: Backbone | ForeignModel) -> Path:
     """Names the cache entry by everything that its bytes depend on."""
     recipe: dict[str, object]
     sources: tuple[ModuleType, ...]
+    packages: tuple[str, ...]
     if isinstance(choice, ForeignModel):
         recipe = {
             "image_size": choice.image_size,
@@ -156,6 +157,7 @@ def cache_path(choice: Backbone | ForeignModel) -> Path:
             "model": choice.identity(),
         }
         sources = (importers, input_range, tensorflow_models, conversion, dequantize, cut, graph)
+        packages = ("tensorflow", "keras") if tensorflow_models.kind(choice.address) else ()
     else:
         recipe = {
             "image_size": choice.image_size,
@@ -163,9 +165,10 @@ def cache_path(choice: Backbone | ForeignModel) -> Path:
             "weights": choice.weights.identity,
         }
         sources = (choice.family, tensor_names, weights, torch_files, conversion)
+        packages = ("tensorflow", "keras")
     recipe |= {
         "code": [code_digest(str(source.__file__)) for source in sources],
-        "versions": [metadata.version(package) for package in ("tensorflow", "keras")],
+        "versions": [metadata.version(package) for package in packages],
     }
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
     return files.cache_directory() / "backbones" / f"{choice.name}-{choice.image_size or 'any'}-{key}.tflite"

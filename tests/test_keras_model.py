@@ -8,6 +8,8 @@ from model_maker.errors import ModelError
 from model_maker.tflite import graph, keras_model
 from model_maker.tflite.interpreter import Runner
 
+pytestmark = pytest.mark.tensorflow
+
 # Two runtimes sum in another order: some units in the last place of the largest number.
 ROUNDING = 1e-5
 

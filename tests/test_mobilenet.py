@@ -16,7 +16,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:Skipping nested container")
 
 @pytest.fixture(scope="module")
 def keras():
-    return pytest.importorskip("keras")
+    import keras
+
+    return keras
 
 
 def network(keras, backbone, *, top, image_size=None, weights=None):
@@ -47,6 +49,7 @@ def scatter(model):
         layer.set_weights(values)
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("name", NAMES)
 def test_weights_parameters_and_macs_are_the_published_ones(keras, monkeypatch, name):
     # Keras Applications is asked for its published model; what it would fetch is noted.
@@ -70,6 +73,7 @@ def test_weights_parameters_and_macs_are_the_published_ones(keras, monkeypatch, 
     assert macs == pytest.approx(backbone.macs, rel=0.03, abs=600_000)
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("name", ["mobilenet_v1_0.25", "mobilenet_v2_0.35", "mobilenet_v3_small"])
 def test_the_embedding_is_what_the_classifier_of_keras_sees(keras, tmp_path, name):
     backbone = get(name, image_size=96)
@@ -93,6 +97,7 @@ def test_the_embedding_is_what_the_classifier_of_keras_sees(keras, tmp_path, nam
     assert np.abs(np.asarray(ours(photo, training=False)) - embedding).max() > 1e-3 * np.abs(embedding).max()
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("name", ["mobilenet_v3_small"])
 def test_conversion_changes_nothing(keras, tmp_path, name):
     backbone = get(name, image_size=96)
@@ -107,6 +112,7 @@ def test_conversion_changes_nothing(keras, tmp_path, name):
     assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
+@pytest.mark.tensorflow
 def test_real_weights_know_imagenet(keras, shared_weights, shared_data):
     backbone, path = BACKBONES["mobilenet_v1_0.25"], shared_weights / "keras" / "mobilenet_0.25_224.weights.h5"
     model, (kernel, bias) = backbone.build(path), mobilenet.classifier(path)
@@ -118,6 +124,7 @@ def test_real_weights_know_imagenet(keras, shared_weights, shared_data):
     assert 10 <= right <= 36
 
 
+@pytest.mark.tensorflow
 def test_weights_without_a_classifier_serve_training_only(keras, shared_weights):
     path = shared_weights / "keras" / "mobilenet_v2_0.35_224_no_top.weights.h5"
     model = BACKBONES["mobilenet_v2_0.35"].build(path)
@@ -128,6 +135,7 @@ def test_weights_without_a_classifier_serve_training_only(keras, shared_weights)
         mobilenet.classifier(path)
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("name", ["mobilenet_v1_0.25", "mobilenet_v3_small"])
 def test_weights_of_another_network_are_refused(keras, shared_weights, name):
     path = shared_weights / "keras" / "mobilenet_v2_0.35_224_no_top.weights.h5"
@@ -136,6 +144,7 @@ def test_weights_of_another_network_are_refused(keras, shared_weights, name):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("content", [b"text", b"\x89HDF\r\n\x1a\n" + bytes(100)])
 def test_what_is_no_hdf5_is_refused(keras, tmp_path, content):
     (tmp_path / "w.weights.h5").write_bytes(content)

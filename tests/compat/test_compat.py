@@ -25,6 +25,7 @@ from model_maker.tflite import inspection, metadata
 TUTORIAL = Path(__file__).with_name("compat_tutorial.py")
 
 
+@pytest.mark.tensorflow
 def test_the_tutorial_runs_with_its_imports_changed(spec, drawn_flowers, tmp_path, monkeypatch, capsys):
     # EfficientNet-Lite0 stands for itself in the test below; here it would take 12 seconds to quantize. MobileNetV2 is
     # downloaded, and Inception V3, too.
@@ -200,6 +201,7 @@ def test_nothing_is_said_of_what_was_not_given(loaders, spec, said, tmp_path):
     assert not [text for text in said() if "means nothing" in text or "are made" in text]
 
 
+@pytest.mark.tensorflow
 def test_every_layer_learns_where_that_is_asked_for(loaders, spec, said, tmp_path):
     train, validation, test = loaders
     model = image_classifier.create(train, spec, epochs=1, batch_size=16, train_whole_model=True, use_augmentation=True)

@@ -44,23 +44,24 @@ class _Releases:
 
     Attributes:
       python: the newest Python that has a release.
-      machine: system and processor, where there is only one.
+      machines: systems, with or without a processor, as `_MACHINE` begins; any where it is empty.
     """
 
     python: tuple[int, int]
-    machine: str = ""
+    machines: tuple[str, ...] = ()
 
 
+_TENSORFLOW, _TASK_LIBRARY = _Releases((3, 13)), _Releases((3, 11), ("Linux x86_64",))
 # Packages that cannot be installed wherever this one can; setup.cfg has the same limits as markers.
 _RELEASES = {
-    "tensorflow": _Releases((3, 13)),
-    "tensorflow_hub": _Releases((3, 13)),
-    "tflite_support": _Releases((3, 11), "Linux x86_64"),
-    "libusb_package": _Releases((3, 11), "Linux x86_64"),
+    **dict.fromkeys(EXTRAS["tensorflow"], _TENSORFLOW),
+    "coremltools": _Releases((3, 13), ("macOS", "Linux x86_64")),
+    "tflite_support": _TASK_LIBRARY,
+    "libusb_package": _TASK_LIBRARY,
 }
 _OLDEST = (3, 11)
 _PYTHON = sys.version_info[:2]
-_MACHINE = f"{platform.system()} {platform.machine()}"
+_MACHINE = f"{platform.system()} {platform.machine()}".replace("Darwin", "macOS")
 
 
 def is_here(module: str) -> bool:
@@ -110,13 +111,13 @@ def command(*modules: str) -> str:
 def _obstacle(module: str) -> str:
     """Returns what no release of a package is for, and the Python to use instead; "" where there is one."""
     releases = _RELEASES.get(module)
-    if releases is None or (releases.python >= _PYTHON and releases.machine in ("", _MACHINE)):
+    if releases is None or (releases.python >= _PYTHON and _MACHINE.startswith(releases.machines or "")):
         return ""
     oldest, newest, here = (".".join(map(str, version)) for version in (_OLDEST, releases.python, _PYTHON))
     instead = newest if oldest == newest else f"{oldest} to {newest}"
-    if not releases.machine:
+    if not releases.machines:
         return f"Python {here}. Use Python {instead}."
-    return f"Python {here} on {_MACHINE}. Use Python {instead} on {releases.machine}."
+    return f"Python {here} on {_MACHINE}. Use Python {instead} on {' or '.join(releases.machines)}."
 
 
 def _title(module: str) -> str:

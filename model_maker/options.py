@@ -8,7 +8,7 @@ import os
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_type_hints
 
-from model_maker import backbones
+from model_maker import backbones, extras
 from model_maker.data import augment
 from model_maker.errors import DataError
 from model_maker.learning import recipe as recipes
@@ -168,7 +168,7 @@ def check(options: Options) -> None:
     """Checks single values; the name of the model is checked where it is looked up.
 
     Raises:
-      DataError: a value that means nothing.
+      DataError: a value that means nothing, or that needs a package that is not installed.
     """
     check_form(options.quantize, options.io)
     augment.preset(options.augmentation)
@@ -202,6 +202,7 @@ def _check_place(options: Options) -> None:
 def _check_fine_tuning(options: Options) -> None:
     if options.fine_tune is not None:
         recipes.check(options.recipe)
+        extras.require("tensorflow", what="--fine-tune", error=DataError)
         return
     for name in _OF_FINE_TUNING:
         if getattr(options, name) is not None:

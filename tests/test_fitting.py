@@ -115,6 +115,7 @@ def test_folds_find_nothing_where_labels_are_dice(base, make_photos, tmp_path):
     assert abs(found["top1"] - 1 / 3) < 0.13
 
 
+@pytest.mark.tensorflow
 def test_training_tells_what_fine_tuning_brought(tiny_file, colours, tmp_path):
     made = model_maker.train(colours, tmp_path / "out", **options(tiny_file, **TUNED, folds=2))
     tuning = made.report["fine_tuning"]
@@ -131,6 +132,7 @@ def test_training_tells_what_fine_tuning_brought(tiny_file, colours, tmp_path):
         assert (again.directory / name).read_bytes() == (made.directory / name).read_bytes()
 
 
+@pytest.mark.tensorflow
 def test_an_earlier_run_is_gone_on_from_with_more_classes(tiny_file, colours, make_photos, tmp_path, capfd):
     first = model_maker.train(colours, tmp_path / "first", **options(tiny_file, **TUNED)).directory
     make_photos(tmp_path / "more", {"red": 9, "green": 9, "blue": 9, "grey": 9}, side=32)
@@ -152,6 +154,7 @@ def test_resume_without_fine_tuning_is_refused(colours, tmp_path):
         model_maker.train(colours, tmp_path / "out", resume=True)
 
 
+@pytest.mark.tensorflow
 def test_killed_in_an_epoch_it_goes_on_to_the_same_file(tiny_file, colours, tmp_path):
     wanted = {**TUNED, "epochs": 60, "learning_rate": 0.001}
     expected = model_maker.train(colours, tmp_path / "whole", **options(tiny_file, **wanted)).directory

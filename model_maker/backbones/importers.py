@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from model_maker import child
+from model_maker import child, extras
 from model_maker.backbones import input_range, tensorflow_models
 from model_maker.backbones.weights import Tell
 from model_maker.data.images import Normalization
@@ -108,22 +108,31 @@ def find(model: str, *, image_size: int | None = None, normalization: str | None
       normalization: "MEAN,STD" in pixels, as the user gave it.
 
     Raises:
-      BackboneError: there is nothing there, nothing that can be imported, or a normalization that means nothing.
+      BackboneError: there is nothing there, nothing that can be imported, a normalization that means nothing, or a
+        TensorFlow model where TensorFlow is not installed.
     """
     path = Path(model)
     if (path / TRAINED).is_file():
         return ForeignModel(str(path / TRAINED), image_size, input_range.parse(normalization))
-    if tensorflow_models.kind(model) != "hub":
+    kind = tensorflow_models.kind(model)
+    if kind != "hub":
         if not path.exists():
             raise BackboneError(
                 f"{model} does not exist. Give a model file, or a name that `model_maker models` lists."
             )
-        if path.suffix != ".tflite" and tensorflow_models.kind(model) is None:
+        if path.suffix != ".tflite" and kind is None:
             raise BackboneError(
                 f"{model} is no model that can be imported: a .tflite, .keras or .h5 file, a SavedModel folder, "
                 "or the address of a TF Hub model."
             )
-    return ForeignModel(model, image_size, input_range.parse(normalization))
+        if model.endswith(".weights.h5"):
+            raise BackboneError(
+                f"{model} holds weights without a network. Give it as --weights with a backbone's name."
+            )
+    found = ForeignModel(model, image_size, input_range.parse(normalization))
+    if kind is not None:
+        extras.require(*tensorflow_models.PACKAGES[kind], what=model, error=BackboneError)
+    return found
 
 
 def load(model: ForeignModel, *, tell: Tell) -> Import:

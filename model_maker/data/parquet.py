@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model_maker import extras
 from model_maker.data.entries import PART_NAMES, Entry, class_name
 from model_maker.errors import DataError
 
@@ -123,11 +124,10 @@ def _columns(file: Path, schema: Any) -> tuple[str, str, list[str]]:
 
 @functools.lru_cache(maxsize=8)
 def _opened(file: str) -> Any:
-    try:
-        import pyarrow
-        from pyarrow.parquet import ParquetFile
-    except ImportError as error:
-        raise DataError(f"{file}: Parquet needs the extra: pip install 'model-maker[parquet]'.") from error
+    extras.require("pyarrow", what=file, error=DataError)
+    import pyarrow
+    from pyarrow.parquet import ParquetFile
+
     try:
         return ParquetFile(file)
     except pyarrow.ArrowException as error:

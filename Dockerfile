@@ -4,8 +4,10 @@
 #   docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/data" --volume model_maker:/cache \
 #     model_maker train --data flowers
 #
-# `make runtime` before it, and `demo --export` works inside, too.
-FROM python:3.11-slim-bookworm AS build
+# The base, without extras; `--build-arg EXTRAS='[heif]'` adds some. `make runtime` before the build, and `demo --export`
+# works inside, too.
+FROM python:3.13-slim-trixie AS build
+ARG EXTRAS=""
 WORKDIR /source
 COPY setup.py setup.cfg pyproject.toml MANIFEST.in README.md LICENSE ./
 COPY model_maker model_maker
@@ -13,10 +15,10 @@ COPY benchmarks benchmarks
 COPY android_assets android_assets
 COPY ios_assets ios_assets
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
- && python -m venv /opt/model_maker \
- && /opt/model_maker/bin/pip install --no-cache-dir /wheels/*.whl
+ && python -m venv --without-pip /opt/model_maker \
+ && pip --python /opt/model_maker/bin/python install --no-cache-dir "$(echo /wheels/*.whl)$EXTRAS"
 
-FROM python:3.11-slim-bookworm
+FROM python:3.13-slim-trixie
 COPY --from=build /opt/model_maker /opt/model_maker
 # Photos and models lie in /data, prepared backbones in /cache; both are writable for whoever --user names.
 RUN useradd --uid 1000 --home-dir /cache --no-create-home model_maker \

@@ -1,11 +1,17 @@
-# Two commands do everything: `make demo` and `make test`. Each makes .venv if it is missing. `make runtime` fetches what
-# `model_maker demo` runs models with in the browser. `make docs` builds the documentation site.
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+# Two commands do everything: `make demo` installs the base, `make test` all extras. Both make .venv if it is missing.
+# `make runtime` fetches what `model_maker demo` runs models with in the browser. `make docs` builds the documentation site.
+#
+# Python 3.11 first: there tests can compare with most other engines. tflite-support ends with 3.11, TensorFlow with 3.13.
+# Each is started once, because pyenv puts commands on the path for Pythons that it does not run.
+PYTHONS := python3.11 python3.13 python3.12 python3.14 python3
+PYTHON ?= $(shell for python in $(PYTHONS); do \
+  $$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := model_maker/deploy/page/runtime
 LITERTJS := node_modules/@litertjs
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Compiling every module of SciPy takes longer than downloading it, and Python compiles what it imports.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 .PHONY: demo test check parity docs notebooks runtime dist clean
 
@@ -17,7 +23,7 @@ demo: $(VENV)/.installed
 	@echo "The model is demo/flowers_model/model.tflite"
 
 test: $(VENV)/.installed-test
-	$(BIN)/pytest
+	$(BIN)/pytest $(TESTS)
 
 # Our networks against timm's; timm asks for torchvision, which none of its models needs.
 parity: $(VENV)/.installed-parity
@@ -27,6 +33,8 @@ check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
 	$(BIN)/python -m pip check
 
 # Any warning is an error: a link or an anchor that leads nowhere, a page that the navigation forgets.
@@ -38,12 +46,14 @@ docs: $(VENV)/.installed-test
 notebooks: $(VENV)/.installed-test
 	$(BIN)/python tests/notebooks.py
 
-# What is released, and used as its users have it, on SMOKE_PYTHON if that is given; LiteRT.js goes into it.
+# What is released, and used as its users have it, on each of SMOKE_PYTHONS; LiteRT.js goes into it.
 dist: $(VENV)/.installed-release $(RUNTIME)/package.json
 	rm -rf build dist *.egg-info
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
-	PYTHON=$(or $(SMOKE_PYTHON),$(abspath $(BIN))/python) MYPY=$(abspath $(BIN))/mypy tests/smoke.sh dist/*.whl
+	set -e; for python in $(or $(SMOKE_PYTHONS),$(abspath $(BIN))/python); do \
+	  PYTHON=$$python MYPY=$(abspath $(BIN))/mypy tests/smoke.sh dist/*.whl; \
+	done
 
 # LiteRT.js: npm checks the packages against package-lock.json. The page has no bundler, so one import gets its path.
 runtime: $(RUNTIME)/package.json
@@ -63,16 +73,16 @@ clean:
 	rm -rf $(VENV) demo build dist *.egg-info node_modules $(RUNTIME)
 
 $(VENV)/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13) and "Python 3.11 or 3.12 is needed, found " + sys.version.split()[0])'
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv is needed; none of these works: $(PYTHONS)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: setup.cfg | $(VENV)/bin/python
-	@echo "Installing into $(VENV); the first time takes a minute or two ..."
+	@echo "Installing into $(VENV) ..."
 	$(PIP) --editable .
 	@touch $@
 
 $(VENV)/.installed-test: setup.cfg | $(VENV)/bin/python
-	@echo "Installing into $(VENV) with the test tools; the first time takes a minute or two ..."
+	@echo "Installing into $(VENV) with all extras and the test tools; the first time takes some minutes ..."
 	$(PIP) --editable '.[test]'
 	@touch $@ $(VENV)/.installed
 

@@ -68,7 +68,7 @@ def fetch(abis: Sequence[str], *, announce: Callable[[str], None], address: str 
     record = path.with_name(f"{name}.sha256")
     if path.is_file() and record.is_file():
         digest = _digest(path.read_bytes())
-        if digest == record.read_text().strip():
+        if digest == record.read_text(encoding="utf-8").strip():
             announce(f"Using {path} (sha256 {digest}). Delete it to fetch a newer one.")
             return path
         announce(f"{path} has changed since it was fetched; it is fetched again.")

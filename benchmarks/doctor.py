@@ -61,8 +61,9 @@ def plant(data: Path, home: Path, *, seed: int) -> Planted:
     """Copies a data set and puts faults into the copy."""
     chance = random.Random(seed)
     shutil.copytree(data, home)
-    photos = sorted(path for path in home.rglob("*") if path.is_file() and images.is_photo(path.suffix))
-    classes = sorted({path.parent for path in photos})
+    found = (path for path in home.rglob("*") if path.is_file() and images.is_photo(path.suffix))
+    photos = sorted(found, key=lambda path: path.parts)
+    classes = sorted({path.parent for path in photos}, key=lambda path: path.parts)
     chance.shuffle(photos)
     planted = Planted([], [], set(), set())
     for number in range(COPIES):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import re
-import resource
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -112,7 +112,7 @@ class LoadWatch:
 
     def __init__(self) -> None:
         self._average = _load_average()
-        self._own = _own_seconds()
+        self._own = time.process_time()
         self._machine = cpu_seconds(_read("/proc/stat"))
 
     def load(self) -> Load:
@@ -124,7 +124,7 @@ class LoadWatch:
         total, busy, stolen = (after - before for after, before in zip(now, self._machine, strict=True))
         if total <= 0:
             return load
-        others = max(0.0, busy - (_own_seconds() - self._own)) / total
+        others = max(0.0, busy - (time.process_time() - self._own)) / total
         return Load(load.average_before, load.average_after, round(others, 4), round(max(0.0, stolen) / total, 4))
 
 
@@ -136,7 +136,7 @@ def cpu_seconds(stat: str) -> tuple[float, float, float] | None:
       there is no such file.
     """
     found = re.match(r"cpu +(\d+(?: \d+){7})", stat)
-    if not found:
+    if not found or sys.platform == "win32":
         return None
     # proc(5); guest time is part of user time, so the numbers behind these eight would count twice.
     user, nice, system, idle, iowait, irq, softirq, steal = map(int, found[1].split())
@@ -145,12 +145,9 @@ def cpu_seconds(stat: str) -> tuple[float, float, float] | None:
     return (busy + idle + iowait + steal) * tick, busy * tick, steal * tick
 
 
-def _own_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
 def _load_average() -> float | None:
+    if sys.platform == "win32":
+        return None
     try:
         return round(os.getloadavg()[0], 2)
     except OSError:
@@ -160,7 +157,8 @@ def _load_average() -> float | None:
 def _processor() -> str:
     if sys.platform == "darwin":
         command = ["sysctl", "-n", "machdep.cpu.brand_string"]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+        return done.stdout.strip()
     # x86 has a name for each core; boards with ARM have one "Model" or "Hardware" for the whole.
     found = re.search(r"^(?:model name|Model|Hardware)\s*: (.+)$", _read("/proc/cpuinfo"), re.MULTILINE)
     return found[1].strip() if found else platform.processor() or platform.machine()

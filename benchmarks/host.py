@@ -26,6 +26,7 @@ from benchmarks.inputs import photo_inputs, random_input
 from benchmarks.latency import Latency
 from benchmarks.probe import Helper
 from benchmarks.results import Interrupted, Row
+from model_maker import quiet
 from model_maker.data.entries import Location
 from model_maker.data.streaming import cores
 from model_maker.errors import ModelMakerError
@@ -164,7 +165,8 @@ def _try_out(cell: _Cell, helper: Helper, options: Options) -> Row:
         if "reason" in answer:
             return dataclasses.replace(row, reason=answer["reason"])
         found.append(answer)
-    middle = {name: statistics.median(one[name] for one in found) for name in ("init_ms", "first_ms", "memory_mb")}
+    told = [name for name in ("init_ms", "first_ms", "memory_mb") if found[0][name] is not None]
+    middle = {name: statistics.median(one[name] for one in found) for name in told}
     complete = found[0].get("complete")
     notes = [*found[0].get("notes", ())]
     if row.threads and row.threads > cores():
@@ -284,6 +286,9 @@ def _quiet() -> Iterator[None]:
 
     Part of it goes to stdout, where it would spoil a JSON document.
     """
+    if quiet.is_console():
+        yield
+        return
     sys.stdout.flush()
     sys.stderr.flush()
     kept = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
@@ -293,7 +298,8 @@ def _quiet() -> Iterator[None]:
     try:
         yield
     finally:
-        ctypes.CDLL(None).fflush(None)  # C keeps lines for stdout back
+        # C keeps lines for stdout back. All that is loaded shares its library, which on Windows has a name of its own.
+        ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None).fflush(None)
         for descriptor, terminal in kept.items():
             os.dup2(terminal, descriptor)
             os.close(terminal)

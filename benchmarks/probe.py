@@ -1,8 +1,9 @@
 """A model's first run, in a process of its own: init, first inference, peak memory, and whether it works at all.
 
 A process that has run no model yet is what a started app is. A model that crashes LiteRT, or makes it hang, takes only
-that process with it. Starting Python and loading LiteRT takes a quarter of a second, so one helper does that once and
-forks for every cell: the fork's growth is the model's alone.
+that process with it. Starting Python and loading LiteRT takes a quarter of a second. On Linux one helper does that once
+and forks for every cell: the fork's growth is the model's alone. Elsewhere, where a fork is unsafe or there is none, a
+helper serves one cell, and the next one starts.
 
 Run as a program it is that helper: JSON requests on stdin, one a line, JSON answers on stdout.
 """
@@ -18,34 +19,41 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from model_maker import child
 from model_maker.errors import ModelMakerError
+
+FORKS = sys.platform == "linux"
+# What a helper is told that serves one cell.
+_ONCE = "once"
+_ENDED = {"reason": "The process that tries models out has ended. Run again."}
 
 
 class Helper:
-    """The helper, started when it is made; `close` it."""
+    """The helper, started when it is made; `close` it.
 
-    def __init__(self) -> None:
-        # Threads of numpy's own would not survive the fork.
-        surroundings = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", __name__],  # -P: files in the current folder stand in for no package
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=surroundings,
-            start_new_session=True,  # Ctrl-C is the parent's matter, and `close` ends helper and forks together
-        )
+    Args:
+      forks: whether it forks for each cell, or is started anew.
+    """
+
+    def __init__(self, *, forks: bool = FORKS) -> None:
+        self._forks = forks
+        self._process = _start(forks)
 
     def probe(self, path: Path, delegate: str, *, threads: int, timeout_s: float) -> dict[str, Any]:
         """Opens a model in a fresh process and runs it once.
 
         Returns:
-          `init_ms`, `first_ms`, `memory_mb` (the growth of the process's peak) and `notes`; or `reason`, why it
-          could not run.
+          `init_ms`, `first_ms`, `memory_mb` (the growth of the process's peak, None where the system does not tell) and
+          `notes`; or `reason`, why it could not run.
         """
         request = {"path": str(path), "delegate": delegate, "threads": threads, "timeout_s": timeout_s}
+        return self._ask(request) if self._forks else self._ask_once(request)
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin and self._process.stdout
         try:
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
@@ -53,15 +61,36 @@ class Helper:
             answer = self._process.stdout.readline()
         except BrokenPipeError:
             answer = b""
-        return json.loads(answer) if answer else {"reason": "The process that tries models out has ended. Run again."}
+        return json.loads(answer) if answer else _ENDED
+
+    def _ask_once(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Has the helper answer, and starts the next one."""
+        process = self._process
+        assert process.stdout
+        if not process.stdout.readline():  # with which it says that it is ready
+            return _ENDED
+        try:
+            answer, _ = process.communicate(json.dumps(request).encode() + b"\n", request["timeout_s"])
+        except BaseException as error:
+            self.close()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            return _too_slow(request)
+        finally:
+            self._process = _start(self._forks)
+        answer, _, said = answer.partition(b"\n")
+        return _read(answer, process.returncode, json.loads(said or b'""'), request)
 
     def close(self) -> None:
         """Ends the helper, and what it has just forked."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        if sys.platform == "win32":
+            self._process.kill()
+        else:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe:
-                with contextlib.suppress(BrokenPipeError):
+                with contextlib.suppress(OSError):  # it has gone already
                     pipe.close()
         self._process.wait()
 
@@ -72,41 +101,81 @@ class Helper:
         self.close()
 
 
-def serve() -> None:
-    """Answers requests until stdin ends."""
-    # The answers' way out is kept apart from descriptor 1, on which libraries may print.
+def _start(forks: bool) -> subprocess.Popen[bytes]:
+    # Threads of numpy's own would not survive a fork.
+    surroundings = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-P", "-m", __name__]  # -P: files in the current folder stand in for no package
+    return subprocess.Popen(
+        command if forks else [*command, _ONCE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=surroundings,
+        # Ctrl-C is the parent's matter, and `close` ends helper and forks together.
+        start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+    )
+
+
+@contextlib.contextmanager
+def _answering() -> Iterator[tuple[BinaryIO, Callable[[], str]]]:
+    """Loads LiteRT; gives the answers' way out, kept apart from descriptor 1, and what is printed there and on 2."""
     with os.fdopen(os.dup(1), "wb") as answers, tempfile.TemporaryFile() as said:
         os.dup2(said.fileno(), 1)
         os.dup2(said.fileno(), 2)
-        from benchmarks import inputs  # noqa: F401 - both loaded before the fork, so that they count for no model
+        from benchmarks import inputs  # noqa: F401 - both loaded before the first run, so that they count for no model
         from model_maker.tflite import interpreter  # noqa: F401
 
-        for line in sys.stdin.buffer:
+        def take() -> str:
+            said.seek(0)
+            text = said.read().decode(errors="replace")
             said.seek(0)
             said.truncate()
-            answer = _in_child(json.loads(line), said)
-            answers.write(json.dumps(answer).encode() + b"\n")
+            return text
+
+        yield answers, take
+
+
+def serve_once() -> None:
+    """Says that it is ready, and answers one request in this process: the answer, and what was printed."""
+    with _answering() as (answers, printed):
+        answers.write(b"\n")
+        answers.flush()
+        if line := sys.stdin.buffer.readline():
+            for part in (_first_run(**json.loads(line)), printed()):
+                answers.write(json.dumps(part).encode() + b"\n")
             answers.flush()
+        os._exit(0)  # as a fork ends: libraries have no say any more
 
 
-def _in_child(request: dict[str, Any], said) -> dict[str, Any]:
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reader)
-        # Its default action ends a process that hangs inside LiteRT, where Python has no say.
-        signal.setitimer(signal.ITIMER_REAL, request["timeout_s"])
-        try:
-            with os.fdopen(writer, "wb") as out:
-                out.write(json.dumps(_first_run(**request)).encode())
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as file:
-        answer = file.read()
-    _, status = os.waitpid(child, 0)
-    said.seek(0)
-    return _read(answer, os.waitstatus_to_exitcode(status), said.read().decode(errors="replace"), request)
+if sys.platform == "win32":
+    serve = serve_once
+else:
+
+    def serve() -> None:
+        """Answers requests until stdin ends, each in a fork."""
+        with _answering() as (answers, printed):
+            for line in sys.stdin.buffer:
+                answers.write(json.dumps(_in_fork(json.loads(line), printed)).encode() + b"\n")
+                answers.flush()
+
+    def _in_fork(request: dict[str, Any], printed: Callable[[], str]) -> dict[str, Any]:
+        reader, writer = os.pipe()
+        fork = os.fork()
+        if fork == 0:
+            os.close(reader)
+            # Its default action ends a process that hangs inside LiteRT, where Python has no say.
+            signal.setitimer(signal.ITIMER_REAL, request["timeout_s"])
+            try:
+                with os.fdopen(writer, "wb") as out:
+                    out.write(json.dumps(_first_run(**request)).encode())
+            finally:
+                os._exit(0)
+        os.close(writer)
+        with os.fdopen(reader, "rb") as file:
+            answer = file.read()
+        _, status = os.waitpid(fork, 0)
+        code = os.waitstatus_to_exitcode(status)
+        return _too_slow(request) if code == -signal.SIGALRM else _read(answer, code, printed(), request)
 
 
 def _first_run(path: str, delegate: str, threads: int, timeout_s: float) -> dict[str, Any]:
@@ -134,15 +203,18 @@ def _first_run(path: str, delegate: str, threads: int, timeout_s: float) -> dict
         return {"reason": str(error).strip().splitlines()[0][:300]}
     found = {"init_ms": (opened - begin) * 1e3, "first_ms": (end - ready) * 1e3}
     complete = getattr(session, "complete", None)
-    return found | {"memory_mb": peak_memory_mb() - before, "complete": complete}
+    after = peak_memory_mb()
+    growth = None if after is None or before is None else after - before
+    return found | {"memory_mb": growth, "complete": complete}
+
+
+def _too_slow(request: dict[str, Any]) -> dict[str, Any]:
+    return {"reason": f"It did not open and run once within {request['timeout_s']:g} s. Allow more with --timeout."}
 
 
 def _read(answer: bytes, code: int, said: str, request: dict[str, Any]) -> dict[str, Any]:
-    if code == -signal.SIGALRM:
-        return {"reason": f"It did not open and run once within {request['timeout_s']:g} s. Allow more with --timeout."}
-    if code < 0 or not answer:
-        name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        return {"reason": f"LiteRT crashed ({name}) on this model with {request['delegate']}."}
+    if (name := child.crash(code)) or not answer:
+        return {"reason": f"LiteRT crashed ({name or f'exit code {code}'}) on this model with {request['delegate']}."}
     found = json.loads(answer)
     if request["delegate"] == "gpu":
         found = _explained(found, said)
@@ -168,4 +240,4 @@ def _explained(found: dict[str, Any], said: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    serve()
+    serve_once() if _ONCE in sys.argv[1:] else serve()

@@ -32,6 +32,7 @@ SIDE = 72  # pixels
 _COLOURS, _CLASS_SHARE = 6, 0.35
 _BATCH = 500
 _POLL_SECONDS = 0.1
+_ONLY_LINUX = "Memory is looked at in /proc here, which only Linux has."
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ def _draw(folder: Path, start: int, stop: int, classes: int) -> None:
 
 def measure(command: list[str], output: Path, cache: Path, *, photos: int) -> Run:
     """Runs `train` to its end."""
+    if sys.platform == "win32":
+        raise SystemExit(_ONLY_LINUX)
     begin = time.perf_counter()
     child = _start(command, cache)
     anonymous = _Peak(child.pid)
@@ -123,6 +126,8 @@ def measure(command: list[str], output: Path, cache: Path, *, photos: int) -> Ru
 
 def kill_and_resume(command: list[str], output: Path, cache: Path, *, photos: int, model: bytes) -> Resumed:
     """Kills `train` when half of the photos are in the store, and lets it go on."""
+    if sys.platform == "win32":
+        raise SystemExit(_ONLY_LINUX)
     child = _start(command, cache)
     while len(_stored(cache)) < photos / 2:
         if child.poll() is not None:
@@ -160,7 +165,7 @@ class _Peak:
     def _watch(self) -> None:
         while not self._over.wait(_POLL_SECONDS):
             try:
-                lines = self._status.read_text().splitlines()
+                lines = self._status.read_text(encoding="utf-8").splitlines()
             except OSError:
                 return
             found = [int(line.split()[1]) for line in lines if line.startswith("RssAnon:")]
@@ -199,6 +204,8 @@ def main() -> None:
     parser.add_argument("--no-kill", action="store_true", help="leave the kill and the resumption out")
     parser.add_argument("train", nargs="*", help="options of train, behind --")
     given = parser.parse_args()
+    if sys.platform != "linux":
+        raise SystemExit(_ONLY_LINUX)
     found: list[dict[str, Any]] = []
     for photos in map(int, given.photos.split(",")):
         home = given.folder / f"{photos}"
@@ -223,7 +230,7 @@ def main() -> None:
             )
             _tell(f"  killed and resumed: {resumed}")
             found.append(asdict(resumed))
-    (given.folder / "scale.json").write_text(json.dumps(found, indent=2) + "\n")
+    files.write(given.folder / "scale.json", (json.dumps(found, indent=2) + "\n").encode())
 
 
 if __name__ == "__main__":

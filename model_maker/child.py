@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import os
-import resource
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from model_maker.errors import BackboneError, ModelMakerError
 
+if sys.platform != "win32":
+    import resource
+
 _REFUSAL = ".refused"
+# What Windows ends a process with (NTSTATUS, in [MS-ERREF] 2.3): from this number on, and the usual ones by name.
+_CRASHED = 0xC0000000
+_CRASHES = {
+    0xC0000005: "access violation",
+    0xC000001D: "illegal instruction",
+    0xC0000094: "division by zero",
+    0xC00000FD: "stack overflow",
+    0xC0000374: "heap corruption",
+    0xC0000409: "abort",
+}
 
 
 def run(
@@ -37,12 +51,13 @@ def run(
       ModelMakerError: of the kind `error`: the child refused in a sentence of its own, failed, crashed, or took too
         long.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    # On Windows the file of a child that was ended may be open for a moment longer.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         target = Path(folder) / "answer"
         # -P: a file of the user's called keras.py must not stand in for the package.
         command = [*within, sys.executable, "-P", "-m", module, *arguments, str(target)]
         # Converters walk through sets of names, in an order that is random unless this is fixed.
-        fixed = os.environ | {"PYTHONHASHSEED": "0"}
+        fixed = os.environ | {"PYTHONHASHSEED": "0", "PYTHONIOENCODING": "utf-8"}
         try:
             child = subprocess.run(
                 command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=limit_s, env=fixed
@@ -55,11 +70,30 @@ def run(
             return target.read_bytes()
         if (refusal := target.with_suffix(_REFUSAL)).exists():
             raise error(refusal.read_text(encoding="utf-8"))
-        if child.returncode < 0:
-            name = signal.Signals(-child.returncode).name
+        if name := crash(child.returncode):
             raise error(f"{what} crashed the process that opened it ({name}), so it is taken for damaged.")
-        said = child.stderr.decode(errors="replace").strip()
+        said = "\n".join(child.stderr.decode(errors="replace").strip().splitlines())
         raise error(f"{what} could not be opened. The process that tried said:\n{said[-2000:]}")
+
+
+@contextlib.contextmanager
+def handed(content: bytes) -> Iterator[str]:
+    """Gives the path of a `.tflite` with some content, for a child to open; it is gone when the block ends."""
+    # A folder, for what this process has open, Windows opens for no other.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        file = Path(folder) / "model.tflite"
+        file.write_bytes(content)
+        yield str(file)
+
+
+def crash(code: int) -> str:
+    """Returns what ended a process that did not end itself, by its return code; empty where it did."""
+    if code < 0:
+        try:
+            return signal.Signals(-code).name
+        except ValueError:  # one of those without a name
+            return f"signal {-code}"
+    return _CRASHES.get(code, f"0x{code:08X}") if code >= _CRASHED else ""
 
 
 def answer(work: Callable[..., bytes], *, memory_bytes: int | None = None, cpu_s: int | None = None) -> None:
@@ -67,19 +101,17 @@ def answer(work: Callable[..., bytes], *, memory_bytes: int | None = None, cpu_s
 
     Args:
       work: takes the arguments that `run` was given.
-      memory_bytes: how much address space the work may have beyond what the process has taken so far.
-      cpu_s: seconds of computing after which the system ends the process, also where nobody waits for it any more.
+      memory_bytes: how much address space the work may have beyond what the process has taken so far. Neither macOS
+        nor Windows has such a limit; there memory is not limited.
+      cpu_s: seconds of computing after which the system ends the process, also where nobody waits for it any more; on
+        Windows they are seconds on the clock.
     """
     *arguments, target = sys.argv[1:]
-    if memory_bytes is not None:
-        most = _address_space_bytes() + memory_bytes
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    if cpu_s is not None:
-        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
+    _limit(memory_bytes, cpu_s)
     try:
         Path(target).write_bytes(_within_memory(work, arguments, memory_bytes))
     except ModelMakerError as error:
-        Path(target).with_suffix(_REFUSAL).write_text(str(error), encoding="utf-8")
+        Path(target).with_suffix(_REFUSAL).write_text(str(error), encoding="utf-8", newline="\n")
         raise
 
 
@@ -91,8 +123,28 @@ def _within_memory(work: Callable[..., bytes], arguments: list[str], limit_bytes
         raise ModelMakerError(f"It needs {limit}, so it is taken for damaged.") from error
 
 
-def _address_space_bytes() -> int:
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    except OSError:  # not Linux: no telling, so what was taken so far is not counted against the work
-        return 2 << 30
+if sys.platform == "win32":
+
+    def _limit(memory_bytes: int | None, cpu_s: int | None) -> None:
+        if cpu_s is not None:
+            faulthandler.dump_traceback_later(cpu_s, exit=True)  # from a thread of its own, whatever the others do
+
+else:
+
+    def _limit(memory_bytes: int | None, cpu_s: int | None) -> None:
+        if memory_bytes is not None and sys.platform != "darwin":  # which refuses it
+            _lower(resource.RLIMIT_AS, _address_space_bytes() + memory_bytes)
+        if cpu_s is not None:
+            _lower(resource.RLIMIT_CPU, cpu_s)
+
+    def _lower(limit: int, most: int) -> None:
+        """Lowers a limit, or leaves the one that was set for us from outside, where that is lower."""
+        _, hard = resource.getrlimit(limit)
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(limit, (most, most))
+
+    def _address_space_bytes() -> int:
+        try:
+            return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+        except OSError:  # not Linux: no telling, so what was taken so far is not counted against the work
+            return 2 << 30

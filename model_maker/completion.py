@@ -104,7 +104,7 @@ def _paths(prefix: str, *, folders_only: bool = False) -> Iterator[str]:
         return
     for entry in entries:
         if entry.name.startswith(last) and (last or not entry.name.startswith(".")):
-            path = os.path.join(folder, entry.name)
+            path = prefix.removesuffix(last) + entry.name
             if entry.is_dir():
                 yield f"{path}/"
             elif not folders_only:

@@ -26,7 +26,10 @@ def exit_code(command: Callable[[], int | None], *, program: str, debug: bool, i
       interrupted: what to say after ctrl-C.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold bytes that are no text
+        # A file's name may hold bytes that are no text. On Windows, what is not for the eye would be in an encoding of
+        # its own, which no reader of JSON expects.
+        encoding = "utf-8" if sys.platform == "win32" and not sys.stdout.isatty() else None
+        sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
     try:
         code = command() or OK
         if sys.stdout is not None:  # as where it was closed before the start
@@ -45,11 +48,24 @@ def exit_code(command: Callable[[], int | None], *, program: str, debug: bool, i
         _write_no_more()
         return OK
     except OSError as error:
+        if error.errno == errno.EINVAL and _has_no_reader():
+            _write_no_more()
+            return OK
         if error.errno != errno.ENOSPC:
             raise
         _write_no_more()
         say(program, "what it prints cannot be written: no space left. Make room, or print elsewhere.")
         return FAILED
+
+
+def _has_no_reader() -> bool:
+    """Whether stdout takes what is left in it as badly: so Windows tells of a pipe whose reader has left."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        return error.errno == errno.EINVAL
+    return False
 
 
 def _write_no_more() -> None:

@@ -6,14 +6,33 @@ import contextlib
 import errno
 import hashlib
 import os
+import secrets
 import shutil
-import tempfile
+import sys
+import time
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import BinaryIO
 
 from absl import logging
 
 from model_maker.errors import OutputError
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+# Windows renames nothing that another program, such as a virus scanner, has open, which mostly is for a moment.
+_PAUSES_S = (0.02, 0.1, 0.5) if sys.platform == "win32" else ()
+# Windows keeps others from reading bytes that are locked, so what stands for a file is a byte that no file reaches.
+_LOCKED_BYTE = 1 << 42
+_POLL_S = 0.1
+_DENIED = (
+    "No permission to write there, or another program has it open: close that, or choose another folder."
+    if sys.platform == "win32"
+    else "No permission to write there: choose another folder."
+)
 
 
 def cache_directory() -> Path:
@@ -29,19 +48,59 @@ def write(path: Path, content: bytes) -> None:
     Raises:
       OutputError: it cannot be written (disk full, no permission).
     """
-    aside = None
     with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = _beside(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-            with os.fdopen(handle, "wb") as file:
+            with open(aside, "xb") as file:
                 file.write(content)
-            os.chmod(aside, 0o666 & ~_umask())
-            os.replace(aside, path)
-            aside = None
-        finally:
-            if aside is not None:
-                os.unlink(aside)
+            rename(aside, path)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+
+
+def rename(source: Path, target: Path) -> None:
+    """Gives a file or folder another name; a file takes the place of one that has it.
+
+    On Windows this fails while somebody has either of them open, or a file in the folder.
+    """
+    for pause_s in _PAUSES_S:
+        with contextlib.suppress(PermissionError):
+            os.replace(source, target)
+            return
+        time.sleep(pause_s)
+    os.replace(source, target)
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[BinaryIO]:
+    """Opens a file to read and append; while the block runs, nobody else who asks here has it.
+
+    It is made where it is missing, and removed if the block leaves it empty.
+
+    Args:
+      path: the file; its folder is there.
+      wait: for whoever has it.
+
+    Raises:
+      BlockingIOError: another has it, and `wait` is not set.
+    """
+    file = _open_locked(path, wait=wait)
+    try:
+        yield file
+    finally:
+        with file:
+            file.flush()
+            empty = not os.fstat(file.fileno()).st_size
+            if empty and sys.platform != "win32":
+                path.unlink(missing_ok=True)
+            _unlock(file)
+        if empty and sys.platform == "win32":
+            # What is open cannot be removed there: only now can it be, and not if another one has opened it by now.
+            with contextlib.suppress(OSError):
+                if not path.stat().st_size:
+                    path.unlink()
 
 
 def write_checked(path: Path, content: bytes) -> None:
@@ -81,9 +140,9 @@ def new_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     path = path.resolve()  # a link to a folder stays, and what it points to is replaced
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        aside = _beside(path)
+        aside.mkdir()
         try:
-            os.chmod(aside, 0o777 & ~_umask())
             yield aside
             _swap(aside, path)
         finally:
@@ -138,7 +197,9 @@ def check_new_text(path: Path, *, overwrite: bool = False) -> None:
 
 
 def _check_parent(path: Path) -> None:
-    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    parent = next((folder for folder in path.absolute().parents if folder.exists()), None)
+    if parent is None:  # a drive, or below one that is not there
+        raise OutputError(f"{path} cannot be made: there is no folder above it. Choose another one.")
     if not parent.is_dir():
         raise OutputError(f"{parent} is a file; {path} cannot stand below it. Choose another name.")
     if not os.access(parent, os.W_OK):
@@ -158,18 +219,21 @@ def check_new_page(path: Path, *, overwrite: bool = False) -> None:
 
 def _swap(new: Path, path: Path) -> None:
     if not path.exists():
-        os.replace(new, path)
+        rename(new, path)
         return
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    old = _beside(path)  # a name that nothing has: on Windows no folder, be it empty, is replaced by another
+    rename(path, old)
     try:
-        os.replace(path, old)
-        try:
-            os.replace(new, path)
-        except BaseException:
-            os.replace(old, path)  # what stood there comes back
-            raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
+        rename(new, path)
+    except BaseException:
+        rename(old, path)  # what stood there comes back
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    """Returns a new name in the same folder. What is made under it has the permissions of any file or folder there."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
 
 
 @contextlib.contextmanager
@@ -180,13 +244,67 @@ def explained(path: Path) -> Iterator[None]:
     except OSError as error:
         advice = {
             errno.ENOSPC: "The disk is full: free some space, or choose another folder.",
-            errno.EACCES: "No permission to write there: choose another folder.",
+            errno.EACCES: _DENIED,
             errno.EROFS: "It is read-only there: choose another folder.",
         }.get(error.errno or 0, "Choose another folder.")
         raise OutputError(f"Cannot write {path}: {error.strerror or error}. {advice}") from error
 
 
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
+def leads_out(path: PurePath) -> bool:
+    """Tells whether a relative path is none, or leaves the folder that it is taken from."""
+    return bool(path.anchor) or ".." in path.parts  # "/x" and "C:x" are not absolute on Windows, but not below, either
+
+
+if sys.platform == "win32":
+
+    def _lock(file: BinaryIO, *, wait: bool) -> None:
+        while True:
+            try:
+                _locking(file, msvcrt.LK_NBLCK)
+            except PermissionError:
+                if not wait:
+                    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
+                time.sleep(_POLL_S)  # its own way of waiting gives up after ten seconds
+            else:
+                return
+
+    def _unlock(file: BinaryIO) -> None:
+        _locking(file, msvcrt.LK_UNLCK)
+
+    def _locking(file: BinaryIO, mode: int) -> None:
+        """It locks from where the file stands, which is not changed."""
+        descriptor = file.fileno()
+        place = os.lseek(descriptor, 0, os.SEEK_CUR)
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, mode, 1)
+        finally:
+            os.lseek(descriptor, place, os.SEEK_SET)
+
+else:
+
+    def _lock(file: BinaryIO, *, wait: bool) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _unlock(file: BinaryIO) -> None:
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _open_locked(path: Path, *, wait: bool) -> BinaryIO:
+    while True:
+        file = open(path, "a+b")  # noqa: SIM115 - `locked` closes it
+        try:
+            _lock(file, wait=wait)
+            if sys.platform == "win32" or _is_still(file, path):
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()  # whoever had it has removed it meanwhile
+
+
+def _is_still(file: BinaryIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False

@@ -184,9 +184,18 @@ def score(network: Network, photos: Dataset, base: QuantizedEmbedder, options: O
     return np.concatenate([network.head.scores(block.astype(np.float32) * np.float32(maps.step)) for block in blocks])
 
 
-def features(network: Network, photos: Dataset, base: QuantizedEmbedder, options: Options) -> FeatureMaps:
+def features(
+    network: Network, photos: Dataset, base: QuantizedEmbedder, options: Options, *, kernels: str = "xnnpack"
+) -> FeatureMaps:
     """Returns what the head of a frozen network sees of photos, as it lies in the store."""
-    return embed(photos, base, options)[0].columns(network_layers.features(base.layers, network.layers))
+    maps, _ = embedding.feature_maps(photos, *base.computing, threads=options.threads, kernels=kernels)
+    return maps.columns(network_layers.features(base.layers, network.layers))
+
+
+def float_scores(network: Network, photos: Dataset, base: QuantizedEmbedder, options: Options) -> Array:
+    """Returns what the float form of a frozen network makes of photos, float32 [N, C]; its features are kept."""
+    maps, _ = embedding.feature_maps(photos, network.embedder, base.normalization, threads=options.threads)
+    return network.head.scores(maps[:])
 
 
 def integer_head(

@@ -8,14 +8,14 @@ import os
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_type_hints
 
-from model_maker import backbones
+from model_maker import backbones, extras
 from model_maker.data import augment
 from model_maker.errors import DataError
 from model_maker.learning import recipe as recipes
 from model_maker.learning.engines import ENGINES
-from model_maker.learning.head import LAYERS
 from model_maker.learning.recipe import MOST_EPOCHS, Recipe, seconds
 from model_maker.tflite import graph, quantize
+from model_maker.tflite.layers import CHOICES
 
 CLASS_WEIGHTS = ("auto", "none")
 _OF_THE_PLACE = ("engine", "address", "shards")
@@ -47,7 +47,7 @@ class Options:
       augment: one of `data.augment.PRESETS`: what learns also sees augmented views of each training photo. None for
         "standard" in fine-tuning and "none" else.
       views: how many of each photo where they are augmented, the plain one among them.
-      layers: one of `learning.head.LAYERS`, which layers of the backbone the head sees: "last", "top" (those of the
+      layers: one of `tflite.layers.CHOICES`, which layers of the backbone the head sees: "last", "top" (those of the
         smallest feature maps), "all", or "auto" for the simplest that cannot be told from the best.
       class_weight: "auto" lets classes weigh alike where their counts are uneven; "none" never does.
       fine_tune: None, or one of `learning.recipe.SCOPES`.
@@ -168,7 +168,7 @@ def check(options: Options) -> None:
     """Checks single values; the name of the model is checked where it is looked up.
 
     Raises:
-      DataError: a value that means nothing.
+      DataError: a value that means nothing, or that needs a package that is not installed.
     """
     check_form(options.quantize, options.io)
     augment.preset(options.augmentation)
@@ -183,8 +183,8 @@ def check(options: Options) -> None:
     for flag, share in (("--precision", options.precision), ("--label-precision", options.label_precision)):
         if share is not None and not 0 < share < 1:
             raise DataError(f"{flag} {share:g}: give a share above 0 and below 1, as 0.95.")
-    if options.layers not in LAYERS:
-        raise DataError(f"--layers {options.layers}: choose one of {', '.join(LAYERS)}.")
+    if options.layers not in CHOICES:
+        raise DataError(f"--layers {options.layers}: choose one of {', '.join(CHOICES)}.")
     if options.class_weight not in CLASS_WEIGHTS:
         raise DataError(f"--class-weight {options.class_weight}: choose one of {', '.join(CLASS_WEIGHTS)}.")
     _check_place(options)
@@ -202,6 +202,7 @@ def _check_place(options: Options) -> None:
 def _check_fine_tuning(options: Options) -> None:
     if options.fine_tune is not None:
         recipes.check(options.recipe)
+        extras.require("tensorflow", what="--fine-tune", error=DataError)
         return
     for name in _OF_FINE_TUNING:
         if getattr(options, name) is not None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import resource
+import re
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from absl import logging
+
+if sys.platform == "win32":
+    import ctypes
+else:
+    import resource
 
 
 class Reporter:
@@ -31,7 +37,7 @@ class Stages:
 
     Attributes:
       records: of each finished stage its name, seconds on the clock and of all cores, and the process's peak memory so
-        far, megabytes.
+        far, megabytes; None where the system does not tell.
       notes: all that was noted.
     """
 
@@ -51,7 +57,7 @@ class Stages:
                 "name": name,
                 "seconds": round(time.perf_counter() - begin, 3),
                 "cpu_seconds": round(time.process_time() - begin_cpu, 3),
-                "peak_memory_mb": round(peak_memory_mb(), 1),
+                "peak_memory_mb": None if (peak := peak_memory_mb()) is None else round(peak, 1),
             }
         )
 
@@ -68,7 +74,44 @@ class Stages:
         return time.perf_counter() - self._begin
 
 
-def peak_memory_mb() -> float:
-    """Returns the most memory this process has held, in megabytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+if sys.platform == "win32":
+
+    class _MemoryCounters(ctypes.Structure):
+        """PROCESS_MEMORY_COUNTERS of psapi.h."""
+
+        _fields_ = [
+            ("cb", ctypes.c_uint32),
+            ("PageFaultCount", ctypes.c_uint32),
+            ("PeakWorkingSetSize", ctypes.c_size_t),
+            ("WorkingSetSize", ctypes.c_size_t),
+            ("QuotaPeakPagedPoolUsage", ctypes.c_size_t),
+            ("QuotaPagedPoolUsage", ctypes.c_size_t),
+            ("QuotaPeakNonPagedPoolUsage", ctypes.c_size_t),
+            ("QuotaNonPagedPoolUsage", ctypes.c_size_t),
+            ("PagefileUsage", ctypes.c_size_t),
+            ("PeakPagefileUsage", ctypes.c_size_t),
+        ]
+
+    def peak_memory_mb() -> float | None:
+        """Returns the most memory this process has held, in megabytes; None where the system does not tell."""
+        kernel, counters = ctypes.WinDLL("kernel32"), _MemoryCounters()
+        counters.cb = ctypes.sizeof(counters)
+        kernel.GetCurrentProcess.restype = ctypes.c_void_p
+        kernel.K32GetProcessMemoryInfo.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint32)
+        told = kernel.K32GetProcessMemoryInfo(kernel.GetCurrentProcess(), ctypes.byref(counters), counters.cb)
+        return counters.PeakWorkingSetSize / (1 << 20) if told else None
+
+else:
+
+    def peak_memory_mb() -> float | None:
+        """Returns the most memory this process has held, in megabytes; None where the system does not tell."""
+        if sys.platform == "linux" and (stated := re.search(r"^VmHWM:\s*(\d+) kB", _status(), re.MULTILINE)):
+            return int(stated[1]) / (1 << 10)  # ru_maxrss counts what the process was before it became this program
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+    def _status() -> str:
+        try:
+            return Path("/proc/self/status").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""

@@ -17,7 +17,7 @@ _one_at_a_time = threading.Lock()
 
 @contextlib.contextmanager
 def diverted(unwanted: Callable[[bytes], bool]) -> Iterator[list[bytes]]:
-    """Holds back lines that are written to file descriptor 2 while the block runs.
+    """Holds back lines that are written to file descriptor 2 while the block runs; not on a console of Windows.
 
     Args:
       unwanted: whether a line is dropped; the others are written when the block ends.
@@ -27,7 +27,7 @@ def diverted(unwanted: Callable[[bytes], bool]) -> Iterator[list[bytes]]:
     """
     dropped: list[bytes] = []
     with _one_at_a_time:
-        if sys.stderr is None:  # the process was started with its stderr closed
+        if sys.stderr is None or is_console():  # or the process was started with its stderr closed
             yield dropped
             return
         with tempfile.TemporaryFile() as aside:
@@ -45,6 +45,12 @@ def diverted(unwanted: Callable[[bytes], bool]) -> Iterator[list[bytes]]:
                 os.write(2, b"".join(line for line in lines if not unwanted(line)))
 
 
+def is_console() -> bool:
+    """Tells whether Python writes to a console of Windows, which fails while descriptors 1 or 2 lead elsewhere."""
+    streams = (sys.stdout, sys.stderr)
+    return sys.platform == "win32" and any(stream is not None and stream.isatty() for stream in streams)
+
+
 def hush_pillow() -> None:
     """Keeps Pillow's remarks on photos off the terminal, for the rest of the process.
 
@@ -56,7 +62,6 @@ def hush_pillow() -> None:
     from PIL import _imaging
 
     # libtiff, on which it builds, writes from C; its functions are found through the module that is linked with it.
-    library = ctypes.CDLL(_imaging.__file__)
     for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
-        with contextlib.suppress(AttributeError):  # a Pillow that was built without libtiff
-            getattr(library, name)(None)
+        with contextlib.suppress(AttributeError, OSError):  # a Pillow without libtiff, or one that hides its functions
+            getattr(ctypes.CDLL(_imaging.__file__), name)(None)

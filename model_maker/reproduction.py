@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from model_maker import extras
 from model_maker.backbones import int8_backbone
 from model_maker.backbones.int8_backbone import Int8Backbone
 from model_maker.errors import DataError, ModelError, OutputError, about
@@ -72,7 +73,7 @@ def reproduce(
       reporter: hears of stages and notes.
 
     Raises:
-      ModelError: the file does not tell how it was trained.
+      ModelError: the file does not tell how it was trained, or was fine-tuned and TensorFlow is not installed.
       DataError, BackboneError, OutputError: as `train`.
 
     Examples:
@@ -85,6 +86,8 @@ def reproduce(
     with about(path):
         info = metadata.read(before)
         stated, int8 = _options(info.provenance), _int8_backbone(before, info)
+        if stated.fine_tune:
+            extras.require("tensorflow", what="its fine-tuning", error=ModelError)
     if output is not None and Path(output).resolve() == path.resolve().parent:
         raise OutputError(f"{output} holds the model that is to be reproduced. Choose another folder.")
     if stated.budget and reporter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -45,8 +46,12 @@ def compose(
 
 
 def versions(packages: Sequence[str]) -> dict[str, str]:
-    """Returns the versions of packages that are installed."""
-    return {name: metadata.version(name) for name in packages}
+    """Returns the versions of those packages that are installed, by name."""
+    found = {}
+    for name in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):  # TensorFlow is an extra
+            found[name] = metadata.version(name)
+    return found
 
 
 def _absolute(photo: str, data: Path) -> str:

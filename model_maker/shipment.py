@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,11 +91,12 @@ def prepare(
             form = kept.choice.form
     network = learned.network
     float_model = graph.attach_head(network.embedder, network.head.kernel, network.head.bias)
-    head = None
+    head = promised = None
     if form.is_plain_int8 and network.layers and base.int8:
         with clock.stage("Quantize the head"):
             head = fitting.integer_head(network, fitting.join(split.train, split.validation), base, options)
             bare = shipping.with_edges(fitting.attached(head, network, base), base.normalization, options.io)
+            promised = functools.partial(_scores_on, head, network, base, options)
     else:
         with clock.stage(f"Quantize ({form.quantize})"):
             seen, more = shipping.calibration_photos(shipping.by_hash(split.train))
@@ -102,16 +104,23 @@ def prepare(
     shipped = shipping.finish(bare, info)
     with clock.stage("Evaluate the file"):
         run, scores = _evaluate(shipped, head, network, split.test, base, options, clock)
-    with clock.stage("Run the float model"):
-        float_file, few = shipping.finish(float_model, info), split.test.of(run)
-        expected = Classifier(float_file, threads=options.threads).score(few, progress=clock.progress)
-        frozen = bool(network.layers) and base.int8 is not None
-        checks.check_promise(expected, fitting.score(network, few, base, options), frozen=frozen)
+    with clock.stage("Compare with the float model"):
+        few = split.test.of(run)
+        score = fitting.float_scores if network.layers else fitting.score
+        expected = score(network, few, base, options)
+        checks.check_promise(shipping.finish(float_model, info), few, expected)
     with clock.stage("Check other kernels"):
-        kernels = checks.check_kernels(shipped, split.test, scores, threads=options.threads)
+        kernels = checks.check_kernels(shipped, split.test, scores, threads=options.threads, promised=promised)
     return Shipment(
         options, split, base, info, network.layers, form, kept, float_model, bare, scores, run, expected, kernels
     )
+
+
+def _scores_on(
+    head: IntegerHead, network: Network, base: QuantizedEmbedder, options: Options, kernels: str, photos: Dataset
+) -> Array:
+    """Returns what a head on the int8 backbone makes of photos on one of LiteRT's CPU paths."""
+    return head.scores(fitting.features(network, photos, base, options, kernels=kernels)[:], kernels=kernels)
 
 
 def _evaluate(
@@ -132,7 +141,7 @@ def _evaluate(
     # A float input whose mean is no whole pixel rounds each of them, so its embeddings are not those at hand.
     if head is None or (options.io == "float32" and base.normalization.mean % 1):
         return list(range(len(test))), classifier.score(test, progress=clock.progress)
-    run, scores = test.spread(_RUN_PHOTOS), head.scores(fitting.features(network, test, base, options)[:])
+    run, scores = test.spread(_RUN_PHOTOS), _scores_on(head, network, base, options, "xnnpack", test)
     checks.check_equal(classifier.score(test.of(run), progress=clock.progress), scores[run])
     return run, scores
 
@@ -215,7 +224,7 @@ def write(
         checks.check_same_scores((folder / MODEL).read_bytes(), test, shipment.scores)
         for name, text in texts.items():
             # File names may hold bytes that are no text; JSON states them by this very escape.
-            (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
+            (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
     return report
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import sys
+
 from rich import box, markup
 from rich.console import Console
 from rich.table import Table
@@ -31,6 +35,14 @@ def table(*columns: str) -> Table:
 def escape(text: str) -> str:
     """Makes text from outside harmless for rich and for the terminal."""
     return markup.escape(exits.printable(text))
+
+
+def quoted(argument: str) -> str:
+    """Returns an argument as the shell of this system wants it in a command."""
+    if sys.platform != "win32":
+        return shlex.quote(argument)
+    # Both of its shells take quotes around what is no plain name; no name of a file has one inside.
+    return argument if re.fullmatch(r"[\w@+=:./\\-]+", argument) else f'"{argument}"'
 
 
 def percent(share: float) -> str:

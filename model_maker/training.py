@@ -132,6 +132,7 @@ def train_on(
 ) -> Result:
     """Does what `train` does, on an int8 backbone that is known; None for the one that the options name."""
     check(chosen)
+    _check_fine_tuning(chosen, resume=resume, callbacks=followers.callbacks, tensorboard=followers.tensorboard)
     backbone = embedder.choose(
         chosen.model,
         image_size=chosen.image_size,
@@ -204,6 +205,19 @@ def _learn(
     return learned
 
 
+def _check_fine_tuning(
+    options: Options, *, resume: bool, callbacks: Sequence[Any], tensorboard: str | os.PathLike[str] | None
+) -> None:
+    """Refuses what only a fine-tuning heeds where there is none."""
+    if options.fine_tune is not None:
+        return
+    if resume:
+        raise DataError("--resume goes on with fine-tuning; training without it has nothing to resume. Leave it out.")
+    for name, given in (("--tensorboard", tensorboard is not None), ("callbacks", bool(callbacks))):
+        if given:
+            raise DataError(f"{name} follows the epochs of fine-tuning, and there are none: add --fine-tune tail.")
+
+
 def _spare_photos(dataset: Dataset, data: str | os.PathLike[str], output: Path) -> None:
     """Replacing a folder removes what is in it, and photos are never in the way."""
     target = output.resolve()
@@ -238,10 +252,6 @@ def _checkpoint(
 ) -> checkpoints.Checkpoint | None:
     """Finds where fine-tuning keeps its state, and checks that a run to resume is the same one."""
     if options.fine_tune is None:
-        if resume:
-            raise DataError(
-                "--resume goes on with fine-tuning; training without it has nothing to resume. Leave it out."
-            )
         return None
     subject = {name: value for name, value in options.decisive.items() if name not in _OF_THE_FILE}
     subject |= {"photos": dataset.fingerprint[:16], "model_maker": __version__}

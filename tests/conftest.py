@@ -17,18 +17,31 @@ from PIL import Image
 from shared_folder import SHARED
 from tiny_network import residual_network
 
-from model_maker import backbones, training
+from model_maker import backbones, extras, training
 from model_maker.backbones import embedder, int8_backbone
 from model_maker.backbones.embedder import Embedder
 from model_maker.data import sample_data
 from model_maker.data.images import Normalization
 from model_maker.deploy import demo
+from model_maker.extras import EXTRAS
 from model_maker.learning.store import EmbeddingStore, FeatureMaps
 from model_maker.tflite import graph, metadata, quantize
 
 # No deadline, for shared machines stall; derandomized, so that a run tells of the code and not of the dice.
 settings.register_profile("model_maker", deadline=None, derandomize=True, database=None)
 settings.load_profile("model_maker")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Skips a test with the mark of an extra that is not installed, before its fixtures are made.
+
+    `@pytest.mark.verify("mediapipe")` needs that package of the extra only.
+    """
+    for extra, modules in EXTRAS.items():
+        for mark in item.iter_markers(extra):
+            if line := extras.lacking(*(mark.args or modules), what="It"):
+                pytest.skip(line)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,6 +11,7 @@ How a block is treated is what its first line says:
 """
 
 import csv
+import itertools
 import json
 import os
 import re
@@ -23,8 +24,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import cli as benchmark_cli
-from model_maker import cli
-from model_maker.deploy import demo
+from model_maker import cli, extras
+from model_maker.deploy import clients, demo
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -45,6 +46,12 @@ SHOWN_ONLY = {
     "Files": "a list; tests/test_layers.py reads the layers below it",
     "Layers": "a list, read by tests/test_layers.py",
     "What others print": "an error of another tool",
+}
+# Words of a command, and the packages of extras without which it is left out.
+NEEDS = {
+    r"--fine-tune\b": ("tensorflow",),
+    r"\.keras\b|\bmy_saved_model\b": ("tensorflow", "tensorflow_hub"),
+    r"--format \S*onnx": ("tensorflow", "tf2onnx", "onnx", "onnxruntime"),
 }
 # What depends on the machine or on its history: times, the rule below their heads, and the note of a first run.
 VARIES = re.compile(r"^\s*(time |──)|\d s$|±")
@@ -104,15 +111,18 @@ def run(text: str, folder: Path, printed: dict[str, str]) -> list[str]:
       folder: where it runs.
       printed: what commands printed that were run in this folder before; a page that repeats one is held against that.
     """
-    page, left_out = blocks(text), []
+    page, left_out, unmade = blocks(text), [], set()
     for index, block in enumerate(page):
         where = f"line {block.line}"
         if block.language == "console" and block.title in ("", FAILS):
             for command in commands(block.text):
-                if command.text.startswith("model_maker demo ") and not demo.has_runtime():
-                    left_out.append(f"{command.text}: no LiteRT.js (make runtime)")
+                words = shlex.split(command.text)
+                if lack := _lacks(command.text) or ", ".join(f"no {name}" for name in words if name in unmade):
+                    left_out.append(f"{command.text}: {lack}")
+                    unmade |= {value for flag, value in itertools.pairwise(words) if flag == "--output"}
                 else:
-                    _run_command(command, folder, printed, where, expected=1 if block.title == FAILS else 0)
+                    expected = 1 if block.title == FAILS else 0
+                    left_out += _run_command(command, folder, printed, where, expected=expected)
         elif block.language == "python" and not block.title:
             out = _run([sys.executable, "-c", block.text], folder, where, expected=0)
             if index + 1 < len(page) and page[index + 1].language == "text" and not page[index + 1].title:
@@ -153,13 +163,25 @@ def check_shown(shown: list[str], printed: str, where: str) -> None:
         assert VARIES.search(line) or any(_alike(_tokens(line), other) for other in real), f"{where}: {line}\n{printed}"
 
 
-def _run_command(command: Command, folder: Path, printed: dict[str, str], where: str, *, expected: int) -> None:
+def _lacks(command: str) -> str:
+    """Returns what a command needs that is not installed here."""
+    if command.startswith("model_maker demo ") and not demo.has_runtime():
+        return "no LiteRT.js (make runtime)"
+    needed = [module for words, modules in NEEDS.items() if re.search(words, command) for module in modules]
+    return extras.lacking(*dict.fromkeys(needed), what="it")
+
+
+def _run_command(command: Command, folder: Path, printed: dict[str, str], where: str, *, expected: int) -> list[str]:
+    """Returns what is not held against what was printed: lines of engines that are not installed here."""
     program, *rest = shlex.split(command.text)
     assert program in MODULES, f"{where}: {program} is none of our commands; it needs another block"
     if command.text not in printed:
         words = [sys.executable, "-m", MODULES[program], *rest]
         printed[command.text] = _run(words, folder, f"{where}: {command.text}", expected=expected)
-    check_shown(command.shown, printed[command.text], f"{where}: {command.text}")
+    absent = {name: line for name, modules in clients.PACKAGES.items() if (line := extras.lacking(*modules, what=name))}
+    shown = [line for line in command.shown if not any(name in line for name in absent)]
+    check_shown(shown, printed[command.text], f"{where}: {command.text}")
+    return [why for name, why in absent.items() if any(name in line for line in command.shown)]
 
 
 def _run(words: list[str], folder: Path, where: str, *, expected: int) -> str:

@@ -81,6 +81,16 @@ def test_other_kernels_agree_on_photos_of_all_classes(model, photos, scores):
         assert entry["largest_difference"] <= 5 / 256
 
 
+def test_promises_for_other_kernels_are_proven_on_a_photo(model, photos, scores):
+    def promised(kernels, few):
+        return Classifier(model, kernels=kernels).score(few)
+
+    plain = checks.check_kernels(model, photos, scores, threads=1)
+    assert checks.check_kernels(model, photos, scores, threads=1, promised=promised) == plain
+    with pytest.raises(ModelError, match="other scores than its embeddings promised, of 1 of 1 photos"):
+        checks.check_kernels(model, photos, scores, promised=lambda *given: promised(*given) + np.float32(1 / 256))
+
+
 def test_kernels_that_disagree_are_counted(model, photos, scores):
     turned = np.roll(scores, 1, axis=1)
     found = checks.check_kernels(model, photos, turned, threads=1)
@@ -125,8 +135,8 @@ def test_scores_that_are_no_numbers_do_not_ship(conv_embedder, photos):
     content = metadata.write(content, metadata.ModelInfo(("a", "b", "ü"), Normalization(127.0, 128.0)))
     with pytest.raises(ModelError, match="one finite score for each"):
         Classifier(content).score(photos)
-    with pytest.raises(ModelError, match="mean difference nan, allowed 0.02"):
-        checks.check_promise(np.full((75, 3), np.nan), np.full((75, 3), 1 / 3), frozen=False)
+    with pytest.raises(ModelError, match="one finite score for each"):
+        checks.check_promise(content, photos, np.full((75, 3), 1 / 3, np.float32))
 
 
 def test_a_wrongly_attached_head_breaks_the_promise(conv_embedder, photos):
@@ -135,11 +145,10 @@ def test_a_wrongly_attached_head_breaks_the_promise(conv_embedder, photos):
     info = metadata.ModelInfo(("a", "b", "ü"), Normalization(127.0, 128.0))
     right = metadata.write(graph.attach_head(conv_embedder, kernel, bias), info)
     wrong = metadata.write(graph.attach_head(conv_embedder, kernel[:, ::-1], bias), info)
-    promised, found = (Classifier(content).score(photos) for content in (right, wrong))
-    for frozen, allowed in ((False, "0.02"), (True, "0.1")):
-        checks.check_promise(promised, promised + np.float32(0.01), frozen=frozen)
-        with pytest.raises(ModelError, match=f"allowed {allowed}"):
-            checks.check_promise(found, promised, frozen=frozen)
+    promised = Classifier(right).score(photos)
+    checks.check_promise(right, photos, promised)
+    with pytest.raises(ModelError, match="allowed 0.02"):
+        checks.check_promise(wrong, photos, promised)
 
 
 def test_int8_scores_are_promised_to_the_bit(scores):

@@ -1,11 +1,15 @@
 """Work in a process of its own."""
 
+import os
 import signal
+import subprocess
 
+import other_systems
 import pytest
 
+from benchmarks import probe
 from model_maker import child
-from model_maker.errors import DataError, ModelMakerError
+from model_maker.errors import DataError, ModelError, ModelMakerError
 
 PROGRAM = """
 import os, sys
@@ -65,3 +69,78 @@ def test_a_child_that_nobody_waits_for_is_ended_by_the_system(run, monkeypatch):
 def test_a_bug_in_the_child_is_told_whole(run):
     with pytest.raises(ModelMakerError, match="LookupError: a bug"):
         run("bug")
+
+
+CHILD = """
+import sys
+from model_maker import child
+from model_maker.errors import ModelError
+if len(sys.argv) == 3:
+    def work(how):
+        while how == "spin": pass
+        return b"42"
+    child.answer(work, memory_bytes=1 << 30, cpu_s=1)
+"""
+PARENT = """
+import sys
+from model_maker import child
+from model_maker.errors import ModelMakerError
+for how in ("answer", "spin"):
+    try:
+        print(child.run("the_child", how, what="It", limit_s=60))
+    except ModelMakerError as error:
+        print(str(error).splitlines())
+"""
+
+
+@pytest.mark.parametrize(("system", "end"), [("", "SIGKILL"), ("darwin", "SIGKILL"), ("win32", "Timeout (0:00:01)!")])
+def test_a_child_answers_and_ends_by_itself(system, end, tmp_path):
+    # Without a limit of memory, where the system has none; the limit of time holds on all.
+    (tmp_path / "the_child.py").write_text(CHILD)
+    path = other_systems.surroundings(system)["PYTHONPATH"]
+    answered, ended = other_systems.run(system, PARENT, PYTHONPATH=f"{path}{os.pathsep}{tmp_path}").splitlines()
+    assert answered == "b'42'" and end in ended
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        (0, ""),
+        (1, ""),
+        (255, ""),
+        (-11, "SIGSEGV"),
+        (-40, "signal 40"),  # a real-time signal, which has no name
+        # Microsoft's [MS-ERREF], NTSTATUS values.
+        (0xC0000005, "access violation"),
+        (0xC00000FD, "stack overflow"),
+        (0xC0000142, "0xC0000142"),
+    ],
+)
+def test_a_crash_is_named(code, name):
+    assert child.crash(code) == name
+
+
+def test_a_crash_on_windows_is_a_reason(tmp_path, monkeypatch):
+    done = subprocess.CompletedProcess([], 0xC0000005, b"", b"")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+    with pytest.raises(ModelError, match=r"crashed the process that opened it \(access violation\)"):
+        child.run("any", what="It", error=ModelError)
+    request = {"delegate": "xnnpack"}
+    assert probe._read(b"", 0xC0000005, "", request) == {
+        "reason": "LiteRT crashed (access violation) on this model with xnnpack."
+    }
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
+from model_maker import child
+sys.argv = ["child", sys.argv[1]]
+child.answer(lambda: b"42", memory_bytes=64 << 30, cpu_s=60)
+print(*resource.getrlimit(resource.RLIMIT_AS), *resource.getrlimit(resource.RLIMIT_CPU))
+"""
+
+
+def test_a_lower_limit_from_outside_is_kept(tmp_path):
+    assert other_systems.run("", LIMITED, tmp_path / "answer").split() == [str(6 << 30)] * 2 + ["60"] * 2
+    assert (tmp_path / "answer").read_bytes() == b"42"

@@ -313,7 +313,11 @@ _NEW = ("train", "--data", "flowers", "--output", "new")
         ),
         ((*_NEW, "--max-size", "0"), "--max-size and --max-latency choose among models"),
         (("demo", "flowers_model", "--export", "site", "--port", "80"), "--port 80 is of the server"),
-        ((*_NEW, "--fine-tune", "--resume"), "There is no unfinished fine-tuning of new to resume"),
+        pytest.param(
+            (*_NEW, "--fine-tune", "--resume"),
+            "There is no unfinished fine-tuning of new to resume",
+            marks=pytest.mark.tensorflow,
+        ),
         ((*_NEW, "--init-from", "flowers"), "--init-from flowers: there is no float.tflite"),
         ((*_NEW, "--init-from", "flowers_model", "--model", "mobilenet_v2"), "leave --model out"),
         (("augment", "flowers", "--preview", "sheet.gif"), "sheet.gif: the suffix says the format"),

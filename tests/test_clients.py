@@ -1,6 +1,5 @@
 """The engines inside the phone sample apps accept our files and score as we do."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from needs import marks
 from PIL import Image
 
 from model_maker import Classifier
@@ -84,8 +84,6 @@ def answers(trained, tiny_models, photos, tiny_photos):
 @pytest.fixture(scope="module")
 def official(tiny_models):
     """What the official reader finds in the metadata of a model."""
-    if importlib.util.find_spec("tflite_support") is None:
-        pytest.skip("no tflite-support, which has wheels up to Python 3.11")
 
     def read(io):
         command = [sys.executable, HERE / "official_metadata.py", tiny_models["int8", io]]
@@ -94,7 +92,9 @@ def official(tiny_models):
     return read
 
 
-CLIENTS = pytest.mark.parametrize("client", clients.CLIENTS)
+CLIENTS = pytest.mark.parametrize(
+    "client", [pytest.param(name, marks=marks(*modules)) for name, modules in clients.PACKAGES.items()]
+)
 
 
 def named(photo):
@@ -170,6 +170,7 @@ def test_a_score_of_one_survives_label_thresholds(answers, tiny_models, tiny_pho
     assert list(map(named, photos)) == [{"a": 1.0}] * len(tiny_photos)
 
 
+@pytest.mark.verify("mediapipe")
 def test_mediapipe_runs_below_a_notebook(tiny_models, tiny_photos, monkeypatch):
     """Its matplotlib ends at a backend that it does not know, and notebooks hand theirs to all that they start."""
     monkeypatch.setenv("MPLBACKEND", "a_notebooks_own")
@@ -180,6 +181,7 @@ def test_mediapipe_runs_below_a_notebook(tiny_models, tiny_photos, monkeypatch):
     assert (answer.refusal, len(answer.photos)) == ("", 1)
 
 
+@pytest.mark.verify("tflite_support", "libusb_package")
 @pytest.mark.parametrize("io", graph.IO_TYPES)
 def test_the_official_reader_shows_the_metadata(official, io):
     answer = official(io)
@@ -195,6 +197,7 @@ def test_the_official_reader_shows_the_metadata(official, io):
     assert (labels["name"], labels["type"]) == ("labels.txt", "TENSOR_AXIS_LABELS")
 
 
+@pytest.mark.verify("tflite_support", "libusb_package")
 def test_the_parser_version_is_the_one_that_the_official_tool_computes(official):
     answer = official("uint8")
     assert answer["metadata"]["min_parser_version"] == answer["min_parser_version"]

@@ -202,3 +202,9 @@ def test_a_page_replaces_only_a_page(tmp_path):
         files.check_new_page(page)
     with pytest.raises(OutputError, match="is no page"):
         files.check_new_page(model, overwrite=True)
+
+
+def test_a_drive_that_is_not_there_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(type(tmp_path), "exists", lambda path: False)
+    with pytest.raises(OutputError, match="there is no folder above it"):
+        files.check_new(tmp_path / "out")

@@ -1,9 +1,8 @@
 import dataclasses
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from needs import load
 from tiny_network import FUSED, TinyNetwork
 
 from model_maker.data.augment import PRESETS
@@ -19,6 +18,9 @@ from model_maker.learning.finetune import Network, Photos
 from model_maker.learning.recipe import Recipe
 from model_maker.learning.trainer import Trainer
 from model_maker.learning.watch import Watch
+
+pytestmark = pytest.mark.tensorflow
+keras, tf = load("keras"), load("tensorflow")
 
 PIXELS = Normalization(127.5, 127.5)
 RECIPE = Recipe(epochs=4, batch_size=8, learning_rate=0.01, patience=10, dropout=0.1)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import defaultdict
 
 import numpy as np
 import pytest
@@ -114,6 +115,7 @@ def test_folds_find_nothing_where_labels_are_dice(base, make_photos, tmp_path):
     assert abs(found["top1"] - 1 / 3) < 0.13
 
 
+@pytest.mark.tensorflow
 def test_training_tells_what_fine_tuning_brought(tiny_file, colours, tmp_path):
     made = model_maker.train(colours, tmp_path / "out", **options(tiny_file, **TUNED, folds=2))
     tuning = made.report["fine_tuning"]
@@ -130,6 +132,7 @@ def test_training_tells_what_fine_tuning_brought(tiny_file, colours, tmp_path):
         assert (again.directory / name).read_bytes() == (made.directory / name).read_bytes()
 
 
+@pytest.mark.tensorflow
 def test_an_earlier_run_is_gone_on_from_with_more_classes(tiny_file, colours, make_photos, tmp_path, capfd):
     first = model_maker.train(colours, tmp_path / "first", **options(tiny_file, **TUNED)).directory
     make_photos(tmp_path / "more", {"red": 9, "green": 9, "blue": 9, "grey": 9}, side=32)
@@ -151,6 +154,7 @@ def test_resume_without_fine_tuning_is_refused(colours, tmp_path):
         model_maker.train(colours, tmp_path / "out", resume=True)
 
 
+@pytest.mark.tensorflow
 def test_killed_in_an_epoch_it_goes_on_to_the_same_file(tiny_file, colours, tmp_path):
     wanted = {**TUNED, "epochs": 60, "learning_rate": 0.001}
     expected = model_maker.train(colours, tmp_path / "whole", **options(tiny_file, **wanted)).directory
@@ -195,15 +199,16 @@ model_maker.train({str(data)!r}, {str(output)!r}, threads=2, **{options(tiny_fil
     assert child.wait() == -signal.SIGKILL, "it was over before it could be killed"
     kept = stored(empty_cache)
     assert 50 <= len(kept) < 120
-    embedded, plain = [], EmbeddingStore.append
+    found, plain = defaultdict(list), EmbeddingStore.append
 
     def noting(store, names, vectors):
-        embedded.extend(name.tobytes() for name in names)
+        found[store.path].extend(name.tobytes() for name in names)
         plain(store, names, vectors)
 
     monkeypatch.setattr(EmbeddingStore, "append", noting)
     notes = Notes()
     model_maker.train(data, output, reporter=notes, **options(tiny_file))
+    embedded = max(found.values(), key=len)
     assert len(embedded) == 120 - len(kept) and not set(embedded) & kept
     assert set(embedded) | kept == {bytes.fromhex(sample.digest) for sample in read(data).samples}
     assert f"{len(kept)} of 120 photos were embedded before." in notes.heard
@@ -215,8 +220,9 @@ model_maker.train({str(data)!r}, {str(output)!r}, threads=2, **{options(tiny_fil
 
 
 def stored(cache):
-    """The names in the store of a cache."""
-    return {name.tobytes() for path in cache.glob("embeddings/*.index") for name in names_in(path)}
+    """The names in the largest store of a cache; others hold the few photos on which models are compared."""
+    stores = [{name.tobytes() for name in names_in(path)} for path in cache.glob("embeddings/*.index")]
+    return max(stores, key=len, default=set())
 
 
 class Notes(Reporter):

@@ -10,6 +10,8 @@ from model_maker.errors import ModelError
 from model_maker.tflite import graph, keras_model, layers
 from model_maker.tflite.interpreter import Runner
 
+pytestmark = pytest.mark.tensorflow
+
 # Two runtimes sum in another order: some units in the last place of the largest number.
 ROUNDING = 1e-5
 

@@ -129,12 +129,14 @@ def test_the_image_folder_of_hugging_face_names_its_photos_in_metadata(tmp_path)
     assert listed(read(tmp_path), tmp_path) == [("train/0.jpg", "7", ""), ("test/1.jpg", "8", "")]
 
 
+@pytest.mark.heif
 def test_heic_in_a_manifest_is_read_with_the_extra(tmp_path):
-    heif = pytest.importorskip("pillow_heif")
+    import pillow_heif
+
     from model_maker.data import images
 
     picture = Image.new("RGB", (16, 16), (200, 30, 40))
-    heif.from_pillow(picture).save(tmp_path / "a.heic", quality=90)
+    pillow_heif.from_pillow(picture).save(tmp_path / "a.heic", quality=90)
     Image.new("RGB", (16, 16)).save(tmp_path / "b.png")
     (tmp_path / "l.csv").write_text("a.heic,red\nb.png,black\n")
     data = read(tmp_path / "l.csv")

@@ -17,7 +17,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:Skipping nested container")
 
 @pytest.fixture(scope="module")
 def keras():
-    return pytest.importorskip("keras")
+    import keras
+
+    return keras
 
 
 def network(keras, backbone, *, top, image_size=None, weights=None):
@@ -48,6 +50,7 @@ def scatter(model):
         layer.set_weights(values)
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("name", NAMES)
 def test_weights_parameters_and_macs_are_the_published_ones(keras, monkeypatch, name):
     # Keras Applications is asked for its published model; what it would fetch is noted.
@@ -89,6 +92,7 @@ def embed(content, photos):
     return np.concatenate([runner.run(photo[None]) for photo in photos])
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("suffix", [".weights.h5", ".h5"])
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_embedding_is_what_the_classifier_of_keras_sees(keras, tmp_path, name, suffix):

@@ -14,6 +14,7 @@ NAMES = [path.stem for path in notebooks.NOTEBOOKS]
 # Pictures included: what a page loads at once, and what a review can show.
 MOST_BYTES = 300_000
 EACH = pytest.mark.parametrize("name", NAMES)
+TUNING = "fine_tune_and_quantize"
 
 
 def read(name):
@@ -39,10 +40,12 @@ def kinds(cell):
 
 
 def test_there_are_three():
-    assert sorted(NAMES) == ["benchmark_and_ship", "fine_tune_and_quantize", "quick_start"]
+    assert sorted(NAMES) == ["benchmark_and_ship", TUNING, "quick_start"]
 
 
-@EACH
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.tensorflow) if name == TUNING else name for name in NAMES]
+)
 def test_every_cell_runs_and_shows_what_is_kept(name, lite0, tmp_path):
     kept = read(name)
     fresh = notebooks.execute(notebooks.ROOT / f"colab/{name}.ipynb", temporary=tmp_path)

@@ -1,13 +1,14 @@
 import json
 
 import pytest
+from needs import load
 
 from model_maker.data import parquet
 from model_maker.data.sources import read
 from model_maker.errors import DataError
 
-pa = pytest.importorskip("pyarrow")
-pq = pytest.importorskip("pyarrow.parquet")
+pytestmark = pytest.mark.parquet
+pa, pq = load("pyarrow"), load("pyarrow.parquet")
 
 CLASSES = {
     "info": {"features": {"image": {"_type": "Image"}, "label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}

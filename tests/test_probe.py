@@ -11,9 +11,9 @@ from benchmarks import probe
 from benchmarks.probe import Helper
 
 
-@pytest.fixture(scope="module")
-def helper():
-    with Helper() as running:
+@pytest.fixture(scope="module", params=[True, False], ids=["forks", "starts"])
+def helper(request):
+    with Helper(forks=request.param) as running:
         yield running
 
 
@@ -60,8 +60,9 @@ def test_a_crash_is_a_reason():
     assert answer == {"reason": "LiteRT crashed (SIGSEGV) on this model with gpu."}
 
 
-def test_a_helper_that_was_killed_is_a_reason(tmp_path):
-    running = Helper()
+@pytest.mark.parametrize("forks", [True, False])
+def test_a_helper_that_was_killed_is_a_reason(forks, tmp_path):
+    running = Helper(forks=forks)
     os.killpg(running._process.pid, signal.SIGKILL)
     running._process.wait()
     answer = running.probe(tmp_path / "model.tflite", "none", threads=1, timeout_s=60)
@@ -109,3 +110,11 @@ def test_the_helper_loads_no_tensorflow(tmp_path):
             loaded = file.read()
     assert "libtensorflow" not in loaded
     assert "_pywrap_litert_interpreter_wrapper" in loaded
+
+
+def test_one_thread_forks(tmp_path):
+    # Others would not be in the fork, and what they had locked would stay locked in it.
+    with probe.Helper() as running:
+        running.probe(tmp_path / "none.tflite", "none", threads=1, timeout_s=60)
+        threads = os.listdir(f"/proc/{running._process.pid}/task")
+    assert len(threads) == 1

@@ -1,10 +1,13 @@
 """What Pillow and libtiff would say of a damaged photo stays off the terminal."""
 
+import os
 import subprocess
 import sys
 
 from fuzz_photos import encode, exif, pixels
 from PIL import Image
+
+from model_maker import quiet
 
 SPOILED = """
 import sys
@@ -37,3 +40,16 @@ def test_damaged_photos_say_nothing_on_their_own():
     large = encode(Image.new("1", (10_000, 9_000)), "PNG")  # 90 megapixels, of which Pillow warns
     assert b"DecompressionBombWarning" in said(large, "loud")
     assert said(large, "hushed") == b""
+
+
+def test_on_a_console_of_windows_nothing_is_held_back(monkeypatch, capfd):
+    # Python's own lines would fail there, not only be late.
+    written = []
+    for platform in ("win32", "linux"):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "platform", platform)
+            patch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+            with quiet.diverted(lambda line: True) as dropped:
+                os.write(2, b"greeting\n")
+            written.append((capfd.readouterr().err, dropped))
+    assert written == [("greeting\n", []), ("", [b"greeting\n"])]

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import hashlib
-import importlib.util
 import os
 import secrets
 import shutil
@@ -20,7 +19,7 @@ import numpy as np
 import pytest
 from watched_photos import OnlyHere, Twofold, Watched, readings
 
-from model_maker import training
+from model_maker import extras, training
 from model_maker.data import sources
 from model_maker.data.augment import PRESETS
 from model_maker.data.entries import Entry
@@ -30,9 +29,7 @@ from model_maker.learning import cluster as clusters
 from model_maker.learning import engines, ray_engine
 from model_maker.options import Options, check
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None, reason="ray is not installed: pip install 'model-maker[ray]'"
-)
+pytestmark = pytest.mark.ray
 
 PIXELS = Normalization(mean=127.0, std=128.0)
 # The least that Ray takes, with some room: nothing large passes through it.
@@ -313,7 +310,7 @@ def test_an_address_without_a_cluster_is_told_at_once(address, message):
 
 
 def test_without_ray_one_line_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(clusters.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "is_here", lambda module: False)
     with pytest.raises(ClusterError, match=r"pip install 'model-maker\[ray\]'"):
         engines.ENGINES["ray"](None, None, pytest.fail)
 

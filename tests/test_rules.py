@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as model_schema
+from needs import marks
 from PIL import Image
 
 import model_maker
@@ -102,6 +103,9 @@ def int8_output(content):
     return metadata.write(graph.pack(model), metadata.read(content))
 
 
+CLIENTS = pytest.mark.parametrize(
+    "client", [pytest.param(name, marks=marks(*modules)) for name, modules in clients.PACKAGES.items()]
+)
 TASKS, BOTH, NONE = {"TFLite Task Library"}, set(clients.CLIENTS), set()
 MEDIAPIPE = BOTH - TASKS
 
@@ -188,25 +192,26 @@ def test_a_broken_rule_is_found_and_no_other(broken, name):
     assert found[0].rule.binding
 
 
-@pytest.mark.parametrize("client", clients.CLIENTS)
+@CLIENTS
 @pytest.mark.parametrize("io", graph.IO_TYPES)
 def test_clients_take_what_keeps_the_rules(answers, client, io):
     answer = answers(client)[io]
     assert (answer.refusal, len(answer.photos)) == ("", 1)
 
 
-@pytest.mark.parametrize("client", clients.CLIENTS)
+@CLIENTS
 @pytest.mark.parametrize("name", BROKEN)
 def test_clients_refuse_what_breaks_a_rule(answers, client, name):
     *_, refusers = BROKEN[name]
     assert bool(answers(client)[name].refusal) == (client in refusers)
 
 
-@pytest.mark.parametrize("client", clients.CLIENTS)
+@CLIENTS
 def test_without_a_file_of_labels_no_class_has_a_name(answers, client):
     assert {category.label for category in answers(client)["no labels"].photos[0]} == {""}
 
 
+@pytest.mark.verify("tflite_support", "libusb_package")
 def test_cr_stays_in_the_names_of_classes(answers):
     assert {category.label for category in answers("TFLite Task Library")["CR LF"].photos[0]} == {"a\r", "b\r", "c"}
 

@@ -1,7 +1,10 @@
 """Records that somebody else has written."""
 
 import json
+import platform
+from importlib import metadata
 
+import numpy as np
 import pytest
 
 from model_maker import run_record, training
@@ -23,6 +26,25 @@ def test_a_list_of_skipped_photos_that_is_none_is_refused(tmp_path, make_photos,
     (tmp_path / "run.json").write_text(json.dumps(record))
     with pytest.raises(DataError, match="Pass --data"):
         run_record.parts(tmp_path)
+
+
+def test_versions_are_those_of_what_is_installed(make_photos, tiny_embedder, tmp_path, monkeypatch):
+    """TensorFlow and Keras need not be, so a record does without them."""
+    version = metadata.version
+
+    def absent(name):
+        if name in ("tensorflow", "keras"):
+            raise metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(metadata, "version", absent)
+    make_photos(tmp_path / "data", {"a": 12, "b": 12})
+    (tmp_path / "net.tflite").write_bytes(tiny_embedder)
+    options = {"model": str(tmp_path / "net.tflite"), "normalization": "127,128", "quantize": "float16"}
+    folder = training.train(tmp_path / "data", tmp_path / "model", **options).directory
+    found = json.loads((folder / "run.json").read_text())["versions"]
+    assert not {"tensorflow", "keras"} & set(found)
+    assert (found["numpy"], found["python"]) == (np.__version__, platform.python_version())
 
 
 def test_photos_that_could_not_be_used_are_known_again_from_anywhere(make_photos, tiny_embedder, tmp_path, monkeypatch):

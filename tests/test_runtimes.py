@@ -2,6 +2,7 @@ import sys
 
 import numpy as np
 import pytest
+from needs import marks
 
 from model_maker import Classifier
 from model_maker.errors import ModelError
@@ -61,22 +62,22 @@ def test_c_arrays_are_read_by_their_bytes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "module", "message"),
+    ("name", "content", "message"),
     [
-        ("model.tflite", b"no", "", "not a .tflite file"),
-        ("model.onnx", b"no", "onnxruntime", "ONNX Runtime cannot open it"),
-        ("model.xml", b"<no/>", "openvino", "OpenVINO cannot open it"),
-        ("model.keras", b"no", "", "TensorFlow cannot open it"),
-        ("model.json", b'{"format": "graph-model"}', "", "TensorFlow cannot open it"),
-        ("saved_model.pb", b"no", "", "TensorFlow cannot open it"),
-        ("model.cc", b"int main() {}", "", "not a .tflite file"),
-        ("model.cc", b"char a[] = {0x0};", "", "no array of bytes"),
-        ("model.mlmodel", b"no", "", "only Apple's systems have"),
+        ("model.tflite", b"no", "not a .tflite file"),
+        pytest.param("model.onnx", b"no", "ONNX Runtime cannot open it", marks=marks("onnxruntime")),
+        pytest.param("model.xml", b"<no/>", "OpenVINO cannot open it", marks=pytest.mark.openvino),
+        pytest.param("model.keras", b"no", "TensorFlow cannot open it", marks=pytest.mark.tensorflow),
+        pytest.param(
+            "model.json", b'{"format": "graph-model"}', "TensorFlow cannot open it", marks=pytest.mark.tensorflow
+        ),
+        pytest.param("saved_model.pb", b"no", "TensorFlow cannot open it", marks=pytest.mark.tensorflow),
+        ("model.cc", b"int main() {}", "not a .tflite file"),
+        ("model.cc", b"char a[] = {0x0};", "no array of bytes"),
+        ("model.mlmodel", b"no", "only Apple's systems have"),
     ],
 )
-def test_what_is_damaged_is_one_clear_line(tmp_path, name, content, module, message):
-    if module:
-        pytest.importorskip(module)
+def test_what_is_damaged_is_one_clear_line(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     (tmp_path / "labels.txt").write_text("a\nb")
     with pytest.raises(ModelError, match=message) as caught:
@@ -85,11 +86,18 @@ def test_what_is_damaged_is_one_clear_line(tmp_path, name, content, module, mess
     assert str(tmp_path) in str(caught.value)
 
 
-@pytest.mark.parametrize(("file", "module"), [("m.onnx", "onnxruntime"), ("m.xml", "openvino")])
-def test_a_missing_package_is_named(tmp_path, monkeypatch, file, module):
+@pytest.mark.parametrize(
+    ("file", "module", "name", "extra"),
+    [
+        ("m.onnx", "onnxruntime", "ONNX Runtime", "onnx"),
+        ("m.xml", "openvino", "OpenVINO", "openvino"),
+        ("m.keras", "tensorflow", "TensorFlow", "tensorflow"),
+    ],
+)
+def test_a_missing_package_is_named(tmp_path, monkeypatch, file, module, name, extra):
     (tmp_path / file).write_bytes(b"")
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ModelError, match=rf"needs the package {module}.*pip install 'model-maker\["):
+    with pytest.raises(ModelError, match=rf"{file} needs {name}, .*pip install 'model-maker\[{extra}\]'"):
         Classifier(tmp_path / file)
 
 
@@ -112,7 +120,8 @@ def test_a_windows_or_unix_end_of_labels_does_not_count(tmp_path):
 
 def _onnx(path, *, labels):
     """A model that takes [1, 8, 8, 3] and looks each pixel up in a table of 100 rows: larger ones end its run."""
-    onnx = pytest.importorskip("onnx", reason="onnx is missing: pip install 'model-maker[onnx]'")
+    import onnx
+
     helper, kind = onnx.helper, onnx.TensorProto
     nodes = [
         helper.make_node("Reshape", ["image", "shape"], ["row"]),
@@ -132,6 +141,7 @@ def _onnx(path, *, labels):
     onnx.save(model, path)
 
 
+@pytest.mark.onnx("onnx", "onnxruntime")
 def test_an_onnx_model_that_states_labels_is_run(tmp_path):
     _onnx(tmp_path / "fits.onnx", labels='["a", "b"]')
     found = Classifier(tmp_path / "fits.onnx")
@@ -140,6 +150,7 @@ def test_an_onnx_model_that_states_labels_is_run(tmp_path):
     assert row.tolist() == [0.25, 0.75]
 
 
+@pytest.mark.onnx("onnx", "onnxruntime")
 @pytest.mark.parametrize("labels", ["cat,dog", '{"a": 1}', "[1, 2]"])
 def test_labels_that_are_no_list_are_refused(tmp_path, labels):
     _onnx(tmp_path / "m.onnx", labels=labels)
@@ -147,6 +158,7 @@ def test_labels_that_are_no_list_are_refused(tmp_path, labels):
         Classifier(tmp_path / "m.onnx")
 
 
+@pytest.mark.onnx("onnx", "onnxruntime")
 def test_an_onnx_model_that_opens_and_cannot_run_is_one_line(tmp_path):
     _onnx(tmp_path / "m.onnx", labels='["a", "b"]')
     classifier = Classifier(tmp_path / "m.onnx")

@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import subprocess
 import sys
@@ -135,9 +134,8 @@ print(json.dumps([float(value) for value in found]))
 """
 
 
+@pytest.mark.verify("mediapipe")
 def test_mediapipe_embeds_with_it(lite0, shared_data, tmp_path):
-    if importlib.util.find_spec("mediapipe") is None:
-        pytest.skip("no mediapipe")
     if not clients.offline():
         pytest.skip("the network cannot be cut off here, and MediaPipe's runtime would send usage metrics")
     folder = embedder_file.export_embedder("efficientnet_lite0", tmp_path / "made", form=Form("none", "uint8"))

@@ -35,7 +35,6 @@ def made(tmp_path_factory):
     expected = np.asarray(whole(PICTURE.astype(np.float32), training=False))
     classifier.save(folder / "network.keras")
     classifier.save(folder / "network.h5")
-    classifier.save_weights(folder / "network.weights.h5")
 
     class FeatureVector(tf.Module):
         """As TF Hub's: called with pictures from 0 to 1, of any size."""
@@ -59,7 +58,6 @@ def made(tmp_path_factory):
     return {
         "keras": (folder / "network.keras", expected),
         "h5": (folder / "network.h5", expected),
-        "weights": (folder / "network.weights.h5", None),
         "feature_vector": (folder / "feature_vector", unit),
         "classifier": (folder / "classifier", expected),
     }
@@ -71,6 +69,7 @@ def features(model, **options):
     return Runner(base.content).run(base.normalization(PICTURE)), base, notes
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("form", ["keras", "h5", "classifier"])
 def test_a_classifier_gives_the_features_before_its_classifier(made, form):
     path, expected = made[form]
@@ -81,6 +80,7 @@ def test_a_classifier_gives_the_features_before_its_classifier(made, form):
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+@pytest.mark.tensorflow
 def test_a_feature_vector_of_any_size_is_told_which(made):
     path, expected = made["feature_vector"]
     with pytest.raises(BackboneError, match="pictures of any size. Say which with --image-size"):
@@ -102,6 +102,7 @@ def hub(made, monkeypatch, empty_cache):
         yield server
 
 
+@pytest.mark.tensorflow
 def test_a_hub_address_is_fetched_once(made, hub):
     address = f"{hub.address}/google/vector/1"
     # Without another word, pictures of TF Hub go from 0 to 1.
@@ -114,6 +115,7 @@ def test_a_hub_address_is_fetched_once(made, hub):
     assert len(hub.requests) == requests
 
 
+@pytest.mark.tensorflow
 def test_an_archive_that_leaves_its_folder_is_refused(hub, empty_cache):
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
@@ -127,6 +129,7 @@ def test_an_archive_that_leaves_its_folder_is_refused(hub, empty_cache):
     assert not list(empty_cache.parent.rglob("escaped"))
 
 
+@pytest.mark.tensorflow
 def test_without_a_network_the_address_and_the_way_out_are_named(empty_cache, monkeypatch):
     monkeypatch.delenv("TFHUB_CACHE_DIR", raising=False)
     with pytest.raises(BackboneError, match="cannot be reached") as caught:
@@ -134,6 +137,7 @@ def test_without_a_network_the_address_and_the_way_out_are_named(empty_cache, mo
     assert "TFHUB_CACHE_DIR" in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.tensorflow
 def test_the_users_own_hub_cache_is_honoured(monkeypatch, tmp_path):
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
     assert tensorflow_models.hub_cache() == str(tmp_path)
@@ -146,11 +150,13 @@ def test_the_users_own_hub_cache_is_honoured(monkeypatch, tmp_path):
     assert "cannot be reached" not in str(caught.value)
 
 
-def test_weights_without_a_network_are_told_from_models(made):
+def test_weights_without_a_network_are_told_from_models(tmp_path):
+    (tmp_path / "network.weights.h5").write_bytes(b"")
     with pytest.raises(BackboneError, match="holds weights without a network. Give it as --weights"):
-        features(made["weights"][0], normalization=STATED)
+        embedder.choose(str(tmp_path / "network.weights.h5"))
 
 
+@pytest.mark.tensorflow
 def test_python_code_in_a_model_is_not_run(tmp_path, made):
     import keras
 
@@ -169,6 +175,7 @@ def test_python_code_in_a_model_is_not_run(tmp_path, made):
         assert not trap.exists()
 
 
+@pytest.mark.tensorflow
 def test_a_graph_that_touches_files_is_not_run(tmp_path, made):
     import tensorflow as tf
 
@@ -203,6 +210,7 @@ def _web_model(folder, graph, *, paths=("weights.bin",)):
     (folder / "labels.txt").write_text("a\nb")
 
 
+@pytest.mark.tensorflow
 def test_a_web_graph_that_touches_files_is_not_run(tmp_path):
     import tensorflow as tf
 
@@ -217,6 +225,7 @@ def test_a_web_graph_that_touches_files_is_not_run(tmp_path):
     assert not (tmp_path / "trap").exists()
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("name", ["../secret.bin", "/dev/zero", "none.bin"])
 def test_weights_of_a_web_graph_lie_beside_it(tmp_path, name):
     import tensorflow as tf
@@ -230,6 +239,7 @@ def test_weights_of_a_web_graph_lie_beside_it(tmp_path, name):
         Classifier(tmp_path / "web/model.json")
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("name", ["text.keras", "text.h5", "folder/saved_model.pb"])
 def test_what_is_no_model_is_refused_in_one_line(tmp_path, name):
     (tmp_path / "folder").mkdir()
@@ -240,6 +250,7 @@ def test_what_is_no_model_is_refused_in_one_line(tmp_path, name):
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.tensorflow
 def test_a_model_that_takes_for_ever_is_given_up(made, monkeypatch, empty_cache):
     monkeypatch.setattr(tensorflow_models, "LIMIT_S", 0.01)
     with pytest.raises(BackboneError, match="could not be opened within"):

@@ -7,6 +7,8 @@ import pytest
 from model_maker.data.sources import read
 from model_maker.errors import DataError
 
+pytestmark = pytest.mark.tensorflow  # which writes what is read here
+
 # What TensorFlow itself writes, in a process of its own, for importing it takes seconds and gigabytes.
 _WRITER = """
 import sys, json

@@ -1,12 +1,14 @@
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from needs import load
 
 from model_maker.errors import DataError
 from model_maker.learning import trainer
 from model_maker.learning.recipe import Recipe
 from model_maker.learning.trainer import Trainer
+
+pytestmark = pytest.mark.tensorflow
+keras, tf = load("keras"), load("tensorflow")
 
 PLAIN = Recipe(label_smoothing=0.0, weight_decay=0.0, dropout=0.0, warmup=0.0)
 

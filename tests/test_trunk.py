@@ -38,6 +38,7 @@ def test_seam_is_the_last_narrow_activation_before_the_last_halving(widen):
     assert trunk.seam(content) == names[1]
 
 
+@pytest.mark.tensorflow
 def test_nothing_else_crosses_the_seam():
     """Of two activations that live side by side, neither is the seam."""
     network = TinyNetwork(16).conv(filters(4, 3, 3, 3), stride=2)
@@ -49,6 +50,7 @@ def test_nothing_else_crosses_the_seam():
     keras_model.to_keras(content, start=trunk.seam(content))
 
 
+@pytest.mark.tensorflow
 def test_trunk_and_tail_are_the_whole():
     content, _ = staged()
     name = trunk.seam(content)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import model_maker
-from model_maker import child, cli, training
+from model_maker import child, cli, extras, training
 from model_maker.data import images
 from model_maker.data.dataset import Dataset, Sample
 from model_maker.data.images import Normalization
@@ -407,7 +407,8 @@ def test_a_model_without_photos_asks_for_them(model, capsys):
     assert "Pass --data DIR" in capsys.readouterr().err
 
 
-def test_a_client_that_is_not_installed_says_how_to_get_it(model, photos, monkeypatch):
+def test_a_client_that_cannot_be_loaded_says_how_to_get_it(model, photos, monkeypatch):
+    monkeypatch.setattr(extras, "is_here", lambda module: True)
     reply = clients.reply_missing(ImportError("No module named 'mediapipe'"), "Run: pip install it")
     monkeypatch.setattr(clients, "offline", lambda: ("unshare",))
     monkeypatch.setattr(child, "run", lambda *_, **__: reply)
@@ -422,6 +423,7 @@ def test_a_browser_that_is_not_installed_is_not_here(model, photos, monkeypatch)
 
 
 def test_clients_have_no_network(model, monkeypatch):
+    monkeypatch.setattr(extras, "is_here", lambda module: True)
     if not clients.offline():
         pytest.skip("the system does not let a process leave the network (unshare)")
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -438,6 +440,8 @@ def test_clients_have_no_network(model, monkeypatch):
 
 
 def test_mediapipe_does_not_run_where_the_network_cannot_be_cut_off(model, photos, monkeypatch, capsys):
+    monkeypatch.setattr(extras, "is_here", lambda module: True)
+
     def started(module, *_, within, **__):
         assert (module, within) == (clients.CLIENTS[clients.TASK_LIBRARY], ())
         return b'{"models": []}'

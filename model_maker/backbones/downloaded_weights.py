@@ -147,7 +147,7 @@ def _verify(path: Path, expected: str | None) -> None:
     found = sha256(path)
     record = _record(path)
     if expected is None and record.is_file():
-        expected = record.read_text().strip()
+        expected = record.read_text(encoding="ascii").strip()
     if expected is None:
         if not path.read_bytes()[: len(_HDF5)] == _HDF5 and path.suffix == ".h5":
             raise BackboneError(f"{path} is no HDF5 file; perhaps a web page was saved. Remove it and fetch it again.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import fcntl
 import hashlib
 import http.client
 import os
@@ -84,12 +83,11 @@ def fetch(url: str, target: Path, *, sha256: str | None, progress: Callable[[int
     part = target.with_name(f"{target.name}.part")
     with files.explained(part):
         part.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # another process may be at it
+        with files.locked(target.with_name(f"{target.name}.lock")):  # another process may be at it
             if target.exists():
                 return
-            md5 = _receive(url, file, progress)
-            file.flush()
+            with open(part, "ab") as file:
+                md5 = _receive(url, file, progress)
             for expected, kind in ((sha256, "sha256"), (md5, "md5")):
                 with open(part, "rb") as content:
                     found = hashlib.file_digest(content, kind).hexdigest() if expected else None
@@ -99,7 +97,7 @@ def fetch(url: str, target: Path, *, sha256: str | None, progress: Callable[[int
                         f"What {url} sent is not the published file ({kind} {found}, expected {expected}). "
                         "It was thrown away; try again, or ask who runs your network."
                     )
-            os.replace(part, target)
+            files.rename(part, target)
 
 
 def _receive(url: str, file: BinaryIO, progress: Callable[[int, int], None]) -> str | None:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from model_maker import child
+from model_maker import child, extras
 from model_maker.backbones import input_range, tensorflow_models
 from model_maker.backbones.weights import Tell
 from model_maker.data.images import Normalization
@@ -57,9 +56,9 @@ class ForeignModel:
         if not path.exists():
             return self.address
         digest = hashlib.sha256()
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        for file in sorted(path.rglob("*"), key=lambda file: file.parts) if path.is_dir() else [path]:
             if file.is_file():
-                digest.update(f"{file.relative_to(path.parent)} {file.stat().st_size} ".encode())
+                digest.update(f"{file.relative_to(path.parent).as_posix()} {file.stat().st_size} ".encode())
                 digest.update(file.read_bytes())
         return digest.hexdigest()
 
@@ -109,22 +108,31 @@ def find(model: str, *, image_size: int | None = None, normalization: str | None
       normalization: "MEAN,STD" in pixels, as the user gave it.
 
     Raises:
-      BackboneError: there is nothing there, nothing that can be imported, or a normalization that means nothing.
+      BackboneError: there is nothing there, nothing that can be imported, a normalization that means nothing, or a
+        TensorFlow model where TensorFlow is not installed.
     """
     path = Path(model)
     if (path / TRAINED).is_file():
         return ForeignModel(str(path / TRAINED), image_size, input_range.parse(normalization))
-    if tensorflow_models.kind(model) != "hub":
+    kind = tensorflow_models.kind(model)
+    if kind != "hub":
         if not path.exists():
             raise BackboneError(
                 f"{model} does not exist. Give a model file, or a name that `model_maker models` lists."
             )
-        if path.suffix != ".tflite" and tensorflow_models.kind(model) is None:
+        if path.suffix != ".tflite" and kind is None:
             raise BackboneError(
                 f"{model} is no model that can be imported: a .tflite, .keras or .h5 file, a SavedModel folder, "
                 "or the address of a TF Hub model."
             )
-    return ForeignModel(model, image_size, input_range.parse(normalization))
+        if model.endswith(".weights.h5"):
+            raise BackboneError(
+                f"{model} holds weights without a network. Give it as --weights with a backbone's name."
+            )
+    found = ForeignModel(model, image_size, input_range.parse(normalization))
+    if kind is not None:
+        extras.require(*tensorflow_models.PACKAGES[kind], what=model, error=BackboneError)
+    return found
 
 
 def load(model: ForeignModel, *, tell: Tell) -> Import:
@@ -141,10 +149,8 @@ def load(model: ForeignModel, *, tell: Tell) -> Import:
     if tensorflow_models.is_download(model.address):
         tell(f"Downloading {model.address} through tensorflow-hub.")
     converted = tensorflow_models.convert(model.address, model.image_size)
-    with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
-        file.write(converted)
-        file.flush()
-        packed = child.run(__name__, file.name, *arguments, kind, what=model.address, limit_s=LIMIT_S)
+    with child.handed(converted) as file:
+        packed = child.run(__name__, file, *arguments, kind, what=model.address, limit_s=LIMIT_S)
     return Import.unpack(packed)
 
 

@@ -12,12 +12,18 @@ import re
 from pathlib import Path
 from typing import Any
 
-from model_maker import child, files
+from model_maker import child, extras, files
 from model_maker.backbones import conversion, downloads, input_range
 from model_maker.errors import BackboneError
 from model_maker.tflite import metadata
 
 LIMIT_S = 600.0
+# What each kind of model is opened with.
+PACKAGES = {
+    "keras": ("tensorflow",),
+    "saved_model": ("tensorflow", "tensorflow_hub", "pkg_resources"),
+    "hub": ("tensorflow", "tensorflow_hub", "pkg_resources"),
+}
 _KERAS = (".keras", ".h5", ".hdf5")
 _HANDLE = re.compile(r"https?://.+|[\w.-]+/[\w.-]+/[\w.-]+/[\w.-]+(/\d+)?")
 # Graphs of images need none of these; they read and write files, call Python, or reach other machines.
@@ -95,8 +101,6 @@ def _from_keras(address: str, image_size: int | None) -> bytes:
     import keras
     import tensorflow as tf
 
-    if address.endswith(".weights.h5"):
-        raise BackboneError(f"{address} holds weights without a network. Give it as --weights with a backbone's name.")
     # Files may carry Python code in Lambda layers; safe mode refuses them. Custom classes are not looked up, either.
     model = keras.saving.load_model(address, compile=False, safe_mode=True)
     if any(isinstance(layer, keras.layers.Lambda) for layer in model._flatten_layers()):
@@ -126,7 +130,7 @@ def _fetched(address: str) -> str:
     except ImportError as error:
         raise BackboneError(
             f"{address} is fetched through the package kagglehub, which is not installed. "
-            "Run: pip install 'model-maker[kaggle]', or give the folder of the unpacked SavedModel."
+            f"Run: {extras.command('kagglehub')}, or give the folder of the unpacked SavedModel."
         ) from error
 
 

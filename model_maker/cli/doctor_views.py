@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -51,7 +49,7 @@ def show_diagnosis(found: Diagnosis) -> None:
 
 
 def _line(found: Diagnosis, finding: Finding) -> str:
-    shown = [escape(_name(found.data, path)) for path in finding.photos[:_MOST_PHOTOS]]
+    shown = [escape(found.name(path)) for path in finding.photos[:_MOST_PHOTOS]]
     if len(finding.photos) > _MOST_PHOTOS:
         shown.append(f"{len(finding.photos) - _MOST_PHOTOS} more")
     text = escape(finding.text)
@@ -64,7 +62,7 @@ def _next_step(found: Diagnosis) -> str:
     able = {name: count for name in found.findings if (count := _removable(found, [name]))}
     if not able or not Path(found.data).is_dir():
         return "Mend this by hand, then look again."
-    data = escape(shlex.quote(found.data))
+    data = escape(terminal.quoted(found.data))
     usual = [name for name in able if name in DEFAULT_MENDING]
     lines = []
     if usual:
@@ -90,7 +88,7 @@ def show_mending(found: Diagnosis, moves: Moves) -> None:
     console.print(
         f"[bold green]{_count(len(moves.moved), 'file')} moved[/] to {escape(str(moves.quarantine))}", soft_wrap=True
     )
-    console.print(f"[bold]model_maker doctor {escape(shlex.quote(found.data))} --undo[/] puts them back.")
+    console.print(f"[bold]model_maker doctor {escape(terminal.quoted(found.data))} --undo[/] puts them back.")
 
 
 def show_put_back(moves: Moves) -> None:
@@ -118,11 +116,6 @@ def _show_left(console: Console, moves: Moves, where: str) -> None:
         console.print(
             f"[yellow]{_count(len(paths), 'file')} {where}[/]: {escape(reason)} (the first: {first})", soft_wrap=True
         )
-
-
-def _name(data: str, path: object) -> str:
-    """Names a photo as it is called in the data."""
-    return str(path).removeprefix(f"{data}{os.sep}")
 
 
 def _count(number: int, noun: str, ending: str = "s") -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +135,7 @@ def show_export(found: Export) -> None:
     for entry in made:
         table.add_row(
             entry.format,
-            escape(str(entry.path.relative_to(found.directory))) if entry.path else "",
+            escape(entry.path.relative_to(found.directory).as_posix()) if entry.path else "",
             f"{(entry.size_bytes or 0) / 1e6:.2f}",
             f"{entry.difference or 0:.1g}",
             percent(entry.same_top1 or 0),
@@ -153,7 +152,7 @@ def show_app(found: Installed, folder: str) -> None:
     console, table = terminal.console(), Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_row("model", f"[bold]{escape(str(found.path))}[/] ({found.size_bytes / 1e6:.2f} MB)")
     table.add_row("app", escape(found.app.name) + (", a new copy" if found.made_app else ""))
-    place, studio = escape(shlex.quote(folder)), "Android Studio"
+    place, studio = escape(terminal.quoted(folder)), "Android Studio"
     if found.app.platform == "ios":
         table.add_row("next", f"cd {place}; pod install; open *.xcworkspace")
     else:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from model_maker import extras
 from model_maker.compat.notices import tell, tell_meaningless
 from model_maker.data import images, sources
 from model_maker.data.dataset import Dataset
@@ -141,7 +142,11 @@ class DataLoader:
 
         Returns:
           Batches of uint8 [N, H, W, 3] and int64 [N]; the photos upright, of their own size.
+
+        Raises:
+          DataError: TensorFlow is not installed.
         """
+        extras.require("tensorflow", what="DataLoader.gen_dataset", error=DataError)
         import tensorflow as tf
 
         tell_meaningless("gen_dataset", input_pipeline_context=input_pipeline_context)

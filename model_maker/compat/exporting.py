@@ -8,13 +8,13 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from model_maker import files
+from model_maker import extras, files
 from model_maker.compat.config import ExportFormat, QuantizationConfig
 from model_maker.deploy import export, shipping
 from model_maker.deploy.exporters import litert
 from model_maker.deploy.exporters.source import Source
 from model_maker.deploy.shipping import Form
-from model_maker.errors import DataError, OutputError
+from model_maker.errors import DataError, ModelError, OutputError
 
 DEFAULT = "default"
 DEFAULT_FORMATS = (ExportFormat.TFLITE, ExportFormat.LABEL)
@@ -28,12 +28,16 @@ def formats(stated: ExportFormat | Sequence[ExportFormat] | None) -> tuple[Expor
 
     Raises:
       DataError: one of them is not among ALLOWED_FORMATS.
+      ModelError: one of them needs a package that is not installed.
     """
     found = tuple(stated) if isinstance(stated, list | tuple) else (stated or ExportFormat.TFLITE,)
     for entry in found:
         if entry not in ALLOWED_FORMATS:
             names = ", ".join(allowed.name for allowed in ALLOWED_FORMATS)
             raise DataError(f"export_format {getattr(entry, 'name', entry)}: choose among ExportFormat.{names}.")
+    for entry in found:
+        if (name := entry.name.lower()) in _MARKS:
+            extras.require(*export.EXPORTERS[name].modules, what=f"ExportFormat.{entry.name}", error=ModelError)
     return found
 
 

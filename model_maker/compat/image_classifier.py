@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from model_maker import extras
 from model_maker.compat import exporting, training
 from model_maker.compat import model_spec as specs
 from model_maker.compat.absent import tells_absences
@@ -161,11 +162,14 @@ class ImageClassifier:
         """Trains, and returns `history`; see `create`."""
         tell_meaningless("train", steps_per_epoch=steps_per_epoch)
         self.hparams |= _checked(hparams or {})
+        options = self._options()
+        if self.train_whole_model:
+            extras.require("tensorflow", what="train_whole_model=True", error=DataError)
         photos = relabelled(photos_of(train_data), tuple(self.index_to_label))
         validation = dataclasses.replace(photos, samples=(), skipped=())
         if validation_data is not None:
             validation = relabelled(photos_of(validation_data), photos.classes)
-        self._found = training.train(photos, validation, self._options())
+        self._found = training.train(photos, validation, options)
         self.history = self._found.history
         return self.history
 

@@ -107,14 +107,13 @@ def _source(
     ordered = shipping.by_hash(train)
     last = set(ordered[-PROBES:])
     few = dataclasses.replace(train, samples=tuple(sample for sample in train.samples if sample.path in last))
-    frozen = bool(network.layers) and base.int8 is not None
-    promised = fitting.score(network, few, base, options)
-    checks.check_promise(Classifier(finished).score(few), promised, frozen=frozen)
+    score = fitting.float_scores if network.layers else fitting.score
+    checks.check_promise(finished, few, score(network, few, base, options))
     probes = np.stack([images.load(sample.path, base.image_size) for sample in few.samples])
     classifier = Embedder(base.name, content, base.normalization, base.image_size, base.licence)
     seen = ordered[: shipping.CALIBRATION_PHOTOS]
     int8 = None
-    if frozen:
+    if network.layers and base.int8:
         int8 = fitting.attached(fitting.integer_head(network, photos, base, options), network, base)
     return Source(base.name, finished, classifier, info, seen, probes, clock, int8)
 

@@ -232,7 +232,7 @@ def _unpack(path: Path, packed, plain: Path, most: int) -> None:
                     file.write(chunk)
                 if file.tell() > most:
                     raise _refused(path, f"it unpacks to more than {_MOST_RATIO} times its size")
-        os.replace(aside, plain)
+        files.rename(Path(aside), plain)
         aside = None
     finally:
         if aside is not None:

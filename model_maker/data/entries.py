@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from pathlib import PurePath
 from typing import NamedTuple, Protocol
 
 from model_maker.errors import DataError
@@ -43,6 +44,11 @@ class Entry(NamedTuple):
     class_name: str
     part: str = ""
     reason: str = ""
+
+
+def spelled(place: object) -> str:
+    """Returns what a location is called, the same on all systems: with slashes."""
+    return place.as_posix() if isinstance(place, PurePath) else str(place)
 
 
 def class_name(name: str, where: object) -> str:

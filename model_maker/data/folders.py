@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 from model_maker.data import images, layout
 from model_maker.data.entries import PART_NAMES, Entry, class_name
@@ -22,7 +23,8 @@ def entries(root: Path, notes: list[str]) -> Iterator[Entry]:
       OSError: the folder cannot be opened.
       DataError: a class has a name that cannot be a label.
     """
-    yield from sorted(_walk(root, notes), key=lambda entry: (entry.class_name, entry.path))
+    # By parts, for Windows compares whole paths regardless of case: the order shall be the same everywhere.
+    yield from sorted(_walk(root, notes), key=lambda entry: (entry.class_name, cast(Path, entry.path).parts))
 
 
 def _walk(root: Path, notes: list[str]) -> Iterator[Entry]:
@@ -48,7 +50,8 @@ def _walk(root: Path, notes: list[str]) -> Iterator[Entry]:
 
 
 def _visible_folders(root: Path, notes: list[str]) -> list[Path]:
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and path.name != "__MACOSX")
+    found = (path for path in root.iterdir() if path.is_dir() and path.name != "__MACOSX")
+    folders = sorted(found, key=lambda path: path.name)
     for folder in folders:
         hidden = folder.name.startswith(".") and os.access(folder, os.R_OK | os.X_OK)
         if hidden and any(images.is_photo(path.suffix) for path in folder.iterdir()):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.util
 import io
 import os
 import threading
@@ -21,6 +20,7 @@ import numpy as np
 from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, UnidentifiedImageError
 from PIL import __version__ as pillow_version
 
+from model_maker import extras
 from model_maker.data.entries import Location
 from model_maker.errors import DataError
 
@@ -44,7 +44,7 @@ FORMATS = {
 _PLUGINS = tuple(dict.fromkeys(FORMATS.values()))
 # iPhones' format, which the extra `heif` reads.
 HEIF = (".heic", ".heif")
-_NO_HEIF = "HEIC needs the extra: pip install 'model-maker[heif]', or save it as JPEG"
+_NO_HEIF = f"HEIC needs the extra: {extras.command('pillow_heif')}, or save it as JPEG"
 _ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
 # EXIF 2.32, 4.6.4 A: what makes a picture of each orientation upright.
 _TURNS = {
@@ -297,7 +297,7 @@ def _is_heif(start: bytes) -> bool:
 
 @functools.cache
 def _reads_heif() -> bool:
-    return importlib.util.find_spec("pillow_heif") is not None
+    return extras.is_here("pillow_heif")
 
 
 def _not_a_photo(source: BinaryIO | Path) -> str:

@@ -52,7 +52,8 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
 def _in_folder(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    homes = [folder, *sorted(part for part in folder.iterdir() if part.name.lower() in PART_NAMES and part.is_dir())]
+    parts = (part for part in folder.iterdir() if part.name.lower() in PART_NAMES and part.is_dir())
+    homes = [folder, *sorted(parts, key=lambda part: part.name)]
     found = [home / name for home in homes for name in _IN_FOLDERS if (home / name).is_file()]
     return [manifest for manifest in found if manifest.parent == folder] or found
 

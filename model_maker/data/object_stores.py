@@ -96,7 +96,8 @@ def place(data: str | os.PathLike[str]) -> Path | StoredFolder:
 def is_url(name: object) -> bool:
     """Tells whether a name is the address of a folder in a store."""
     protocol, mark, _ = str(name).partition("://")
-    return bool(mark) and protocol.lower() not in _OF_THE_WEB
+    # A single letter is a drive of Windows.
+    return bool(mark) and len(protocol) > 1 and protocol.lower() not in _OF_THE_WEB
 
 
 def open_store(url: str) -> tuple[Any, str]:

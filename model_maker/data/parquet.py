@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model_maker import extras
 from model_maker.data.entries import PART_NAMES, Entry, class_name
 from model_maker.errors import DataError
 
@@ -92,7 +93,7 @@ def _files(path: Path) -> list[Path]:
     for folder in path.iterdir():
         if folder.name.lower() in PART_NAMES:
             found += folder.glob("*.parquet")
-    return sorted(found)
+    return sorted(found, key=lambda file: file.parts)
 
 
 def _name(value: Any, names: list[str], where: str) -> str:
@@ -123,11 +124,10 @@ def _columns(file: Path, schema: Any) -> tuple[str, str, list[str]]:
 
 @functools.lru_cache(maxsize=8)
 def _opened(file: str) -> Any:
-    try:
-        import pyarrow
-        from pyarrow.parquet import ParquetFile
-    except ImportError as error:
-        raise DataError(f"{file}: Parquet needs the extra: pip install 'model-maker[parquet]'.") from error
+    extras.require("pyarrow", what=file, error=DataError)
+    import pyarrow
+    from pyarrow.parquet import ParquetFile
+
     try:
         return ParquetFile(file)
     except pyarrow.ArrowException as error:

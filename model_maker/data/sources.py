@@ -22,6 +22,9 @@ Progress = Callable[[int, int], None]
 # Hashes photos: yields (digest, "") or ("", reason) for each entry, in order.
 Hasher = Callable[[Iterable[Entry]], Iterator[tuple[str, str]]]
 
+# Opening a named pipe would wait for somebody to write. Windows has none among its files.
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0)
+
 # Photos between two reports of progress, and in the queue of the hashing threads.
 _SLICE = 1024
 
@@ -190,8 +193,7 @@ def hash_photo(path: Location) -> tuple[str, str]:
     """Returns (sha256 of a photo's bytes, ""), or ("", reason) where they cannot be read."""
     try:
         if isinstance(path, Path):
-            # Opening a named pipe would wait for somebody to write.
-            with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _AT_ONCE)) as file:
                 if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                     return "", "no regular file"
                 digest = hashlib.file_digest(file, "sha256").hexdigest()

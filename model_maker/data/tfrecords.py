@@ -75,7 +75,7 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
 
 
 def _files(path: Path) -> list[Path]:
-    candidates = sorted(path.iterdir()) if path.is_dir() else [path]
+    candidates = sorted(path.iterdir(), key=lambda file: file.name) if path.is_dir() else [path]
     return [file for file in candidates if _NAME.match(file.name) and file.is_file()]
 
 
@@ -168,7 +168,10 @@ def _message() -> Any:
     field(file.message_type.add(name="Example"), "features", 1, kinds.TYPE_MESSAGE, ".example.Features")
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return message_factory.MessageFactory(pool).GetPrototype(pool.FindMessageTypeByName("example.Example"))
+    descriptor = pool.FindMessageTypeByName("example.Example")
+    if hasattr(message_factory, "GetMessageClass"):
+        return message_factory.GetMessageClass(descriptor)
+    return message_factory.MessageFactory(pool).GetPrototype(descriptor)  # protobuf 3, beside tflite-support
 
 
 @functools.cache

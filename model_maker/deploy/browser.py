@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,7 +44,21 @@ class BrowserRun:
 
 def chromium() -> str | None:
     """Returns the path of Chromium or Chrome, if there is one."""
-    return next((found for name in _BROWSERS if (found := shutil.which(name))), None)
+    found = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
+    return found or next((place for place in _places() if os.path.isfile(place)), None)
+
+
+def _places() -> list[str]:
+    """Where installers put a browser without a word to the PATH."""
+    if sys.platform == "darwin":
+        return [f"/Applications/{name}.app/Contents/MacOS/{name}" for name in ("Chromium", "Google Chrome")]
+    if sys.platform == "win32":
+        homes = [
+            os.environ[name] for name in ("PROGRAMFILES", "PROGRAMFILES(X86)", "LOCALAPPDATA") if name in os.environ
+        ]
+        names = ("Chromium", r"Google\Chrome")
+        return [rf"{home}\{name}\Application\chrome.exe" for home in homes for name in names]
+    return []
 
 
 def missing() -> str:
@@ -102,7 +117,14 @@ def _drive(job: dict, *, seconds: float) -> dict:
     command = ["node", str(SCRIPT)]
     try:
         done = subprocess.run(
-            command, input=json.dumps(job), capture_output=True, text=True, timeout=seconds, check=False
+            command,
+            input=json.dumps(job),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=seconds,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise ModelError(f"Chromium did not answer within {seconds:.0f} seconds.") from None

@@ -110,7 +110,7 @@ def _check_replaceable(output: Path, content: dict[str, bytes]) -> None:
     """Only a site is ever replaced: nothing is lost that was not written here."""
     if not output.is_dir():
         return
-    names = {str(path.relative_to(output)) for path in output.rglob("*") if not path.is_dir()}
+    names = {path.relative_to(output).as_posix() for path in output.rglob("*") if not path.is_dir()}
     if foreign := sorted(names - set(content)):
         raise OutputError(
             f"{output} holds {foreign[0]}, which is no part of a site, so --overwrite does not replace it. "

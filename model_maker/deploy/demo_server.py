@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
@@ -38,6 +39,8 @@ class Server(http.server.ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    # On Windows it would take a port that another server has; elsewhere one that was just left.
+    allow_reuse_address = sys.platform != "win32"
 
     def __init__(self, site: Mapping[str, bytes], port: int = 0):
         self.site, self.headers = site, demo.headers()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import importlib.util
 import json
 import os
 import shutil
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from model_maker import files
+from model_maker import extras, files
 from model_maker.deploy.exporters import card, litert, openvino_ir, source, tensorflow_formats
 from model_maker.deploy.exporters.source import Source
 from model_maker.errors import DataError, ModelError, ModelMakerError, OutputError
@@ -50,8 +49,7 @@ class Exporter:
         its scores on the probes where it ran in the making.
       contract: a line on the input, for the README beside the model.
       usage: an example that runs it.
-      modules: packages that it needs beside those that are always there.
-      extra: what brings them.
+      modules: packages of `extras.EXTRAS` that it needs.
       io: the type of the edges unless told; None where the format leaves no choice.
       precision: "float", "half" or "quantized": how near its scores have to be.
       note: what was not checked, and why.
@@ -61,7 +59,6 @@ class Exporter:
     contract: str
     usage: str
     modules: tuple[str, ...] = ()
-    extra: str = ""
     io: str | None = None
     precision: str = "float"
     note: str = ""
@@ -113,7 +110,7 @@ def export(
     overwrite: bool = False,
     reporter: Reporter | None = None,
 ) -> Export:
-    """Writes a model in other formats; what cannot be made does not hold up the rest.
+    """Writes a model in other formats; a format that cannot be made does not stop the others.
 
     Args:
       model: a folder that `train` made, or a `.tflite` classifier with labels.
@@ -126,7 +123,8 @@ def export(
 
     Raises:
       DataError: there is no such format.
-      ModelError: the model cannot be read, or none of the formats can be made.
+      ModelError: the model cannot be read, a format is named that needs a package that is not installed, or none of
+        the formats can be made.
       OutputError: the folder cannot be made.
 
     Examples:
@@ -156,7 +154,9 @@ def export(
             for entry in entries
         ]
         found = Export(output, tuple(made))
-        (folder / RECORD).write_text(json.dumps(as_dict(found, origin), indent=2) + "\n", encoding="utf-8")
+        (folder / RECORD).write_text(
+            json.dumps(as_dict(found, origin), indent=2) + "\n", encoding="utf-8", newline="\n"
+        )
     return found
 
 
@@ -164,7 +164,7 @@ def as_dict(found: Export, origin: Source | None = None) -> dict[str, Any]:
     """Returns plain JSON types; paths are those within the folder."""
     rows = []
     for entry in found.entries:
-        path = str(entry.path.relative_to(found.directory)) if entry.path else None
+        path = entry.path.relative_to(found.directory).as_posix() if entry.path else None
         rows.append(dataclasses.asdict(entry) | {"path": path})
     made_from = {"model": origin.name, "sha256": hashlib.sha256(origin.shipped).hexdigest()} if origin else {}
     return {"model_maker": __version__, **made_from, "formats": rows}
@@ -183,12 +183,9 @@ def export_one(name: str, origin: Source, folder: Path, io: str | None = None) -
       ModelError: it cannot be made, or does not answer as the float model.
     """
     exporter = EXPORTERS[name]
-    if missing := [module for module in exporter.modules if importlib.util.find_spec(module) is None]:
-        raise ModelError(
-            f"It needs {' and '.join(missing)}, not installed here. Run: pip install 'model-maker[{exporter.extra}]'"
-        )
+    extras.require(*exporter.modules, what="It", error=ModelError)
     folder.mkdir()
-    (folder / LABELS).write_text("\n".join(origin.info.labels), encoding="utf-8")
+    (folder / LABELS).write_text("\n".join(origin.info.labels), encoding="utf-8", newline="\n")
     edges = {"io": io or exporter.io} if exporter.io else {}
     path, found = exporter.write(origin, folder, **edges)
     if found is None:
@@ -203,7 +200,7 @@ def export_one(name: str, origin: Source, folder: Path, io: str | None = None) -
         exporter.note,
     )
     text = card.render(entry, origin, contract=exporter.contract, usage=exporter.usage, io=edges.get("io", ""))
-    (folder / "README.md").write_text(text, encoding="utf-8")
+    (folder / "README.md").write_text(text, encoding="utf-8", newline="\n")
     return entry
 
 
@@ -242,6 +239,7 @@ def _names(formats: str | Sequence[str], io: str | None) -> list[str]:
     for name in asked:
         if name not in EXPORTERS:
             raise DataError(f"--format {name}: choose among {', '.join(EXPORTERS)}, or {ALL}.")
+        extras.require(*EXPORTERS[name].modules, what=f"--format {name}", error=ModelError)
     if not asked:
         raise DataError(f"No format is given: choose among {', '.join(EXPORTERS)}, or {ALL}.")
     return list(dict.fromkeys(asked))
@@ -273,8 +271,9 @@ def _tflite(kind: str) -> Exporter:
     )
 
 
-def _through_tensorflow(kind: str, contract: str, usage: str, **more: Any) -> Exporter:
-    return Exporter(functools.partial(tensorflow_formats.write, kind=kind), contract, usage, **more)
+def _through_tensorflow(kind: str, contract: str, usage: str, *modules: str, **more: Any) -> Exporter:
+    write = functools.partial(tensorflow_formats.write, kind=kind)
+    return Exporter(write, contract, usage, ("tensorflow", *modules), **more)
 
 
 _PIXELS = "RGB pixels from 0 to 255, float32; normalization is inside the model."
@@ -283,8 +282,8 @@ EXPORTERS = {
     **{f"tflite-{'float32' if kind == 'none' else kind}": _tflite(kind) for kind in quantize.FORMATS},
     "saved_model": _through_tensorflow("saved_model", _PIXELS, card.SAVED_MODEL),
     "keras": _through_tensorflow("keras", _PIXELS, card.KERAS),
-    "onnx": _through_tensorflow("onnx", _PIXELS, card.ONNX, modules=("onnx", "tf2onnx", "onnxruntime"), extra="onnx"),
-    "openvino": Exporter(_unscored(openvino_ir.write), _PIXELS, card.OPENVINO, ("openvino",), "openvino"),
+    "onnx": _through_tensorflow("onnx", _PIXELS, card.ONNX, "onnx", "tf2onnx", "onnxruntime"),
+    "openvino": Exporter(_unscored(openvino_ir.write), _PIXELS, card.OPENVINO, ("openvino",)),
     "tfjs": _through_tensorflow("tfjs", _PIXELS, card.TFJS),
     "c_header": Exporter(
         _unscored(litert.c_header),
@@ -305,8 +304,7 @@ EXPORTERS = {
         "coreml",
         "an RGB picture (`CVPixelBuffer`); normalization is inside the model.",
         card.CORE_ML,
-        modules=("coremltools",),
-        extra="coreml",
+        "coremltools",
         precision="half",
         note="computed from the file, not run in Core ML",
     ),

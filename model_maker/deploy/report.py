@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from html import escape
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from model_maker import files, run_record
+from model_maker import files, run_record, terminal
 from model_maker.data import thumbnails
 from model_maker.data.dataset import Split
 from model_maker.deploy import charts, plots, report_tables
@@ -335,7 +334,7 @@ def _tuning(found: dict[str, Any] | None) -> str:
 
 
 def _usage(model: str) -> str:
-    quoted = shlex.quote(model)
+    quoted = terminal.quoted(model)
     python = (
         "import model_maker\n\n"
         f"classifier = model_maker.Classifier({model!r})\n"
@@ -359,7 +358,7 @@ def _stages(stages: Sequence[dict[str, Any]]) -> str:
             entry["name"],
             f"{entry['seconds']:.1f} s",
             f"{entry['cpu_seconds']:.1f} s",
-            f"{entry['peak_memory_mb']:.0f} MB",
+            "not measured" if entry["peak_memory_mb"] is None else f"{entry['peak_memory_mb']:.0f} MB",
         )
         for entry in stages
     ]

@@ -64,8 +64,8 @@ def starter(
     card = model_card.render_starter(info, len(content), backbone=backbone, quantize=form.quantize, io=form.io)
     with files.new_directory(output, overwrite=overwrite) as folder:
         (folder / "model.tflite").write_bytes(content)
-        (folder / "labels.txt").write_text("\n".join(info.labels), encoding="utf-8")
-        (folder / "README.md").write_text(card, encoding="utf-8")
+        (folder / "labels.txt").write_text("\n".join(info.labels), encoding="utf-8", newline="\n")
+        (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")
     return output
 
 

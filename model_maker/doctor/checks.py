@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from model_maker.data import images
+from model_maker.data.entries import spelled
 from model_maker.doctor.evidence import Evidence
 from model_maker.doctor.findings import Finding
 
@@ -52,7 +53,7 @@ class Check:
 
 
 def _broken(evidence: Evidence) -> Iterator[Finding]:
-    for entry in sorted(evidence.dataset.skipped, key=lambda entry: str(entry.path)):
+    for entry in sorted(evidence.dataset.skipped, key=lambda entry: spelled(entry.path)):
         # What lacks a decoder or a permission is not damaged.
         gone = entry.reason.startswith(_DAMAGE)
         yield Finding(entry.reason, (entry.path,), (entry.path,) if gone else ())

@@ -13,7 +13,7 @@ import numpy as np
 
 from model_maker.backbones.registry import DEFAULT
 from model_maker.data import object_stores
-from model_maker.data.entries import Location
+from model_maker.data.entries import Location, spelled
 from model_maker.doctor import evidence as gathering
 from model_maker.doctor import judgement, twins
 from model_maker.doctor.checks import CHECKS
@@ -47,6 +47,12 @@ class Diagnosis:
     notes: tuple[str, ...]
     class_of: dict[Location, str]
     digests: dict[Location, str]
+
+    def name(self, photo: Location) -> str:
+        """Returns what a photo is called in the data, with slashes on all systems."""
+        home = object_stores.place(self.data)
+        # What lies in a file is called by that file's name as it was given.
+        return spelled(photo).removeprefix(f"{spelled(home)}/").removeprefix(f"{home}/")
 
 
 def diagnose(

@@ -15,7 +15,7 @@ from model_maker.backbones import embedder
 from model_maker.backbones.int8_backbone import QuantizedEmbedder
 from model_maker.data import images, layout, sources
 from model_maker.data.dataset import PARTS, Dataset, Skipped
-from model_maker.data.entries import Location
+from model_maker.data.entries import Location, spelled
 from model_maker.doctor import facts, judgement, twins
 from model_maker.doctor.facts import Facts
 from model_maker.doctor.judgement import Judgement
@@ -93,7 +93,8 @@ class Evidence:
         part = ("test", "validation", "train", "").index(sample.part)
         # Not a link, which would be left without its file.
         linked = isinstance(sample.path, Path) and sample.path.is_symlink()
-        return linked, part, -fact.width * fact.height, len(str(sample.path)), str(sample.path)
+        name = spelled(sample.path)
+        return linked, part, -fact.width * fact.height, len(name), name
 
 
 def gather(data: str | os.PathLike[str], model: str, reporter: Reporter, *, threads: int | None = None) -> Evidence:
@@ -175,7 +176,7 @@ def _strays(root: str) -> tuple[Path, ...]:
         folders[:] = [name for name in folders if not layout.is_hidden(name)]
         paths = (Path(current, name) for name in sorted(names) if not layout.is_hidden(name))
         found += [path for path in paths if not images.is_photo(path.suffix) and _holds_photo(path)]
-    return tuple(sorted(found))
+    return tuple(sorted(found, key=lambda path: path.parts))
 
 
 def _holds_photo(path: Path) -> bool:

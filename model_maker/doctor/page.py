@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from html import escape
 
 from model_maker.data import sources, thumbnails
@@ -97,7 +96,7 @@ def _card(diagnosis: Diagnosis, finding: Finding) -> str:
 
 
 def _figure(diagnosis: Diagnosis, path: Location, text: str = "") -> str:
-    name = escape(str(path).removeprefix(f"{diagnosis.data}{os.sep}"))
+    name = escape(diagnosis.name(path))
     label = diagnosis.class_of.get(path)
     alt = f"{escape(label)}: {name}" if label else name
     address = thumbnails.address(path, _SIDE)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from model_maker import files
 from model_maker.data import object_stores, sources
 from model_maker.doctor.checks import DEFAULT_MENDING, MENDING
 from model_maker.doctor.diagnosis import Diagnosis
@@ -44,6 +44,8 @@ class Moves:
 def default_place(data: str | os.PathLike[str]) -> Path:
     """Returns the quarantine of a data folder unless told: beside it, where it cannot be taken for a class."""
     data = Path(data).resolve()
+    if not data.name:
+        raise OutputError(f"There is no place beside {data} for a quarantine. Give --quarantine.")
     return data.with_name(f"{data.name}_quarantine")
 
 
@@ -58,7 +60,7 @@ def check(data: str | os.PathLike[str], kinds: Sequence[str], quarantine: str | 
     for kind in kinds:
         if kind not in MENDING:
             raise DataError(f"--fix {kind}: choose among {', '.join(MENDING)}.")
-    for folder in (root, next(above for above in (place, *place.parents) if above.exists())):
+    for folder in (root, next((above for above in (place, *place.parents) if above.exists()), place)):
         if not os.access(folder, os.W_OK):
             raise OutputError(f"No permission to write in {folder}. Change that, or give another --quarantine.")
     if place.exists() and any(place.iterdir()) and not (place / LOG).exists():
@@ -110,7 +112,8 @@ def mend(
                     continue
                 target = _free(place / kind / home)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                _append(log, {"from": str(home), "to": str(target.relative_to(place)), "kind": kind, "sha256": digest})
+                to = target.relative_to(place)
+                _append(log, {"from": home.as_posix(), "to": to.as_posix(), "kind": kind, "sha256": digest})
                 _move(root / home, target)
                 moved.append(target)
             except OSError as error:
@@ -159,7 +162,7 @@ def put_back(data: str | os.PathLike[str], quarantine: str | os.PathLike[str] | 
             except OSError as error:
                 left.append((source, error.strerror or str(error)))
         if not left:
-            (place / LOG).unlink()
+            log.truncate(0)  # and so it is removed
     _remove_empty(place)
     return Moves(place, tuple(moved), tuple(left))
 
@@ -182,12 +185,10 @@ def _log(place: Path) -> Iterator[BinaryIO]:
     """Opens the log for reading and appending; one run at a time."""
     try:
         place.mkdir(parents=True, exist_ok=True)
-        with open(place / LOG, "a+b") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise OutputError(f"Another run uses {place}. Wait for its end.") from None
+        with files.locked(place / LOG, wait=False) as file:
             yield file
+    except BlockingIOError:
+        raise OutputError(f"Another run uses {place}. Wait for its end.") from None
     except OSError as error:
         raise OutputError(f"Cannot write {place / LOG}: {error.strerror or error}. What has moved is in it.") from error
 
@@ -214,7 +215,7 @@ def _entries(log: BinaryIO, place: Path) -> list[dict[str, str]]:
             names = [Path(entry["from"]), Path(entry["to"])]
         except (ValueError, TypeError, KeyError):
             continue
-        if any(name.is_absolute() or ".." in name.parts for name in names):
+        if any(map(files.leads_out, names)):
             raise DataError(f"{place / LOG} names {entry['from']!r}, outside of the data. It was not written here.")
         found.append(entry)
     return found
@@ -238,15 +239,25 @@ def _move(source: Path, target: Path) -> None:
             raise
         aside = target.with_name(f".{target.name}.{os.getpid()}")
         try:
-            shutil.copy2(source, aside, follow_symlinks=False)
-            if not aside.is_symlink():
-                with open(aside, "rb") as file:
-                    os.fsync(file.fileno())
+            _copy(source, aside)
             os.rename(aside, target)
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
         source.unlink()
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copies a file with its times, or a link, until it is on the disk."""
+    if source.is_symlink():
+        shutil.copy2(source, target, follow_symlinks=False)
+        return
+    # Written out while it is open to write, without which Windows refuses.
+    with open(source, "rb") as original, open(target, "xb") as copy:
+        shutil.copyfileobj(original, copy)
+        copy.flush()
+        os.fsync(copy.fileno())
+    shutil.copystat(source, target)
 
 
 def _digest(path: Path) -> str:

@@ -24,7 +24,7 @@ def expand(names: Iterable[str]) -> Iterator[str]:
             continue
         found = [
             str(path)
-            for path in sorted(Path(name).rglob("*"))
+            for path in sorted(Path(name).rglob("*"), key=lambda path: path.parts)
             if images.is_photo(path.suffix) and not any(part.startswith(".") for part in path.relative_to(name).parts)
         ]
         if not found:

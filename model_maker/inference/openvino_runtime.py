@@ -17,16 +17,23 @@ Array = np.ndarray
 _CONFIGURATION = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "THROUGHPUT"}
 
 
+def core() -> openvino.Core:
+    """Returns what reads and compiles models, and keeps none of their files open, which Windows would not remove."""
+    found = openvino.Core()
+    found.set_property({"ENABLE_MMAP": False})
+    return found
+
+
 def open_path(path: Path) -> runtimes.Opened:
     """Opens a model.
 
     Raises:
       ModelError: OpenVINO refuses it, or it has several inputs.
     """
-    core = openvino.Core()
+    reader = core()
     try:
-        model = core.read_model(path)
-        compiled = core.compile_model(model, "CPU", _CONFIGURATION)
+        model = reader.read_model(path)
+        compiled = reader.compile_model(model, "CPU", _CONFIGURATION)
     except RuntimeError as error:
         raise ModelError(f"{path}: OpenVINO cannot open it ({str(error).strip().splitlines()[-1][:200]}).") from error
     if len(compiled.inputs) != 1:

@@ -6,7 +6,7 @@ as `export` writes them; their labels are inside, or in `labels.txt` beside them
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import os
 import re
@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from model_maker import extras
 from model_maker.data.images import Normalization
 from model_maker.errors import ModelError
 from model_maker.tflite import interpreter, metadata, vetting
@@ -30,7 +31,6 @@ OPENVINO_LABELS = ["model_info", "labels_json"]
 # Raw pixels are what the model takes: its normalization is inside.
 RAW = Normalization(0.0, 1.0)
 _ADVICE = "Give a .tflite file, a folder that `train` made, or an exported model."
-_EXTRAS = {"onnxruntime": "onnx", "openvino": "openvino"}
 
 
 class Runner(Protocol):
@@ -67,12 +67,12 @@ class Runtime:
     Attributes:
       matches: whether a path is one.
       open: opens it, on the kernels of that name where there is a choice.
-      module: the package that it needs beside those that are always there.
+      modules: packages of `extras.EXTRAS` that it needs.
     """
 
     matches: Callable[[Path], bool]
     open: Callable[[Path, str], Opened]
-    module: str = ""
+    modules: tuple[str, ...] = ()
 
 
 def open_model(model: str | os.PathLike[str] | bytes, *, kernels: str = "xnnpack") -> Opened:
@@ -94,13 +94,9 @@ def open_model(model: str | os.PathLike[str] | bytes, *, kernels: str = "xnnpack
     name, runtime = next(
         (entry for entry in RUNTIMES.items() if entry[1].matches(path)), ("tflite", RUNTIMES["tflite"])
     )
-    if runtime.module and importlib.util.find_spec(runtime.module) is None:
-        extra = _EXTRAS[runtime.module]
-        raise ModelError(
-            f"{path} needs the package {runtime.module}, which is not here. Run: pip install 'model-maker[{extra}]'"
-        )
     if kernels != "xnnpack" and name not in ("tflite", "c_header"):
         raise ModelError(f"{path} does not run in LiteRT, so it has no kernels named {kernels}.")
+    extras.require(*runtime.modules, what=str(path), error=ModelError)
     return runtime.open(path, kernels)
 
 
@@ -124,16 +120,22 @@ def find(path: str | os.PathLike[str]) -> Path:
     if len(found) == 1:
         return found[0]
     if found:
-        listed = ", ".join(str(entry.relative_to(path)) for entry in found[:8]) + (" ..." if len(found) > 8 else "")
+        listed = ", ".join(entry.relative_to(path).as_posix() for entry in found[:8]) + (
+            " ..." if len(found) > 8 else ""
+        )
         raise ModelError(f"{path} holds several models: {listed}. Name one of them.")
     raise ModelError(f"{path} holds no model.tflite and no other model. {_ADVICE}")
 
 
 def _models_in(folder: Path) -> list[Path]:
     """Returns the models in a folder, and those in its folders."""
-    entries = sorted(folder.iterdir())
-    inner = [file for entry in entries if entry.is_dir() and not _is_model(entry) for file in sorted(entry.iterdir())]
+    entries = _listed(folder)
+    inner = [file for entry in entries if entry.is_dir() and not _is_model(entry) for file in _listed(entry)]
     return [entry for entry in (*entries, *inner) if _is_model(entry)]
+
+
+def _listed(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir(), key=lambda entry: entry.name)
 
 
 def _is_model(path: Path) -> bool:
@@ -234,11 +236,11 @@ def _lazily(module: str) -> Callable[[Path, str], Opened]:
 
 RUNTIMES = {
     "tflite": Runtime(_ends(".tflite"), _open_tflite),
-    "saved_model": Runtime(_is_saved_model, _lazily("tensorflow_runtime")),
-    "keras": Runtime(_ends(".keras"), _lazily("tensorflow_runtime")),
-    "tfjs": Runtime(_is_web_model, _lazily("tensorflow_runtime")),
-    "onnx": Runtime(_ends(".onnx"), _lazily("onnx_runtime"), "onnxruntime"),
-    "openvino": Runtime(_ends(".xml"), _lazily("openvino_runtime"), "openvino"),
+    "saved_model": Runtime(_is_saved_model, _lazily("tensorflow_runtime"), ("tensorflow",)),
+    "keras": Runtime(_ends(".keras"), _lazily("tensorflow_runtime"), ("tensorflow",)),
+    "tfjs": Runtime(_is_web_model, _lazily("tensorflow_runtime"), ("tensorflow",)),
+    "onnx": Runtime(_ends(".onnx"), _lazily("onnx_runtime"), ("onnxruntime",)),
+    "openvino": Runtime(_ends(".xml"), _lazily("openvino_runtime"), ("openvino",)),
     "c_header": Runtime(_ends(".cc", ".h"), _open_c),
     "coreml": Runtime(_is_core_ml, _open_core_ml),
 }

@@ -6,7 +6,6 @@ It knows nothing of photos: a worker is made once in each actor and called with 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import logging
 import os
@@ -20,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from model_maker import quiet
+from model_maker import extras, quiet
 from model_maker.data.streaming import cores
 from model_maker.errors import ClusterError, ModelMakerError
 from model_maker.version import __version__
@@ -67,8 +66,8 @@ def this_machine() -> Machine:
 
 def check_installed() -> None:
     """Raises ClusterError where the extra is missing."""
-    if not all(map(importlib.util.find_spec, ("ray", "pyarrow", "pandas"))):
-        raise ClusterError("--engine ray needs Ray: pip install 'model-maker[ray]', on every machine of the cluster.")
+    if line := extras.lacking("ray", "pyarrow", "pandas", what="--engine ray"):
+        raise ClusterError(f"{line}, on every machine of the cluster.")
 
 
 class Cluster:
@@ -288,7 +287,7 @@ def _answer(see: Callable[[str], str], mark: str) -> tuple[Machine, str]:
 
 def _processor() -> str:
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

@@ -68,6 +68,7 @@ def feature_maps(
     seed: int = 0,
     threads: int | None = None,
     engine: Engine = LOCAL,
+    kernels: str = "xnnpack",
     progress: Progress | None = None,
     tell: Tell | None = None,
 ) -> tuple[FeatureMaps, list[Skipped]]:
@@ -81,6 +82,7 @@ def feature_maps(
       augmentation, seed: what makes the others.
       threads: photos at a time; all cores unless told.
       engine: where they are embedded; on this machine unless told.
+      kernels: which of LiteRT's CPU paths computes.
       progress: called with (done, total) photos, known ones counted as done.
       tell: hears how many are known, where some are and others are not.
 
@@ -89,7 +91,7 @@ def feature_maps(
     """
     probe = Runner(embedder)
     size, shape = probe.input_shape[1], probe.output_shape[1:]
-    path = cache_path(embedder, normalization)
+    path = cache_path(embedder, normalization, kernels)
     store = EmbeddingStore(path, math.prod(shape), stored_type(probe))
     names = _names(dataset, views, augmentation, seed)
     rows = store.find(names)
@@ -97,7 +99,7 @@ def feature_maps(
     known = int((rows >= 0).all(axis=1).sum())
     if tell and 0 < known < len(dataset):
         tell(f"{known:,} of {len(dataset):,} photos were embedded before.")
-    work = Work(embedder, normalization, augmentation, seed, name=path.stem)
+    work = Work(embedder, normalization, augmentation, seed, kernels, name=path.stem)
     with contextlib.closing(engine.embed(missing, work, size, threads=threads)) as results:
         unreadable = _compute(missing, results, store, total=len(dataset), progress=progress)
     skipped = [Skipped(s.path, unreadable[s.digest], s.part) for s in dataset.samples if s.digest in unreadable]
@@ -108,10 +110,12 @@ def feature_maps(
     return FeatureMaps(store, rows, shape, probe.output_step), skipped
 
 
-def cache_path(embedder: bytes, normalization: Normalization | None) -> Path:
+def cache_path(embedder: bytes, normalization: Normalization | None, kernels: str = "xnnpack") -> Path:
     """Names the store by all that an embedding depends on besides the photo."""
     runtime = f"litert-{metadata.version('ai-edge-litert')}"
-    recipe = f"{FORMAT} {hashlib.sha256(embedder).hexdigest()} {normalization} {images.PREPROCESSING} {runtime}"
+    recipe = (
+        f"{FORMAT} {hashlib.sha256(embedder).hexdigest()} {normalization} {images.PREPROCESSING} {runtime} {kernels}"
+    )
     return files.cache_directory() / "embeddings" / f"{hashlib.sha256(recipe.encode()).hexdigest()[:24]}.vectors"
 
 

@@ -35,6 +35,7 @@ class Work:
       embedder: a `.tflite`, [1, H, H, 3] to [1, ...], float32 or int8.
       normalization: what it expects; None for pixels as they are, uint8.
       augmentation, seed: what makes the views beside the plain photo.
+      kernels: which of LiteRT's CPU paths computes.
       name: of all that an embedding depends on besides the photo and the view, see `embedding.cache_path`.
     """
 
@@ -42,6 +43,7 @@ class Work:
     normalization: Normalization | None
     augmentation: Augmentation = PRESETS["none"]
     seed: int = 0
+    kernels: str = "xnnpack"
     name: str = ""
 
     def views(self, photo: Wanted, size: int, content: bytes | None = None) -> Array:
@@ -67,7 +69,7 @@ class Work:
 
     def worker(self) -> Callable[[Array], Array]:
         """Returns what maps views, uint8 [K, H, H, 3], to [K, D]: float16, or the int8 that the file computes."""
-        runner, normalize = Runner(self.embedder), self.normalization or (lambda pixels: pixels)
+        runner, normalize = Runner(self.embedder, kernels=self.kernels), self.normalization or (lambda pixels: pixels)
         kept = stored_type(runner)
 
         def embed(views: Array) -> Array:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-from scipy import linalg
 
 from model_maker.learning.store import FeatureMaps
 from model_maker.tflite import layers as network_layers
@@ -141,6 +140,8 @@ class _InMemory:
         if products is not None:
             # Rows are as many as their own basis has directions, and lie in it as a triangle. The penalty of a kernel
             # is the same in any orthonormal basis, and nothing outside of it helps: the minimum stays where it is.
+            from scipy import linalg  # here, for it takes as long to import as all else
+
             products[np.diag_indices_from(products)] += _JITTER * np.trace(products) / len(products)
             self._factor = linalg.cholesky(products, lower=True, overwrite_a=True)
             self._features = self._factor.astype(np.float32).reshape(*features.shape[:2], -1)
@@ -158,6 +159,8 @@ class _InMemory:
     def unstandardized(self, parameters: Array) -> tuple[Array, Array]:
         kernel = parameters[:, :-1].astype(np.float64)
         if self._factor is not None:
+            from scipy import linalg
+
             # Rows X are L B with a triangle L and the basis B, so a kernel A in it is A L^-1 X.
             rows = self._whole.reshape(-1, self._whole.shape[2])
             kernel = linalg.solve_triangular(self._factor, kernel.T, lower=True, trans="T").T @ rows

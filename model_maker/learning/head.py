@@ -25,8 +25,6 @@ Progress = Callable[[int, int], None]
 # From strong to weak, relative to the mean loss of a photo, on embeddings of unit variance. Half decades: between two
 # neighbours cross-validated accuracy moves by less than its own noise.
 REGULARIZATION = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
-# What --layers may be: sets of layers, or the simplest of them that is as good as the best.
-LAYERS = ("auto", *network_layers.SETS)
 # Above this ratio of the largest class to the smallest, classes weigh alike instead of by their count.
 UNEVEN = 2.0
 # Photos x classes above which three folds stand for five: the estimate is then good enough, and time counts.
@@ -132,8 +130,8 @@ def fit(
       embeddings: of N photos, of one layer where they are just numbers.
       labels: int [N], values in [0, classes).
       classes: C.
-      layers: one of LAYERS. "auto" takes the simplest set whose loss cannot be told from the best one's: the paired
-        difference is within one standard error.
+      layers: one of `tflite.layers.CHOICES`. "auto" takes the simplest set whose loss cannot be told from the best
+        one's: the paired difference is within one standard error.
       among: the layers that a set may hold; all unless given.
       folds: the fold of each photo; five, stratified in the given order, unless told.
       balance: whether uneven classes weigh alike.

@@ -7,7 +7,6 @@ of the index: what a kill leaves half done is cut off by the next one to write.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import zlib
 from collections.abc import Iterable
@@ -102,8 +101,7 @@ class EmbeddingStore:
         rows["name"], rows["check"] = names, [zlib.crc32(vector) for vector in vectors]
         with files.explained(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.path, "ab") as values, open(self._index, "ab") as index:
-                fcntl.flock(values, fcntl.LOCK_EX)
+            with files.locked(self.path) as values, open(self._index, "ab") as index:
                 widths = {values: self._width, index: _ROW.itemsize}
                 sizes = {file: os.fstat(file.fileno()).st_size for file in widths}
                 whole = min(sizes[file] // width for file, width in widths.items())

@@ -192,7 +192,7 @@ def check_memory(model, batch_size: int) -> None:
 def free_memory() -> int | None:
     """Returns the bytes that may be had without swapping, where the system tells."""
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)

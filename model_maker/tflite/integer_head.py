@@ -46,9 +46,9 @@ class IntegerHead:
     logit_step: float
     logit_zero: int
 
-    def scores(self, features: Array) -> Array:
+    def scores(self, features: Array, *, kernels: str = "xnnpack") -> Array:
         """Returns the scores that a file with this head gives, float32 [N, C], of int8 features [N, D]."""
-        runner = Runner(self._alone())
+        runner = Runner(self._alone(), kernels=kernels)
         rows = [runner.run(row[None])[0] for row in features]
         return np.array(rows, np.float32).reshape(len(features), len(self.bias))
 

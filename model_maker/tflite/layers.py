@@ -18,7 +18,9 @@ from ai_edge_litert import schema_py_generated as schema
 from model_maker.errors import ModelError
 from model_maker.tflite import blocks, cut, graph
 
+# Sets of layers, the simplest first; a choice is one of them, or the simplest that is as good as the best.
 SETS = ("last", "top", "all")
+CHOICES = ("auto", *SETS)
 JOINED = "layers"
 _POOLED, _SCALED = "_mean", "_scaled"
 

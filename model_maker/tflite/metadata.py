@@ -30,6 +30,8 @@ _ENTRY = b"TFLITE_METADATA"
 _MIN_PARSER = b"1.0.0"
 # Zip files carry dates; a fixed one keeps equal models equal.
 _DATE = (1980, 1, 1, 0, 0, 0)
+# And say on what system they were made, which is told to be the same everywhere (APPNOTE.TXT 4.4.2).
+_UNIX = 3
 # A label file of a published model has some kilobytes; a bomb does not get to unfold.
 _MOST_BYTES = 16 << 20
 
@@ -210,6 +212,7 @@ def _with_files(content: bytes, files: dict[str, bytes]) -> bytes:
     with zipfile.ZipFile(whole, "a", zipfile.ZIP_STORED) as archive:
         for name, data in files.items():
             entry = zipfile.ZipInfo(name, _DATE)
+            entry.create_system = _UNIX
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, data)
     return whole.getvalue()

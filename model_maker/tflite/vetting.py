@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 
 import ai_edge_litert
@@ -54,10 +53,8 @@ def vet(content: bytes, purpose: str = "xnnpack") -> None:
     passed = _passed(record)
     if purpose in passed:
         return
-    with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
-        file.write(content)
-        file.flush()
-        child.run(__name__, file.name, purpose, what="It", limit_s=LIMIT_S, error=ModelError)
+    with child.handed(content) as file:
+        child.run(__name__, file, purpose, what="It", limit_s=LIMIT_S, error=ModelError)
     _remember(record, passed | {purpose})
 
 

@@ -25,6 +25,7 @@ from model_maker.tflite import inspection, metadata
 TUTORIAL = Path(__file__).with_name("compat_tutorial.py")
 
 
+@pytest.mark.tensorflow
 def test_the_tutorial_runs_with_its_imports_changed(spec, drawn_flowers, tmp_path, monkeypatch, capsys):
     # EfficientNet-Lite0 stands for itself in the test below; here it would take 12 seconds to quantize. MobileNetV2 is
     # downloaded, and Inception V3, too.
@@ -171,7 +172,11 @@ def test_what_means_nothing_is_said_once(loaders, spec, said, tmp_path):
         ),
         (lambda model, data: model.train(data, steps_per_epoch=3), "train: steps_per_epoch means nothing here: "),
         (lambda model, data: DataLoader(data.photos, size=5), "DataLoader: size means nothing here: "),
-        (lambda model, data: data.gen_dataset(input_pipeline_context=1), "input_pipeline_context means nothing here: "),
+        pytest.param(
+            lambda model, data: data.gen_dataset(input_pipeline_context=1),
+            "input_pipeline_context means nothing here: ",
+            marks=pytest.mark.tensorflow,
+        ),
         (lambda model, data: ModelSpec("a.tflite", [1, 2]), "ModelSpec: compat_tf_versions means nothing here: "),
         (lambda model, data: QuantizationConfig(optimizations=[1]), "optimizations means nothing here: "),
         (lambda model, data: QuantizationConfig(quantization_steps=9), "quantization_steps means nothing here: "),
@@ -200,6 +205,7 @@ def test_nothing_is_said_of_what_was_not_given(loaders, spec, said, tmp_path):
     assert not [text for text in said() if "means nothing" in text or "are made" in text]
 
 
+@pytest.mark.tensorflow
 def test_every_layer_learns_where_that_is_asked_for(loaders, spec, said, tmp_path):
     train, validation, test = loaders
     model = image_classifier.create(train, spec, epochs=1, batch_size=16, train_whole_model=True, use_augmentation=True)

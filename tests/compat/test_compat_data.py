@@ -53,6 +53,7 @@ def test_copies_lie_side_by_side_so_a_division_parts_one_at_most(make_photos, tm
     assert len(shared) <= 1
 
 
+@pytest.mark.tensorflow
 def test_gen_dataset_gives_pixels_and_labels_in_the_order_of_predictions(loaders, model, drawn_flowers):
     *_, test = loaders
     rows = list(test.gen_dataset().unbatch().as_numpy_iterator())
@@ -63,6 +64,7 @@ def test_gen_dataset_gives_pixels_and_labels_in_the_order_of_predictions(loaders
     assert model.predict_top_k([pixels for pixels, _ in rows]) == model.predict_top_k(test)
 
 
+@pytest.mark.tensorflow
 def test_gen_dataset_prepares_and_batches(loaders):
     import tensorflow as tf
 
@@ -100,6 +102,7 @@ def test_broken_photos_are_left_out_and_named(spec, make_photos, tmp_path, said)
     assert [text for text in said() if "broken.png" in text and "left out" in text]
 
 
+@pytest.mark.tensorflow
 def test_what_tensorflow_datasets_prepared_is_read(tmp_path, monkeypatch):
     import tensorflow as tf
 

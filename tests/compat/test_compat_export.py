@@ -72,6 +72,7 @@ def test_edges_that_cannot_be_had_are_refused(arguments, message):
         QuantizationConfig(**arguments)
 
 
+@pytest.mark.tensorflow
 def test_formats_are_written_where_the_caller_says(loaders, model, tmp_path):
     everything = [ExportFormat.TFLITE, ExportFormat.LABEL, ExportFormat.SAVED_MODEL]
     # Over what stands there, as the original does.
@@ -88,6 +89,7 @@ def test_formats_are_written_where_the_caller_says(loaders, model, tmp_path):
     np.testing.assert_allclose(saved, shipped, atol=0.1)
 
 
+@pytest.mark.tensorflow
 def test_only_a_model_is_replaced_by_a_model(model, tmp_path):
     (tmp_path / "saved_model").mkdir()
     (tmp_path / "saved_model" / "letter.txt").write_text("mine")

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from model_maker import child
+from model_maker import child, extras
 from model_maker.errors import ModelError
 
 Array = np.ndarray
@@ -27,6 +27,8 @@ CLIENTS = {
     TASK_LIBRARY: "model_maker.deploy.clients.task_library",
     MEDIAPIPE: "model_maker.deploy.clients.mediapipe_tasks",
 }
+# What must be installed for it to start.
+PACKAGES = {TASK_LIBRARY: ("tflite_support", "libusb_package"), MEDIAPIPE: ("mediapipe",)}
 # MediaPipe takes 10 seconds to import, on a busy machine some times as long.
 _START_SECONDS, _PHOTO_SECONDS = 120, 2
 _BETWEEN = "--"
@@ -89,6 +91,8 @@ def ask(
       NotHere: it is not installed, or would report to its makers, from which nothing keeps it here.
       ModelError: its process crashed or took too long.
     """
+    if line := extras.lacking(*PACKAGES[client], what=f"{client} was skipped: it"):
+        raise NotHere(line)
     if client == MEDIAPIPE and not offline():
         raise NotHere(_NOT_ALONE)
     seconds = _START_SECONDS + _PHOTO_SECONDS * len(models) * len(photos)

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from model_maker import child
+from model_maker import child, extras
 from model_maker.deploy import clients
 
-_ADVICE = "Run: pip install 'model-maker[verify]' and, on a bare Debian: apt-get install libgl1 libgles2"
+_ADVICE = f"Run: {extras.command('mediapipe')} and, on a bare Debian: apt-get install libgl1 libgles2"
 
 
 @contextlib.contextmanager

@@ -8,14 +8,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from model_maker import child
+from model_maker import child, extras
 from model_maker.deploy import clients
 
-_ADVICE = (
-    "Run: pip install tflite-support libusb-package"
-    if sys.version_info < (3, 12)
-    else "tflite-support has wheels up to Python 3.11: verify there, too."
-)
+_ADVICE = f"Run: {extras.command('tflite_support', 'libusb_package')}"
 
 
 def prepare() -> None:

@@ -67,6 +67,8 @@ def _compute(operation: Any, known: dict[str, Array]) -> Array:
 
 
 def _value(variable: Any, known: dict[str, Array]):
+    if isinstance(variable, list | tuple):
+        return [_value(one, known) for one in variable]
     value = variable.val if variable.val is not None else known[variable.name]
     return value.astype(np.float32) if getattr(value, "dtype", None) == np.float16 else value
 
@@ -109,6 +111,7 @@ _OPERATIONS: dict[str, Callable] = {
     "add": lambda *, x, y: x + y,
     "cast": lambda *, x, dtype: x,
     "clip": lambda *, x, alpha, beta: np.clip(x, alpha, beta),
+    "concat": lambda *, values, axis, interleave: np.concatenate(values, axis),
     "conv": _conv,
     "expand_dims": lambda *, x, axes: np.expand_dims(x, tuple(axes)),
     "linear": lambda *, x, weight, bias: x @ weight.T + bias,

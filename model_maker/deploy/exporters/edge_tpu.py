@@ -66,6 +66,12 @@ def _no_activation(model: schema.ModelT, operator: schema.OperatorT) -> str:
     return "has a fused activation" if fused else ""
 
 
+def _joins_activations(model: schema.ModelT, operator: schema.OperatorT) -> str:
+    if any(_is_constant(model, _tensor(model, index)) for index in operator.inputs):
+        return "joins a constant"
+    return _no_activation(model, operator)
+
+
 def _even_dilation(model: schema.ModelT, operator: schema.OperatorT) -> str:
     options = operator.builtinOptions
     same = options.dilationWFactor == options.dilationHFactor
@@ -126,6 +132,7 @@ def _tensor(model: schema.ModelT, index: int) -> schema.TensorT:
 OPERATORS: dict[str, Term] = {
     "ADD": _free,
     "AVERAGE_POOL_2D": _no_activation,
+    "CONCATENATION": _joins_activations,
     "CONV_2D": _even_dilation,
     "DEPTHWISE_CONV_2D": _no_dilation,
     "FULLY_CONNECTED": _plain_dense,

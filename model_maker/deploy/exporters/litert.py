@@ -30,8 +30,8 @@ def tflite(source: Source, folder: Path, *, kind: str, io: str) -> Path:
 def c_header(source: Source, folder: Path, *, io: str) -> Path:
     """Writes `model.h` and `model.cc` for TFLite Micro."""
     content = source.in_form("int8", io)
-    (folder / "model.h").write_text(c_source.header(content, source.info), encoding="utf-8")
-    (folder / "model.cc").write_text(c_source.body(content, source.info), encoding="utf-8")
+    (folder / "model.h").write_text(c_source.header(content, source.info), encoding="utf-8", newline="\n")
+    (folder / "model.cc").write_text(c_source.body(content, source.info), encoding="utf-8", newline="\n")
     return folder / "model.cc"
 
 
@@ -54,6 +54,7 @@ def edgetpu(source: Source, folder: Path, *, io: str) -> Path:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            encoding="utf-8",
             errors="replace",
             timeout=_LIMIT_S,
             check=False,

@@ -21,15 +21,17 @@ def write(source: Source, folder: Path) -> Path:
     """
     import openvino
 
+    from model_maker.inference.openvino_runtime import core
+
     float_file = folder / "pixels.tflite"
     float_file.write_bytes(source.pixels_model)
     try:
-        model = openvino.Core().read_model(float_file)
+        model = core().read_model(float_file)
         shape = model.input().get_partial_shape()
         shape[0] = -1
         model.reshape(shape)
         if model.output().get_partial_shape()[0].is_static:  # a reshape inside states the batch of one
-            model = openvino.Core().read_model(float_file)
+            model = core().read_model(float_file)
     except RuntimeError as error:
         raise ModelError(f"OpenVINO cannot read the model: {str(error).strip().splitlines()[-1][:200]}") from error
     finally:

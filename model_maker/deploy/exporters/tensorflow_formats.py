@@ -45,7 +45,7 @@ def write(source: Source, folder: Path, *, kind: str) -> tuple[Path, Array | Non
         np.save(Path(aside) / "probes.npy", source.probes)
         facts = {"labels": source.info.labels, "author": source.info.author, "licence": source.info.licence}
         facts["description"] = source.info.description or source.info.name
-        (Path(aside) / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+        (Path(aside) / "facts.json").write_text(json.dumps(facts), encoding="utf-8", newline="\n")
         found = child.run(__name__, kind, aside, str(folder), what=f"{source.name} as {kind}", limit_s=LIMIT_S)
     return folder / WRITERS[kind].file, np.load(io.BytesIO(found)) if found else None
 

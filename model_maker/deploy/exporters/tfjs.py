@@ -59,7 +59,7 @@ def write(frozen, labels: list[str], folder: Path) -> None:
         "weightsManifest": [{"paths": names, "weights": specifications}],
     }
     # Sorted, for Protobuf's own order is random.
-    (folder / FILE).write_text(json.dumps(content, sort_keys=True), encoding="utf-8")
+    (folder / FILE).write_text(json.dumps(content, sort_keys=True), encoding="utf-8", newline="\n")
     for name, shard in zip(names, shards, strict=True):
         (folder / name).write_bytes(shard)
 

@@ -1,0 +1,37 @@
+"""What work costs: the most memory that was held, as each system tells it."""
+
+import numpy as np
+from other_systems import run
+
+from benchmarks import host
+from model_maker import progress
+
+PEAK = "from model_maker import progress; print(progress.peak_memory_mb())"
+
+
+def test_peak_memory_is_what_the_system_tells():
+    assert run("win32", PEAK, PLAYED_PEAK_BYTES="157286400").strip() == "150.0"
+    assert run("win32", PEAK, PLAYED_PEAK_BYTES="0").strip() == "None"
+    assert run("darwin", PEAK).strip() == "300.0"
+
+
+def test_the_memory_of_a_parent_is_not_its_child_s():
+    held = np.ones(400 << 17)  # 400 MB (2**20 bytes)
+    assert progress.peak_memory_mb() > 400
+    assert float(run("", PEAK)) < 200
+    assert held[-1] == 1
+
+
+def test_memory_that_nobody_measured_is_none(monkeypatch):
+    monkeypatch.setattr(progress, "peak_memory_mb", lambda: None)
+    clock = progress.Stages(progress.Reporter())
+    with clock.stage("Fit"):
+        pass
+    assert clock.records[0]["peak_memory_mb"] is None
+
+    class Silent:
+        def probe(self, *_, **__):
+            return {"init_ms": 1.0, "first_ms": 2.0, "memory_mb": None, "complete": None}
+
+    row = host._try_out(host._Cell(host.Row("a.tflite", "none", 1), None), Silent(), host.Options())
+    assert (row.init_ms, row.first_ms, row.memory_mb) == (1.0, 2.0, None)

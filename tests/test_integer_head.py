@@ -155,6 +155,15 @@ def test_rounding_changes_logits_by_less_than_their_step(tiny_int8, integers, cl
     assert head.logit_step == pytest.approx((max(0, found.max()) - min(0, found.min())) / 255)
 
 
+def test_logits_stay_right_in_the_mean(tiny_int8, integers):
+    kernel, bias = drawn(3, 44)
+    head = integer_head.quantize(kernel, bias, integers, tiny_int8.step)
+    errors = rounded_logits(head, integers) - real_logits(kernel, bias, integers, tiny_int8.step)
+    # What rounding adds to all photos alike the bias takes back, to half a unit of its own.
+    units = head.feature_step * head.steps
+    assert (np.abs(errors.mean(axis=0)) < 0.51 * units).all() and errors.std() > units.max()
+
+
 def test_rounding_together_is_nearer_than_one_by_one():
     # 400 features that follow from 10 causes, which is what the rounding makes use of.
     random = np.random.default_rng(5)

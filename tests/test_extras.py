@@ -20,7 +20,7 @@ from model_maker.tflite import metadata
 SETUP = configparser.ConfigParser()
 SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
 # Extras that bring nothing to import: for people who develop this package, those that name others, weights.
-OTHERS = {"all", "docs", "export", "lite", "parity", "release", "test"}
+OTHERS = {"all", "docs", "export", "lite", "parity", "release", "test", "test-base"}
 # What the requirements of setup.cfg are imported as, where that is not their name with underscores.
 IMPORTED_AS = {"setuptools": {"pkg_resources"}, "ray": {"ray", "pyarrow", "pandas"}}
 RUN = "which is not installed. Run: pip install 'model-maker[{}]'"

@@ -12,9 +12,10 @@ from collections import defaultdict
 import pytest
 from absent_extras import ABSENT, ROOT, AbsentExtras
 
-from model_maker import cli, extras
+from model_maker import cli, extras, training
 from model_maker.deploy import demo
 from model_maker.errors import DataError
+from model_maker.options import Options
 from model_maker.tflite import metadata
 
 SETUP = configparser.ConfigParser()
@@ -130,6 +131,14 @@ def test_a_folder_that_is_left_of_a_package_is_no_package(tmp_path, monkeypatch)
     monkeypatch.syspath_prepend(tmp_path)
     assert not extras.is_here("left_over")
     assert not extras.is_here("no_such_package_at_all")
+
+
+@pytest.mark.tensorflow
+def test_tensorflow_without_tensorboard_writes_no_logs(monkeypatch, tmp_path):
+    monkeypatch.setattr(extras, "is_here", lambda module: module != "tensorboard")
+    line = f"--tensorboard needs tensorboard, {RUN.format('tensorflow')}"
+    with pytest.raises(DataError, match=re.escape(line)):
+        training.train(tmp_path, tmp_path / "model", options=Options(fine_tune="tail"), tensorboard=tmp_path / "logs")
 
 
 # In one process: the help of each command, then which of the packages were loaded on the way.

@@ -71,6 +71,8 @@ _BAND_PIXELS = 4_000_000
 # of a megabyte could keep a core busy for an hour.
 _MAX_SCANS = 100
 _BMP_RUNS = (1, 2)  # BMP's compressions by runs, of 8 and of 4 bits
+# How files begin; WebP and HEIC say it a few bytes further on.
+_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
 # What Pillow's decoders raise where a file is damaged.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, RuntimeError)
 
@@ -90,6 +92,15 @@ class Normalization:
 def is_photo(suffix: str) -> bool:
     """Tells whether a file's suffix, with its dot, is that of a photo, whether or not it can be read here."""
     return suffix.lower() in FORMATS or suffix.lower() in HEIF
+
+
+def begins_as_photo(path: Path) -> bool:
+    """Tells whether a regular file begins as one of FORMATS does, or as HEIC."""
+    try:
+        start = _start(path)
+    except OSError:
+        return False
+    return start.startswith(_BEGINNINGS) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP") or _is_heif(start)
 
 
 def obstacle(suffix: str) -> str:

@@ -27,6 +27,8 @@ _AT_ONCE = getattr(os, "O_NONBLOCK", 0)
 
 # Photos between two reports of progress, and in the queue of the hashing threads.
 _SLICE = 1024
+# Notes in an error: there is one of each kind, and the one that explains it may be any.
+_MOST_NOTES = 6
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,9 @@ def read(
         entries = list(source.entries(path, notes))
     except OSError as error:
         raise DataError(f"{path} cannot be opened ({error.strerror}). Check its name and permissions.") from error
+    layout.refuse_mask_files(entries)
     classes = tuple(sorted({entry.class_name for entry in entries}))
+    notes += layout.spelling_notes(classes)
     _check_classes(path, source, classes, least_classes, notes)
     _tell_downloads(entries, notes)
     index = {name: label for label, name in enumerate(classes)}
@@ -162,7 +166,7 @@ def _check_classes(
     path: Path | StoredFolder, source: Source, classes: tuple[str, ...], least: int, notes: list[str]
 ) -> None:
     # What was passed over is why classes are missing.
-    layout = " ".join([f"Expected {source.layout}.", *notes[:3]])
+    layout = " ".join([f"Expected {source.layout}.", *notes[:_MOST_NOTES]])
     if not classes:
         what = "photos (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF) in class folders" if path.is_dir() else "labelled photos"
         raise DataError(f"{path} holds no {what}. {layout}")

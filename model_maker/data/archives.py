@@ -18,12 +18,12 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import cast
 
 from model_maker import files
-from model_maker.data import images, layout
+from model_maker.data import archive_names, images, layout
 from model_maker.data.entries import Entry, class_name
 from model_maker.data.web import MAX_BYTES
 from model_maker.errors import DataError
@@ -41,10 +41,17 @@ _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOF
 
 @dataclass(frozen=True, slots=True)
 class ZipMember:
-    """A photo inside a zip file."""
+    """A photo inside a zip file.
+
+    Attributes:
+      archive: the file.
+      name: of the photo, as its author saw it.
+      stored: the name by which zipfile knows it.
+    """
 
     archive: str
     name: str
+    stored: str
 
     def __str__(self) -> str:
         return f"{self.archive}/{self.name}"
@@ -56,7 +63,7 @@ class ZipMember:
           DataError: the archive is damaged there.
         """
         try:
-            return _opened(self.archive, os.stat(self.archive).st_mtime_ns).read(self.name)
+            return _opened(self.archive, os.stat(self.archive).st_mtime_ns).read(self.stored)
         except (*_BROKEN, KeyError, RuntimeError) as error:
             raise DataError(f"{self}: damaged ({error})") from error
 
@@ -143,16 +150,18 @@ def _classes(
 
 
 def _zip_members(path: Path) -> list[tuple[ZipMember, int]]:
-    found = [entry for entry in _opened(str(path), path.stat().st_mtime_ns).infolist() if not entry.is_dir()]
-    for entry in found:
+    every = _opened(str(path), path.stat().st_mtime_ns).infolist()
+    named = zip(every, archive_names.of_zip(path, every), strict=True)
+    found = [(entry, name) for entry, name in named if not name.endswith("/")]
+    for entry, name in found:
         # What zipfile makes of a name is harmless; what the archive states, is judged.
-        _check_name(path, entry.orig_filename)
+        _check_name(path, name)
         if stat.S_ISLNK(entry.external_attr >> 16):
-            raise _refused(path, f"{entry.filename!r} is a link")
+            raise _refused(path, f"{name!r} is a link")
         if entry.flag_bits & 1:
-            raise _refused(path, f"{entry.filename!r} is encrypted")
-    _check_sizes(path, [entry.filename for entry in found], [entry.file_size for entry in found])
-    return [(ZipMember(str(path), entry.filename), entry.file_size) for entry in found]
+            raise _refused(path, f"{name!r} is encrypted")
+    _check_sizes(path, [name for _, name in found], [entry.file_size for entry, _ in found])
+    return [(ZipMember(str(path), name, entry.filename), entry.file_size) for entry, name in found]
 
 
 def _tar_members(path: Path, notes: list[str]) -> list[tuple[TarMember, int]]:
@@ -167,6 +176,8 @@ def _tar_members(path: Path, notes: list[str]) -> list[tuple[TarMember, int]]:
             if not entry.isreg() or entry.issparse():
                 raise _refused(path, f"{entry.name!r} is a link or no ordinary file")
             found.append(TarMember(str(plain), str(path), entry.name, entry.offset_data, entry.size))
+    names = archive_names.of_tar(path, [member.name for member in found])
+    found = [replace(member, name=name) for member, name in zip(found, names, strict=True)]
     _check_sizes(path, [member.name for member in found], [member.size for member in found])
     return [(member, member.size) for member in found]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,9 @@ Hasher = Callable[[Iterable[Entry]], Iterator[tuple[str, str]]]
 
 # Opening a named pipe would wait for somebody to write. Windows has none among its files.
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0)
+
+# pathlib makes one slash of two.
+_OF_THE_WEB = re.compile(r"(https?):/+", re.IGNORECASE)
 
 # Photos between two reports of progress, and in the queue of the hashing threads.
 _SLICE = 1024
@@ -152,6 +156,11 @@ def source_of(path: Path | StoredFolder) -> Source:
     advice = f"Give a folder that holds {_FOLDERS.replace(', such as roses/ and tulips/', '')}."
     try:
         if not path.exists():
+            if isinstance(path, Path) and (address := _OF_THE_WEB.match(path.as_posix())):
+                url = f"{address[1].lower()}://{path.as_posix()[address.end() :]}"
+                raise DataError(
+                    f"{url} is a web address, and data sets are not downloaded. Fetch it, and give the file."
+                )
             raise DataError(f"{path} does not exist. {advice}")
         for source in SOURCES.values():
             if source.accepts(path):

@@ -16,7 +16,7 @@ from model_maker.errors import ModelMakerError
 # Name of the extra to the names under which its packages are imported; tests compare it with setup.cfg.
 EXTRAS = {
     # tensorflow-hub imports pkg_resources, which setuptools brings up to version 81.
-    "tensorflow": ("tensorflow", "keras", "tensorflow_hub", "pkg_resources"),
+    "tensorflow": ("tensorflow", "keras", "tensorflow_hub", "pkg_resources", "tensorboard"),
     "kaggle": ("kagglehub",),
     "onnx": ("onnx", "onnxruntime", "tf2onnx"),
     "openvino": ("openvino",),

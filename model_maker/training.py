@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model_maker import fitting, run_record, shipment
+from model_maker import extras, fitting, run_record, shipment
 from model_maker.backbones import embedder
 from model_maker.backbones.embedder import Embedder
 from model_maker.backbones.int8_backbone import Int8Backbone, QuantizedEmbedder
@@ -208,8 +208,10 @@ def _learn(
 def _check_fine_tuning(
     options: Options, *, resume: bool, callbacks: Sequence[Any], tensorboard: str | os.PathLike[str] | None
 ) -> None:
-    """Refuses what only a fine-tuning heeds where there is none."""
+    """Refuses what only a fine-tuning heeds where there is none, and logs that cannot be written."""
     if options.fine_tune is not None:
+        if tensorboard is not None:  # TensorFlow 2.21 is installed without it
+            extras.require("tensorboard", what="--tensorboard", error=DataError)
         return
     if resume:
         raise DataError("--resume goes on with fine-tuning; training without it has nothing to resume. Leave it out.")

@@ -13,15 +13,16 @@ from collections import defaultdict
 import pytest
 from absent_extras import ABSENT, ROOT, AbsentExtras
 
-from model_maker import cli, extras
+from model_maker import cli, extras, training
 from model_maker.deploy import demo
 from model_maker.errors import DataError
+from model_maker.options import Options
 from model_maker.tflite import metadata
 
 SETUP = configparser.ConfigParser()
 SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
 # Extras that bring nothing to import: for people who develop this package, those that name others, weights.
-OTHERS = {"all", "docs", "export", "lite", "parity", "release", "test"}
+OTHERS = {"all", "docs", "export", "lite", "parity", "release", "test", "test-base"}
 # What the requirements of setup.cfg are imported as, where that is not their name with underscores.
 IMPORTED_AS = {"setuptools": {"pkg_resources"}, "ray": {"ray", "pyarrow", "pandas"}}
 RUN = "which is not installed. Run: pip install 'model-maker[{}]'"
@@ -136,6 +137,14 @@ def test_a_folder_that_is_left_of_a_package_is_no_package(tmp_path, monkeypatch)
 def test_a_stand_in_counts_as_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "stand_in", types.ModuleType("stand_in"))
     assert extras.is_here("stand_in")
+
+
+@pytest.mark.tensorflow
+def test_tensorflow_without_tensorboard_writes_no_logs(monkeypatch, tmp_path):
+    monkeypatch.setattr(extras, "is_here", lambda module: module != "tensorboard")
+    line = f"--tensorboard needs tensorboard, {RUN.format('tensorflow')}"
+    with pytest.raises(DataError, match=re.escape(line)):
+        training.train(tmp_path, tmp_path / "model", options=Options(fine_tune="tail"), tensorboard=tmp_path / "logs")
 
 
 # In one process: the help of each command, then which of the packages were loaded on the way.

@@ -11,8 +11,10 @@ from typing import Any
 
 from model_maker.errors import BackboneError
 
-_EDGES = "Const Placeholder PlaceholderWithDefault Identity IdentityN NoOp StopGradient PreventGradient Snapshot _Arg "
+_EDGES = (
+    "Const Placeholder PlaceholderWithDefault Identity IdentityN NoOp StopGradient PreventGradient Snapshot _Arg "
     "_Retval"
+)
 _CALLS = "PartitionedCall StatefulPartitionedCall If StatelessIf Switch Merge RefSwitch RefMerge Assert"
 _VARIABLES = (
     "VarHandleOp ReadVariableOp AssignVariableOp AssignAddVariableOp AssignSubVariableOp VarIsInitializedOp "
@@ -25,15 +27,15 @@ _LAYERS = (
     "ExtractImagePatches SpaceToBatchND BatchToSpaceND SpaceToBatch BatchToSpace SpaceToDepth DepthToSpace Dilation2D"
 )
 _ACTIVATIONS = (
-    "Relu Relu6 LeakyRelu Elu Selu Softplus Softsign Sigmoid LogSoftmax Softmax Tanh Erf Erfc HardSwish Gelu "
+    "Relu Relu6 LeakyRelu Elu Selu Softplus Softsign Sigmoid LogSoftmax Softmax Tanh Erf Erfc "
     "FakeQuantWithMinMaxArgs FakeQuantWithMinMaxVars FakeQuantWithMinMaxVarsPerChannel QuantizeAndDequantizeV2 "
     "QuantizeAndDequantizeV3 QuantizeAndDequantizeV4"
 )
 _ARITHMETIC = (
     "Add AddV2 AddN Sub Mul MulNoNan Div DivNoNan RealDiv FloorDiv TruncateDiv FloorMod Mod Maximum Minimum Pow Square "
     "SquaredDifference Sqrt Rsqrt Reciprocal Inv Exp Expm1 Log Log1p Neg Abs Sign Round Rint Floor Ceil Sin Cos Tan "
-    "Atan Atan2 Cast Bitcast ClipByValue IsNan IsInf IsFinite Equal NotEqual Less LessEqual Greater GreaterEqual LogicalAnd "
-    "LogicalOr LogicalNot ApproximateEqual Select SelectV2 Xlogy"
+    "Atan Atan2 Cast Bitcast ClipByValue IsNan IsInf IsFinite Equal NotEqual Less LessEqual Greater GreaterEqual "
+    "LogicalAnd LogicalOr LogicalNot ApproximateEqual Select SelectV2 Xlogy"
 )
 _REDUCTIONS = "Sum Mean Max Min Prod All Any ArgMax ArgMin EuclideanNorm Cumsum Cumprod TopK TopKV2 InTopK InTopKV2"
 _SHAPES = (

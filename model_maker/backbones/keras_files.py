@@ -37,8 +37,8 @@ _OPERATIONS = (
 )
 _PARTS = (
     "Zeros Ones Constant RandomNormal RandomUniform TruncatedNormal VarianceScaling GlorotUniform GlorotNormal "
-    "HeNormal HeUniform LecunNormal LecunUniform Orthogonal IdentityInitializer L1 L2 L1L2 OrthogonalRegularizer MaxNorm NonNeg "
-    "UnitNorm MinMaxNorm SeedGenerator"
+    "HeNormal HeUniform LecunNormal LecunUniform Orthogonal IdentityInitializer L1 L2 L1L2 OrthogonalRegularizer "
+    "MaxNorm NonNeg UnitNorm MinMaxNorm SeedGenerator"
 )
 ALLOWED = frozenset(" ".join((_MODELS, _LAYERS, _OPERATIONS, _PARTS)).split())
 _FUNCTIONS = (

@@ -123,10 +123,13 @@ def _freeze(meta: Any, folder: Path) -> None:
             waiting += [] if nodes[name].op in _VARIABLES else [_node(edge) for edge in nodes[name].input]
     needed = [type(node).FromString(node.SerializeToString()) for node in graph.node if node.name in kept]
     variables = {node.name for node in needed if node.op in _VARIABLES}
-    reader = tf.train.load_checkpoint(str(folder / "variables" / "variables")) if variables else None
+    values = {}
+    if variables:
+        reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
+        values = {name: reader.get_tensor(name) for name in variables}
     for node in needed:
         if node.name in variables:
-            node.CopyFrom(_constant(node.name, reader.get_tensor(node.name)))
+            node.CopyFrom(_constant(node.name, values[node.name]))
         elif node.op == "ReadVariableOp" and _node(node.input[0]) in variables:
             kind = node.attr["dtype"].type
             node.op = "Identity"

@@ -21,7 +21,7 @@ import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -72,14 +72,14 @@ def open_path(module: str, path: Path) -> runtimes.Opened:
     return runtimes.Opened(ModelInfo(tuple(opened["labels"]), runtimes.RAW), lambda: runner)
 
 
-def send(stream: BinaryIO, header: dict[str, Any], content: bytes = b"") -> None:
+def send(stream: IO[bytes], header: dict[str, Any], content: bytes = b"") -> None:
     """Writes one message: two lengths, a header in JSON, and bytes."""
     text = json.dumps(header).encode()
     stream.write(_HEAD.pack(len(text), len(content)) + text + content)
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> Message | None:
+def receive(stream: IO[bytes]) -> Message | None:
     """Reads one message; None at the end of the stream, and of what is no message."""
     lengths = stream.read(_HEAD.size)
     if len(lengths) < _HEAD.size or max(_HEAD.unpack(lengths)) > _MOST_BYTES:

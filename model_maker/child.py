@@ -107,7 +107,7 @@ def answer(work: Callable[..., bytes], *, memory_bytes: int | None = None, cpu_s
         Windows they are seconds on the clock.
     """
     *arguments, target = sys.argv[1:]
-    _limit(memory_bytes, cpu_s)
+    limit(memory_bytes, cpu_s)
     try:
         Path(target).write_bytes(_within_memory(work, arguments, memory_bytes))
     except ModelMakerError as error:
@@ -123,15 +123,21 @@ def _within_memory(work: Callable[..., bytes], arguments: list[str], limit_bytes
         raise ModelMakerError(f"It needs {limit}, so it is taken for damaged.") from error
 
 
+def write_no_files() -> None:
+    """From now on this process puts nothing into files, where the system can see to that: not on Windows."""
+    if sys.platform != "win32":
+        _lower(resource.RLIMIT_FSIZE, 0)
+
+
 if sys.platform == "win32":
 
-    def _limit(memory_bytes: int | None, cpu_s: int | None) -> None:
+    def limit(memory_bytes: int | None, cpu_s: int | None) -> None:
         if cpu_s is not None:
             faulthandler.dump_traceback_later(cpu_s, exit=True)  # from a thread of its own, whatever the others do
 
 else:
 
-    def _limit(memory_bytes: int | None, cpu_s: int | None) -> None:
+    def limit(memory_bytes: int | None, cpu_s: int | None) -> None:
         if memory_bytes is not None and sys.platform != "darwin":  # which refuses it
             _lower(resource.RLIMIT_AS, _address_space_bytes() + memory_bytes)
         if cpu_s is not None:

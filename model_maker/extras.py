@@ -70,6 +70,8 @@ def is_here(module: str) -> bool:
         spec = importlib.util.find_spec(module)
     except ImportError:  # some finder knows that it is not
         return False
+    except ValueError:  # a stand-in that somebody put into sys.modules
+        return True
     # A bare folder of that name, as uninstalling may leave behind, has a spec but no origin.
     return spec is not None and spec.origin is not None
 

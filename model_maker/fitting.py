@@ -284,8 +284,8 @@ def _fit(
 
 
 def _choice(base: QuantizedEmbedder, options: Options) -> str:
-    """Returns which layers are chosen among; of a finished file's backbone its head sees all that are there."""
-    return "all" if base.int8 and base.int8.origin == "file" else options.layers
+    """Returns which layers are chosen among; of a finished file's backbone a head sees all that are there."""
+    return "all" if base.is_chosen else options.layers
 
 
 def _network(base: QuantizedEmbedder, fit: heads.Fit) -> Network:

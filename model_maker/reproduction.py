@@ -108,7 +108,9 @@ def _int8_backbone(model: bytes, info: ModelInfo) -> Int8Backbone | None:
         return None
     try:
         layers = [Layer(*row) for row in backbone["layers"]]
-        return int8_backbone.of_file(model, layers, info.normalization)
+        return int8_backbone.of_file(
+            model, layers, info.normalization, origin=backbone["ranges"], stated=backbone["int8"]
+        )
     except (ModelError, KeyError, TypeError):
         return None  # another form, or no head on frozen layers: the backbone is calibrated, or taken from the cache
 

@@ -89,7 +89,10 @@ def test_hidden_and_loose_photos_are_passed_over(tmp_path):
     files = photos({"a": 1, "b": 1}) | {"a/._0.jpg": "x", "__MACOSX/a/0.jpg": "y", "cover.jpg": "z"}
     found = read(make_zip(tmp_path / "f.zip", files))
     assert len(found) == 2
-    assert found.notes == (f"1 photo in {tmp_path / 'f.zip'} outside any class folder: not used.",)
+    assert found.notes == (
+        f"1 photo directly in {tmp_path / 'f.zip'}, outside any class folder: not used.",
+        "1 photo in __MACOSX (hidden, or left there by other programs): not used.",
+    )
 
 
 def test_a_compressed_tar_is_unpacked_once(tmp_path, empty_cache, monkeypatch):

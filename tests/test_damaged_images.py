@@ -47,7 +47,7 @@ def test_truncated_photos_are_refused_by_name(tmp_path, form, kept):
         (b"\0\0\0\x18ftypavif\0\0\0\0", "damaged (a file of the kind 'avif')"),
         (b"<html>not found</html>", "not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF picture"),
         (b"\xff\xd8", "not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF picture"),
-        (encode(Image.new("RGB", (4, 4)), "PPM"), "not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF picture"),
+        (encode(Image.new("RGB", (4, 4)), "TGA"), "not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF picture"),
         (encode(Image.new("RGB", (16, 16)), "ICO"), "not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF picture"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF picture"),
     ],

@@ -15,7 +15,7 @@ from PIL import Image
 
 from benchmarks import doctor as benchmark
 from model_maker import cli, diagnose
-from model_maker.backbones import embedder
+from model_maker.backbones import embedder, int8_backbone
 from model_maker.cli import doctor_views
 from model_maker.data import sources
 from model_maker.doctor import diagnosis, page
@@ -157,7 +157,7 @@ def test_links_never_lose_their_file(drawn_flowers, tmp_path, lite0):
     (home / "violet").mkdir()
     for path in sorted((home / "tulip").iterdir())[:3]:
         path.rename(home / "violet" / path.name)
-    (home / "rose" / "a").symlink_to(rose.name)  # without a suffix, no photo
+    (home / "rose" / "a.txt").symlink_to(rose.name)  # by its name no photo
     (home / "rose" / "a.png").symlink_to(rose.name)
     (home / "other").symlink_to("violet")
     found = diagnose(home, model=LITE0)
@@ -213,12 +213,12 @@ def test_an_empty_folder_is_one_clear_line(tmp_path):
 
 
 def test_train_finds_the_embeddings_in_the_cache(faulty, found, monkeypatch):
-    base = embedder.embedder(embedder.choose("efficientnet_lite0"))
+    base = int8_backbone.int8_backbone(embedder.embedder(embedder.choose("efficientnet_lite0")), [])
     dataset = sources.read(faulty)
     readable = {path.name for path in found.class_of}
     dataset = type(dataset)(tuple(s for s in dataset.samples if s.path.name in readable), dataset.classes)
     monkeypatch.setattr(engines.Work, "views", lambda *_: pytest.fail("it is embedded already"))
-    vectors, skipped = embed(dataset, base.content, base.normalization)
+    vectors, skipped = embed(dataset, base.embedder, None)
     assert len(vectors) == len(dataset) and not skipped and np.isfinite(vectors).all()
 
 

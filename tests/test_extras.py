@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import types
 from collections import defaultdict
 
 import pytest
@@ -131,6 +132,11 @@ def test_a_folder_that_is_left_of_a_package_is_no_package(tmp_path, monkeypatch)
     monkeypatch.syspath_prepend(tmp_path)
     assert not extras.is_here("left_over")
     assert not extras.is_here("no_such_package_at_all")
+
+
+def test_a_stand_in_counts_as_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "stand_in", types.ModuleType("stand_in"))
+    assert extras.is_here("stand_in")
 
 
 @pytest.mark.tensorflow

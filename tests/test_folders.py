@@ -95,7 +95,8 @@ def test_hidden_files_and_folders_are_passed_over(tmp_path):
     visible = photos({"a": 1, "b": 1})
     hidden = {"a/.hidden.jpg": 1, "a/._0.jpg": 2, "b/.thumbs/1.jpg": 3, ".git/config": 4, "__MACOSX/a/0.jpg": 5}
     data = read(fill(tmp_path, visible | hidden))
-    assert len(data) == 2 and data.classes == ("a", "b") and data.notes == ()
+    assert len(data) == 2 and data.classes == ("a", "b")
+    assert data.notes == ("2 photos in .thumbs and __MACOSX (hidden, or left there by other programs): not used.",)
 
 
 def test_a_class_folder_without_photos_is_noted(tmp_path):

@@ -96,9 +96,11 @@ def test_senseless_orientations_change_nothing(orientation):
 
 
 def test_a_16_bit_photo_can_be_turned_too():
-    upright = np.arange(12, dtype=np.uint16).reshape(3, 4) * 257
+    upright = np.arange(12, dtype=np.uint16).reshape(3, 4) * 257 * 23  # up to all 16 bits
     stored = as_stored(upright[..., None], 8)[..., 0]
-    np.testing.assert_array_equal(pixels(encode(stored, "PNG", exif=turned(8)))[..., 0], np.arange(12).reshape(3, 4))
+    np.testing.assert_array_equal(
+        pixels(encode(stored, "PNG", exif=turned(8)))[..., 0], 23 * np.arange(12).reshape(3, 4)
+    )
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF"])

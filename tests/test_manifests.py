@@ -152,3 +152,65 @@ def test_heic_in_a_manifest_is_read_with_the_extra(tmp_path):
 def test_a_data_set_is_called_as_its_file_without_the_suffix(tmp_path, name, title):
     (tmp_path / name).mkdir() if name == "folder.d" else (tmp_path / name).touch()
     assert sources.title(tmp_path / name) == title
+
+
+TABLE = "path,label\nphotos/0.jpg,rose\nphotos/1.jpg,tulip\n"
+FOUND = [("photos/0.jpg", "rose", ""), ("photos/1.jpg", "tulip", "")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TABLE.replace(",", ";"),
+        TABLE.replace(",", "\t"),
+        TABLE.split("\n", 1)[1].replace(",", ";"),
+        TABLE.replace("/", "\\"),
+        TABLE.replace("photos", "C:\\Users\\me\\flowers\\photos"),
+        TABLE.replace("photos", "/content/drive/MyDrive/photos"),
+        TABLE.replace("path,label", "picture_of_it,species"),
+        "filename, rose, tulip\nphotos/0.jpg, 1, 0\nphotos/1.jpg, 0, 1\n",
+        "rose,photos/0.jpg\ntulip,photos/1.jpg\n",
+        "UNASSIGNED,photos/0.jpg,rose\nUNASSIGNED,photos/1.jpg,tulip\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_tables_of_other_programs_are_read(tmp_path, text, encoding):
+    path = manifest(tmp_path, "")
+    path.write_bytes(text.encode(encoding))
+    assert listed(read(path), tmp_path) == FOUND
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("photo_no,kind\n1,rose\n2,tulip\n", "begins with 'photo_no, kind': neither names of columns"),
+        ("filename,rose,tulip\nphotos/0.jpg,1,1\nphotos/1.jpg,0,1\n", "line 2: is 1 in rose, tulip. .* one label"),
+        ("filename,rose,tulip\nphotos/0.jpg,1,0\nphotos/1.jpg,0,0\n", "line 3: has no class that is 1"),
+    ],
+)
+def test_tables_that_are_not_clear_are_said_to_be(tmp_path, text, message):
+    with pytest.raises(DataError, match=message) as caught:
+        read(manifest(tmp_path, text))
+    assert "\n" not in str(caught.value)
+
+
+def test_addresses_in_a_store_are_read_from_it(tmp_path):
+    data = read(manifest(tmp_path, f"path,label\nfile://{tmp_path}/photos/0.jpg,a\nfile://{tmp_path}/photos/1.jpg,b\n"))
+    assert [sample.path.read_bytes() for sample in data.samples] == [b"0", b"1"]
+
+
+def test_the_tables_of_roboflow_stand_in_each_part(tmp_path):
+    for part, count in (("train", 4), ("valid", 2)):
+        fill(tmp_path, {f"{part}/{n}.jpg": f"{part}{n}" for n in range(count)})
+        lines = [f"{n}.jpg, {int(n % 2 == 0)}, {int(n % 2)}" for n in range(count)]
+        (tmp_path / part / "_classes.csv").write_text("\n".join(["filename, cat, dog", *lines]))
+    assert listed(read(tmp_path), tmp_path) == [
+        *((f"train/{n}.jpg", ("cat", "dog")[n % 2], "train") for n in range(4)),
+        *((f"valid/{n}.jpg", ("cat", "dog")[n % 2], "validation") for n in range(2)),
+    ]
+
+
+def test_metadata_of_another_purpose_leaves_class_folders_alone(tmp_path):
+    fill(tmp_path, {f"{name}/{n}.jpg": f"{name}{n}" for name in "ab" for n in range(2)})
+    (tmp_path / "metadata.csv").write_text("camera,iso\nx100,200\n")
+    assert read(tmp_path).classes == ("a", "b")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_network import residual_network
 
 import model_maker
 from model_maker import cli, options
@@ -101,3 +102,23 @@ def test_paths_and_numpy_numbers_become_what_json_can_hold():
 def test_the_model_itself_is_never_replaced(trained, drawn_flowers):
     with pytest.raises(OutputError, match="holds the model that is to be reproduced"):
         model_maker.reproduce(trained["uint8"], drawn_flowers, output=trained["uint8"], overwrite=True)
+
+
+@pytest.mark.parametrize("io", ["uint8", "float32"])
+@pytest.mark.parametrize("mean", ["127,128", "127.5,127.5"])
+def test_a_backbone_that_other_photos_calibrated_is_taken_from_the_file(
+    make_photos, tmp_path, empty_cache, monkeypatch, io, mean
+):
+    (tmp_path / "network.tflite").write_bytes(residual_network())
+    make_photos(tmp_path / "first", {"grey": 20, "pale": 20}, side=16, seed=1)
+    make_photos(tmp_path / "photos", {"red": 20, "green": 20}, side=16)
+    told = {"model": str(tmp_path / "network.tflite"), "normalization": mean, "io": io, "layers": "all"}
+    model_maker.train(tmp_path / "first", tmp_path / "other", **told)
+    model_maker.train(tmp_path / "photos", tmp_path / "made", **told)
+    # Another machine, where these photos are the first that the backbone meets.
+    monkeypatch.setenv("MODEL_MAKER_CACHE", str(tmp_path / "elsewhere"))
+    calibrated = model_maker.train(tmp_path / "photos", tmp_path / "calibrated", **told)
+    before = (tmp_path / "made" / "model.tflite").read_bytes()
+    assert (calibrated.directory / "model.tflite").read_bytes() != before
+    again = model_maker.reproduce(tmp_path / "made", tmp_path / "photos")
+    assert again.differences == () and again.equal

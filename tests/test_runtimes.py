@@ -67,7 +67,7 @@ def test_c_arrays_are_read_by_their_bytes(tmp_path):
         ("model.tflite", b"no", "not a .tflite file"),
         pytest.param("model.onnx", b"no", "ONNX Runtime cannot open it", marks=marks("onnxruntime")),
         pytest.param("model.xml", b"<no/>", "OpenVINO cannot open it", marks=pytest.mark.openvino),
-        pytest.param("model.keras", b"no", "TensorFlow cannot open it", marks=pytest.mark.tensorflow),
+        pytest.param("model.keras", b"no", "cannot be opened as a TensorFlow model", marks=pytest.mark.tensorflow),
         pytest.param(
             "model.json", b'{"format": "graph-model"}', "TensorFlow cannot open it", marks=pytest.mark.tensorflow
         ),

@@ -169,7 +169,7 @@ def test_python_code_in_a_model_is_not_run(tmp_path, made):
         ])  # fmt: skip
         model.save(tmp_path / name)
         trap.unlink(missing_ok=True)
-        with pytest.raises(BackboneError, match="cannot be opened|Python code") as caught:
+        with pytest.raises(BackboneError, match="Lambda") as caught:
             features(tmp_path / name, normalization=STATED)
         assert "\n" not in str(caught.value)
         assert not trap.exists()

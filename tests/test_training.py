@@ -302,9 +302,21 @@ def test_photos_are_never_overwritten(flowers, tmp_path, lite0, output):
     photos = shutil.copytree(flowers, home / "photos")
     (home / output / "run.json").write_text("as in a folder that train made")
     before = sorted(home.rglob("*"))
-    with pytest.raises(OutputError, match="holds photos to learn from"):
+    # A folder with a run.json is none of photos, so there the place itself is refused.
+    reason = "lies in the data" if output == "photos/rose" else "holds photos to learn from"
+    with pytest.raises(OutputError, match=reason):
         training.train(photos, home / output, overwrite=True)
     assert sorted(home.rglob("*")) == before
+
+
+def test_an_output_inside_the_data_is_refused(flowers, tmp_path, lite0, monkeypatch):
+    """The next run would learn its plots; by default the output of `--data .` would lie there."""
+    photos = shutil.copytree(flowers, tmp_path / "photos")
+    monkeypatch.chdir(photos)
+    for data, output in ((".", None), (photos, "model"), ("../photos", photos / "rose/model")):
+        with pytest.raises(OutputError, match="lies in the data, .* Choose a folder outside of it with --output"):
+            training.train(data, output)
+    assert sorted(path.name for path in photos.iterdir()) == sorted(path.name for path in flowers.iterdir())
 
 
 def test_evaluation_passes_over_what_training_skipped(flowers, tmp_path, lite0, monkeypatch):

@@ -46,13 +46,15 @@ class Int8Backbone:
       content: a `.tflite`, int8 [1, H, H, 3] to int8 [1, F]: the joined vector of its layers.
       layers: what F is made of.
       normalization: of the pixels, as in `Embedder`.
-      origin: what its ranges come from: "package", "photos", or "file", a classifier that was made on it.
+      origin: what its ranges come from: "package" or "photos".
+      stated: its digest, or the beginning, where it was taken out of a file that states it.
     """
 
     content: bytes
     layers: tuple[Layer, ...]
     normalization: Normalization
     origin: str
+    stated: str = ""
 
     @functools.cached_property
     def embedder(self) -> bytes:
@@ -70,7 +72,7 @@ class Int8Backbone:
     @property
     def digest(self) -> str:
         """Tells it from others."""
-        return hashlib.sha256(self.content).hexdigest()
+        return self.stated or hashlib.sha256(self.content).hexdigest()
 
     def pack(self) -> bytes:
         """Returns one line of JSON and the `.tflite` behind it."""
@@ -91,9 +93,11 @@ class QuantizedEmbedder(Embedder):
 
     Attributes:
       int8: None where it cannot be had in int8; then the float one computes, of its embedding alone.
+      is_chosen: whether layers are chosen already, so that a head sees all that are there.
     """
 
     int8: Int8Backbone | None
+    is_chosen: bool = False
 
     @property
     def computing(self) -> tuple[bytes, Normalization | None]:
@@ -141,13 +145,17 @@ def int8_backbone(
     return made
 
 
-def of_file(classifier: bytes, found: Sequence[Layer], normalization: Normalization) -> Int8Backbone:
+def of_file(
+    classifier: bytes, found: Sequence[Layer], normalization: Normalization, *, origin: str, stated: str
+) -> Int8Backbone:
     """Returns the int8 backbone inside a classifier that was made on it, with the layers that its head sees.
 
     Args:
       classifier: an int8 `.tflite`.
       found: what its head sees.
       normalization: of its pixels.
+      origin: what its ranges came from.
+      stated: what the file says of its digest.
 
     Raises:
       ModelError: it has no head on such layers.
@@ -160,7 +168,7 @@ def of_file(classifier: bytes, found: Sequence[Layer], normalization: Normalizat
     main.outputs = [int(main.operators[-2].inputs[0])]
     cut.prune(model)
     graph.sign(model, layers.JOINED)
-    return Int8Backbone(graph.pack(model), tuple(found), normalization, "file")
+    return Int8Backbone(graph.pack(model), tuple(found), normalization, origin, stated)
 
 
 def calibrated_on(

@@ -1,7 +1,7 @@
 """TensorFlow's models as `.tflite`: `.keras` and `.h5` files, SavedModel folders, TF Hub and Kaggle handles.
 
-Which part of the result is a backbone is up to `importers`. Models run in a child process, and only if their graph
-neither touches files nor calls Python.
+Which part of the result is a backbone is up to `importers`. Models run in a child process, and only if they consist
+of what image models need: see `allowed_operators` and `keras_files`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from model_maker import child, extras, files
-from model_maker.backbones import conversion, downloads, input_range
+from model_maker.backbones import conversion, downloads, input_range, keras_files, saved_models
 from model_maker.errors import BackboneError
 from model_maker.tflite import metadata
 
@@ -26,13 +26,6 @@ PACKAGES = {
 }
 _KERAS = (".keras", ".h5", ".hdf5")
 _HANDLE = re.compile(r"https?://.+|[\w.-]+/[\w.-]+/[\w.-]+/[\w.-]+(/\d+)?")
-# Graphs of images need none of these; they read and write files, call Python, or reach other machines.
-_UNSAFE = re.compile(
-    r"(ReadFile|WriteFile|MatchingFiles|PyFunc|EagerPyFunc|PyFuncStateless|PrintV2|.*Dataset.*|Rpc.*|.*Recv|.*Send|"
-    r"DeleteFile|ShardedFilename|LoadAndRemap.*|.*ReaderV2|.*Save.*|Restore.*|MergeV2Checkpoints)$"
-)
-# Of the loader's own making: a SavedModel carries the functions that saved it, which nothing here calls.
-_SAVER = re.compile(r"__inference__traced_(save|restore)_\d+$|save/|saver_")
 _OUTPUTS = ("feature_vector", "embedding", "pooled", "default", "logits")
 
 
@@ -101,7 +94,8 @@ def _from_keras(address: str, image_size: int | None) -> bytes:
     import keras
     import tensorflow as tf
 
-    # Files may carry Python code in Lambda layers; safe mode refuses them. Custom classes are not looked up, either.
+    keras_files.check(Path(address))
+    # Custom classes are not looked up, either.
     model = keras.saving.load_model(address, compile=False, safe_mode=True)
     if any(isinstance(layer, keras.layers.Lambda) for layer in model._flatten_layers()):
         raise BackboneError(f"{address} holds Python code (a Lambda layer), which is not run. Save it without.")
@@ -136,10 +130,8 @@ def _fetched(address: str) -> str:
 
 def _from_saved_model(folder: str, address: str, image_size: int | None) -> bytes:
     import tensorflow as tf
-    import tensorflow_hub
 
-    check_operations(folder, address)
-    loaded = tensorflow_hub.load(folder)
+    loaded = saved_models.load(folder, address)
     signatures = dict(loaded.signatures)
     chosen = next((name for name in ("serving_default", "default", "image_feature_vector") if name in signatures), None)
     if callable(loaded) and not chosen:
@@ -184,30 +176,6 @@ def _size(address: str, shape: tuple[int | None, ...], asked: int | None) -> int
     if own and asked not in (None, own):
         raise BackboneError(f"{address} takes {own} pixels, not {asked}: leave --image-size out.")
     return own or int(asked or 0)
-
-
-def check_operations(folder: str, address: str) -> None:
-    """Refuses a SavedModel that would do more than compute, before anything of it is run.
-
-    Raises:
-      BackboneError: it holds an operation that reads or writes files, calls Python, or reaches other machines.
-    """
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    model = saved_model_pb2.SavedModel()
-    model.ParseFromString((Path(folder) / "saved_model.pb").read_bytes())
-    for graph in model.meta_graphs:
-        check_graph(graph.graph_def, address)
-
-
-def check_graph(graph: Any, address: str) -> None:
-    """The same of a GraphDef, from whatever file it was read."""
-    functions = graph.library.function
-    operations = [node for node in graph.node if not _SAVER.match(node.name)]
-    operations += [node for part in functions if not _SAVER.match(part.signature.name) for node in part.node_def]
-    for node in operations:
-        if _UNSAFE.match(node.op):
-            raise BackboneError(f"{address} contains the operation {node.op}, which does more than compute.")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ from model_maker.training import Result
 _WIDEST_CONFUSION = 12
 # Of a hash or a list of labels the beginning tells enough; --json has all.
 _WIDEST_TEXT = 60
+# Class names in the summary of a training; labels.txt has all.
+_MOST_CLASSES = 12
 
 
 def show_training(result: Result) -> None:
@@ -39,6 +41,7 @@ def show_training(result: Result) -> None:
         "float model",
         f"{percent(report['float']['top1'])}{_share(report)}, same answer on {percent(agreement['same_top1'])}",
     )
+    table.add_row("classes", _class_names([entry.label for entry in result.metrics.per_class]))
     table.add_row("layers", _layers(report["cross_validation"]))
     if tuning := report.get("fine_tuning"):
         table.add_row("fine-tuning", _change(tuning["against_frozen"]))
@@ -65,6 +68,11 @@ def show_training(result: Result) -> None:
     if result.budget:
         console.print(_budget(result.budget))
     console.print(table)
+
+
+def _class_names(names: list[str]) -> str:
+    more = f" [dim]and {len(names) - _MOST_CLASSES} more[/]" if len(names) > _MOST_CLASSES else ""
+    return f"{len(names)}: {escape(', '.join(names[:_MOST_CLASSES]))}{more}"
 
 
 def _share(report: dict[str, Any]) -> str:

@@ -18,12 +18,13 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import cast
 
 from model_maker import files
-from model_maker.data import images, layout
-from model_maker.data.entries import PART_NAMES, Entry, class_name
+from model_maker.data import archive_names, images, layout
+from model_maker.data.entries import Entry, class_name
 from model_maker.data.web import MAX_BYTES
 from model_maker.errors import DataError
 
@@ -40,10 +41,17 @@ _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOF
 
 @dataclass(frozen=True, slots=True)
 class ZipMember:
-    """A photo inside a zip file."""
+    """A photo inside a zip file.
+
+    Attributes:
+      archive: the file.
+      name: of the photo, as its author saw it.
+      stored: the name by which zipfile knows it.
+    """
 
     archive: str
     name: str
+    stored: str
 
     def __str__(self) -> str:
         return f"{self.archive}/{self.name}"
@@ -55,7 +63,7 @@ class ZipMember:
           DataError: the archive is damaged there.
         """
         try:
-            return _opened(self.archive, os.stat(self.archive).st_mtime_ns).read(self.name)
+            return _opened(self.archive, os.stat(self.archive).st_mtime_ns).read(self.stored)
         except (*_BROKEN, KeyError, RuntimeError) as error:
             raise DataError(f"{self}: damaged ({error})") from error
 
@@ -107,11 +115,12 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
         raise DataError(f"{path} is damaged ({error or 'it ends too early'}). Make it anew.") from error
     found: dict[PurePosixPath, ZipMember | TarMember] = {}
     others: Counter[str] = Counter()
-    reasons = {}
-    for member, size in members:
-        place = PurePosixPath(member.name)
-        if any(map(layout.is_hidden, place.parts)):
+    reasons, visible = {}, []
+    every = [(PurePosixPath(member.name), member, size) for member, size in members]
+    for place, member, size in every:
+        if any(map(layout.is_passed_over, place.parts)):
             continue
+        visible.append(place)
         if not images.is_photo(place.suffix):
             others[place.suffix.lower() or "no suffix"] += 1
             continue
@@ -119,44 +128,40 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
         reasons[place] = images.obstacle(place.suffix) or (
             f"more than {MAX_BYTES >> 20} MB; a photo is smaller" if size > MAX_BYTES else ""
         )
+    classes = _classes(path, visible, set(found), notes)
+    layout.note_passed_over(layout.passed_over_in(place for place, _, _ in every), notes)
     layout.note_others(others, notes)
-    classes = _classes(path, list(found), notes)
     for place, (name, part) in sorted(classes.items(), key=lambda item: (item[1][0], item[0])):
         yield Entry(found[place], name, part, reasons[place])
 
 
-def _classes(path: Path, places: list[PurePosixPath], notes: list[str]) -> dict[PurePosixPath, tuple[str, str]]:
+def _classes(
+    path: Path, members: list[PurePosixPath], places: set[PurePosixPath], notes: list[str]
+) -> dict[PurePosixPath, tuple[str, str]]:
     """Returns class and stated part of each photo, by the folders that it lies in."""
-    depth = 0
-    # A folder that holds all and has folders below itself is no class.
-    while len({place.parts[depth] for place in places}) == 1 and any(len(p.parts) > depth + 2 for p in places):
-        depth += 1
-        places = [place for place in places if len(place.parts) > depth]
-    inside = [place for place in places if len(place.parts) > depth + 1]
-    if loose := len(places) - len(inside):
-        notes.append(f"{layout.counted(loose, 'photo')} in {path} outside any class folder: not used.")
-    split = layout.are_parts(path, sorted({place.parts[depth] for place in inside}), notes)
-    return {
-        place: (
-            class_name(place.parts[depth + split], f"{path}/{place}"),
-            PART_NAMES[place.parts[depth].lower()] if split else "",
-        )
-        for place in inside
-        if len(place.parts) > depth + split + 1
-    }
+    tree = layout.ListedFolder.of(str(path), (member.parts for member in members))
+    found = {}
+    for each in layout.arrange(tree, notes, unwrap=True):
+        name = class_name(each.name, each.folder)
+        for parts in cast(layout.ListedFolder, each.folder).photos():
+            if (place := PurePosixPath(*parts)) in places:
+                found[place] = (name, each.part)
+    return found
 
 
 def _zip_members(path: Path) -> list[tuple[ZipMember, int]]:
-    found = [entry for entry in _opened(str(path), path.stat().st_mtime_ns).infolist() if not entry.is_dir()]
-    for entry in found:
+    every = _opened(str(path), path.stat().st_mtime_ns).infolist()
+    named = zip(every, archive_names.of_zip(path, every), strict=True)
+    found = [(entry, name) for entry, name in named if not name.endswith("/")]
+    for entry, name in found:
         # What zipfile makes of a name is harmless; what the archive states, is judged.
-        _check_name(path, entry.orig_filename)
+        _check_name(path, name)
         if stat.S_ISLNK(entry.external_attr >> 16):
-            raise _refused(path, f"{entry.filename!r} is a link")
+            raise _refused(path, f"{name!r} is a link")
         if entry.flag_bits & 1:
-            raise _refused(path, f"{entry.filename!r} is encrypted")
-    _check_sizes(path, [entry.filename for entry in found], [entry.file_size for entry in found])
-    return [(ZipMember(str(path), entry.filename), entry.file_size) for entry in found]
+            raise _refused(path, f"{name!r} is encrypted")
+    _check_sizes(path, [name for _, name in found], [entry.file_size for entry, _ in found])
+    return [(ZipMember(str(path), name, entry.filename), entry.file_size) for entry, name in found]
 
 
 def _tar_members(path: Path, notes: list[str]) -> list[tuple[TarMember, int]]:
@@ -171,6 +176,8 @@ def _tar_members(path: Path, notes: list[str]) -> list[tuple[TarMember, int]]:
             if not entry.isreg() or entry.issparse():
                 raise _refused(path, f"{entry.name!r} is a link or no ordinary file")
             found.append(TarMember(str(plain), str(path), entry.name, entry.offset_data, entry.size))
+    names = archive_names.of_tar(path, [member.name for member in found])
+    found = [replace(member, name=name) for member, name in zip(found, names, strict=True)]
     _check_sizes(path, [member.name for member in found], [member.size for member in found])
     return [(member, member.size) for member in found]
 

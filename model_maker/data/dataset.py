@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from model_maker.data import layout
 from model_maker.data.entries import Location
 from model_maker.errors import DataError
 
@@ -158,6 +159,7 @@ class Dataset:
         wanted = self._missing_parts(validation, test)
         if self.samples and not any(sample.part in ("", "train") for sample in self.samples):
             raise DataError("The data has a validation or test part but no train part. Add a train folder.")
+        self._check_learned()
         notes, assigned = [], []
         counts = Counter(sample.label for sample in self.samples)
         for label, (name, digests) in enumerate(zip(self.classes, self._digests(("", "train")), strict=True)):
@@ -202,8 +204,27 @@ class Dataset:
         for part, samples in parts.items():
             missing = set(range(len(self.classes))) - {sample.label for sample in samples}
             if missing:
-                name = self.classes[min(missing)]
-                raise DataError(f"The {part} part has no photo of {name}. Add some, or remove that part.")
+                held = {other: {sample.label for sample in found} for other, found in parts.items()}
+                raise self._absent(part, min(missing), held)
+
+    def _check_learned(self) -> None:
+        """Refuses a class that is stated in other parts than training only, which would be told as too few photos."""
+        held = {part: {sample.label for sample in self.samples if (sample.part or "train") == part} for part in PARTS}
+        if absent := (held["validation"] | held["test"]) - held["train"]:
+            raise self._absent("train", min(absent), held)
+
+    def _absent(self, part: str, label: int, held: dict[str, set[int]]) -> DataError:
+        name = self.classes[label]
+        others = " and ".join(other for other in PARTS if label in held[other])
+        spelled = layout.same_but_for_spelling(name, (self.classes[other] for other in sorted(held[part])))
+        if spelled:
+            return DataError(
+                f"The {part} part has no photo of {name!r}, but of {spelled!r}: the {others} part spells it {name!r}. "
+                "Give both the same name."
+            )
+        return DataError(
+            f"The {part} part has no photo of {name}, which the {others} part has. Add some, or remove it there."
+        )
 
 
 def _divide(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import cast
 
 from model_maker.data import images, layout
-from model_maker.data.entries import PART_NAMES, Entry, class_name
+from model_maker.data.entries import Entry, class_name
 
 
 def entries(root: Path, notes: list[str]) -> Iterator[Entry]:
@@ -21,46 +22,104 @@ def entries(root: Path, notes: list[str]) -> Iterator[Entry]:
 
     Raises:
       OSError: the folder cannot be opened.
-      DataError: a class has a name that cannot be a label.
+      DataError: a class has a name that cannot be a label, or folders may be parts or classes.
     """
     # By parts, for Windows compares whole paths regardless of case: the order shall be the same everywhere.
     yield from sorted(_walk(root, notes), key=lambda entry: (entry.class_name, cast(Path, entry.path).parts))
 
 
 def _walk(root: Path, notes: list[str]) -> Iterator[Entry]:
-    folders = _visible_folders(root, notes)
-    split = layout.are_parts(root, [folder.name for folder in folders], notes)
-    loose = sum(images.is_photo(path.suffix) for path in root.iterdir() if path.is_file())
-    if loose and folders:
-        layout.note_loose(loose, root, notes)
+    os.listdir(root)  # or raises what keeps it from being opened
+    home, passed = _Folder(root), Counter[str]()
+    for hidden in home.passed_over:
+        if _is_meant(hidden):
+            layout.note_hidden(hidden, notes)
+        else:
+            passed.update(_count(hidden))
     others: Counter[str] = Counter()
-    for folder in folders:
-        part = PART_NAMES[folder.name.lower()] if split else ""
-        for class_folder in _visible_folders(folder, notes) if split else [folder]:
-            name, found = class_name(class_folder.name, class_folder), False
-            for path in _files(class_folder, notes):
-                if images.is_photo(path.suffix):
-                    found = True
-                    yield Entry(path, name, part, images.obstacle(path.suffix))
-                else:
-                    others[path.suffix.lower() or "no suffix"] += 1
-            if not found:
-                layout.note_empty(class_folder, notes)
+    for each in layout.arrange(home, notes):
+        folder = cast(_Folder, each.folder).path
+        name = class_name(each.name, folder)
+        for path in _files(folder, notes, passed):
+            if is_picture(path):
+                yield Entry(path, name, each.part, images.obstacle(path.suffix))
+            else:
+                others[path.suffix.lower() or "no suffix"] += 1
+    layout.note_passed_over(passed, notes)
     layout.note_others(others, notes)
 
 
-def _visible_folders(root: Path, notes: list[str]) -> list[Path]:
-    found = (path for path in root.iterdir() if path.is_dir() and path.name != "__MACOSX")
-    folders = sorted(found, key=lambda path: path.name)
-    for folder in folders:
-        hidden = folder.name.startswith(".") and os.access(folder, os.R_OK | os.X_OK)
-        if hidden and any(images.is_photo(path.suffix) for path in folder.iterdir()):
-            layout.note_hidden(folder, notes)
-    return [folder for folder in folders if not layout.is_hidden(folder.name)]
+def is_picture(path: Path) -> bool:
+    """Tells whether a file is a photo by its suffix; one without any, by how its content begins."""
+    return images.is_photo(path.suffix) or (not path.suffix and path.is_file() and images.begins_as_photo(path))
 
 
-def _files(folder: Path, notes: list[str]) -> Iterator[Path]:
-    """Yields visible files below a folder, links followed, each real folder once and none that holds this one."""
+class _Folder:
+    """A layout.Folder on this machine, read as far as it is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @cached_property
+    def _listing(self) -> tuple[list[Path], list[Path]]:
+        try:
+            with os.scandir(self.path) as found:
+                listed = [(entry.is_dir(), Path(entry.path)) for entry in found]
+        except OSError:  # the walk over its files says so
+            return [], []
+        listed.sort(key=lambda entry: entry[1].name)
+        return [path for is_dir, path in listed if is_dir], [path for is_dir, path in listed if not is_dir]
+
+    @cached_property
+    def folders(self) -> list[_Folder]:
+        above = {str(each) for each in (self.path.resolve(), *self.path.resolve().parents)}
+        visible = (path for path in self._listing[0] if not layout.is_passed_over(path.name))
+        return [_Folder(path) for path in visible if not path.is_symlink() or os.path.realpath(path) not in above]
+
+    @property
+    def passed_over(self) -> list[Path]:
+        return [path for path in self._listing[0] if layout.is_passed_over(path.name)]
+
+    @cached_property
+    def loose(self) -> int:
+        return sum(is_picture(path) for path in self._listing[1] if not layout.is_hidden(path.name))
+
+    @cached_property
+    def holds_photos(self) -> bool:
+        return any(is_picture(path) for path in _files(self.path, [], Counter()))
+
+    @cached_property
+    def is_output(self) -> bool:
+        return any((self.path / name).is_file() for name in layout.OUTPUTS)
+
+
+def _is_meant(folder: Path) -> bool:
+    """Tells whether somebody may have meant a hidden folder as a class: there are photos directly in it."""
+    if layout.is_leftover(folder.name) or not os.access(folder, os.R_OK | os.X_OK):
+        return False
+    return any(images.is_photo(path.suffix) for path in folder.iterdir())
+
+
+def _count(folder: Path) -> Counter[str]:
+    count = sum(images.is_photo(Path(name).suffix) for _, _, names in os.walk(folder) for name in names)
+    return Counter({folder.name: count} if count else {})
+
+
+def _files(folder: Path, notes: list[str], passed: Counter[str]) -> Iterator[Path]:
+    """Yields visible files below a folder, links followed, each real folder once and none that holds this one.
+
+    Args:
+      folder: the folder.
+      notes: is told of folders that cannot be opened, and of outputs.
+      passed: counts photos in hidden and leftover folders, by name.
+    """
 
     def unreadable(error: OSError) -> None:
         notes.append(f"{error.filename} cannot be opened ({error.strerror}) and is not used.")
@@ -70,9 +129,16 @@ def _files(folder: Path, notes: list[str]) -> Iterator[Path]:
     seen = {str(above) for home in homes for above in (home, *home.parents)}
     for current, folders, names in os.walk(folder, followlinks=True, onerror=unreadable):
         real = os.path.realpath(current)
-        folders[:] = sorted(name for name in folders if not layout.is_hidden(name))
         if real in seen:
             folders[:] = []
             continue
         seen.add(real)
+        if any(name in names for name in layout.OUTPUTS):
+            notes.append(f"{current} is an output of Model Maker and is not used.")
+            folders[:] = []
+            continue
+        for name in folders:
+            if layout.is_passed_over(name):
+                passed.update(_count(Path(current, name)))
+        folders[:] = sorted(name for name in folders if not layout.is_passed_over(name))
         yield from (Path(current, name) for name in sorted(names) if not name.startswith("."))

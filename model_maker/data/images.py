@@ -10,6 +10,7 @@ import contextlib
 import functools
 import io
 import os
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,6 +41,10 @@ FORMATS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
     ".avif": "AVIF",
+    ".ppm": "PPM",
+    ".pgm": "PPM",
+    ".pbm": "PPM",
+    ".pnm": "PPM",
 }
 _PLUGINS = tuple(dict.fromkeys(FORMATS.values()))
 # iPhones' format, which the extra `heif` reads.
@@ -57,7 +62,7 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 # Names these pixels in caches; raise the number when `load` changes what it returns.
-PREPROCESSING = f"stretch-bilinear-1/pillow-{pillow_version}"
+PREPROCESSING = f"stretch-bilinear-2/pillow-{pillow_version}"
 # Pillow refuses larger pictures as decompression bombs; stated here because the message tells it. Until it is upright
 # RGB, a JPEG, PNG, TIFF, GIF or BMP takes up to 12 bytes of memory for each pixel, WebP and AVIF, which have their own
 # decoders, up to 20: 3.6 GB for the largest.
@@ -71,6 +76,11 @@ _BAND_PIXELS = 4_000_000
 # of a megabyte could keep a core busy for an hour.
 _MAX_SCANS = 100
 _BMP_RUNS = (1, 2)  # BMP's compressions by runs, of 8 and of 4 bits
+# How files begin; WebP and HEIC say it a few bytes further on.
+_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
+_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])", re.DOTALL)
+# What files say that begin as HEIC and AVIF do: others of the kind are videos.
+_STILL = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis")
 # What Pillow's decoders raise where a file is damaged.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, RuntimeError)
 
@@ -90,6 +100,15 @@ class Normalization:
 def is_photo(suffix: str) -> bool:
     """Tells whether a file's suffix, with its dot, is that of a photo, whether or not it can be read here."""
     return suffix.lower() in FORMATS or suffix.lower() in HEIF
+
+
+def begins_as_photo(path: Path) -> bool:
+    """Tells whether a regular file begins as one of FORMATS does, or as HEIC."""
+    try:
+        start = _start(path)
+    except OSError:
+        return False
+    return start.startswith(_BEGINNINGS) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP") or _is_heif(start)
 
 
 def obstacle(suffix: str) -> str:
@@ -199,7 +218,7 @@ def _explained(name: str, source: BinaryIO | Path | None = None) -> Iterator[Non
 def _refuse_time_bomb(image: Image.Image) -> None:
     """Refuses what takes far more time to decode than its size and its pixels explain."""
     if isinstance(image, JpegImagePlugin.JpegImageFile):
-        scans = _content(image).count(b"\xff\xda")  # in the data of a scan, 255 is always followed by 0
+        scans = _scans(_content(image))
         if scans > _MAX_SCANS:
             raise ValueError(f"{scans} scans, more than {_MAX_SCANS}")
     elif image.info.get("compression") in _BMP_RUNS and isinstance(image, BmpImagePlugin.BmpImageFile):
@@ -207,6 +226,16 @@ def _refuse_time_bomb(image: Image.Image) -> None:
         size = len(_content(image))
         if image.width * image.height > 255 * size:
             raise ValueError(f"{image.width} x {image.height} pixels from {size} bytes")
+
+
+def _scans(content: bytes) -> int:
+    """Counts the scans of a JPEG up to its end; phones put a video behind it, in which any bytes may stand."""
+    place, scans = 2, 0
+    # In the data of a scan, 255 is followed by 0 or a mark to restart; what else follows begins a segment.
+    while (found := _MARKER.search(content, place)) and found[1] != b"\xd9":
+        scans += found[1] == b"\xda"
+        place = found.end() + int.from_bytes(content[found.end() : found.end() + 2], "big")
+    return scans
 
 
 def _content(image: ImageFile.ImageFile) -> bytes:
@@ -227,20 +256,36 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
 
 def _converted(image: Image.Image) -> Image.Image:
     turn = _TURNS.get(orientation(image.getexif()))
-    if image.mode.startswith("I"):
-        image = _upper_bytes(image)
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _eight_bits(image)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         image = _on_black(image)
     image = image if image.mode == "RGB" else image.convert("RGB")
     return image if turn is None else image.transpose(turn)
 
 
-def _upper_bytes(image: Image.Image) -> Image.Image:
-    """16-bit grey by its upper bytes; plain conversion would clip all above 255."""
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey of more bits, or of floats, scaled by the range that its values show; conversion would clip or blacken."""
+    extremes = []
+    for _, band in _bands(image):
+        values = np.asarray(band)
+        if not np.isfinite(values).all():
+            raise ValueError("pixels that are no numbers")
+        extremes.append((float(values.min()), float(values.max())))
+    low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
+    if low < 0:  # of no format's range
+        scale = 255 / ((high - low) or 1)
+    elif image.mode == "F" and high <= 1:
+        low, scale = 0.0, 255.0
+    else:
+        # Cameras and scanners give 8, 10, 12, 14 or 16 bits, whatever the file has room for.
+        low, scale = 0.0, 256 / 2 ** next((bits for bits in (8, 10, 12, 14, 16, 24) if high < 2**bits), 32)
     result = Image.new("L", image.size)
     for top, band in _bands(image):
-        values = np.clip(np.asarray(band).astype(np.int64) >> 8, 0, 255)
-        result.paste(Image.fromarray(values.astype(np.uint8)), (0, top))
+        scaled = np.clip((np.asarray(band).astype(np.float64) - low) * scale, 0, 255)
+        # Bits are cut off, as other readers do; floats are rounded.
+        scaled = np.rint(scaled) if image.mode == "F" else scaled
+        result.paste(Image.fromarray(scaled.astype(np.uint8)), (0, top))
     return result
 
 
@@ -292,7 +337,7 @@ def _start(source: BinaryIO | Path) -> bytes:
 
 
 def _is_heif(start: bytes) -> bool:
-    return start[4:8] == b"ftyp"
+    return start[4:8] == b"ftyp" and start[8:12] in _STILL
 
 
 @functools.cache
@@ -307,6 +352,10 @@ def _not_a_photo(source: BinaryIO | Path) -> str:
     if _is_heif(start):
         brand = start[8:].decode("ascii", "replace")
         return f"damaged (a file of the kind {brand!r})" if _reads_heif() or brand == "avif" else _NO_HEIF
+    if start[4:8] == b"ftyp":
+        return f"a video ({'MOV' if start[8:10] == b'qt' else 'MP4'}), no photo"
+    if start[:4] in (b"II*\0", b"MM\0*"):
+        return "a TIFF with bands or samples that cannot be read here; save it as RGB with 8 bits"
     return "not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF picture"
 
 

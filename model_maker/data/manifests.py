@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
+import itertools
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
-from model_maker.data import images
+from model_maker.data import images, layout, manifest_columns, object_stores
 from model_maker.data.entries import PART_NAMES, Entry, class_name
 from model_maker.data.web import Address, is_address
 from model_maker.errors import DataError
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
-# What manifests in the wild call their columns, in the order of preference; "file_name" is Hugging Face's.
-_COLUMNS = {
-    "path": ("path", "file_name", "filename", "file", "image", "image_path", "filepath", "url"),
-    "label": ("label", "class", "category", "class_name", "target"),
-    "part": ("split", "part", "subset", "set", "partition"),
-}
-# What Hugging Face's image folders call theirs.
-_IN_FOLDERS = ("metadata.csv", "metadata.jsonl")
+# What Hugging Face's image folders call theirs, and Roboflow its tables with a column for each class.
+_IN_FOLDERS = ("metadata.csv", "metadata.jsonl", "_classes.csv")
+# Lines by which the columns are found.
+_FIRST_LINES = 20
+# Rows that are looked for below the manifest's folder, before it is plain that they are not there.
+_TRIES = 50
 _SEPARATORS = re.compile(r"\s*[|;]\s*")
 _Row = tuple[str, str, str]  # path, label, part
 
@@ -55,20 +57,60 @@ def _in_folder(folder: Path) -> list[Path]:
     parts = (part for part in folder.iterdir() if part.name.lower() in PART_NAMES and part.is_dir())
     homes = [folder, *sorted(parts, key=lambda part: part.name)]
     found = [home / name for home in homes for name in _IN_FOLDERS if (home / name).is_file()]
+    found = [manifest for manifest in found if _lists_photos(manifest)]
     return [manifest for manifest in found if manifest.parent == folder] or found
+
+
+def _lists_photos(manifest: Path) -> bool:
+    """Tells whether a file of a usual name is what it seems, or of another purpose in a folder of class folders."""
+    if any(path.is_dir() and not layout.is_passed_over(path.name) for path in manifest.parent.iterdir()):
+        try:
+            next(_entries(manifest, ""), None)
+        except DataError:
+            return False
+    return True
+
+
+def _text(manifest: Path) -> str:
+    content = manifest.read_bytes()
+    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    return content.decode(encoding)
 
 
 def _entries(manifest: Path, part: str) -> Iterator[Entry]:
     reader = _json_rows if manifest.suffix.lower() == ".jsonl" else _table_rows
     lines: dict[str, int] = {}  # where each label comes first
+    locate = _Locator(manifest.parent)
     try:
-        with open(manifest, encoding="utf-8-sig", newline="") as file:
-            for number, (path, label, stated) in reader(manifest, file):
-                yield _entry(manifest, number, (path, label, stated or part))
-                lines.setdefault(label.strip(), number)
+        for number, (path, label, stated) in reader(manifest, io.StringIO(_text(manifest), newline="")):
+            yield _entry(manifest, number, (path, label, stated or part), locate)
+            lines.setdefault(label.strip(), number)
         _check_single(manifest, lines)
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{manifest} cannot be read as text in UTF-8 ({error}). Save it as UTF-8.") from error
+
+
+class _Locator:
+    """Finds photos by paths of another machine: with backslashes, or absolute where the folder has moved."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.dropped, self.failures = home, 0, 0
+
+    def __call__(self, path: str) -> Path:
+        plain = self.home / path
+        windows = PureWindowsPath(path)
+        if os.sep == "/" and "\\" in path and not plain.exists():
+            plain = self.home / windows.as_posix()
+        foreign = bool(windows.drive) or windows.root != "" or Path(path).is_absolute()
+        if not foreign or self.failures > _TRIES or plain.exists():
+            return plain
+        parts = windows.parts[1:]
+        for dropped in dict.fromkeys((self.dropped, *range(len(parts)))):
+            if dropped < len(parts) and ".." not in parts and (found := self.home.joinpath(*parts[dropped:])).is_file():
+                self.dropped = dropped
+                return found
+        self.failures += 1
+        return plain
 
 
 def _check_single(manifest: Path, lines: dict[str, int]) -> None:
@@ -87,7 +129,7 @@ def _several(where: str, label: object) -> DataError:
     )
 
 
-def _entry(manifest: Path, number: int, row: _Row) -> Entry:
+def _entry(manifest: Path, number: int, row: _Row, locate: _Locator) -> Entry:
     path, label, part = (cell.strip() for cell in row)
     where = f"{manifest}, line {number}"
     if not path or not label:
@@ -97,36 +139,22 @@ def _entry(manifest: Path, number: int, row: _Row) -> Entry:
     name, part = class_name(label, where), PART_NAMES.get(part.lower(), "")
     if is_address(path):
         return Entry(Address(path), name, part)
-    return Entry(manifest.parent / path, name, part, images.obstacle(Path(path).suffix))
+    if object_stores.is_url(path):
+        return Entry(object_stores.StoredPhoto(path), name, part)
+    return Entry(locate(path), name, part, images.obstacle(Path(path).suffix))
 
 
-def _table_rows(manifest: Path, file) -> Iterator[tuple[int, _Row]]:
-    reader = csv.reader(file, delimiter="\t" if manifest.suffix.lower() == ".tsv" else ",")
-    columns: dict[str, int] | None = None
-    for cells in reader:
-        if not any(cell.strip() for cell in cells):
-            continue
-        if columns is None:
-            columns = _header(manifest, cells)
-            if columns is not None:
-                continue
-            columns = {"path": 0, "label": 1, "part": 2}
-        path, label, part = (cells[n] if (n := columns.get(kind, len(cells))) < len(cells) else "" for kind in _COLUMNS)
-        yield reader.line_num, (path, label, part)
-
-
-def _header(manifest: Path, cells: list[str]) -> dict[str, int] | None:
-    """Returns where each column stands, or None where the first line is a photo already."""
-    names = [cell.strip().lower() for cell in cells]
-    found = {kind: names.index(name) for kind, known in _COLUMNS.items() for name in reversed(known) if name in names}
-    if "path" in found and "label" in found:
-        return found
-    if not found and len(cells) >= 2:
-        return None
-    raise DataError(
-        f"{manifest} begins with {', '.join(cells[:4])!r}: there is no column "
-        f"{'path' if 'label' in found else 'label'}. Name the columns path,label or path,label,split."
-    )
+def _table_rows(manifest: Path, file: io.StringIO) -> Iterator[tuple[int, _Row]]:
+    usual = "\t" if manifest.suffix.lower() == ".tsv" else ","
+    mark = manifest_columns.delimiter(manifest, file.getvalue()[:100_000], usual)
+    reader = csv.reader(file, delimiter=mark)
+    rows = ((reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells))
+    first = list(itertools.islice(rows, _FIRST_LINES))
+    if not first:
+        return
+    columns = manifest_columns.find(manifest, [cells for _, cells in first])
+    for number, cells in itertools.chain(first[1:] if columns.has_names else first, rows):
+        yield number, columns.read(f"{manifest}, line {number}", cells)
 
 
 def _json_rows(manifest: Path, file) -> Iterator[tuple[int, _Row]]:
@@ -140,7 +168,7 @@ def _json_rows(manifest: Path, file) -> Iterator[tuple[int, _Row]]:
         if not isinstance(content, dict):
             raise DataError(f"{manifest}, line {number}: {line.strip()[:60]!r} is no object with path and label.")
         cells = []
-        for known in _COLUMNS.values():
+        for known in manifest_columns.COLUMNS.values():
             value = next((content[name] for name in known if name in content), "")
             if isinstance(value, list):
                 raise _several(f"{manifest}, line {number}", value)

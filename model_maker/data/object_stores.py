@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 from model_maker.data import images, layout
-from model_maker.data.entries import PART_NAMES, Entry, class_name
+from model_maker.data.entries import Entry, class_name
 from model_maker.errors import DataError
 
 # Read by `web`, photo by photo: they cannot be listed.
@@ -132,27 +132,17 @@ def entries(folder: StoredFolder, notes: list[str]) -> Iterator[Entry]:
       DataError: it cannot be listed, or a class has a name that cannot be a label.
     """
     url = folder.url
+    every = [place for place in _places(url) if place]
+    places = _visible(url, every, notes)
     found: list[tuple[Entry, tuple[str, ...]]] = []
-    others: Counter[str] = Counter()
-    places = _visible(url, _places(url), notes)
-    folders = sorted({parts[0] for parts in places if len(parts) > 1})
-    split = layout.are_parts(url, folders, notes)
-    loose = sum(len(parts) == 1 and images.is_photo(PurePosixPath(parts[0]).suffix) for parts in places)
-    if loose and folders:
-        layout.note_loose(loose, url, notes)
-    depth = 2 if split else 1
-    for parts in places:
-        if len(parts) <= depth:
-            continue
-        suffix = PurePosixPath(parts[-1]).suffix
-        if not images.is_photo(suffix):
-            others[suffix.lower() or "no suffix"] += 1
-            continue
-        photo = StoredPhoto("/".join((url, *parts)))
-        name = class_name(parts[depth - 1], f"{url}/{parts[depth - 1]}")
-        part = PART_NAMES[parts[0].lower()] if split else ""
-        found.append((Entry(photo, name, part, images.obstacle(suffix)), parts))
-    layout.note_others(others, notes)
+    for each in layout.arrange(layout.ListedFolder.of(url, places), notes):
+        name = class_name(each.name, each.folder)
+        for parts in cast(layout.ListedFolder, each.folder).photos():
+            obstacle = images.obstacle(PurePosixPath(parts[-1]).suffix)
+            found.append((Entry(StoredPhoto("/".join((url, *parts))), name, each.part, obstacle), parts))
+    suffixes = (PurePosixPath(parts[-1]).suffix for parts in places if len(parts) > 1)
+    layout.note_passed_over(layout.passed_over_in(PurePosixPath(*parts) for parts in every), notes)
+    layout.note_others(Counter(s.lower() or "no suffix" for s in suffixes if not images.is_photo(s)), notes)
     for entry, _ in sorted(found, key=lambda item: (item[0].class_name, item[1])):
         yield entry
 
@@ -188,8 +178,11 @@ def _visible(url: str, places: list[tuple[str, ...]], notes: list[str]) -> list[
     hidden = {
         parts[0]
         for parts in places
-        if len(parts) == 2 and parts[0].startswith(".") and images.is_photo(PurePosixPath(parts[1]).suffix)
+        if len(parts) == 2
+        and parts[0].startswith(".")
+        and not layout.is_leftover(parts[0])
+        and images.is_photo(PurePosixPath(parts[1]).suffix)
     }
     for name in sorted(hidden):
         layout.note_hidden(f"{url}/{name}", notes)
-    return [parts for parts in places if parts and not any(map(layout.is_hidden, parts))]
+    return [parts for parts in places if parts and not any(map(layout.is_passed_over, parts))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,8 +26,13 @@ Hasher = Callable[[Iterable[Entry]], Iterator[tuple[str, str]]]
 # Opening a named pipe would wait for somebody to write. Windows has none among its files.
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0)
 
+# pathlib makes one slash of two.
+_OF_THE_WEB = re.compile(r"(https?):/+", re.IGNORECASE)
+
 # Photos between two reports of progress, and in the queue of the hashing threads.
 _SLICE = 1024
+# Notes in an error: there is one of each kind, and the one that explains it may be any.
+_MOST_NOTES = 6
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,9 @@ def read(
         entries = list(source.entries(path, notes))
     except OSError as error:
         raise DataError(f"{path} cannot be opened ({error.strerror}). Check its name and permissions.") from error
+    layout.refuse_mask_files(entries)
     classes = tuple(sorted({entry.class_name for entry in entries}))
+    notes += layout.spelling_notes(classes)
     _check_classes(path, source, classes, least_classes, notes)
     _tell_downloads(entries, notes)
     index = {name: label for label, name in enumerate(classes)}
@@ -148,6 +156,11 @@ def source_of(path: Path | StoredFolder) -> Source:
     advice = f"Give a folder that holds {_FOLDERS.replace(', such as roses/ and tulips/', '')}."
     try:
         if not path.exists():
+            if isinstance(path, Path) and (address := _OF_THE_WEB.match(path.as_posix())):
+                url = f"{address[1].lower()}://{path.as_posix()[address.end() :]}"
+                raise DataError(
+                    f"{url} is a web address, and data sets are not downloaded. Fetch it, and give the file."
+                )
             raise DataError(f"{path} does not exist. {advice}")
         for source in SOURCES.values():
             if source.accepts(path):
@@ -162,7 +175,7 @@ def _check_classes(
     path: Path | StoredFolder, source: Source, classes: tuple[str, ...], least: int, notes: list[str]
 ) -> None:
     # What was passed over is why classes are missing.
-    layout = " ".join([f"Expected {source.layout}.", *notes[:3]])
+    layout = " ".join([f"Expected {source.layout}.", *notes[:_MOST_NOTES]])
     if not classes:
         what = "photos (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF) in class folders" if path.is_dir() else "labelled photos"
         raise DataError(f"{path} holds no {what}. {layout}")

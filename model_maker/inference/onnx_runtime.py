@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 
 from model_maker.errors import ModelError
-from model_maker.inference import runtimes
+from model_maker.inference import onnx_files, runtimes
 from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray
@@ -25,12 +25,16 @@ def open_path(path: Path) -> runtimes.Opened:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # errors come as exceptions
+    onnx_files.check(path)
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        # Texts that are no UTF-8 are found out here.
+        runner, stated = _Runner(path, session), session.get_modelmeta().custom_metadata_map.get("labels")
+    except ModelError:
+        raise
     except Exception as error:  # its exceptions have no base of their own
-        raise ModelError(f"{path}: ONNX Runtime cannot open it ({str(error).splitlines()[0][:200]}).") from error
-    runner = _Runner(path, session)
-    stated = session.get_modelmeta().custom_metadata_map.get("labels")
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"{path}: ONNX Runtime cannot open it ({reason[:200]}).") from error
     labels = runtimes.stated_labels(path, stated) if stated else runtimes.labels_beside(path)
     # A session may run in several threads at once.
     return runtimes.Opened(ModelInfo(labels, runtimes.RAW), lambda: runner)

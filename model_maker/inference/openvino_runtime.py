@@ -34,8 +34,9 @@ def open_path(path: Path) -> runtimes.Opened:
     try:
         model = reader.read_model(path)
         compiled = reader.compile_model(model, "CPU", _CONFIGURATION)
-    except RuntimeError as error:
-        raise ModelError(f"{path}: OpenVINO cannot open it ({str(error).strip().splitlines()[-1][:200]}).") from error
+    except Exception as error:  # mostly RuntimeError, of texts that are no UTF-8 others
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        raise ModelError(f"{path}: OpenVINO cannot open it ({reason[:200]}).") from error
     if len(compiled.inputs) != 1:
         raise ModelError(f"{path}: it has {len(compiled.inputs)} inputs; an image model has one.")
     stated = (

@@ -6,7 +6,6 @@ as `export` writes them; their labels are inside, or in `labels.txt` beside them
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import re
@@ -225,22 +224,24 @@ def _open_core_ml(path: Path, _: str) -> Opened:
     raise ModelError(f"{path} runs in Core ML, which only Apple's systems have. Open it in Xcode, or on a Mac.")
 
 
-def _lazily(module: str) -> Callable[[Path, str], Opened]:
-    """Packages for other formats are imported when one of their models is opened."""
+def _isolated(module: str) -> Callable[[Path, str], Opened]:
+    """Models of other formats run in a process of their own, which imports their packages."""
 
     def open_path(path: Path, _: str) -> Opened:
-        return importlib.import_module(f"model_maker.inference.{module}").open_path(path)
+        from model_maker.inference import isolated
+
+        return isolated.open_path(f"model_maker.inference.{module}", path)
 
     return open_path
 
 
 RUNTIMES = {
     "tflite": Runtime(_ends(".tflite"), _open_tflite),
-    "saved_model": Runtime(_is_saved_model, _lazily("tensorflow_runtime"), ("tensorflow",)),
-    "keras": Runtime(_ends(".keras"), _lazily("tensorflow_runtime"), ("tensorflow",)),
-    "tfjs": Runtime(_is_web_model, _lazily("tensorflow_runtime"), ("tensorflow",)),
-    "onnx": Runtime(_ends(".onnx"), _lazily("onnx_runtime"), ("onnxruntime",)),
-    "openvino": Runtime(_ends(".xml"), _lazily("openvino_runtime"), ("openvino",)),
+    "saved_model": Runtime(_is_saved_model, _isolated("tensorflow_runtime"), ("tensorflow",)),
+    "keras": Runtime(_ends(".keras"), _isolated("tensorflow_runtime"), ("tensorflow",)),
+    "tfjs": Runtime(_is_web_model, _isolated("tensorflow_runtime"), ("tensorflow",)),
+    "onnx": Runtime(_ends(".onnx"), _isolated("onnx_runtime"), ("onnxruntime",)),
+    "openvino": Runtime(_ends(".xml"), _isolated("openvino_runtime"), ("openvino",)),
     "c_header": Runtime(_ends(".cc", ".h"), _open_c),
     "coreml": Runtime(_is_core_ml, _open_core_ml),
 }

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from model_maker import quiet
-from model_maker.backbones import tensorflow_models
+from model_maker.backbones import allowed_operators, keras_files, saved_models
 from model_maker.errors import ModelError, ModelMakerError
 from model_maker.inference import runtimes
 from model_maker.tflite.metadata import ModelInfo
@@ -31,7 +31,7 @@ def open_path(path: Path) -> runtimes.Opened:
       ModelError: it is damaged, would do more than compute, or takes other input than one image.
     """
     with _explained(path):
-        _import_quietly()
+        prepare()
         if path.suffix == ".keras":
             function, entering = _keras(path)
         elif (path / "saved_model.pb").is_file():
@@ -42,8 +42,8 @@ def open_path(path: Path) -> runtimes.Opened:
     return runtimes.Opened(ModelInfo(runtimes.labels_beside(path), runtimes.RAW), lambda: runner)
 
 
-def _import_quietly() -> None:
-    """TensorFlow's C++ greets on file descriptor 2, partly before any switch for it works."""
+def prepare() -> None:
+    """Imports TensorFlow, whose C++ greets on file descriptor 2, partly before any switch for it works."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with quiet.diverted(lambda line: True):
         importlib.import_module("tensorflow")
@@ -66,6 +66,7 @@ def _keras(path: Path):
     import keras
     import tensorflow as tf
 
+    keras_files.check(path)
     model = keras.saving.load_model(path, compile=False, safe_mode=True)
     [entering] = model.inputs
     specification = tf.TensorSpec(entering.shape, entering.dtype)
@@ -75,8 +76,7 @@ def _keras(path: Path):
 def _saved_model(path: Path):
     import tensorflow as tf
 
-    tensorflow_models.check_operations(str(path), str(path))
-    loaded = tf.saved_model.load(str(path))
+    loaded = saved_models.load(str(path), str(path))
     signature = loaded.signatures["serving_default"]
     [(name, specification)] = signature.structured_input_signature[1].items()
 
@@ -96,7 +96,7 @@ def _web(path: Path):
     file = path / "model.json" if path.is_dir() else path
     content = json.loads(file.read_text(encoding="utf-8"))
     graph = json_format.ParseDict(content["modelTopology"], tf.compat.v1.GraphDef())
-    tensorflow_models.check_graph(graph, str(path))
+    allowed_operators.check_graph(graph, str(path))
     weights = dict(_weights(file.parent, content["weightsManifest"]))
     for node in graph.node:
         if node.op == "Const":

@@ -39,7 +39,7 @@ def prepare(
     """
     fields = {field.name: getattr(base, field.name) for field in dataclasses.fields(base)}
     if known:
-        return QuantizedEmbedder(**fields, int8=known)
+        return QuantizedEmbedder(**fields, int8=known, is_chosen=True)
     photos = train.by_digest()
     paths, digests = [sample.path for sample in photos], [sample.digest for sample in photos]
     try:

@@ -1,0 +1,177 @@
+"""Which column of a table is the path, the label and the part, whatever program wrote it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PureWindowsPath
+
+from model_maker.data import images, object_stores
+from model_maker.data.web import is_address
+from model_maker.errors import DataError
+
+# What manifests in the wild call their columns, in the order of preference; "file_name" is Hugging Face's.
+COLUMNS = {
+    "path": (
+        *("path", "file_name", "filename", "file", "image", "image_path", "filepath", "file_path", "url"),
+        *(
+            "image_file",
+            "image_name",
+            "imagename",
+            "img_path",
+            "img",
+            "image_url",
+            "uri",
+            "gcs_uri",
+            "photo",
+            "picture",
+        ),
+        *("images", "image_id", "relative_path", "imagepath", "img_name", "img_file", "imgpath"),
+    ),
+    "label": (
+        *("label", "class", "category", "class_name", "target", "labels", "classes", "label_name", "classname"),
+        *("species", "class_label", "category_name", "image_label", "tag"),
+    ),
+    "part": ("split", "part", "subset", "set", "partition", "ml_use", "data_set", "dataset"),
+}
+# Google's AutoML and Vertex AI put the part first; UNASSIGNED leaves it to the program.
+_VERTEX_PARTS = ("train", "training", "validation", "validate", "test", "unassigned")
+_DELIMITERS = (",", ";", "\t", "|")
+# Columns of a one-hot table hold these.
+_YES, _NO = ("1", "1.0", "true"), ("0", "0.0", "false", "")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where in a line each thing stands.
+
+    Attributes:
+      path, label, part: numbers of columns; label is None where each class has a column.
+      classes: the name of each class that has a column, by its number.
+      has_names: whether the first line names the columns.
+    """
+
+    path: int
+    label: int | None
+    part: int | None
+    classes: dict[int, str]
+    has_names: bool
+
+    def read(self, where: str, cells: Sequence[str]) -> tuple[str, str, str]:
+        """Returns path, label and part of a line.
+
+        Raises:
+          DataError: the columns of classes do not name one.
+        """
+
+        def cell(column: int | None) -> str:
+            return cells[column].strip() if column is not None and column < len(cells) else ""
+
+        label = self._one(where, cells) if self.classes else cell(self.label)
+        part = cell(self.part)
+        return cell(self.path), label, "" if part.lower() == "unassigned" else part
+
+    def _one(self, where: str, cells: Sequence[str]) -> str:
+        found = []
+        for column, name in self.classes.items():
+            value = cells[column].strip().lower() if column < len(cells) else ""
+            if value in _YES:
+                found.append(name)
+            elif value not in _NO:
+                raise DataError(f"{where}: column {name} holds {value[:40]!r}; of columns of classes, each is 0 or 1.")
+        if len(found) == 1:
+            return found[0]
+        what = f"is 1 in {', '.join(found)}" if found else "has no class that is 1"
+        raise DataError(f"{where}: {what}. Here a photo has one label: correct the line, or leave it out.")
+
+
+def delimiter(manifest: object, text: str, usual: str) -> str:
+    """Returns what separates the cells, told by the first line: what its names, or the photo's path, say."""
+    line = next((line for line in text.splitlines() if line.strip()), "")
+    for mark in (usual, *_DELIMITERS):
+        cells = _cells(line, mark)
+        if len(cells) > 1 and (_named(cells) or any(is_photo(cell) for cell in cells)):
+            return mark
+    return usual
+
+
+def find(manifest: object, lines: Sequence[Sequence[str]]) -> Columns:
+    """Finds the columns of a table by their names, or where it has none by what they hold.
+
+    Args:
+      manifest: what messages name.
+      lines: the first ones that are not empty, the first of all among them.
+
+    Raises:
+      DataError: there is no column of paths, or of labels, or it is not clear which.
+    """
+    first, rest = lines[0], lines[1:]
+    if any(map(is_photo, first)):
+        return _without_names(manifest, first)
+    found = _named(first)
+    names = [cell.strip() for cell in first]
+    if "path" not in found:
+        holding = [n for n in range(len(names)) if rest and all(n < len(row) and is_photo(row[n]) for row in rest)]
+        if len(holding) == 1 and holding[0] not in found.values():
+            found["path"] = holding[0]
+    if "path" in found and "label" not in found and (classes := _one_hot(names, found, rest)):
+        return Columns(found["path"], None, found.get("part"), classes, True)
+    if "path" in found and "label" in found:
+        return Columns(found["path"], found["label"], found.get("part"), {}, True)
+    if not found and len(first) >= 2 and not rest:
+        return _without_names(manifest, first)
+    shown = ", ".join(cell.strip()[:40] for cell in first[:6])
+    if not found and len(first) >= 2:
+        raise DataError(
+            f"{manifest} begins with {shown!r}: neither names of columns that are known here, nor a photo and its "
+            "label. Name the columns path,label or path,label,split."
+        )
+    missing = "path" if "label" in found else "label"
+    raise DataError(
+        f"{manifest} begins with {shown!r}: there is no column {missing}. "
+        "Name the columns path,label or path,label,split."
+    )
+
+
+def is_photo(cell: str) -> bool:
+    """Tells whether a cell holds what a photo is called, or its address."""
+    cell = cell.strip()
+    if is_address(cell) or object_stores.is_url(cell):
+        return True
+    return images.is_photo(PureWindowsPath(cell).suffix)  # which takes slashes, too
+
+
+def _named(cells: Sequence[str]) -> dict[str, int]:
+    names = [cell.strip().lower().replace(" ", "_") for cell in cells]
+    return {kind: names.index(name) for kind, known in COLUMNS.items() for name in reversed(known) if name in names}
+
+
+def _without_names(manifest: object, first: Sequence[str]) -> Columns:
+    if len(first) < 2:
+        raise DataError(
+            f"{manifest} begins with {first[0].strip()[:60]!r}: there is no column label. "
+            "Name the columns path,label or path,label,split."
+        )
+    if first[0].strip().lower() in _VERTEX_PARTS and len(first) > 2:
+        return Columns(1, 2, 0, {}, False)
+    if not is_photo(first[0]) and is_photo(first[1]):
+        return Columns(1, 0, 2, {}, False)
+    return Columns(0, 1, 2, {}, False)
+
+
+def _one_hot(names: Sequence[str], found: dict[str, int], rest: Sequence[Sequence[str]]) -> dict[int, str]:
+    """Returns the columns of classes, if all that are left hold 0 and 1, and some line has one of them."""
+    others = [n for n in range(len(names)) if n not in found.values() and names[n]]
+    values = [[row[n].strip().lower() if n < len(row) else "" for n in others] for row in rest]
+    if len(others) < 2 or not values or not all(value in (*_YES, *_NO) for row in values for value in row):
+        return {}
+    return {n: names[n] for n in others} if any(value in _YES for row in values for value in row) else {}
+
+
+def _cells(line: str, mark: str) -> list[str]:
+    try:
+        return next(csv.reader(io.StringIO(line), delimiter=mark), [])
+    except csv.Error:
+        return []

@@ -156,6 +156,8 @@ def _delegation(delegate: str, behaviour: str, kernels: int) -> list[str]:
     applied = f"Explicitly applied {name} delegate, and the model graph will be"
     if behaviour == "partial":
         return [f"{applied} partially executed by the delegate w/ 3 delegate kernels."]
+    if kernels > 1:
+        return [f"{applied} partially executed by the delegate w/ {kernels} delegate kernels."]
     return [f"{applied} completely executed by the delegate."] if kernels == 1 else []
 
 

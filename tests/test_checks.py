@@ -74,7 +74,7 @@ def test_many_offenders_are_counted_and_three_named(float_classifier):
 
 def test_other_kernels_agree_on_photos_of_all_classes(model, photos, scores):
     found = checks.check_kernels(model, photos, scores, threads=1)
-    assert {kernels: entry["photos"] for kernels, entry in found.items()} == {"none": 16, "reference": 2}
+    assert {kernels: entry["photos"] for kernels, entry in found.items()} == {"none": 16, "reference": 3}
     for entry in found.values():
         assert entry["same_top1"] == 1
         # Kernels may round a feature the other way, which moves a score by a few of its steps (3 seen).

@@ -136,7 +136,7 @@ def test_what_needs_a_phone_runs_on_one_that_is_played(tutorial, adb, attach, tm
     assert len(commands) >= 3
     for command in commands:
         done = run(command)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr
         assert device.serial in done.stdout or "Loopback 1" in done.stdout
 
 

@@ -87,9 +87,9 @@ def mend(
     Examples:
       >>> import model_maker
       >>> diagnosis = model_maker.diagnose("flowers")
-      >>> moves = model_maker.mend(diagnosis, ["labels"])
+      >>> moves = model_maker.mend(diagnosis, ["outliers"])
       >>> moves.quarantine.name, [path.name for path in moves.moved]
-      ('flowers_quarantine', ['sunflower_057.jpg'])
+      ('flowers_quarantine', ['tulip_001.jpg'])
     """
     place = check(diagnosis.data, kinds, quarantine)
     root = Path(diagnosis.data).resolve()
@@ -138,7 +138,7 @@ def put_back(data: str | os.PathLike[str], quarantine: str | os.PathLike[str] | 
       >>> import model_maker
       >>> moves = model_maker.put_back("flowers")
       >>> [path.name for path in moves.moved]
-      ['sunflower_057.jpg']
+      ['tulip_001.jpg']
     """
     root, place = _places(data, quarantine)
     if not (place / LOG).is_file():

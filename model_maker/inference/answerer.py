@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from model_maker import child
+from model_maker import child, progress
 from model_maker.data.streaming import cores
 from model_maker.errors import ModelError, ModelMakerError
 from model_maker.inference import isolated, runtimes
@@ -105,11 +105,10 @@ def _try(work: Callable[[], Any]) -> Any:
 
 def _watch_memory() -> None:
     """Ends this process where it has taken too much: macOS knows no such limit."""
-    import resource
-
-    while resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < vetting.MEMORY_BYTES:
+    while (peak_mb := progress.peak_memory_mb()) is not None and peak_mb < vetting.MEMORY_BYTES >> 20:
         time.sleep(_POLL_S)
-    os.kill(os.getpid(), signal.SIGKILL)
+    if peak_mb is not None:
+        os._exit(1)
 
 
 if __name__ == "__main__":

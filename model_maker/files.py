@@ -73,6 +73,22 @@ def rename(source: Path, target: Path) -> None:
     os.replace(source, target)
 
 
+def exists(path: Path) -> bool:
+    """Tells whether something is there; `Path.exists` says no, from Python 3.14, to what cannot be looked at, too.
+
+    Raises:
+      OSError: a folder above it may not be read, its name is too long, or the like.
+    """
+    try:
+        path.stat()
+    except OSError as error:
+        # On Windows also a drive without a disk, and a name that no file can have.
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) or getattr(error, "winerror", 0) in (21, 123):
+            return False
+        raise
+    return True
+
+
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[BinaryIO]:
     """Opens a file to read and append; while the block runs, nobody else who asks here has it.
@@ -156,7 +172,7 @@ def check_new(path: Path, *, overwrite: bool = False, advice: str = "or remove i
       OutputError: it exists and must not be replaced, is not a folder, or its parent cannot be written.
     """
     with explained(path):
-        if path.exists() and not path.is_dir():
+        if exists(path) and not path.is_dir():
             raise OutputError(f"{path} is a file; the output is a folder. Choose another name.")
         if path.exists() and any(path.iterdir()) and not overwrite:
             raise OutputError(f"{path} already exists and is not empty. Choose another folder, {advice}.")
@@ -176,7 +192,7 @@ def check_new_file(path: Path, *, overwrite: bool = False) -> None:
     with explained(path):
         if path.is_dir():
             raise OutputError(f"{path} is a folder. Choose another name.")
-        if path.exists() and not overwrite:
+        if exists(path) and not overwrite:
             raise OutputError(f"{path} already exists. Choose another name, or pass --overwrite to replace it.")
         _check_parent(path)
 

@@ -1,5 +1,6 @@
 import dataclasses
 import hashlib
+import io
 import shutil
 import tracemalloc
 from importlib import metadata
@@ -420,4 +421,6 @@ def test_feature_maps_stay_on_the_disk(data, conv_embedder):
     found.batch(np.array([3]))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 4 * 8 * 8 * 16 * (2 + 4)  # one map in float16 and in float32, and little beside; not all twelve
+    # One map in float16 and in float32, and little beside; not all twelve. NumPy opens the file with a buffer, which is
+    # larger than all of them from Python 3.14, so older ones test more.
+    assert peak < 4 * 8 * 8 * 16 * (2 + 4) + io.DEFAULT_BUFFER_SIZE

@@ -307,6 +307,8 @@ def test_scores_that_are_no_numbers_are_refused():
 def test_a_missing_package_is_named_with_its_extra(folder, tmp_path, monkeypatch, name):
     plain = extras.is_here
     monkeypatch.setattr(extras, "is_here", lambda module: module not in extras.EXTRAS[name] and plain(module))
+    monkeypatch.setattr(extras, "_PYTHON", (3, 13))  # and a system for which all of them have a release
+    monkeypatch.setattr(extras, "_MACHINE", "Linux x86_64")
     for formats in (name, ["tflite-float32", name]):  # before any work, so nothing else is made, either
         with pytest.raises(ModelError, match=rf"--format {name} needs .*pip install 'model-maker\[{name}[^']*\]'"):
             model_maker.export(folder, tmp_path / "x", formats=formats)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from model_maker import files
 from model_maker.data import archives, folders, layout, manifests, object_stores, parquet, tfrecords
 from model_maker.data.dataset import Dataset, Sample, Skipped
 from model_maker.data.entries import Entry, Location
@@ -155,7 +156,7 @@ def source_of(path: Path | StoredFolder) -> Source:
     """
     advice = f"Give a folder that holds {_FOLDERS.replace(', such as roses/ and tulips/', '')}."
     try:
-        if not path.exists():
+        if not (files.exists(path) if isinstance(path, Path) else path.exists()):
             if isinstance(path, Path) and (address := _OF_THE_WEB.match(path.as_posix())):
                 url = f"{address[1].lower()}://{path.as_posix()[address.end() :]}"
                 raise DataError(

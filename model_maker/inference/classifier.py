@@ -11,6 +11,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from model_maker import files
 from model_maker.data import sources
 from model_maker.data.dataset import Dataset, Sample, Skipped
 from model_maker.data.images import Photo
@@ -305,7 +306,7 @@ def model_file(path: str | os.PathLike[str]) -> Path:
             if not (path / "model.tflite").is_file():
                 raise ModelError(f"{path} holds no model.tflite. {advice}")
             return path / "model.tflite"
-        if not path.exists():
+        if not files.exists(path):
             raise ModelError(f"{path} does not exist. {advice}")
     except OSError as error:
         raise ModelError(f"{path} cannot be opened ({error.strerror}). {advice}") from error

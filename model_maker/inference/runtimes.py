@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from model_maker import extras
+from model_maker import extras, files
 from model_maker.data.images import Normalization
 from model_maker.errors import ModelError
 from model_maker.tflite import interpreter, metadata, vetting
@@ -107,7 +107,7 @@ def find(path: str | os.PathLike[str]) -> Path:
     """
     path = Path(path)
     try:
-        if not path.exists():
+        if not files.exists(path):
             raise ModelError(f"{path} does not exist. {_ADVICE}")
         if not path.is_dir() or _is_model(path):
             return path

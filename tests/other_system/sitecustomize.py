@@ -199,7 +199,8 @@ class Finder(importlib.abc.MetaPathFinder):
 
 
 def _import(name, globals=None, locals=None, fromlist=(), level=0):
-    if level == 0 and name.partition(".")[0] in STAND_INS:
+    # From Python 3.14, the interpreter itself asks for ctypes._layout where a Structure is defined.
+    if level == 0 and name != "ctypes._layout" and name.partition(".")[0] in STAND_INS:
         stand_in = STAND_INS[name.partition(".")[0]]
         if stand_in is None:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)

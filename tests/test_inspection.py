@@ -149,7 +149,7 @@ def test_sparse_but_valid_files_are_read(float_classifier):
     main = model.subgraphs[0]
     image, scores = main.tensors[main.inputs[0]], main.tensors[main.outputs[0]]
     image.name = None
-    image.quantization = graph._quantization(0.5, 0)
+    image.quantization = graph.quantization(0.5, 0)
     image.quantization.zeroPoint = None
     scores.shape = None
     facts = inspection.inspect(graph.pack(model))

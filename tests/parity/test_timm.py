@@ -83,13 +83,14 @@ def pair(request, timm, tmp_path_factory):
         scatter(theirs)
     path = tmp_path_factory.mktemp("weights") / "w.safetensors"
     save_file({name: tensor.numpy() for name, tensor in theirs.state_dict().items()}, path)
+    theirs.double()  # so that what differs is our rounding, not that of both
     pixels = np.random.default_rng(1).integers(0, 256, (2, SIZE, SIZE, 3), np.uint8)
     if "v4" in request.param:
         normalized = (pixels / 255 - np.array(IMAGENET_MEAN)) / np.array(IMAGENET_STD)
     else:
         normalized = backbone.normalization(pixels)
     with torch.no_grad():
-        image = torch.from_numpy(normalized.transpose(0, 3, 1, 2).astype(np.float32))
+        image = torch.from_numpy(normalized.transpose(0, 3, 1, 2).astype(np.float64))
         expected = theirs.forward_head(theirs.forward_features(image), pre_logits=True).numpy()
         logits = theirs(image).numpy()
     return backbone, path, backbone.normalization(pixels), expected, logits
@@ -100,8 +101,9 @@ def test_the_embedding_is_timms(pair):
     content = backbone.build(path)
     found = embed(content, image)
     assert found.shape == (2, backbone.embedding_size)
-    # Float32 sums in another order.
-    assert deviation(found, expected) <= 1e-5
+    # Float32 against float64; errors grow with the depth, which is twice as large in the last two.
+    deep = backbone.name in ("efficientnet_lite3", "efficientnet_lite4")
+    assert deviation(found, expected) <= (1e-4 if deep else 1e-5)
     kernel, bias = backbone.family.classifier(path)
     assert np.abs(found @ kernel.T + bias - logits).max() <= 1e-4 * np.abs(logits).max()
     # Twice a single weight in the middle, and it is another network.
@@ -111,7 +113,7 @@ def test_the_embedding_is_timms(pair):
     values = graph.constant(model, tensor).copy()
     values[np.unravel_index(np.abs(values).argmax(), values.shape)] *= 2
     graph.set_constant(model, tensor, values)
-    assert deviation(embed(graph.pack(model), image), expected) > 1e-4
+    assert deviation(embed(graph.pack(model), image), expected) > 2e-4
 
 
 def embed(content, images):

@@ -196,7 +196,7 @@ def test_text_is_read_and_written_in_utf_8_and_with_one_end_of_lines():
                 seen.add(name)
             if not demanded <= given:
                 wrong.append(f"{path.relative_to(ROOT)}:{call.lineno}: {name} without {sorted(demanded - given)}")
-    assert wrong == [] and {"read_text", "write_text", "open", "run"} <= seen
+    assert wrong == [] and {"read_text", "write_text", "run"} <= seen
 
 
 def test_a_relative_path_becomes_text_with_slashes():

@@ -160,11 +160,12 @@ def of_file(
     Raises:
       ModelError: it has no head on such layers.
     """
+    model = graph.parse(classifier)
+    kinds = [graph.operator_name(model, operator) for operator in model.subgraphs[0].operators]
+    if kinds[0] != "QUANTIZE" or kinds[-3:-1] != ["FULLY_CONNECTED", "SOFTMAX"]:
+        raise ModelError("It has no head on an int8 backbone.")
     model = graph.parse(edges.within(classifier, normalization))
     main = model.subgraphs[0]
-    kinds = [graph.operator_name(model, operator) for operator in main.operators]
-    if kinds[-2:] != ["FULLY_CONNECTED", "SOFTMAX"]:
-        raise ModelError("It has no head on an int8 backbone.")
     main.outputs = [int(main.operators[-2].inputs[0])]
     cut.prune(model)
     graph.sign(model, layers.JOINED)

@@ -176,6 +176,8 @@ def fit(
         parameters = whole.solve(best.strength, best.start, _FINAL_ITERATIONS, step)
         tell(total)
     kernel, bias = best.features.unstandardized(parameters)
+    # What all logits share changes no score; a search that ends before its minimum leaves some of it.
+    kernel, bias = kernel - kernel.mean(axis=0), bias - bias.mean()
     head = Head((kernel / best.temperature).astype(np.float32), (bias / best.temperature).astype(np.float32))
     truth, scores = labels[np.any(held_out, axis=0)], softmax(best.logits / best.temperature)
     return Fit(

@@ -13,7 +13,7 @@ from model_maker.learning import finetune
 from model_maker.learning import head as heads
 from model_maker.learning.checkpoint import open_checkpoint
 from model_maker.learning.embedding import compute
-from model_maker.learning.epochs import nearest_of_the_best
+from model_maker.learning.epochs import is_better, nearest_of_the_best
 from model_maker.learning.finetune import Network, Photos
 from model_maker.learning.recipe import Recipe
 from model_maker.learning.trainer import Trainer
@@ -242,6 +242,13 @@ def test_pixels_are_what_the_phone_sees(photos, embedder):
     plain = [images.load(photos.train.samples[index].path, 16) for index in (3, 0)]
     np.testing.assert_array_equal(batch, PIXELS(np.stack(plain)))
     assert np.abs(source.batch(np.array([3]), np.array([5])) - batch[:1]).max() > 0
+
+
+def test_better_is_more_than_rounding():
+    assert is_better(0.1, 0.2) and not is_better(0.2, 0.1)
+    assert not is_better(0.19999, 0.2)
+    # Both answer every photo rightly; what is between them is float32.
+    assert not is_better(8.9e-17, 4.4e-16)
 
 
 def test_the_nearest_of_the_best_by_hand():

@@ -1,4 +1,7 @@
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -166,3 +169,22 @@ def test_an_onnx_model_that_opens_and_cannot_run_is_one_line(tmp_path):
     with pytest.raises(ModelError, match="ONNX Runtime cannot run the model") as caught:
         list(classifier.scores([np.full((8, 8, 3), 255, np.uint8)]))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.tensorflow
+def test_threads_take_turns_in_tensorflow():
+    from model_maker.inference import tensorflow_runtime
+
+    inside, most = [], []
+
+    def function(batch):
+        inside.append(threading.current_thread())
+        most.append(len(inside))
+        time.sleep(0.001)
+        inside.pop()
+        return batch
+
+    runner = tensorflow_runtime._Runner(function, (1, 2), np.float32)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(runner.run, [np.full((1, 2), number) for number in range(40)]))
+    assert [row[0, 0] for row in found] == list(range(40)) and max(most) == 1

@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def open_path(path: Path) -> runtimes.Opened:
             function, entering = _saved_model(path)
         else:
             function, entering = _web(path)
-    runner = _Runner(function, tuple(entering.shape), entering.dtype.as_numpy_dtype)
+    runner = _Runner(function, tuple(entering.shape), entering.dtype.as_numpy_dtype)  # one for all threads, see there
     return runtimes.Opened(ModelInfo(runtimes.labels_beside(path), runtimes.RAW), lambda: runner)
 
 
@@ -50,14 +51,19 @@ def prepare() -> None:
 
 
 class _Runner:
+    """One call at a time: TensorFlow's oneDNN kernels overwrite each other's memory where two threads call a function
+    at once (seen in 2.19), and one call keeps all cores busy anyway.
+    """
+
     def __init__(self, function: Callable, shape: tuple[int | None, ...], dtype):
-        self._function = function
+        self._function, self._lock = function, threading.Lock()
         self.input_shape = tuple(side or 1 for side in shape)
         self.input_dtype = np.dtype(dtype)
 
     def run(self, batch: Array) -> Array:
         try:
-            return np.asarray(self._function(batch))
+            with self._lock:
+                return np.asarray(self._function(batch))
         except Exception as error:  # TensorFlow raises nearly anything
             raise runtimes.explain_run("TensorFlow", error) from error
 

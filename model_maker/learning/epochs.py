@@ -19,8 +19,9 @@ Array = np.ndarray
 
 # Of the time that is given, for the phase before everything is trained: it brings most of the gain.
 _FIRST_SHARE = 0.3
-# A smaller part of the validation loss is no gain.
+# A smaller part of the validation loss is no gain; nor is less than float32 logits can tell.
 _GAIN = 1e-4
+_LEAST_GAIN = 1e-6
 # How far to go from where a phase began to where it ended; between them lie networks that do better than both.
 BLENDS = (0.2, 0.4, 0.6, 0.8, 1.0)
 # Photos through the network at once where nothing is learned.
@@ -170,17 +171,17 @@ class Epochs:
             found.append(({"share": share, **self._measure(logits)}, weights))
         blend, weights = found[nearest_of_the_best(np.array(losses))]
         before = min(entry["validation_loss"] for entry in (self.history[0], *self.blends.values()))
-        if blend["validation_loss"] >= (1 - _GAIN) * before:
+        if not is_better(blend["validation_loss"], before):
             return None
         self.blends[phase] = blend
         return weights
 
     def _best(self, phase: str) -> int:
-        """Returns which entry of the history is the phase's best; a later one has to be better by _GAIN."""
+        """Returns which entry of the history is the phase's best; see `is_better`."""
         best = None
         for index, entry in enumerate(self.history):
             loss = entry["validation_loss"]
-            if entry["phase"] == phase and (best is None or loss < (1 - _GAIN) * self.history[best]["validation_loss"]):
+            if entry["phase"] == phase and (best is None or is_better(loss, self.history[best]["validation_loss"])):
                 best = index
         return len(self.history) if best is None else best
 
@@ -258,6 +259,11 @@ class Epochs:
 def again(phase: str) -> str:
     """Names the repetition of a phase."""
     return f"{phase} again"
+
+
+def is_better(loss: float, than: float) -> bool:
+    """Whether a validation loss is less than another by more than rounding, and by enough to care."""
+    return loss < min((1 - _GAIN) * than, than - _LEAST_GAIN)
 
 
 def nearest_of_the_best(losses: Array) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 from model_maker import backbones
 from model_maker.backbones import embedder
 from model_maker.learning import finetune, trainer
-from model_maker.learning.head import Head
+from model_maker.learning.heads import Head
 from model_maker.learning.recipe import Recipe
 from model_maker.learning.trainer import Trainer
 from model_maker.tflite import trunk

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_maker.errors import DataError, ModelMakerError
+from model_maker.output_folder import MODEL, RUN
 
 if TYPE_CHECKING:
     from benchmarks.results import Model, Row
 
 # A folder that `train` made holds both.
-_TRAINED = ("model.tflite", "run.json")
+_TRAINED = (MODEL, RUN)
 # Deeper than anyone keeps models, and shallow enough not to search a whole home directory.
 _DEPTH = 4
 

@@ -21,6 +21,7 @@ from benchmarks.benchmark_model import OpTime, Share
 from benchmarks.environment import Load, Machine
 from benchmarks.latency import WIDEST_INTERVAL
 from model_maker.errors import DataError
+from model_maker.output_folder import MODEL
 
 FORMAT = "model_maker.benchmark"
 # Raised when a field changes its meaning or goes; a new field does not raise it.
@@ -184,7 +185,7 @@ def name_models(paths: Sequence[str]) -> list[str]:
     names = []
     for path in map(Path, paths):
         folder = Path(os.path.abspath(path)).parent.name
-        names.append(folder if path.name == "model.tflite" and folder else path.stem)
+        names.append(folder if path.name == MODEL and folder else path.stem)
     return [name if names.count(name) == 1 else path for name, path in zip(names, paths, strict=True)]
 
 

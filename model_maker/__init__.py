@@ -31,7 +31,6 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:  # what __getattr__ gives, told to type checkers and editors
-    from model_maker.comparison import compare
     from model_maker.data.sources import read as load_dataset
     from model_maker.deploy.apps import put_in_app
     from model_maker.deploy.codegen import codegen
@@ -44,15 +43,16 @@ if TYPE_CHECKING:  # what __getattr__ gives, told to type checkers and editors
     from model_maker.errors import ModelMakerError
     from model_maker.inference.classifier import Classifier, Prediction
     from model_maker.options import Options
-    from model_maker.reproduction import reproduce
-    from model_maker.training import train
+    from model_maker.training.comparison import compare
+    from model_maker.training.reproduction import reproduce
+    from model_maker.training.train import train
 
 _HOMES = {
     "Classifier": ("model_maker.inference.classifier", "Classifier"),
     "Prediction": ("model_maker.inference.classifier", "Prediction"),
     "Options": ("model_maker.options", "Options"),
     "ModelMakerError": ("model_maker.errors", "ModelMakerError"),
-    "compare": ("model_maker.comparison", "compare"),
+    "compare": ("model_maker.training.comparison", "compare"),
     "diagnose": ("model_maker.doctor.diagnosis", "diagnose"),
     "mend": ("model_maker.doctor.quarantine", "mend"),
     "put_back": ("model_maker.doctor.quarantine", "put_back"),
@@ -60,10 +60,10 @@ _HOMES = {
     "put_in_app": ("model_maker.deploy.apps", "put_in_app"),
     "export": ("model_maker.deploy.export", "export"),
     "export_embedder": ("model_maker.deploy.embedder_file", "export_embedder"),
-    "reproduce": ("model_maker.reproduction", "reproduce"),
+    "reproduce": ("model_maker.training.reproduction", "reproduce"),
     "starter": ("model_maker.deploy.starter", "starter"),
     "load_dataset": ("model_maker.data.sources", "read"),
-    "train": ("model_maker.training", "train"),
+    "train": ("model_maker.training.train", "train"),
     "verify": ("model_maker.deploy.verify", "verify"),
 }
 

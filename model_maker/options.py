@@ -15,7 +15,7 @@ from model_maker.learning import recipe as recipes
 from model_maker.learning.engines import ENGINES
 from model_maker.learning.recipe import MOST_EPOCHS, Recipe, seconds
 from model_maker.tflite import graph, quantize
-from model_maker.tflite.layers import CHOICES
+from model_maker.tflite.network_layers import CHOICES
 
 CLASS_WEIGHTS = ("auto", "none")
 _OF_THE_PLACE = ("engine", "address", "shards")
@@ -47,8 +47,8 @@ class Options:
       augment: one of `data.augment.PRESETS`: what learns also sees augmented views of each training photo. None for
         "standard" in fine-tuning and "none" else.
       views: how many of each photo where they are augmented, the plain one among them.
-      layers: one of `tflite.layers.CHOICES`, which layers of the backbone the head sees: "last", "top" (those of the
-        smallest feature maps), "all", or "auto" for the simplest that cannot be told from the best.
+      layers: one of `tflite.network_layers.CHOICES`, which layers of the backbone the head sees: "last", "top" (those
+        of the smallest feature maps), "all", or "auto" for the simplest that cannot be told from the best.
       class_weight: "auto" lets classes weigh alike where their counts are uneven; "none" never does.
       fine_tune: None, or one of `learning.recipe.SCOPES`.
       epochs, batch_size, learning_rate, weight_decay, dropout, label_smoothing, mix: of fine-tuning, see
@@ -117,6 +117,11 @@ class Options:
     def augmentation(self) -> str:
         """The preset that holds."""
         return self.augment or ("standard" if self.fine_tune else "none")
+
+    @property
+    def is_augmented(self) -> bool:
+        """Whether the head learns from augmented views; beside fine-tuning, which has its own, it is a plain one."""
+        return self.augmentation != "none" and not self.fine_tune
 
     @property
     def decisive(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What long work tells those who wait for it, and what it cost."""
+"""Progress of long work: stages, steps and notes, and what it cost."""
 
 from __future__ import annotations
 
@@ -18,60 +18,90 @@ else:
     import resource
 
 
-class Reporter:
-    """Hears what is being done; this one logs notes and keeps silent otherwise. The command line draws bars."""
+class Progress:
+    """Follows work: its stages, their steps, and notes. Each stage is timed, and everything is handed on.
 
-    def stage(self, name: str) -> None:
-        """A stage begins."""
+    This one keeps silent but for notes, which it logs. A subclass shows more: it overrides `begin`, `step`, `end` and
+    `note`.
 
-    def progress(self, done: int, total: int) -> None:
-        """So many of the stage's photos are done."""
-
-    def note(self, text: str) -> None:
-        """An automatic choice, or something passed over, and why."""
-        logging.info("%s", text)
-
-
-class Stages:
-    """Times stages and hands what happens in them on to a reporter.
+    Args:
+      to: receives the same; None for nobody.
 
     Attributes:
       records: of each finished stage its name, seconds on the clock and of all cores, and the process's peak memory so
-        far, megabytes; None where the system does not tell.
-      notes: all that was noted.
+        far, megabytes; None where the system does not say.
+      notes: all of them.
     """
 
-    def __init__(self, reporter: Reporter):
-        self._reporter = reporter
-        self._begin = time.perf_counter()
+    def __init__(self, to: Progress | None = None):
+        self._to, self._began, self._inside = to, time.perf_counter(), False
         self.records: list[dict[str, Any]] = []
         self.notes: list[str] = []
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        self._reporter.stage(name)
-        begin, begin_cpu = time.perf_counter(), time.process_time()
-        yield
-        self.records.append(
-            {
-                "name": name,
-                "seconds": round(time.perf_counter() - begin, 3),
-                "cpu_seconds": round(time.process_time() - begin_cpu, 3),
-                "peak_memory_mb": None if (peak := peak_memory_mb()) is None else round(peak, 1),
-            }
-        )
+        """Times a block of work; a stage inside another one is a part of it and not named."""
+        if self._inside:
+            yield
+            return
+        self._inside = True
+        try:
+            self.begin(name)
+            began, began_cpu = time.perf_counter(), time.process_time()
+            yield
+            self.records.append(
+                {
+                    "name": name,
+                    "seconds": round(time.perf_counter() - began, 3),
+                    "cpu_seconds": round(time.process_time() - began_cpu, 3),
+                    "peak_memory_mb": None if (peak := peak_memory_mb()) is None else round(peak, 1),
+                }
+            )
+            self.end()
+        finally:
+            self._inside = False
 
-    def progress(self, done: int, total: int) -> None:
-        self._reporter.progress(done, total)
+    def begin(self, name: str) -> None:
+        """A stage begins."""
+        if self._to:
+            self._to.begin(name)
+
+    def step(self, done: int, total: int) -> None:
+        """So many of the stage's photos, or other pieces of work, are done."""
+        if self._to:
+            self._to.step(done, total)
+
+    def end(self) -> None:
+        """The stage is over."""
+        if self._to:
+            self._to.end()
 
     def note(self, text: str) -> None:
+        """An automatic choice, or something passed over, and why."""
         self.notes.append(text)
-        self._reporter.note(text)
+        if self._to:
+            self._to.note(text)
+        else:
+            logging.info("%s", text)
 
     @property
     def seconds(self) -> float:
-        """Since the beginning."""
-        return time.perf_counter() - self._begin
+        """Since it was made."""
+        return time.perf_counter() - self._began
+
+
+class _Silent(Progress):
+    """For callers who follow nothing: one object for all of them, which keeps nothing."""
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        yield
+
+    def note(self, text: str) -> None:
+        pass
+
+
+SILENT = _Silent()
 
 
 if sys.platform == "win32":

@@ -13,19 +13,20 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from model_maker import output_folder
 from model_maker.data import object_stores, sources
 from model_maker.data.dataset import Dataset, Split
 from model_maker.data.streaming import cores
 from model_maker.errors import DataError, ModelError
-from model_maker.progress import Stages
+from model_maker.output_folder import RUN
+from model_maker.progress import Progress
 from model_maker.version import __version__
 
-FILE = "run.json"
 _PACKAGES = ("ai-edge-litert", "litert-quantizer", "numpy", "pillow", "tensorflow", "keras")
 
 
 def compose(
-    data: str | os.PathLike[str], options: Any, dataset: Dataset, split: Split, clock: Stages
+    data: str | os.PathLike[str], options: Any, dataset: Dataset, split: Split, progress: Progress
 ) -> dict[str, Any]:
     """Gathers the record of a run; `options` is a dataclass. Plain JSON types."""
     counts = Counter(dataset.labels)
@@ -36,10 +37,10 @@ def compose(
         "fingerprint": dataset.fingerprint,
         "classes": {name: counts[label] for label, name in enumerate(dataset.classes)},
         "photos": {part: len(getattr(split, part)) for part in ("train", "validation", "test")},
-        "notes": clock.notes,
+        "notes": progress.notes,
         "skipped": [{"path": _absolute(str(bad.path), Path(data)), "reason": bad.reason} for bad in dataset.skipped],
-        "stages": clock.records,
-        "seconds": round(clock.seconds, 3),
+        "stages": progress.records,
+        "seconds": round(progress.seconds, 3),
         "versions": {"python": platform.python_version()} | versions(_PACKAGES),
         "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": cores()},
     }
@@ -86,7 +87,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     file = Path(path)
     try:
-        file = file / FILE if file.is_dir() else file
+        file = file / RUN if file.is_dir() else file
         record = json.loads(file.read_text(encoding="utf-8"))
         for key, kind in (("options", dict), ("data", str), ("fingerprint", str)):
             if not isinstance(record[key], kind):
@@ -112,13 +113,8 @@ def photos_for(model: str | os.PathLike[str], data: str | os.PathLike[str] | Non
 
 
 def is_own_test(model: str | os.PathLike[str], data: str | os.PathLike[str] | None) -> bool:
-    """Tells whether the photos of `photos_for` are those that the very file of `train` was tested on."""
-    return data is None and (Path(model).is_dir() or Path(model).name == "model.tflite")
-
-
-def folder_of(model: str | os.PathLike[str]) -> Path:
-    """Returns the folder that `train` made, of itself or of the model in it."""
-    return Path(model) if Path(model).is_dir() else Path(model).parent
+    """Whether the photos of `photos_for` are those that the very file of `train` was tested on."""
+    return data is None and output_folder.is_own_model(model)
 
 
 def test_part(model: str | os.PathLike[str]) -> tuple[Dataset, list[str]]:
@@ -140,9 +136,9 @@ def parts(model: str | os.PathLike[str]) -> tuple[Split, list[str]]:
       ModelError: nothing beside the model says what it was trained on.
       DataError: the photos are gone.
     """
-    folder = folder_of(model)
-    if not (folder / FILE).exists():
-        raise ModelError(f"{model} has no {FILE} beside it that names its photos. Pass --data DIR.")
+    folder = output_folder.home(model)
+    if not (folder / RUN).exists():
+        raise ModelError(f"{model} has no {RUN} beside it that names its photos. Pass --data DIR.")
     record = load(folder)
     if not object_stores.place(record["data"]).exists():
         raise DataError(f"The photos that {model} was trained on are no longer in {record['data']}. Pass --data DIR.")
@@ -152,7 +148,7 @@ def parts(model: str | os.PathLike[str]) -> tuple[Split, list[str]]:
         dataset = without_skipped(dataset, record)
         split = dataset.split(validation=options["validation"], test=options["test"], seed=options["seed"])
     except (KeyError, TypeError) as error:
-        raise DataError(f"{folder / FILE} lacks the options that divided its photos. Pass --data DIR.") from error
+        raise DataError(f"{folder / RUN} lacks the options that divided its photos. Pass --data DIR.") from error
     notes = []
     if dataset.fingerprint != record["fingerprint"]:
         notes.append(f"The photos in {record['data']} have changed since training; the test part may hold new ones.")

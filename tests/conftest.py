@@ -17,7 +17,8 @@ from PIL import Image
 from shared_folder import SHARED
 from tiny_network import residual_network
 
-from model_maker import backbones, extras, training
+import model_maker
+from model_maker import backbones, extras
 from model_maker.backbones import embedder, int8_backbone
 from model_maker.backbones.embedder import Embedder
 from model_maker.data import sample_data
@@ -292,7 +293,7 @@ def drawn_flowers(tmp_path_factory):
 def trained(drawn_flowers, lite0, tmp_path_factory):
     """{io: folder that `train` made of the drawn flowers}, int8; the second run finds its embeddings in the cache."""
     home = tmp_path_factory.mktemp("trained")
-    return {io: training.train(drawn_flowers, home / io, io=io).directory for io in ("uint8", "float32")}
+    return {io: model_maker.train(drawn_flowers, home / io, io=io).directory for io in ("uint8", "float32")}
 
 
 @pytest.fixture(scope="module")

@@ -123,7 +123,7 @@ def look_into(content):
     """`inspect`, and what `export` begins with."""
     from model_maker.cli import views
     from model_maker.deploy.exporters import source
-    from model_maker.progress import Reporter, Stages
+    from model_maker.progress import Progress
     from model_maker.tflite import inspection, metadata
 
     facts, info = inspection.inspect(content), metadata.read(content)
@@ -131,7 +131,7 @@ def look_into(content):
     with contextlib.redirect_stdout(io.StringIO()) as shown:
         views.show_model(Path("model.tflite"), facts, info)
     assert not set(shown.getvalue()) & set("\x1b\x07\x9b"), "sent commands to the terminal"
-    source._float_model(Path("model.tflite"), content, Stages(Reporter()))
+    source._float_model(Path("model.tflite"), content, Progress())
 
 
 def use(content):

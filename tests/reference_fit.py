@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from model_maker.tflite.layers import Layer
+from model_maker.tflite.network_layers import Layer
 
 
 def clusters(counts, *, features=16, distance=0.6, seed=0):

@@ -4,7 +4,7 @@ from tiny_network import FUSED, TinyNetwork
 
 from benchmarks.backbones import RandomWeights
 from model_maker import backbones
-from model_maker.tflite import blocks, cut, graph, layers
+from model_maker.tflite import blocks, cut, graph, network_layers
 
 
 def filters(*shape, seed=0):
@@ -122,5 +122,5 @@ def test_the_map_whose_mean_is_the_embedding_is_no_block_beside_it(pooled):
 def test_a_network_without_blocks_has_its_embedding_alone(request, name):
     content = request.getfixturevalue(name)
     assert blocks.find(content) == []
-    [embedding] = layers.find(content)
+    [embedding] = network_layers.find(content)
     assert (embedding.size, embedding.side, embedding.factor) == ({"tiny_embedder": 3, "conv_embedder": 16}[name], 1, 1)

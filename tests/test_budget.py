@@ -14,21 +14,13 @@ from model_maker.deploy import budget, checks, shipping
 from model_maker.deploy.budget import Trial
 from model_maker.deploy.shipping import Form
 from model_maker.errors import DataError, ModelError
-from model_maker.learning import head as heads
-from model_maker.progress import Reporter, Stages
+from model_maker.learning import heads
+from model_maker.progress import Progress
 from model_maker.tflite import graph, inspection, metadata
 from model_maker.tflite.interpreter import KERNELS, Runner
 
 PIXELS = Normalization(127.0, 128.0)
 CLASSES = ("cyan", "green", "magenta", "orange", "violet")
-
-
-class Listener(Reporter):
-    def __init__(self):
-        self.notes = []
-
-    def note(self, text):
-        self.notes.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +53,7 @@ def make_trial(parts, factor, *, by_class=False):
         metadata.ModelInfo(parts.train.classes, PIXELS, name="tiny"),
         validation=parts.validation,
         training=[sample.path for sample in samples],
-        clock=Stages(Listener()),
+        progress=Progress(),
         threads=1,
     )
 
@@ -80,8 +72,8 @@ def convolutions(planted):
 
 @pytest.fixture(scope="module")
 def found(planted):
-    listener = Listener()
-    return budget.search(planted, Form("int8"), 0.5, clock=Stages(listener)), listener.notes
+    heard = Progress()
+    return budget.search(planted, Form("int8"), 0.5, progress=heard), heard.notes
 
 
 def accuracy(content, photos, kernels="xnnpack"):
@@ -121,7 +113,7 @@ def test_better_ranges_are_tried_before_operators_are_spared(found, parts):
 def test_more_photos_mend_what_too_few_broke(parts):
     # The first fifty photos are of two or three classes, whose colours leave out what the others give.
     trial = make_trial(parts, 1.0, by_class=True)
-    result = budget.search(trial, Form("int8"), 0.5, clock=Stages(Listener()))
+    result = budget.search(trial, Form("int8"), 0.5, progress=Progress())
     assert [step.name for step in result.steps] == ["int8", f"int8, extremes, {len(parts.train)} photos"]
     assert result.steps[0].drop > 0.1 and result.within
 
@@ -173,7 +165,7 @@ def test_the_planted_operators_are_the_most_sensitive(planted, convolutions):
 def test_the_first_form_within_the_budget_ends_the_search(parts, monkeypatch):
     trial = make_trial(parts, 1.0)
     monkeypatch.setattr(budget, "sensitivities", None)
-    result = budget.search(trial, Form("int8"), 5, clock=Stages(Listener()))
+    result = budget.search(trial, Form("int8"), 5, progress=Progress())
     assert [step.name for step in result.steps] == ["int8"] and result.within
     assert trial.calibrations._further == []  # no further photo was looked at
 
@@ -181,12 +173,12 @@ def test_the_first_form_within_the_budget_ends_the_search(parts, monkeypatch):
 def test_when_nothing_holds_the_best_is_kept_and_that_is_said(planted, monkeypatch):
     monkeypatch.setattr(budget, "_LAST", ())
     monkeypatch.setattr(budget, "sensitivities", lambda trial, form: {"probabilities": 1.0})
-    listener = Listener()
-    result = budget.search(planted, Form("int8"), 0.5, clock=Stages(listener))
+    heard = Progress()
+    result = budget.search(planted, Form("int8"), 0.5, progress=heard)
     assert not result.within and len(result.steps) == 5
     assert result.choice.drop == min(step.drop for step in result.steps)
     assert result.choice.risk > 0.005
-    [line] = [note for note in listener.notes if note.startswith("Nothing loses 0.5 points or less; ")]
+    [line] = [note for note in heard.notes if note.startswith("Nothing loses 0.5 points or less; ")]
     assert f"{result.choice.name} loses least and is kept" in line and "Allow more" in line
 
 
@@ -205,7 +197,7 @@ def test_answers_won_by_luck_do_not_hide_those_at_risk(planted, monkeypatch):
     tried = {"dynamic": lucky, "float16": honest}
     monkeypatch.setattr(Trial, "try_form", lambda self, name, form: replace(tried[form.quantize], form=form))
     monkeypatch.setattr(budget, "sensitivities", lambda trial, form: {"probabilities": 1.0})
-    result = budget.search(planted, Form("dynamic"), 0.5, clock=Stages(Listener()))
+    result = budget.search(planted, Form("dynamic"), 0.5, progress=Progress())
     assert result.within and [step.name for step in result.steps] == ["lucky", "lucky", "float16"]
 
 
@@ -217,7 +209,7 @@ def test_a_budget_finer_than_a_photo_is_told(found):
 
 @pytest.mark.parametrize("kind", ["int16x8", "int4", "dynamic", "float16"])
 def test_any_quantized_form_may_begin(planted, kind):
-    result = budget.search(planted, Form(kind), 0.5, clock=Stages(Listener()))
+    result = budget.search(planted, Form(kind), 0.5, progress=Progress())
     assert result.steps[0].form.quantize == kind
     assert result.within  # float16 keeps every number to three digits
     later = [step.form.quantize for step in result.steps if step.form.quantize != kind]
@@ -225,7 +217,7 @@ def test_any_quantized_form_may_begin(planted, kind):
 
 
 def test_numbers_of_another_run_are_the_same_but_for_latency(found, planted):
-    again = budget.search(planted, Form("int8"), 0.5, clock=Stages(Listener()))
+    again = budget.search(planted, Form("int8"), 0.5, progress=Progress())
     assert again.as_dict(latency=False) == found[0].as_dict(latency=False)
     assert "latency" not in str(again.as_dict(latency=False))
     assert all(step["latency_ms"] > 0 for step in again.as_dict()["steps"])
@@ -239,6 +231,6 @@ def test_without_validation_photos_there_is_no_budget(planted, parts):
             planted._info,
             validation=replace(parts.validation, samples=()),
             training=[],
-            clock=Stages(Listener()),
+            progress=Progress(),
         )
     assert "\n" not in str(caught.value)

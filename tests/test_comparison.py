@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_maker import comparison
-from model_maker.comparison import Entry, mark_front, mcnemar, recommend
 from model_maker.errors import BackboneError, DataError, OutputError
+from model_maker.training import comparison
+from model_maker.training.comparison import Entry, mark_front, mcnemar, recommend
 
 
 def entry(name, top1, size_mb, ms, right=()):

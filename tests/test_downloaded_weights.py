@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+from heard import Heard
 from loopback_files import serve
 
 from model_maker import backbones
@@ -38,13 +39,13 @@ def offline(monkeypatch):
 
 
 def test_keras_weights_are_downloaded_once_and_announced(server, keras_home):
-    told, weights = [], KerasWeights(URL, 26_000, SHA256)
+    heard, weights = Heard(), KerasWeights(URL, 26_000, SHA256)
     assert not weights.is_here()
-    path = weights.path(tell=told.append)
+    path = weights.path(progress=heard)
     assert path == keras_home / "models" / "w.h5" and path.read_bytes() == HDF5
-    assert told == [f"Downloading {server.address}/keras-applications/w.h5 (about 0 MB) to {path}."]
-    assert weights.is_here() and weights.path(tell=told.append) == path
-    assert len(told) == len(server.requests) == 1
+    assert heard.notes == [f"Downloading {server.address}/keras-applications/w.h5 (about 0 MB) to {path}."]
+    assert weights.is_here() and weights.path(progress=heard) == path
+    assert len(heard.notes) == len(server.requests) == 1
 
 
 def test_what_keras_downloaded_is_found(offline, keras_home):
@@ -104,10 +105,15 @@ SCRIPT = f"""
 import sys
 from model_maker.backbones.downloaded_weights import HubWeights
 from model_maker.errors import BackboneError
-weights, told, seen = HubWeights({REPOSITORY!r}, 26_000), [], []
+from model_maker.progress import Progress
+seen = []
+class Heard(Progress):
+    def step(self, *numbers):
+        seen.append(numbers)
+weights, heard = HubWeights({REPOSITORY!r}, 26_000), Heard()
 try:
-    path = weights.path(tell=told.append, progress=lambda *numbers: seen.append(numbers))
-    print(path.read_bytes()[:8].hex(), told, seen[-1:], weights.is_here())
+    path = weights.path(progress=heard)
+    print(path.read_bytes()[:8].hex(), heard.notes, seen[-1:], weights.is_here())
 except BackboneError as error:
     print("refused:", error)
 """

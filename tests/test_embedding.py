@@ -8,6 +8,7 @@ from importlib import metadata
 import numpy as np
 import pytest
 from embeddings import embed
+from heard import Heard
 from PIL import Image
 
 from model_maker.data import augment, images
@@ -146,7 +147,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(data, tiny_embedder, loaded
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        embed(read(data), tiny_embedder, PIXELS, progress=interrupt, threads=1)
+        embed(read(data), tiny_embedder, PIXELS, progress=Heard(interrupt), threads=1)
     assert stored(tiny_embedder) == 5
     loaded.clear()
     dataset = read(data)
@@ -195,29 +196,29 @@ def test_no_readable_photo_gives_no_vectors(tmp_path, empty_cache, tiny_embedder
 
 def test_progress_counts_known_photos_as_done(data, tiny_embedder, make_photos):
     calls = []
-    embed(read(data), tiny_embedder, PIXELS, progress=lambda *call: calls.append(call))
+    embed(read(data), tiny_embedder, PIXELS, progress=Heard(lambda *call: calls.append(call)))
     assert calls == [(done, 12) for done in range(1, 13)]
     calls.clear()
     make_photos(data, {"a": 7}, side=8)
-    embed(read(data), tiny_embedder, PIXELS, progress=lambda *call: calls.append(call))
+    embed(read(data), tiny_embedder, PIXELS, progress=Heard(lambda *call: calls.append(call)))
     assert calls == [(12, 14), (13, 14), (14, 14)]  # it begins where the last run ended
 
 
 def test_each_photo_is_kept_as_soon_as_it_is_embedded(data, tiny_embedder):
     counts = []
-    embed(read(data), tiny_embedder, PIXELS, progress=lambda *_: counts.append(stored(tiny_embedder)))
+    embed(read(data), tiny_embedder, PIXELS, progress=Heard(lambda *_: counts.append(stored(tiny_embedder))))
     assert counts == list(range(1, 13))
 
 
 def test_how_many_were_embedded_before_is_told(data, tiny_embedder, make_photos):
     shutil.copy(data / "a" / "000.png", data / "b" / "copy.png")
-    told = []
-    embed(read(data), tiny_embedder, PIXELS, tell=told.append)
-    embed(read(data), tiny_embedder, PIXELS, tell=told.append)
-    assert told == []  # none and all are no news
+    heard = Heard()
+    embed(read(data), tiny_embedder, PIXELS, progress=heard)
+    embed(read(data), tiny_embedder, PIXELS, progress=heard)
+    assert heard.notes == []  # none and all are no news
     make_photos(data, {"a": 7}, side=8)
-    embed(read(data), tiny_embedder, PIXELS, tell=told.append)
-    assert told == ["13 of 15 photos were embedded before."]
+    embed(read(data), tiny_embedder, PIXELS, progress=heard)
+    assert heard.notes == ["13 of 15 photos were embedded before."]
 
 
 def test_a_cache_that_cannot_be_written_is_an_output_error(data, tiny_embedder, tmp_path, monkeypatch):
@@ -305,7 +306,7 @@ def test_an_interrupted_run_keeps_the_views_that_were_done(data, tiny_embedder, 
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        views_of(data, tiny_embedder, 3, progress=interrupt, threads=1)
+        views_of(data, tiny_embedder, 3, progress=Heard(interrupt), threads=1)
     assert stored(tiny_embedder) == 5 * 3
     made.clear()
     views_of(data, tiny_embedder, 3)

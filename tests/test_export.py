@@ -20,7 +20,7 @@ from model_maker.data.sources import read
 from model_maker.deploy import export as exports
 from model_maker.deploy.exporters import c_source, core_ml_program, edge_tpu, source
 from model_maker.errors import DataError, ModelError, OutputError
-from model_maker.progress import Reporter
+from model_maker.progress import Progress
 from model_maker.tflite import graph, metadata, quantize
 from model_maker.tflite.interpreter import Runner
 
@@ -230,11 +230,9 @@ def test_the_header_lists_the_operators(everything):
 
 
 def test_int8_edges_answer_as_uint8_ones(folder, pictures, tmp_path):
-    notes = []
-    reporter = Reporter()
-    reporter.note = notes.append
-    found = model_maker.export(folder, tmp_path / "x", formats="tflite-int8", io="int8", reporter=reporter)
-    assert any("phones refuse" in note for note in notes)
+    heard = Progress()
+    found = model_maker.export(folder, tmp_path / "x", formats="tflite-int8", io="int8", progress=heard)
+    assert any("phones refuse" in note for note in heard.notes)
     by_int8 = np.array(list(Classifier(found.entries[0].path).scores(list(pictures))))
     by_uint8 = np.array(list(Classifier(folder).scores(list(pictures))))
     np.testing.assert_array_equal(by_int8, by_uint8)  # the same integers inside, the same steps of 1/256
@@ -365,12 +363,10 @@ def test_the_same_export_is_the_same_bytes(folder, everything, tmp_path):
 
 def test_a_bare_file_becomes_float_with_a_note(make_tiny_model, expected, pictures, tmp_path):
     (tmp_path / "bare.tflite").write_bytes(make_tiny_model())
-    notes = []
-    reporter = Reporter()
-    reporter.note = notes.append
-    found = model_maker.export(tmp_path / "bare.tflite", tmp_path / "x", formats="tflite-float32", reporter=reporter)
-    assert "no float.tflite beside bare.tflite" in notes[0]
-    assert "pictures made for it" in notes[1]
+    heard = Progress()
+    found = model_maker.export(tmp_path / "bare.tflite", tmp_path / "x", formats="tflite-float32", progress=heard)
+    assert "no float.tflite beside bare.tflite" in heard.notes[0]
+    assert "pictures made for it" in heard.notes[1]
     scores = np.array(list(Classifier(found.entries[0].path).scores(list(pictures))))
     # int8 weights and biases, computed in float: what is left is their rounding.
     np.testing.assert_allclose(scores, expected, atol=0.05)
@@ -392,8 +388,8 @@ def test_a_mean_that_is_no_whole_number_stays_exact(float_classifier, calibrated
 
 def test_data_names_the_photos(folder, make_photos, tmp_path):
     make_photos(tmp_path / "photos", {"anything": 12})
-    clock = source.Stages(Reporter())
-    origin = source.read(folder, data=tmp_path / "photos", clock=clock)
+    heard = Progress()
+    origin = source.read(folder, data=tmp_path / "photos", progress=heard)
     assert {Path(photo).parent.name for photo in origin.photos} == {"anything"}
     assert origin.probes.shape == (8, 8, 8, 3)
 

@@ -13,7 +13,8 @@ from collections import defaultdict
 import pytest
 from absent_extras import ABSENT, ROOT, AbsentExtras
 
-from model_maker import cli, extras, training
+import model_maker
+from model_maker import cli, extras
 from model_maker.deploy import demo
 from model_maker.errors import DataError
 from model_maker.options import Options
@@ -144,7 +145,9 @@ def test_tensorflow_without_tensorboard_writes_no_logs(monkeypatch, tmp_path):
     monkeypatch.setattr(extras, "is_here", lambda module: module != "tensorboard")
     line = f"--tensorboard needs tensorboard, {RUN.format('tensorflow')}"
     with pytest.raises(DataError, match=re.escape(line)):
-        training.train(tmp_path, tmp_path / "model", options=Options(fine_tune="tail"), tensorboard=tmp_path / "logs")
+        model_maker.train(
+            tmp_path, tmp_path / "model", options=Options(fine_tune="tail"), tensorboard=tmp_path / "logs"
+        )
 
 
 # In one process: the help of each command, then which of the packages were loaded on the way.

@@ -4,11 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from model_maker.learning import features, lbfgs
-from model_maker.learning import head as heads
-from model_maker.learning.features import Embeddings
+from model_maker.learning import features, heads, lbfgs
+from model_maker.learning.features import FeatureTable
 from model_maker.learning.regression import Problem
-from model_maker.tflite.layers import Layer
+from model_maker.tflite.network_layers import Layer
 
 LAYERS = (Layer("low", 2, 8), Layer("high", 3, 4, 0.5), Layer("embedding", 5, 1))
 SIZES = [2, 3, 5]
@@ -42,10 +41,10 @@ def standardized(views, sizes=SIZES):
 def test_what_is_small_is_taken_into_memory(stored, monkeypatch):
     maps = stored(views_of(20, 2))
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 20 * 2 * 10 * 4)  # what it takes as float32
-    assert not Embeddings(maps, LAYERS).streamed and not Embeddings(maps, LAYERS).standardize(LAYERS).streamed
+    assert not FeatureTable(maps, LAYERS).streamed and not FeatureTable(maps, LAYERS).standardize(LAYERS).streamed
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 20 * 2 * 10 * 4 - 1)
-    assert Embeddings(maps, LAYERS).streamed and Embeddings(maps, LAYERS).standardize(LAYERS).streamed
-    assert not Embeddings(np.ones((3, 4), np.float16)).streamed  # where it lies already
+    assert FeatureTable(maps, LAYERS).streamed and FeatureTable(maps, LAYERS).standardize(LAYERS).streamed
+    assert not FeatureTable(np.ones((3, 4), np.float16)).streamed  # where it lies already
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -56,7 +55,7 @@ def test_layers_are_centred_and_divided_by_one_number_each(stored, monkeypatch, 
     monkeypatch.setattr(features, "_BLOCK", 7)
     views, step = views_of(40, count, whole=whole), STEP if whole else 1.0
     values = views if place == "array" else stored(views, step)
-    given = Embeddings(values, LAYERS, step)
+    given = FeatureTable(values, LAYERS, step)
     found = given.standardize(LAYERS)
     assert found.streamed is (place == "stream") and found.size == 10
     expected = standardized(views)
@@ -82,7 +81,7 @@ def test_layers_are_centred_and_divided_by_one_number_each(stored, monkeypatch, 
 def test_some_layers_are_their_columns(stored, monkeypatch, place, chosen):
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0)
     views = views_of(30, 2, whole=True)
-    given = Embeddings(views if place == "array" else stored(views, STEP), LAYERS, STEP)
+    given = FeatureTable(views if place == "array" else stored(views, STEP), LAYERS, STEP)
     found = given.standardize([LAYERS[index] for index in chosen])
     columns = np.concatenate([np.arange(10)[slice(*ends)] for ends in (((0, 2), (2, 5), (5, 10))[n] for n in chosen)])
     assert found.size == len(columns)
@@ -99,7 +98,7 @@ def test_some_layers_are_their_columns(stored, monkeypatch, place, chosen):
 
 def test_numbers_without_layers_are_one_layer():
     views = views_of(30, 1)
-    given = Embeddings(views[:, 0])
+    given = FeatureTable(views[:, 0])
     [layer] = given.layers
     assert (layer.size, layer.side) == (10, 1)
     rows = given.standardize(given.layers).rows(slice(None))
@@ -110,7 +109,7 @@ def test_a_store_knows_its_own_step(stored):
     views = views_of(30, 1, whole=True)
     parameters = np.random.default_rng(2).normal(size=(3, 11)).astype(np.float32)
     kernels = [
-        Embeddings(*given).standardize(LAYERS).unstandardized(parameters)[0]
+        FeatureTable(*given).standardize(LAYERS).unstandardized(parameters)[0]
         for given in ((views, LAYERS, STEP), (stored(views, STEP), LAYERS), (stored(views, STEP), LAYERS, 99.0))
     ]
     np.testing.assert_array_equal(kernels[0], kernels[1])
@@ -122,7 +121,7 @@ def test_a_store_knows_its_own_step(stored):
 def test_features_that_are_all_alike_are_divided_by_one(stored, streamed, place, value):
     views = views_of(9, 1)
     views[:, :, 2:5] = value  # of one layer; the others go on
-    given = Embeddings(views if place == "array" else stored(views), LAYERS)
+    given = FeatureTable(views if place == "array" else stored(views), LAYERS)
     rows = given.standardize(LAYERS).rows(slice(None))[0:9]
     assert (rows[:, 2:5] == 0).all() and np.isfinite(rows).all() and rows[:, :2].std() == pytest.approx(1, rel=0.01)
 
@@ -130,7 +129,7 @@ def test_features_that_are_all_alike_are_divided_by_one(stored, streamed, place,
 def test_a_stream_holds_little_in_memory(stored, streamed):
     maps = stored(views_of(4000, 1, 500))  # 8 MB as float32
     tracemalloc.start()
-    given = Embeddings(maps)
+    given = FeatureTable(maps)
     rows = given.standardize(given.layers).rows(slice(None))
     for start in range(0, 4000, 100):
         rows[start : start + 100]
@@ -162,20 +161,20 @@ def without_basis(monkeypatch):
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_few_rows_are_written_in_a_basis_of_their_own(count):
-    found = Embeddings(few(count), WIDE).standardize(WIDE)
+    found = FeatureTable(few(count), WIDE).standardize(WIDE)
     assert found.size == 12 * count
     # In it lengths and angles are what they were: products of rows with each other are the same.
     rows = found.rows(slice(None))[:, :-1].astype(float)
     real = standardized(few(count), [10, 20, 30]).reshape(12 * count, 60)
     np.testing.assert_allclose(rows @ rows.T, real @ real.T, atol=1e-3)
-    assert Embeddings(few(3), WIDE).standardize(WIDE).size == 60  # 36 rows are more than half of 60
+    assert FeatureTable(few(3), WIDE).standardize(WIDE).size == 60  # 36 rows are more than half of 60
 
 
 @pytest.mark.parametrize("chosen", [WIDE, WIDE[1:], WIDE[2:]])
 @pytest.mark.parametrize("copies", [False, True])
 def test_parameters_in_that_basis_are_those_of_embeddings(chosen, copies):
     views = few(1, copies=copies)
-    given = Embeddings(views, WIDE, 0.5)
+    given = FeatureTable(views, WIDE, 0.5)
     for _ in range(2):  # products are kept, and stay what they are
         found = given.standardize(chosen)
         parameters = np.random.default_rng(2).normal(size=(3, found.size + 1)).astype(np.float32)
@@ -203,7 +202,7 @@ def test_the_minimum_is_the_same_as_without_it(monkeypatch, without_basis, copie
     results = []
     for wanted in (True, False):
         without_basis(wanted)
-        results.append(minimum(Embeddings(few(1, copies=copies), WIDE)))
+        results.append(minimum(FeatureTable(few(1, copies=copies), WIDE)))
     (logits, (kernel, bias)), (others, (other, offset)) = results
     assert np.abs(logits).max() > 0.1
     # The loss is flat there: where float32 cannot tell it (1e-7), logits differ by its root.
@@ -220,7 +219,7 @@ def test_a_fit_of_few_photos_is_the_same_as_without_it(monkeypatch, without_basi
     fits = []
     for wanted in (True, False):
         without_basis(wanted)
-        fits.append(heads.fit(Embeddings(views, WIDE), labels, classes=3, layers="all"))
+        fits.append(heads.fit(FeatureTable(views, WIDE), labels, classes=3, layers="all"))
     one, other = fits
     assert one.regularization == other.regularization and one.top1 == other.top1
     # The search knows no directions, only products, so it takes the same steps but for rounding.

@@ -9,15 +9,14 @@ from model_maker.data.augment import PRESETS
 from model_maker.data.images import Normalization
 from model_maker.data.sources import read
 from model_maker.errors import DataError
-from model_maker.learning import finetune
-from model_maker.learning import head as heads
+from model_maker.learning import finetune, heads
+from model_maker.learning.callbacks import Callbacks
 from model_maker.learning.checkpoint import open_checkpoint
 from model_maker.learning.embedding import compute
 from model_maker.learning.epochs import is_better, nearest_of_the_best
 from model_maker.learning.finetune import Network, Photos
 from model_maker.learning.recipe import Recipe
 from model_maker.learning.trainer import Trainer
-from model_maker.learning.watch import Watch
 
 pytestmark = pytest.mark.tensorflow
 keras, tf = load("keras"), load("tensorflow")
@@ -108,13 +107,12 @@ class Stop(keras.callbacks.Callback):
 def test_an_interrupted_run_goes_on_to_the_same_bytes(after, start, photos, tmp_path):
     recipe = dataclasses.replace(RECIPE, scope="all", epochs=3, mix=0.2)
     expected = finetune.fine_tune(start, photos, recipe)
-    watch = Watch(checkpoint=open_checkpoint(tmp_path, {}, resume=False), callbacks=[Stop(after)])
+    stopped = {"checkpoint": open_checkpoint(tmp_path, {}, resume=False), "callbacks": Callbacks([Stop(after)])}
     with pytest.raises(KeyboardInterrupt):
-        finetune.fine_tune(start, photos, recipe, watch=watch)
-    steps = []
+        finetune.fine_tune(start, photos, recipe, **stopped)
     if after > 1:
-        again = Watch(lambda done, total: steps.append(done), checkpoint=open_checkpoint(tmp_path, {}, resume=True))
-        tuned = finetune.fine_tune(start, photos, recipe, watch=again)
+        checkpoint = open_checkpoint(tmp_path, {}, resume=True)
+        tuned = finetune.fine_tune(start, photos, recipe, checkpoint=checkpoint)
         assert tuned.network.embedder == expected.network.embedder
         np.testing.assert_array_equal(tuned.network.head.kernel, expected.network.head.kernel)
         assert [entry["loss"] for entry in tuned.history[1:]] == [entry["loss"] for entry in expected.history[1:]]
@@ -146,11 +144,11 @@ def test_what_was_found_is_repeated_with_all_photos(start, photos, tmp_path, mon
     batches = [-(-number // 8) for number in (len(photos.train), both)]
     interrupted_at, _ = 3 * batches[0] + (best - 1) * batches[1] + 2, steps.clear()
     with pytest.raises(KeyboardInterrupt):
-        watch = Watch(checkpoint=open_checkpoint(tmp_path, {}, resume=False))
-        finetune.fine_tune(start, photos, recipe, whole=start, watch=watch)
+        checkpoint = open_checkpoint(tmp_path, {}, resume=False)
+        finetune.fine_tune(start, photos, recipe, whole=start, checkpoint=checkpoint)
     interrupted_at, _ = None, steps.clear()
-    watch = Watch(checkpoint=open_checkpoint(tmp_path, {}, resume=True))
-    resumed = finetune.fine_tune(start, photos, recipe, whole=start, watch=watch)
+    checkpoint = open_checkpoint(tmp_path, {}, resume=True)
+    resumed = finetune.fine_tune(start, photos, recipe, whole=start, checkpoint=checkpoint)
     assert sum(steps) == both or best == 1
     assert resumed.network.embedder == expected.network.embedder
     np.testing.assert_array_equal(resumed.network.head.kernel, expected.network.head.kernel)
@@ -213,7 +211,7 @@ def test_a_budget_that_is_ample_changes_nothing(start, photos):
 def test_listeners_hear_of_each_epoch(start, photos, tmp_path):
     heard = []
     callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: heard.append((epoch, logs["val_loss"])))
-    tuned = finetune.fine_tune(start, photos, RECIPE, watch=Watch(callbacks=[callback], log_directory=tmp_path))
+    tuned = finetune.fine_tune(start, photos, RECIPE, callbacks=Callbacks([callback], tmp_path))
     assert heard == [(index, entry["validation_loss"]) for index, entry in enumerate(tuned.history[1:])]
     [file] = (tmp_path / "tail").iterdir()
     written = {
@@ -231,7 +229,7 @@ def test_a_callback_can_end_it(start, photos):
         callback.model.stop_training = True
 
     callback = keras.callbacks.LambdaCallback(on_epoch_end=end)
-    assert len(finetune.fine_tune(start, photos, RECIPE, watch=Watch(callbacks=[callback])).history) == 2
+    assert len(finetune.fine_tune(start, photos, RECIPE, callbacks=Callbacks([callback])).history) == 2
 
 
 def test_pixels_are_what_the_phone_sees(photos, embedder):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from heard import Heard
 from PIL import Image
 from tiny_network import TinyNetwork
 
@@ -24,9 +25,9 @@ def classifier(tmp_path):
 
 
 def imported(path, **options):
-    notes = []
-    made = embedder.embedder(embedder.choose(str(path), **options), tell=notes.append)
-    return made, notes
+    heard = Heard()
+    made = embedder.embedder(embedder.choose(str(path), **options), progress=heard)
+    return made, heard.notes
 
 
 def test_a_classifier_becomes_an_embedder(classifier, empty_cache):

@@ -6,6 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from heard import Heard
 from tiny_network import residual_network
 
 from model_maker import backbones, files
@@ -14,7 +15,7 @@ from model_maker.backbones.int8_backbone import Int8Backbone
 from model_maker.data import images
 from model_maker.data.images import Normalization
 from model_maker.errors import ModelError
-from model_maker.tflite import graph, inspection, layers
+from model_maker.tflite import graph, inspection, network_layers
 from model_maker.tflite.interpreter import Runner
 
 WITH_RECIPES = ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
@@ -59,7 +60,7 @@ def test_a_recipe_gives_the_backbone_that_it_describes(name):
     assert made.digest == hashlib.sha256(made.content).hexdigest() == facts["int8_sha256"]
     assert made.origin == "package" and made.layers[:-1] == tuple(
         dataclasses.replace(layer, factor=one.factor)
-        for layer, one in zip(layers.find(base.content)[:-1], made.layers, strict=False)
+        for layer, one in zip(network_layers.find(base.content)[:-1], made.layers, strict=False)
     )
     # Table 1, scaled: outputs of each block, and 1280 of the head. Of Lite1 these are 16, 3 x 24, 3 x 40, 4 x 80, 4 x
     # 112, 5 x 192 and 320, of Lite2 16, 3 x 24, 3 x 48, 4 x 88, 4 x 120, 5 x 208 and 352.
@@ -201,7 +202,7 @@ def test_other_activations_have_the_ranges_of_the_photos(tiny_base, tiny_int8, t
 
 
 def test_features_come_near_to_those_of_the_float_network(tiny_base, tiny_int8, tiny_photos):
-    joined = Runner(layers.join(tiny_base.content, tiny_int8.layers))
+    joined = Runner(network_layers.join(tiny_base.content, tiny_int8.layers))
     whole = Runner(tiny_int8.embedder)
     pixels = [images.load(photo, 16)[None] for photo in tiny_photos]
     real = np.concatenate([joined.run(tiny_base.normalization(picture)) for picture in pixels])
@@ -214,7 +215,7 @@ def test_features_come_near_to_those_of_the_float_network(tiny_base, tiny_int8, 
 def test_only_so_many_photos_are_looked_at(tiny_base, tiny_photos, monkeypatch):
     monkeypatch.setattr(int8_backbone, "PHOTOS", 7)
     calls = []
-    few = int8_backbone.calibrated(tiny_base, tiny_photos, progress=lambda *call: calls.append(call))
+    few = int8_backbone.calibrated(tiny_base, tiny_photos, progress=Heard(lambda *call: calls.append(call)))
     assert calls == [(done, 7) for done in range(1, 8)]
     assert few.content == int8_backbone.calibrated(tiny_base, tiny_photos[:7]).content
     assert few.origin == "photos"
@@ -275,21 +276,21 @@ def made(monkeypatch):
 
 
 def test_a_backbone_is_quantized_once(tiny_base, tiny_photos, empty_cache, made):
-    told = []
-    first = int8_backbone.int8_backbone(tiny_base, tiny_photos, tell=told.append)
+    heard = Heard()
+    first = int8_backbone.int8_backbone(tiny_base, tiny_photos, progress=heard)
     assert made == {"_quantized": 1, "from_recipe": 0}
-    assert len(told) == 1 and told[0].startswith("tiny is quantized once, on 40 of these photos")
-    again = int8_backbone.int8_backbone(tiny_base, tiny_photos[5:9], tell=told.append)  # whatever photos come later
-    assert made["_quantized"] == 1 and len(told) == 1
+    assert len(heard.notes) == 1 and heard.notes[0].startswith("tiny is quantized once, on 40 of these photos")
+    again = int8_backbone.int8_backbone(tiny_base, tiny_photos[5:9], progress=heard)  # whatever photos come later
+    assert made["_quantized"] == 1 and len(heard.notes) == 1
     assert again == first and again.step == first.step and again.embedder == first.embedder
 
 
 def test_a_recipe_is_followed_once_and_needs_no_photos(base0, int8_lite0, empty_cache, made):
-    told = []
+    heard = Heard()
     for _ in range(2):
-        found = int8_backbone.int8_backbone(base0, [], tell=told.append)
+        found = int8_backbone.int8_backbone(base0, [], progress=heard)
         assert found == int8_lite0 and made == {"_quantized": 1, "from_recipe": 1}
-    assert told == []
+    assert heard.notes == []
 
 
 def test_a_damaged_entry_is_made_again(tiny_base, tiny_photos, empty_cache, made):
@@ -338,7 +339,15 @@ def test_code_that_makes_bytes_is_part_of_the_name(tiny_base, monkeypatch):
     monkeypatch.setattr(int8_backbone, "code_digest", lambda file: asked.append(file.rpartition("/")[2]) or "")
     int8_backbone._cache_path(tiny_base, b"")
     assert sorted(asked) == sorted(
-        ["blocks.py", "graph.py", "int8_backbone.py", "int8_recipe.py", "layers.py", "quantize.py", "rounding.py"]
+        [
+            "blocks.py",
+            "graph.py",
+            "int8_backbone.py",
+            "int8_recipe.py",
+            "network_layers.py",
+            "quantize.py",
+            "rounding.py",
+        ]
     )
 
 

@@ -7,7 +7,7 @@ from tiny_network import FUSED, VALID, TinyNetwork, residual_network
 from benchmarks.backbones import RandomWeights
 from model_maker import backbones
 from model_maker.errors import ModelError
-from model_maker.tflite import graph, keras_model, layers
+from model_maker.tflite import graph, keras_model, network_layers
 from model_maker.tflite.interpreter import Runner
 
 pytestmark = pytest.mark.tensorflow
@@ -76,8 +76,8 @@ def test_activations_are_joined_along_an_axis(pictures, axis):
 def test_joined_layers_go_to_keras_and_back():
     base = residual_network()
     factors = dict(zip(range(6), [3.0, 0.25, 1.0, 2.0, 0.5, 1.0], strict=True))
-    found = [dataclasses.replace(layer, factor=factors[n]) for n, layer in enumerate(layers.find(base))]
-    content = layers.join(base, found)
+    found = [dataclasses.replace(layer, factor=factors[n]) for n, layer in enumerate(network_layers.find(base))]
+    content = network_layers.join(base, found)
     photos = np.random.default_rng(1).normal(size=(4, 16, 16, 3)).astype(np.float32)
     model = keras_model.to_keras(content)
     assert model.output_shape == (None, 44)

@@ -14,10 +14,9 @@ from reference_fit import (
 )
 from scipy import optimize
 
-from model_maker.learning import features, lbfgs
-from model_maker.learning import head as heads
-from model_maker.learning.features import Embeddings
-from model_maker.tflite.layers import Layer
+from model_maker.learning import features, heads, lbfgs
+from model_maker.learning.features import FeatureTable
+from model_maker.tflite.network_layers import Layer
 
 COLUMNS = {"last": slice(11, 15), "top": slice(6, 15), "all": slice(0, 15)}
 
@@ -33,12 +32,12 @@ def standardized_by_layer(embeddings, name):
 )
 def test_a_head_sees_the_layers_that_tell_classes_apart(signals, chosen):
     embeddings, labels = layered(signals)
-    found = heads.fit(Embeddings(embeddings, LAYERS), labels, classes=3)
+    found = heads.fit(FeatureTable(embeddings, LAYERS), labels, classes=3)
     assert found.chosen == chosen and set(found.candidates) == {"last", "top", "all"}
     assert found.layers == {"last": LAYERS[2:], "top": LAYERS[1:], "all": LAYERS}[chosen]
     assert found.head.kernel.shape == (3, {"last": 4, "top": 9, "all": 15}[chosen])
     # The head is the one of that set alone.
-    alone = heads.fit(Embeddings(embeddings, LAYERS), labels, classes=3, layers=chosen)
+    alone = heads.fit(FeatureTable(embeddings, LAYERS), labels, classes=3, layers=chosen)
     np.testing.assert_array_equal(alone.head.kernel, found.head.kernel)
     np.testing.assert_array_equal(alone.held_out, found.held_out)
     assert list(alone.candidates) == [chosen] and alone.candidates[chosen].behind == 0
@@ -50,7 +49,7 @@ def test_of_layers_that_say_the_same_the_last_is_enough():
     shown = random.normal(size=(3, 4))[labels] + random.normal(size=(180, 4))
     copies = np.concatenate([3 * shown, shown[:, :2], 0.5 * shown[:, 2:], shown, shown], axis=1).astype(np.float16)
     layers = (Layer("low", 4, 14), Layer("middle", 4, 14), Layer("high", 4, 7), Layer("embedding", 4, 1))
-    found = heads.fit(Embeddings(copies, layers), labels, classes=3)
+    found = heads.fit(FeatureTable(copies, layers), labels, classes=3)
     assert found.chosen == "last"
     losses = [one.loss for one in found.candidates.values()]
     assert max(losses) - min(losses) < 0.02
@@ -62,7 +61,7 @@ def test_candidates_are_judged_as_scikit_learn_judges_them(counts):
     kept = np.concatenate([np.flatnonzero(labels == label)[:count] for label, count in enumerate(counts)])
     embeddings, labels = embeddings[kept], labels[kept]
     folds = round_robin(labels)
-    found = heads.fit(Embeddings(embeddings, LAYERS), labels, classes=3, folds=folds)
+    found = heads.fit(FeatureTable(embeddings, LAYERS), labels, classes=3, folds=folds)
     weights = found.class_weights[labels]
     single = {}
     for name, candidate in found.candidates.items():
@@ -87,7 +86,7 @@ def test_candidates_are_judged_as_scikit_learn_judges_them(counts):
 @pytest.mark.parametrize("seed", range(6))
 def test_the_simplest_set_within_a_standard_error_is_taken(seed):
     embeddings, labels = layered((0.3, 0.3, 0.5), seed=seed)
-    found = heads.fit(Embeddings(embeddings, LAYERS), labels, classes=3)
+    found = heads.fit(FeatureTable(embeddings, LAYERS), labels, classes=3)
     within = [
         name for name in ("last", "top", "all") if found.candidates[name].behind <= found.candidates[name].behind_error
     ]
@@ -96,13 +95,13 @@ def test_the_simplest_set_within_a_standard_error_is_taken(seed):
 
 def test_a_head_sees_no_layer_but_those_it_is_among():
     embeddings, labels = layered((2, 0.1, 0.1))
-    given = Embeddings(embeddings, LAYERS)
+    given = FeatureTable(embeddings, LAYERS)
     found = heads.fit(given, labels, classes=3, among=LAYERS[1:])
     assert set(found.candidates) == {"last", "top"}  # all of them are those of the smallest maps
     assert found.layers in (LAYERS[1:], LAYERS[2:]) and found.top1 < 0.6
     forced = heads.fit(given, labels, classes=3, layers="all", among=LAYERS[1:])
     assert forced.layers == LAYERS[1:] and forced.head.kernel.shape == (3, 9)
-    alone = heads.fit(Embeddings(embeddings[:, 6:], LAYERS[1:]), labels, classes=3, layers="all")
+    alone = heads.fit(FeatureTable(embeddings[:, 6:], LAYERS[1:]), labels, classes=3, layers="all")
     np.testing.assert_array_equal(forced.head.kernel, alone.head.kernel)
 
 
@@ -120,8 +119,8 @@ def test_integers_are_as_good_as_what_they_stand_for():
     embeddings, labels = layered((0.7, 0.7, 0.7))
     step = np.abs(embeddings.astype(float)).max() / 127
     integers = np.rint(embeddings.astype(float) / step).astype(np.int8)
-    whole = heads.fit(Embeddings(integers, LAYERS, step), labels, classes=3, layers="all")
-    real = heads.fit(Embeddings((integers * step).astype(np.float32), LAYERS), labels, classes=3, layers="all")
+    whole = heads.fit(FeatureTable(integers, LAYERS, step), labels, classes=3, layers="all")
+    real = heads.fit(FeatureTable((integers * step).astype(np.float32), LAYERS), labels, classes=3, layers="all")
     # Powers of two apart, the same numbers: only their rounding differs.
     np.testing.assert_allclose(
         whole.head.scores(integers * np.float32(step)), real.head.scores(integers * np.float32(step)), atol=0.005
@@ -135,9 +134,9 @@ def test_a_streamed_fit_chooses_as_in_memory(stored, monkeypatch, name):
     embeddings, labels = layered((0, 1.5, 0.2), per_class=400)
     integers = np.rint(embeddings.astype(float)).clip(-128, 127).astype(np.int8)
     folds = round_robin(labels)
-    there = heads.fit(Embeddings(stored(integers, step=0.25), LAYERS), labels, classes=3, folds=folds, layers=name)
+    there = heads.fit(FeatureTable(stored(integers, step=0.25), LAYERS), labels, classes=3, folds=folds, layers=name)
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 1 << 30)
-    here = heads.fit(Embeddings(integers, LAYERS, 0.25), labels, classes=3, folds=folds, layers=name)
+    here = heads.fit(FeatureTable(integers, LAYERS, 0.25), labels, classes=3, folds=folds, layers=name)
     assert there.chosen == here.chosen == {"auto": "top"}.get(name, name)
     assert there.regularization == here.regularization
     for one, other in zip(there.candidates.values(), here.candidates.values(), strict=True):

@@ -70,7 +70,7 @@ def test_imports_go_down_only():
     [
         "model_maker",
         "model_maker.cli",
-        "model_maker.training",
+        "model_maker.training.train",
         "model_maker.backbones",
         "model_maker.cli.views",
         "model_maker.compat.image_classifier",

@@ -6,9 +6,9 @@ from tiny_network import residual_network
 
 from model_maker.data import calibration_pictures, images
 from model_maker.errors import ModelError
-from model_maker.tflite import graph, inspection, layers
+from model_maker.tflite import graph, inspection, network_layers
 from model_maker.tflite.interpreter import Runner
-from model_maker.tflite.layers import Layer
+from model_maker.tflite.network_layers import Layer
 
 # What the tiny network is built of: channels and side of its blocks, and its embedding.
 SHAPES = [(4, 8), (6, 8), (6, 8), (8, 4), (8, 4), (12, 1)]
@@ -26,7 +26,8 @@ def network():
 def scaled(network):
     """Its layers, each with a factor of its own."""
     return tuple(
-        dataclasses.replace(layer, factor=factor) for layer, factor in zip(layers.find(network), FACTORS, strict=True)
+        dataclasses.replace(layer, factor=factor)
+        for layer, factor in zip(network_layers.find(network), FACTORS, strict=True)
     )
 
 
@@ -42,7 +43,7 @@ def activations(content, picture):
 
 
 def test_layers_are_found_with_their_sizes(network):
-    found = layers.find(network)
+    found = network_layers.find(network)
     assert [(layer.size, layer.side) for layer in found] == SHAPES
     assert [layer.factor for layer in found] == [1.0] * 6
     assert len({layer.name for layer in found}) == 6
@@ -54,24 +55,24 @@ def test_layers_are_found_with_their_sizes(network):
 def test_sets_hold_the_embedding_and_blocks_by_the_size_of_their_maps(name, kept):
     # The smallest maps have a side of 4: the last two blocks.
     whole = tuple(Layer(str(number), *shape) for number, shape in enumerate(SHAPES))
-    assert layers.choose(whole, name) == tuple(
+    assert network_layers.choose(whole, name) == tuple(
         layer for layer, wanted in zip(whole, [*kept, True], strict=True) if wanted
     )
 
 
-@pytest.mark.parametrize("name", layers.SETS)
+@pytest.mark.parametrize("name", network_layers.SETS)
 def test_of_an_embedding_alone_all_sets_are_the_same(name):
     alone = (Layer("embedding", 12, 1),)
-    assert layers.choose(alone, name) == alone
+    assert network_layers.choose(alone, name) == alone
 
 
 def test_features_of_layers_are_their_columns():
     whole = [Layer("a", 2, 8), Layer("b", 3, 4), Layer("c", 1, 1)]
-    assert layers.features(whole, whole).tolist() == [0, 1, 2, 3, 4, 5]
-    assert layers.features(whole, [whole[1]]).tolist() == [2, 3, 4]
-    assert layers.features(whole, [whole[0], whole[2]]).tolist() == [0, 1, 5]
+    assert network_layers.features(whole, whole).tolist() == [0, 1, 2, 3, 4, 5]
+    assert network_layers.features(whole, [whole[1]]).tolist() == [2, 3, 4]
+    assert network_layers.features(whole, [whole[0], whole[2]]).tolist() == [0, 1, 5]
     # A layer is known by its name: the same with another factor is that layer.
-    assert layers.features(whole, [dataclasses.replace(whole[2], factor=9.0)]).tolist() == [5]
+    assert network_layers.features(whole, [dataclasses.replace(whole[2], factor=9.0)]).tolist() == [5]
 
 
 def test_a_joined_file_gives_the_means_of_blocks_times_their_factors(network, scaled, picture):
@@ -79,26 +80,26 @@ def test_a_joined_file_gives_the_means_of_blocks_times_their_factors(network, sc
     parts = [values[layer.name].mean(axis=(1, 2)) * layer.factor for layer in scaled[:-1]]
     expected = np.concatenate([*parts, values[scaled[-1].name]], axis=1)
     assert expected.shape == (1, 44) and expected.std() > 0.1
-    joined = layers.join(network, scaled)
+    joined = network_layers.join(network, scaled)
     np.testing.assert_allclose(Runner(joined).run(picture), expected, **ROUNDING)
     [signature] = graph.parse(joined).signatureDefs
     assert signature.outputs[0].name == b"layers"
 
 
 def test_an_embedding_alone_needs_no_joining(network, scaled):
-    assert layers.join(network, scaled[-1:]) == network
+    assert network_layers.join(network, scaled[-1:]) == network
 
 
 @pytest.mark.parametrize("chosen", [[5], [3, 4, 5], [0, 5], [1, 2, 4, 5], range(6)])
 def test_selected_layers_are_columns_of_the_joined_vector(network, scaled, picture, chosen):
-    joined, some = layers.join(network, scaled), [scaled[index] for index in chosen]
-    selected = layers.select(joined, some)
+    joined, some = network_layers.join(network, scaled), [scaled[index] for index in chosen]
+    selected = network_layers.select(joined, some)
     whole = Runner(joined).run(picture)
     # The same operators on the same numbers.
-    np.testing.assert_array_equal(Runner(selected).run(picture), whole[:, layers.features(scaled, some)])
+    np.testing.assert_array_equal(Runner(selected).run(picture), whole[:, network_layers.features(scaled, some)])
     # Joining just these gives the same; nothing is left in the file that they do not need.
     np.testing.assert_allclose(
-        Runner(layers.join(network, some)).run(picture), Runner(selected).run(picture), **ROUNDING
+        Runner(network_layers.join(network, some)).run(picture), Runner(selected).run(picture), **ROUNDING
     )
     means = inspection.inspect(selected).operators["MEAN"]
     assert means == len(some)
@@ -106,13 +107,13 @@ def test_selected_layers_are_columns_of_the_joined_vector(network, scaled, pictu
 
 
 def test_a_layer_that_was_not_joined_cannot_be_selected(network, scaled):
-    joined = layers.join(network, scaled[2:])
+    joined = network_layers.join(network, scaled[2:])
     with pytest.raises(ModelError, match=f"no activation named {scaled[0].output}"):
-        layers.select(joined, (scaled[0], scaled[-1]))
+        network_layers.select(joined, (scaled[0], scaled[-1]))
     # An activation that is there and not joined.
     inside = Layer(scaled[3].mean, 8, 1)
     with pytest.raises(ModelError, match=f"It does not join {scaled[3].mean}") as caught:
-        layers.select(joined, (inside, scaled[-1]))
+        network_layers.select(joined, (inside, scaled[-1]))
     assert "\n" not in str(caught.value)
 
 
@@ -139,10 +140,10 @@ def integers(int8_lite0, pixels):
     return run(int8_lite0.content, pixels)
 
 
-@pytest.mark.parametrize("name", layers.SETS)
+@pytest.mark.parametrize("name", network_layers.SETS)
 def test_selected_integers_are_those_of_the_joined_file_to_the_bit(int8_lite0, pixels, integers, name):
-    chosen = layers.choose(int8_lite0.layers, name)
-    selected = layers.select(int8_lite0.content, chosen)
+    chosen = network_layers.choose(int8_lite0.layers, name)
+    selected = network_layers.select(int8_lite0.content, chosen)
     columns = {"last": range(1808, 3088), "top": range(sum(SIZES[:11]), 3088), "all": range(3088)}[name]
     assert integers.std() > 10 and integers.shape == (6, 3088)
     np.testing.assert_array_equal(run(selected, pixels), integers[:, columns])
@@ -169,9 +170,9 @@ def test_all_layers_have_one_step_and_their_zero_is_nought(int8_lite0):
     assert {tuple(edge.zeroPoint) for edge in edges} == {(0,)}
 
 
-@pytest.mark.parametrize("name", layers.SETS)
+@pytest.mark.parametrize("name", network_layers.SETS)
 def test_nothing_inside_computes_in_float(int8_lite0, name):
-    content = layers.select(int8_lite0.content, layers.choose(int8_lite0.layers, name))
+    content = network_layers.select(int8_lite0.content, network_layers.choose(int8_lite0.layers, name))
     facts = inspection.inspect(content)
     assert inspection.wider_operators(content, "int8") == [] and facts.quantization == "int8"
     assert (facts.inputs[0].dtype, facts.outputs[0].dtype) == ("int8", "int8")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from fsspec.registry import known_implementations
 
-from model_maker import run_record, training
+import model_maker
+from model_maker import run_record
 from model_maker.data import images, object_stores, sources
 from model_maker.data.object_stores import StoredFolder, StoredPhoto
 from model_maker.errors import DataError
@@ -132,7 +133,7 @@ def test_addresses_of_stores_are_told_from_paths(name, kind):
 
 def test_training_from_a_store_makes_the_same_model_and_finds_its_photos_again(trained, drawn_flowers, tmp_path):
     url = f"file://{drawn_flowers}/"
-    made = training.train(url, tmp_path / "model").directory
+    made = model_maker.train(url, tmp_path / "model").directory
     assert (made / "model.tflite").read_bytes() == (trained["uint8"] / "model.tflite").read_bytes()
     assert run_record.load(made)["data"] == url.rstrip("/")
     again, notes = run_record.test_part(made)

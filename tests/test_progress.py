@@ -24,10 +24,10 @@ def test_the_memory_of_a_parent_is_not_its_child_s():
 
 def test_memory_that_nobody_measured_is_none(monkeypatch):
     monkeypatch.setattr(progress, "peak_memory_mb", lambda: None)
-    clock = progress.Stages(progress.Reporter())
-    with clock.stage("Fit"):
+    work = progress.Progress()
+    with work.stage("Fit"):
         pass
-    assert clock.records[0]["peak_memory_mb"] is None
+    assert work.records[0]["peak_memory_mb"] is None
 
     class Silent:
         def probe(self, *_, **__):

@@ -14,11 +14,10 @@ from model_maker.data import images
 from model_maker.data.dataset import Dataset, Sample
 from model_maker.data.images import Normalization
 from model_maker.data.sources import read
-from model_maker.learning import embedding, quantized
-from model_maker.learning import head as heads
-from model_maker.learning.features import Embeddings
-from model_maker.progress import Reporter, Stages
-from model_maker.tflite import layers
+from model_maker.learning import embedding, heads, quantized
+from model_maker.learning.features import FeatureTable
+from model_maker.progress import Progress
+from model_maker.tflite import network_layers
 from model_maker.tflite.interpreter import Runner
 
 PIXELS = Normalization(mean=127.0, std=128.0)
@@ -32,8 +31,8 @@ def dataset_of(paths):
 
 def prepared(base, photos, **options):
     """What `prepare` makes, and what it noted."""
-    clock = Stages(Reporter())
-    return quantized.prepare(base, photos, clock, **options), clock.notes
+    heard = Progress()
+    return quantized.prepare(base, photos, heard, **options), heard.notes
 
 
 # --- how much quantization blurs ---
@@ -41,7 +40,7 @@ def prepared(base, photos, **options):
 
 def test_blur_is_the_spread_of_errors_beside_that_of_features(tiny_base, tiny_int8, tiny_photos, empty_cache):
     pixels = [images.load(path, 16)[None] for path in tiny_photos]
-    real = Runner(layers.join(tiny_base.content, tiny_int8.layers))
+    real = Runner(network_layers.join(tiny_base.content, tiny_int8.layers))
     whole = Runner(tiny_int8.embedder)
     values = np.concatenate([real.run(PIXELS(picture)) for picture in pixels]).astype(float)
     errors = np.concatenate([whole.run(picture) for picture in pixels]) - values
@@ -165,7 +164,7 @@ def test_photos_that_the_form_is_made_of_take_it_however_blurred(
 def test_a_sample_of_the_photos_is_compared(tiny_base, tiny_int8, tiny_photos, empty_cache):
     photos = dataset_of(tiny_photos)
     prepared(tiny_base, photos)
-    joined = layers.join(tiny_base.content, int8_backbone.int8_backbone(tiny_base, []).layers)
+    joined = network_layers.join(tiny_base.content, int8_backbone.int8_backbone(tiny_base, []).layers)
     index = embedding.cache_path(joined, tiny_base.normalization).with_suffix(".index").read_bytes()
     kept = {index[start : start + 32].hex() for start in range(0, len(index), 36)}
     # The 32 lowest hashes: a random order, and always the same.
@@ -177,13 +176,13 @@ def test_a_sample_of_the_photos_is_compared(tiny_base, tiny_int8, tiny_photos, e
 
 def accuracies(base, form, photos):
     """Cross-validated accuracy of heads on all layers: of the float form, and of the integers."""
-    joined = layers.join(base.content, form.layers)
+    joined = network_layers.join(base.content, form.layers)
     labels, folds = np.array(photos.labels), np.array(photos.folds(5, seed=0))
     found = []
     for content, normalization in ((joined, base.normalization), (form.embedder, None)):
         maps, skipped = embedding.feature_maps(photos, content, normalization)
         assert skipped == []
-        embeddings = Embeddings(maps, form.layers)
+        embeddings = FeatureTable(maps, form.layers)
         fit = heads.fit(embeddings, labels, classes=len(photos.classes), layers="all", folds=folds)
         found.append(fit.top1)
     return found

@@ -17,9 +17,11 @@ from pathlib import Path
 import embeddings
 import numpy as np
 import pytest
+from heard import Heard
 from watched_photos import OnlyHere, Twofold, Watched, readings
 
-from model_maker import extras, training
+import model_maker
+from model_maker import extras
 from model_maker.data import sources
 from model_maker.data.augment import PRESETS
 from model_maker.data.entries import Entry
@@ -109,14 +111,20 @@ def until(condition, *, seconds=60):
 )
 def test_two_nodes_give_the_bytes_of_one_machine(ray, photos, conv_embedder, tmp_path, monkeypatch, more):
     local = embed(photos, conv_embedder, engines.LOCAL, tmp_path / "local", monkeypatch, **more)
-    steps = []
+    heard = Heard()
     there = embed(
-        photos, conv_embedder, ray, tmp_path / "ray", monkeypatch, progress=lambda *step: steps.append(step), **more
+        photos,
+        conv_embedder,
+        ray,
+        tmp_path / "ray",
+        monkeypatch,
+        progress=heard,
+        **more,
     )
     same(local, there)
     assert sorted(Path(entry.path).name for entry in there[1]) == ["text.jpg", "torn.png"]
     # 51 files, of which one is a copy and so known from the start.
-    assert steps == [(done, 51) for done in range(1, 52)]
+    assert heard.steps == [(done, 51) for done in range(1, 52)]
     assert list((tmp_path / "shards").rglob("*.*")) == []  # they have served
 
 
@@ -140,7 +148,7 @@ def test_train_makes_the_same_model(nodes, trained, drawn_flowers, cache, tmp_pa
     shutil.copytree(cache / "backbones", tmp_path / "cache/backbones")
     monkeypatch.setenv("MODEL_MAKER_CACHE", str(tmp_path / "cache"))
     url = f"file://{drawn_flowers}"
-    made = training.train(url, tmp_path / "model", engine="ray", address=nodes.address).directory
+    made = model_maker.train(url, tmp_path / "model", engine="ray", address=nodes.address).directory
     for name in ("model.tflite", "float.tflite", "labels.txt", "metrics.json"):
         assert (made / name).read_bytes() == (trained["uint8"] / name).read_bytes(), name
 

@@ -7,7 +7,8 @@ from importlib import metadata
 import numpy as np
 import pytest
 
-from model_maker import run_record, training
+import model_maker
+from model_maker import run_record
 from model_maker.errors import DataError
 
 
@@ -41,7 +42,7 @@ def test_versions_are_those_of_what_is_installed(make_photos, tiny_embedder, tmp
     make_photos(tmp_path / "data", {"a": 12, "b": 12})
     (tmp_path / "net.tflite").write_bytes(tiny_embedder)
     options = {"model": str(tmp_path / "net.tflite"), "normalization": "127,128", "quantize": "float16"}
-    folder = training.train(tmp_path / "data", tmp_path / "model", **options).directory
+    folder = model_maker.train(tmp_path / "data", tmp_path / "model", **options).directory
     found = json.loads((folder / "run.json").read_text())["versions"]
     assert not {"tensorflow", "keras"} & set(found)
     assert (found["numpy"], found["python"]) == (np.__version__, platform.python_version())
@@ -52,7 +53,9 @@ def test_photos_that_could_not_be_used_are_known_again_from_anywhere(make_photos
     (tmp_path / "data/a/broken.png").write_bytes(b"no photo")
     (tmp_path / "net.tflite").write_bytes(tiny_embedder)
     monkeypatch.chdir(tmp_path / "data")
-    result = training.train(".", tmp_path / "model", model="../net.tflite", normalization="127,128", quantize="float16")
+    result = model_maker.train(
+        ".", tmp_path / "model", model="../net.tflite", normalization="127,128", quantize="float16"
+    )
     record = json.loads((result.directory / "run.json").read_text())
     assert [entry["path"] for entry in record["skipped"]] == [str(tmp_path / "data/a/broken.png")]
     monkeypatch.chdir(tmp_path)

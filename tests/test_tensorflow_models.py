@@ -5,6 +5,7 @@ import tarfile
 
 import numpy as np
 import pytest
+from heard import Heard
 from loopback_files import serve
 
 from model_maker import Classifier
@@ -64,9 +65,9 @@ def made(tmp_path_factory):
 
 
 def features(model, **options):
-    notes = []
-    base = embedder.embedder(embedder.choose(str(model), **options), tell=notes.append)
-    return Runner(base.content).run(base.normalization(PICTURE)), base, notes
+    heard = Heard()
+    base = embedder.embedder(embedder.choose(str(model), **options), progress=heard)
+    return Runner(base.content).run(base.normalization(PICTURE)), base, heard.notes
 
 
 @pytest.mark.tensorflow

@@ -8,31 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from heard import Heard
 
-from model_maker import files, metrics_record, run_record, training
+import model_maker
+from model_maker import files, run_record
 from model_maker.data import augment, sample_data
 from model_maker.errors import BackboneError, DataError, ModelError, OutputError
 from model_maker.inference.classifier import Classifier
-from model_maker.progress import Reporter, Stages
+from model_maker.progress import Progress
 from model_maker.tflite import graph, inspection, metadata
+from model_maker.training import metrics_record
 
 PER_CLASS = 14
 PLOTS = ("confusion.png", "calibration.png", "per_class.png", "head.png")
 KEPT = ("model.tflite", "float.tflite", "labels.txt", "metrics.json", "README.md", *PLOTS)
-
-
-class Listener(Reporter):
-    def __init__(self):
-        self.stages, self.steps, self.notes = [], [], []
-
-    def stage(self, name):
-        self.stages.append(name)
-
-    def progress(self, done, total):
-        self.steps.append((done, total))
-
-    def note(self, text):
-        self.notes.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +33,9 @@ def flowers(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(flowers, tmp_path_factory, lite0):
-    listener = Listener()
+    heard = Heard()
     output = tmp_path_factory.mktemp("models") / "flowers_model"
-    return training.train(flowers, output, reporter=listener, folds=3), listener
+    return model_maker.train(flowers, output, progress=heard, folds=3), heard
 
 
 def _read(folder, name):
@@ -111,39 +100,39 @@ def test_labels_and_provenance_stand_in_the_file(run, flowers):
 
 
 def test_run_record_tells_options_versions_stages(run, flowers):
-    result, listener = run
+    result, heard = run
     record = _read(result.directory, "run.json")
     assert record["data"] == str(flowers)
     assert record["options"]["folds"] == 3 and record["options"]["seed"] == 0
-    assert [stage["name"] for stage in record["stages"]] == listener.stages[:-1]  # all before the writing itself
+    assert [stage["name"] for stage in record["stages"]] == heard.stages[:-1]  # all before the writing itself
     assert all(stage["seconds"] >= 0 and stage["peak_memory_mb"] > 10 for stage in record["stages"])
     assert sum(record["classes"].values()) == 5 * PER_CLASS == sum(record["photos"].values())
 
 
 def test_progress_counts_to_the_end(run):
-    _, listener = run
-    assert (5 * PER_CLASS, 5 * PER_CLASS) in listener.steps
-    assert all(0 < done <= total for done, total in listener.steps)
+    _, heard = run
+    assert (5 * PER_CLASS, 5 * PER_CLASS) in heard.steps
+    assert all(0 < done <= total for done, total in heard.steps)
 
 
 def test_same_inputs_give_the_same_bytes(run, flowers, tmp_path):
     first, _ = run
-    again = training.train(flowers, tmp_path / "again", folds=3)
+    again = model_maker.train(flowers, tmp_path / "again", folds=3)
     for name in KEPT:
         assert (again.directory / name).read_bytes() == (first.directory / name).read_bytes(), name
 
 
 def test_augmented_views_are_learned_from(run, flowers, tmp_path):
     plain, _ = run
-    listener = Listener()
-    result = training.train(flowers, tmp_path / "model", reporter=listener, augment="light", views=3, folds=3)
-    assert "Embed views (light)" in listener.stages
+    heard = Heard()
+    result = model_maker.train(flowers, tmp_path / "model", progress=heard, augment="light", views=3, folds=3)
+    assert "Embed views (light)" in heard.stages
     assert result.report["photos"] == plain.report["photos"]  # photos are counted, not views
     assert result.report["cross_validation"] != plain.report["cross_validation"]
     assert result.report["folds"]["top1"] >= 0.8  # as without
     record = _read(result.directory, "run.json")
     assert (record["options"]["augment"], record["options"]["views"]) == ("light", 3)
-    again = training.train(flowers, tmp_path / "again", augment="light", views=3, folds=3)
+    again = model_maker.train(flowers, tmp_path / "again", augment="light", views=3, folds=3)
     for name in KEPT:
         assert (again.directory / name).read_bytes() == (result.directory / name).read_bytes(), name
 
@@ -156,7 +145,7 @@ def test_test_photos_are_not_augmented_in_vain(flowers, tmp_path, lite0, monkeyp
         return views(photo, *arguments, numbers=numbers, **options)
 
     monkeypatch.setattr(augment, "views", noting)
-    result = training.train(flowers, tmp_path / "model", augment="light", views=2, seed=9)
+    result = model_maker.train(flowers, tmp_path / "model", augment="light", views=2, seed=9)
     photos = result.report["photos"]
     # The plain photos are known from the runs before; of the others, one more view each.
     augmented = {photo for photo, number in made if number == 1}
@@ -167,14 +156,14 @@ def test_test_photos_are_not_augmented_in_vain(flowers, tmp_path, lite0, monkeyp
 
 def test_an_unknown_augmentation_is_refused_before_any_work(flowers, tmp_path):
     with pytest.raises(DataError, match="--augment wild: choose one of none, light, standard, strong"):
-        training.train(flowers, tmp_path / "model", augment="wild")
+        model_maker.train(flowers, tmp_path / "model", augment="wild")
     with pytest.raises(DataError, match="--views 1: give 2 or more"):
-        training.train(flowers, tmp_path / "model", augment="light", views=1)
+        model_maker.train(flowers, tmp_path / "model", augment="light", views=1)
 
 
 def test_another_seed_divides_the_photos_otherwise(run, flowers, tmp_path):
     first, _ = run
-    other = training.train(flowers, tmp_path / "other", seed=1)
+    other = model_maker.train(flowers, tmp_path / "other", seed=1)
     assert other.report["fingerprint"] == first.report["fingerprint"]
     assert other.report["test"]["confusion"] != first.report["test"]["confusion"]
 
@@ -182,7 +171,7 @@ def test_another_seed_divides_the_photos_otherwise(run, flowers, tmp_path):
 @pytest.mark.parametrize("kind", ["none", "dynamic", "float16"])
 @pytest.mark.parametrize("io", ["uint8", "float32"])
 def test_other_formats_keep_accuracy(run, flowers, tmp_path, kind, io):
-    result = training.train(flowers, tmp_path / "model", quantize=kind, io=io)
+    result = model_maker.train(flowers, tmp_path / "model", quantize=kind, io=io)
     facts = inspection.inspect((result.directory / "model.tflite").read_bytes())
     assert facts.quantization == kind
     assert (facts.inputs[0].dtype, facts.outputs[0].dtype) == (io, io)
@@ -191,7 +180,7 @@ def test_other_formats_keep_accuracy(run, flowers, tmp_path, kind, io):
 
 
 def test_a_budget_is_judged_on_validation_and_told(flowers, tmp_path, lite0):
-    result = training.train(flowers, tmp_path / "model", max_drop=3.0)
+    result = model_maker.train(flowers, tmp_path / "model", max_drop=3.0)
     metrics, record = (_read(result.directory, name) for name in ("metrics.json", "run.json"))
     found = metrics["budget"]
     assert (found["max_drop"], found["photos"]) == (3.0, metrics["photos"]["validation"])
@@ -211,13 +200,13 @@ def test_bad_files_are_skipped_counted_and_listed(flowers, tmp_path, lite0):
     (data / "tulip/empty.jpg").write_bytes(b"")
     (data / "daisy/text.png").write_text("not a picture")
     (data / "daisy/notes.txt").write_text("not meant to be one")
-    listener = Listener()
-    result = training.train(data, tmp_path / "model", quantize="float16", reporter=listener)
+    heard = Heard()
+    result = model_maker.train(data, tmp_path / "model", quantize="float16", progress=heard)
     record = _read(result.directory, "run.json")
     reasons = {Path(entry["path"]).name: entry["reason"] for entry in record["skipped"]}
     assert set(reasons) == {"cut.jpg", "empty.jpg", "text.png"}
     assert "empty" in reasons["empty.jpg"] and "truncated" in reasons["cut.jpg"]
-    assert any("cannot be read as photos: 3" in note for note in listener.notes)
+    assert any("cannot be read as photos: 3" in note for note in heard.notes)
     assert any("1 other file" in note for note in record["notes"])
     assert sum(record["photos"].values()) == 5 * PER_CLASS
 
@@ -231,7 +220,7 @@ def test_more_bad_files_than_good_stop_the_run(flowers, tmp_path, lite0):
             (data / name / f"bad{number}.jpg").write_bytes(b"\xff\xd8\xff not a jpeg")
             (data / name / f"worse{number}.jpg").write_bytes(b"")
     with pytest.raises(DataError, match="12 of 18 files cannot be read"):
-        training.train(data, tmp_path / "model")
+        model_maker.train(data, tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 
@@ -240,12 +229,12 @@ def test_odd_class_names_reach_the_labels(flowers, tmp_path, lite0):
     data = tmp_path / "data"
     for old, new in names.items():
         shutil.copytree(flowers / old, data / new)
-    listener = Listener()
-    result = training.train(data, tmp_path / "model", quantize="float16", reporter=listener)
+    heard = Heard()
+    result = model_maker.train(data, tmp_path / "model", quantize="float16", progress=heard)
     labels = (result.directory / "labels.txt").read_text(encoding="utf-8").split("\n")
     # A leading dot hides a folder; it is not used, and that is said.
     assert labels == sorted(["gänse blümchen", "玫瑰", "tulip∕red"])
-    assert any("..sun" in note and "hidden" in note for note in listener.notes)
+    assert any("..sun" in note and "hidden" in note for note in heard.notes)
     assert Classifier(result.directory).labels == tuple(labels)
 
 
@@ -267,14 +256,14 @@ def test_odd_class_names_reach_the_labels(flowers, tmp_path, lite0):
 )
 def test_bad_options_are_one_clear_line(flowers, tmp_path, lite0, options, error, text):
     with pytest.raises(error, match=text) as caught:
-        training.train(flowers, tmp_path / "model", **options)
+        model_maker.train(flowers, tmp_path / "model", **options)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "model").exists()
 
 
 def test_unknown_option_is_refused(flowers, tmp_path):
     with pytest.raises(TypeError, match="epoch_count"):
-        training.train(flowers, tmp_path / "model", epoch_count=3)
+        model_maker.train(flowers, tmp_path / "model", epoch_count=3)
 
 
 def test_an_existing_output_is_kept(flowers, tmp_path):
@@ -282,7 +271,7 @@ def test_an_existing_output_is_kept(flowers, tmp_path):
     output.mkdir()
     (output / "precious.txt").write_text("mine")
     with pytest.raises(OutputError, match="already exists"):
-        training.train(flowers, output)
+        model_maker.train(flowers, output)
     assert [path.name for path in output.iterdir()] == ["precious.txt"]
 
 
@@ -291,7 +280,7 @@ def test_overwrite_replaces_the_whole_folder(run, flowers, tmp_path):
     output.mkdir()
     for name in ("old.txt", "run.json"):
         (output / name).write_text("old")
-    training.train(flowers, output, overwrite=True)
+    model_maker.train(flowers, output, overwrite=True)
     assert "old.txt" not in {path.name for path in output.iterdir()}
     assert (output / "model.tflite").exists()
 
@@ -305,7 +294,7 @@ def test_photos_are_never_overwritten(flowers, tmp_path, lite0, output):
     # A folder with a run.json is none of photos, so there the place itself is refused.
     reason = "lies in the data" if output == "photos/rose" else "holds photos to learn from"
     with pytest.raises(OutputError, match=reason):
-        training.train(photos, home / output, overwrite=True)
+        model_maker.train(photos, home / output, overwrite=True)
     assert sorted(home.rglob("*")) == before
 
 
@@ -315,7 +304,7 @@ def test_an_output_inside_the_data_is_refused(flowers, tmp_path, lite0, monkeypa
     monkeypatch.chdir(photos)
     for data, output in ((".", None), (photos, "model"), ("../photos", photos / "rose/model")):
         with pytest.raises(OutputError, match="lies in the data, .* Choose a folder outside of it with --output"):
-            training.train(data, output)
+            model_maker.train(data, output)
     assert sorted(path.name for path in photos.iterdir()) == sorted(path.name for path in flowers.iterdir())
 
 
@@ -327,7 +316,7 @@ def test_evaluation_passes_over_what_training_skipped(flowers, tmp_path, lite0, 
     # The name is no text: what it is told in has to bear that.
     (tmp_path / "photos/rose" / os.fsdecode(b"cut\xff.jpg")).write_bytes(b"\xff\xd8\xff\xe0 broken")
     monkeypatch.chdir(tmp_path)
-    result = training.train("photos", "model", quantize="float16")
+    result = model_maker.train("photos", "model", quantize="float16")
     monkeypatch.chdir("/")
     test, notes = run_record.test_part(tmp_path / "model")
     assert notes == []
@@ -338,25 +327,25 @@ def test_overwrite_spares_what_train_did_not_make(flowers, tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis/chapter1.txt").write_text("years of work")
     with pytest.raises(OutputError, match="was not made by train"):
-        training.train(flowers, tmp_path / "thesis", overwrite=True)
+        model_maker.train(flowers, tmp_path / "thesis", overwrite=True)
     assert (tmp_path / "thesis/chapter1.txt").read_text() == "years of work"
 
 
 def test_a_file_that_answers_otherwise_is_noted():
-    listener = Listener()
+    heard = Heard()
     report = {
         "agreement": {"photos": 100, "same_top1": 0.9},
         "kernels": {"none": {"photos": 64, "same_top1": 63 / 64}, "reference": {"photos": 3, "same_top1": 1 / 3}},
     }
-    metrics_record.warn(report, Stages(listener))
-    assert [("float" in note, "10 of 100" in note) for note in listener.notes[:1]] == [(True, True)]
-    assert "2 of 3" in listener.notes[1] and len(listener.notes) == 2
+    metrics_record.warn(report, heard)
+    assert [("float" in note, "10 of 100" in note) for note in heard.notes[:1]] == [(True, True)]
+    assert "2 of 3" in heard.notes[1] and len(heard.notes) == 2
 
 
 @pytest.mark.parametrize("stage", ["Embed photos", "Quantize (float16)", "Evaluate the file", "Write"])
 def test_ctrl_c_leaves_nothing_half_made(flowers, tmp_path, lite0, stage):
-    class Impatient(Reporter):
-        def stage(self, name):
+    class Impatient(Progress):
+        def begin(self, name):
             if name == stage:
                 raise KeyboardInterrupt
 
@@ -365,7 +354,7 @@ def test_ctrl_c_leaves_nothing_half_made(flowers, tmp_path, lite0, stage):
     for name in ("old.txt", "run.json"):
         (output / name).write_text("old")
     with pytest.raises(KeyboardInterrupt):
-        training.train(flowers, output, overwrite=True, quantize="float16", reporter=Impatient())
+        model_maker.train(flowers, output, overwrite=True, quantize="float16", progress=Impatient())
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert sorted(path.name for path in output.iterdir()) == ["old.txt", "run.json"]
 
@@ -380,7 +369,7 @@ def test_a_full_disk_leaves_nothing_half_made(flowers, tmp_path, lite0, monkeypa
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OutputError, match="The disk is full"):
-        training.train(flowers, tmp_path / "model", quantize="float16")
+        model_maker.train(flowers, tmp_path / "model", quantize="float16")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -393,7 +382,7 @@ def test_a_file_that_scores_otherwise_does_not_ship(flowers, tmp_path, lite0, mo
 
     monkeypatch.setattr(metadata, "write", slip)
     with pytest.raises(ModelError, match="other scores"):
-        training.train(flowers, tmp_path / "model")
+        model_maker.train(flowers, tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 
@@ -414,7 +403,7 @@ def test_config_names_no_machine_path_in_the_model(run):
 
 
 def test_precisions_write_thresholds_and_measure_them(drawn_flowers, lite0, tmp_path):
-    result = training.train(drawn_flowers, tmp_path / "careful", precision=0.6, label_precision=0.7)
+    result = model_maker.train(drawn_flowers, tmp_path / "careful", precision=0.6, label_precision=0.7)
     found = result.report["thresholds"]
     classifier = Classifier(result.directory)
     assert found["all"]["kept"] and found["all"]["bound"] >= 0.6
@@ -453,12 +442,12 @@ def scored_test_part(folder):
 def test_a_precision_that_means_nothing_is_refused(drawn_flowers, tmp_path, option, precision):
     flag = option.replace("_", "-")
     with pytest.raises(DataError, match=f"^--{flag} .*: give a share above 0 and below 1"):
-        training.train(drawn_flowers, tmp_path / "model", **{option: precision})
+        model_maker.train(drawn_flowers, tmp_path / "model", **{option: precision})
 
 
 def test_an_archive_gives_the_model_of_its_folder(flowers, run, tmp_path):
     archive = shutil.make_archive(str(tmp_path / flowers.name), "zip", flowers.parent, flowers.name)
-    result = training.train(archive, tmp_path / "model", folds=3)
+    result = model_maker.train(archive, tmp_path / "model", folds=3)
     for name in KEPT:
         assert (result.directory / name).read_bytes() == (run[0].directory / name).read_bytes(), name
     test, notes = run_record.test_part(result.directory)
@@ -466,12 +455,12 @@ def test_an_archive_gives_the_model_of_its_folder(flowers, run, tmp_path):
 
 
 def test_what_was_passed_over_is_told_where_too_few_photos_are_left(tmp_path):
-    listener = Listener()
+    heard = Heard()
     (tmp_path / "list.csv").write_text("path,label\nnowhere.jpg,a\n")
     with pytest.raises(DataError, match="holds one class only"):
-        training.train(tmp_path / "list.csv", tmp_path / "model", reporter=listener)
+        model_maker.train(tmp_path / "list.csv", tmp_path / "model", progress=heard)
     (tmp_path / "list.csv").write_text("path,label\nnowhere.jpg,a\nlist.csv,b\n")
     with pytest.raises(DataError, match="a has 0 different photos"):
-        training.train(tmp_path / "list.csv", tmp_path / "model", reporter=listener)
+        model_maker.train(tmp_path / "list.csv", tmp_path / "model", progress=heard)
     missing = f"{tmp_path / 'nowhere.jpg'} (No such file or directory)"
-    assert listener.notes == [f"Files that cannot be read as photos: 1, the first {missing}."]
+    assert heard.notes == [f"Files that cannot be read as photos: 1, the first {missing}."]

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import model_maker
-from model_maker import child, cli, extras, training
+from model_maker import child, cli, extras
 from model_maker.data import images
 from model_maker.data.dataset import Dataset, Sample
 from model_maker.data.images import Normalization
@@ -270,7 +270,7 @@ def test_every_runtime_that_is_here_agrees_on_the_same_pixels(model, photos):
 
 
 def test_the_bars_hold_on_real_photos(shared_data, lite0, tmp_path):
-    folder = training.train(shared_data / "flowers", tmp_path / "model").directory
+    folder = model_maker.train(shared_data / "flowers", tmp_path / "model").directory
     found = model_maker.verify(folder)
     assert (found.photos, found.failures) == (50, [])
     elsewhere = found.runs[3:]

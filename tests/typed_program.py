@@ -12,7 +12,6 @@ from PIL import Image
 
 import model_maker
 from model_maker import Classifier, ModelMakerError, Options, Prediction
-from model_maker.comparison import Comparison
 from model_maker.compat import image_classifier, model_spec
 from model_maker.compat.config import QuantizationConfig
 from model_maker.compat.image_classifier import DataLoader
@@ -25,8 +24,9 @@ from model_maker.doctor.quarantine import Moves
 from model_maker.errors import DataError
 from model_maker.inference.evaluation import Metrics
 from model_maker.inference.pipeline import Answer
-from model_maker.reproduction import Reproduction
-from model_maker.training import Result
+from model_maker.training.comparison import Comparison
+from model_maker.training.reproduction import Reproduction
+from model_maker.training.train import Result
 
 Array = np.ndarray[Any, Any]
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from model_maker import files
 from model_maker.backbones import downloads
-from model_maker.backbones.weights import Progress, Tell, ignore, sha256
+from model_maker.backbones.weights import sha256
 from model_maker.errors import BackboneError
+from model_maker.progress import SILENT, Progress
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
@@ -47,7 +48,7 @@ class KerasWeights:
     def is_here(self) -> bool:
         return self._place.is_file()
 
-    def path(self, *, tell: Tell = ignore, progress: Progress = ignore) -> Path:
+    def path(self, *, progress: Progress = SILENT) -> Path:
         """Finds the file, or downloads it.
 
         Raises:
@@ -57,9 +58,9 @@ class KerasWeights:
             url = downloads.address(self.url)
             if not downloads.reachable(url):
                 raise _unavailable(url, self.size_bytes, self._place)
-            tell(f"Downloading {url} (about {self.size_bytes / 1e6:.0f} MB) to {self._place}.")
+            progress.note(f"Downloading {url} (about {self.size_bytes / 1e6:.0f} MB) to {self._place}.")
             _record(self._place).unlink(missing_ok=True)
-            downloads.fetch(url, self._place, sha256=self.sha256, progress=progress)
+            downloads.fetch(url, self._place, sha256=self.sha256, progress=progress.step)
         _verify(self._place, self.sha256)
         return self._place
 
@@ -97,7 +98,7 @@ class HubWeights:
     def is_here(self) -> bool:
         return self._by_hand.is_file() or self._in_cache() is not None
 
-    def path(self, *, tell: Tell = ignore, progress: Progress = ignore) -> Path:
+    def path(self, *, progress: Progress = SILENT) -> Path:
         """Finds the file where the user put it or in the Hub's cache, or downloads it.
 
         Raises:
@@ -106,18 +107,18 @@ class HubWeights:
         if self._by_hand.is_file():
             _verify(self._by_hand, self.sha256)
             return self._by_hand
-        path = self._in_cache() or self._download(tell, progress)
+        path = self._in_cache() or self._download(progress)
         # The Hub's cache names a large file by its sha256.
         stated = path.resolve().name
         _verify(path, self.sha256 or (stated if len(stated) == 64 else None))
         return path
 
-    def _download(self, tell: Tell, progress: Progress) -> Path:
+    def _download(self, progress: Progress) -> Path:
         hub = _hub()
         url = hub.hf_hub_url(self.repository, self.file, revision=self.revision)
         if hub.constants.HF_HUB_OFFLINE or not downloads.reachable(url):
             raise _unavailable(url, self.size_bytes, self._by_hand)
-        tell(f"Downloading {url} (about {self.size_bytes / 1e6:.0f} MB).")
+        progress.note(f"Downloading {url} (about {self.size_bytes / 1e6:.0f} MB).")
         try:
             return Path(
                 hub.hf_hub_download(self.repository, self.file, revision=self.revision, tqdm_class=_reporting(progress))
@@ -180,7 +181,7 @@ def _reporting(progress: Progress):
 
         def update(self, n: float | None = 1) -> bool | None:
             self.n += n or 0
-            progress(int(self.n) // 1000, int(self.total or self.n) // 1000)
+            progress.step(int(self.n) // 1000, int(self.total or self.n) // 1000)
             return None
 
     return Reporting

@@ -24,9 +24,10 @@ from model_maker.backbones import (
 )
 from model_maker.backbones.importers import ForeignModel, Import
 from model_maker.backbones.registry import BACKBONES, Backbone, get
-from model_maker.backbones.weights import FileWeights, Progress, Tell, ignore
+from model_maker.backbones.weights import FileWeights
 from model_maker.data.images import Normalization
 from model_maker.errors import BackboneError
+from model_maker.progress import SILENT, Progress
 from model_maker.tflite import cut, dequantize, graph
 
 # What people call it.
@@ -92,13 +93,12 @@ def choose(
     return backbone
 
 
-def embedder(choice: Backbone | ForeignModel, *, tell: Tell = ignore, progress: Progress = ignore) -> Embedder:
+def embedder(choice: Backbone | ForeignModel, *, progress: Progress = SILENT) -> Embedder:
     """Makes a backbone ready to run; it is cached on first use.
 
     Args:
       choice: from `choose`.
-      tell: hears what is downloaded, and of automatic choices.
-      progress: called with (done, total) kilobytes of a download.
+      progress: receives what is downloaded, kilobytes of it, and automatic choices.
 
     Raises:
       BackboneError: the weights are missing or damaged, or a foreign model cannot be used.
@@ -106,29 +106,29 @@ def embedder(choice: Backbone | ForeignModel, *, tell: Tell = ignore, progress: 
     """
     path = cache_path(choice)
     if not (content := files.read_checked(path)):
-        content = _make(choice, tell, progress)
+        content = _make(choice, progress)
         files.write_checked(path, content)
     if isinstance(choice, Backbone):
         return Embedder(choice.name, content, choice.normalization, choice.image_size, choice.licence)
     found = Import.unpack(content)
-    tell(f"{choice.name}: {found.note}")
+    progress.note(f"{choice.name}: {found.note}")
     return Embedder(choice.name, found.content, found.normalization, found.image_size, found.licence)
 
 
-def _make(choice: Backbone | ForeignModel, tell: Tell, progress: Progress) -> bytes:
+def _make(choice: Backbone | ForeignModel, progress: Progress) -> bytes:
     if isinstance(choice, ForeignModel):
-        return importers.load(choice, tell=tell).pack()
-    return choice.build(weights_of(choice, tell=tell, progress=progress))
+        return importers.load(choice, progress).pack()
+    return choice.build(weights_of(choice, progress=progress))
 
 
-def weights_of(backbone: Backbone, *, tell: Tell = ignore, progress: Progress = ignore) -> Path:
+def weights_of(backbone: Backbone, *, progress: Progress = SILENT) -> Path:
     """Returns the weights file of a backbone, downloaded where it has to be.
 
     Raises:
       BackboneError: it cannot be had; where that is for want of a network, the models that need none are named.
     """
     try:
-        return backbone.weights.path(tell=tell, progress=progress)
+        return backbone.weights.path(progress=progress)
     except downloads.Unavailable as error:
         here = [name for name, other in BACKBONES.items() if other.weights.is_here() or is_cached(other)]
         raise BackboneError(f"{error} Models that work offline: {', '.join(here) or 'none'}.") from error

@@ -16,16 +16,16 @@ from ai_edge_litert import schema_py_generated as schema
 
 from model_maker import child, extras
 from model_maker.backbones import input_range, tensorflow_models
-from model_maker.backbones.weights import Tell
 from model_maker.data.images import Normalization
 from model_maker.errors import BackboneError, ModelError
+from model_maker.output_folder import FLOAT_MODEL
+from model_maker.progress import Progress
 from model_maker.tflite import cut, dequantize, graph, interpreter, metadata, vetting
 from model_maker.tflite.interpreter import Runner
 
 # A damaged file may keep LiteRT busy for ever; a sound one of 100 MB opens in a few seconds.
 LIMIT_S = 120
 # In a folder that `train` made: the float model that it ended with.
-TRAINED = "float.tflite"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class ForeignModel:
     def name(self) -> str:
         """The file's name, for people and for file names; the folder's where `train` made it."""
         path = Path(self.address.split("?")[0].rstrip("/"))
-        return (path.parent.name if path.name == TRAINED else path.stem) or "model"
+        return (path.parent.name if path.name == FLOAT_MODEL else path.stem) or "model"
 
     def identity(self) -> str:
         """Returns the hash of the model's files, or the address of one that is elsewhere."""
@@ -112,8 +112,8 @@ def find(model: str, *, image_size: int | None = None, normalization: str | None
         TensorFlow model where TensorFlow is not installed.
     """
     path = Path(model)
-    if (path / TRAINED).is_file():
-        return ForeignModel(str(path / TRAINED), image_size, input_range.parse(normalization))
+    if (path / FLOAT_MODEL).is_file():
+        return ForeignModel(str(path / FLOAT_MODEL), image_size, input_range.parse(normalization))
     kind = tensorflow_models.kind(model)
     if kind != "hub":
         if not path.exists():
@@ -135,7 +135,7 @@ def find(model: str, *, image_size: int | None = None, normalization: str | None
     return found
 
 
-def load(model: ForeignModel, *, tell: Tell) -> Import:
+def load(model: ForeignModel, progress: Progress) -> Import:
     """Opens a foreign model and makes an embedder of it.
 
     Raises:
@@ -147,7 +147,7 @@ def load(model: ForeignModel, *, tell: Tell) -> Import:
         packed = child.run(__name__, model.address, *arguments, "", what=model.address, limit_s=LIMIT_S)
         return Import.unpack(packed)
     if tensorflow_models.is_download(model.address):
-        tell(f"Downloading {model.address} through tensorflow-hub.")
+        progress.note(f"Downloading {model.address} through tensorflow-hub.")
     converted = tensorflow_models.convert(model.address, model.image_size)
     with child.handed(converted) as file:
         packed = child.run(__name__, file, *arguments, kind, what=model.address, limit_s=LIMIT_S)

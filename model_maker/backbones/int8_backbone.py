@@ -21,13 +21,13 @@ from model_maker import files
 from model_maker.backbones import int8_recipe
 from model_maker.backbones.embedder import Embedder, code_digest
 from model_maker.backbones.int8_recipe import Recipe
-from model_maker.backbones.weights import Progress, Tell, ignore
 from model_maker.data.entries import Location
 from model_maker.data.images import Normalization
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError, ModelError
-from model_maker.tflite import blocks, cut, edges, graph, layers, quantize, rounding
-from model_maker.tflite.layers import Layer
+from model_maker.progress import SILENT, Progress
+from model_maker.tflite import blocks, cut, edges, graph, network_layers, quantize, rounding
+from model_maker.tflite.network_layers import Layer
 
 Array = np.ndarray
 
@@ -107,15 +107,14 @@ class QuantizedEmbedder(Embedder):
     @property
     def layers(self) -> tuple[Layer, ...]:
         """What an embedding is made of."""
-        return self.int8.layers if self.int8 else layers.find(self.content)[-1:]
+        return self.int8.layers if self.int8 else network_layers.find(self.content)[-1:]
 
 
 def int8_backbone(
     base: Embedder,
     photos: Sequence[Location],
     *,
-    tell: Tell = ignore,
-    progress: Progress = ignore,
+    progress: Progress = SILENT,
     threads: int | None = None,
 ) -> Int8Backbone:
     """Returns the int8 form of a backbone, made on first use.
@@ -123,8 +122,7 @@ def int8_backbone(
     Args:
       base: the float one.
       photos: to calibrate it on, best ones first, where it has never been and no recipe says how.
-      tell: receives automatic choices.
-      progress: called with (done, total) photos.
+      progress: receives automatic choices, and photos that are done.
       threads: photos at a time; None for all cores.
 
     Raises:
@@ -137,7 +135,7 @@ def int8_backbone(
     made = from_recipe(base, recipe) if recipe.is_file() else None
     if made is None:
         made = calibrated(base, photos, progress=progress, threads=threads)
-        tell(
+        progress.note(
             f"{base.name} is quantized once, on {min(len(photos), PHOTOS)} of these photos, and kept for all models "
             "on it."
         )
@@ -168,7 +166,7 @@ def of_file(
     main = model.subgraphs[0]
     main.outputs = [int(main.operators[-2].inputs[0])]
     cut.prune(model)
-    graph.sign(model, layers.JOINED)
+    graph.sign(model, network_layers.JOINED)
     return Int8Backbone(graph.pack(model), tuple(found), normalization, origin, stated)
 
 
@@ -177,7 +175,7 @@ def calibrated_on(
     photos: Sequence[Location],
     digests: Sequence[str],
     *,
-    progress: Progress = ignore,
+    progress: Progress = SILENT,
     threads: int | None = None,
 ) -> Int8Backbone:
     """Returns the int8 form with the ranges of just these photos, whose contents have the `digests`."""
@@ -190,7 +188,7 @@ def calibrated_on(
 
 
 def calibrated(
-    base: Embedder, photos: Sequence[Location], *, progress: Progress = ignore, threads: int | None = None
+    base: Embedder, photos: Sequence[Location], *, progress: Progress = SILENT, threads: int | None = None
 ) -> Int8Backbone:
     """Quantizes a backbone on the ranges of photos, and rounds its weights together on what they show.
 
@@ -218,7 +216,7 @@ def from_recipe(base: Embedder, recipe: Path) -> Int8Backbone | None:
 
 def write_recipe(base: Embedder, photos: Sequence[Location], recipe: Path) -> Int8Backbone:
     """Calibrates a backbone and writes down what makes it again."""
-    found, ranges, samples = _measured(base, photos, ignore, None)
+    found, ranges, samples = _measured(base, photos, SILENT, None)
     made = _quantized(base, found, ranges, samples, origin="package")
     plain = _quantized(base, found, ranges, {}, origin="package")
     changes = int8_recipe.changes(plain.content, made.content)
@@ -231,8 +229,8 @@ def _measured(
     base: Embedder, photos: Sequence[Location], progress: Progress, threads: int | None
 ) -> tuple[tuple[Layer, ...], quantize.Ranges, rounding.Samples]:
     """Returns a backbone's layers with their factors, the ranges of its activations, and samples of layers' inputs."""
-    found = layers.find(base.content)
-    observed = _observed(base, layers.join(base.content, found), photos[:PHOTOS], progress, threads)
+    found = network_layers.find(base.content)
+    observed = _observed(base, network_layers.join(base.content, found), photos[:PHOTOS], progress, threads)
     ranges = quantize.combine_ranges([entry.ranges for entry in observed])
     steps = {layer.name: _MARGIN * max(map(abs, ranges[layer.mean])) / _MOST or 1.0 for layer in found}
     last = steps[found[-1].name]
@@ -240,7 +238,7 @@ def _measured(
     for layer in found:
         ranges[layer.mean] = _around_zero(steps[layer.name])
         ranges[layer.output] = _around_zero(last)
-    ranges[layers.JOINED] = _around_zero(last)
+    ranges[network_layers.JOINED] = _around_zero(last)
     return found, ranges, rounding.combine([entry.samples for entry in observed])
 
 
@@ -260,7 +258,7 @@ def _observed(
     for done, result in enumerate(stream(photos, base.image_size, worker, threads=threads), start=1):
         if not isinstance(result, DataError):
             observed.append(result)
-        progress(done, len(photos))
+        progress.step(done, len(photos))
     if not observed:
         raise ModelError(f"{base.name} is quantized on photos, and none of {len(photos)} could be read.")
     return observed
@@ -270,7 +268,7 @@ def _quantized(
     base: Embedder, found: tuple[Layer, ...], ranges: quantize.Ranges, samples: rounding.Samples, *, origin: str
 ) -> Int8Backbone:
     content = quantize.quantize(
-        layers.join(base.content, found),
+        network_layers.join(base.content, found),
         "int8",
         normalization=base.normalization,
         calibration=quantize.Calibration(ranges, samples),
@@ -280,7 +278,7 @@ def _quantized(
 
 def _cache_path(base: Embedder, calibration: bytes) -> Path:
     """Names the cache entry by all that its bytes depend on but for the photos, which only the first use decides."""
-    sources = (blocks, layers, quantize, rounding, graph, int8_recipe)
+    sources = (blocks, network_layers, quantize, rounding, graph, int8_recipe)
     recipe = {
         "float": hashlib.sha256(base.content).hexdigest(),
         "normalization": dataclasses.astuple(base.normalization),

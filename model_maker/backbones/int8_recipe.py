@@ -15,7 +15,7 @@ import numpy as np
 from model_maker import files
 from model_maker.errors import ModelError
 from model_maker.tflite import graph, quantize
-from model_maker.tflite.layers import Layer
+from model_maker.tflite.network_layers import Layer
 
 Array = np.ndarray
 

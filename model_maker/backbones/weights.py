@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,14 +16,9 @@ import numpy as np
 
 from model_maker.backbones.torch_files import read_torch
 from model_maker.errors import BackboneError
+from model_maker.progress import SILENT, Progress
 
 Array = np.ndarray
-Tell = Callable[[str], None]
-Progress = Callable[[int, int], None]
-
-
-def ignore(*_) -> None:
-    """For callers who need not hear."""
 
 
 class Weights(Protocol):
@@ -37,12 +31,11 @@ class Weights(Protocol):
     def is_here(self) -> bool:
         """Whether `path` will answer without a network."""
 
-    def path(self, *, tell: Tell = ignore, progress: Progress = ignore) -> Path:
+    def path(self, *, progress: Progress = SILENT) -> Path:
         """Returns the file, checked; it is downloaded first where it has to be.
 
         Args:
-          tell: hears what is downloaded, from where.
-          progress: called with (done, total) kilobytes.
+          progress: receives what is downloaded, from where, and kilobytes.
 
         Raises:
           BackboneError: there is no such file, or it is not the published one.
@@ -72,7 +65,7 @@ class PackagedWeights:
     def is_here(self) -> bool:
         return importlib.util.find_spec(self.package) is not None
 
-    def path(self, *, tell: Tell = ignore, progress: Progress = ignore) -> Path:
+    def path(self, *, progress: Progress = SILENT) -> Path:
         """Finds the file without importing its package (which would import torch).
 
         Raises:
@@ -109,7 +102,7 @@ class FileWeights:
     def is_here(self) -> bool:
         return self.file.is_file()
 
-    def path(self, *, tell: Tell = ignore, progress: Progress = ignore) -> Path:
+    def path(self, *, progress: Progress = SILENT) -> Path:
         """Returns the file; whether it fits the network shows when it is loaded.
 
         Raises:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich import progress as rich_progress
+from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
 from model_maker import terminal
-from model_maker.progress import Reporter
+from model_maker.progress import Progress
 from model_maker.terminal import escape
 
 # Between two looks at a bar: a million photos are not drawn one by one, and the speed is that of the last half minute.
@@ -31,12 +32,13 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-class Bars(Reporter):
+class Bars(Progress):
     """Draws a bar for the running stage, and a line for each finished one; only lines where stderr is no terminal."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._console = terminal.console(stderr=True)
-        self._bars = Progress(
+        self._bars = rich_progress.Progress(
             TextColumn("  {task.description:<30}"),
             BarColumn(24),
             TextColumn("{task.fields[count]}"),
@@ -54,24 +56,25 @@ class Bars(Reporter):
 
     def __exit__(self, failure, *_) -> None:
         if failure is None:
-            self._finish()
+            self.end()
         self._bars.stop()
 
-    def stage(self, name: str) -> None:
-        self._finish()
+    def begin(self, name: str) -> None:
+        self.end()  # of a stage that failed, where work goes on nevertheless
         self._name, self._begin, self._looked = name, time.perf_counter(), 0.0
         self._task = self._bars.add_task(name, total=None, count="")
 
-    def progress(self, done: int, total: int) -> None:
+    def step(self, done: int, total: int) -> None:
         now = time.perf_counter()
         if self._task is not None and (done == total or now - self._looked > _LOOK_SECONDS):
             self._looked = now
             self._bars.update(self._task, completed=done, total=total, count=f"{done:,}/{total:,}")
 
     def note(self, text: str) -> None:
+        self.notes.append(text)
         self._console.print(f"  [yellow]note[/] {escape(text)}", soft_wrap=True)
 
-    def _finish(self) -> None:
+    def end(self) -> None:
         if self._task is not None:
             self._bars.remove_task(self._task)
             self._task = None

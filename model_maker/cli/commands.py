@@ -21,7 +21,7 @@ def train(arguments: argparse.Namespace) -> None:
     from model_maker.cli import views
     from model_maker.cli.bars import Bars
     from model_maker.options import Options, from_record
-    from model_maker.training import train
+    from model_maker.training.train import train
 
     given = vars(arguments)
     names = {field.name for field in dataclasses.fields(Options)}
@@ -53,7 +53,7 @@ def train(arguments: argparse.Namespace) -> None:
             overwrite=arguments.overwrite,
             resume=arguments.resume,
             tensorboard=given.get("tensorboard"),
-            reporter=bars,
+            progress=bars,
             **options,
         )
     if arguments.json:
@@ -63,20 +63,20 @@ def train(arguments: argparse.Namespace) -> None:
 
 
 def _earlier_run(given: dict) -> str:
-    from model_maker.backbones import importers
+    from model_maker.output_folder import FLOAT_MODEL
 
     folder = given["init_from"]
     if "model" in given:
         raise DataError("--init-from brings its own network: leave --model out.")
-    if not (Path(folder) / importers.TRAINED).is_file():
-        raise DataError(f"--init-from {folder}: there is no {importers.TRAINED}. Give a folder that `train` made.")
+    if not (Path(folder) / FLOAT_MODEL).is_file():
+        raise DataError(f"--init-from {folder}: there is no {FLOAT_MODEL}. Give a folder that `train` made.")
     return folder
 
 
 def _compare(data: str, options: dict, limits: dict, arguments: argparse.Namespace) -> None:
-    from model_maker import comparison
     from model_maker.cli import views
     from model_maker.cli.bars import Bars
+    from model_maker.training import comparison
 
     for flag, stated in (("--resume", arguments.resume), ("--tensorboard", getattr(arguments, "tensorboard", None))):
         if stated:
@@ -88,7 +88,7 @@ def _compare(data: str, options: dict, limits: dict, arguments: argparse.Namespa
             models,
             getattr(arguments, "output", None),
             overwrite=arguments.overwrite,
-            reporter=bars,
+            progress=bars,
             **limits,
             **options,
         )
@@ -111,9 +111,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
         dataset, notes = run_record.photos_for(arguments.model, arguments.data)
         for note in notes:
             bars.note(note)
-        bars.stage("Evaluate the file")
-        scored = classifier.score_labelled(dataset, progress=bars.progress)
-        metrics = classifier.measure(scored)
+        with bars.stage("Evaluate the file"):
+            scored = classifier.score_labelled(dataset, progress=bars.step)
+            metrics = classifier.measure(scored)
         if skipped := len(dataset.skipped) + len(dataset) - metrics.photos:
             bars.note(f"{skipped} files cannot be read as photos and do not count.")
         if page is not None:
@@ -139,11 +139,11 @@ def new_page(arguments: argparse.Namespace) -> Path | None:
 def reproduce(arguments: argparse.Namespace) -> int:
     from model_maker.cli import views
     from model_maker.cli.bars import Bars
-    from model_maker.reproduction import reproduce
+    from model_maker.training.reproduction import reproduce
 
     with Bars() as bars:
         found = reproduce(
-            arguments.model, arguments.data, output=arguments.output, overwrite=arguments.overwrite, reporter=bars
+            arguments.model, arguments.data, output=arguments.output, overwrite=arguments.overwrite, progress=bars
         )
     if arguments.json:
         print_json(found.as_dict())
@@ -192,7 +192,7 @@ def _classifier(arguments: argparse.Namespace):
     model, *photos = [arguments.model, *arguments.photos] if arguments.model else arguments.photos
     if arguments.model and (arguments.model in BACKBONES or not importers.is_address(model)):
         with Bars() as bars:
-            return Classifier(starter.cached(model, reporter=bars)), photos
+            return Classifier(starter.cached(model, progress=bars)), photos
     return Classifier(model), photos
 
 

@@ -29,11 +29,11 @@ def doctor(arguments: argparse.Namespace) -> None:
         raise DataError("--quarantine says where photos go: give --fix or --undo, too.")
     with Bars() as bars:
         found = diagnosis.diagnose(
-            arguments.data, model=arguments.model or backbones.DEFAULT, threads=arguments.threads, reporter=bars
+            arguments.data, model=arguments.model or backbones.DEFAULT, threads=arguments.threads, progress=bars
         )
         if html is not None:
-            bars.stage("Write the page")
-            files.write(html, page.render(found).encode(errors="backslashreplace"))
+            with bars.stage("Write the page"):
+                files.write(html, page.render(found).encode(errors="backslashreplace"))
     moves = quarantine.mend(found, kinds, arguments.quarantine) if kinds else None
     if arguments.json:
         mended = {"fixed": moves and doctor_views.moves_as_dict(moves)}
@@ -83,9 +83,8 @@ def sample_data(arguments: argparse.Namespace) -> None:
     from model_maker.data import sample_data
 
     directory = Path(arguments.directory)
-    with Bars() as bars:
-        bars.stage("Draw pictures")
-        paths = sample_data.draw(directory, per_class=arguments.per_class, seed=arguments.seed, progress=bars.progress)
+    with Bars() as bars, bars.stage("Draw pictures"):
+        paths = sample_data.draw(directory, per_class=arguments.per_class, seed=arguments.seed, progress=bars.step)
     classes = sorted({path.parent.name for path in paths})
     if arguments.json:
         print_json({"directory": str(directory), "pictures": len(paths), "classes": classes})

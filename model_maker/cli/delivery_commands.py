@@ -11,6 +11,7 @@ from pathlib import Path
 from model_maker import exits
 from model_maker.cli.commands import new_page, print_json
 from model_maker.errors import DataError
+from model_maker.output_folder import MODEL
 
 
 def export(arguments: argparse.Namespace) -> int:
@@ -29,7 +30,7 @@ def export(arguments: argparse.Namespace) -> int:
             io=arguments.io,
             data=arguments.data,
             overwrite=arguments.overwrite,
-            reporter=bars,
+            progress=bars,
         )
     if arguments.json:
         print_json({"output": str(found.directory), **exports.as_dict(found)})
@@ -57,7 +58,7 @@ def _put_in_app(arguments: argparse.Namespace) -> int:
             io=arguments.io,
             data=arguments.data,
             overwrite=arguments.overwrite,
-            reporter=bars,
+            progress=bars,
         )
     if arguments.json:
         print_json({"app": found.app.name, "path": str(found.path), "bytes": found.size_bytes, "new": found.made_app})
@@ -102,9 +103,9 @@ def starter(arguments: argparse.Namespace) -> None:
             weights=arguments.weights,
             data=arguments.data,
             overwrite=arguments.overwrite,
-            reporter=bars,
+            progress=bars,
         )
-    _show_file(folder / "model.tflite", arguments)
+    _show_file(folder / MODEL, arguments)
 
 
 def embedder(arguments: argparse.Namespace) -> None:
@@ -117,7 +118,7 @@ def embedder(arguments: argparse.Namespace) -> None:
             arguments.output,
             form=_form(arguments),
             overwrite=arguments.overwrite,
-            reporter=bars,
+            progress=bars,
             weights_file=arguments.weights,
             normalization=arguments.normalization,
             image_size=arguments.image_size,
@@ -151,7 +152,7 @@ def verify(arguments: argparse.Namespace) -> int:
 
     page = new_page(arguments)
     with Bars() as bars:
-        found = certificates.verify(arguments.model, data=arguments.data, reporter=bars)
+        found = certificates.verify(arguments.model, data=arguments.data, progress=bars)
     if arguments.json:
         print_json(found.as_dict())
     else:
@@ -161,9 +162,9 @@ def verify(arguments: argparse.Namespace) -> int:
     elif page is not None:
         with Bars() as bars:
             classifier = Classifier(arguments.model)
-            bars.stage("Evaluate the file")
-            dataset, _ = run_record.photos_for(arguments.model, arguments.data)
-            scored = classifier.score_labelled(dataset, progress=bars.progress)
+            with bars.stage("Evaluate the file"):
+                dataset, _ = run_record.photos_for(arguments.model, arguments.data)
+                scored = classifier.score_labelled(dataset, progress=bars.step)
             metrics, name = classifier.measure(scored), classifier.info.name
             own, certificate = run_record.is_own_test(arguments.model, arguments.data), found.as_dict()
             report.write(page, name, scored, metrics, model=arguments.model, own_test=own, certificate=certificate)

@@ -8,16 +8,17 @@ from typing import Any
 from rich.table import Table
 
 from model_maker import terminal
-from model_maker.comparison import THREADS, Comparison
 from model_maker.deploy.apps import Installed
 from model_maker.deploy.budget import Budget
 from model_maker.deploy.export import Export
 from model_maker.inference.evaluation import Metrics
-from model_maker.reproduction import Reproduction
+from model_maker.output_folder import MODEL
 from model_maker.terminal import escape, percent
 from model_maker.tflite.inspection import ModelFacts, TensorFacts
 from model_maker.tflite.metadata import ModelInfo
-from model_maker.training import Result
+from model_maker.training.comparison import THREADS, Comparison
+from model_maker.training.reproduction import Reproduction
+from model_maker.training.train import Result
 
 # Confusion matrices wider than this do not fit a terminal; metrics.json has them whole.
 _WIDEST_CONFUSION = 12
@@ -63,7 +64,7 @@ def show_training(result: Result) -> None:
         f"{report['sizes']['float_model_bytes'] / 1e6:.2f} MB)[/]",
     )
     table.add_row("time", f"{result.seconds:.1f} s")
-    table.add_row("model", f"[bold]{escape(str(result.directory / 'model.tflite'))}[/]")
+    table.add_row("model", f"[bold]{escape(str(result.directory / MODEL))}[/]")
     console.print()
     if result.budget:
         console.print(_budget(result.budget))

@@ -11,10 +11,10 @@ from pathlib import Path
 from model_maker import extras, files
 from model_maker.compat.config import ExportFormat, QuantizationConfig
 from model_maker.deploy import export, shipping
-from model_maker.deploy.exporters import litert
 from model_maker.deploy.exporters.source import Source
 from model_maker.deploy.shipping import Form
 from model_maker.errors import DataError, ModelError, OutputError
+from model_maker.output_folder import MODEL
 
 DEFAULT = "default"
 DEFAULT_FORMATS = (ExportFormat.TFLITE, ExportFormat.LABEL)
@@ -93,7 +93,7 @@ def write_tflite(source: Source, path: Path, config: QuantizationConfig | str | 
     name = f"tflite-{'float32' if form.quantize == 'none' else form.quantize}"
     with tempfile.TemporaryDirectory() as aside:
         export.export_one(name, source, Path(aside) / name, form.io)
-        files.write(path, (Path(aside) / name / litert.FILE).read_bytes())
+        files.write(path, (Path(aside) / name / MODEL).read_bytes())
 
 
 def write_folder(name: str, source: Source, folder: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from absl import logging
 
-from model_maker.progress import Reporter
+from model_maker.progress import Progress
 
 _SOLVED = "the head is fitted to its optimum; train_whole_model=True has epochs"
 _STEPS = "an epoch shows every photo once"
@@ -87,7 +87,7 @@ def tell_meaningless(where: str, **given: Any) -> None:
             tell(f"{where}: {name} means nothing here: {reason}.")
 
 
-class Notices(Reporter):
+class Notices(Progress):
     """What the engine notes, as downloads and first conversions, is told like warnings, for scripts show these."""
 
     def note(self, text: str) -> None:

@@ -11,24 +11,23 @@ from typing import Any
 
 import numpy as np
 
-from model_maker import fitting
 from model_maker.backbones import embedder, input_range
 from model_maker.backbones.embedder import Embedder
-from model_maker.backbones.int8_backbone import QuantizedEmbedder
 from model_maker.compat.notices import Notices, tell
 from model_maker.data import images
-from model_maker.data.dataset import Dataset, Skipped
+from model_maker.data.dataset import Dataset, Skipped, Split
 from model_maker.deploy import checks, shipping
 from model_maker.deploy.exporters.source import PROBES, Source
 from model_maker.errors import DataError
-from model_maker.fitting import Learned
 from model_maker.inference.classifier import Classifier
 from model_maker.learning import quantized
-from model_maker.learning.watch import Watch
 from model_maker.options import Options, check
-from model_maker.progress import Stages
+from model_maker.progress import Progress
 from model_maker.tflite import graph
 from model_maker.tflite.metadata import ModelInfo
+from model_maker.training import folds, learn
+from model_maker.training.data import TrainingData, embed, join
+from model_maker.training.learn import Learned
 from model_maker.version import __version__
 
 
@@ -70,23 +69,22 @@ def train(train: Dataset, validation: Dataset, options: Options) -> Trained:
         normalization=options.normalization,
         assumed=input_range.UNIT,  # the defaults of the original's ModelSpec
     )
-    clock = Stages(Notices())
-    embeds = embedder.embedder(choice, tell=clock.note, progress=clock.progress)
-    base = quantized.prepare(embeds, train, clock)
-    _, unreadable = fitting.embed(fitting.join(train, validation), base, options, progress=clock.progress)
+    progress = Progress(Notices())
+    base = quantized.prepare(embedder.embedder(choice, progress=progress), train, progress)
+    embeddings, unreadable = embed(join(train, validation), base, options, progress=progress)
     train, validation = _without(train, unreadable), _without(validation, unreadable)
-    _check_classes(fitting.join(train, validation))
+    _check_classes(embeddings.photos)
     if options.fine_tune and not len(validation):
-        train, validation = fitting.part_for_stopping(train, options)
-    learned = fitting.learn(train, validation, base, options, clock, watch=Watch(clock.progress))
-    source = _source(learned, train, validation, base, options, clock)
+        train, validation = folds.part_for_stopping(train, options)
+    split = Split(train, validation, dataclasses.replace(train, samples=()))
+    data = TrainingData(embeddings.photos, split, base, embeddings, embeddings)
+    learned = learn.learn(data, options, progress)
+    source = _source(learned, data, options, progress)
     return Trained(source, learned.network.head.kernel.shape[1], learned.tuned.history if learned.tuned else None)
 
 
-def _source(
-    learned: Learned, train: Dataset, validation: Dataset, base: QuantizedEmbedder, options: Options, clock: Stages
-) -> Source:
-    network, photos = learned.network, fitting.join(train, validation)
+def _source(learned: Learned, data: TrainingData, options: Options, progress: Progress) -> Source:
+    network, photos, base, train = learned.network, data.photos, data.backbone, data.split.train
     content = graph.attach_head(network.embedder, network.head.kernel, network.head.bias)
     info = ModelInfo(
         labels=photos.classes,
@@ -100,22 +98,21 @@ def _source(
             # Not as "options": they do not divide the photos, so `train` with them would make another model.
             "learned_with": options.decisive,
             "fingerprint": photos.fingerprint,
-            "photos": {"train": len(train), "validation": len(validation)},
+            "photos": {"train": len(train), "validation": len(data.split.validation)},
         },
     )
     finished = shipping.finish(content, info)
     ordered = shipping.by_hash(train)
     last = set(ordered[-PROBES:])
     few = dataclasses.replace(train, samples=tuple(sample for sample in train.samples if sample.path in last))
-    score = fitting.float_scores if network.layers else fitting.score
-    checks.check_promise(finished, few, score(network, few, base, options))
+    checks.check_promise(finished, few, learn.float_scores(network, few, data, options))
     probes = np.stack([images.load(sample.path, base.image_size) for sample in few.samples])
     classifier = Embedder(base.name, content, base.normalization, base.image_size, base.licence)
     seen = ordered[: shipping.CALIBRATION_PHOTOS]
     int8 = None
     if network.layers and base.int8:
-        int8 = fitting.attached(fitting.integer_head(network, photos, base, options), network, base)
-    return Source(base.name, finished, classifier, info, seen, probes, clock, int8)
+        int8 = learn.attached(learn.integer_head(network, photos, data), network, data)
+    return Source(base.name, finished, classifier, info, seen, probes, progress, int8)
 
 
 def _check_classes(photos: Dataset) -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 from model_maker.data import images, parts
 from model_maker.data.entries import Entry
 from model_maker.errors import DataError
+from model_maker.output_folder import RUN
 
 # What NAS boxes, galleries, macOS, Windows and notebooks put beside photos; in lower case. What begins with a dot is
 # hidden anyway.
@@ -37,7 +38,7 @@ _LEFTOVERS = frozenset(
     + ["system volume information", "temporary items", "network trash folder", "lightroom previews.lrdata"]
 )
 # Files that only outputs hold: of training, and of `doctor --fix`.
-OUTPUTS = ("run.json", "moves.jsonl")
+OUTPUTS = (RUN, "moves.jsonl")
 _PICTURES = frozenset(
     [
         "image",

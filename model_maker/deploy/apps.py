@@ -21,7 +21,7 @@ from model_maker.deploy.exporters import source
 from model_maker.deploy.shipping import Form
 from model_maker.errors import DataError, ModelError, OutputError, about
 from model_maker.inference.classifier import Classifier, model_file
-from model_maker.progress import Reporter, Stages
+from model_maker.progress import Progress
 from model_maker.tflite import graph, inspection, metadata, vetting
 
 PLATFORMS = ("android", "ios")
@@ -173,7 +173,7 @@ def put_in_app(
     io: str | None = None,
     data: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
-    reporter: Reporter | None = None,
+    progress: Progress | None = None,
 ) -> Installed:
     """Puts a model into an app, or makes a copy of our own app with it.
 
@@ -184,7 +184,7 @@ def put_in_app(
       io: the type of input and output, where the model as it is has another: it is made again, as `export` does.
       data: photos to calibrate on in that case; those of the training unless told.
       overwrite: whether another model that stands there is replaced.
-      reporter: hears of stages and notes.
+      progress: receives stages and notes.
 
     Raises:
       DataError: there is no such platform or type.
@@ -203,12 +203,12 @@ def put_in_app(
         raise DataError(f"--io {io}: apps take {' or '.join(graph.IO_TYPES)}.")
     folder = Path(folder)
     here = recognise(folder, platform)
-    app, clock = here or OWN[platform], Stages(reporter or Reporter())
-    content = _content(model, io, data, clock)
+    app, progress = here or OWN[platform], Progress(progress)
+    content = _content(model, io, data, progress)
     with about(model):
         if why := refusal(Classifier(content).info, inspection.inspect(content), app):
             raise ModelError(f"{app.name} refuses it: {why}")
-        content = _with_labels(content, app, clock)
+        content = _with_labels(content, app, progress)
     if here is not None:
         return _replace(app, folder, content, overwrite=overwrite)
     with files.new_directory(folder) as new:
@@ -244,7 +244,7 @@ def _has_mark(app: App, folder: Path) -> bool:
 
 
 def _content(
-    model: str | os.PathLike[str], io: str | None, data: str | os.PathLike[str] | None, clock: Stages
+    model: str | os.PathLike[str], io: str | None, data: str | os.PathLike[str] | None, progress: Progress
 ) -> bytes:
     """Returns the model as it shipped, or made again with other edges."""
     shipped = vetting.read(model_file(model))
@@ -254,9 +254,9 @@ def _content(
         return shipped
     if facts.quantization == "int8" and facts.float_operators:
         raise ModelError(f"{model} keeps some operators in float, which --io here would lose. Use train --io {io}.")
-    with clock.stage("Read the model"):
-        origin = source.read(model, data=data, clock=clock)
-    with clock.stage(f"Make {facts.quantization} with {io} edges"):
+    with progress.stage("Read the model"):
+        origin = source.read(model, data=data, progress=progress)
+    with progress.stage(f"Make {facts.quantization} with {io} edges"):
         return origin.in_form(facts.quantization, io)
 
 
@@ -297,12 +297,12 @@ def _near(ours: Normalization | None, theirs: Normalization) -> bool:
     return max(steps) <= _NEAR_STEPS
 
 
-def _with_labels(content: bytes, app: App, clock: Stages) -> bytes:
+def _with_labels(content: bytes, app: App, progress: Progress) -> bytes:
     """Adds the labels under the name that an app reads, where another tool wrote the file."""
     stream = streams.BytesIO(content)
     if not app.labels or (zipfile.is_zipfile(stream) and app.labels in zipfile.ZipFile(stream).namelist()):
         return content
-    clock.note(f"The labels are added to the model as {app.labels}, where {app.name} looks for them.")
+    progress.note(f"The labels are added to the model as {app.labels}, where {app.name} looks for them.")
     return metadata.write(content, metadata.read(content))
 
 

@@ -27,7 +27,7 @@ from model_maker.deploy.shipping import Calibrations, Form
 from model_maker.errors import DataError, ModelError
 from model_maker.inference import evaluation
 from model_maker.inference.classifier import Classifier
-from model_maker.progress import Stages
+from model_maker.progress import Progress
 from model_maker.tflite import graph, metadata, quantize
 from model_maker.tflite.interpreter import Runner
 
@@ -114,7 +114,7 @@ class Trial:
       info: labels and normalization.
       validation: the photos that judge accuracy.
       training: photos that the head learned from, in the order in which they are to be calibrated on.
-      clock: hears of progress.
+      progress: receives progress.
       plain_int8: the model on the int8 backbone, where it has one; else it is quantized like all other forms.
       threads: photos at a time; None for all cores.
 
@@ -130,7 +130,7 @@ class Trial:
         *,
         validation: Dataset,
         training: Sequence[Location],
-        clock: Stages,
+        progress: Progress,
         plain_int8: bytes | None = None,
         threads: int | None = None,
     ):
@@ -139,7 +139,9 @@ class Trial:
         self.model, self.base, self._info, self._threads = float_model, base, info, threads
         self._plain_int8 = plain_int8
         self.photos, self.more = shipping.calibration_photos(training)
-        self.calibrations = Calibrations(float_model, base, self.photos, more=self.more, clock=clock, threads=threads)
+        self.calibrations = Calibrations(
+            float_model, base, self.photos, more=self.more, progress=progress, threads=threads
+        )
         self.labels = np.array(validation.labels)
         used = len(self.photos) + len(self.more)
         further = training[used:][: max(_CLOSENESS_PHOTOS - len(validation), 0)]
@@ -183,7 +185,7 @@ def risk(real: Array, scores: Array) -> float:
     return float((real.max(axis=1) - chosen).mean())
 
 
-def search(trial: Trial, form: Form, max_drop: float, *, clock: Stages) -> Budget:
+def search(trial: Trial, form: Form, max_drop: float, *, progress: Progress) -> Budget:
     """Tries a form and, while it loses too much, ever more careful ones.
 
     In order: more calibration photos and other rules for ranges; with the best of those, the most sensitive operators
@@ -195,26 +197,26 @@ def search(trial: Trial, form: Form, max_drop: float, *, clock: Stages) -> Budge
       trial: the model and its judges.
       form: what was asked for, quantized.
       max_drop: percentage points of top-1 that may be lost.
-      clock: hears of each step.
+      progress: receives each step.
 
     Returns:
       Budget; where no step keeps it, the one that loses least, and of those the one with the nearest scores, is chosen.
     """
     right = float((trial.scores[: len(trial.labels)].argmax(axis=1) == trial.labels).mean())
     steps: list[Step] = []
-    for name, attempt in _attempts(trial, form, steps, clock):
+    for name, attempt in _attempts(trial, form, steps, progress):
         try:
             steps.append(trial.try_form(name, attempt))
         except ModelError as error:
             if not steps:
                 raise
-            clock.note(f"{name}: {error}")
+            progress.note(f"{name}: {error}")
             continue
-        clock.note(_told(steps[-1]))
+        progress.note(_told(steps[-1]))
         if within := 100 * _loss(steps[-1]) <= max_drop + 1e-9:
             break
     chosen = steps.index(steps[-1] if within else _best(steps))
-    _conclude(steps[chosen], within, max_drop, len(trial.labels), clock)
+    _conclude(steps[chosen], within, max_drop, len(trial.labels), progress)
     return Budget(max_drop, len(trial.labels), right, tuple(steps), chosen, within)
 
 
@@ -249,7 +251,7 @@ def sensitivities(trial: Trial, form: Form) -> dict[str, float]:
     return dict(sorted(found.items(), key=lambda entry: -entry[1]))
 
 
-def _attempts(trial: Trial, form: Form, steps: Sequence[Step], clock: Stages) -> Iterator[tuple[str, Form]]:
+def _attempts(trial: Trial, form: Form, steps: Sequence[Step], progress: Progress) -> Iterator[tuple[str, Form]]:
     """Yields forms, each once those before have failed, which then stand in `steps`."""
     yield form.quantize, form
     if form.quantize in quantize.STATIC and trial.more:
@@ -260,7 +262,7 @@ def _attempts(trial: Trial, form: Form, steps: Sequence[Step], clock: Stages) ->
         form = _best(steps).form
         ranked = sensitivities(trial, form)
         listed = ", ".join(f"{name.split(';')[0]} ({value:.4f})" for name, value in list(ranked.items())[:3])
-        clock.note(f"Operators whose quantization moves the scores most: {listed}.")
+        progress.note(f"Operators whose quantization moves the scores most: {listed}.")
         spared, count = quantize.MIXES[form.quantize][-1], 1
         while count <= max(1, len(ranked) // 2):
             kept = dict.fromkeys(list(ranked)[:count], spared)
@@ -310,14 +312,14 @@ def _told(step: Step) -> str:
     )
 
 
-def _conclude(step: Step, within: bool, max_drop: float, photos: int, clock: Stages) -> None:
+def _conclude(step: Step, within: bool, max_drop: float, photos: int, progress: Progress) -> None:
     if not within:
-        clock.note(
+        progress.note(
             f"Nothing loses {max_drop:g} points or less; {step.name} loses least and is kept. "
             "Allow more, or try another --model."
         )
     if max_drop < 100 / photos:
-        clock.note(
+        progress.note(
             f"One of {photos} validation photos is {100 / photos:.1f} points, more than the budget of {max_drop:g}: "
             "it is kept when none is lost on balance, and the scores say that little is at risk."
         )

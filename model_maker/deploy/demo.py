@@ -14,10 +14,10 @@ from pathlib import Path
 from model_maker import files
 from model_maker.errors import ModelError, OutputError, about
 from model_maker.inference.classifier import Classifier, model_file
+from model_maker.output_folder import MODEL
 from model_maker.tflite import interpreter
 
 PAGE = resources.files("model_maker.deploy") / "page"
-MODEL = "model.tflite"
 INDEX = "index.html"
 # LiteRT.js, as `make runtime` copies it out of the npm packages: with threads, without, and for older processors and
 # browsers, Safari among them.

@@ -14,7 +14,7 @@ from model_maker.data import calibration_pictures
 from model_maker.data.images import Photo
 from model_maker.deploy import shipping
 from model_maker.deploy.shipping import Form
-from model_maker.progress import Reporter, Stages
+from model_maker.progress import Progress
 from model_maker.tflite import metadata
 
 FILE = "embedder.tflite"
@@ -27,7 +27,7 @@ def export_embedder(
     form: Form | None = None,
     photos: Sequence[Photo] | None = None,
     overwrite: bool = False,
-    reporter: Reporter | None = None,
+    progress: Progress | None = None,
     **choice: Any,
 ) -> Path:
     """Writes any backbone, also an imported one, as an embedder `.tflite` with metadata.
@@ -38,7 +38,7 @@ def export_embedder(
       form: quantization and the input's type; float inside and out unless told. The output is always float32 [1, D].
       photos: to calibrate int8 on, what `images.load` takes; pictures made for it unless told.
       overwrite: whether a folder that stands there is replaced.
-      reporter: hears of stages, progress and notes.
+      progress: receives stages, progress and notes.
       **choice: see `embedder.choose`.
 
     Returns:
@@ -54,16 +54,16 @@ def export_embedder(
       >>> (folder / "embedder.tflite").stat().st_size / 1e6
       13.4...
     """
-    output, clock = Path(output), Stages(reporter or Reporter())
+    output, progress = Path(output), Progress(progress)
     form = form or Form("none", "float32")
     chosen = embedder.choose(model, **choice)
     files.check_new(output, overwrite=overwrite, advice="or pass --overwrite to replace it")
-    with clock.stage(f"Prepare {chosen.name}"):
-        base = embedder.embedder(chosen, tell=clock.note, progress=clock.progress)
-    with clock.stage(f"Quantize ({form.quantize})"):
+    with progress.stage(f"Prepare {chosen.name}"):
+        base = embedder.embedder(chosen, progress=progress)
+    with progress.stage(f"Quantize ({form.quantize})"):
         pictures = list(calibration_pictures.pictures()) if photos is None else photos
         form = Form(form.quantize, form.io, output_io="float32")
-        bare = shipping.ship(base.content, base, form, photos=pictures, clock=clock)
+        bare = shipping.ship(base.content, base, form, photos=pictures, progress=progress)
     info = metadata.ModelInfo(
         normalization=base.normalization,
         name=base.name,

@@ -19,8 +19,8 @@ from model_maker import extras, files
 from model_maker.deploy.exporters import card, litert, openvino_ir, source, tensorflow_formats
 from model_maker.deploy.exporters.source import Source
 from model_maker.errors import DataError, ModelError, ModelMakerError, OutputError
-from model_maker.inference.runtimes import LABELS
-from model_maker.progress import Reporter, Stages
+from model_maker.output_folder import LABELS
+from model_maker.progress import Progress
 from model_maker.tflite import quantize
 from model_maker.version import __version__
 
@@ -108,7 +108,7 @@ def export(
     io: str | None = None,
     data: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
-    reporter: Reporter | None = None,
+    progress: Progress | None = None,
 ) -> Export:
     """Writes a model in other formats; a format that cannot be made does not stop the others.
 
@@ -119,7 +119,7 @@ def export(
       io: the type of the edges of the `.tflite` formats, one of `litert.IO_TYPES`.
       data: photos to calibrate int8 and to check on, one folder a class; those of the training unless told.
       overwrite: whether an export that stands there is replaced.
-      reporter: hears of stages, progress and notes.
+      progress: receives stages, progress and notes.
 
     Raises:
       DataError: there is no such format.
@@ -135,14 +135,14 @@ def export(
     """
     names, output = _names(formats, io), Path(output)
     _check_output(output, Path(model), overwrite=overwrite)
-    clock = Stages(reporter or Reporter())
-    with clock.stage("Read the model"):
-        origin = source.read(model, data=data, clock=clock)
+    progress = Progress(progress)
+    with progress.stage("Read the model"):
+        origin = source.read(model, data=data, progress=progress)
     entries = []
     with files.new_directory(output, overwrite=overwrite) as folder:
         for name in names:
             try:
-                with clock.stage(f"Export {name}"):
+                with progress.stage(f"Export {name}"):
                     entries.append(export_one(name, origin, folder / name, io))
             except ModelMakerError as error:
                 shutil.rmtree(folder / name, ignore_errors=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from model_maker import files, run_record, terminal
+from model_maker import files, output_folder, run_record, terminal
 from model_maker.data import thumbnails
 from model_maker.data.dataset import Split
 from model_maker.deploy import charts, plots, report_tables
@@ -21,7 +21,6 @@ from model_maker.errors import DataError
 from model_maker.inference import evaluation
 from model_maker.inference.classifier import Scored
 
-FILE, METRICS = "report.html", "metrics.json"
 # What keeps the page far below 3 MB: a thumbnail takes about 8 kB.
 _MISTAKES, _SIDE = 24, 200
 
@@ -44,7 +43,7 @@ def render(
       report: the content of `metrics.json`; of all its keys only `test` has to be there.
       model: how commands name the model.
       learned: photos of each class that training saw, where that is known.
-      stages: `Stages.records`, where there are any.
+      stages: `Progress.records`, where there are any.
       certificate: `Certificate.as_dict()`, where the file was verified.
     """
     test = report["test"]
@@ -106,7 +105,9 @@ def write(
     except (KeyError, TypeError, AttributeError) as error:
         if not own_test:
             raise
-        raise DataError(f"{METRICS} beside {model} is not as `train` wrote it ({error!r}). Pass --data DIR.") from error
+        raise DataError(
+            f"{output_folder.METRICS} beside {model} is not as `train` wrote it ({error!r}). Pass --data DIR."
+        ) from error
     for plot, content in plots.draw(test, reliability(scored)).items():
         files.write(beside(page, plot), content)
     files.write(page, text.encode(errors="backslashreplace"))
@@ -114,8 +115,8 @@ def write(
 
 def _of_training(model: str, test: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Reads what `train` wrote beside a model: the report, and what else `render` takes."""
-    folder = run_record.folder_of(model)
-    record, file = run_record.load(folder), folder / METRICS
+    folder = output_folder.home(model)
+    record, file = run_record.load(folder), folder / output_folder.METRICS
     try:
         report = json.loads(file.read_text(encoding="utf-8"))
         learned = {name: count - test["per_class"][name]["photos"] for name, count in record["classes"].items()}
@@ -362,6 +363,6 @@ def _stages(stages: Sequence[dict[str, Any]]) -> str:
         )
         for entry in stages
     ]
-    heads = ("stage", "clock", "CPU", "memory")
+    heads = ("stage", "progress", "CPU", "memory")
     told = '<p class="dim">Memory is the most that was held so far.</p>'
     return told + table(heads, rows, caption="Stages of the training") if rows else ""

@@ -12,7 +12,7 @@ from model_maker.data.images import Normalization
 from model_maker.data.streaming import stream
 from model_maker.deploy import checks
 from model_maker.errors import DataError
-from model_maker.progress import Stages
+from model_maker.progress import Progress
 from model_maker.tflite import graph, metadata, quantize, vetting
 from model_maker.tflite.metadata import ModelInfo
 
@@ -55,7 +55,7 @@ class Calibrations:
       base: whose input the model has.
       photos: what `images.load` takes; all of them are sampled, which takes megabytes a photo.
       more: further ones, for ranges only.
-      clock: hears of progress.
+      progress: receives progress.
       threads: photos at a time; None for all cores.
     """
 
@@ -66,11 +66,11 @@ class Calibrations:
         photos: Sequence,
         *,
         more: Sequence = (),
-        clock: Stages,
+        progress: Progress,
         threads: int | None = None,
     ):
         self._model, self._base, self._photos, self._more = float_model, base, photos, more
-        self._clock, self._threads = clock, threads
+        self._progress, self._threads = progress, threads
         self._ranges: list[quantize.Ranges] = []
         self._further: list[quantize.Ranges] = []
         self._samples: dict = {}
@@ -100,7 +100,7 @@ class Calibrations:
             if isinstance(result, DataError):
                 raise result
             observed.append(result)
-            self._clock.progress(len(observed), len(photos))
+            self._progress.step(len(observed), len(photos))
         return observed
 
 
@@ -121,7 +121,7 @@ def ship(
     *,
     photos: Sequence,
     more: Sequence = (),
-    clock: Stages,
+    progress: Progress,
     threads: int | None = None,
 ) -> bytes:
     """Quantizes a float model and gives it its edges.
@@ -131,7 +131,7 @@ def ship(
       base: whose input the model has.
       form: what to make of it.
       photos, more: to calibrate on, see `Calibrations`.
-      clock: hears of progress.
+      progress: receives progress.
       threads: photos at a time; None for all cores.
 
     Raises:
@@ -139,9 +139,9 @@ def ship(
       ModelError: the model cannot be had in this form.
     """
     if note := older_clients(form):
-        clock.note(note)
+        progress.note(note)
     return make(
-        float_model, base, form, Calibrations(float_model, base, photos, more=more, clock=clock, threads=threads)
+        float_model, base, form, Calibrations(float_model, base, photos, more=more, progress=progress, threads=threads)
     )
 
 

@@ -17,7 +17,8 @@ from model_maker.data.images import Photo
 from model_maker.deploy import model_card, shipping
 from model_maker.deploy.shipping import Form
 from model_maker.errors import BackboneError
-from model_maker.progress import Reporter, Stages
+from model_maker.output_folder import LABELS, MODEL
+from model_maker.progress import Progress
 from model_maker.tflite import graph, metadata, quantize, rounding
 
 
@@ -29,7 +30,7 @@ def starter(
     weights: str | None = None,
     data: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
-    reporter: Reporter | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Writes a classifier of ImageNet's 1000 classes, to try an app with before there are photos of one's own.
 
@@ -40,7 +41,7 @@ def starter(
       weights: a file to use instead of the published weights.
       data: a folder of photos, one folder a class, to calibrate int8 on; pictures made for it unless told.
       overwrite: whether a folder that stands there is replaced.
-      reporter: hears of stages, progress and notes.
+      progress: receives stages, progress and notes.
 
     Returns:
       The folder.
@@ -56,21 +57,21 @@ def starter(
       >>> len(model_maker.Classifier(folder).labels)
       1000
     """
-    output, clock = Path(output), Stages(reporter or Reporter())
+    output, progress = Path(output), Progress(progress)
     files.check_new(output, overwrite=overwrite, advice="or pass --overwrite to replace it")
     backbone, form = _backbone(model, weights), form or Form()
     photos = _photos(data)
-    content, info = build(backbone, form, photos=photos, clock=clock)
+    content, info = build(backbone, form, photos=photos, progress=progress)
     card = model_card.render_starter(info, len(content), backbone=backbone, quantize=form.quantize, io=form.io)
     with files.new_directory(output, overwrite=overwrite) as folder:
-        (folder / "model.tflite").write_bytes(content)
-        (folder / "labels.txt").write_text("\n".join(info.labels), encoding="utf-8", newline="\n")
+        (folder / MODEL).write_bytes(content)
+        (folder / LABELS).write_text("\n".join(info.labels), encoding="utf-8", newline="\n")
         (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")
     return output
 
 
 def build(
-    backbone: Backbone, form: Form, *, photos: Sequence[Photo] | None = None, clock: Stages
+    backbone: Backbone, form: Form, *, photos: Sequence[Photo] | None = None, progress: Progress
 ) -> tuple[bytes, metadata.ModelInfo]:
     """Makes the classifier.
 
@@ -78,7 +79,7 @@ def build(
       backbone: whose weights hold a classifier.
       form: quantization and edges.
       photos: to calibrate int8 on, what `images.load` takes; None for pictures made for it.
-      clock: hears of stages.
+      progress: receives stages.
 
     Returns:
       The `.tflite` with metadata, and what that says.
@@ -86,16 +87,16 @@ def build(
     Raises:
       BackboneError: its weights cannot be had, or hold no classifier.
     """
-    with clock.stage(f"Prepare {backbone.name}"):
-        path = embedder.weights_of(backbone, tell=clock.note, progress=clock.progress)
+    with progress.stage(f"Prepare {backbone.name}"):
+        path = embedder.weights_of(backbone, progress=progress)
         kernel, bias = backbone.family.classifier(path)
         if kernel.shape != (len(imagenet.labels()), backbone.embedding_size):
             raise BackboneError(f"{path} holds a classifier of {len(kernel)} classes, not ImageNet's 1000.")
-        base = embedder.embedder(backbone, tell=clock.note, progress=clock.progress)
+        base = embedder.embedder(backbone, progress=progress)
         float_model = graph.attach_head(base.content, kernel, bias)
-    with clock.stage(f"Quantize ({form.quantize})"):
+    with progress.stage(f"Quantize ({form.quantize})"):
         photos = list(calibration_pictures.pictures()) if photos is None else photos
-        bare = shipping.ship(float_model, base, form, photos=photos, clock=clock)
+        bare = shipping.ship(float_model, base, form, photos=photos, progress=progress)
     info = metadata.ModelInfo(
         labels=imagenet.labels(),
         normalization=base.normalization,
@@ -107,7 +108,7 @@ def build(
     return shipping.finish(bare, info), info
 
 
-def cached(model: str, *, reporter: Reporter | None = None) -> bytes:
+def cached(model: str, *, progress: Progress | None = None) -> bytes:
     """Returns the starter of a backbone for prediction, made on first use.
 
     Raises:
@@ -121,7 +122,7 @@ def cached(model: str, *, reporter: Reporter | None = None) -> bytes:
     path = place.parent.parent / "starters" / f"{place.stem}-{key}.tflite"
     if content := files.read_checked(path):
         return content
-    content, _ = build(backbone, Form(), clock=Stages(reporter or Reporter()))
+    content, _ = build(backbone, Form(), progress=Progress(progress))
     files.write_checked(path, content)
     return content
 

@@ -30,7 +30,7 @@ from model_maker.deploy.certificate import NOT_HERE, OWN, REFUSED, SAME, Certifi
 from model_maker.deploy.checks import KERNEL_PHOTOS
 from model_maker.errors import DataError, ModelError, ModelMakerError, about
 from model_maker.inference.classifier import Classifier, model_file
-from model_maker.progress import Reporter, Stages
+from model_maker.progress import Progress
 from model_maker.tflite import inspection, interpreter
 from model_maker.tflite.interpreter import KERNELS
 
@@ -41,14 +41,14 @@ _KERNEL_NAMES = {"xnnpack": "LiteRT, XNNPACK", "none": "LiteRT, no delegate", "r
 
 
 def verify(
-    model: str | os.PathLike[str], *, data: str | os.PathLike[str] | None = None, reporter: Reporter | None = None
+    model: str | os.PathLike[str], *, data: str | os.PathLike[str] | None = None, progress: Progress | None = None
 ) -> Certificate:
     """Runs a file wherever it may have to run, and holds it against what phone clients demand.
 
     Args:
       model: a `.tflite`, or a folder that `train` made.
       data: labelled photos; those that the model was tested on unless told. MAX_PHOTOS at most, of all classes.
-      reporter: hears of stages and notes.
+      progress: receives stages and notes.
 
     Raises:
       ModelError: it cannot be read, is damaged, or nothing says what photos to use.
@@ -59,27 +59,27 @@ def verify(
       >>> model_maker.verify("flowers_model").failures
       []
     """
-    clock = Stages(reporter or Reporter())
+    progress = Progress(progress)
     path = model_file(model)
     content = interpreter.read(path)
     with about(path):
         findings = rules.check_apart(path)
     dataset, notes = run_record.photos_for(model, data)
     for note in notes:
-        clock.note(note)
+        progress.note(note)
     ours = _classifier(content)
     with tempfile.TemporaryDirectory() as folder:
-        with clock.stage("Prepare photos"):
-            trial = _prepare(spread(dataset, MAX_PHOTOS), ours, Path(folder), clock)
-        with clock.stage("Run in LiteRT"):
+        with progress.stage("Prepare photos"):
+            trial = _prepare(spread(dataset, MAX_PHOTOS), ours, Path(folder), progress)
+        with progress.stage("Run in LiteRT"):
             runs = [_run_kernels(content, kernels, trial) for kernels in KERNELS]
         for name, run in ELSEWHERE.items():
-            with clock.stage(f"Run in {name}"):
+            with progress.stage(f"Run in {name}"):
                 runs += _run_elsewhere(name, run, path, trial)
-        with clock.stage("Feed it as apps do"):
+        with progress.stage("Feed it as apps do"):
             in_apps = _run_apps(ours, inspection.inspect(content), trial, _refusals(runs, findings)) if ours else []
     digest = hashlib.sha256(content).hexdigest()
-    found = tuple(runs), tuple(in_apps), tuple(findings), tuple(clock.notes)
+    found = tuple(runs), tuple(in_apps), tuple(findings), tuple(progress.notes)
     return Certificate(path, len(content), digest, len(trial.files), *found)
 
 
@@ -123,15 +123,15 @@ def _classifier(content: bytes) -> Classifier | None:
         return None
 
 
-def _prepare(dataset: Dataset, ours: Classifier | None, folder: Path, clock: Stages) -> _Trial:
+def _prepare(dataset: Dataset, ours: Classifier | None, folder: Path, progress: Progress) -> _Trial:
     names = ours.indices(dataset.classes) if ours else np.zeros(len(dataset.classes), int)
     files, pixel_files, prepared, truth = [], [], defaultdict(list), []
     for number, sample in enumerate(dataset.samples):
-        clock.progress(number, len(dataset))
+        progress.step(number, len(dataset))
         try:
             picture = images.picture(sample.path)
         except DataError as error:
-            clock.note(f"{error}; it does not count.")
+            progress.note(f"{error}; it does not count.")
             continue
         files.append(_plain_file(sample.path, picture, folder / f"photo_{number}.png"))
         if ours:

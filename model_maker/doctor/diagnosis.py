@@ -20,7 +20,7 @@ from model_maker.doctor.checks import CHECKS
 from model_maker.doctor.evidence import Evidence
 from model_maker.doctor.findings import Finding
 from model_maker.errors import DataError
-from model_maker.progress import Reporter
+from model_maker.progress import Progress
 
 # Points of accuracy below which the division into folds alone makes differences.
 _NOTICEABLE = 0.3
@@ -60,7 +60,7 @@ def diagnose(
     *,
     model: str = DEFAULT,
     threads: int | None = None,
-    reporter: Reporter | None = None,
+    progress: Progress | None = None,
 ) -> Diagnosis:
     """Finds out what is wrong with a data set; nothing is changed.
 
@@ -68,7 +68,7 @@ def diagnose(
       data: as for `train`; one class is enough, though then no label can be judged.
       model: the backbone that compares photos; `train` with the same one finds the embeddings in the cache.
       threads: photos at a time; all cores unless told.
-      reporter: hears of stages and progress.
+      progress: receives stages and progress.
 
     Raises:
       DataError: there is no such data, or no photo in it.
@@ -82,11 +82,11 @@ def diagnose(
     """
     if threads is not None and threads < 1:
         raise DataError(f"--threads {threads}: give 1 or more.")
-    reporter = reporter or Reporter()
-    evidence = gathering.gather(data, model, reporter, threads=threads)
+    progress = Progress(progress)
+    evidence = gathering.gather(data, model, progress, threads=threads)
     findings = {name: tuple(check.find(evidence)) for name, check in CHECKS.items()}
-    reporter.stage("Measure what copies flatter")
-    flattery = _flattery(evidence)
+    with progress.stage("Measure what copies flatter"):
+        flattery = _flattery(evidence)
     dataset = evidence.dataset
     counts = Counter(dataset.labels)
     class_of: dict[Location, str] = {sample.path: dataset.classes[sample.label] for sample in dataset.samples}

@@ -21,8 +21,8 @@ from model_maker.doctor.facts import Facts
 from model_maker.doctor.judgement import Judgement
 from model_maker.errors import DataError
 from model_maker.learning import embedding, quantized
-from model_maker.progress import Reporter, Stages
-from model_maker.tflite import layers as network_layers
+from model_maker.progress import Progress
+from model_maker.tflite import network_layers
 
 Array = np.ndarray
 
@@ -97,7 +97,7 @@ class Evidence:
         return linked, part, -fact.width * fact.height, len(name), name
 
 
-def gather(data: str | os.PathLike[str], model: str, reporter: Reporter, *, threads: int | None = None) -> Evidence:
+def gather(data: str | os.PathLike[str], model: str, progress: Progress, *, threads: int | None = None) -> Evidence:
     """Reads all photos once, embeds those not seen before, finds twins, judges labels.
 
     Raises:
@@ -105,15 +105,15 @@ def gather(data: str | os.PathLike[str], model: str, reporter: Reporter, *, thre
       BackboneError: there is no such model.
     """
     choice = embedder.choose(model)
-    reporter.stage("List photos")
-    dataset = sources.read(data, least_classes=1, progress=reporter.progress)
+    with progress.stage("List photos"):
+        dataset = sources.read(data, least_classes=1, progress=progress.step)
     digests = {sample.path: sample.digest for sample in dataset.samples}
     # Told better by the check of that name, which leaves out unreadable files.
     spare = sources.conflict_notes(dataset)
     dataset = dataclasses.replace(dataset, notes=tuple(note for note in dataset.notes if note not in spare))
-    reporter.stage("Read photos")
     paths = [sample.path for sample in dataset.samples]
-    results = list(facts.collect(paths, threads=threads, progress=reporter.progress))
+    with progress.stage("Read photos"):
+        results = list(facts.collect(paths, threads=threads, progress=progress.step))
     dataset = _without(
         dataset,
         {
@@ -125,24 +125,24 @@ def gather(data: str | os.PathLike[str], model: str, reporter: Reporter, *, thre
     known = tuple(result for result in results if isinstance(result, Facts))
     vectors = np.empty((0, 1), np.float16)
     if len(dataset):
-        reporter.stage(f"Prepare {choice.name}")
-        embeds = embedder.embedder(choice, tell=reporter.note, progress=reporter.progress)
-        base = quantized.prepare(embeds, dataset, Stages(reporter), threads=threads)
-        reporter.stage("Embed photos")
-        dataset, known, vectors = _embed(dataset, known, base, reporter, threads)
-    reporter.stage("Compare photos")
-    numbers = _numbers(dataset, known, vectors)
-    reporter.stage("Judge labels")
-    labels = np.array(dataset.labels, int)
-    judged = judgement.judge(vectors, labels, numbers, classes=len(dataset.classes))
+        with progress.stage(f"Prepare {choice.name}"):
+            embeds = embedder.embedder(choice, progress=progress)
+            base = quantized.prepare(embeds, dataset, progress, threads=threads)
+        with progress.stage("Embed photos"):
+            dataset, known, vectors = _embed(dataset, known, base, progress, threads)
+    with progress.stage("Compare photos"):
+        numbers = _numbers(dataset, known, vectors)
+    with progress.stage("Judge labels"):
+        labels = np.array(dataset.labels, int)
+        judged = judgement.judge(vectors, labels, numbers, classes=len(dataset.classes))
     return Evidence(dataset, known, vectors, numbers, judged, _strays(str(data)), digests)
 
 
 def _embed(
-    dataset: Dataset, known: tuple[Facts, ...], base: QuantizedEmbedder, reporter: Reporter, threads: int | None
+    dataset: Dataset, known: tuple[Facts, ...], base: QuantizedEmbedder, progress: Progress, threads: int | None
 ) -> tuple[Dataset, tuple[Facts, ...], Array]:
     """Returns photos, their facts and their embeddings, less what a change of the folder made unreadable meanwhile."""
-    found, gone = embedding.feature_maps(dataset, *base.computing, threads=threads, progress=reporter.progress)
+    found, gone = embedding.feature_maps(dataset, *base.computing, threads=threads, progress=progress)
     # The last layer: copies and labels are judged by what the network makes of a photo in the end.
     vectors = found.columns(network_layers.features(base.layers, base.layers[-1:])).read()[:, 0].astype(np.float16)
     lost = {entry.path: entry.reason for entry in gone}

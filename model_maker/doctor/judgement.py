@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model_maker.errors import DataError
-from model_maker.learning import head as heads
+from model_maker.learning import heads
 
 Array = np.ndarray
 

@@ -19,6 +19,7 @@ from model_maker.data.streaming import stream
 from model_maker.errors import DataError, ModelError, about
 from model_maker.inference import answering, evaluation, pipeline, runtimes
 from model_maker.inference.pipeline import Answer
+from model_maker.output_folder import MODEL
 
 Array = np.ndarray[Any, Any]
 Progress = Callable[[int, int], None]
@@ -303,9 +304,9 @@ def model_file(path: str | os.PathLike[str]) -> Path:
     path, advice = Path(path), "Give a .tflite file, or a folder that `train` made."
     try:
         if path.is_dir():
-            if not (path / "model.tflite").is_file():
+            if not (path / MODEL).is_file():
                 raise ModelError(f"{path} holds no model.tflite. {advice}")
-            return path / "model.tflite"
+            return path / MODEL
         if not files.exists(path):
             raise ModelError(f"{path} does not exist. {advice}")
     except OSError as error:

@@ -19,12 +19,12 @@ import numpy as np
 from model_maker import extras, files
 from model_maker.data.images import Normalization
 from model_maker.errors import ModelError
+from model_maker.output_folder import LABELS, MODEL
 from model_maker.tflite import interpreter, metadata, vetting
 from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray[Any, Any]
 
-LABELS = "labels.txt"
 # Where OpenVINO's IR holds the labels, as a JSON list.
 OPENVINO_LABELS = ["model_info", "labels_json"]
 # Raw pixels are what the model takes: its normalization is inside.
@@ -111,8 +111,8 @@ def find(path: str | os.PathLike[str]) -> Path:
             raise ModelError(f"{path} does not exist. {_ADVICE}")
         if not path.is_dir() or _is_model(path):
             return path
-        if (path / "model.tflite").is_file():
-            return path / "model.tflite"
+        if (path / MODEL).is_file():
+            return path / MODEL
         found = _models_in(path)
     except OSError as error:
         raise ModelError(f"{path} cannot be opened ({error.strerror}). {_ADVICE}") from error

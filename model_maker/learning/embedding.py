@@ -1,11 +1,13 @@
-"""Photos to embeddings: LiteRT on every core, streaming, remembered by content in a store for each embedder."""
+"""Photos to embeddings: LiteRT on every core, streaming, cached by content hash in a store for each embedder."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -20,11 +22,31 @@ from model_maker.data.streaming import stream
 from model_maker.errors import DataError, OutputError
 from model_maker.learning.engines import LOCAL, Engine, Wanted, Work, stored_type
 from model_maker.learning.store import FORMAT, EmbeddingStore, FeatureMaps, pack
+from model_maker.progress import SILENT, Progress
 from model_maker.tflite.interpreter import Runner
 
 Array = np.ndarray
-Progress = Callable[[int, int], None]
-Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """What an embedder gives for photos, handed on from where it was computed to all who need a part of it.
+
+    Attributes:
+      photos: those that could be read.
+      maps: of these photos, in their order; one view of each, or several.
+    """
+
+    photos: Dataset
+    maps: FeatureMaps
+
+    def select(self, part: Dataset) -> FeatureMaps:
+        """Returns the features of some of the photos, in the order of `part`."""
+        return self.maps.of(np.array([self._rows[sample.digest] for sample in part.samples], int))
+
+    @functools.cached_property
+    def _rows(self) -> dict[str, int]:
+        return {sample.digest: row for row, sample in enumerate(self.photos.samples)}
 
 
 def compute(
@@ -69,8 +91,7 @@ def feature_maps(
     threads: int | None = None,
     engine: Engine = LOCAL,
     kernels: str = "xnnpack",
-    progress: Progress | None = None,
-    tell: Tell | None = None,
+    progress: Progress = SILENT,
 ) -> tuple[FeatureMaps, list[Skipped]]:
     """Computes what an embedder gives for every photo, unless seen before, and leaves it in the cache to read from.
 
@@ -83,8 +104,7 @@ def feature_maps(
       threads: photos at a time; all cores unless told.
       engine: where they are embedded; on this machine unless told.
       kernels: which of LiteRT's CPU paths computes.
-      progress: called with (done, total) photos, known ones counted as done.
-      tell: hears how many are known, where some are and others are not.
+      progress: receives photos that are done, known ones counted in, and a note where some are known and others not.
 
     Returns:
       FeatureMaps of the photos that can be read, in order, and the photos that cannot.
@@ -97,8 +117,8 @@ def feature_maps(
     rows = store.find(names)
     missing = _Lacking(dataset, names, rows)
     known = int((rows >= 0).all(axis=1).sum())
-    if tell and 0 < known < len(dataset):
-        tell(f"{known:,} of {len(dataset):,} photos were embedded before.")
+    if 0 < known < len(dataset):
+        progress.note(f"{known:,} of {len(dataset):,} photos were embedded before.")
     work = Work(embedder, normalization, augmentation, seed, kernels, name=path.stem)
     with contextlib.closing(engine.embed(missing, work, size, threads=threads)) as results:
         unreadable = _compute(missing, results, store, total=len(dataset), progress=progress)
@@ -159,19 +179,18 @@ def _compute(
     store: EmbeddingStore,
     *,
     total: int,
-    progress: Progress | None,
+    progress: Progress,
 ) -> dict[str, str]:
     """Puts each result into the store as it comes; returns digest -> reason of photos that cannot be read."""
     unreadable: dict[str, str] = {}
     done = total - len(missing)
-    if progress and done:
-        progress(done, total)
+    if done:
+        progress.step(done, total)
     for (sample, names), result in zip(missing, results, strict=True):
         if isinstance(result, DataError):
             unreadable[sample.digest] = str(result).removeprefix(f"{sample.path}: ")
         else:
             store.append(pack(names.values()), result)
         done += 1
-        if progress:
-            progress(done, total)
+        progress.step(done, total)
     return unreadable

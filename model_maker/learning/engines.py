@@ -18,11 +18,11 @@ from model_maker.data.images import Normalization
 from model_maker.data.sources import hash_all
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError
+from model_maker.progress import Progress
 from model_maker.tflite.interpreter import Runner
 
 Array = np.ndarray
 Results = Generator[Array | DataError, None, None]
-Tell = Callable[[str], None]
 # A photo, and the names of those of its views that are to be computed, by number.
 Wanted = tuple[Sample, dict[int, str]]
 
@@ -114,11 +114,11 @@ class Local:
 LOCAL = Local()
 
 
-def _ray(address: str | None, shards: str | None, tell: Tell) -> Engine:
+def _ray(address: str | None, shards: str | None, progress: Progress) -> Engine:
     from model_maker.learning.ray_engine import Ray
 
-    return Ray(address, shards, tell)
+    return Ray(address, shards, progress)
 
 
-# Called with the address of a cluster, the folder through which its machines hand results over, and who hears of notes.
-ENGINES: dict[str, Callable[[str | None, str | None, Tell], Engine]] = {"local": lambda *_: LOCAL, "ray": _ray}
+# Called with the address of a cluster, the folder through which its machines hand results over, what receives notes.
+ENGINES: dict[str, Callable[[str | None, str | None, Progress], Engine]] = {"local": lambda *_: LOCAL, "ray": _ray}

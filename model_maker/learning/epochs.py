@@ -10,10 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from model_maker.data import mixing
-from model_maker.learning import head as heads
+from model_maker.learning import heads
+from model_maker.learning.callbacks import NO_CALLBACKS, Callbacks
+from model_maker.learning.checkpoint import Checkpoint
 from model_maker.learning.recipe import Recipe
 from model_maker.learning.trainer import Trainer
-from model_maker.learning.watch import Listeners, Watch
+from model_maker.progress import SILENT, Progress
 
 Array = np.ndarray
 
@@ -47,7 +49,9 @@ class Epochs:
       labels: int [N], of the photos to learn from.
       validation: int [M], of those to choose by.
       classes: C.
-      watch: who follows.
+      progress: receives stages and steps.
+      checkpoint: where its state is kept; None for nowhere.
+      callbacks: receive each epoch.
 
     Attributes:
       history: of the network that it began with, then of each epoch: `phase`, `epoch`, `loss`, `validation_loss`,
@@ -59,10 +63,21 @@ class Epochs:
       temperature: what its logits are divided by.
     """
 
-    def __init__(self, recipe: Recipe, labels: Array, validation: Array, classes: int, watch: Watch):
-        self._recipe, self._labels, self._validation, self._watch = recipe, labels, validation, watch
+    def __init__(
+        self,
+        recipe: Recipe,
+        labels: Array,
+        validation: Array,
+        classes: int,
+        *,
+        progress: Progress = SILENT,
+        checkpoint: Checkpoint | None = None,
+        callbacks: Callbacks = NO_CALLBACKS,
+    ):
+        self._recipe, self._labels, self._validation = recipe, labels, validation
+        self.progress, self._checkpoint, self._callbacks = progress, checkpoint, callbacks
         self._one_hot = np.eye(classes, dtype=np.float32)
-        facts, self._arrays = watch.checkpoint.load() if watch.checkpoint else ({}, {})
+        facts, self._arrays = checkpoint.load() if checkpoint else ({}, {})
         self._saved_phase: str | None = facts.get("phase")
         self._passed: list[str] = facts.get("passed", [])
         self.history: list[dict[str, Any]] = facts.get("history", [])
@@ -104,9 +119,9 @@ class Epochs:
         elif not self.history:
             self.history.append({"phase": "frozen", "epoch": 0, **self._judge(worker, judged)})
         start, end = self._window(last)
-        with Listeners(self._watch, worker, phase, self._recipe) as listeners:
+        with self._callbacks.open(worker, phase, self._recipe) as callbacks:
             for epoch in range(first, self._recipe.epochs):
-                if self._is_stale(phase) or listeners.stop or self._elapsed() >= end:
+                if self._is_stale(phase) or callbacks.stop or self._elapsed() >= end:
                     break
                 began = time.monotonic()
                 loss = self._epoch(worker, learned, self._labels, epoch, (start, end))
@@ -120,7 +135,7 @@ class Epochs:
                     self.history.append(entry)
                     if self._best(phase) == len(self.history) - 1:
                         best = worker.weights()
-                listeners.epoch(epoch, entry)
+                callbacks.epoch(epoch, entry)
                 self._save(phase, worker, best, network)
         self._passed.append(phase)
         return self._blend(phase, worker, judged, begin, best) if best else None
@@ -204,7 +219,7 @@ class Epochs:
             losses.append(worker.step(batch, labels, progress=progress))
             if not math.isfinite(losses[-1]) or self._elapsed() >= end:
                 break
-            self._watch.progress(done + 1, total if progress == done / total else round((done + 1) / progress))
+            self.progress.step(done + 1, total if progress == done / total else round((done + 1) / progress))
         return float(np.mean(losses))
 
     def _judge(self, worker: Trainer, source: Source) -> dict[str, float]:
@@ -235,7 +250,7 @@ class Epochs:
         return time.monotonic() - self._begin
 
     def _save(self, phase: str, worker: Trainer, best: list[Array] | None, network: Mapping[str, Array]) -> None:
-        if self._watch.checkpoint is None:
+        if self._checkpoint is None:
             return
         groups = {"state": worker.state(), "network": network, "found": self.found}
         groups["best"] = {str(index): values for index, values in enumerate(best or [])}
@@ -250,7 +265,7 @@ class Epochs:
             "spent": self._elapsed(),
         }
         arrays = {f"{group}:{name}": values for group, entries in groups.items() for name, values in entries.items()}
-        self._watch.checkpoint.save(facts, arrays)
+        self._checkpoint.save(facts, arrays)
 
     def _group(self, name: str) -> dict[str, Array]:
         return {key.split(":", 1)[1]: values for key, values in self._arrays.items() if key.startswith(f"{name}:")}

@@ -1,4 +1,4 @@
-"""Embeddings as a head is fitted on them: standardized by layer, whole in memory or streamed from the store."""
+"""FeatureTable as a head is fitted on them: standardized by layer, whole in memory or streamed from the store."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 
 from model_maker.learning.store import FeatureMaps
-from model_maker.tflite import layers as network_layers
-from model_maker.tflite.layers import Layer
+from model_maker.tflite import network_layers
+from model_maker.tflite.network_layers import Layer
 
 Array = np.ndarray
 
@@ -56,8 +56,8 @@ class Features(Protocol):
         """Turns parameters into kernel [C, F] and bias [C] that apply to embeddings as they are."""
 
 
-class Embeddings:
-    """The embeddings of N photos, from which any set of layers can be standardized.
+class FeatureTable:
+    """The features of N photos by layer, from which any set of layers can be standardized.
 
     Args:
       values: [N, F] or [N, K, F], K views of each photo, the plain one first; or the same in a store.

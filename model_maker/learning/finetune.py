@@ -19,18 +19,19 @@ from model_maker.data.dataset import Dataset, Sample
 from model_maker.data.images import Normalization
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError
-from model_maker.learning import head as heads
-from model_maker.learning import trainer
+from model_maker.learning import heads, trainer
+from model_maker.learning.callbacks import NO_CALLBACKS, Callbacks
+from model_maker.learning.checkpoint import Checkpoint
 from model_maker.learning.embedding import compute, feature_maps
 from model_maker.learning.engines import LOCAL, Engine
 from model_maker.learning.epochs import Epochs, Source, again
-from model_maker.learning.head import Head
+from model_maker.learning.heads import Head
 from model_maker.learning.recipe import Recipe
 from model_maker.learning.trainer import Trainer
-from model_maker.learning.watch import Watch
+from model_maker.progress import SILENT, Progress
 from model_maker.tflite import keras_model, trunk
 from model_maker.tflite.interpreter import Runner
-from model_maker.tflite.layers import Layer
+from model_maker.tflite.network_layers import Layer
 
 Array = np.ndarray
 
@@ -113,7 +114,9 @@ def fine_tune(
     *,
     whole: Network | None = None,
     balance: bool = True,
-    watch: Watch | None = None,
+    progress: Progress = SILENT,
+    checkpoint: Checkpoint | None = None,
+    callbacks: Callbacks = NO_CALLBACKS,
 ) -> Tuned:
     """Trains a network further.
 
@@ -126,22 +129,25 @@ def fine_tune(
       recipe: how.
       whole: the same network with a head that has learned from both; None to leave the repetition out.
       balance: whether uneven classes weigh alike.
-      watch: who follows, and where the state is kept.
+      progress: receives stages and steps.
+      checkpoint: where its state is kept; None for nowhere.
+      callbacks: receive each epoch.
 
     Raises:
       DataError: a batch does not fit into memory, or a photo cannot be read any more.
       ModelError: the network has operators that cannot be trained, or nowhere to be parted.
     """
-    watch = watch or Watch()
     trainer.load_tensorflow()
     train, validation = np.array(photos.train.labels), np.array(photos.validation.labels)
     counts = np.bincount(train, minlength=len(photos.train.classes))
     weights = heads.class_weights(counts) if balance else np.ones(len(counts))
-    epochs = Epochs(recipe, train, validation, len(counts), watch)
+    epochs = Epochs(
+        recipe, train, validation, len(counts), progress=progress, checkpoint=checkpoint, callbacks=callbacks
+    )
     network = start
     for name in PHASES[recipe.scope]:
         if not epochs.is_over(name):
-            network = _phase(name, network, photos, recipe, weights, epochs, watch)
+            network = _phase(name, network, photos, recipe, weights, epochs)
     if not epochs.blends:
         epochs.notes.append("Fine-tuning was no better on validation photos than the frozen features, which are kept.")
         return Tuned(start, start, epochs.history, {}, tuple(epochs.notes))
@@ -149,21 +155,19 @@ def fine_tune(
         epochs.found, epochs.temperature = _pack(network), _temperature(network, photos)
     judged = network = _divided(_unpack(epochs.found) or network, epochs.temperature)
     if whole and recipe.budget_s is None:
-        repeated = _repeat(whole, photos, recipe, weights, epochs, watch)
+        repeated = _repeat(whole, photos, recipe, weights, epochs)
         network = _divided(repeated, epochs.temperature) if repeated else judged
     return Tuned(network, judged, epochs.history, epochs.blends, tuple(epochs.notes))
 
 
-def _phase(
-    name: str, network: Network, photos: Photos, recipe: Recipe, weights: Array, epochs: Epochs, watch: Watch
-) -> Network:
+def _phase(name: str, network: Network, photos: Photos, recipe: Recipe, weights: Array, epochs: Epochs) -> Network:
     """Trains the tail, or everything, and returns the better of what came out and what went in."""
     network = _unpack(epochs.saved_network(name)) or network
     part = _part(name, network)
-    with watch.stage("Compute activations" if part else "Open the network"):
-        learned = _source(network.embedder, part, photos, photos.train, watch)
-        judged = _source(network.embedder, part, replace(photos, views=1), photos.validation, watch)
-    with trainer.precision(), watch.stage(f"Fine-tune ({name})"):
+    with epochs.progress.stage("Compute activations" if part else "Open the network"):
+        learned = _source(network.embedder, part, photos, photos.train, epochs.progress)
+        judged = _source(network.embedder, part, replace(photos, views=1), photos.validation, epochs.progress)
+    with trainer.precision(), epochs.progress.stage(f"Fine-tune ({name})"):
         worker = _worker(network, part, recipe, weights)
         last = name == PHASES[recipe.scope][-1]
         best = epochs.run(name, worker, learned, judged, network=_pack(network), last=last)
@@ -173,9 +177,7 @@ def _phase(
         return _trained(network, worker)
 
 
-def _repeat(
-    network: Network, photos: Photos, recipe: Recipe, weights: Array, epochs: Epochs, watch: Watch
-) -> Network | None:
+def _repeat(network: Network, photos: Photos, recipe: Recipe, weights: Array, epochs: Epochs) -> Network | None:
     """Does again, with all photos, what brought something; None where that fails."""
     both = replace(photos.train, samples=(*photos.train.samples, *photos.validation.samples))
     for name in epochs.blends:
@@ -183,8 +185,8 @@ def _repeat(
             continue
         network = _unpack(epochs.saved_network(again(name))) or network
         part = _part(name, network)
-        with trainer.precision(), watch.stage(f"Repeat with all photos ({name})"):
-            learned = _source(network.embedder, part, photos, both, watch)
+        with trainer.precision(), epochs.progress.stage(f"Repeat with all photos ({name})"):
+            learned = _source(network.embedder, part, photos, both, epochs.progress)
             worker = _worker(network, part, recipe, weights)
             if not epochs.repeat(name, worker, learned, np.array(both.labels), _pack(network)):
                 return None
@@ -221,7 +223,7 @@ def with_head(network: Network, part: str | None, recipe: Recipe):
     return model
 
 
-def _source(embedder: bytes, part: str | None, photos: Photos, dataset: Dataset, watch: Watch) -> Source:
+def _source(embedder: bytes, part: str | None, photos: Photos, dataset: Dataset, progress: Progress) -> Source:
     """Returns where the examples of a data set come from, as `photos` says."""
     if part is None:
         return Pixels(dataset, photos, embedder)
@@ -234,7 +236,7 @@ def _source(embedder: bytes, part: str | None, photos: Photos, dataset: Dataset,
         seed=photos.seed,
         threads=photos.threads,
         engine=photos.engine,
-        progress=watch.progress,
+        progress=progress,
     )
     if unreadable:
         raise DataError(f"{unreadable[0].path} could be read before and cannot now: {unreadable[0].reason}.")

@@ -12,8 +12,8 @@ from model_maker.backbones.int8_backbone import Int8Backbone, QuantizedEmbedder
 from model_maker.data.dataset import Dataset
 from model_maker.errors import ModelError
 from model_maker.learning import embedding
-from model_maker.progress import Stages
-from model_maker.tflite import layers as network_layers
+from model_maker.progress import Progress
+from model_maker.tflite import network_layers
 
 # Photos on which both forms of a backbone are compared.
 _COMPARED = 32
@@ -23,7 +23,7 @@ _BLUR = 0.15
 
 
 def prepare(
-    base: Embedder, train: Dataset, clock: Stages, *, threads: int | None = None, known: Int8Backbone | None = None
+    base: Embedder, train: Dataset, progress: Progress, *, threads: int | None = None, known: Int8Backbone | None = None
 ) -> QuantizedEmbedder:
     """Adds to a backbone its int8 form, which photos go through from here on.
 
@@ -33,7 +33,7 @@ def prepare(
     Args:
       base: the float form.
       train: photos to learn from.
-      clock: receives notes and progress.
+      progress: receives notes and progress.
       threads: photos at a time; None for all cores.
       known: the int8 form to use, whatever it does to these photos.
     """
@@ -43,16 +43,16 @@ def prepare(
     photos = train.by_digest()
     paths, digests = [sample.path for sample in photos], [sample.digest for sample in photos]
     try:
-        form = int8_backbone.int8_backbone(base, paths, tell=clock.note, progress=clock.progress, threads=threads)
+        form = int8_backbone.int8_backbone(base, paths, progress=progress, threads=threads)
     except ModelError as error:
-        clock.note(f"{error} So its float form computes, and the head sees its last layer.")
+        progress.note(f"{error} So its float form computes, and the head sees its last layer.")
         return QuantizedEmbedder(**fields, int8=None)
     sample = dataclasses.replace(train, samples=tuple(photos[:_COMPARED]))
     layer, blur = blurred(base, form, sample, threads=threads)
     if blur > _BLUR:
-        own = int8_backbone.calibrated_on(base, paths, digests, progress=clock.progress, threads=threads)
+        own = int8_backbone.calibrated_on(base, paths, digests, progress=progress, threads=threads)
         if own.content != form.content:  # which may come from these very photos
-            clock.note(
+            progress.note(
                 f"These photos are unlike those that {base.name} was quantized on: in int8 its layer {layer} differs "
                 f"by {100 * blur:.0f} % of its spread, above {100 * _BLUR:.0f} %. Its ranges are taken from these "
                 "photos."

@@ -23,8 +23,9 @@ from model_maker.data.streaming import in_order
 from model_maker.errors import ClusterError, DataError
 from model_maker.learning import shards
 from model_maker.learning.cluster import Cluster, check_installed, connected
-from model_maker.learning.engines import Results, Tell, Wanted, Work, stored_type
+from model_maker.learning.engines import Results, Wanted, Work, stored_type
 from model_maker.learning.shards import Shards, Unreadable
+from model_maker.progress import Progress
 from model_maker.tflite.interpreter import Runner
 
 Array = np.ndarray
@@ -46,12 +47,12 @@ class Ray:
     Args:
       address: see `cluster.connected`.
       folder: where all its machines reach shards, a path or an address that fsspec knows; the cache unless told.
-      tell: hears of notes.
+      progress: receives notes.
     """
 
-    def __init__(self, address: str | None, folder: str | None, tell: Tell):
+    def __init__(self, address: str | None, folder: str | None, progress: Progress):
         check_installed()
-        self._address, self._tell = address, tell
+        self._address, self._progress = address, progress
         folder = folder or str(files.cache_directory() / "shards")
         self._folder = folder.rstrip("/") if is_url(folder) else os.path.abspath(folder)
         self._told: set[str] = set()
@@ -131,7 +132,7 @@ class Ray:
             for note in notes:
                 if note not in self._told:
                     self._told.add(note)
-                    self._tell(note)
+                    self._progress.note(note)
             yield cluster
 
     def _agreed(self, path: Any, reason: str) -> tuple[str, str]:

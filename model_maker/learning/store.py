@@ -181,6 +181,10 @@ class FeatureMaps:
         values = self[photos, views].astype(np.float32)
         return values if self.step == 1 else values * np.float32(self.step)
 
+    def of(self, photos: Array) -> FeatureMaps:
+        """Returns the maps of some photos, int [M]."""
+        return FeatureMaps(self._store, self._rows[photos], self.shape, self.step, self._columns)
+
     def columns(self, chosen: Array) -> FeatureMaps:
         """Returns some features of the same photos, int [D]."""
         columns = chosen if self._columns is None else self._columns[chosen]

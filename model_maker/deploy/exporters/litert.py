@@ -9,9 +9,9 @@ from pathlib import Path
 from model_maker.deploy.exporters import c_source, edge_tpu
 from model_maker.deploy.exporters.source import Source
 from model_maker.errors import ModelError
+from model_maker.output_folder import MODEL
 
 IO_TYPES = ("uint8", "float32", "int8")
-FILE = "model.tflite"
 _COMPILER = "edgetpu_compiler"
 _LIMIT_S = 600
 
@@ -20,11 +20,11 @@ def tflite(source: Source, folder: Path, *, kind: str, io: str) -> Path:
     """Writes a `.tflite` of a quantization; int8 edges are announced as what phones refuse."""
     content = source.in_form(kind, io)
     if io == "int8":
-        source.clock.note(
+        source.progress.note(
             "int8 edges are for microcontrollers; apps on phones refuse them (uint8 and float32 suit all)."
         )
-    (folder / FILE).write_bytes(content)
-    return folder / FILE
+    (folder / MODEL).write_bytes(content)
+    return folder / MODEL
 
 
 def c_header(source: Source, folder: Path, *, io: str) -> Path:
@@ -41,13 +41,13 @@ def edgetpu(source: Source, folder: Path, *, io: str) -> Path:
         raise ModelError("The Edge TPU takes integer edges. Use --io uint8 or int8.")
     content = source.in_form("int8", io)
     edge_tpu.check(content)
-    (folder / FILE).write_bytes(content)
+    (folder / MODEL).write_bytes(content)
     if shutil.which(_COMPILER) is None:
-        source.clock.note(
-            f"{_COMPILER} is not installed, so {FILE} is not compiled: run `{_COMPILER} {FILE}` where it is."
+        source.progress.note(
+            f"{_COMPILER} is not installed, so {MODEL} is not compiled: run `{_COMPILER} {MODEL}` where it is."
         )
-        return folder / FILE
-    command = [_COMPILER, "--show_operations", "--out_dir", str(folder), str(folder / FILE)]
+        return folder / MODEL
+    command = [_COMPILER, "--show_operations", "--out_dir", str(folder), str(folder / MODEL)]
     try:
         done = subprocess.run(
             command,
@@ -66,4 +66,4 @@ def edgetpu(source: Source, folder: Path, *, io: str) -> Path:
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines() or ["nothing"]
         raise ModelError(f"{_COMPILER} refused the model; it said: {said[-1][:200]}")
-    return folder / FILE
+    return folder / MODEL

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from model_maker import run_record
+from model_maker import output_folder, run_record
 from model_maker.backbones.embedder import Embedder
-from model_maker.backbones.importers import TRAINED
 from model_maker.data import calibration_pictures, images, sources
 from model_maker.data.dataset import Dataset
 from model_maker.deploy import rules, shipping
@@ -21,7 +20,8 @@ from model_maker.deploy.shipping import Form
 from model_maker.errors import DataError, ModelError, about
 from model_maker.inference import classifier as classifiers
 from model_maker.inference.classifier import Classifier
-from model_maker.progress import Stages
+from model_maker.output_folder import FLOAT_MODEL
+from model_maker.progress import Progress
 from model_maker.tflite import cut, dequantize, edges, graph, inspection, metadata, vetting
 from model_maker.tflite.metadata import ModelInfo
 
@@ -42,7 +42,7 @@ class Source:
       info: labels and the rest of the metadata, with the normalization of `base`.
       photos: to calibrate on, what `images.load` takes.
       probes: uint8 [N, H, H, 3], photos on which exports are checked.
-      clock: hears of progress and notes.
+      progress: receives progress and notes.
       int8: the classifier in int8, edges and all, where it need not be calibrated; None where it must be.
     """
 
@@ -52,7 +52,7 @@ class Source:
     info: ModelInfo
     photos: Sequence
     probes: Array
-    clock: Stages
+    progress: Progress
     int8: bytes | None = None
 
     @property
@@ -91,7 +91,9 @@ class Source:
         if kind == "int8" and self.int8:
             bare = shipping.with_edges(self.int8, self.base.normalization, io)
         else:
-            bare = shipping.ship(self.base.content, self.base, Form(kind, io), photos=self.photos, clock=self.clock)
+            bare = shipping.ship(
+                self.base.content, self.base, Form(kind, io), photos=self.photos, progress=self.progress
+            )
         self._made[kind, io] = metadata.write(bare, self._described(kind))
         return self._made[kind, io]
 
@@ -109,13 +111,13 @@ def scores(model: bytes | Path, pixels: Array) -> Array:
     return np.stack([row for row in Classifier(model).scores(list(pixels)) if not isinstance(row, DataError)])
 
 
-def read(model: str | os.PathLike[str], *, data: str | os.PathLike[str] | None, clock: Stages) -> Source:
+def read(model: str | os.PathLike[str], *, data: str | os.PathLike[str] | None, progress: Progress) -> Source:
     """Gathers what an export of a model needs.
 
     Args:
       model: a folder that `train` made, or a `.tflite` classifier with labels.
       data: photos, one folder a class; those that the model was trained on unless told.
-      clock: hears what was chosen, and why.
+      progress: hears what was chosen, and why.
 
     Raises:
       ModelError: there is no such model, or its operators cannot be turned into float.
@@ -125,14 +127,14 @@ def read(model: str | os.PathLike[str], *, data: str | os.PathLike[str] | None, 
     shipped = vetting.read(path)
     classifier = Classifier(shipped)
     with about(path):
-        content, info = _float_model(path, shipped, clock)
+        content, info = _float_model(path, shipped, progress)
     if info.normalization is None:
         raise ModelError(f"{path} does not state the normalization of its input, so it cannot be exported.")
-    photos, probes = _photos(path, data, clock)
+    photos, probes = _photos(path, data, progress)
     size = classifier.image_size
     base = Embedder(info.name or path.stem, content, info.normalization, size, info.licence)
     pixels = np.stack([images.load(photo, size) for photo in probes])
-    return Source(str(path), shipped, base, info, photos, pixels, clock, _int8(shipped, info))
+    return Source(str(path), shipped, base, info, photos, pixels, progress, _int8(shipped, info))
 
 
 def _int8(shipped: bytes, info: ModelInfo) -> bytes | None:
@@ -144,18 +146,20 @@ def _int8(shipped: bytes, info: ModelInfo) -> bytes | None:
     return edges.within(shipped, info.normalization) if (first, last) in _EDGES else None
 
 
-def _float_model(path: Path, shipped: bytes, clock: Stages) -> tuple[bytes, ModelInfo]:
+def _float_model(path: Path, shipped: bytes, progress: Progress) -> tuple[bytes, ModelInfo]:
     """Returns the float model that training kept, or the one that a quantized file approximates."""
     info = metadata.read(shipped)
-    kept = path.parent / TRAINED
-    if kept.is_file() and (path.parent / run_record.FILE).is_file():
+    kept = path.parent / FLOAT_MODEL
+    if kept.is_file() and (path.parent / output_folder.RUN).is_file():
         content = vetting.read(kept)
         found = metadata.read(content)
         if found.labels != info.labels:
             raise ModelError(f"{kept} has other labels, so it belongs to another model. Remove it.")
         return content, dataclasses.replace(info, normalization=found.normalization)
     if inspection.inspect(shipped).quantization != "none":
-        clock.note(f"There is no {TRAINED} beside {path.name}; float formats hold its quantized weights as floats.")
+        progress.note(
+            f"There is no {FLOAT_MODEL} beside {path.name}; float formats hold its quantized weights as floats."
+        )
     tree = graph.parse(shipped)
     with graph.explained():
         dequantize.dequantize(tree)
@@ -166,7 +170,7 @@ def _float_model(path: Path, shipped: bytes, clock: Stages) -> tuple[bytes, Mode
         return graph.pack(tree), dataclasses.replace(info, normalization=normalization)
 
 
-def _photos(model: Path, data: str | os.PathLike[str] | None, clock: Stages) -> tuple[list, list]:
+def _photos(model: Path, data: str | os.PathLike[str] | None, progress: Progress) -> tuple[list, list]:
     """Returns photos to calibrate on, and others to check on."""
     if data is not None:
         dataset = sources.read(data, least_classes=1)
@@ -175,10 +179,10 @@ def _photos(model: Path, data: str | os.PathLike[str] | None, clock: Stages) -> 
     try:
         split, notes = run_record.parts(model)
         for note in notes:
-            clock.note(note)
+            progress.note(note)
         return shipping.by_hash(split.train)[: shipping.CALIBRATION_PHOTOS], _spread(split.test)
     except (DataError, ModelError) as error:
-        clock.note(f"{error} Until then, pictures made for it stand in for photos.")
+        progress.note(f"{error} Until then, pictures made for it stand in for photos.")
     pictures = list(calibration_pictures.pictures())
     return pictures, pictures[:: len(pictures) // PROBES + 1]
 

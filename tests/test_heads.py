@@ -17,9 +17,8 @@ from scipy import optimize
 from sklearn.linear_model import LogisticRegression
 
 from model_maker.errors import DataError
-from model_maker.learning import features, lbfgs
-from model_maker.learning import head as heads
-from model_maker.learning.features import Embeddings
+from model_maker.learning import features, heads, lbfgs
+from model_maker.learning.features import FeatureTable
 
 
 @pytest.mark.parametrize("counts", [(60, 60, 60), (120, 30, 40), (40, 40, 40, 40, 40)])
@@ -316,7 +315,7 @@ def test_a_streamed_fit_gives_the_same_bytes_on_any_number_of_cores(stored, stre
 def test_steps_of_a_fit_are_told_in_order_up_to_the_last(stored, monkeypatch, folds, sets):
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0 if folds == 1 else 1 << 30)
     embeddings, labels = layered((1, 1, 1))
-    given, calls = Embeddings(stored(embeddings), LAYERS if sets == 3 else ()), []
+    given, calls = FeatureTable(stored(embeddings), LAYERS if sets == 3 else ()), []
     heads.fit(given, labels, classes=3, progress=lambda *call: calls.append(call))
     done = [step for step, _ in calls]
     total = sets * len(heads.REGULARIZATION) * 10 * folds + 200

@@ -15,12 +15,12 @@ from model_maker.backbones.int8_backbone import Int8Backbone
 from model_maker.errors import DataError, ModelError, OutputError, about
 from model_maker.inference.classifier import model_file
 from model_maker.options import Options, from_record
-from model_maker.progress import Reporter
+from model_maker.progress import Progress
 from model_maker.tflite import interpreter, metadata
 from model_maker.tflite.difference import Difference, differences
-from model_maker.tflite.layers import Layer
 from model_maker.tflite.metadata import ModelInfo
-from model_maker.training import Followers, train_on
+from model_maker.tflite.network_layers import Layer
+from model_maker.training.train import train_on
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def reproduce(
     *,
     output: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
-    reporter: Reporter | None = None,
+    progress: Progress | None = None,
 ) -> Reproduction:
     """Trains a model again as its file says it was trained, and compares the files.
 
@@ -70,7 +70,7 @@ def reproduce(
       data: the photos that it was trained on.
       output: the folder for the new model; None to keep nothing of it.
       overwrite: whether a folder that stands there is replaced.
-      reporter: hears of stages and notes.
+      progress: receives stages and notes.
 
     Raises:
       ModelError: the file does not tell how it was trained, or was fine-tuned and TensorFlow is not installed.
@@ -90,11 +90,11 @@ def reproduce(
             extras.require("tensorflow", what="its fine-tuning", error=ModelError)
     if output is not None and Path(output).resolve() == path.resolve().parent:
         raise OutputError(f"{output} holds the model that is to be reproduced. Choose another folder.")
-    if stated.budget and reporter:
-        reporter.note(f"Its fine-tuning went on for {stated.budget}, which may be another number of epochs now.")
+    if stated.budget and progress:
+        progress.note(f"Its fine-tuning went on for {stated.budget}, which may be another number of epochs now.")
     with tempfile.TemporaryDirectory() as folder:
         target = Path(output) if output is not None else Path(folder) / "again"
-        result = train_on(int8, data, target, stated, Followers(reporter or Reporter()), overwrite=overwrite)
+        result = train_on(int8, data, target, stated, progress, overwrite=overwrite)
         after = interpreter.read(model_file(result.directory))
     hashes = (hashlib.sha256(before).hexdigest(), hashlib.sha256(after).hexdigest())
     found = () if before == after else tuple(differences(before, after))

@@ -1,51 +1,54 @@
-"""Who follows a fine-tuning: progress, Keras callbacks, TensorBoard."""
+"""Keras callbacks and TensorBoard logs of a fine-tuning."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model_maker.learning.checkpoint import Checkpoint
 from model_maker.learning.recipe import Recipe
 from model_maker.learning.trainer import Trainer
 
 
-@dataclass
-class Watch:
-    """Who follows a fine-tuning, and where its state is kept.
+@dataclass(frozen=True)
+class Callbacks:
+    """What receives each epoch of a fine-tuning.
 
     Attributes:
-      progress: called with (done, total) steps.
-      stage: opens a named stage for as long as its block lasts.
-      checkpoint: None for nowhere.
-      callbacks: of Keras; each phase is a training of its own to them.
-      log_directory: for TensorBoard; None for nowhere.
+      keras: `keras.callbacks.Callback` objects; each phase is a training of its own to them.
+      tensorboard: a folder for TensorBoard's logs; None for none.
     """
 
-    progress: Callable[[int, int], None] = lambda done, total: None
-    stage: Callable[[str], contextlib.AbstractContextManager] = lambda name: contextlib.nullcontext()
-    checkpoint: Checkpoint | None = None
-    callbacks: Sequence[Any] = ()
-    log_directory: Path | None = None
+    keras: Sequence[Any] = ()
+    tensorboard: Path | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.keras) or self.tensorboard is not None
+
+    def open(self, worker: Trainer, phase: str, recipe: Recipe) -> OpenCallbacks:
+        """Begins a phase."""
+        return OpenCallbacks(self, worker, phase, recipe)
 
 
-class Listeners:
-    """Keras callbacks and TensorBoard, which hear of epochs."""
+NO_CALLBACKS = Callbacks()
 
-    def __init__(self, watch: Watch, worker: Trainer, phase: str, recipe: Recipe):
+
+class OpenCallbacks:
+    """Callbacks of one phase; a context, at whose end it ends for them, too."""
+
+    def __init__(self, callbacks: Callbacks, worker: Trainer, phase: str, recipe: Recipe):
         import keras
         import tensorflow as tf
 
         self._worker = worker
         self._callbacks = keras.callbacks.CallbackList(
-            list(watch.callbacks), model=worker.model, epochs=recipe.epochs, verbose=0
+            list(callbacks.keras), model=worker.model, epochs=recipe.epochs, verbose=0
         )
-        self._board = tf.summary.create_file_writer(str(watch.log_directory / phase)) if watch.log_directory else None
+        folder = callbacks.tensorboard
+        self._board = tf.summary.create_file_writer(str(folder / phase)) if folder else None
 
-    def __enter__(self) -> Listeners:
+    def __enter__(self) -> OpenCallbacks:
         self._callbacks.on_train_begin()
         return self
 

@@ -10,11 +10,11 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
+from heard import Heard
 from sklearn.linear_model import LogisticRegression
 from tiny_network import FUSED, TinyNetwork
 
 import model_maker
-from model_maker import fitting
 from model_maker.backbones.int8_backbone import QuantizedEmbedder
 from model_maker.data.images import Normalization
 from model_maker.data.sources import read
@@ -23,9 +23,9 @@ from model_maker.learning import features
 from model_maker.learning.checkpoint import path_for
 from model_maker.learning.embedding import compute
 from model_maker.learning.store import EmbeddingStore, names_in
-from model_maker.learning.watch import Watch
 from model_maker.options import Options
-from model_maker.progress import Reporter, Stages
+from model_maker.progress import Progress
+from model_maker.training import data, folds, learn
 
 PIXELS = Normalization(127.5, 127.5)
 TUNED = {"fine_tune": "tail", "epochs": 3, "batch_size": 8, "views": 2, "augment": "light"}
@@ -62,14 +62,17 @@ def options(tiny_file, **more):
     return {"model": str(tiny_file), "normalization": "127.5,127.5", **more}
 
 
-def clock():
-    return Stages(Reporter())
+def embedded(photos, base, options=None, **parts):
+    """Photos and their embeddings, divided by shares or for folds."""
+    made, chosen = read(photos), options or Options()
+    embeddings, _ = data.embed(made, base, chosen)
+    return data.TrainingData(made, made.split(**parts) if parts else None, base, embeddings, embeddings)
 
 
 def test_a_frozen_head_learns_from_both_parts(base, colours):
-    split = read(colours).split(validation=0.2, test=0.2)
-    learned = fitting.learn(split.train, split.validation, base, Options(), clock(), watch=Watch())
-    both = fitting.join(split.train, split.validation)
+    given = embedded(colours, base, validation=0.2, test=0.2)
+    learned = learn.learn(given, Options(), Progress())
+    both = data.join(given.split.train, given.split.validation)
     vectors, labels = compute(both, base.content, PIXELS)[0].astype(float), np.array(both.labels)
     centred = (vectors - vectors.mean(axis=0)) / np.sqrt(((vectors - vectors.mean(axis=0)) ** 2).mean())
     strength = learned.fit.regularization
@@ -81,22 +84,20 @@ def test_a_frozen_head_learns_from_both_parts(base, colours):
 
 
 def test_folds_score_each_photo_by_a_head_that_has_not_seen_it(base, colours, monkeypatch):
-    dataset, seen = read(colours), []
-    plain = fitting.learn
+    given, seen, judged = embedded(colours, base), [], []
+    dataset, plain, score = given.photos, folds.learn, folds.score
 
-    def learn(train, validation, *arguments, **keywords):
-        seen.append({sample.digest for sample in (*train.samples, *validation.samples)})
-        return plain(train, validation, *arguments, **keywords)
+    def spy_on_learning(fold, *arguments, **keywords):
+        seen.append({sample.digest for sample in (*fold.split.train.samples, *fold.split.validation.samples)})
+        return plain(fold, *arguments, **keywords)
 
-    monkeypatch.setattr(fitting, "learn", learn)
-    judged, score = [], fitting.score
-
-    def spy(network, photos, *arguments):
+    def spy_on_scores(network, photos, *arguments):
         judged.append({sample.digest for sample in photos.samples})
         return score(network, photos, *arguments)
 
-    monkeypatch.setattr(fitting, "score", spy)
-    found = fitting.estimate_by_folds(dataset, base, Options(folds=4), clock())
+    monkeypatch.setattr(folds, "learn", spy_on_learning)
+    monkeypatch.setattr(folds, "score", spy_on_scores)
+    found = folds.estimate(given, Options(folds=4), Progress())
     assert found["photos"] == len(dataset) and found["folds"] == 4
     assert len(seen) == 4
     for learned, held in zip(seen, judged, strict=True):
@@ -110,7 +111,7 @@ def test_folds_find_nothing_where_labels_are_dice(base, make_photos, tmp_path):
         folder = tmp_path / "dice" / "abc"[number % 3]
         folder.mkdir(parents=True, exist_ok=True)
         path.rename(folder / path.name)
-    found = fitting.estimate_by_folds(read(tmp_path / "dice"), base, Options(folds=4), clock())
+    found = folds.estimate(embedded(tmp_path / "dice", base), Options(folds=4), Progress())
     # Guessing: 1/3, standard deviation sqrt(2/9/120) = 0.043; three of them.
     assert abs(found["top1"] - 1 / 3) < 0.13
 
@@ -123,9 +124,9 @@ def test_training_tells_what_fine_tuning_brought(tiny_file, colours, tmp_path):
     assert made.report["float"]["top1"] == pytest.approx(tuning["frozen_top1"] + change)
     assert [entry["phase"] for entry in tuning["history"]] == ["frozen", "tail", "tail", "tail"]
     assert "seconds" not in str(tuning)
-    folds = made.report["folds"]
-    difference = folds["against_frozen"]["accuracy_change"]
-    assert folds["top1"] == pytest.approx(folds["frozen_top1"] + difference)
+    by_folds = made.report["folds"]
+    difference = by_folds["against_frozen"]["accuracy_change"]
+    assert by_folds["top1"] == pytest.approx(by_folds["frozen_top1"] + difference)
     # The same run again gives the same files.
     again = model_maker.train(colours, tmp_path / "again", **options(tiny_file, **TUNED, folds=2))
     for name in ("model.tflite", "float.tflite", "metrics.json"):
@@ -179,8 +180,8 @@ def test_killed_in_an_epoch_it_goes_on_to_the_same_file(tiny_file, colours, tmp_
 
 
 def test_killed_while_embedding_it_goes_on_with_the_rest(tiny_file, make_photos, tmp_path, empty_cache, monkeypatch):
-    data, output = tmp_path / "many", tmp_path / "out"
-    make_photos(data, {"red": 60, "green": 60}, side=32)
+    photos, output = tmp_path / "many", tmp_path / "out"
+    make_photos(photos, {"red": 60, "green": 60}, side=32)
     # Photos that take 20 ms each, so that the kill comes in between.
     program = f"""
 import sys, time
@@ -188,7 +189,7 @@ from model_maker.data import images
 plain = images.picture
 images.picture = lambda photo: (time.sleep(0.02), plain(photo))[1]
 import model_maker
-model_maker.train({str(data)!r}, {str(output)!r}, threads=2, **{options(tiny_file)!r})
+model_maker.train({str(photos)!r}, {str(output)!r}, threads=2, **{options(tiny_file)!r})
 """
     child = subprocess.Popen([sys.executable, "-c", program], start_new_session=True)
     deadline = time.monotonic() + 120
@@ -206,15 +207,15 @@ model_maker.train({str(data)!r}, {str(output)!r}, threads=2, **{options(tiny_fil
         plain(store, names, vectors)
 
     monkeypatch.setattr(EmbeddingStore, "append", noting)
-    notes = Notes()
-    model_maker.train(data, output, reporter=notes, **options(tiny_file))
+    notes = Heard()
+    model_maker.train(photos, output, progress=notes, **options(tiny_file))
     embedded = max(found.values(), key=len)
     assert len(embedded) == 120 - len(kept) and not set(embedded) & kept
-    assert set(embedded) | kept == {bytes.fromhex(sample.digest) for sample in read(data).samples}
-    assert f"{len(kept)} of 120 photos were embedded before." in notes.heard
+    assert set(embedded) | kept == {bytes.fromhex(sample.digest) for sample in read(photos).samples}
+    assert f"{len(kept)} of 120 photos were embedded before." in notes.notes
     assert notes.first["Embed photos"] == (len(kept), 120)  # the bar begins where the last run ended
     monkeypatch.setenv("MODEL_MAKER_CACHE", str(tmp_path / "fresh"))
-    whole = model_maker.train(data, tmp_path / "whole", **options(tiny_file)).directory
+    whole = model_maker.train(photos, tmp_path / "whole", **options(tiny_file)).directory
     for name in ("model.tflite", "float.tflite", "metrics.json"):
         assert (output / name).read_bytes() == (whole / name).read_bytes()
 
@@ -225,27 +226,11 @@ def stored(cache):
     return max(stores, key=len, default=set())
 
 
-class Notes(Reporter):
-    """Keeps what it hears."""
-
-    def __init__(self):
-        self.heard, self.first, self._stage = [], {}, ""
-
-    def stage(self, name):
-        self._stage = name
-
-    def progress(self, done, total):
-        self.first.setdefault(self._stage, (done, total))
-
-    def note(self, text):
-        self.heard.append(text)
-
-
 def test_what_is_too_large_for_memory_is_streamed_through_training(tiny_file, colours, tmp_path, monkeypatch):
     wanted = options(tiny_file, augment="light", views=3)
     here = model_maker.train(colours, tmp_path / "here", **wanted)
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0)
-    monkeypatch.setattr(fitting, "_BLOCK", 4)
+    monkeypatch.setattr(learn, "_BLOCK", 4)
     there = model_maker.train(colours, tmp_path / "there", **wanted)
     again = model_maker.train(colours, tmp_path / "again", **wanted)
     for name in ("model.tflite", "float.tflite", "metrics.json"):

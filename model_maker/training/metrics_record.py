@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from model_maker.data.dataset import Dataset, Split
 from model_maker.inference import evaluation
-from model_maker.learning import head as heads
+from model_maker.learning import heads
 from model_maker.learning.finetune import Tuned
-from model_maker.progress import Stages
+from model_maker.progress import Progress
+from model_maker.training.data import TrainingData
 
 Array = np.ndarray
 
@@ -23,23 +23,24 @@ _NAMED = 4
 
 
 def measure(
-    dataset: Dataset, split: Split, scores: Array, fit: heads.Fit, *, compared: list[int], expected: Array
+    data: TrainingData, scores: Array, fit: heads.Fit, *, compared: list[int], expected: Array
 ) -> tuple[evaluation.Metrics, dict[str, Any]]:
     """Returns the metrics of the shipped file, and with them the body of metrics.json.
 
     Args:
-      dataset, split: the photos.
+      data: the photos.
       scores: float32 [N, C] of the test part, from the file.
       fit: how the head came about.
       compared: the photos of that part that the float model was run on.
       expected: its scores of them, float32 [n, C].
     """
+    split, classes = data.split, data.photos.classes
     labels = np.array(split.test.labels)
-    metrics = evaluation.measure(scores, labels, dataset.classes)
+    metrics = evaluation.measure(scores, labels, classes)
     answered = {limit: evaluation.answered(scores, labels, np.full(scores.shape[1], limit)) for limit in _TRADE_OFF}
     return metrics, {
         "test": metrics.as_dict(),
-        "float": evaluation.measure(expected, labels[compared], dataset.classes).as_dict(),
+        "float": evaluation.measure(expected, labels[compared], classes).as_dict(),
         "agreement": dataclasses.asdict(evaluation.compare(expected, scores[compared], labels[compared])),
         "cross_validation": {
             "top1": fit.top1,
@@ -51,7 +52,7 @@ def measure(
         },
         "photos": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
         "trade_off": [{"score": limit, **entry.as_dict()} for limit, entry in answered.items()],
-        "fingerprint": dataset.fingerprint,
+        "fingerprint": data.photos.fingerprint,
     }
 
 
@@ -73,7 +74,7 @@ def tuning(tuned: Tuned, frozen: Array, expected: Array, labels: Array) -> dict[
     }
 
 
-def warn(report: dict[str, Any], clock: Stages) -> None:
+def warn(report: dict[str, Any], progress: Progress) -> None:
     """Notes where the file answers otherwise than it should."""
     answers = {"its float model": report["agreement"]} | {
         f"itself on the {name} kernels": entry for name, entry in report["kernels"].items()
@@ -82,16 +83,16 @@ def warn(report: dict[str, Any], clock: Stages) -> None:
         # A single photo may tip over; more than that, and more than two in a hundred, is worth a look.
         differing = round((1 - agreement["same_top1"]) * agreement["photos"])
         if differing > 1 and agreement["same_top1"] < _LOW_AGREEMENT:
-            clock.note(
+            progress.note(
                 f"The file answers otherwise than {other} on {differing} of {agreement['photos']} photos. "
                 "If that is too much, try --max-drop 0.5, or --quantize float16."
             )
 
 
-def warn_unproven(thresholds: dict[str, Any], clock: Stages) -> None:
+def warn_unproven(thresholds: dict[str, Any], progress: Progress) -> None:
     """Notes which stated precision cannot be proven, and what can."""
     if (found := thresholds.get("all")) and not found["kept"]:
-        clock.note(
+        progress.note(
             f"{found['photos']} photos cannot prove a precision of {100 * found['precision']:g} %. From score "
             f"{found['score']:g} on they prove {100 * found['bound']:.1f} %, which is what ships; add photos for more."
         )
@@ -100,7 +101,7 @@ def warn_unproven(thresholds: dict[str, Any], clock: Stages) -> None:
     if short:
         precision = next(iter(labels.values()))["precision"]
         named = ", ".join(f"{name} {100 * bound:.1f} %" for bound, name in short[:_NAMED])
-        clock.note(
+        progress.note(
             f"A precision of {100 * precision:g} % cannot be proven for {len(short)} of {len(labels)} labels. What is "
             f"proven of them: {named}{' and so on' if len(short) > _NAMED else ''}. Add photos of these for more."
         )

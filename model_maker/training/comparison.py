@@ -15,15 +15,15 @@ import numpy as np
 
 from benchmarks import host
 from benchmarks.environment import this_machine
-from model_maker import files, run_record
+from model_maker import files, output_folder, run_record
 from model_maker.backbones import BACKBONES, embedder
 from model_maker.data import sources
 from model_maker.data.dataset import Dataset
 from model_maker.errors import BackboneError, DataError, ModelMakerError, OutputError
 from model_maker.inference.classifier import Classifier
 from model_maker.options import Options, check
-from model_maker.progress import Reporter
-from model_maker.training import train
+from model_maker.progress import Progress
+from model_maker.training.train import train
 
 FILE = "comparison.json"
 THREADS = (1, 4)
@@ -83,7 +83,7 @@ def compare(
     max_size_mb: float | None = None,
     max_latency_ms: float | None = None,
     overwrite: bool = False,
-    reporter: Reporter | None = None,
+    progress: Progress | None = None,
     **options: Any,
 ) -> Comparison:
     """Trains several models on the same photos and recommends one.
@@ -97,7 +97,7 @@ def compare(
       output: the folder to make; `<data name>_models` unless told.
       max_size_mb, max_latency_ms: limits for the recommendation; latency at one thread on this machine.
       overwrite: whether models that stand there with other options are replaced.
-      reporter: hears of stages, progress and notes.
+      progress: receives stages, progress and notes.
       **options: of each training, see `Options`.
 
     Raises:
@@ -110,7 +110,7 @@ def compare(
       >>> found.recommended
       'efficientnet_lite0'
     """
-    reporter = reporter or Reporter()
+    progress = Progress(progress)
     names = _check(models, max_size_mb, max_latency_ms, options)
     output = Path(output) if output is not None else Path(f"{sources.title(data)}_models")
     if output.is_file():
@@ -121,16 +121,16 @@ def compare(
         chosen = Options(**options, model=model)
         try:
             if not _is_finished(output / name, chosen, dataset):
-                reporter.note(f"Training {name}.")
-                train(data, output / name, overwrite=overwrite, reporter=reporter, options=chosen)
+                progress.note(f"Training {name}.")
+                train(data, output / name, overwrite=overwrite, progress=progress, options=chosen)
             else:
-                reporter.note(f"{name} is there already, from the same photos and options.")
+                progress.note(f"{name} is there already, from the same photos and options.")
             entries.append(_read(output / name))
         except ModelMakerError as error:
             entries.append(Entry(name, failure=str(error)))
     if all(entry.failure for entry in entries):
         raise BackboneError(f"None of the models could be trained. {names[0]}: {entries[0].failure}")
-    entries = mark_front(_with_latency(output, entries, reporter))
+    entries = mark_front(_with_latency(output, entries, progress))
     recommended, reason = recommend(entries, max_size_mb=max_size_mb, max_latency_ms=max_latency_ms)
     found = Comparison(output, tuple(entries), recommended, reason)
     limits = {"max_size_mb": max_size_mb, "max_latency_ms": max_latency_ms}
@@ -233,7 +233,7 @@ def _check(
 
 
 def _is_finished(folder: Path, options: Options, dataset: Dataset) -> bool:
-    if not (folder / run_record.FILE).exists():
+    if not (folder / output_folder.RUN).exists():
         return False
     record = run_record.load(folder)
     decisive = options.decisive
@@ -247,7 +247,7 @@ def _is_finished(folder: Path, options: Options, dataset: Dataset) -> bool:
 
 def _read(folder: Path) -> Entry:
     """Reads what `train` measured, and asks the file itself about each test photo."""
-    report = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    report = output_folder.read_metrics(folder)
     test, _ = run_record.test_part(folder)
     scores = Classifier(folder).score(test)
     return Entry(
@@ -255,28 +255,28 @@ def _read(folder: Path) -> Entry:
         top1=report["test"]["top1"],
         top1_interval=tuple(report["test"]["top1_interval"]),
         drop=0.0 - report["agreement"]["accuracy_change"],  # of the same photos; never -0.0
-        size_bytes=(folder / "model.tflite").stat().st_size,
+        size_bytes=(folder / output_folder.MODEL).stat().st_size,
         right=tuple(bool(value) for value in scores.argmax(1) == np.array(test.labels)),
     )
 
 
-def _with_latency(output: Path, entries: Sequence[Entry], reporter: Reporter) -> list[Entry]:
+def _with_latency(output: Path, entries: Sequence[Entry], progress: Progress) -> list[Entry]:
     """Measures all models in one run, in which they take turns, so that the machine's moods hit all alike."""
-    reporter.stage("Measure latency")
-    paths = [output / entry.name / "model.tflite" for entry in entries if not entry.failure]
-    rows, _ = host.measure(
-        paths,
-        threads=THREADS,
-        delegates=["xnnpack"],
-        options=host.Options(rounds=_ROUNDS),
-        progress=reporter.progress,
-    )
+    paths = [output / entry.name / output_folder.MODEL for entry in entries if not entry.failure]
+    with progress.stage("Measure latency"):
+        rows, _ = host.measure(
+            paths,
+            threads=THREADS,
+            delegates=["xnnpack"],
+            options=host.Options(rounds=_ROUNDS),
+            progress=progress.step,
+        )
     found: dict[str, dict[int, float]] = {}
     for row in rows:
         if row.median_ms is not None and row.threads is not None:
             found.setdefault(row.model, {})[row.threads] = row.median_ms
     return [
-        dataclasses.replace(entry, latency_ms=found.get(str(output / entry.name / "model.tflite"), {}))
+        dataclasses.replace(entry, latency_ms=found.get(str(output / entry.name / output_folder.MODEL), {}))
         for entry in entries
     ]
 

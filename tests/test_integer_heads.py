@@ -7,10 +7,9 @@ from model_maker.data import images
 from model_maker.data.sources import read
 from model_maker.deploy import shipping
 from model_maker.errors import ModelError
-from model_maker.learning import embedding
-from model_maker.learning import head as heads
-from model_maker.learning.features import Embeddings
-from model_maker.tflite import graph, inspection, integer_head, layers
+from model_maker.learning import embedding, heads
+from model_maker.learning.features import FeatureTable
+from model_maker.tflite import graph, inspection, integer_heads, network_layers
 from model_maker.tflite.interpreter import KERNELS, Runner
 
 # Rounding is half a step; the runtime's multipliers, whole numbers of 31 bits and shifts that round again, add to it.
@@ -38,7 +37,7 @@ def drawn(classes, size, *, seed=0):
 @pytest.fixture(scope="module")
 def head(tiny_int8, integers):
     kernel, bias = drawn(3, 44)
-    return integer_head.quantize(2 * kernel, bias, integers, tiny_int8.step)
+    return integer_heads.quantize(2 * kernel, bias, integers, tiny_int8.step)
 
 
 @pytest.fixture(scope="module")
@@ -98,12 +97,12 @@ def test_a_wrong_step_is_found(tiny_int8, head, whole, pixels, name):
         check_arithmetic(graph.pack(model), tiny_int8, head, pixels)
 
 
-@pytest.mark.parametrize("name", layers.SETS)
+@pytest.mark.parametrize("name", network_layers.SETS)
 def test_scores_of_features_are_those_of_the_file_from_pixels(tiny_int8, tiny_photos, integers, name):
-    chosen = layers.choose(tiny_int8.layers, name)
-    columns = layers.features(tiny_int8.layers, chosen)
-    head = integer_head.quantize(*drawn(7, len(columns)), integers[:, columns], tiny_int8.step)
-    content = head.attach(layers.select(tiny_int8.content, chosen))
+    chosen = network_layers.choose(tiny_int8.layers, name)
+    columns = network_layers.features(tiny_int8.layers, chosen)
+    head = integer_heads.quantize(*drawn(7, len(columns)), integers[:, columns], tiny_int8.step)
+    content = head.attach(network_layers.select(tiny_int8.content, chosen))
     for io in graph.IO_TYPES:
         runner = Runner(shipping.with_edges(content, tiny_int8.normalization, io))
         photos = np.stack([images.load(photo, 16) for photo in tiny_photos])[:, None]
@@ -117,11 +116,11 @@ def test_scores_of_cached_embeddings_are_those_of_real_photos(int8_lite0, drawn_
     dataset = read(drawn_flowers)
     maps, _ = embedding.feature_maps(dataset, int8_lite0.embedder, None)
     labels = np.array(dataset.labels)
-    fit = heads.fit(Embeddings(maps, int8_lite0.layers), labels, classes=5, layers="top")
-    columns = layers.features(int8_lite0.layers, fit.layers)
+    fit = heads.fit(FeatureTable(maps, int8_lite0.layers), labels, classes=5, layers="top")
+    columns = network_layers.features(int8_lite0.layers, fit.layers)
     features = maps[:][:, columns]
-    head = integer_head.quantize(fit.head.kernel, fit.head.bias, features, maps.step)
-    file = head.attach(layers.select(int8_lite0.content, fit.layers))
+    head = integer_heads.quantize(fit.head.kernel, fit.head.bias, features, maps.step)
+    file = head.attach(network_layers.select(int8_lite0.content, fit.layers))
     runner = Runner(shipping.with_edges(file, int8_lite0.normalization, "uint8"))
     found = np.concatenate([runner.run(images.load(s.path, 224)[None]) for s in dataset.samples[::7]])
     np.testing.assert_array_equal(found, head.scores(features[::7]))
@@ -146,7 +145,7 @@ def real_logits(kernel, bias, features, step):
 def test_rounding_changes_logits_by_less_than_their_step(tiny_int8, integers, classes):
     kernel, bias = drawn(classes, 44, seed=classes)
     seen, fresh = integers[:30], integers[30:]
-    head = integer_head.quantize(kernel, bias, seen, tiny_int8.step)
+    head = integer_heads.quantize(kernel, bias, seen, tiny_int8.step)
     for features in (seen, fresh):
         expected = real_logits(kernel, bias, features, tiny_int8.step)
         assert np.abs(rounded_logits(head, features) - expected).max() < head.logit_step
@@ -157,7 +156,7 @@ def test_rounding_changes_logits_by_less_than_their_step(tiny_int8, integers, cl
 
 def test_logits_stay_right_in_the_mean(tiny_int8, integers):
     kernel, bias = drawn(3, 44)
-    head = integer_head.quantize(kernel, bias, integers, tiny_int8.step)
+    head = integer_heads.quantize(kernel, bias, integers, tiny_int8.step)
     errors = rounded_logits(head, integers) - real_logits(kernel, bias, integers, tiny_int8.step)
     # What rounding adds to all photos alike the bias takes back, to half a unit of its own.
     units = head.feature_step * head.steps
@@ -170,7 +169,7 @@ def test_rounding_together_is_nearer_than_one_by_one():
     causes = random.normal(size=(300, 10)) @ random.normal(size=(10, 400))
     features = np.clip(np.rint(30 * causes / causes.std()), -128, 127).astype(np.int8)
     kernel, bias = drawn(4, 400)
-    head = integer_head.quantize(kernel, bias, features, 0.02)
+    head = integer_heads.quantize(kernel, bias, features, 0.02)
     expected = real_logits(kernel, bias, features, 0.02)
     centred = kernel - kernel.mean(axis=0)
     one_by_one = np.rint(centred / head.steps[:, None]) * head.steps[:, None]
@@ -185,8 +184,8 @@ def test_what_all_classes_have_in_common_is_left_out(tiny_int8, integers):
     kernel, bias = drawn(3, 44)
     # Powers of two, whose sums float64 keeps but for its last bits.
     common = 64 * np.random.default_rng(1).normal(size=44)
-    plain = integer_head.quantize(kernel, bias, integers, tiny_int8.step)
-    shifted = integer_head.quantize(kernel + common, bias + 1024, integers, tiny_int8.step)
+    plain = integer_heads.quantize(kernel, bias, integers, tiny_int8.step)
+    shifted = integer_heads.quantize(kernel + common, bias + 1024, integers, tiny_int8.step)
     assert shifted.logit_step == pytest.approx(plain.logit_step, rel=1e-6)
     np.testing.assert_array_equal(shifted.scores(integers), plain.scores(integers))
     # Kernels of all classes add up to nothing, but for half a step of each and what rounding together passed on.
@@ -197,7 +196,7 @@ def test_what_all_classes_have_in_common_is_left_out(tiny_int8, integers):
 def test_classes_have_steps_of_their_own(tiny_int8, integers):
     kernel, bias = drawn(4, 44)
     kernel -= kernel.mean(axis=0)
-    head = integer_head.quantize(kernel, bias, integers, tiny_int8.step)
+    head = integer_heads.quantize(kernel, bias, integers, tiny_int8.step)
     np.testing.assert_allclose(head.steps, np.abs(kernel).max(axis=1) / 127, rtol=1e-6)
     assert (head.kernel.dtype, head.steps.dtype, head.bias.dtype) == (np.int8, np.float32, np.int32)
 
@@ -215,7 +214,7 @@ def test_another_embedder_is_refused(tiny_int8, tiny_base, head, change):
         content = tiny_int8.content
     else:
         wrong, message = head, "expects 44 int8 features"
-        content = layers.join(tiny_base.content, tiny_int8.layers)
+        content = network_layers.join(tiny_base.content, tiny_int8.layers)
     with pytest.raises(ModelError, match=message) as caught:
         wrong.attach(content)
     assert "\n" not in str(caught.value)
@@ -240,7 +239,7 @@ def scores_on_all_kernels(head, form, pixels):
 
 
 def test_a_kernel_of_zeros_leaves_the_bias(tiny_int8, integers, pixels):
-    head = integer_head.quantize(np.zeros((3, 44)), np.log([0.5, 0.25, 0.25]), integers, tiny_int8.step)
+    head = integer_heads.quantize(np.zeros((3, 44)), np.log([0.5, 0.25, 0.25]), integers, tiny_int8.step)
     for found in scores_on_all_kernels(head, tiny_int8, pixels[:3]):
         # Logits of 255 steps over 0.7, scores of 256.
         np.testing.assert_allclose(found, [[0.5, 0.25, 0.25]] * 3, atol=1 / 128)
@@ -249,14 +248,14 @@ def test_a_kernel_of_zeros_leaves_the_bias(tiny_int8, integers, pixels):
 def test_one_class_of_a_kernel_of_zeros_keeps_its_bias(tiny_int8, integers, pixels):
     kernel = np.zeros((3, 44))
     kernel[0, 4], kernel[1, 4] = 0.5, -0.5  # centred as it is
-    head = integer_head.quantize(kernel, np.array([0.0, -2.0, 2.0]), integers, tiny_int8.step)
+    head = integer_heads.quantize(kernel, np.array([0.0, -2.0, 2.0]), integers, tiny_int8.step)
     expected = softmax(integers[:3] * tiny_int8.step @ kernel.T + [0.0, -2.0, 2.0])
     for found in scores_on_all_kernels(head, tiny_int8, pixels[:3]):
         np.testing.assert_allclose(found, expected, atol=0.02)
 
 
 def test_nothing_at_all_gives_every_class_its_share(tiny_int8, integers, pixels):
-    head = integer_head.quantize(np.zeros((4, 44)), np.zeros(4), integers, tiny_int8.step)
+    head = integer_heads.quantize(np.zeros((4, 44)), np.zeros(4), integers, tiny_int8.step)
     for found in scores_on_all_kernels(head, tiny_int8, pixels[:3]):
         np.testing.assert_array_equal(found, np.full((3, 4), 0.25))
 
@@ -264,7 +263,7 @@ def test_nothing_at_all_gives_every_class_its_share(tiny_int8, integers, pixels)
 def test_a_huge_class_drowns_no_other_class_alone(tiny_int8, integers, pixels):
     kernel, bias = drawn(3, 44)
     kernel[0] *= 1e6
-    head = integer_head.quantize(kernel, bias, integers, tiny_int8.step)
+    head = integer_heads.quantize(kernel, bias, integers, tiny_int8.step)
     expected = softmax(real_logits(kernel, bias, integers, tiny_int8.step)).argmax(axis=1)
     # Logits of some millions in 255 steps: which side of the huge class a photo is on remains, the rest does not.
     for found in scores_on_all_kernels(head, tiny_int8, pixels):
@@ -275,7 +274,7 @@ def test_a_huge_class_drowns_no_other_class_alone(tiny_int8, integers, pixels):
 @pytest.mark.parametrize("classes", [2, 300])
 def test_few_and_many_classes(tiny_int8, integers, pixels, classes):
     kernel, bias = drawn(classes, 44)
-    head = integer_head.quantize(kernel, bias, integers, tiny_int8.step)
+    head = integer_heads.quantize(kernel, bias, integers, tiny_int8.step)
     expected = softmax(real_logits(kernel, bias, integers, tiny_int8.step))
     content = head.attach(tiny_int8.content)
     assert inspection.inspect(content).outputs[0].shape == (1, classes)

@@ -13,11 +13,11 @@ from threadpoolctl import threadpool_limits
 
 from model_maker.data.streaming import cores
 from model_maker.errors import DataError
-from model_maker.learning.features import Embeddings, Features
+from model_maker.learning.features import Features, FeatureTable
 from model_maker.learning.regression import Problem
 from model_maker.learning.store import FeatureMaps
-from model_maker.tflite import layers as network_layers
-from model_maker.tflite.layers import Layer
+from model_maker.tflite import network_layers
+from model_maker.tflite.network_layers import Layer
 
 Array = np.ndarray
 Progress = Callable[[int, int], None]
@@ -81,7 +81,7 @@ class Fit:
 
     Attributes:
       head: fitted on all photos that were given.
-      chosen: the name of the set of layers that it sees, see `tflite.layers.SETS`.
+      chosen: the name of the set of layers that it sees, see `tflite.network_layers.SETS`.
       candidates: the sets that were compared, by name.
       regularization: the chosen one of REGULARIZATION.
       temperature: what logits were divided by.
@@ -110,7 +110,7 @@ class Fit:
 
 
 def fit(
-    embeddings: Embeddings | Array | FeatureMaps,
+    embeddings: FeatureTable | Array | FeatureMaps,
     labels: Array,
     *,
     classes: int,
@@ -130,8 +130,8 @@ def fit(
       embeddings: of N photos, of one layer where they are just numbers.
       labels: int [N], values in [0, classes).
       classes: C.
-      layers: one of `tflite.layers.CHOICES`. "auto" takes the simplest set whose loss cannot be told from the best
-        one's: the paired difference is within one standard error.
+      layers: one of `tflite.network_layers.CHOICES`. "auto" takes the simplest set whose loss cannot be told from the
+        best one's: the paired difference is within one standard error.
       among: the layers that a set may hold; all unless given.
       folds: the fold of each photo; five, stratified in the given order, unless told.
       balance: whether uneven classes weigh alike.
@@ -151,7 +151,7 @@ def fit(
         found = "1 photo" if fewest else "no photo"
         raise DataError(f"Class {int(counts.argmin())} has {found} to learn from; each needs two.")
     weights = class_weights(counts) if balance else np.ones(classes)
-    given = embeddings if isinstance(embeddings, Embeddings) else Embeddings(embeddings)
+    given = embeddings if isinstance(embeddings, FeatureTable) else FeatureTable(embeddings)
     held_out = _held_out(labels, given, classes) if folds is None else _parts(np.asarray(folds))
     sets = _sets(tuple(among) or given.layers, layers)
     path = len(REGULARIZATION) * len(held_out) * _PATH_ITERATIONS
@@ -248,7 +248,7 @@ def softmax(logits: Array) -> Array:
     return shifted / shifted.sum(axis=1, keepdims=True)
 
 
-def _held_out(labels: Array, features: Embeddings, classes: int) -> list[Array]:
+def _held_out(labels: Array, features: FeatureTable, classes: int) -> list[Array]:
     """Chooses the parts that regularization and temperature are found on, bool [N] each."""
     if features.streamed:
         return [_stratified(labels, max(_PARTS, len(labels) // _MOST_HELD_OUT)) == 0]

@@ -1,0 +1,69 @@
+"""The folder that `train` makes: the names of its files, and how it is recognized, read and written."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from model_maker import files
+from model_maker.errors import OutputError
+
+MODEL = "model.tflite"
+FLOAT_MODEL = "float.tflite"
+LABELS = "labels.txt"
+METRICS = "metrics.json"
+RUN = "run.json"
+CARD = "README.md"
+REPORT = "report.html"
+
+
+def home(model: str | os.PathLike[str]) -> Path:
+    """Returns the folder of a model that `train` made, given that folder or the file in it."""
+    return Path(model) if Path(model).is_dir() else Path(model).parent
+
+
+def is_own_model(model: str | os.PathLike[str]) -> bool:
+    """Whether a path means the very file that `train` wrote, not an export beside it."""
+    return Path(model).is_dir() or Path(model).name == MODEL
+
+
+def check_new(output: Path, *, overwrite: bool) -> None:
+    """Checks before any work that the folder may be made; only what `train` made is ever replaced.
+
+    Raises:
+      OutputError: it may not.
+    """
+    files.check_new(output, overwrite=overwrite, advice="or pass --overwrite to replace it")
+    if output.is_dir() and any(output.iterdir()) and not (output / RUN).exists():
+        raise OutputError(
+            f"{output} holds no {RUN}, so it was not made by train and --overwrite does not replace it. "
+            "Choose another folder."
+        )
+
+
+def write(folder: Path, content: Mapping[str, bytes | str]) -> None:
+    """Writes files into a folder that is being made; text as UTF-8 with LF."""
+    for name, body in content.items():
+        if isinstance(body, bytes):
+            (folder / name).write_bytes(body)
+        else:
+            # File names may hold bytes that are no text; JSON states them by this very escape.
+            (folder / name).write_text(body, encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Returns the content of `metrics.json`.
+
+    Raises:
+      OSError, ValueError: it is missing or damaged.
+    """
+    found: dict[str, Any] = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+    return found
+
+
+def as_json(content: Mapping[str, Any]) -> str:
+    """Returns a document as the folder's files have it."""
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,69 @@
+"""Accuracy by K folds: every photo is scored by what has not learned from its fold."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from model_maker.data.dataset import Dataset, Split
+from model_maker.inference import evaluation
+from model_maker.options import Options
+from model_maker.progress import Progress
+from model_maker.training.data import TrainingData
+from model_maker.training.learn import learn, score
+
+Array = np.ndarray
+
+# Where no photos are set aside for early stopping, as outside a fold, it takes one part in so many.
+_STOPPING_PARTS = 8
+
+
+def estimate(data: TrainingData, options: Options, progress: Progress) -> dict[str, Any]:
+    """Scores every photo by what has not learned from its fold, everything chosen anew inside.
+
+    Returns:
+      The metrics; with fine-tuning, those of frozen features, and the paired difference, too.
+    """
+    photos = data.photos
+    labels, folds = np.array(photos.labels), np.array(photos.folds(options.folds, seed=options.seed))
+    names = ("network", "frozen") if options.fine_tune else ("network",)
+    scores = {name: np.empty((len(labels), len(photos.classes)), np.float32) for name in names}
+    for fold in range(options.folds):
+        held = folds == fold
+        judged = _select(photos, held)
+        if options.fine_tune:
+            progress.note(f"Fold {fold + 1} of {options.folds}.")
+        split = Split(*part_for_stopping(_select(photos, ~held), options), judged)
+        learned = learn(dataclasses.replace(data, split=split), options, progress)
+        for name in scores:
+            scores[name][held] = score(getattr(learned, name), judged, data, options)
+    metrics = evaluation.measure(scores["network"], labels, photos.classes).as_dict()
+    if not options.fine_tune:
+        return {"folds": options.folds, **metrics}
+    frozen = evaluation.measure(scores["frozen"], labels, photos.classes)
+    change = dataclasses.asdict(evaluation.compare(scores["frozen"], scores["network"], labels))
+    return {"folds": options.folds, **metrics, "frozen_top1": frozen.top1, "against_frozen": change}
+
+
+def part_for_stopping(photos: Dataset, options: Options) -> tuple[Dataset, Dataset]:
+    """Divides photos without a validation part into those to learn from and one part in eight to choose by.
+
+    Raises:
+      DataError: a class has too few photos.
+    """
+    stopping = np.array(photos.folds(min(_STOPPING_PARTS, _fewest(photos)), seed=options.seed)) == 0
+    return _select(photos, ~stopping), _select(photos, stopping)
+
+
+def _fewest(dataset: Dataset) -> int:
+    """Returns how many different photos the smallest class has."""
+    different = Counter(label for label, _ in {(sample.label, sample.digest) for sample in dataset.samples})
+    return min(different.values())
+
+
+def _select(dataset: Dataset, chosen: Array) -> Dataset:
+    samples = (sample for sample, wanted in zip(dataset.samples, chosen, strict=True) if wanted)
+    return dataclasses.replace(dataset, samples=tuple(samples))

@@ -1,0 +1,234 @@
+"""What learns: a head on frozen features, then the network with it where that is asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from model_maker.data.augment import PRESETS
+from model_maker.data.dataset import Dataset
+from model_maker.errors import ModelError
+from model_maker.inference import answering
+from model_maker.learning import embedding, finetune, heads
+from model_maker.learning.callbacks import NO_CALLBACKS, Callbacks
+from model_maker.learning.checkpoint import Checkpoint
+from model_maker.learning.engines import LOCAL, Engine
+from model_maker.learning.features import FeatureTable
+from model_maker.learning.finetune import Network, Tuned
+from model_maker.options import Options
+from model_maker.progress import Progress
+from model_maker.tflite import integer_heads, network_layers, trunk
+from model_maker.tflite.integer_heads import IntegerHead
+from model_maker.tflite.metadata import ModelInfo
+from model_maker.tflite.network_layers import Layer
+from model_maker.training import metrics_record
+from model_maker.training.data import TrainingData, join
+
+Array = np.ndarray
+
+# Photos that are scored in one go.
+_BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What came of learning.
+
+    Attributes:
+      network: what ships.
+      fit: how the head on frozen features came about.
+      frozen: the network with that head, which is `network` unless it was fine-tuned to something better.
+      tuned: how fine-tuning went; None where it was not asked for.
+    """
+
+    network: Network
+    fit: heads.Fit
+    frozen: Network
+    tuned: Tuned | None = None
+
+
+def learn(
+    data: TrainingData,
+    options: Options,
+    progress: Progress,
+    *,
+    checkpoint: Checkpoint | None = None,
+    callbacks: Callbacks = NO_CALLBACKS,
+    engine: Engine = LOCAL,
+) -> Learned:
+    """Fits a head, and fine-tunes the network where options ask for it.
+
+    A head on frozen features learns from training and validation photos, for its choices are cross-validated;
+    fine-tuning learns from the first and chooses by the second.
+
+    Args:
+      data: photos and what the backbone gives for them.
+      options: what to do.
+      progress: receives stages, steps and notes.
+      checkpoint: where a fine-tuning keeps its state; None for nowhere.
+      callbacks: receive its epochs.
+      engine: where its photos go through the trunk.
+    """
+    train, validation = data.split.train, data.split.validation
+    both = join(train, validation)
+    with progress.stage("Fit the head"):
+        fit = _fit(both, data, options, progress)
+        frozen = _network(data, fit)
+        if not options.fine_tune:
+            return Learned(frozen, fit, frozen)
+        start = _fit(train, data, options, progress, among=_trainable(data, options))
+        whole = _fit(both, data, options, progress, choice="all", among=start.layers)
+    photos = finetune.Photos(
+        train,
+        validation,
+        data.backbone.normalization,
+        PRESETS[options.augmentation],
+        views=options.views,
+        seed=options.seed,
+        threads=options.threads,
+        engine=engine,
+    )
+    try:
+        tuned = finetune.fine_tune(
+            dataclasses.replace(_network(data, start), layers=()),
+            photos,
+            options.recipe,
+            whole=dataclasses.replace(_network(data, whole), layers=()),
+            balance=options.class_weight == "auto",
+            progress=progress,
+            checkpoint=checkpoint,
+            callbacks=callbacks,
+        )
+    except KeyboardInterrupt:
+        if checkpoint and checkpoint.path.exists():
+            progress.note("The same command with --resume goes on behind the last finished epoch.")
+        raise
+    for note in tuned.notes:
+        progress.note(note)
+    return Learned(tuned.network if tuned.improved else frozen, fit, frozen, tuned)
+
+
+def unseeing(learned: Learned, data: TrainingData, options: Options, progress: Progress) -> Network:
+    """Returns a network like the one that ships, which has not learned from the validation photos."""
+    if learned.tuned and learned.tuned.improved:
+        return learned.tuned.judged
+    return _network(data, _fit(data.split.train, data, options, progress, choice="all", among=learned.fit.layers))
+
+
+def choose_thresholds(
+    info: ModelInfo, learned: Learned, data: TrainingData, options: Options, progress: Progress
+) -> tuple[ModelInfo, dict[str, Any]]:
+    """Chooses score thresholds by photos that the judging heads have not learned from.
+
+    Returns:
+      The metadata with them, and what to report.
+    """
+    scores, labels = _held_out(learned, data, options)
+    scores = answering.in_bytes(scores) if options.io == "uint8" else scores
+    report: dict[str, Any] = {}
+    if options.precision is not None:
+        found = answering.choose(scores, labels, options.precision)
+        info = dataclasses.replace(info, threshold=found.score)
+        report["all"] = found.as_dict()
+    if options.label_precision is not None:
+        own = answering.choose_by_label(scores, labels, options.label_precision, least=info.threshold)
+        limits = tuple(entry.score for entry in own)
+        differ = min(limits) < max(limits)
+        info = dataclasses.replace(info, threshold=min(limits), label_thresholds=limits if differ else ())
+        report["labels"] = {name: entry.as_dict() for name, entry in zip(info.labels, own, strict=True)}
+    metrics_record.warn_unproven(report, progress)
+    return info, {"score": info.threshold, **report}
+
+
+def score(network: Network, photos: Dataset, data: TrainingData, options: Options) -> Array:
+    """Returns float32 [N, C], what a network makes of photos; embeddings that no other run will want are not kept."""
+    if not network.layers:
+        normalization = data.backbone.normalization
+        found, _ = embedding.compute(photos, network.embedder, normalization, threads=options.threads)
+        return network.head.scores(found)
+    maps = data.features(network, photos)
+    blocks = (maps[start : start + _BLOCK] for start in range(0, max(1, len(maps)), _BLOCK))
+    return np.concatenate([network.head.scores(block.astype(np.float32) * np.float32(maps.step)) for block in blocks])
+
+
+def float_scores(network: Network, photos: Dataset, data: TrainingData, options: Options) -> Array:
+    """Returns what the float form of a network makes of photos, float32 [N, C]."""
+    if not network.layers:
+        return score(network, photos, data, options)
+    normalization = data.backbone.normalization
+    maps, _ = embedding.feature_maps(photos, network.embedder, normalization, threads=options.threads)
+    return network.head.scores(maps[:])
+
+
+def integer_head(network: Network, photos: Dataset, data: TrainingData) -> IntegerHead:
+    """Rounds the head of a frozen network to integers, on photos that it learned from."""
+    seen = data.features(network, photos)
+    return integer_heads.quantize(network.head.kernel, network.head.bias, seen[:], seen.step)
+
+
+def attached(head: IntegerHead, network: Network, data: TrainingData) -> bytes:
+    """Puts the head of a frozen network, in integers, behind the int8 form of its backbone; edges are int8, too."""
+    if data.backbone.int8 is None:
+        raise ModelError(f"{data.backbone.name} has no int8 form.")
+    return head.attach(network_layers.select(data.backbone.int8.content, network.layers))
+
+
+def _held_out(learned: Learned, data: TrainingData, options: Options) -> tuple[Array, Array]:
+    """Returns scores, float [M, C], of photos by networks like the one that ships that have not learned from them.
+
+    Of a head on frozen features these are the cross-validated scores of all its photos; of a fine-tuned network, those
+    that the network before the last repetition gives to the validation photos.
+    """
+    if learned.tuned and learned.tuned.improved:
+        validation = data.split.validation
+        return score(learned.tuned.judged, validation, data, options), np.array(validation.labels)
+    return learned.fit.held_out, learned.fit.held_out_labels
+
+
+def _fit(
+    photos: Dataset,
+    data: TrainingData,
+    options: Options,
+    progress: Progress,
+    *,
+    choice: str | None = None,
+    among: tuple[Layer, ...] = (),
+) -> heads.Fit:
+    """Fits a head on what `choice` takes, by default the option, of the layers that it is `among`."""
+    plain = choice is not None or bool(among)  # beside fine-tuning, which has views of its own
+    found = (data.embeddings if plain else data.views).select(photos)
+    labels, classes = np.array(photos.labels), len(photos.classes)
+    return heads.fit(
+        FeatureTable(found, data.backbone.layers),
+        labels,
+        classes=classes,
+        layers=choice or _choice(data, options),
+        among=among,
+        balance=options.class_weight == "auto",
+        progress=progress.step,
+    )
+
+
+def _choice(data: TrainingData, options: Options) -> str:
+    """Returns which layers are chosen among; of a finished file's backbone a head sees all that are there."""
+    return "all" if data.backbone.is_chosen else options.layers
+
+
+def _network(data: TrainingData, fit: heads.Fit) -> Network:
+    """Returns the float network with a head that was fitted on the int8 form of its backbone."""
+    return Network(network_layers.join(data.backbone.content, fit.layers), fit.head, fit.layers)
+
+
+def _trainable(data: TrainingData, options: Options) -> tuple[Layer, ...]:
+    """Returns the layers that a fine-tuning changes: with the tail alone, those behind the seam."""
+    backbone = data.backbone
+    if options.fine_tune != "tail":
+        return backbone.layers
+    try:
+        behind = trunk.behind(backbone.content, trunk.seam(backbone.content))
+    except ModelError:  # which fine-tuning itself will say, and better
+        return backbone.layers[-1:]
+    return tuple(layer for layer in backbone.layers if layer.name in behind)

@@ -1,0 +1,308 @@
+"""From what was learned to the file that ships, what it is worth, and the folder that holds both."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model_maker import files, output_folder, run_record
+from model_maker.data import sources
+from model_maker.data.dataset import Dataset
+from model_maker.deploy import budget, checks, model_card, plots, shipping
+from model_maker.deploy import report as report_page
+from model_maker.inference import evaluation
+from model_maker.inference.classifier import Classifier, Scored
+from model_maker.learning import embedding
+from model_maker.learning.finetune import Network
+from model_maker.options import Options
+from model_maker.progress import Progress
+from model_maker.tflite import graph, network_layers
+from model_maker.tflite.integer_heads import IntegerHead
+from model_maker.tflite.metadata import ModelInfo
+from model_maker.tflite.network_layers import Layer
+from model_maker.training import learn, metrics_record
+from model_maker.training.data import TrainingData, join
+from model_maker.training.learn import Learned
+from model_maker.version import __version__
+
+Array = np.ndarray
+
+# Photos of the test part that go through the whole file, and through the float model beside it, where the scores of all
+# follow from embeddings.
+_RUN_PHOTOS = 64
+# What weights may depend on, to the last bit.
+_DECISIVE = ("ai-edge-litert", "litert-quantizer", "numpy", "pillow")
+
+
+@dataclass(frozen=True)
+class Package:
+    """A model in the form that ships, and what it says of the test part.
+
+    Attributes:
+      options, data: what it was made by and on.
+      info: its metadata but for how it came about.
+      layers: what its head sees of the int8 backbone; none where the network was tuned.
+      form: how it ships.
+      budget: how that form was found; None where it was stated.
+      float_model: the network before quantization.
+      bare: the file without metadata.
+      scores: of the file, float32 [N, C].
+      compared: photos of the test part on which the float model was run.
+      expected: its scores of them, float32 [n, C].
+      kernels: how it answers on other kernels.
+    """
+
+    options: Options
+    data: TrainingData
+    info: ModelInfo
+    layers: tuple[Layer, ...]
+    form: shipping.Form
+    budget: budget.Budget | None
+    float_model: bytes
+    bare: bytes
+    scores: Array
+    compared: list[int]
+    expected: Array
+    kernels: dict[str, Any]
+
+    def file(self, **more: Any) -> bytes:
+        """Returns the file with its metadata, some fields of which may be given."""
+        return shipping.finish(self.bare, dataclasses.replace(self.info, **more))
+
+
+def describe(data: str | os.PathLike[str], embedded: TrainingData, options: Options) -> ModelInfo:
+    """Returns the metadata of a model but for how it came about; `data` is what `train` was given."""
+    classes, backbone = embedded.photos.classes, embedded.backbone
+    return ModelInfo(
+        labels=classes,
+        normalization=backbone.normalization,
+        # A folder's name may hold bytes that are no text; metadata is text.
+        name=(options.name or sources.title(data)).encode(errors="replace").decode(),
+        version="1",
+        author=options.author or "",
+        licence=options.licence or backbone.licence,
+        description=f"Image classifier for {len(classes)} classes on {backbone.name} features.",
+    )
+
+
+def quantize(learned: Learned, data: TrainingData, info: ModelInfo, options: Options, progress: Progress) -> Package:
+    """Quantizes what was learned, runs the file on the test part, and has other kernels agree.
+
+    Raises:
+      ModelError: the file does not behave as the network that it was made from.
+    """
+    form, kept = shipping.Form(options.quantize, options.io), None
+    if options.max_drop is not None:
+        with progress.stage("Keep the accuracy budget"):
+            kept = _keep_budget(learned, data, info, options, progress)
+            form = kept.choice.form
+    network, test = learned.network, data.split.test
+    float_model = graph.attach_head(network.embedder, network.head.kernel, network.head.bias)
+    head = promised = None
+    if form.is_plain_int8 and network.layers and data.backbone.int8:
+        with progress.stage("Quantize the head"):
+            head, bare = _on_int8_backbone(network, join(data.split.train, data.split.validation), data, options)
+            promised = functools.partial(_scores_on, head, network, data, options)
+    else:
+        with progress.stage(f"Quantize ({form.quantize})"):
+            seen, more = shipping.calibration_photos(shipping.by_hash(data.split.train))
+            bare = shipping.ship(
+                float_model, data.backbone, form, photos=seen, more=more, progress=progress, threads=options.threads
+            )
+    shipped = shipping.finish(bare, info)
+    with progress.stage("Evaluate the file"):
+        run, scores = _evaluate(shipped, head, network, data, options, progress)
+    with progress.stage("Compare with the float model"):
+        few = test.of(run)
+        expected = learn.float_scores(network, few, data, options)
+        checks.check_promise(shipping.finish(float_model, info), few, expected)
+    with progress.stage("Check other kernels"):
+        kernels = checks.check_kernels(shipped, test, scores, threads=options.threads, promised=promised)
+    return Package(options, data, info, network.layers, form, kept, float_model, bare, scores, run, expected, kernels)
+
+
+def _on_int8_backbone(
+    network: Network, photos: Dataset, data: TrainingData, options: Options
+) -> tuple[IntegerHead, bytes]:
+    """Returns the head of a frozen network in integers, and with it the int8 file without metadata."""
+    head = learn.integer_head(network, photos, data)
+    whole = learn.attached(head, network, data)
+    return head, shipping.with_edges(whole, data.backbone.normalization, options.io)
+
+
+def _scores_on(
+    head: IntegerHead, network: Network, data: TrainingData, options: Options, kernels: str, photos: Dataset
+) -> Array:
+    """Returns what a head on the int8 backbone makes of photos on one of LiteRT's CPU paths."""
+    if kernels == "xnnpack":
+        return head.scores(data.features(network, photos)[:], kernels=kernels)
+    maps, _ = embedding.feature_maps(photos, *data.backbone.computing, threads=options.threads, kernels=kernels)
+    columns = network_layers.features(data.backbone.layers, network.layers)
+    return head.scores(maps.columns(columns)[:], kernels=kernels)
+
+
+def _evaluate(
+    shipped: bytes,
+    head: IntegerHead | None,
+    network: Network,
+    data: TrainingData,
+    options: Options,
+    progress: Progress,
+) -> tuple[list[int], Array]:
+    """Scores the test part: a file on the int8 backbone from embeddings, and some photos from pixels as a proof.
+
+    Returns:
+      The photos that went through the file, and float32 [N, C] of all.
+    """
+    test, classifier = data.split.test, Classifier(shipped, threads=options.threads)
+    # A float input whose mean is no whole pixel rounds each of them, so its embeddings are not those at hand.
+    if head is None or (options.io == "float32" and data.backbone.normalization.mean % 1):
+        return list(range(len(test))), classifier.score(test, progress=progress.step)
+    run, scores = test.spread(_RUN_PHOTOS), _scores_on(head, network, data, options, "xnnpack", test)
+    checks.check_equal(classifier.score(test.of(run), progress=progress.step), scores[run])
+    return run, scores
+
+
+def measure(
+    package: Package, learned: Learned, folds: dict[str, Any] | None, progress: Progress
+) -> tuple[Package, evaluation.Metrics, dict[str, Any]]:
+    """Measures the file, and chooses score thresholds where a precision is asked for.
+
+    Returns:
+      The package with thresholds, its metrics, and the content of `metrics.json` but for sizes.
+    """
+    options, data = package.options, package.data
+    test = data.split.test
+    scores, labels = package.scores, np.array(test.labels)
+    metrics, report = metrics_record.measure(
+        data, scores, learned.fit, compared=package.compared, expected=package.expected
+    )
+    if options.precision is not None or options.label_precision is not None:
+        info, thresholds = learn.choose_thresholds(package.info, learned, data, options, progress)
+        package = dataclasses.replace(package, info=info)
+        report["thresholds"] = thresholds | {"test": evaluation.answered(scores, labels, info.limits).as_dict()}
+    kept = package.budget
+    report |= {"kernels": package.kernels, "folds": folds, "budget": kept and kept.as_dict(latency=False)}
+    if learned.tuned:
+        frozen, tuned = (learn.score(one, test, data, options) for one in (learned.frozen, learned.network))
+        report["fine_tuning"] = metrics_record.tuning(learned.tuned, frozen, tuned, labels)
+    metrics_record.warn(report, progress)
+    return package, metrics, report
+
+
+def write(
+    output: Path, package: Package, report: dict[str, Any], record: dict[str, Any], *, overwrite: bool
+) -> dict[str, Any]:
+    """Writes the folder, whole or not at all; the model is read back from the disk and has to score as measured.
+
+    Args:
+      output: the folder.
+      package: what ships.
+      report: what `measure` found.
+      record: the content of `run.json` but for the budget.
+      overwrite: whether a folder that stands there is replaced.
+
+    Returns:
+      The report with sizes, as `metrics.json` has it.
+
+    Raises:
+      OutputError: it cannot be written.
+      ModelError: what was read back is not what was measured.
+    """
+    test, kept = package.data.split.test, package.budget
+    scored = Scored(test.samples, np.array(test.labels), package.scores)
+    shipped = package.file(provenance=_provenance(package, report))
+    report = report | {"sizes": {"model_bytes": len(shipped), "float_model_bytes": len(package.float_model)}}
+    path, history = report["cross_validation"]["path"], report.get("fine_tuning", {}).get("history", ())
+    models = {
+        output_folder.MODEL: shipped,
+        output_folder.FLOAT_MODEL: shipping.finish(package.float_model, package.info),
+        **plots.draw(report["test"], report_page.reliability(scored), path=path, history=history),
+    }
+    texts = {
+        output_folder.LABELS: "\n".join(package.info.labels),
+        output_folder.METRICS: output_folder.as_json(report),
+        output_folder.RUN: output_folder.as_json(record | {"budget": kept and kept.as_dict()}),
+        **_pages(output.name, package, scored, report, record["stages"]),
+    }
+    with files.new_directory(output, overwrite=overwrite) as folder:
+        output_folder.write(folder, models)
+        checks.check_same_scores((folder / output_folder.MODEL).read_bytes(), test, package.scores)
+        output_folder.write(folder, texts)
+    return report
+
+
+def _pages(
+    model: str, package: Package, scored: Scored, report: dict[str, Any], stages: list[dict[str, Any]]
+) -> dict[str, str]:
+    """What people read: the card and the report."""
+    info, backbone, kept = package.info, package.data.backbone, package.budget
+    card = model_card.render(
+        info,
+        report,
+        backbone=backbone.name,
+        quantize=kept.choice.name if kept else package.form.quantize,
+        io=package.options.io,
+        image_size=backbone.image_size,
+    )
+    learned = report_page.learned_from(package.data.split)
+    page = report_page.render(info.name, scored, report, model=model, learned=learned, stages=stages)
+    return {output_folder.CARD: card, output_folder.REPORT: page}
+
+
+def _keep_budget(
+    learned: Learned, data: TrainingData, info: ModelInfo, options: Options, progress: Progress
+) -> budget.Budget:
+    """Finds the form to ship, by a network that has not learned from the photos that judge."""
+    judged, train = learn.unseeing(learned, data, options, progress), data.split.train
+    plain = None
+    if judged.layers and data.backbone.int8:
+        _, plain = _on_int8_backbone(judged, train, data, options)
+    trial = budget.Trial(
+        graph.attach_head(judged.embedder, judged.head.kernel, judged.head.bias),
+        data.backbone,
+        info,
+        plain_int8=plain,
+        validation=data.split.validation,
+        training=shipping.by_hash(train),
+        progress=progress,
+        threads=options.threads,
+    )
+    form = shipping.Form(options.quantize, options.io)
+    return budget.search(trial, form, float(options.max_drop or 0), progress=progress)
+
+
+def _provenance(package: Package, report: dict[str, Any]) -> dict[str, Any]:
+    """What the file itself says of its making; `reproduce` reads it."""
+    return {
+        "model_maker": __version__,
+        "packages": run_record.versions(_DECISIVE),
+        "options": package.options.decisive | {"name": package.info.name},
+        "fingerprint": report["fingerprint"],
+        "photos": report["photos"],
+        "metrics": {
+            "photos": report["test"]["photos"],
+            "top1": report["test"]["top1"],
+            "top1_interval": report["test"]["top1_interval"],
+            "float_top1": report["float"]["top1"],
+            "ece": report["test"]["ece"],
+        },
+        "backbone": _backbone(package),
+        "answered": report.get("thresholds") and report["thresholds"]["test"],
+        "budget": report["budget"] and {key: report["budget"][key] for key in ("max_drop", "within", "chosen")},
+    }
+
+
+def _backbone(package: Package) -> dict[str, Any] | None:
+    """What tells the int8 backbone from others, and what the head sees of it."""
+    form = package.data.backbone.int8
+    if form is None or not package.layers:
+        return None
+    layers = [dataclasses.astuple(layer) for layer in package.layers]
+    return {"int8": form.digest[:16], "ranges": form.origin, "layers": layers}

@@ -1,0 +1,140 @@
+"""train(): from a folder of photos to a phone-ready `.tflite`, the whole story from top to bottom."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model_maker import output_folder, run_record
+from model_maker.backbones import embedder
+from model_maker.backbones.int8_backbone import Int8Backbone
+from model_maker.data import sources
+from model_maker.deploy import budget
+from model_maker.inference import evaluation
+from model_maker.learning import quantized
+from model_maker.learning.callbacks import NO_CALLBACKS, Callbacks
+from model_maker.learning.engines import ENGINES
+from model_maker.options import Options, check
+from model_maker.progress import Progress
+from model_maker.training import data as training_data
+from model_maker.training import folds, package, preparation
+from model_maker.training.learn import learn
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `train` made.
+
+    Attributes:
+      directory: the folder with `model.tflite`, `float.tflite`, `labels.txt`, `metrics.json`, `run.json`, `README.md`,
+        `report.html` and its plots.
+      metrics: of the shipped file on the test part.
+      report: the content of `metrics.json`.
+      seconds: from beginning to end.
+      budget: what was tried to keep `max_drop`, with latencies; None without one.
+    """
+
+    directory: Path
+    metrics: evaluation.Metrics
+    report: dict[str, Any]
+    seconds: float
+    budget: budget.Budget | None = None
+
+
+def train(
+    data: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    callbacks: Sequence[Any] = (),
+    tensorboard: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+    options: Options | None = None,
+    **changes: Any,
+) -> Result:
+    """Trains an image classifier on a folder of photos and writes it as a `.tflite` for phones.
+
+    Args:
+      data: `DIR/<class>/**`, `DIR/{train,val,test}/<class>/**`, or any other dataset format of `data.sources.read`.
+      output: the folder to make; `<data name>_model` by default.
+      overwrite: whether a folder that stands there is replaced.
+      resume: whether to go on with a fine-tuning of the same output, options and photos that was interrupted.
+      callbacks: `keras.callbacks.Callback` objects, which receive each epoch of a fine-tuning.
+      tensorboard: a folder for TensorBoard's logs of it.
+      progress: receives stages, steps and notes.
+      options: everything else; the defaults of `Options` where it is not given.
+      **changes: single fields of `Options`, which take precedence.
+
+    Returns:
+      Result.
+
+    Raises:
+      DataError, BackboneError, ModelError, OutputError: each with one line that says what to do.
+
+    Examples:
+      >>> import model_maker
+      >>> result = model_maker.train("flowers", "flowers_float16", quantize="float16")
+      >>> f"{result.metrics.top1:.1%} of {result.metrics.photos} test photos"
+      '9... of 61 test photos'
+    """
+    chosen = dataclasses.replace(options or Options(), **changes)
+    output = Path(output) if output is not None else Path(f"{sources.title(data)}_model")
+    followers = Callbacks(callbacks, Path(tensorboard) if tensorboard else None)
+    return train_on(None, data, output, chosen, progress, followers, overwrite=overwrite, resume=resume)
+
+
+def train_on(
+    int8: Int8Backbone | None,
+    data: str | os.PathLike[str],
+    output: Path,
+    options: Options,
+    progress: Progress | None = None,
+    callbacks: Callbacks = NO_CALLBACKS,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+) -> Result:
+    """Does what `train` does, on an int8 backbone that is known; None for the one that the options name."""
+    check(options)
+    preparation.check_fine_tuning(options, callbacks, resume=resume)
+    choice = embedder.choose(
+        options.model,
+        image_size=options.image_size,
+        weights_file=options.weights,
+        normalization=options.normalization,
+    )
+    output_folder.check_new(output, overwrite=overwrite)
+    progress = Progress(progress)
+    engine = ENGINES[options.engine](options.address, options.shards, progress)
+
+    with progress.stage("List photos"):
+        photos = sources.read(data, hasher=engine.hash, progress=progress.step)
+        preparation.spare_photos(photos, data, output)
+        # Too few photos are an error before the long work, and again without the unreadable ones.
+        first = training_data.split(photos, options, progress)
+    checkpoint = preparation.open_checkpoint(output, photos, options, progress, resume=resume)
+    with progress.stage(f"Prepare {choice.name}"):
+        base = embedder.embedder(choice, progress=progress)
+        backbone = quantized.prepare(base, first.train, progress, threads=options.threads, known=int8)
+    embedded = training_data.prepare(photos, backbone, options, progress, engine=engine)
+    learned = learn(embedded, options, progress, checkpoint=checkpoint, callbacks=callbacks, engine=engine)
+    if learned.fit.class_weights.max() > 1:
+        progress.note("The classes to learn from are uneven (more than 2 to 1), so each weighs alike in training.")
+    estimate = None
+    if options.folds:
+        with progress.stage(f"Estimate by {options.folds} folds"):
+            estimate = folds.estimate(embedded, options, progress)
+
+    made = package.quantize(learned, embedded, package.describe(data, embedded, options), options, progress)
+    made, metrics, report = package.measure(made, learned, estimate, progress)
+    with progress.stage("Write"):
+        record = run_record.compose(data, options, embedded.photos, embedded.split, progress)
+        report = package.write(output, made, report, record, overwrite=overwrite)
+    if checkpoint:
+        checkpoint.remove()
+    return Result(output, metrics, report, progress.seconds, made.budget)

@@ -1,21 +1,32 @@
-"""A hook of mkdocs: puts the commands' arguments into the page that asks for them, read off the parser itself."""
+"""A hook of mkdocs: puts the commands' arguments, and the options of `train`, into the pages that ask for them."""
 
 import argparse
 
 from model_maker import cli
-
-PLACE = "<!-- commands -->"
+from model_maker import options as declared
 
 
 def on_page_markdown(markdown: str, **_) -> str:
-    """Replaces the mark in a page by a section for each command."""
-    return markdown.replace(PLACE, commands()) if PLACE in markdown else markdown
+    """Replaces the marks in a page."""
+    for place, text in (("<!-- commands -->", commands), ("<!-- options -->", options)):
+        markdown = markdown.replace(place, text()) if place in markdown else markdown
+    return markdown
 
 
 def commands() -> str:
     """Returns Markdown: for each sub-command its usage, and each of its arguments with its help."""
     [found] = [action for action in cli.parser()._actions if isinstance(action, argparse._SubParsersAction)]
     return "\n\n".join(_command(name, parser) for name, parser in found.choices.items())
+
+
+def options() -> str:
+    """Returns Markdown: a table of the options of `train`, by group."""
+    rows = ["| option | type | meaning |", "|---|---|---|"]
+    for name, entry in declared.declarations().items():
+        kind = str(declared.kinds()[name]).removeprefix("<class '").removesuffix("'>").replace("|", "or")
+        shown = "" if entry.shown == "-" else f" (default: {entry.shown or getattr(declared.Options, name)})"
+        rows.append(f"| `{name}` | {kind} | {entry.help}{shown} |")
+    return "\n".join(rows)
 
 
 def _command(name: str, parser: argparse.ArgumentParser) -> str:

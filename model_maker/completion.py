@@ -11,21 +11,17 @@ import importlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from model_maker import options
+
 SHELLS = ("bash", "zsh", "fish")
 PROGRAMS = ("model_maker", "benchmark")
-# By an argument's name, where the names stand that it takes.
+# By an argument's name, where the names stand that it takes; options of `train` declare theirs.
 _NAMES = {
-    "augment": "model_maker.data.augment.PRESETS",
-    "class_weight": "model_maker.options.CLASS_WEIGHTS",
-    "engine": "model_maker.learning.engines.ENGINES",
-    "fine_tune": "model_maker.learning.recipe.SCOPES",
-    "fix": "model_maker.doctor.checks.MENDING",
-    "format": "model_maker.deploy.export.EXPORTERS",
-    "io": "model_maker.tflite.graph.IO_TYPES",
-    "model": "model_maker.backbones.BACKBONES",
-    "preset": "model_maker.data.augment.PRESETS",
-    "quantize": "model_maker.tflite.quantize.FORMATS",
-}
+    "fix": "model_maker.doctor.checks:MENDING",
+    "format": "model_maker.deploy.export:EXPORTERS",
+    "model": "model_maker.backbones:BACKBONES",
+    "preset": "model_maker.data.augment:PRESETS",
+} | {name: declared.choices for name, declared in options.declarations().items() if declared.choices}
 # Several names may be given, with commas between.
 _LISTS = ("delegate", "fix", "format", "model")
 # By the word that stands for a value in --help: paths. `train --data DIR` takes files, too.
@@ -84,7 +80,7 @@ def _completer(action: argparse.Action, names: dict[str, Sequence[str]]) -> Comp
 
 
 def _registry(name: str) -> Iterable[str]:
-    module, _, registry = _NAMES[name].rpartition(".")
+    module, _, registry = _NAMES[name].partition(":")
     names: Iterable[str] = getattr(importlib.import_module(module), registry)
     return names
 

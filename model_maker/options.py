@@ -1,69 +1,88 @@
-"""What `train` can be told, and what of it can be refused before any work."""
+"""What `train` can be given. Each option is declared once: default, help, flag, check and record derive from that."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import importlib
 import numbers
 import os
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_type_hints
 
-from model_maker import backbones, extras
-from model_maker.data import augment
 from model_maker.errors import DataError
-from model_maker.learning import recipe as recipes
-from model_maker.learning.engines import ENGINES
-from model_maker.learning.recipe import MOST_EPOCHS, Recipe, seconds
-from model_maker.tflite import graph, quantize
-from model_maker.tflite.network_layers import CHOICES
 
-CLASS_WEIGHTS = ("auto", "none")
-_OF_THE_PLACE = ("engine", "address", "shards")
-_OF_FINE_TUNING = (
-    "epochs",
-    "batch_size",
-    "learning_rate",
-    "weight_decay",
-    "dropout",
-    "label_smoothing",
-    "mix",
-    "budget",
-)
+DATA, LEARNING, FINE_TUNING, FILE, EXECUTION = "data", "learning", "fine-tuning", "model file", "execution"
+# What each group of options is about, where its title does not say it; `train --help` shows both.
+GROUPS = {
+    DATA: "",
+    LEARNING: "",
+    FINE_TUNING: "Train the network, too; needs the extra `tensorflow`.",
+    FILE: "",
+    EXECUTION: "Where photos are embedded; the model is the same everywhere: docs/SCALING.md.",
+}
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What is declared of an option beside its type and default.
+
+    Attributes:
+      group: one of GROUPS.
+      help: what it means.
+      metavar: what stands for its value in the help.
+      shown: its default in words, where that is not the value itself.
+      choices: where the values it may have stand, as "module:NAME"; those are imported when a value is checked.
+      allowed: whether a value means something.
+      advice: what to give instead.
+      const: the value of the flag where it is given without one.
+    """
+
+    group: str
+    help: str
+    metavar: str
+    shown: str = ""
+    choices: str = ""
+    allowed: Callable[[Any], bool] = lambda value: True
+    advice: str = ""
+    const: str | None = None
+
+    def values(self) -> Sequence[str]:
+        """Returns the values that it may have."""
+        module, name = self.choices.split(":")
+        return tuple(getattr(importlib.import_module(module), name))
+
+    def problem(self, value: Any) -> str:
+        """Returns what is wrong with a value, and what to give; nothing where it is right."""
+        if value is None:
+            return ""
+        if self.choices and value not in (values := self.values()):
+            return f"choose one of {', '.join(values)}."
+        return "" if self.allowed(value) else f"give {self.advice}."
+
+
+def _option(default: Any, group: str, help: str, metavar: str, **more: Any) -> Any:
+    return dataclasses.field(default=default, metadata={"declaration": Declaration(group, help, metavar, **more)})
+
+
+def _count(least: int) -> dict[str, Any]:
+    return {"allowed": lambda value: value >= least, "advice": f"{least} or more"}
+
+
+def _fraction(advice: str, *, zero: bool = False) -> dict[str, Any]:
+    # Not a number is out of any range.
+    return {"allowed": lambda value: value < 1 and (value >= 0 if zero else value > 0), "advice": advice}
+
+
+_SMALL = _fraction("a number from 0 to less than 1", zero=True)
+_SHARE = _fraction("a share above 0 and below 1, for example 0.95")
 
 
 @dataclass(frozen=True)
 class Options:
-    """What `train` can be told; `run.json` holds them, and `train --config run.json` reads them back.
-
-    Attributes:
-      model: a key of BACKBONES, or the path or address of another model.
-      weights: a file to use instead of the backbone's published weights; None for those.
-      normalization: "MEAN,STD" that a foreign model's input expects; None to find out.
-      quantize: one of `tflite.quantize.FORMATS`.
-      max_drop: percentage points of top-1 that quantization may lose; None for no limit. See `deploy.budget`.
-      io: "uint8" or "float32", the type of the model's edges.
-      image_size: pixels; None for the backbone's own.
-      validation, test: shares of the photos, where the folder does not divide them itself.
-      augment: one of `data.augment.PRESETS`: what learns also sees augmented views of each training photo. None for
-        "standard" in fine-tuning and "none" else.
-      views: how many of each photo where they are augmented, the plain one among them.
-      layers: one of `tflite.network_layers.CHOICES`, which layers of the backbone the head sees: "last", "top" (those
-        of the smallest feature maps), "all", or "auto" for the simplest that cannot be told from the best.
-      class_weight: "auto" lets classes weigh alike where their counts are uneven; "none" never does.
-      fine_tune: None, or one of `learning.recipe.SCOPES`.
-      epochs, batch_size, learning_rate, weight_decay, dropout, label_smoothing, mix: of fine-tuning, see
-        `learning.recipe.Recipe`; None for its defaults.
-      budget: time for fine-tuning, as "5m"; None for as long as its epochs take.
-      precision: share of answers that are to be right: a score threshold is chosen that keeps it, below which photos
-        are unknown. None for no threshold. See `inference.answering`.
-      label_precision: the same share of the answers of each label; each gets a threshold of its own.
-      folds: K for an additional K-fold estimate of accuracy; 0 for none.
-      seed: another seed divides the photos, and draws their views, otherwise.
-      threads: photos at a time; None for all cores.
-      engine: where photos are read and embedded, one of `learning.engines.ENGINES`.
-      address, shards: of Ray: the cluster's address, and the folder through which its machines hand embeddings over;
-        None for a Ray of our own, or that of RAY_ADDRESS, and for the cache.
-      name, author, licence: for the model's metadata; None for the folder's name, nobody, and the weights' licence.
+    """Options of `train`; `run.json` holds them, and `train --config run.json` reads them back.
 
     Raises:
       DataError: a value is of another type. Paths become text, and NumPy's numbers Python's.
@@ -75,42 +94,165 @@ class Options:
       ('efficientnet_lite0', 'standard')
     """
 
-    model: str = backbones.DEFAULT
-    weights: str | None = None
-    normalization: str | None = None
-    quantize: str = "int8"
-    max_drop: float | None = None
-    io: str = "uint8"
-    image_size: int | None = None
-    validation: float = 0.1
-    test: float = 0.2
-    augment: str | None = None
-    views: int = 4
-    layers: str = "auto"
-    class_weight: str = "auto"
-    fine_tune: str | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    weight_decay: float | None = None
-    dropout: float | None = None
-    label_smoothing: float | None = None
-    mix: float | None = None
-    budget: str | None = None
-    precision: float | None = None
-    label_precision: float | None = None
-    folds: int = 0
-    seed: int = 0
-    threads: int | None = None
-    engine: str = "local"
-    address: str | None = None
-    shards: str | None = None
-    name: str | None = None
-    author: str | None = None
-    licence: str | None = None
+    model: str = _option(
+        "efficientnet_lite0",
+        LEARNING,
+        "backbone, see `model_maker models`, or the path or address of another model; on the command line several, as"
+        " A,B,C, are compared",
+        "NAME",
+    )
+    weights: str | None = _option(
+        None, LEARNING, "weights file to use instead of the published weights", "FILE", shown="the published ones"
+    )
+    normalization: str | None = _option(
+        None,
+        LEARNING,
+        "normalization of an imported model's input, in pixels, for example 127.5,127.5",
+        "MEAN,STD",
+        shown="found in the model",
+    )
+    quantize: str = _option(
+        "int8",
+        FILE,
+        "quantization: int8, int16x8, int4, dynamic, float16 or none",
+        "KIND",
+        choices="model_maker.tflite.quantize:FORMATS",
+    )
+    max_drop: float | None = _option(
+        None,
+        FILE,
+        "percentage points of top-1 that quantization may lose, for example 0.5; other formats are tried until one"
+        " loses no more",
+        "POINTS",
+        shown="no limit",
+        allowed=lambda value: 0 <= value < 100,
+        advice="percentage points, 0 or more and below 100, for example 0.5",
+    )
+    io: str = _option(
+        "uint8", FILE, "type of input and output: uint8 or float32", "TYPE", choices="model_maker.tflite.graph:IO_TYPES"
+    )
+    image_size: int | None = _option(
+        None, LEARNING, "input size, height and width", "PIXELS", shown="the backbone's own"
+    )
+    validation: float = _option(0.1, DATA, "share of each class for validation, where the data has no split", "SHARE")
+    test: float = _option(0.2, DATA, "share of each class for testing, where the data has no split", "SHARE")
+    augment: str | None = _option(
+        None,
+        DATA,
+        "also learn from augmented views of each training photo: none, light, standard or strong",
+        "PRESET",
+        shown="none; standard in fine-tuning",
+        choices="model_maker.data.augment:PRESETS",
+    )
+    views: int = _option(4, DATA, "views of a photo where photos are augmented, the first plain", "K")
+    layers: str = _option(
+        "auto",
+        LEARNING,
+        "backbone layers that the head sees: last, top (those of the smallest feature maps), all, or auto for the"
+        " simplest set that cannot be told from the best",
+        "SET",
+        choices="model_maker.tflite.network_layers:CHOICES",
+    )
+    class_weight: str = _option(
+        "auto",
+        LEARNING,
+        "auto gives uneven classes equal weight; none does not",
+        "HOW",
+        choices="model_maker.options:CLASS_WEIGHTS",
+    )
+    fine_tune: str | None = _option(
+        None,
+        FINE_TUNING,
+        "train the network, too: tail, its last stages, or all of it (default: off; tail where given without SCOPE)",
+        "SCOPE",
+        shown="-",
+        choices="model_maker.learning.recipe:SCOPES",
+        const="tail",
+    )
+    epochs: int | None = _option(
+        None, FINE_TUNING, "passes over the photos", "N", shown="10; with --budget 40", **_count(1)
+    )
+    batch_size: int | None = _option(None, FINE_TUNING, "photos in a step", "N", shown="32", **_count(1))
+    learning_rate: float | None = _option(
+        None,
+        FINE_TUNING,
+        "peak learning rate",
+        "RATE",
+        shown="0.0005",
+        **_fraction("a number between 0 and 1, for example 0.0005"),
+    )
+    weight_decay: float | None = _option(None, FINE_TUNING, "weight decay of AdamW", "RATE", shown="0.01", **_SMALL)
+    dropout: float | None = _option(None, FINE_TUNING, "dropout before the head", "SHARE", shown="0.2", **_SMALL)
+    label_smoothing: float | None = _option(None, FINE_TUNING, "label smoothing", "SHARE", shown="0.1", **_SMALL)
+    mix: float | None = _option(
+        None,
+        FINE_TUNING,
+        "alpha of mixup and cutmix, which take turns",
+        "ALPHA",
+        shown="0, neither",
+        allowed=lambda value: 0 <= value <= 10,
+        advice="a number from 0 to 10",
+    )
+    budget: str | None = _option(
+        None,
+        FINE_TUNING,
+        "train the best model in so much time: 90s, 5m, 1h",
+        "TIME",
+        shown="none",
+        allowed=lambda value: bool(seconds(value)),
+        advice="a time as 90s, 5m or 1h",
+    )
+    precision: float | None = _option(
+        None,
+        FILE,
+        "choose a score threshold that keeps this share of answers right, for example 0.95; below it a photo is"
+        " unknown",
+        "SHARE",
+        shown="no threshold",
+        **_SHARE,
+    )
+    label_precision: float | None = _option(
+        None,
+        FILE,
+        "choose a threshold for each label that keeps this share of its answers right",
+        "SHARE",
+        shown="none",
+        **_SHARE,
+    )
+    folds: int = _option(
+        0,
+        DATA,
+        "also estimate accuracy by K-fold cross-validation",
+        "K",
+        shown="0, off",
+        allowed=lambda value: value == 0 or value >= 2,
+        advice="2 or more, or 0 for none",
+    )
+    seed: int = _option(0, DATA, "random seed for the split and augmentation", "N")
+    threads: int | None = _option(None, EXECUTION, "photos at a time", "N", shown="one for each core", **_count(1))
+    engine: str = _option(
+        "local",
+        EXECUTION,
+        "where photos are embedded: local or ray",
+        "NAME",
+        choices="model_maker.learning.engines:ENGINES",
+    )
+    address: str | None = _option(
+        None,
+        EXECUTION,
+        "the Ray cluster, or auto for this node's",
+        "HOST:PORT",
+        shown="Ray on this machine",
+    )
+    shards: str | None = _option(
+        None, EXECUTION, "folder or s3:// address that all machines of the cluster reach", "DIR", shown="the cache"
+    )
+    name: str | None = _option(None, FILE, "model name in the metadata", "TEXT", shown="the data folder's")
+    author: str | None = _option(None, FILE, "author in the metadata", "TEXT", shown="nobody")
+    licence: str | None = _option(None, FILE, "licence in the metadata", "TEXT", shown="that of the backbone's weights")
 
     def __post_init__(self) -> None:
-        for name, kind in _kinds().items():
+        for name, kind in kinds().items():
             object.__setattr__(self, name, _plain(name, getattr(self, name), kind))
 
     @property
@@ -128,19 +270,33 @@ class Options:
         """Those that what is made may depend on, by name: all but where it is computed."""
         return {name: value for name, value in asdict(self).items() if name not in _OF_THE_PLACE}
 
-    @property
-    def recipe(self) -> Recipe:
-        """How to fine-tune; what is not stated has the recipe's defaults."""
-        names = {field.name for field in fields(Recipe)} & {field.name for field in fields(self)}
-        stated = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        if self.budget:
-            stated = {"epochs": MOST_EPOCHS, "budget_s": seconds(self.budget)} | stated
-        return Recipe(**stated, scope=self.fine_tune or "tail")
+
+CLASS_WEIGHTS = ("auto", "none")
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+_OF_THE_PLACE = ("engine", "address", "shards")
 
 
 @functools.cache
-def _kinds() -> dict[str, Any]:
+def kinds() -> dict[str, Any]:
+    """Returns the type of each option, by name."""
     return get_type_hints(Options)
+
+
+@functools.cache
+def declarations() -> dict[str, Declaration]:
+    """Returns what is declared of each option, by name, in the order of the class."""
+    return {field.name: field.metadata["declaration"] for field in fields(Options)}
+
+
+def seconds(text: str) -> float:
+    """Reads a time as people write it, 90s, 5m, 1.5h; 0 where it is none."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
+    return float(found[1]) * _UNITS[found[2]] if found else 0.0
+
+
+def flag(name: str) -> str:
+    """Returns an option as the command line has it."""
+    return f"--{name.replace('_', '-')}"
 
 
 def _plain(name: str, value: Any, kind: Any) -> Any:
@@ -164,69 +320,42 @@ def from_record(record: dict[str, Any]) -> Options:
     Raises:
       DataError: one of them is unknown or of another type; what it is, without saying where.
     """
-    if unknown := sorted(record.keys() - _kinds().keys()):
+    if unknown := sorted(record.keys() - kinds().keys()):
         raise DataError(f"{unknown[0]} = {record[unknown[0]]!r}: train has no such option.")
     return Options(**record)
 
 
+def check_value(name: str, value: Any) -> None:
+    """Checks a single value as its declaration says.
+
+    Raises:
+      DataError: it means nothing.
+    """
+    if problem := declarations()[name].problem(value):
+        shown = f"{value:g}" if isinstance(value, float) else value
+        raise DataError(f"{flag(name)} {shown}: {problem}")
+
+
 def check(options: Options) -> None:
-    """Checks single values; the name of the model is checked where it is looked up.
+    """Checks values, each by itself and together; the name of the model is checked where it is looked up.
 
     Raises:
       DataError: a value that means nothing, or that needs a package that is not installed.
     """
-    check_form(options.quantize, options.io)
-    augment.preset(options.augmentation)
+    from model_maker import extras
+
+    for name in declarations():
+        check_value(name, getattr(options, name))
     if options.augmentation != "none" and options.views < 2:
         raise DataError(f"--views {options.views}: give 2 or more; the first is the plain photo.")
-    if options.max_drop is not None:
-        _check_budget(options)
-    if options.threads is not None and options.threads < 1:
-        raise DataError(f"--threads {options.threads}: give 1 or more.")
-    if options.folds and options.folds < 2:
-        raise DataError(f"--folds {options.folds}: give 2 or more, or 0 for none.")
-    for flag, share in (("--precision", options.precision), ("--label-precision", options.label_precision)):
-        if share is not None and not 0 < share < 1:
-            raise DataError(f"{flag} {share:g}: give a share above 0 and below 1, as 0.95.")
-    if options.layers not in CHOICES:
-        raise DataError(f"--layers {options.layers}: choose one of {', '.join(CHOICES)}.")
-    if options.class_weight not in CLASS_WEIGHTS:
-        raise DataError(f"--class-weight {options.class_weight}: choose one of {', '.join(CLASS_WEIGHTS)}.")
-    _check_place(options)
-    _check_fine_tuning(options)
-
-
-def _check_place(options: Options) -> None:
-    if options.engine not in ENGINES:
-        raise DataError(f"--engine {options.engine}: choose one of {', '.join(ENGINES)}.")
-    for flag, value in (("--address", options.address), ("--shards", options.shards)):
-        if value is not None and options.engine != "ray":
-            raise DataError(f"{flag} {value} belongs to a Ray cluster: add --engine ray.")
-
-
-def _check_fine_tuning(options: Options) -> None:
+    if options.max_drop is not None and options.quantize == "none":
+        raise DataError("--max-drop limits what quantization loses, and --quantize none loses nothing. Leave one out.")
+    for name in ("address", "shards"):
+        if (value := getattr(options, name)) is not None and options.engine != "ray":
+            raise DataError(f"{flag(name)} {value} belongs to a Ray cluster: add --engine ray.")
     if options.fine_tune is not None:
-        recipes.check(options.recipe)
         extras.require("tensorflow", what="--fine-tune", error=DataError)
         return
-    for name in _OF_FINE_TUNING:
-        if getattr(options, name) is not None:
-            raise DataError(f"--{name.replace('_', '-')} belongs to fine-tuning: add --fine-tune tail.")
-
-
-def _check_budget(options: Options) -> None:
-    if not 0 <= (options.max_drop or 0) < 100:  # not a number is out of range, too
-        raise DataError(f"--max-drop {options.max_drop:g}: give percentage points, 0 or more and below 100, as 0.5.")
-    if options.quantize == "none":
-        raise DataError("--max-drop limits what quantization loses, and --quantize none loses nothing. Leave one out.")
-
-
-def check_form(kind: str, io: str) -> None:
-    """Checks the form in which a model is to ship.
-
-    Raises:
-      DataError: there is no such quantization, or no such type of edges.
-    """
-    for value, allowed, flag in ((kind, quantize.FORMATS, "--quantize"), (io, graph.IO_TYPES, "--io")):
-        if value not in allowed:
-            raise DataError(f"{flag} {value}: choose one of {', '.join(allowed)}.")
+    for name, declaration in declarations().items():
+        if declaration.group == FINE_TUNING and getattr(options, name) is not None:
+            raise DataError(f"{flag(name)} belongs to fine-tuning: add --fine-tune tail.")

@@ -1,5 +1,6 @@
 import pytest
 
+from model_maker import options
 from model_maker.errors import DataError
 from model_maker.learning import recipe
 from model_maker.learning.recipe import Recipe
@@ -8,19 +9,19 @@ from model_maker.options import Options, check
 
 @pytest.mark.parametrize(("text", "expected"), [("90s", 90), ("5m", 300), ("1.5h", 5400), (" 2m ", 120)])
 def test_times(text, expected):
-    assert recipe.seconds(text) == expected
+    assert options.seconds(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "5", "m", "5 minutes", "-5m", "0s", "5d"])
 def test_what_is_no_time(text):
     with pytest.raises(DataError, match="give a time as 90s, 5m or 1h"):
-        recipe.seconds(text)
+        check(Options(fine_tune="tail", budget=text))
 
 
 @pytest.mark.parametrize(
     ("values", "flag"),
     [
-        ({"scope": "head"}, "--fine-tune head: choose one of tail, all"),
+        ({"fine_tune": "head"}, "--fine-tune head: choose one of tail, all"),
         ({"epochs": 0}, "--epochs 0"),
         ({"batch_size": -1}, "--batch-size -1"),
         ({"learning_rate": 0.0}, "--learning-rate 0"),
@@ -33,19 +34,19 @@ def test_what_is_no_time(text):
 )
 def test_refuses_values_that_mean_nothing(values, flag):
     with pytest.raises(DataError, match=flag):
-        recipe.check(Recipe(**values))
+        check(Options(**{"fine_tune": "tail"} | values))
 
 
 def test_options_become_a_recipe():
-    made = Options(fine_tune="all", epochs=3, learning_rate=0.01, seed=7).recipe
+    made = recipe.of(Options(fine_tune="all", epochs=3, learning_rate=0.01, seed=7))
     assert (made.scope, made.epochs, made.learning_rate, made.seed) == ("all", 3, 0.01, 7)
     assert made.batch_size == Recipe().batch_size and made.budget_s is None
 
 
 def test_a_budget_allows_more_epochs_unless_they_are_told():
-    assert Options(fine_tune="tail", budget="5m").recipe.epochs > Recipe().epochs
-    assert Options(fine_tune="tail", budget="5m", epochs=2).recipe.epochs == 2
-    assert Options(fine_tune="tail", budget="5m").recipe.budget_s == 300
+    assert recipe.of(Options(fine_tune="tail", budget="5m")).epochs > Recipe().epochs
+    assert recipe.of(Options(fine_tune="tail", budget="5m", epochs=2)).epochs == 2
+    assert recipe.of(Options(fine_tune="tail", budget="5m")).budget_s == 300
 
 
 def test_fine_tuning_is_augmented_unless_told():

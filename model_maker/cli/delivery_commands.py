@@ -128,9 +128,10 @@ def embedder(arguments: argparse.Namespace) -> None:
 
 def _form(arguments: argparse.Namespace):
     from model_maker.deploy.shipping import Form
-    from model_maker.options import check_form
+    from model_maker.options import check_value
 
-    check_form(arguments.quantize, arguments.io)
+    check_value("quantize", arguments.quantize)
+    check_value("io", arguments.io)
     return Form(arguments.quantize, arguments.io)
 
 

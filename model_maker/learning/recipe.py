@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from model_maker.errors import DataError
+from model_maker.options import Options, seconds
 
 SCOPES = ("tail", "all")
 # With --budget, more epochs than this gain nothing: early stopping comes first.
 MOST_EPOCHS = 40
-_UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 @dataclass(frozen=True)
@@ -50,37 +48,10 @@ class Recipe:
     seed: int = 0
 
 
-def check(recipe: Recipe) -> None:
-    """Checks single values, named as the command line's flags.
-
-    Raises:
-      DataError: a value that means nothing.
-    """
-    if recipe.scope not in SCOPES:
-        raise DataError(f"--fine-tune {recipe.scope}: choose one of {', '.join(SCOPES)}.")
-    for flag, count in (("--epochs", recipe.epochs), ("--batch-size", recipe.batch_size)):
-        if count < 1:
-            raise DataError(f"{flag} {count}: give 1 or more.")
-    if not 0 < recipe.learning_rate < 1:
-        raise DataError(f"--learning-rate {recipe.learning_rate:g}: give a number between 0 and 1, as 0.0005.")
-    for flag, value in (
-        ("--weight-decay", recipe.weight_decay),
-        ("--dropout", recipe.dropout),
-        ("--label-smoothing", recipe.label_smoothing),
-    ):
-        if not 0 <= value < 1:
-            raise DataError(f"{flag} {value:g}: give a number from 0 to less than 1.")
-    if not 0 <= recipe.mix <= 10:
-        raise DataError(f"--mix {recipe.mix:g}: give a number from 0 to 10.")
-
-
-def seconds(text: str) -> float:
-    """Reads a time as people write it: 90s, 5m, 1.5h.
-
-    Raises:
-      DataError: it is none.
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
-    if not found or float(found[1]) <= 0:
-        raise DataError(f"--budget {text}: give a time as 90s, 5m or 1h.")
-    return float(found[1]) * _UNITS[found[2]]
+def of(options: Options) -> Recipe:
+    """Returns how options have a network fine-tuned; what they leave open has the recipe's defaults."""
+    names = {field.name for field in fields(Recipe)} & {field.name for field in fields(options)}
+    stated = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if options.budget:
+        stated = {"epochs": MOST_EPOCHS, "budget_s": seconds(options.budget)} | stated
+    return Recipe(**stated, scope=options.fine_tune or "tail")

@@ -12,7 +12,7 @@ from model_maker.data.augment import PRESETS
 from model_maker.data.dataset import Dataset
 from model_maker.errors import ModelError
 from model_maker.inference import answering
-from model_maker.learning import embedding, finetune, heads
+from model_maker.learning import embedding, finetune, heads, recipe
 from model_maker.learning.callbacks import NO_CALLBACKS, Callbacks
 from model_maker.learning.checkpoint import Checkpoint
 from model_maker.learning.engines import LOCAL, Engine
@@ -95,7 +95,7 @@ def learn(
         tuned = finetune.fine_tune(
             dataclasses.replace(_network(data, start), layers=()),
             photos,
-            options.recipe,
+            recipe.of(options),
             whole=dataclasses.replace(_network(data, whole), layers=()),
             balance=options.class_weight == "auto",
             progress=progress,

@@ -30,7 +30,7 @@ from model_maker import quiet
 from model_maker.data.entries import Location
 from model_maker.data.streaming import cores
 from model_maker.errors import ModelMakerError
-from model_maker.tflite import interpreter, metadata
+from model_maker.tflite import interpreter, metadata, vetting
 
 Array = np.ndarray
 # Called with (done, total) steps of work; a step is not always equally long.
@@ -181,6 +181,9 @@ def _open(cell: _Cell, options: Options, photos: Sequence[Location]) -> None:
     if cell.row.reason:
         return
     try:
+        # That it ran once in the helper says nothing about the next picture.
+        kernels = cell.row.delegate if cell.row.delegate in interpreter.KERNELS else "xnnpack"
+        vetting.vet(interpreter.read(cell.path), kernels)
         session = DELEGATES[cell.row.delegate].open(cell.path, cell.row.threads or 1)
         cell.inputs, note = _inputs(cell.path, session, options, photos)
         session.set_input(cell.inputs[0])

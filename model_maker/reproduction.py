@@ -16,7 +16,7 @@ from model_maker.errors import DataError, ModelError, OutputError, about
 from model_maker.inference.classifier import model_file
 from model_maker.options import Options, from_record
 from model_maker.progress import Reporter
-from model_maker.tflite import interpreter, metadata
+from model_maker.tflite import interpreter, metadata, vetting
 from model_maker.tflite.difference import Difference, differences
 from model_maker.tflite.layers import Layer
 from model_maker.tflite.metadata import ModelInfo
@@ -82,7 +82,7 @@ def reproduce(
       True
     """
     path = model_file(model)
-    before = interpreter.read(path)
+    before = vetting.read(path)
     with about(path):
         info = metadata.read(before)
         stated, int8 = _options(info.provenance), _int8_backbone(before, info)
@@ -108,6 +108,7 @@ def _int8_backbone(model: bytes, info: ModelInfo) -> Int8Backbone | None:
         return None
     try:
         layers = [Layer(*row) for row in backbone["layers"]]
+        vetting.vet(model)
         return int8_backbone.of_file(
             model, layers, info.normalization, origin=backbone["ranges"], stated=backbone["int8"]
         )

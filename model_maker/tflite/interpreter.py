@@ -74,6 +74,11 @@ class Runner:
         """What one unit of the output stands for: the scale of an integer, 1 for a real number."""
         return float(self._outputs[0]["quantization"][0]) or 1.0
 
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Returns the shapes of all tensors as they are now, in the file's order."""
+        details = {detail["index"]: detail["shape"] for detail in self._interpreter.get_tensor_details()}
+        return [tuple(int(side) for side in details.get(index, (0,))) for index in range(max(details, default=-1) + 1)]
+
     def run(self, batch: Array) -> Array:
         """Runs one inference and returns the first output, in float32 where it is quantized.
 

@@ -150,6 +150,7 @@ def _float_model(path: Path, shipped: bytes, clock: Stages) -> tuple[bytes, Mode
     kept = path.parent / TRAINED
     if kept.is_file() and (path.parent / run_record.FILE).is_file():
         content = vetting.read(kept)
+        vetting.vet(content)  # it runs, here and in what calibrates
         found = metadata.read(content)
         if found.labels != info.labels:
             raise ModelError(f"{kept} has other labels, so it belongs to another model. Remove it.")

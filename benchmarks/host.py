@@ -158,6 +158,11 @@ class _Steps:
 def _try_out(cell: _Cell, helper: Helper, options: Options) -> Row:
     """Returns the row with init, first inference and memory, or with the reason why it cannot run."""
     row = cell.row
+    try:
+        kernels = row.delegate if row.delegate in interpreter.KERNELS else "xnnpack"
+        vetting.vet(interpreter.read(cell.path), kernels)
+    except ModelMakerError as error:
+        return dataclasses.replace(row, reason=str(error))
     found: list[dict] = []
     begin = time.perf_counter()
     while not found or (len(found) < _PROBES and time.perf_counter() - begin < _QUICK_S):
@@ -181,9 +186,6 @@ def _open(cell: _Cell, options: Options, photos: Sequence[Location]) -> None:
     if cell.row.reason:
         return
     try:
-        # That it ran once in the helper says nothing about the next picture.
-        kernels = cell.row.delegate if cell.row.delegate in interpreter.KERNELS else "xnnpack"
-        vetting.vet(interpreter.read(cell.path), kernels)
         session = DELEGATES[cell.row.delegate].open(cell.path, cell.row.threads or 1)
         cell.inputs, note = _inputs(cell.path, session, options, photos)
         session.set_input(cell.inputs[0])

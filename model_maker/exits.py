@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 
+from model_maker import files
 from model_maker.errors import ModelMakerError
 
 OK, FAILED, INTERRUPTED = 0, 1, 130
+# Who asks politely that a process ends gets the same as with ctrl-C; Windows has the first of them only.
+_ENDING = ("SIGTERM", "SIGHUP")
 # Terminals obey these: C0 and C1 without tab and newline, what turns the direction of writing, and other ends of lines.
 _TURNS = {0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)}
 _COMMANDS = {*range(9), *range(11, 32), *range(127, 160), *_TURNS}
@@ -29,12 +35,20 @@ def exit_code(command: Callable[[], int | None], *, program: str, debug: bool, i
       debug: whether errors keep their traceback.
       interrupted: what to say after ctrl-C.
     """
+    _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file's name may hold bytes that are no text. On Windows, what is not for the eye would be in an encoding of
         # its own, which no reader of JSON expects.
         encoding = "utf-8" if sys.platform == "win32" and not sys.stdout.isatty() else None
         sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
+    with _ended_by_signals() as signals:
+        code = _exit_code(command, program=program, debug=debug, interrupted=interrupted)
+    return 128 + signals[0] if signals else code
+
+
+def _exit_code(command: Callable[[], int | None], *, program: str, debug: bool, interrupted: str) -> int:
     try:
+        files.collect_leftovers()
         code = command() or OK
         if sys.stdout is not None:  # as where it was closed before the start
             sys.stdout.flush()
@@ -60,6 +74,45 @@ def exit_code(command: Callable[[], int | None], *, program: str, debug: bool, i
         _write_no_more()
         say(program, "what it prints cannot be written: no space left. Make room, or print elsewhere.")
         return FAILED
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[list[int]]:
+    """While the block runs, signals that end a process interrupt it as ctrl-C does; gives the one that did."""
+    received: list[int] = []
+    numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []
+    # What is ignored, as under nohup, stays ignored.
+    handled = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+
+    def interrupt(number: int, _: object) -> None:
+        for other in handled:  # once is enough: what is cleaned up now must not be interrupted
+            signal.signal(other, signal.SIG_IGN)
+        received.append(number)
+        raise KeyboardInterrupt
+
+    for number in handled:
+        signal.signal(number, interrupt)
+    try:
+        yield received
+    finally:
+        for number in handled:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _open_closed_streams() -> None:
+    """Puts nothing in the place of streams that were closed before the start.
+
+    Else the next file that is opened would have their number, and get what libraries print.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open until the end
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def _has_no_reader() -> bool:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from model_maker import extras
+from model_maker import extras, files
 from model_maker.backbones import int8_backbone
 from model_maker.backbones.int8_backbone import Int8Backbone
 from model_maker.errors import DataError, ModelError, OutputError, about
@@ -92,7 +91,7 @@ def reproduce(
         raise OutputError(f"{output} holds the model that is to be reproduced. Choose another folder.")
     if stated.budget and reporter:
         reporter.note(f"Its fine-tuning went on for {stated.budget}, which may be another number of epochs now.")
-    with tempfile.TemporaryDirectory() as folder:
+    with files.temporary_directory() as folder:
         target = Path(output) if output is not None else Path(folder) / "again"
         result = train_on(int8, data, target, stated, Followers(reporter or Reporter()), overwrite=overwrite)
         after = interpreter.read(model_file(result.directory))

@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 
+from model_maker import files
 from model_maker.data import images, layout, manifest_columns, object_stores
-from model_maker.data.entries import PART_NAMES, Entry, class_name
+from model_maker.data.entries import PART_NAMES, Entry, class_name, is_name
 from model_maker.data.web import Address, is_address
 from model_maker.errors import DataError
 
@@ -72,7 +73,7 @@ def _lists_photos(manifest: Path) -> bool:
 
 
 def _text(manifest: Path) -> str:
-    content = manifest.read_bytes()
+    content = files.read_regular(manifest)
     encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     return content.decode(encoding)
 
@@ -134,6 +135,8 @@ def _entry(manifest: Path, number: int, row: _Row, locate: _Locator) -> Entry:
     where = f"{manifest}, line {number}"
     if not path or not label:
         raise DataError(f"{where}: no {'label' if path else 'path'}. Each line names a photo and its label.")
+    if not is_name(path):
+        raise DataError(f"{where}: {path!r} is no path: it holds what no file's name can. Correct it.")
     if part and part.lower() not in PART_NAMES:
         raise DataError(f"{where}: the part {part!r} is none of train, validation, test. Correct it.")
     name, part = class_name(label, where), PART_NAMES.get(part.lower(), "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -23,9 +22,6 @@ from model_maker.errors import DataError
 Progress = Callable[[int, int], None]
 # Hashes photos: yields (digest, "") or ("", reason) for each entry, in order.
 Hasher = Callable[[Iterable[Entry]], Iterator[tuple[str, str]]]
-
-# Opening a named pipe would wait for somebody to write. Windows has none among its files.
-_AT_ONCE = getattr(os, "O_NONBLOCK", 0)
 
 # pathlib makes one slash of two.
 _OF_THE_WEB = re.compile(r"(https?):/+", re.IGNORECASE)
@@ -207,9 +203,7 @@ def hash_photo(path: Location) -> tuple[str, str]:
     """Returns (sha256 of a photo's bytes, ""), or ("", reason) where they cannot be read."""
     try:
         if isinstance(path, Path):
-            with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _AT_ONCE)) as file:
-                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                    return "", "no regular file"
+            with files.open_regular(path) as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 return (digest, "") if file.tell() else ("", "empty file")
         content = path.read_bytes()

@@ -201,3 +201,33 @@ def test_a_user_without_a_home_is_told_the_way_out(monkeypatch):
     with pytest.raises(OutputError, match="MODEL_MAKER_CACHE"):
         files.cache_directory()
     files.collect_leftovers()
+
+
+def listed(folder, count, there=()):
+    """A list of so many photos, of which those with these numbers exist."""
+    (folder / "list.csv").write_text("path,label\n" + "".join(f"{n}.png,{'ab'[n % 2]}\n" for n in range(count)))
+    for number in there:
+        Image.fromarray(np.full((9, 9, 3), number % 251, np.uint8)).save(folder / f"{number}.png")
+    return folder / "list.csv"
+
+
+def test_a_long_list_of_photos_that_are_not_there_is_refused_at_once(tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(sources, "hash_photo", lambda path: opened.append(path) or ("", "missing"))
+    with pytest.raises(DataError, match="lists 20,000 photos, and none of 1000 .* 0[.]png of line 2") as caught:
+        load_dataset(listed(tmp_path, 20_000))
+    assert "\n" not in str(caught.value) and not opened
+
+
+def test_a_long_list_of_which_some_are_there_is_read(tmp_path):
+    # The sample of 1000 of 10,000 rows takes every tenth.
+    found = load_dataset(listed(tmp_path, 10_000, range(5000, 5020)))
+    assert (len(found.samples), len(found.skipped)) == (20, 9980)
+
+
+def test_a_path_that_is_too_long_or_too_deep_is_one_photo_that_is_not_there(tmp_path):
+    listed(tmp_path, 8, range(8))
+    with open(tmp_path / "list.csv", "a") as file:
+        file.write("a" * 5000 + ".png,a\n" + "\\a" * 5000 + ".png,b\n" + "/" + "b/" * 9000 + "x.png,b\n")
+    found = load_dataset(tmp_path / "list.csv")
+    assert (len(found.samples), len(found.skipped)) == (8, 3)

@@ -28,6 +28,8 @@ _OF_THE_WEB = re.compile(r"(https?):/+", re.IGNORECASE)
 
 # Photos between two reports of progress, and in the queue of the hashing threads.
 _SLICE = 1024
+# Photos that a thread takes at once: handing one over takes as long as finding out that it is missing.
+_PART = 16
 # Notes in an error: there is one of each kind, and the one that explains it may be any.
 _MOST_NOTES = 6
 
@@ -194,7 +196,9 @@ def hash_all(entries: Iterable[Entry]) -> Iterator[tuple[str, str]]:
         try:
             # In slices, so that a million photos do not queue up as a million waiting results.
             for start in range(0, len(paths), _SLICE):
-                yield from pool.map(hash_photo, paths[start : start + _SLICE])
+                parts = [paths[part : part + _PART] for part in range(start, min(start + _SLICE, len(paths)), _PART)]
+                for found in pool.map(lambda part: [hash_photo(path) for path in part], parts):
+                    yield from found
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -89,6 +89,14 @@ def test_a_name_does_not_pass_for_a_message(tmp_path, make_tiny_model, monkeypat
     assert [line[:13] for line in capsys.readouterr().err.splitlines()] == ["model_maker: ", "  model_maker"]
 
 
+def test_a_name_that_passes_for_an_option_does_not_steer_the_terminal(capsys):
+    with pytest.raises(SystemExit) as caught:
+        parse(["model_maker", "predict", "model.tflite", "a.png", "--\x1b[2J\nmodel_maker:well"])
+    assert caught.value.code == 2
+    shown = capsys.readouterr().err
+    assert "--\ufffd[2J\n  model_maker:well" in shown and "\x1b" not in shown
+
+
 def test_json_is_the_same_and_no_terminal_obeys_it(capsys):
     content = {"".join(COMMANDS): ["\x85", "\\u009b", "Gänse 🌹\t\n"]}
     commands.print_json(content)

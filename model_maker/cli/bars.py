@@ -60,7 +60,7 @@ class Bars(Reporter):
     def stage(self, name: str) -> None:
         self._finish()
         self._name, self._begin, self._looked = name, time.perf_counter(), 0.0
-        self._task = self._bars.add_task(name, total=None, count="")
+        self._task = self._bars.add_task(escape(name), total=None, count="")
 
     def progress(self, done: int, total: int) -> None:
         now = time.perf_counter()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import model_files
 from benchmarks.probe import Helper
-from model_maker import files
+from model_maker import exits, files
 from model_maker.errors import DataError, ModelMakerError
 
 if TYPE_CHECKING:
@@ -248,7 +248,7 @@ def _deliver(arguments: argparse.Namespace, record: Record) -> int:
 
 def _write(path: str, text: str) -> None:
     if path == "-":
-        sys.stdout.write(text)
+        sys.stdout.write(exits.printable_json(text))
         return
     files.write(Path(path), text.encode())
     _say(f"Wrote {path}")
@@ -260,4 +260,4 @@ def _silence() -> None:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{exits.set_in(text)}\n")

@@ -30,7 +30,7 @@ from model_maker import quiet
 from model_maker.data.entries import Location
 from model_maker.data.streaming import cores
 from model_maker.errors import ModelMakerError
-from model_maker.tflite import interpreter, metadata
+from model_maker.tflite import interpreter, metadata, vetting
 
 Array = np.ndarray
 # Called with (done, total) steps of work; a step is not always equally long.
@@ -158,6 +158,11 @@ class _Steps:
 def _try_out(cell: _Cell, helper: Helper, options: Options) -> Row:
     """Returns the row with init, first inference and memory, or with the reason why it cannot run."""
     row = cell.row
+    try:
+        kernels = row.delegate if row.delegate in interpreter.KERNELS else "xnnpack"
+        vetting.vet(interpreter.read(cell.path), kernels)
+    except ModelMakerError as error:
+        return dataclasses.replace(row, reason=str(error))
     found: list[dict] = []
     begin = time.perf_counter()
     while not found or (len(found) < _PROBES and time.perf_counter() - begin < _QUICK_S):

@@ -231,7 +231,7 @@ class Bar:
             auto_refresh=False,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task(text, total=None)
+        self._task = self._bar.add_task(escape(text), total=None)
 
     def __enter__(self) -> Bar:
         self._bar.start()

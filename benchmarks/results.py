@@ -20,6 +20,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from benchmarks.benchmark_model import OpTime, Share
 from benchmarks.environment import Load, Machine
 from benchmarks.latency import WIDEST_INTERVAL
+from model_maker import spreadsheet
 from model_maker.errors import DataError
 from model_maker.output_folder import MODEL
 
@@ -256,7 +257,8 @@ def to_csv(record: Record) -> str:
 def _csv_cell(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 6)
-    return "; ".join(value) if isinstance(value, tuple) else value
+    text = "; ".join(value) if isinstance(value, tuple) else value
+    return spreadsheet.cell(text) if isinstance(text, str) else text
 
 
 def _record(content: dict[str, Any]) -> Record:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import faulthandler
 import os
 import signal
+import stat
 import subprocess
 import sys
-import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from model_maker import files
 from model_maker.errors import BackboneError, ModelMakerError
 
 if sys.platform != "win32":
     import resource
 
 _REFUSAL = ".refused"
+# prctl(2): the signal that a process gets when the thread that started it ends. `run` waits in that thread.
+_PR_SET_PDEATHSIG = 1
 # What Windows ends a process with (NTSTATUS, in [MS-ERREF] 2.3): from this number on, and the usual ones by name.
 _CRASHED = 0xC0000000
 _CRASHES = {
@@ -52,20 +57,23 @@ def run(
         long.
     """
     # On Windows the file of a child that was ended may be open for a moment longer.
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    with files.temporary_directory() as folder:
         target = Path(folder) / "answer"
         # -P: a file of the user's called keras.py must not stand in for the package.
         command = [*within, sys.executable, "-P", "-m", module, *arguments, str(target)]
         # Converters walk through sets of names, in an order that is random unless this is fixed.
-        fixed = os.environ | {"PYTHONHASHSEED": "0", "PYTHONIOENCODING": "utf-8"}
+        fixed = os.environ | {"PYTHONHASHSEED": "0", "PYTHONIOENCODING": "utf-8"} | temporary(folder)
+        # Nothing is ever written to it: it ends with this process, and so does the child.
+        alive, ours = os.pipe()
         try:
-            child = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=limit_s, env=fixed
-            )
+            child = subprocess.run(command, stdin=alive, capture_output=True, check=False, timeout=limit_s, env=fixed)
         except subprocess.TimeoutExpired:
             raise error(
                 f"{what} could not be opened within {limit_s:.0f} seconds, so it is taken for damaged."
             ) from None
+        finally:
+            os.close(alive)
+            os.close(ours)
         if child.returncode == 0:
             return target.read_bytes()
         if (refusal := target.with_suffix(_REFUSAL)).exists():
@@ -80,10 +88,15 @@ def run(
 def handed(content: bytes) -> Iterator[str]:
     """Gives the path of a `.tflite` with some content, for a child to open; it is gone when the block ends."""
     # A folder, for what this process has open, Windows opens for no other.
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    with files.temporary_directory() as folder:
         file = Path(folder) / "model.tflite"
         file.write_bytes(content)
         yield str(file)
+
+
+def temporary(folder: Path) -> dict[str, str]:
+    """Returns the environment in which a process puts what it makes for the moment into a folder of ours."""
+    return dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
 
 
 def crash(code: int) -> str:
@@ -107,12 +120,29 @@ def answer(work: Callable[..., bytes], *, memory_bytes: int | None = None, cpu_s
         Windows they are seconds on the clock.
     """
     *arguments, target = sys.argv[1:]
+    _end_with_parent()
     limit(memory_bytes, cpu_s)
     try:
         Path(target).write_bytes(_within_memory(work, arguments, memory_bytes))
     except ModelMakerError as error:
         Path(target).with_suffix(_REFUSAL).write_text(str(error), encoding="utf-8", newline="\n")
         raise
+
+
+def _end_with_parent() -> None:
+    """Ends this process once that is gone that started it with `run`, however that ended."""
+    if not stat.S_ISFIFO(os.fstat(0).st_mode):
+        return  # started by hand
+
+    def wait() -> None:
+        while os.read(0, 1):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+    if sys.platform == "linux":  # also while a library lets no other thread run
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _within_memory(work: Callable[..., bytes], arguments: list[str], limit_bytes: int | None) -> bytes:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 
+from model_maker import files
 from model_maker.errors import ModelMakerError
 
 OK, FAILED, INTERRUPTED = 0, 1, 130
-# Terminals obey these: C0 and C1 without tab and newline, and what turns the direction of writing.
-_COMMANDS = {*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+# Who asks politely that a process ends gets the same as with ctrl-C; Windows has the first of them only.
+_ENDING = ("SIGTERM", "SIGHUP")
+# Terminals obey these: C0 and C1 without tab and newline, what turns the direction of writing, and other ends of lines.
+_TURNS = {0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)}
+_COMMANDS = {*range(9), *range(11, 32), *range(127, 160), *_TURNS}
 _HARMLESS = dict.fromkeys(_COMMANDS, "\ufffd")
+_ONE_LINE = _HARMLESS | dict.fromkeys(map(ord, "\t\n"), "\ufffd")
+# Those of them that JSON may hold as they are.
+_ESCAPED = {code: f"\\u{code:04x}" for code in _COMMANDS if code >= 32}
 
 
 def exit_code(command: Callable[[], int | None], *, program: str, debug: bool, interrupted: str) -> int:
@@ -25,12 +35,20 @@ def exit_code(command: Callable[[], int | None], *, program: str, debug: bool, i
       debug: whether errors keep their traceback.
       interrupted: what to say after ctrl-C.
     """
+    _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file's name may hold bytes that are no text. On Windows, what is not for the eye would be in an encoding of
         # its own, which no reader of JSON expects.
         encoding = "utf-8" if sys.platform == "win32" and not sys.stdout.isatty() else None
         sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
+    with _ended_by_signals() as signals:
+        code = _exit_code(command, program=program, debug=debug, interrupted=interrupted)
+    return 128 + signals[0] if signals else code
+
+
+def _exit_code(command: Callable[[], int | None], *, program: str, debug: bool, interrupted: str) -> int:
     try:
+        files.collect_leftovers()
         code = command() or OK
         if sys.stdout is not None:  # as where it was closed before the start
             sys.stdout.flush()
@@ -58,6 +76,45 @@ def exit_code(command: Callable[[], int | None], *, program: str, debug: bool, i
         return FAILED
 
 
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[list[int]]:
+    """While the block runs, signals that end a process interrupt it as ctrl-C does; gives the one that did."""
+    received: list[int] = []
+    numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []
+    # What is ignored, as under nohup, stays ignored.
+    handled = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+
+    def interrupt(number: int, _: object) -> None:
+        for other in handled:  # once is enough: what is cleaned up now must not be interrupted
+            signal.signal(other, signal.SIG_IGN)
+        received.append(number)
+        raise KeyboardInterrupt
+
+    for number in handled:
+        signal.signal(number, interrupt)
+    try:
+        yield received
+    finally:
+        for number in handled:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _open_closed_streams() -> None:
+    """Puts nothing in the place of streams that were closed before the start.
+
+    Else the next file that is opened would have their number, and get what libraries print.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open until the end
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
 def _has_no_reader() -> bool:
     """Whether stdout takes what is left in it as badly: so Windows tells of a pipe whose reader has left."""
     try:
@@ -75,9 +132,24 @@ def _write_no_more() -> None:
 
 def say(program: str, message: str) -> None:
     """Writes a message on stderr."""
-    sys.stderr.write(f"{program}: {printable(message)}\n")
+    sys.stderr.write(f"{program}: {set_in(message)}\n")
 
 
 def printable(text: str) -> str:
     """Takes out of a text what a terminal would obey: it may come from a file that nobody has looked into."""
     return text.translate(_HARMLESS)
+
+
+def set_in(text: str) -> str:
+    """The same, lines after the first set in: where a name holds some, none passes for a message of its own."""
+    return printable(text).replace("\n", "\n  ")
+
+
+def one_line(text: str) -> str:
+    """The same of a name or a label, which has no lines."""
+    return text.translate(_ONE_LINE)
+
+
+def printable_json(text: str) -> str:
+    """The same of JSON, which holds the same afterwards."""
+    return text.translate(_ESCAPED)

@@ -1,4 +1,7 @@
-"""Where files go: the cache directory, and outputs that appear whole or not at all."""
+"""Where files go: the cache directory, and outputs that appear whole or not at all.
+
+What is made on the way has names by which `leftovers` finds it, should the process be killed.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +9,27 @@ import contextlib
 import errno
 import hashlib
 import os
-import secrets
 import shutil
+import stat
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path, PurePath
-from typing import BinaryIO
 
 from absl import logging
 
+from model_maker import leftovers
 from model_maker.errors import OutputError
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 # Windows renames nothing that another program, such as a virus scanner, has open, which mostly is for a moment.
 _PAUSES_S = (0.02, 0.1, 0.5) if sys.platform == "win32" else ()
-# Windows keeps others from reading bytes that are locked, so what stands for a file is a byte that no file reaches.
-_LOCKED_BYTE = 1 << 42
-_POLL_S = 0.1
+# Opening a named pipe would wait for somebody to write. Windows has none among its files.
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0)
+# What is read as a whole: no photo, list or model that people use is larger, and memory would not do.
+MOST_BYTES = 1 << 30
+_OTHER_CACHE = "Set MODEL_MAKER_CACHE to a folder that can be written."
 _DENIED = (
     "No permission to write there, or another program has it open: close that, or choose another folder."
     if sys.platform == "win32"
@@ -36,10 +38,44 @@ _DENIED = (
 
 
 def cache_directory() -> Path:
-    """Returns the user's cache directory for this tool: MODEL_MAKER_CACHE, else below XDG_CACHE_HOME or ~/.cache."""
+    """Returns the user's cache directory for this tool: MODEL_MAKER_CACHE, else below XDG_CACHE_HOME or ~/.cache.
+
+    Raises:
+      OutputError: nothing says where that is.
+    """
     if own := os.environ.get("MODEL_MAKER_CACHE"):
         return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "model_maker"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "model_maker"
+    except RuntimeError:
+        raise OutputError(f"This user has no home folder to keep a cache in. {_OTHER_CACHE}") from None
+
+
+def open_regular(path: str | os.PathLike[str], most_bytes: int = MOST_BYTES) -> BufferedReader:
+    """Opens a file that somebody has named, to read.
+
+    Raises:
+      OSError: it cannot be opened, is none that has an end (a device, a named pipe), or is larger than that.
+    """
+    # Opening a pipe would wait for somebody to write, and opening a device may do something. It is looked at again
+    # once it is open, for the name may stand for another file by then.
+    if stat.S_ISREG(os.stat(path).st_mode):
+        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _AT_ONCE))  # noqa: SIM115 - handed on
+        facts = os.fstat(file.fileno())
+        if stat.S_ISREG(facts.st_mode) and facts.st_size <= most_bytes:
+            return file
+        file.close()
+        if stat.S_ISREG(facts.st_mode):
+            raise OSError(errno.EFBIG, f"larger than {most_bytes >> 20} MB")
+    elif os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    raise OSError(errno.EINVAL, "no regular file")
+
+
+def read_regular(path: str | os.PathLike[str], most_bytes: int = MOST_BYTES) -> bytes:
+    """Returns the content of such a file; raises OSError as `open_regular` does."""
+    with open_regular(path, most_bytes) as file:
+        return file.read(most_bytes + 1)[:most_bytes]
 
 
 def write(path: Path, content: bytes) -> None:
@@ -50,7 +86,7 @@ def write(path: Path, content: bytes) -> None:
     """
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = _beside(path)
+        aside = beside(path)
         try:
             with open(aside, "xb") as file:
                 file.write(content)
@@ -87,36 +123,6 @@ def exists(path: Path) -> bool:
             return False
         raise
     return True
-
-
-@contextlib.contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[BinaryIO]:
-    """Opens a file to read and append; while the block runs, nobody else who asks here has it.
-
-    It is made where it is missing, and removed if the block leaves it empty.
-
-    Args:
-      path: the file; its folder is there.
-      wait: for whoever has it.
-
-    Raises:
-      BlockingIOError: another has it, and `wait` is not set.
-    """
-    file = _open_locked(path, wait=wait)
-    try:
-        yield file
-    finally:
-        with file:
-            file.flush()
-            empty = not os.fstat(file.fileno()).st_size
-            if empty and sys.platform != "win32":
-                path.unlink(missing_ok=True)
-            _unlock(file)
-        if empty and sys.platform == "win32":
-            # What is open cannot be removed there: only now can it be, and not if another one has opened it by now.
-            with contextlib.suppress(OSError):
-                if not path.stat().st_size:
-                    path.unlink()
 
 
 def write_checked(path: Path, content: bytes) -> None:
@@ -156,7 +162,7 @@ def new_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     path = path.resolve()  # a link to a folder stays, and what it points to is replaced
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = _beside(path)
+        aside = beside(path)
         aside.mkdir()
         try:
             yield aside
@@ -237,7 +243,9 @@ def _swap(new: Path, path: Path) -> None:
     if not path.exists():
         rename(new, path)
         return
-    old = _beside(path)  # a name that nothing has: on Windows no folder, be it empty, is replaced by another
+    # A name that nothing has: on Windows no folder, be it empty, is replaced by another.
+    old = beside(path)
+    old = old.with_name(f"{old.name}{leftovers.REPLACED}")
     rename(path, old)
     try:
         rename(new, path)
@@ -247,9 +255,39 @@ def _swap(new: Path, path: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _beside(path: Path) -> Path:
-    """Returns a new name in the same folder. What is made under it has the permissions of any file or folder there."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+def beside(path: Path) -> Path:
+    """Returns a new name in the same folder, of what has to vanish if this process is killed.
+
+    What is made under it has the permissions of any file or folder there.
+    """
+    return path.with_name(f".{path.name}{leftovers.mark(_running(), path.parent)}")
+
+
+@contextlib.contextmanager
+def temporary_directory() -> Iterator[Path]:
+    """Gives an empty folder among the system's temporary ones; it is gone when the block ends, however that ends."""
+    home = Path(tempfile.gettempdir())
+    folder = home / f"model_maker{leftovers.mark(_running(), home)}"
+    with explained(folder):
+        folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        # On Windows the file of a child that was ended may be open for a moment longer.
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def collect_leftovers() -> None:
+    """Removes what processes that were killed have left, and puts back what they were about to replace."""
+    if running := _running():
+        leftovers.collect(running)
+
+
+def _running() -> Path | None:
+    try:
+        return cache_directory() / "running"
+    except OutputError:
+        return None
 
 
 @contextlib.contextmanager
@@ -263,64 +301,12 @@ def explained(path: Path) -> Iterator[None]:
             errno.EACCES: _DENIED,
             errno.EROFS: "It is read-only there: choose another folder.",
         }.get(error.errno or 0, "Choose another folder.")
+        if (running := _running()) and path.is_relative_to(running.parent):
+            full = "The disk is full: free some space. " if error.errno == errno.ENOSPC else ""
+            advice = f"{full}{_OTHER_CACHE}"
         raise OutputError(f"Cannot write {path}: {error.strerror or error}. {advice}") from error
 
 
 def leads_out(path: PurePath) -> bool:
     """Tells whether a relative path is none, or leaves the folder that it is taken from."""
     return bool(path.anchor) or ".." in path.parts  # "/x" and "C:x" are not absolute on Windows, but not below, either
-
-
-if sys.platform == "win32":
-
-    def _lock(file: BinaryIO, *, wait: bool) -> None:
-        while True:
-            try:
-                _locking(file, msvcrt.LK_NBLCK)
-            except PermissionError:
-                if not wait:
-                    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
-                time.sleep(_POLL_S)  # its own way of waiting gives up after ten seconds
-            else:
-                return
-
-    def _unlock(file: BinaryIO) -> None:
-        _locking(file, msvcrt.LK_UNLCK)
-
-    def _locking(file: BinaryIO, mode: int) -> None:
-        """It locks from where the file stands, which is not changed."""
-        descriptor = file.fileno()
-        place = os.lseek(descriptor, 0, os.SEEK_CUR)
-        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
-        try:
-            msvcrt.locking(descriptor, mode, 1)
-        finally:
-            os.lseek(descriptor, place, os.SEEK_SET)
-
-else:
-
-    def _lock(file: BinaryIO, *, wait: bool) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def _unlock(file: BinaryIO) -> None:
-        fcntl.flock(file, fcntl.LOCK_UN)
-
-
-def _open_locked(path: Path, *, wait: bool) -> BinaryIO:
-    while True:
-        file = open(path, "a+b")  # noqa: SIM115 - `locked` closes it
-        try:
-            _lock(file, wait=wait)
-            if sys.platform == "win32" or _is_still(file, path):
-                return file
-        except BaseException:
-            file.close()
-            raise
-        file.close()  # whoever had it has removed it meanwhile
-
-
-def _is_still(file: BinaryIO, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
-    except FileNotFoundError:
-        return False

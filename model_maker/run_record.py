@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from model_maker import output_folder
+from model_maker import files, output_folder
 from model_maker.data import object_stores, sources
 from model_maker.data.dataset import Dataset, Split
 from model_maker.data.streaming import cores
@@ -88,7 +88,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     file = Path(path)
     try:
         file = file / RUN if file.is_dir() else file
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = json.loads(files.read_regular(file))
         for key, kind in (("options", dict), ("data", str), ("fingerprint", str)):
             if not isinstance(record[key], kind):
                 raise TypeError(key)

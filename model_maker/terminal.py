@@ -34,7 +34,7 @@ def table(*columns: str) -> Table:
 
 def escape(text: str) -> str:
     """Makes text from outside harmless for rich and for the terminal."""
-    return markup.escape(exits.printable(text))
+    return markup.escape(exits.set_in(text))
 
 
 def quoted(argument: str) -> str:

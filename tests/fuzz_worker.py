@@ -18,11 +18,14 @@ import sys
 import tempfile
 import time
 import traceback
+import zipfile
 from pathlib import Path
 
 # Far above what any case needs on a busy machine, and far below for ever.
-LIMIT_S = 60
+LIMIT_S = 120
 VETTING_S, USING_S = 5, 20
+# Of computing in the process that is fed: hangs are findings, and a busy machine is none.
+MOST_S = 10
 MEMORY_BYTES = 4 << 30
 
 
@@ -155,6 +158,55 @@ def import_backbone(content):
     importers.from_tflite(content, image_size=None, stated=None)
 
 
+def judge_data(content):
+    """Reads a data set as `train` does, and its first pictures."""
+    return outcome(lambda packed: _opened(packed, read_data), content)
+
+
+def judge_foreign(content):
+    """Opens a model of another format and lets it answer twice, from the process that `Classifier` starts for it."""
+    found = outcome(lambda packed: _opened(packed, answer), content)
+    most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10
+    # Beside what a model may take there is what its runtime took before.
+    return found if most < MEMORY_BYTES + (1 << 30) else found | {"outcome": f"took {most >> 20} MB"}
+
+
+def _opened(packed, attempt):
+    """Unpacks a case and attempts it; nothing else may be in the folder afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "case"
+        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+            archive.extractall(home)
+            target = home / archive.comment.decode()
+        before = sorted(Path(folder).rglob("*"))
+        try:
+            attempt(target)
+        finally:
+            assert sorted(Path(folder).rglob("*")) == before, "left something behind"
+
+
+def read_data(path):
+    from model_maker.data import images, sources
+    from model_maker.errors import DataError
+
+    found = sources.read(path)
+    json.dumps([found.classes, found.notes, [str(entry.path) for entry in found.skipped]])
+    for sample in found.samples[:3]:
+        with contextlib.suppress(DataError):
+            images.load(sample.path, 8)
+
+
+def answer(path):
+    import numpy as np
+
+    from model_maker.inference.classifier import Classifier
+
+    classifier = Classifier(path)
+    pictures = [np.full((9, 9, 3), level, np.uint8) for level in (0, 200)]
+    for row in classifier.predict(pictures):
+        json.dumps([dataclasses.asdict(entry) for entry in row], allow_nan=False)
+
+
 def forked(attempt, content, *, vetting=False):
     """Returns the outcome of an attempt in a fork; a fork that vets may end as it likes, which is "stopped"."""
     reader, writer = os.pipe()
@@ -191,7 +243,10 @@ def outcome(attempt, content):
         found = {"outcome": "refused" if "\n" not in said else f"said more than a line: {said}", "reason": said[:200]}
     except Exception:
         found = {"outcome": traceback.format_exc()}
-    return found | {"seconds": time.process_time() - begin}
+    seconds = time.process_time() - begin
+    if seconds > MOST_S:
+        found = {"outcome": f"took {seconds:.0f} s", "reason": found["outcome"]}
+    return found | {"seconds": seconds}
 
 
 def serve_images():
@@ -210,14 +265,28 @@ def serve_models():
     return judge_model
 
 
-KINDS = {"image": serve_images, "model": serve_models}
+def serve_data():
+    from model_maker.data import sources  # noqa: F401
+
+    return judge_data
+
+
+def serve_foreign():
+    from model_maker.inference import classifier, isolated  # noqa: F401
+
+    isolated.OPEN_LIMIT_S, isolated.RUN_LIMIT_S = 50, 10
+    return judge_foreign
+
+
+KINDS = {"image": serve_images, "model": serve_models, "data": serve_data, "foreign": serve_foreign}
 
 
 def serve(kind):
     from model_maker import quiet
 
     judge = KINDS[kind]()
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    if kind != "foreign":  # which sets limits to its own processes, and they inherit this one
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     quiet.hush_pillow()
     # The answers' way out is kept apart from descriptor 1, on which libraries may print.
     answers = os.fdopen(os.dup(1), "wb")

@@ -1,6 +1,7 @@
 """Hostile input never hurts: whatever a file holds, all that comes of it is a result or a ModelMakerError.
 
-A few hundred cases by default; MODEL_MAKER_FUZZ_CASES says how many, in all.
+A few hundred cases by default; MODEL_MAKER_FUZZ_CASES says how many, in all. TensorFlow's formats, each case of which
+takes as long as importing it, take part in long runs only.
 """
 
 import collections
@@ -8,6 +9,7 @@ import os
 import struct
 import warnings
 
+import fuzz_formats
 import fuzz_models
 import pytest
 from fuzz_photos import mended, photos
@@ -19,6 +21,7 @@ from shared_folder import SHARED
 PHOTOS = photos()
 PUBLISHED = ("automl_labeler_model.tflite", "mobilenet_v1_0.25_128_quant.tflite")
 CASES = int(os.environ.get("MODEL_MAKER_FUZZ_CASES") or 600)
+LONG = CASES > 2000
 # Numbers at which arithmetic on sizes and offsets turns over.
 EDGES = [0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF]
 
@@ -120,10 +123,10 @@ def test_photos_are_sound_before_they_are_damaged(viewer, kind):
 
 
 def test_damaged_photos_are_read_or_refused(viewer, tmp_path):
-    real = [path.read_bytes() for path in sorted(SHARED.glob("data/flowers/*/*.jpg"))[::100] if CASES > 2000]
+    real = [path.read_bytes() for path in sorted(SHARED.glob("data/flowers/*/*.jpg"))[::100] if LONG]
     hurt = st.sampled_from([*PHOTOS.values(), *real]).flatmap(damage)
     cases = st.one_of(hurt, hurt.map(mended))
-    fuzzed(0.7, cases, Findings(viewer, tmp_path, ("fine", "refused")))
+    fuzzed(0.5, cases, Findings(viewer, tmp_path, ("fine", "refused")))
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +140,7 @@ def models(make_tiny_model):
     """Small ones of our own and, in long runs, published ones where they are: of other tools, larger, and slower."""
     made = [make_tiny_model(), make_tiny_model("none", "float32"), make_tiny_model("dynamic", "float32")]
     published = [SHARED / "weights" / "tflite" / name for name in PUBLISHED]
-    return made + [path.read_bytes() for path in published if CASES > 2000 and path.exists()]
+    return made + [path.read_bytes() for path in published if LONG and path.exists()]
 
 
 def test_models_are_sound_before_they_are_damaged(runner, models):
@@ -158,3 +161,68 @@ def test_labels_do_not_steer_the_terminal(runner, make_tiny_model, label):
 def test_figures_that_are_none_do_not_end_a_command(runner, make_tiny_model, metrics):
     found = runner.attempt(fuzz_models.with_figures(make_tiny_model(), metrics))
     assert found["outcome"] == "fine", found
+
+
+@pytest.fixture(scope="module")
+def reader():
+    with Worker("data") as worker:
+        yield worker
+
+
+DATA = {**fuzz_formats.archives(), **fuzz_formats.lists()}
+
+
+def with_pictures(name, content):
+    """What stands in a folder: an archive alone, a list beside its pictures."""
+    return {name: content} if name in fuzz_formats.archives() else {**fuzz_formats.PICTURES, name: content}
+
+
+@pytest.mark.parametrize("name", sorted(DATA.keys() - {"odd.tar"}))
+def test_data_sets_are_sound_before_they_are_damaged(reader, name):
+    found = reader.attempt(fuzz_formats.case(with_pictures(name, DATA[name]), name))
+    assert found["outcome"] == "fine", found
+
+
+def test_damaged_data_sets_are_read_or_refused(reader, tmp_path):
+    def hurt(name):
+        ways = [damage(DATA[name])] + [fuzz_formats.worded(DATA[name])] * (name in fuzz_formats.lists())
+        return st.one_of(ways).map(lambda content: fuzz_formats.case(with_pictures(name, content), name))
+
+    fuzzed(0.15, st.sampled_from(sorted(DATA)).flatmap(hurt), Findings(reader, tmp_path, ("fine", "refused")))
+
+
+@pytest.fixture(scope="module")
+def foreign():
+    with Worker("foreign") as worker:
+        yield worker
+
+
+def fuzz_foreign(foreign, tmp_path, share, files, target):
+    found = foreign.attempt(fuzz_formats.case(files, target))
+    assert found["outcome"] == "fine", found
+    hurt = fuzz_formats.damaged(files, target, damage, fuzz_formats.edited_model)
+    fuzzed(share, hurt, Findings(foreign, tmp_path, ("fine", "refused")))
+
+
+@pytest.mark.onnx
+def test_damaged_onnx_models_are_run_or_refused(foreign, tmp_path):
+    fuzz_foreign(foreign, tmp_path, 0.02 if LONG else 0.003, fuzz_formats.onnx_files(), "model.onnx")
+
+
+@pytest.mark.openvino
+def test_damaged_openvino_models_are_run_or_refused(foreign, tmp_path):
+    (tmp_path / "sound").mkdir()
+    files = fuzz_formats.openvino_files(tmp_path / "sound")
+    fuzz_foreign(foreign, tmp_path, 0.02 if LONG else 0.003, files, "model.xml")
+
+
+if LONG:
+
+    @pytest.fixture(scope="module")
+    def tensorflow_models(tmp_path_factory):
+        return fuzz_formats.tensorflow_files(tmp_path_factory.mktemp("tensorflow"))
+
+    @pytest.mark.tensorflow
+    @pytest.mark.parametrize("form", ["keras", "saved_model", "tfjs"])
+    def test_damaged_tensorflow_models_are_run_or_refused(foreign, tmp_path, tensorflow_models, form):
+        fuzz_foreign(foreign, tmp_path, 0.005, *tensorflow_models[form])

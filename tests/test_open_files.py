@@ -7,22 +7,22 @@ import pytest
 from loopback_files import serve
 from other_systems import SYSTEMS, run, start
 
-from model_maker import files
+from model_maker import files, locks
 
 HOLD = """
 import sys
 from pathlib import Path
-from model_maker import files
-with files.locked(Path(sys.argv[1])) as file:
+from model_maker import files, locks
+with locks.locked(Path(sys.argv[1])) as file:
     print("held", flush=True)
     file.write(sys.stdin.readline().encode())
 """
 TRY = """
 import sys
 from pathlib import Path
-from model_maker import files
+from model_maker import files, locks
 try:
-    with files.locked(Path(sys.argv[1]), wait=sys.argv[2] == "wait") as file:
+    with locks.locked(Path(sys.argv[1]), wait=sys.argv[2] == "wait") as file:
         file.seek(0)
         print("read", file.read().decode().strip())
 except BlockingIOError:
@@ -47,10 +47,10 @@ def test_a_locked_file_is_one_process_s_alone(system, tmp_path):
 KEEP = """
 import sys, threading, time
 from pathlib import Path
-from model_maker import files
+from model_maker import files, locks
 path, inside, most = Path(sys.argv[1]), [], []
 def work():
-    with files.locked(path) as file:
+    with locks.locked(path) as file:
         inside.append(file)
         time.sleep(0.01)
         most.append(len(inside))
@@ -59,10 +59,10 @@ threads = [threading.Thread(target=work) for _ in range(8)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
 print(most, path.exists())
-with files.locked(path) as file:
+with locks.locked(path) as file:
     file.write(b"kept")
 try:
-    with files.locked(path.with_name("other")):
+    with locks.locked(path.with_name("other")):
         raise KeyError
 except KeyError:
     print(path.exists(), path.with_name("other").exists())
@@ -75,15 +75,15 @@ def test_threads_wait_for_each_other_and_what_stays_empty_goes(system, tmp_path)
 
 
 def test_a_file_that_was_removed_while_one_waited_is_opened_anew(tmp_path, monkeypatch):
-    path, lock = tmp_path / "file", files._lock
+    path, lock = tmp_path / "file", locks._lock
 
     def removed(file, *, wait):
         lock(file, wait=wait)
         monkeypatch.undo()
         path.unlink()  # as whoever had it does at the end
 
-    monkeypatch.setattr(files, "_lock", removed)
-    with files.locked(path) as file:
+    monkeypatch.setattr(locks, "_lock", removed)
+    with locks.locked(path) as file:
         file.write(b"x")
     assert path.read_bytes() == b"x"
 
@@ -91,7 +91,7 @@ def test_a_file_that_was_removed_while_one_waited_is_opened_anew(tmp_path, monke
 REPLACE = """
 import sys
 from pathlib import Path
-from model_maker import files
+from model_maker import files, locks
 from model_maker.errors import OutputError
 out = Path(sys.argv[1])
 with files.new_directory(out) as folder:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from model_maker import files
+from model_maker import files, locks
 from model_maker.errors import BackboneError
 from model_maker.version import __version__
 
@@ -83,7 +83,7 @@ def fetch(url: str, target: Path, *, sha256: str | None, progress: Callable[[int
     part = target.with_name(f"{target.name}.part")
     with files.explained(part):
         part.parent.mkdir(parents=True, exist_ok=True)
-        with files.locked(target.with_name(f"{target.name}.lock")):  # another process may be at it
+        with locks.locked(target.with_name(f"{target.name}.lock")):  # another process may be at it
             if target.exists():
                 return
             with open(part, "ab") as file:

@@ -28,7 +28,7 @@ from model_maker.backbones.weights import FileWeights
 from model_maker.data.images import Normalization
 from model_maker.errors import BackboneError
 from model_maker.progress import SILENT, Progress
-from model_maker.tflite import cut, dequantize, graph
+from model_maker.tflite import cut, dequantize, graph, runnable
 
 # What people call it.
 _SCRATCH = ("none", "None", "random", "scratch", "")
@@ -151,7 +151,7 @@ def cache_path(choice: Backbone | ForeignModel) -> Path:
             "assumed": astuple(choice.assumed) if choice.assumed else None,
             "model": choice.identity(),
         }
-        sources = (importers, input_range, tensorflow_models, conversion, dequantize, cut, graph)
+        sources = (importers, input_range, tensorflow_models, conversion, dequantize, cut, graph, runnable)
         packages += ["tensorflow", "keras"] if tensorflow_models.kind(choice.address) else []
     else:
         recipe = {

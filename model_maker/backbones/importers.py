@@ -20,7 +20,7 @@ from model_maker.data.images import Normalization
 from model_maker.errors import BackboneError, ModelError
 from model_maker.output_folder import FLOAT_MODEL
 from model_maker.progress import Progress
-from model_maker.tflite import cut, dequantize, graph, interpreter, metadata, vetting
+from model_maker.tflite import cut, dequantize, graph, interpreter, metadata, runnable, vetting
 from model_maker.tflite.interpreter import Runner
 
 # A damaged file may keep LiteRT busy for ever; a sound one of 100 MB opens in a few seconds.
@@ -185,6 +185,7 @@ def from_tflite(
         normalization = input_range.absorb(model, expected)
         found = cut.cut(model)
         embedder = graph.pack(model)
+    runnable.check(embedder)  # what learns and answers runs it in its own process
     vector = Runner(embedder).run(normalization(_test_picture(size)))
     if vector.shape != (1, found.features) or not np.isfinite(vector).all() or not np.ptp(vector):
         raise ModelError("Its features of a test picture are not finite, varied numbers, so it is damaged.")

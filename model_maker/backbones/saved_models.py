@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from model_maker import files
 from model_maker.backbones import allowed_operators
 from model_maker.errors import BackboneError
 
@@ -38,10 +38,10 @@ def load(folder: str, address: str) -> Any:
     else:
         _freeze(graph, Path(folder))
     allowed_operators.check_graph(graph.graph_def, address)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as aside:
-        (Path(aside) / "saved_model.pb").write_bytes(model.SerializeToString())
-        _show(Path(folder).resolve() / "variables", Path(aside) / "variables")
-        return tf.saved_model.load(aside)
+    with files.temporary_directory() as aside:
+        (aside / "saved_model.pb").write_bytes(model.SerializeToString())
+        _show(Path(folder).resolve() / "variables", aside / "variables")
+        return tf.saved_model.load(str(aside))
 
 
 def _parsed(folder: Path) -> Any:

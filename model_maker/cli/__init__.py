@@ -9,6 +9,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from absl import app, logging
 from absl.flags import argparse_flags
@@ -46,9 +47,16 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return found
 
 
+class _Parser(argparse_flags.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """A shell puts names of files where * stands, and what begins with - is taken for an option, and quoted."""
+        super().error(exits.set_in(message))
+        raise AssertionError  # the line above ends the process
+
+
 def parser() -> argparse.ArgumentParser:
     """Returns the parser of all commands, which also writes their reference."""
-    parser = argparse_flags.ArgumentParser(
+    parser = _Parser(
         prog="model_maker",
         description="Turns a folder of photos into an image classifier that runs on a phone.",
         epilog=_EXAMPLES,

@@ -62,7 +62,7 @@ class Bars(Progress):
     def begin(self, name: str) -> None:
         self.end()  # of a stage that failed, where work goes on nevertheless
         self._name, self._begin, self._looked = name, time.perf_counter(), 0.0
-        self._task = self._bars.add_task(name, total=None, count="")
+        self._task = self._bars.add_task(escape(name), total=None, count="")
 
     def step(self, done: int, total: int) -> None:
         now = time.perf_counter()

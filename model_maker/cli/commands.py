@@ -12,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-from model_maker import exits
+from model_maker import exits, spreadsheet
 from model_maker.errors import DataError, about
 
 
@@ -237,8 +237,13 @@ def models(arguments: argparse.Namespace) -> None:
         views.show_models(rows, DEFAULT)
 
 
+def show(text: str, *, flush: bool = False) -> None:
+    """Prints a text that may hold names from outside."""
+    print(exits.set_in(text), flush=flush)
+
+
 def print_json(content) -> None:
-    print(json.dumps(content, indent=2, ensure_ascii=False))
+    print(exits.printable_json(json.dumps(content, indent=2, ensure_ascii=False)))
 
 
 def _print_csv(rows: list[dict]) -> None:
@@ -246,4 +251,5 @@ def _print_csv(rows: list[dict]) -> None:
     writer.writerow(("photo", "rank", "label", "score"))
     for row in rows:
         for rank, entry in enumerate(row.get("predictions", ()), start=1):
-            writer.writerow((row["photo"], rank, entry["label"], f"{entry['score']:.6f}"))
+            photo, label = spreadsheet.cell(row["photo"]), spreadsheet.cell(entry["label"])
+            writer.writerow((photo, rank, label, f"{entry['score']:.6f}"))

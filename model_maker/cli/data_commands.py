@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from model_maker.cli.commands import print_json
+from model_maker.cli.commands import print_json, show
 from model_maker.errors import DataError
 
 
@@ -43,7 +43,7 @@ def doctor(arguments: argparse.Namespace) -> None:
     if moves:
         doctor_views.show_mending(found, moves)
     if html is not None:
-        print(f"The page with thumbnails: {html}")
+        show(f"The page with thumbnails: {html}")
 
 
 def _put_back(arguments: argparse.Namespace) -> None:
@@ -75,7 +75,7 @@ def augment(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json({"path": str(path), "preset": arguments.preset, "width": sheet.width, "height": sheet.height})
     else:
-        print(f"{path} ({sheet.width} x {sheet.height} pixels, preset {arguments.preset})")
+        show(f"{path} ({sheet.width} x {sheet.height} pixels, preset {arguments.preset})")
 
 
 def sample_data(arguments: argparse.Namespace) -> None:
@@ -89,7 +89,7 @@ def sample_data(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json({"directory": str(directory), "pictures": len(paths), "classes": classes})
     else:
-        print(f"{len(paths)} pictures of {', '.join(classes)} in {directory}")
+        show(f"{len(paths)} pictures of {', '.join(classes)} in {directory}")
 
 
 def completion(arguments: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ import webbrowser
 from pathlib import Path
 
 from model_maker import exits
-from model_maker.cli.commands import new_page, print_json
+from model_maker.cli.commands import new_page, print_json, show
 from model_maker.errors import DataError
 from model_maker.output_folder import MODEL
 
@@ -88,7 +88,7 @@ def codegen(arguments: argparse.Namespace) -> None:
         print(code, end="")
     else:
         files.write(path, code.encode())
-        print(f"{path} ({len(code.splitlines())} lines)")
+        show(f"{path} ({len(code.splitlines())} lines)")
 
 
 def starter(arguments: argparse.Namespace) -> None:
@@ -140,7 +140,7 @@ def _show_file(path: Path, arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json({"path": str(path), "bytes": size})
     else:
-        print(f"{path} ({size / 1e6:.2f} MB)")
+        show(f"{path} ({size / 1e6:.2f} MB)")
 
 
 def verify(arguments: argparse.Namespace) -> int:
@@ -182,10 +182,10 @@ def demo(arguments: argparse.Namespace) -> None:
             raise DataError(f"--port {arguments.port} is of the server, which --export does without: leave one out.")
         folder = page.write_site(arguments.model, arguments.export, overwrite=arguments.overwrite)
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        print(f"{folder}/{page.INDEX} ({size / 1e6:.1f} MB in all)")
+        show(f"{folder}/{page.INDEX} ({size / 1e6:.1f} MB in all)")
         return
     with Server(page.site(arguments.model), arguments.port or 0) as server:
-        print(f"{arguments.model} at {server.url} (ctrl-C ends)", flush=True)
+        show(f"{arguments.model} at {server.url} (ctrl-C ends)", flush=True)
         if not arguments.no_browser:
             # Aside, for a browser in the terminal returns only when it is left.
             threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()

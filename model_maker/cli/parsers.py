@@ -55,7 +55,11 @@ def _predict(commands) -> None:
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON document")
-    form.add_argument("--csv", action="store_true", help="print CSV: photo,rank,label,score")
+    form.add_argument(
+        "--csv",
+        action="store_true",
+        help="print CSV: photo,rank,label,score; an apostrophe stands before text that spreadsheets take for a formula",
+    )
 
 
 def _reproduce(commands) -> None:

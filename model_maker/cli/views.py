@@ -152,7 +152,7 @@ def show_export(found: Export) -> None:
     console.print(table)
     for entry in made:
         if entry.note:
-            console.print(f" {entry.format}: {entry.note}")
+            console.print(f" {entry.format}: {escape(entry.note)}")
     console.print(f" in [bold]{escape(str(found.directory))}[/]")
 
 

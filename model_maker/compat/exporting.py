@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -91,9 +90,9 @@ def write_tflite(source: Source, path: Path, config: QuantizationConfig | str | 
     else:
         raise DataError(f"quantization_config {config!r}: give a QuantizationConfig, or None for no quantization.")
     name = f"tflite-{'float32' if form.quantize == 'none' else form.quantize}"
-    with tempfile.TemporaryDirectory() as aside:
-        export.export_one(name, source, Path(aside) / name, form.io)
-        files.write(path, (Path(aside) / name / MODEL).read_bytes())
+    with files.temporary_directory() as aside:
+        export.export_one(name, source, aside / name, form.io)
+        files.write(path, (aside / name / MODEL).read_bytes())
 
 
 def write_folder(name: str, source: Source, folder: Path) -> None:
@@ -109,6 +108,6 @@ def write_folder(name: str, source: Source, folder: Path) -> None:
     """
     if folder.is_dir() and any(folder.iterdir()) and not (folder / _MARKS[name]).exists():
         raise OutputError(f"{folder} holds other things than a {name} and is not replaced. Choose another name.")
-    with files.new_directory(folder, overwrite=True) as aside, tempfile.TemporaryDirectory() as made:
-        export.export_one(name, source, Path(made) / name)
-        shutil.copytree(Path(made) / name, aside, dirs_exist_ok=True)
+    with files.new_directory(folder, overwrite=True) as aside, files.temporary_directory() as made:
+        export.export_one(name, source, made / name)
+        shutil.copytree(made / name, aside, dirs_exist_ok=True)

@@ -13,7 +13,6 @@ import lzma
 import os
 import stat
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections import Counter
@@ -229,21 +228,19 @@ def _plain(path: Path, notes: list[str]) -> Path:
 
 
 def _unpack(path: Path, packed, plain: Path, most: int) -> None:
-    aside = None
+    aside = files.beside(plain)
     try:
         with files.explained(plain):
-            handle, aside = tempfile.mkstemp(prefix=f".{plain.name}.", dir=plain.parent)
-        with os.fdopen(handle, "wb") as file:
+            file = open(aside, "xb")  # noqa: SIM115 - the next line closes it
+        with file:
             while chunk := _read(path, packed):
                 with files.explained(plain):
                     file.write(chunk)
                 if file.tell() > most:
                     raise _refused(path, f"it unpacks to more than {_MOST_RATIO} times its size")
-        files.rename(Path(aside), plain)
-        aside = None
+        files.rename(aside, plain)
     finally:
-        if aside is not None:
-            os.unlink(aside)
+        aside.unlink(missing_ok=True)
 
 
 def _read(path: Path, packed) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from pathlib import PurePath
 from typing import NamedTuple, Protocol
@@ -44,6 +45,14 @@ class Entry(NamedTuple):
     class_name: str
     part: str = ""
     reason: str = ""
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be a file's name, as the system takes it: no NUL, nothing that has no bytes."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def spelled(place: object) -> str:

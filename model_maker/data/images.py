@@ -21,7 +21,7 @@ import numpy as np
 from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, UnidentifiedImageError
 from PIL import __version__ as pillow_version
 
-from model_maker import extras
+from model_maker import extras, files
 from model_maker.data.entries import Location
 from model_maker.errors import DataError
 
@@ -105,7 +105,8 @@ def is_photo(suffix: str) -> bool:
 def begins_as_photo(path: Path) -> bool:
     """Tells whether a regular file begins as one of FORMATS does, or as HEIC."""
     try:
-        start = _start(path)
+        with files.open_regular(path) as file:
+            start = _start(file)
     except OSError:
         return False
     return start.startswith(_BEGINNINGS) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP") or _is_heif(start)
@@ -167,7 +168,7 @@ def opened(photo: str | os.PathLike[str] | bytes | Location) -> Iterator[Image.I
     name = "the picture" if isinstance(photo, bytes) else str(photo)
     with _explained(name):
         source = _source(photo)
-    with _explained(name, source), _opened(source) as image:
+    with source, _explained(name, source), _opened(source) as image:
         _refuse_time_bomb(image)
         yield image
 
@@ -199,7 +200,7 @@ def resize(image: Image.Image, size: int) -> Array:
 
 
 @contextlib.contextmanager
-def _explained(name: str, source: BinaryIO | Path | None = None) -> Iterator[None]:
+def _explained(name: str, source: BinaryIO | None = None) -> Iterator[None]:
     """Says in words why Pillow cannot read a picture."""
     try:
         yield
@@ -310,13 +311,13 @@ def _checked(array: Array) -> Array:
     return array
 
 
-def _source(photo: str | os.PathLike[str] | bytes | Location) -> BinaryIO | Path:
+def _source(photo: str | os.PathLike[str] | bytes | Location) -> BinaryIO:
     if isinstance(photo, str | os.PathLike):
-        return Path(photo)
+        return files.open_regular(photo)
     return io.BytesIO(photo if isinstance(photo, bytes) else photo.read_bytes())
 
 
-def _opened(source: BinaryIO | Path) -> Image.Image:
+def _opened(source: BinaryIO) -> Image.Image:
     try:
         return Image.open(source, formats=_PLUGINS)
     except UnidentifiedImageError:
@@ -328,12 +329,11 @@ def _opened(source: BinaryIO | Path) -> Image.Image:
         return Image.open(source, formats=["HEIF"])
 
 
-def _start(source: BinaryIO | Path) -> bytes:
-    with source.open("rb") if isinstance(source, Path) else contextlib.nullcontext(source) as file:
-        file.seek(0)
-        start = file.read(12)
-        file.seek(0)
-        return start
+def _start(file: BinaryIO) -> bytes:
+    file.seek(0)
+    start = file.read(12)
+    file.seek(0)
+    return start
 
 
 def _is_heif(start: bytes) -> bool:
@@ -345,7 +345,7 @@ def _reads_heif() -> bool:
     return extras.is_here("pillow_heif")
 
 
-def _not_a_photo(source: BinaryIO | Path) -> str:
+def _not_a_photo(source: BinaryIO) -> str:
     start = _start(source)
     if not start:
         return "empty file"

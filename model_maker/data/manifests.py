@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 
+from model_maker import files
 from model_maker.data import images, layout, manifest_columns, object_stores
-from model_maker.data.entries import PART_NAMES, Entry, class_name
+from model_maker.data.entries import PART_NAMES, Entry, class_name, is_name
 from model_maker.data.web import Address, is_address
 from model_maker.errors import DataError
 
@@ -25,6 +26,11 @@ _IN_FOLDERS = ("metadata.csv", "metadata.jsonl", "_classes.csv")
 _FIRST_LINES = 20
 # Rows that are looked for below the manifest's folder, before it is plain that they are not there.
 _TRIES = 50
+_DEEPEST = 64
+# A list of so many rows is refused if none of the photos in a sample of it is there.
+_LONG, _SAMPLED = 10_000, 1000
+# A path that is the same on all systems, below the manifest's folder.
+_PLAIN = re.compile(r"[^\\/:][^\\:]*\Z")
 _SEPARATORS = re.compile(r"\s*[|;]\s*")
 _Row = tuple[str, str, str]  # path, label, part
 
@@ -72,7 +78,7 @@ def _lists_photos(manifest: Path) -> bool:
 
 
 def _text(manifest: Path) -> str:
-    content = manifest.read_bytes()
+    content = files.read_regular(manifest)
     encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     return content.decode(encoding)
 
@@ -82,7 +88,9 @@ def _entries(manifest: Path, part: str) -> Iterator[Entry]:
     lines: dict[str, int] = {}  # where each label comes first
     locate = _Locator(manifest.parent)
     try:
-        for number, (path, label, stated) in reader(manifest, io.StringIO(_text(manifest), newline="")):
+        rows = list(reader(manifest, io.StringIO(_text(manifest), newline="")))
+        _check_there(manifest, rows, locate)
+        for number, (path, label, stated) in rows:
             yield _entry(manifest, number, (path, label, stated or part), locate)
             lines.setdefault(label.strip(), number)
         _check_single(manifest, lines)
@@ -98,19 +106,45 @@ class _Locator:
 
     def __call__(self, path: str) -> Path:
         plain = self.home / path
+        if _PLAIN.match(path):  # most are, and there may be a million
+            return plain
         windows = PureWindowsPath(path)
-        if os.sep == "/" and "\\" in path and not plain.exists():
+        if os.sep == "/" and "\\" in path and not _is_there(plain):
             plain = self.home / windows.as_posix()
         foreign = bool(windows.drive) or windows.root != "" or Path(path).is_absolute()
-        if not foreign or self.failures > _TRIES or plain.exists():
+        if not foreign or self.failures > _TRIES or _is_there(plain):
             return plain
         parts = windows.parts[1:]
-        for dropped in dict.fromkeys((self.dropped, *range(len(parts)))):
-            if dropped < len(parts) and ".." not in parts and (found := self.home.joinpath(*parts[dropped:])).is_file():
+        places = () if ".." in parts else dict.fromkeys((self.dropped, *range(min(len(parts), _DEEPEST))))
+        for dropped in places:
+            if dropped < len(parts) and _is_there(found := self.home.joinpath(*parts[dropped:])):
                 self.dropped = dropped
                 return found
         self.failures += 1
         return plain
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # such as a name that is too long, which is told of the photo once it is opened
+        return False
+
+
+def _check_there(manifest: Path, rows: list[tuple[int, _Row]], locate: _Locator) -> None:
+    """Refuses a long list none of whose photos is there, before a million of them are looked for one by one."""
+    if len(rows) < _LONG:
+        return
+    for _, (path, *_) in rows[:: len(rows) // _SAMPLED]:
+        path = path.strip()
+        if not is_name(path) or is_address(path) or object_stores.is_url(path) or _is_there(locate(path)):
+            return
+    number, (path, *_) = rows[0]
+    raise DataError(
+        f"{manifest} lists {len(rows):,} photos, and none of {_SAMPLED} that were looked for is there, such as "
+        f"{locate(path.strip())} of line {number}. "
+        "Paths are relative to the folder of the list: move it there, or correct them."
+    )
 
 
 def _check_single(manifest: Path, lines: dict[str, int]) -> None:
@@ -134,6 +168,8 @@ def _entry(manifest: Path, number: int, row: _Row, locate: _Locator) -> Entry:
     where = f"{manifest}, line {number}"
     if not path or not label:
         raise DataError(f"{where}: no {'label' if path else 'path'}. Each line names a photo and its label.")
+    if not is_name(path):
+        raise DataError(f"{where}: {path!r} is no path: it holds what no file's name can. Correct it.")
     if part and part.lower() not in PART_NAMES:
         raise DataError(f"{where}: the part {part!r} is none of train, validation, test. Correct it.")
     name, part = class_name(label, where), PART_NAMES.get(part.lower(), "")
@@ -141,7 +177,7 @@ def _entry(manifest: Path, number: int, row: _Row, locate: _Locator) -> Entry:
         return Entry(Address(path), name, part)
     if object_stores.is_url(path):
         return Entry(object_stores.StoredPhoto(path), name, part)
-    return Entry(locate(path), name, part, images.obstacle(Path(path).suffix))
+    return Entry(locate(path), name, part, images.obstacle(os.path.splitext(path)[1]))
 
 
 def _table_rows(manifest: Path, file: io.StringIO) -> Iterator[tuple[int, _Row]]:

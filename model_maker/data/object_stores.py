@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from model_maker.data import images, layout
-from model_maker.data.entries import Entry, class_name
+from model_maker.data.entries import Entry, class_name, is_name
 from model_maker.errors import DataError
 
 # Read by `web`, photo by photo: they cannot be listed.
@@ -90,6 +90,8 @@ def place(data: str | os.PathLike[str]) -> Path | StoredFolder:
     """
     if not data or not isinstance(data, str | os.PathLike | StoredFolder):
         raise DataError(f"{data!r} names no photos: give a folder with one folder of photos for each class.")
+    if not is_name(str(data)):
+        raise DataError(f"{str(data)!r} can be no file's name. Give a folder with one folder of photos for each class.")
     return StoredFolder(str(data).rstrip("/")) if is_url(data) else Path(data)
 
 

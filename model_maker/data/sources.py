@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -24,14 +23,13 @@ Progress = Callable[[int, int], None]
 # Hashes photos: yields (digest, "") or ("", reason) for each entry, in order.
 Hasher = Callable[[Iterable[Entry]], Iterator[tuple[str, str]]]
 
-# Opening a named pipe would wait for somebody to write. Windows has none among its files.
-_AT_ONCE = getattr(os, "O_NONBLOCK", 0)
-
 # pathlib makes one slash of two.
 _OF_THE_WEB = re.compile(r"(https?):/+", re.IGNORECASE)
 
 # Photos between two reports of progress, and in the queue of the hashing threads.
 _SLICE = 1024
+# Photos that a thread takes at once: handing one over takes as long as finding out that it is missing.
+_PART = 16
 # Notes in an error: there is one of each kind, and the one that explains it may be any.
 _MOST_NOTES = 6
 
@@ -198,7 +196,9 @@ def hash_all(entries: Iterable[Entry]) -> Iterator[tuple[str, str]]:
         try:
             # In slices, so that a million photos do not queue up as a million waiting results.
             for start in range(0, len(paths), _SLICE):
-                yield from pool.map(hash_photo, paths[start : start + _SLICE])
+                parts = [paths[part : part + _PART] for part in range(start, min(start + _SLICE, len(paths)), _PART)]
+                for found in pool.map(lambda part: [hash_photo(path) for path in part], parts):
+                    yield from found
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -207,9 +207,7 @@ def hash_photo(path: Location) -> tuple[str, str]:
     """Returns (sha256 of a photo's bytes, ""), or ("", reason) where they cannot be read."""
     try:
         if isinstance(path, Path):
-            with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _AT_ONCE)) as file:
-                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                    return "", "no regular file"
+            with files.open_regular(path) as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 return (digest, "") if file.tell() else ("", "empty file")
         content = path.read_bytes()

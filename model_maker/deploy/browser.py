@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from model_maker import child, files
 from model_maker.deploy import demo
 from model_maker.deploy.demo_server import serving
 from model_maker.errors import ModelError
@@ -97,10 +97,10 @@ def run(
     """
     if lacking := missing():
         raise ModelError(f"Running a model in a browser needs {lacking}, which is not here.")
-    with tempfile.TemporaryDirectory() as folder, serving(demo.site(model)) as server:
+    with files.temporary_directory() as folder, serving(demo.site(model)) as server:
         paths = [str(_file(photo, Path(folder) / f"{number}.png")) for number, photo in enumerate(photos)]
         job = {"chromium": chromium(), "url": server.url, "threads": threads, "photos": paths}
-        found = _drive(job, seconds=_START_SECONDS + _PHOTO_SECONDS * len(paths))
+        found = _drive(job, seconds=_START_SECONDS + _PHOTO_SECONDS * len(paths), folder=folder)
     scores = np.array(found["scores"], np.float32)
     runtime = f"LiteRT.js {demo.litertjs_version()} in Chromium {found['browser']}"
     return BrowserRun(scores, tuple(found["latency_ms"]), runtime)
@@ -113,7 +113,7 @@ def _file(photo: str | os.PathLike[str] | Array, spare: Path) -> Path:
     return spare
 
 
-def _drive(job: dict, *, seconds: float) -> dict:
+def _drive(job: dict, *, seconds: float, folder: Path) -> dict:
     command = ["node", str(SCRIPT)]
     try:
         done = subprocess.run(
@@ -125,6 +125,7 @@ def _drive(job: dict, *, seconds: float) -> dict:
             errors="replace",
             timeout=seconds,
             check=False,
+            env=os.environ | child.temporary(folder),
         )
     except subprocess.TimeoutExpired:
         raise ModelError(f"Chromium did not answer within {seconds:.0f} seconds.") from None

@@ -16,6 +16,8 @@ from model_maker.deploy import demo
 from model_maker.errors import OutputError
 
 _HOST = "127.0.0.1"
+# Of a body that no request here has, so much is read, for the client to get its answer.
+_DRAINED_BYTES = 1 << 16
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -49,6 +51,11 @@ class Server(http.server.ThreadingHTTPServer):
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or "it is no port"
             raise OutputError(f"Port {port} cannot be taken: {reason}. Choose another one with --port.") from error
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Says nothing of clients that leave in the middle, or stay silent; what else fails keeps its traceback."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
     @property
     def url(self) -> str:
@@ -90,6 +97,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if (self.headers.get("Host") or "").split(":")[0] not in (_HOST, "localhost"):
             self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
             return None
+        if self._refuse_body():
+            return None
         name = self.path.split("?")[0].removeprefix("/") or demo.INDEX
         content = self.server.site.get(name)
         if content is None:
@@ -100,6 +109,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         return content
+
+    def _refuse_body(self) -> bool:
+        """Refuses a request with a body, and ends the connection: what is left of it is no next request."""
+        lengths = self.headers.get_all("Content-Length", [])
+        if set(lengths) <= {"0"} and "Transfer-Encoding" not in self.headers:
+            return False
+        if len(lengths) == 1 and lengths[0].isdecimal() and len(lengths[0]) < 9:
+            self.rfile.read(min(int(lengths[0]), _DRAINED_BYTES))
+        self.send_error(HTTPStatus.BAD_REQUEST, "A request for a file has no body")
+        return True
 
     def end_headers(self) -> None:
         for name, value in {**self.server.headers, "Cache-Control": "no-store"}.items():

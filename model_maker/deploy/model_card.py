@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from model_maker.backbones.registry import Backbone
+from model_maker.deploy import markdown
 from model_maker.tflite.metadata import ModelInfo
 
 
@@ -21,7 +22,8 @@ def render(info: ModelInfo, report: dict[str, Any], *, backbone: str, quantize: 
     test, photos, agreement = report["test"], report["photos"], report["agreement"]
     low, high = (100 * end for end in test["top1_interval"])
     classes = "\n".join(
-        f"| {_cell(label)} | {entry['photos']} | {entry['precision']:.3f} | {entry['recall']:.3f} | {entry['f1']:.3f} |"
+        f"| {markdown.text(label)} | {entry['photos']} "
+        f"| {entry['precision']:.3f} | {entry['recall']:.3f} | {entry['f1']:.3f} |"
         for label, entry in test["per_class"].items()
     )
     pixels = "raw pixels, 0 to 255"
@@ -34,9 +36,10 @@ def render(info: ModelInfo, report: dict[str, Any], *, backbone: str, quantize: 
     seen = report["cross_validation"]
     features = seen["candidates"][seen["layers"]]["features"]
     tuned = report.get("fine_tuning", {}).get("improved")
-    network = f"{backbone}, fine-tuned on its photos" if tuned else f"a head on frozen {backbone} features"
+    name = markdown.text(backbone)
+    network = f"{name}, fine-tuned on its photos" if tuned else f"a head on frozen {name} features"
     steps = ", in steps of 1/256" if io == "uint8" else ""
-    return f"""# {info.name}
+    return f"""# {markdown.text(info.name)}
 
 An image classifier for {len(info.labels)} classes: {network}, in `model.tflite`.
 
@@ -50,7 +53,7 @@ An image classifier for {len(info.labels)} classes: {network}, in `model.tflite`
 | size | {report["sizes"]["model_bytes"] / 1e6:.2f} MB |
 | trained on | {photos["train"] + photos["validation"]} photos |
 | data fingerprint | `{report["fingerprint"][:16]}` |
-| licence | {_cell(info.licence)} |
+| licence | {markdown.text(info.licence)} |
 
 ## Input and output
 
@@ -79,7 +82,7 @@ def render_starter(info: ModelInfo, model_bytes: int, *, backbone: Backbone, qua
     """Returns the Markdown of a starter model; its accuracy is what is published, for nothing was trained."""
     shares = {"float": backbone.top1, "int8": backbone.top1_int8}
     published = ", ".join(f"{share} % ({kind})" for kind, share in shares.items() if share is not None)
-    return f"""# {info.name}
+    return f"""# {markdown.text(info.name)}
 
 A ready classifier for ImageNet's 1000 classes: {backbone.name} with its published weights, in `model.tflite`. Nothing
 was trained, so it serves to try an app with; `model_maker train` makes one that knows your own classes.
@@ -90,7 +93,7 @@ was trained, so it serves to try an app with; `model_maker train` makes one that
 | source | {backbone.source} |
 | quantization | {quantize} |
 | size | {model_bytes / 1e6:.2f} MB |
-| licence | {_cell(info.licence)} |
+| licence | {markdown.text(info.licence)} |
 
 - Input: `[1, {backbone.image_size}, {backbone.image_size}, 3]` {io}, RGB, the whole photo stretched to the square.
 - Output: `[1, 1000]` {io}, probabilities in the order of `labels.txt`.
@@ -117,7 +120,3 @@ def _unknown(info: ModelInfo, report: dict[str, Any]) -> str:
 |---|---|---|
 {rows}
 """
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")

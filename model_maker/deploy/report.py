@@ -118,7 +118,7 @@ def _of_training(model: str, test: dict[str, Any]) -> tuple[dict[str, Any], dict
     folder = output_folder.home(model)
     record, file = run_record.load(folder), folder / output_folder.METRICS
     try:
-        report = json.loads(file.read_text(encoding="utf-8"))
+        report = json.loads(files.read_regular(file))
         learned = {name: count - test["per_class"][name]["photos"] for name, count in record["classes"].items()}
         return report | {"test": test}, {"learned": learned, "stages": record["stages"]}
     except OSError as error:

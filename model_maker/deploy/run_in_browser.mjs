@@ -12,6 +12,10 @@ import {launch} from './chromium.mjs';
 // An error's first line, without the names that playwright puts before it.
 const inWords = (error) => error.message.split('\n')[0].replace(/^(\w+\.\w+: )?(\w*Error: )?/, '');
 
+// The browser ends with this process, and this one with the one that started it, however that ends.
+const parent = process.ppid;
+setInterval(() => process.ppid === parent || process.exit(1), 500).unref();
+
 const job = JSON.parse(readFileSync(0, 'utf8'));
 const browser = await launch(job.chromium);
 try {

@@ -9,7 +9,6 @@ import copy
 import functools
 import hashlib
 import os
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from model_maker import run_record
+from model_maker import files, run_record
 from model_maker.data import images
 from model_maker.data.dataset import Dataset
 from model_maker.data.images import Normalization
@@ -68,7 +67,7 @@ def verify(
     for note in notes:
         progress.note(note)
     ours = _classifier(content)
-    with tempfile.TemporaryDirectory() as folder:
+    with files.temporary_directory() as folder:
         with progress.stage("Prepare photos"):
             trial = _prepare(spread(dataset, MAX_PHOTOS), ours, Path(folder), progress)
         with progress.stage("Run in LiteRT"):

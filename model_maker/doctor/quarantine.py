@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from model_maker import files
+from model_maker import files, locks
 from model_maker.data import object_stores, sources
 from model_maker.doctor.checks import DEFAULT_MENDING, MENDING
 from model_maker.doctor.diagnosis import Diagnosis
@@ -185,7 +185,7 @@ def _log(place: Path) -> Iterator[BinaryIO]:
     """Opens the log for reading and appending; one run at a time."""
     try:
         place.mkdir(parents=True, exist_ok=True)
-        with files.locked(place / LOG, wait=False) as file:
+        with locks.locked(place / LOG, wait=False) as file:
             yield file
     except BlockingIOError:
         raise OutputError(f"Another run uses {place}. Wait for its end.") from None

@@ -39,6 +39,8 @@ def open_photo(name: str) -> Path | bytes | DataError:
     """
     try:
         if name == "-":
+            if sys.stdin is None:
+                raise DataError("-: standard input is closed; pipe a photo to it")
             return limited(sys.stdin.buffer, "standard input")
         return fetch(name) if is_address(name) else Path(name)
     except DataError as error:

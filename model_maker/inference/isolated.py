@@ -25,7 +25,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from model_maker import child
+from model_maker import child, files
 from model_maker.errors import ModelError
 from model_maker.inference import runtimes
 from model_maker.tflite.metadata import ModelInfo
@@ -108,8 +108,11 @@ class _Model:
 
     def __init__(self, module: str, path: Path):
         self._path, self._numbers = path, itertools.count(_OPENED + 1)
+        self._aside = contextlib.ExitStack()
+        folder = self._aside.enter_context(files.temporary_directory())
         # Of a C library's many pools of memory, each reserves addresses, which the limit counts.
         surroundings = os.environ | {"PYTHONIOENCODING": "utf-8", "MALLOC_ARENA_MAX": "4", "TF_CPP_MIN_LOG_LEVEL": "3"}
+        surroundings |= child.temporary(folder)
         process = subprocess.Popen(
             # -P: a file of the user's called keras.py must not stand in for the package.
             [sys.executable, "-P", "-m", "model_maker.inference.answerer", module, str(path)],
@@ -121,7 +124,7 @@ class _Model:
         self._state = _State(process)
         self._state.waiting[_OPENED] = queue.SimpleQueue()
         threading.Thread(target=_read, args=(self._state,), daemon=True).start()
-        self._end = weakref.finalize(self, _kill, process)
+        self._end = weakref.finalize(self, _kill, process, self._aside)
 
     def run(self, batch: Array) -> Array:
         number = next(self._numbers)
@@ -181,9 +184,10 @@ def _give_up(state: _State, limit_s: float) -> None:
     state.process.kill()
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
+def _kill(process: subprocess.Popen[bytes], aside: contextlib.ExitStack) -> None:
     process.kill()
     process.wait()
+    aside.close()
     with contextlib.suppress(OSError, ValueError):
         assert process.stdin
         process.stdin.close()

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from model_maker import extras, files
+from model_maker.data.entries import is_name
 from model_maker.data.images import Normalization
 from model_maker.errors import ModelError
 from model_maker.output_folder import LABELS, MODEL
@@ -105,6 +106,8 @@ def find(path: str | os.PathLike[str]) -> Path:
     Raises:
       ModelError: there is none or more than one, or it may not be looked at.
     """
+    if not is_name(os.fspath(path)):
+        raise ModelError(f"{str(path)!r} can be no file's name. {_ADVICE}")
     path = Path(path)
     try:
         if not files.exists(path):
@@ -146,7 +149,7 @@ def labels_beside(model: Path) -> tuple[str, ...]:
     """Returns the lines of labels.txt in a model's folder, or in the folder that is the model; empty for none."""
     path = (model if model.is_dir() else model.parent) / LABELS
     try:
-        text = path.read_text(encoding="utf-8")
+        text = files.read_regular(path).decode()
     except OSError:
         return ()
     except UnicodeDecodeError as error:
@@ -181,7 +184,10 @@ def _is_saved_model(path: Path) -> bool:
 
 def _is_web_model(path: Path) -> bool:
     file = path / "model.json" if path.is_dir() else path
-    return file.name == "model.json" and file.is_file() and b'"graph-model"' in file.read_bytes()[:4096]
+    if file.name != "model.json" or not file.is_file():
+        return False
+    with files.open_regular(file) as start:
+        return b'"graph-model"' in start.read(4096)
 
 
 def _is_core_ml(path: Path) -> bool:
@@ -210,7 +216,7 @@ def c_bytes(path: Path) -> bytes:
     """
     source = path.with_suffix(".cc") if path.suffix == ".h" else path
     try:
-        text = source.read_text(encoding="utf-8")
+        text = files.read_regular(source).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{source} cannot be read: {error}. {_ADVICE}") from error
     array = re.search(r"\[[^\]]*\]\s*=\s*\{([\s0-9a-fA-Fx,]*)\}", text)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model_maker import files
+from model_maker import files, locks
 from model_maker.errors import OutputError
 
 Array = np.ndarray
@@ -101,7 +101,7 @@ class EmbeddingStore:
         rows["name"], rows["check"] = names, [zlib.crc32(vector) for vector in vectors]
         with files.explained(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with files.locked(self.path) as values, open(self._index, "ab") as index:
+            with locks.locked(self.path) as values, open(self._index, "ab") as index:
                 widths = {values: self._width, index: _ROW.itemsize}
                 sizes = {file: os.fstat(file.fileno()).st_size for file in widths}
                 whole = min(sizes[file] // width for file, width in widths.items())

@@ -8,16 +8,17 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from ai_edge_litert import interpreter as litert
 
-from model_maker import quiet
+from model_maker import files, quiet
 from model_maker.errors import ModelError
 
 Array = np.ndarray
 
+# Offsets inside are of 32 bits, and signed in some readers.
+MOST_BYTES = (1 << 31) - 1
 # The three CPU paths of LiteRT. A phone may take any of them: XNNPACK is the default, some apps switch it off.
 KERNELS = {
     "xnnpack": litert.OpResolverType.BUILTIN,
@@ -74,6 +75,11 @@ class Runner:
         """What one unit of the output stands for: the scale of an integer, 1 for a real number."""
         return float(self._outputs[0]["quantization"][0]) or 1.0
 
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Returns the shapes of all tensors as they are now, in the file's order."""
+        details = {detail["index"]: detail["shape"] for detail in self._interpreter.get_tensor_details()}
+        return [tuple(int(side) for side in details.get(index, (0,))) for index in range(max(details, default=-1) + 1)]
+
     def run(self, batch: Array) -> Array:
         """Runs one inference and returns the first output, in float32 where it is quantized.
 
@@ -107,7 +113,7 @@ def read(path: str | os.PathLike[str]) -> bytes:
       ModelError: the file cannot be read, or does not carry the TensorFlow Lite identifier.
     """
     try:
-        content = Path(path).read_bytes()
+        content = files.read_regular(path, MOST_BYTES)
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror}. Give the path of a .tflite file.") from error
     if content[4:8] != b"TFL3":

@@ -1,8 +1,9 @@
 """Whether a `.tflite` from outside may be opened in this process: it is tried in another one first.
 
 A damaged or hostile file can keep LiteRT busy for ever, crash it, or make it and our own reading of the file ask for
-all the memory there is. So a file that is seen for the first time is read and run once in a process with limits. What
-passes is remembered by its hash in the cache directory, and what this package has written itself is known to it.
+all the memory there is. So a file that is seen for the first time is read and run once in a process with limits, and
+only one whose next run will be like the first (`runnable`). What passes is remembered by its hash in the cache
+directory, and what this package has written itself is known to it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from absl import logging
 
 from model_maker import child, files
 from model_maker.errors import ModelError, OutputError, about
-from model_maker.tflite import inspection, interpreter, metadata
+from model_maker.tflite import graph, inspection, interpreter, metadata, runnable
 
 # A sound model of 100 MB opens and runs in a few seconds, on the slow reference kernels in half a minute.
 LIMIT_S = 60
@@ -64,7 +65,7 @@ def trust(content: bytes) -> None:
 
 
 def _record(content: bytes) -> Path:
-    folder = files.cache_directory() / "vetted" / f"litert-{ai_edge_litert.__version__}"
+    folder = files.cache_directory() / "vetted" / f"litert-{ai_edge_litert.__version__}-rules-{runnable.RULES}"
     return folder / hashlib.sha256(content).hexdigest()
 
 
@@ -91,14 +92,17 @@ def attempt(content: bytes, purpose: str) -> None:
     """Does once with a file what `purpose` stands for.
 
     Raises:
-      ModelError: it is damaged, or does not run.
+      ModelError: it is damaged, does not run, or may run otherwise the next time.
     """
     metadata.read(content)
     if purpose == READ:
         inspection.inspect(content)
         return
+    runnable.check(content)
     runner = interpreter.Runner(content, kernels=purpose)
     runner.run(np.zeros(runner.input_shape, runner.input_dtype))
+    # What the file states of sizes, LiteRT may have found to be otherwise.
+    runnable.check_memory(graph.parse(content), runner.shapes())
 
 
 if __name__ == "__main__":

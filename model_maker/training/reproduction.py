@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from model_maker import extras
+from model_maker import extras, files
 from model_maker.backbones import int8_backbone
 from model_maker.backbones.int8_backbone import Int8Backbone
 from model_maker.errors import DataError, ModelError, OutputError, about
 from model_maker.inference.classifier import model_file
 from model_maker.options import Options, from_record
 from model_maker.progress import Progress
-from model_maker.tflite import interpreter, metadata
+from model_maker.tflite import interpreter, metadata, vetting
 from model_maker.tflite.difference import Difference, differences
 from model_maker.tflite.metadata import ModelInfo
 from model_maker.tflite.network_layers import Layer
@@ -82,7 +81,7 @@ def reproduce(
       True
     """
     path = model_file(model)
-    before = interpreter.read(path)
+    before = vetting.read(path)
     with about(path):
         info = metadata.read(before)
         stated, int8 = _options(info.provenance), _int8_backbone(before, info)
@@ -92,7 +91,7 @@ def reproduce(
         raise OutputError(f"{output} holds the model that is to be reproduced. Choose another folder.")
     if stated.budget and progress:
         progress.note(f"Its fine-tuning went on for {stated.budget}, which may be another number of epochs now.")
-    with tempfile.TemporaryDirectory() as folder:
+    with files.temporary_directory() as folder:
         target = Path(output) if output is not None else Path(folder) / "again"
         result = train_on(int8, data, target, stated, progress, overwrite=overwrite)
         after = interpreter.read(model_file(result.directory))
@@ -108,6 +107,7 @@ def _int8_backbone(model: bytes, info: ModelInfo) -> Int8Backbone | None:
         return None
     try:
         layers = [Layer(*row) for row in backbone["layers"]]
+        vetting.vet(model)
         return int8_backbone.of_file(
             model, layers, info.normalization, origin=backbone["ranges"], stated=backbone["int8"]
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from model_maker.deploy import markdown
 from model_maker.deploy.exporters.source import Source
 
 if TYPE_CHECKING:
@@ -71,16 +72,16 @@ def render(entry: Exported, source: Source, *, contract: str, usage: str, io: st
     edges = f", {io}" if io else ""
     unchecked = f" It was {entry.note}." if entry.note else ""
     share = 100 * (entry.same_top1 or 0)
-    return f"""# {info.name or "Classifier"} as {entry.format}
+    return f"""# {markdown.text(info.name or "Classifier")} as {entry.format}
 
-{info.description or f"Image classifier for {count} classes."}
+{markdown.text(info.description or f"Image classifier for {count} classes.")}
 
 - Input: `[N, {size}, {size}, 3]`{edges}, the whole photo stretched to the square, {contract}
 - N is 1 in `.tflite` and in what is made of one; elsewhere any.
 - Output: `[N, {count}]`{edges}, probabilities in the order of `labels.txt`.
 - Checked on {len(source.probes)} photos against the float `.tflite`: a probability differs by at most
   {entry.difference:.2g}, the answer is the same on {share:.0f} %.{unchecked}
-- Licence: {info.licence or "not stated"}.
+- Licence: {markdown.text(info.licence or "not stated")}.
 
 {usage}
 """

@@ -152,6 +152,7 @@ def _float_model(path: Path, shipped: bytes, progress: Progress) -> tuple[bytes,
     kept = path.parent / FLOAT_MODEL
     if kept.is_file() and (path.parent / output_folder.RUN).is_file():
         content = vetting.read(kept)
+        vetting.vet(content)  # it runs, here and in what calibrates
         found = metadata.read(content)
         if found.labels != info.labels:
             raise ModelError(f"{kept} has other labels, so it belongs to another model. Remove it.")

@@ -8,14 +8,13 @@ from __future__ import annotations
 import io
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from model_maker import child
+from model_maker import child, files
 from model_maker.deploy.exporters import core_ml_program, tfjs
 from model_maker.deploy.exporters.source import Source, scores
 from model_maker.errors import ModelError
@@ -41,13 +40,13 @@ def write(source: Source, folder: Path, *, kind: str) -> tuple[Path, Array | Non
     Raises:
       BackboneError: it cannot be made; TensorFlow's own words are in the message.
     """
-    with tempfile.TemporaryDirectory() as aside:
-        (Path(aside) / "pixels.tflite").write_bytes(source.pixels_model)
-        np.save(Path(aside) / "probes.npy", source.probes)
+    with files.temporary_directory() as aside:
+        (aside / "pixels.tflite").write_bytes(source.pixels_model)
+        np.save(aside / "probes.npy", source.probes)
         facts = {"labels": source.info.labels, "author": source.info.author, "licence": source.info.licence}
         facts["description"] = source.info.description or source.info.name
-        (Path(aside) / "facts.json").write_text(json.dumps(facts), encoding="utf-8", newline="\n")
-        found = child.run(__name__, kind, aside, str(folder), what=f"{source.name} as {kind}", limit_s=LIMIT_S)
+        (aside / "facts.json").write_text(json.dumps(facts), encoding="utf-8", newline="\n")
+        found = child.run(__name__, kind, str(aside), str(folder), what=f"{source.name} as {kind}", limit_s=LIMIT_S)
     return folder / WRITERS[kind].file, np.load(io.BytesIO(found)) if found else None
 
 
@@ -147,10 +146,10 @@ def _core_ml(float_file: Path, folder: Path, facts: dict) -> None:
     import coremltools as ct
 
     height, width = _keras_model(float_file).inputs[0].shape[1:3]
-    with tempfile.TemporaryDirectory() as saved:
-        _saved_model(float_file, Path(saved), facts)
+    with files.temporary_directory() as saved:
+        _saved_model(float_file, saved, facts)
         model = ct.convert(
-            saved,
+            str(saved),
             source="tensorflow",
             inputs=[ct.ImageType(name="image", shape=(1, height, width, 3), color_layout=ct.colorlayout.RGB)],
             classifier_config=ct.ClassifierConfig(list(facts["labels"])),

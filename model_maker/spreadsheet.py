@@ -1,0 +1,15 @@
+"""Text in CSV, which people open in spreadsheets and terminals: there it stays text."""
+
+from __future__ import annotations
+
+from model_maker import exits
+
+# What makes a spreadsheet take a cell for a formula, which may call programs; also in the width of East Asian letters.
+# Source: https://owasp.org/www-community/attacks/CSV_Injection
+_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+
+
+def cell(text: str) -> str:
+    """Returns a name, a label or a note as a cell: an apostrophe stands before what would be a formula."""
+    formula = text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA)
+    return ("'" if formula else "") + exits.one_line(text)

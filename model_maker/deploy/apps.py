@@ -39,6 +39,12 @@ _NO_SOURCES = (
     ".idea",
     ".kotlin",
 )
+# What `git clone` makes of the published samples: the end of a path, to where it comes from.
+_CLONES = {
+    ("litert-samples",): "https://github.com/google-ai-edge/litert-samples",
+    ("mediapipe-samples",): "https://github.com/google-ai-edge/mediapipe-samples",
+    ("examples", "lite"): "https://github.com/tensorflow/examples",
+}
 # By how much of a pixel's 255 steps an app's fixed normalization may be off; two are too small to see, or to matter.
 _NEAR_STEPS = 2.0
 
@@ -179,7 +185,7 @@ def put_in_app(
 
     Args:
       model: a folder that `train` made, or a `.tflite` classifier with labels.
-      folder: an app of APPS; a folder that is new or empty becomes our own app.
+      folder: an app of APPS; one that is empty, or new in a folder that is there, becomes our own app.
       platform: one of PLATFORMS.
       io: the type of input and output, where the model as it is has another: it is made again, as `export` does.
       data: photos to calibrate on in that case; those of the training unless told.
@@ -218,13 +224,14 @@ def put_in_app(
 
 
 def recognise(folder: Path, platform: str) -> App | None:
-    """Returns which app a folder is; None where there is nothing yet.
+    """Returns which app a folder is; None where there is nothing yet, and a new app may be made.
 
     Raises:
-      OutputError: it is something else.
+      OutputError: it is something else, or means a published sample that is not there.
     """
     with files.explained(folder):
         if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+            _check_new(folder)
             return None
         found = [app for app in APPS if _has_mark(app, folder)]
     for app in found:
@@ -236,6 +243,26 @@ def recognise(folder: Path, platform: str) -> App | None:
         f"{folder} is {what}. Known for --{platform}: {known}, each by the folder that holds its "
         f"{'settings.gradle' if platform == 'android' else 'xcodeproj'}; or give a new folder for a copy of our own."
     )
+
+
+def _check_new(folder: Path) -> None:
+    """A new app is one folder in a folder that is there, and not where a sample's repository would be.
+
+    Raises:
+      OutputError: it is not.
+    """
+    parts = folder.absolute().parts
+    for end, address in _CLONES.items():
+        if any(parts[start : start + len(end)] == end for start in range(len(parts))):
+            raise OutputError(
+                f"{folder} holds no app, and means a published sample. Run git clone {address}, and name the folder "
+                "in it that holds settings.gradle or the xcodeproj. For a new app of our own, choose another place."
+            )
+    if not folder.absolute().parent.is_dir():
+        raise OutputError(
+            f"{folder.parent} does not exist, so {folder} is neither an app that is there nor a place for a new one. "
+            "Correct the path, clone the sample that is meant, or make that folder first."
+        )
 
 
 def _has_mark(app: App, folder: Path) -> bool:

@@ -25,7 +25,7 @@ class Reporter:
         """A stage begins."""
 
     def progress(self, done: int, total: int) -> None:
-        """So many of the stage's photos are done."""
+        """So many of the stage's photos are done; where it goes on with layers of the network, these count anew."""
 
     def note(self, text: str) -> None:
         """An automatic choice, or something passed over, and why."""

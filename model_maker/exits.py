@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import io
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable
 
 from model_maker.errors import ModelMakerError
 
-OK, FAILED, INTERRUPTED = 0, 1, 130
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 # Terminals obey these: C0 and C1 without tab and newline, and what turns the direction of writing.
 _COMMANDS = {*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 _HARMLESS = dict.fromkeys(_COMMANDS, "\ufffd")
@@ -74,8 +76,12 @@ def _write_no_more() -> None:
 
 
 def say(program: str, message: str) -> None:
-    """Writes a message on stderr."""
-    sys.stderr.write(f"{program}: {printable(message)}\n")
+    """Writes a message on stderr: one line, which in a terminal is broken between words."""
+    line = f"{program}: {printable(message)}"
+    if sys.stderr is not None and sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        line = textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+    sys.stderr.write(f"{line}\n")
 
 
 def printable(text: str) -> str:

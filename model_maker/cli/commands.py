@@ -18,7 +18,7 @@ from model_maker.errors import DataError, about
 
 def train(arguments: argparse.Namespace) -> None:
     from model_maker import run_record
-    from model_maker.cli import views
+    from model_maker.cli import training_views
     from model_maker.cli.bars import Bars
     from model_maker.options import Options, from_record
     from model_maker.training import train
@@ -59,7 +59,7 @@ def train(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json({"output": str(result.directory), "seconds": round(result.seconds, 2), **result.report})
     else:
-        views.show_training(result)
+        training_views.show_training(result)
 
 
 def _earlier_run(given: dict) -> str:

@@ -8,9 +8,9 @@ from model_maker import completion
 
 KINDS = "int8, int16x8, int4, dynamic, float16 or none"
 _COMPLETION = """to turn it on:
-  bash   eval "$(model_maker completion bash)"                  in ~/.bashrc
-  zsh    eval "$(model_maker completion zsh)"                   in ~/.zshrc, after compinit
-  fish   model_maker completion fish | source                   in ~/.config/fish/config.fish
+  bash   in ~/.bashrc                     eval "$(model_maker completion bash)"
+  zsh    in ~/.zshrc, after compinit      eval "$(model_maker completion zsh)"
+  fish   in ~/.config/fish/config.fish    model_maker completion fish | source
 """
 _PREDICT = """model_maker predict [options] MODEL PHOTO [PHOTO ...]
        model_maker predict [options] --model NAME PHOTO [PHOTO ...]"""
@@ -21,7 +21,7 @@ def command(commands, name: str, summary: str, *, home: str = "commands", **more
     parser = commands.add_parser(
         name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", inherited_absl_flags=None, **more
     )
-    parser.set_defaults(command=name.replace("-", "_"), home=home)
+    parser.set_defaults(command=name.replace("-", "_"), home=home, parser=parser)
     return parser
 
 

@@ -46,9 +46,13 @@ def _predict(commands) -> None:
         "photos",
         metavar="PHOTO",
         nargs="+",
-        help="files, folders, http(s) addresses, or - for stdin;"
+        help="files, folders, patterns in quotes, http(s) addresses, - for stdin, a .txt with a path in each line,"
+        " videos, the number of a camera, rtsp:// addresses;"
         " before them MODEL, a .tflite, a folder that train made or an export, unless --model is given",
     )
+    parser.add_argument("--every", type=int, metavar="N", help="of videos, each N-th frame (default: 30)")
+    parser.add_argument("--frames", type=int, metavar="N", help="so many frames of each video or camera (default: all)")
+    parser.add_argument("--save", metavar="DIR", help="folder to make, of copies with the answer drawn onto them")
     parser.add_argument("--top-k", type=int, default=3, metavar="K", help="labels for each photo (default: 3)")
     parser.add_argument(
         "--threshold", type=float, metavar="SCORE", help="lower scores are unknown, 0 to 1 (default: the model's own)"

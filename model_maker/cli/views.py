@@ -166,6 +166,12 @@ def show_predictions(rows: list[dict[str, Any]]) -> None:
         terminal.console().print(table)
 
 
+def show_answer(row: dict[str, Any]) -> None:
+    """One line, as soon as it is known, for what has no end."""
+    answers = ", ".join(f"{escape(entry['label'])} {entry['score']:.3f}" for entry in row["predictions"])
+    terminal.say(terminal.console(), f"{escape(row['photo'])}  {answers}")
+
+
 def show_model(path: Path, facts: ModelFacts, info: ModelInfo) -> None:
     """Everything `inspect` knows."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from model_maker import files
 from model_maker.data.images import Normalization
-from model_maker.deploy import clients, rules, shipping
+from model_maker.deploy import app_places, clients, rules, shipping
 from model_maker.deploy.app_pixels import OURS
 from model_maker.deploy.exporters import source
 from model_maker.deploy.shipping import Form
@@ -39,12 +39,6 @@ _NO_SOURCES = (
     ".idea",
     ".kotlin",
 )
-# What `git clone` makes of the published samples: the end of a path, to where it comes from.
-_CLONES = {
-    ("litert-samples",): "https://github.com/google-ai-edge/litert-samples",
-    ("mediapipe-samples",): "https://github.com/google-ai-edge/mediapipe-samples",
-    ("examples", "lite"): "https://github.com/tensorflow/examples",
-}
 # By how much of a pixel's 255 steps an app's fixed normalization may be off; two are too small to see, or to matter.
 _NEAR_STEPS = 2.0
 
@@ -231,7 +225,7 @@ def recognise(folder: Path, platform: str) -> App | None:
     """
     with files.explained(folder):
         if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-            _check_new(folder)
+            app_places.check_new(folder)
             return None
         found = [app for app in APPS if _has_mark(app, folder)]
     for app in found:
@@ -243,26 +237,6 @@ def recognise(folder: Path, platform: str) -> App | None:
         f"{folder} is {what}. Known for --{platform}: {known}, each by the folder that holds its "
         f"{'settings.gradle' if platform == 'android' else 'xcodeproj'}; or give a new folder for a copy of our own."
     )
-
-
-def _check_new(folder: Path) -> None:
-    """A new app is one folder in a folder that is there, and not where a sample's repository would be.
-
-    Raises:
-      OutputError: it is not.
-    """
-    parts = folder.absolute().parts
-    for end, address in _CLONES.items():
-        if any(parts[start : start + len(end)] == end for start in range(len(parts))):
-            raise OutputError(
-                f"{folder} holds no app, and means a published sample. Run git clone {address}, and name the folder "
-                "in it that holds settings.gradle or the xcodeproj. For a new app of our own, choose another place."
-            )
-    if not folder.absolute().parent.is_dir():
-        raise OutputError(
-            f"{folder.parent} does not exist, so {folder} is neither an app that is there nor a place for a new one. "
-            "Correct the path, clone the sample that is meant, or make that folder first."
-        )
 
 
 def _has_mark(app: App, folder: Path) -> bool:

@@ -11,20 +11,20 @@ import os
 from collections.abc import Callable, Sequence
 
 from absl import app, logging
-from absl.flags import argparse_flags
 
 from benchmarks.delegates import DELEGATES
 from model_maker import completion, exits, quiet
+from model_maker.usage import Parser
 from model_maker.version import __version__
 
 DESCRIPTION = "Measures the latency of .tflite models on this machine or on an Android device, and compares results."
 EXAMPLES = """examples:
-  benchmark --threads 4                          the newest model that train made below this folder
+  benchmark --threads 4       the newest model that train made below this folder
   benchmark flowers_model --threads 1,2 --delegate xnnpack,none --data flowers
   benchmark a.tflite b.tflite --json base.json --html base.html
   benchmark flowers_model --device android --benchmark-binary benchmark_model
-  benchmark compare base.json new.json --fail-over 5%     exit code 1 if something became slower
-  benchmark import xcode_console.txt --device-name "iPhone 12"     or a file that --json wrote
+  benchmark compare base.json new.json --fail-over 5%    exit code 1 if slower
+  benchmark import console.txt --device-name "iPhone 12"    or what --json wrote
 """
 # More threads than any phone or workstation has cores are a slip of the finger, and some kernels crash on them.
 _MOST_THREADS = 256
@@ -51,14 +51,14 @@ def run() -> None:
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Reads the command line; usage errors exit with 2."""
-    parser = argparse_flags.ArgumentParser(
+    parser = Parser(
         prog="benchmark", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"benchmark {__version__}")
     parser.add_argument("--debug", action="store_true", help="show tracebacks and the library's log")
     add_arguments(parser)
     completion.answer(parser, **COMPLETIONS)
-    return parser.parse_args(arguments[1:])
+    return parser.read(arguments[1:])
 
 
 def main(arguments: argparse.Namespace) -> int:

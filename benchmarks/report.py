@@ -82,17 +82,12 @@ def _delegation(row: Row) -> str:
 def show(record: Record, console: Console | None = None) -> None:
     """Prints what was measured on what, and how it went."""
     console = console or terminal.console()
-    _print(console, f"[dim]{escape(machine_line(record))}[/]")
+    terminal.say(console, f"[dim]{escape(machine_line(record))}[/]")
     for model in record.models:
-        _print(console, f"[bold]{escape(model.name)}[/]  {escape(model_line(model))}")
+        terminal.say(console, f"[bold]{escape(model.name)}[/]  {escape(model_line(model))}")
     console.print(_fitting(record, console))
     for text, style in remarks(record):
-        _print(console, f"[{style}]{escape(text)}[/]" if style else escape(text))
-
-
-def _print(console: Console, text: str) -> None:
-    """Breaks lines between words for people, and not at all for programs."""
-    console.print(text, soft_wrap=not console.is_terminal)
+        terminal.say(console, f"[{style}]{escape(text)}[/]" if style else escape(text))
 
 
 def machine_line(record: Record) -> str:
@@ -203,7 +198,7 @@ def show_comparison(comparison: Comparison, console: Console | None = None) -> N
     """Prints a line for each row that both records have, and what differs between the machines."""
     console = console or terminal.console()
     for note in comparison.notes:
-        _print(console, f"note: {escape(note)}")
+        terminal.say(console, f"note: {escape(note)}")
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     several = len({pair.model for pair in comparison.pairs}) > 1
     for head in (("model",) if several else ()) + ("delegate", "threads", "base ms", "new ms", "change", ""):

@@ -6,15 +6,17 @@ import contextlib
 import errno
 import io
 import os
+import shutil
 import signal
 import sys
+import textwrap
 import threading
 from collections.abc import Callable, Iterator
 
 from model_maker import files
 from model_maker.errors import ModelMakerError
 
-OK, FAILED, INTERRUPTED = 0, 1, 130
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 # Who asks politely that a process ends gets the same as with ctrl-C; Windows has the first of them only.
 _ENDING = ("SIGTERM", "SIGHUP")
 # Terminals obey these: C0 and C1 without tab and newline, what turns the direction of writing, and other ends of lines.
@@ -131,8 +133,12 @@ def _write_no_more() -> None:
 
 
 def say(program: str, message: str) -> None:
-    """Writes a message on stderr."""
-    sys.stderr.write(f"{program}: {set_in(message)}\n")
+    """Writes a message on stderr: one line, which in a terminal is broken between words."""
+    lines = f"{program}: {set_in(message)}".split("\n")
+    if sys.stderr is not None and sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        lines = [textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False) for line in lines]
+    sys.stderr.write("\n".join(lines) + "\n")
 
 
 def printable(text: str) -> str:

@@ -23,10 +23,12 @@ EXTRAS = {
     "coreml": ("coremltools",),
     "heif": ("pillow_heif",),
     "parquet": ("pyarrow",),
+    "video": ("av",),
     "ray": ("ray", "pyarrow", "pandas"),
     "verify": ("mediapipe", "tflite_support", "libusb_package"),
 }
 _TITLES = {
+    "av": "PyAV",
     "keras": "Keras",
     "mediapipe": "MediaPipe",
     "onnx": "ONNX",

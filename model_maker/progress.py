@@ -67,7 +67,7 @@ class Progress:
             self._to.begin(name)
 
     def step(self, done: int, total: int) -> None:
-        """So many of the stage's photos, or other pieces of work, are done."""
+        """So many of the stage's photos, or other pieces of work, are done; 0 begins to count anew."""
         if self._to:
             self._to.step(done, total)
 

@@ -8,6 +8,7 @@ import sys
 
 from rich import box, markup
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 
 from model_maker import exits
@@ -24,11 +25,21 @@ def console(*, stderr: bool = False) -> Console:
     return _Console(stderr=stderr, highlight=False)
 
 
+def say(console: Console, text: str, *, indent: int = 0) -> None:
+    """Prints a line of markup; a terminal gets it broken between words, a program whole."""
+    if console.is_terminal:
+        console.print(Padding(text, (0, 0, 0, indent)))
+    else:
+        console.print(f"{' ' * indent}{text}", soft_wrap=True)
+
+
 def table(*columns: str) -> Table:
-    """A table; a column whose name ends with > is aligned right."""
+    """A table; a column whose name ends with > is aligned right. What is too long is broken, never cut."""
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(escape(column.removesuffix(">")), justify="right" if column.endswith(">") else "left")
+        table.add_column(
+            escape(column.removesuffix(">")), justify="right" if column.endswith(">") else "left", overflow="fold"
+        )
     return table
 
 

@@ -86,15 +86,50 @@ def test_published_samples_are_known_and_their_model_has_its_place(models, tmp_p
 
 @pytest.mark.parametrize("platform", apps.PLATFORMS)
 def test_a_new_folder_becomes_our_app(models, tmp_path, platform):
-    found = apps.put_in_app(models["int8", "uint8"], tmp_path / "new/app", platform)
+    found = apps.put_in_app(models["int8", "uint8"], tmp_path / "new", platform)
     assert found.made_app and found.app is apps.OWN[platform]
-    made = {path.relative_to(tmp_path / "new/app") for path in (tmp_path / "new/app").rglob("*") if path.is_file()}
+    made = {path.relative_to(tmp_path / "new") for path in (tmp_path / "new").rglob("*") if path.is_file()}
     home = ROOT / f"{platform}_assets"
     ours = {path.relative_to(home) for path in home.rglob("*") if path.is_file() and path.suffix != ".tflite"}
     assert made == ours | {Path(apps.OWN[platform].model)}
     assert found.path.read_bytes() == models["int8", "uint8"].read_bytes()
     # And is known again.
-    assert apps.recognise(tmp_path / "new/app", platform) is apps.OWN[platform]
+    assert apps.recognise(tmp_path / "new", platform) is apps.OWN[platform]
+
+
+@pytest.mark.parametrize(
+    ("folder", "command"),
+    [
+        (
+            "litert-samples/compiled_model_api/image_classification/kotlin_cpu_gpu/android",
+            "google-ai-edge/litert-samples",
+        ),
+        ("litert-samples", "google-ai-edge/litert-samples"),
+        ("work/mediapipe-samples/examples/image_classification/android", "google-ai-edge/mediapipe-samples"),
+        ("examples/lite/examples/image_classification/android", "tensorflow/examples"),
+    ],
+)
+@pytest.mark.parametrize("there", [False, True])
+def test_a_sample_that_is_not_cloned_is_no_place_for_a_new_app(models, tmp_path, folder, command, there):
+    """Neither where nothing is, nor beside what a clone holds, where a name is misspelt."""
+    if there:
+        (tmp_path / folder).parent.mkdir(parents=True, exist_ok=True)
+    with pytest.raises(OutputError, match=f"Run git clone https://github.com/{command}, and name the folder"):
+        apps.put_in_app(models["none", "float32"], tmp_path / folder, "android", io="float32")
+    assert not (tmp_path / folder).exists()
+
+
+def test_a_new_app_is_made_in_a_folder_that_is_there(models, tmp_path, monkeypatch):
+    """The same name is a new app where its parent is, and a slip where it is not."""
+    model = models["int8", "uint8"]
+    with pytest.raises(OutputError, match="my_apps does not exist, so .*my_apps.flowers is neither an app"):
+        apps.put_in_app(model, tmp_path / "my_apps/flowers", "ios")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "my_apps").mkdir()
+    monkeypatch.chdir(tmp_path / "my_apps")
+    assert apps.put_in_app(model, "flowers", "ios").made_app
+    (tmp_path / "my_apps/examples").mkdir()  # of somebody's own, which is no clone
+    assert apps.put_in_app(model, "examples/flowers", "ios").made_app
 
 
 def test_another_model_is_replaced_only_when_told(models, tmp_path):

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -19,7 +20,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from model_maker.cli import views
+from model_maker.cli import training_views
 from model_maker.data import sample_data
 from model_maker.deploy.budget import Budget, Step
 from model_maker.deploy.shipping import Form
@@ -67,6 +68,20 @@ def test_train_tells_what_it_made(desk, tmp_path):
     assert "Embed photos" in err and "Embed photos" not in out
 
 
+def test_train_ends_with_the_report_and_a_command_that_goes_on(desk, tmp_path):
+    done = model_maker(
+        "train", "--data", desk / "flowers", "--output", tmp_path / "my model", cwd=tmp_path, columns="60"
+    )
+    report, following = said(done)[0].splitlines()[-2:]
+    assert report.split(maxsplit=1) == ["report", str(tmp_path / "my model/report.html")]
+    assert (tmp_path / "my model/report.html").is_file()
+    name, program, verb, *rest = shlex.split(following)
+    assert (name, program) == ("next", "model_maker") and rest[0] == str(tmp_path / "my model")
+    words = [str(desk / "flowers/rose/rose_000.jpg") if word == "PHOTO" else word for word in rest]
+    site = ["--export", "site"] if verb == "demo" else []
+    assert model_maker(verb, *words, *site, cwd=tmp_path).returncode == 0
+
+
 def test_the_table_of_a_budget_fits_a_terminal_and_marks_what_ships():
     form = Form("int8")
     steps = (
@@ -74,7 +89,7 @@ def test_the_table_of_a_budget_fits_a_terminal_and_marks_what_ships():
         Step("int8, percentile, 200 photos", form, 0.95, 0.0, (-0.03, 0.03), 0.0, 1.0, 0.01, 3_970_000, 8.0),
     )
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(views._budget(Budget(0.5, 60, 0.95, steps, 1, True)))
+    console.print(training_views._budget(Budget(0.5, 60, 0.95, steps, 1, True)))
     lines = [" ".join(line.split()) for line in console.export_text().splitlines()]
     assert "int8 90.0 5.0 +1.0..+9.0 2.4 3.96 8.4" in lines
     assert "int8, percentile, 200 photos 95.0 0.0 -3.0..+3.0 0.0 3.97 8.0 ships" in lines

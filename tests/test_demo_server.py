@@ -1,5 +1,6 @@
 """`model_maker demo`: its server on 127.0.0.1, and the site that it exports."""
 
+import re
 import subprocess
 import sys
 import urllib.error
@@ -108,9 +109,12 @@ def test_only_a_site_is_replaced(runtime, trained, tmp_path, capsys):
     assert (tmp_path / "site/thesis.txt").read_text() == "years of work"
 
 
-def test_a_checkout_without_litertjs_says_how_to_get_it(trained, monkeypatch, tmp_path):
-    monkeypatch.setattr(demo, "PAGE", tmp_path)
-    with pytest.raises(ModelError, match="Run `make runtime`"):
+def test_without_litertjs_a_checkout_and_an_installed_copy_say_how_to_get_it(trained, monkeypatch, tmp_path):
+    monkeypatch.setattr(demo, "PAGE", tmp_path / "model_maker/deploy/page")
+    with pytest.raises(ModelError, match=r"in the checkout, and then `pip install \.` there again\.$"):
+        demo.site(trained["uint8"])
+    (tmp_path / "package-lock.json").write_text("{}")
+    with pytest.raises(ModelError, match=f"run `make runtime`, which needs npm, in {re.escape(str(tmp_path))}.$"):
         demo.site(trained["uint8"])
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import json
 import re
 import shutil
@@ -103,6 +104,15 @@ def test_a_wrong_label_ranks_among_the_first_with_its_class(found):
     # A dozen drawings a class teach well, so the swapped rose and the daisy among the tulips lead.
     leading = {path.stem: finding.suggestion for finding in found.findings["labels"][:3] for path in finding.photos}
     assert leading["mislabelled"] == "rose"
+
+
+def test_wrong_labels_stand_in_the_order_that_their_text_tells(found):
+    """The less likely its own class beside the other, the earlier; in the text both are rounded to 1 %."""
+    shares = [re.findall(r"\((\d+) %\)", finding.text) for finding in found.findings["labels"]]
+    assert len(shares) >= 2 and all(len(pair) == 2 for pair in shares)
+    ends = [((int(own) - 0.6) / (int(other) + 0.6), (int(own) + 0.6) / (int(other) - 0.6)) for own, other in shares]
+    assert all(first[0] <= second[1] for first, second in itertools.pairwise(ends)), shares
+    assert "the surest first" not in CHECKS["labels"].advice
 
 
 def test_personal_data_is_named_and_not_repeated(found):

@@ -251,6 +251,16 @@ def test_int8_without_calibration_is_refused_in_one_line(float_classifier):
     assert "\n" not in str(caught.value)
 
 
+def test_rounding_weights_together_reports_each_layer(float_classifier, calibrated):
+    """It takes most of the time, after the photos are done. The small network has these layers with weights."""
+    heard = []
+    options = {"normalization": PIXELS, "calibration": calibrated, "progress": lambda *call: heard.append(call)}
+    quantize.quantize(float_classifier, "dynamic", **options)
+    main = schema.ModelT.InitFromObj(schema.Model.GetRootAs(float_classifier, 0)).subgraphs[0]
+    layers = sum(len(operator.inputs) == 3 for operator in main.operators)  # input, weights, bias
+    assert layers > 1 and heard == [(done, layers) for done in range(layers)]
+
+
 @pytest.mark.parametrize("kind", quantize.FORMATS)
 def test_quantizing_is_silent(float_classifier, calibrated, kind, capfd):
     with warnings.catch_warnings():

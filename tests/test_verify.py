@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from heard import Heard
 from PIL import Image
 
 import model_maker
@@ -48,7 +49,8 @@ def nowhere_else(monkeypatch):
 
 
 def instead(monkeypatch, **runtimes):
-    monkeypatch.setattr(verify, "ELSEWHERE", runtimes)
+    engines = {name: verify.Engine(lambda: "", run) for name, run in runtimes.items()}
+    monkeypatch.setattr(verify, "ELSEWHERE", engines)
 
 
 def run_cli(*arguments):
@@ -416,10 +418,14 @@ def test_a_client_that_cannot_be_loaded_says_how_to_get_it(model, photos, monkey
         clients.ask("MediaPipe Tasks", [model], [])
 
 
-def test_a_browser_that_is_not_installed_is_not_here(model, photos, monkeypatch):
+def test_what_is_not_installed_is_not_here_and_no_stage_of_the_work(model, photos, monkeypatch):
     monkeypatch.setattr(browser, "missing", lambda: "chromium")
-    with pytest.raises(clients.NotHere, match="needs chromium"):
-        verify.ELSEWHERE["LiteRT.js in Chromium"](model, [], 3)
+    monkeypatch.setattr(extras, "is_here", lambda module: module not in ("mediapipe", "tflite_support"))
+    heard = Heard()
+    runs = model_maker.verify(model, data=photos, progress=heard).runs[3:]
+    assert {run.name: run.state for run in runs} == dict.fromkeys(verify.ELSEWHERE, NOT_HERE)
+    assert runs[-1].why == "LiteRT.js in Chromium is not here. It needs chromium."
+    assert heard.stages == ["Prepare photos", "Run in LiteRT", "Feed it as apps do"]
 
 
 def test_clients_have_no_network(model, monkeypatch):

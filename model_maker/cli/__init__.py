@@ -9,20 +9,19 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from absl import app, logging
-from absl.flags import argparse_flags
 
 from model_maker import completion, exits, quiet
 from model_maker.cli.parsers import PARSERS
 from model_maker.cli.train_parser import add_train
+from model_maker.usage import Parser
 from model_maker.version import __version__
 
 _EXAMPLES = """examples:
-  model_maker sample-data flowers              draw five kinds of flowers to try everything with
+  model_maker sample-data flowers              draw flowers to practise on
   model_maker train --data flowers             make flowers_model/model.tflite
-  model_maker evaluate flowers_model           accuracy on the photos that training did not see
+  model_maker evaluate flowers_model           accuracy on its test photos
   model_maker predict flowers_model rose.jpg   classify photos
 """
 
@@ -41,22 +40,18 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
     whole = parser()
     completion.answer(whole, **COMPLETIONS)
-    found = whole.parse_args(arguments[1:])
+    found = whole.read(arguments[1:])
+    if found.command is None:
+        whole.print_help(sys.stderr)
+        sys.exit(exits.USAGE)
     if found.command == "predict" and found.model is None and len(found.photos) < 2:
         whole.error("predict needs a model and photos: MODEL PHOTO ..., or --model NAME PHOTO ...")
     return found
 
 
-class _Parser(argparse_flags.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """A shell puts names of files where * stands, and what begins with - is taken for an option, and quoted."""
-        super().error(exits.set_in(message))
-        raise AssertionError  # the line above ends the process
-
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Returns the parser of all commands, which also writes their reference."""
-    parser = _Parser(
+    parser = Parser(
         prog="model_maker",
         description="Turns a folder of photos into an image classifier that runs on a phone.",
         epilog=_EXAMPLES,
@@ -64,7 +59,8 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"model_maker {__version__}")
     parser.add_argument("--debug", action="store_true", help="show tracebacks and the library's log")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    parser.set_defaults(command=None)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for add in (add_train, *PARSERS):
         add(commands)
     return parser

@@ -66,13 +66,15 @@ class Bars(Progress):
 
     def step(self, done: int, total: int) -> None:
         now = time.perf_counter()
-        if self._task is not None and (done == total or now - self._looked > _LOOK_SECONDS):
+        if self._task is not None and (done in (0, total) or now - self._looked > _LOOK_SECONDS):
             self._looked = now
+            if done == 0:  # the stage goes on with something else
+                self._bars.reset(self._task)
             self._bars.update(self._task, completed=done, total=total, count=f"{done:,}/{total:,}")
 
     def note(self, text: str) -> None:
         self.notes.append(text)
-        self._console.print(f"  [yellow]note[/] {escape(text)}", soft_wrap=True)
+        terminal.say(self._console, f"[yellow]note[/] {escape(text)}", indent=2)
 
     def end(self) -> None:
         if self._task is not None:

@@ -26,11 +26,11 @@ def show_certificate(found: Certificate) -> None:
         table.add_row(escape(entry.rule.demand), state, escape(entry.received))
     console.print(table)
     for remark in found.remarks:
-        console.print(escape(remark), soft_wrap=True)
+        terminal.say(console, escape(remark))
     for failure in found.failures:
-        console.print(f"[red]failed[/] {escape(failure)}", soft_wrap=True)
+        terminal.say(console, f"[red]failed[/] {escape(failure)}")
     if not found.failures:
-        console.print(f"[bold green]passed[/] {escape(str(found.model))} [dim]sha256 {found.sha256[:16]}[/]")
+        terminal.say(console, f"[bold green]passed[/] {escape(str(found.model))} [dim]sha256 {found.sha256[:16]}[/]")
 
 
 def _runs(name: str, pixels: str, runs: Sequence[Run]) -> Table:

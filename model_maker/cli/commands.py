@@ -18,7 +18,7 @@ from model_maker.errors import DataError, about
 
 def train(arguments: argparse.Namespace) -> None:
     from model_maker import run_record
-    from model_maker.cli import views
+    from model_maker.cli import training_views
     from model_maker.cli.bars import Bars
     from model_maker.options import Options, from_record
     from model_maker.training.train import train
@@ -59,7 +59,7 @@ def train(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json({"output": str(result.directory), "seconds": round(result.seconds, 2), **result.report})
     else:
-        views.show_training(result)
+        training_views.show_training(result)
 
 
 def _earlier_run(given: dict) -> str:
@@ -154,22 +154,29 @@ def reproduce(arguments: argparse.Namespace) -> int:
 
 def predict(arguments: argparse.Namespace) -> int:
     from model_maker.cli import views
-    from model_maker.inference import addresses
+    from model_maker.inference import annotation, inputs
 
     if arguments.top_k < 1:
         raise DataError(f"--top-k {arguments.top_k}: give 1 or more.")
     if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
         raise DataError(f"--threshold {arguments.threshold:g}: give a score from 0 to 1.")
     classifier, named = _classifier(arguments)
-    photos = list(addresses.expand(named))
-    contents = (addresses.open_photo(photo) for photo in photos)
     rows: list[dict] = []
-    for photo, scores in zip(photos, classifier.scores(contents), strict=True):
-        if isinstance(scores, DataError):
-            rows.append({"photo": photo, "error": str(scores).removeprefix(f"{photo}: ").removeprefix("the picture: ")})
-            continue
-        ranked = classifier.rank(scores, top_k=arguments.top_k, threshold=arguments.threshold)
-        rows.append({"photo": photo, "predictions": [dataclasses.asdict(entry) for entry in ranked]})
+    live = False
+    with annotation.album(arguments.save, named) as keep:
+        try:
+            for item, scores in inputs.scored(classifier, named, every=arguments.every, frames=arguments.frames):
+                live = item.live
+                row, ranked = _answer(classifier, item, scores, arguments)
+                if ranked:
+                    keep(item, [f"{one.label} {one.score:.3f}" for one in ranked])
+                if live and ranked and not (arguments.json or arguments.csv):
+                    views.show_answer(row)
+                else:
+                    rows.append(row)
+        except KeyboardInterrupt:
+            if not live:  # only what has no end is ended so
+                raise
     if arguments.json:
         print_json(rows)
     elif arguments.csv:
@@ -180,6 +187,15 @@ def predict(arguments: argparse.Namespace) -> int:
     for row in failed:
         exits.say("model_maker", f"{row['photo']}: {row['error']}")
     return 1 if failed else 0
+
+
+def _answer(classifier, item, scores, arguments: argparse.Namespace) -> tuple[dict, list]:
+    """Returns what is printed of a picture, and its labels, best first; none where it cannot be read."""
+    row = {"photo": item.name, **item.frame}
+    if isinstance(scores, DataError):
+        return row | {"error": str(scores).removeprefix(f"{item.name}: ").removeprefix("the picture: ")}, []
+    ranked = classifier.rank(scores, top_k=arguments.top_k, threshold=arguments.threshold)
+    return row | {"predictions": [dataclasses.asdict(entry) for entry in ranked]}, ranked
 
 
 def _classifier(arguments: argparse.Namespace):

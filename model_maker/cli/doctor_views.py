@@ -29,15 +29,14 @@ def show_diagnosis(found: Diagnosis) -> None:
     photos, classes = sum(found.photos.values()), len(found.photos)
     console.print(f"{_count(photos, 'photo')} of {_count(classes, 'class', 'es')} in {escape(found.data)}")
     for note in found.notes:
-        console.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
+        terminal.say(console, f"[yellow]note[/] {escape(note)}")
     for name, findings in found.findings.items():
         check = CHECKS[name]
-        console.print(
-            f"\n[{_STYLES[check.severity]}]{escape(check.title)}: {len(findings)}[/]  [dim]({name})[/]", soft_wrap=True
-        )
+        console.print()
+        terminal.say(console, f"[{_STYLES[check.severity]}]{escape(check.title)}: {len(findings)}[/]  [dim]({name})[/]")
         console.print(Padding(escape(check.advice), (0, 0, 0, 2)))
         for finding in findings[:_MOST]:
-            console.print(f"    {_line(found, finding)}", soft_wrap=True)
+            terminal.say(console, _line(found, finding), indent=4)
         if len(findings) > _MOST:
             console.print(f"    [dim]and {len(findings) - _MOST} more[/]")
     if said := diagnoses.sentences(found.flattery):
@@ -85,9 +84,7 @@ def show_mending(found: Diagnosis, moves: Moves) -> None:
     if not moves.moved:
         console.print("Nothing was moved.")
         return
-    console.print(
-        f"[bold green]{_count(len(moves.moved), 'file')} moved[/] to {escape(str(moves.quarantine))}", soft_wrap=True
-    )
+    terminal.say(console, f"[bold green]{_count(len(moves.moved), 'file')} moved[/] to {escape(str(moves.quarantine))}")
     console.print(f"[bold]model_maker doctor {escape(terminal.quoted(found.data))} --undo[/] puts them back.")
 
 
@@ -95,7 +92,7 @@ def show_put_back(moves: Moves) -> None:
     """What is back in its place."""
     console = terminal.console()
     _show_left(console, moves, "left in the quarantine")
-    console.print(f"{_count(len(moves.moved), 'file')} put back from {escape(str(moves.quarantine))}", soft_wrap=True)
+    terminal.say(console, f"{_count(len(moves.moved), 'file')} put back from {escape(str(moves.quarantine))}")
 
 
 def moves_as_dict(moves: Moves) -> dict[str, Any]:
@@ -113,9 +110,7 @@ def _show_left(console: Console, moves: Moves, where: str) -> None:
         reasons[reason].append(path)
     for reason, paths in reasons.items():
         first = escape(str(paths[0]))
-        console.print(
-            f"[yellow]{_count(len(paths), 'file')} {where}[/]: {escape(reason)} (the first: {first})", soft_wrap=True
-        )
+        terminal.say(console, f"[yellow]{_count(len(paths), 'file')} {where}[/]: {escape(reason)} (the first: {first})")
 
 
 def _count(number: int, noun: str, ending: str = "s") -> str:

@@ -8,9 +8,9 @@ from model_maker import completion
 
 KINDS = "int8, int16x8, int4, dynamic, float16 or none"
 _COMPLETION = """to turn it on:
-  bash   eval "$(model_maker completion bash)"                  in ~/.bashrc
-  zsh    eval "$(model_maker completion zsh)"                   in ~/.zshrc, after compinit
-  fish   model_maker completion fish | source                   in ~/.config/fish/config.fish
+  bash   in ~/.bashrc                     eval "$(model_maker completion bash)"
+  zsh    in ~/.zshrc, after compinit      eval "$(model_maker completion zsh)"
+  fish   in ~/.config/fish/config.fish    model_maker completion fish | source
 """
 _PREDICT = """model_maker predict [options] MODEL PHOTO [PHOTO ...]
        model_maker predict [options] --model NAME PHOTO [PHOTO ...]"""
@@ -21,7 +21,7 @@ def command(commands, name: str, summary: str, *, home: str = "commands", **more
     parser = commands.add_parser(
         name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", inherited_absl_flags=None, **more
     )
-    parser.set_defaults(command=name.replace("-", "_"), home=home)
+    parser.set_defaults(command=name.replace("-", "_"), home=home, parser=parser)
     return parser
 
 
@@ -46,9 +46,13 @@ def _predict(commands) -> None:
         "photos",
         metavar="PHOTO",
         nargs="+",
-        help="files, folders, http(s) addresses, or - for stdin;"
+        help="files, folders, patterns in quotes, http(s) addresses, - for stdin, a .txt with a path in each line,"
+        " videos, the number of a camera, rtsp:// addresses;"
         " before them MODEL, a .tflite, a folder that train made or an export, unless --model is given",
     )
+    parser.add_argument("--every", type=int, metavar="N", help="of videos, each N-th frame (default: 30)")
+    parser.add_argument("--frames", type=int, metavar="N", help="so many frames of each video or camera (default: all)")
+    parser.add_argument("--save", metavar="DIR", help="folder to make, of copies with the answer drawn onto them")
     parser.add_argument("--top-k", type=int, default=3, metavar="K", help="labels for each photo (default: 3)")
     parser.add_argument(
         "--threshold", type=float, metavar="SCORE", help="lower scores are unknown, 0 to 1 (default: the model's own)"

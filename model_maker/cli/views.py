@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,132 +10,20 @@ from rich.table import Table
 
 from model_maker import terminal
 from model_maker.deploy.apps import Installed
-from model_maker.deploy.budget import Budget
 from model_maker.deploy.export import Export
 from model_maker.inference.evaluation import Metrics
-from model_maker.output_folder import MODEL
 from model_maker.terminal import escape, percent
 from model_maker.tflite.inspection import ModelFacts, TensorFacts
 from model_maker.tflite.metadata import ModelInfo
 from model_maker.training.comparison import THREADS, Comparison
 from model_maker.training.reproduction import Reproduction
-from model_maker.training.train import Result
 
 # Confusion matrices wider than this do not fit a terminal; metrics.json has them whole.
 _WIDEST_CONFUSION = 12
 # Of a hash or a list of labels the beginning tells enough; --json has all.
 _WIDEST_TEXT = 60
-# Class names in the summary of a training; labels.txt has all.
-_MOST_CLASSES = 12
-
-
-def show_training(result: Result) -> None:
-    """What was made, what it is worth, what to do next."""
-    report, console = result.report, terminal.console()
-    agreement, low, high = report["agreement"], *result.metrics.top1_interval
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_row(
-        "top-1",
-        f"[bold green]{percent(result.metrics.top1)}[/] on {result.metrics.photos} test photos "
-        f"[dim](95 % interval {percent(low)} to {percent(high)})[/]",
-    )
-    table.add_row(
-        "float model",
-        f"{percent(report['float']['top1'])}{_share(report)}, same answer on {percent(agreement['same_top1'])}",
-    )
-    table.add_row("classes", _class_names([entry.label for entry in result.metrics.per_class]))
-    table.add_row("layers", _layers(report["cross_validation"]))
-    if tuning := report.get("fine_tuning"):
-        table.add_row("fine-tuning", _change(tuning["against_frozen"]))
-    if thresholds := report.get("thresholds"):
-        table.add_row("answers", _answers(thresholds["test"]))
-        table.add_row("threshold", _threshold(thresholds))
-    if folds := report["folds"]:
-        low, high = folds["top1_interval"]
-        table.add_row(
-            f"{folds['folds']} folds",
-            f"{percent(folds['top1'])} on all {folds['photos']} photos "
-            f"[dim](95 % interval {percent(low)} to {percent(high)})[/]",
-        )
-        if "against_frozen" in folds:
-            table.add_row("", _change(folds["against_frozen"]))
-    table.add_row(
-        "size",
-        f"{report['sizes']['model_bytes'] / 1e6:.2f} MB [dim](float: "
-        f"{report['sizes']['float_model_bytes'] / 1e6:.2f} MB)[/]",
-    )
-    table.add_row("time", f"{result.seconds:.1f} s")
-    table.add_row("model", f"[bold]{escape(str(result.directory / MODEL))}[/]")
-    console.print()
-    if result.budget:
-        console.print(_budget(result.budget))
-    console.print(table)
-
-
-def _class_names(names: list[str]) -> str:
-    more = f" [dim]and {len(names) - _MOST_CLASSES} more[/]" if len(names) > _MOST_CLASSES else ""
-    return f"{len(names)}: {escape(', '.join(names[:_MOST_CLASSES]))}{more}"
-
-
-def _share(report: dict[str, Any]) -> str:
-    """On how many photos the float model was run, where not on all."""
-    run, photos = report["float"]["photos"], report["test"]["photos"]
-    return f" on {run} of them" if run < photos else ""
-
-
-def _layers(found: dict[str, Any]) -> str:
-    """Which layers the head sees, and why."""
-    losses = ", ".join(f"{name} {entry['loss']:.3f}" for name, entry in found["candidates"].items())
-    why = f" [dim](cross-validated loss: {losses})[/]" if len(found["candidates"]) > 1 else ""
-    return f"{found['layers']}, {found['candidates'][found['layers']]['features']:,} features{why}"
-
-
-def _answers(answered: dict[str, Any]) -> str:
-    """What comes of the thresholds on photos that they were not chosen on."""
-    if not answered["answered"]:
-        return f"none of {answered['photos']} photos, all are unknown"
-    low, high = answered["precision_interval"]
-    return (
-        f"{percent(answered['coverage'])} of {answered['photos']} photos, right on {percent(answered['precision'])} "
-        f"[dim](95 % interval {percent(low)} to {percent(high)})[/]"
-    )
-
-
-def _threshold(thresholds: dict[str, Any]) -> str:
-    own = {label: entry["score"] for label, entry in thresholds.get("labels", {}).items()}
-    higher = [f"{escape(label)} {score:g}" for label, score in own.items() if score > thresholds["score"]]
-    named = f" ({', '.join(higher[:4])}{', ...' if len(higher) > 4 else ''})" if higher else ""
-    return f"{thresholds['score']:g}{named}; lower scores are unknown"
-
-
-def _change(agreement: dict[str, Any]) -> str:
-    """How fine-tuning moved top-1, in points, on the same photos."""
-    low, high = (100 * end for end in agreement["accuracy_change_interval"])
-    change = 100 * agreement["accuracy_change"]
-    return f"{change:+.1f} points over frozen features [dim](95 % interval {low:+.1f} to {high:+.1f})[/]"
-
-
-def _budget(found: Budget) -> Table:
-    """Every form that was tried, the one that ships marked; shares in percent, as 80 columns have to do."""
-    table = terminal.table("tried", "top-1>", "lost>", "95 %>", "risk>", "MB>", "ms>", "")
-    table.padding, table.columns[0].no_wrap = (0, 1, 0, 0), True
-    table.title = (
-        f"Budget of {found.max_drop:g} points, {'kept' if found.within else '[yellow]not kept[/]'}: "
-        f"float {percent(found.float_top1)} on {found.photos} validation photos"
-    )
-    for index, step in enumerate(found.steps):
-        low, high = (f"{100 * end:+.1f}" for end in step.drop_interval)
-        table.add_row(
-            escape(step.name),
-            f"{100 * step.top1:.1f}",
-            f"{100 * step.drop:.1f}",
-            f"{low}..{high}",
-            f"{100 * step.risk:.1f}",
-            f"{step.size_bytes / 1e6:.2f}",
-            f"{step.latency_ms:.1f}",
-            "[bold green]ships[/]" if index == found.chosen else "",
-        )
-    return table
+# The longest name of a backbone.
+_WIDEST_NAME = 31
 
 
 def show_export(found: Export) -> None:
@@ -173,7 +62,7 @@ def show_reproduction(found: Reproduction) -> None:
     """Whether the file came out again, and else what is not the same."""
     console, size = terminal.console(), found.size_bytes[1]
     if found.equal:
-        console.print(f"[bold green]equal[/]: {size:,} bytes, sha256 {found.sha256[1]}", soft_wrap=True)
+        terminal.say(console, f"[bold green]equal[/]: {size:,} bytes, sha256 {found.sha256[1]}")
         return
     table = terminal.table("what", "in the file", "trained again")
     for entry in found.differences:
@@ -184,31 +73,35 @@ def show_reproduction(found: Reproduction) -> None:
 
 
 def show_comparison(found: Comparison) -> None:
-    """All models in one table, those of the front marked, and which to take."""
+    """All models in one table, those of the Pareto front marked, and which to take."""
     console = terminal.console()
-    times = (f"ms, {count} thread{'s' * (count > 1)}>" for count in THREADS)
-    table = terminal.table("model", "top-1>", "95 %>", "int8 drop>", "MB>", *times, "")
+    times = (f"ms, {count}\nthread{'s' * (count > 1)}>" for count in THREADS)
+    table = terminal.table("model", "top-1>", "95 %>", "int8\ndrop>", "MB>", *times, "")
+    # Two names that are cut look the same; the longest of a backbone has 31 characters, and 80 columns have to do.
+    table.padding = (0, 1, 0, 0)
+    table.columns[0].min_width = min(_WIDEST_NAME, max(len(entry.name) for entry in found.entries))
     for entry in found.entries:
         if entry.top1 is None or entry.top1_interval is None:
             table.add_row(escape(entry.name), "[red]failed[/]")
             continue
         low, high = (f"{100 * end:.0f}" for end in entry.top1_interval)
-        marks = [*["front"] * entry.on_front, *["[bold green]recommended[/]"] * (entry.name == found.recommended)]
+        name = f"[bold green]{escape(entry.name)}[/]" if entry.name == found.recommended else escape(entry.name)
         table.add_row(
-            escape(entry.name),
-            percent(entry.top1),
+            name,
+            f"{100 * entry.top1:.1f}",
             f"{low}-{high}",
             f"{100 * (entry.drop or 0):+.1f}",
             f"{(entry.size_bytes or 0) / 1e6:.2f}",
             *(f"{entry.latency_ms[n]:.1f}" if n in entry.latency_ms else "-" for n in THREADS),
-            ", ".join(marks),
+            "*" if entry.on_front else "",
         )
     console.print(table)
+    console.print("*: no other is as accurate, as small and as fast.")
     for entry in found.entries:
         if entry.failure:
-            console.print(f"{escape(entry.name)}: {escape(entry.failure)}", soft_wrap=True)
-    console.print(escape(found.reason), soft_wrap=True)
-    console.print(f"Each model is in a folder of its own in [bold]{escape(str(found.directory))}[/].", soft_wrap=True)
+            terminal.say(console, f"{escape(entry.name)}: {escape(entry.failure)}")
+    terminal.say(console, escape(found.reason))
+    terminal.say(console, f"Each model is in a folder of its own in [bold]{escape(str(found.directory))}[/].")
 
 
 def show_metrics(metrics: Metrics) -> None:
@@ -223,18 +116,41 @@ def show_metrics(metrics: Metrics) -> None:
         f"calibration error {metrics.ece:.3f}"
     )
     if metrics.answered:
-        console.print(f"answers {_answers(metrics.answered.as_dict())}")
+        console.print(f"answers {answers(metrics.answered.as_dict())}")
     table = terminal.table("class", "photos>", "precision>", "recall>", "F1>")
     for entry in metrics.per_class:
         shares = (f"{value:.3f}" for value in (entry.precision, entry.recall, entry.f1))
         table.add_row(escape(entry.label), str(entry.photos), *shares)
     console.print(table)
     if len(metrics.per_class) <= _WIDEST_CONFUSION:
-        names = [entry.label for entry in metrics.per_class]
-        table = terminal.table("true \\ predicted", *(f"{name[:10]}>" for name in names))
-        for name, row in zip(names, metrics.confusion, strict=True):
-            table.add_row(escape(name), *(str(count) if count else "[dim].[/]" for count in row))
-        console.print(table)
+        console.print(
+            _confusion([entry.label for entry in metrics.per_class], metrics.confusion.tolist(), console.width)
+        )
+
+
+def _confusion(names: Sequence[str], counts: Sequence[Sequence[int]], width: int) -> Table:
+    """Who is taken for whom; where the heads do not fit side by side, they are numbers, and so are the rows."""
+    corner = "true \\ predicted"
+    numbered = max(len(corner), *map(len, names)) + sum(len(name) + 3 for name in names) >= width
+    heads = [str(number) for number in range(1, len(names) + 1)] if numbered else list(names)
+    table = terminal.table(corner, *(f"{head}>" for head in heads))
+    if numbered:
+        table.padding = (0, 1, 0, 0)
+    for number, (name, row) in enumerate(zip(names, counts, strict=True), start=1):
+        cells = (str(count) if count else "[dim].[/]" for count in row)
+        table.add_row(escape(f"{number} {name}" if numbered else name), *cells)
+    return table
+
+
+def answers(answered: dict[str, Any]) -> str:
+    """What comes of the thresholds on photos that they were not chosen on."""
+    if not answered["answered"]:
+        return f"none of {answered['photos']} photos, all are unknown"
+    low, high = answered["precision_interval"]
+    return (
+        f"{percent(answered['coverage'])} of {answered['photos']} photos, right on {percent(answered['precision'])} "
+        f"[dim](95 % interval {percent(low)} to {percent(high)})[/]"
+    )
 
 
 def show_predictions(rows: list[dict[str, Any]]) -> None:
@@ -248,6 +164,12 @@ def show_predictions(rows: list[dict[str, Any]]) -> None:
             name = ""
     if table.row_count:
         terminal.console().print(table)
+
+
+def show_answer(row: dict[str, Any]) -> None:
+    """One line, as soon as it is known, for what has no end."""
+    answers = ", ".join(f"{escape(entry['label'])} {entry['score']:.3f}" for entry in row["predictions"])
+    terminal.say(terminal.console(), f"{escape(row['photo'])}  {answers}")
 
 
 def show_model(path: Path, facts: ModelFacts, info: ModelInfo) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from model_maker import files
 from model_maker.data.images import Normalization
-from model_maker.deploy import clients, rules, shipping
+from model_maker.deploy import app_places, clients, rules, shipping
 from model_maker.deploy.app_pixels import OURS
 from model_maker.deploy.exporters import source
 from model_maker.deploy.shipping import Form
@@ -179,7 +179,7 @@ def put_in_app(
 
     Args:
       model: a folder that `train` made, or a `.tflite` classifier with labels.
-      folder: an app of APPS; a folder that is new or empty becomes our own app.
+      folder: an app of APPS; one that is empty, or new in a folder that is there, becomes our own app.
       platform: one of PLATFORMS.
       io: the type of input and output, where the model as it is has another: it is made again, as `export` does.
       data: photos to calibrate on in that case; those of the training unless told.
@@ -218,13 +218,14 @@ def put_in_app(
 
 
 def recognise(folder: Path, platform: str) -> App | None:
-    """Returns which app a folder is; None where there is nothing yet.
+    """Returns which app a folder is; None where there is nothing yet, and a new app may be made.
 
     Raises:
-      OutputError: it is something else.
+      OutputError: it is something else, or means a published sample that is not there.
     """
     with files.explained(folder):
         if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+            app_places.check_new(folder)
             return None
         found = [app for app in APPS if _has_mark(app, folder)]
     for app in found:

@@ -63,7 +63,7 @@ def _places() -> list[str]:
 
 def missing() -> str:
     """Returns what `run` lacks here, in words; empty where it has everything."""
-    return missing_tools() if demo.has_runtime() else "LiteRT.js (make runtime)"
+    return missing_tools() if demo.has_runtime() else f"LiteRT.js: {demo.how_to_get_runtime()}"
 
 
 def missing_tools() -> str:
@@ -96,7 +96,7 @@ def run(
       ...     print(browser.run("flowers_model", ["rose.jpg"]).scores.argmax(1))
     """
     if lacking := missing():
-        raise ModelError(f"Running a model in a browser needs {lacking}, which is not here.")
+        raise ModelError(f"No model can be run in a browser here, for that needs {lacking}.")
     with files.temporary_directory() as folder, serving(demo.site(model)) as server:
         paths = [str(_file(photo, Path(folder) / f"{number}.png")) for number, photo in enumerate(photos)]
         job = {"chromium": chromium(), "url": server.url, "threads": threads, "photos": paths}

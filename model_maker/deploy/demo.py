@@ -46,17 +46,25 @@ def site(model: str | os.PathLike[str]) -> dict[str, bytes]:
     with about(path):
         Classifier(content, threads=1)
     if not has_runtime():
-        raise ModelError(
-            "LiteRT.js, which runs models in browsers, is not here. Run `make runtime` in the source checkout, which "
-            "needs npm, or install a wheel."
-        )
+        raise ModelError(f"LiteRT.js, which runs models in browsers, is not here: {how_to_get_runtime()}.")
     screen = [entry.name for entry in PAGE.iterdir() if entry.name.endswith((".html", ".css", ".js", ".svg"))]
     return {name: (PAGE / name).read_bytes() for name in (*sorted(screen), *RUNTIME)} | {MODEL: content}
 
 
 def has_runtime() -> bool:
-    """Tells whether LiteRT.js is here: a wheel has it, a source checkout after `make runtime`."""
+    """Tells whether LiteRT.js is here: a checkout has it after `make runtime`, and what is installed from it then."""
     return all((PAGE / name).is_file() for name in RUNTIME)
+
+
+def how_to_get_runtime() -> str:
+    """Returns what to do about it: a checkout is what runs here, or what this copy was installed from."""
+    root = Path(str(PAGE)).parents[2]
+    if (root / "package-lock.json").is_file():
+        return f"run `make runtime`, which needs npm, in {root}"
+    return (
+        "this copy was installed from a checkout that had none; run `make runtime`, which needs npm, in the checkout, "
+        "and then `pip install .` there again"
+    )
 
 
 def headers() -> dict[str, str]:

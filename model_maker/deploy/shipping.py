@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from model_maker.backbones.embedder import Embedder
@@ -74,6 +74,11 @@ class Calibrations:
         self._ranges: list[quantize.Ranges] = []
         self._further: list[quantize.Ranges] = []
         self._samples: dict = {}
+
+    @property
+    def progress(self) -> Callable[[int, int], None]:
+        """Receives the progress of what is made with them."""
+        return self._progress.step
 
     def get(self, *, rule: str = "extremes", more: bool = False) -> quantize.Calibration:
         """Combines what was observed.
@@ -183,7 +188,12 @@ def make(float_model: bytes, base: Embedder, form: Form, calibrations: Calibrati
     calibration = calibrations.get(rule=form.rule, more=form.more) if calibrated else None
     normalization = base.normalization
     inner = quantize.quantize(
-        float_model, form.quantize, normalization=normalization, calibration=calibration, kept=form.kept
+        float_model,
+        form.quantize,
+        normalization=normalization,
+        calibration=calibration,
+        kept=form.kept,
+        progress=calibrations.progress,
     )
     bare = graph.set_io(
         inner, form.io, mean=normalization.mean, std=normalization.std, output_io=form.output_io or form.io

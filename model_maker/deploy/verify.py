@@ -72,9 +72,12 @@ def verify(
             trial = _prepare(spread(dataset, MAX_PHOTOS), ours, Path(folder), progress)
         with progress.stage("Run in LiteRT"):
             runs = [_run_kernels(content, kernels, trial) for kernels in KERNELS]
-        for name, run in ELSEWHERE.items():
+        for name, engine in ELSEWHERE.items():
+            if why := engine.missing():  # no stage, for nothing is run
+                runs.append(Run(name, OWN, state=NOT_HERE, why=why))
+                continue
             with progress.stage(f"Run in {name}"):
-                runs += _run_elsewhere(name, run, path, trial)
+                runs += _run_elsewhere(name, engine.run, path, trial)
         with progress.stage("Feed it as apps do"):
             in_apps = _run_apps(ours, inspection.inspect(content), trial, _refusals(runs, findings)) if ours else []
     digest = hashlib.sha256(content).hexdigest()
@@ -219,6 +222,14 @@ def _fed(classifier: Classifier, normalization: Normalization | None) -> Classif
 _Runner = Callable[[Path, Sequence[Path], int], Array]
 
 
+@dataclass(frozen=True)
+class Engine:
+    """A runtime beside LiteRT: why it cannot be asked here, in words, and how it is asked."""
+
+    missing: Callable[[], str]
+    run: _Runner
+
+
 def _run_elsewhere(name: str, run: _Runner, path: Path, trial: _Trial) -> list[Run]:
     """Both kinds of pixels at once, for starting takes most of the time."""
     count = len(trial.pixel_files)
@@ -243,16 +254,19 @@ def _ask(client: str) -> _Runner:
     return run
 
 
+def _no_browser() -> str:
+    lacking = browser.missing()
+    return f"LiteRT.js in Chromium is not here. It needs {lacking}." if lacking else ""
+
+
 def _browse(path: Path, files: Sequence[Path], _: int) -> Array:
-    if lacking := browser.missing():
-        raise clients.NotHere(f"LiteRT.js in Chromium is not here. It needs {lacking}.")
     return browser.run(path, files).scores
 
 
 # The runtimes beside LiteRT, each in processes of its own.
-ELSEWHERE: dict[str, _Runner] = {
-    **{client: _ask(client) for client in clients.CLIENTS},
-    "LiteRT.js in Chromium": _browse,
+ELSEWHERE: dict[str, Engine] = {
+    **{client: Engine(functools.partial(clients.missing, client), _ask(client)) for client in clients.CLIENTS},
+    "LiteRT.js in Chromium": Engine(_no_browser, _browse),
 }
 
 

@@ -89,7 +89,8 @@ def _labels(evidence: Evidence) -> Iterator[Finding]:
         rated[label] = np.nan
         other = int(np.nanargmax(rated))
         sure = [index for index in group if judged.confident[index] and judged.margins[index] <= -_SURE]
-        text = f"labelled {classes[label]}, looks like {classes[other]} ({100 * rated[other]:.0f} %)"
+        own, likelier = (100 * judged.scores[group[0]][name] for name in (label, other))
+        text = f"labelled {classes[label]} ({own:.0f} %), looks like {classes[other]} ({likelier:.0f} %)"
         yield Finding(
             text if group[0] in sure else f"{text}, a close call",
             tuple(samples[index].path for index in group),
@@ -226,7 +227,8 @@ CHECKS = {
     "labels": Check(
         "Labels that may be wrong",
         "serious",
-        "Look at each, the surest first, and move it to its class; mending moves out those that are no close call.",
+        "Look at each, those first whose own class is least likely beside the other, and move it to its class; mending "
+        "moves out those that are no close call.",
         _labels,
         mends=True,
     ),

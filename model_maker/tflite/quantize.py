@@ -95,6 +95,7 @@ def quantize(
     normalization: Normalization,
     calibration: Calibration | None = None,
     kept: Mapping[str, str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> bytes:
     """Quantizes a float classifier.
 
@@ -106,6 +107,7 @@ def quantize(
       calibration: from `Calibrator`, of photos; STATIC formats need its ranges, CALIBRATED ones are better for its
         samples.
       kept: operators that are spared, by the names of their outputs: as what of MIXES.
+      progress: called with (done, total) layers whose weights are rounded together, which takes most of the time.
 
     Raises:
       ModelError: an operator that litert-quantizer cannot quantize, or none that has a kept name.
@@ -133,7 +135,7 @@ def quantize(
     packed = graph.pack(graph.parse(bytes(result.quantized_model)))
     _check_kept(packed, kept)
     if kind in CALIBRATED and calibration:
-        return rounding.Layers(model).round(packed, calibration.samples)
+        return rounding.Layers(model).round(packed, calibration.samples, progress=progress)
     return packed
 
 

@@ -13,7 +13,7 @@ Source:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -69,19 +69,26 @@ class Layers:
             for name, operator in self._operators.items()
         }
 
-    def round(self, quantized: bytes, samples: Samples) -> bytes:
+    def round(self, quantized: bytes, samples: Samples, *, progress: Callable[[int, int], None] | None = None) -> bytes:
         """Rounds integer weights anew, on the steps that they have, and corrects the biases.
 
         Args:
           quantized: made of this model by `quantize`; layers that are float in it stay as they are.
           samples: from `observe`, of all photos.
+          progress: called with (done, total) layers.
         """
         tree = graph.parse(quantized)
         main = tree.subgraphs[0]
-        for operator in main.operators:
-            name = main.tensors[operator.outputs[0]].name.decode()
-            if name in samples and main.tensors[operator.inputs[1]].type in _LIMITS:
-                self._round_layer(tree, operator, self._operators[name], samples[name])
+        named = [(main.tensors[operator.outputs[0]].name.decode(), operator) for operator in main.operators]
+        chosen = [
+            (name, operator)
+            for name, operator in named
+            if name in samples and main.tensors[operator.inputs[1]].type in _LIMITS
+        ]
+        for done, (name, operator) in enumerate(chosen):
+            if progress:
+                progress(done, len(chosen))
+            self._round_layer(tree, operator, self._operators[name], samples[name])
         return graph.pack(tree)
 
     def _round_layer(self, tree, operator, original, inputs: Array) -> None:

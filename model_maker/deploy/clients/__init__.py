@@ -91,10 +91,8 @@ def ask(
       NotHere: it is not installed, or would report to its makers, from which nothing keeps it here.
       ModelError: its process crashed or took too long.
     """
-    if line := extras.lacking(*PACKAGES[client], what=f"{client} was skipped: it"):
-        raise NotHere(line)
-    if client == MEDIAPIPE and not offline():
-        raise NotHere(_NOT_ALONE)
+    if why := missing(client):
+        raise NotHere(why)
     seconds = _START_SECONDS + _PHOTO_SECONDS * len(models) * len(photos)
     names = [*(os.fspath(path) for path in models), _BETWEEN, *(os.fspath(path) for path in photos)]
     what = f"The model in {client}"
@@ -104,6 +102,13 @@ def ask(
     if "missing" in found:
         raise NotHere(f"{client} is not here ({found['missing']}). {found['advice']}")
     return [_answer(entry) for entry in found["models"]]
+
+
+def missing(client: str) -> str:
+    """Returns why a client cannot be asked here, as far as it is known before it starts; empty where nothing is."""
+    if line := extras.lacking(*PACKAGES[client], what=f"{client} was skipped: it"):
+        return line
+    return _NOT_ALONE if client == MEDIAPIPE and not offline() else ""
 
 
 @functools.cache

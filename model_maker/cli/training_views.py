@@ -1,0 +1,124 @@
+"""How a finished training looks in a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+
+from model_maker import terminal
+from model_maker.cli import views
+from model_maker.deploy import demo
+from model_maker.deploy.budget import Budget
+from model_maker.output_folder import MODEL, REPORT
+from model_maker.terminal import escape, percent
+from model_maker.training.train import Result
+
+# Class names in the summary; labels.txt has all.
+_MOST_CLASSES = 12
+
+
+def show_training(result: Result) -> None:
+    """What was made, what it is worth, what to do next."""
+    report, console = result.report, terminal.console()
+    agreement, low, high = report["agreement"], *result.metrics.top1_interval
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_row(
+        "top-1",
+        f"[bold green]{percent(result.metrics.top1)}[/] on {result.metrics.photos} test photos "
+        f"[dim](95 % interval {percent(low)} to {percent(high)})[/]",
+    )
+    table.add_row(
+        "float model",
+        f"{percent(report['float']['top1'])}{_share(report)}, same answer on {percent(agreement['same_top1'])}",
+    )
+    table.add_row("classes", _class_names([entry.label for entry in result.metrics.per_class]))
+    table.add_row("layers", _layers(report["cross_validation"]))
+    if tuning := report.get("fine_tuning"):
+        table.add_row("fine-tuning", _change(tuning["against_frozen"]))
+    if thresholds := report.get("thresholds"):
+        table.add_row("answers", views.answers(thresholds["test"]))
+        table.add_row("threshold", _threshold(thresholds))
+    if folds := report["folds"]:
+        low, high = folds["top1_interval"]
+        table.add_row(
+            f"{folds['folds']} folds",
+            f"{percent(folds['top1'])} on all {folds['photos']} photos "
+            f"[dim](95 % interval {percent(low)} to {percent(high)})[/]",
+        )
+        if "against_frozen" in folds:
+            table.add_row("", _change(folds["against_frozen"]))
+    table.add_row(
+        "size",
+        f"{report['sizes']['model_bytes'] / 1e6:.2f} MB [dim](float: "
+        f"{report['sizes']['float_model_bytes'] / 1e6:.2f} MB)[/]",
+    )
+    table.add_row("time", f"{result.seconds:.1f} s")
+    console.print()
+    if result.budget:
+        console.print(_budget(result.budget))
+    console.print(table)
+    folder = escape(terminal.quoted(str(result.directory)))
+    then = f"model_maker demo {folder}" if demo.has_runtime() else f"model_maker predict {folder} PHOTO"
+    width = max(len(str(cell)) for cell in table.columns[0].cells) + 2
+    for name, text in (
+        ("model", f"[bold]{escape(str(result.directory / MODEL))}[/]"),
+        ("report", escape(str(result.directory / REPORT))),
+        ("next", then),
+    ):
+        terminal.say(console, f"{name:<{width}}{text}")  # no table, which would break a path or a command
+
+
+def _class_names(names: list[str]) -> str:
+    more = f" [dim]and {len(names) - _MOST_CLASSES} more[/]" if len(names) > _MOST_CLASSES else ""
+    return f"{len(names)}: {escape(', '.join(names[:_MOST_CLASSES]))}{more}"
+
+
+def _share(report: dict[str, Any]) -> str:
+    """On how many photos the float model was run, where not on all."""
+    run, photos = report["float"]["photos"], report["test"]["photos"]
+    return f" on {run} of them" if run < photos else ""
+
+
+def _layers(found: dict[str, Any]) -> str:
+    """Which layers the head sees, and why."""
+    losses = ", ".join(f"{name} {entry['loss']:.3f}" for name, entry in found["candidates"].items())
+    why = f" [dim](cross-validated loss: {losses})[/]" if len(found["candidates"]) > 1 else ""
+    return f"{found['layers']}, {found['candidates'][found['layers']]['features']:,} features{why}"
+
+
+def _threshold(thresholds: dict[str, Any]) -> str:
+    own = {label: entry["score"] for label, entry in thresholds.get("labels", {}).items()}
+    higher = [f"{escape(label)} {score:g}" for label, score in own.items() if score > thresholds["score"]]
+    named = f" ({', '.join(higher[:4])}{', ...' if len(higher) > 4 else ''})" if higher else ""
+    return f"{thresholds['score']:g}{named}; lower scores are unknown"
+
+
+def _change(agreement: dict[str, Any]) -> str:
+    """How fine-tuning moved top-1, in points, on the same photos."""
+    low, high = (100 * end for end in agreement["accuracy_change_interval"])
+    change = 100 * agreement["accuracy_change"]
+    return f"{change:+.1f} points over frozen features [dim](95 % interval {low:+.1f} to {high:+.1f})[/]"
+
+
+def _budget(found: Budget) -> Table:
+    """Every form that was tried, the one that ships marked; shares in percent, as 80 columns have to do."""
+    table = terminal.table("tried", "top-1>", "lost>", "95 %>", "risk>", "MB>", "ms>", "")
+    table.padding, table.columns[0].no_wrap = (0, 1, 0, 0), True
+    table.title = (
+        f"Budget of {found.max_drop:g} points, {'kept' if found.within else '[yellow]not kept[/]'}: "
+        f"float {percent(found.float_top1)} on {found.photos} validation photos"
+    )
+    for index, step in enumerate(found.steps):
+        low, high = (f"{100 * end:+.1f}" for end in step.drop_interval)
+        table.add_row(
+            escape(step.name),
+            f"{100 * step.top1:.1f}",
+            f"{100 * step.drop:.1f}",
+            f"{low}..{high}",
+            f"{100 * step.risk:.1f}",
+            f"{step.size_bytes / 1e6:.2f}",
+            f"{step.latency_ms:.1f}",
+            "[bold green]ships[/]" if index == found.chosen else "",
+        )
+    return table

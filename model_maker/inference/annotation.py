@@ -1,0 +1,82 @@
+"""Annotated copies: the answer drawn onto a copy of the picture that it is about."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFont
+
+from model_maker import files
+from model_maker.data import images
+from model_maker.errors import DataError
+from model_maker.inference.inputs import Item
+
+# Letters by the shorter side of the picture, and never too small to read.
+_SHARE, _LEAST = 18, 12
+_QUALITY = 92
+_BAND = (0, 0, 0, 160)
+
+Keep = Callable[[Item, Sequence[str]], None]
+
+
+def annotated(picture: Image.Image, lines: Sequence[str]) -> Image.Image:
+    """Returns a copy with lines of text on a dark band at its lower edge.
+
+    Args:
+      picture: RGB.
+      lines: the best answer first. Pillow's own font has Latin, Greek and Cyrillic letters; others come out as boxes.
+    """
+    font = ImageFont.load_default(max(_LEAST, min(picture.size) // _SHARE))
+    text, copy = "\n".join(lines), picture.convert("RGB")
+    draw = ImageDraw.Draw(copy, "RGBA")
+    left, top, right, bottom = draw.multiline_textbbox((0, 0), text, font=font)
+    margin = max(2, round((bottom - top) / len(lines) / 3))
+    place = picture.height - (bottom - top) - 2 * margin
+    draw.rectangle((0, max(0, place), picture.width, picture.height), fill=_BAND)
+    draw.multiline_text((margin - left, max(0, place) + margin - top), text, fill="white", font=font)
+    return copy
+
+
+@contextlib.contextmanager
+def album(folder: str | None, named: Sequence[str]) -> Iterator[Keep]:
+    """Gives what keeps an annotated copy of a picture; the folder appears when the block ends well.
+
+    Args:
+      folder: to make; None keeps nothing.
+      named: what is classified: the folder must not lie in it, or the next run would classify the copies.
+
+    Raises:
+      DataError: it lies there.
+      OutputError: it holds something, or cannot be written.
+    """
+    if folder is None:
+        yield lambda item, lines: None
+        return
+    path = Path(folder)
+    for name in named:
+        if Path(name).is_dir() and path.resolve().is_relative_to(Path(name).resolve()):
+            raise DataError(f"--save {folder} lies in {name}, whose photos are classified. Choose a folder elsewhere.")
+    with files.new_directory(path) as new:
+        taken: set[str] = set()
+
+        def keep(item: Item, lines: Sequence[str]) -> None:
+            pixels: Any = item.photo
+            name = _name(item.name, taken)
+            annotated(images.picture(pixels), lines).save(new / name, quality=_QUALITY)
+
+        yield keep
+
+
+def _name(shown: str, taken: set[str]) -> str:
+    """Returns a name for a copy: that of the photo, or of the video with the frame's number, each once."""
+    base, _, frame = shown.rpartition("#") if re.search(r"#\d+$", shown) else (shown, "", "")
+    stem = re.sub(r"[^\w.-]+", "_", Path(base).stem).strip("._") or "picture"
+    stem += f"_{int(frame):06}" if frame else ""
+    names = (f"{stem}{'' if number == 1 else f'_{number}'}.jpg" for number in range(1, len(taken) + 2))
+    name = next(name for name in names if name.lower() not in taken)
+    taken.add(name.lower())
+    return name

@@ -1,0 +1,158 @@
+"""What `predict` is given, as people write it: also patterns, lists, videos, cameras and streams."""
+
+from __future__ import annotations
+
+import glob
+import itertools
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from model_maker.data import images, video
+from model_maker.data.web import is_address
+from model_maker.errors import DataError
+from model_maker.inference import addresses
+
+if TYPE_CHECKING:
+    from model_maker.inference.classifier import Classifier
+
+Array = np.ndarray[Any, Any]
+
+_LIST = ".txt"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture to classify.
+
+    Attributes:
+      name: as it is shown.
+      photo: what `images.load` takes, or why there is none.
+      frame: of a video its number and second; empty for a photo.
+      live: whether it comes from a camera or a stream.
+    """
+
+    name: str
+    photo: Any
+    frame: dict[str, Any] = field(default_factory=dict)
+    live: bool = False
+
+
+def expand(names: Iterable[str]) -> Iterator[str]:
+    """Yields one name for each photo, video, camera and stream.
+
+    A pattern (`photos/*.jpg`, which a shell leaves alone in quotes) gives the photos, videos and folders that match it;
+    a `.txt` gives the files and addresses in its lines, which are relative to it or to the current folder.
+
+    Raises:
+      DataError: a pattern or a folder without photos, or a list that cannot be read.
+    """
+    for name in names:
+        if os.path.lexists(name):
+            # What has the name of a camera, and is a file, must not be taken for one.
+            name = os.path.join(".", name) if video.is_live(name) else name
+            yield from _listed(name) if name.lower().endswith(_LIST) and os.path.isfile(name) else [name]
+        elif glob.has_magic(name) and not is_address(name):
+            yield from _matches(name)
+        else:
+            yield name
+
+
+def _matches(pattern: str) -> Iterator[str]:
+    found = sorted(glob.glob(pattern, recursive=True))
+    wanted = [name for name in found if _is_wanted(name)]
+    if not wanted:
+        what = f"what {pattern} matches, {len(found)} in all, is no photo" if found else f"{pattern} matches nothing"
+        raise DataError(f"{what}. Give a pattern of photos, as 'photos/*.jpg', or their folder.")
+    yield from wanted
+
+
+def _is_wanted(name: str) -> bool:
+    path = Path(name)
+    return path.is_dir() or images.is_photo(path.suffix) or video.is_file(name) or images.begins_as_photo(path)
+
+
+def _listed(name: str) -> Iterator[str]:
+    path = Path(name)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise DataError(f"{name} cannot be read as a list of photos: {reason}.") from error
+    lines = [line.strip() for line in text.splitlines()]
+    if not any(lines):
+        raise DataError(f"{name} is empty; a list holds the path of a photo in each line.")
+    for line in filter(None, lines):
+        beside = path.parent / line
+        yield line if is_address(line) or (not beside.exists() and Path(line).exists()) else str(beside)
+
+
+def scored(
+    classifier: Classifier, names: Sequence[str], *, every: int | None = None, frames: int | None = None
+) -> Iterator[tuple[Item, Array | DataError]]:
+    """Classifies all that is named, in order; a camera or a stream has no end.
+
+    Args:
+      classifier: which answers.
+      names: as `expand` takes them.
+      every: of a video each n-th frame; `video.EVERY` by default.
+      frames: how many of a video, a camera or a stream; all by default.
+
+    Yields:
+      Each picture with its scores, float32 [C], or with the DataError that says why it has none.
+
+    Raises:
+      DataError: see `expand`; or `every` or `frames` means nothing here.
+    """
+    places = [place for name in expand(names) for place in addresses.expand([name])]
+    _check(places, every=every, frames=frames)
+    for live, group in itertools.groupby(places, video.is_live):
+        items = (item for place in group for item in _items(place, every or video.EVERY, frames))
+        yield from _at_once(classifier, items) if live else _ahead(classifier, items)
+
+
+def _check(places: Iterable[str], **stated: int | None) -> None:
+    videos = any(video.is_live(place) or video.is_file(place) for place in places)
+    for name, value in stated.items():
+        if value is not None and value < 1:
+            raise DataError(f"--{name} {value}: give 1 or more.")
+        if value is not None and not videos:
+            raise DataError(f"--{name} {value} is about videos, cameras and streams, and none is given: leave it out.")
+
+
+def _items(place: str, every: int, most: int | None) -> Iterator[Item]:
+    live = video.is_live(place)
+    if not live and (is_address(place) or not video.is_file(place)):
+        yield Item(place, addresses.open_photo(place))
+        return
+    name = video.shown(place)
+    try:
+        for frame in itertools.islice(video.frames(place, every=every), most):
+            told = {"frame": frame.number, "seconds": None if frame.seconds is None else round(frame.seconds, 3)}
+            yield Item(f"{name}#{frame.number}", frame.pixels, told, live)
+    except DataError as error:
+        yield Item(name, error, live=live)
+
+
+def _ahead(classifier: Classifier, items: Iterable[Item]) -> Iterator[tuple[Item, Array | DataError]]:
+    """On every core, some pictures ahead."""
+    waiting: deque[Item] = deque()
+
+    def photos() -> Iterator[Any]:
+        for item in items:
+            waiting.append(item)
+            yield item.photo
+
+    for scores in classifier.scores(photos()):
+        yield waiting.popleft(), scores
+
+
+def _at_once(classifier: Classifier, items: Iterable[Item]) -> Iterator[tuple[Item, Array | DataError]]:
+    """Each picture when it comes, for the next may be a second away."""
+    for item in items:
+        yield from ((item, scores) for scores in classifier.scores([item.photo]))

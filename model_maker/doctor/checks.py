@@ -170,6 +170,12 @@ def _suffixes(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(f"named {suffix}, but is {fact.format}", (sample.path,))
 
 
+def _deep(evidence: Evidence) -> Iterator[Finding]:
+    for sample, fact in zip(evidence.dataset.samples, evidence.facts, strict=True):
+        if fact.bits:
+            yield Finding(f"{fact.bits[1]} bits used of {fact.bits[0]}", (sample.path,))
+
+
 def _turned(evidence: Evidence) -> Iterator[Finding]:
     for sample, fact in zip(evidence.dataset.samples, evidence.facts, strict=True):
         if fact.orientation != 1:
@@ -283,6 +289,12 @@ CHECKS = {
         "know",
         "They are read by their content; other programs may stumble over them.",
         _suffixes,
+    ),
+    "depth": Check(
+        "Pictures that use fewer bits than their files have",
+        "know",
+        "They are scaled by the bits that they use; other programs show them nearly black. Save them with 8 bits.",
+        _deep,
     ),
     "turned": Check(
         "Photos that EXIF turns",

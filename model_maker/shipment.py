@@ -18,7 +18,7 @@ from model_maker.data.dataset import Dataset, Split
 from model_maker.deploy import budget, checks, model_card, plots, shipping
 from model_maker.deploy import report as report_page
 from model_maker.errors import OutputError
-from model_maker.inference import evaluation
+from model_maker.inference import evaluation, learned_photos
 from model_maker.inference.classifier import Classifier, Scored
 from model_maker.learning.finetune import Network
 from model_maker.options import Options
@@ -215,6 +215,7 @@ def write(
     texts = {
         "labels.txt": "\n".join(shipment.info.labels),
         report_page.METRICS: _json(report),
+        learned_photos.FILE: learned_photos.compose(shipment.split, report["fingerprint"]),
         run_record.FILE: _json(record | {"budget": kept and kept.as_dict()}),
         **_pages(output.name, shipment, scored, report, record["stages"]),
     }

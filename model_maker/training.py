@@ -47,8 +47,8 @@ class Result:
     """What `train` made.
 
     Attributes:
-      directory: the folder with `model.tflite`, `float.tflite`, `labels.txt`, `metrics.json`, `run.json`, `README.md`,
-        `report.html` and its plots.
+      directory: the folder with `model.tflite`, `float.tflite`, `labels.txt`, `metrics.json`, `run.json`, `split.json`,
+        `README.md`, `report.html` and its plots.
       metrics: of the shipped file on the test part.
       report: the content of `metrics.json`.
       seconds: from beginning to end.

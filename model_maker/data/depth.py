@@ -170,7 +170,7 @@ def _replaced(arguments: Any, raw: str, swapped: str) -> Any:
 
 def _joined(upper: Image.Image, lower: Image.Image, bits: int) -> Image.Image:
     """Makes upper and lower bytes, of which the upper are dark, a picture of the bits that are used."""
-    opaque = upper.mode == "RGBA" and upper.getextrema()[3][1] >= _DARK  # type: ignore[index]
+    opaque = upper.mode == "RGBA" and int(np.asarray(upper.getchannel("A")).max()) >= _DARK
     result = Image.new(upper.mode, upper.size)
     for (top, high), (_, low) in zip(bands(upper), bands(lower), strict=True):
         values = np.asarray(high).astype(np.uint16) << 8 | np.asarray(low)

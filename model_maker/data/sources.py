@@ -127,6 +127,10 @@ def read_to_judge(data: str | os.PathLike[str]) -> tuple[Dataset, list[str]]:
     notes, stated = list(dataset.notes), dataset.stated("test")
     if len(stated):
         return stated, [*notes, f"{data} states a test part, which is used."]
+    counts = {part: len(dataset.stated(part)) for part in ("train", "validation")}
+    if any(counts.values()):
+        named = " and ".join(f"{count} of its {part} part" for part, count in counts.items() if count)
+        notes.append(f"{data} states no test part with labels: {named} are used, which a model may have learned from.")
     return dataset, notes
 
 

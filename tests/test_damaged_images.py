@@ -72,6 +72,8 @@ def test_a_photo_without_permission_is_not_a_damaged_one(tmp_path, monkeypatch):
     def deny(*_, **__):
         raise PermissionError(13, "Permission denied", "photo.jpg")
 
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.jpg").write_bytes(encode(noise(), "JPEG"))
     monkeypatch.setattr(Image, "open", deny)  # the superuser may read all, so the system's answer is played
     assert refusal("photo.jpg") == "photo.jpg: Permission denied"
 

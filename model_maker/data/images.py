@@ -22,7 +22,7 @@ from PIL import BmpImagePlugin, Image, JpegImagePlugin, UnidentifiedImageError
 from PIL import __version__ as pillow_version
 
 from model_maker import extras
-from model_maker.data import depth
+from model_maker.data import depth, png
 from model_maker.data.entries import Location
 from model_maker.errors import DataError
 
@@ -76,7 +76,7 @@ _one_large = threading.Lock()
 _MAX_SCANS = 100
 _BMP_RUNS = (1, 2)  # BMP's compressions by runs, of 8 and of 4 bits
 # How files begin; WebP and HEIC say it a few bytes further on.
-_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
+_BEGINNINGS = (b"\xff\xd8\xff", png.MARK, b"GIF8", b"II*\0", b"MM\0*")
 _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])", re.DOTALL)
 # What files say that begin as HEIC and AVIF do: others of the kind are videos.
 _STILL = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis")
@@ -273,6 +273,7 @@ def _source(photo: str | os.PathLike[str] | bytes | Location) -> BinaryIO | Path
 
 
 def _opened(source: BinaryIO | Path) -> Image.Image:
+    source = png.without_texts(source)
     try:
         return Image.open(source, formats=_PLUGINS)
     except UnidentifiedImageError:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from model_maker import extras, fitting, run_record, shipment
-from model_maker.backbones import embedder
+from model_maker.backbones import embedder, small_inputs
 from model_maker.backbones.embedder import Embedder
 from model_maker.backbones.int8_backbone import Int8Backbone, QuantizedEmbedder
+from model_maker.backbones.registry import Backbone
 from model_maker.data import object_stores, sources
 from model_maker.data.dataset import Dataset, Split
 from model_maker.deploy import budget
@@ -141,6 +142,8 @@ def train_on(
     )
     shipment.check_output(output, overwrite=overwrite)
     clock = Stages(followers.reporter)
+    if isinstance(backbone, Backbone) and (note := small_inputs.warning(backbone)):
+        clock.note(note)
     engine = ENGINES[chosen.engine](chosen.address, chosen.shards, clock.note)
 
     with clock.stage("List photos"):

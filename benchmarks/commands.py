@@ -207,6 +207,8 @@ def _with_accuracy(models: Sequence[Model], dataset: Dataset, data: str) -> tupl
             photos, notes = _unseen(model, dataset, data)
             with Bar(f"Accuracy of {model.name}") as bar:
                 metrics = Classifier(model.path).evaluate(photos, progress=bar.progress)
+            if metrics.learned_from:
+                notes = (*notes, metrics.learned_from.describe(metrics.photos))
             done[index] = dataclasses.replace(model, top1=metrics.top1, top1_photos=metrics.photos, notes=notes)
         except ModelMakerError as error:
             done[index] = dataclasses.replace(model, notes=(f"no top-1: {error}",))

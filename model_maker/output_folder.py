@@ -16,6 +16,7 @@ FLOAT_MODEL = "float.tflite"
 LABELS = "labels.txt"
 METRICS = "metrics.json"
 RUN = "run.json"
+SPLIT = "split.json"
 CARD = "README.md"
 REPORT = "report.html"
 

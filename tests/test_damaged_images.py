@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pictures import encode, noise, pixels, png, turned
 from PIL import Image
 
-from model_maker.data import images
+from model_maker.data import depth, images
 from model_maker.errors import DataError
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
@@ -72,6 +72,8 @@ def test_a_photo_without_permission_is_not_a_damaged_one(tmp_path, monkeypatch):
     def deny(*_, **__):
         raise PermissionError(13, "Permission denied", "photo.jpg")
 
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.jpg").write_bytes(encode(noise(), "JPEG"))
     monkeypatch.setattr(Image, "open", deny)  # the superuser may read all, so the system's answer is played
     assert refusal("photo.jpg") == "photo.jpg: Permission denied"
 
@@ -174,7 +176,7 @@ def test_pictures_in_bands_are_those_at_once(monkeypatch):
     rgba = np.random.default_rng(0).integers(0, 256, (9, 7, 4), np.uint8)
     grey = np.random.default_rng(0).integers(0, 1 << 16, (9, 7), np.uint16)
     whole = [pixels(encode(rgba, "PNG")), pixels(encode(grey, "PNG", exif=turned(6)))]
-    monkeypatch.setattr(images, "_BAND_PIXELS", 14)  # two rows
+    monkeypatch.setattr(depth, "_BAND_PIXELS", 14)  # two rows
     for content, expected in zip((encode(rgba, "PNG"), encode(grey, "PNG", exif=turned(6))), whole, strict=True):
         np.testing.assert_array_equal(pixels(content), expected)
     alpha = rgba[..., 3:].astype(int)

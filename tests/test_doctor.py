@@ -257,6 +257,8 @@ def test_the_command_writes_one_json_document(faulty, found, tmp_path):
         (["--quarantine", "q"], "give --fix or --undo"),
         (["--undo", "--fix"], "leave --fix and --html out"),
         (["--threads", "0"], "--threads 0: give 1 or more"),
+        (["--fix"], "here is nobody to ask: add --yes"),
+        (["--fix", "--json"], "here is nobody to ask: add --yes"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_any_work(faulty, words, message, capsys):

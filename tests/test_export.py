@@ -8,6 +8,7 @@ from shutil import which
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from needs import marks
 from tiny_network import FUSED, TinyNetwork
 
@@ -403,3 +404,18 @@ def test_a_float_file_of_another_model_is_refused(folder, tmp_path):
     (tmp_path / "float.tflite").write_bytes(other)
     with pytest.raises(ModelError, match="other labels"):
         model_maker.export(tmp_path, tmp_path.parent / "x_export", formats="tflite-float32")
+
+
+@pytest.mark.parametrize(
+    ("kind", "type_", "share"), [("int8", "INT8", 0.4), ("float16", "FLOAT16", 0.6), ("dynamic", "INT8", 0.4)]
+)
+def test_a_published_file_of_2019_is_quantized(shared_weights, tmp_path, kind, type_, share):
+    """Its operators are stated in the narrow field only."""
+    path = shared_weights / "tflite" / "mobilenet_v1_0.25_224_1_metadata_1.tflite"
+    [entry] = model_maker.export(path, tmp_path / "x", formats=f"tflite-{kind}").entries
+    content = Path(entry.path).read_bytes()
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    buffers = [(tensor.type, model.buffers[tensor.buffer].data) for tensor in model.subgraphs[0].tensors]
+    large = {kind for kind, data in buffers if data is not None and len(data) > 10_000}
+    assert large == {getattr(schema.TensorType, type_)}
+    assert len(content) < share * path.stat().st_size

@@ -99,7 +99,7 @@ def sessions(tiny_file, tmp_path_factory):
         "export": ["export", "model", "--output", "exported", "--format", "tflite-dynamic,c_header"],
         "benchmark": ["benchmark", "model", "--rounds", "5", "--threads", "1", "--json", "speed.json"],
         "doctor": ["doctor", "flowers", *model, "--html", "flowers.html", "--json"],
-        "fix": ["doctor", "flowers", *model, "--fix", "broken,duplicates", "--json"],
+        "fix": ["doctor", "flowers", *model, "--fix", "broken,duplicates", "--yes", "--json"],
         "undo": ["doctor", "flowers", "--undo", "--json"],
     }
     found = {}

@@ -1,6 +1,7 @@
 import logging
 import warnings
 
+import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
@@ -276,3 +277,40 @@ def test_logging_works_as_before(float_classifier, calibrated, monkeypatch, caps
         quantize.quantize(float_classifier, kind, normalization=PIXELS, calibration=calibrated)
     logging.warning("a word of the script's own")
     assert "a word of the script's own" in capsys.readouterr().err
+
+
+def as_before_2020(content):
+    """States operators as TensorFlow before 2.4 did: in the narrow field only."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    for code in model.operatorCodes:
+        code.deprecatedBuiltinCode, code.builtinCode = min(code.builtinCode, 127), 0
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+@pytest.mark.parametrize("kind", ["int8", "int16x8", "int4", "dynamic", "float16"])
+def test_old_files_are_quantized_as_new_ones_are(float_classifier, calibrated, kind):
+    old = as_before_2020(float_classifier)
+    expected, found = (
+        quantize.quantize(content, kind, normalization=PIXELS, calibration=calibrated)
+        for content in (float_classifier, old)
+    )
+    assert len(found) < len(float_classifier)
+    assert found == expected
+
+
+@pytest.mark.parametrize("kind", ["int8", "int16x8", "int4", "dynamic", "float16"])
+def test_a_quantization_that_did_not_happen_is_refused(float_classifier, calibrated, monkeypatch, kind):
+    class Idle:
+        """A quantizer that gives back what it gets, as the real one does where it knows no operator."""
+
+        def __init__(self, model, recipe):
+            self.quantized_model = model
+
+        def quantize(self, *_, **__):
+            return self
+
+    monkeypatch.setattr("litert_quantizer.quantizer.Quantizer", Idle)
+    with pytest.raises(ModelError, match=rf"weights of 2 operators.*no {kind} model: CONV_2D \("):
+        quantize.quantize(float_classifier, kind, normalization=PIXELS, calibration=calibrated)

@@ -44,7 +44,9 @@ def _read(folder, name):
 
 def test_writes_the_promised_files(run):
     result, _ = run
-    assert sorted(path.name for path in result.directory.iterdir()) == sorted((*KEPT, "run.json", "report.html"))
+    assert sorted(path.name for path in result.directory.iterdir()) == sorted(
+        (*KEPT, "run.json", "report.html", "split.json")
+    )
     assert [path for path in result.directory.parent.iterdir() if path != result.directory] == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from model_maker.cli.commands import print_json, show
@@ -25,6 +26,8 @@ def doctor(arguments: argparse.Namespace) -> None:
     if arguments.fix is not None:
         kinds = [kind.strip() for kind in arguments.fix.split(",") if kind.strip()] or list(checks.DEFAULT_MENDING)
         quarantine.check(arguments.data, kinds, arguments.quarantine)
+        if not arguments.yes and (arguments.json or not sys.stdin.isatty()):
+            raise DataError("--fix lists what it would move and asks, and here is nobody to ask: add --yes.")
     elif arguments.quarantine is not None:
         raise DataError("--quarantine says where photos go: give --fix or --undo, too.")
     with Bars() as bars:
@@ -34,16 +37,28 @@ def doctor(arguments: argparse.Namespace) -> None:
         if html is not None:
             with bars.stage("Write the page"):
                 files.write(html, page.render(found).encode(errors="backslashreplace"))
+    if kinds and not arguments.json:
+        doctor_views.show_diagnosis(found)
+        doctor_views.show_plan(found, quarantine.planned(found, kinds))
+        if not arguments.yes and not _agreed():
+            print("Nothing was moved.")
+            return
     moves = quarantine.mend(found, kinds, arguments.quarantine) if kinds else None
     if arguments.json:
         mended = {"fixed": moves and doctor_views.moves_as_dict(moves)}
         print_json(diagnosis.as_dict(found) | mended)
         return
-    doctor_views.show_diagnosis(found)
     if moves:
         doctor_views.show_mending(found, moves)
+    else:
+        doctor_views.show_diagnosis(found)
     if html is not None:
         show(f"The page with thumbnails: {html}")
+
+
+def _agreed() -> bool:
+    print("Move them? [y/N] ", end="", flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _put_back(arguments: argparse.Namespace) -> None:

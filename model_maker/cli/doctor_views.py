@@ -77,6 +77,18 @@ def _removable(found: Diagnosis, kinds: Iterable[str]) -> int:
     return len({path for kind in kinds for finding in found.findings[kind] for path in finding.removable})
 
 
+def show_plan(found: Diagnosis, planned: dict[Path, str]) -> None:
+    """Every file that is to be moved, by what for."""
+    console = terminal.console()
+    kinds: dict[str, list[Path]] = defaultdict(list)
+    for path, kind in planned.items():
+        kinds[kind].append(path)
+    for kind, paths in kinds.items():
+        console.print(f"\n[bold]To be moved out, as {kind}: {_count(len(paths), 'file')}[/]")
+        for path in paths:
+            console.print(f"    {escape(found.name(path))}", soft_wrap=True)
+
+
 def show_mending(found: Diagnosis, moves: Moves) -> None:
     """What was moved, and how to get it back."""
     console = terminal.console()

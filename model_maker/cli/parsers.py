@@ -218,8 +218,10 @@ def _doctor(commands) -> None:
         metavar="KIND[,KIND]",
         nargs="?",
         const="",
-        help="move photos with these findings into the quarantine; nothing is deleted (default: broken,duplicates)",
+        help="list photos with these findings, ask, and move them into the quarantine; nothing is deleted"
+        " (default: broken,duplicates)",
     )
+    parser.add_argument("--yes", action="store_true", help="move them without asking")
     parser.add_argument("--undo", action="store_true", help="put everything back from the quarantine")
     parser.add_argument("--quarantine", metavar="DIR", help="where photos go (default: DATA_quarantine beside DATA)")
     parser.add_argument("--model", metavar="NAME", help="backbone that compares photos (default: efficientnet_lite0)")

@@ -117,6 +117,8 @@ def show_metrics(metrics: Metrics) -> None:
     )
     if metrics.answered:
         console.print(f"answers {answers(metrics.answered.as_dict())}")
+    if metrics.learned_from:
+        console.print(f"[yellow]{metrics.learned_from.describe(metrics.photos)}[/]")
     table = terminal.table("class", "photos>", "precision>", "recall>", "F1>")
     for entry in metrics.per_class:
         shares = (f"{value:.3f}" for value in (entry.precision, entry.recall, entry.f1))

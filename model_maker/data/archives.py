@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import cast
 
 from model_maker import files
-from model_maker.data import archive_names, images, layout
+from model_maker.data import archive_names, images, layout, passed_over
 from model_maker.data.entries import Entry, class_name
 from model_maker.data.web import MAX_BYTES
 from model_maker.errors import DataError
@@ -117,7 +117,7 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
     reasons, visible = {}, []
     every = [(PurePosixPath(member.name), member, size) for member, size in members]
     for place, member, size in every:
-        if any(map(layout.is_passed_over, place.parts)):
+        if any(map(passed_over.is_passed_over, place.parts)):
             continue
         visible.append(place)
         if not images.is_photo(place.suffix):
@@ -128,8 +128,8 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
             f"more than {MAX_BYTES >> 20} MB; a photo is smaller" if size > MAX_BYTES else ""
         )
     classes = _classes(path, visible, set(found), notes)
-    layout.note_passed_over(layout.passed_over_in(place for place, _, _ in every), notes)
-    layout.note_others(others, notes)
+    passed_over.note_passed_over(passed_over.passed_over_in(place for place, _, _ in every), notes)
+    passed_over.note_others(others, notes)
     for place, (name, part) in sorted(classes.items(), key=lambda item: (item[1][0], item[0])):
         yield Entry(found[place], name, part, reasons[place])
 

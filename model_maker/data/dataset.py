@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from model_maker.data import layout
-from model_maker.data.entries import Location
+from model_maker.data.entries import Location, same_but_for_spelling
 from model_maker.errors import DataError
 
 PARTS = ("train", "validation", "test")
@@ -216,7 +215,7 @@ class Dataset:
     def _absent(self, part: str, label: int, held: dict[str, set[int]]) -> DataError:
         name = self.classes[label]
         others = " and ".join(other for other in PARTS if label in held[other])
-        spelled = layout.same_but_for_spelling(name, (self.classes[other] for other in sorted(held[part])))
+        spelled = same_but_for_spelling(name, (self.classes[other] for other in sorted(held[part])))
         if spelled:
             return DataError(
                 f"The {part} part has no photo of {name!r}, but of {spelled!r}: the {others} part spells it {name!r}. "

@@ -1,9 +1,12 @@
-"""What a source lists: where a photo lies, its class, and the part that the source states."""
+"""What a source lists: where a photo lies, its class, how that is spelled, and the part that the source states."""
 
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import PurePath
 from typing import NamedTuple, Protocol
 
@@ -78,3 +81,33 @@ def class_name(name: str, where: object) -> str:
     if any(unicodedata.category(letter) == "Cc" or letter in "\u2028\u2029" for letter in name):
         raise DataError(f"{str(where)!r}: a class name cannot hold line breaks or control characters. Rename it.")
     return name
+
+
+def spelling_notes(names: Iterable[str]) -> list[str]:
+    """Tells of classes whose names hardly differ, or that say what a model should answer by a threshold."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    notes = []
+    for name in sorted(names):
+        alike[_key(name)].append(name)
+    for group in alike.values():
+        if len(group) > 1:
+            spelled = " and ".join(map(repr, group))
+            notes.append(
+                f"The classes {spelled} differ in spelling only and are learned as different ones; merge them."
+            )
+    for key in ("unknown", "unlabeled", "unlabelled", "unsorted", "untitled folder", "new folder"):
+        for name in alike.get(key, ()):
+            notes.append(
+                f"{name!r} is learned as a class like the others. If its photos have no label yet, move them out; for "
+                "photos of something else, answer by a threshold."
+            )
+    return notes
+
+
+def same_but_for_spelling(name: str, names: Iterable[str]) -> str | None:
+    """Returns the name among others that differs from one in spelling only."""
+    return next((other for other in names if other != name and _key(other) == _key(name)), None)
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", name).casefold()).strip()

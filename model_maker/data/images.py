@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, UnidentifiedImageError
+from PIL import BmpImagePlugin, Image, JpegImagePlugin, UnidentifiedImageError
 from PIL import __version__ as pillow_version
 
 from model_maker import extras, files
+from model_maker.data import depth, png
 from model_maker.data.entries import Location
 from model_maker.errors import DataError
 
@@ -62,7 +63,7 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 # Names these pixels in caches; raise the number when `load` changes what it returns.
-PREPROCESSING = f"stretch-bilinear-2/pillow-{pillow_version}"
+PREPROCESSING = f"stretch-bilinear-3/pillow-{pillow_version}"
 # Pillow refuses larger pictures as decompression bombs; stated here because the message tells it. Until it is upright
 # RGB, a JPEG, PNG, TIFF, GIF or BMP takes up to 12 bytes of memory for each pixel, WebP and AVIF, which have their own
 # decoders, up to 20: 3.6 GB for the largest.
@@ -70,14 +71,12 @@ MAX_PIXELS = 2 * 89_478_485
 # Of larger ones than cameras take, one at a time is decoded, however many threads there are.
 _LARGE_PIXELS = 64_000_000
 _one_large = threading.Lock()
-# Transparent and 16-bit pictures are converted in bands of about so many pixels, for the memory's sake.
-_BAND_PIXELS = 4_000_000
 # Encoders write about ten scans. Each costs a walk over all of the picture and some 30 bytes of the file, so a file
 # of a megabyte could keep a core busy for an hour.
 _MAX_SCANS = 100
 _BMP_RUNS = (1, 2)  # BMP's compressions by runs, of 8 and of 4 bits
 # How files begin; WebP and HEIC say it a few bytes further on.
-_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
+_BEGINNINGS = (b"\xff\xd8\xff", png.MARK, b"GIF8", b"II*\0", b"MM\0*")
 _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])", re.DOTALL)
 # What files say that begin as HEIC and AVIF do: others of the kind are videos.
 _STILL = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis")
@@ -219,12 +218,12 @@ def _explained(name: str, source: BinaryIO | None = None) -> Iterator[None]:
 def _refuse_time_bomb(image: Image.Image) -> None:
     """Refuses what takes far more time to decode than its size and its pixels explain."""
     if isinstance(image, JpegImagePlugin.JpegImageFile):
-        scans = _scans(_content(image))
+        scans = _scans(depth.content(image))
         if scans > _MAX_SCANS:
             raise ValueError(f"{scans} scans, more than {_MAX_SCANS}")
     elif image.info.get("compression") in _BMP_RUNS and isinstance(image, BmpImagePlugin.BmpImageFile):
         # A run has 255 pixels at most; what no run covers, Pillow fills one by one.
-        size = len(_content(image))
+        size = len(depth.content(image))
         if image.width * image.height > 255 * size:
             raise ValueError(f"{image.width} x {image.height} pixels from {size} bytes")
 
@@ -239,70 +238,27 @@ def _scans(content: bytes) -> int:
     return scans
 
 
-def _content(image: ImageFile.ImageFile) -> bytes:
-    """Returns the whole file of a picture that is just open."""
-    assert image.fp is not None
-    place = image.fp.tell()
-    image.fp.seek(0)
-    content = image.fp.read()
-    image.fp.seek(place)
-    return content
-
-
 def _upright_rgb(image: Image.Image) -> Image.Image:
     with _one_large if image.width * image.height > _LARGE_PIXELS else contextlib.nullcontext():
-        image.load()
-        return _converted(image)
+        return _converted(depth.loaded(image))
 
 
 def _converted(image: Image.Image) -> Image.Image:
     turn = _TURNS.get(orientation(image.getexif()))
     if image.mode.startswith("I") or image.mode == "F":
-        image = _eight_bits(image)
+        image = depth.eight_bits(image)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         image = _on_black(image)
     image = image if image.mode == "RGB" else image.convert("RGB")
     return image if turn is None else image.transpose(turn)
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey of more bits, or of floats, scaled by the range that its values show; conversion would clip or blacken."""
-    extremes = []
-    for _, band in _bands(image):
-        values = np.asarray(band)
-        if not np.isfinite(values).all():
-            raise ValueError("pixels that are no numbers")
-        extremes.append((float(values.min()), float(values.max())))
-    low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
-    if low < 0:  # of no format's range
-        scale = 255 / ((high - low) or 1)
-    elif image.mode == "F" and high <= 1:
-        low, scale = 0.0, 255.0
-    else:
-        # Cameras and scanners give 8, 10, 12, 14 or 16 bits, whatever the file has room for.
-        low, scale = 0.0, 256 / 2 ** next((bits for bits in (8, 10, 12, 14, 16, 24) if high < 2**bits), 32)
-    result = Image.new("L", image.size)
-    for top, band in _bands(image):
-        scaled = np.clip((np.asarray(band).astype(np.float64) - low) * scale, 0, 255)
-        # Bits are cut off, as other readers do; floats are rounded.
-        scaled = np.rint(scaled) if image.mode == "F" else scaled
-        result.paste(Image.fromarray(scaled.astype(np.uint8)), (0, top))
-    return result
-
-
 def _on_black(image: Image.Image) -> Image.Image:
     result = Image.new("RGB", image.size)
-    for top, band in _bands(image):
+    for top, band in depth.bands(image):
         black = Image.new("RGBA", band.size, (0, 0, 0, 255))
         result.paste(Image.alpha_composite(black, band.convert("RGBA")).convert("RGB"), (0, top))
     return result
-
-
-def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
-    """Yields the first row of each band, and the band."""
-    rows = max(1, _BAND_PIXELS // image.width)
-    for top in range(0, image.height, rows):
-        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
 
 
 def _checked(array: Array) -> Array:
@@ -318,6 +274,7 @@ def _source(photo: str | os.PathLike[str] | bytes | Location) -> BinaryIO:
 
 
 def _opened(source: BinaryIO) -> Image.Image:
+    source = png.without_texts(source)
     try:
         return Image.open(source, formats=_PLUGINS)
     except UnidentifiedImageError:

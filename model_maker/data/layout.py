@@ -1,80 +1,17 @@
-"""The layout of class folders, wherever they lie: what is a class, what a part, what is passed over, in words."""
+"""The layout of class folders, wherever they lie: what is a class, what a part, what may be either."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath, PurePosixPath
+from pathlib import PurePosixPath
 from typing import NamedTuple, Protocol
 
-from model_maker.data import images, parts
-from model_maker.data.entries import Entry
+from model_maker.data import images, parts, passed_over
+from model_maker.data.passed_over import MASKS, PICTURES, listed
 from model_maker.errors import DataError
-from model_maker.output_folder import RUN
 
-# What NAS boxes, galleries, macOS, Windows and notebooks put beside photos; in lower case. What begins with a dot is
-# hidden anyway.
-_LEFTOVERS = frozenset(
-    [
-        "__macosx",
-        "_macosx",
-        "@eadir",
-        "#recycle",
-        "@recycle",
-        "@recently-snapshot",
-        "#snapshot",
-        "$recycle.bin",
-        "recycler",
-        "lost+found",
-        "thumbnails",
-        "_thumbnails",
-        "_thumbs",
-        "__pycache__",
-        "found.000",
-    ]
-    + ["system volume information", "temporary items", "network trash folder", "lightroom previews.lrdata"]
-)
-# Files that only outputs hold: of training, and of `doctor --fix`.
-OUTPUTS = (RUN, "moves.jsonl")
-_PICTURES = frozenset(
-    [
-        "image",
-        "images",
-        "img",
-        "imgs",
-        "photo",
-        "photos",
-        "picture",
-        "pictures",
-        "jpegimages",
-        "rgb",
-        "original",
-        "originals",
-    ]
-)
-_MASKS = frozenset(
-    [
-        "mask",
-        "masks",
-        "groundtruth",
-        "gt",
-        "segmentation",
-        "segmentations",
-        "segmentationclass",
-        "segmentationobject",
-        "seg",
-        "label",
-        "labels",
-        "annotation",
-        "annotations",
-    ]
-)
-_MASK_NAME = re.compile(r"(.+?)[ _.-]+(?:mask|seg|segmentation|gt|groundtruth)(?:[ _.-]*\d+)?", re.IGNORECASE)
-# Of a folder's photos, this share named as masks of others is no accident.
-_MANY_MASKS = 0.2
 _HOW = (
     "Name them train, val and test, give one of them alone, or list the photos in a manifest (CSV: path,label,split)."
 )
@@ -100,7 +37,7 @@ class Folder(Protocol):
 
     @property
     def is_output(self) -> bool:
-        """Whether it holds one of OUTPUTS."""
+        """Whether it holds one of `passed_over.OUTPUTS`."""
 
     def __str__(self) -> str: ...
 
@@ -157,7 +94,7 @@ class ListedFolder:
 
     @property
     def folders(self) -> list[ListedFolder]:
-        return [self.below[name] for name in sorted(self.below) if not is_passed_over(name)]
+        return [self.below[name] for name in sorted(self.below) if not passed_over.is_passed_over(name)]
 
     @property
     def loose(self) -> int:
@@ -169,31 +106,16 @@ class ListedFolder:
 
     @property
     def is_output(self) -> bool:
-        return any(name in self.files for name in OUTPUTS)
+        return any(name in self.files for name in passed_over.OUTPUTS)
 
     def photos(self) -> Iterable[tuple[str, ...]]:
         """Yields the places of photos in it, without those in outputs of training."""
         for name in self.files:
-            if images.is_photo(PurePosixPath(name).suffix) and not is_hidden(name):
+            if images.is_photo(PurePosixPath(name).suffix) and not passed_over.is_hidden(name):
                 yield (*self.path, name)
         for folder in self.folders:
             if not folder.is_output:
                 yield from folder.photos()
-
-
-def is_hidden(name: str) -> bool:
-    """Tells whether a file or folder of that name is not meant to be seen."""
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def is_passed_over(name: str) -> bool:
-    """Tells whether a folder of that name is hidden, or left by a program that keeps thumbnails or rubbish there."""
-    return is_hidden(name) or is_leftover(name)
-
-
-def is_leftover(name: str) -> bool:
-    """Tells whether a program left a folder of that name, so that renaming would not make it a class."""
-    return name.lower().lstrip(".") in _LEFTOVERS or name.lower() in (".thumbs", ".ipynb_checkpoints", ".trash")
 
 
 def arrange(root: Folder, notes: list[str], *, unwrap: bool = False) -> list[ClassFolder]:
@@ -209,9 +131,9 @@ def arrange(root: Folder, notes: list[str], *, unwrap: bool = False) -> list[Cla
     """
     root = _inner(root, unwrap=unwrap)
     folders = _with_photos(root, notes)
-    _refuse_masks_beside(root, folders)
+    _refuse_masks(root, folders)
     if root.loose and folders:
-        note_loose(root.loose, root, notes)
+        passed_over.note_loose(root.loose, root, notes)
     stated = parts.read([folder.name for folder in folders])
     if folders and len(stated) == len(folders):
         return _of_parts(folders, stated, notes)
@@ -224,7 +146,7 @@ def arrange(root: Folder, notes: list[str], *, unwrap: bool = False) -> list[Cla
     if found := _with_parts_inside(folders, notes):
         return found
     for folder in folders:
-        _refuse_masks_beside(folder, folder.folders)
+        _refuse_masks(folder, folder.folders)
     return [ClassFolder(folder, folder.name) for folder in folders]
 
 
@@ -251,10 +173,10 @@ def _with_photos(root: Folder, notes: list[str]) -> list[Folder]:
     folders = [folder for folder in folders if not folder.is_output]
     empty = [folder for folder in folders if not folder.holds_photos]
     if len(empty) == 1:
-        note_empty(empty[0], notes)
+        passed_over.note_empty(empty[0], notes)
     elif empty:
         notes.append(
-            f"{_some([folder.name for folder in empty])} in {root} hold no photos, so there are no such classes."
+            f"{listed([folder.name for folder in empty])} in {root} hold no photos, so there are no such classes."
         )
     return [folder for folder in folders if folder.holds_photos]
 
@@ -267,11 +189,11 @@ def _of_parts(folders: Sequence[Folder], stated: dict[str, str], notes: list[str
             notes.append(f"{folder} is named as photos without labels: not used.")
             continue
         if inner.loose:
-            note_loose(inner.loose, inner, notes)
+            passed_over.note_loose(inner.loose, inner, notes)
         classes = _with_photos(inner, notes)
-        _refuse_masks_beside(inner, classes)
+        _refuse_masks(inner, classes)
         for each in classes:
-            _refuse_masks_beside(each, each.folders)
+            _refuse_masks(each, each.folders)
         found += [ClassFolder(each, each.name, part) for each in classes]
     return found
 
@@ -311,10 +233,10 @@ def _without_others(root: Folder, folders: Sequence[Folder], stated: dict[str, s
     for folder in others:
         if folder.name in known or len(known & _class_names(folder)) > 1:
             raise DataError(
-                f"{root}: {_some(sorted(stated))} are parts of a data set, and {folder.name} beside them holds its "
+                f"{root}: {listed(sorted(stated))} are parts of a data set, and {folder.name} beside them holds its "
                 f"classes again. Move it out, or list the photos in a manifest (CSV: path,label,split)."
             )
-    notes.append(f"{_some([folder.name for folder in others])} beside {_some(sorted(stated))} in {root}: not used.")
+    notes.append(f"{listed([folder.name for folder in others])} beside {listed(sorted(stated))} in {root}: not used.")
     return [folder for folder in folders if folder.name in stated]
 
 
@@ -325,7 +247,7 @@ def _refuse_versions(root: Folder, folders: Sequence[Folder]) -> None:
     for folder, below in inside.items():
         if len(again := sorted(below & (names - {folder.name}))) > 1:
             raise DataError(
-                f"{root}: {folder.name} holds folders named as those beside it ({_some(again)}), so it looks like a "
+                f"{root}: {folder.name} holds folders named as those beside it ({listed(again)}), so it looks like a "
                 "copy or a part of the data set, not a class. Move it out."
             )
     counts = Counter(name for below in inside.values() for name in below)
@@ -335,13 +257,13 @@ def _refuse_versions(root: Folder, folders: Sequence[Folder]) -> None:
     ]
     if len(alike) > 1 and 2 * len(alike) >= len(folders) and not _all_state_parts(alike):
         raise DataError(
-            f"{root}: {_some([folder.name for folder in alike])} hold the same folders ({_some(sorted(shared))}), so "
+            f"{root}: {listed([folder.name for folder in alike])} hold the same folders ({listed(sorted(shared))}), so "
             f"they look like parts or versions of one data set, not classes. {_HOW}"
         )
 
 
 def _telling(names: set[str]) -> set[str]:
-    return {name for name in names if not parts.says_nothing(name) and name.lower() not in _PICTURES | _MASKS}
+    return {name for name in names if not parts.says_nothing(name) and name.lower() not in PICTURES | MASKS}
 
 
 def _all_state_parts(folders: Sequence[Folder]) -> bool:
@@ -360,112 +282,5 @@ def _with_parts_inside(folders: Sequence[Folder], notes: list[str]) -> list[Clas
     return found
 
 
-def _refuse_masks_beside(home: Folder, folders: Sequence[Folder]) -> None:
-    plain = {re.sub(r"[\W_]+", "", folder.name.lower()): folder for folder in folders if folder.holds_photos}
-    pictures, masks = sorted(_PICTURES & plain.keys()), sorted(_MASKS & plain.keys())
-    if pictures and masks:
-        raise DataError(
-            f"{home} holds {plain[pictures[0]].name} and {plain[masks[0]].name}: the latter look like masks, which are "
-            "no photos of a class. Move them out of the data; if they are photos, rename the folder."
-        )
-
-
-def refuse_mask_files(entries: Iterable[Entry]) -> None:
-    """Refuses masks that lie among their photos, as `a_mask.png` beside `a.png`.
-
-    Raises:
-      DataError: in some folder there are many of them.
-    """
-    stems: dict[str, set[str]] = defaultdict(set)
-    for entry in entries:
-        home, _, name = str(entry.path).replace("\\", "/").rpartition("/")
-        stems[home].add(name.rpartition(".")[0])
-    for home, found in stems.items():
-        masks = [stem for stem in found if (match := _MASK_NAME.fullmatch(stem)) and match[1] in found]
-        if len(masks) > _MANY_MASKS * len(found):
-            first = min(masks)
-            raise DataError(
-                f"{home}: {counted(len(masks), 'picture')} of {len(found)} are named as masks of others (the first: "
-                f"{first}). Move masks out of the data; if they are photos, rename them."
-            )
-
-
-def spelling_notes(names: Iterable[str]) -> list[str]:
-    """Tells of classes whose names hardly differ, or that say what a model should answer by a threshold."""
-    alike: dict[str, list[str]] = defaultdict(list)
-    notes = []
-    for name in sorted(names):
-        alike[_key(name)].append(name)
-    for group in alike.values():
-        if len(group) > 1:
-            spelled = " and ".join(map(repr, group))
-            notes.append(
-                f"The classes {spelled} differ in spelling only and are learned as different ones; merge them."
-            )
-    for key in ("unknown", "unlabeled", "unlabelled", "unsorted", "untitled folder", "new folder"):
-        for name in alike.get(key, ()):
-            notes.append(
-                f"{name!r} is learned as a class like the others. If its photos have no label yet, move them out; for "
-                "photos of something else, answer by a threshold."
-            )
-    return notes
-
-
-def same_but_for_spelling(name: str, names: Iterable[str]) -> str | None:
-    """Returns the name among others that differs from one in spelling only."""
-    return next((other for other in names if other != name and _key(other) == _key(name)), None)
-
-
-def _key(name: str) -> str:
-    return re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", name).casefold()).strip()
-
-
-def _some(names: Sequence[str], most: int = 4) -> str:
-    if len(names) > most:
-        return f"{', '.join(names[:most])} and {len(names) - most} more"
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def note_hidden(folder: object, notes: list[str]) -> None:
-    """Tells of a folder of photos that is passed over because of its name."""
-    notes.append(f"{folder} is hidden (its name starts with a dot) and is not used; rename it to make it a class.")
-
-
-def note_passed_over(counts: Counter[str], notes: list[str]) -> None:
-    """Tells of photos in hidden and leftover folders, counted by the folder's name."""
-    if counts:
-        names = _some(sorted(counts))
-        notes.append(
-            f"{counted(counts.total(), 'photo')} in {names} (hidden, or left there by other programs): not used."
-        )
-
-
-def note_loose(count: int, home: object, notes: list[str]) -> None:
-    """Tells of photos beside the class folders."""
-    notes.append(f"{counted(count, 'photo')} directly in {home}, outside any class folder: not used.")
-
-
-def note_empty(folder: object, notes: list[str]) -> None:
-    """Tells of a class folder without photos."""
-    notes.append(f"{folder} holds no photos, so there is no such class.")
-
-
-def note_others(others: Counter[str], notes: list[str]) -> None:
-    """Tells of files that are no photos, counted by suffix."""
-    if others:
-        kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
-        notes.append(f"{counted(others.total(), 'other file')} not used, being no photos ({kinds}).")
-
-
-def passed_over_in(places: Iterable[PurePath]) -> Counter[str]:
-    """Counts photos in hidden and leftover folders, by the first such folder."""
-    found: Counter[str] = Counter()
-    for place in places:
-        name = next((name for name in place.parts[:-1] if is_passed_over(name)), None)
-        if name and images.is_photo(place.suffix):
-            found[name] += 1
-    return found
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def _refuse_masks(home: Folder, folders: Sequence[Folder]) -> None:
+    passed_over.refuse_masks_beside(home, [folder.name for folder in folders if folder.holds_photos])

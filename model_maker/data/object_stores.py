@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-from model_maker.data import images, layout
+from model_maker.data import images, layout, passed_over
 from model_maker.data.entries import Entry, class_name, is_name
 from model_maker.errors import DataError
 
@@ -143,8 +143,8 @@ def entries(folder: StoredFolder, notes: list[str]) -> Iterator[Entry]:
             obstacle = images.obstacle(PurePosixPath(parts[-1]).suffix)
             found.append((Entry(StoredPhoto("/".join((url, *parts))), name, each.part, obstacle), parts))
     suffixes = (PurePosixPath(parts[-1]).suffix for parts in places if len(parts) > 1)
-    layout.note_passed_over(layout.passed_over_in(PurePosixPath(*parts) for parts in every), notes)
-    layout.note_others(Counter(s.lower() or "no suffix" for s in suffixes if not images.is_photo(s)), notes)
+    passed_over.note_passed_over(passed_over.passed_over_in(PurePosixPath(*parts) for parts in every), notes)
+    passed_over.note_others(Counter(s.lower() or "no suffix" for s in suffixes if not images.is_photo(s)), notes)
     for entry, _ in sorted(found, key=lambda item: (item[0].class_name, item[1])):
         yield entry
 
@@ -182,9 +182,9 @@ def _visible(url: str, places: list[tuple[str, ...]], notes: list[str]) -> list[
         for parts in places
         if len(parts) == 2
         and parts[0].startswith(".")
-        and not layout.is_leftover(parts[0])
+        and not passed_over.is_leftover(parts[0])
         and images.is_photo(PurePosixPath(parts[1]).suffix)
     }
     for name in sorted(hidden):
-        layout.note_hidden(f"{url}/{name}", notes)
-    return [parts for parts in places if parts and not any(map(layout.is_passed_over, parts))]
+        passed_over.note_hidden(f"{url}/{name}", notes)
+    return [parts for parts in places if parts and not any(map(passed_over.is_passed_over, parts))]

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from model_maker import files
-from model_maker.data import archives, folders, layout, manifests, object_stores, parquet, tfrecords
+from model_maker.data import archives, folders, manifests, object_stores, parquet, passed_over, tfrecords
 from model_maker.data.dataset import Dataset, Sample, Skipped
-from model_maker.data.entries import Entry, Location
+from model_maker.data.entries import Entry, Location, spelling_notes
 from model_maker.data.object_stores import StoredFolder, place
 from model_maker.data.web import Address
 from model_maker.errors import DataError
@@ -93,9 +93,9 @@ def read(
         entries = list(source.entries(path, notes))
     except OSError as error:
         raise DataError(f"{path} cannot be opened ({error.strerror}). Check its name and permissions.") from error
-    layout.refuse_mask_files(entries)
+    passed_over.refuse_mask_files(entries)
     classes = tuple(sorted({entry.class_name for entry in entries}))
-    notes += layout.spelling_notes(classes)
+    notes += spelling_notes(classes)
     _check_classes(path, source, classes, least_classes, notes)
     _tell_downloads(entries, notes)
     index = {name: label for label, name in enumerate(classes)}
@@ -125,6 +125,10 @@ def read_to_judge(data: str | os.PathLike[str]) -> tuple[Dataset, list[str]]:
     notes, stated = list(dataset.notes), dataset.stated("test")
     if len(stated):
         return stated, [*notes, f"{data} states a test part, which is used."]
+    counts = {part: len(dataset.stated(part)) for part in ("train", "validation")}
+    if any(counts.values()):
+        named = " and ".join(f"{count} of its {part} part" for part, count in counts.items() if count)
+        notes.append(f"{data} states no test part with labels: {named} are used, which a model may have learned from.")
     return dataset, notes
 
 
@@ -221,4 +225,4 @@ def hash_photo(path: Location) -> tuple[str, str]:
 def conflict_notes(dataset: Dataset) -> tuple[str, ...]:
     """Returns the note on photos that lie in more than one class, if there are any."""
     count = dataset.conflicts
-    return (f"{layout.counted(count, 'photo')} in more than one class (exact copies).",) if count else ()
+    return (f"{passed_over.counted(count, 'photo')} in more than one class (exact copies).",) if count else ()

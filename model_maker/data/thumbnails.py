@@ -22,7 +22,6 @@ def address(photo: Location, side: int) -> str:
     try:
         with images.opened(photo) as image:
             image.draft("RGB", (2 * side, 2 * side))  # a JPEG is decoded no larger than that needs
-            image.load()
             small = images.to_rgb(image)
     except DataError:
         return ""

@@ -19,6 +19,7 @@ from model_maker import extras, files
 from model_maker.deploy.exporters import card, litert, openvino_ir, source, tensorflow_formats
 from model_maker.deploy.exporters.source import Source
 from model_maker.errors import DataError, ModelError, ModelMakerError, OutputError
+from model_maker.inference import learned_photos
 from model_maker.output_folder import LABELS
 from model_maker.progress import Progress
 from model_maker.tflite import quantize
@@ -154,6 +155,7 @@ def export(
             for entry in entries
         ]
         found = Export(output, tuple(made))
+        learned_photos.keep(Path(model), folder)
         (folder / RECORD).write_text(
             json.dumps(as_dict(found, origin), indent=2) + "\n", encoding="utf-8", newline="\n"
         )

@@ -172,7 +172,17 @@ def _headline(test: dict[str, Any]) -> str:
         f'<p class="best"><b>{_percent(test["top1"])}</b> right, on {test["photos"]} test photos</p>'
         f'<p class="dim">95 % interval {_range(test["top1_interval"])}</p>'
         f"{charts.interval(low, test['top1'], high)}"
+        f"{_seen(test)}"
     )
+
+
+def _seen(test: dict[str, Any]) -> str:
+    """Says how many of the photos the model learned from."""
+    if not (found := test.get("learned_from")):
+        return ""
+    others = found["others"] or {"photos": 0, "top1": None, "top1_interval": None}
+    learned = evaluation.LearnedFrom(found["photos"], others["photos"], others["top1"], others["top1_interval"])
+    return f"<p><b>{escape(learned.describe(test['photos']))}</b></p>"
 
 
 def _tiles(report: dict[str, Any]) -> str:

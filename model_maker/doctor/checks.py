@@ -12,6 +12,7 @@ import numpy as np
 
 from model_maker.data import images
 from model_maker.data.entries import spelled
+from model_maker.doctor import second_reader
 from model_maker.doctor.evidence import Evidence
 from model_maker.doctor.findings import Finding
 
@@ -53,10 +54,15 @@ class Check:
 
 
 def _broken(evidence: Evidence) -> Iterator[Finding]:
-    for entry in sorted(evidence.dataset.skipped, key=lambda entry: spelled(entry.path)):
-        # What lacks a decoder or a permission is not damaged.
-        gone = entry.reason.startswith(_DAMAGE)
-        yield Finding(entry.reason, (entry.path,), (entry.path,) if gone else ())
+    skipped = sorted(evidence.dataset.skipped, key=lambda entry: spelled(entry.path))
+    # What lacks a decoder or a permission is not damaged; what another reader opens may not be, either.
+    gone = [entry.path for entry in skipped if entry.reason.startswith(_DAMAGE)]
+    opened = second_reader.readers([path for path in gone if isinstance(path, Path)])
+    for entry in skipped:
+        if reader := opened.get(entry.path):  # type: ignore[call-overload]
+            yield Finding(f"{entry.reason}; opened by {reader}, so it is not moved", (entry.path,))
+        else:
+            yield Finding(entry.reason, (entry.path,), (entry.path,) if entry.reason.startswith(_DAMAGE) else ())
 
 
 def _leaks(evidence: Evidence) -> Iterator[Finding]:
@@ -169,6 +175,12 @@ def _suffixes(evidence: Evidence) -> Iterator[Finding]:
         # MPO is the JPEG of cameras that put a preview behind it.
         if stated and fact.format not in (stated, "MPO"):
             yield Finding(f"named {suffix}, but is {fact.format}", (sample.path,))
+
+
+def _deep(evidence: Evidence) -> Iterator[Finding]:
+    for sample, fact in zip(evidence.dataset.samples, evidence.facts, strict=True):
+        if fact.bits:
+            yield Finding(f"{fact.bits[1]} bits used of {fact.bits[0]}", (sample.path,))
 
 
 def _turned(evidence: Evidence) -> Iterator[Finding]:
@@ -285,6 +297,12 @@ CHECKS = {
         "know",
         "They are read by their content; other programs may stumble over them.",
         _suffixes,
+    ),
+    "depth": Check(
+        "Pictures that use fewer bits than their files have",
+        "know",
+        "They are scaled by the bits that they use; other programs show them nearly black. Save them with 8 bits.",
+        _deep,
     ),
     "turned": Check(
         "Photos that EXIF turns",

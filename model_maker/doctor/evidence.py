@@ -13,7 +13,7 @@ import numpy as np
 
 from model_maker.backbones import embedder
 from model_maker.backbones.int8_backbone import QuantizedEmbedder
-from model_maker.data import images, layout, sources
+from model_maker.data import images, passed_over, sources
 from model_maker.data.dataset import PARTS, Dataset, Skipped
 from model_maker.data.entries import Location, spelled
 from model_maker.doctor import facts, judgement, twins
@@ -173,8 +173,8 @@ def _strays(root: str) -> tuple[Path, ...]:
     """Lists visible files below a folder whose content, not whose name, is that of a photo."""
     found = []
     for current, folders, names in os.walk(root):  # nothing where the data is no folder here
-        folders[:] = [name for name in folders if not layout.is_hidden(name)]
-        paths = (Path(current, name) for name in sorted(names) if not layout.is_hidden(name))
+        folders[:] = [name for name in folders if not passed_over.is_hidden(name)]
+        paths = (Path(current, name) for name in sorted(names) if not passed_over.is_hidden(name))
         found += [path for path in paths if not images.is_photo(path.suffix) and _holds_photo(path)]
     return tuple(sorted(found, key=lambda path: path.parts))
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import ExifTags, Image
 from scipy import fft
 
-from model_maker.data import images
+from model_maker.data import depth, images
 from model_maker.data.entries import Location
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError
@@ -45,6 +45,7 @@ class Facts:
       personal: kinds of personal data in EXIF, as "GPS position"; the data itself is not kept.
       spread: standard deviation of the brightest-varying channel, 0 to 127.
       hash, mirrored: perceptual hashes of the upright photo and of its mirror image, 64 bits.
+      bits: of its samples in the file, and how many of them are used, where these are fewer.
     """
 
     format: str
@@ -55,6 +56,7 @@ class Facts:
     spread: float
     hash: int
     mirrored: int
+    bits: tuple[int, int] | None = None
 
 
 def collect(
@@ -72,9 +74,10 @@ def read(content: bytes) -> Facts | DataError:
     """Returns the facts of a photo, given its file's bytes, or why it cannot be decoded."""
     try:
         with images.opened(content) as image:
-            image.load()
-            form, (width, height), exif = image.format or "", image.size, image.getexif()
+            form, (width, height) = image.format or "", image.size
             upright = images.to_rgb(image)
+            exif = image.getexif()
+            bits = image.info.get(depth.BITS)
     except DataError as error:
         return error
     upright.thumbnail((_GLANCE, _GLANCE))
@@ -88,6 +91,7 @@ def read(content: bytes) -> Facts | DataError:
         float(np.asarray(upright).std(axis=(0, 1)).max()),
         perceptual_hash(upright),
         perceptual_hash(mirrored),
+        bits,
     )
 
 

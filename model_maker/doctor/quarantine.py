@@ -93,12 +93,7 @@ def mend(
     """
     place = check(diagnosis.data, kinds, quarantine)
     root = Path(diagnosis.data).resolve()
-    wanted: dict[Path, str] = {}
-    for kind in kinds:
-        for finding in diagnosis.findings.get(kind, ()):
-            for path in finding.removable:
-                if isinstance(path, Path):
-                    wanted.setdefault(path, kind)
+    wanted = planned(diagnosis, kinds)
     moved, left = [], []
     if not wanted:
         return Moves(place, (), ())
@@ -119,6 +114,17 @@ def mend(
             except OSError as error:
                 left.append((path, error.strerror or str(error)))
     return Moves(place, tuple(moved), tuple(left))
+
+
+def planned(diagnosis: Diagnosis, kinds: Sequence[str]) -> dict[Path, str]:
+    """Returns the photos that `mend` would move, each with the kind of finding that it is moved for."""
+    wanted: dict[Path, str] = {}
+    for kind in kinds:
+        for finding in diagnosis.findings.get(kind, ()):
+            for path in finding.removable:
+                if isinstance(path, Path):
+                    wanted.setdefault(path, kind)
+    return wanted
 
 
 def put_back(data: str | os.PathLike[str], quarantine: str | os.PathLike[str] | None = None) -> Moves:

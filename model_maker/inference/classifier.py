@@ -17,7 +17,7 @@ from model_maker.data.dataset import Dataset, Sample, Skipped
 from model_maker.data.images import Photo
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError, ModelError, about
-from model_maker.inference import answering, evaluation, pipeline, runtimes
+from model_maker.inference import answering, evaluation, learned_photos, pipeline, runtimes
 from model_maker.inference.pipeline import Answer
 from model_maker.output_folder import MODEL
 
@@ -80,6 +80,7 @@ class Classifier:
         self._threads = threads
         with about("the model" if isinstance(model, bytes) else model):
             self._model = runtimes.open_model(model, kernels=kernels)
+            self._folder = None if isinstance(model, bytes) else _home(model)
             self.info = self._model.info
             self._runner = self._model.runner()
             self._check()
@@ -237,12 +238,19 @@ class Classifier:
         return Scored(read.samples, names[read.labels], scores[readable])
 
     def measure(self, scored: Scored) -> evaluation.Metrics:
-        """Measures accuracy from scores, and what comes of the model's own thresholds where it has some."""
+        """Measures accuracy from scores, by its own thresholds, too, and apart from photos that it learned from."""
         metrics = evaluation.measure(scored.scores, scored.labels, self.labels)
-        if not self.thresholds.any():
-            return metrics
-        answered = evaluation.answered(scored.scores, scored.labels, self.thresholds)
-        return dataclasses.replace(metrics, answered=answered)
+        learned = learned_photos.judge(
+            scored.samples,
+            scored.labels,
+            scored.scores,
+            classes=self.labels,
+            provenance=self.info.provenance,
+            folder=self._folder,
+        )
+        limits = self.thresholds
+        answered = evaluation.answered(scored.scores, scored.labels, limits) if limits.any() else None
+        return dataclasses.replace(metrics, answered=answered, learned_from=learned)
 
     def indices(self, classes: Sequence[str]) -> Array:
         """Returns where each class of a data set is among the labels, int [K].
@@ -289,6 +297,11 @@ class Classifier:
             raise ModelError(f"it takes {dtype} input; uint8, int8 and float32 are supported.")
         if dtype == np.float32 and self.info.normalization is None:
             raise ModelError("it takes float input, but its metadata does not state one normalization.")
+
+
+def _home(model: str | os.PathLike[str]) -> Path:
+    path = Path(model)
+    return path if path.is_dir() else path.parent
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -61,6 +61,43 @@ class Answered:
 
 
 @dataclass(frozen=True)
+class LearnedFrom:
+    """How many of the photos a model learned from, and what it is worth on the others.
+
+    Attributes:
+      photos: how many; None where that cannot be told.
+      others: how many it did not learn from.
+      top1, top1_interval: on those; None where there are none.
+    """
+
+    photos: int | None
+    others: int = 0
+    top1: float | None = None
+    top1_interval: Interval | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns plain JSON types."""
+        interval = self.top1_interval
+        others = {"photos": self.others, "top1": self.top1, "top1_interval": list(interval)} if interval else None
+        return {"photos": self.photos, "others": others}
+
+    def describe(self, photos: int) -> str:
+        """Says it in words, of so many photos in all."""
+        if self.photos is None:
+            return (
+                "The model may have learned from these photos: there is no split.json beside it that lists those it "
+                "learned from."
+            )
+        if self.top1 is None or self.top1_interval is None:
+            return "All of these photos were learned from, so the figures say nothing of others."
+        low, high = self.top1_interval
+        return (
+            f"{self.photos} of these {photos} photos were learned from, which flatters the figures. On the other "
+            f"{self.others}: top-1 {100 * self.top1:.1f} % (95 % interval {100 * low:.1f} % to {100 * high:.1f} %)."
+        )
+
+
+@dataclass(frozen=True)
 class Metrics:
     """What scores are worth.
 
@@ -73,6 +110,7 @@ class Metrics:
       per_class: in the order of the labels.
       confusion: int [C, C], true label by predicted label.
       answered: what comes of the model's own thresholds; None where it has none.
+      learned_from: how many of the photos the model learned from; None where it is none, or of models of others.
     """
 
     photos: int
@@ -84,6 +122,7 @@ class Metrics:
     per_class: tuple[ClassMetrics, ...]
     confusion: Array
     answered: Answered | None = None
+    learned_from: LearnedFrom | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Returns plain JSON types."""
@@ -105,6 +144,7 @@ class Metrics:
             },
             "confusion": self.confusion.tolist(),
             **({"answered": self.answered.as_dict()} if self.answered else {}),
+            **({"learned_from": self.learned_from.as_dict()} if self.learned_from else {}),
         }
 
 

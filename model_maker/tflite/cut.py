@@ -58,7 +58,7 @@ def cut(model: schema.ModelT) -> Cut:
     size = _length(main.tensors[embedding])
     main.outputs = [embedding]
     prune(model)
-    _replace_squeezes(model)
+    replace_squeezes(model)
     _flatten(model, size)
     graph.sign(model, EMBEDDING)
     return Cut(size, classes)
@@ -132,7 +132,7 @@ def prune_buffers(model: schema.ModelT) -> None:
     model.buffers, model.metadata, model.metadataBuffer, model.signatureDefs = buffers, [], None, []
 
 
-def _replace_squeezes(model: schema.ModelT) -> None:
+def replace_squeezes(model: schema.ModelT) -> None:
     """litert-quantizer knows RESHAPE and not SQUEEZE, which is the same."""
     main = model.subgraphs[0]
     for index, operator in enumerate(main.operators):

@@ -33,6 +33,8 @@ _DTYPES: dict[int, np.dtype] = {
     schema.TensorType.INT32: np.dtype("<i4"),
     schema.TensorType.INT64: np.dtype("<i8"),
 }
+# The greatest code that the older, narrow field states.
+_NARROW = 127
 _OPERATOR_NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 
 
@@ -50,6 +52,10 @@ def parse(content: bytes) -> schema.ModelT:
             # Buffers from behind come as bytes, which the packer would write one by one: seconds instead of none.
             if isinstance(buffer.data, bytes):
                 buffer.data = np.frombuffer(buffer.data, np.uint8)
+        for code in model.operatorCodes:
+            # Files from before TensorFlow 2.4 state the narrow one only, and tools that read the other see ADD.
+            code.builtinCode = max(code.builtinCode, code.deprecatedBuiltinCode)
+            code.deprecatedBuiltinCode = min(code.builtinCode, _NARROW)
         return model
 
 
@@ -256,7 +262,7 @@ def _unpack_int4(packed: Array, count: int) -> Array:
 def operator_name(model: schema.ModelT, operator: schema.OperatorT) -> str:
     """Returns the name in the schema, as "CONV_2D"; "CUSTOM" for what is not built in."""
     code = model.operatorCodes[operator.opcodeIndex]
-    return _OPERATOR_NAMES.get(max(code.builtinCode, code.deprecatedBuiltinCode), "CUSTOM")
+    return _OPERATOR_NAMES.get(code.builtinCode, "CUSTOM")
 
 
 def _edge(model, ends: list[int], name: str, io: str, stated, *, entering: bool) -> list[schema.OperatorT]:
@@ -328,7 +334,7 @@ def _opcode(model: schema.ModelT, builtin: int) -> int:
         if code.builtinCode == builtin:
             return index
     code = schema.OperatorCodeT()
-    code.builtinCode, code.deprecatedBuiltinCode, code.version = builtin, min(builtin, 127), 1
+    code.builtinCode, code.deprecatedBuiltinCode, code.version = builtin, min(builtin, _NARROW), 1
     model.operatorCodes.append(code)
     return len(model.operatorCodes) - 1
 

@@ -12,6 +12,8 @@ from ai_edge_litert import schema_py_generated as schema
 from model_maker.tflite import graph
 
 _TYPE_NAMES = {value: name.lower() for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
+# Operators whose second input is weights.
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
 _FLOATS = (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16)
 
 
@@ -95,6 +97,35 @@ def wider_operators(content: bytes, kind: str, *, kept: Collection[str] = ()) ->
         names = [graph.operator_name(model, operator) for operator in model.subgraphs[0].operators]
         types = _FLOATS if kind == "int16x8" else (*_FLOATS, schema.TensorType.INT16)
         return list(_touching(model.subgraphs[0], names, types, kept))
+
+
+def wider_weights(content: bytes, types: Collection[str], *, kept: Collection[str] = ()) -> list[str]:
+    """Names the layers whose weights are of other types.
+
+    Args:
+      content: the `.tflite`.
+      types: of weights, such as "int8"; behind a DEQUANTIZE is what it reads.
+      kept: outputs of operators that are left out.
+
+    Returns:
+      "NAME (output tensor)" of each.
+
+    Raises:
+      ModelError: the file is not a `.tflite`, or it is damaged.
+    """
+    model = graph.parse(content)
+    main = model.subgraphs[0]
+    with graph.explained():
+        operators = [(graph.operator_name(model, operator), operator) for operator in main.operators]
+        casts = {int(each.outputs[0]): int(each.inputs[0]) for name, each in operators if name == "DEQUANTIZE"}
+        found = []
+        for name, operator in operators:
+            if name not in _WEIGHTED or _gives(main, operator) in kept:
+                continue
+            weights = main.tensors[casts.get(int(operator.inputs[1]), int(operator.inputs[1]))]
+            if _is_constant(model, weights) and _TYPE_NAMES[weights.type] not in types:
+                found.append(f"{name} ({_gives(main, operator)})")
+        return found
 
 
 def _touching(main, names: list[str], types: tuple[int, ...], kept: Collection[str] = ()) -> Iterator[str]:

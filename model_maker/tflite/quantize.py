@@ -15,7 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from model_maker.data.images import Normalization
 from model_maker.errors import ModelError
-from model_maker.tflite import graph, rounding
+from model_maker.tflite import graph, inspection, rounding
 from model_maker.tflite.interpreter import Runner, without_greeting
 
 Array = np.ndarray
@@ -27,6 +27,14 @@ STATIC = ("int8", "int16x8")
 CALIBRATED = (*STATIC, "int4", "dynamic")
 # As what single operators of a format may be kept, the cheaper first; "dynamic" means int8 weights.
 MIXES = {"int8": ("int16x8", "float"), "int16x8": ("float",), "int4": ("dynamic",), "dynamic": ("float",)}
+# Types of weights in each format; int4 has no kernels for depthwise layers.
+_WEIGHTS = {
+    "int8": ("int8",),
+    "int16x8": ("int8",),
+    "int4": ("int4", "int8"),
+    "dynamic": ("int8",),
+    "float16": ("float16",),
+}
 
 
 @dataclass(frozen=True)
@@ -110,12 +118,13 @@ def quantize(
       progress: called with (done, total) layers whose weights are rounded together, which takes most of the time.
 
     Raises:
-      ModelError: an operator that litert-quantizer cannot quantize, or none that has a kept name.
+      ModelError: an operator that litert-quantizer cannot quantize or passed over, or none that has a kept name.
     """
     if kind == "none":
         return model
     kept = kept or {}
     _check_mix(model, kind, kept)
+    model = graph.pack(graph.parse(model))  # states operators as litert-quantizer reads them
     with _quiet(), without_greeting():
         from litert_quantizer import quantizer
 
@@ -134,6 +143,7 @@ def quantize(
             raise ModelError(f"litert-quantizer cannot make {kind}: {error}") from error
     packed = graph.pack(graph.parse(bytes(result.quantized_model)))
     _check_kept(packed, kept)
+    _check_weights(packed, kind, kept)
     if kind in CALIBRATED and calibration:
         return rounding.Layers(model).round(packed, calibration.samples, progress=progress)
     return packed
@@ -160,6 +170,18 @@ def _check_kept(content: bytes, kept: Mapping[str, str]) -> None:
     for name, other in kept.items():
         if other in wanted and types[name] != wanted[other]:
             raise ModelError(f"The operator that gives {name} cannot be kept as {other}: litert-quantizer has no way.")
+
+
+def _check_weights(content: bytes, kind: str, kept: Mapping[str, str]) -> None:
+    wide = inspection.wider_weights(
+        content, _WEIGHTS[kind], kept=[name for name, other in kept.items() if other == "float"]
+    )
+    if wide:
+        listed = ", ".join(wide[:3]) + (" ..." if len(wide) > 3 else "")
+        raise ModelError(
+            f"litert-quantizer left the weights of {len(wide)} operators as they were, so this is no {kind} model: "
+            f"{listed}. Use --quantize none, or another backbone."
+        )
 
 
 def _types(model: schema.ModelT) -> dict[str, int]:

@@ -16,7 +16,7 @@ from model_maker.data import sources
 from model_maker.data.dataset import Dataset
 from model_maker.deploy import budget, checks, model_card, plots, shipping
 from model_maker.deploy import report as report_page
-from model_maker.inference import evaluation
+from model_maker.inference import evaluation, learned_photos
 from model_maker.inference.classifier import Classifier, Scored
 from model_maker.learning import embedding
 from model_maker.learning.finetune import Network
@@ -228,6 +228,7 @@ def write(
     texts = {
         output_folder.LABELS: "\n".join(package.info.labels),
         output_folder.METRICS: output_folder.as_json(report),
+        output_folder.SPLIT: learned_photos.compose(package.data.split, report["fingerprint"]),
         output_folder.RUN: output_folder.as_json(record | {"budget": kept and kept.as_dict()}),
         **_pages(output.name, package, scored, report, record["stages"]),
     }

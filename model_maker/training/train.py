@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from model_maker import output_folder, run_record
-from model_maker.backbones import embedder
+from model_maker.backbones import embedder, small_inputs
 from model_maker.backbones.int8_backbone import Int8Backbone
+from model_maker.backbones.registry import Backbone
 from model_maker.data import sources
 from model_maker.deploy import budget
 from model_maker.inference import evaluation
@@ -30,8 +31,8 @@ class Result:
     """What `train` made.
 
     Attributes:
-      directory: the folder with `model.tflite`, `float.tflite`, `labels.txt`, `metrics.json`, `run.json`, `README.md`,
-        `report.html` and its plots.
+      directory: the folder with `model.tflite`, `float.tflite`, `labels.txt`, `metrics.json`, `run.json`, `split.json`,
+        `README.md`, `report.html` and its plots.
       metrics: of the shipped file on the test part.
       report: the content of `metrics.json`.
       seconds: from beginning to end.
@@ -110,6 +111,8 @@ def train_on(
     )
     output_folder.check_new(output, overwrite=overwrite)
     progress = Progress(progress)
+    if isinstance(choice, Backbone) and (note := small_inputs.warning(choice)):
+        progress.note(note)
     engine = ENGINES[options.engine](options.address, options.shards, progress)
 
     with progress.stage("List photos"):

@@ -164,6 +164,7 @@ def _float_model(path: Path, shipped: bytes, progress: Progress) -> tuple[bytes,
     tree = graph.parse(shipped)
     with graph.explained():
         dequantize.dequantize(tree)
+        cut.replace_squeezes(tree)
         cut.prune_buffers(tree)
         graph.sign(tree)
         # What a quantized input says of itself is exact; the metadata's mean may be half a step away.

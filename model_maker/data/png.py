@@ -1,0 +1,76 @@
+"""PNG without the texts and profiles that some programs pack into it: megabytes at times, which Pillow refuses."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO
+
+MARK = b"\x89PNG\r\n\x1a\n"
+# A chunk: its length, its name, what it holds, a checksum of four bytes.
+_HEAD, _CHECK = struct.Struct(">I4s"), 4
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
+# XMP, which may say how a photo lies; it is kept where it is plain and no larger than Pillow takes.
+_XMP, _MOST_XMP = b"XML:com.adobe.xmp\0\0", 1 << 20
+# Bytes of them that cannot unfold to more than Pillow takes, a megabyte: zlib packs 1032 to one at most.
+_HARMLESS = 1000
+
+
+def without_texts(source: BinaryIO) -> BinaryIO:
+    """Returns a picture that Pillow opens: itself, or a copy in memory without texts where these may be too large."""
+    with _kept_open(source) as file:
+        if file.read(len(MARK)) != MARK:
+            file.seek(0)
+            return source
+        size = sum(length for _, length, name in _chunks(file) if name in _TEXTS)
+        file.seek(0)
+        if size <= _HARMLESS:
+            return source
+        content = file.read()
+    return io.BytesIO(_stripped(content))
+
+
+def is_whole(content: bytes) -> bool:
+    """Tells whether every chunk is there, from the header to the end."""
+    file, names = io.BytesIO(content), []
+    file.seek(len(MARK))
+    for place, length, name in _chunks(file):
+        if place + _HEAD.size + length + _CHECK > len(content):
+            return False
+        names.append(name)
+    return names[:1] == [b"IHDR"] and b"IDAT" in names and names[-1] == b"IEND"
+
+
+def _stripped(content: bytes) -> bytes:
+    file, kept = io.BytesIO(content), [MARK]
+    file.seek(len(MARK))
+    for place, length, name in _chunks(file):
+        whole = content[place : place + _HEAD.size + length + _CHECK]
+        xmp = whole[_HEAD.size :].startswith(_XMP) and length < _MOST_XMP
+        if name not in _TEXTS or (name == b"iTXt" and xmp):
+            kept.append(whole)
+    return b"".join(kept)
+
+
+def _chunks(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
+    """Yields the place, length and name of each chunk, from where the file stands up to the end of the picture."""
+    place, name = file.tell(), b""
+    while name != b"IEND" and len(head := file.read(_HEAD.size)) == _HEAD.size:
+        length, name = _HEAD.unpack(head)
+        yield place, length, name
+        place = file.seek(place + _HEAD.size + length + _CHECK)
+
+
+class _kept_open:
+    """A file that stays open, at its beginning."""
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+
+    def __enter__(self) -> BinaryIO:
+        self._file.seek(0)
+        return self._file
+
+    def __exit__(self, *_: object) -> None:
+        self._file.seek(0)

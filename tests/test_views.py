@@ -1,0 +1,35 @@
+"""What the terminal shows of results."""
+
+import json
+
+import numpy as np
+import pytest
+
+from model_maker import training
+from model_maker.cli import views
+from model_maker.inference import evaluation
+
+
+def shown(trained, classes, capsys):
+    """The row of the summary that names the classes."""
+    report = json.loads((trained["uint8"] / "metrics.json").read_text())
+    metrics = evaluation.measure(np.eye(len(classes)), np.arange(len(classes)), classes)
+    views.show_training(training.Result(trained["uint8"], metrics, report, 1.0))
+    lines = capsys.readouterr().out.splitlines()
+    begin = next(number for number, line in enumerate(lines) if line.startswith("classes"))
+    end = next(number for number, line in enumerate(lines) if line.startswith("layers"))
+    return " ".join(" ".join(lines[begin:end]).split())
+
+
+@pytest.mark.parametrize(
+    ("classes", "row"),
+    [
+        (("training_set", "test_set"), "classes 2: training_set, test_set"),
+        (("[red]", "b"), "classes 2: [red], b"),
+        (tuple(f"c{n}" for n in range(12)), "classes 12: " + ", ".join(f"c{n}" for n in range(12))),
+        (tuple(f"c{n}" for n in range(14)), "classes 14: " + ", ".join(f"c{n}" for n in range(12)) + " and 2 more"),
+    ],
+)
+def test_the_summary_of_a_training_names_the_classes(trained, capsys, monkeypatch, classes, row):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert shown(trained, classes, capsys) == row

@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from benchmarks import chart, page, report
-from benchmarks.compare import compare
-from benchmarks.environment import Load, Machine
-from benchmarks.latency import Latency
-from benchmarks.results import Model, Record, Row, finish
+from model_maker.benchmark import chart, page, report
+from model_maker.benchmark.compare import compare
+from model_maker.benchmark.environment import Load, Machine
+from model_maker.benchmark.latency import Latency
+from model_maker.benchmark.results import Model, Record, Row, finish
 
 HOST = Machine("host", "A CPU", 2, "Linux 6 x86_64", versions={"ai-edge-litert": "2.3.0"})
 A = Model("m/model.tflite", "m", "aa", 4_000_000, 400_000_000, 4_000_000, "int8", 0.918, 120)

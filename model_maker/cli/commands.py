@@ -212,7 +212,7 @@ def inspect(arguments: argparse.Namespace) -> None:
 
 
 def benchmark(arguments: argparse.Namespace) -> int:
-    from benchmarks import cli
+    from model_maker.benchmark import cli
 
     return cli.run_command(arguments)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
-from benchmarks import chart
-from benchmarks.report import machine_line, model_line, number, remarks
-from benchmarks.results import Record, Row, estimate
+from model_maker.benchmark import chart
+from model_maker.benchmark.report import machine_line, model_line, number, remarks
+from model_maker.benchmark.results import Record, Row, estimate
 
 _STYLE = """
 :root { color-scheme: light dark; --back: #fff; --text: #1c1e21; --dim: #5f6670; --line: #dfe3e8; --card: #f6f7f9;

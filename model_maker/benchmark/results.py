@@ -17,9 +17,9 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from benchmarks.benchmark_model import OpTime, Share
-from benchmarks.environment import Load, Machine
-from benchmarks.latency import WIDEST_INTERVAL
+from model_maker.benchmark.benchmark_model import OpTime, Share
+from model_maker.benchmark.environment import Load, Machine
+from model_maker.benchmark.latency import WIDEST_INTERVAL
 from model_maker.errors import DataError
 
 FORMAT = "model_maker.benchmark"

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from benchmarks.compare import Comparison
-from benchmarks.results import Model, Record, Row, estimate
 from model_maker import terminal
+from model_maker.benchmark.compare import Comparison
+from model_maker.benchmark.results import Model, Record, Row, estimate
 from model_maker.terminal import escape
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from benchmarks.report import number
-from benchmarks.results import Row, estimate
+from model_maker.benchmark.report import number
+from model_maker.benchmark.results import Row, estimate
 
 # In units that are CSS pixels on a phone of 360 px.
 WIDTH, HEIGHT = 340, 250

@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.phone import DeviceFacts
+from model_maker.benchmark.phone import DeviceFacts
 from model_maker.data.streaming import cores
 from model_maker.version import __version__
 

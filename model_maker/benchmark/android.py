@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import benchmark_model
-from benchmarks.adb import Answer, Device, DeviceError, DeviceLost
-from benchmarks.official import fill
-from benchmarks.phone import MODEL, DeviceFacts, Workbench
-from benchmarks.results import Interrupted, Row
+from model_maker.benchmark import benchmark_model
+from model_maker.benchmark.adb import Answer, Device, DeviceError, DeviceLost
+from model_maker.benchmark.official import fill
+from model_maker.benchmark.phone import MODEL, DeviceFacts, Workbench
+from model_maker.benchmark.results import Interrupted, Row
 from model_maker.errors import ModelMakerError
 
 # Signals of Linux, by number; the computer's own table may be macOS's or Windows's.

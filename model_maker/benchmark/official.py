@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from benchmarks import benchmark_model
-from benchmarks.results import Row
+from model_maker.benchmark import benchmark_model
+from model_maker.benchmark.results import Row
 
 
 def fill(row: Row, output: str, *, spoken: str) -> Row:

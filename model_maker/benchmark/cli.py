@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from absl import app, logging
 from absl.flags import argparse_flags
 
-from benchmarks.delegates import DELEGATES
 from model_maker import completion, exits, quiet
+from model_maker.benchmark.delegates import DELEGATES
 from model_maker.version import __version__
 
 DESCRIPTION = "Measures the latency of .tflite models on this machine or on an Android device, and compares results."
@@ -101,7 +101,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     verb = arguments.models[0] if arguments.models and arguments.models[0] in ("compare", "import") else ""
     mode = verb or ("host" if arguments.device in (None, "host") else "android")
     _check(arguments, mode)
-    from benchmarks import commands
+    from model_maker.benchmark import commands
 
     return getattr(commands, f"{mode}_")(arguments)
 

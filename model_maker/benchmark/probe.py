@@ -122,7 +122,7 @@ def _answering() -> Iterator[tuple[BinaryIO, Callable[[], str]]]:
     with os.fdopen(os.dup(1), "wb") as answers, tempfile.TemporaryFile() as said:
         os.dup2(said.fileno(), 1)
         os.dup2(said.fileno(), 2)
-        from benchmarks import inputs  # noqa: F401 - both loaded before the first run, so that they count for no model
+        from model_maker.benchmark import inputs  # noqa: F401 - both loaded before the first run, so that they count for no model
         from model_maker.tflite import interpreter  # noqa: F401
 
         def take() -> str:
@@ -181,8 +181,8 @@ else:
 def _first_run(path: str, delegate: str, threads: int, timeout_s: float) -> dict[str, Any]:
     import numpy as np
 
-    from benchmarks.delegates import DELEGATES
-    from benchmarks.inputs import random_input
+    from model_maker.benchmark.delegates import DELEGATES
+    from model_maker.benchmark.inputs import random_input
     from model_maker.progress import peak_memory_mb
 
     # A fork begins without the code of Python and numpy in its memory; what the same steps need of it without a model

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from model_maker.errors import DataError, ModelMakerError
 
 if TYPE_CHECKING:
-    from benchmarks.results import Model, Row
+    from model_maker.benchmark.results import Model, Row
 
 # A folder that `train` made holds both.
 _TRAINED = ("model.tflite", "run.json")
@@ -54,7 +54,7 @@ def describe(paths: Sequence[Path]) -> tuple[list[Model], list[Row]]:
     Raises:
       ModelMakerError: none of them is one.
     """
-    from benchmarks.results import Model, Row, name_models
+    from model_maker.benchmark.results import Model, Row, name_models
     from model_maker.tflite import inspection, vetting
 
     models: list[Model] = []

@@ -20,13 +20,13 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.delegates import DELEGATES, Session
-from benchmarks.environment import Load, LoadWatch
-from benchmarks.inputs import photo_inputs, random_input
-from benchmarks.latency import Latency
-from benchmarks.probe import Helper
-from benchmarks.results import Interrupted, Row
 from model_maker import quiet
+from model_maker.benchmark.delegates import DELEGATES, Session
+from model_maker.benchmark.environment import Load, LoadWatch
+from model_maker.benchmark.inputs import photo_inputs, random_input
+from model_maker.benchmark.latency import Latency
+from model_maker.benchmark.probe import Helper
+from model_maker.benchmark.results import Interrupted, Row
 from model_maker.data.entries import Location
 from model_maker.data.streaming import cores
 from model_maker.errors import ModelMakerError

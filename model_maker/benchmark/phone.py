@@ -14,8 +14,8 @@ from pathlib import Path
 
 from absl import logging
 
-from benchmarks.adb import Answer, Device, DeviceError, DeviceLost, DeviceTimeout
-from benchmarks.binary import check_abi
+from model_maker.benchmark.adb import Answer, Device, DeviceError, DeviceLost, DeviceTimeout
+from model_maker.benchmark.binary import check_abi
 
 # /data/local/tmp is the one place where adb may write and execute on every Android.
 FOLDER = "/data/local/tmp/model_maker"

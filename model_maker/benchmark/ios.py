@@ -10,8 +10,8 @@ import dataclasses
 import re
 from pathlib import Path
 
-from benchmarks.official import fill
-from benchmarks.results import Model, Row
+from model_maker.benchmark.official import fill
+from model_maker.benchmark.results import Model, Row
 from model_maker.errors import DataError
 
 # Xcode's console puts date, process and thread in front of what goes through the system log.

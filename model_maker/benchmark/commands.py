@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import model_files
-from benchmarks.probe import Helper
 from model_maker import files
+from model_maker.benchmark import model_files
+from model_maker.benchmark.probe import Helper
 from model_maker.errors import DataError, ModelMakerError
 
 if TYPE_CHECKING:
-    from benchmarks.environment import Load, Machine
-    from benchmarks.results import Model, Record, Row
+    from model_maker.benchmark.environment import Load, Machine
+    from model_maker.benchmark.results import Model, Record, Row
     from model_maker.data.dataset import Dataset
 
 # More photos than this would not make random pixels more real.
@@ -32,9 +32,9 @@ def host_(arguments: argparse.Namespace) -> int:
     paths = model_files.find(arguments.models, announce=_say)
     helper = Helper()  # it loads LiteRT while this process does
     try:
-        from benchmarks import host
-        from benchmarks.environment import this_machine
-        from benchmarks.report import Bar
+        from model_maker.benchmark import host
+        from model_maker.benchmark.environment import this_machine
+        from model_maker.benchmark.report import Bar
         from model_maker.data.streaming import cores
 
         models, refused = model_files.describe(paths)
@@ -68,10 +68,10 @@ def host_(arguments: argparse.Namespace) -> int:
 
 def android_(arguments: argparse.Namespace) -> int:
     """Measures on a phone."""
-    from benchmarks import adb, android, binary
-    from benchmarks.environment import android_machine
-    from benchmarks.phone import read_facts
-    from benchmarks.report import Bar
+    from model_maker.benchmark import adb, android, binary
+    from model_maker.benchmark.environment import android_machine
+    from model_maker.benchmark.phone import read_facts
+    from model_maker.benchmark.report import Bar
 
     models, refused = model_files.describe(model_files.find(arguments.models, announce=_say))
     dataset = _dataset(arguments)
@@ -107,8 +107,8 @@ def android_(arguments: argparse.Namespace) -> int:
 
 def import_(arguments: argparse.Namespace) -> int:
     """Shows a result that was saved, by the iOS app or by this command."""
-    from benchmarks import ios, results
-    from benchmarks.environment import ios_machine
+    from model_maker.benchmark import ios, results
+    from model_maker.benchmark.environment import ios_machine
 
     path = Path(arguments.models[1])
     try:
@@ -132,7 +132,7 @@ def import_(arguments: argparse.Namespace) -> int:
 
 def compare_(arguments: argparse.Namespace) -> int:
     """Compares two results; 1 if something became slower."""
-    from benchmarks import compare, report, results
+    from model_maker.benchmark import compare, report, results
 
     base, new = (results.read(path) for path in arguments.models[1:])
     fail_over = compare.FAIL_OVER if arguments.fail_over is None else arguments.fail_over
@@ -160,7 +160,7 @@ def _dataset(arguments: argparse.Namespace) -> Dataset | None:
 
 def _interruptible(work) -> tuple[list[Row], Load | None, bool]:
     """Returns rows, load, and whether Ctrl-C ended it early."""
-    from benchmarks.results import Interrupted
+    from model_maker.benchmark.results import Interrupted
 
     try:
         done = work()
@@ -179,7 +179,7 @@ def _conclude(
     dataset: Dataset | None = None,
 ) -> int:
     """Makes the record and hands it out."""
-    from benchmarks.results import Record, finish
+    from model_maker.benchmark.results import Record, finish
 
     (models, refused), (rows, load, interrupted) = described, outcome
     if dataset and not interrupted:
@@ -198,7 +198,7 @@ def _conclude(
 
 def _with_accuracy(models: Sequence[Model], dataset: Dataset, data: str) -> tuple[list[Model], bool]:
     """Adds top-1; a model without labels of these classes gets a note instead. True if Ctrl-C ended it."""
-    from benchmarks.report import Bar
+    from model_maker.benchmark.report import Bar
     from model_maker.inference.classifier import Classifier
 
     done = list(models)
@@ -231,7 +231,7 @@ def _unseen(model: Model, dataset: Dataset, data: str) -> tuple[Dataset, tuple[s
 
 def _deliver(arguments: argparse.Namespace, record: Record) -> int:
     """Writes and shows a record; 1 if a row could not run, 130 after Ctrl-C."""
-    from benchmarks import page, report, results
+    from model_maker.benchmark import page, report, results
 
     if arguments.json:
         _write(arguments.json, results.to_json(record))

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.results import Record, Row, estimate
+from model_maker.benchmark.results import Record, Row, estimate
 from model_maker.errors import DataError
 
 FAIL_OVER = 0.05

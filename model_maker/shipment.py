@@ -15,14 +15,14 @@ from model_maker import files, fitting, metrics_record, run_record
 from model_maker.backbones.importers import TRAINED
 from model_maker.backbones.int8_backbone import QuantizedEmbedder
 from model_maker.data.dataset import Dataset, Split
-from model_maker.deploy import budget, checks, model_card, plots, shipping
-from model_maker.deploy import report as report_page
+from model_maker.deploy import budget, checks, shipping
 from model_maker.errors import OutputError
 from model_maker.inference import evaluation
 from model_maker.inference.classifier import Classifier, Scored
 from model_maker.learning.finetune import Network
 from model_maker.options import Options
 from model_maker.progress import Stages
+from model_maker.report import model_card, model_page
 from model_maker.tflite import graph
 from model_maker.tflite.integer_head import IntegerHead
 from model_maker.tflite.layers import Layer
@@ -210,13 +210,15 @@ def write(
     shipped = shipment.file(provenance=_provenance(shipment, report))
     report = report | {"sizes": {"model_bytes": len(shipped), "float_model_bytes": len(shipment.float_model)}}
     binaries = {MODEL: shipped, TRAINED: shipping.finish(shipment.float_model, shipment.info)}
-    path, history = report["cross_validation"]["path"], report.get("fine_tuning", {}).get("history", ())
-    binaries |= plots.draw(report["test"], report_page.reliability(scored), path=path, history=history)
+    learned = model_page.learned_from(shipment.split)
+    binaries |= model_page.make(
+        shipment.info.name, scored, report, model=output.name, learned=learned, stages=record["stages"]
+    )
     texts = {
         "labels.txt": "\n".join(shipment.info.labels),
-        report_page.METRICS: _json(report),
+        model_page.METRICS: _json(report),
         run_record.FILE: _json(record | {"budget": kept and kept.as_dict()}),
-        **_pages(output.name, shipment, scored, report, record["stages"]),
+        "README.md": _card(shipment, report),
     }
     with files.new_directory(output, overwrite=overwrite) as folder:
         for name, content in binaries.items():
@@ -228,22 +230,16 @@ def write(
     return report
 
 
-def _pages(
-    model: str, shipment: Shipment, scored: Scored, report: dict[str, Any], stages: list[dict[str, Any]]
-) -> dict[str, str]:
-    """What people read: the card and the report."""
-    info, base, kept = shipment.info, shipment.base, shipment.budget
-    card = model_card.render(
-        info,
+def _card(shipment: Shipment, report: dict[str, Any]) -> str:
+    base, kept = shipment.base, shipment.budget
+    return model_card.render(
+        shipment.info,
         report,
         backbone=base.name,
         quantize=kept.choice.name if kept else shipment.form.quantize,
         io=shipment.options.io,
         image_size=base.image_size,
     )
-    learned = report_page.learned_from(shipment.split)
-    page = report_page.render(info.name, scored, report, model=model, learned=learned, stages=stages)
-    return {"README.md": card, report_page.FILE: page}
 
 
 def _keep_budget(

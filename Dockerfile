@@ -11,7 +11,6 @@ ARG EXTRAS=""
 WORKDIR /source
 COPY setup.py setup.cfg pyproject.toml MANIFEST.in README.md LICENSE ./
 COPY model_maker model_maker
-COPY benchmarks benchmarks
 COPY android_assets android_assets
 COPY ios_assets ios_assets
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \

@@ -1,1 +1,1 @@
-"""Latency of `.tflite` files on this machine, on Android and, imported, on iOS: the `benchmark` command."""
+"""Measurements that the documentation states, repeated in a checkout; no part of the package."""

@@ -23,14 +23,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import cli as benchmark_cli
 from model_maker import cli, extras
+from model_maker.benchmark import cli as benchmark_cli
 from model_maker.deploy import clients, demo
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 # Console script to the module that runs it.
-MODULES = {"model_maker": "model_maker", "benchmark": "benchmarks"}
+MODULES = {"model_maker": "model_maker", "benchmark": "model_maker.benchmark"}
 PARSERS = {"model_maker": cli.parse, "benchmark": benchmark_cli.parse}
 FAILS = "Exit code 1"
 # Titles of blocks that are not run, and why.

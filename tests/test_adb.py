@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from loopback_device import TMP
 
-from benchmarks.adb import (
+from model_maker.benchmark.adb import (
     Attached,
     Device,
     DeviceError,

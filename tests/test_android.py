@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from loopback_benchmark import tiny_model, write_benchmark
 
-from benchmarks import android, cli
-from benchmarks.adb import pick
-from benchmarks.android import Options, measure
-from benchmarks.phone import read_facts
-from benchmarks.results import Interrupted, Row, read
+from model_maker.benchmark import android, cli
+from model_maker.benchmark.adb import pick
+from model_maker.benchmark.android import Options, measure
+from model_maker.benchmark.phone import read_facts
+from model_maker.benchmark.results import Interrupted, Row, read
 from model_maker.errors import ModelMakerError
 
 FAST = Options(runs=20, warmup_runs=3, cooldown_s=0, timeout_s=60)

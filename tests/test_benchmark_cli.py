@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import android, cli, commands, host, model_files
-from benchmarks.environment import Machine
-from benchmarks.latency import Latency
-from benchmarks.results import Interrupted, Model, Record, Row, read, to_json
+from model_maker.benchmark import android, cli, commands, host, model_files
+from model_maker.benchmark.environment import Machine
+from model_maker.benchmark.latency import Latency
+from model_maker.benchmark.results import Interrupted, Model, Record, Row, read, to_json
 from model_maker.data import sources
 from model_maker.inference.classifier import Classifier
 
@@ -26,7 +26,7 @@ FAST = ("--rounds", "2", "--runs", "4")
 
 def benchmark(*arguments, cwd, columns="100"):
     done = subprocess.run(
-        [sys.executable, "-c", "from benchmarks.cli import run; run()", *map(str, arguments)],
+        [sys.executable, "-c", "from model_maker.benchmark.cli import run; run()", *map(str, arguments)],
         cwd=cwd,
         capture_output=True,
         env=os.environ | {"COLUMNS": columns, "PYTHONPATH": str(ROOT)},
@@ -297,7 +297,7 @@ def test_every_flag_has_a_place_and_a_meaning():
 
 def test_neither_tensorflow_nor_scikit_learn_is_loaded(desk):
     check = (
-        "import sys; from benchmarks import cli\n"
+        "import sys; from model_maker.benchmark import cli\n"
         "cli.main(cli.parse(['benchmark', 'float.tflite', '--threads', '1', '--rounds', '2', '--csv']))\n"
         "print(sorted({'tensorflow', 'keras', 'sklearn'} & set(sys.modules)))"
     )

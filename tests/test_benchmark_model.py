@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.benchmark_model import (
+from model_maker.benchmark.benchmark_model import (
     Delegation,
     OpTime,
     Timings,

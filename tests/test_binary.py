@@ -9,8 +9,8 @@ import threading
 
 import pytest
 
-from benchmarks import binary
-from benchmarks.adb import DeviceError
+from model_maker.benchmark import binary
+from model_maker.benchmark.adb import DeviceError
 
 PHONE = ("arm64-v8a", "armeabi-v7a")
 

@@ -7,8 +7,8 @@ import subprocess
 import other_systems
 import pytest
 
-from benchmarks import probe
 from model_maker import child
+from model_maker.benchmark import probe
 from model_maker.errors import DataError, ModelError, ModelMakerError
 
 PROGRAM = """

@@ -2,10 +2,10 @@ import dataclasses
 
 import pytest
 
-from benchmarks.compare import compare
-from benchmarks.environment import Load, Machine
-from benchmarks.latency import Latency
-from benchmarks.results import Model, Record, Row
+from model_maker.benchmark.compare import compare
+from model_maker.benchmark.environment import Load, Machine
+from model_maker.benchmark.latency import Latency
+from model_maker.benchmark.results import Model, Record, Row
 from model_maker.errors import DataError
 
 HOST = Machine("host", "A CPU", 4, governor="performance", versions={"python": "3.11.9"})

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.cli import COMPLETIONS
 from model_maker import completion
 from model_maker.backbones import BACKBONES
+from model_maker.benchmark.cli import COMPLETIONS
 from model_maker.deploy.export import EXPORTERS
 from model_maker.tflite.quantize import FORMATS
 
@@ -29,7 +29,7 @@ INTERACTIVE = {"bash": (["--norc", "--noprofile"], ""), "zsh": (["-f"], "autoloa
 def desk(tmp_path_factory):
     """A folder with a model, photos and our two programs in `bin`."""
     desk = tmp_path_factory.mktemp("desk")
-    for program, module in zip(completion.PROGRAMS, ("model_maker", "benchmarks"), strict=True):
+    for program, module in zip(completion.PROGRAMS, ("model_maker", "model_maker.benchmark"), strict=True):
         path = desk / "bin" / program
         path.parent.mkdir(exist_ok=True)
         path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
@@ -178,7 +178,7 @@ def test_a_shell_that_is_not_known_is_a_usage_error():
     assert "'ksh'" in done.stderr and "bash" in done.stderr
 
 
-@pytest.mark.parametrize("module", ["model_maker", "benchmarks"])
+@pytest.mark.parametrize("module", ["model_maker", "model_maker.benchmark"])
 def test_a_start_without_a_shell_asking_loads_no_argcomplete(module):
     check = (
         f"import sys; from {module} import cli; cli.parse(['x', *{['models'] if module == 'model_maker' else []}]); "

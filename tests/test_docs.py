@@ -124,7 +124,7 @@ def test_what_needs_a_phone_runs_on_one_that_is_played(tutorial, adb, attach, tm
     def run(command):
         quick = " --cooldown 0 --runs 5" if command.text.startswith("benchmark") else ""
         words = shlex.split(command.text + quick)
-        program = [sys.executable, "-m", "benchmarks"] if words[0] == "benchmark" else [str(adb)]
+        program = [sys.executable, "-m", "model_maker.benchmark"] if words[0] == "benchmark" else [str(adb)]
         return subprocess.run([*program, *words[1:]], cwd=tmp_path, capture_output=True, text=True, check=False)
 
     [absent] = _titled("With no phone attached")

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from benchmarks import environment
-from benchmarks.environment import Load, LoadWatch, android_machine, cpu_seconds, this_machine
-from benchmarks.phone import DeviceFacts
+from model_maker.benchmark import environment
+from model_maker.benchmark.environment import Load, LoadWatch, android_machine, cpu_seconds, this_machine
+from model_maker.benchmark.phone import DeviceFacts
 
 STAT = "cpu  {user} 0 0 {idle} 0 0 0 {steal} 0 0\ncpu0 1 2 3 4 5 6 7 8 9 10\nintr 5\n"
 

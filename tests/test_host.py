@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from loopback_benchmark import tiny_model
 
-from benchmarks import host
-from benchmarks.delegates import DELEGATES, CompiledSession, Delegate
-from benchmarks.host import Options, measure
-from benchmarks.results import Interrupted
+from model_maker.benchmark import host
+from model_maker.benchmark.delegates import DELEGATES, CompiledSession, Delegate
+from model_maker.benchmark.host import Options, measure
+from model_maker.benchmark.results import Interrupted
 from model_maker.errors import ModelError, ModelMakerError
 from model_maker.tflite.interpreter import KERNELS, Runner
 

@@ -17,11 +17,11 @@ from PIL import Image
 from test_demo_server import SITE
 from test_model_card import INFO, REPORT
 
-from benchmarks import results
 from model_maker import exits, spreadsheet
+from model_maker.benchmark import results
 from model_maker.cli import commands, main, parse
-from model_maker.deploy import markdown, model_card
 from model_maker.deploy.demo_server import serving
+from model_maker.report import markdown, model_card
 
 FORMULAS = [
     *('=cmd|"/C calc"!A0', "+1+1", "-2+3", "@SUM(1)", "\t=1", "\r=1", "\n=1", " =1", "\uff1d1", "\uff0b1"),

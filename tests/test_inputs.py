@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.inputs import photo_inputs, random_input
+from model_maker.benchmark.inputs import photo_inputs, random_input
 from model_maker.data import images
 from model_maker.data.images import Normalization
 

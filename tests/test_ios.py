@@ -6,7 +6,7 @@ the tool and of the app (`OutputMicrosecondsStatToStream`), with numbers made fo
 
 import pytest
 
-from benchmarks import ios
+from model_maker.benchmark import ios
 from model_maker.errors import DataError
 
 CONSOLE = """INFO: Log parameter values verbosely: [0]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import bootstrap
 
-from benchmarks.latency import Latency
+from model_maker.benchmark.latency import Latency
 
 TIMES = st.floats(0.001, 1000)
 

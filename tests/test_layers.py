@@ -20,10 +20,8 @@ def _layers():
 
 
 def _room(module):
-    """model_maker.tflite.graph -> tflite; benchmarks.host -> benchmarks; model_maker -> None."""
+    """model_maker.tflite.graph -> tflite; model_maker -> None."""
     parts = module.split(".")
-    if parts[0] == "benchmarks":
-        return "benchmarks"
     return parts[1] if len(parts) > 1 else None
 
 
@@ -41,8 +39,12 @@ def _imports(path):
 
 
 def _edges():
-    files = [*ROOT.glob("model_maker/**/*.py"), *ROOT.glob("benchmarks/**/*.py")]
+    files = ROOT.glob("model_maker/**/*.py")
     return [edge for path in files if path.name != "__main__.py" for edge in _imports(path)]
+
+
+def test_the_package_imports_no_script_of_developers():
+    assert [edge for edge in _edges() if edge[1].startswith("benchmarks")] == []
 
 
 def test_every_module_has_a_layer():

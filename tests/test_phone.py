@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.adb import Answer
-from benchmarks.phone import DeviceFacts, read_facts
+from model_maker.benchmark.adb import Answer
+from model_maker.benchmark.phone import DeviceFacts, read_facts
 
 
 class Recorded:

@@ -7,8 +7,8 @@ import sys
 import pytest
 from loopback_benchmark import tiny_model
 
-from benchmarks import probe
-from benchmarks.probe import Helper
+from model_maker.benchmark import probe
+from model_maker.benchmark.probe import Helper
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["forks", "starts"])

@@ -3,8 +3,8 @@
 import numpy as np
 from other_systems import run
 
-from benchmarks import host
 from model_maker import progress
+from model_maker.benchmark import host
 
 PEAK = "from model_maker import progress; print(progress.peak_memory_mb())"
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import results
-from benchmarks.benchmark_model import OpTime
-from benchmarks.environment import Load, Machine
-from benchmarks.latency import Latency
-from benchmarks.results import Model, Record, Row, estimate, finish, from_json, name_models, to_csv, to_json
+from model_maker.benchmark import results
+from model_maker.benchmark.benchmark_model import OpTime
+from model_maker.benchmark.environment import Load, Machine
+from model_maker.benchmark.latency import Latency
+from model_maker.benchmark.results import Model, Record, Row, estimate, finish, from_json, name_models, to_csv, to_json
 from model_maker.errors import DataError
 
 HOST = Machine("host", "A CPU", 4, "Linux 6 x86_64", "performance", versions={"python": "3.11.9"})

@@ -13,8 +13,8 @@ import pytest
 from model_maker.comparison import Comparison, Entry
 from rich.console import Console
 
-from benchmarks import cli as benchmark_cli
 from model_maker import cli, exits, terminal
+from model_maker.benchmark import cli as benchmark_cli
 from model_maker.cli import bars, views
 
 NAMES = ["evaluate", "predict", "train", "doctor", "sample-data", "benchmark", "completion"]

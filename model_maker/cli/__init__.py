@@ -36,7 +36,7 @@ def run() -> None:
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Reads the command line; usage errors exit with 2."""
-    from benchmarks.cli import COMPLETIONS
+    from model_maker.benchmark.cli import COMPLETIONS
 
     whole = parser()
     completion.answer(whole, **COMPLETIONS)

@@ -102,8 +102,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from model_maker import run_record
     from model_maker.cli import views
     from model_maker.cli.bars import Bars
-    from model_maker.deploy import report
     from model_maker.inference.classifier import Classifier
+    from model_maker.report import model_page
 
     page = new_page(arguments)
     classifier = Classifier(arguments.model)
@@ -118,7 +118,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
             bars.note(f"{skipped} files cannot be read as photos and do not count.")
         if page is not None:
             name, own = classifier.info.name, run_record.is_own_test(arguments.model, arguments.data)
-            report.write(page, name, scored, metrics, model=arguments.model, own_test=own)
+            model_page.write(page, name, scored, metrics, model=arguments.model, own_test=own)
             bars.note(f"The report: {page}")
     if arguments.json:
         print_json(metrics.as_dict())
@@ -128,11 +128,11 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 def new_page(arguments: argparse.Namespace) -> Path | None:
     """Returns where --report is to be written, before the long work, if it may be."""
-    from model_maker.deploy import report
+    from model_maker.report import model_page
 
     if arguments.report is None:
         return None
-    report.check_new(page := Path(arguments.report), overwrite=arguments.overwrite)
+    model_page.check_new(page := Path(arguments.report), overwrite=arguments.overwrite)
     return page
 
 
@@ -228,7 +228,7 @@ def inspect(arguments: argparse.Namespace) -> None:
 
 
 def benchmark(arguments: argparse.Namespace) -> int:
-    from benchmarks import cli
+    from model_maker.benchmark import cli
 
     return cli.run_command(arguments)
 

@@ -147,9 +147,9 @@ def verify(arguments: argparse.Namespace) -> int:
     from model_maker import run_record
     from model_maker.cli import certificate_views
     from model_maker.cli.bars import Bars
-    from model_maker.deploy import report
     from model_maker.deploy import verify as certificates
     from model_maker.inference.classifier import Classifier
+    from model_maker.report import model_page
 
     page = new_page(arguments)
     with Bars() as bars:
@@ -168,7 +168,7 @@ def verify(arguments: argparse.Namespace) -> int:
                 scored = classifier.score_labelled(dataset, progress=bars.step)
             metrics, name = classifier.measure(scored), classifier.info.name
             own, certificate = run_record.is_own_test(arguments.model, arguments.data), found.as_dict()
-            report.write(page, name, scored, metrics, model=arguments.model, own_test=own, certificate=certificate)
+            model_page.write(page, name, scored, metrics, model=arguments.model, own_test=own, certificate=certificate)
             bars.note(f"The report: {page}")
     return 1 if found.failures else 0
 

@@ -182,7 +182,7 @@ def _export_flags(parser: argparse.ArgumentParser, *, quantize: str, io: str) ->
 
 
 def _benchmark(commands) -> None:
-    from benchmarks import cli as benchmark
+    from model_maker.benchmark import cli as benchmark
 
     parser = command(
         commands,

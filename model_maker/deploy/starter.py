@@ -14,11 +14,12 @@ from model_maker.backbones.registry import DEFAULT, Backbone
 from model_maker.data import calibration_pictures, flowers, imagenet, sample_data, sources
 from model_maker.data.entries import Location
 from model_maker.data.images import Photo
-from model_maker.deploy import model_card, shipping
+from model_maker.deploy import shipping
 from model_maker.deploy.shipping import Form
 from model_maker.errors import BackboneError
 from model_maker.output_folder import LABELS, MODEL
 from model_maker.progress import Progress
+from model_maker.report import model_card
 from model_maker.tflite import graph, metadata, quantize, rounding
 
 

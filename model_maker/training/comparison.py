@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import host
-from benchmarks.environment import this_machine
 from model_maker import files, output_folder, run_record
 from model_maker.backbones import BACKBONES, embedder
+from model_maker.benchmark import host
+from model_maker.benchmark.environment import this_machine
 from model_maker.data import sources
 from model_maker.data.dataset import Dataset
 from model_maker.errors import BackboneError, DataError, ModelMakerError, OutputError

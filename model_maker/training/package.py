@@ -14,14 +14,14 @@ import numpy as np
 from model_maker import files, output_folder, run_record
 from model_maker.data import sources
 from model_maker.data.dataset import Dataset
-from model_maker.deploy import budget, checks, model_card, plots, shipping
-from model_maker.deploy import report as report_page
+from model_maker.deploy import budget, checks, shipping
 from model_maker.inference import evaluation, learned_photos
 from model_maker.inference.classifier import Classifier, Scored
 from model_maker.learning import embedding
 from model_maker.learning.finetune import Network
 from model_maker.options import Options
 from model_maker.progress import Progress
+from model_maker.report import model_card, model_page
 from model_maker.tflite import graph, network_layers
 from model_maker.tflite.integer_heads import IntegerHead
 from model_maker.tflite.metadata import ModelInfo
@@ -219,18 +219,24 @@ def write(
     scored = Scored(test.samples, np.array(test.labels), package.scores)
     shipped = package.file(provenance=_provenance(package, report))
     report = report | {"sizes": {"model_bytes": len(shipped), "float_model_bytes": len(package.float_model)}}
-    path, history = report["cross_validation"]["path"], report.get("fine_tuning", {}).get("history", ())
     models = {
         output_folder.MODEL: shipped,
         output_folder.FLOAT_MODEL: shipping.finish(package.float_model, package.info),
-        **plots.draw(report["test"], report_page.reliability(scored), path=path, history=history),
+        **model_page.make(
+            package.info.name,
+            scored,
+            report,
+            model=output.name,
+            learned=model_page.learned_from(package.data.split),
+            stages=record["stages"],
+        ),
     }
     texts = {
         output_folder.LABELS: "\n".join(package.info.labels),
         output_folder.METRICS: output_folder.as_json(report),
         output_folder.SPLIT: learned_photos.compose(package.data.split, report["fingerprint"]),
         output_folder.RUN: output_folder.as_json(record | {"budget": kept and kept.as_dict()}),
-        **_pages(output.name, package, scored, report, record["stages"]),
+        output_folder.CARD: _card(package, report),
     }
     with files.new_directory(output, overwrite=overwrite) as folder:
         output_folder.write(folder, models)
@@ -239,22 +245,16 @@ def write(
     return report
 
 
-def _pages(
-    model: str, package: Package, scored: Scored, report: dict[str, Any], stages: list[dict[str, Any]]
-) -> dict[str, str]:
-    """What people read: the card and the report."""
-    info, backbone, kept = package.info, package.data.backbone, package.budget
-    card = model_card.render(
-        info,
+def _card(package: Package, report: dict[str, Any]) -> str:
+    backbone, kept = package.data.backbone, package.budget
+    return model_card.render(
+        package.info,
         report,
         backbone=backbone.name,
         quantize=kept.choice.name if kept else package.form.quantize,
         io=package.options.io,
         image_size=backbone.image_size,
     )
-    learned = report_page.learned_from(package.data.split)
-    page = report_page.render(info.name, scored, report, model=model, learned=learned, stages=stages)
-    return {output_folder.CARD: card, output_folder.REPORT: page}
 
 
 def _keep_budget(

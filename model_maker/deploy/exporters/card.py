@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from model_maker.deploy import markdown
 from model_maker.deploy.exporters.source import Source
+from model_maker.report import pages
 
 if TYPE_CHECKING:
     from model_maker.deploy.export import Exported
@@ -68,20 +68,13 @@ def render(entry: Exported, source: Source, *, contract: str, usage: str, io: st
       usage: an example.
       io: the type of the edges, where there was a choice.
     """
-    info, size, count = source.info, source.base.image_size, len(source.info.labels)
-    edges = f", {io}" if io else ""
-    unchecked = f" It was {entry.note}." if entry.note else ""
-    share = 100 * (entry.same_top1 or 0)
-    return f"""# {markdown.text(info.name or "Classifier")} as {entry.format}
-
-{markdown.text(info.description or f"Image classifier for {count} classes.")}
-
-- Input: `[N, {size}, {size}, 3]`{edges}, the whole photo stretched to the square, {contract}
-- N is 1 in `.tflite` and in what is made of one; elsewhere any.
-- Output: `[N, {count}]`{edges}, probabilities in the order of `labels.txt`.
-- Checked on {len(source.probes)} photos against the float `.tflite`: a probability differs by at most
-  {entry.difference:.2g}, the answer is the same on {share:.0f} %.{unchecked}
-- Licence: {markdown.text(info.licence or "not stated")}.
-
-{usage}
-"""
+    return pages.render(
+        "export_card.md",
+        entry=entry,
+        info=source.info,
+        size=source.base.image_size,
+        probes=len(source.probes),
+        contract=contract,
+        usage=usage,
+        io=io,
+    )

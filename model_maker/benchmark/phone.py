@@ -1,0 +1,177 @@
+"""An Android device as a place to measure: what it is, what is put on it, and that all of it is removed again.
+
+Commands and files go through `adb`; which cells are run, and what their output means, is `android`'s matter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from absl import logging
+
+from model_maker.benchmark.adb import Answer, Device, DeviceError, DeviceLost, DeviceTimeout
+from model_maker.benchmark.binary import check_abi
+
+# /data/local/tmp is the one place where adb may write and execute on every Android.
+FOLDER = "/data/local/tmp/model_maker"
+_RUN = f"{FOLDER}/run"
+_PID = f"{_RUN}/pid"
+MODEL = f"{_RUN}/model.tflite"
+
+
+@dataclass(frozen=True)
+class DeviceFacts:
+    """What the device says of itself; empty or None where it does not."""
+
+    serial: str
+    model: str
+    android: str
+    api: int | None
+    abis: tuple[str, ...]
+    soc: str
+    cpus: int | None
+
+
+def read_facts(device: Device) -> DeviceFacts:
+    """Asks the device what it is.
+
+    Raises:
+      DeviceError: it does not answer.
+    """
+    said = device.shell("getprop; echo cpus=$(cat /sys/devices/system/cpu/present 2>/dev/null)").output
+    properties = dict(re.findall(r"^\[(.+?)\]: \[(.*)\]$", said, re.MULTILINE))
+
+    def first(*names: str) -> str:
+        return next((properties[name] for name in names if properties.get(name)), "")
+
+    abis = first("ro.product.cpu.abilist", "ro.product.cpu.abi")
+    api = first("ro.build.version.sdk")
+    cpus = re.search(r"^cpus=([\d,-]+)$", said, re.MULTILINE)
+    return DeviceFacts(
+        serial=device.serial,
+        model=first("ro.product.model"),
+        android=first("ro.build.version.release"),
+        api=int(api) if api.isdigit() else None,
+        abis=tuple(abi.strip() for abi in abis.split(",") if abi.strip()),
+        soc=first("ro.soc.model", "ro.board.platform", "ro.hardware"),  # the first exists since Android 12
+        cpus=_count_cpus(cpus[1]) if cpus else None,
+    )
+
+
+class Workbench:
+    """The tool and one model at a time on a device.
+
+    The binary lies in a folder named by its hash, so it is pushed once however many models follow. `clean` must be
+    called at the end, whatever happened.
+
+    Args:
+      device: from `adb.pick`.
+      keep_binary: leave the binary there for the next time.
+    """
+
+    def __init__(self, device: Device, *, keep_binary: bool = False):
+        self._device = device
+        self._keep_binary = keep_binary
+        self._binary = ""  # on the device
+        self._running = False  # whether the tool may be at work on the device
+
+    def prepare(self, binary: Path) -> DeviceFacts:
+        """Checks the binary against the device and puts it there.
+
+        Raises:
+          DeviceError: the binary is for another ABI, the device has no space or does not answer.
+        """
+        facts = read_facts(self._device)
+        check_abi(binary, facts.abis)
+        # A run that was killed may have left its model.
+        self._device.shell(f"rm -rf {_RUN}; mkdir -p {_RUN}")
+        digest = hashlib.sha256(binary.read_bytes()).hexdigest()
+        self._binary = f"{FOLDER}/{digest[:16]}/benchmark_model"
+        if self._device.shell(f"test -x {self._binary}").code == 0:
+            return facts
+        # Under its final name only when it is complete: a push that breaks off leaves a part.
+        part = f"{self._binary}.part"
+        self._device.push(binary, part)
+        made = self._device.shell(f"chmod 755 {part} && mv {part} {self._binary}")
+        if made.code != 0:
+            raise DeviceError(f"{self._device.serial} does not make benchmark_model executable: {made.output.strip()}.")
+        return facts
+
+    def load(self, model: Path) -> None:
+        """Puts a model on the device, in place of the one before.
+
+        Raises:
+          DeviceError: it is no model, or the device has no space or does not answer.
+        """
+        try:
+            with open(model, "rb") as file:
+                mark = file.read(8)[4:]
+        except OSError as error:
+            raise DeviceError(f"{model}: {error.strerror}. Give the path of a .tflite file.") from error
+        if mark != b"TFL3":
+            raise DeviceError(f"{model} is not a .tflite file (it has no TFL3 mark). Give the path of one.")
+        self._device.remove(MODEL)  # first, for the space
+        self._device.push(model, MODEL)
+
+    def execute(self, arguments: Sequence[str], *, cpu_mask: str | None = None, timeout_s: float) -> Answer:
+        """Runs the tool, and ends it if it does not end itself.
+
+        Args:
+          arguments: for the tool; the model is at MODEL.
+          cpu_mask: the cores to run on, in hexadecimal without 0x (toybox, Android's taskset, does not take it).
+          timeout_s: the limit.
+
+        Raises:
+          DeviceTimeout: it did not finish in time and was ended.
+          DeviceLost: the device went away, or does not answer any more.
+          DeviceError: the connection broke; the device is there.
+        """
+        pinned = ["taskset", cpu_mask] if cpu_mask else []
+        tool = shlex.join([*pinned, self._binary, *arguments])
+        # The shell becomes the tool, so the number that it leaves is the tool's own and can be killed.
+        command = f"cd {_RUN} && sh -c {shlex.quote(f'echo $$ > {_PID}; exec {tool}')}"
+        self._running = True
+        try:
+            answer = self._device.shell(command, timeout_s=timeout_s)
+        except DeviceLost:
+            raise
+        except DeviceTimeout as error:
+            self._interrupt()
+            raise DeviceTimeout(
+                f"It did not finish within {timeout_s:g} s. Allow more time, or ask for fewer runs."
+            ) from error
+        except DeviceError:
+            self._interrupt()
+            raise
+        self._running = False
+        return answer
+
+    def clean(self) -> None:
+        """Removes from the device what was put there; of one that has gone it is only logged."""
+        leftovers = [_RUN]
+        if self._binary and not self._keep_binary:
+            leftovers.append(self._binary.rpartition("/")[0])
+        try:
+            if self._running:
+                self._interrupt()
+            self._device.shell(f"rm -rf {shlex.join(leftovers)}; rmdir {FOLDER} 2>/dev/null; true")
+        except DeviceError as error:
+            logging.warning("Files may remain in %s on %s: %s", FOLDER, self._device.serial, error)
+
+    def _interrupt(self) -> None:
+        try:
+            self._device.shell(f"kill -9 $(cat {_PID})")
+        except DeviceTimeout as error:
+            raise DeviceLost(f"{self._device.serial} does not answer any more. Restart it and run again.") from error
+        self._running = False
+
+
+def _count_cpus(present: str) -> int:
+    """Counts the kernel's list of ranges: "0-3,6" are five."""
+    ranges = [part.split("-") for part in present.split(",") if part]
+    return sum(int(part[-1]) - int(part[0]) + 1 for part in ranges)

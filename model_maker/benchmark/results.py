@@ -1,0 +1,312 @@
+"""The record of a measurement: rows, models, machine, load; as JSON and as CSV.
+
+docs/BENCHMARK.md describes the JSON. How a record looks is left to `report` and `page`.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from model_maker import spreadsheet
+from model_maker.benchmark.benchmark_model import OpTime, Share
+from model_maker.benchmark.environment import Load, Machine
+from model_maker.benchmark.latency import WIDEST_INTERVAL
+from model_maker.errors import DataError
+from model_maker.output_folder import MODEL
+
+FORMAT = "model_maker.benchmark"
+# Raised when a field changes its meaning or goes; a new field does not raise it.
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cell: one model with one delegate and thread count. Its numbers, or the reason why there are none.
+
+    Attributes:
+      model: the path as it was given.
+      threads: None for an accelerator that has none, and where it is not known.
+      init_ms: opening the model and preparing it to run.
+      first_ms: the first inference.
+      warmup_ms: mean of the inferences before the measured ones.
+      count: measured inferences; the times that follow are theirs.
+      interval_ms: the 95 % interval of the median; None where there are no samples to tell.
+      memory_mb: growth of a process that opens the model and runs it.
+      gmacs_per_s: the model's multiply-accumulates in the typical time.
+      delegation: how much of the model the delegate took; None where nothing is known.
+      delegated_kernels: the pieces that it runs.
+      reason: one sentence on why it could not run; empty when it ran.
+      noise: why the numbers are uncertain; empty when they are not.
+      notes: what a reader of the numbers should know.
+      ops: time of each type of operator, if a profile was asked for.
+      rounds_ms: the raw samples of each round; empty where the tool does not give them.
+    """
+
+    model: str
+    delegate: str
+    threads: int | None
+    init_ms: float | None = None
+    first_ms: float | None = None
+    warmup_ms: float | None = None
+    count: int | None = None
+    min_ms: float | None = None
+    max_ms: float | None = None
+    mean_ms: float | None = None
+    std_ms: float | None = None
+    median_ms: float | None = None
+    p90_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+    interval_ms: tuple[float, float] | None = None
+    memory_mb: float | None = None
+    gmacs_per_s: float | None = None
+    delegation: Share | None = None
+    delegated_kernels: int | None = None
+    reason: str = ""
+    noise: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    ops: tuple[OpTime, ...] = ()
+    rounds_ms: tuple[tuple[float, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Model:
+    """A file that was measured; None where it is not at hand.
+
+    Attributes:
+      path: the path as it was given.
+      name: a short one, different from those of the other models in the record.
+      macs: multiply-accumulates of one inference.
+      top1: accuracy on the photos of `--data`, if they were given.
+      top1_photos: how many they were.
+    """
+
+    path: str
+    name: str
+    sha256: str = ""
+    size_bytes: int | None = None
+    macs: int | None = None
+    parameters: int | None = None
+    quantization: str = ""
+    top1: float | None = None
+    top1_photos: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run of `benchmark`.
+
+    Attributes:
+      created: date and time, ISO 8601 with the zone.
+      settings: how it was measured; plain JSON types.
+      interrupted: whether it was ended before all was measured.
+    """
+
+    created: str
+    machine: Machine
+    models: tuple[Model, ...]
+    rows: tuple[Row, ...]
+    settings: dict[str, Any] = field(default_factory=dict)
+    load: Load | None = None
+    interrupted: bool = False
+
+    def model(self, path: str) -> Model:
+        """Returns the model of a row."""
+        return next((model for model in self.models if model.path == path), Model(path, path))
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in the middle of a measurement; `rows` and `load` hold what there is."""
+
+    def __init__(self, rows: Sequence[Row], load: Load | None = None):
+        super().__init__()
+        self.rows, self.load = list(rows), load
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A typical time with its 95 % interval; `of` says whether it is the median or the mean."""
+
+    value_ms: float
+    low_ms: float
+    high_ms: float
+    of: str
+
+    @property
+    def width(self) -> float:
+        """The interval's width as a share of the value."""
+        return (self.high_ms - self.low_ms) / self.value_ms if self.value_ms else 0.0
+
+
+def estimate(row: Row) -> Estimate | None:
+    """Returns the number to show and to compare; None if the row has none.
+
+    It is the median with its interval. A tool that keeps its samples to itself gives the mean, plus and minus 1.96
+    standard errors.
+    """
+    if row.median_ms is not None and row.interval_ms:
+        return Estimate(row.median_ms, *row.interval_ms, "median")
+    if row.mean_ms is None:
+        return None
+    error = 1.96 * row.std_ms / math.sqrt(row.count) if row.count and row.std_ms is not None else 0.0
+    return Estimate(row.mean_ms, row.mean_ms - error, row.mean_ms + error, "mean")
+
+
+def finish(rows: Iterable[Row], models: Sequence[Model], load: Load | None = None) -> tuple[Row, ...]:
+    """Fills in what follows from the rest: throughput, and why a row is uncertain."""
+    macs = {model.path: model.macs for model in models}
+    return tuple(_finish(row, macs.get(row.model), load) for row in rows)
+
+
+def _finish(row: Row, macs: int | None, load: Load | None) -> Row:
+    found = estimate(row)
+    if row.reason or found is None:
+        return row
+    noise = []
+    if found.width > WIDEST_INTERVAL:
+        noise.append(f"the interval is wider than {100 * WIDEST_INTERVAL:g} % of the {found.of}")
+    noise += load.noise() if load else ()
+    speed = macs / found.value_ms / 1e6 if macs and found.value_ms else None
+    return dataclasses.replace(row, noise=tuple(noise), gmacs_per_s=speed)
+
+
+def name_models(paths: Sequence[str]) -> list[str]:
+    """Gives each model a short name: its own, or its folder's if it is a `model.tflite`; the path if two are equal."""
+    names = []
+    for path in map(Path, paths):
+        folder = Path(os.path.abspath(path)).parent.name
+        names.append(folder if path.name == MODEL and folder else path.stem)
+    return [name if names.count(name) == 1 else path for name, path in zip(names, paths, strict=True)]
+
+
+def to_json(record: Record) -> str:
+    """Writes a record as one JSON document."""
+    content = {"format": FORMAT, "version": VERSION} | _rounded(dataclasses.asdict(record))
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def from_json(text: str, name: str) -> Record:
+    """Reads what `to_json` wrote.
+
+    Args:
+      text: the document.
+      name: what to call it in messages.
+
+    Raises:
+      DataError: it is something else, or of a version that is not known here.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{name} is not JSON ({error}). Give a file that `benchmark --json FILE` wrote.") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise DataError(f"{name} is not a result of `benchmark`. Give a file that `benchmark --json FILE` wrote.")
+    if content.get("version") != VERSION:
+        raise DataError(f"{name} has version {content.get('version')}; this is version {VERSION}. Measure again.")
+    try:
+        return _record(content)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise DataError(f"{name} is damaged ({type(error).__name__}: {error}). Measure again.") from error
+
+
+def read(path: str | os.PathLike[str]) -> Record:
+    """Reads a record from a file.
+
+    Raises:
+      DataError: it cannot be read, or is none.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}. Give a file that `benchmark --json FILE` wrote.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not text. Give a file that `benchmark --json FILE` wrote.") from error
+    return from_json(text, str(path))
+
+
+_MODEL_COLUMNS = ("name", "size_bytes", "macs", "quantization", "top1")
+_ROW_COLUMNS = tuple(
+    field.name for field in dataclasses.fields(Row) if field.name not in ("interval_ms", "ops", "rounds_ms")
+)
+
+
+def to_csv(record: Record) -> str:
+    """Writes the rows as a table, each with the facts of its model; the interval in two columns of its own."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow((*_MODEL_COLUMNS, *_ROW_COLUMNS, "low_ms", "high_ms"))
+    for row in record.rows:
+        model, found = record.model(row.model), estimate(row)
+        cells = [getattr(model, name) for name in _MODEL_COLUMNS] + [getattr(row, name) for name in _ROW_COLUMNS]
+        cells += [found.low_ms, found.high_ms] if found else [None, None]
+        writer.writerow(_csv_cell(cell) for cell in cells)
+    return text.getvalue()
+
+
+def _csv_cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 6)
+    text = "; ".join(value) if isinstance(value, tuple) else value
+    return spreadsheet.cell(text) if isinstance(text, str) else text
+
+
+def _record(content: dict[str, Any]) -> Record:
+    given = dict(content)
+    given["machine"] = _make(Machine, given["machine"])
+    given["load"] = _make(Load, given["load"]) if given.get("load") else None
+    given["models"] = tuple(_make(Model, entry) for entry in given["models"])
+    given["rows"] = tuple(_row(entry) for entry in given["rows"])
+    return _make(Record, given)
+
+
+def _row(entry: dict[str, Any]) -> Row:
+    row = _make(Row, entry)
+    rounds = tuple(tuple(map(float, samples)) for samples in row.rounds_ms)
+    return dataclasses.replace(row, rounds_ms=rounds, ops=tuple(_make(OpTime, op) for op in entry.get("ops", ())))
+
+
+def _make(kind, entry: dict[str, Any]):
+    """Makes a dataclass of what JSON holds; fields of a later version are passed over."""
+    kinds = get_type_hints(kind)
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items() if name in kinds}
+    for name, value in given.items():
+        if not _fits(value, kinds[name]):
+            raise TypeError(f"{name} is {value!r}")
+    return kind(**given)
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value is of an annotated type; of tuples, texts and numbers are looked at one by one."""
+    inner = get_args(kind)
+    if kind is Any:
+        return True
+    if get_origin(kind) in (Union, UnionType):
+        return any(_fits(value, one) for one in inner)
+    if get_origin(kind) is Literal:
+        return value in inner
+    if get_origin(kind) is tuple:
+        as_long = isinstance(value, tuple) and (inner[-1] is Ellipsis or len(value) == len(inner))
+        return as_long and (inner[0] not in (str, float) or all(_fits(one, inner[0]) for one in value))
+    if get_origin(kind) is dict:
+        return isinstance(value, dict) and all(_fits(one, inner[1]) for one in value.values())
+    return isinstance(value, int | float if kind is float else kind) and (kind is bool or not isinstance(value, bool))
+
+
+def _rounded(value: Any) -> Any:
+    """To nanoseconds: what lies below is not measured."""
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, dict):
+        return {name: _rounded(entry) for name, entry in value.items()}
+    return [_rounded(entry) for entry in value] if isinstance(value, list | tuple) else value

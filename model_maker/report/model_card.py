@@ -1,0 +1,48 @@
+"""The README.md beside a model: what it is, how accurate it is, how to use it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from model_maker.backbones.registry import Backbone
+from model_maker.report import pages
+from model_maker.tflite.metadata import ModelInfo
+
+
+def render(info: ModelInfo, report: dict[str, Any], *, backbone: str, quantize: str, io: str, image_size: int) -> str:
+    """Returns Markdown.
+
+    Args:
+      info: the model's metadata.
+      report: the content of `metrics.json`.
+      backbone: name of the pretrained network.
+      quantize, io: as given to `train`.
+      image_size: pixels.
+    """
+    seen = report["cross_validation"]
+    return pages.render(
+        "model_card.md",
+        info=info,
+        report=report,
+        backbone=backbone,
+        tuned=report.get("fine_tuning", {}).get("improved"),
+        layers=seen["layers"],
+        features=seen["candidates"][seen["layers"]]["features"],
+        quantize=quantize,
+        io=io,
+        image_size=image_size,
+    )
+
+
+def render_starter(info: ModelInfo, model_bytes: int, *, backbone: Backbone, quantize: str, io: str) -> str:
+    """Returns the Markdown of a starter model; its accuracy is what is published, for nothing was trained."""
+    shares = {"float": backbone.top1, "int8": backbone.top1_int8}
+    return pages.render(
+        "starter_card.md",
+        info=info,
+        backbone=backbone,
+        published={kind: share for kind, share in shares.items() if share is not None},
+        model_bytes=model_bytes,
+        quantize=quantize,
+        io=io,
+    )

@@ -1,0 +1,341 @@
+"""report.html beside a model: accuracy, errors, calibration, use; one page that needs nothing else, and its plots."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+
+from model_maker import files, output_folder, run_record, terminal
+from model_maker.data import thumbnails
+from model_maker.data.dataset import Split
+from model_maker.errors import DataError
+from model_maker.inference import evaluation
+from model_maker.inference.classifier import Scored
+from model_maker.output_folder import METRICS, REPORT
+from model_maker.report import figures, pages
+from model_maker.report.figures import Wanted
+
+ALWAYS = ("confusion.png", "calibration.png", "per_class.png")  # the plots that there are of every model
+# What keeps the page far below 3 MB: a thumbnail takes about 8 kB.
+_MISTAKES, _SIDE = 24, 200
+_MOST_PAIRS = 12
+# From so many classes on the confusion matrix is set small.
+_MANY = 16
+# A fine-tuning's losses: name and key in its history. Before the first epoch there is only that of validation.
+_TUNING = (("training", "loss"), ("validation", "validation_loss"))
+
+Row = tuple[str, ...]
+
+
+def make(
+    name: str,
+    scored: Scored,
+    report: dict[str, Any],
+    *,
+    model: str,
+    learned: dict[str, int] | None = None,
+    stages: Sequence[dict[str, Any]] = (),
+    certificate: dict[str, Any] | None = None,
+) -> dict[str, bytes]:
+    """Makes the page and its plots; the photos of mistakes are opened again for thumbnails, which carry no EXIF.
+
+    Args:
+      name: of the model.
+      scored: the test photos and what the shipped file says of them.
+      report: the content of `metrics.json`; of all its keys only `test` has to be there.
+      model: how commands name the model.
+      learned: photos of each class that training saw, where that is known.
+      stages: `Progress.records`, where there are any.
+      certificate: `Certificate.as_dict()`, where the file was verified.
+
+    Returns:
+      File name to content: REPORT, ALWAYS and, where there are losses to show, `head.png` and `fine_tuning.png`.
+    """
+    test, binned = report["test"], reliability(scored)
+    labels = list(test["per_class"])
+    drawn = figures.draw(_figures(test, binned, report))
+    page = pages.render(
+        "model_page.html",
+        title=name,
+        test=test,
+        seen=_seen(test),
+        report=report,
+        charts={file.removesuffix(".svg"): content for file, content in drawn.items() if file.endswith(".svg")},
+        thresholds=_thresholds(report),
+        mistakes=_mistakes(scored, labels),
+        wrong=int((scored.scores.argmax(axis=1) != scored.labels).sum()),
+        classes=sorted(test["per_class"].items(), key=lambda item: item[1]["f1"]),
+        learned=learned or {},
+        pairs=_pairs(labels, test["confusion"]),
+        confusion=_confusion(labels, test["confusion"]),
+        most=evaluation.MOST_SHOWN,
+        calibration=_calibration(binned),
+        tuning=_tuning((report.get("fine_tuning") or {}).get("history", ())),
+        certificate=certificate and _certificate(certificate),
+        usage=_usage(model),
+        stages=[_stage(entry) for entry in stages],
+    )
+    plots = {file: content for file, content in drawn.items() if file.endswith(".png")}
+    # File names may hold bytes that are no text.
+    return {REPORT: page.encode(errors="backslashreplace"), **plots}
+
+
+def write(
+    page: Path,
+    name: str,
+    scored: Scored,
+    metrics: evaluation.Metrics,
+    *,
+    model: str,
+    own_test: bool = False,
+    certificate: dict[str, Any] | None = None,
+) -> None:
+    """Writes the page of a file that was evaluated, and its plots beside it; see `make`.
+
+    Args:
+      page: where it goes.
+      name, scored, model, certificate: see `make`.
+      metrics: of the file.
+      own_test: whether these are the photos that `train` tested it on, so that what stands beside the file holds, too.
+
+    Raises:
+      DataError: what stands beside the file is not as `train` wrote it.
+      OutputError: they cannot be written.
+    """
+    test = metrics.as_dict()
+    report, more = ({"test": test}, {}) if not own_test else _of_training(model, test)
+    try:
+        made = make(name, scored, report, model=model, certificate=certificate, **more)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if not own_test:
+            raise
+        raise DataError(f"{METRICS} beside {model} is not as `train` wrote it ({error!r}). Pass --data DIR.") from error
+    text = made.pop(REPORT)
+    for plot in ALWAYS:
+        files.write(beside(page, plot), made[plot])
+    files.write(page, text)
+
+
+def _seen(test: dict[str, Any]) -> str:
+    """Says how many of the photos the model learned from; nothing where it is none of them."""
+    if not (found := test.get("learned_from")):
+        return ""
+    others = found["others"] or {"photos": 0, "top1": None, "top1_interval": None}
+    learned = evaluation.LearnedFrom(found["photos"], others["photos"], others["top1"], others["top1_interval"])
+    return learned.describe(test["photos"])
+
+
+def _of_training(model: str, test: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Reads what `train` wrote beside a model: the report, and what else `make` takes."""
+    folder = output_folder.home(model)
+    record, file = run_record.load(folder), folder / METRICS
+    try:
+        report = json.loads(files.read_regular(file))
+        learned = {name: count - test["per_class"][name]["photos"] for name, count in record["classes"].items()}
+        return report | {"test": test}, {"learned": learned, "stages": record["stages"]}
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror}. Pass --data DIR.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{folder} is not as `train` wrote it ({error!r}). Pass --data DIR.") from error
+
+
+def check_new(page: Path, *, overwrite: bool) -> None:
+    """Checks before any work that `write` may write there.
+
+    Raises:
+      OutputError: the page or a plot exists and must not be replaced, or cannot be written.
+    """
+    files.check_new_page(page, overwrite=overwrite)
+    for plot in ALWAYS:
+        files.check_new_file(beside(page, plot), overwrite=overwrite)
+
+
+def beside(page: Path, plot: str) -> Path:
+    """Where `write` puts a plot: page.html has page_confusion.png beside it."""
+    return page.with_name(f"{page.stem}_{plot}")
+
+
+def learned_from(split: Split) -> dict[str, int]:
+    """Counts the photos of each class that training saw: those to learn from, and those to judge by on the way."""
+    counts = Counter(split.train.labels) + Counter(split.validation.labels)
+    return {label: counts[index] for index, label in enumerate(split.train.classes)}
+
+
+def reliability(scored: Scored) -> evaluation.Reliability:
+    """Bins photos by their best score."""
+    return evaluation.reliability(scored.scores.max(axis=1), scored.scores.argmax(axis=1) == scored.labels)
+
+
+def _figures(test: dict[str, Any], binned: evaluation.Reliability, report: dict[str, Any]) -> dict[str, Wanted]:
+    """The plots, and what the page shows of them."""
+    per_class, (low, high) = test["per_class"], test["top1_interval"]
+    bins = {"photos": binned.photos.tolist(), "right": binned.right.tolist()}
+    scores = {key: [entry[key] for entry in per_class.values()] for key in ("f1", "precision", "recall")}
+    wanted = {
+        "interval.svg": Wanted("interval", {"low": low, "value": test["top1"], "high": high}),
+        "confusion.png": Wanted("confusion", {"labels": list(per_class), "counts": test["confusion"]}),
+        "calibration.svg": Wanted("calibration", bins),
+        "calibration.png": Wanted("calibration", bins | {"title": f"Calibration: ECE {test['ece']:.3f}", "wide": True}),
+        "per_class.png": Wanted("class_scores", {"labels": list(per_class), "scores": scores}),
+    }
+    if path := (report.get("cross_validation") or {}).get("path"):
+        series = {"held out": [float(entry["loss"]) for entry in path]}
+        data = {"series": series, "ticks": [f"{entry['regularization']:g}" for entry in path], "axis": "regularization"}
+        wanted["head.svg"] = Wanted("losses", data)
+        wanted["head.png"] = Wanted("losses", data | {"title": "Head: loss of held-out photos", "wide": True})
+    if history := (report.get("fine_tuning") or {}).get("history"):
+        series = {name: [entry.get(key) for entry in history] for name, key in _TUNING}
+        data = {"series": series, "ticks": [str(index) for index in range(len(history))], "axis": "epoch"}
+        wanted["fine_tuning.svg"] = Wanted("losses", data)
+        wanted["fine_tuning.png"] = Wanted("losses", data | {"title": "Fine-tuning: loss by epoch", "wide": True})
+    return wanted
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _thresholds(report: dict[str, Any]) -> dict[str, Any]:
+    """What score thresholds bring: on the test photos, as was proven, and by other scores."""
+    chosen = report.get("thresholds", {})
+    proofs = ({"all": chosen["all"]} if "all" in chosen else {}) | chosen.get("labels", {})
+    return {
+        "own": chosen.get("test") or report["test"].get("answered"),
+        "proven": [
+            (name, f"{entry['score']:.3f}", _percent(entry["precision"]), _percent(entry["bound"]))
+            for name, entry in proofs.items()
+        ],
+        "others": [
+            (f"{entry['score']:g}", _percent(entry["coverage"]), _percent(entry["precision"]))
+            for entry in report.get("trade_off", ())
+        ],
+    }
+
+
+def _mistakes(scored: Scored, labels: Sequence[str]) -> list[dict[str, Any]]:
+    """The photos whose wrong answer has the highest scores."""
+    best, scores = scored.scores.argmax(axis=1), scored.scores.max(axis=1)
+    wrong = np.flatnonzero(best != scored.labels)
+    return [
+        {
+            "true": labels[scored.labels[index]],
+            "answer": labels[best[index]],
+            "score": float(scores[index]),
+            "place": "/".join(PurePath(str(scored.samples[index].path)).parts[-2:]),
+            "address": thumbnails.address(scored.samples[index].path, _SIDE),
+        }
+        for index in wrong[np.argsort(-scores[wrong], kind="stable")][:_MISTAKES]
+    ]
+
+
+def _pairs(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> list[Row]:
+    """Which classes are predicted as which others, the most frequent first."""
+    wrong = [
+        (count, index, column)
+        for index, row in enumerate(counts)
+        for column, count in enumerate(row)
+        if count and index != column
+    ]
+    wrong.sort(key=lambda entry: (-entry[0], entry[1], entry[2]))
+    return [
+        (labels[index], labels[column], str(count), f"{100 * count / sum(counts[index]):.0f} %")
+        for count, index, column in wrong[:_MOST_PAIRS]
+    ]
+
+
+def _confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """The matrix as cells, each its CSS class and its text, shaded by the share of the true class's photos."""
+    shown, counts = evaluation.most_confused(labels, counts)
+    rows = []
+    for index, (label, row) in enumerate(zip(shown, counts, strict=True)):
+        shades = [math.ceil(5 * count / max(1, sum(row))) for count in row]
+        cells = [("m", shade, count or "") for shade, count in zip(shades, row, strict=True)]
+        cells[index] = ("h", shades[index], row[index])
+        rows.append((label, cells))
+    return {"labels": shown, "rows": rows, "all": len(labels), "many": len(shown) > _MANY}
+
+
+def _calibration(found: evaluation.Reliability) -> list[Row]:
+    width = 1 / len(found.photos)
+    bins = enumerate(zip(found.photos, found.confidence, found.right, strict=True))
+    return [
+        (
+            f"{index * width:.2f} to {(index + 1) * width:.2f}",
+            str(count),
+            f"{confidence / count:.3f}",
+            _percent(right / count),
+        )
+        for index, (count, confidence, right) in bins
+        if count
+    ]
+
+
+def _tuning(history: Sequence[dict[str, Any]]) -> list[Row]:
+    return [
+        (
+            str(index),
+            entry["phase"],
+            f"{entry['loss']:.3f}" if "loss" in entry else "-",
+            f"{entry['validation_loss']:.3f}",
+            _percent(entry["validation_top1"]),
+        )
+        for index, entry in enumerate(history)
+    ]
+
+
+def _certificate(found: dict[str, Any]) -> dict[str, Any]:
+    """Where a file runs, its accuracy in each app, and which rules it keeps, as rows of tables."""
+    unknown = any(run["unknown"] for run in (*found["runtimes"], *found["apps"]))
+    pixels = {"same": "ours", "own": "its own"}
+    rules = [
+        (rule["demand"], rule["by"], "kept" if rule["passed"] else "broken" if rule["binding"] else "missed")
+        for rule in found["rules"]
+    ]
+    return found | {
+        "columns": ("correct", *(["unknown"] if unknown else []), "same answer", "differs by"),
+        "runtimes": [(run["name"], pixels[run["pixels"]], *_run(run, unknown=unknown)) for run in found["runtimes"]],
+        "apps": [(run["name"], run["pixels"], *_run(run, unknown=unknown)) for run in found["apps"]],
+        "rules": rules,
+        "remarks": (*found["notes"], *found["remarks"]),
+    }
+
+
+def _run(run: dict[str, Any], *, unknown: bool) -> list[str]:
+    if run["right"] is None:
+        return ["runs" if run["state"] == "ran" else run["state"], *[""] * (3 if unknown else 2)]
+    right, same = (f"{run[count]} of {run['photos']}" for count in ("right", "same_answer"))
+    return [right, *([str(run["unknown"] or "")] if unknown else []), same, f"{run['largest_difference']:.3f}"]
+
+
+def _usage(model: str) -> dict[str, str]:
+    quoted = terminal.quoted(model)
+    return {
+        "On a phone": f"model_maker export {quoted} --android app\nmodel_maker export {quoted} --ios app",
+        "In Python": (
+            "import model_maker\n\n"
+            f"classifier = model_maker.Classifier({model!r})\n"
+            '[best] = classifier.predict("photo.jpg", top_k=1)\n'
+            "print(best[0].label, best[0].score)"
+        ),
+        "On the command line": (
+            f"model_maker predict {quoted} photo.jpg\n"
+            f"model_maker evaluate {quoted} --data other_photos\n"
+            f"model_maker demo {quoted}"
+        ),
+    }
+
+
+def _stage(entry: dict[str, Any]) -> Row:
+    memory = entry["peak_memory_mb"]
+    return (
+        entry["name"],
+        f"{entry['seconds']:.1f} s",
+        f"{entry['cpu_seconds']:.1f} s",
+        "not measured" if memory is None else f"{memory:.0f} MB",
+    )

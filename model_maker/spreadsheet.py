@@ -11,5 +11,6 @@ _FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 def cell(text: str) -> str:
     """Returns a name, a label or a note as a cell: an apostrophe stands before what would be a formula."""
-    formula = text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA)
+    # A sign alone, such as - for standard input, is none.
+    formula = len(text.strip()) > 1 and (text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA))
     return ("'" if formula else "") + exits.one_line(text)

@@ -35,7 +35,7 @@ def test_a_formula_is_text(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["rose", "a=b", "1.5", "a-b", "C:\\roses\\1.jpg", "/data/x.jpg", "", "Gänseblümchen 🌹"]
+    "text", ["rose", "-", "a=b", "1.5", "a-b", "C:\\roses\\1.jpg", "/data/x.jpg", "", "Gänseblümchen 🌹"]
 )
 def test_other_cells_stay_as_they_are(text):
     assert spreadsheet.cell(text) == text

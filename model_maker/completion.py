@@ -1,7 +1,8 @@
 """What a shell offers after TAB: the names of a registry, files or folders, by what an argument is called.
 
 argcomplete knows the sub-commands and flags from the parser itself; here stands which values go with which argument.
-Registries are loaded when one of their names is asked for, and all of it only when a shell asks.
+Registries are loaded when one of their names is asked for, and all of it only when a shell asks. Paths are listed here,
+because argcomplete's own completer of files starts bash for each answer, which zsh and fish users may not have.
 """
 
 from __future__ import annotations

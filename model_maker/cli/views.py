@@ -35,8 +35,8 @@ def show_export(found: Export) -> None:
             entry.format,
             escape(entry.path.relative_to(found.directory).as_posix()) if entry.path else "",
             f"{(entry.size_bytes or 0) / 1e6:.2f}",
-            f"{entry.difference or 0:.1g}",
-            percent(entry.same_top1 or 0),
+            "-" if entry.difference is None else f"{entry.difference:.1g}",
+            "-" if entry.same_top1 is None else percent(entry.same_top1),
         )
     console.print(table)
     for entry in made:

@@ -1,4 +1,7 @@
-"""A contact sheet: augmented views of some photos on one picture, for a person to judge the strengths by."""
+"""A contact sheet: augmented views of some photos on one picture, for a person to judge the strengths by.
+
+Pasted with Pillow, not drawn as a figure, because one pixel of a view has to be one pixel of the sheet.
+"""
 
 from __future__ import annotations
 

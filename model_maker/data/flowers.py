@@ -1,6 +1,7 @@
 """How the flowers of the practice data set look: strokes, plants, blossoms, and SPECIES, the table of the kinds.
 
-Only shape tells the kinds apart; they share their colours on purpose, as real flowers do.
+Only shape tells the kinds apart; they share their colours on purpose, as real flowers do. Our own strokes, because no
+library draws plants, and photos would have to be downloaded or make the wheel larger by megabytes.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ Array = np.ndarray[Any, Any]
 
 ALL = "all"
 RECORD = "export.json"
+UNKNOWN = "unknown"
 # Another runtime adds up in another order, which moves a probability by some 1e-7; a wrong layout, colour order or
 # normalization moves it by more than a hundredth.
 _SAME = 1e-3
@@ -52,7 +53,7 @@ class Exporter:
       usage: an example that runs it.
       modules: packages of `extras.EXTRAS` that it needs.
       io: the type of the edges unless told; None where the format leaves no choice.
-      precision: "float", "half" or "quantized": how near its scores have to be.
+      precision: "float", "half" or "quantized": how near its scores have to be; "unknown" where nothing here runs it.
       note: what was not checked, and why.
     """
 
@@ -73,8 +74,9 @@ class Exported:
       format: a key of EXPORTERS.
       path: the model in the folder that was made; None where there is none.
       size_bytes: of all that the format consists of.
-      difference: the largest of a probability from the float model's, on the photos it was checked on.
-      same_top1: share of these photos with the same answer.
+      difference: the largest of a probability from the float model's, on the photos it was checked on; None where
+        nothing here runs the format.
+      same_top1: share of these photos with the same answer; None likewise.
       note: what was not checked.
       failure: why it could not be made.
     """
@@ -190,15 +192,17 @@ def export_one(name: str, origin: Source, folder: Path, io: str | None = None) -
     (folder / LABELS).write_text("\n".join(origin.info.labels), encoding="utf-8", newline="\n")
     edges = {"io": io or exporter.io} if exporter.io else {}
     path, found = exporter.write(origin, folder, **edges)
-    if found is None:
-        found = source.scores(path, origin.probes)
-    difference = _check(exporter.precision, found, origin.float_scores, uint8=edges.get("io") == "uint8")
+    difference = same_top1 = None
+    if exporter.precision != UNKNOWN:
+        found = source.scores(path, origin.probes) if found is None else found
+        difference = _check(exporter.precision, found, origin.float_scores, uint8=edges.get("io") == "uint8")
+        same_top1 = float((found.argmax(1) == origin.float_scores.argmax(1)).mean())
     entry = Exported(
         name,
         path,
         sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and file.name != LABELS),
         difference,
-        float((found.argmax(1) == origin.float_scores.argmax(1)).mean()),
+        same_top1,
         exporter.note,
     )
     text = card.render(entry, origin, contract=exporter.contract, usage=exporter.usage, io=edges.get("io", ""))
@@ -307,7 +311,7 @@ EXPORTERS = {
         "an RGB picture (`CVPixelBuffer`); normalization is inside the model.",
         card.CORE_ML,
         "coremltools",
-        precision="half",
-        note="computed from the file, not run in Core ML",
+        precision=UNKNOWN,
+        note="not run here, for Core ML runs on Apple's systems only",
     ),
 }

@@ -100,7 +100,8 @@ def perceptual_hash(image: Image.Image) -> int:
 
     Each bit tells whether one of the 8 x 8 lowest frequencies of the 32 x 32 greyscale image exceeds their median.
 
-    Source: Krawetz 2011, "Looks Like It"; the bits are those of `imagehash.phash`.
+    Source: Krawetz 2011, "Looks Like It"; the bits are those of `imagehash.phash`, which would bring PyWavelets for
+      these three lines.
     """
     grey = image.convert("L").resize((_HASHED, _HASHED), Image.Resampling.LANCZOS)
     low = fft.dctn(np.asarray(grey, np.float64))[:_FREQUENCIES, :_FREQUENCIES]

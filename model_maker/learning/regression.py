@@ -1,4 +1,7 @@
-"""Multinomial logistic regression: its loss and gradient, in pieces on every core."""
+"""Multinomial logistic regression: its loss and gradient, in pieces on every core.
+
+scikit-learn's wants all embeddings in memory at once, and takes 45 MB; tests compare the two.
+"""
 
 from __future__ import annotations
 

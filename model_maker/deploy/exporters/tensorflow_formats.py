@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from model_maker import child, files
-from model_maker.deploy.exporters import core_ml_program, tfjs
+from model_maker.deploy.exporters import tfjs
 from model_maker.deploy.exporters.source import Source, scores
 from model_maker.errors import ModelError
 from model_maker.inference import isolated
@@ -58,10 +58,13 @@ def _answer(kind: str, aside: str, folder: str) -> bytes:
     writer.write(Path(aside) / "pixels.tflite", Path(folder), facts)
     if writer.score is None:
         return b""
-    found = io.BytesIO()
     with isolated.in_this_process():  # it was made a moment ago, in here
-        np.save(found, writer.score(Path(folder) / writer.file, np.load(Path(aside) / "probes.npy")))
-    return found.getvalue()
+        found = writer.score(Path(folder) / writer.file, np.load(Path(aside) / "probes.npy"))
+    if found is None:
+        return b""
+    file = io.BytesIO()
+    np.save(file, found)
+    return file.getvalue()
 
 
 def _keras_model(float_file: Path):
@@ -161,12 +164,14 @@ def _core_ml(float_file: Path, folder: Path, facts: dict) -> None:
     model.save(str(folder / "model.mlpackage"))
 
 
-def _score_core_ml(path: Path, pixels: Array) -> Array:
-    description, program = core_ml_program.read(path)
+def _open_core_ml(path: Path, pixels: Array) -> None:
+    """Opens the file again and looks at its edges. Core ML itself runs on Apple's systems only."""
+    import coremltools as ct
+
+    description = ct.models.MLModel(str(path), skip_model_load=True).get_spec().description
     size = description.input[0].type.imageType
     if (size.height, size.width) != pixels.shape[1:3]:
         raise ModelError(f"{path} takes pictures of {size.height} x {size.width} pixels, not {pixels.shape[1]}.")
-    return core_ml_program.scores(program, pixels)
 
 
 @dataclass(frozen=True)
@@ -176,12 +181,13 @@ class Writer:
     Attributes:
       write: called with the float model on raw pixels, the folder, and what the file should say of itself.
       file: the model in the folder; the folder itself where it is empty.
-      score: opens the model and runs it on pixels; None where that needs no TensorFlow, so no child.
+      score: opens the model and runs it on pixels, or returns None where nothing here runs it; None where that needs no
+        TensorFlow, so no child.
     """
 
     write: Callable[[Path, Path, dict], None]
     file: str
-    score: Callable[[Path, Array], Array] | None = scores
+    score: Callable[[Path, Array], Array | None] | None = scores
 
 
 WRITERS = {
@@ -189,7 +195,7 @@ WRITERS = {
     "keras": Writer(_keras, "model.keras"),
     "tfjs": Writer(_tfjs, tfjs.FILE),
     "onnx": Writer(_onnx, "model.onnx", None),
-    "coreml": Writer(_core_ml, "model.mlpackage", _score_core_ml),
+    "coreml": Writer(_core_ml, "model.mlpackage", _open_core_ml),
 }
 
 if __name__ == "__main__":

@@ -46,13 +46,14 @@ docs: $(VENV)/.installed-test
 notebooks: $(VENV)/.installed-test
 	$(BIN)/python tests/notebooks.py
 
-# What is released, and used as its users have it, on each of SMOKE_PYTHONS; LiteRT.js goes into it.
+# What is released, and used as its users have it, on each of SMOKE_PYTHONS; on the first, all pages are followed, too.
+# LiteRT.js goes into it.
 dist: $(VENV)/.installed-release $(RUNTIME)/package.json
 	rm -rf build dist *.egg-info
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
-	set -e; for python in $(or $(SMOKE_PYTHONS),$(abspath $(BIN))/python); do \
-	  PYTHON=$$python MYPY=$(abspath $(BIN))/mypy tests/smoke.sh dist/*.whl; \
+	set -e; pytest=$(abspath $(BIN))/pytest; for python in $(or $(SMOKE_PYTHONS),$(abspath $(BIN))/python); do \
+	  PYTHON=$$python MYPY=$(abspath $(BIN))/mypy PYTEST=$$pytest tests/smoke.sh dist/*.whl; pytest=; \
 	done
 
 # LiteRT.js: npm checks the packages against package-lock.json. The page has no bundler, so one import gets its path.

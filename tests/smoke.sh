@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A wheel as its users have it: the base alone, installed in an empty environment, used from an empty folder. `make dist`
-# runs this; without MYPY, types are not checked.
-#   PYTHON=.venv/bin/python MYPY=$PWD/.venv/bin/mypy tests/smoke.sh dist/model_maker-*.whl
+# runs this; without MYPY, types are not checked, and without PYTEST, pages are not followed.
+#   PYTHON=.venv/bin/python MYPY=$PWD/.venv/bin/mypy PYTEST=$PWD/.venv/bin/pytest tests/smoke.sh dist/model_maker-*.whl
 set -euo pipefail
 wheel=$(realpath "$1")
 checkout=$(realpath "$(dirname "$0")/..")
@@ -58,5 +58,11 @@ for shell in bash zsh fish; do model_maker completion "$shell" | grep -q model_m
 if [ -n "${MYPY:-}" ]; then
   "$MYPY" --strict --config-file= --cache-dir "$desk/mypy" --python-executable "$commands/python" \
     "$checkout/tests/typed_program.py"
+fi
+# The README and all pages, followed from empty folders with what is installed here; what needs an extra is left out.
+if [ -n "${PYTEST:-}" ]; then
+  cd "$checkout"
+  MODEL_MAKER_PAGES_PYTHON=$commands/python "$PYTEST" -q tests/test_readme.py tests/test_docs.py \
+    -k "prints_what_is_shown or tutorial_runs or every_block"
 fi
 echo "The wheel works on $("$PYTHON" --version): $(basename "$wheel")"

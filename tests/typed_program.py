@@ -53,6 +53,8 @@ def classify(model: Path, photo: Image.Image, pixels: Array) -> str:
     for photos in ("rose.jpg", model / "rose.jpg", b"\xff\xd8", photo, pixels):
         assert_type(classifier.predict(photos), list[list[Prediction]])
     [[best]] = classifier.predict(["rose.jpg", photo, pixels], top_k=1)
+    with open("rose.jpg", "rb") as file:
+        assert_type(classifier.predict([bytearray(2), memoryview(b"a"), file], channels="bgr"), list[list[Prediction]])
     assert_type(best, Prediction)
     assert_type((best.label, best.score, best.index), tuple[str, float, int])
     assert_type(classifier.scores(["rose.jpg"]), Iterator[Array | DataError])

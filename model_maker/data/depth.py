@@ -47,7 +47,7 @@ def loaded(image: Image.Image) -> Image.Image:
     elif brightest >= _DARK:
         return image
     else:
-        bits = _usual(brightest * 256 + 255, 16) if brightest else 8
+        bits = usual_bits(brightest * 256 + 255, 16) if brightest else 8
         result = _joined(image, _low_bytes(file, raw), bits)
     image.info[BITS] = 16, bits
     # A transparent colour is stated in the bits of the file.
@@ -70,7 +70,7 @@ def eight_bits(image: Image.Image) -> Image.Image:
         low, scale = 0.0, 255.0 if high <= 1 else 1.0 if 8 <= high <= 255 else 255 / high
     else:
         room = _room(image)
-        used = _usual(high, room)
+        used = usual_bits(high, room)
         low, scale = 0.0, 256 / 2**used
         if used < room:
             image.info[BITS] = room, used
@@ -127,7 +127,8 @@ def _room(image: Image.Image) -> int:
     return max(bits, 8) - (form == _SIGNED)
 
 
-def _usual(high: float, room: int) -> int:
+def usual_bits(high: float, room: int) -> int:
+    """Returns how many bits values up to `high` use, of those for which there is room: what cameras give."""
     return next((bits for bits in _USUAL if high < 2**bits and bits < room), room)
 
 

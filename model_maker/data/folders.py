@@ -49,6 +49,11 @@ def _walk(root: Path, notes: list[str]) -> Iterator[Entry]:
     passed_over.note_others(others, notes)
 
 
+def photos(root: Path) -> list[Path]:
+    """Returns the photos below a folder that training would see, links followed, in order of their paths."""
+    return sorted(filter(is_picture, _files(root, [], Counter())), key=lambda path: path.parts)
+
+
 def is_picture(path: Path) -> bool:
     """Tells whether a file is a photo by its suffix; one without any, by how its content begins."""
     return images.is_photo(path.suffix) or (not path.suffix and path.is_file() and images.begins_as_photo(path))

@@ -22,13 +22,13 @@ from PIL import BmpImagePlugin, Image, JpegImagePlugin, UnidentifiedImageError
 from PIL import __version__ as pillow_version
 
 from model_maker import extras, files
-from model_maker.data import depth, png
+from model_maker.data import depth, given, png
 from model_maker.data.entries import Location
 from model_maker.errors import DataError
 
 Array = np.ndarray[Any, Any]
 # What `load` takes.
-Photo = str | os.PathLike[str] | bytes | Location | Image.Image | Array
+Photo = str | os.PathLike[str] | Location | Image.Image | given.Given
 
 # Suffix to Pillow's name of the format. A photo may carry another's suffix; its content decides.
 FORMATS = {
@@ -120,7 +120,8 @@ def load(photo: Photo, size: int) -> Array:
     """Makes a photo into what a model is fed.
 
     Args:
-      photo: a path, the bytes of a file, anything with `read_bytes`, a Pillow image, or an array [H, W, 3] uint8.
+      photo: a path, the bytes of a file, an open file, anything with `read_bytes`, a Pillow image, or an array or
+        tensor as `given.read` takes it.
       size: height and width of the result, pixels; the photo is stretched, as the phone clients do.
 
     Returns:
@@ -138,10 +139,8 @@ def picture(photo: Photo) -> Image.Image:
     Raises:
       DataError: the photo cannot be read.
     """
-    known = isinstance(photo, str | bytes | os.PathLike | Image.Image | np.ndarray) or hasattr(photo, "read_bytes")
-    if not known:
-        raise DataError(f"{type(photo).__name__} is no photo: give a path, bytes, an array or a Pillow image.")
-    image = Image.fromarray(_checked(photo)) if isinstance(photo, np.ndarray) else photo
+    plain = given.read(photo)
+    image = Image.fromarray(plain) if isinstance(plain, np.ndarray) else plain
     if isinstance(image, Image.Image) and 0 in image.size:
         raise DataError(f"The picture has no pixels: it is {image.width} x {image.height}.")
     return to_rgb(image) if isinstance(image, Image.Image) else decode(image)
@@ -259,12 +258,6 @@ def _on_black(image: Image.Image) -> Image.Image:
         black = Image.new("RGBA", band.size, (0, 0, 0, 255))
         result.paste(Image.alpha_composite(black, band.convert("RGBA")).convert("RGB"), (0, top))
     return result
-
-
-def _checked(array: Array) -> Array:
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
-        raise DataError(f"An array must be uint8 [H, W, 3]; received {array.dtype} {list(array.shape)}.")
-    return array
 
 
 def _source(photo: str | os.PathLike[str] | bytes | Location) -> BinaryIO:

@@ -7,13 +7,14 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from model_maker.data import images
+from model_maker.data import folders
 from model_maker.data.web import fetch, is_address, limited
 from model_maker.errors import DataError
 
 
 def expand(names: Iterable[str]) -> Iterator[str]:
-    """Yields one name a photo: folders give their photos, visible ones, below them too, in order.
+    """Yields one name a photo: folders give their photos, as training sees them: below them too, links
+    followed, without hidden folders, thumbnails and outputs, in order.
 
     Raises:
       DataError: a folder without photos.
@@ -22,11 +23,7 @@ def expand(names: Iterable[str]) -> Iterator[str]:
         if is_address(name) or name == "-" or not os.path.isdir(name):
             yield name
             continue
-        found = [
-            str(path)
-            for path in sorted(Path(name).rglob("*"), key=lambda path: path.parts)
-            if images.is_photo(path.suffix) and not any(part.startswith(".") for part in path.relative_to(name).parts)
-        ]
+        found = [str(path) for path in folders.photos(Path(name))]
         if not found:
             raise DataError(f"{name} holds no photos (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF).")
         yield from found

@@ -12,7 +12,7 @@ from typing import Any, overload
 import numpy as np
 
 from model_maker import files
-from model_maker.data import sources
+from model_maker.data import given, sources
 from model_maker.data.dataset import Dataset, Sample, Skipped
 from model_maker.data.images import Photo
 from model_maker.data.streaming import stream
@@ -81,9 +81,23 @@ class Classifier:
         with about("the model" if isinstance(model, bytes) else model):
             self._model = runtimes.open_model(model, kernels=kernels)
             self._folder = None if isinstance(model, bytes) else _home(model)
+            self._kernels = kernels
             self.info = self._model.info
             self._runner = self._model.runner()
             self._check()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what another process opens it by: a `.tflite` by its content, wherever that process runs."""
+        return {
+            "model": self._model.content or self._model.path,
+            "folder": self._folder,
+            "threads": self._threads,
+            "kernels": self._kernels,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Classifier.__init__(self, state["model"], threads=state["threads"], kernels=state["kernels"])
+        self._folder = state["folder"]
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -101,14 +115,22 @@ class Classifier:
         return self.info.limits
 
     def predict(
-        self, photos: Photo | Iterable[Photo], *, top_k: int | None = 5, threshold: float | None = None
+        self,
+        photos: Photo | Iterable[Photo],
+        *,
+        top_k: int | None = 5,
+        threshold: float | None = None,
+        channels: str = "rgb",
     ) -> list[list[Prediction]]:
         """Classifies photos.
 
         Args:
-          photos: paths, bytes of files, Pillow images, or arrays uint8 [H, W, 3]; one alone is taken as a list of one.
+          photos: paths, http(s) addresses, bytes of files, open files and uploads, Pillow images, arrays and tensors:
+            [H, W], [H, W, 1], [H, W, 3] or [H, W, 4], of PyTorch [3, H, W], from 0 to 255 or floats from 0 to 1. One
+            alone is taken as a list of one, [N, H, W, 3] as N.
           top_k: how many labels for each photo, best first; None for all.
           threshold: lower scores are left out; the model's own thresholds unless told.
+          channels: the order of colours in arrays, "rgb" or, as OpenCV has them, "bgr".
 
         Returns:
           One list of predictions for each photo; a single one, "unknown", where no score suffices.
@@ -120,16 +142,22 @@ class Classifier:
             raise DataError(f"top_k={top_k!r}: give a whole number from 1 on, or None for all labels.")
         if threshold is not None and not (isinstance(threshold, int | float | np.number) and 0 <= threshold <= 1):
             raise DataError(f"threshold={threshold!r}: give a score from 0 to 1.")
-        return [self.rank(found, top_k=top_k, threshold=threshold) for found in self._readable(pipeline.each(photos))]
+        rows = self._readable(pipeline.read(pipeline.each(photos), channels=channels))
+        return [self.rank(found, top_k=top_k, threshold=threshold) for found in rows]
 
     @overload  # a text is several texts, too, and yet one photo: the first that fits
     def __call__(  # type: ignore[overload-overlap]
-        self, images: Photo, *, top_k: int | None = ..., function_to_apply: str | None = ...
+        self, images: Photo, *, top_k: int | None = ..., function_to_apply: str | None = ..., channels: str = ...
     ) -> list[Answer]: ...
 
     @overload
     def __call__(
-        self, images: Iterable[Photo], *, top_k: int | None = ..., function_to_apply: str | None = ...
+        self,
+        images: Iterable[Photo],
+        *,
+        top_k: int | None = ...,
+        function_to_apply: str | None = ...,
+        channels: str = ...,
     ) -> list[list[Answer]]: ...
 
     def __call__(
@@ -138,14 +166,15 @@ class Classifier:
         *,
         top_k: int | None = pipeline.TOP_K,
         function_to_apply: str | None = "softmax",
+        channels: str = "rgb",
     ) -> list[Answer] | list[list[Answer]]:
         """Classifies photos as `pipeline("image-classification")` of transformers does.
 
         Args:
-          images: a path, an http(s) address, a Pillow image, an array uint8 [H, W, 3] or the bytes of a file; or
-            several of them.
+          images: one photo or several, as `predict` takes them.
           top_k: how many labels for each photo, best first; all where there are fewer.
           function_to_apply: "softmax" for probabilities, "none" for logits, "sigmoid" of these; see `pipeline.answer`.
+          channels: as `predict` takes it.
 
         Returns:
           [{"label": str, "score": float}] for one photo, a list of such lists for several. Thresholds in the model play
@@ -160,9 +189,9 @@ class Classifier:
           [{'label': 'rose', 'score': 0.99609375}]
         """
         count, function = pipeline.check(top_k, function_to_apply)
-        rows = self._readable(pipeline.fetched(pipeline.each(images)))
+        rows = self._readable(pipeline.read(pipeline.each(images), channels=channels))
         found = [pipeline.answer(scores, self.labels, top_k=count, function=function) for scores in rows]
-        return found[0] if pipeline.is_one(images) else found
+        return found[0] if given.is_one(images) else found
 
     def _readable(self, photos: Iterable[Photo | DataError]) -> Iterator[Array]:
         for scores in self.scores(photos):
@@ -300,7 +329,7 @@ class Classifier:
 
 
 def _home(model: str | os.PathLike[str]) -> Path:
-    path = Path(model)
+    path = Path(model).resolve()
     return path if path.is_dir() else path.parent
 
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from model_maker.data import given
 from model_maker.data.images import Photo
 from model_maker.data.web import fetch, is_address
 from model_maker.errors import DataError
@@ -24,23 +25,29 @@ TOP_K = 5
 LEAST = 1 / 512
 
 
-def is_one(photos: Photo | Iterable[Photo]) -> bool:
-    """Tells whether this is one photo, and not several."""
-    if isinstance(photos, np.ndarray):
-        return photos.ndim < 4
-    return isinstance(photos, str | bytes) or not isinstance(photos, Iterable)
-
-
 def each(photos: Photo | Iterable[Photo]) -> Iterable[Photo]:
     """Takes one photo alone as a list of one."""
-    return [cast(Photo, photos)] if is_one(photos) else cast(Iterable[Photo], photos)
+    return [cast(Photo, photos)] if given.is_one(photos) else cast(Iterable[Photo], photos)
 
 
-def fetched(photos: Iterable[Photo]) -> Iterator[Photo | DataError]:
-    """Yields photos as `images.load` takes them: of an address the bytes, or the DataError that says why not."""
+def read(photos: Iterable[Photo], *, channels: str = "rgb") -> Iterator[Photo | DataError]:
+    """Yields photos as `images.load` takes them, or the DataError that says why one cannot be had.
+
+    Args:
+      photos: also http(s) addresses, which are fetched, and streams, which are read here, by one thread.
+      channels: the order of colours in arrays, one of `given.CHANNELS`.
+
+    Raises:
+      DataError: there is no such order.
+    """
+    if channels not in given.CHANNELS:
+        raise DataError(f"channels={channels!r}: choose one of {', '.join(given.CHANNELS)}.")
     for photo in photos:
         try:
-            yield fetch(photo) if isinstance(photo, str) and is_address(photo) else photo
+            if isinstance(photo, str) and is_address(photo):
+                yield fetch(photo)
+            else:
+                yield given.read(photo, channels=channels)
         except DataError as error:
             yield error
 

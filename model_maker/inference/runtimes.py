@@ -6,6 +6,7 @@ as `export` writes them; their labels are inside, or in `labels.txt` beside them
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -54,10 +55,14 @@ class Opened:
     Attributes:
       info: its labels, what its input expects, and what else it says of itself.
       runner: makes a Runner, one for each thread.
+      content: of a `.tflite`, the bytes.
+      path: of any other, where it lies.
     """
 
     info: ModelInfo
     runner: Callable[[], Runner]
+    content: bytes | None = None
+    path: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ def open_model(model: str | os.PathLike[str] | bytes, *, kernels: str = "xnnpack
     if kernels != "xnnpack" and name not in ("tflite", "c_header"):
         raise ModelError(f"{path} does not run in LiteRT, so it has no kernels named {kernels}.")
     extras.require(*runtime.modules, what=str(path), error=ModelError)
-    return runtime.open(path, kernels)
+    return dataclasses.replace(runtime.open(path, kernels), path=path.resolve())
 
 
 def find(path: str | os.PathLike[str]) -> Path:
@@ -201,7 +206,7 @@ def _open_tflite(path: Path, kernels: str) -> Opened:
 def _open_content(content: bytes, kernels: str) -> Opened:
     vetting.vet(content, kernels)
     info = metadata.read(content)
-    return Opened(info, lambda: interpreter.Runner(content, kernels=kernels))
+    return Opened(info, lambda: interpreter.Runner(content, kernels=kernels), content)
 
 
 def _open_c(path: Path, kernels: str) -> Opened:

@@ -1,8 +1,8 @@
 """Augmented views of a photo: the same object as another camera, hand and light might have shown it.
 
 A view is a pure function of the photo's content, the strengths, a seed and the view's number, and view 0 is always the
-plain photo. What is done to whole batches stands in `mixing`. Libraries of augmentations promise no equal views from one
-version to the next, which cached embeddings and byte-identical models rest on, and most bring OpenCV or torch.
+plain photo. What is done to whole batches stands in `mixing`. Libraries of augmentations promise no equal views from
+one version to the next, which cached embeddings and byte-identical models rest on, and most bring OpenCV or torch.
 """
 
 from __future__ import annotations

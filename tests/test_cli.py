@@ -137,7 +137,7 @@ def test_evaluate_writes_a_report_only_where_told(desk, tmp_path):
         assert drawn == (desk / f"flowers_model/{plot}.png").read_bytes()
     report = json.loads((desk / "flowers_model/metrics.json").read_text())["test"]
     page = (tmp_path / "page.html").read_text()
-    assert f"<b>{100 * report['top1']:.1f} %</b> right, on {report['photos']} test photos" in page
+    assert f"<b>{100 * report['top1']:.1f} %</b> correct on {report['photos']} test photos" in page
     # All that the training knew stands on its page, too; only where the model is differs.
     trained = (desk / "flowers_model/report.html").read_text()
     assert re.findall("<h2>.*?</h2>", page) == re.findall("<h2>.*?</h2>", trained)

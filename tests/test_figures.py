@@ -229,6 +229,13 @@ def test_a_delegate_without_threads_is_a_line_of_its_own():
     assert y == other and right - left > 100 and "gpu" in texts(svg)
 
 
+def test_long_names_keep_their_ends():
+    labels = [f"a species with a very long name, of which the end tells {index}" for index in range(2)]
+    shown = texts(draw("confusion", labels=labels, counts=[[1, 0], [0, 1]]))
+    names = [text for text in shown if text.startswith("a species")]
+    assert len(set(names)) == 2 and all(re.fullmatch(r"a species .*\.\.\. ?.* [01]", name) for name in names)
+
+
 @pytest.mark.parametrize("kind", ["confusion", "class_scores", "latency", "losses"])
 def test_hostile_names_are_drawn_as_text(kind):
     count = len(HOSTILE)

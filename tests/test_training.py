@@ -53,7 +53,7 @@ def test_writes_the_promised_files(run):
 def test_report_tells_the_metrics_and_the_times(run):
     result, _ = run
     page = (result.directory / "report.html").read_text(encoding="utf-8")
-    assert f"<b>{100 * result.metrics.top1:.1f} %</b> right, on {result.metrics.photos} test photos" in page
+    assert f"<b>{100 * result.metrics.top1:.1f} %</b> correct on {result.metrics.photos} test photos" in page
     assert page.count("<figure>") == min(24, round(result.metrics.photos * (1 - result.metrics.top1)))
     assert all(stage["name"] in page for stage in _read(result.directory, "run.json")["stages"])
 

@@ -35,8 +35,8 @@ _MARKERS = "os^DvP"
 _PER_INCH = 72
 _PAGE, _FILE = 340, 620  # widths
 _DPI, _LONGEST = 144, 4000  # of a PNG; pixels of its longer side at most
-_SMALL, _TEXT, _TITLE = 10, 11, 15  # sizes of letters
-_NAMES = 180  # the room for the name of a class
+_SMALL, _TEXT, _TITLE = 11, 12, 16  # sizes of letters
+_NAMES = 200  # the room for the name of a class
 _CELL_WITH_COUNT = 26  # side of a confusion matrix's cells from which on they hold counts
 _LOGARITHMIC = 6  # from this ratio on, fast delegates would lie flat on a linear axis
 _LIMIT_S = 300  # the first run makes matplotlib's list of fonts
@@ -338,13 +338,13 @@ def _figure(width: float, height: float, title: str = "") -> Figure:
 
 
 def _fitted(text: str, size: float, room: float = _NAMES) -> str:
-    """Cuts a name to the room for it; what is no text, and XML cannot hold, is replaced."""
+    """Cuts the middle of a name out to fit the room for it; what is no text, and XML cannot hold, is replaced."""
     text = text.encode(errors="replace").decode()
     text = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
-    shown = text
+    shown, kept = text, len(text)
     while _length(shown, size) > room:
-        text = text[:-1]
-        shown = f"{text}..."
+        kept -= 1
+        shown = f"{text[: kept - kept // 3]}...{text[len(text) - kept // 3 :]}"
     return shown
 
 

@@ -37,9 +37,8 @@ def table(*columns: str) -> Table:
     """A table; a column whose name ends with > is aligned right. What is too long is broken, never cut."""
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(
-            escape(column.removesuffix(">")), justify="right" if column.endswith(">") else "left", overflow="fold"
-        )
+        name = markup.escape(exits.printable(column.removesuffix(">")))  # of ours, which may have two lines
+        table.add_column(name, justify="right" if column.endswith(">") else "left", overflow="fold")
     return table
 
 

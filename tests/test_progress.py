@@ -22,7 +22,7 @@ def test_the_memory_of_a_parent_is_not_its_child_s():
     assert held[-1] == 1
 
 
-def test_memory_that_nobody_measured_is_none(monkeypatch):
+def test_memory_that_nobody_measured_is_none(monkeypatch, tmp_path, tiny_embedder):
     monkeypatch.setattr(progress, "peak_memory_mb", lambda: None)
     work = progress.Progress()
     with work.stage("Fit"):
@@ -33,5 +33,7 @@ def test_memory_that_nobody_measured_is_none(monkeypatch):
         def probe(self, *_, **__):
             return {"init_ms": 1.0, "first_ms": 2.0, "memory_mb": None, "complete": None}
 
-    row = host._try_out(host._Cell(host.Row("a.tflite", "none", 1), None), Silent(), host.Options())
+    (tmp_path / "a.tflite").write_bytes(tiny_embedder)
+    cell = host._Cell(host.Row("a.tflite", "none", 1), tmp_path / "a.tflite")
+    row = host._try_out(cell, Silent(), host.Options())
     assert (row.init_ms, row.first_ms, row.memory_mb) == (1.0, 2.0, None)

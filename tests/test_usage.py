@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from model_maker.comparison import Comparison, Entry
+from model_maker.training.comparison import Comparison, Entry
 from rich.console import Console
 
 from model_maker import cli, exits, terminal
@@ -184,9 +184,9 @@ def test_a_bar_that_counts_anew_tells_what_is_left_of_that(monkeypatch):
     console = Console(file=drawn, force_terminal=True, width=80)
     monkeypatch.setattr(bars.terminal, "console", lambda **_: console)
     shown = bars.Bars()
-    shown.stage("Quantize (dynamic)")
-    shown.progress(50, 50)
-    shown.progress(0, 50)
+    shown.begin("Quantize (dynamic)")
+    shown.step(50, 50)
+    shown.step(0, 50)
     console.print(shown._bars.get_renderable())
     assert "0/50" in drawn.getvalue() and "50/50" not in drawn.getvalue()
     assert not shown._bars.tasks[0].finished

@@ -10,12 +10,12 @@ import sys
 
 import numpy as np
 import pytest
-from model_maker.training.comparison import Comparison, Entry
 from rich.console import Console
 
 from model_maker import cli, exits, terminal
 from model_maker.benchmark import cli as benchmark_cli
 from model_maker.cli import bars, views
+from model_maker.training.comparison import Comparison, Entry
 
 NAMES = ["evaluate", "predict", "train", "doctor", "sample-data", "benchmark", "completion"]
 

@@ -1,5 +1,4 @@
 import io
-import re
 import struct
 
 import numpy as np
@@ -10,7 +9,6 @@ from pictures import chunk, encode, noise, pixels, png, turned
 from PIL import Image
 
 from model_maker.data import images
-from model_maker.errors import DataError
 
 RED, GREEN, BLUE, BLACK, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0), (255, 255, 255)
 # Four corners that tell every turn and mirror apart, each large enough to survive JPEG.
@@ -267,19 +265,3 @@ def test_normalization_is_exact_for_powers_of_two():
     # (0 - 127) / 128 = -0.9921875, (255 - 127) / 128 = 1: no rounding in float32.
     values = images.Normalization(mean=127.0, std=128.0)(np.array([0, 127, 255], np.uint8))
     assert values.dtype == np.float32 and values.tolist() == [-0.9921875, 0.0, 1.0]
-
-
-@pytest.mark.parametrize(
-    "array",
-    [
-        np.zeros((4, 4), np.uint8),
-        np.zeros((4, 4, 4), np.uint8),
-        np.zeros((1, 4, 4, 3), np.uint8),
-        np.zeros((4, 4, 3), np.float32),
-        np.zeros((0, 4, 3), np.uint8),
-    ],
-)
-def test_other_arrays_are_refused(array):
-    received = re.escape(f"received {array.dtype} {list(array.shape)}")
-    with pytest.raises(DataError, match=r"An array must be uint8 \[H, W, 3\]; " + received):
-        images.load(array, 8)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pictures import encode, noise, pixels, png, turned
 from PIL import Image
 
+from model_maker import files
 from model_maker.data import depth, images
 from model_maker.errors import DataError
 
@@ -72,9 +73,7 @@ def test_a_photo_without_permission_is_not_a_damaged_one(tmp_path, monkeypatch):
     def deny(*_, **__):
         raise PermissionError(13, "Permission denied", "photo.jpg")
 
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "photo.jpg").write_bytes(encode(noise(), "JPEG"))
-    monkeypatch.setattr(Image, "open", deny)  # the superuser may read all, so the system's answer is played
+    monkeypatch.setattr(files, "open_regular", deny)  # the superuser may read all, so the system's answer is played
     assert refusal("photo.jpg") == "photo.jpg: Permission denied"
 
 

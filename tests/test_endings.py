@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from model_maker import Classifier, files, load_dataset
+from model_maker.backbones import embedder as backbones
 from model_maker.cli import main, parse
 from model_maker.data import images, sources
-from model_maker.errors import DataError, ModelError, OutputError
+from model_maker.errors import BackboneError, DataError, ModelError, OutputError
 from model_maker.inference import runtimes
 from model_maker.tflite import interpreter
 
@@ -62,9 +63,18 @@ def test_nobody_waits_for_a_pipe(pipe, open_it):
 
 
 def test_a_model_or_a_file_beside_it_that_has_no_end_is_refused(tmp_path, pipe, photo, model):
-    for path in (pipe.rename(tmp_path / "pipe.tflite"), "/dev/zero"):
+    for path in (*(pipe.with_suffix(suffix) for suffix in (".tflite", ".onnx", ".keras", ".xml")), "/dev/zero"):
+        if path != "/dev/zero":
+            os.mkfifo(path)
         with pytest.raises(ModelError, match="no regular file"):
             Classifier(path)
+        with pytest.raises(BackboneError, match="neither a file nor a folder|is no model|needs"):
+            backbones.choose(str(path))
+    (tmp_path / "saved/variables").mkdir(parents=True)
+    (tmp_path / "saved/saved_model.pb").write_bytes(b"")
+    os.mkfifo(tmp_path / "saved/variables/variables.index")
+    with pytest.raises(ModelError, match="variables.index: no regular file"):
+        Classifier(tmp_path / "saved")
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "folder/labels.txt")
     assert runtimes.labels_beside(tmp_path / "folder/model.onnx") == ()
@@ -72,6 +82,21 @@ def test_a_model_or_a_file_beside_it_that_has_no_end_is_refused(tmp_path, pipe, 
     (tmp_path / "folder/model.tflite").write_bytes(model.read_bytes())
     done = run("evaluate", tmp_path / "folder")
     assert done.returncode == 1 and "no regular file" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.zip", "a.tar.gz", "a.parquet", "a.tfrecord", "a", "/dev/zero"])
+def test_a_data_set_that_has_no_end_is_refused(tmp_path, name):
+    if not name.startswith("/"):
+        os.mkfifo(tmp_path / name)
+    with pytest.raises(DataError, match="is neither a file nor a folder"):
+        load_dataset(tmp_path / name)
+
+
+def test_pipes_among_photos_are_no_photos(tmp_path, make_photos):
+    make_photos(tmp_path, {"a": 3, "b": 3})
+    for name in ("a.parquet", "metadata.csv", "labels.txt", "a.tfrecord", "run.json", "a/p.png", "a/none"):
+        os.mkfifo(tmp_path / name)
+    assert len(load_dataset(tmp_path).samples) == 6
 
 
 def sparse(path, size=1 << 40):

@@ -184,6 +184,10 @@ def _text(model, main):
     main.tensors[main.operators[0].outputs[0]].type = schema.TensorType.STRING
 
 
+def _sparse(model, main):
+    main.tensors[main.operators[0].inputs[1]].sparsity = schema.SparsityParametersT()
+
+
 def _negative(model, main):
     main.tensors[main.operators[0].outputs[0]].shape = [1, -8, -8, 16]
 
@@ -216,6 +220,7 @@ def _elsewhere(model, main):
         (_open_input, r"pictures of any size \(\[-1, -1, -1, 3\]\)"),
         (_kept_value, "keeps its value from one picture to the next"),
         (_text, "a tensor of STRING"),
+        (_sparse, "sparse weights"),
         (_negative, r"the shape \[1, -8, -8, 16\]"),
         (_written_twice, "writes the tensor"),
         (_constant_written, "writes the tensor"),

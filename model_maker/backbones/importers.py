@@ -120,6 +120,8 @@ def find(model: str, *, image_size: int | None = None, normalization: str | None
             raise BackboneError(
                 f"{model} does not exist. Give a model file, or a name that `model_maker models` lists."
             )
+        if not path.is_dir() and not path.is_file():
+            raise BackboneError(f"{model} is neither a file nor a folder, but a pipe or a device. Save it as a file.")
         if path.suffix != ".tflite" and kind is None:
             raise BackboneError(
                 f"{model} is no model that can be imported: a .tflite, .keras or .h5 file, a SavedModel folder, "

@@ -93,7 +93,7 @@ def _files(path: Path) -> list[Path]:
     for folder in path.iterdir():
         if folder.name.lower() in PART_NAMES:
             found += folder.glob("*.parquet")
-    return sorted(found, key=lambda file: file.parts)
+    return sorted(filter(Path.is_file, found), key=lambda file: file.parts)
 
 
 def _name(value: Any, names: list[str], where: str) -> str:

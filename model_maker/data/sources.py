@@ -165,6 +165,8 @@ def source_of(path: Path | StoredFolder) -> Source:
                     f"{url} is a web address, and data sets are not downloaded. Fetch it, and give the file."
                 )
             raise DataError(f"{path} does not exist. {advice}")
+        if isinstance(path, Path) and not path.is_dir() and not path.is_file():
+            raise DataError(f"{path} is neither a file nor a folder, but a pipe or a device. Save it as a file.")
         for source in SOURCES.values():
             if source.accepts(path):
                 return source

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -117,6 +117,8 @@ def find(path: str | os.PathLike[str]) -> Path:
     try:
         if not files.exists(path):
             raise ModelError(f"{path} does not exist. {_ADVICE}")
+        if odd := next((place for place in _read_with(path) if not place.is_file()), None):
+            raise ModelError(f"{odd}: no regular file. {_ADVICE}")
         if not path.is_dir() or _is_model(path):
             return path
         if (path / MODEL).is_file():
@@ -132,6 +134,12 @@ def find(path: str | os.PathLike[str]) -> Path:
         )
         raise ModelError(f"{path} holds several models: {listed}. Name one of them.")
     raise ModelError(f"{path} holds no model.tflite and no other model. {_ADVICE}")
+
+
+def _read_with(path: Path) -> Iterator[Path]:
+    """Yields what runtimes open together with a model, as far as it is there and no folder; a pipe has no end."""
+    places = (path, path.with_suffix(".bin")) if not path.is_dir() else path.rglob("*") if _is_saved_model(path) else ()
+    return (place for place in places if files.exists(place) and not place.is_dir())
 
 
 def _models_in(folder: Path) -> list[Path]:

@@ -153,6 +153,8 @@ def _peak(main: schema.SubGraphT, sizes: Mapping[int, int]) -> tuple[int, str]:
 def _check_tensor(tensor: schema.TensorT) -> None:
     if tensor.type not in _BYTES:
         raise ModelError(f"It has a tensor of {_type_name(tensor.type)}, no numbers of a known kind. {_ADVICE}")
+    if tensor.sparsity is not None:  # whose indices lead wherever the file says
+        raise ModelError(f"It has a tensor with sparse weights. {_ADVICE}")
     if tensor.isVariable:
         raise ModelError(f"It has a tensor that keeps its value from one picture to the next. {_ADVICE}")
     if any(side < 0 for side in _shape(tensor)):

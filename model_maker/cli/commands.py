@@ -106,7 +106,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from model_maker.inference.classifier import Classifier
 
     page = new_page(arguments)
-    classifier = Classifier(arguments.model)
+    classifier = Classifier(arguments.model, **foreign(arguments))
     with Bars() as bars:
         dataset, notes = run_record.photos_for(arguments.model, arguments.data)
         for note in notes:
@@ -191,9 +191,18 @@ def _classifier(arguments: argparse.Namespace):
 
     model, *photos = [arguments.model, *arguments.photos] if arguments.model else arguments.photos
     if arguments.model and (arguments.model in BACKBONES or not importers.is_address(model)):
+        if arguments.labels or arguments.normalization:
+            raise DataError(f"--labels and --normalization belong to a file; {model} knows its own. Leave them out.")
         with Bars() as bars:
             return Classifier(starter.cached(model, reporter=bars)), photos
-    return Classifier(model), photos
+    return Classifier(model, **foreign(arguments)), photos
+
+
+def foreign(arguments: argparse.Namespace) -> dict:
+    """Returns what was told of a model that does not say it itself, as `Classifier` takes it."""
+    from model_maker.backbones import input_range
+
+    return {"labels": arguments.labels, "normalization": input_range.parse(arguments.normalization)}
 
 
 def inspect(arguments: argparse.Namespace) -> None:

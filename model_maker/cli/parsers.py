@@ -30,10 +30,19 @@ def json_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
+def _foreign(parser: argparse.ArgumentParser) -> None:
+    """Adds what a model of others may not say of itself."""
+    parser.add_argument("--labels", metavar="FILE", help="one label a line, for a model that carries none")
+    parser.add_argument(
+        "--normalization", metavar="MEAN,STD", help="what its float input expects, in pixels, as 127.5,127.5"
+    )
+
+
 def _evaluate(commands) -> None:
     parser = command(commands, "evaluate", "measure a model's accuracy")
     parser.add_argument("model", metavar="MODEL", help="a .tflite, a folder that train made, or an export")
     parser.add_argument("--data", metavar="DIR", help="labelled photos (default: the test part of the training data)")
+    _foreign(parser)
     parser.add_argument("--report", metavar="FILE", help="also write a page with the worst mistakes, and its plots")
     parser.add_argument("--overwrite", action="store_true", help="replace that page and its plots")
     json_flag(parser)
@@ -49,6 +58,7 @@ def _predict(commands) -> None:
         help="files, folders, http(s) addresses, or - for stdin;"
         " before them MODEL, a .tflite, a folder that train made or an export, unless --model is given",
     )
+    _foreign(parser)
     parser.add_argument("--top-k", type=int, default=3, metavar="K", help="labels for each photo (default: 3)")
     parser.add_argument(
         "--threshold", type=float, metavar="SCORE", help="lower scores are unknown, 0 to 1 (default: the model's own)"
@@ -92,6 +102,23 @@ def _verify(commands) -> None:
 def _inspect(commands) -> None:
     parser = command(commands, "inspect", "show what a .tflite contains")
     parser.add_argument("model", metavar="MODEL", help="a .tflite, or a folder that train made")
+    json_flag(parser)
+
+
+def _metadata(commands) -> None:
+    parser = command(
+        commands,
+        "metadata",
+        "write labels and normalization into a .tflite of others",
+        home="delivery_commands",
+        epilog="Exit code 1: phone clients would refuse the file nevertheless; it is written, and the reason is told.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="a .tflite, or a folder that train made")
+    _foreign(parser)
+    parser.add_argument("--output", metavar="FILE", required=True, help="the .tflite to make")
+    parser.add_argument("--overwrite", action="store_true", help="replace it if it exists")
+    for name in ("name", "version", "author", "licence", "description"):
+        parser.add_argument(f"--{name}", metavar="TEXT", help=f"{name} in the metadata (default: as it is)")
     json_flag(parser)
 
 
@@ -267,6 +294,7 @@ PARSERS = (
     _reproduce,
     _verify,
     _inspect,
+    _metadata,
     _models,
     _export,
     _codegen,

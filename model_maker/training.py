@@ -14,7 +14,7 @@ from model_maker.backbones import embedder, small_inputs
 from model_maker.backbones.embedder import Embedder
 from model_maker.backbones.int8_backbone import Int8Backbone, QuantizedEmbedder
 from model_maker.backbones.registry import Backbone
-from model_maker.data import object_stores, sources
+from model_maker.data import sources
 from model_maker.data.dataset import Dataset, Split
 from model_maker.deploy import budget
 from model_maker.errors import DataError, OutputError
@@ -225,15 +225,16 @@ def _check_fine_tuning(
 
 def _spare_photos(dataset: Dataset, data: str | os.PathLike[str], output: Path) -> None:
     """Photos are never in the way of what is replaced, and plots of a model never among the photos of the next run."""
-    target, home = output.resolve(), object_stores.place(data)
+    target = output.resolve()
     for place in sources.places(dataset, data):
         if place.resolve().is_relative_to(target):
             raise OutputError(f"{output} holds photos to learn from and cannot be replaced. Choose another folder.")
-    if isinstance(home, Path) and home.is_dir() and target.is_relative_to(home.resolve()):
-        raise OutputError(
-            f"{output} lies in the data, {home}, where its plots would be read as a class. Choose a folder outside of "
-            "it with --output."
-        )
+    for home in sources.homes(data):
+        if home.is_dir() and target.is_relative_to(home.resolve()):
+            raise OutputError(
+                f"{output} lies in the data, {home}, where its plots would be read as a class. Choose a folder outside "
+                "of it with --output."
+            )
 
 
 def _split(dataset: Dataset, options: Options, clock: Stages) -> Split:

@@ -30,6 +30,13 @@ def json_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
+def part_folders(parser: argparse.ArgumentParser) -> None:
+    """Adds what names the parts of a data set, in the place of the data set."""
+    group = parser.add_argument_group("parts under any name", "Folders with a folder for each class, instead of data.")
+    for part, what in (("train", "to learn from"), ("val", "for validation"), ("test", "to test on")):
+        group.add_argument(f"--{part}-dir", metavar="DIR", help=f"photos {what}")
+
+
 def _foreign(parser: argparse.ArgumentParser) -> None:
     """Adds what a model of others may not say of itself."""
     parser.add_argument("--labels", metavar="FILE", help="one label a line, for a model that carries none")
@@ -76,7 +83,8 @@ def _reproduce(commands) -> None:
         epilog="Exit code 0: the bytes are equal; 1: they are not, and what differs is told.",
     )
     parser.add_argument("model", metavar="MODEL", help="a .tflite that train made, or its folder")
-    parser.add_argument("--data", metavar="DIR", required=True, help="the photos that it was trained on")
+    parser.add_argument("--data", metavar="DIR", help="the photos that it was trained on")
+    part_folders(parser)
     parser.add_argument("--output", metavar="DIR", help="keep the new model in this folder (default: nothing is kept)")
     parser.add_argument("--overwrite", action="store_true", help="replace that folder")
     json_flag(parser)
@@ -229,7 +237,8 @@ def _demo(commands) -> None:
 
 def _doctor(commands) -> None:
     parser = command(commands, "doctor", "tell what is wrong with a data set, and mend it", home="data_commands")
-    parser.add_argument("data", metavar="DATA", help="photos, as for train")
+    parser.add_argument("data", metavar="DATA", nargs="?", help="photos, as for train")
+    part_folders(parser)
     parser.add_argument("--html", metavar="FILE", help="also write a page with thumbnails")
     parser.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
     parser.add_argument(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from model_maker.cli.parsers import KINDS, command
+from model_maker.cli.parsers import KINDS, command, part_folders
 
 
 def add_train(commands) -> None:
@@ -14,6 +14,7 @@ def add_train(commands) -> None:
         commands, "train", "train on a folder of photos and write a .tflite", argument_default=argparse.SUPPRESS
     )
     parser.add_argument("--data", metavar="DIR", help="DIR/<class>/photos, or DIR/{train,val,test}/<class>/photos")
+    part_folders(parser)
     parser.add_argument("--output", metavar="DIR", help="folder to make (default: <data name>_model)")
     parser.add_argument("--overwrite", action="store_true", help="replace the output folder if it exists")
     parser.add_argument("--config", metavar="RUN.JSON", help="repeat a run; other flags take precedence")

@@ -81,6 +81,16 @@ def test_some_of_the_photos_under_other_names_are_known_by_their_content(folder,
     assert "All of these photos" in found.describe(3)
 
 
+def test_a_folder_of_an_earlier_version_has_its_photos_read_again(folder, drawn_flowers, tmp_path):
+    for name in ("model.tflite", "run.json"):
+        shutil.copy(folder / name, tmp_path / name)
+    shutil.copytree(drawn_flowers / "rose", tmp_path / "some" / "rose")
+    split = sources.read(drawn_flowers).split()
+    unseen = sum(split.test.classes[sample.label] == "rose" for sample in split.test.samples)
+    found = Classifier(tmp_path).evaluate(tmp_path / "some").learned_from
+    assert (found.photos, found.others) == (12 - unseen, unseen)
+
+
 def test_what_cannot_be_told_is_said(folder, drawn_flowers, tmp_path):
     shutil.copy(folder / "model.tflite", tmp_path / "alone.tflite")
     some = tmp_path / "some"

@@ -35,8 +35,8 @@ COMPLETIONS = {"delegate": tuple(dict.fromkeys((*DELEGATES, *_ANDROID_DELEGATES)
 
 # Which flags mean something where.
 _FLAGS = {
-    "host": "threads delegate device data json csv html runs timeout rounds",
-    "android": "threads delegate device data json csv html runs timeout "
+    "host": "threads delegate device data labels json csv html runs timeout rounds",
+    "android": "threads delegate device data labels json csv html runs timeout "
     "benchmark_binary fetch_binary keep_binary cpu_mask op_profile cooldown",
     "compare": "json fail_over force",
     "import": "threads delegate json csv html device_name",
@@ -118,6 +118,7 @@ def _measuring(group) -> None:
     group.add_argument(
         "--data", metavar="DIR", help="photos in class folders: adds top-1, and feeds them to the models"
     )
+    group.add_argument("--labels", metavar="FILE", help="with --data: one label a line, for models that carry none")
     group.add_argument("--rounds", type=_count, metavar="N", help="turns of each cell, this machine (default: 20)")
     group.add_argument("--runs", type=_count, metavar="N", help="inferences of each cell, at least (Android: 50)")
     group.add_argument(

@@ -183,7 +183,7 @@ def _conclude(
 
     (models, refused), (rows, load, interrupted) = described, outcome
     if dataset and not interrupted:
-        models, interrupted = _with_accuracy(models, dataset, arguments.data)
+        models, interrupted = _with_accuracy(models, dataset, arguments.data, arguments.labels)
     record = Record(
         created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         machine=machine,
@@ -196,7 +196,9 @@ def _conclude(
     return _deliver(arguments, record)
 
 
-def _with_accuracy(models: Sequence[Model], dataset: Dataset, data: str) -> tuple[list[Model], bool]:
+def _with_accuracy(
+    models: Sequence[Model], dataset: Dataset, data: str, labels: str | None
+) -> tuple[list[Model], bool]:
     """Adds top-1; a model without labels of these classes gets a note instead. True if Ctrl-C ended it."""
     from model_maker.benchmark.report import Bar
     from model_maker.inference.classifier import Classifier
@@ -206,7 +208,7 @@ def _with_accuracy(models: Sequence[Model], dataset: Dataset, data: str) -> tupl
         try:
             photos, notes = _unseen(model, dataset, data)
             with Bar(f"Accuracy of {model.name}") as bar:
-                metrics = Classifier(model.path).evaluate(photos, progress=bar.progress)
+                metrics = Classifier(model.path, labels=labels).evaluate(photos, progress=bar.progress)
             if metrics.learned_from:
                 notes = (*notes, metrics.learned_from.describe(metrics.photos))
             done[index] = dataclasses.replace(model, top1=metrics.top1, top1_photos=metrics.photos, notes=notes)

@@ -8,6 +8,8 @@ from rich.table import Table
 
 from model_maker import terminal
 from model_maker.deploy.certificate import NOT_HERE, OWN, RAN, REFUSED, SAME, Certificate, Run
+from model_maker.deploy.described import Described
+from model_maker.deploy.rules import Finding
 from model_maker.terminal import escape
 
 _PIXELS = {SAME: "ours", OWN: "its own"}
@@ -20,17 +22,33 @@ def show_certificate(found: Certificate) -> None:
     console.print(_runs("runtime", "pixels", found.runs))
     if found.apps:
         console.print(_runs("app", "photos", found.apps))
-    table = terminal.table("what clients demand", "", "received")
-    for entry in found.findings:
-        state = "[green]kept[/]" if entry.passed else "[red]broken[/]" if entry.rule.binding else "[yellow]missed[/]"
-        table.add_row(escape(entry.rule.demand), state, escape(entry.received))
-    console.print(table)
+    console.print(_demands(found.findings))
     for remark in found.remarks:
         terminal.say(console, escape(remark))
     for failure in found.failures:
         terminal.say(console, f"[red]failed[/] {escape(failure)}")
     if not found.failures:
         terminal.say(console, f"[bold green]passed[/] {escape(str(found.model))} [dim]sha256 {found.sha256[:16]}[/]")
+
+
+def show_described(found: Described) -> None:
+    """What a file says of itself now, and which rules it keeps."""
+    console, info = terminal.console(), found.info
+    assert info.normalization
+    console.print(_demands(found.findings))
+    console.print(
+        f"{escape(str(found.path))}: {len(info.labels)} labels, input (pixel - {info.normalization.mean:g}) / "
+        f"{info.normalization.std:g}",
+        soft_wrap=True,
+    )
+
+
+def _demands(findings: Sequence[Finding]) -> Table:
+    table = terminal.table("what clients demand", "", "received")
+    for entry in findings:
+        state = "[green]kept[/]" if entry.passed else "[red]broken[/]" if entry.rule.binding else "[yellow]missed[/]"
+        table.add_row(escape(entry.rule.demand), state, escape(entry.received))
+    return table
 
 
 def _runs(name: str, pixels: str, runs: Sequence[Run]) -> Table:

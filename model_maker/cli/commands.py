@@ -26,7 +26,7 @@ def train(arguments: argparse.Namespace) -> None:
     given = vars(arguments)
     names = {field.name for field in dataclasses.fields(Options)}
     options = {name: value for name, value in given.items() if name in names}
-    data = given.get("data")
+    data = data_of(arguments)
     if "config" in given:
         record = run_record.load(given["config"])
         try:
@@ -60,6 +60,27 @@ def train(arguments: argparse.Namespace) -> None:
         print_json({"output": str(result.directory), "seconds": round(result.seconds, 2), **result.report})
     else:
         training_views.show_training(result)
+
+
+def data_of(arguments: argparse.Namespace) -> str | None:
+    """Returns what a command was told of its photos: one name, or folders of parts.
+
+    Raises:
+      DataError: both, or parts without one to learn from.
+    """
+    from model_maker.data import part_folders
+
+    data: str | None = getattr(arguments, "data", None)
+    told = {part: getattr(arguments, f"{flag[2:-4]}_dir", None) for part, flag in part_folders.FLAGS.items()}
+    given = {part: path for part, path in told.items() if path is not None}
+    if not given:
+        return data
+    flags = ", ".join(part_folders.FLAGS[part] for part in given)
+    if data is not None:
+        raise DataError(f"{flags} name the photos by part, and {data} all of them: give one or the other.")
+    if "train" not in given:
+        raise DataError(f"{flags} without --train-dir: say which photos to learn from.")
+    return part_folders.address(**given)
 
 
 def _earlier_run(given: dict) -> str:
@@ -106,7 +127,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from model_maker.report import model_page
 
     page = new_page(arguments)
-    classifier = Classifier(arguments.model)
+    classifier = Classifier(arguments.model, **foreign(arguments))
     with Bars() as bars:
         dataset, notes = run_record.photos_for(arguments.model, arguments.data)
         for note in notes:
@@ -141,10 +162,10 @@ def reproduce(arguments: argparse.Namespace) -> int:
     from model_maker.cli.bars import Bars
     from model_maker.training.reproduction import reproduce
 
+    if (data := data_of(arguments)) is None:
+        raise DataError("reproduce needs the photos that the model was trained on: pass --data DIR.")
     with Bars() as bars:
-        found = reproduce(
-            arguments.model, arguments.data, output=arguments.output, overwrite=arguments.overwrite, progress=bars
-        )
+        found = reproduce(arguments.model, data, output=arguments.output, overwrite=arguments.overwrite, progress=bars)
     if arguments.json:
         print_json(found.as_dict())
     else:
@@ -207,9 +228,18 @@ def _classifier(arguments: argparse.Namespace):
 
     model, *photos = [arguments.model, *arguments.photos] if arguments.model else arguments.photos
     if arguments.model and (arguments.model in BACKBONES or not importers.is_address(model)):
+        if arguments.labels or arguments.normalization:
+            raise DataError(f"--labels and --normalization belong to a file; {model} knows its own. Leave them out.")
         with Bars() as bars:
             return Classifier(starter.cached(model, progress=bars)), photos
-    return Classifier(model), photos
+    return Classifier(model, **foreign(arguments)), photos
+
+
+def foreign(arguments: argparse.Namespace) -> dict:
+    """Returns what was told of a model that does not say it itself, as `Classifier` takes it."""
+    from model_maker.backbones import input_range
+
+    return {"labels": arguments.labels, "normalization": input_range.parse(arguments.normalization)}
 
 
 def inspect(arguments: argparse.Namespace) -> None:

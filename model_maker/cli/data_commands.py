@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from model_maker.cli.commands import print_json, show
+from model_maker.cli.commands import data_of, print_json, show
 from model_maker.errors import DataError
 
 
@@ -16,6 +16,9 @@ def doctor(arguments: argparse.Namespace) -> None:
     from model_maker.cli.bars import Bars
     from model_maker.doctor import checks, diagnosis, page, quarantine
 
+    arguments.data = data_of(arguments)
+    if arguments.data is None:
+        raise DataError("doctor needs photos: give a folder with one folder of photos for each class.")
     if arguments.undo:
         _put_back(arguments)
         return

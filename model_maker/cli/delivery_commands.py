@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import threading
 import webbrowser
 from pathlib import Path
@@ -171,6 +172,28 @@ def verify(arguments: argparse.Namespace) -> int:
             model_page.write(page, name, scored, metrics, model=arguments.model, own_test=own, certificate=certificate)
             bars.note(f"The report: {page}")
     return 1 if found.failures else 0
+
+
+def metadata(arguments: argparse.Namespace) -> int:
+    from model_maker.cli import certificate_views
+    from model_maker.cli.commands import foreign
+    from model_maker.deploy import described
+
+    texts = {name: getattr(arguments, name) for name in described.TEXTS}
+    found = described.describe(
+        arguments.model, arguments.output, overwrite=arguments.overwrite, **foreign(arguments), **texts
+    )
+    if arguments.json:
+        rules = [
+            {"demand": entry.rule.demand, "passed": entry.passed, "received": entry.received}
+            for entry in found.findings
+        ]
+        print_json({"path": str(found.path), "metadata": dataclasses.asdict(found.info), "rules": rules})
+    else:
+        certificate_views.show_described(found)
+    for entry in found.broken:
+        exits.say("model_maker", f"{found.path}: {entry.rule.demand}; it has {entry.received}. {entry.rule.advice}")
+    return 1 if found.broken else 0
 
 
 def demo(arguments: argparse.Namespace) -> None:

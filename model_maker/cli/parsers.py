@@ -30,10 +30,26 @@ def json_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
+def part_folders(parser: argparse.ArgumentParser) -> None:
+    """Adds what names the parts of a data set, in the place of the data set."""
+    group = parser.add_argument_group("parts under any name", "Folders with a folder for each class, instead of data.")
+    for part, what in (("train", "to learn from"), ("val", "for validation"), ("test", "to test on")):
+        group.add_argument(f"--{part}-dir", metavar="DIR", help=f"photos {what}")
+
+
+def _foreign(parser: argparse.ArgumentParser) -> None:
+    """Adds what a model of others may not say of itself."""
+    parser.add_argument("--labels", metavar="FILE", help="one label a line, for a model that carries none")
+    parser.add_argument(
+        "--normalization", metavar="MEAN,STD", help="what its float input expects, in pixels, as 127.5,127.5"
+    )
+
+
 def _evaluate(commands) -> None:
     parser = command(commands, "evaluate", "measure a model's accuracy")
     parser.add_argument("model", metavar="MODEL", help="a .tflite, a folder that train made, or an export")
     parser.add_argument("--data", metavar="DIR", help="labelled photos (default: the test part of the training data)")
+    _foreign(parser)
     parser.add_argument("--report", metavar="FILE", help="also write a page with the worst mistakes, and its plots")
     parser.add_argument("--overwrite", action="store_true", help="replace that page and its plots")
     json_flag(parser)
@@ -53,6 +69,7 @@ def _predict(commands) -> None:
     parser.add_argument("--every", type=int, metavar="N", help="of videos, each N-th frame (default: 30)")
     parser.add_argument("--frames", type=int, metavar="N", help="so many frames of each video or camera (default: all)")
     parser.add_argument("--save", metavar="DIR", help="folder to make, of copies with the answer drawn onto them")
+    _foreign(parser)
     parser.add_argument("--top-k", type=int, default=3, metavar="K", help="labels for each photo (default: 3)")
     parser.add_argument(
         "--threshold", type=float, metavar="SCORE", help="lower scores are unknown, 0 to 1 (default: the model's own)"
@@ -74,7 +91,8 @@ def _reproduce(commands) -> None:
         epilog="Exit code 0: the bytes are equal; 1: they are not, and what differs is told.",
     )
     parser.add_argument("model", metavar="MODEL", help="a .tflite that train made, or its folder")
-    parser.add_argument("--data", metavar="DIR", required=True, help="the photos that it was trained on")
+    parser.add_argument("--data", metavar="DIR", help="the photos that it was trained on")
+    part_folders(parser)
     parser.add_argument("--output", metavar="DIR", help="keep the new model in this folder (default: nothing is kept)")
     parser.add_argument("--overwrite", action="store_true", help="replace that folder")
     json_flag(parser)
@@ -100,6 +118,23 @@ def _verify(commands) -> None:
 def _inspect(commands) -> None:
     parser = command(commands, "inspect", "show what a .tflite contains")
     parser.add_argument("model", metavar="MODEL", help="a .tflite, or a folder that train made")
+    json_flag(parser)
+
+
+def _metadata(commands) -> None:
+    parser = command(
+        commands,
+        "metadata",
+        "write labels and normalization into a .tflite of others",
+        home="delivery_commands",
+        epilog="Exit code 1: phone clients would refuse the file nevertheless; it is written, and the reason is told.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="a .tflite, or a folder that train made")
+    _foreign(parser)
+    parser.add_argument("--output", metavar="FILE", required=True, help="the .tflite to make")
+    parser.add_argument("--overwrite", action="store_true", help="replace it if it exists")
+    for name in ("name", "version", "author", "licence", "description"):
+        parser.add_argument(f"--{name}", metavar="TEXT", help=f"{name} in the metadata (default: as it is)")
     json_flag(parser)
 
 
@@ -210,7 +245,8 @@ def _demo(commands) -> None:
 
 def _doctor(commands) -> None:
     parser = command(commands, "doctor", "tell what is wrong with a data set, and mend it", home="data_commands")
-    parser.add_argument("data", metavar="DATA", help="photos, as for train")
+    parser.add_argument("data", metavar="DATA", nargs="?", help="photos, as for train")
+    part_folders(parser)
     parser.add_argument("--html", metavar="FILE", help="also write a page with thumbnails")
     parser.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
     parser.add_argument(
@@ -275,6 +311,7 @@ PARSERS = (
     _reproduce,
     _verify,
     _inspect,
+    _metadata,
     _models,
     _export,
     _codegen,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from model_maker import options
-from model_maker.cli.parsers import command
+from model_maker.cli.parsers import command, part_folders
 
 
 def add_train(commands) -> None:
@@ -17,6 +17,7 @@ def add_train(commands) -> None:
         commands, "train", "train on a folder of photos and write a .tflite", argument_default=argparse.SUPPRESS
     )
     parser.add_argument("--data", metavar="DIR", help="DIR/<class>/photos, or DIR/{train,val,test}/<class>/photos")
+    part_folders(parser)
     parser.add_argument("--output", metavar="DIR", help="folder to make (default: <data name>_model)")
     parser.add_argument("--overwrite", action="store_true", default=False, help="replace the output folder")
     parser.add_argument("--config", metavar="RUN.JSON", help="repeat a run; other flags take precedence")

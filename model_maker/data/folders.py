@@ -49,6 +49,11 @@ def _walk(root: Path, notes: list[str]) -> Iterator[Entry]:
     passed_over.note_others(others, notes)
 
 
+def within(root: Path) -> Path:
+    """Returns the folder with the classes, passing through those of the same name: `seg_train/seg_train`."""
+    return cast(_Folder, layout.same_inside(_Folder(root))).path
+
+
 def photos(root: Path) -> list[Path]:
     """Returns the photos below a folder that training would see, links followed, in order of their paths."""
     return sorted(filter(is_picture, _files(root, [], Counter())), key=lambda path: path.parts)

@@ -13,7 +13,8 @@ from model_maker.data.passed_over import MASKS, PICTURES, listed
 from model_maker.errors import DataError
 
 _HOW = (
-    "Name them train, val and test, give one of them alone, or list the photos in a manifest (CSV: path,label,split)."
+    "Name them by --train-dir, --val-dir and --test-dir, give one of them alone, or list the photos in a manifest "
+    "(CSV: path,label,split)."
 )
 
 
@@ -184,7 +185,7 @@ def _with_photos(root: Folder, notes: list[str]) -> list[Folder]:
 def _of_parts(folders: Sequence[Folder], stated: dict[str, str], notes: list[str]) -> list[ClassFolder]:
     found = []
     for folder in folders:
-        part, inner = stated[folder.name], _same_inside(folder)
+        part, inner = stated[folder.name], same_inside(folder)
         if not part:
             notes.append(f"{folder} is named as photos without labels: not used.")
             continue
@@ -198,7 +199,7 @@ def _of_parts(folders: Sequence[Folder], stated: dict[str, str], notes: list[str
     return found
 
 
-def _same_inside(folder: Folder) -> Folder:
+def same_inside(folder: Folder) -> Folder:
     """Passes through folders of the same name, or of none that says anything: `seg_train/seg_train/forest`."""
     while True:
         filled = [below for below in folder.folders if below.holds_photos]
@@ -215,7 +216,7 @@ def _same_inside(folder: Folder) -> Folder:
 
 
 def _class_names(folder: Folder) -> set[str]:
-    return {below.name for below in _same_inside(folder).folders if below.holds_photos}
+    return {below.name for below in same_inside(folder).folders if below.holds_photos}
 
 
 def _are_parts_among_others(folders: Sequence[Folder], stated: dict[str, str]) -> bool:
@@ -242,7 +243,7 @@ def _without_others(root: Folder, folders: Sequence[Folder], stated: dict[str, s
 
 def _refuse_versions(root: Folder, folders: Sequence[Folder]) -> None:
     """Refuses folders that hold the same folders: parts or versions of a data set, and no classes."""
-    inside = {folder: _telling(_class_names(folder)) for folder in folders if not _same_inside(folder).loose}
+    inside = {folder: _telling(_class_names(folder)) for folder in folders if not same_inside(folder).loose}
     names = {folder.name for folder in folders}
     for folder, below in inside.items():
         if len(again := sorted(below & (names - {folder.name}))) > 1:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-from model_maker.data import images, layout, passed_over
+from model_maker.data import images, layout, part_folders, passed_over
 from model_maker.data.entries import Entry, class_name, is_name
+from model_maker.data.part_folders import PartFolders
 from model_maker.errors import DataError
 
 # Read by `web`, photo by photo: they cannot be listed.
@@ -82,14 +83,16 @@ class StoredFolder:
             return store.exists(path)
 
 
-def place(data: str | os.PathLike[str]) -> Path | StoredFolder:
-    """Returns what a user names as data: a path, or a folder in a store.
+def place(data: str | os.PathLike[str]) -> Path | StoredFolder | PartFolders:
+    """Returns what a user names as data: a path, a folder in a store, or folders of parts.
 
     Raises:
       DataError: it is empty, or no name at all.
     """
-    if not data or not isinstance(data, str | os.PathLike | StoredFolder):
+    if not data or not isinstance(data, str | os.PathLike | StoredFolder | PartFolders):
         raise DataError(f"{data!r} names no photos: give a folder with one folder of photos for each class.")
+    if str(data).startswith(part_folders.SCHEME):
+        return part_folders.parse(str(data))
     if not is_name(str(data)):
         raise DataError(f"{str(data)!r} can be no file's name. Give a folder with one folder of photos for each class.")
     return StoredFolder(str(data).rstrip("/")) if is_url(data) else Path(data)
@@ -119,7 +122,7 @@ def open_store(url: str) -> tuple[Any, str]:
             ) from error
 
 
-def accepts(path: Path | StoredFolder) -> bool:
+def accepts(path: object) -> bool:
     return isinstance(path, StoredFolder)
 
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from model_maker import files
-from model_maker.data import archives, folders, manifests, object_stores, parquet, passed_over, tfrecords
+from model_maker.data import archives, folders, manifests, object_stores, parquet, part_folders, passed_over, tfrecords
 from model_maker.data.dataset import Dataset, Sample, Skipped
 from model_maker.data.entries import Entry, Location, spelling_notes
 from model_maker.data.object_stores import StoredFolder, place
+from model_maker.data.part_folders import PartFolders
 from model_maker.data.web import Address
 from model_maker.errors import DataError
 
@@ -52,6 +53,7 @@ class Source:
 _FOLDERS = "one folder of photos for each class, such as roses/ and tulips/"
 # The first that accepts a path reads it; a folder of class folders is what is left.
 SOURCES = {
+    "parts": Source(part_folders.accepts, part_folders.entries, f"in each part {_FOLDERS}"),
     "object store": Source(object_stores.accepts, object_stores.entries, _FOLDERS),
     "manifest": Source(manifests.accepts, manifests.entries, "a line with path and label for each photo"),
     "archive": Source(archives.accepts, archives.entries, f"in the archive {_FOLDERS}"),
@@ -135,22 +137,28 @@ def read_to_judge(data: str | os.PathLike[str]) -> tuple[Dataset, list[str]]:
 def places(dataset: Dataset, data: str | os.PathLike[str]) -> set[Path]:
     """Returns where a data set lies on this machine, itself and the folders of its photos."""
     paths = (entry.path for entries in (dataset.samples, dataset.skipped) for entry in entries)
-    return {path.parent for path in paths if isinstance(path, Path)} | (
-        {home} if isinstance(home := place(data), Path) else set()
-    )
+    return {path.parent for path in paths if isinstance(path, Path)} | homes(data)
+
+
+def homes(data: str | os.PathLike[str]) -> set[Path]:
+    """Returns what was named as data, as far as it lies on this machine."""
+    home = place(data)
+    if isinstance(home, PartFolders):
+        return {path for _, path in home.places}
+    return {home} if isinstance(home, Path) else set()
 
 
 def title(data: str | os.PathLike[str]) -> str:
     """Returns what a data set is called: the name of its folder, or of its file without the suffix."""
     path = place(data).resolve()
-    if isinstance(path, StoredFolder) or not path.is_file():
+    if isinstance(path, StoredFolder | PartFolders) or not path.is_file():
         return path.name
     suffixes = (*archives.SUFFIXES, *manifests.SUFFIXES, ".parquet")
     suffix = max((suffix for suffix in suffixes if path.name.lower().endswith(suffix)), key=len, default="")
     return path.name[: len(path.name) - len(suffix)] or path.name
 
 
-def source_of(path: Path | StoredFolder) -> Source:
+def source_of(path: Path | StoredFolder | PartFolders) -> Source:
     """Returns the first of SOURCES that accepts a path.
 
     Raises:
@@ -177,7 +185,7 @@ def source_of(path: Path | StoredFolder) -> Source:
 
 
 def _check_classes(
-    path: Path | StoredFolder, source: Source, classes: tuple[str, ...], least: int, notes: list[str]
+    path: Path | StoredFolder | PartFolders, source: Source, classes: tuple[str, ...], least: int, notes: list[str]
 ) -> None:
     # What was passed over is why classes are missing.
     layout = " ".join([f"Expected {source.layout}.", *notes[:_MOST_NOTES]])

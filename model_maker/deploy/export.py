@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from model_maker import extras, files
+from model_maker import extras, files, output_folder
 from model_maker.deploy.exporters import card, litert, openvino_ir, source, tensorflow_formats
 from model_maker.deploy.exporters.source import Source
 from model_maker.errors import DataError, ModelError, ModelMakerError, OutputError
@@ -157,7 +157,7 @@ def export(
             for entry in entries
         ]
         found = Export(output, tuple(made))
-        learned_photos.keep(Path(model), folder)
+        learned_photos.keep(output_folder.home(model), folder)
         (folder / RECORD).write_text(
             json.dumps(as_dict(found, origin), indent=2) + "\n", encoding="utf-8", newline="\n"
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model_maker.data import images
+from model_maker.data import images, parts
 from model_maker.data.entries import spelled
 from model_maker.doctor import second_reader
 from model_maker.doctor.evidence import Evidence
@@ -162,6 +162,13 @@ def _classes(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(f"{names[large]} has {counts[large]} photos and {names[small]} {counts[small]}: {ratio}")
 
 
+def _parts(evidence: Evidence) -> Iterator[Finding]:
+    stated = parts.read(evidence.dataset.classes)
+    # One class called `test` may be one.
+    if len(stated) > 1 or {"train", "validation"} & set(stated.values()):
+        yield Finding(f"{' and '.join(sorted(stated))}: named as parts of a data set, and learned as classes")
+
+
 def _strays(evidence: Evidence) -> Iterator[Finding]:
     for path in evidence.strays:
         yield Finding("a photo by its content, not by its name", (path,))
@@ -235,6 +242,13 @@ CHECKS = {
         "One of the labels is wrong. Keep the right one; mending moves all of them out.",
         _conflicts,
         mends=True,
+    ),
+    "parts": Check(
+        "Parts that are taken for classes",
+        "serious",
+        "A model would learn to tell the parts apart. Name them by --train-dir, --val-dir and --test-dir, or move what "
+        "lies beside them out.",
+        _parts,
     ),
     "labels": Check(
         "Labels that may be wrong",

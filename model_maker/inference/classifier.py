@@ -14,12 +14,13 @@ import numpy as np
 from model_maker import files
 from model_maker.data import given, sources
 from model_maker.data.dataset import Dataset, Sample, Skipped
-from model_maker.data.images import Photo
+from model_maker.data.images import Normalization, Photo
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError, ModelError, about
-from model_maker.inference import answering, evaluation, learned_photos, pipeline, runtimes
+from model_maker.inference import answering, evaluation, label_files, learned_photos, pipeline, runtimes
 from model_maker.inference.pipeline import Answer
 from model_maker.output_folder import MODEL
+from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray[Any, Any]
 Progress = Callable[[int, int], None]
@@ -65,9 +66,12 @@ class Classifier:
       model: the path of a model of one of `runtimes.RUNTIMES`, or of a folder with one, or the bytes of a `.tflite`.
       threads: photos at a time; all cores unless told.
       kernels: which of LiteRT's CPU paths, a key of `tflite.interpreter.KERNELS`.
+      labels: names of the scores, or a file of them (see `label_files.read`), for a model that carries none.
+      normalization: what a float input expects, for a model that does not say.
 
     Raises:
       ModelError: not a model, not an image classifier, or one without labels.
+      DataError: the labels cannot be read, or are not as many as the scores.
 
     Examples:
       >>> from model_maker import Classifier
@@ -76,14 +80,22 @@ class Classifier:
       'rose'
     """
 
-    def __init__(self, model: str | os.PathLike[str] | bytes, *, threads: int | None = None, kernels: str = "xnnpack"):
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | bytes,
+        *,
+        threads: int | None = None,
+        kernels: str = "xnnpack",
+        labels: str | os.PathLike[str] | Sequence[str] | None = None,
+        normalization: Normalization | None = None,
+    ):
         self._threads = threads
         with about("the model" if isinstance(model, bytes) else model):
             self._model = runtimes.open_model(model, kernels=kernels)
             self._folder = None if isinstance(model, bytes) else _home(model)
             self._kernels = kernels
-            self.info = self._model.info
             self._runner = self._model.runner()
+            self.info = self._described(labels, normalization)
             self._check()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -93,11 +105,14 @@ class Classifier:
             "folder": self._folder,
             "threads": self._threads,
             "kernels": self._kernels,
+            "labels": self.labels,
+            "normalization": self.info.normalization,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        Classifier.__init__(self, state["model"], threads=state["threads"], kernels=state["kernels"])
-        self._folder = state["folder"]
+        folder = state.pop("folder")
+        Classifier.__init__(self, state.pop("model"), **state)
+        self._folder = folder
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -314,10 +329,30 @@ class Classifier:
 
         return work
 
+    def _described(
+        self, labels: str | os.PathLike[str] | Sequence[str] | None, normalization: Normalization | None
+    ) -> ModelInfo:
+        """Returns what the model says of itself, less what is given from outside."""
+        info = self._model.info
+        if normalization is not None:
+            info = dataclasses.replace(info, normalization=normalization)
+        if labels is None:
+            return info
+        if isinstance(labels, str | os.PathLike):
+            names, source = label_files.read(labels), str(labels)
+        else:
+            names, source = tuple(labels), "The list"
+        blank = np.zeros(self._runner.input_shape, self._runner.input_dtype)
+        label_files.check_count(names, self._runner.run(blank).size, source)
+        if names == info.labels:
+            return info
+        return dataclasses.replace(info, labels=names, threshold=0.0, label_thresholds=())
+
     def _check(self) -> None:
         if not self.info.labels:
             raise ModelError(
-                "it carries no labels in its metadata (an export: in its labels.txt), so its scores have no names."
+                "it carries no labels in its metadata (an export: in its labels.txt), so its scores have no names. "
+                "Pass --labels FILE with one label a line."
             )
         shape, dtype = self._runner.input_shape, self._runner.input_dtype
         if len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3:
@@ -325,7 +360,10 @@ class Classifier:
         if dtype not in (np.uint8, np.float32, np.int8):
             raise ModelError(f"it takes {dtype} input; uint8, int8 and float32 are supported.")
         if dtype == np.float32 and self.info.normalization is None:
-            raise ModelError("it takes float input, but its metadata does not state one normalization.")
+            raise ModelError(
+                "it takes float input, but its metadata does not state one normalization. Pass --normalization "
+                "MEAN,STD in pixels: 127.5,127.5 for -1 to 1, 0,255 for 0 to 1."
+            )
 
 
 def _home(model: str | os.PathLike[str]) -> Path:

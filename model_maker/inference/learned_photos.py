@@ -9,17 +9,18 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from model_maker import output_folder, run_record
+from model_maker.data import sources
 from model_maker.data.dataset import Dataset, Sample, Split
-from model_maker.errors import DataError, ModelError
+from model_maker.errors import DataError
 from model_maker.inference import evaluation
 from model_maker.inference.evaluation import LearnedFrom
-from model_maker.output_folder import SPLIT
+from model_maker.output_folder import RUN, SPLIT
 
 Array = np.ndarray[Any, Any]
 
@@ -89,11 +90,10 @@ def _of_training(provenance: dict[str, Any] | None) -> dict[str, Any]:
     return found
 
 
-def keep(model: Path, output: Path) -> None:
-    """Copies SPLIT from beside a model to the folder of its exports."""
-    file = output_folder.home(model) / SPLIT
-    if file.is_file():
-        shutil.copyfile(file, output / SPLIT)
+def keep(folder: Path, output: Path) -> None:
+    """Copies SPLIT from the folder of a model to that of its exports."""
+    if (folder / SPLIT).is_file():
+        shutil.copyfile(folder / SPLIT, output / SPLIT)
 
 
 def _beside(folder: Path, fingerprint: str | None) -> set[str] | None:
@@ -108,12 +108,12 @@ def _beside(folder: Path, fingerprint: str | None) -> set[str] | None:
     return None
 
 
-def _divided(dataset: Dataset, fingerprint: str, provenance: dict[str, Any]) -> set[str] | None:
+def _divided(dataset: Dataset, fingerprint: str, record: dict[str, Any]) -> set[str] | None:
     """Divides the photos again, if they are all that it was trained on."""
     if dataset.fingerprint != fingerprint:
         return None
     try:
-        options = provenance["options"]
+        options = record["options"]
         return _learned(dataset.split(validation=options["validation"], test=options["test"], seed=options["seed"]))
     except (DataError, KeyError, TypeError):
         return None
@@ -122,12 +122,14 @@ def _divided(dataset: Dataset, fingerprint: str, provenance: dict[str, Any]) -> 
 def _found_again(folder: Path, fingerprint: str) -> set[str] | None:
     """Reads the photos that a folder of an earlier version names."""
     try:
-        if run_record.load(folder)["fingerprint"] != fingerprint:
+        record = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        if record["fingerprint"] != fingerprint:
             return None
-        split, changed = run_record.parts(folder)
-    except (DataError, ModelError):
+        dataset, unusable = sources.read(record["data"]), {entry["path"] for entry in record["skipped"]}
+        usable = tuple(sample for sample in dataset.samples if str(sample.path) not in unusable)
+        return _divided(replace(dataset, samples=usable), fingerprint, record)
+    except (DataError, OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return None if changed else _learned(split)
 
 
 def _learned(split: Split) -> set[str]:

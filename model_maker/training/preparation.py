@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from model_maker import extras
-from model_maker.data import object_stores, sources
+from model_maker.data import sources
 from model_maker.data.dataset import Dataset
 from model_maker.errors import DataError, OutputError
 from model_maker.learning import checkpoint
@@ -54,15 +54,16 @@ def spare_photos(dataset: Dataset, data: str | os.PathLike[str], output: Path) -
     Raises:
       OutputError: the output holds photos, or lies in the data.
     """
-    target, home = output.resolve(), object_stores.place(data)
+    target = output.resolve()
     for place in sources.places(dataset, data):
         if place.resolve().is_relative_to(target):
             raise OutputError(f"{output} holds photos to learn from and cannot be replaced. Choose another folder.")
-    if isinstance(home, Path) and home.is_dir() and target.is_relative_to(home.resolve()):
-        raise OutputError(
-            f"{output} lies in the data, {home}, where its plots would be read as a class. Choose a folder outside of "
-            "it with --output."
-        )
+    for home in sources.homes(data):
+        if home.is_dir() and target.is_relative_to(home.resolve()):
+            raise OutputError(
+                f"{output} lies in the data, {home}, where its plots would be read as a class. Choose a folder outside "
+                "of it with --output."
+            )
 
 
 def open_checkpoint(

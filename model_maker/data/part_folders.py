@@ -1,0 +1,110 @@
+"""Folders that are parts of one data set, under whatever names: `--train-dir`, `--val-dir`, `--test-dir`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode
+
+from model_maker.data import folders
+from model_maker.data.entries import Entry
+from model_maker.errors import DataError
+
+# So they are named in one text, as run.json does: parts://?train=/a&test=/b
+SCHEME = "parts://?"
+# Each part with the flag that names its folder.
+FLAGS = {"train": "--train-dir", "validation": "--val-dir", "test": "--test-dir"}
+
+
+@dataclass(frozen=True, slots=True)
+class PartFolders:
+    """Folders by part; where data sets are concerned, they read as a Path."""
+
+    places: tuple[tuple[str, Path], ...]
+
+    def __str__(self) -> str:
+        return SCHEME + urlencode({part: str(path) for part, path in self.places})
+
+    @property
+    def name(self) -> str:
+        """The name of the folder around them all, or of the first."""
+        around = {path.parent for _, path in self.places}
+        return (around.pop() if len(around) == 1 else self.places[0][1]).name
+
+    def resolve(self) -> PartFolders:
+        return PartFolders(tuple((part, path.resolve()) for part, path in self.places))
+
+    def is_dir(self) -> bool:
+        return True
+
+    def exists(self) -> bool:
+        return all(path.exists() for _, path in self.places)
+
+
+def address(
+    train: str | os.PathLike[str],
+    *,
+    validation: str | os.PathLike[str] | None = None,
+    test: str | os.PathLike[str] | None = None,
+) -> str:
+    """Returns what names part folders wherever a data set is named.
+
+    Args:
+      train, validation, test: folders with a folder for each class.
+
+    Raises:
+      DataError: one of them does not exist, or holds another.
+    """
+    given = {"train": train, "validation": validation, "test": test}
+    named = {part: Path(path) for part, path in given.items() if path is not None}
+    for part, path in named.items():
+        if not path.is_dir():
+            raise DataError(f"{FLAGS[part]} {path} is no folder. Give one with a folder of photos for each class.")
+    real = {part: path.resolve() for part, path in named.items()}
+    for part, path in real.items():
+        for other, place in real.items():
+            if part != other and place.is_relative_to(path):
+                raise DataError(
+                    f"{FLAGS[other]} {named[other]} lies in {FLAGS[part]} {named[part]}, or is the same. Give folders "
+                    "that hold different photos."
+                )
+    return str(PartFolders(tuple(real.items())))
+
+
+def parse(text: str) -> PartFolders:
+    """Reads what `address` wrote.
+
+    Raises:
+      DataError: it is not that.
+    """
+    found = dict(parse_qsl(text.removeprefix(SCHEME)))
+    if "train" not in found or not found.keys() <= FLAGS.keys():
+        raise DataError(f"{text} names no part folders: write {SCHEME}train=DIR&test=DIR.")
+    return PartFolders(tuple((part, Path(path)) for part, path in found.items()))
+
+
+def accepts(place: object) -> bool:
+    return isinstance(place, PartFolders)
+
+
+def entries(parts: PartFolders, notes: list[str]) -> Iterator[Entry]:
+    """Lists the photos of all parts, by part, class, then path.
+
+    Raises:
+      OSError: a folder cannot be opened.
+      DataError: as `folders.entries`; or a folder has no classes, or parts of its own.
+    """
+    for part, path in parts.places:
+        found = list(folders.entries(folders.within(path), notes))
+        if not found:
+            raise DataError(
+                f"{FLAGS[part]} {path} holds no photos in class folders. Give a folder with one folder for each class."
+            )
+        if others := {entry.part for entry in found} - {"", part}:
+            raise DataError(
+                f"{FLAGS[part]} {path} holds parts of its own ({', '.join(sorted(others))}). Give it as --data, or "
+                "name the part folders in it."
+            )
+        yield from (entry._replace(part=part) for entry in found)

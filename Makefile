@@ -1,4 +1,4 @@
-# Two commands do everything: `make demo` installs the base, `make test` all extras. Both make .venv if it is missing.
+# Two commands do everything: `make demo` installs the base, `make test` all extras; `make test-all` takes longer. Both make .venv if it is missing.
 # `make runtime` fetches what `model_maker demo` runs models with in the browser. `make docs` builds the documentation site.
 #
 # Python 3.11 first: there tests can compare with most other engines. tflite-support ends with 3.11, TensorFlow with 3.13.
@@ -13,7 +13,7 @@ LITERTJS := node_modules/@litertjs
 # Compiling every module of SciPy takes longer than downloading it, and Python compiles what it imports.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
-.PHONY: demo test check parity docs notebooks runtime dist clean
+.PHONY: demo test test-all check parity docs notebooks runtime dist clean
 
 demo: $(VENV)/.installed
 	@test -d demo/flowers || $(BIN)/model_maker sample-data demo/flowers
@@ -22,8 +22,14 @@ demo: $(VENV)/.installed
 	$(BIN)/model_maker predict demo/flowers_model demo/flowers/rose/rose_000.jpg demo/flowers/tulip/tulip_001.jpg
 	@echo "The model is demo/flowers_model/model.tflite"
 
+# On every core; a module's tests stay together, for they share what they trained.
+PYTEST = $(BIN)/pytest --numprocesses auto --dist loadfile --durations 30
+
 test: $(VENV)/.installed-test
-	$(BIN)/pytest $(TESTS)
+	$(PYTEST) $(or $(TESTS),-m "not slow")
+
+test-all: $(VENV)/.installed-test
+	$(PYTEST)
 
 # Our networks against timm's; timm asks for torchvision, which none of its models needs.
 parity: $(VENV)/.installed-parity

@@ -33,6 +33,17 @@ settings.register_profile("model_maker", deadline=None, derandomize=True, databa
 settings.load_profile("model_maker")
 
 
+# Importing their packages takes longer than most tests.
+SLOW_EXTRAS = ("tensorflow", "kaggle", "coreml", "ray")
+
+
+def pytest_collection_modifyitems(items):
+    """Marks tests that start one of SLOW_EXTRAS as slow."""
+    for item in items:
+        if any(item.get_closest_marker(extra) for extra in SLOW_EXTRAS):
+            item.add_marker("slow")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     """Skips a test with the mark of an extra that is not installed, before its fixtures are made.

@@ -16,6 +16,8 @@ from model_maker.data import images
 from model_maker.deploy import clients
 from model_maker.tflite import graph, metadata, quantize
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 THRESHOLD = 0.34
 LABEL_THRESHOLDS = (0.34, 0.3, 0.38)

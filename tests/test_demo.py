@@ -21,6 +21,8 @@ from model_maker.deploy.demo_server import serving
 from model_maker.errors import ModelError
 from model_maker.tflite import graph, metadata
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 # A uint8 output has steps of 1/256: where another build of the kernels rounds otherwise, one or two of them.
 STEPS = 0.01

@@ -29,6 +29,8 @@ from model_maker.data.images import Normalization
 from model_maker.deploy import browser
 from model_maker.tflite import metadata
 
+pytestmark = pytest.mark.slow
+
 DOCS = pages.ROOT / "docs"
 TUTORIAL = DOCS / "tutorial.md"
 PUBLIC = sorted(set(model_maker.__all__) - {"__version__"})

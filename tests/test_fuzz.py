@@ -18,6 +18,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from shared_folder import SHARED
 
+pytestmark = pytest.mark.slow
+
 PHOTOS = photos()
 PUBLISHED = ("automl_labeler_model.tflite", "mobilenet_v1_0.25_128_quant.tflite")
 CASES = int(os.environ.get("MODEL_MAKER_FUZZ_CASES") or 600)

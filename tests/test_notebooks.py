@@ -10,6 +10,8 @@ import nbformat
 import notebooks
 import pytest
 
+pytestmark = pytest.mark.slow
+
 NAMES = [path.stem for path in notebooks.NOTEBOOKS]
 # Pictures included: what a page loads at once, and what a review can show.
 MOST_BYTES = 300_000

@@ -16,6 +16,8 @@ import pytest
 import model_maker
 from model_maker.version import __version__
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("model_maker", "benchmarks", "android_assets", "ios_assets", "docs", "tests")
 FILES = (

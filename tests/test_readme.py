@@ -9,6 +9,8 @@ import pytest
 
 from model_maker.backbones import BACKBONES
 
+pytestmark = pytest.mark.slow
+
 ROOT = pages.ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -24,6 +24,8 @@ from model_maker.errors import DataError, ModelError
 from model_maker.tflite import graph, metadata
 from model_maker.tflite.interpreter import Runner
 
+pytestmark = pytest.mark.slow
+
 NAN = np.nan
 
 

@@ -13,6 +13,9 @@ LITERTJS := node_modules/@litertjs
 # Compiling every module of SciPy takes longer than downloading it, and Python compiles what it imports.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
+# A fresh environment is not compiled, see PIP; each process that a test starts would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-all check parity docs notebooks runtime dist clean
 
 demo: $(VENV)/.installed

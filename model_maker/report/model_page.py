@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -42,6 +43,7 @@ def make(
     learned: dict[str, int] | None = None,
     stages: Sequence[dict[str, Any]] = (),
     certificate: dict[str, Any] | None = None,
+    drawn: Mapping[str, bytes] | None = None,
 ) -> dict[str, bytes]:
     """Makes the page and its plots; the photos of mistakes are opened again for thumbnails, which carry no EXIF.
 
@@ -53,13 +55,14 @@ def make(
       learned: photos of each class that training saw, where that is known.
       stages: `Progress.records`, where there are any.
       certificate: `Certificate.as_dict()`, where the file was verified.
+      drawn: its figures, where `begin_drawing` was called for the same test photos and report.
 
     Returns:
       File name to content: REPORT, ALWAYS and, where there are losses to show, `head.png` and `fine_tuning.png`.
     """
     test, binned = report["test"], reliability(scored)
     labels = list(test["per_class"])
-    drawn = figures.draw(_figures(test, binned, report))
+    drawn = drawn or figures.draw(_figures(test, binned, report))
     page = pages.render(
         "model_page.html",
         title=name,
@@ -84,6 +87,19 @@ def make(
     plots = {file: content for file, content in drawn.items() if file.endswith(".png")}
     # File names may hold bytes that are no text.
     return {REPORT: page.encode(errors="backslashreplace"), **plots}
+
+
+def begin_drawing(scored: Scored, report: dict[str, Any]) -> Future[dict[str, bytes]]:
+    """Draws the figures of `make` aside, in a process that takes about a second.
+
+    Args:
+      scored: as there.
+      report: `test`, and `cross_validation` and `fine_tuning` as far as they are there.
+    """
+    pool = ThreadPoolExecutor(1)
+    drawing = pool.submit(figures.draw, _figures(report["test"], reliability(scored), report))
+    pool.shutdown(wait=False)
+    return drawing
 
 
 def write(

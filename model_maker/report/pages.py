@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _TEMPLATES = Path(__file__).with_name("templates")
 # Formatted numbers and ranges of them, which are no markup wherever they stand.
-_NUMBERS = re.compile(r"[-+\d., %]+(?: to [-+\d., %]+)?")
+_NUMBERS = re.compile(r"[-+\d.,e %]+(?: to [-+\d.,e %]+)?")
 # Colours of figures, and the variables of style.css that have them in the light; in the dark they have others.
 _COLOURS = {
     figures.INK: "--text",

@@ -48,12 +48,22 @@ def measure(
             "temperature": fit.temperature,
             "layers": fit.chosen,
             "candidates": {name: _candidate(one) for name, one in fit.candidates.items()},
-            "path": [{"regularization": strength, "loss": loss} for strength, loss in fit.path],
+            "path": path(fit),
         },
         "photos": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
         "trade_off": [{"score": limit, **entry.as_dict()} for limit, entry in answered.items()],
         "fingerprint": data.photos.fingerprint,
     }
+
+
+def path(fit: heads.Fit) -> list[dict[str, float]]:
+    """Returns the losses of the regularizations that were tried."""
+    return [{"regularization": strength, "loss": loss} for strength, loss in fit.path]
+
+
+def history(tuned: Tuned) -> list[dict[str, Any]]:
+    """Returns how fine-tuning went, but for seconds, which differ from run to run, as this file must not."""
+    return [{key: value for key, value in entry.items() if key != "seconds"} for entry in tuned.history]
 
 
 def _candidate(one: heads.Candidate) -> dict[str, Any]:
@@ -63,14 +73,12 @@ def _candidate(one: heads.Candidate) -> dict[str, Any]:
 
 def tuning(tuned: Tuned, frozen: Array, expected: Array, labels: Array) -> dict[str, Any]:
     """Returns what fine-tuning brought, measured on the test part with float models, and how it went."""
-    # Seconds differ from run to run, and this file must not.
-    history = [{key: value for key, value in entry.items() if key != "seconds"} for entry in tuned.history]
     return {
         "improved": tuned.improved,
         "frozen_top1": float((frozen.argmax(1) == labels).mean()),
         "against_frozen": dataclasses.asdict(evaluation.compare(frozen, expected, labels)),
         "blends": tuned.blends,
-        "history": history,
+        "history": history(tuned),
     }
 
 

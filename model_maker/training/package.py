@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ class Package:
       compared: photos of the test part on which the float model was run.
       expected: its scores of them, float32 [n, C].
       kernels: how it answers on other kernels.
+      drawing: the figures of its report, begun as soon as the scores are known.
     """
 
     options: Options
@@ -70,6 +72,12 @@ class Package:
     compared: list[int]
     expected: Array
     kernels: dict[str, Any]
+    drawing: Future[dict[str, bytes]]
+
+    @property
+    def scored(self) -> Scored:
+        """The test part and what the file says of it."""
+        return _scored(self.data, self.scores)
 
     def file(self, **more: Any) -> bytes:
         """Returns the file with its metadata, some fields of which may be given."""
@@ -118,13 +126,16 @@ def quantize(learned: Learned, data: TrainingData, info: ModelInfo, options: Opt
     shipped = shipping.finish(bare, info)
     with progress.stage("Evaluate the file"):
         run, scores = _evaluate(shipped, head, network, data, options, progress)
+    drawing = _begin_drawing(learned, data, scores)
     with progress.stage("Compare with the float model"):
         few = test.of(run)
         expected = learn.float_scores(network, few, data, options)
         checks.check_promise(shipping.finish(float_model, info), few, expected)
     with progress.stage("Check other kernels"):
         kernels = checks.check_kernels(shipped, test, scores, threads=options.threads, promised=promised)
-    return Package(options, data, info, network.layers, form, kept, float_model, bare, scores, run, expected, kernels)
+    return Package(
+        options, data, info, network.layers, form, kept, float_model, bare, scores, run, expected, kernels, drawing
+    )
 
 
 def _on_int8_backbone(
@@ -134,6 +145,21 @@ def _on_int8_backbone(
     head = learn.integer_head(network, photos, data)
     whole = learn.attached(head, network, data)
     return head, shipping.with_edges(whole, data.backbone.normalization, options.io)
+
+
+def _scored(data: TrainingData, scores: Array) -> Scored:
+    test = data.split.test
+    return Scored(test.samples, np.array(test.labels), scores)
+
+
+def _begin_drawing(learned: Learned, data: TrainingData, scores: Array) -> Future[dict[str, bytes]]:
+    scored = _scored(data, scores)
+    report = {
+        "test": evaluation.measure(scores, scored.labels, data.photos.classes).as_dict(),
+        "cross_validation": {"path": metrics_record.path(learned.fit)},
+        "fine_tuning": {"history": metrics_record.history(learned.tuned) if learned.tuned else ()},
+    }
+    return model_page.begin_drawing(scored, report)
 
 
 def _scores_on(
@@ -216,7 +242,6 @@ def write(
       ModelError: what was read back is not what was measured.
     """
     test, kept = package.data.split.test, package.budget
-    scored = Scored(test.samples, np.array(test.labels), package.scores)
     shipped = package.file(provenance=_provenance(package, report))
     report = report | {"sizes": {"model_bytes": len(shipped), "float_model_bytes": len(package.float_model)}}
     models = {
@@ -224,8 +249,9 @@ def write(
         output_folder.FLOAT_MODEL: shipping.finish(package.float_model, package.info),
         **model_page.make(
             package.info.name,
-            scored,
+            package.scored,
             report,
+            drawn=package.drawing.result(),
             model=output.name,
             learned=model_page.learned_from(package.data.split),
             stages=record["stages"],

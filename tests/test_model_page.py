@@ -84,7 +84,7 @@ def make(folder, classes=CLASSES, *, suffix=""):
 
 
 def render(*arguments, **options):
-    return model_page.make(*arguments, **options)[model_page.FILE].decode()
+    return model_page.make(*arguments, **options)[output_folder.REPORT].decode()
 
 
 def metrics(scored, classes=CLASSES):

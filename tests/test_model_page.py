@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from model_maker import output_folder
 from model_maker.data import thumbnails
 from model_maker.data.dataset import Sample
 from model_maker.deploy import browser

@@ -25,13 +25,13 @@ def screen(monkeypatch):
 
     def report(seconds, *call):
         clock[0] += seconds
-        bars.progress(*call)
+        bars.step(*call)
         drawn.seek(0)
         drawn.truncate()
         bars._bars.console.print(bars._bars.get_renderable())
         return drawn.getvalue()
 
-    bars.stage("Embed photos")
+    bars.begin("Embed photos")
     return report
 
 

@@ -10,8 +10,8 @@ import pytest
 from pictures import encode
 from PIL import Image
 
-from benchmarks import cli as benchmark_cli
 from model_maker import Classifier, cli
+from model_maker.benchmark import cli as benchmark_cli
 from model_maker.data.images import Normalization
 from model_maker.deploy import described
 from model_maker.errors import DataError, ModelError, OutputError

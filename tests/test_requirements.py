@@ -111,10 +111,16 @@ def imports():
     return {name: path for name, path in found.items() if name not in sys.stdlib_module_names | ours}
 
 
+# `doctor --fix` has photos read by what else is installed, whoever asked for it.
+AT_HAND = {"cv2", "imageio"}
+
+
 def test_what_is_imported_is_asked_for():
     asked = {re.sub(r"[-_.]+", "-", entry.name).lower() for entry in everything()}
     brings = importlib.metadata.packages_distributions()
     for module, path in imports().items():
+        if module in AT_HAND:
+            continue
         from_ = {re.sub(r"[-_.]+", "-", name).lower() for name in brings.get(module, [module])}
         assert from_ & asked, f"{path} imports {module}, of {from_}"
 

@@ -5,16 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from model_maker import training
-from model_maker.cli import views
+from model_maker.cli import training_views
 from model_maker.inference import evaluation
+from model_maker.training.train import Result
 
 
 def shown(trained, classes, capsys):
     """The row of the summary that names the classes."""
     report = json.loads((trained["uint8"] / "metrics.json").read_text())
     metrics = evaluation.measure(np.eye(len(classes)), np.arange(len(classes)), classes)
-    views.show_training(training.Result(trained["uint8"], metrics, report, 1.0))
+    training_views.show_training(Result(trained["uint8"], metrics, report, 1.0))
     lines = capsys.readouterr().out.splitlines()
     begin = next(number for number, line in enumerate(lines) if line.startswith("classes"))
     end = next(number for number, line in enumerate(lines) if line.startswith("layers"))

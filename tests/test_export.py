@@ -26,6 +26,8 @@ from model_maker.progress import Progress
 from model_maker.tflite import graph, metadata, quantize
 from model_maker.tflite.interpreter import Runner
 
+pytestmark = pytest.mark.slow
+
 LABELS = ("a", "b", "ü")
 PIXELS = Normalization(127.0, 128.0)
 FORMATS = [pytest.param(name, marks=marks(*exporter.modules)) for name, exporter in exports.EXPORTERS.items()]

@@ -17,6 +17,8 @@ from model_maker.data.images import Normalization
 from model_maker.deploy import browser
 from model_maker.tflite import metadata
 
+pytestmark = pytest.mark.slow
+
 OTHERS = SYSTEMS[1:]
 ROOT = other_systems.TESTS.parent
 IMPORT_ALL = """

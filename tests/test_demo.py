@@ -6,6 +6,7 @@ import functools
 import http.server
 import json
 import subprocess
+import tempfile
 import threading
 from pathlib import Path
 
@@ -332,3 +333,12 @@ def test_a_published_model_is_run_as_in_python(chromium, shared_weights, photos)
 def test_a_photo_that_the_browser_cannot_read_is_told(chromium, trained, broken):
     with pytest.raises(ModelError, match=r"^Chromium: .*text\.jpg: not a photo$"):
         browser.run(trained["uint8"], [next(iter(broken))])
+
+
+def test_a_long_path_of_temporary_files_is_no_hindrance(chromium, trained, tmp_path, monkeypatch):
+    folder = tmp_path / ("long" * 25)  # below it, a socket's path would be longer than any system takes
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    found = browser.run(trained["uint8"], [np.zeros((8, 8, 3), np.uint8)])
+    assert found.scores.sum() == pytest.approx(1, abs=0.02)  # five scores in steps of 1/256

@@ -24,6 +24,7 @@ import videos
 
 import model_maker
 from model_maker import cli, errors, extras
+from model_maker import options as train_options
 from model_maker.compat import config, image_classifier, model_spec
 from model_maker.data.images import Normalization
 from model_maker.deploy import browser
@@ -267,7 +268,7 @@ def test_reference_tells_what_moves_in(site):
 
 def test_attributes_that_share_a_line_stand_together(site):
     html = (site / "reference/python.html").read_text(encoding="utf-8")
-    assert "<code>precision, label_precision</code>" in html
+    assert "<code>max_size_mb, max_latency_ms</code>" in html
     assert not re.search(r",(</span>)?</code></b>", html)
 
 
@@ -291,12 +292,13 @@ def test_reference_tells_every_command_and_option(site):
     html = (site / "reference/commands.html").read_text(encoding="utf-8")
     sources = (path.read_text(encoding="utf-8") for path in Path(cli.__file__).parent.glob("*.py"))
     calls = [node for text in sources for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
-    options = {
+    named = {
         call.args[0].value
         for call in calls
         if getattr(call.func, "attr", "") == "add_argument" and isinstance(call.args[0], ast.Constant)
     } - {"--version", "--debug"}
-    assert len(options) > 50
+    options = named | {train_options.flag(name) for name in train_options.declarations()}
+    assert len(named) > 40 and len(options) > 70
     assert "<code>--help" not in html and "SUPPRESS" not in html
     for option in options - {"model", "photos", "data", "directory", "shell"}:
         assert f"<code>{option}" in html, option

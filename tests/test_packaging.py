@@ -107,7 +107,7 @@ def test_the_wheel_holds_our_apps_and_what_the_code_reads(contents):
     data = {name for name in names if name.startswith("model_maker/") and not name.endswith(".py")}
     apps = {f"model_maker/{name}" for name in names if name.startswith(("android_assets/", "ios_assets/"))}
     runtime = {f"{RUNTIME}/{name}" for name in ("core.js", "litert_wasm_internal.wasm")}
-    assert {"model_maker/py.typed", "model_maker/deploy/report.css"} <= data and len(apps) > 30
+    assert {"model_maker/py.typed", "model_maker/report/templates/style.css"} <= data and len(apps) > 30
     others = {name for name in contents if not name.endswith(".py") and ".dist-info/" not in name}
     assert others == data | apps | runtime
 

@@ -24,6 +24,8 @@ Array = np.ndarray
 
 SCRIPT = resources.files("model_maker.deploy") / "run_in_browser.mjs"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# Chromium makes a socket among its temporary files, and on macOS a socket's path has 103 bytes at most, on Linux 107.
+_SOCKET, _LONGEST_SOCKET = "org.chromium.Chromium.XXXXXX/SingletonSocket", 103
 _START_SECONDS, _PHOTO_SECONDS = 60, 5
 
 
@@ -125,11 +127,20 @@ def _drive(job: dict, *, seconds: float, folder: Path) -> dict:
             errors="replace",
             timeout=seconds,
             check=False,
-            env=os.environ | child.temporary(folder),
+            env=os.environ | _temporary(folder),
         )
     except subprocess.TimeoutExpired:
         raise ModelError(f"Chromium did not answer within {seconds:.0f} seconds.") from None
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["it says nothing"]
-        raise ModelError(f"Chromium: {lines[-1]}")
+        # Of an error that nobody caught, the last line is node's version.
+        telling = (line for line in lines if "FATAL:" in line or "Error: " in line)
+        raise ModelError(f"Chromium: {next(telling, lines[-1]).strip()}")
     return json.loads(done.stdout)
+
+
+def _temporary(folder: Path) -> dict[str, str]:
+    """Returns the variables that put what Chromium makes for a moment into a folder, or where its path is shorter."""
+    if sys.platform == "win32" or len(os.fsencode(folder / _SOCKET)) <= _LONGEST_SOCKET:
+        return child.temporary(folder)
+    return child.temporary(Path("/tmp"))

@@ -7,11 +7,14 @@ plots change. So it draws in a child process, where the settings are ours alone;
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +42,7 @@ _SMALL, _TEXT, _TITLE = 11, 12, 16  # sizes of letters
 _NAMES = 200  # the room for the name of a class
 _CELL_WITH_COUNT = 26  # side of a confusion matrix's cells from which on they hold counts
 _LOGARITHMIC = 6  # from this ratio on, fast delegates would lie flat on a linear axis
-_LIMIT_S = 300  # the first run makes matplotlib's list of fonts
+_LIMIT_S = 3600  # what is wanted may follow late; the first run makes matplotlib's list of fonts
 
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # which matplotlib brings
@@ -92,22 +95,64 @@ def draw(wanted: Mapping[str, Wanted]) -> dict[str, bytes]:
     """
     if not wanted:
         return {}
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        file = Path(folder) / "wanted.json"
+    with Drawing() as drawing:
+        drawing.begin(wanted)
+        return drawing.result()
+
+
+class Drawing:
+    """Figures drawn aside. The process that draws starts at once, for it takes half a second to be ready.
+
+    `close` ends it, also where nothing was drawn; a context does.
+    """
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        self._file, self._begun = Path(self._folder.name) / "wanted.json", False
+        pool = ThreadPoolExecutor(1)
+        self._drawn = pool.submit(
+            child.run, __name__, str(self._file), what="matplotlib", limit_s=_LIMIT_S, error=OutputError
+        )
+        pool.shutdown(wait=False)
+
+    def __enter__(self) -> Drawing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def begin(self, wanted: Mapping[str, Wanted]) -> None:
+        """Draws figures, see `draw`; it does not wait for them."""
         jobs = {name: [figure.kind, figure.data] for name, figure in wanted.items()}
-        file.write_text(json.dumps(jobs), encoding="ascii", newline="\n")
-        drawn = child.run(__name__, str(file), what="matplotlib", limit_s=_LIMIT_S, error=OutputError)
-    return {name: base64.b64decode(content) for name, content in json.loads(drawn).items()}
+        aside = self._file.with_suffix(".new")
+        aside.write_text(json.dumps(jobs), encoding="ascii", newline="\n")
+        aside.replace(self._file)
+        self._begun = True
+
+    def result(self) -> dict[str, bytes]:
+        """Waits for the figures, see `draw`."""
+        return {name: base64.b64decode(content) for name, content in json.loads(self._drawn.result()).items()}
+
+    def close(self) -> None:
+        """Ends the process and removes what it was given."""
+        if not self._begun:
+            self.begin({})
+        with contextlib.suppress(OutputError):
+            self._drawn.result()
+        self._folder.cleanup()
 
 
 def _work(file: str) -> bytes:
-    """Draws in the child."""
-    jobs = json.loads(Path(file).read_text(encoding="ascii"))
+    """Draws in the child: gets ready, waits for what is wanted, draws it."""
     os.environ.pop("MPLBACKEND", None)
     os.environ["MPLCONFIGDIR"] = str(files.cache_directory() / "matplotlib")
     os.chdir(Path(file).parent)  # away from a matplotlibrc in the current folder
     import matplotlib
+    import matplotlib.figure  # with all that a figure needs
 
+    while not Path(file).exists():  # it is put there whole
+        time.sleep(0.01)
+    jobs = json.loads(Path(file).read_text(encoding="ascii"))
     matplotlib.rcdefaults()
     matplotlib.rcParams.update(_STYLE)
     drawn = {}

@@ -6,7 +6,6 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -55,7 +54,7 @@ def make(
       learned: photos of each class that training saw, where that is known.
       stages: `Progress.records`, where there are any.
       certificate: `Certificate.as_dict()`, where the file was verified.
-      drawn: its figures, where `begin_drawing` was called for the same test photos and report.
+      drawn: its figures, where they were drawn before, see `wanted`.
 
     Returns:
       File name to content: REPORT, ALWAYS and, where there are losses to show, `head.png` and `fine_tuning.png`.
@@ -89,17 +88,14 @@ def make(
     return {REPORT: page.encode(errors="backslashreplace"), **plots}
 
 
-def begin_drawing(scored: Scored, report: dict[str, Any]) -> Future[dict[str, bytes]]:
-    """Draws the figures of `make` aside, in a process that takes about a second.
+def wanted(scored: Scored, report: dict[str, Any]) -> dict[str, Wanted]:
+    """Returns the figures of `make`.
 
     Args:
       scored: as there.
       report: `test`, and `cross_validation` and `fine_tuning` as far as they are there.
     """
-    pool = ThreadPoolExecutor(1)
-    drawing = pool.submit(figures.draw, _figures(report["test"], reliability(scored), report))
-    pool.shutdown(wait=False)
-    return drawing
+    return _figures(report["test"], reliability(scored), report)
 
 
 def write(

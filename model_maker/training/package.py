@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from model_maker.learning import embedding
 from model_maker.learning.finetune import Network
 from model_maker.options import Options
 from model_maker.progress import Progress
-from model_maker.report import model_card, model_page
+from model_maker.report import figures, model_card, model_page
 from model_maker.tflite import graph, network_layers
 from model_maker.tflite.integer_heads import IntegerHead
 from model_maker.tflite.metadata import ModelInfo
@@ -72,7 +71,7 @@ class Package:
     compared: list[int]
     expected: Array
     kernels: dict[str, Any]
-    drawing: Future[dict[str, bytes]]
+    drawing: figures.Drawing
 
     @property
     def scored(self) -> Scored:
@@ -99,8 +98,20 @@ def describe(data: str | os.PathLike[str], embedded: TrainingData, options: Opti
     )
 
 
-def quantize(learned: Learned, data: TrainingData, info: ModelInfo, options: Options, progress: Progress) -> Package:
+def quantize(
+    learned: Learned,
+    data: TrainingData,
+    info: ModelInfo,
+    options: Options,
+    progress: Progress,
+    drawing: figures.Drawing,
+) -> Package:
     """Quantizes what was learned, runs the file on the test part, and has other kernels agree.
+
+    Args:
+      learned, data, info, options: what is to ship.
+      progress: receives stages, steps and notes.
+      drawing: begins with the report's figures as soon as the scores are known.
 
     Raises:
       ModelError: the file does not behave as the network that it was made from.
@@ -126,7 +137,7 @@ def quantize(learned: Learned, data: TrainingData, info: ModelInfo, options: Opt
     shipped = shipping.finish(bare, info)
     with progress.stage("Evaluate the file"):
         run, scores = _evaluate(shipped, head, network, data, options, progress)
-    drawing = _begin_drawing(learned, data, scores)
+    drawing.begin(_figures(learned, data, scores))
     with progress.stage("Compare with the float model"):
         few = test.of(run)
         expected = learn.float_scores(network, few, data, options)
@@ -152,14 +163,14 @@ def _scored(data: TrainingData, scores: Array) -> Scored:
     return Scored(test.samples, np.array(test.labels), scores)
 
 
-def _begin_drawing(learned: Learned, data: TrainingData, scores: Array) -> Future[dict[str, bytes]]:
+def _figures(learned: Learned, data: TrainingData, scores: Array) -> dict[str, figures.Wanted]:
     scored = _scored(data, scores)
     report = {
         "test": evaluation.measure(scores, scored.labels, data.photos.classes).as_dict(),
         "cross_validation": {"path": metrics_record.path(learned.fit)},
         "fine_tuning": {"history": metrics_record.history(learned.tuned) if learned.tuned else ()},
     }
-    return model_page.begin_drawing(scored, report)
+    return model_page.wanted(scored, report)
 
 
 def _scores_on(

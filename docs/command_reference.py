@@ -4,6 +4,7 @@ import argparse
 
 from model_maker import cli
 from model_maker import options as declared
+from model_maker.cli import train_parser
 
 
 def on_page_markdown(markdown: str, **_) -> str:
@@ -24,8 +25,7 @@ def options() -> str:
     rows = ["| option | type | meaning |", "|---|---|---|"]
     for name, entry in declared.declarations().items():
         kind = str(declared.kinds()[name]).removeprefix("<class '").removesuffix("'>").replace("|", "or")
-        shown = "" if entry.shown == "-" else f" (default: {entry.shown or getattr(declared.Options, name)})"
-        rows.append(f"| `{name}` | {kind} | {entry.help}{shown} |")
+        rows.append(f"| `{name}` | {kind} | {train_parser.help_of(name, entry)} |")
     return "\n".join(rows)
 
 

@@ -170,26 +170,24 @@ class Options:
         const="tail",
     )
     epochs: int | None = _option(
-        None, FINE_TUNING, "passes over the photos", "N", shown="10; with --budget 40", **_count(1)
+        None, FINE_TUNING, "passes over the photos; with --budget at most 40", "N", **_count(1)
     )
-    batch_size: int | None = _option(None, FINE_TUNING, "photos in a step", "N", shown="32", **_count(1))
+    batch_size: int | None = _option(None, FINE_TUNING, "photos in a step", "N", **_count(1))
     learning_rate: float | None = _option(
         None,
         FINE_TUNING,
         "peak learning rate",
         "RATE",
-        shown="0.0005",
         **_fraction("a number between 0 and 1, for example 0.0005"),
     )
-    weight_decay: float | None = _option(None, FINE_TUNING, "weight decay of AdamW", "RATE", shown="0.01", **_SMALL)
-    dropout: float | None = _option(None, FINE_TUNING, "dropout before the head", "SHARE", shown="0.2", **_SMALL)
-    label_smoothing: float | None = _option(None, FINE_TUNING, "label smoothing", "SHARE", shown="0.1", **_SMALL)
+    weight_decay: float | None = _option(None, FINE_TUNING, "weight decay of AdamW", "RATE", **_SMALL)
+    dropout: float | None = _option(None, FINE_TUNING, "dropout before the head", "SHARE", **_SMALL)
+    label_smoothing: float | None = _option(None, FINE_TUNING, "label smoothing", "SHARE", **_SMALL)
     mix: float | None = _option(
         None,
         FINE_TUNING,
-        "alpha of mixup and cutmix, which take turns",
+        "alpha of mixup and cutmix, which take turns; 0 for neither",
         "ALPHA",
-        shown="0, neither",
         allowed=lambda value: 0 <= value <= 10,
         advice="a number from 0 to 10",
     )

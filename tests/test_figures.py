@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_maker.report import figures, pages
-from model_maker.report.figures import Wanted
+from model_maker.report import drawing, figures, pages
+from model_maker.report.drawing import Wanted
 
 ROOT = Path(__file__).resolve().parents[1]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -39,11 +39,11 @@ WANTED = {f"{kind}.{form}": Wanted(kind, data) for kind, data in EVERY_KIND.item
 
 @pytest.fixture(scope="module")
 def drawn():
-    return figures.draw(WANTED)
+    return drawing.draw(WANTED)
 
 
 def draw(kind, **data):
-    return ElementTree.fromstring(figures.draw({"a.svg": Wanted(kind, data)})["a.svg"])
+    return ElementTree.fromstring(drawing.draw({"a.svg": Wanted(kind, data)})["a.svg"])
 
 
 def texts(svg):
@@ -84,7 +84,7 @@ def test_the_same_data_give_the_same_bytes_in_every_process_and_thread(drawn, tm
     monkeypatch.setenv("MPLBACKEND", "no such backend")
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
     found = [{}, {}]
-    threads = [threading.Thread(target=lambda made=made: made.update(figures.draw(WANTED))) for made in found]
+    threads = [threading.Thread(target=lambda made=made: made.update(drawing.draw(WANTED))) for made in found]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -95,8 +95,8 @@ def test_the_same_data_give_the_same_bytes_in_every_process_and_thread(drawn, tm
 def test_nothing_but_a_child_imports_matplotlib():
     check = """
 import sys
-from model_maker.report import figures, model_page, pages
-figures.draw({"a.png": figures.Wanted("interval", {"low": 0.1, "value": 0.2, "high": 0.3})})
+from model_maker.report import drawing, model_page, pages
+drawing.draw({"a.png": drawing.Wanted("interval", {"low": 0.1, "value": 0.2, "high": 0.3})})
 print(sorted({"matplotlib", "jinja2"} & set(sys.modules)))
 """
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -176,7 +176,7 @@ def many():
     matrix = Wanted("confusion", {"labels": labels, "counts": counts.tolist()})
     scores = dict.fromkeys(("f1", "precision", "recall"), (np.arange(200) / 200).tolist())
     classes = Wanted("class_scores", {"labels": labels, "scores": scores})
-    made = figures.draw({"matrix.svg": matrix, "matrix.png": matrix, "classes.svg": classes})
+    made = drawing.draw({"matrix.svg": matrix, "matrix.png": matrix, "classes.svg": classes})
     svgs = [ElementTree.fromstring(made[f"{name}.svg"]) for name in ("matrix", "classes")]
     return *svgs, Image.open(io.BytesIO(made["matrix.png"]))
 
@@ -245,7 +245,7 @@ def test_hostile_names_are_drawn_as_text(kind):
         "latency": {"lines": [LINE | {"name": name} for name in HOSTILE], "limits": [4, 9]},
         "losses": {"series": {"a": [1.0] * count}, "ticks": HOSTILE[:2] + ["a"] * 3, "axis": HOSTILE[1]},
     }[kind]
-    made = figures.draw({"a.svg": Wanted(kind, data), "a.png": Wanted(kind, data)})
+    made = drawing.draw({"a.svg": Wanted(kind, data), "a.png": Wanted(kind, data)})
     svg = ElementTree.fromstring(made["a.svg"])
     assert not list(svg.iter(f"{SVG}script")) and {"$\\frac{1}$", "<script>&\"'"} <= set(texts(svg))
     assert all(len(text) < 60 for text in texts(svg))

@@ -14,6 +14,7 @@ from model_maker.backbones.downloaded_weights import HubWeights, KerasWeights
 from model_maker.backbones.weights import PackagedWeights, Weights
 from model_maker.data.images import Normalization
 from model_maker.errors import BackboneError
+from model_maker.options import Options
 
 Array = np.ndarray
 
@@ -236,7 +237,7 @@ BACKBONES: dict[str, Backbone] = {backbone.name: backbone for backbone in (
     _v3("small_minimalistic", millions=2.0, macs=52, top1=61.9),
 )}
 # fmt: on
-DEFAULT = "efficientnet_lite0"
+DEFAULT: str = Options.model
 
 
 def get(name: str, *, image_size: int | None = None) -> Backbone:

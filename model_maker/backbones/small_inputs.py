@@ -10,7 +10,7 @@ from model_maker.backbones.registry import BACKBONES, Backbone
 # flowers in 5 folds; `train --image-size N --folds 5`. The 95 % interval is about 2 to 4 points to each side.
 MEASURED = {32: 62.5, 48: 72.7, 64: 78.8, 96: 84.7, 128: 87.7, 160: 90.5, 192: 90.7, 224: 91.3}
 _LEARNED_AT = 224
-# Points of top-1 from which on a loss is told.
+# The smallest loss of top-1 that is reported, in points.
 _TOLD = 2.0
 
 

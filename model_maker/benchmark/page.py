@@ -7,14 +7,14 @@ from typing import Any
 
 from model_maker.benchmark.report import machine_line, model_line, number, remarks
 from model_maker.benchmark.results import Estimate, Record, Row, estimate
-from model_maker.report import figures, pages
+from model_maker.report import drawing, pages
 
 _HEADS = ("median", "95 % interval", "p90", "p99", "min", "max", "mean", "init", "first", "MB", "GMAC/s", "runs")
 
 
 def render(record: Record) -> str:
     """Writes the page."""
-    charts = figures.draw(dict(_charts(record)))
+    charts = drawing.draw(dict(_charts(record)))
     return pages.render(
         "benchmark.html",
         machine=machine_line(record),
@@ -47,7 +47,7 @@ def _delegate(row: Row) -> str:
     return row.delegate if row.threads is None else f"{row.delegate}, {row.threads} thread{'s' * (row.threads > 1)}"
 
 
-def _charts(record: Record) -> Iterator[tuple[str, figures.Wanted]]:
+def _charts(record: Record) -> Iterator[tuple[str, drawing.Wanted]]:
     """A figure for each model, all on one scale, each delegate in its colour."""
     measured = _measured(record.rows)
     lows = [found.low_ms for _, found in measured if found.low_ms > 0]
@@ -59,12 +59,12 @@ def _charts(record: Record) -> Iterator[tuple[str, figures.Wanted]]:
             if row.model == model.path and limits[0]:
                 line: dict[str, Any] = {"name": row.delegate, "colour": colours[row.delegate], "points": []}
                 point = (row.threads, found.value_ms, found.low_ms, found.high_ms)
-                # What has no threads is a line of its own, from one edge to the other.
+                # A delegate without threads is a line across the whole figure.
                 lines.setdefault((row.delegate, row.threads is None), line)["points"].append(point)
         for line in lines.values():
             line["points"].sort(key=lambda point: point[0] or 0)
         if lines:
-            yield f"{index}.svg", figures.Wanted("latency", {"lines": list(lines.values()), "limits": limits})
+            yield f"{index}.svg", drawing.Wanted("latency", {"lines": list(lines.values()), "limits": limits})
 
 
 def _row(record: Record, row: Row) -> dict[str, Any]:

@@ -196,7 +196,7 @@ def predict(arguments: argparse.Namespace) -> int:
                 else:
                     rows.append(row)
         except KeyboardInterrupt:
-            if not live:  # only what has no end is ended so
+            if not live:  # ctrl-C is the usual end of a live source only
                 raise
     if arguments.json:
         print_json(rows)

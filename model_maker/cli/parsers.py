@@ -127,7 +127,7 @@ def _metadata(commands) -> None:
         "metadata",
         "write labels and normalization into a .tflite of others",
         home="delivery_commands",
-        epilog="Exit code 1: phone clients would refuse the file nevertheless; it is written, and the reason is told.",
+        epilog="Exit code 1: the file is written, but phone clients would refuse it; the reason is printed.",
     )
     parser.add_argument("model", metavar="MODEL", help="a .tflite, or a folder that train made")
     _foreign(parser)

@@ -8,6 +8,7 @@ from typing import Any
 
 from model_maker import options
 from model_maker.cli.parsers import command, part_folders
+from model_maker.learning.recipe import Recipe
 
 
 def add_train(commands) -> None:
@@ -43,15 +44,21 @@ def add_train(commands) -> None:
 
 
 def _add(group: argparse._ArgumentGroup, name: str, declared: options.Declaration) -> None:
-    shown = declared.shown or str(getattr(options.Options, name))
     more: dict[str, Any] = {"nargs": "?", "const": declared.const} if declared.const else {}
     group.add_argument(
         options.flag(name),
         type=_number(options.kinds()[name]),
         metavar=declared.metavar,
-        help=declared.help if shown == "-" else f"{declared.help} (default: {shown})",
+        help=help_of(name, declared),
         **more,
     )
+
+
+def help_of(name: str, declared: options.Declaration) -> str:
+    """Returns what an option means, and its default: its own, or where it has none that of a fine-tuning."""
+    default = getattr(options.Options, name)
+    shown = declared.shown or str(getattr(Recipe, name, default) if default is None else default)
+    return declared.help if shown == "-" else f"{declared.help} (default: {shown})"
 
 
 def _number(kind: Any) -> Callable[[str], Any]:

@@ -24,7 +24,7 @@ _SAMPLE_FORMAT, _SIGNED, _BITS = 339, 2, 258
 # What Pillow calls samples of 16 bits in a file, by their order of bytes, and the other order.
 _NATIVE, _FOREIGN = (";16L", ";16B") if sys.byteorder == "little" else (";16B", ";16L")
 _SWAPPED = {";16B": ";16L", ";16L": ";16B", ";16N": _FOREIGN}
-# Where `Image.info` tells how many bits samples have in the file and how many they use, where that is fewer.
+# Key of `Image.info` for the bits of a sample in the file and those in use, where these are fewer.
 BITS = "bits_in_file_and_used"
 # Below this brightest upper byte, 14 bits or fewer are used of 16.
 _DARK = 64

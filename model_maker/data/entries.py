@@ -84,7 +84,7 @@ def class_name(name: str, where: object) -> str:
 
 
 def spelling_notes(names: Iterable[str]) -> list[str]:
-    """Tells of classes whose names hardly differ, or that say what a model should answer by a threshold."""
+    """Returns notes on classes whose names hardly differ, or which, like "unknown", a score threshold stands for."""
     alike: dict[str, list[str]] = defaultdict(list)
     notes = []
     for name in sorted(names):

@@ -45,7 +45,7 @@ Given = bytes | bytearray | memoryview | Stream | Tensor
 
 
 def is_one(photos: object) -> bool:
-    """Tells whether this is one photo, and not several."""
+    """Returns whether this is one photo, not several."""
     if is_array(photos):
         return len(cast(Tensor, photos).shape) < 4
     return isinstance(photos, str | bytes | bytearray | memoryview | os.PathLike | Image.Image | Stream) or not hasattr(
@@ -54,7 +54,7 @@ def is_one(photos: object) -> bool:
 
 
 def is_array(photo: object) -> bool:
-    """Tells whether something is an array or a tensor."""
+    """Returns whether something is an array or a tensor."""
     return hasattr(photo, "shape") and hasattr(photo, "__array__") and not isinstance(photo, Image.Image | memoryview)
 
 

@@ -127,7 +127,7 @@ class _Locator:
 def _is_there(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # such as a name that is too long, which is told of the photo once it is opened
+    except OSError:  # for example a name that is too long: opening the photo reports it
         return False
 
 

@@ -23,9 +23,6 @@ class Callbacks:
     keras: Sequence[Any] = ()
     tensorboard: Path | None = None
 
-    def __bool__(self) -> bool:
-        return bool(self.keras) or self.tensorboard is not None
-
     def open(self, worker: Trainer, phase: str, recipe: Recipe) -> OpenCallbacks:
         """Begins a phase."""
         return OpenCallbacks(self, worker, phase, recipe)

@@ -1,28 +1,12 @@
-"""Every figure that is drawn: one function for each kind, one style, PNG and SVG, the same bytes for the same data.
-
-matplotlib keeps its settings in global variables, which a `matplotlibrc`, an environment variable or the user's own
-plots change. So it draws in a child process, where the settings are ours alone; this process never imports it.
-"""
+"""Every figure: one function for each kind, in one style. `drawing` calls them, in a process of its own."""
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import io
-import json
-import os
-import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model_maker import child, files
-from model_maker.errors import OutputError
 from model_maker.inference.evaluation import MOST_SHOWN, most_confused
 
 if TYPE_CHECKING:
@@ -37,14 +21,12 @@ _MARKERS = "os^DvP"
 # A unit is a CSS pixel on a page; figures of pages fit a phone of 360 px.
 _PER_INCH = 72
 _PAGE, _FILE = 340, 620  # widths
-_DPI, _LONGEST = 144, 4000  # of a PNG; pixels of its longer side at most
 _SMALL, _TEXT, _TITLE = 11, 12, 16  # sizes of letters
 _NAMES = 200  # the room for the name of a class
 _CELL_WITH_COUNT = 26  # side of a confusion matrix's cells from which on they hold counts
 _LOGARITHMIC = 6  # from this ratio on, fast delegates would lie flat on a linear axis
-_LIMIT_S = 3600  # what is wanted may follow late; the first run makes matplotlib's list of fonts
 
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # which matplotlib brings
     "text.parse_math": False,  # a label may hold dollars
     "text.color": INK,
@@ -66,112 +48,6 @@ _STYLE: dict[Any, Any] = {
     "lines.linewidth": 2,
     "lines.markersize": 6,
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A figure to draw.
-
-    Attributes:
-      kind: a key of KINDS.
-      data: the arguments of its function, of plain JSON types.
-    """
-
-    kind: str
-    data: dict[str, Any]
-
-
-def draw(wanted: Mapping[str, Wanted]) -> dict[str, bytes]:
-    """Draws figures.
-
-    Args:
-      wanted: file name to figure; the suffix, `.png` or `.svg`, is the format.
-
-    Returns:
-      File name to content.
-
-    Raises:
-      OutputError: matplotlib failed.
-    """
-    if not wanted:
-        return {}
-    with Drawing() as drawing:
-        drawing.begin(wanted)
-        return drawing.result()
-
-
-class Drawing:
-    """Figures drawn aside. The process that draws starts at once, for it takes half a second to be ready.
-
-    `close` ends it, also where nothing was drawn; a context does.
-    """
-
-    def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        self._file, self._begun = Path(self._folder.name) / "wanted.json", False
-        pool = ThreadPoolExecutor(1)
-        self._drawn = pool.submit(
-            child.run, __name__, str(self._file), what="matplotlib", limit_s=_LIMIT_S, error=OutputError
-        )
-        pool.shutdown(wait=False)
-
-    def __enter__(self) -> Drawing:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def begin(self, wanted: Mapping[str, Wanted]) -> None:
-        """Draws figures, see `draw`; it does not wait for them."""
-        jobs = {name: [figure.kind, figure.data] for name, figure in wanted.items()}
-        aside = self._file.with_suffix(".new")
-        aside.write_text(json.dumps(jobs), encoding="ascii", newline="\n")
-        aside.replace(self._file)
-        self._begun = True
-
-    def result(self) -> dict[str, bytes]:
-        """Waits for the figures, see `draw`."""
-        return {name: base64.b64decode(content) for name, content in json.loads(self._drawn.result()).items()}
-
-    def close(self) -> None:
-        """Ends the process and removes what it was given."""
-        if not self._begun:
-            self.begin({})
-        with contextlib.suppress(OutputError):
-            self._drawn.result()
-        self._folder.cleanup()
-
-
-def _work(file: str) -> bytes:
-    """Draws in the child: gets ready, waits for what is wanted, draws it."""
-    os.environ.pop("MPLBACKEND", None)
-    os.environ["MPLCONFIGDIR"] = str(files.cache_directory() / "matplotlib")
-    os.chdir(Path(file).parent)  # away from a matplotlibrc in the current folder
-    import matplotlib
-    import matplotlib.figure  # with all that a figure needs
-
-    while not Path(file).exists():  # it is put there whole
-        time.sleep(0.01)
-    jobs = json.loads(Path(file).read_text(encoding="ascii"))
-    matplotlib.rcdefaults()
-    matplotlib.rcParams.update(_STYLE)
-    drawn = {}
-    for name, (kind, data) in jobs.items():
-        # Names of definitions inside an SVG follow from it; a page holds several.
-        matplotlib.rcParams["svg.hashsalt"] = name
-        drawn[name] = base64.b64encode(_saved(KINDS[kind](**data), Path(name).suffix)).decode()
-    return json.dumps(drawn).encode()
-
-
-def _saved(figure: Figure, suffix: str) -> bytes:
-    file = io.BytesIO()
-    if suffix == ".svg":
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(file, format="svg", transparent=True, metadata=nothing)
-    else:
-        dpi = min(_DPI, _LONGEST / max(figure.get_size_inches()))
-        figure.savefig(file, format="png", dpi=dpi, metadata={"Software": None})
-    return file.getvalue()
 
 
 def interval(*, low: float, value: float, high: float) -> Figure:
@@ -404,7 +280,3 @@ def _length(text: str, size: float) -> float:
 
 def _rgb(colour: str) -> np.ndarray[Any, Any]:
     return np.array([int(colour[place : place + 2], 16) for place in (1, 3, 5)]) / 255
-
-
-if __name__ == "__main__":
-    child.answer(_work)

@@ -18,8 +18,8 @@ from model_maker.errors import DataError
 from model_maker.inference import evaluation
 from model_maker.inference.classifier import Scored
 from model_maker.output_folder import METRICS, REPORT
-from model_maker.report import figures, pages
-from model_maker.report.figures import Wanted
+from model_maker.report import drawing, pages
+from model_maker.report.drawing import Wanted
 
 ALWAYS = ("confusion.png", "calibration.png", "per_class.png")  # the plots that there are of every model
 # What keeps the page far below 3 MB: a thumbnail takes about 8 kB.
@@ -61,7 +61,7 @@ def make(
     """
     test, binned = report["test"], reliability(scored)
     labels = list(test["per_class"])
-    drawn = drawn or figures.draw(_figures(test, binned, report))
+    drawn = drawn or drawing.draw(_figures(test, binned, report))
     page = pages.render(
         "model_page.html",
         title=name,

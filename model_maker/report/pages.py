@@ -49,7 +49,7 @@ def chart(svg: bytes, name: str) -> str:
     """Returns a figure as HTML, in the colours of the page that it is for.
 
     Args:
-      svg: from `figures.draw`.
+      svg: from `drawing.draw`.
       name: for those who do not see it.
     """
     text = svg.decode()

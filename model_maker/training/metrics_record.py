@@ -22,23 +22,29 @@ _TRADE_OFF = (0.5, 0.7, 0.9, 0.95)
 _NAMED = 4
 
 
-def measure(
-    data: TrainingData, scores: Array, fit: heads.Fit, *, compared: list[int], expected: Array
-) -> tuple[evaluation.Metrics, dict[str, Any]]:
-    """Returns the metrics of the shipped file, and with them the body of metrics.json.
+def compose(
+    data: TrainingData,
+    scores: Array,
+    metrics: evaluation.Metrics,
+    fit: heads.Fit,
+    *,
+    compared: list[int],
+    expected: Array,
+) -> dict[str, Any]:
+    """Returns the body of metrics.json.
 
     Args:
       data: the photos.
-      scores: float32 [N, C] of the test part, from the file.
+      scores: float32 [N, C] of the test part, from the shipped file.
+      metrics: of these.
       fit: how the head came about.
       compared: the photos of that part that the float model was run on.
       expected: its scores of them, float32 [n, C].
     """
     split, classes = data.split, data.photos.classes
     labels = np.array(split.test.labels)
-    metrics = evaluation.measure(scores, labels, classes)
     answered = {limit: evaluation.answered(scores, labels, np.full(scores.shape[1], limit)) for limit in _TRADE_OFF}
-    return metrics, {
+    return {
         "test": metrics.as_dict(),
         "float": evaluation.measure(expected, labels[compared], classes).as_dict(),
         "agreement": dataclasses.asdict(evaluation.compare(expected, scores[compared], labels[compared])),

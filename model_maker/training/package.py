@@ -21,7 +21,8 @@ from model_maker.learning import embedding
 from model_maker.learning.finetune import Network
 from model_maker.options import Options
 from model_maker.progress import Progress
-from model_maker.report import figures, model_card, model_page
+from model_maker.report import model_card, model_page
+from model_maker.report.drawing import Drawing, Wanted
 from model_maker.tflite import graph, network_layers
 from model_maker.tflite.integer_heads import IntegerHead
 from model_maker.tflite.metadata import ModelInfo
@@ -52,7 +53,7 @@ class Package:
       budget: how that form was found; None where it was stated.
       float_model: the network before quantization.
       bare: the file without metadata.
-      scores: of the file, float32 [N, C].
+      scores: of the file, float32 [N, C]; `metrics` what they are worth.
       compared: photos of the test part on which the float model was run.
       expected: its scores of them, float32 [n, C].
       kernels: how it answers on other kernels.
@@ -68,10 +69,11 @@ class Package:
     float_model: bytes
     bare: bytes
     scores: Array
+    metrics: evaluation.Metrics
     compared: list[int]
     expected: Array
     kernels: dict[str, Any]
-    drawing: figures.Drawing
+    drawing: Drawing
 
     @property
     def scored(self) -> Scored:
@@ -104,7 +106,7 @@ def quantize(
     info: ModelInfo,
     options: Options,
     progress: Progress,
-    drawing: figures.Drawing,
+    drawing: Drawing,
 ) -> Package:
     """Quantizes what was learned, runs the file on the test part, and has other kernels agree.
 
@@ -137,7 +139,8 @@ def quantize(
     shipped = shipping.finish(bare, info)
     with progress.stage("Evaluate the file"):
         run, scores = _evaluate(shipped, head, network, data, options, progress)
-    drawing.begin(_figures(learned, data, scores))
+    metrics = evaluation.measure(scores, np.array(test.labels), test.classes)
+    drawing.begin(_figures(learned, metrics, _scored(data, scores)))
     with progress.stage("Compare with the float model"):
         few = test.of(run)
         expected = learn.float_scores(network, few, data, options)
@@ -145,7 +148,20 @@ def quantize(
     with progress.stage("Check other kernels"):
         kernels = checks.check_kernels(shipped, test, scores, threads=options.threads, promised=promised)
     return Package(
-        options, data, info, network.layers, form, kept, float_model, bare, scores, run, expected, kernels, drawing
+        options,
+        data,
+        info,
+        network.layers,
+        form,
+        kept,
+        float_model,
+        bare,
+        scores,
+        metrics,
+        run,
+        expected,
+        kernels,
+        drawing,
     )
 
 
@@ -163,10 +179,9 @@ def _scored(data: TrainingData, scores: Array) -> Scored:
     return Scored(test.samples, np.array(test.labels), scores)
 
 
-def _figures(learned: Learned, data: TrainingData, scores: Array) -> dict[str, figures.Wanted]:
-    scored = _scored(data, scores)
+def _figures(learned: Learned, metrics: evaluation.Metrics, scored: Scored) -> dict[str, Wanted]:
     report = {
-        "test": evaluation.measure(scores, scored.labels, data.photos.classes).as_dict(),
+        "test": metrics.as_dict(),
         "cross_validation": {"path": metrics_record.path(learned.fit)},
         "fine_tuning": {"history": metrics_record.history(learned.tuned) if learned.tuned else ()},
     }
@@ -208,17 +223,17 @@ def _evaluate(
 
 def measure(
     package: Package, learned: Learned, folds: dict[str, Any] | None, progress: Progress
-) -> tuple[Package, evaluation.Metrics, dict[str, Any]]:
+) -> tuple[Package, dict[str, Any]]:
     """Measures the file, and chooses score thresholds where a precision is asked for.
 
     Returns:
-      The package with thresholds, its metrics, and the content of `metrics.json` but for sizes.
+      The package with thresholds, and the content of `metrics.json` but for sizes.
     """
     options, data = package.options, package.data
     test = data.split.test
     scores, labels = package.scores, np.array(test.labels)
-    metrics, report = metrics_record.measure(
-        data, scores, learned.fit, compared=package.compared, expected=package.expected
+    report = metrics_record.compose(
+        data, scores, package.metrics, learned.fit, compared=package.compared, expected=package.expected
     )
     if options.precision is not None or options.label_precision is not None:
         info, thresholds = learn.choose_thresholds(package.info, learned, data, options, progress)
@@ -230,7 +245,7 @@ def measure(
         frozen, tuned = (learn.score(one, test, data, options) for one in (learned.frozen, learned.network))
         report["fine_tuning"] = metrics_record.tuning(learned.tuned, frozen, tuned, labels)
     metrics_record.warn(report, progress)
-    return package, metrics, report
+    return package, report
 
 
 def write(
@@ -255,7 +270,7 @@ def write(
     test, kept = package.data.split.test, package.budget
     shipped = package.file(provenance=_provenance(package, report))
     report = report | {"sizes": {"model_bytes": len(shipped), "float_model_bytes": len(package.float_model)}}
-    models = {
+    binaries = {
         output_folder.MODEL: shipped,
         output_folder.FLOAT_MODEL: shipping.finish(package.float_model, package.info),
         **model_page.make(
@@ -276,7 +291,7 @@ def write(
         output_folder.CARD: _card(package, report),
     }
     with files.new_directory(output, overwrite=overwrite) as folder:
-        output_folder.write(folder, models)
+        output_folder.write(folder, binaries)
         checks.check_same_scores((folder / output_folder.MODEL).read_bytes(), test, package.scores)
         output_folder.write(folder, texts)
     return report

@@ -21,7 +21,7 @@ from model_maker.learning.callbacks import NO_CALLBACKS, Callbacks
 from model_maker.learning.engines import ENGINES
 from model_maker.options import Options, check
 from model_maker.progress import Progress
-from model_maker.report import figures
+from model_maker.report.drawing import Drawing
 from model_maker.training import data as training_data
 from model_maker.training import folds, package, preparation
 from model_maker.training.learn import learn
@@ -135,12 +135,12 @@ def train_on(
             estimate = folds.estimate(embedded, options, progress)
 
     info = package.describe(data, embedded, options)
-    with figures.Drawing() as drawing:
+    with Drawing() as drawing:
         made = package.quantize(learned, embedded, info, options, progress, drawing)
-        made, metrics, report = package.measure(made, learned, estimate, progress)
+        made, report = package.measure(made, learned, estimate, progress)
         with progress.stage("Write"):
             record = run_record.compose(data, options, embedded.photos, embedded.split, progress)
             report = package.write(output, made, report, record, overwrite=overwrite)
     if checkpoint:
         checkpoint.remove()
-    return Result(output, metrics, report, progress.seconds, made.budget)
+    return Result(output, made.metrics, report, progress.seconds, made.budget)

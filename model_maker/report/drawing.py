@@ -1,0 +1,138 @@
+"""Figures as PNG and SVG, the same bytes for the same data.
+
+matplotlib keeps its settings in global variables, which a `matplotlibrc`, an environment variable or the user's own
+plots change. So it draws in a child process, where the settings are ours alone; this process never imports it.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+import json
+import os
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from model_maker import child, files
+from model_maker.errors import OutputError
+from model_maker.report import figures
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_DPI, _LONGEST = 144, 4000  # of a PNG; pixels of its longer side at most
+_LIMIT_S = 300  # of CPU: the first run makes matplotlib's list of fonts
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A figure to draw.
+
+    Attributes:
+      kind: a key of `figures.KINDS`.
+      data: the arguments of its function, of plain JSON types.
+    """
+
+    kind: str
+    data: dict[str, Any]
+
+
+def draw(wanted: Mapping[str, Wanted]) -> dict[str, bytes]:
+    """Draws figures.
+
+    Args:
+      wanted: file name to figure; the suffix, `.png` or `.svg`, is the format.
+
+    Returns:
+      File name to content.
+
+    Raises:
+      OutputError: matplotlib failed.
+    """
+    if not wanted:
+        return {}
+    with Drawing() as drawing:
+        drawing.begin(wanted)
+        return drawing.result()
+
+
+class Drawing:
+    """Figures drawn aside. The process that draws starts at once, for it takes half a second to be ready.
+
+    `close` ends it, also where nothing was drawn; a context does.
+    """
+
+    def __init__(self) -> None:
+        self._stack = contextlib.ExitStack()
+        self._file, self._begun = self._stack.enter_context(files.temporary_directory()) / "wanted.json", False
+        pool = ThreadPoolExecutor(1)
+        self._drawn = pool.submit(child.run, __name__, str(self._file), what="matplotlib", error=OutputError)
+        pool.shutdown(wait=False)
+
+    def __enter__(self) -> Drawing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def begin(self, wanted: Mapping[str, Wanted]) -> None:
+        """Draws figures, see `draw`; it does not wait for them."""
+        jobs = {name: [figure.kind, figure.data] for name, figure in wanted.items()}
+        aside = self._file.with_suffix(".new")
+        aside.write_text(json.dumps(jobs), encoding="ascii", newline="\n")
+        aside.replace(self._file)
+        self._begun = True
+
+    def result(self) -> dict[str, bytes]:
+        """Waits for the figures, see `draw`."""
+        return {name: base64.b64decode(content) for name, content in json.loads(self._drawn.result()).items()}
+
+    def close(self) -> None:
+        """Ends the process and removes what it was given."""
+        if not self._begun:
+            self.begin({})
+        with contextlib.suppress(OutputError):
+            self._drawn.result()
+        self._stack.close()
+
+
+def _work(file: str) -> bytes:
+    """Draws in the child: gets ready, waits for what is wanted, draws it."""
+    os.environ.pop("MPLBACKEND", None)
+    os.environ["MPLCONFIGDIR"] = str(files.cache_directory() / "matplotlib")
+    os.chdir(Path(file).parent)  # away from a matplotlibrc in the current folder
+    import matplotlib
+    import matplotlib.figure  # with all that a figure needs
+
+    while not Path(file).exists():  # it is put there whole, however late; this process ends with the one that waits
+        time.sleep(0.01)
+    child.limit(None, _LIMIT_S)
+    jobs = json.loads(Path(file).read_text(encoding="ascii"))
+    matplotlib.rcdefaults()
+    matplotlib.rcParams.update(figures.STYLE)
+    drawn = {}
+    for name, (kind, data) in jobs.items():
+        # Names of definitions inside an SVG follow from it; a page holds several.
+        matplotlib.rcParams["svg.hashsalt"] = name
+        drawn[name] = base64.b64encode(_saved(figures.KINDS[kind](**data), Path(name).suffix)).decode()
+    return json.dumps(drawn).encode()
+
+
+def _saved(figure: Figure, suffix: str) -> bytes:
+    file = io.BytesIO()
+    if suffix == ".svg":
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(file, format="svg", transparent=True, metadata=nothing)
+    else:
+        dpi = min(_DPI, _LONGEST / max(figure.get_size_inches()))
+        figure.savefig(file, format="png", dpi=dpi, metadata={"Software": None})
+    return file.getvalue()
+
+
+if __name__ == "__main__":
+    child.answer(_work)

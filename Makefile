@@ -8,7 +8,7 @@ PYTHON ?= $(shell for python in $(PYTHONS); do \
   $$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-RUNTIME := model_maker/deploy/page/runtime
+RUNTIME := model_maker/demo/page/runtime
 LITERTJS := node_modules/@litertjs
 # Compiling every module of SciPy takes longer than downloading it, and Python compiles what it imports.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile

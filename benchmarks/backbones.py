@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from model_maker import files
 from model_maker.backbones import BACKBONES, Backbone
 from model_maker.backbones.layer_weights import Normalization
 from model_maker.backbones.measured import FILE
@@ -21,6 +20,7 @@ from model_maker.benchmark import host
 from model_maker.benchmark.environment import this_machine
 from model_maker.data import calibration_pictures, images
 from model_maker.errors import BackboneError
+from model_maker.system import files
 from model_maker.tflite import graph, quantize
 
 Array = np.ndarray

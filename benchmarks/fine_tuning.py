@@ -15,7 +15,7 @@ import numpy as np
 
 from model_maker import backbones
 from model_maker.backbones import embedder
-from model_maker.learning import finetune, trainer
+from model_maker.learning import fine_tuning, trainer
 from model_maker.learning.heads import Head
 from model_maker.learning.recipe import Recipe
 from model_maker.learning.trainer import Trainer
@@ -35,8 +35,8 @@ def main(name: str = backbones.DEFAULT) -> None:
     activations = Runner(trunk.trunk(base.content, part))
     random = np.random.default_rng(0)
     head = Head(random.normal(size=(CLASSES, backbone.embedding_size)).astype(np.float32), np.zeros(CLASSES))
-    network = finetune.Network(base.content, head)
-    worker = Trainer(finetune.with_head(network, part, recipe), recipe, np.ones(CLASSES), learning_rate=1e-4)
+    network = fine_tuning.Network(base.content, head)
+    worker = Trainer(fine_tuning.with_head(network, part, recipe), recipe, np.ones(CLASSES), learning_rate=1e-4)
     number = BATCHES * recipe.batch_size
     labels = np.eye(CLASSES, dtype=np.float32)[random.integers(0, CLASSES, number)]
     maps = random.normal(size=(number, *activations.output_shape[1:])).astype(np.float32)

@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from model_maker import files
 from model_maker.data.streaming import cores
-from model_maker.learning.store import names_in
+from model_maker.embeddings.store import names_in
+from model_maker.system import files
 
 SIDE = 72  # pixels
 # Colours of a photo, each way, and what is the class's in them; the rest is noise.

@@ -31,21 +31,21 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:  # what __getattr__ gives, told to type checkers and editors
+    from model_maker.apps.codegen import codegen
+    from model_maker.apps.put_in_app import put_in_app
     from model_maker.data.sources import read as load_dataset
-    from model_maker.deploy.apps import put_in_app
-    from model_maker.deploy.codegen import codegen
-    from model_maker.deploy.embedder_file import export_embedder
-    from model_maker.deploy.export import export
-    from model_maker.deploy.starter import starter
-    from model_maker.deploy.verify import verify
     from model_maker.doctor.diagnosis import diagnose
     from model_maker.doctor.quarantine import mend, put_back
     from model_maker.errors import ModelMakerError
+    from model_maker.export.embedder_file import export_embedder
+    from model_maker.export.export import export
+    from model_maker.export.starter import starter
     from model_maker.inference.classifier import Classifier, Prediction
     from model_maker.options import Options
     from model_maker.training.comparison import compare
     from model_maker.training.reproduction import reproduce
     from model_maker.training.train import train
+    from model_maker.verify.verify import verify
 
 _HOMES = {
     "Classifier": ("model_maker.inference.classifier", "Classifier"),
@@ -56,15 +56,15 @@ _HOMES = {
     "diagnose": ("model_maker.doctor.diagnosis", "diagnose"),
     "mend": ("model_maker.doctor.quarantine", "mend"),
     "put_back": ("model_maker.doctor.quarantine", "put_back"),
-    "codegen": ("model_maker.deploy.codegen", "codegen"),
-    "put_in_app": ("model_maker.deploy.apps", "put_in_app"),
-    "export": ("model_maker.deploy.export", "export"),
-    "export_embedder": ("model_maker.deploy.embedder_file", "export_embedder"),
+    "codegen": ("model_maker.apps.codegen", "codegen"),
+    "put_in_app": ("model_maker.apps.put_in_app", "put_in_app"),
+    "export": ("model_maker.export.export", "export"),
+    "export_embedder": ("model_maker.export.embedder_file", "export_embedder"),
     "reproduce": ("model_maker.training.reproduction", "reproduce"),
-    "starter": ("model_maker.deploy.starter", "starter"),
+    "starter": ("model_maker.export.starter", "starter"),
     "load_dataset": ("model_maker.data.sources", "read"),
     "train": ("model_maker.training.train", "train"),
-    "verify": ("model_maker.deploy.verify", "verify"),
+    "verify": ("model_maker.verify.verify", "verify"),
 }
 
 if not TYPE_CHECKING:  # who would take any name that is not there for one of any type

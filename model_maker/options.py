@@ -233,7 +233,7 @@ class Options:
         EXECUTION,
         "where photos are embedded: local or ray",
         "NAME",
-        choices="model_maker.learning.engines:ENGINES",
+        choices="model_maker.embeddings.engines:ENGINES",
     )
     address: str | None = _option(
         None,
@@ -340,7 +340,7 @@ def check(options: Options) -> None:
     Raises:
       DataError: a value that means nothing, or that needs a package that is not installed.
     """
-    from model_maker import extras
+    from model_maker.system import extras
 
     for name in declarations():
         check_value(name, getattr(options, name))

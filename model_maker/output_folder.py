@@ -8,9 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from model_maker import files
-from model_maker.errors import OutputError
-
 MODEL = "model.tflite"
 FLOAT_MODEL = "float.tflite"
 LABELS = "labels.txt"
@@ -29,20 +26,6 @@ def home(model: str | os.PathLike[str]) -> Path:
 def is_own_model(model: str | os.PathLike[str]) -> bool:
     """Whether a path means the very file that `train` wrote, not an export beside it."""
     return Path(model).is_dir() or Path(model).name == MODEL
-
-
-def check_new(output: Path, *, overwrite: bool) -> None:
-    """Checks before any work that the folder may be made; only what `train` made is ever replaced.
-
-    Raises:
-      OutputError: it may not.
-    """
-    files.check_new(output, overwrite=overwrite, advice="or pass --overwrite to replace it")
-    if output.is_dir() and any(output.iterdir()) and not (output / RUN).exists():
-        raise OutputError(
-            f"{output} holds no {RUN}, so it was not made by train and --overwrite does not replace it. "
-            "Choose another folder."
-        )
 
 
 def write(folder: Path, content: Mapping[str, bytes | str]) -> None:

@@ -13,13 +13,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from model_maker import files, output_folder
+from model_maker import output_folder
 from model_maker.data import object_stores, sources
 from model_maker.data.dataset import Dataset, Split
 from model_maker.data.streaming import cores
 from model_maker.errors import DataError, ModelError
 from model_maker.output_folder import RUN
 from model_maker.progress import Progress
+from model_maker.system import files
 from model_maker.version import __version__
 
 _PACKAGES = ("ai-edge-litert", "litert-quantizer", "numpy", "pillow", "tensorflow", "keras")

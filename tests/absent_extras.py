@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from model_maker.extras import EXTRAS
+from model_maker.system.extras import EXTRAS
 
 ROOT = Path(__file__).resolve().parents[1]
 # What the extras bring, and what these bring.

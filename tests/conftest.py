@@ -18,14 +18,15 @@ from shared_folder import SHARED
 from tiny_network import residual_network
 
 import model_maker
-from model_maker import backbones, extras
+from model_maker import backbones
 from model_maker.backbones import embedder, int8_backbone
 from model_maker.backbones.embedder import Embedder
 from model_maker.data import sample_data
-from model_maker.data.images import Normalization
-from model_maker.deploy import demo
-from model_maker.extras import EXTRAS
-from model_maker.learning.store import EmbeddingStore, FeatureMaps
+from model_maker.demo import static_site
+from model_maker.embeddings.store import EmbeddingStore, FeatureMaps
+from model_maker.normalization import Normalization
+from model_maker.system import extras
+from model_maker.system.extras import EXTRAS
 from model_maker.tflite import graph, metadata, quantize
 
 # No deadline, for shared machines stall; derandomized, so that a run tells of the code and not of the dice.
@@ -337,5 +338,5 @@ def attach(adb, tmp_path):
 @pytest.fixture(scope="session")
 def runtime():
     """LiteRT.js, which the demo page runs models with."""
-    if not demo.has_runtime():
+    if not static_site.has_runtime():
         pytest.skip("no LiteRT.js (make runtime)")

@@ -1,6 +1,6 @@
 """Embeddings whole in memory, as tests compare them."""
 
-from model_maker.learning.embedding import feature_maps
+from model_maker.embeddings.computing import feature_maps
 
 
 def embed(dataset, embedder, normalization, **options):

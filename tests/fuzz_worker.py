@@ -125,7 +125,7 @@ def vet(content):
 def look_into(content):
     """`inspect`, and what `export` begins with."""
     from model_maker.cli import views
-    from model_maker.deploy.exporters import source
+    from model_maker.packaging import export_source
     from model_maker.progress import Progress
     from model_maker.tflite import inspection, metadata
 
@@ -134,7 +134,7 @@ def look_into(content):
     with contextlib.redirect_stdout(io.StringIO()) as shown:
         views.show_model(Path("model.tflite"), facts, info)
     assert not set(shown.getvalue()) & set("\x1b\x07\x9b"), "sent commands to the terminal"
-    source._float_model(Path("model.tflite"), content, Progress())
+    export_source._float_model(Path("model.tflite"), content, Progress())
 
 
 def use(content):
@@ -257,8 +257,8 @@ def serve_models():
     """Loads everything before the first fork."""
     from model_maker.backbones import importers  # noqa: F401
     from model_maker.cli import views  # noqa: F401
-    from model_maker.deploy.exporters import source  # noqa: F401
     from model_maker.inference import classifier  # noqa: F401
+    from model_maker.packaging import export_source  # noqa: F401
     from model_maker.tflite import vetting
 
     vetting.vet = lambda *_: None  # which the forks do
@@ -272,9 +272,9 @@ def serve_data():
 
 
 def serve_foreign():
-    from model_maker.inference import classifier, isolated  # noqa: F401
+    from model_maker.inference import classifier, isolated_runtime  # noqa: F401
 
-    isolated.OPEN_LIMIT_S, isolated.RUN_LIMIT_S = 50, 10
+    isolated_runtime.OPEN_LIMIT_S, isolated_runtime.RUN_LIMIT_S = 50, 10
     return judge_foreign
 
 
@@ -282,12 +282,12 @@ KINDS = {"image": serve_images, "model": serve_models, "data": serve_data, "fore
 
 
 def serve(kind):
-    from model_maker import quiet
+    from model_maker.system import suppressed_output
 
     judge = KINDS[kind]()
     if kind != "foreign":  # which sets limits to its own processes, and they inherit this one
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    quiet.hush_pillow()
+    suppressed_output.hush_pillow()
     # The answers' way out is kept apart from descriptor 1, on which libraries may print.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

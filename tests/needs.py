@@ -7,7 +7,7 @@ import importlib
 
 import pytest
 
-from model_maker import extras
+from model_maker.system import extras
 
 
 def marks(*modules):

@@ -25,9 +25,10 @@ from pathlib import Path
 
 import pytest
 
-from model_maker import cli, extras
-from model_maker.benchmark import cli as benchmark_cli
-from model_maker.deploy import clients
+from model_maker import cli
+from model_maker.benchmark import command_line as benchmark_cli
+from model_maker.system import extras
+from model_maker.verify import clients
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))

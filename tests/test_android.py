@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from loopback_benchmark import tiny_model, write_benchmark
 
-from model_maker.benchmark import android, cli
+from model_maker.benchmark import android, command_line
 from model_maker.benchmark.adb import pick
 from model_maker.benchmark.android import Options, measure
 from model_maker.benchmark.phone import read_facts
@@ -264,7 +264,7 @@ def test_the_command_measures_a_phone(adb, attach, model, tmp_path, monkeypatch,
     tool = write_benchmark(tmp_path, {"gpu": "fails"})
     flags = ["--threads", "1,2", "--delegate", "none,gpu", "--runs", "20", "--cooldown", "0"]
     flags += ["--device", loopback.serial, "--benchmark-binary", str(tool.path), "--json", str(tmp_path / "r.json")]
-    assert cli.main(cli.parse(["benchmark", str(model), *flags])) == 1  # the GPU does not run
+    assert command_line.main(command_line.parse(["benchmark", str(model), *flags])) == 1  # the GPU does not run
     record = read(tmp_path / "r.json")
     assert [(row.delegate, row.threads, bool(row.reason)) for row in record.rows] == [
         ("none", 1, False),

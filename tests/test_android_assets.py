@@ -16,8 +16,8 @@ from kotlin_compiler import compile_kotlin, stubs
 from PIL import Image
 
 from model_maker import Classifier
+from model_maker.apps import put_in_app
 from model_maker.data import images
-from model_maker.deploy import apps
 from model_maker.tflite import graph, metadata
 
 ROOT = Path(__file__).resolve().parents[1] / "android_assets"
@@ -168,7 +168,7 @@ def test_the_catalog_and_the_build_files_agree():
 
 def test_the_app_looks_where_export_puts_the_model():
     file = re.search(r'MODEL_FILE = "(.*)"', (MAIN / "kotlin/modelmaker/classifier/ModelFile.kt").read_text())[1]
-    assert apps.OWN["android"].model == f"app/src/main/assets/{file}"
+    assert put_in_app.OWN["android"].model == f"app/src/main/assets/{file}"
 
 
 def test_nothing_of_a_model_is_written_down_in_the_app():

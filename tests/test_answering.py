@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from model_maker.inference import answering, evaluation
-from model_maker.inference.answering import choose, choose_by_label
+from model_maker import evaluation
+from model_maker.inference import precision_thresholds
+from model_maker.inference.precision_thresholds import choose, choose_by_label
 
 
 def scored(top, right):
@@ -98,7 +99,7 @@ def test_nothing_is_proven_of_a_label_that_is_never_the_answer():
 
 
 def test_bytes_state_scores_in_steps():
-    np.testing.assert_array_equal(answering.in_bytes(np.array([0, 0.5, 0.99, 1])) * 256, [0, 128, 253, 255])
+    np.testing.assert_array_equal(precision_thresholds.in_bytes(np.array([0, 0.5, 0.99, 1])) * 256, [0, 128, 253, 255])
 
 
 def test_answers_are_counted_by_hand():

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from model_maker.apps.preprocessing import OURS, PREPARATIONS
 from model_maker.data import images
-from model_maker.deploy.app_pixels import OURS, PREPARATIONS
 
 
 @pytest.fixture

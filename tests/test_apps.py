@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from model_maker.data.images import Normalization
-from model_maker.deploy import apps
+from model_maker.apps import put_in_app
 from model_maker.errors import DataError, ModelError, OutputError
+from model_maker.normalization import Normalization
 from model_maker.tflite import graph, inspection, metadata
 
 ROOT = Path(__file__).resolve().parents[1]
-PUBLISHED = [app for app in apps.APPS if app not in apps.OWN.values()]
+PUBLISHED = [app for app in put_in_app.APPS if app not in put_in_app.OWN.values()]
 # Where the published samples keep the file that makes them known, and the import in it (of their repositories).
 MARKS = {
     "TensorFlow's Android sample": (
@@ -71,30 +71,30 @@ def models(make_tiny_model, tmp_path_factory):
 @pytest.mark.parametrize("app", PUBLISHED, ids=lambda app: app.name)
 def test_published_samples_are_known_and_their_model_has_its_place(models, tmp_path, app):
     folder = sample(tmp_path / "app", app.name)
-    assert apps.recognise(folder, app.platform) is app
+    assert put_in_app.recognise(folder, app.platform) is app
     model = models["none", "float32"] if app.io == ("float32",) else models["int8", "uint8"]
     if app.image_size:
         with pytest.raises(
             ModelError, match="the model takes float32, 8 x 8.*wanted: 224 x 224 pixels.*train --image-size 224"
         ):
-            apps.put_in_app(model, folder, app.platform)
+            put_in_app.put_in_app(model, folder, app.platform)
         return
-    found = apps.put_in_app(model, folder, app.platform)
+    found = put_in_app.put_in_app(model, folder, app.platform)
     assert found.path == folder / MARKS[app.name][2] and not found.made_app
     assert found.path.read_bytes() == model.read_bytes()
 
 
-@pytest.mark.parametrize("platform", apps.PLATFORMS)
+@pytest.mark.parametrize("platform", put_in_app.PLATFORMS)
 def test_a_new_folder_becomes_our_app(models, tmp_path, platform):
-    found = apps.put_in_app(models["int8", "uint8"], tmp_path / "new", platform)
-    assert found.made_app and found.app is apps.OWN[platform]
+    found = put_in_app.put_in_app(models["int8", "uint8"], tmp_path / "new", platform)
+    assert found.made_app and found.app is put_in_app.OWN[platform]
     made = {path.relative_to(tmp_path / "new") for path in (tmp_path / "new").rglob("*") if path.is_file()}
     home = ROOT / f"{platform}_assets"
     ours = {path.relative_to(home) for path in home.rglob("*") if path.is_file() and path.suffix != ".tflite"}
-    assert made == ours | {Path(apps.OWN[platform].model)}
+    assert made == ours | {Path(put_in_app.OWN[platform].model)}
     assert found.path.read_bytes() == models["int8", "uint8"].read_bytes()
     # And is known again.
-    assert apps.recognise(tmp_path / "new", platform) is apps.OWN[platform]
+    assert put_in_app.recognise(tmp_path / "new", platform) is put_in_app.OWN[platform]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_sample_that_is_not_cloned_is_no_place_for_a_new_app(models, tmp_path,
     if there:
         (tmp_path / folder).parent.mkdir(parents=True, exist_ok=True)
     with pytest.raises(OutputError, match=f"Run git clone https://github.com/{command}, and name the folder"):
-        apps.put_in_app(models["none", "float32"], tmp_path / folder, "android", io="float32")
+        put_in_app.put_in_app(models["none", "float32"], tmp_path / folder, "android", io="float32")
     assert not (tmp_path / folder).exists()
 
 
@@ -123,24 +123,24 @@ def test_a_new_app_is_made_in_a_folder_that_is_there(models, tmp_path, monkeypat
     """The same name is a new app where its parent is, and a slip where it is not."""
     model = models["int8", "uint8"]
     with pytest.raises(OutputError, match="my_apps does not exist, so .*my_apps.flowers is neither an app"):
-        apps.put_in_app(model, tmp_path / "my_apps/flowers", "ios")
+        put_in_app.put_in_app(model, tmp_path / "my_apps/flowers", "ios")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "my_apps").mkdir()
     monkeypatch.chdir(tmp_path / "my_apps")
-    assert apps.put_in_app(model, "flowers", "ios").made_app
+    assert put_in_app.put_in_app(model, "flowers", "ios").made_app
     (tmp_path / "my_apps/examples").mkdir()  # of somebody's own, which is no clone
-    assert apps.put_in_app(model, "examples/flowers", "ios").made_app
+    assert put_in_app.put_in_app(model, "examples/flowers", "ios").made_app
 
 
 def test_another_model_is_replaced_only_when_told(models, tmp_path):
     folder, first, second = tmp_path / "app", models["int8", "uint8"], models["none", "float32"]
-    apps.put_in_app(first, folder, "android")
-    apps.put_in_app(first, folder, "android")  # the same again is no other
+    put_in_app.put_in_app(first, folder, "android")
+    put_in_app.put_in_app(first, folder, "android")  # the same again is no other
     with pytest.raises(OutputError, match=r"model\.tflite is another model. Pass --overwrite"):
-        apps.put_in_app(second, folder, "android")
-    path = folder / apps.OWN["android"].model
+        put_in_app.put_in_app(second, folder, "android")
+    path = folder / put_in_app.OWN["android"].model
     assert path.read_bytes() == first.read_bytes()
-    apps.put_in_app(second, folder, "android", overwrite=True)
+    put_in_app.put_in_app(second, folder, "android", overwrite=True)
     assert path.read_bytes() == second.read_bytes()
     assert [entry.name for entry in path.parent.iterdir() if entry.name != ".gitkeep"] == ["model.tflite"]
 
@@ -150,14 +150,14 @@ def test_what_is_no_app_is_refused_with_those_that_are(models, tmp_path):
     with pytest.raises(
         OutputError, match="is no app that is known. Known for --ios: Model Maker's iOS app, TensorFlow"
     ):
-        apps.put_in_app(models["int8", "uint8"], tmp_path, "ios")
+        put_in_app.put_in_app(models["int8", "uint8"], tmp_path, "ios")
     with pytest.raises(OutputError, match="Known for --android: .*TensorFlow's Android.*MediaPipe's.*LiteRT's"):
-        apps.put_in_app(models["int8", "uint8"], tmp_path, "android")
+        put_in_app.put_in_app(models["int8", "uint8"], tmp_path, "android")
     with pytest.raises(OutputError, match="is no app that is known"):
-        apps.put_in_app(models["int8", "uint8"], tmp_path / "notes.txt", "android")
+        put_in_app.put_in_app(models["int8", "uint8"], tmp_path / "notes.txt", "android")
     sample(tmp_path / "app", "MediaPipe's iOS sample")
     with pytest.raises(OutputError, match="is MediaPipe's iOS sample, for --ios"):
-        apps.put_in_app(models["int8", "uint8"], tmp_path / "app", "android")
+        put_in_app.put_in_app(models["int8", "uint8"], tmp_path / "app", "android")
     assert [path.name for path in tmp_path.iterdir()] in (["notes.txt", "app"], ["app", "notes.txt"])
 
 
@@ -167,7 +167,7 @@ def test_types_that_an_app_does_not_feed_are_refused(models, tmp_path):
         ModelError,
         match="LiteRT's.*takes uint8, 8 x 8 pixels, and gives uint8; wanted: float32. Use --io float32",
     ):
-        apps.put_in_app(models["int8", "uint8"], folder, "android")
+        put_in_app.put_in_app(models["int8", "uint8"], folder, "android")
     assert not (folder / "app/src/main/assets").exists()
 
 
@@ -186,18 +186,18 @@ def test_an_app_that_normalizes_by_itself_wants_a_model_for_it(models, tmp_path,
     (tmp_path / "m.tflite").write_bytes(metadata.write(content, info))
     folder = sample(tmp_path / "app", "LiteRT's Android sample (Interpreter)")
     if fits:
-        apps.put_in_app(tmp_path / "m.tflite", folder, "android")
+        put_in_app.put_in_app(tmp_path / "m.tflite", folder, "android")
     else:
         with pytest.raises(ModelError, match=r"wanted: pixels as \(pixel - 127.5\) / 127.5"):
-            apps.put_in_app(tmp_path / "m.tflite", folder, "android")
+            put_in_app.put_in_app(tmp_path / "m.tflite", folder, "android")
 
 
 def test_what_task_library_cannot_run_is_refused_where_it_runs(models, tmp_path):
     folder = sample(tmp_path / "app", "TensorFlow's Android sample")
     with pytest.raises(ModelError, match="sample refuses it: int4 does not run in apps on TFLite Task Library"):
-        apps.put_in_app(models["int4", "uint8"], folder, "android")
-    apps.put_in_app(models["int16x8", "float32"], folder, "android")
-    apps.put_in_app(models["int4", "uint8"], tmp_path / "ours", "android")
+        put_in_app.put_in_app(models["int4", "uint8"], folder, "android")
+    put_in_app.put_in_app(models["int16x8", "float32"], folder, "android")
+    put_in_app.put_in_app(models["int4", "uint8"], tmp_path / "ours", "android")
 
 
 def test_labels_are_added_under_the_name_that_an_app_reads(models, tmp_path):
@@ -206,17 +206,17 @@ def test_labels_are_added_under_the_name_that_an_app_reads(models, tmp_path):
     labels = {metadata.LABELS: b"a\nb\nc"}  # as another tool writes it
     (tmp_path / "m.tflite").write_bytes(metadata._with_files(bare, labels))
     folder = sample(tmp_path / "app", "LiteRT's Android sample (Interpreter)")
-    found = apps.put_in_app(tmp_path / "m.tflite", folder, "android")
+    found = put_in_app.put_in_app(tmp_path / "m.tflite", folder, "android")
     with zipfile.ZipFile(found.path) as archive:
         assert archive.read("labels_without_background.txt") == b"a\nb\nc"
     other = sample(tmp_path / "other", "MediaPipe's Android sample")
-    found = apps.put_in_app(tmp_path / "m.tflite", other, "android")
+    found = put_in_app.put_in_app(tmp_path / "m.tflite", other, "android")
     assert found.path.read_bytes() == (tmp_path / "m.tflite").read_bytes()
 
 
 def test_another_type_is_made_of_the_model(trained, tmp_path):
     folder = sample(tmp_path / "app", "LiteRT's Android sample (CompiledModel)")
-    found = apps.put_in_app(trained["uint8"], folder, "android", io="float32")
+    found = put_in_app.put_in_app(trained["uint8"], folder, "android", io="float32")
     facts = inspection.inspect(found.path.read_bytes())
     assert (facts.inputs[0].dtype, facts.outputs[0].dtype, facts.quantization) == ("float32", "float32", "int8")
     # Calibrated on the same photos, so it is the file that training with --io float32 makes, but for its provenance.
@@ -236,16 +236,16 @@ def test_a_mix_is_not_made_again_without_what_it_keeps(make_tiny_model, tmp_path
     content = make_tiny_model("int8", "uint8", kept={"features": "float"})
     (tmp_path / "mix.tflite").write_bytes(content)
     with pytest.raises(ModelError, match=r"keeps some operators in float, .* Use train --io float32"):
-        apps.put_in_app(tmp_path / "mix.tflite", tmp_path / "app", "android", io="float32")
+        put_in_app.put_in_app(tmp_path / "mix.tflite", tmp_path / "app", "android", io="float32")
 
 
 def test_bad_options_are_refused(models, tmp_path):
     with pytest.raises(DataError, match="no platform 'windows'"):
-        apps.put_in_app(models["int8", "uint8"], tmp_path / "a", "windows")
+        put_in_app.put_in_app(models["int8", "uint8"], tmp_path / "a", "windows")
     with pytest.raises(DataError, match="--io int8: apps take uint8 or float32"):
-        apps.put_in_app(models["int8", "uint8"], tmp_path / "a", "ios", io="int8")
+        put_in_app.put_in_app(models["int8", "uint8"], tmp_path / "a", "ios", io="int8")
     with pytest.raises(ModelError, match="does not exist"):
-        apps.put_in_app(tmp_path / "none.tflite", tmp_path / "a", "ios")
+        put_in_app.put_in_app(tmp_path / "none.tflite", tmp_path / "a", "ios")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -222,7 +222,7 @@ def test_a_macaw_is_a_macaw(shared_data, lite0):
 @pytest.mark.parametrize(
     "module",
     ["model_maker", "model_maker.data.dataset", "model_maker.data.streaming", "model_maker.backbones.embedder"]
-    + ["model_maker.learning.embedding"],
+    + ["model_maker.embeddings.computing"],
 )
 def test_importing_loads_no_tensorflow(module):
     check = f"import sys, {module}; print(*sorted({{'tensorflow', 'keras', 'torch', 'sklearn'}} & set(sys.modules)))"

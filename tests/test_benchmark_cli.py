@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from model_maker.benchmark import android, cli, commands, host, model_files
+from model_maker.benchmark import actions, android, command_line, host, model_files
 from model_maker.benchmark.environment import Machine
 from model_maker.benchmark.latency import Latency
 from model_maker.benchmark.results import Interrupted, Model, Record, Row, read, to_json
@@ -26,7 +26,7 @@ FAST = ("--rounds", "2", "--runs", "4")
 
 def benchmark(*arguments, cwd, columns="100"):
     done = subprocess.run(
-        [sys.executable, "-c", "from model_maker.benchmark.cli import run; run()", *map(str, arguments)],
+        [sys.executable, "-c", "from model_maker.benchmark.command_line import run; run()", *map(str, arguments)],
         cwd=cwd,
         capture_output=True,
         env=os.environ | {"COLUMNS": columns, "PYTHONPATH": str(ROOT)},
@@ -118,7 +118,7 @@ def test_data_adds_top1_and_feeds_photos(desk, make_photos):
 def test_top1_leaves_out_what_the_model_was_trained_on(trained, drawn_flowers, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     flags = ["--data", str(drawn_flowers), "--threads", "1", *FAST, "--json"]
-    assert cli.main(cli.parse(["benchmark", str(trained["uint8"]), *flags])) == 0
+    assert command_line.main(command_line.parse(["benchmark", str(trained["uint8"]), *flags])) == 0
     (model,) = json.loads(capsys.readouterr().out)["models"]
     tested = json.loads((trained["uint8"] / "metrics.json").read_text())["test"]
     assert (model["top1"], model["top1_photos"]) == (pytest.approx(tested["top1"]), tested["photos"])
@@ -176,7 +176,7 @@ def test_a_delegate_that_is_not_there_is_a_row(desk):
 )
 def test_usage_errors_exit_with_2(capsys, arguments, message):
     with pytest.raises(SystemExit) as caught:
-        cli.main(cli.parse(["benchmark", *arguments]))
+        command_line.main(command_line.parse(["benchmark", *arguments]))
     assert caught.value.code == 2
     said = capsys.readouterr().err
     assert said.startswith("usage: benchmark")
@@ -199,7 +199,7 @@ def test_usage_errors_exit_with_2(capsys, arguments, message):
 def test_bad_input_is_one_clear_line(desk, monkeypatch, capfd, arguments, message):
     (desk / "empty").mkdir()
     monkeypatch.chdir(desk)
-    assert cli.main(cli.parse(["benchmark", *arguments])) == 1
+    assert command_line.main(command_line.parse(["benchmark", *arguments])) == 1
     out, err = capfd.readouterr()
     assert out == ""
     assert err.startswith("benchmark: ") and err.count("\n") == 1
@@ -210,15 +210,15 @@ def test_compare_exits_with_1_if_something_became_slower(desk, monkeypatch, caps
     monkeypatch.chdir(desk)
     base = write_record(desk / "base.json", 10.0)
     slower = write_record(desk / "new.json", 11.0)
-    assert cli.main(cli.parse(["benchmark", "compare", base, base])) == 0
+    assert command_line.main(command_line.parse(["benchmark", "compare", base, base])) == 0
     capsys.readouterr()
-    assert cli.main(cli.parse(["benchmark", "compare", base, slower, "--fail-over", "5%"])) == 1
+    assert command_line.main(command_line.parse(["benchmark", "compare", base, slower, "--fail-over", "5%"])) == 1
     out, err = capsys.readouterr()
     assert "+10.0 %" in out
     assert err == "benchmark: 1 of 1 rows became slower by more than 5 %, outside the intervals.\n"
-    assert cli.main(cli.parse(["benchmark", "compare", base, slower, "--fail-over", "12"])) == 0
+    assert command_line.main(command_line.parse(["benchmark", "compare", base, slower, "--fail-over", "12"])) == 0
     capsys.readouterr()
-    assert cli.main(cli.parse(["benchmark", "compare", base, slower, "--json"])) == 1
+    assert command_line.main(command_line.parse(["benchmark", "compare", base, slower, "--json"])) == 1
     assert json.loads(capsys.readouterr().out)["regressions"] == 1
 
 
@@ -232,7 +232,7 @@ def write_record(path, milliseconds):
 def test_import_shows_a_saved_record_and_an_iphone_s(desk, monkeypatch, capsys):
     monkeypatch.chdir(desk)
     write_record(desk / "r.json", 10.0)
-    assert cli.main(cli.parse(["benchmark", "import", "r.json", "--html", "r.html"])) == 0
+    assert command_line.main(command_line.parse(["benchmark", "import", "r.json", "--html", "r.html"])) == 0
     assert re.search(r"none +1 +10\.0", capsys.readouterr().out)
     assert "A CPU" in (desk / "r.html").read_text()
     (desk / "screen.txt").write_text(
@@ -240,7 +240,7 @@ def test_import_shows_a_saved_record_and_an_iphone_s(desk, monkeypatch, capsys):
         " - Max: 9.5 ms \n - Std deviation: 0.5 ms\n"
     )
     arguments = ["import", "screen.txt", "--device-name", "iPhone 12", "--threads", "2", "--delegate", "gpu", "--json"]
-    assert cli.main(cli.parse(["benchmark", *arguments])) == 0
+    assert command_line.main(command_line.parse(["benchmark", *arguments])) == 0
     content = json.loads(capsys.readouterr().out)
     assert (content["machine"]["kind"], content["machine"]["name"]) == ("ios", "iPhone 12")
     assert (content["rows"][0]["delegate"], content["rows"][0]["mean_ms"]) == ("gpu", 7.25)
@@ -259,7 +259,9 @@ def test_ctrl_c_keeps_and_shows_what_there_is(desk, monkeypatch, capsys):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(host, "measure", stopped)
-    code = cli.main(cli.parse(["benchmark", "float.tflite", "--threads", "1", "--rounds", "9", "--json", "r.json"]))
+    code = command_line.main(
+        command_line.parse(["benchmark", "float.tflite", "--threads", "1", "--rounds", "9", "--json", "r.json"])
+    )
     assert code == 130
     assert "Interrupted" in capsys.readouterr().out
     record = read(desk / "r.json")
@@ -273,26 +275,26 @@ def test_ctrl_c_before_anything_is_one_line(desk, monkeypatch, capsys):
 
     monkeypatch.chdir(desk)
     monkeypatch.setattr(host, "measure", stop)
-    assert cli.main(cli.parse(["benchmark", "float.tflite"])) == 130
+    assert command_line.main(command_line.parse(["benchmark", "float.tflite"])) == 130
     assert "Traceback" not in capsys.readouterr().err
 
 
 def test_the_same_command_as_a_sub_command(desk, monkeypatch, capsys):
     monkeypatch.chdir(desk)
     parser = argparse.ArgumentParser(prog="model_maker")
-    cli.add_arguments(parser.add_subparsers().add_parser("benchmark"))
+    command_line.add_arguments(parser.add_subparsers().add_parser("benchmark"))
     arguments = parser.parse_args(["benchmark", "float.tflite", "--threads", "1", *FAST])
-    assert cli.run_command(arguments) == 0
+    assert command_line.run_command(arguments) == 0
     assert re.search(r"xnnpack +1 +\d", capsys.readouterr().out)
 
 
 def test_every_flag_has_a_place_and_a_meaning():
-    parsed = vars(cli.parse(["benchmark"]))
-    assert set(parsed) - {"models", "benchmark_usage", "debug"} == set(cli._ALL_FLAGS)
-    assert all(parsed[flag] is None for flag in cli._ALL_FLAGS)
-    assert set(cli._ANDROID_DELEGATES) == set(android.DELEGATES)
-    for mode in cli._FLAGS:
-        assert callable(getattr(commands, f"{mode}_"))
+    parsed = vars(command_line.parse(["benchmark"]))
+    assert set(parsed) - {"models", "benchmark_usage", "debug"} == set(command_line._ALL_FLAGS)
+    assert all(parsed[flag] is None for flag in command_line._ALL_FLAGS)
+    assert set(command_line._ANDROID_DELEGATES) == set(android.DELEGATES)
+    for mode in command_line._FLAGS:
+        assert callable(getattr(actions, f"{mode}_"))
 
 
 def test_neither_tensorflow_nor_scikit_learn_is_loaded(desk):
@@ -310,7 +312,7 @@ def test_neither_tensorflow_nor_scikit_learn_is_loaded(desk):
 
 def test_help_names_every_delegate_and_verb(capsys):
     with pytest.raises(SystemExit) as caught:
-        cli.parse(["benchmark", "--help"])
+        command_line.parse(["benchmark", "--help"])
     assert caught.value.code == 0
     said = " ".join(capsys.readouterr().out.split())
     for word in ("compare BASE.json NEW.json", "import FILE", "xnnpack, none, reference, gpu", "--fail-over"):

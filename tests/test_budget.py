@@ -8,13 +8,13 @@ from tiny_network import FUSED, TinyNetwork
 
 from model_maker.backbones.embedder import Embedder
 from model_maker.data import images
-from model_maker.data.images import Normalization
 from model_maker.data.sources import read
-from model_maker.deploy import budget, checks, shipping
-from model_maker.deploy.budget import Trial
-from model_maker.deploy.shipping import Form
 from model_maker.errors import DataError, ModelError
 from model_maker.learning import heads
+from model_maker.normalization import Normalization
+from model_maker.packaging import accuracy_budget, file_checks, quantized_file
+from model_maker.packaging.accuracy_budget import Trial
+from model_maker.packaging.quantized_file import Form
 from model_maker.progress import Progress
 from model_maker.tflite import graph, inspection, metadata
 from model_maker.tflite.interpreter import KERNELS, Runner
@@ -73,7 +73,7 @@ def convolutions(planted):
 @pytest.fixture(scope="module")
 def found(planted):
     heard = Progress()
-    return budget.search(planted, Form("int8"), 0.5, progress=heard), heard.notes
+    return accuracy_budget.search(planted, Form("int8"), 0.5, progress=heard), heard.notes
 
 
 def accuracy(content, photos, kernels="xnnpack"):
@@ -97,8 +97,8 @@ def test_a_mix_keeps_a_budget_that_int8_breaks(found, planted, convolutions, par
     assert result.within and result.choice is last and 100 * last.drop <= 0.5
     # The wide tensor lies between the two: it is int8 unless both of them are spared.
     assert set(convolutions) <= set(last.form.kept)
-    content = shipping.make(planted.model, planted.base, last.form, planted.calibrations)
-    real = shipping.make(planted.model, planted.base, Form("none"), planted.calibrations)
+    content = quantized_file.make(planted.model, planted.base, last.form, planted.calibrations)
+    real = quantized_file.make(planted.model, planted.base, Form("none"), planted.calibrations)
     assert accuracy(content, parts.validation) == last.top1
     assert accuracy(real, parts.validation) == result.float_top1 > 0.9
     assert last.size_bytes == len(content)
@@ -113,7 +113,7 @@ def test_better_ranges_are_tried_before_operators_are_spared(found, parts):
 def test_more_photos_mend_what_too_few_broke(parts):
     # The first fifty photos are of two or three classes, whose colours leave out what the others give.
     trial = make_trial(parts, 1.0, by_class=True)
-    result = budget.search(trial, Form("int8"), 0.5, progress=Progress())
+    result = accuracy_budget.search(trial, Form("int8"), 0.5, progress=Progress())
     assert [step.name for step in result.steps] == ["int8", f"int8, extremes, {len(parts.train)} photos"]
     assert result.steps[0].drop > 0.1 and result.within
 
@@ -131,7 +131,7 @@ def test_every_step_is_told_with_loss_interval_size_and_latency(found):
 @pytest.mark.parametrize("io", graph.IO_TYPES)
 def test_mixed_models_run_on_all_kernels(planted, convolutions, parts, spared, io):
     form = Form("int8", io, output_io="uint8", kept=dict.fromkeys(convolutions, spared))
-    content = shipping.make(planted.model, planted.base, form, planted.calibrations)
+    content = quantized_file.make(planted.model, planted.base, form, planted.calibrations)
     facts = inspection.inspect(content)
     assert (facts.inputs[0].dtype, facts.outputs[0].dtype, facts.quantization) == (io, "uint8", "int8")
     if io == "uint8":
@@ -141,21 +141,21 @@ def test_mixed_models_run_on_all_kernels(planted, convolutions, parts, spared, i
 
 def test_the_promise_of_int8_names_exactly_what_was_kept(planted, convolutions):
     form = Form("int8", kept=dict.fromkeys(convolutions, "float"))
-    content = shipping.make(planted.model, planted.base, form, planted.calibrations)
-    checks.check_integers(content, kept=form.kept)
+    content = quantized_file.make(planted.model, planted.base, form, planted.calibrations)
+    file_checks.check_integers(content, kept=form.kept)
     with pytest.raises(ModelError, match="still computes in float in [1-5] operators: .*CONV_2D") as caught:
-        checks.check_integers(content, kept={convolutions[0]: "float"})
+        file_checks.check_integers(content, kept={convolutions[0]: "float"})
     assert convolutions[1] in str(caught.value) and f"({convolutions[0]})" not in str(caught.value)
     with pytest.raises(ModelError, match="still computes in float"):
-        checks.check_integers(content, kept=dict.fromkeys(convolutions, "int16x8"))
+        file_checks.check_integers(content, kept=dict.fromkeys(convolutions, "int16x8"))
     wide = replace(form, kept=dict.fromkeys(convolutions, "int16x8"))
-    content = shipping.make(planted.model, planted.base, wide, planted.calibrations)
+    content = quantized_file.make(planted.model, planted.base, wide, planted.calibrations)
     with pytest.raises(ModelError, match="still computes in int16"):
-        checks.check_integers(content)
+        file_checks.check_integers(content)
 
 
 def test_the_planted_operators_are_the_most_sensitive(planted, convolutions):
-    ranked = budget.sensitivities(planted, Form("int8"))
+    ranked = accuracy_budget.sensitivities(planted, Form("int8"))
     assert len(ranked) == 5  # two convolutions, mean, head, softmax
     assert set(list(ranked)[:2]) == set(convolutions)
     values = list(ranked.values())
@@ -164,17 +164,17 @@ def test_the_planted_operators_are_the_most_sensitive(planted, convolutions):
 
 def test_the_first_form_within_the_budget_ends_the_search(parts, monkeypatch):
     trial = make_trial(parts, 1.0)
-    monkeypatch.setattr(budget, "sensitivities", None)
-    result = budget.search(trial, Form("int8"), 5, progress=Progress())
+    monkeypatch.setattr(accuracy_budget, "sensitivities", None)
+    result = accuracy_budget.search(trial, Form("int8"), 5, progress=Progress())
     assert [step.name for step in result.steps] == ["int8"] and result.within
     assert trial.calibrations._further == []  # no further photo was looked at
 
 
 def test_when_nothing_holds_the_best_is_kept_and_that_is_said(planted, monkeypatch):
-    monkeypatch.setattr(budget, "_LAST", ())
-    monkeypatch.setattr(budget, "sensitivities", lambda trial, form: {"probabilities": 1.0})
+    monkeypatch.setattr(accuracy_budget, "_LAST", ())
+    monkeypatch.setattr(accuracy_budget, "sensitivities", lambda trial, form: {"probabilities": 1.0})
     heard = Progress()
-    result = budget.search(planted, Form("int8"), 0.5, progress=heard)
+    result = accuracy_budget.search(planted, Form("int8"), 0.5, progress=heard)
     assert not result.within and len(result.steps) == 5
     assert result.choice.drop == min(step.drop for step in result.steps)
     assert result.choice.risk > 0.005
@@ -186,8 +186,8 @@ def test_risk_is_what_the_first_scores_lose_where_answers_differ():
     real = np.array([[0.5, 0.4, 0.1], [0.2, 0.7, 0.1], [0.3, 0.3, 0.4]])
     # The first photo goes from 0.5 to 0.4, the last from 0.4 to 0.3, the second keeps its answer.
     scores = np.array([[0.1, 0.9, 0.0], [0.4, 0.5, 0.1], [0.8, 0.1, 0.1]])
-    assert budget.risk(real, scores) == pytest.approx((0.1 + 0 + 0.1) / 3)
-    assert budget.risk(real, real) == 0
+    assert accuracy_budget.risk(real, scores) == pytest.approx((0.1 + 0 + 0.1) / 3)
+    assert accuracy_budget.risk(real, real) == 0
 
 
 def test_answers_won_by_luck_do_not_hide_those_at_risk(planted, monkeypatch):
@@ -196,8 +196,8 @@ def test_answers_won_by_luck_do_not_hide_those_at_risk(planted, monkeypatch):
     lucky = replace(honest, name="lucky", drop=-0.02, risk=0.03)
     tried = {"dynamic": lucky, "float16": honest}
     monkeypatch.setattr(Trial, "try_form", lambda self, name, form: replace(tried[form.quantize], form=form))
-    monkeypatch.setattr(budget, "sensitivities", lambda trial, form: {"probabilities": 1.0})
-    result = budget.search(planted, Form("dynamic"), 0.5, progress=Progress())
+    monkeypatch.setattr(accuracy_budget, "sensitivities", lambda trial, form: {"probabilities": 1.0})
+    result = accuracy_budget.search(planted, Form("dynamic"), 0.5, progress=Progress())
     assert result.within and [step.name for step in result.steps] == ["lucky", "lucky", "float16"]
 
 
@@ -209,7 +209,7 @@ def test_a_budget_finer_than_a_photo_is_told(found):
 
 @pytest.mark.parametrize("kind", ["int16x8", "int4", "dynamic", "float16"])
 def test_any_quantized_form_may_begin(planted, kind):
-    result = budget.search(planted, Form(kind), 0.5, progress=Progress())
+    result = accuracy_budget.search(planted, Form(kind), 0.5, progress=Progress())
     assert result.steps[0].form.quantize == kind
     assert result.within  # float16 keeps every number to three digits
     later = [step.form.quantize for step in result.steps if step.form.quantize != kind]
@@ -217,7 +217,7 @@ def test_any_quantized_form_may_begin(planted, kind):
 
 
 def test_numbers_of_another_run_are_the_same_but_for_latency(found, planted):
-    again = budget.search(planted, Form("int8"), 0.5, progress=Progress())
+    again = accuracy_budget.search(planted, Form("int8"), 0.5, progress=Progress())
     assert again.as_dict(latency=False) == found[0].as_dict(latency=False)
     assert "latency" not in str(again.as_dict(latency=False))
     assert all(step["latency_ms"] > 0 for step in again.as_dict()["steps"])

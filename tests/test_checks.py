@@ -7,8 +7,8 @@ from litert_quantizer.algorithm_manager import AlgorithmName
 
 from model_maker import Classifier
 from model_maker.data.sources import read
-from model_maker.deploy import checks
 from model_maker.errors import ModelError
+from model_maker.packaging import file_checks
 from model_maker.tflite import graph, metadata, quantize
 from model_maker.tflite.metadata import Normalization
 
@@ -32,14 +32,14 @@ def scores(model, photos):
 
 @pytest.mark.parametrize("io", graph.IO_TYPES)
 def test_an_int8_model_passes(make_tiny_model, io):
-    checks.check_integers(make_tiny_model("int8", io))
+    file_checks.check_integers(make_tiny_model("int8", io))
 
 
 @pytest.mark.parametrize("io", graph.IO_TYPES)
 def test_an_int16_model_passes_as_such_and_not_for_int8(make_tiny_model, io):
-    checks.check_integers(make_tiny_model("int16x8", io), "int16x8")
+    file_checks.check_integers(make_tiny_model("int16x8", io), "int16x8")
     with pytest.raises(ModelError, match="int8 model still computes in int16 in 6 operators: .*CONV_2D"):
-        checks.check_integers(make_tiny_model("int16x8", io))
+        file_checks.check_integers(make_tiny_model("int16x8", io))
 
 
 @pytest.mark.parametrize("kind", ["int4", "dynamic", "float16", "none"])
@@ -47,7 +47,7 @@ def test_other_formats_do_not_pass_for_int8(make_tiny_model, kind):
     with pytest.raises(
         ModelError, match=r"still computes in float in \d operators: .*Use --quantize dynamic"
     ) as caught:
-        checks.check_integers(make_tiny_model(kind, "uint8"))
+        file_checks.check_integers(make_tiny_model(kind, "uint8"))
     assert "\n" not in str(caught.value)
 
 
@@ -64,17 +64,17 @@ def test_a_planted_float_operator_is_caught_and_named(float_classifier, calibrat
     pixels = Normalization(127.0, 128.0)
     content = quantize.quantize(float_classifier, "int8", normalization=pixels, calibration=calibrated)
     with pytest.raises(ModelError, match="still computes in float in [123] operators") as caught:
-        checks.check_integers(graph.set_io(content, "uint8", mean=127, std=128))
+        file_checks.check_integers(graph.set_io(content, "uint8", mean=127, std=128))
     assert named in str(caught.value)
 
 
 def test_many_offenders_are_counted_and_three_named(float_classifier):
     with pytest.raises(ModelError, match=r"in 4 operators: CONV_2D .*, MEAN .*, FULLY_CONNECTED .* \.\.\.\."):
-        checks.check_integers(float_classifier)
+        file_checks.check_integers(float_classifier)
 
 
 def test_other_kernels_agree_on_photos_of_all_classes(model, photos, scores):
-    found = checks.check_kernels(model, photos, scores, threads=1)
+    found = file_checks.check_kernels(model, photos, scores, threads=1)
     assert {kernels: entry["photos"] for kernels, entry in found.items()} == {"none": 16, "reference": 3}
     for entry in found.values():
         assert entry["same_top1"] == 1
@@ -86,22 +86,22 @@ def test_promises_for_other_kernels_are_proven_on_a_photo(model, photos, scores)
     def promised(kernels, few):
         return Classifier(model, kernels=kernels).score(few)
 
-    plain = checks.check_kernels(model, photos, scores, threads=1)
-    assert checks.check_kernels(model, photos, scores, threads=1, promised=promised) == plain
+    plain = file_checks.check_kernels(model, photos, scores, threads=1)
+    assert file_checks.check_kernels(model, photos, scores, threads=1, promised=promised) == plain
     with pytest.raises(ModelError, match="other scores than its embeddings promised, of 1 of 1 photos"):
-        checks.check_kernels(model, photos, scores, promised=lambda *given: promised(*given) + np.float32(1 / 256))
+        file_checks.check_kernels(model, photos, scores, promised=lambda *given: promised(*given) + np.float32(1 / 256))
 
 
 def test_kernels_that_disagree_are_counted(model, photos, scores):
     turned = np.roll(scores, 1, axis=1)
-    found = checks.check_kernels(model, photos, turned, threads=1)
+    found = file_checks.check_kernels(model, photos, turned, threads=1)
     assert found["none"]["same_top1"] < 0.1
     assert found["none"]["largest_difference"] > 0.05
 
 
 def test_few_photos_are_enough_for_all_kernels(model, photos, scores):
     few = replace(photos, samples=photos.samples[:3])
-    assert checks.check_kernels(model, few, scores[:3])["none"]["photos"] == 3
+    assert file_checks.check_kernels(model, few, scores[:3])["none"]["photos"] == 3
 
 
 def test_kernels_that_cannot_run_the_file_are_named(model, photos, scores):
@@ -111,23 +111,23 @@ def test_kernels_that_cannot_run_the_file_are_named(model, photos, scores):
     code.version = 99
     broken = metadata._with_files(graph.pack(edited), {"labels.txt": "a\nb\nü".encode()})
     with pytest.raises(ModelError, match=r"LiteRT cannot run this model \(none\)"):
-        checks.check_kernels(broken, photos, scores)
+        file_checks.check_kernels(broken, photos, scores)
 
 
 def test_the_same_file_gives_the_same_scores(model, photos, scores):
-    checks.check_same_scores(model, photos, scores)
+    file_checks.check_same_scores(model, photos, scores)
 
 
 def test_another_file_does_not_ship(make_tiny_model, photos, scores):
     with pytest.raises(ModelError, match="gives other scores than the one that was measured") as caught:
-        checks.check_same_scores(make_tiny_model("dynamic", "uint8"), photos, scores + 0.01)
+        file_checks.check_same_scores(make_tiny_model("dynamic", "uint8"), photos, scores + 0.01)
     assert "\n" not in str(caught.value)
 
 
 def test_tolerance_is_kept(model, photos, scores):
-    checks.check_same_scores(model, photos, scores + np.float32(0.015), tolerance=0.02)
+    file_checks.check_same_scores(model, photos, scores + np.float32(0.015), tolerance=0.02)
     with pytest.raises(ModelError, match=r"difference 0\.025, allowed 0\.02"):
-        checks.check_same_scores(model, photos, scores + np.float32(0.025), tolerance=0.02)
+        file_checks.check_same_scores(model, photos, scores + np.float32(0.025), tolerance=0.02)
 
 
 def test_scores_that_are_no_numbers_do_not_ship(conv_embedder, photos):
@@ -137,7 +137,7 @@ def test_scores_that_are_no_numbers_do_not_ship(conv_embedder, photos):
     with pytest.raises(ModelError, match="one finite score for each"):
         Classifier(content).score(photos)
     with pytest.raises(ModelError, match="one finite score for each"):
-        checks.check_promise(content, photos, np.full((75, 3), 1 / 3, np.float32))
+        file_checks.check_promise(content, photos, np.full((75, 3), 1 / 3, np.float32))
 
 
 def test_a_wrongly_attached_head_breaks_the_promise(conv_embedder, photos):
@@ -147,14 +147,14 @@ def test_a_wrongly_attached_head_breaks_the_promise(conv_embedder, photos):
     right = metadata.write(graph.attach_head(conv_embedder, kernel, bias), info)
     wrong = metadata.write(graph.attach_head(conv_embedder, kernel[:, ::-1], bias), info)
     promised = Classifier(right).score(photos)
-    checks.check_promise(right, photos, promised)
+    file_checks.check_promise(right, photos, promised)
     with pytest.raises(ModelError, match="allowed 0.02"):
-        checks.check_promise(wrong, photos, promised)
+        file_checks.check_promise(wrong, photos, promised)
 
 
 def test_int8_scores_are_promised_to_the_bit(scores):
-    checks.check_equal(scores, scores.copy())
+    file_checks.check_equal(scores, scores.copy())
     moved = scores.copy()
     moved[3, 1] += np.float32(1 / 256)
     with pytest.raises(ModelError, match="other scores than its embeddings promised, of 1 of 75 photos"):
-        checks.check_equal(moved, scores)
+        file_checks.check_equal(moved, scores)

@@ -7,9 +7,9 @@ import subprocess
 import other_systems
 import pytest
 
-from model_maker import child
 from model_maker.benchmark import probe
 from model_maker.errors import DataError, ModelError, ModelMakerError
+from model_maker.system import limited_process
 
 PROGRAM = """
 import os, sys
@@ -38,7 +38,7 @@ def run(tmp_path, monkeypatch):
     (tmp_path / "the_child.py").write_text(PROGRAM)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
     monkeypatch.setenv("CPU_S", "60")
-    return lambda how, **more: child.run("the_child", how, what="The thing", **more)
+    return lambda how, **more: limited_process.run("the_child", how, what="The thing", **more)
 
 
 def test_an_answer_comes_back(run):
@@ -117,14 +117,14 @@ def test_a_child_answers_and_ends_by_itself(system, end, tmp_path):
     ],
 )
 def test_a_crash_is_named(code, name):
-    assert child.crash(code) == name
+    assert limited_process.crash(code) == name
 
 
 def test_a_crash_on_windows_is_a_reason(tmp_path, monkeypatch):
     done = subprocess.CompletedProcess([], 0xC0000005, b"", b"")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
     with pytest.raises(ModelError, match=r"crashed the process that opened it \(access violation\)"):
-        child.run("any", what="It", error=ModelError)
+        limited_process.run("any", what="It", error=ModelError)
     request = {"delegate": "xnnpack"}
     assert probe._read(b"", 0xC0000005, "", request) == {
         "reason": "LiteRT crashed (access violation) on this model with xnnpack."

@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 
 from model_maker import Classifier, ModelMakerError, Prediction
-from model_maker.data.images import Normalization
 from model_maker.data.sources import read
 from model_maker.errors import DataError, ModelError
 from model_maker.inference import classifier as classifiers
+from model_maker.normalization import Normalization
 from model_maker.tflite import graph, metadata, metadata_schema, quantize
 
 LABELS = ("red", "green", "blue")

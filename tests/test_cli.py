@@ -22,8 +22,8 @@ from rich.console import Console
 
 from model_maker.cli import training_views
 from model_maker.data import sample_data
-from model_maker.deploy.budget import Budget, Step
-from model_maker.deploy.shipping import Form
+from model_maker.packaging.accuracy_budget import Budget, Step
+from model_maker.packaging.quantized_file import Form
 
 PER_CLASS = 12
 

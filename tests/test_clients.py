@@ -13,8 +13,8 @@ from PIL import Image
 
 from model_maker import Classifier
 from model_maker.data import images
-from model_maker.deploy import clients
 from model_maker.tflite import graph, metadata, quantize
+from model_maker.verify import clients
 
 pytestmark = pytest.mark.slow
 

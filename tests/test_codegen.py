@@ -19,9 +19,10 @@ from kotlin_compiler import compile_kotlin, stubs
 from PIL import Image
 
 from model_maker import Classifier
+from model_maker.apps import codegen, identifiers
 from model_maker.data import imagenet, images
-from model_maker.deploy import codegen, identifiers
 from model_maker.errors import DataError, ModelError
+from model_maker.normalization import Normalization
 from model_maker.tflite import graph, metadata
 
 HERE = Path(__file__).parent
@@ -311,7 +312,7 @@ def test_a_class_is_called_by_the_models_name(title, name):
 
 
 def test_a_title_cannot_leave_its_comment(make_tiny_model, tmp_path):
-    info = metadata.ModelInfo(("a", "b", "c"), images.Normalization(127, 128), name='x\nimport os\u2028"""*/')
+    info = metadata.ModelInfo(("a", "b", "c"), Normalization(127, 128), name='x\nimport os\u2028"""*/')
     (tmp_path / "m.tflite").write_bytes(metadata.write(make_tiny_model(), info))
     for language in codegen.LANGUAGES:
         code = codegen.codegen(tmp_path / "m.tflite", language)
@@ -337,10 +338,10 @@ def test_what_cannot_be_is_refused(models, arguments, message):
 
 
 def test_int8_edges_are_refused(models, tmp_path):
-    from model_maker.tflite import edges
+    from model_maker.tflite import io_types
 
     content = models["uint8"].read_bytes()
-    (tmp_path / "m.tflite").write_bytes(metadata.write(edges.bare_int8(content), metadata.read(content)))
+    (tmp_path / "m.tflite").write_bytes(metadata.write(io_types.bare_int8(content), metadata.read(content)))
     with pytest.raises(ModelError, match=r"m\.tflite: its edges are int8 and int8; apps take uint8 or float32"):
         codegen.codegen(tmp_path / "m.tflite", "swift")
 

@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 
-from model_maker.benchmark.compare import compare
 from model_maker.benchmark.environment import Load, Machine
 from model_maker.benchmark.latency import Latency
+from model_maker.benchmark.record_comparison import compare
 from model_maker.benchmark.results import Model, Record, Row
 from model_maker.errors import DataError
 

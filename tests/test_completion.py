@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from model_maker import completion
 from model_maker.backbones import BACKBONES
-from model_maker.benchmark.cli import COMPLETIONS
-from model_maker.deploy.export import EXPORTERS
+from model_maker.benchmark.command_line import COMPLETIONS
+from model_maker.export.export import EXPORTERS
+from model_maker.terminal import completion
 from model_maker.tflite.quantize import FORMATS
 
 ROOT = Path(__file__).resolve().parents[1]

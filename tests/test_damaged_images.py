@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from pictures import encode, noise, pixels, png, turned
 from PIL import Image
 
-from model_maker import files
-from model_maker.data import depth, images
+from model_maker.data import bit_depth, images
 from model_maker.errors import DataError
+from model_maker.system import files
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 
@@ -175,7 +175,7 @@ def test_pictures_in_bands_are_those_at_once(monkeypatch):
     rgba = np.random.default_rng(0).integers(0, 256, (9, 7, 4), np.uint8)
     grey = np.random.default_rng(0).integers(0, 1 << 16, (9, 7), np.uint16)
     whole = [pixels(encode(rgba, "PNG")), pixels(encode(grey, "PNG", exif=turned(6)))]
-    monkeypatch.setattr(depth, "_BAND_PIXELS", 14)  # two rows
+    monkeypatch.setattr(bit_depth, "_BAND_PIXELS", 14)  # two rows
     for content, expected in zip((encode(rgba, "PNG"), encode(grey, "PNG", exif=turned(6))), whole, strict=True):
         np.testing.assert_array_equal(pixels(content), expected)
     alpha = rgba[..., 3:].astype(int)

@@ -17,8 +17,8 @@ from PIL import Image, ImageCms
 
 from model_maker import Classifier
 from model_maker.data import images
-from model_maker.deploy import browser, demo
-from model_maker.deploy.demo_server import serving
+from model_maker.demo import browser, static_site
+from model_maker.demo.server import serving
 from model_maker.errors import ModelError
 from model_maker.tflite import graph, metadata
 
@@ -150,8 +150,8 @@ def seen(chromium, trained, photos, broken, raw, pictures, models, tmp_path_fact
     """One browser, driven through everything; what it showed, and the addresses it was given."""
     folder = tmp_path_factory.mktemp("session")
     _camera(folder / "camera.y4m", photos[0])
-    demo.write_site(trained["uint8"], folder / "public/flowers/demo")
-    pages = demo.site(trained["uint8"])
+    static_site.write_site(trained["uint8"], folder / "public/flowers/demo")
+    pages = static_site.site(trained["uint8"])
     job = {
         "chromium": chromium,
         "camera": str(folder / "camera.y4m"),
@@ -167,12 +167,12 @@ def seen(chromium, trained, photos, broken, raw, pictures, models, tmp_path_fact
         job["raw"].append({"path": str(path), "width": array.shape[1], "height": array.shape[0], "size": size})
     with contextlib.ExitStack() as stack:
         for name, content in {
-            "uint8": pages[demo.MODEL],
+            "uint8": pages[static_site.MODEL],
             # The first photo is of a daisy: its own threshold counts, and not the one of all.
-            "threshold": _with_thresholds(pages[demo.MODEL], 0.001, daisy=0.999),
-            "unrunnable": _unrunnable(pages[demo.MODEL]),
+            "threshold": _with_thresholds(pages[static_site.MODEL], 0.001, daisy=0.999),
+            "unrunnable": _unrunnable(pages[static_site.MODEL]),
         }.items():
-            job[name] = stack.enter_context(serving(pages | {demo.MODEL: content})).url
+            job[name] = stack.enter_context(serving(pages | {static_site.MODEL: content})).url
         job["site"] = stack.enter_context(_static(folder / "public")) + "flowers/demo/"
         done = subprocess.run(
             ["node", HERE / "demo_session.mjs"],

@@ -9,8 +9,8 @@ import urllib.request
 import pytest
 
 from model_maker.cli import main, parse
-from model_maker.deploy import demo
-from model_maker.deploy.demo_server import Server, serving
+from model_maker.demo import static_site
+from model_maker.demo.server import Server, serving
 from model_maker.errors import ModelError, OutputError
 
 
@@ -110,12 +110,12 @@ def test_only_a_site_is_replaced(runtime, trained, tmp_path, capsys):
 
 
 def test_without_litertjs_a_checkout_and_an_installed_copy_say_how_to_get_it(trained, monkeypatch, tmp_path):
-    monkeypatch.setattr(demo, "PAGE", tmp_path / "model_maker/deploy/page")
+    monkeypatch.setattr(static_site, "PAGE", tmp_path / "model_maker/demo/page")
     with pytest.raises(ModelError, match=r"in the checkout, and then `pip install \.` there again\.$"):
-        demo.site(trained["uint8"])
+        static_site.site(trained["uint8"])
     (tmp_path / "package-lock.json").write_text("{}")
     with pytest.raises(ModelError, match=f"run `make runtime`, which needs npm, in {re.escape(str(tmp_path))}.$"):
-        demo.site(trained["uint8"])
+        static_site.site(trained["uint8"])
 
 
 def test_what_is_no_classifier_is_refused(tmp_path, tiny_embedder, capsys):

@@ -11,13 +11,13 @@ from pictures import encode
 from PIL import Image
 
 from model_maker import Classifier, cli
-from model_maker.benchmark import cli as benchmark_cli
-from model_maker.data.images import Normalization
-from model_maker.deploy import described
+from model_maker.benchmark import command_line as benchmark_cli
 from model_maker.errors import DataError, ModelError, OutputError
 from model_maker.inference import label_files
+from model_maker.normalization import Normalization
 from model_maker.tflite import graph, quantize
 from model_maker.tflite.interpreter import Runner
+from model_maker.verify import metadata_writing
 
 PIXELS = Normalization(127.0, 128.0)
 LABELS = ("a", "b", "ü")
@@ -176,17 +176,17 @@ def test_metadata_is_written_in_as_the_clients_read_it(foreign, tmp_path, capsys
 def test_what_lacks_or_stands_in_the_way_is_one_line(foreign, tmp_path):
     labels, new = tmp_path / "labels.txt", tmp_path / "new.tflite"
     with pytest.raises(ModelError, match="it carries no labels. Pass --labels FILE"):
-        described.describe(foreign["uint8"], new)
+        metadata_writing.describe(foreign["uint8"], new)
     with pytest.raises(ModelError, match="Pass --normalization MEAN,STD"):
-        described.describe(foreign["float32"], new, labels=labels)
+        metadata_writing.describe(foreign["float32"], new, labels=labels)
     (tmp_path / "short.txt").write_text("a\nb")
     with pytest.raises(DataError, match="short.txt has 2 labels, and the model gives 3"):
-        described.describe(foreign["uint8"], new, labels=tmp_path / "short.txt")
+        metadata_writing.describe(foreign["uint8"], new, labels=tmp_path / "short.txt")
     assert not new.exists()
-    described.describe(foreign["uint8"], new, labels=labels)
+    metadata_writing.describe(foreign["uint8"], new, labels=labels)
     with pytest.raises(OutputError, match="already exists"):
-        described.describe(foreign["uint8"], new, labels=labels)
-    described.describe(new, new, overwrite=True, name="again")
+        metadata_writing.describe(foreign["uint8"], new, labels=labels)
+    metadata_writing.describe(new, new, overwrite=True, name="again")
     assert Classifier(new).info.name == "again" and Classifier(new).labels == LABELS
 
 
@@ -203,6 +203,6 @@ def test_what_clients_refuse_all_the_same_is_told(float_classifier, calibrated, 
 def test_a_published_model_sees_a_macaw(shared_weights, shared_data, tmp_path):
     model = shared_weights / "tflite" / "mobilenet_v1_0.25_224_float.tflite"
     labels = shared_data / "photos" / "imagenet_labels.txt"
-    described.describe(model, tmp_path / "m.tflite", labels=labels, normalization=Normalization(127.5, 127.5))
+    metadata_writing.describe(model, tmp_path / "m.tflite", labels=labels, normalization=Normalization(127.5, 127.5))
     [[best]] = Classifier(tmp_path / "m.tflite").predict(shared_data / "photos" / "parrot.jpg", top_k=1)
     assert best.label == "macaw"

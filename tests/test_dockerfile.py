@@ -58,7 +58,7 @@ def test_what_is_copied_is_there_and_not_ignored():
 def test_nothing_else_reaches_the_build():
     for name in (".git", ".venv", "tests", "node_modules", "demo", "model_maker/__pycache__", "CHANGELOG.md"):
         assert _ignored(name), name
-    for name in ("model_maker/deploy/page/runtime/core.js", "model_maker/py.typed"):
+    for name in ("model_maker/demo/page/runtime/core.js", "model_maker/py.typed"):
         assert not _ignored(name), name
 
 

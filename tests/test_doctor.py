@@ -19,10 +19,10 @@ from model_maker import cli, diagnose
 from model_maker.backbones import embedder, int8_backbone
 from model_maker.cli import doctor_views
 from model_maker.data import sources
-from model_maker.doctor import diagnosis, page
+from model_maker.doctor import diagnosis, doctor_page
 from model_maker.doctor.checks import CHECKS, DEFAULT_MENDING
+from model_maker.embeddings import work
 from model_maker.errors import DataError
-from model_maker.learning import engines
 
 LITE0 = "efficientnet_lite0"  # which other tests prepare, too
 
@@ -118,7 +118,7 @@ def test_wrong_labels_stand_in_the_order_that_their_text_tells(found):
 def test_personal_data_is_named_and_not_repeated(found):
     (finding,) = found.findings["personal"]
     assert finding.text == "GPS position, camera serial number"
-    assert "serial-4711" not in json.dumps(diagnosis.as_dict(found)) + page.render(found)
+    assert "serial-4711" not in json.dumps(diagnosis.as_dict(found)) + doctor_page.render(found)
 
 
 def test_only_broken_files_and_exact_copies_are_mended_by_default(found):
@@ -128,7 +128,7 @@ def test_only_broken_files_and_exact_copies_are_mended_by_default(found):
 
 
 def test_the_page_needs_nothing_else_and_its_thumbnails_carry_no_exif(found):
-    html = page.render(found)
+    html = doctor_page.render(found)
     assert not re.search(r'(?:src|href)="(?!data:|#)', html) and "<script" not in html
     pictures = re.findall(r'src="data:image/jpeg;base64,([^"]+)" alt="([^"]+)"', html)
     assert any("camera.jpg" in alt for _, alt in pictures)
@@ -140,7 +140,7 @@ def test_file_names_cannot_write_into_the_page(drawn_flowers, tmp_path, lite0):
     home = tmp_path / "flowers"
     shutil.copytree(drawn_flowers, home)
     (home / "rose" / "<img src=x onerror=alert(1)>.jpg").write_text("no photo")
-    html = page.render(diagnose(home, model=LITE0))
+    html = doctor_page.render(diagnose(home, model=LITE0))
     assert "<img src=x" not in html and "&lt;img src=x onerror=alert(1)&gt;.jpg" in html
 
 
@@ -185,7 +185,7 @@ def test_an_archive_is_diagnosed_as_its_folder_and_not_mended(faulty, found, tmp
     packed = diagnose(archive, model=LITE0)
     counts = {name: len(findings) for name, findings in found.findings.items() if name != "strays"}
     assert {name: len(findings) for name, findings in packed.findings.items()} == counts
-    assert page.render(packed).count("data:image/jpeg") == page.render(found).count("data:image/jpeg") - 1
+    assert doctor_page.render(packed).count("data:image/jpeg") == doctor_page.render(found).count("data:image/jpeg") - 1
     assert cli.main(cli.parse(["model_maker", "doctor", archive, "--fix"])) == 1
     assert "flowers.zip is no folder of photos by class" in capsys.readouterr().err
 
@@ -227,7 +227,7 @@ def test_train_finds_the_embeddings_in_the_cache(faulty, found, monkeypatch):
     dataset = sources.read(faulty)
     readable = {path.name for path in found.class_of}
     dataset = type(dataset)(tuple(s for s in dataset.samples if s.path.name in readable), dataset.classes)
-    monkeypatch.setattr(engines.Work, "views", lambda *_: pytest.fail("it is embedded already"))
+    monkeypatch.setattr(work.Work, "views", lambda *_: pytest.fail("it is embedded already"))
     vectors, skipped = embed(dataset, base.embedder, None)
     assert len(vectors) == len(dataset) and not skipped and np.isfinite(vectors).all()
 

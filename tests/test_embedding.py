@@ -14,10 +14,10 @@ from PIL import Image
 from model_maker.data import augment, images
 from model_maker.data.augment import PRESETS
 from model_maker.data.dataset import Dataset, Sample, Skipped
-from model_maker.data.images import Normalization
 from model_maker.data.sources import read
+from model_maker.embeddings.computing import cache_path, feature_maps, look_up
 from model_maker.errors import OutputError
-from model_maker.learning.embedding import cache_path, feature_maps, look_up
+from model_maker.normalization import Normalization
 from model_maker.tflite import graph
 from model_maker.tflite.interpreter import Runner
 

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_maker import Classifier, files, load_dataset
+from model_maker import Classifier, load_dataset
 from model_maker.backbones import embedder as backbones
 from model_maker.cli import main, parse
 from model_maker.data import images, sources
 from model_maker.errors import BackboneError, DataError, ModelError, OutputError
 from model_maker.inference import runtimes
+from model_maker.system import files
 from model_maker.tflite import interpreter
 
 COMMAND = [sys.executable, "-m", "model_maker"]

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
+from model_maker import evaluation
 from model_maker.errors import DataError
-from model_maker.inference import evaluation
 
 CLASSES = ("a", "b", "c")
 

@@ -14,15 +14,17 @@ from needs import marks
 from tiny_network import FUSED, TinyNetwork
 
 import model_maker
-from model_maker import Classifier, extras
+from model_maker import Classifier
 from model_maker.cli import delivery_commands, parse
 from model_maker.data import images
-from model_maker.data.images import Normalization
 from model_maker.data.sources import read
-from model_maker.deploy import export as exports
-from model_maker.deploy.exporters import c_source, edge_tpu, source
 from model_maker.errors import DataError, ModelError, OutputError
+from model_maker.export import c_source, edge_tpu
+from model_maker.export import export as exports
+from model_maker.normalization import Normalization
+from model_maker.packaging import export_source
 from model_maker.progress import Progress
+from model_maker.system import extras
 from model_maker.tflite import graph, metadata, quantize
 from model_maker.tflite.interpreter import Runner
 
@@ -396,7 +398,7 @@ def test_a_mean_that_is_no_whole_number_stays_exact(float_classifier, calibrated
 def test_data_names_the_photos(folder, make_photos, tmp_path):
     make_photos(tmp_path / "photos", {"anything": 12})
     heard = Progress()
-    origin = source.read(folder, data=tmp_path / "photos", progress=heard)
+    origin = export_source.read(folder, data=tmp_path / "photos", progress=heard)
     assert {Path(photo).parent.name for photo in origin.photos} == {"anything"}
     assert origin.probes.shape == (8, 8, 8, 3)
 

@@ -14,10 +14,11 @@ import pytest
 from absent_extras import ABSENT, ROOT, AbsentExtras
 
 import model_maker
-from model_maker import cli, extras
-from model_maker.deploy import demo
+from model_maker import cli
+from model_maker.demo import static_site
 from model_maker.errors import DataError
 from model_maker.options import Options
+from model_maker.system import extras
 from model_maker.tflite import metadata
 
 SETUP = configparser.ConfigParser()
@@ -356,7 +357,7 @@ def ended(absent, desk, cache, lite0, tmp_path_factory):
     work = tmp_path_factory.mktemp("work")
     for name in ("photos", "net.tflite"):
         (work / name).symlink_to(desk / name)
-    site = [("demo", "made", "--export", "site")] if demo.has_runtime() else []
+    site = [("demo", "made", "--export", "site")] if static_site.has_runtime() else []
     found = [*FREE, *site]
     return dict(zip(found, absent.commands(found, cwd=work, cache=cache), strict=True))
 

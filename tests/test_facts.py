@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_maker.doctor import facts
+from model_maker.doctor import file_properties
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def reference():
 
 def assert_equal_hashes(image, reference):
     for turned in (image, image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), image.transpose(Image.Transpose.ROTATE_90)):
-        assert facts.perceptual_hash(turned) == reference(turned)
+        assert file_properties.perceptual_hash(turned) == reference(turned)
 
 
 def test_hashes_of_photos_are_those_of_imagehash(reference, shared_data):
@@ -42,7 +42,7 @@ def test_a_hash_survives_resizing_and_compression(tmp_path):
     picture = Image.fromarray(blocks).resize((640, 480), Image.Resampling.BICUBIC)
     picture.resize((300, 225)).save(tmp_path / "small.jpg", quality=60)
     with Image.open(tmp_path / "small.jpg") as small:
-        differ = facts.perceptual_hash(picture) ^ facts.perceptual_hash(small)
-    other = facts.perceptual_hash(picture.transpose(Image.Transpose.ROTATE_90))
+        differ = file_properties.perceptual_hash(picture) ^ file_properties.perceptual_hash(small)
+    other = file_properties.perceptual_hash(picture.transpose(Image.Transpose.ROTATE_90))
     # Half of 64 bits differ between unrelated pictures, give or take 4.
-    assert differ.bit_count() <= 4 and (facts.perceptual_hash(picture) ^ other).bit_count() >= 16
+    assert differ.bit_count() <= 4 and (file_properties.perceptual_hash(picture) ^ other).bit_count() >= 16

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from model_maker import files
 from model_maker.errors import OutputError
+from model_maker.system import files
 
 
 def names(folder):

@@ -6,17 +6,17 @@ from needs import load
 from tiny_network import FUSED, TinyNetwork
 
 from model_maker.data.augment import PRESETS
-from model_maker.data.images import Normalization
 from model_maker.data.sources import read
+from model_maker.embeddings.computing import compute
 from model_maker.errors import DataError
-from model_maker.learning import finetune, heads
+from model_maker.learning import fine_tuning, heads
 from model_maker.learning.callbacks import Callbacks
 from model_maker.learning.checkpoint import open_checkpoint
-from model_maker.learning.embedding import compute
 from model_maker.learning.epochs import is_better, nearest_of_the_best
-from model_maker.learning.finetune import Network, Photos
+from model_maker.learning.fine_tuning import Network, Photos
 from model_maker.learning.recipe import Recipe
 from model_maker.learning.trainer import Trainer
+from model_maker.normalization import Normalization
 
 pytestmark = pytest.mark.tensorflow
 keras, tf = load("keras"), load("tensorflow")
@@ -59,7 +59,7 @@ def accuracy(network, dataset):
 @pytest.mark.parametrize("scope", ["tail", "all"])
 def test_the_network_learns(scope, start, photos):
     recipe = dataclasses.replace(RECIPE, scope=scope, epochs=8, learning_rate=0.03, whole_rate=1.0)
-    tuned = finetune.fine_tune(start, photos, recipe)
+    tuned = fine_tuning.fine_tune(start, photos, recipe)
     last = list(tuned.blends.values())[-1]
     assert last["validation_loss"] < 0.7 * tuned.history[0]["validation_loss"]
     # What Keras measured holds in the file as LiteRT runs it.
@@ -70,7 +70,7 @@ def test_the_network_learns(scope, start, photos):
 
 
 def test_the_trunk_stays(start, photos):
-    tuned = finetune.fine_tune(start, photos, RECIPE)
+    tuned = fine_tuning.fine_tune(start, photos, RECIPE)
     from model_maker.tflite import graph, keras_model
 
     layers = [
@@ -83,10 +83,10 @@ def test_the_trunk_stays(start, photos):
 
 
 def test_the_same_seed_gives_the_same_bytes(start, photos):
-    one, two = (finetune.fine_tune(start, photos, RECIPE).network for _ in range(2))
+    one, two = (fine_tuning.fine_tune(start, photos, RECIPE).network for _ in range(2))
     assert one.embedder == two.embedder
     np.testing.assert_array_equal(one.head.kernel, two.head.kernel)
-    other = finetune.fine_tune(start, photos, dataclasses.replace(RECIPE, seed=1)).network
+    other = fine_tuning.fine_tune(start, photos, dataclasses.replace(RECIPE, seed=1)).network
     assert other.embedder != one.embedder
 
 
@@ -106,13 +106,13 @@ class Stop(keras.callbacks.Callback):
 @pytest.mark.parametrize("after", [1, 3, 6])
 def test_an_interrupted_run_goes_on_to_the_same_bytes(after, start, photos, tmp_path):
     recipe = dataclasses.replace(RECIPE, scope="all", epochs=3, mix=0.2)
-    expected = finetune.fine_tune(start, photos, recipe)
+    expected = fine_tuning.fine_tune(start, photos, recipe)
     stopped = {"checkpoint": open_checkpoint(tmp_path, {}, resume=False), "callbacks": Callbacks([Stop(after)])}
     with pytest.raises(KeyboardInterrupt):
-        finetune.fine_tune(start, photos, recipe, **stopped)
+        fine_tuning.fine_tune(start, photos, recipe, **stopped)
     if after > 1:
         checkpoint = open_checkpoint(tmp_path, {}, resume=True)
-        tuned = finetune.fine_tune(start, photos, recipe, checkpoint=checkpoint)
+        tuned = fine_tuning.fine_tune(start, photos, recipe, checkpoint=checkpoint)
         assert tuned.network.embedder == expected.network.embedder
         np.testing.assert_array_equal(tuned.network.head.kernel, expected.network.head.kernel)
         assert [entry["loss"] for entry in tuned.history[1:]] == [entry["loss"] for entry in expected.history[1:]]
@@ -124,7 +124,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(after, start, photos, tmp_
 def test_what_was_found_is_repeated_with_all_photos(start, photos, tmp_path, monkeypatch):
     """Interrupted in the repetition, it goes on to the same bytes."""
     recipe = dataclasses.replace(RECIPE, epochs=3, patience=10)
-    once = finetune.fine_tune(start, photos, recipe)
+    once = fine_tuning.fine_tune(start, photos, recipe)
     steps, plain = [], Trainer.step
 
     def count(self, batch, labels, **options):
@@ -135,7 +135,7 @@ def test_what_was_found_is_repeated_with_all_photos(start, photos, tmp_path, mon
 
     interrupted_at = None
     monkeypatch.setattr(Trainer, "step", count)
-    expected = finetune.fine_tune(start, photos, recipe, whole=start)
+    expected = fine_tuning.fine_tune(start, photos, recipe, whole=start)
     best = min(expected.history[1:], key=lambda entry: entry["validation_loss"])["epoch"]
     both = len(photos.train) + len(photos.validation)
     assert sum(steps) == 3 * len(photos.train) + best * both
@@ -145,10 +145,10 @@ def test_what_was_found_is_repeated_with_all_photos(start, photos, tmp_path, mon
     interrupted_at, _ = 3 * batches[0] + (best - 1) * batches[1] + 2, steps.clear()
     with pytest.raises(KeyboardInterrupt):
         checkpoint = open_checkpoint(tmp_path, {}, resume=False)
-        finetune.fine_tune(start, photos, recipe, whole=start, checkpoint=checkpoint)
+        fine_tuning.fine_tune(start, photos, recipe, whole=start, checkpoint=checkpoint)
     interrupted_at, _ = None, steps.clear()
     checkpoint = open_checkpoint(tmp_path, {}, resume=True)
-    resumed = finetune.fine_tune(start, photos, recipe, whole=start, checkpoint=checkpoint)
+    resumed = fine_tuning.fine_tune(start, photos, recipe, whole=start, checkpoint=checkpoint)
     assert sum(steps) == both or best == 1
     assert resumed.network.embedder == expected.network.embedder
     np.testing.assert_array_equal(resumed.network.head.kernel, expected.network.head.kernel)
@@ -163,7 +163,7 @@ def test_a_loss_that_is_no_number_ends_it_and_keeps_the_best(start, photos, monk
         return float("nan") if len(steps) > 12 else plain(self, *arguments, **options)
 
     monkeypatch.setattr(Trainer, "step", step)
-    tuned = finetune.fine_tune(start, photos, RECIPE)
+    tuned = fine_tuning.fine_tune(start, photos, RECIPE)
     assert len(tuned.history) <= 4 and tuned.improved
     assert any("lower --learning-rate" in note for note in tuned.notes)
     assert accuracy(tuned.network, photos.validation) == pytest.approx(tuned.blends["tail"]["validation_top1"])
@@ -178,7 +178,7 @@ def test_a_repetition_that_fails_is_left_out(start, photos, monkeypatch):
         return float("nan") if len(count) > first else plain(self, *arguments, **options)
 
     monkeypatch.setattr(Trainer, "step", step)
-    tuned = finetune.fine_tune(start, photos, RECIPE, whole=start)
+    tuned = fine_tuning.fine_tune(start, photos, RECIPE, whole=start)
     assert tuned.network is tuned.judged and tuned.improved
     assert any("in the repetition of tail, which is left out" in note for note in tuned.notes)
 
@@ -187,7 +187,7 @@ def test_what_is_never_better_keeps_the_frozen_network(embedder, photos):
     vectors, _ = compute(photos.train, embedder, PIXELS)
     fitted = Network(embedder, heads.fit(vectors, np.array(photos.train.labels), classes=3).head)
     # A rate that moves nothing in float32 cannot improve.
-    tuned = finetune.fine_tune(fitted, photos, dataclasses.replace(RECIPE, learning_rate=1e-30, dropout=0.0))
+    tuned = fine_tuning.fine_tune(fitted, photos, dataclasses.replace(RECIPE, learning_rate=1e-30, dropout=0.0))
     assert not tuned.improved and tuned.network is fitted
     assert any("frozen features, which are kept" in note for note in tuned.notes)
 
@@ -195,23 +195,23 @@ def test_what_is_never_better_keeps_the_frozen_network(embedder, photos):
 def test_patience(embedder, photos, start):
     recipe = dataclasses.replace(RECIPE, epochs=9, learning_rate=1e-30, patience=2, dropout=0.0)
     # The first epoch is the best one, and two more bring nothing.
-    assert len(finetune.fine_tune(start, photos, recipe).history) == 1 + 1 + 2
+    assert len(fine_tuning.fine_tune(start, photos, recipe).history) == 1 + 1 + 2
 
 
 def test_a_budget_that_is_over_ends_it(start, photos):
-    tuned = finetune.fine_tune(start, photos, dataclasses.replace(RECIPE, budget_s=1e-9))
+    tuned = fine_tuning.fine_tune(start, photos, dataclasses.replace(RECIPE, budget_s=1e-9))
     assert not tuned.improved and len(tuned.history) == 1
 
 
 def test_a_budget_that_is_ample_changes_nothing(start, photos):
-    ample = finetune.fine_tune(start, photos, dataclasses.replace(RECIPE, budget_s=1e9))
-    assert ample.network.embedder == finetune.fine_tune(start, photos, RECIPE).network.embedder
+    ample = fine_tuning.fine_tune(start, photos, dataclasses.replace(RECIPE, budget_s=1e9))
+    assert ample.network.embedder == fine_tuning.fine_tune(start, photos, RECIPE).network.embedder
 
 
 def test_listeners_hear_of_each_epoch(start, photos, tmp_path):
     heard = []
     callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: heard.append((epoch, logs["val_loss"])))
-    tuned = finetune.fine_tune(start, photos, RECIPE, callbacks=Callbacks([callback], tmp_path))
+    tuned = fine_tuning.fine_tune(start, photos, RECIPE, callbacks=Callbacks([callback], tmp_path))
     assert heard == [(index, entry["validation_loss"]) for index, entry in enumerate(tuned.history[1:])]
     [file] = (tmp_path / "tail").iterdir()
     written = {
@@ -229,11 +229,11 @@ def test_a_callback_can_end_it(start, photos):
         callback.model.stop_training = True
 
     callback = keras.callbacks.LambdaCallback(on_epoch_end=end)
-    assert len(finetune.fine_tune(start, photos, RECIPE, callbacks=Callbacks([callback])).history) == 2
+    assert len(fine_tuning.fine_tune(start, photos, RECIPE, callbacks=Callbacks([callback])).history) == 2
 
 
 def test_pixels_are_what_the_phone_sees(photos, embedder):
-    source = finetune.Pixels(photos.train, photos, embedder)
+    source = fine_tuning.Pixels(photos.train, photos, embedder)
     from model_maker.data import images
 
     batch = source.batch(np.array([3, 0]), np.array([0, 0]))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from model_maker import Classifier
-from model_maker.backbones import allowed_operators, keras_files, saved_models
 from model_maker.errors import BackboneError, ModelError
+from model_maker.tensorflow_files import allowed_operators, keras_files, saved_models
 
 tf = pytest.importorskip("tensorflow")
 SHAPE = (1, 16, 16, 3)

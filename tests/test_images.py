@@ -9,6 +9,7 @@ from pictures import chunk, encode, noise, pixels, png, turned
 from PIL import Image
 
 from model_maker.data import images
+from model_maker.normalization import Normalization
 
 RED, GREEN, BLUE, BLACK, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0), (255, 255, 255)
 # Four corners that tell every turn and mirror apart, each large enough to survive JPEG.
@@ -263,5 +264,5 @@ def test_a_flat_colour_stays_what_it_is(height, width, size, level):
 
 def test_normalization_is_exact_for_powers_of_two():
     # (0 - 127) / 128 = -0.9921875, (255 - 127) / 128 = 1: no rounding in float32.
-    values = images.Normalization(mean=127.0, std=128.0)(np.array([0, 127, 255], np.uint8))
+    values = Normalization(mean=127.0, std=128.0)(np.array([0, 127, 255], np.uint8))
     assert values.dtype == np.float32 and values.tolist() == [-0.9921875, 0.0, 1.0]

@@ -4,10 +4,10 @@ from heard import Heard
 from PIL import Image
 from tiny_network import TinyNetwork
 
-from model_maker import child
 from model_maker.backbones import embedder, importers
-from model_maker.data.images import Normalization
 from model_maker.errors import BackboneError
+from model_maker.normalization import Normalization
+from model_maker.system import limited_process
 from model_maker.tflite import metadata
 from model_maker.tflite.interpreter import Runner
 
@@ -51,7 +51,7 @@ def test_what_is_known_of_a_model_is_kept_in_the_cache(classifier, empty_cache, 
     def never(*_, **__):
         raise AssertionError("it is in the cache")
 
-    monkeypatch.setattr(child, "run", never)
+    monkeypatch.setattr(limited_process, "run", never)
     second, _ = imported(classifier, normalization=CENTRED)
     assert second == first
     # Another normalization or another content under the same name is another backbone.

@@ -17,11 +17,11 @@ from PIL import Image
 from test_demo_server import SITE
 from test_model_card import INFO, REPORT
 
-from model_maker import exits, spreadsheet
 from model_maker.benchmark import results
 from model_maker.cli import commands, main, parse
-from model_maker.deploy.demo_server import serving
+from model_maker.demo.server import serving
 from model_maker.report import markdown, model_card
+from model_maker.terminal import safe_text, spreadsheet
 
 FORMULAS = [
     *('=cmd|"/C calc"!A0', "+1+1", "-2+3", "@SUM(1)", "\t=1", "\r=1", "\n=1", " =1", "\uff1d1", "\uff0b1"),
@@ -102,7 +102,7 @@ def test_json_is_the_same_and_no_terminal_obeys_it(capsys):
     commands.print_json(content)
     shown = capsys.readouterr().out
     assert json.loads(shown) == content
-    assert exits.printable(shown) == shown
+    assert safe_text.printable(shown) == shown
 
 
 def test_rows_of_a_benchmark_are_text_and_numbers_stay_numbers():
@@ -157,7 +157,7 @@ def rendered(text):
 
 @pytest.mark.parametrize("value", MARKUP)
 def test_markdown_shows_a_text_as_it_is(value):
-    expected = as_html(" ".join(exits.one_line(value).split()))
+    expected = as_html(" ".join(safe_text.one_line(value).split()))
     assert rendered(markdown.text(value)) == f"<p>{expected}</p>\n"
     assert rendered(f"# {markdown.text(value)}") == f"<h1>{expected}</h1>\n"
     assert f"<td>{expected}</td>" in rendered(f"| a | b |\n|---|---|\n| {markdown.text(value)} | 1 |")
@@ -165,7 +165,7 @@ def test_markdown_shows_a_text_as_it_is(value):
 
 @given(st.text(st.sampled_from("\\`*_{}[]<>()#+-.!|&;~=:1a /\n\t\"'$@"), min_size=1, max_size=12))
 def test_markdown_shows_any_text_as_it_is(value):
-    expected = as_html(" ".join(exits.one_line(value).split()))
+    expected = as_html(" ".join(safe_text.one_line(value).split()))
     assert rendered(markdown.text(value)) == (f"<p>{expected}</p>\n" if expected else "")
 
 

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from tiny_network import TinyNetwork
 
 from model_maker.backbones import input_range
-from model_maker.data.images import Normalization
 from model_maker.errors import BackboneError, ModelError
+from model_maker.normalization import Normalization
 from model_maker.tflite import graph
 from model_maker.tflite.interpreter import Runner
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from model_maker.benchmark.inputs import photo_inputs, random_input
+from model_maker.benchmark.input_data import photo_inputs, random_input
 from model_maker.data import images
-from model_maker.data.images import Normalization
+from model_maker.normalization import Normalization
 
 SHAPE = (1, 8, 8, 3)
 

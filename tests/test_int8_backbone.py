@@ -9,12 +9,13 @@ import pytest
 from heard import Heard
 from tiny_network import residual_network
 
-from model_maker import backbones, files
+from model_maker import backbones
 from model_maker.backbones import embedder, int8_backbone
 from model_maker.backbones.int8_backbone import Int8Backbone
 from model_maker.data import images
-from model_maker.data.images import Normalization
 from model_maker.errors import ModelError
+from model_maker.normalization import Normalization
+from model_maker.system import files
 from model_maker.tflite import graph, inspection, network_layers
 from model_maker.tflite.interpreter import Runner
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import syntax
 
-from model_maker.deploy import apps
+from model_maker.apps import put_in_app
 
 ROOT = Path(__file__).resolve().parents[1] / "ios_assets"
 SOURCES = sorted((ROOT / "Classifier").glob("*.swift"))
@@ -92,7 +92,7 @@ def test_every_path_exists_and_the_folder_belongs_to_the_app(project):
     [target] = [entry for entry in objects.values() if entry["isa"] == "PBXNativeTarget"]
     [folder] = [objects[key] for key in target["fileSystemSynchronizedGroups"]]
     # Xcode adds what lies in the folder, so a model that is put there is copied into the app.
-    assert apps.OWN["ios"].model == f"{folder['path']}/model.tflite"
+    assert put_in_app.OWN["ios"].model == f"{folder['path']}/model.tflite"
     # Folders that Xcode follows are known since the format of Xcode 16, and to CocoaPods 1.16.
     assert (folder["isa"], project["objectVersion"]) == ("PBXFileSystemSynchronizedRootGroup", "77")
 
@@ -139,7 +139,7 @@ def test_asset_catalogs_are_json(path):
 def test_the_app_looks_where_export_puts_the_model():
     text = (ROOT / "Classifier/ModelFile.swift").read_text()
     name, suffix = (re.search(rf'static let {key} = "(\w+)"', text)[1] for key in ("name", "type"))
-    assert Path(apps.OWN["ios"].model).name == f"{name}.{suffix}"
+    assert Path(put_in_app.OWN["ios"].model).name == f"{name}.{suffix}"
 
 
 def test_nothing_of_a_model_is_written_down_in_the_app():

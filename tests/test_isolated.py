@@ -11,7 +11,7 @@ import pytest
 
 from model_maker import Classifier
 from model_maker.errors import ModelError
-from model_maker.inference import isolated
+from model_maker.inference import isolated_runtime
 
 onnx = pytest.importorskip("onnx", reason="onnx is missing: pip install 'model-maker[onnx]'")
 pytest.importorskip("onnxruntime")
@@ -73,7 +73,7 @@ def test_a_model_that_hangs_on_some_pictures_is_given_up(tmp_path, monkeypatch):
     classifier = Classifier(tmp_path / "m.onnx")
     [row] = classifier.scores([DARK])
     assert row.tolist() == [0.25, 0.75]
-    monkeypatch.setattr(isolated, "RUN_LIMIT_S", 2.0)
+    monkeypatch.setattr(isolated_runtime, "RUN_LIMIT_S", 2.0)
     with pytest.raises(ModelError, match="gave no answer within 2 seconds"):
         list(classifier.scores([BRIGHT]))
     with pytest.raises(ModelError):  # and it stays so
@@ -128,8 +128,8 @@ def _zombie(pid):
 
 def test_what_is_no_message_ends_the_talk():
     for stream in (b"", b"\1\0\0\0\0\0\0\0[", b"\xff" * 8 + b"{}", b"\2\0\0\0\4\0\0\0{}ab", b"\2\0\0\0\0\0\0\0[]"):
-        assert isolated.receive(io.BytesIO(stream)) is None
+        assert isolated_runtime.receive(io.BytesIO(stream)) is None
     sent = io.BytesIO()
-    isolated.send(sent, {"id": 1}, b"abc")
+    isolated_runtime.send(sent, {"id": 1}, b"abc")
     sent.seek(0)
-    assert isolated.receive(sent) == ({"id": 1}, b"abc")
+    assert isolated_runtime.receive(sent) == ({"id": 1}, b"abc")

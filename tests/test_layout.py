@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from photo_files import fill, photos
 
-from model_maker.data import parts
+from model_maker.data import split_names
 from model_maker.data.sources import read
 from model_maker.errors import DataError
 
@@ -126,14 +126,14 @@ def test_classes_that_only_sound_like_parts_are_classes(tmp_path, counts):
 
 
 def test_names_of_parts_are_read_with_what_they_share():
-    assert parts.read(["seg_train", "seg_test", "seg_pred"]) == {
+    assert split_names.read(["seg_train", "seg_test", "seg_pred"]) == {
         "seg_train": "train",
         "seg_test": "test",
         "seg_pred": "",
     }
-    assert parts.read(["train", "eval", "test"])["eval"] == "validation"
-    assert parts.read(["training", "validation", "evaluation"])["evaluation"] == "test"
-    assert parts.read(["trainee", "tester", "cat"]) == {}
+    assert split_names.read(["train", "eval", "test"])["eval"] == "validation"
+    assert split_names.read(["training", "validation", "evaluation"])["evaluation"] == "test"
+    assert split_names.read(["trainee", "tester", "cat"]) == {}
 
 
 @pytest.mark.parametrize(

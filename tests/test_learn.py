@@ -16,16 +16,16 @@ from tiny_network import FUSED, TinyNetwork
 
 import model_maker
 from model_maker.backbones.int8_backbone import QuantizedEmbedder
-from model_maker.data.images import Normalization
 from model_maker.data.sources import read
+from model_maker.embeddings.computing import compute
+from model_maker.embeddings.store import EmbeddingStore, names_in
 from model_maker.errors import DataError
 from model_maker.learning import features
 from model_maker.learning.checkpoint import path_for
-from model_maker.learning.embedding import compute
-from model_maker.learning.store import EmbeddingStore, names_in
+from model_maker.normalization import Normalization
 from model_maker.options import Options
 from model_maker.progress import Progress
-from model_maker.training import data, folds, learn
+from model_maker.training import folds, learn, training_data
 
 PIXELS = Normalization(127.5, 127.5)
 TUNED = {"fine_tune": "tail", "epochs": 3, "batch_size": 8, "views": 2, "augment": "light"}
@@ -65,14 +65,14 @@ def options(tiny_file, **more):
 def embedded(photos, base, options=None, **parts):
     """Photos and their embeddings, divided by shares or for folds."""
     made, chosen = read(photos), options or Options()
-    embeddings, _ = data.embed(made, base, chosen)
-    return data.TrainingData(made, made.split(**parts) if parts else None, base, embeddings, embeddings)
+    embeddings, _ = training_data.embed(made, base, chosen)
+    return training_data.TrainingData(made, made.split(**parts) if parts else None, base, embeddings, embeddings)
 
 
 def test_a_frozen_head_learns_from_both_parts(base, colours):
     given = embedded(colours, base, validation=0.2, test=0.2)
     learned = learn.learn(given, Options(), Progress())
-    both = data.join(given.split.train, given.split.validation)
+    both = training_data.join(given.split.train, given.split.validation)
     vectors, labels = compute(both, base.content, PIXELS)[0].astype(float), np.array(both.labels)
     centred = (vectors - vectors.mean(axis=0)) / np.sqrt(((vectors - vectors.mean(axis=0)) ** 2).mean())
     strength = learned.fit.regularization

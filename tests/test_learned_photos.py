@@ -8,7 +8,7 @@ import pytest
 
 import model_maker
 from model_maker import Classifier, output_folder
-from model_maker.benchmark import cli as benchmark_cli
+from model_maker.benchmark import command_line as benchmark_cli
 from model_maker.cli import commands, parse
 from model_maker.data import sources
 

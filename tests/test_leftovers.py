@@ -9,7 +9,7 @@ import time
 import pytest
 from other_systems import SYSTEMS, run, start
 
-from model_maker import files
+from model_maker.system import files
 
 # Makes what a process makes for the moment, says so, and waits to be killed.
 MAKE = """

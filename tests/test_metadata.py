@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_maker.data.images import Normalization
 from model_maker.errors import ModelError
+from model_maker.normalization import Normalization
 from model_maker.tflite import graph, metadata, metadata_schema, thresholds
 from model_maker.tflite.interpreter import Runner
 from model_maker.tflite.metadata import ModelInfo

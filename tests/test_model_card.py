@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from model_maker.data.images import Normalization
+from model_maker.normalization import Normalization
 from model_maker.report import model_card
 from model_maker.tflite.metadata import ModelInfo
 

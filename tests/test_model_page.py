@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_maker import output_folder
+from model_maker import evaluation, output_folder
 from model_maker.data import thumbnails
 from model_maker.data.dataset import Sample
-from model_maker.deploy import browser
-from model_maker.inference import evaluation
+from model_maker.demo import browser
 from model_maker.inference.classifier import Scored
 from model_maker.report import model_page
 

@@ -7,7 +7,7 @@ import pytest
 from loopback_files import serve
 from other_systems import SYSTEMS, run, start
 
-from model_maker import files, locks
+from model_maker.system import files, locks
 
 HOLD = """
 import sys

@@ -30,7 +30,7 @@ FILES = (
     "CONTRIBUTING.md",
     "LICENSE",
 )
-RUNTIME = "model_maker/deploy/page/runtime"
+RUNTIME = "model_maker/demo/page/runtime"
 # What stands about in a checkout that was worked in, and must not travel.
 REMAINS = (
     "model_maker/__pycache__/old.cpython-311.pyc",
@@ -152,7 +152,7 @@ def test_the_metadata_is_that_of_the_project(metadata, contents):
     scripts.read_string(entry_points)
     assert dict(scripts["console_scripts"]) == {
         "model_maker": "model_maker.cli:run",
-        "benchmark": "model_maker.benchmark.cli:run",
+        "benchmark": "model_maker.benchmark.command_line:run",
     }
     assert [name for name in contents if name.endswith("/licenses/LICENSE")]
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from model_maker import cli
-from model_maker.data import part_folders, sources
+from model_maker.data import sources, split_folders
 from model_maker.data.dataset import Dataset, Sample
 from model_maker.doctor.checks import CHECKS
 from model_maker.doctor.diagnosis import diagnose
@@ -40,7 +40,7 @@ def run(*words):
 
 
 def test_photos_are_of_the_part_that_was_told(home):
-    address = part_folders.address(home / "eins", validation=home / "zwei", test=home / "drei")
+    address = split_folders.address(home / "eins", validation=home / "zwei", test=home / "drei")
     dataset = sources.read(address)
     assert dataset.classes == KINDS
     found = {(Path(sample.path).parent.parent.name, sample.part) for sample in dataset.samples}
@@ -69,7 +69,7 @@ def test_training_goes_through_and_finds_its_photos_again(home, lite0, tmp_path,
 
 
 def test_parts_that_are_not_told_are_taken_from_those_to_learn_from(home):
-    split = sources.read(part_folders.address(home / "eins", test=home / "drei")).split()
+    split = sources.read(split_folders.address(home / "eins", test=home / "drei")).split()
     assert len(split.test) == 6 and len(split.train) + len(split.validation) == 14
 
 
@@ -77,7 +77,7 @@ def test_folders_in_folders_of_the_same_name_are_passed_through(home):
     (home / "eins").rename(home / "inner")
     (home / "seg_train").mkdir()
     (home / "inner").rename(home / "seg_train" / "seg_train")
-    dataset = sources.read(part_folders.address(home / "seg_train", test=home / "drei"))
+    dataset = sources.read(split_folders.address(home / "seg_train", test=home / "drei"))
     assert dataset.classes == KINDS and len(dataset.stated("train")) == 14
 
 

@@ -11,7 +11,7 @@ from pictures import chunk, encode, pixels, png
 from PIL import Image
 
 from model_maker.data.dataset import Dataset, Sample
-from model_maker.doctor import facts
+from model_maker.doctor import file_properties
 from model_maker.doctor.checks import CHECKS
 from model_maker.errors import DataError
 
@@ -216,7 +216,7 @@ def test_numbers_in_a_tiff_fill_the_range(values, form, order):
 
 def test_doctor_lists_the_files():
     paths = [Path("a.png"), Path("b.png")]
-    read = [facts.read(deep_png(0, 1, factor)) for factor in (16, 257)]
+    read = [file_properties.read(deep_png(0, 1, factor)) for factor in (16, 257)]
     samples = tuple(Sample(path, 0, str(path)) for path in paths)
     evidence = SimpleNamespace(dataset=Dataset(samples, ("a",)), facts=read)
     found = [(finding.text, finding.photos) for finding in CHECKS["depth"].find(evidence)]
@@ -225,6 +225,6 @@ def test_doctor_lists_the_files():
 
 def test_facts_tell_how_many_bits_are_used():
     for content in (deep_png(2, 3, 16), deep_png(0, 1, 16), deep_png(6, 3, 16, 65535)):
-        assert facts.read(content).bits == (16, 12)
+        assert file_properties.read(content).bits == (16, 12)
     for content in (deep_png(2, 3, 257), deep_png(0, 1, 257), encode(COLOURS // 20, "PNG")):
-        assert facts.read(content).bits is None
+        assert file_properties.read(content).bits is None

@@ -7,8 +7,8 @@ from loopback_files import serve
 from PIL import Image
 
 from model_maker import Classifier
-from model_maker.data.images import Normalization
 from model_maker.errors import DataError
+from model_maker.normalization import Normalization
 from model_maker.tflite import graph, metadata
 
 LABELS = ("red", "green", "blue")

@@ -11,10 +11,10 @@ import pytest
 from other_systems import PEAK_MB, SYSTEMS, run
 from tiny_network import FUSED, TinyNetwork
 
-from model_maker import terminal
 from model_maker.data import object_stores
-from model_maker.data.images import Normalization
-from model_maker.deploy import browser
+from model_maker.demo import browser
+from model_maker.normalization import Normalization
+from model_maker.terminal import rendering
 from model_maker.tflite import metadata
 
 pytestmark = pytest.mark.slow
@@ -204,13 +204,13 @@ def test_a_drive_is_no_store():
     ],
 )
 def test_an_argument_is_quoted_for_the_shell(monkeypatch, argument, here, windows):
-    assert terminal.quoted(argument) == here
+    assert rendering.quoted(argument) == here
     monkeypatch.setattr(sys, "platform", "win32")
-    assert terminal.quoted(argument) == windows
+    assert rendering.quoted(argument) == windows
 
 
 def test_a_port_that_is_taken_is_not_taken_again():
-    program = "from model_maker.deploy.demo_server import Server; print(Server.allow_reuse_address)"
+    program = "from model_maker.demo.server import Server; print(Server.allow_reuse_address)"
     assert [run(system, program).strip() for system in ("", "win32")] == ["True", "False"]
 
 

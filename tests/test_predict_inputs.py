@@ -10,9 +10,9 @@ from videos import BLUE, GREEN, RED
 
 from model_maker import cli
 from model_maker.data import video
-from model_maker.data.images import Normalization
 from model_maker.errors import DataError
-from model_maker.inference import annotation, inputs
+from model_maker.inference import annotation, predict_inputs
+from model_maker.normalization import Normalization
 from model_maker.tflite import graph, metadata
 
 
@@ -209,7 +209,7 @@ def test_copies_are_kept_out_of_what_is_classified(colours, desk, capsys):
 
 
 def test_without_the_extra_one_line_says_how_to_get_it(colours, desk, capsys, monkeypatch):
-    from model_maker import extras
+    from model_maker.system import extras
 
     monkeypatch.setattr(extras, "is_here", lambda module: module != "av")
     (desk / "clip.mp4").write_bytes(b"")
@@ -218,7 +218,7 @@ def test_without_the_extra_one_line_says_how_to_get_it(colours, desk, capsys, mo
 
 
 def test_names_are_expanded_in_order(desk):
-    assert list(inputs.expand(["a/2.jpg", "https://a.b/*.jpg", "-", "a/*.jpg"])) == [
+    assert list(predict_inputs.expand(["a/2.jpg", "https://a.b/*.jpg", "-", "a/*.jpg"])) == [
         "a/2.jpg",
         "https://a.b/*.jpg",
         "-",
@@ -226,4 +226,4 @@ def test_names_are_expanded_in_order(desk):
         "a/2.jpg",
     ]
     with pytest.raises(DataError, match="matches nothing"):
-        list(inputs.expand(["*.nothing"]))
+        list(predict_inputs.expand(["*.nothing"]))

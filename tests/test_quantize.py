@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from tiny_network import TinyNetwork
 
-from model_maker.data.images import Normalization
 from model_maker.errors import ModelError
+from model_maker.normalization import Normalization
 from model_maker.tflite import graph, inspection, quantize
 from model_maker.tflite.interpreter import KERNELS, Runner
 from model_maker.tflite.quantize import Calibration

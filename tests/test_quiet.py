@@ -7,7 +7,7 @@ import sys
 from fuzz_photos import encode, exif, pixels
 from PIL import Image
 
-from model_maker import quiet
+from model_maker.system import suppressed_output
 
 SPOILED = """
 import sys
@@ -49,7 +49,7 @@ def test_on_a_console_of_windows_nothing_is_held_back(monkeypatch, capfd):
         with monkeypatch.context() as patch:
             patch.setattr(sys, "platform", platform)
             patch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-            with quiet.diverted(lambda line: True) as dropped:
+            with suppressed_output.diverted(lambda line: True) as dropped:
                 os.write(2, b"greeting\n")
             written.append((capfd.readouterr().err, dropped))
     assert written == [("greeting\n", []), ("", [b"greeting\n"])]

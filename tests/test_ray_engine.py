@@ -21,15 +21,15 @@ from heard import Heard
 from watched_photos import OnlyHere, Twofold, Watched, readings
 
 import model_maker
-from model_maker import extras
 from model_maker.data import sources
 from model_maker.data.augment import PRESETS
 from model_maker.data.entries import Entry
-from model_maker.data.images import Normalization
+from model_maker.embeddings import cluster as clusters
+from model_maker.embeddings import engines, ray_engine
 from model_maker.errors import ClusterError, DataError
-from model_maker.learning import cluster as clusters
-from model_maker.learning import engines, ray_engine
+from model_maker.normalization import Normalization
 from model_maker.options import Options, check
+from model_maker.system import extras
 
 pytestmark = pytest.mark.ray
 

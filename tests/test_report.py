@@ -8,10 +8,10 @@ from html.parser import HTMLParser
 import pytest
 from rich.console import Console
 
-from model_maker.benchmark import page, report
-from model_maker.benchmark.compare import compare
+from model_maker.benchmark import benchmark_page, result_table
 from model_maker.benchmark.environment import Load, Machine
 from model_maker.benchmark.latency import Latency
+from model_maker.benchmark.record_comparison import compare
 from model_maker.benchmark.results import Model, Record, Row, finish
 
 HOST = Machine("host", "A CPU", 2, "Linux 6 x86_64", versions={"ai-edge-litert": "2.3.0"})
@@ -40,7 +40,7 @@ MANY = record(
 
 def shown(record, width=100):
     console = Console(file=io.StringIO(), width=width, highlight=False)
-    report.show(record, console)
+    result_table.show(record, console)
     return console.file.getvalue()
 
 
@@ -93,13 +93,13 @@ def test_an_interrupted_record_says_so():
     ("value", "text"), [(None, "-"), (0.0123, "0.012"), (1.234, "1.23"), (12.34, "12.3"), (1234.5, "1234")]
 )
 def test_numbers_have_three_digits(value, text):
-    assert report.number(value) == text
+    assert result_table.number(value) == text
 
 
 def test_a_comparison_names_what_became_slower():
     slower = record(row(A, "xnnpack", 1, 9.0), row(A, "xnnpack", 2, 4.0))
     console = Console(file=io.StringIO(), width=80, highlight=False)
-    report.show_comparison(compare(SMALL, slower), console)
+    result_table.show_comparison(compare(SMALL, slower), console)
     text = console.file.getvalue()
     assert re.search(r"xnnpack +1 +8\.00 +9\.00 +\+12\.5 % +slower", text)
     assert "note: m none 1 is in the base only" in text
@@ -123,7 +123,7 @@ class Page(HTMLParser):
 
 
 def test_the_page_needs_nothing_else_and_shows_every_row():
-    text = page.render(MANY)
+    text = benchmark_page.render(MANY)
     found = Page(text)
     assert found.loads == []
     assert not re.search(r"url\((?!#)|@import|https?:", text)
@@ -138,7 +138,7 @@ def test_the_page_needs_nothing_else_and_shows_every_row():
 def test_charts_show_each_delegate_with_its_interval():
     measured = [row(A, "xnnpack", 2, 4.0), row(A, "xnnpack", 1, 8.0, spread=0.25), row(A, "gpu", None, 5.0)]
     others = [row(B, "gpu", 1, 80.0), Row(B.path, "none", 1, reason="No.")]
-    wanted = dict(page._charts(record(*measured, *others, models=(A, B))))
+    wanted = dict(benchmark_page._charts(record(*measured, *others, models=(A, B))))
     first, second = wanted["0.svg"].data, wanted["1.svg"].data
     # All on one scale, and each delegate in one colour.
     assert first["limits"] == second["limits"] == (pytest.approx(4 * 0.999), pytest.approx(80 * 1.001))
@@ -152,6 +152,6 @@ def test_charts_show_each_delegate_with_its_interval():
 
 
 def test_nothing_measured_is_a_page_without_a_chart():
-    text = page.render(record(Row(A.path, "gpu", None, reason="No GPU.")))
+    text = benchmark_page.render(record(Row(A.path, "gpu", None, reason="No GPU.")))
     assert "Nothing could be measured." in text
     assert "<svg" not in text

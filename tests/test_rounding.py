@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_network import FUSED, SAME, VALID, TinyNetwork
 
-from model_maker.data.images import Normalization
+from model_maker.normalization import Normalization
 from model_maker.tflite import dequantize, graph, quantize, rounding
 from model_maker.tflite.interpreter import Runner
 

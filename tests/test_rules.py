@@ -11,9 +11,9 @@ from needs import marks
 from PIL import Image
 
 import model_maker
-from model_maker.deploy import clients, rules
 from model_maker.errors import ModelError
-from model_maker.tflite import edges, graph, metadata, metadata_schema
+from model_maker.tflite import client_rules, graph, io_types, metadata, metadata_schema
+from model_maker.verify import clients
 
 LABELS = "a\nb\nü".encode()
 FILES = {metadata.LABELS: LABELS, metadata.LABELS_AGAIN: LABELS}
@@ -85,7 +85,7 @@ def of_two_photos(model):
 
 def int8_input(content):
     """uint8 scores of an int8 photo."""
-    model = graph.parse(edges.bare_int8(content))
+    model = graph.parse(io_types.bare_int8(content))
     main = model.subgraphs[0]
     main.operators += graph._edge(model, main.outputs, "out", "uint8", graph.quantization(1 / 256, 0), entering=False)
     info = replace(metadata.read(content), provenance={})
@@ -94,7 +94,7 @@ def int8_input(content):
 
 def int8_output(content):
     """int8 scores of a uint8 photo."""
-    model = graph.parse(edges.bare_int8(content))
+    model = graph.parse(io_types.bare_int8(content))
     main = model.subgraphs[0]
     main.operators = [
         *graph._edge(model, main.inputs, "in", "uint8", graph.quantization(1 / 128, 127), entering=True),
@@ -180,13 +180,13 @@ def answers(broken, noise_photos, tmp_path_factory):
 
 @pytest.mark.parametrize("io", graph.IO_TYPES)
 def test_our_files_keep_all_rules(broken, io):
-    assert [entry for entry in rules.check(broken[io].read_bytes()) if not entry.passed] == []
+    assert [entry for entry in client_rules.check(broken[io].read_bytes()) if not entry.passed] == []
 
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_rule_is_found_and_no_other(broken, name):
     _, _, demand, received, _ = BROKEN[name]
-    found = [entry for entry in rules.check(broken[name].read_bytes()) if not entry.passed]
+    found = [entry for entry in client_rules.check(broken[name].read_bytes()) if not entry.passed]
     assert [demand in entry.rule.demand for entry in found] == [True]
     assert received in found[0].received
     assert found[0].rule.binding
@@ -221,7 +221,7 @@ def test_export_mends_metadata(broken, make_photos, tmp_path, name):
     make_photos(tmp_path / "data", {"a": 3, "b": 3, "c": 3, "ü": 3})
     made = model_maker.export(broken[name], tmp_path / "out", formats=["tflite-int8"], data=tmp_path / "data")
     content = made.entries[0].path.read_bytes()
-    assert [entry.received for entry in rules.check(content) if not entry.passed] == []
+    assert [entry.received for entry in client_rules.check(content) if not entry.passed] == []
     # The network itself is the same: so are its scores, and the sizes of all its tensors.
     whole, mended = (graph.parse(data).subgraphs[0] for data in (broken[name].read_bytes(), content))
     assert [list(tensor.shape) for tensor in whole.tensors] == [list(tensor.shape) for tensor in mended.tensors]
@@ -229,30 +229,32 @@ def test_export_mends_metadata(broken, make_photos, tmp_path, name):
 
 def test_labels_under_their_second_name_are_missed_and_not_refused(make_tiny_model):
     content = with_files(make_tiny_model(), {metadata.LABELS: LABELS})
-    [entry] = [entry for entry in rules.check(content) if not entry.passed]
+    [entry] = [entry for entry in client_rules.check(content) if not entry.passed]
     assert (metadata.LABELS_AGAIN in entry.rule.demand, entry.rule.binding) == (True, False)
 
 
 def test_a_file_without_metadata_breaks_what_needs_it(float_classifier):
-    broken = {entry.received for entry in rules.check(float_classifier) if not entry.passed and entry.rule.binding}
+    broken = {
+        entry.received for entry in client_rules.check(float_classifier) if not entry.passed and entry.rule.binding
+    }
     assert broken == {"float input, and no NormalizationOptions", "no file of labels"}
 
 
 def test_a_damaged_file_is_refused_in_a_line():
     with pytest.raises(ModelError, match="damaged") as caught:
-        rules.check(b"\x1c\0\0\0TFL3" + bytes(100))
+        client_rules.check(b"\x1c\0\0\0TFL3" + bytes(100))
     assert "\n" not in str(caught.value)
 
 
 def test_published_classifiers_keep_the_rules(shared_weights):
     for name in ("automl_labeler_model", "mobilenet_v2_1.0_224_quant", "mobilenet_v1_0.25_224_1_metadata_1"):
         content = (shared_weights / "tflite" / f"{name}.tflite").read_bytes()
-        assert [entry.received for entry in rules.check(content) if not entry.passed] == ["not in the zip"]
+        assert [entry.received for entry in client_rules.check(content) if not entry.passed] == ["not in the zip"]
 
 
 def test_a_published_classifier_without_metadata_lacks_names_alone(shared_weights):
     content = (shared_weights / "tflite/tflite_support_mobilenet_v2_1.0_224_quant.tflite").read_bytes()
-    broken = [entry.received for entry in rules.check(content) if not entry.passed and entry.rule.binding]
+    broken = [entry.received for entry in client_rules.check(content) if not entry.passed and entry.rule.binding]
     assert broken == ["no file of labels"]
 
 
@@ -262,6 +264,6 @@ def test_a_published_classifier_without_metadata_lacks_names_alone(shared_weight
 def test_scores_may_have_leading_dimensions_of_one(shape, kept):
     tensor = model_schema.TensorT()
     tensor.shape = list(shape)
-    [rule] = [rule for rule in rules.RULES if rule.demand == "one output [1, N]"]
-    found = rule.broken(rules.Contents((), (tensor,), False, (), (), {}, None))
+    [rule] = [rule for rule in client_rules.RULES if rule.demand == "one output [1, N]"]
+    found = rule.broken(client_rules.Contents((), (tensor,), False, (), (), {}, None))
     assert (found == "") == kept

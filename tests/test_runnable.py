@@ -12,8 +12,8 @@ from tiny_network import TinyNetwork
 from model_maker import Classifier
 from model_maker.backbones import BACKBONES, importers
 from model_maker.backbones.layer_weights import Normalization
-from model_maker.data.images import Normalization as PixelRange
 from model_maker.errors import ModelError
+from model_maker.normalization import Normalization as PixelRange
 from model_maker.tflite import graph, inspection, quantize, runnable, vetting
 
 

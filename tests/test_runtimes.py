@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from needs import marks
 
-from model_maker import Classifier, extras
+from model_maker import Classifier
 from model_maker.errors import ModelError
 from model_maker.inference import runtimes
+from model_maker.system import extras
 
 
 @pytest.fixture

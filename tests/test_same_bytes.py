@@ -11,14 +11,16 @@ import other_systems
 import pytest
 from photo_files import fill
 
-from model_maker import exits, files
 from model_maker.backbones import importers
 from model_maker.data import entries, folders, parquet, tfrecords
-from model_maker.data.images import Normalization
-from model_maker.deploy import export
-from model_maker.doctor import evidence, quarantine
+from model_maker.doctor import examination, quarantine
 from model_maker.doctor.diagnosis import Diagnosis
+from model_maker.export import export
+from model_maker.export.exported import Exported
 from model_maker.inference import addresses, runtimes
+from model_maker.normalization import Normalization
+from model_maker.system import files
+from model_maker.terminal import exit_codes
 from model_maker.tflite import metadata
 
 ROOT = other_systems.TESTS.parent
@@ -47,8 +49,8 @@ def test_files_of_a_data_set_are_ordered_by_bytes_not_by_case(folding, tmp_path)
 
 def test_strays_are_ordered_by_bytes_not_by_case(folding, tmp_path, monkeypatch):
     fill(tmp_path, {"B/x": "", "a/x": ""})
-    monkeypatch.setattr(evidence, "_holds_photo", lambda path: True)
-    assert [path.parent.name for path in evidence._strays(str(tmp_path))] == ["B", "a"]
+    monkeypatch.setattr(examination, "_holds_photo", lambda path: True)
+    assert [path.parent.name for path in examination._strays(str(tmp_path))] == ["B", "a"]
 
 
 def test_a_folder_of_a_model_has_one_identity(folding, tmp_path, monkeypatch):
@@ -79,7 +81,7 @@ def test_a_photo_has_one_name():
 
 def test_an_export_names_its_files_with_slashes():
     output = PureWindowsPath("out")
-    found = export.Export(output, (export.Exported("c_header", output / "c_header" / "model.cc"),))
+    found = export.Export(output, (Exported("c_header", output / "c_header" / "model.cc"),))
     assert [entry["path"] for entry in export.as_dict(found)["formats"]] == ["c_header/model.cc"]
 
 
@@ -126,14 +128,14 @@ class _Broken(io.TextIOWrapper):
 
 
 def _ended(command):
-    return exits.exit_code(command, program="p", debug=False, interrupted="")
+    return exit_codes.exit_code(command, program="p", debug=False, interrupted="")
 
 
 def test_a_reader_that_left_is_no_failure_on_windows(monkeypatch, tmp_path):
     with open(tmp_path / "stdout", "wb") as spare:
         stdout = _Broken(spare.fileno())
         monkeypatch.setattr(sys, "stdout", stdout)
-        assert _ended(lambda: stdout.leave(errno.EINVAL)) == exits.OK
+        assert _ended(lambda: stdout.leave(errno.EINVAL)) == exit_codes.OK
         stdout.leave(0)
         with pytest.raises(OSError, match="Invalid argument"):
             _ended(lambda: stdout.leave(errno.EIO))

@@ -14,7 +14,7 @@ from PIL import Image, PngImagePlugin
 
 from model_maker import cli
 from model_maker.data import images
-from model_maker.doctor import second_reader
+from model_maker.doctor import fallback_decoders
 from model_maker.doctor.diagnosis import diagnose
 from model_maker.errors import DataError
 
@@ -86,17 +86,17 @@ def test_what_others_open_is_told_apart(tmp_path):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataError):
             images.decode(tmp_path / name)
-    found = second_reader.readers(sorted(tmp_path.iterdir()))
+    found = fallback_decoders.readers(sorted(tmp_path.iterdir()))
     assert {path.name for path in found} == set(whole)
 
 
 def test_without_other_readers_marks_decide(tmp_path, monkeypatch):
-    marks = {name: reader for name, reader in second_reader._READERS.items() if name == "a walk over its marks"}
-    monkeypatch.setattr(second_reader, "_READERS", marks)
+    marks = {name: reader for name, reader in fallback_decoders._READERS.items() if name == "a walk over its marks"}
+    monkeypatch.setattr(fallback_decoders, "_READERS", marks)
     for content in (jpeg_of_many_scans(), encode(noise(), "PNG"), encode(noise(), "WEBP"), encode(noise(), "AVIF")):
-        assert second_reader._marks(content)
-        assert not second_reader._marks(content[: len(content) * 9 // 10])
-    assert not second_reader._marks(struct.pack(">I", 3) + b"ftypmdat")
+        assert fallback_decoders._marks(content)
+        assert not fallback_decoders._marks(content[: len(content) * 9 // 10])
+    assert not fallback_decoders._marks(struct.pack(">I", 3) + b"ftypmdat")
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import fsspec
 import numpy as np
 import pytest
 
+from model_maker.embeddings import shards
+from model_maker.embeddings.shards import Shards, Unreadable
 from model_maker.errors import OutputError
-from model_maker.learning import shards
-from model_maker.learning.shards import Shards, Unreadable
 
 KEYS = [f"{number:064x}" for number in range(4)]
 FAILURES = Unreadable("damaged (it ends too early)", True), Unreadable("no such file", False)

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model_maker.embeddings.store import EmbeddingStore, FeatureMaps, pack
 from model_maker.errors import OutputError
-from model_maker.learning.store import EmbeddingStore, FeatureMaps, pack
 
 SIZE = 5
 VECTOR, ROW = 2 * SIZE, 32 + 4  # bytes: float16 values; digest and checksum

@@ -10,8 +10,8 @@ from loopback_files import serve
 
 from model_maker import Classifier
 from model_maker.backbones import embedder, tensorflow_models
-from model_maker.data.images import Normalization
 from model_maker.errors import BackboneError, ModelError
+from model_maker.normalization import Normalization
 from model_maker.tflite.interpreter import Runner
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (1, 16, 16, 3), np.uint8)

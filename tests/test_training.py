@@ -11,11 +11,12 @@ import pytest
 from heard import Heard
 
 import model_maker
-from model_maker import files, run_record
+from model_maker import run_record
 from model_maker.data import augment, sample_data
 from model_maker.errors import BackboneError, DataError, ModelError, OutputError
 from model_maker.inference.classifier import Classifier
 from model_maker.progress import Progress
+from model_maker.system import files
 from model_maker.tflite import graph, inspection, metadata
 from model_maker.training import metrics_record
 

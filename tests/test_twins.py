@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from model_maker.doctor import judgement, twins
+from model_maker.doctor import label_errors, near_duplicates
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def _groups(hashes, *, mirrored=None, spreads=None, digests=None, vectors=None):
         if mirrored is None
         else np.array(mirrored, np.uint64)
     )
-    return twins.groups(
+    return near_duplicates.groups(
         digests or [str(index) for index in range(len(hashes))],
         hashes,
         other,
@@ -51,7 +51,7 @@ def test_blocks_find_the_same_pairs_as_one_comparison(monkeypatch, random):
     hashes = random.integers(0, 2**63, 60, np.uint64)
     hashes[40] = hashes[3] ^ np.uint64(1)
     whole = _groups(hashes)
-    monkeypatch.setattr(twins, "_BLOCK", 128)
+    monkeypatch.setattr(near_duplicates, "_BLOCK", 128)
     assert _groups(hashes) == whole and whole[40] == 3
 
 
@@ -59,11 +59,11 @@ def test_flattery_counts_what_copies_of_unknowable_photos_are_worth(random):
     # Labels are coins: alone they cannot be known, and a copy in another fold gives them away.
     vectors = np.repeat(random.normal(size=(60, 64)), 2, axis=0).astype(np.float16)
     labels = np.repeat(np.arange(60) % 2, 2)
-    found = twins.flattery(vectors, labels, np.repeat(np.arange(60) * 2, 2))
+    found = near_duplicates.flattery(vectors, labels, np.repeat(np.arange(60) * 2, 2))
     assert found["photos"] == 120
     assert found["top1_apart"] > 0.9 and found["top1_together"] < 0.75
     assert found["points"] == round(100 * (found["top1_apart"] - found["top1_together"]), 2)
-    assert twins.flattery(vectors[::2], labels[::2], np.arange(60)) is None
+    assert near_duplicates.flattery(vectors[::2], labels[::2], np.arange(60)) is None
 
 
 def test_a_test_part_is_flattered_by_copies_in_training(random):
@@ -72,17 +72,17 @@ def test_a_test_part_is_flattered_by_copies_in_training(random):
     labels, numbers = np.arange(80) % 2, np.arange(80)
     numbers[60:] = numbers[:20]
     tests = np.arange(80) >= 60
-    found = twins.flattered_part(vectors, labels, numbers, ~tests, tests)
+    found = near_duplicates.flattered_part(vectors, labels, numbers, ~tests, tests)
     assert (found["photos"], found["tested"]) == (20, 20)
     # A coin is right in half of the cases; the head is held back by its penalty from knowing all copies by heart.
     assert found["top1"] >= 0.85 and found["top1_without"] <= 0.7
-    assert twins.flattered_part(vectors, labels, np.arange(80), ~tests, tests) is None
+    assert near_duplicates.flattered_part(vectors, labels, np.arange(80), ~tests, tests) is None
 
 
 def test_folds_keep_twins_together_and_classes_even():
     labels = np.repeat([0, 1, 2], 20)
     numbers = np.arange(60) // 2 * 2
-    folds = judgement.folds(labels, numbers, seed=1)
+    folds = label_errors.folds(labels, numbers, seed=1)
     assert (folds[::2] == folds[1::2]).all()
     assert all((np.bincount(folds[labels == label]) == 4).all() for label in range(3))
 
@@ -93,7 +93,7 @@ def test_swapped_labels_of_clear_classes_lead_the_ranking(random):
     vectors = (centres[true] + random.normal(size=(90, 32))).astype(np.float16)
     labels = true.copy()
     labels[[4, 50]] = (true[[4, 50]] + 1) % 3
-    found = judgement.judge(vectors, labels, np.arange(90), classes=3)
+    found = label_errors.judge(vectors, labels, np.arange(90), classes=3)
     assert set(np.argsort(found.margins)[:2]) == {4, 50}
     assert found.confident.nonzero()[0].tolist() == [4, 50]
     assert found.scores[[4, 50]].argmax(1).tolist() == true[[4, 50]].tolist()
@@ -106,12 +106,12 @@ def test_a_copy_does_not_vouch_for_its_label(random):
     vectors[2] = vectors[0]
     labels, numbers = true.copy(), np.arange(40)
     labels[[0, 2]], numbers[2] = 1, 0
-    found = judgement.judge(vectors, labels, numbers, classes=2)
+    found = label_errors.judge(vectors, labels, numbers, classes=2)
     assert (found.margins[[0, 2]] < 0).all()
 
 
 def test_classes_with_few_photos_are_not_judged(random):
     labels = np.array([0] * 10 + [1] * 10 + [2] * 3)
     vectors = random.normal(size=(23, 8)).astype(np.float16)
-    found = judgement.judge(vectors, labels, np.arange(23), classes=3)
+    found = label_errors.judge(vectors, labels, np.arange(23), classes=3)
     assert np.isnan(found.margins[20:]).all() and np.isfinite(found.margins[:20]).all()

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from model_maker import cli, exits, terminal
-from model_maker.benchmark import cli as benchmark_cli
+from model_maker import cli
+from model_maker.benchmark import command_line as benchmark_cli
 from model_maker.cli import bars, views
+from model_maker.terminal import exit_codes, rendering
 from model_maker.training.comparison import Comparison, Entry
 
 NAMES = ["evaluate", "predict", "train", "doctor", "sample-data", "benchmark", "completion"]
@@ -118,8 +119,8 @@ def test_a_terminal_gets_lines_broken_between_words(program):
 
 def test_a_program_gets_lines_whole(capsys):
     text = "a/path/that/is/long " * 10
-    exits.say("model_maker", text)
-    terminal.say(terminal.console(), text)
+    exit_codes.say("model_maker", text)
+    rendering.say(rendering.console(), text)
     shown = capsys.readouterr()
     assert shown.err == f"model_maker: {text}\n" and shown.out == f"{text}\n"
 
@@ -137,7 +138,7 @@ def test_models_that_are_compared_keep_their_names_in_80_columns(tmp_path, monke
         Entry(name, 0.9672, (0.88, 0.99), 0.012, 13_200_000, {1: 182.2, 4: 103.4}, (), True) for name in names
     )
     shown = screen()
-    monkeypatch.setattr(terminal, "console", lambda: shown)
+    monkeypatch.setattr(rendering, "console", lambda: shown)
     views.show_comparison(Comparison(tmp_path, entries, LONGEST, "Because."))
     lines = shown.export_text().splitlines()
     assert max(len(line.rstrip()) for line in lines if str(tmp_path) not in line) <= 80
@@ -156,7 +157,7 @@ def test_photos_whose_names_are_long_stay_apart():
 
 
 def _predicted(names):
-    table = terminal.table("photo", "label", "score>")
+    table = rendering.table("photo", "label", "score>")
     for name in names:
         table.add_row(name, "rose", "0.900")
     return table

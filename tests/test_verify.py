@@ -12,17 +12,20 @@ from heard import Heard
 from PIL import Image
 
 import model_maker
-from model_maker import child, cli, extras
+from model_maker import cli
+from model_maker.apps import put_in_app
+from model_maker.apps.preprocessing import PREPARATIONS
 from model_maker.data import images
 from model_maker.data.dataset import Dataset, Sample
-from model_maker.data.images import Normalization
 from model_maker.data.sources import read
-from model_maker.deploy import apps, browser, clients, verify
-from model_maker.deploy.app_pixels import PREPARATIONS
-from model_maker.deploy.certificate import NOT_HERE, OWN, RAN, REFUSED, SAME, Run, judge
+from model_maker.demo import browser
 from model_maker.errors import DataError, ModelError
+from model_maker.normalization import Normalization
+from model_maker.system import extras, limited_process
 from model_maker.tflite import graph, metadata
 from model_maker.tflite.interpreter import Runner
+from model_maker.verify import clients, verify
+from model_maker.verify.certificate import NOT_HERE, OWN, RAN, REFUSED, SAME, Run, judge
 
 pytestmark = pytest.mark.slow
 
@@ -126,7 +129,7 @@ def test_litert_and_apps_are_judged_on_every_photo(model, photos, nowhere_else):
         ("LiteRT, reference", 3),
     ]
     assert (found.runs[0].accuracy, found.runs[0].same_answer, found.runs[0].largest_difference) == (top1, 11, 0)
-    known = [app.name for app in apps.APPS]
+    known = [app.name for app in put_in_app.APPS]
     assert [run.name for run in found.apps[: len(known)]] == known
     rows = {run.name: run for run in found.apps}
     ours = rows["Model Maker's Android app"]
@@ -225,8 +228,8 @@ def test_an_app_does_not_run_without_the_labels_that_it_looks_for(float_model, p
 
 
 def test_every_way_and_engine_of_an_app_is_known():
-    assert {app.preparation for app in apps.APPS} <= set(PREPARATIONS)
-    assert {app.engine for app in apps.APPS} == {"", *clients.CLIENTS, "LiteRT's samples"}
+    assert {app.preparation for app in put_in_app.APPS} <= set(PREPARATIONS)
+    assert {app.engine for app in put_in_app.APPS} == {"", *clients.CLIENTS, "LiteRT's samples"}
 
 
 def test_what_differs_refuses_or_is_not_here_is_told(model, photos, monkeypatch):
@@ -366,7 +369,7 @@ def test_json_is_one_document_and_says_all(model, photos, nowhere_else, capsys):
     assert (found["passed"], found["failures"], found["photos"]) == (True, [], 11)
     assert [run["state"] for run in found["runtimes"]] == [RAN] * 3
     assert all(rule["passed"] and not rule["advice"] for rule in found["rules"])
-    assert [run["name"] for run in found["apps"]][0] == apps.APPS[0].name
+    assert [run["name"] for run in found["apps"]][0] == put_in_app.APPS[0].name
     assert found["apps"][0]["pixels"] == "stretched, bilinear"
 
 
@@ -415,7 +418,7 @@ def test_a_client_that_cannot_be_loaded_says_how_to_get_it(model, photos, monkey
     monkeypatch.setattr(extras, "is_here", lambda module: True)
     reply = clients.reply_missing(ImportError("No module named 'mediapipe'"), "Run: pip install it")
     monkeypatch.setattr(clients, "offline", lambda: ("unshare",))
-    monkeypatch.setattr(child, "run", lambda *_, **__: reply)
+    monkeypatch.setattr(limited_process, "run", lambda *_, **__: reply)
     with pytest.raises(clients.NotHere, match="MediaPipe Tasks is not here .No module named 'mediapipe'.. Run: pip"):
         clients.ask("MediaPipe Tasks", [model], [])
 
@@ -442,7 +445,7 @@ def test_clients_have_no_network(model, monkeypatch):
         )
     assert (inside, outside) == (1, 0)
     seen = []
-    monkeypatch.setattr(child, "run", lambda *_, within, **__: seen.append(within) or b'{"models": []}')
+    monkeypatch.setattr(limited_process, "run", lambda *_, within, **__: seen.append(within) or b'{"models": []}')
     clients.ask("MediaPipe Tasks", [], [])
     assert seen == [clients.offline()]
 
@@ -454,7 +457,7 @@ def test_mediapipe_does_not_run_where_the_network_cannot_be_cut_off(model, photo
         assert (module, within) == (clients.CLIENTS[clients.TASK_LIBRARY], ())
         return b'{"models": []}'
 
-    monkeypatch.setattr(child, "run", started)
+    monkeypatch.setattr(limited_process, "run", started)
     monkeypatch.setattr(clients, "offline", tuple)
     with pytest.raises(clients.NotHere, match="may send usage metrics to its makers.*Allow user namespaces"):
         clients.ask(clients.MEDIAPIPE, [model], [])

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from model_maker import Classifier, child
+from model_maker import Classifier
 from model_maker.errors import ModelError
+from model_maker.system import limited_process
 from model_maker.tflite import graph, interpreter, metadata, vetting
 
 
@@ -22,7 +23,7 @@ def never(monkeypatch):
     def run(*_, **__):
         raise AssertionError("a process was started")
 
-    monkeypatch.setattr(child, "run", run)
+    monkeypatch.setattr(limited_process, "run", run)
 
 
 def refusal(content, purpose="xnnpack"):
@@ -33,13 +34,13 @@ def refusal(content, purpose="xnnpack"):
 
 
 def test_a_file_is_tried_once_and_remembered_for_what_it_was_tried_for(make_tiny_model, empty_cache, monkeypatch):
-    content, tried, run = make_tiny_model(), [], child.run
+    content, tried, run = make_tiny_model(), [], limited_process.run
 
     def count(*arguments, **more):
         tried.append(arguments[-1])
         return run(*arguments, **more)
 
-    monkeypatch.setattr(child, "run", count)
+    monkeypatch.setattr(limited_process, "run", count)
     for purpose in ("xnnpack", "xnnpack", vetting.READ, "reference", "xnnpack", vetting.READ):
         vetting.vet(content, purpose)
     assert tried == ["xnnpack", vetting.READ, "reference"]

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from model_maker import evaluation
 from model_maker.cli import training_views
-from model_maker.inference import evaluation
 from model_maker.training.train import Result
 
 

@@ -12,21 +12,21 @@ from PIL import Image
 
 import model_maker
 from model_maker import Classifier, ModelMakerError, Options, Prediction
+from model_maker.apps.put_in_app import Installed
 from model_maker.compat import image_classifier, model_spec
 from model_maker.compat.config import QuantizationConfig
 from model_maker.compat.image_classifier import DataLoader
 from model_maker.data.dataset import Dataset, Sample
-from model_maker.deploy.apps import Installed
-from model_maker.deploy.certificate import Certificate
-from model_maker.deploy.export import Export
 from model_maker.doctor.diagnosis import Diagnosis
 from model_maker.doctor.quarantine import Moves
 from model_maker.errors import DataError
-from model_maker.inference.evaluation import Metrics
+from model_maker.evaluation import Metrics
+from model_maker.export.export import Export
 from model_maker.inference.pipeline import Answer
 from model_maker.training.comparison import Comparison
 from model_maker.training.reproduction import Reproduction
 from model_maker.training.train import Result
+from model_maker.verify.certificate import Certificate
 
 Array = np.ndarray[Any, Any]
 

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from model_maker import files, locks
 from model_maker.errors import BackboneError
+from model_maker.system import files, locks
 from model_maker.version import __version__
 
 # Finding out that there is no network must not take longer than anyone waits; a name server may never answer.

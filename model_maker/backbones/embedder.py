@@ -10,7 +10,6 @@ from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
-from model_maker import files
 from model_maker.backbones import (
     conversion,
     downloads,
@@ -25,9 +24,10 @@ from model_maker.backbones import (
 from model_maker.backbones.importers import ForeignModel, Import
 from model_maker.backbones.registry import BACKBONES, Backbone, get
 from model_maker.backbones.weights import FileWeights
-from model_maker.data.images import Normalization
 from model_maker.errors import BackboneError
+from model_maker.normalization import Normalization
 from model_maker.progress import SILENT, Progress
+from model_maker.system import files
 from model_maker.tflite import cut, dequantize, graph, runnable
 
 # What people call it.

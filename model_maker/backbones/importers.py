@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from model_maker import child, extras
 from model_maker.backbones import input_range, tensorflow_models
-from model_maker.data.images import Normalization
 from model_maker.errors import BackboneError, ModelError
+from model_maker.normalization import Normalization
 from model_maker.output_folder import FLOAT_MODEL
 from model_maker.progress import Progress
+from model_maker.system import extras, limited_process
 from model_maker.tflite import cut, dequantize, graph, interpreter, metadata, runnable, vetting
 from model_maker.tflite.interpreter import Runner
 
@@ -146,13 +146,13 @@ def load(model: ForeignModel, progress: Progress) -> Import:
     ranges = [f"{known.mean!r},{known.std!r}" if known else "" for known in (model.normalization, model.assumed)]
     arguments = (model.address, str(model.image_size or ""), *ranges)
     if (kind := tensorflow_models.kind(model.address)) is None:
-        packed = child.run(__name__, model.address, *arguments, "", what=model.address, limit_s=LIMIT_S)
+        packed = limited_process.run(__name__, model.address, *arguments, "", what=model.address, limit_s=LIMIT_S)
         return Import.unpack(packed)
     if tensorflow_models.is_download(model.address):
         progress.note(f"Downloading {model.address} through tensorflow-hub.")
     converted = tensorflow_models.convert(model.address, model.image_size)
-    with child.handed(converted) as file:
-        packed = child.run(__name__, file, *arguments, kind, what=model.address, limit_s=LIMIT_S)
+    with limited_process.handed(converted) as file:
+        packed = limited_process.run(__name__, file, *arguments, kind, what=model.address, limit_s=LIMIT_S)
     return Import.unpack(packed)
 
 
@@ -228,4 +228,4 @@ def _import(path: str, name: str, image_size: str, normalization: str, assumptio
 
 
 if __name__ == "__main__":
-    child.answer(_import, memory_bytes=vetting.MEMORY_BYTES, cpu_s=2 * LIMIT_S)
+    limited_process.answer(_import, memory_bytes=vetting.MEMORY_BYTES, cpu_s=2 * LIMIT_S)

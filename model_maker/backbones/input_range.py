@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from model_maker.data.images import Normalization
 from model_maker.errors import BackboneError, ModelError
+from model_maker.normalization import Normalization
 from model_maker.tflite import graph
 
 UNIT = Normalization(mean=0.0, std=255.0)

@@ -17,16 +17,16 @@ from pathlib import Path
 
 import numpy as np
 
-from model_maker import files
 from model_maker.backbones import int8_recipe
 from model_maker.backbones.embedder import Embedder, code_digest
 from model_maker.backbones.int8_recipe import Recipe
 from model_maker.data.entries import Location
-from model_maker.data.images import Normalization
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError, ModelError
+from model_maker.normalization import Normalization
 from model_maker.progress import SILENT, Progress
-from model_maker.tflite import blocks, cut, edges, graph, network_layers, quantize, rounding
+from model_maker.system import files
+from model_maker.tflite import blocks, cut, graph, io_types, network_layers, quantize, rounding
 from model_maker.tflite.network_layers import Layer
 
 Array = np.ndarray
@@ -162,7 +162,7 @@ def of_file(
     kinds = [graph.operator_name(model, operator) for operator in model.subgraphs[0].operators]
     if kinds[0] != "QUANTIZE" or kinds[-3:-1] != ["FULLY_CONNECTED", "SOFTMAX"]:
         raise ModelError("It has no head on an int8 backbone.")
-    model = graph.parse(edges.within(classifier, normalization))
+    model = graph.parse(io_types.within(classifier, normalization))
     main = model.subgraphs[0]
     main.outputs = [int(main.operators[-2].inputs[0])]
     cut.prune(model)

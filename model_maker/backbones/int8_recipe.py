@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from model_maker import files
 from model_maker.errors import ModelError
+from model_maker.system import files
 from model_maker.tflite import graph, quantize
 from model_maker.tflite.network_layers import Layer
 

@@ -12,8 +12,8 @@ import numpy as np
 from model_maker.backbones import efficientnet_lite, mobilenet, mobilenet_v4
 from model_maker.backbones.downloaded_weights import HubWeights, KerasWeights
 from model_maker.backbones.weights import PackagedWeights, Weights
-from model_maker.data.images import Normalization
 from model_maker.errors import BackboneError
+from model_maker.normalization import Normalization
 from model_maker.options import Options
 
 Array = np.ndarray

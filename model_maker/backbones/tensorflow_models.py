@@ -12,9 +12,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from model_maker import child, extras, files
-from model_maker.backbones import conversion, downloads, input_range, keras_files, saved_models
+from model_maker.backbones import conversion, downloads, input_range
 from model_maker.errors import BackboneError
+from model_maker.system import extras, files, limited_process
+from model_maker.tensorflow_files import keras_files, saved_models
 from model_maker.tflite import metadata
 
 LIMIT_S = 600.0
@@ -63,7 +64,7 @@ def convert(address: str, image_size: int | None) -> bytes:
                 f"{address} is not in the cache of tensorflow-hub, and {host} cannot be reached. Connect once, or give "
                 "the folder of the unpacked SavedModel instead; TFHUB_CACHE_DIR names the cache."
             )
-    return child.run(__name__, address, str(image_size or ""), what=address, limit_s=LIMIT_S)
+    return limited_process.run(__name__, address, str(image_size or ""), what=address, limit_s=LIMIT_S)
 
 
 def hub_cache() -> str:
@@ -179,4 +180,4 @@ def _size(address: str, shape: tuple[int | None, ...], asked: int | None) -> int
 
 
 if __name__ == "__main__":
-    child.answer(_convert)
+    limited_process.answer(_convert)

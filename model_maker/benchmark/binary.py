@@ -14,8 +14,8 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from model_maker import files
 from model_maker.benchmark.adb import DeviceError
+from model_maker.system import files
 
 VARIABLE = "MODEL_MAKER_BENCHMARK_BINARY"
 

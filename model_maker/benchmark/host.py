@@ -20,16 +20,16 @@ from pathlib import Path
 
 import numpy as np
 
-from model_maker import quiet
 from model_maker.benchmark.delegates import DELEGATES, Session
 from model_maker.benchmark.environment import Load, LoadWatch
-from model_maker.benchmark.inputs import photo_inputs, random_input
+from model_maker.benchmark.input_data import photo_inputs, random_input
 from model_maker.benchmark.latency import Latency
 from model_maker.benchmark.probe import Helper
 from model_maker.benchmark.results import Interrupted, Row
 from model_maker.data.entries import Location
 from model_maker.data.streaming import cores
 from model_maker.errors import ModelMakerError
+from model_maker.system import suppressed_output
 from model_maker.tflite import interpreter, metadata, vetting
 
 Array = np.ndarray
@@ -291,7 +291,7 @@ def _quiet() -> Iterator[None]:
 
     Part of it goes to stdout, where it would spoil a JSON document.
     """
-    if quiet.is_console():
+    if suppressed_output.is_console():
         yield
         return
     sys.stdout.flush()

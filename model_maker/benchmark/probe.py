@@ -23,8 +23,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from model_maker import child
 from model_maker.errors import ModelMakerError
+from model_maker.system import limited_process
 
 FORKS = sys.platform == "linux"
 # What a helper is told that serves one cell.
@@ -122,7 +122,7 @@ def _answering() -> Iterator[tuple[BinaryIO, Callable[[], str]]]:
     with os.fdopen(os.dup(1), "wb") as answers, tempfile.TemporaryFile() as said:
         os.dup2(said.fileno(), 1)
         os.dup2(said.fileno(), 2)
-        from model_maker.benchmark import inputs  # noqa: F401 - both loaded before the first run, so that they count for no model
+        from model_maker.benchmark import input_data  # noqa: F401 - both loaded before the first run, so that they count for no model
         from model_maker.tflite import interpreter  # noqa: F401
 
         def take() -> str:
@@ -182,7 +182,7 @@ def _first_run(path: str, delegate: str, threads: int, timeout_s: float) -> dict
     import numpy as np
 
     from model_maker.benchmark.delegates import DELEGATES
-    from model_maker.benchmark.inputs import random_input
+    from model_maker.benchmark.input_data import random_input
     from model_maker.progress import peak_memory_mb
 
     # A fork begins without the code of Python and numpy in its memory; what the same steps need of it without a model
@@ -213,7 +213,7 @@ def _too_slow(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(answer: bytes, code: int, said: str, request: dict[str, Any]) -> dict[str, Any]:
-    if (name := child.crash(code)) or not answer:
+    if (name := limited_process.crash(code)) or not answer:
         return {"reason": f"LiteRT crashed ({name or f'exit code {code}'}) on this model with {request['delegate']}."}
     found = json.loads(answer)
     if request["delegate"] == "gpu":

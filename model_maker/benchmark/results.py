@@ -17,12 +17,12 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from model_maker import spreadsheet
 from model_maker.benchmark.benchmark_model import OpTime, Share
 from model_maker.benchmark.environment import Load, Machine
 from model_maker.benchmark.latency import WIDEST_INTERVAL
 from model_maker.errors import DataError
 from model_maker.output_folder import MODEL
+from model_maker.terminal import spreadsheet
 
 FORMAT = "model_maker.benchmark"
 # Raised when a field changes its meaning or goes; a new field does not raise it.

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 
 from absl import app, logging
 
-from model_maker import completion, exits, quiet
 from model_maker.cli.parsers import PARSERS
 from model_maker.cli.train_parser import add_train
-from model_maker.usage import Parser
+from model_maker.system import suppressed_output
+from model_maker.terminal import completion, exit_codes
+from model_maker.terminal.argument_parser import Parser
 from model_maker.version import __version__
 
 _EXAMPLES = """examples:
@@ -31,19 +32,19 @@ def run() -> None:
     try:
         app.run(main, flags_parser=parse)
     except KeyboardInterrupt:  # while the command line was read
-        sys.exit(exits.INTERRUPTED)
+        sys.exit(exit_codes.INTERRUPTED)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Reads the command line; usage errors exit with 2."""
-    from model_maker.benchmark.cli import COMPLETIONS
+    from model_maker.benchmark.command_line import COMPLETIONS
 
     whole = parser()
     completion.answer(whole, **COMPLETIONS)
     found = whole.read(arguments[1:])
     if found.command is None:
         whole.print_help(sys.stderr)
-        sys.exit(exits.USAGE)
+        sys.exit(exit_codes.USAGE)
     if found.command == "predict" and found.model is None and len(found.photos) < 2:
         whole.error("predict needs a model and photos: MODEL PHOTO ..., or --model NAME PHOTO ...")
     return found
@@ -68,9 +69,9 @@ def parser() -> Parser:
 
 def main(arguments: argparse.Namespace) -> int:
     """Runs a command; returns the exit code."""
-    quiet.hush_pillow()
+    suppressed_output.hush_pillow()
     logging.set_verbosity(logging.INFO if arguments.debug else logging.ERROR)
-    return exits.exit_code(
+    return exit_codes.exit_code(
         lambda: _call(arguments),
         program="model_maker",
         debug=arguments.debug,

@@ -8,9 +8,9 @@ from rich import progress as rich_progress
 from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
-from model_maker import terminal
 from model_maker.progress import Progress
-from model_maker.terminal import escape
+from model_maker.terminal import rendering
+from model_maker.terminal.rendering import escape
 
 # Between two looks at a bar: a million photos are not drawn one by one, and the speed is that of the last half minute.
 _LOOK_SECONDS = 0.1
@@ -37,7 +37,7 @@ class Bars(Progress):
 
     def __init__(self) -> None:
         super().__init__()
-        self._console = terminal.console(stderr=True)
+        self._console = rendering.console(stderr=True)
         self._bars = rich_progress.Progress(
             TextColumn("  {task.description:<30}"),
             BarColumn(24),
@@ -74,7 +74,7 @@ class Bars(Progress):
 
     def note(self, text: str) -> None:
         self.notes.append(text)
-        terminal.say(self._console, f"[yellow]note[/] {escape(text)}", indent=2)
+        rendering.say(self._console, f"[yellow]note[/] {escape(text)}", indent=2)
 
     def end(self) -> None:
         if self._task is not None:

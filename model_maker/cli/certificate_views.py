@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from model_maker import terminal
-from model_maker.deploy.certificate import NOT_HERE, OWN, RAN, REFUSED, SAME, Certificate, Run
-from model_maker.deploy.described import Described
-from model_maker.deploy.rules import Finding
-from model_maker.terminal import escape
+from model_maker.terminal import rendering
+from model_maker.terminal.rendering import escape
+from model_maker.tflite.client_rules import Finding
+from model_maker.verify.certificate import NOT_HERE, OWN, RAN, REFUSED, SAME, Certificate, Run
+from model_maker.verify.metadata_writing import Described
 
 _PIXELS = {SAME: "ours", OWN: "its own"}
 _STATES = {RAN: "runs", REFUSED: "[red]refused[/]", NOT_HERE: "[dim]not here[/]"}
@@ -18,22 +18,22 @@ _STATES = {RAN: "runs", REFUSED: "[red]refused[/]", NOT_HERE: "[dim]not here[/]"
 
 def show_certificate(found: Certificate) -> None:
     """Where the file runs and how alike, what it is worth in each app, and which rules it keeps."""
-    console = terminal.console()
+    console = rendering.console()
     console.print(_runs("runtime", "pixels", found.runs))
     if found.apps:
         console.print(_runs("app", "photos", found.apps))
     console.print(_demands(found.findings))
     for remark in found.remarks:
-        terminal.say(console, escape(remark))
+        rendering.say(console, escape(remark))
     for failure in found.failures:
-        terminal.say(console, f"[red]failed[/] {escape(failure)}")
+        rendering.say(console, f"[red]failed[/] {escape(failure)}")
     if not found.failures:
-        terminal.say(console, f"[bold green]passed[/] {escape(str(found.model))} [dim]sha256 {found.sha256[:16]}[/]")
+        rendering.say(console, f"[bold green]passed[/] {escape(str(found.model))} [dim]sha256 {found.sha256[:16]}[/]")
 
 
 def show_described(found: Described) -> None:
     """What a file says of itself now, and which rules it keeps."""
-    console, info = terminal.console(), found.info
+    console, info = rendering.console(), found.info
     assert info.normalization
     console.print(_demands(found.findings))
     console.print(
@@ -44,7 +44,7 @@ def show_described(found: Described) -> None:
 
 
 def _demands(findings: Sequence[Finding]) -> Table:
-    table = terminal.table("what clients demand", "", "received")
+    table = rendering.table("what clients demand", "", "received")
     for entry in findings:
         state = "[green]kept[/]" if entry.passed else "[red]broken[/]" if entry.rule.binding else "[yellow]missed[/]"
         table.add_row(escape(entry.rule.demand), state, escape(entry.received))
@@ -53,7 +53,7 @@ def _demands(findings: Sequence[Finding]) -> Table:
 
 def _runs(name: str, pixels: str, runs: Sequence[Run]) -> Table:
     unknown = any(run.unknown for run in runs)
-    table = terminal.table(name, pixels, "right>", *(["unknown>"] if unknown else []), "same answer>", "differs by>")
+    table = rendering.table(name, pixels, "right>", *(["unknown>"] if unknown else []), "same answer>", "differs by>")
     # Where room is short, names and heads are broken between words, and nothing else.
     table.columns[1].no_wrap = True
     for column, width in zip(table.columns[2:], (8, *([7] if unknown else []), 8, 7), strict=True):

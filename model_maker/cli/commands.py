@@ -12,8 +12,8 @@ import json
 import sys
 from pathlib import Path
 
-from model_maker import exits, spreadsheet
 from model_maker.errors import DataError, about
+from model_maker.terminal import exit_codes, safe_text, spreadsheet
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -68,19 +68,19 @@ def data_of(arguments: argparse.Namespace) -> str | None:
     Raises:
       DataError: both, or parts without one to learn from.
     """
-    from model_maker.data import part_folders
+    from model_maker.data import split_folders
 
     data: str | None = getattr(arguments, "data", None)
-    told = {part: getattr(arguments, f"{flag[2:-4]}_dir", None) for part, flag in part_folders.FLAGS.items()}
+    told = {part: getattr(arguments, f"{flag[2:-4]}_dir", None) for part, flag in split_folders.FLAGS.items()}
     given = {part: path for part, path in told.items() if path is not None}
     if not given:
         return data
-    flags = ", ".join(part_folders.FLAGS[part] for part in given)
+    flags = ", ".join(split_folders.FLAGS[part] for part in given)
     if data is not None:
         raise DataError(f"{flags} name the photos by part, and {data} all of them: give one or the other.")
     if "train" not in given:
         raise DataError(f"{flags} without --train-dir: say which photos to learn from.")
-    return part_folders.address(**given)
+    return split_folders.address(**given)
 
 
 def _earlier_run(given: dict) -> str:
@@ -175,7 +175,7 @@ def reproduce(arguments: argparse.Namespace) -> int:
 
 def predict(arguments: argparse.Namespace) -> int:
     from model_maker.cli import views
-    from model_maker.inference import annotation, inputs
+    from model_maker.inference import annotation, predict_inputs
 
     if arguments.top_k < 1:
         raise DataError(f"--top-k {arguments.top_k}: give 1 or more.")
@@ -186,7 +186,9 @@ def predict(arguments: argparse.Namespace) -> int:
     live = False
     with annotation.album(arguments.save, named) as keep:
         try:
-            for item, scores in inputs.scored(classifier, named, every=arguments.every, frames=arguments.frames):
+            for item, scores in predict_inputs.scored(
+                classifier, named, every=arguments.every, frames=arguments.frames
+            ):
                 live = item.live
                 row, ranked = _answer(classifier, item, scores, arguments)
                 if ranked:
@@ -206,7 +208,7 @@ def predict(arguments: argparse.Namespace) -> int:
         views.show_predictions(rows)
     failed = [row for row in rows if "error" in row]
     for row in failed:
-        exits.say("model_maker", f"{row['photo']}: {row['error']}")
+        exit_codes.say("model_maker", f"{row['photo']}: {row['error']}")
     return 1 if failed else 0
 
 
@@ -223,7 +225,7 @@ def _classifier(arguments: argparse.Namespace):
     """Returns the classifier that `predict` is to use, and what it is to classify."""
     from model_maker.backbones import BACKBONES, importers
     from model_maker.cli.bars import Bars
-    from model_maker.deploy import starter
+    from model_maker.export import starter
     from model_maker.inference.classifier import Classifier
 
     model, *photos = [arguments.model, *arguments.photos] if arguments.model else arguments.photos
@@ -258,9 +260,9 @@ def inspect(arguments: argparse.Namespace) -> None:
 
 
 def benchmark(arguments: argparse.Namespace) -> int:
-    from model_maker.benchmark import cli
+    from model_maker.benchmark import command_line
 
-    return cli.run_command(arguments)
+    return command_line.run_command(arguments)
 
 
 def models(arguments: argparse.Namespace) -> None:
@@ -285,11 +287,11 @@ def models(arguments: argparse.Namespace) -> None:
 
 def show(text: str, *, flush: bool = False) -> None:
     """Prints a text that may hold names from outside."""
-    print(exits.set_in(text), flush=flush)
+    print(safe_text.set_in(text), flush=flush)
 
 
 def print_json(content) -> None:
-    print(exits.printable_json(json.dumps(content, indent=2, ensure_ascii=False)))
+    print(safe_text.printable_json(json.dumps(content, indent=2, ensure_ascii=False)))
 
 
 def _print_csv(rows: list[dict]) -> None:

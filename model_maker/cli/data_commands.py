@@ -11,10 +11,11 @@ from model_maker.errors import DataError
 
 
 def doctor(arguments: argparse.Namespace) -> None:
-    from model_maker import backbones, files
+    from model_maker import backbones
     from model_maker.cli import doctor_views
     from model_maker.cli.bars import Bars
-    from model_maker.doctor import checks, diagnosis, page, quarantine
+    from model_maker.doctor import checks, diagnosis, doctor_page, quarantine
+    from model_maker.system import files
 
     arguments.data = data_of(arguments)
     if arguments.data is None:
@@ -39,7 +40,7 @@ def doctor(arguments: argparse.Namespace) -> None:
         )
         if html is not None:
             with bars.stage("Write the page"):
-                files.write(html, page.render(found).encode(errors="backslashreplace"))
+                files.write(html, doctor_page.render(found).encode(errors="backslashreplace"))
     if kinds and not arguments.json:
         doctor_views.show_diagnosis(found)
         doctor_views.show_plan(found, quarantine.planned(found, kinds))
@@ -111,6 +112,6 @@ def sample_data(arguments: argparse.Namespace) -> None:
 
 
 def completion(arguments: argparse.Namespace) -> None:
-    from model_maker import completion
+    from model_maker.terminal import completion
 
     print(completion.script(arguments.shell), end="")

@@ -9,16 +9,16 @@ import threading
 import webbrowser
 from pathlib import Path
 
-from model_maker import exits
 from model_maker.cli.commands import new_page, print_json, show
 from model_maker.errors import DataError
 from model_maker.output_folder import MODEL
+from model_maker.terminal import exit_codes
 
 
 def export(arguments: argparse.Namespace) -> int:
     from model_maker.cli import views
     from model_maker.cli.bars import Bars
-    from model_maker.deploy import export as exports
+    from model_maker.export import export as exports
 
     if arguments.output is None:
         return _put_in_app(arguments)
@@ -39,20 +39,20 @@ def export(arguments: argparse.Namespace) -> int:
         views.show_export(found)
     failed = [entry for entry in found.entries if entry.failure]
     for entry in failed:
-        exits.say("model_maker", f"{entry.format}: {entry.failure}")
+        exit_codes.say("model_maker", f"{entry.format}: {entry.failure}")
     return 1 if failed and formats != [exports.ALL] else 0
 
 
 def _put_in_app(arguments: argparse.Namespace) -> int:
+    from model_maker.apps import put_in_app
     from model_maker.cli import views
     from model_maker.cli.bars import Bars
-    from model_maker.deploy import apps
 
     platform = "android" if arguments.android else "ios"
     if arguments.format:
         raise DataError(f"--format {arguments.format}: an app takes a .tflite. Leave it out, or use --output DIR.")
     with Bars() as bars:
-        found = apps.put_in_app(
+        found = put_in_app.put_in_app(
             arguments.model,
             getattr(arguments, platform),
             platform,
@@ -69,8 +69,8 @@ def _put_in_app(arguments: argparse.Namespace) -> int:
 
 
 def codegen(arguments: argparse.Namespace) -> None:
-    from model_maker import files
-    from model_maker.deploy import codegen as generator
+    from model_maker.apps import codegen as generator
+    from model_maker.system import files
 
     if arguments.package is not None and arguments.language != "kotlin":
         raise DataError(f"--package {arguments.package} belongs to --kotlin. Leave it out.")
@@ -94,7 +94,7 @@ def codegen(arguments: argparse.Namespace) -> None:
 
 def starter(arguments: argparse.Namespace) -> None:
     from model_maker.cli.bars import Bars
-    from model_maker.deploy import starter as starters
+    from model_maker.export import starter as starters
 
     with Bars() as bars:
         folder = starters.starter(
@@ -111,7 +111,7 @@ def starter(arguments: argparse.Namespace) -> None:
 
 def embedder(arguments: argparse.Namespace) -> None:
     from model_maker.cli.bars import Bars
-    from model_maker.deploy import embedder_file
+    from model_maker.export import embedder_file
 
     with Bars() as bars:
         folder = embedder_file.export_embedder(
@@ -128,8 +128,8 @@ def embedder(arguments: argparse.Namespace) -> None:
 
 
 def _form(arguments: argparse.Namespace):
-    from model_maker.deploy.shipping import Form
     from model_maker.options import check_value
+    from model_maker.packaging.quantized_file import Form
 
     check_value("quantize", arguments.quantize)
     check_value("io", arguments.io)
@@ -148,9 +148,9 @@ def verify(arguments: argparse.Namespace) -> int:
     from model_maker import run_record
     from model_maker.cli import certificate_views
     from model_maker.cli.bars import Bars
-    from model_maker.deploy import verify as certificates
     from model_maker.inference.classifier import Classifier
     from model_maker.report import model_page
+    from model_maker.verify import verify as certificates
 
     page = new_page(arguments)
     with Bars() as bars:
@@ -160,7 +160,7 @@ def verify(arguments: argparse.Namespace) -> int:
     else:
         certificate_views.show_certificate(found)
     if page is not None and not found.apps:
-        exits.say("model_maker", f"{page} is not written, for LiteRT does not run the file.")
+        exit_codes.say("model_maker", f"{page} is not written, for LiteRT does not run the file.")
     elif page is not None:
         with Bars() as bars:
             classifier = Classifier(arguments.model)
@@ -177,10 +177,10 @@ def verify(arguments: argparse.Namespace) -> int:
 def metadata(arguments: argparse.Namespace) -> int:
     from model_maker.cli import certificate_views
     from model_maker.cli.commands import foreign
-    from model_maker.deploy import described
+    from model_maker.verify import metadata_writing
 
-    texts = {name: getattr(arguments, name) for name in described.TEXTS}
-    found = described.describe(
+    texts = {name: getattr(arguments, name) for name in metadata_writing.TEXTS}
+    found = metadata_writing.describe(
         arguments.model, arguments.output, overwrite=arguments.overwrite, **foreign(arguments), **texts
     )
     if arguments.json:
@@ -192,13 +192,15 @@ def metadata(arguments: argparse.Namespace) -> int:
     else:
         certificate_views.show_described(found)
     for entry in found.broken:
-        exits.say("model_maker", f"{found.path}: {entry.rule.demand}; it has {entry.received}. {entry.rule.advice}")
+        exit_codes.say(
+            "model_maker", f"{found.path}: {entry.rule.demand}; it has {entry.received}. {entry.rule.advice}"
+        )
     return 1 if found.broken else 0
 
 
 def demo(arguments: argparse.Namespace) -> None:
-    from model_maker.deploy import demo as page
-    from model_maker.deploy.demo_server import Server
+    from model_maker.demo import static_site as page
+    from model_maker.demo.server import Server
 
     if arguments.export:
         if arguments.port is not None:

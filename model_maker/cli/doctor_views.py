@@ -10,13 +10,13 @@ from typing import Any
 from rich.console import Console
 from rich.padding import Padding
 
-from model_maker import terminal
 from model_maker.doctor import diagnosis as diagnoses
 from model_maker.doctor.checks import CHECKS, DEFAULT_MENDING
 from model_maker.doctor.diagnosis import Diagnosis
 from model_maker.doctor.findings import Finding
 from model_maker.doctor.quarantine import Moves
-from model_maker.terminal import escape
+from model_maker.terminal import rendering
+from model_maker.terminal.rendering import escape
 
 # Findings of a kind, and photos of a finding, that are shown; --json and --html have them all.
 _MOST, _MOST_PHOTOS = 8, 3
@@ -25,18 +25,20 @@ _STYLES = {"serious": "bold red", "look": "bold yellow", "know": "bold"}
 
 def show_diagnosis(found: Diagnosis) -> None:
     """What was found, the most serious first, with what to do."""
-    console = terminal.console()
+    console = rendering.console()
     photos, classes = sum(found.photos.values()), len(found.photos)
     console.print(f"{_count(photos, 'photo')} of {_count(classes, 'class', 'es')} in {escape(found.data)}")
     for note in found.notes:
-        terminal.say(console, f"[yellow]note[/] {escape(note)}")
+        rendering.say(console, f"[yellow]note[/] {escape(note)}")
     for name, findings in found.findings.items():
         check = CHECKS[name]
         console.print()
-        terminal.say(console, f"[{_STYLES[check.severity]}]{escape(check.title)}: {len(findings)}[/]  [dim]({name})[/]")
+        rendering.say(
+            console, f"[{_STYLES[check.severity]}]{escape(check.title)}: {len(findings)}[/]  [dim]({name})[/]"
+        )
         console.print(Padding(escape(check.advice), (0, 0, 0, 2)))
         for finding in findings[:_MOST]:
-            terminal.say(console, _line(found, finding), indent=4)
+            rendering.say(console, _line(found, finding), indent=4)
         if len(findings) > _MOST:
             console.print(f"    [dim]and {len(findings) - _MOST} more[/]")
     if said := diagnoses.sentences(found.flattery):
@@ -61,7 +63,7 @@ def _next_step(found: Diagnosis) -> str:
     able = {name: count for name in found.findings if (count := _removable(found, [name]))}
     if not able or not Path(found.data).is_dir():
         return "Mend this by hand, then look again."
-    data = escape(terminal.quoted(found.data))
+    data = escape(rendering.quoted(found.data))
     usual = [name for name in able if name in DEFAULT_MENDING]
     lines = []
     if usual:
@@ -79,7 +81,7 @@ def _removable(found: Diagnosis, kinds: Iterable[str]) -> int:
 
 def show_plan(found: Diagnosis, planned: dict[Path, str]) -> None:
     """Every file that is to be moved, by what for."""
-    console = terminal.console()
+    console = rendering.console()
     kinds: dict[str, list[Path]] = defaultdict(list)
     for path, kind in planned.items():
         kinds[kind].append(path)
@@ -91,20 +93,22 @@ def show_plan(found: Diagnosis, planned: dict[Path, str]) -> None:
 
 def show_mending(found: Diagnosis, moves: Moves) -> None:
     """What was moved, and how to get it back."""
-    console = terminal.console()
+    console = rendering.console()
     _show_left(console, moves, "left where they are")
     if not moves.moved:
         console.print("Nothing was moved.")
         return
-    terminal.say(console, f"[bold green]{_count(len(moves.moved), 'file')} moved[/] to {escape(str(moves.quarantine))}")
-    console.print(f"[bold]model_maker doctor {escape(terminal.quoted(found.data))} --undo[/] puts them back.")
+    rendering.say(
+        console, f"[bold green]{_count(len(moves.moved), 'file')} moved[/] to {escape(str(moves.quarantine))}"
+    )
+    console.print(f"[bold]model_maker doctor {escape(rendering.quoted(found.data))} --undo[/] puts them back.")
 
 
 def show_put_back(moves: Moves) -> None:
     """What is back in its place."""
-    console = terminal.console()
+    console = rendering.console()
     _show_left(console, moves, "left in the quarantine")
-    terminal.say(console, f"{_count(len(moves.moved), 'file')} put back from {escape(str(moves.quarantine))}")
+    rendering.say(console, f"{_count(len(moves.moved), 'file')} put back from {escape(str(moves.quarantine))}")
 
 
 def moves_as_dict(moves: Moves) -> dict[str, Any]:
@@ -122,7 +126,9 @@ def _show_left(console: Console, moves: Moves, where: str) -> None:
         reasons[reason].append(path)
     for reason, paths in reasons.items():
         first = escape(str(paths[0]))
-        terminal.say(console, f"[yellow]{_count(len(paths), 'file')} {where}[/]: {escape(reason)} (the first: {first})")
+        rendering.say(
+            console, f"[yellow]{_count(len(paths), 'file')} {where}[/]: {escape(reason)} (the first: {first})"
+        )
 
 
 def _count(number: int, noun: str, ending: str = "s") -> str:

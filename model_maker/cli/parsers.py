@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from model_maker import completion
+from model_maker.terminal import completion
 
 KINDS = "int8, int16x8, int4, dynamic, float16 or none"
 _COMPLETION = """to turn it on:
@@ -217,7 +217,7 @@ def _export_flags(parser: argparse.ArgumentParser, *, quantize: str, io: str) ->
 
 
 def _benchmark(commands) -> None:
-    from model_maker.benchmark import cli as benchmark
+    from model_maker.benchmark import command_line as benchmark
 
     parser = command(
         commands,

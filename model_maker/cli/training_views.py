@@ -6,12 +6,12 @@ from typing import Any
 
 from rich.table import Table
 
-from model_maker import terminal
 from model_maker.cli import views
-from model_maker.deploy import demo
-from model_maker.deploy.budget import Budget
+from model_maker.demo import static_site
 from model_maker.output_folder import MODEL, REPORT
-from model_maker.terminal import escape, percent
+from model_maker.packaging.accuracy_budget import Budget
+from model_maker.terminal import rendering
+from model_maker.terminal.rendering import escape, percent
 from model_maker.training.train import Result
 
 # Class names in the summary; labels.txt has all.
@@ -20,7 +20,7 @@ _MOST_CLASSES = 12
 
 def show_training(result: Result) -> None:
     """What was made, what it is worth, what to do next."""
-    report, console = result.report, terminal.console()
+    report, console = result.report, rendering.console()
     agreement, low, high = report["agreement"], *result.metrics.top1_interval
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_row(
@@ -58,15 +58,15 @@ def show_training(result: Result) -> None:
     if result.budget:
         console.print(_budget(result.budget))
     console.print(table)
-    folder = escape(terminal.quoted(str(result.directory)))
-    then = f"model_maker demo {folder}" if demo.has_runtime() else f"model_maker predict {folder} PHOTO"
+    folder = escape(rendering.quoted(str(result.directory)))
+    then = f"model_maker demo {folder}" if static_site.has_runtime() else f"model_maker predict {folder} PHOTO"
     width = max(len(str(cell)) for cell in table.columns[0].cells) + 2
     for name, text in (
         ("model", f"[bold]{escape(str(result.directory / MODEL))}[/]"),
         ("report", escape(str(result.directory / REPORT))),
         ("next", then),
     ):
-        terminal.say(console, f"{name:<{width}}{text}")  # no table, which would break a path or a command
+        rendering.say(console, f"{name:<{width}}{text}")  # no table, which would break a path or a command
 
 
 def _class_names(names: list[str]) -> str:
@@ -103,7 +103,7 @@ def _change(agreement: dict[str, Any]) -> str:
 
 def _budget(found: Budget) -> Table:
     """Every form that was tried, the one that ships marked; shares in percent, as 80 columns have to do."""
-    table = terminal.table("tried", "top-1>", "lost>", "95 %>", "risk>", "MB>", "ms>", "")
+    table = rendering.table("tried", "top-1>", "lost>", "95 %>", "risk>", "MB>", "ms>", "")
     table.padding, table.columns[0].no_wrap = (0, 1, 0, 0), True
     table.title = (
         f"Budget of {found.max_drop:g} points, {'kept' if found.within else '[yellow]not kept[/]'}: "

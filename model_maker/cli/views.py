@@ -8,11 +8,11 @@ from typing import Any
 
 from rich.table import Table
 
-from model_maker import terminal
-from model_maker.deploy.apps import Installed
-from model_maker.deploy.export import Export
-from model_maker.inference.evaluation import Metrics
-from model_maker.terminal import escape, percent
+from model_maker.apps.put_in_app import Installed
+from model_maker.evaluation import Metrics
+from model_maker.export.export import Export
+from model_maker.terminal import rendering
+from model_maker.terminal.rendering import escape, percent
 from model_maker.tflite.inspection import ModelFacts, TensorFacts
 from model_maker.tflite.metadata import ModelInfo
 from model_maker.training.comparison import THREADS, Comparison
@@ -28,8 +28,8 @@ _WIDEST_NAME = 31
 
 def show_export(found: Export) -> None:
     """What was made, how near each comes to the float model; what could not be made follows on stderr."""
-    console, made = terminal.console(), [entry for entry in found.entries if entry.path is not None]
-    table = terminal.table("format", "model", "MB>", "differs by>", "same answer>")
+    console, made = rendering.console(), [entry for entry in found.entries if entry.path is not None]
+    table = rendering.table("format", "model", "MB>", "differs by>", "same answer>")
     for entry in made:
         table.add_row(
             entry.format,
@@ -47,10 +47,10 @@ def show_export(found: Export) -> None:
 
 def show_app(found: Installed, folder: str) -> None:
     """Where the model is, in which app, and what to do next."""
-    console, table = terminal.console(), Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    console, table = rendering.console(), Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_row("model", f"[bold]{escape(str(found.path))}[/] ({found.size_bytes / 1e6:.2f} MB)")
     table.add_row("app", escape(found.app.name) + (", a new copy" if found.made_app else ""))
-    place, studio = escape(terminal.quoted(folder)), "Android Studio"
+    place, studio = escape(rendering.quoted(folder)), "Android Studio"
     if found.app.platform == "ios":
         table.add_row("next", f"cd {place}; pod install; open *.xcworkspace")
     else:
@@ -60,11 +60,11 @@ def show_app(found: Installed, folder: str) -> None:
 
 def show_reproduction(found: Reproduction) -> None:
     """Whether the file came out again, and else what is not the same."""
-    console, size = terminal.console(), found.size_bytes[1]
+    console, size = rendering.console(), found.size_bytes[1]
     if found.equal:
-        terminal.say(console, f"[bold green]equal[/]: {size:,} bytes, sha256 {found.sha256[1]}")
+        rendering.say(console, f"[bold green]equal[/]: {size:,} bytes, sha256 {found.sha256[1]}")
         return
-    table = terminal.table("what", "in the file", "trained again")
+    table = rendering.table("what", "in the file", "trained again")
     for entry in found.differences:
         if not entry.what.endswith("interval"):  # it follows from its share
             table.add_row(escape(entry.what), escape(entry.before[:_WIDEST_TEXT]), escape(entry.after[:_WIDEST_TEXT]))
@@ -74,9 +74,9 @@ def show_reproduction(found: Reproduction) -> None:
 
 def show_comparison(found: Comparison) -> None:
     """All models in one table, those of the Pareto front marked, and which to take."""
-    console = terminal.console()
+    console = rendering.console()
     times = (f"ms, {count}\nthread{'s' * (count > 1)}>" for count in THREADS)
-    table = terminal.table("model", "top-1>", "95 %>", "int8\ndrop>", "MB>", *times, "")
+    table = rendering.table("model", "top-1>", "95 %>", "int8\ndrop>", "MB>", *times, "")
     # Two names that are cut look the same; the longest of a backbone has 31 characters, and 80 columns have to do.
     table.padding = (0, 1, 0, 0)
     table.columns[0].min_width = min(_WIDEST_NAME, max(len(entry.name) for entry in found.entries))
@@ -99,14 +99,14 @@ def show_comparison(found: Comparison) -> None:
     console.print("*: no other is as accurate, as small and as fast.")
     for entry in found.entries:
         if entry.failure:
-            terminal.say(console, f"{escape(entry.name)}: {escape(entry.failure)}")
-    terminal.say(console, escape(found.reason))
-    terminal.say(console, f"Each model is in a folder of its own in [bold]{escape(str(found.directory))}[/].")
+            rendering.say(console, f"{escape(entry.name)}: {escape(entry.failure)}")
+    rendering.say(console, escape(found.reason))
+    rendering.say(console, f"Each model is in a folder of its own in [bold]{escape(str(found.directory))}[/].")
 
 
 def show_metrics(metrics: Metrics) -> None:
     """Accuracy, each class, and who is taken for whom."""
-    console, (low, high) = terminal.console(), metrics.top1_interval
+    console, (low, high) = rendering.console(), metrics.top1_interval
     console.print(
         f"top-1 [bold green]{percent(metrics.top1)}[/] on {metrics.photos} photos "
         f"[dim](95 % interval {percent(low)} to {percent(high)})[/]"
@@ -119,7 +119,7 @@ def show_metrics(metrics: Metrics) -> None:
         console.print(f"answers {answers(metrics.answered.as_dict())}")
     if metrics.learned_from:
         console.print(f"[yellow]{metrics.learned_from.describe(metrics.photos)}[/]")
-    table = terminal.table("class", "photos>", "precision>", "recall>", "F1>")
+    table = rendering.table("class", "photos>", "precision>", "recall>", "F1>")
     for entry in metrics.per_class:
         shares = (f"{value:.3f}" for value in (entry.precision, entry.recall, entry.f1))
         table.add_row(escape(entry.label), str(entry.photos), *shares)
@@ -135,7 +135,7 @@ def _confusion(names: Sequence[str], counts: Sequence[Sequence[int]], width: int
     corner = "true \\ predicted"
     numbered = max(len(corner), *map(len, names)) + sum(len(name) + 3 for name in names) >= width
     heads = [str(number) for number in range(1, len(names) + 1)] if numbered else list(names)
-    table = terminal.table(corner, *(f"{head}>" for head in heads))
+    table = rendering.table(corner, *(f"{head}>" for head in heads))
     if numbered:
         table.padding = (0, 1, 0, 0)
     for number, (name, row) in enumerate(zip(names, counts, strict=True), start=1):
@@ -157,7 +157,7 @@ def answers(answered: dict[str, Any]) -> str:
 
 def show_predictions(rows: list[dict[str, Any]]) -> None:
     """One block a photo, best label first."""
-    table = terminal.table("photo", "label", "score>", "")
+    table = rendering.table("photo", "label", "score>", "")
     for row in rows:
         name = escape(row["photo"])
         for entry in row.get("predictions", ()):
@@ -165,13 +165,13 @@ def show_predictions(rows: list[dict[str, Any]]) -> None:
             table.add_row(name, label, f"{entry['score']:.3f}", _bar(entry["score"]))
             name = ""
     if table.row_count:
-        terminal.console().print(table)
+        rendering.console().print(table)
 
 
 def show_answer(row: dict[str, Any]) -> None:
     """One line, as soon as it is known, for what has no end."""
     answers = ", ".join(f"{escape(entry['label'])} {entry['score']:.3f}" for entry in row["predictions"])
-    terminal.say(terminal.console(), f"{escape(row['photo'])}  {answers}")
+    rendering.say(rendering.console(), f"{escape(row['photo'])}  {answers}")
 
 
 def show_model(path: Path, facts: ModelFacts, info: ModelInfo) -> None:
@@ -201,19 +201,19 @@ def show_model(path: Path, facts: ModelFacts, info: ModelInfo) -> None:
         table.add_row(name, value)
     if fingerprint := info.provenance.get("fingerprint"):
         table.add_row("data", escape(str(fingerprint)[:16]))
-    terminal.console().print(table)
+    rendering.console().print(table)
 
 
 def show_models(rows: list[dict[str, Any]], default: str) -> None:
     """The registry; what stands here needs no network is marked."""
-    table = terminal.table("model", "px>", "param>", "MACs>", "top-1>", "int8>", "MB>", "ms>", "")
+    table = rendering.table("model", "px>", "param>", "MACs>", "top-1>", "int8>", "MB>", "ms>", "")
     # The longest name has 31 characters, and 80 columns have to do.
     table.padding, table.columns[0].no_wrap = (0, 1, 0, 0), True
     for row in rows:
         name = f"[bold]{row['name']}[/]" if row["name"] == default else row["name"]
         cells = [cell.split()[0] for cell in _model_cells(row)]
         table.add_row(name, *cells, "*" if row["offline"] else "")
-    console = terminal.console()
+    console = rendering.console()
     console.print(table)
     console.print(
         "param, MACs: millions. top-1, int8: published ImageNet accuracy, percent. MB, ms: an int8 classifier on one "

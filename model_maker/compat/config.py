@@ -10,8 +10,8 @@ import numpy as np
 from model_maker.compat.absent import tells_absences
 from model_maker.compat.data_loader import DataLoader, photos_of
 from model_maker.compat.notices import MEANINGLESS, tell, tell_meaningless
-from model_maker.deploy.shipping import CALIBRATION_PHOTOS, Form
 from model_maker.errors import DataError
+from model_maker.packaging.quantized_file import CALIBRATION_PHOTOS, Form
 
 DEFAULT_QUANTIZATION_STEPS = 2000
 _EDGES = ("float32", "uint8", "int8")

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model_maker import extras
 from model_maker.compat.notices import tell, tell_meaningless
 from model_maker.data import images, sources
 from model_maker.data.dataset import Dataset
 from model_maker.errors import DataError
+from model_maker.system import extras
 
 if TYPE_CHECKING:
     import tensorflow as tf

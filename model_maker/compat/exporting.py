@@ -7,13 +7,14 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from model_maker import extras, files
 from model_maker.compat.config import ExportFormat, QuantizationConfig
-from model_maker.deploy import export, shipping
-from model_maker.deploy.exporters.source import Source
-from model_maker.deploy.shipping import Form
 from model_maker.errors import DataError, ModelError, OutputError
+from model_maker.export import export
 from model_maker.output_folder import MODEL
+from model_maker.packaging import quantized_file
+from model_maker.packaging.export_source import Source
+from model_maker.packaging.quantized_file import Form
+from model_maker.system import extras, files
 
 DEFAULT = "default"
 DEFAULT_FORMATS = (ExportFormat.TFLITE, ExportFormat.LABEL)
@@ -85,8 +86,8 @@ def write_tflite(source: Source, path: Path, config: QuantizationConfig | str | 
     elif isinstance(config, QuantizationConfig):
         form = config.form
         if (data := config.representative_data) is not None:
-            count = min(config.quantization_steps or 1, shipping.CALIBRATION_PHOTOS)
-            source = dataclasses.replace(source, photos=shipping.by_hash(data.photos)[:count], int8=None)
+            count = min(config.quantization_steps or 1, quantized_file.CALIBRATION_PHOTOS)
+            source = dataclasses.replace(source, photos=quantized_file.by_hash(data.photos)[:count], int8=None)
     else:
         raise DataError(f"quantization_config {config!r}: give a QuantizationConfig, or None for no quantization.")
     name = f"tflite-{'float32' if form.quantize == 'none' else form.quantize}"

@@ -14,19 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from model_maker import extras
-from model_maker.compat import exporting, training
+from model_maker.compat import classifier_training, exporting
 from model_maker.compat import model_spec as specs
 from model_maker.compat.absent import tells_absences
+from model_maker.compat.classifier_training import Trained
 from model_maker.compat.config import ExportFormat
 from model_maker.compat.data_loader import DataLoader, photos_of, relabelled
 from model_maker.compat.model_spec import ImageClassifierSpec, ModelSpec
 from model_maker.compat.notices import tell_meaningless
-from model_maker.compat.training import Trained
 from model_maker.errors import DataError, ModelError
 from model_maker.inference import pipeline
 from model_maker.inference.classifier import Classifier
 from model_maker.options import Options
+from model_maker.system import extras
 from model_maker.tflite import inspection
 
 __all__ = [
@@ -169,7 +169,7 @@ class ImageClassifier:
         validation = dataclasses.replace(photos, samples=(), skipped=())
         if validation_data is not None:
             validation = relabelled(photos_of(validation_data), photos.classes)
-        self._found = training.train(photos, validation, options)
+        self._found = classifier_training.train(photos, validation, options)
         self.history = self._found.history
         return self.history
 

@@ -21,11 +21,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import cast
 
-from model_maker import files
-from model_maker.data import archive_names, images, layout, passed_over
+from model_maker.data import archive_names, images, layout, skipped_files
 from model_maker.data.entries import Entry, class_name
 from model_maker.data.web import MAX_BYTES
 from model_maker.errors import DataError
+from model_maker.system import files
 
 _COMPRESSED = {".tar.gz": gzip, ".tgz": gzip, ".tar.bz2": bz2, ".tbz2": bz2, ".tar.xz": lzma, ".txz": lzma}
 SUFFIXES = (".zip", ".tar", *_COMPRESSED)
@@ -117,7 +117,7 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
     reasons, visible = {}, []
     every = [(PurePosixPath(member.name), member, size) for member, size in members]
     for place, member, size in every:
-        if any(map(passed_over.is_passed_over, place.parts)):
+        if any(map(skipped_files.is_passed_over, place.parts)):
             continue
         visible.append(place)
         if not images.is_photo(place.suffix):
@@ -128,8 +128,8 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
             f"more than {MAX_BYTES >> 20} MB; a photo is smaller" if size > MAX_BYTES else ""
         )
     classes = _classes(path, visible, set(found), notes)
-    passed_over.note_passed_over(passed_over.passed_over_in(place for place, _, _ in every), notes)
-    passed_over.note_others(others, notes)
+    skipped_files.note_passed_over(skipped_files.passed_over_in(place for place, _, _ in every), notes)
+    skipped_files.note_others(others, notes)
     for place, (name, part) in sorted(classes.items(), key=lambda item: (item[1][0], item[0])):
         yield Entry(found[place], name, part, reasons[place])
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from model_maker.data import sample_data
-from model_maker.data.flowers import SPECIES
+from model_maker.data.drawn_flowers import SPECIES
 
 _SIDE = 256
 # From three fields that know nothing of each other to red, green and blue, which in photos rise and fall together.

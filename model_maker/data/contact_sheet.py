@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from model_maker import files
 from model_maker.data import augment
 from model_maker.data.dataset import Dataset, Sample
 from model_maker.errors import DataError, OutputError
+from model_maker.system import files
 
 Array = np.ndarray
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import cast
 
-from model_maker.data import images, layout, passed_over
+from model_maker.data import images, layout, skipped_files
 from model_maker.data.entries import Entry, class_name
 
 
@@ -33,7 +33,7 @@ def _walk(root: Path, notes: list[str]) -> Iterator[Entry]:
     home, passed = _Folder(root), Counter[str]()
     for hidden in home.passed_over:
         if _is_meant(hidden):
-            passed_over.note_hidden(hidden, notes)
+            skipped_files.note_hidden(hidden, notes)
         else:
             passed.update(_count(hidden))
     others: Counter[str] = Counter()
@@ -45,8 +45,8 @@ def _walk(root: Path, notes: list[str]) -> Iterator[Entry]:
                 yield Entry(path, name, each.part, images.obstacle(path.suffix))
             else:
                 others[path.suffix.lower() or "no suffix"] += 1
-    passed_over.note_passed_over(passed, notes)
-    passed_over.note_others(others, notes)
+    skipped_files.note_passed_over(passed, notes)
+    skipped_files.note_others(others, notes)
 
 
 def within(root: Path) -> Path:
@@ -90,16 +90,16 @@ class _Folder:
     @cached_property
     def folders(self) -> list[_Folder]:
         above = {str(each) for each in (self.path.resolve(), *self.path.resolve().parents)}
-        visible = (path for path in self._listing[0] if not passed_over.is_passed_over(path.name))
+        visible = (path for path in self._listing[0] if not skipped_files.is_passed_over(path.name))
         return [_Folder(path) for path in visible if not path.is_symlink() or os.path.realpath(path) not in above]
 
     @property
     def passed_over(self) -> list[Path]:
-        return [path for path in self._listing[0] if passed_over.is_passed_over(path.name)]
+        return [path for path in self._listing[0] if skipped_files.is_passed_over(path.name)]
 
     @cached_property
     def loose(self) -> int:
-        return sum(is_picture(path) for path in self._listing[1] if not passed_over.is_hidden(path.name))
+        return sum(is_picture(path) for path in self._listing[1] if not skipped_files.is_hidden(path.name))
 
     @cached_property
     def holds_photos(self) -> bool:
@@ -107,12 +107,12 @@ class _Folder:
 
     @cached_property
     def is_output(self) -> bool:
-        return any((self.path / name).is_file() for name in passed_over.OUTPUTS)
+        return any((self.path / name).is_file() for name in skipped_files.OUTPUTS)
 
 
 def _is_meant(folder: Path) -> bool:
     """Tells whether somebody may have meant a hidden folder as a class: there are photos directly in it."""
-    if passed_over.is_leftover(folder.name) or not os.access(folder, os.R_OK | os.X_OK):
+    if skipped_files.is_leftover(folder.name) or not os.access(folder, os.R_OK | os.X_OK):
         return False
     return any(images.is_photo(path.suffix) for path in folder.iterdir())
 
@@ -143,12 +143,12 @@ def _files(folder: Path, notes: list[str], passed: Counter[str]) -> Iterator[Pat
             folders[:] = []
             continue
         seen.add(real)
-        if any(name in names for name in passed_over.OUTPUTS):
+        if any(name in names for name in skipped_files.OUTPUTS):
             notes.append(f"{current} is an output of Model Maker and is not used.")
             folders[:] = []
             continue
         for name in folders:
-            if passed_over.is_passed_over(name):
+            if skipped_files.is_passed_over(name):
                 passed.update(_count(Path(current, name)))
-        folders[:] = sorted(name for name in folders if not passed_over.is_passed_over(name))
+        folders[:] = sorted(name for name in folders if not skipped_files.is_passed_over(name))
         yield from (Path(current, name) for name in sorted(names) if not name.startswith("."))

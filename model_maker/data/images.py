@@ -13,7 +13,6 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,14 +20,14 @@ import numpy as np
 from PIL import BmpImagePlugin, Image, JpegImagePlugin, UnidentifiedImageError
 from PIL import __version__ as pillow_version
 
-from model_maker import extras, files
-from model_maker.data import depth, given, png
+from model_maker.data import bit_depth, in_memory, png
 from model_maker.data.entries import Location
 from model_maker.errors import DataError
+from model_maker.system import extras, files
 
 Array = np.ndarray[Any, Any]
 # What `load` takes.
-Photo = str | os.PathLike[str] | Location | Image.Image | given.Given
+Photo = str | os.PathLike[str] | Location | Image.Image | in_memory.Given
 
 # Suffix to Pillow's name of the format. A photo may carry another's suffix; its content decides.
 FORMATS = {
@@ -84,18 +83,6 @@ _STILL = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, RuntimeError)
 
 
-@dataclass(frozen=True)
-class Normalization:
-    """x = (pixel - mean) / std, the same in all channels (phone metadata cannot say more)."""
-
-    mean: float
-    std: float
-
-    def __call__(self, pixels: Array) -> Array:
-        """Maps uint8 pixels to the float32 that a network was trained on."""
-        return (pixels.astype(np.float32) - np.float32(self.mean)) * np.float32(1 / self.std)
-
-
 def is_photo(suffix: str) -> bool:
     """Tells whether a file's suffix, with its dot, is that of a photo, whether or not it can be read here."""
     return suffix.lower() in FORMATS or suffix.lower() in HEIF
@@ -139,7 +126,7 @@ def picture(photo: Photo) -> Image.Image:
     Raises:
       DataError: the photo cannot be read.
     """
-    plain = given.read(photo)
+    plain = in_memory.read(photo)
     image = Image.fromarray(plain) if isinstance(plain, np.ndarray) else plain
     if isinstance(image, Image.Image) and 0 in image.size:
         raise DataError(f"The picture has no pixels: it is {image.width} x {image.height}.")
@@ -217,12 +204,12 @@ def _explained(name: str, source: BinaryIO | None = None) -> Iterator[None]:
 def _refuse_time_bomb(image: Image.Image) -> None:
     """Refuses what takes far more time to decode than its size and its pixels explain."""
     if isinstance(image, JpegImagePlugin.JpegImageFile):
-        scans = _scans(depth.content(image))
+        scans = _scans(bit_depth.content(image))
         if scans > _MAX_SCANS:
             raise ValueError(f"{scans} scans, more than {_MAX_SCANS}")
     elif image.info.get("compression") in _BMP_RUNS and isinstance(image, BmpImagePlugin.BmpImageFile):
         # A run has 255 pixels at most; what no run covers, Pillow fills one by one.
-        size = len(depth.content(image))
+        size = len(bit_depth.content(image))
         if image.width * image.height > 255 * size:
             raise ValueError(f"{image.width} x {image.height} pixels from {size} bytes")
 
@@ -239,13 +226,13 @@ def _scans(content: bytes) -> int:
 
 def _upright_rgb(image: Image.Image) -> Image.Image:
     with _one_large if image.width * image.height > _LARGE_PIXELS else contextlib.nullcontext():
-        return _converted(depth.loaded(image))
+        return _converted(bit_depth.loaded(image))
 
 
 def _converted(image: Image.Image) -> Image.Image:
     turn = _TURNS.get(orientation(image.getexif()))
     if image.mode.startswith("I") or image.mode == "F":
-        image = depth.eight_bits(image)
+        image = bit_depth.eight_bits(image)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         image = _on_black(image)
     image = image if image.mode == "RGB" else image.convert("RGB")
@@ -254,7 +241,7 @@ def _converted(image: Image.Image) -> Image.Image:
 
 def _on_black(image: Image.Image) -> Image.Image:
     result = Image.new("RGB", image.size)
-    for top, band in depth.bands(image):
+    for top, band in bit_depth.bands(image):
         black = Image.new("RGBA", band.size, (0, 0, 0, 255))
         result.paste(Image.alpha_composite(black, band.convert("RGBA")).convert("RGB"), (0, top))
     return result

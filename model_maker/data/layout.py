@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import NamedTuple, Protocol
 
-from model_maker.data import images, parts, passed_over
-from model_maker.data.passed_over import MASKS, PICTURES, listed
+from model_maker.data import images, skipped_files, split_names
+from model_maker.data.skipped_files import MASKS, PICTURES, listed
 from model_maker.errors import DataError
 
 _HOW = (
@@ -95,7 +95,7 @@ class ListedFolder:
 
     @property
     def folders(self) -> list[ListedFolder]:
-        return [self.below[name] for name in sorted(self.below) if not passed_over.is_passed_over(name)]
+        return [self.below[name] for name in sorted(self.below) if not skipped_files.is_passed_over(name)]
 
     @property
     def loose(self) -> int:
@@ -107,12 +107,12 @@ class ListedFolder:
 
     @property
     def is_output(self) -> bool:
-        return any(name in self.files for name in passed_over.OUTPUTS)
+        return any(name in self.files for name in skipped_files.OUTPUTS)
 
     def photos(self) -> Iterable[tuple[str, ...]]:
         """Yields the places of photos in it, without those in outputs of training."""
         for name in self.files:
-            if images.is_photo(PurePosixPath(name).suffix) and not passed_over.is_hidden(name):
+            if images.is_photo(PurePosixPath(name).suffix) and not skipped_files.is_hidden(name):
                 yield (*self.path, name)
         for folder in self.folders:
             if not folder.is_output:
@@ -134,8 +134,8 @@ def arrange(root: Folder, notes: list[str], *, unwrap: bool = False) -> list[Cla
     folders = _with_photos(root, notes)
     _refuse_masks(root, folders)
     if root.loose and folders:
-        passed_over.note_loose(root.loose, root, notes)
-    stated = parts.read([folder.name for folder in folders])
+        skipped_files.note_loose(root.loose, root, notes)
+    stated = split_names.read([folder.name for folder in folders])
     if folders and len(stated) == len(folders):
         return _of_parts(folders, stated, notes)
     if _are_parts_among_others(folders, stated):
@@ -159,9 +159,9 @@ def _inner(root: Folder, *, unwrap: bool) -> Folder:
             return root
         [only] = filled
         below = [folder.name for folder in only.folders if folder.holds_photos]
-        stated = parts.read(below)
-        around_parts = len(set(stated.values()) - {""}) > 1 and not only.loose and not parts.read([only.name])
-        if not (around_parts or (unwrap and below and not parts.read([only.name]))):
+        stated = split_names.read(below)
+        around_parts = len(set(stated.values()) - {""}) > 1 and not only.loose and not split_names.read([only.name])
+        if not (around_parts or (unwrap and below and not split_names.read([only.name]))):
             return root
         root = only
 
@@ -174,7 +174,7 @@ def _with_photos(root: Folder, notes: list[str]) -> list[Folder]:
     folders = [folder for folder in folders if not folder.is_output]
     empty = [folder for folder in folders if not folder.holds_photos]
     if len(empty) == 1:
-        passed_over.note_empty(empty[0], notes)
+        skipped_files.note_empty(empty[0], notes)
     elif empty:
         notes.append(
             f"{listed([folder.name for folder in empty])} in {root} hold no photos, so there are no such classes."
@@ -190,7 +190,7 @@ def _of_parts(folders: Sequence[Folder], stated: dict[str, str], notes: list[str
             notes.append(f"{folder} is named as photos without labels: not used.")
             continue
         if inner.loose:
-            passed_over.note_loose(inner.loose, inner, notes)
+            skipped_files.note_loose(inner.loose, inner, notes)
         classes = _with_photos(inner, notes)
         _refuse_masks(inner, classes)
         for each in classes:
@@ -208,8 +208,8 @@ def same_inside(folder: Folder) -> Folder:
         [only] = filled
         if (
             only.name.lower() != folder.name.lower()
-            and not parts.says_nothing(only.name)
-            and not parts.read([only.name])
+            and not split_names.says_nothing(only.name)
+            and not split_names.read([only.name])
         ):
             return folder
         folder = only
@@ -264,11 +264,11 @@ def _refuse_versions(root: Folder, folders: Sequence[Folder]) -> None:
 
 
 def _telling(names: set[str]) -> set[str]:
-    return {name for name in names if not parts.says_nothing(name) and name.lower() not in PICTURES | MASKS}
+    return {name for name in names if not split_names.says_nothing(name) and name.lower() not in PICTURES | MASKS}
 
 
 def _all_state_parts(folders: Sequence[Folder]) -> bool:
-    return all(len(parts.read(names := sorted(_class_names(folder)))) == len(names) for folder in folders)
+    return all(len(split_names.read(names := sorted(_class_names(folder)))) == len(names) for folder in folders)
 
 
 def _with_parts_inside(folders: Sequence[Folder], notes: list[str]) -> list[ClassFolder]:
@@ -276,7 +276,7 @@ def _with_parts_inside(folders: Sequence[Folder], notes: list[str]) -> list[Clas
     found = []
     for folder in folders:
         below = [each for each in folder.folders if each.holds_photos]
-        stated = parts.read([each.name for each in below])
+        stated = split_names.read([each.name for each in below])
         if folder.loose or len(stated) < len(below) or "train" not in stated.values() or len(set(stated.values())) < 2:
             return []
         found += [ClassFolder(each, folder.name, stated[each.name]) for each in below if stated[each.name]]
@@ -284,4 +284,4 @@ def _with_parts_inside(folders: Sequence[Folder], notes: list[str]) -> list[Clas
 
 
 def _refuse_masks(home: Folder, folders: Sequence[Folder]) -> None:
-    passed_over.refuse_masks_beside(home, [folder.name for folder in folders if folder.holds_photos])
+    skipped_files.refuse_masks_beside(home, [folder.name for folder in folders if folder.holds_photos])

@@ -13,11 +13,11 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 
-from model_maker import files
-from model_maker.data import images, manifest_columns, object_stores, passed_over
+from model_maker.data import images, manifest_columns, object_stores, skipped_files
 from model_maker.data.entries import PART_NAMES, Entry, class_name, is_name
 from model_maker.data.web import Address, is_address
 from model_maker.errors import DataError
+from model_maker.system import files
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
 # What Hugging Face's image folders call theirs, and Roboflow its tables with a column for each class.
@@ -69,7 +69,7 @@ def _in_folder(folder: Path) -> list[Path]:
 
 def _lists_photos(manifest: Path) -> bool:
     """Tells whether a file of a usual name is what it seems, or of another purpose in a folder of class folders."""
-    if any(path.is_dir() and not passed_over.is_passed_over(path.name) for path in manifest.parent.iterdir()):
+    if any(path.is_dir() and not skipped_files.is_passed_over(path.name) for path in manifest.parent.iterdir()):
         try:
             next(_entries(manifest, ""), None)
         except DataError:

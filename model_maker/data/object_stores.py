@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-from model_maker.data import images, layout, part_folders, passed_over
+from model_maker.data import images, layout, skipped_files, split_folders
 from model_maker.data.entries import Entry, class_name, is_name
-from model_maker.data.part_folders import PartFolders
+from model_maker.data.split_folders import PartFolders
 from model_maker.errors import DataError
 
 # Read by `web`, photo by photo: they cannot be listed.
@@ -91,8 +91,8 @@ def place(data: str | os.PathLike[str]) -> Path | StoredFolder | PartFolders:
     """
     if not data or not isinstance(data, str | os.PathLike | StoredFolder | PartFolders):
         raise DataError(f"{data!r} names no photos: give a folder with one folder of photos for each class.")
-    if str(data).startswith(part_folders.SCHEME):
-        return part_folders.parse(str(data))
+    if str(data).startswith(split_folders.SCHEME):
+        return split_folders.parse(str(data))
     if not is_name(str(data)):
         raise DataError(f"{str(data)!r} can be no file's name. Give a folder with one folder of photos for each class.")
     return StoredFolder(str(data).rstrip("/")) if is_url(data) else Path(data)
@@ -146,8 +146,8 @@ def entries(folder: StoredFolder, notes: list[str]) -> Iterator[Entry]:
             obstacle = images.obstacle(PurePosixPath(parts[-1]).suffix)
             found.append((Entry(StoredPhoto("/".join((url, *parts))), name, each.part, obstacle), parts))
     suffixes = (PurePosixPath(parts[-1]).suffix for parts in places if len(parts) > 1)
-    passed_over.note_passed_over(passed_over.passed_over_in(PurePosixPath(*parts) for parts in every), notes)
-    passed_over.note_others(Counter(s.lower() or "no suffix" for s in suffixes if not images.is_photo(s)), notes)
+    skipped_files.note_passed_over(skipped_files.passed_over_in(PurePosixPath(*parts) for parts in every), notes)
+    skipped_files.note_others(Counter(s.lower() or "no suffix" for s in suffixes if not images.is_photo(s)), notes)
     for entry, _ in sorted(found, key=lambda item: (item[0].class_name, item[1])):
         yield entry
 
@@ -185,9 +185,9 @@ def _visible(url: str, places: list[tuple[str, ...]], notes: list[str]) -> list[
         for parts in places
         if len(parts) == 2
         and parts[0].startswith(".")
-        and not passed_over.is_leftover(parts[0])
+        and not skipped_files.is_leftover(parts[0])
         and images.is_photo(PurePosixPath(parts[1]).suffix)
     }
     for name in sorted(hidden):
-        passed_over.note_hidden(f"{url}/{name}", notes)
-    return [parts for parts in places if parts and not any(map(passed_over.is_passed_over, parts))]
+        skipped_files.note_hidden(f"{url}/{name}", notes)
+    return [parts for parts in places if parts and not any(map(skipped_files.is_passed_over, parts))]

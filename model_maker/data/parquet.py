@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model_maker import extras
 from model_maker.data.entries import PART_NAMES, Entry, class_name
 from model_maker.errors import DataError
+from model_maker.system import extras
 
 _IMAGES = ("image", "img", "picture", "photo")
 _LABELS = ("label", "labels", "class", "category", "target")

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from model_maker.data.flowers import PALETTE, SPECIES, Colour, Pen, Pose, Rng, Species, grass, plant, vary
+from model_maker.data.drawn_flowers import PALETTE, SPECIES, Colour, Pen, Pose, Rng, Species, grass, plant, vary
 from model_maker.errors import DataError
-from model_maker.files import new_directory
+from model_maker.system.files import new_directory
 
 QUALITY = 90  # JPEG: small files without visible blocks
 OVERSAMPLING = 2  # Pillow draws hard edges; halving the finished canvas smooths them

@@ -11,14 +11,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from model_maker import files
-from model_maker.data import archives, folders, manifests, object_stores, parquet, part_folders, passed_over, tfrecords
+from model_maker.data import (
+    archives,
+    folders,
+    manifests,
+    object_stores,
+    parquet,
+    skipped_files,
+    split_folders,
+    tfrecords,
+)
 from model_maker.data.dataset import Dataset, Sample, Skipped
 from model_maker.data.entries import Entry, Location, spelling_notes
 from model_maker.data.object_stores import StoredFolder, place
-from model_maker.data.part_folders import PartFolders
+from model_maker.data.split_folders import PartFolders
 from model_maker.data.web import Address
 from model_maker.errors import DataError
+from model_maker.system import files
 
 Progress = Callable[[int, int], None]
 # Hashes photos: yields (digest, "") or ("", reason) for each entry, in order.
@@ -53,7 +62,7 @@ class Source:
 _FOLDERS = "one folder of photos for each class, such as roses/ and tulips/"
 # The first that accepts a path reads it; a folder of class folders is what is left.
 SOURCES = {
-    "parts": Source(part_folders.accepts, part_folders.entries, f"in each part {_FOLDERS}"),
+    "parts": Source(split_folders.accepts, split_folders.entries, f"in each part {_FOLDERS}"),
     "object store": Source(object_stores.accepts, object_stores.entries, _FOLDERS),
     "manifest": Source(manifests.accepts, manifests.entries, "a line with path and label for each photo"),
     "archive": Source(archives.accepts, archives.entries, f"in the archive {_FOLDERS}"),
@@ -95,7 +104,7 @@ def read(
         entries = list(source.entries(path, notes))
     except OSError as error:
         raise DataError(f"{path} cannot be opened ({error.strerror}). Check its name and permissions.") from error
-    passed_over.refuse_mask_files(entries)
+    skipped_files.refuse_mask_files(entries)
     classes = tuple(sorted({entry.class_name for entry in entries}))
     notes += spelling_notes(classes)
     _check_classes(path, source, classes, least_classes, notes)
@@ -235,4 +244,4 @@ def hash_photo(path: Location) -> tuple[str, str]:
 def conflict_notes(dataset: Dataset) -> tuple[str, ...]:
     """Returns the note on photos that lie in more than one class, if there are any."""
     count = dataset.conflicts
-    return (f"{passed_over.counted(count, 'photo')} in more than one class (exact copies).",) if count else ()
+    return (f"{skipped_files.counted(count, 'photo')} in more than one class (exact copies).",) if count else ()

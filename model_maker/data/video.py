@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from model_maker import extras
 from model_maker.data import images
 from model_maker.errors import DataError
+from model_maker.system import extras
 
 Array = np.ndarray[Any, Any]
 

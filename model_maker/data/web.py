@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from model_maker import files
 from model_maker.errors import DataError
+from model_maker.system import files
 
 # A photo of 100 megapixels has about 50 MB; more is a mistake or an attack.
 MAX_BYTES = 64 << 20

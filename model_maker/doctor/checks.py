@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from model_maker.data import images, parts
+from model_maker.data import images, split_names
 from model_maker.data.entries import spelled
-from model_maker.doctor import second_reader
-from model_maker.doctor.evidence import Evidence
+from model_maker.doctor import fallback_decoders
+from model_maker.doctor.examination import Evidence
 from model_maker.doctor.findings import Finding
 
 # Sides below this are blurred by enlargement to the 224 pixels that most backbones take, 3.5 times and more.
@@ -57,7 +57,7 @@ def _broken(evidence: Evidence) -> Iterator[Finding]:
     skipped = sorted(evidence.dataset.skipped, key=lambda entry: spelled(entry.path))
     # What lacks a decoder or a permission is not damaged; what another reader opens may not be, either.
     gone = [entry.path for entry in skipped if entry.reason.startswith(_DAMAGE)]
-    opened = second_reader.readers([path for path in gone if isinstance(path, Path)])
+    opened = fallback_decoders.readers([path for path in gone if isinstance(path, Path)])
     for entry in skipped:
         if reader := opened.get(entry.path):  # type: ignore[call-overload]
             yield Finding(f"{entry.reason}; opened by {reader}, so it is not moved", (entry.path,))
@@ -163,7 +163,7 @@ def _classes(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _parts(evidence: Evidence) -> Iterator[Finding]:
-    stated = parts.read(evidence.dataset.classes)
+    stated = split_names.read(evidence.dataset.classes)
     # One class called `test` may be one.
     if len(stated) > 1 or {"train", "validation"} & set(stated.values()):
         yield Finding(f"{' and '.join(sorted(stated))}: named as parts of a data set, and learned as classes")

@@ -14,10 +14,10 @@ import numpy as np
 from model_maker.backbones.registry import DEFAULT
 from model_maker.data import object_stores
 from model_maker.data.entries import Location, spelled
-from model_maker.doctor import evidence as gathering
-from model_maker.doctor import judgement, twins
+from model_maker.doctor import examination as gathering
+from model_maker.doctor import label_errors, near_duplicates
 from model_maker.doctor.checks import CHECKS
-from model_maker.doctor.evidence import Evidence
+from model_maker.doctor.examination import Evidence
 from model_maker.doctor.findings import Finding
 from model_maker.errors import DataError
 from model_maker.progress import Progress
@@ -155,13 +155,13 @@ def _worth(points: float) -> str:
 
 def _flattery(evidence: Evidence) -> dict[str, dict[str, float] | None]:
     vectors, labels, numbers = evidence.vectors, evidence.labels, evidence.numbers
-    if (twins.sizes(numbers) < 2).all():
+    if (near_duplicates.sizes(numbers) < 2).all():
         return {"folds": None, "test": None}
     parts = np.array(evidence.parts)
     learns, tests = np.isin(parts, ("train", "validation")), parts == "test"
     return {
-        "folds": twins.flattery(vectors, labels, numbers),
-        "test": twins.flattered_part(vectors, labels, numbers, learns, tests) if tests.any() else None,
+        "folds": near_duplicates.flattery(vectors, labels, numbers),
+        "test": near_duplicates.flattered_part(vectors, labels, numbers, learns, tests) if tests.any() else None,
     }
 
 
@@ -170,12 +170,12 @@ def _unjudged(evidence: Evidence) -> tuple[str, ...]:
     names = evidence.dataset.classes
     if len(names) < 2:
         return (f"There is one class only, {names[0]}: labels were not judged, and it cannot be trained on.",)
-    judged = set(evidence.labels[judgement.judged(evidence.labels, evidence.numbers)].tolist())
+    judged = set(evidence.labels[label_errors.judged(evidence.labels, evidence.numbers)].tolist())
     few = [name for label, name in enumerate(names) if label not in judged]
     if len(judged) < 2:
-        return (f"Labels were not judged: fewer than two classes have {judgement.LEAST} different photos.",)
+        return (f"Labels were not judged: fewer than two classes have {label_errors.LEAST} different photos.",)
     if few:
-        return (f"Labels of {_some(few)} were not judged: {judgement.LEAST} different photos are needed for that.",)
+        return (f"Labels of {_some(few)} were not judged: {label_errors.LEAST} different photos are needed for that.",)
     return ()
 
 

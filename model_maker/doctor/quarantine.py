@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from model_maker import files, locks
 from model_maker.data import object_stores, sources
 from model_maker.doctor.checks import DEFAULT_MENDING, MENDING
 from model_maker.doctor.diagnosis import Diagnosis
 from model_maker.errors import DataError, OutputError
+from model_maker.system import files, locks
 
 LOG = "moves.jsonl"
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from model_maker import files
 from model_maker.data import images
 from model_maker.errors import DataError
-from model_maker.inference.inputs import Item
+from model_maker.inference.predict_inputs import Item
+from model_maker.system import files
 
 # Letters by the shorter side of the picture, and never too small to read.
 _SHARE, _LEAST = 18, 12

@@ -11,15 +11,17 @@ from typing import Any, overload
 
 import numpy as np
 
-from model_maker import files
-from model_maker.data import given, sources
+from model_maker import evaluation
+from model_maker.data import in_memory, sources
 from model_maker.data.dataset import Dataset, Sample, Skipped
-from model_maker.data.images import Normalization, Photo
+from model_maker.data.images import Photo
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError, ModelError, about
-from model_maker.inference import answering, evaluation, label_files, learned_photos, pipeline, runtimes
+from model_maker.inference import label_files, pipeline, precision_thresholds, runtimes, training_overlap
 from model_maker.inference.pipeline import Answer
+from model_maker.normalization import Normalization
 from model_maker.output_folder import MODEL
+from model_maker.system import files
 from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray[Any, Any]
@@ -206,7 +208,7 @@ class Classifier:
         count, function = pipeline.check(top_k, function_to_apply)
         rows = self._readable(pipeline.read(pipeline.each(images), channels=channels))
         found = [pipeline.answer(scores, self.labels, top_k=count, function=function) for scores in rows]
-        return found[0] if given.is_one(images) else found
+        return found[0] if in_memory.is_one(images) else found
 
     def _readable(self, photos: Iterable[Photo | DataError]) -> Iterator[Array]:
         for scores in self.scores(photos):
@@ -220,7 +222,7 @@ class Classifier:
         ranked = np.argsort(-scores, kind="stable")[:top_k]
         best = ranked[0]
         if scores[best] < limits[best]:
-            return [Prediction(answering.UNKNOWN, float(scores[best]), -1)]
+            return [Prediction(precision_thresholds.UNKNOWN, float(scores[best]), -1)]
         kept = (index for index in ranked if scores[index] >= limits[index])
         return [Prediction(self.labels[index], float(scores[index]), int(index)) for index in kept]
 
@@ -284,7 +286,7 @@ class Classifier:
     def measure(self, scored: Scored) -> evaluation.Metrics:
         """Measures accuracy from scores, by its own thresholds, too, and apart from photos that it learned from."""
         metrics = evaluation.measure(scored.scores, scored.labels, self.labels)
-        learned = learned_photos.judge(
+        learned = training_overlap.judge(
             scored.samples,
             scored.labels,
             scored.scores,

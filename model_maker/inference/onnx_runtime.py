@@ -9,6 +9,7 @@ import onnxruntime
 
 from model_maker.errors import ModelError
 from model_maker.inference import onnx_files, runtimes
+from model_maker.inference.opened import RAW, Opened
 from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray
@@ -16,7 +17,7 @@ Array = np.ndarray
 _TYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
 
 
-def open_path(path: Path) -> runtimes.Opened:
+def open_path(path: Path) -> Opened:
     """Opens a file; photos run side by side, so each run takes one thread.
 
     Raises:
@@ -37,7 +38,7 @@ def open_path(path: Path) -> runtimes.Opened:
         raise ModelError(f"{path}: ONNX Runtime cannot open it ({reason[:200]}).") from error
     labels = runtimes.stated_labels(path, stated) if stated else runtimes.labels_beside(path)
     # A session may run in several threads at once.
-    return runtimes.Opened(ModelInfo(labels, runtimes.RAW), lambda: runner)
+    return Opened(ModelInfo(labels, RAW), lambda: runner)
 
 
 class _Runner:

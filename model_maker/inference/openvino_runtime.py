@@ -9,6 +9,7 @@ import openvino
 
 from model_maker.errors import ModelError
 from model_maker.inference import runtimes
+from model_maker.inference.opened import RAW, Opened
 from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray
@@ -24,7 +25,7 @@ def core() -> openvino.Core:
     return found
 
 
-def open_path(path: Path) -> runtimes.Opened:
+def open_path(path: Path) -> Opened:
     """Opens a model.
 
     Raises:
@@ -43,7 +44,7 @@ def open_path(path: Path) -> runtimes.Opened:
         model.get_rt_info(runtimes.OPENVINO_LABELS).astype(str) if model.has_rt_info(runtimes.OPENVINO_LABELS) else None
     )
     labels = runtimes.stated_labels(path, stated) if stated else runtimes.labels_beside(path)
-    return runtimes.Opened(ModelInfo(labels, runtimes.RAW), lambda: _Runner(compiled))
+    return Opened(ModelInfo(labels, RAW), lambda: _Runner(compiled))
 
 
 class _Runner:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from model_maker.data import given
+from model_maker.data import in_memory
 from model_maker.data.images import Photo
 from model_maker.data.web import fetch, is_address
 from model_maker.errors import DataError
@@ -27,7 +27,7 @@ LEAST = 1 / 512
 
 def each(photos: Photo | Iterable[Photo]) -> Iterable[Photo]:
     """Takes one photo alone as a list of one."""
-    return [cast(Photo, photos)] if given.is_one(photos) else cast(Iterable[Photo], photos)
+    return [cast(Photo, photos)] if in_memory.is_one(photos) else cast(Iterable[Photo], photos)
 
 
 def read(photos: Iterable[Photo], *, channels: str = "rgb") -> Iterator[Photo | DataError]:
@@ -40,14 +40,14 @@ def read(photos: Iterable[Photo], *, channels: str = "rgb") -> Iterator[Photo | 
     Raises:
       DataError: there is no such order.
     """
-    if channels not in given.CHANNELS:
-        raise DataError(f"channels={channels!r}: choose one of {', '.join(given.CHANNELS)}.")
+    if channels not in in_memory.CHANNELS:
+        raise DataError(f"channels={channels!r}: choose one of {', '.join(in_memory.CHANNELS)}.")
     for photo in photos:
         try:
             if isinstance(photo, str) and is_address(photo):
                 yield fetch(photo)
             else:
-                yield given.read(photo, channels=channels)
+                yield in_memory.read(photo, channels=channels)
         except DataError as error:
             yield error
 

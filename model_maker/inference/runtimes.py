@@ -13,56 +13,22 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from model_maker import extras, files
 from model_maker.data.entries import is_name
-from model_maker.data.images import Normalization
 from model_maker.errors import ModelError
+from model_maker.inference.opened import Opened
 from model_maker.output_folder import LABELS, MODEL
+from model_maker.system import extras, files
 from model_maker.tflite import interpreter, metadata, vetting
-from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray[Any, Any]
 
 # Where OpenVINO's IR holds the labels, as a JSON list.
 OPENVINO_LABELS = ["model_info", "labels_json"]
-# Raw pixels are what the model takes: its normalization is inside.
-RAW = Normalization(0.0, 1.0)
 _ADVICE = "Give a .tflite file, a folder that `train` made, or an exported model."
-
-
-class Runner(Protocol):
-    """Runs one batch; belongs to one thread."""
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """[1, H, W, 3]; the batch is 1 where the model takes any."""
-
-    @property
-    def input_dtype(self) -> np.dtype[Any]: ...
-
-    def run(self, batch: Array) -> Array:
-        """Returns float32 [1, C]."""
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A model that is ready.
-
-    Attributes:
-      info: its labels, what its input expects, and what else it says of itself.
-      runner: makes a Runner, one for each thread.
-      content: of a `.tflite`, the bytes.
-      path: of any other, where it lies.
-    """
-
-    info: ModelInfo
-    runner: Callable[[], Runner]
-    content: bytes | None = None
-    path: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -247,9 +213,9 @@ def _isolated(module: str) -> Callable[[Path, str], Opened]:
     """Models of other formats run in a process of their own, which imports their packages."""
 
     def open_path(path: Path, _: str) -> Opened:
-        from model_maker.inference import isolated
+        from model_maker.inference import isolated_runtime
 
-        return isolated.open_path(f"model_maker.inference.{module}", path)
+        return isolated_runtime.open_path(f"model_maker.inference.{module}", path)
 
     return open_path
 

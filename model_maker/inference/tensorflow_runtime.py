@@ -16,16 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from model_maker import quiet
-from model_maker.backbones import allowed_operators, keras_files, saved_models
 from model_maker.errors import ModelError, ModelMakerError
 from model_maker.inference import runtimes
+from model_maker.inference.opened import RAW, Opened
+from model_maker.system import suppressed_output
+from model_maker.tensorflow_files import allowed_operators, keras_files, saved_models
 from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray
 
 
-def open_path(path: Path) -> runtimes.Opened:
+def open_path(path: Path) -> Opened:
     """Opens a model of any of the three formats.
 
     Raises:
@@ -40,13 +41,13 @@ def open_path(path: Path) -> runtimes.Opened:
         else:
             function, entering = _web(path)
     runner = _Runner(function, tuple(entering.shape), entering.dtype.as_numpy_dtype)  # one for all threads, see there
-    return runtimes.Opened(ModelInfo(runtimes.labels_beside(path), runtimes.RAW), lambda: runner)
+    return Opened(ModelInfo(runtimes.labels_beside(path), RAW), lambda: runner)
 
 
 def prepare() -> None:
     """Imports TensorFlow, whose C++ greets on file descriptor 2, partly before any switch for it works."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with quiet.diverted(lambda line: True):
+    with suppressed_output.diverted(lambda line: True):
         importlib.import_module("tensorflow")
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from model_maker import files
 from model_maker.errors import DataError
+from model_maker.system import files
 
 Array = np.ndarray
 

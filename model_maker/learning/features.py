@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from model_maker.learning.store import FeatureMaps
+from model_maker.embeddings.store import FeatureMaps
 from model_maker.tflite import network_layers
 from model_maker.tflite.network_layers import Layer
 

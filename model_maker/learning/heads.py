@@ -12,10 +12,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from model_maker.data.streaming import cores
+from model_maker.embeddings.store import FeatureMaps
 from model_maker.errors import DataError
 from model_maker.learning.features import Features, FeatureTable
 from model_maker.learning.regression import Problem
-from model_maker.learning.store import FeatureMaps
 from model_maker.tflite import network_layers
 from model_maker.tflite.network_layers import Layer
 

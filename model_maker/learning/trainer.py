@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from model_maker import quiet
 from model_maker.errors import DataError
 from model_maker.learning.recipe import Recipe
+from model_maker.system import suppressed_output
 
 Array = np.ndarray
 
@@ -144,7 +144,7 @@ class Trainer:
 def load_tensorflow() -> None:
     """Imports TensorFlow and Keras, which takes 6 seconds; its greetings of missing graphics cards are kept back."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with quiet.diverted(lambda line: bool(_GREETINGS.match(line))):
+    with suppressed_output.diverted(lambda line: bool(_GREETINGS.match(line))):
         import keras  # noqa: F401
         import tensorflow as tf
 

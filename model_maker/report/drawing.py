@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model_maker import child, files
 from model_maker.errors import OutputError
 from model_maker.report import figures
+from model_maker.system import files, limited_process
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,7 +71,7 @@ class Drawing:
         self._stack = contextlib.ExitStack()
         self._file, self._begun = self._stack.enter_context(files.temporary_directory()) / "wanted.json", False
         pool = ThreadPoolExecutor(1)
-        self._drawn = pool.submit(child.run, __name__, str(self._file), what="matplotlib", error=OutputError)
+        self._drawn = pool.submit(limited_process.run, __name__, str(self._file), what="matplotlib", error=OutputError)
         pool.shutdown(wait=False)
 
     def __enter__(self) -> Drawing:
@@ -111,7 +111,7 @@ def _work(file: str) -> bytes:
 
     while not Path(file).exists():  # it is put there whole, however late; this process ends with the one that waits
         time.sleep(0.01)
-    child.limit(None, _LIMIT_S)
+    limited_process.limit(None, _LIMIT_S)
     jobs = json.loads(Path(file).read_text(encoding="ascii"))
     matplotlib.rcdefaults()
     matplotlib.rcParams.update(figures.STYLE)
@@ -135,4 +135,4 @@ def _saved(figure: Figure, suffix: str) -> bytes:
 
 
 if __name__ == "__main__":
-    child.answer(_work)
+    limited_process.answer(_work)

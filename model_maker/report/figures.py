@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model_maker.inference.evaluation import MOST_SHOWN, most_confused
+from model_maker.evaluation import MOST_SHOWN, most_confused
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from model_maker import files, output_folder, run_record, terminal
+from model_maker import evaluation, output_folder, run_record
 from model_maker.data import thumbnails
 from model_maker.data.dataset import Split
 from model_maker.errors import DataError
-from model_maker.inference import evaluation
 from model_maker.inference.classifier import Scored
 from model_maker.output_folder import METRICS, REPORT
 from model_maker.report import drawing, pages
 from model_maker.report.drawing import Wanted
+from model_maker.system import files
+from model_maker.terminal import rendering
 
 ALWAYS = ("confusion.png", "calibration.png", "per_class.png")  # the plots that there are of every model
 # What keeps the page far below 3 MB: a thumbnail takes about 8 kB.
@@ -326,7 +327,7 @@ def _run(run: dict[str, Any], *, unknown: bool) -> list[str]:
 
 
 def _usage(model: str) -> dict[str, str]:
-    quoted = terminal.quoted(model)
+    quoted = rendering.quoted(model)
     return {
         "On a phone": f"model_maker export {quoted} --android app\nmodel_maker export {quoted} --ios app",
         "In Python": (

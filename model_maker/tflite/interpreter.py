@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 from ai_edge_litert import interpreter as litert
 
-from model_maker import files, quiet
 from model_maker.errors import ModelError
+from model_maker.system import files, suppressed_output
 
 Array = np.ndarray
 
@@ -155,6 +155,6 @@ def without_greeting():
     if _greeted:
         yield
         return
-    with quiet.diverted(lambda line: line.startswith(_GREETING)) as dropped:
+    with suppressed_output.diverted(lambda line: line.startswith(_GREETING)) as dropped:
         yield
     _greeted = bool(dropped)

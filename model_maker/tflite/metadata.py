@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as model_schema
 
-from model_maker.data.images import Normalization
 from model_maker.errors import ModelError
+from model_maker.normalization import Normalization
 from model_maker.tflite import graph, thresholds
 from model_maker.tflite import metadata_schema as schema
 
@@ -87,7 +87,7 @@ def write(content: bytes, info: ModelInfo, *, embedder: bool = False) -> bytes:
     if not embedder:
         _check_labels(info.labels, int(scores.shape[-1]))
     output = _vector_metadata() if embedder else _scores_metadata(scores)
-    more = {} if embedder else thresholds.put(output, info)
+    more = {} if embedder else thresholds.put(output, info.threshold, info.label_thresholds, labels=len(info.labels))
     _set_entry(model, schema.pack(_model_metadata(info, _image_metadata(info.normalization, image), output)))
     lines = "\n".join(info.labels).encode()
     provenance = json.dumps(info.provenance, sort_keys=True, ensure_ascii=False, indent=1).encode()

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from model_maker.data.images import Normalization
 from model_maker.errors import ModelError
+from model_maker.normalization import Normalization
 from model_maker.tflite import graph, inspection, rounding
 from model_maker.tflite.interpreter import Runner, without_greeting
 

@@ -7,14 +7,10 @@ instead, which the first then leaves out. What calibration does otherwise, logit
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 from model_maker.errors import ModelError
 from model_maker.tflite import metadata_schema as schema
-
-if TYPE_CHECKING:
-    from model_maker.tflite.metadata import ModelInfo
 
 # By this name we know the calibration that holds thresholds and nothing else; the apps look for it, too.
 LABEL_THRESHOLDS = "label_thresholds.csv"
@@ -22,21 +18,25 @@ LABEL_THRESHOLDS = "label_thresholds.csv"
 _LINE = "1,1,0,{}"
 
 
-def put(scores: schema.TensorMetadata, info: ModelInfo) -> dict[str, bytes]:
+def put(scores: schema.TensorMetadata, threshold: float, own: Sequence[float], *, labels: int) -> dict[str, bytes]:
     """Writes thresholds into the metadata of the scores; returns the files that belong to them.
+
+    Args:
+      scores: metadata of the scores.
+      threshold: for all labels; 0 for none.
+      own: those of single labels; empty for none.
+      labels: how many there are.
 
     Raises:
       ModelError: not every label has a threshold, or none is there to leave labels out.
     """
     units = []
-    if info.threshold:
-        units.append(schema.ProcessUnit(schema.ScoreThresholdingOptions(info.threshold)))
+    if threshold:
+        units.append(schema.ProcessUnit(schema.ScoreThresholdingOptions(threshold)))
     files = {}
-    if own := info.label_thresholds:
-        if len(own) != len(info.labels) or not info.threshold:
-            raise ModelError(
-                f"{len(own)} thresholds of single labels need {len(info.labels)} labels and a threshold for all."
-            )
+    if own:
+        if len(own) != labels or not threshold:
+            raise ModelError(f"{len(own)} thresholds of single labels need {labels} labels and a threshold for all.")
         units.append(
             schema.ProcessUnit(
                 schema.ScoreCalibrationOptions(schema.ScoreTransformationType.INVERSE_LOGISTIC, default_score=0.0)

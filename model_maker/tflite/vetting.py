@@ -16,8 +16,8 @@ import ai_edge_litert
 import numpy as np
 from absl import logging
 
-from model_maker import child, files
 from model_maker.errors import ModelError, OutputError, about
+from model_maker.system import files, limited_process
 from model_maker.tflite import graph, inspection, interpreter, metadata, runnable
 
 # A sound model of 100 MB opens and runs in a few seconds, on the slow reference kernels in half a minute.
@@ -54,8 +54,8 @@ def vet(content: bytes, purpose: str = "xnnpack") -> None:
     passed = _passed(record)
     if purpose in passed:
         return
-    with child.handed(content) as file:
-        child.run(__name__, file, purpose, what="It", limit_s=LIMIT_S, error=ModelError)
+    with limited_process.handed(content) as file:
+        limited_process.run(__name__, file, purpose, what="It", limit_s=LIMIT_S, error=ModelError)
     _remember(record, passed | {purpose})
 
 
@@ -106,4 +106,4 @@ def attempt(content: bytes, purpose: str) -> None:
 
 
 if __name__ == "__main__":
-    child.answer(_try, memory_bytes=MEMORY_BYTES, cpu_s=2 * LIMIT_S)
+    limited_process.answer(_try, memory_bytes=MEMORY_BYTES, cpu_s=2 * LIMIT_S)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from model_maker import files, output_folder, run_record
+from model_maker import output_folder, run_record
 from model_maker.backbones import BACKBONES, embedder
 from model_maker.benchmark import host
 from model_maker.benchmark.environment import this_machine
@@ -23,6 +23,7 @@ from model_maker.errors import BackboneError, DataError, ModelMakerError, Output
 from model_maker.inference.classifier import Classifier
 from model_maker.options import Options, check
 from model_maker.progress import Progress
+from model_maker.system import files
 from model_maker.training.train import train
 
 FILE = "comparison.json"

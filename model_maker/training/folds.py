@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from model_maker import evaluation
 from model_maker.data.dataset import Dataset, Split
-from model_maker.inference import evaluation
 from model_maker.options import Options
 from model_maker.progress import Progress
-from model_maker.training.data import TrainingData
 from model_maker.training.learn import learn, score
+from model_maker.training.training_data import TrainingData
 
 Array = np.ndarray
 

@@ -10,14 +10,16 @@ import numpy as np
 
 from model_maker.data.augment import PRESETS
 from model_maker.data.dataset import Dataset
+from model_maker.embeddings import computing
+from model_maker.embeddings.engines import LOCAL
+from model_maker.embeddings.work import Engine
 from model_maker.errors import ModelError
-from model_maker.inference import answering
-from model_maker.learning import embedding, finetune, heads, recipe
+from model_maker.inference import precision_thresholds
+from model_maker.learning import fine_tuning, heads, recipe
 from model_maker.learning.callbacks import NO_CALLBACKS, Callbacks
 from model_maker.learning.checkpoint import Checkpoint
-from model_maker.learning.engines import LOCAL, Engine
 from model_maker.learning.features import FeatureTable
-from model_maker.learning.finetune import Network, Tuned
+from model_maker.learning.fine_tuning import Network, Tuned
 from model_maker.options import Options
 from model_maker.progress import Progress
 from model_maker.tflite import integer_heads, network_layers, trunk
@@ -25,7 +27,7 @@ from model_maker.tflite.integer_heads import IntegerHead
 from model_maker.tflite.metadata import ModelInfo
 from model_maker.tflite.network_layers import Layer
 from model_maker.training import metrics_record
-from model_maker.training.data import TrainingData, join
+from model_maker.training.training_data import TrainingData, join
 
 Array = np.ndarray
 
@@ -81,7 +83,7 @@ def learn(
             return Learned(frozen, fit, frozen)
         start = _fit(train, data, options, progress, among=_trainable(data, options))
         whole = _fit(both, data, options, progress, choice="all", among=start.layers)
-    photos = finetune.Photos(
+    photos = fine_tuning.Photos(
         train,
         validation,
         data.backbone.normalization,
@@ -92,7 +94,7 @@ def learn(
         engine=engine,
     )
     try:
-        tuned = finetune.fine_tune(
+        tuned = fine_tuning.fine_tune(
             dataclasses.replace(_network(data, start), layers=()),
             photos,
             recipe.of(options),
@@ -127,14 +129,14 @@ def choose_thresholds(
       The metadata with them, and what to report.
     """
     scores, labels = _held_out(learned, data, options)
-    scores = answering.in_bytes(scores) if options.io == "uint8" else scores
+    scores = precision_thresholds.in_bytes(scores) if options.io == "uint8" else scores
     report: dict[str, Any] = {}
     if options.precision is not None:
-        found = answering.choose(scores, labels, options.precision)
+        found = precision_thresholds.choose(scores, labels, options.precision)
         info = dataclasses.replace(info, threshold=found.score)
         report["all"] = found.as_dict()
     if options.label_precision is not None:
-        own = answering.choose_by_label(scores, labels, options.label_precision, least=info.threshold)
+        own = precision_thresholds.choose_by_label(scores, labels, options.label_precision, least=info.threshold)
         limits = tuple(entry.score for entry in own)
         differ = min(limits) < max(limits)
         info = dataclasses.replace(info, threshold=min(limits), label_thresholds=limits if differ else ())
@@ -147,7 +149,7 @@ def score(network: Network, photos: Dataset, data: TrainingData, options: Option
     """Returns float32 [N, C], what a network makes of photos; embeddings that no other run will want are not kept."""
     if not network.layers:
         normalization = data.backbone.normalization
-        found, _ = embedding.compute(photos, network.embedder, normalization, threads=options.threads)
+        found, _ = computing.compute(photos, network.embedder, normalization, threads=options.threads)
         return network.head.scores(found)
     maps = data.features(network, photos)
     blocks = (maps[start : start + _BLOCK] for start in range(0, max(1, len(maps)), _BLOCK))
@@ -159,7 +161,7 @@ def float_scores(network: Network, photos: Dataset, data: TrainingData, options:
     if not network.layers:
         return score(network, photos, data, options)
     normalization = data.backbone.normalization
-    maps, _ = embedding.feature_maps(photos, network.embedder, normalization, threads=options.threads)
+    maps, _ = computing.feature_maps(photos, network.embedder, normalization, threads=options.threads)
     return network.head.scores(maps[:])
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from model_maker.inference import evaluation
+from model_maker import evaluation
 from model_maker.learning import heads
-from model_maker.learning.finetune import Tuned
+from model_maker.learning.fine_tuning import Tuned
 from model_maker.progress import Progress
-from model_maker.training.data import TrainingData
+from model_maker.training.training_data import TrainingData
 
 Array = np.ndarray
 

@@ -11,25 +11,26 @@ from typing import Any
 
 import numpy as np
 
-from model_maker import files, output_folder, run_record
+from model_maker import evaluation, output_folder, run_record
 from model_maker.data import sources
 from model_maker.data.dataset import Dataset
-from model_maker.deploy import budget, checks, shipping
-from model_maker.inference import evaluation, learned_photos
+from model_maker.embeddings import computing
+from model_maker.inference import training_overlap
 from model_maker.inference.classifier import Classifier, Scored
-from model_maker.learning import embedding
-from model_maker.learning.finetune import Network
+from model_maker.learning.fine_tuning import Network
 from model_maker.options import Options
+from model_maker.packaging import accuracy_budget, file_checks, quantized_file
 from model_maker.progress import Progress
 from model_maker.report import model_card, model_page
 from model_maker.report.drawing import Drawing, Wanted
+from model_maker.system import files
 from model_maker.tflite import graph, network_layers
 from model_maker.tflite.integer_heads import IntegerHead
 from model_maker.tflite.metadata import ModelInfo
 from model_maker.tflite.network_layers import Layer
 from model_maker.training import learn, metrics_record
-from model_maker.training.data import TrainingData, join
 from model_maker.training.learn import Learned
+from model_maker.training.training_data import TrainingData, join
 from model_maker.version import __version__
 
 Array = np.ndarray
@@ -64,8 +65,8 @@ class Package:
     data: TrainingData
     info: ModelInfo
     layers: tuple[Layer, ...]
-    form: shipping.Form
-    budget: budget.Budget | None
+    form: quantized_file.Form
+    budget: accuracy_budget.Budget | None
     float_model: bytes
     bare: bytes
     scores: Array
@@ -82,7 +83,7 @@ class Package:
 
     def file(self, **more: Any) -> bytes:
         """Returns the file with its metadata, some fields of which may be given."""
-        return shipping.finish(self.bare, dataclasses.replace(self.info, **more))
+        return quantized_file.finish(self.bare, dataclasses.replace(self.info, **more))
 
 
 def describe(data: str | os.PathLike[str], embedded: TrainingData, options: Options) -> ModelInfo:
@@ -118,7 +119,7 @@ def quantize(
     Raises:
       ModelError: the file does not behave as the network that it was made from.
     """
-    form, kept = shipping.Form(options.quantize, options.io), None
+    form, kept = quantized_file.Form(options.quantize, options.io), None
     if options.max_drop is not None:
         with progress.stage("Keep the accuracy budget"):
             kept = _keep_budget(learned, data, info, options, progress)
@@ -132,11 +133,11 @@ def quantize(
             promised = functools.partial(_scores_on, head, network, data, options)
     else:
         with progress.stage(f"Quantize ({form.quantize})"):
-            seen, more = shipping.calibration_photos(shipping.by_hash(data.split.train))
-            bare = shipping.ship(
+            seen, more = quantized_file.calibration_photos(quantized_file.by_hash(data.split.train))
+            bare = quantized_file.ship(
                 float_model, data.backbone, form, photos=seen, more=more, progress=progress, threads=options.threads
             )
-    shipped = shipping.finish(bare, info)
+    shipped = quantized_file.finish(bare, info)
     with progress.stage("Evaluate the file"):
         run, scores = _evaluate(shipped, head, network, data, options, progress)
     metrics = evaluation.measure(scores, np.array(test.labels), test.classes)
@@ -144,9 +145,9 @@ def quantize(
     with progress.stage("Compare with the float model"):
         few = test.of(run)
         expected = learn.float_scores(network, few, data, options)
-        checks.check_promise(shipping.finish(float_model, info), few, expected)
+        file_checks.check_promise(quantized_file.finish(float_model, info), few, expected)
     with progress.stage("Check other kernels"):
-        kernels = checks.check_kernels(shipped, test, scores, threads=options.threads, promised=promised)
+        kernels = file_checks.check_kernels(shipped, test, scores, threads=options.threads, promised=promised)
     return Package(
         options,
         data,
@@ -171,7 +172,7 @@ def _on_int8_backbone(
     """Returns the head of a frozen network in integers, and with it the int8 file without metadata."""
     head = learn.integer_head(network, photos, data)
     whole = learn.attached(head, network, data)
-    return head, shipping.with_edges(whole, data.backbone.normalization, options.io)
+    return head, quantized_file.with_edges(whole, data.backbone.normalization, options.io)
 
 
 def _scored(data: TrainingData, scores: Array) -> Scored:
@@ -194,7 +195,7 @@ def _scores_on(
     """Returns what a head on the int8 backbone makes of photos on one of LiteRT's CPU paths."""
     if kernels == "xnnpack":
         return head.scores(data.features(network, photos)[:], kernels=kernels)
-    maps, _ = embedding.feature_maps(photos, *data.backbone.computing, threads=options.threads, kernels=kernels)
+    maps, _ = computing.feature_maps(photos, *data.backbone.computing, threads=options.threads, kernels=kernels)
     columns = network_layers.features(data.backbone.layers, network.layers)
     return head.scores(maps.columns(columns)[:], kernels=kernels)
 
@@ -217,7 +218,7 @@ def _evaluate(
     if head is None or (options.io == "float32" and data.backbone.normalization.mean % 1):
         return list(range(len(test))), classifier.score(test, progress=progress.step)
     run, scores = test.spread(_RUN_PHOTOS), _scores_on(head, network, data, options, "xnnpack", test)
-    checks.check_equal(classifier.score(test.of(run), progress=progress.step), scores[run])
+    file_checks.check_equal(classifier.score(test.of(run), progress=progress.step), scores[run])
     return run, scores
 
 
@@ -272,7 +273,7 @@ def write(
     report = report | {"sizes": {"model_bytes": len(shipped), "float_model_bytes": len(package.float_model)}}
     binaries = {
         output_folder.MODEL: shipped,
-        output_folder.FLOAT_MODEL: shipping.finish(package.float_model, package.info),
+        output_folder.FLOAT_MODEL: quantized_file.finish(package.float_model, package.info),
         **model_page.make(
             package.info.name,
             package.scored,
@@ -286,13 +287,13 @@ def write(
     texts = {
         output_folder.LABELS: "\n".join(package.info.labels),
         output_folder.METRICS: output_folder.as_json(report),
-        output_folder.SPLIT: learned_photos.compose(package.data.split, report["fingerprint"]),
+        output_folder.SPLIT: training_overlap.compose(package.data.split, report["fingerprint"]),
         output_folder.RUN: output_folder.as_json(record | {"budget": kept and kept.as_dict()}),
         output_folder.CARD: _card(package, report),
     }
     with files.new_directory(output, overwrite=overwrite) as folder:
         output_folder.write(folder, binaries)
-        checks.check_same_scores((folder / output_folder.MODEL).read_bytes(), test, package.scores)
+        file_checks.check_same_scores((folder / output_folder.MODEL).read_bytes(), test, package.scores)
         output_folder.write(folder, texts)
     return report
 
@@ -311,24 +312,24 @@ def _card(package: Package, report: dict[str, Any]) -> str:
 
 def _keep_budget(
     learned: Learned, data: TrainingData, info: ModelInfo, options: Options, progress: Progress
-) -> budget.Budget:
+) -> accuracy_budget.Budget:
     """Finds the form to ship, by a network that has not learned from the photos that judge."""
     judged, train = learn.unseeing(learned, data, options, progress), data.split.train
     plain = None
     if judged.layers and data.backbone.int8:
         _, plain = _on_int8_backbone(judged, train, data, options)
-    trial = budget.Trial(
+    trial = accuracy_budget.Trial(
         graph.attach_head(judged.embedder, judged.head.kernel, judged.head.bias),
         data.backbone,
         info,
         plain_int8=plain,
         validation=data.split.validation,
-        training=shipping.by_hash(train),
+        training=quantized_file.by_hash(train),
         progress=progress,
         threads=options.threads,
     )
-    form = shipping.Form(options.quantize, options.io)
-    return budget.search(trial, form, float(options.max_drop or 0), progress=progress)
+    form = quantized_file.Form(options.quantize, options.io)
+    return accuracy_budget.search(trial, form, float(options.max_drop or 0), progress=progress)
 
 
 def _provenance(package: Package, report: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from model_maker import extras
 from model_maker.data import sources
 from model_maker.data.dataset import Dataset
 from model_maker.errors import DataError, OutputError
@@ -14,6 +13,7 @@ from model_maker.learning.callbacks import Callbacks
 from model_maker.learning.checkpoint import Checkpoint
 from model_maker.options import Options
 from model_maker.progress import Progress
+from model_maker.system import extras
 from model_maker.version import __version__
 
 # Options that say how the file ships, not what is learned.

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from model_maker import extras, files
 from model_maker.backbones import int8_backbone
 from model_maker.backbones.int8_backbone import Int8Backbone
 from model_maker.errors import DataError, ModelError, OutputError, about
 from model_maker.inference.classifier import model_file
 from model_maker.options import Options, from_record
 from model_maker.progress import Progress
+from model_maker.system import extras, files
 from model_maker.tflite import interpreter, metadata, vetting
 from model_maker.tflite.difference import Difference, differences
 from model_maker.tflite.metadata import ModelInfo

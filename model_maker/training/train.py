@@ -9,21 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model_maker import output_folder, run_record
+from model_maker import evaluation, output_folder, run_record
 from model_maker.backbones import embedder, small_inputs
 from model_maker.backbones.int8_backbone import Int8Backbone
 from model_maker.backbones.registry import Backbone
 from model_maker.data import sources
-from model_maker.deploy import budget
-from model_maker.inference import evaluation
-from model_maker.learning import quantized
+from model_maker.embeddings import int8_suitability
+from model_maker.embeddings.engines import ENGINES
 from model_maker.learning.callbacks import NO_CALLBACKS, Callbacks
-from model_maker.learning.engines import ENGINES
 from model_maker.options import Options, check
+from model_maker.packaging import accuracy_budget
 from model_maker.progress import Progress
 from model_maker.report.drawing import Drawing
-from model_maker.training import data as training_data
-from model_maker.training import folds, package, preparation
+from model_maker.system import files
+from model_maker.training import folds, package, preparation, training_data
 from model_maker.training.learn import learn
 
 
@@ -44,7 +43,7 @@ class Result:
     metrics: evaluation.Metrics
     report: dict[str, Any]
     seconds: float
-    budget: budget.Budget | None = None
+    budget: accuracy_budget.Budget | None = None
 
 
 def train(
@@ -110,7 +109,7 @@ def train_on(
         weights_file=options.weights,
         normalization=options.normalization,
     )
-    output_folder.check_new(output, overwrite=overwrite)
+    files.check_new(output, overwrite=overwrite, advice="or pass --overwrite to replace it", mark=output_folder.RUN)
     progress = Progress(progress)
     if isinstance(choice, Backbone) and (note := small_inputs.warning(choice)):
         progress.note(note)
@@ -124,7 +123,7 @@ def train_on(
     checkpoint = preparation.open_checkpoint(output, photos, options, progress, resume=resume)
     with progress.stage(f"Prepare {choice.name}"):
         base = embedder.embedder(choice, progress=progress)
-        backbone = quantized.prepare(base, first.train, progress, threads=options.threads, known=int8)
+        backbone = int8_suitability.prepare(base, first.train, progress, threads=options.threads, known=int8)
     embedded = training_data.prepare(photos, backbone, options, progress, engine=engine)
     learned = learn(embedded, options, progress, checkpoint=checkpoint, callbacks=callbacks, engine=engine)
     if learned.fit.class_weights.max() > 1:

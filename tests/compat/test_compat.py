@@ -18,8 +18,8 @@ from model_maker.compat import image_classifier, model_spec
 from model_maker.compat.config import ExportFormat, QuantizationConfig
 from model_maker.compat.image_classifier import DataLoader, ImageClassifier, ModelSpec
 from model_maker.data import images
-from model_maker.data.images import Normalization
 from model_maker.errors import BackboneError, DataError, ModelError
+from model_maker.normalization import Normalization
 from model_maker.tflite import inspection, metadata
 
 TUTORIAL = Path(__file__).with_name("compat_tutorial.py")

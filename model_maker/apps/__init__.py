@@ -1,0 +1,1 @@
+"""Putting a model into phone apps: our own, published samples, typed wrappers."""

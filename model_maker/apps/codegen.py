@@ -1,0 +1,227 @@
+"""codegen(): a short typed wrapper around one very model, in the language of an app.
+
+The code carries what the model's metadata says: input, labels as an enumeration, normalization, threshold. It resizes
+as training did, so it gives the same answers as `Classifier`. Its text is in `templates`, one a language.
+"""
+
+from __future__ import annotations
+
+import os
+import string
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model_maker.apps import identifiers
+from model_maker.errors import DataError, ModelError, about
+from model_maker.inference.classifier import Classifier, model_file
+from model_maker.normalization import Normalization
+from model_maker.tflite import inspection, vetting
+from model_maker.tflite.inspection import TensorFacts
+from model_maker.tflite.metadata import ModelInfo
+
+TOP_K = 3
+PACKAGE = "modelmaker"
+# A Kotlin enumeration is one method of at most 64 KB, some 30 bytes for an entry.
+_MOST_KOTLIN_LABELS = 2000
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+class _Template(string.Template):
+    delimiter = "@@"  # none of the languages has it
+
+
+@dataclass(frozen=True)
+class Language:
+    """How code is written in a language.
+
+    Attributes:
+      suffix: of a file.
+      join: makes an identifier of the words of a label.
+      member: a line of the enumeration, of {name}, {text} and {index}.
+      escape: writes a character that may not stand in a string as it is.
+      scalar: the name of a tensor's type, by ours.
+      to_input: an expression for a pixel (in Python all pixels), by the type of the input; of {mean} and {scale}.
+      from_output: an expression for a score, by the type of the output; of {scale} and {zero_point}.
+      taken: identifiers that a label may not have.
+      special: characters beside backslash and quote that mean something inside a string.
+      most_labels: how many the language bears.
+    """
+
+    suffix: str
+    join: Callable[[Sequence[str]], str]
+    member: str
+    escape: Callable[[str], str]
+    scalar: dict[str, str]
+    to_input: dict[str, str]
+    from_output: dict[str, str]
+    taken: frozenset[str] = frozenset()
+    special: str = ""
+    most_labels: int | None = None
+
+
+def codegen(
+    model: str | os.PathLike[str],
+    language: str,
+    *,
+    name: str | None = None,
+    package: str = PACKAGE,
+    top_k: int = TOP_K,
+    threshold: float | None = None,
+) -> str:
+    """Writes the source code that classifies with a model.
+
+    Args:
+      model: a folder that `train` made, or a `.tflite` classifier with labels.
+      language: a key of LANGUAGES.
+      name: of the class; by the model's name unless told.
+      package: of the Kotlin file.
+      top_k: how many labels it gives unless told.
+      threshold: lower scores are left out; the model's own, or those of its labels, unless told, mostly 0.
+
+    Returns:
+      The text of one file.
+
+    Raises:
+      DataError: a language, name or number that cannot be.
+      ModelError: no classifier, or one that apps cannot run.
+
+    Examples:
+      >>> import model_maker
+      >>> code = model_maker.codegen("flowers_model", "kotlin")
+      >>> "class FlowersClassifier" in code
+      True
+    """
+    if language not in LANGUAGES:
+        raise DataError(f"There is no language {language!r}: choose one of {', '.join(LANGUAGES)}.")
+    _check_numbers(top_k, threshold)
+    target = LANGUAGES[language]
+    title, info, image, scores = _read(model, target)
+    values = {
+        "title": identifiers.one_line(f"The classifier {title}"),
+        "class": identifiers.class_name(title) if name is None else identifiers.check_class(name),
+        "package": identifiers.check_package(package),
+        "size": image.shape[1],
+        "threshold": float(info.threshold if threshold is None else threshold),
+        "own": ", ".join(map(str, info.label_thresholds if threshold is None else ())),
+        "top_k": top_k,
+        **_edges(target, image, scores, info.normalization),
+        **_labels(target, info.labels),
+    }
+    text = (_TEMPLATES / f"{language}.template").read_text(encoding="utf-8")
+    return _Template(text).substitute(values)
+
+
+def _read(model: str | os.PathLike[str], language: Language) -> tuple[str, ModelInfo, TensorFacts, TensorFacts]:
+    """Returns a model's title, what it says of itself, its input and its output.
+
+    Raises:
+      ModelError: it is none that an app, or the language, can use.
+    """
+    path = model_file(model)
+    content = vetting.read(path)
+    with about(path):
+        info, facts = Classifier(content).info, inspection.inspect(content)
+        image, scores = facts.inputs[0], facts.outputs[0]
+        if not {image.dtype, scores.dtype} <= set(language.scalar):
+            raise ModelError(
+                f"its edges are {image.dtype} and {scores.dtype}; apps take uint8 or float32. Make such a file with "
+                "model_maker export MODEL --format tflite-int8 --io uint8 --output DIR."
+            )
+        if language.most_labels and len(info.labels) > language.most_labels:
+            raise ModelError(f"it has {len(info.labels)} labels; an enumeration bears {language.most_labels} there.")
+    return info.name or path.stem, info, image, scores
+
+
+def _edges(
+    language: Language, image: TensorFacts, scores: TensorFacts, normalization: Normalization | None
+) -> dict[str, Any]:
+    """The types of input and output, and how values get into one and out of the other."""
+    mean, std = (normalization.mean, normalization.std) if normalization else (0.0, 1.0)
+    quantization = {"scale": scores.scale or 1.0, "zero_point": scores.zero_point or 0}
+    return {
+        "input": language.scalar[image.dtype],
+        "output": language.scalar[scores.dtype],
+        "array": {"uint8": "Uint8Array", "float32": "Float32Array"}[image.dtype],
+        "type": {"uint8": "UInt8", "float32": "Float"}[image.dtype],
+        "input_bytes": {"uint8": 1, "float32": 4}[image.dtype],
+        "output_bytes": {"uint8": 1, "float32": 4}[scores.dtype],
+        "to_input": language.to_input[image.dtype].format(mean=mean, scale=1 / std),
+        "from_output": language.from_output[scores.dtype].format(**quantization),
+    }
+
+
+def _labels(language: Language, labels: Sequence[str]) -> dict[str, str]:
+    """The lines of the enumeration, and those of the texts where they stand apart."""
+    quoted = [identifiers.quoted(label, language.escape, language.special) for label in labels]
+    names = identifiers.names(labels, language.join, language.taken)
+    members = [
+        language.member.format(name=name, text=text, index=index)
+        for index, (name, text) in enumerate(zip(names, quoted, strict=True))
+    ]
+    return {"members": "\n".join(members), "texts": "\n".join(f"    {text}," for text in quoted)}
+
+
+def _check_numbers(top_k: int, threshold: float | None) -> None:
+    if top_k < 1:
+        raise DataError(f"--top-k {top_k}: give 1 or more.")
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise DataError(f"--threshold {threshold:g}: give a score from 0 to 1.")
+
+
+_FLOAT_OR_BYTE = {"uint8": "uint8", "float32": "float32"}
+
+LANGUAGES = {
+    "kotlin": Language(
+        ".kt",
+        identifiers.upper,
+        "        {name}({text}),",
+        identifiers.utf16,
+        {"uint8": "UINT8", "float32": "FLOAT32"},
+        {"uint8": "input.put(value.toByte())", "float32": "input.putFloat((value - {mean}f) * {scale}f)"},
+        {
+            "uint8": "((output.get().toInt() and 0xFF) - {zero_point}) * {scale}f",
+            "float32": "output.getFloat()",
+        },
+        special="$",
+        most_labels=_MOST_KOTLIN_LABELS,
+    ),
+    "swift": Language(
+        ".swift",
+        identifiers.camel,
+        "    case {name}",
+        lambda c: f"\\u{{{ord(c):x}}}",
+        {"uint8": "uInt8", "float32": "float32"},
+        {"uint8": "value", "float32": "(Float(value) - {mean}) * {scale}"},
+        {
+            "uint8": "data.map {{ Float(Int($0) - {zero_point}) * {scale} }}",
+            "float32": "data.withUnsafeBytes {{ Array($0.bindMemory(to: Float.self)) }}",
+        },
+        taken=identifiers.SWIFT_WORDS,
+    ),
+    "js": Language(
+        ".mjs",
+        identifiers.upper,
+        "  {name}: {index},",
+        identifiers.utf16,
+        _FLOAT_OR_BYTE,
+        {"uint8": "value", "float32": "(value - {mean}) * {scale}"},
+        {"uint8": "(value - {zero_point}) * {scale}", "float32": "value"},
+    ),
+    "python": Language(
+        ".py",
+        identifiers.upper,
+        "    {name} = {index}",
+        lambda c: f"\\U{ord(c):08x}",
+        _FLOAT_OR_BYTE,
+        {
+            "uint8": "pixels[np.newaxis]",
+            "float32": "((pixels.astype(np.float32) - np.float32({mean})) * np.float32({scale}))[np.newaxis]",
+        },
+        {
+            "uint8": "(output.astype(np.float32) - {zero_point}) * np.float32({scale})",
+            "float32": "output",
+        },
+    ),
+}

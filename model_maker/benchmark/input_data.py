@@ -1,0 +1,54 @@
+"""What a model is fed while it is timed: random bytes of its own type, or photos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from model_maker.data import images
+from model_maker.data.entries import Location
+from model_maker.errors import DataError
+from model_maker.normalization import Normalization
+
+Array = np.ndarray
+
+
+def random_input(shape: tuple[int, ...], dtype: np.dtype, *, seed: int = 0) -> Array:
+    """Makes one input: any bytes for 8-bit types, -1 to 1 for floats, zeros for wider integers, perhaps indices."""
+    random = np.random.default_rng(seed)
+    if dtype.kind == "f":
+        return random.uniform(-1, 1, shape).astype(dtype)
+    if dtype in (np.uint8, np.int8):
+        limits = np.iinfo(dtype)
+        return random.integers(limits.min, limits.max, shape, dtype, endpoint=True)
+    return np.zeros(shape, dtype)
+
+
+def photo_inputs(
+    photos: Sequence[Location], shape: tuple[int, ...], dtype: np.dtype, normalization: Normalization | None
+) -> list[Array]:
+    """Makes inputs of photos; those that cannot be read are left out.
+
+    Args:
+      photos: the files.
+      shape: of the input.
+      dtype: of the input.
+      normalization: what a float input expects.
+
+    Returns:
+      An input a photo; none if the model takes no photos, or its file does not say how.
+    """
+    square = len(shape) == 4 and shape[0] == 1 and shape[1] == shape[2] and shape[3] == 3
+    if not square or dtype not in (np.uint8, np.int8, np.float32) or (dtype == np.float32 and not normalization):
+        return []
+    found = []
+    for photo in photos:
+        try:
+            pixels = images.load(photo, shape[1])[None]
+        except DataError:
+            continue
+        if dtype == np.int8:
+            pixels = (pixels.astype(np.int16) - 128).astype(np.int8)
+        found.append(normalization(pixels) if normalization and dtype == np.float32 else pixels)
+    return found

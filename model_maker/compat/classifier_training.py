@@ -1,0 +1,131 @@
+"""From the photos of two DataLoaders to a trained float classifier, ready to be measured and exported."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from model_maker.backbones import embedder, input_range
+from model_maker.backbones.embedder import Embedder
+from model_maker.compat.notices import Notices, tell
+from model_maker.data import images
+from model_maker.data.dataset import Dataset, Skipped, Split
+from model_maker.embeddings import int8_suitability
+from model_maker.errors import DataError
+from model_maker.inference.classifier import Classifier
+from model_maker.options import Options, check
+from model_maker.packaging import file_checks, quantized_file
+from model_maker.packaging.export_source import PROBES, Source
+from model_maker.progress import Progress
+from model_maker.tflite import graph
+from model_maker.tflite.metadata import ModelInfo
+from model_maker.training import folds, learn
+from model_maker.training.learn import Learned
+from model_maker.training.training_data import TrainingData, embed, join
+from model_maker.version import __version__
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a training.
+
+    Attributes:
+      source: what exports start from.
+      features: length of the embedding.
+      history: of a fine-tuning one entry an epoch, see `learning.finetune.Tuned`; None without.
+    """
+
+    source: Source
+    features: int
+    history: list[dict[str, Any]] | None
+
+    @functools.cached_property
+    def classifier(self) -> Classifier:
+        """The file that ships unless told otherwise: int8 with uint8 edges."""
+        return Classifier(self.source.in_form("int8", "uint8"))
+
+
+def train(train: Dataset, validation: Dataset, options: Options) -> Trained:
+    """Trains on photos that are divided already; all of them may be used, for who divided them keeps others to test on.
+
+    Args:
+      train: to learn from.
+      validation: of the same classes, to choose by; may be empty.
+      options: as of `model_maker.train`.
+
+    Raises:
+      DataError, BackboneError, ModelError: each with one line that says what to do.
+    """
+    check(options)
+    choice = embedder.choose(
+        options.model,
+        image_size=options.image_size,
+        normalization=options.normalization,
+        assumed=input_range.UNIT,  # the defaults of the original's ModelSpec
+    )
+    progress = Progress(Notices())
+    base = int8_suitability.prepare(embedder.embedder(choice, progress=progress), train, progress)
+    embeddings, unreadable = embed(join(train, validation), base, options, progress=progress)
+    train, validation = _without(train, unreadable), _without(validation, unreadable)
+    _check_classes(embeddings.photos)
+    if options.fine_tune and not len(validation):
+        train, validation = folds.part_for_stopping(train, options)
+    split = Split(train, validation, dataclasses.replace(train, samples=()))
+    data = TrainingData(embeddings.photos, split, base, embeddings, embeddings)
+    learned = learn.learn(data, options, progress)
+    source = _source(learned, data, options, progress)
+    return Trained(source, learned.network.head.kernel.shape[1], learned.tuned.history if learned.tuned else None)
+
+
+def _source(learned: Learned, data: TrainingData, options: Options, progress: Progress) -> Source:
+    network, photos, base, train = learned.network, data.photos, data.backbone, data.split.train
+    content = graph.attach_head(network.embedder, network.head.kernel, network.head.bias)
+    info = ModelInfo(
+        labels=photos.classes,
+        normalization=base.normalization,
+        name=base.name,
+        version="1",
+        licence=base.licence,
+        description=f"Image classifier for {len(photos.classes)} classes on {base.name} features.",
+        provenance={
+            "model_maker": __version__,
+            # Not as "options": they do not divide the photos, so `train` with them would make another model.
+            "learned_with": options.decisive,
+            "fingerprint": photos.fingerprint,
+            "photos": {"train": len(train), "validation": len(data.split.validation)},
+        },
+    )
+    finished = quantized_file.finish(content, info)
+    ordered = quantized_file.by_hash(train)
+    last = set(ordered[-PROBES:])
+    few = dataclasses.replace(train, samples=tuple(sample for sample in train.samples if sample.path in last))
+    file_checks.check_promise(finished, few, learn.float_scores(network, few, data, options))
+    probes = np.stack([images.load(sample.path, base.image_size) for sample in few.samples])
+    classifier = Embedder(base.name, content, base.normalization, base.image_size, base.licence)
+    seen = ordered[: quantized_file.CALIBRATION_PHOTOS]
+    int8 = None
+    if network.layers and base.int8:
+        int8 = learn.attached(learn.integer_head(network, photos, data), network, data)
+    return Source(base.name, finished, classifier, info, seen, probes, progress, int8)
+
+
+def _check_classes(photos: Dataset) -> None:
+    counts = Counter(photos.labels)
+    for label, name in enumerate(photos.classes):
+        if counts[label] < 2:
+            found = "1 photo" if counts[label] else "no photo"
+            raise DataError(f"{name} has {found} to learn from; each class needs two. Divide otherwise, or add photos.")
+
+
+def _without(photos: Dataset, unreadable: Sequence[Skipped]) -> Dataset:
+    own = {sample.path for sample in photos.samples}
+    bad = [entry for entry in unreadable if entry.path in own]
+    for entry in bad:
+        tell(f"{entry.path} cannot be read ({entry.reason}) and is left out.")
+    return photos.without(bad)

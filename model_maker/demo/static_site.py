@@ -1,0 +1,126 @@
+"""The web demo: one page that runs a `.tflite` in the browser, served from here or written as a static site.
+
+The page (`page/`) is plain HTML, CSS and JavaScript; LiteRT.js runs the model, and what leaves this module are files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from importlib import resources
+from pathlib import Path
+
+from model_maker.errors import ModelError, OutputError, about
+from model_maker.inference.classifier import Classifier, model_file
+from model_maker.output_folder import MODEL
+from model_maker.system import files
+from model_maker.tflite import interpreter
+
+PAGE = resources.files("model_maker.deploy") / "page"
+INDEX = "index.html"
+# LiteRT.js, as `make runtime` copies it out of the npm packages: with threads, without, and for older processors and
+# browsers, Safari among them.
+_BUILDS = ("litert_wasm_threaded_internal", "litert_wasm_internal", "litert_wasm_compat_internal")
+RUNTIME = (
+    "runtime/core.js",
+    "runtime/wasm-utils.js",
+    "runtime/LICENSE",
+    *(f"runtime/{name}.{suffix}" for name in _BUILDS for suffix in ("js", "wasm")),
+)
+# What several static hosts read the headers of a site from.
+_HEADERS_FILE = "_headers"
+
+
+def site(model: str | os.PathLike[str]) -> dict[str, bytes]:
+    """Returns the page for a model: path below its address to content.
+
+    Args:
+      model: a `.tflite` classifier with labels, or a folder that `train` made.
+
+    Raises:
+      ModelError: the model cannot be read, is no classifier, or LiteRT.js is not here.
+    """
+    path = model_file(model)
+    content = interpreter.read(path)
+    with about(path):
+        Classifier(content, threads=1)
+    if not has_runtime():
+        raise ModelError(f"LiteRT.js, which runs models in browsers, is not here: {how_to_get_runtime()}.")
+    screen = [entry.name for entry in PAGE.iterdir() if entry.name.endswith((".html", ".css", ".js", ".svg"))]
+    return {name: (PAGE / name).read_bytes() for name in (*sorted(screen), *RUNTIME)} | {MODEL: content}
+
+
+def has_runtime() -> bool:
+    """Tells whether LiteRT.js is here: a checkout has it after `make runtime`, and what is installed from it then."""
+    return all((PAGE / name).is_file() for name in RUNTIME)
+
+
+def how_to_get_runtime() -> str:
+    """Returns what to do about it: a checkout is what runs here, or what this copy was installed from."""
+    root = Path(str(PAGE)).parents[2]
+    if (root / "package-lock.json").is_file():
+        return f"run `make runtime`, which needs npm, in {root}"
+    return (
+        "this copy was installed from a checkout that had none; run `make runtime`, which needs npm, in the checkout, "
+        "and then `pip install .` there again"
+    )
+
+
+def headers() -> dict[str, str]:
+    """Returns what is sent with every file: isolation, which threads need, and a policy that admits this page alone."""
+    found = re.search(r'Content-Security-Policy" content="([^"]+)"', (PAGE / INDEX).read_text(encoding="utf-8"))
+    return {
+        "Content-Security-Policy": f"{found[1] if found else ''}; frame-ancestors 'none'",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Embedder-Policy": "require-corp",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+def write_site(model: str | os.PathLike[str], output: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Writes the page for a model as a static site, for any host and any path on it.
+
+    Where the host does not send `headers()`, the page runs with one thread and says so.
+
+    Args:
+      model: see `site`.
+      output: the folder to make.
+      overwrite: whether a site that stands there is replaced.
+
+    Returns:
+      The folder.
+
+    Raises:
+      ModelError: see `site`.
+      OutputError: the folder cannot be made.
+    """
+    output = Path(output)
+    files.check_new(output, overwrite=overwrite, advice="or pass --overwrite to replace it")
+    lines = "".join(f"  {name}: {value}\n" for name, value in headers().items())
+    content = site(model) | {_HEADERS_FILE: f"/*\n{lines}".encode()}
+    _check_replaceable(output, content)
+    with files.new_directory(output, overwrite=overwrite) as folder:
+        for name, data in content.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(data)
+    return output
+
+
+def litertjs_version() -> str:
+    """Returns the version of LiteRT.js that is here."""
+    return json.loads((PAGE / "runtime/package.json").read_text(encoding="utf-8"))["version"]
+
+
+def _check_replaceable(output: Path, content: dict[str, bytes]) -> None:
+    """Only a site is ever replaced: nothing is lost that was not written here."""
+    if not output.is_dir():
+        return
+    names = {path.relative_to(output).as_posix() for path in output.rglob("*") if not path.is_dir()}
+    if foreign := sorted(names - set(content)):
+        raise OutputError(
+            f"{output} holds {foreign[0]}, which is no part of a site, so --overwrite does not replace it. "
+            "Choose another folder."
+        )

@@ -1,1 +1,0 @@
-"""What writes each format; the list of them is `export.EXPORTERS`."""

@@ -1,0 +1,197 @@
+"""Photos to embeddings: LiteRT on every core, streaming, cached by content hash in a store for each embedder."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from model_maker.data import augment, images
+from model_maker.data.augment import PRESETS, Augmentation
+from model_maker.data.dataset import Dataset, Skipped
+from model_maker.data.streaming import stream
+from model_maker.embeddings.engines import LOCAL
+from model_maker.embeddings.store import FORMAT, EmbeddingStore, FeatureMaps, pack
+from model_maker.embeddings.work import Engine, Wanted, Work, stored_type
+from model_maker.errors import DataError, OutputError
+from model_maker.normalization import Normalization
+from model_maker.progress import SILENT, Progress
+from model_maker.system import files
+from model_maker.tflite.interpreter import Runner
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """What an embedder gives for photos, handed on from where it was computed to all who need a part of it.
+
+    Attributes:
+      photos: those that could be read.
+      maps: of these photos, in their order; one view of each, or several.
+    """
+
+    photos: Dataset
+    maps: FeatureMaps
+
+    def select(self, part: Dataset) -> FeatureMaps:
+        """Returns the features of some of the photos, in the order of `part`."""
+        return self.maps.of(np.array([self._rows[sample.digest] for sample in part.samples], int))
+
+    @functools.cached_property
+    def _rows(self) -> dict[str, int]:
+        return {sample.digest: row for row, sample in enumerate(self.photos.samples)}
+
+
+def compute(
+    dataset: Dataset, embedder: bytes, normalization: Normalization | None, *, threads: int | None = None
+) -> tuple[Array, list[Skipped]]:
+    """Embeds plain photos and keeps nothing: for embedders that are not met again.
+
+    Returns:
+      float16 [N, D] of the photos that can be read, in order, and the photos that cannot.
+    """
+    size = Runner(embedder).input_shape[1]
+    results = stream((s.path for s in dataset.samples), size, Work(embedder, normalization).worker, threads=threads)
+    vectors, skipped = [], []
+    for sample, result in zip(dataset.samples, results, strict=True):
+        if isinstance(result, DataError):
+            skipped.append(Skipped(sample.path, str(result).removeprefix(f"{sample.path}: "), sample.part))
+        else:
+            vectors.append(result[0])
+    return np.stack(vectors), skipped
+
+
+def look_up(
+    dataset: Dataset, embedder: bytes, normalization: Normalization | None, *, threads: int | None = None
+) -> Array:
+    """Returns [N, D] of plain photos that can be read, from the cache where it has them all, and keeps nothing."""
+    probe = Runner(embedder)
+    store = EmbeddingStore(cache_path(embedder, normalization), math.prod(probe.output_shape[1:]), stored_type(probe))
+    rows = store.find(_names(dataset, 1, PRESETS["none"], 0))[:, 0]
+    if (rows >= 0).all():
+        return store.read(rows)
+    return compute(dataset, embedder, normalization, threads=threads)[0]
+
+
+def feature_maps(
+    dataset: Dataset,
+    embedder: bytes,
+    normalization: Normalization | None,
+    *,
+    views: int = 1,
+    augmentation: Augmentation = PRESETS["none"],
+    seed: int = 0,
+    threads: int | None = None,
+    engine: Engine = LOCAL,
+    kernels: str = "xnnpack",
+    progress: Progress = SILENT,
+) -> tuple[FeatureMaps, list[Skipped]]:
+    """Computes what an embedder gives for every photo, unless seen before, and leaves it in the cache to read from.
+
+    Args:
+      dataset: the photos.
+      embedder: a `.tflite`, [1, H, H, 3] to [1, ...], float32 or int8.
+      normalization: what it expects; None for pixels as they are.
+      views: K, how many of each photo; the first is the plain photo, which all augmentations share.
+      augmentation, seed: what makes the others.
+      threads: photos at a time; all cores unless told.
+      engine: where they are embedded; on this machine unless told.
+      kernels: which of LiteRT's CPU paths computes.
+      progress: receives photos that are done, known ones counted in, and a note where some are known and others not.
+
+    Returns:
+      FeatureMaps of the photos that can be read, in order, and the photos that cannot.
+    """
+    probe = Runner(embedder)
+    size, shape = probe.input_shape[1], probe.output_shape[1:]
+    path = cache_path(embedder, normalization, kernels)
+    store = EmbeddingStore(path, math.prod(shape), stored_type(probe))
+    names = _names(dataset, views, augmentation, seed)
+    rows = store.find(names)
+    missing = _Lacking(dataset, names, rows)
+    known = int((rows >= 0).all(axis=1).sum())
+    if 0 < known < len(dataset):
+        progress.note(f"{known:,} of {len(dataset):,} photos were embedded before.")
+    work = Work(embedder, normalization, augmentation, seed, kernels, name=path.stem)
+    with contextlib.closing(engine.embed(missing, work, size, threads=threads)) as results:
+        unreadable = _compute(missing, results, store, total=len(dataset), progress=progress)
+    skipped = [Skipped(s.path, unreadable[s.digest], s.part) for s in dataset.samples if s.digest in unreadable]
+    if missing:
+        rows = store.find(names[[sample.digest not in unreadable for sample in dataset.samples]], check=False)
+    if (rows < 0).any():
+        raise OutputError(store.lost)
+    return FeatureMaps(store, rows, shape, probe.output_step), skipped
+
+
+def cache_path(embedder: bytes, normalization: Normalization | None, kernels: str = "xnnpack") -> Path:
+    """Names the store by all that an embedding depends on besides the photo."""
+    runtime = f"litert-{metadata.version('ai-edge-litert')}"
+    recipe = (
+        f"{FORMAT} {hashlib.sha256(embedder).hexdigest()} {normalization} {images.PREPROCESSING} {runtime} {kernels}"
+    )
+    return files.cache_directory() / "embeddings" / f"{hashlib.sha256(recipe.encode()).hexdigest()[:24]}.vectors"
+
+
+def _names(dataset: Dataset, views: int, augmentation: Augmentation, seed: int) -> Array:
+    """Returns the name of each view of each photo, as the store takes them, [N, K]."""
+    names = (
+        augment.identity(sample.digest, augmentation, seed=seed, number=number)
+        for sample in dataset.samples
+        for number in range(views)
+    )
+    return pack(names).reshape(len(dataset), views)
+
+
+class _Lacking(Sequence[Wanted]):
+    """What the store lacks, copies of a photo once; a million entries are not made before they are asked for.
+
+    Args:
+      dataset: the photos.
+      names: of their views, [N, K].
+      rows: where the store has them, [N, K], -1 where it does not.
+    """
+
+    def __init__(self, dataset: Dataset, names: Array, rows: Array):
+        self._samples, self._names, self._rows = dataset.samples, names, rows
+        lacking = np.flatnonzero((rows < 0).any(axis=1))
+        _, first = np.unique(names[lacking, 0], return_index=True)
+        self._photos = lacking[np.sort(first)]
+
+    def __len__(self) -> int:
+        return len(self._photos)
+
+    def __getitem__(self, index):
+        photo = self._photos[index]
+        numbers = np.flatnonzero(self._rows[photo] < 0)
+        return self._samples[photo], {int(number): self._names[photo, number].tobytes().hex() for number in numbers}
+
+
+def _compute(
+    missing: Sequence[Wanted],
+    results: Iterator[Array | DataError],
+    store: EmbeddingStore,
+    *,
+    total: int,
+    progress: Progress,
+) -> dict[str, str]:
+    """Puts each result into the store as it comes; returns digest -> reason of photos that cannot be read."""
+    unreadable: dict[str, str] = {}
+    done = total - len(missing)
+    if done:
+        progress.step(done, total)
+    for (sample, names), result in zip(missing, results, strict=True):
+        if isinstance(result, DataError):
+            unreadable[sample.digest] = str(result).removeprefix(f"{sample.path}: ")
+        else:
+            store.append(pack(names.values()), result)
+        done += 1
+        progress.step(done, total)
+    return unreadable

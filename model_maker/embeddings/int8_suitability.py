@@ -1,0 +1,85 @@
+"""A backbone in both forms, float and int8, of which the latter suits the photos at hand."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from model_maker.backbones import int8_backbone
+from model_maker.backbones.embedder import Embedder
+from model_maker.backbones.int8_backbone import Int8Backbone, QuantizedEmbedder
+from model_maker.data.dataset import Dataset
+from model_maker.embeddings import computing
+from model_maker.errors import ModelError
+from model_maker.progress import Progress
+from model_maker.tflite import network_layers
+
+# Photos on which both forms of a backbone are compared.
+_COMPARED = 32
+# Quantization may blur a layer by so much of how its features differ between photos, a ratio of standard deviations. On
+# photographs it is 0.07 to 0.1, on photos of low contrast 0.2; see docs/MEASUREMENTS.md.
+_BLUR = 0.15
+
+
+def prepare(
+    base: Embedder, train: Dataset, progress: Progress, *, threads: int | None = None, known: Int8Backbone | None = None
+) -> QuantizedEmbedder:
+    """Adds to a backbone its int8 form, which photos go through from here on.
+
+    Where that form blurs what the float one tells apart, as it may on pictures unlike those that its ranges come from,
+    they are taken from these photos, and it is said.
+
+    Args:
+      base: the float form.
+      train: photos to learn from.
+      progress: receives notes and progress.
+      threads: photos at a time; None for all cores.
+      known: the int8 form to use, whatever it does to these photos.
+    """
+    fields = {field.name: getattr(base, field.name) for field in dataclasses.fields(base)}
+    if known:
+        return QuantizedEmbedder(**fields, int8=known, is_chosen=True)
+    photos = train.by_digest()
+    paths, digests = [sample.path for sample in photos], [sample.digest for sample in photos]
+    try:
+        form = int8_backbone.int8_backbone(base, paths, progress=progress, threads=threads)
+    except ModelError as error:
+        progress.note(f"{error} So its float form computes, and the head sees its last layer.")
+        return QuantizedEmbedder(**fields, int8=None)
+    sample = dataclasses.replace(train, samples=tuple(photos[:_COMPARED]))
+    layer, blur = blurred(base, form, sample, threads=threads)
+    if blur > _BLUR:
+        own = int8_backbone.calibrated_on(base, paths, digests, progress=progress, threads=threads)
+        if own.content != form.content:  # which may come from these very photos
+            progress.note(
+                f"These photos are unlike those that {base.name} was quantized on: in int8 its layer {layer} differs "
+                f"by {100 * blur:.0f} % of its spread, above {100 * _BLUR:.0f} %. Its ranges are taken from these "
+                "photos."
+            )
+            form = own
+    return QuantizedEmbedder(**fields, int8=form)
+
+
+def blurred(base: Embedder, form: Int8Backbone, photos: Dataset, *, threads: int | None = None) -> tuple[str, float]:
+    """Compares both forms of a backbone on photos.
+
+    Returns:
+      The layer that quantization blurs most, and by how much: the standard deviation of the error of its features, as a
+      share of the standard deviation of the features themselves. A constant error is no blur, for a head takes it back.
+    """
+    joined = network_layers.join(base.content, form.layers)
+    real, _ = computing.feature_maps(photos, joined, base.normalization, threads=threads)
+    if len(real) < 2:
+        return form.layers[-1].name, 0.0
+    values = real.read()[:, 0].astype(np.float32)
+    # Not kept: the photos are embedded anyway, and those that were before are counted then.
+    whole = computing.look_up(photos, form.embedder, None, threads=threads)
+    error = (whole * np.float32(form.step) - values).var(axis=0)
+    spread = values.var(axis=0)
+    shares = {}
+    for layer in form.layers:
+        columns = network_layers.features(form.layers, [layer])
+        shares[layer.name] = float(np.sqrt(error[columns].mean() / max(float(spread[columns].mean()), 1e-12)))
+    worst = max(shares, key=lambda name: shares[name])
+    return worst, shares[worst]

@@ -1,0 +1,200 @@
+"""Embeddings on disk, by the sha256 of their photo or view: two files that only grow, however many there are.
+
+Row i of the index names row i of the vectors, and carries its checksum. Looking something up reads the index alone;
+vectors are mapped just while some are copied, so that none of them stay in memory. A vector is written before its row
+of the index: what a kill leaves half done is cut off by the next one to write.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from model_maker.errors import OutputError
+from model_maker.system import files, locks
+
+Array = np.ndarray
+
+# Part of the name of each cache; raise the number when the files change their form.
+FORMAT = "store-3"
+_ROW = np.dtype([("name", "V32"), ("check", "<u4")])
+# Names that are packed, and bytes of vectors that are checked, in one go.
+_NAMES, _BYTES = 4096, 4 << 20
+
+
+def pack(names: Iterable[str]) -> Array:
+    """Returns sha256 sums, given in hexadecimal, as a store takes them: "V32" [N]."""
+    names, packed = iter(names), bytearray()
+    while some := "".join(islice(names, _NAMES)):
+        packed += bytes.fromhex(some)
+    return np.frombuffer(packed, "V32")
+
+
+def names_in(path: Path) -> Array:
+    """Returns the name of each row of the store at a path, "V32" [N]."""
+    return np.fromfile(path.with_suffix(".index"), _ROW)["name"]
+
+
+class EmbeddingStore:
+    """Embeddings of one length, by name.
+
+    Args:
+      path: the file of the vectors; the index lies beside it. Both are made on the first write.
+      size: length of an embedding.
+      dtype: of its numbers, float16 or int8.
+    """
+
+    def __init__(self, path: Path, size: int, dtype: np.dtype | str = "<f2"):
+        self.path, self.size, self.dtype = path, size, np.dtype(dtype)
+        self._index, self._width = path.with_suffix(".index"), size * self.dtype.itemsize
+
+    def find(self, names: Array, *, check: bool = True) -> Array:
+        """Looks names up.
+
+        Args:
+          names: "V32" of any shape, see `pack`.
+          check: whether vectors are read and have to be what was written; without it the index alone is.
+
+        Returns:
+          The latest row of each name, of the same shape; -1 where there is none, or it is damaged.
+        """
+        index = self._rows_of_index()
+        if not len(index) or not names.size:
+            return np.full(names.shape, -1)
+        known, wanted = (np.ascontiguousarray(array).view("<u8").reshape(-1, 4) for array in (index["name"], names))
+        # A quarter of the name to sort by, the whole to be sure.
+        order = np.argsort(known[:, 0], kind="stable")
+        last = np.searchsorted(known[:, 0], wanted[:, 0], side="right", sorter=order) - 1
+        rows = order[np.maximum(last, 0)]
+        rows[(known[rows] != wanted).any(axis=1)] = -1
+        if check:
+            rows[~self._intact(rows, index["check"])] = -1
+        return rows.reshape(names.shape)
+
+    def read(self, rows: Array) -> Array:
+        """Copies vectors: [..., size] for rows of any shape.
+
+        Raises:
+          OutputError: the files are no longer what they were when the rows were found.
+        """
+        if not rows.size:
+            return np.empty((*rows.shape, self.size), self.dtype)
+        try:
+            count = self.path.stat().st_size // self._width
+            return np.asarray(np.memmap(self.path, self.dtype, "r", shape=(count, self.size)))[rows]
+        except (OSError, ValueError, IndexError) as error:
+            raise OutputError(self.lost) from error
+
+    def append(self, names: Array, vectors: Array) -> None:
+        """Adds embeddings; several processes may do so at once.
+
+        Args:
+          names: "V32" [N], see `pack`.
+          vectors: [N, size], of the store's type.
+        """
+        rows = np.empty(len(names), _ROW)
+        rows["name"], rows["check"] = names, [zlib.crc32(vector) for vector in vectors]
+        with files.explained(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with locks.locked(self.path) as values, open(self._index, "ab") as index:
+                widths = {values: self._width, index: _ROW.itemsize}
+                sizes = {file: os.fstat(file.fileno()).st_size for file in widths}
+                whole = min(sizes[file] // width for file, width in widths.items())
+                for file, width in widths.items():
+                    if sizes[file] != whole * width:
+                        file.truncate(whole * width)
+                values.write(vectors.tobytes())
+                values.flush()
+                index.write(rows.tobytes())
+
+    @property
+    def lost(self) -> str:
+        """What to say when rows are gone that were there."""
+        return f"The cache {self.path} was removed or damaged while in use. Run the command again."
+
+    def _intact(self, rows: Array, checks: Array) -> Array:
+        """Tells which rows, int [N], have the vectors of their checksums."""
+        result, found = np.zeros(len(rows), bool), np.flatnonzero(rows >= 0)
+        step = max(1, _BYTES // self._width)
+        for some in (found[start : start + step] for start in range(0, len(found), step)):
+            result[some] = [zlib.crc32(vector) for vector in self.read(rows[some])] == checks[rows[some]]
+        return result
+
+    def _rows_of_index(self) -> Array:
+        """Reads those rows of the index that have a vector."""
+        if not (self._index.exists() and self.path.exists()):
+            return np.empty(0, _ROW)
+        whole = self._index.stat().st_size // _ROW.itemsize
+        return np.fromfile(self._index, _ROW, min(whole, self.path.stat().st_size // self._width))
+
+
+class FeatureMaps:
+    """What an embedder gives for photos and their views; it stays in the store until it is asked for.
+
+    `maps[photos]` reads the plain views of some photos, and `maps[photos, views]` others: [B, *shape], as it is stored.
+
+    Args:
+      store: where it is.
+      rows: int [N, K], the row of each view of each photo.
+      shape: of one, for example (3088,) or (14, 14, 112).
+      step: what one unit of an integer stands for; 1 for real numbers.
+      columns: which numbers of each row are meant, int [D]; None for all.
+    """
+
+    def __init__(
+        self,
+        store: EmbeddingStore,
+        rows: Array,
+        shape: tuple[int, ...],
+        step: float = 1.0,
+        columns: Array | None = None,
+    ):
+        self._store, self._rows, self.shape, self.step = store, rows, shape, step
+        self._columns = columns
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, some) -> Array:
+        return self._read(self._rows[some if isinstance(some, tuple) else (some, 0)])
+
+    @property
+    def views(self) -> int:
+        """K; view 0 is the plain photo."""
+        return self._rows.shape[1]
+
+    def batch(self, photos: Array, views: Array | int = 0) -> Array:
+        """Reads one view of each of some photos, as real numbers.
+
+        Args:
+          photos: int [B], from 0 to N - 1.
+          views: int [B], from 0 to K - 1, or one number for all.
+
+        Returns:
+          float32 [B, *shape].
+        """
+        values = self[photos, views].astype(np.float32)
+        return values if self.step == 1 else values * np.float32(self.step)
+
+    def of(self, photos: Array) -> FeatureMaps:
+        """Returns the maps of some photos, int [M]."""
+        return FeatureMaps(self._store, self._rows[photos], self.shape, self.step, self._columns)
+
+    def columns(self, chosen: Array) -> FeatureMaps:
+        """Returns some features of the same photos, int [D]."""
+        columns = chosen if self._columns is None else self._columns[chosen]
+        return FeatureMaps(self._store, self._rows, (len(chosen),), self.step, columns)
+
+    def read(self) -> Array:
+        """Reads everything: [N, K, *shape], as it is stored."""
+        return self._read(self._rows)
+
+    def _read(self, rows: Array) -> Array:
+        vectors = self._store.read(rows)
+        chosen = vectors if self._columns is None else vectors[..., self._columns]
+        return chosen.reshape(*rows.shape, *self.shape)

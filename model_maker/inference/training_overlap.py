@@ -1,0 +1,136 @@
+"""Which photos a model learned from: accuracy on those flatters it.
+
+`train` writes the beginnings of the photos' hashes beside a model, by part. A file that was copied elsewhere still
+states the fingerprint of its data and how these were divided, which suffices where all of them are evaluated.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model_maker import evaluation
+from model_maker.data import sources
+from model_maker.data.dataset import Dataset, Sample, Split
+from model_maker.errors import DataError
+from model_maker.evaluation import LearnedFrom
+from model_maker.output_folder import RUN, SPLIT
+
+Array = np.ndarray[Any, Any]
+
+# Hexadecimal digits of each hash that are kept: among a million photos, two share them once in 30 million times.
+_DIGITS = 16
+
+
+def compose(split: Split, fingerprint: str) -> str:
+    """Returns the content of `split.json`."""
+    parts = {"train": split.train, "validation": split.validation, "test": split.test}
+    listed = {name: sorted({sample.digest[:_DIGITS] for sample in part.samples}) for name, part in parts.items()}
+    return json.dumps({"fingerprint": fingerprint, **listed}, indent=1) + "\n"
+
+
+def judge(
+    samples: Sequence[Sample],
+    labels: Array,
+    scores: Array,
+    *,
+    classes: tuple[str, ...],
+    provenance: dict[str, Any] | None,
+    folder: Path | None,
+) -> LearnedFrom | None:
+    """Tells of scored photos how many the model learned from, and its accuracy on the others.
+
+    Args:
+      samples: N photos.
+      labels: int [N], indices into the classes.
+      scores: float32 [N, C].
+      classes: the model's.
+      provenance: what the model says of its making.
+      folder: where it lies; None for a file in memory.
+
+    Returns:
+      None where it learned from none of them, or was not made by `train`.
+    """
+    provenance = _of_training(provenance)
+    fingerprint = provenance.get("fingerprint")
+    learned = _beside(folder, fingerprint) if folder else None
+    if learned is None and not isinstance(fingerprint, str):
+        return None
+    if learned is None and fingerprint:
+        named = tuple(
+            Sample(sample.path, int(label), sample.digest, sample.part)
+            for sample, label in zip(samples, labels, strict=True)
+        )
+        learned = _divided(Dataset(named, classes), fingerprint, provenance)
+    if learned is None and fingerprint and folder:
+        learned = _found_again(folder, fingerprint)
+    if learned is None:
+        return LearnedFrom(None)
+    seen = np.array([sample.digest[:_DIGITS] in learned for sample in samples], bool)
+    if not seen.any():
+        return None
+    if seen.all():
+        return LearnedFrom(len(samples))
+    right = int((scores[~seen].argmax(axis=1) == labels[~seen]).sum())
+    others = int((~seen).sum())
+    return LearnedFrom(int(seen.sum()), others, right / others, evaluation.wilson(right, others))
+
+
+def _of_training(provenance: dict[str, Any] | None) -> dict[str, Any]:
+    """Returns what `train` wrote; an export holds it one level further in."""
+    found = provenance or {}
+    while isinstance(found.get("from"), dict):
+        found = found["from"]
+    return found
+
+
+def keep(folder: Path, output: Path) -> None:
+    """Copies SPLIT from the folder of a model to that of its exports."""
+    if (folder / SPLIT).is_file():
+        shutil.copyfile(folder / SPLIT, output / SPLIT)
+
+
+def _beside(folder: Path, fingerprint: str | None) -> set[str] | None:
+    """Reads SPLIT beside a model, or beside the folder of an export; formats without a fingerprint take any."""
+    for place in (folder, folder.parent):
+        try:
+            content = json.loads((place / SPLIT).read_text(encoding="utf-8"))
+            if fingerprint in (None, content["fingerprint"]):
+                return {str(digest) for part in ("train", "validation") for digest in content[part]}
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue  # what is not there, or not as `train` wrote it, tells nothing
+    return None
+
+
+def _divided(dataset: Dataset, fingerprint: str, record: dict[str, Any]) -> set[str] | None:
+    """Divides the photos again, if they are all that it was trained on."""
+    if dataset.fingerprint != fingerprint:
+        return None
+    try:
+        options = record["options"]
+        return _learned(dataset.split(validation=options["validation"], test=options["test"], seed=options["seed"]))
+    except (DataError, KeyError, TypeError):
+        return None
+
+
+def _found_again(folder: Path, fingerprint: str) -> set[str] | None:
+    """Reads the photos that a folder of an earlier version names."""
+    try:
+        record = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        if record["fingerprint"] != fingerprint:
+            return None
+        dataset, unusable = sources.read(record["data"]), {entry["path"] for entry in record["skipped"]}
+        usable = tuple(sample for sample in dataset.samples if str(sample.path) not in unusable)
+        return _divided(replace(dataset, samples=usable), fingerprint, record)
+    except (DataError, OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _learned(split: Split) -> set[str]:
+    return {sample.digest[:_DIGITS] for part in (split.train, split.validation) for sample in part.samples}

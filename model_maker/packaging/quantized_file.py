@@ -1,0 +1,203 @@
+"""From a float model to the file that ships: calibrated, quantized, with the edges that clients accept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from model_maker.backbones.embedder import Embedder
+from model_maker.data.dataset import Dataset
+from model_maker.data.entries import Location
+from model_maker.data.streaming import stream
+from model_maker.errors import DataError
+from model_maker.normalization import Normalization
+from model_maker.packaging import file_checks
+from model_maker.progress import Progress
+from model_maker.tflite import graph, metadata, quantize, vetting
+from model_maker.tflite.metadata import ModelInfo
+
+CALIBRATION_PHOTOS = 50
+# In docs/MEASUREMENTS.md ranges of 300 photos were no better than those of 100.
+MORE_PHOTOS = 150
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a model ships.
+
+    Attributes:
+      quantize: one of `quantize.FORMATS`.
+      io: one of `graph.IO_TYPES`.
+      output_io: the output's type where it is another than the input's.
+      kept: operators that are spared on purpose, as `quantize.quantize` takes them.
+      rule: one of `quantize.RULES`, how ranges of photos become one.
+      more: whether ranges are taken of more photos than are sampled.
+    """
+
+    quantize: str = "int8"
+    io: str = "uint8"
+    output_io: str | None = None
+    kept: Mapping[str, str] = field(default_factory=dict)
+    rule: str = "extremes"
+    more: bool = False
+
+    @property
+    def is_plain_int8(self) -> bool:
+        """Whether the int8 form of a backbone gives it, with no calibration of its own."""
+        return self == Form("int8", self.io, output_io=self.output_io)
+
+
+class Calibrations:
+    """What photos tell of a float model: observed when it is first asked for, and only once.
+
+    Args:
+      float_model: `base`, with a head or without.
+      base: whose input the model has.
+      photos: what `images.load` takes; all of them are sampled, which takes megabytes a photo.
+      more: further ones, for ranges only.
+      progress: receives progress.
+      threads: photos at a time; None for all cores.
+    """
+
+    def __init__(
+        self,
+        float_model: bytes,
+        base: Embedder,
+        photos: Sequence,
+        *,
+        more: Sequence = (),
+        progress: Progress,
+        threads: int | None = None,
+    ):
+        self._model, self._base, self._photos, self._more = float_model, base, photos, more
+        self._progress, self._threads = progress, threads
+        self._ranges: list[quantize.Ranges] = []
+        self._further: list[quantize.Ranges] = []
+        self._samples: dict = {}
+
+    @property
+    def progress(self) -> Callable[[int, int], None]:
+        """Receives the progress of what is made with them."""
+        return self._progress.step
+
+    def get(self, *, rule: str = "extremes", more: bool = False) -> quantize.Calibration:
+        """Combines what was observed.
+
+        Raises:
+          DataError: a photo cannot be read.
+        """
+        if not self._ranges:
+            observed = self._observe(self._photos, sample=True)
+            self._ranges = [entry.ranges for entry in observed]
+            self._samples = quantize.combine(observed).samples
+        if more and not self._further:
+            self._further = [entry.ranges for entry in self._observe(self._more, sample=False)]
+        ranges = self._ranges + (self._further if more else [])
+        return quantize.Calibration(quantize.combine_ranges(ranges, rule=rule), self._samples)
+
+    def _observe(self, photos: Sequence, *, sample: bool) -> list[quantize.Calibration]:
+        def worker():
+            calibrator = quantize.Calibrator(self._model)
+            return lambda pixels: calibrator.observe(self._base.normalization(pixels), sample=sample)
+
+        observed = []
+        for result in stream(photos, self._base.image_size, worker, threads=self._threads):
+            if isinstance(result, DataError):
+                raise result
+            observed.append(result)
+            self._progress.step(len(observed), len(photos))
+        return observed
+
+
+def by_hash(photos: Dataset) -> list[Location]:
+    """The lowest hashes first: a random order, and always the same."""
+    return [sample.path for sample in photos.by_digest()]
+
+
+def calibration_photos(paths: Sequence[Location]) -> tuple[Sequence[Location], Sequence[Location]]:
+    """Divides photos, best ones first, into those to sample and those whose ranges may be looked at, too."""
+    return paths[:CALIBRATION_PHOTOS], paths[CALIBRATION_PHOTOS : CALIBRATION_PHOTOS + MORE_PHOTOS]
+
+
+def ship(
+    float_model: bytes,
+    base: Embedder,
+    form: Form,
+    *,
+    photos: Sequence,
+    more: Sequence = (),
+    progress: Progress,
+    threads: int | None = None,
+) -> bytes:
+    """Quantizes a float model and gives it its edges.
+
+    Args:
+      float_model: `base`, with a head or without.
+      base: whose input the model has.
+      form: what to make of it.
+      photos, more: to calibrate on, see `Calibrations`.
+      progress: receives progress.
+      threads: photos at a time; None for all cores.
+
+    Raises:
+      DataError: a photo cannot be read.
+      ModelError: the model cannot be had in this form.
+    """
+    if note := older_clients(form):
+        progress.note(note)
+    return make(
+        float_model, base, form, Calibrations(float_model, base, photos, more=more, progress=progress, threads=threads)
+    )
+
+
+def with_edges(whole: bytes, normalization: Normalization, io: str, *, output_io: str | None = None) -> bytes:
+    """Gives an int8 classifier the edges that clients accept, and checks that it computes in integers.
+
+    Args:
+      whole: int8 [1, H, H, 3] to int8 [1, C].
+      normalization: of the pixels.
+      io, output_io: as in `Form`.
+
+    Raises:
+      ModelError: it computes in float somewhere.
+    """
+    bare = graph.set_io(whole, io, mean=normalization.mean, std=normalization.std, output_io=output_io or io)
+    file_checks.check_integers(bare)
+    return bare
+
+
+def finish(bare: bytes, info: ModelInfo) -> bytes:
+    """Writes the metadata into a model that was made here, and remembers that it was: it need not be vetted."""
+    content = metadata.write(bare, info)
+    vetting.trust(content)
+    return content
+
+
+def older_clients(form: Form) -> str | None:
+    """What the runtime in TFLite Task Library, of 2023, does not know; MediaPipe's and LiteRT do."""
+    if form.quantize == "int4":
+        return "int4 does not run in apps on TFLite Task Library, whose runtime is older; MediaPipe and LiteRT run it."
+    if "int16x8" in form.kept.values() or (form.quantize, form.io) == ("int16x8", "uint8"):
+        return "int16 behind int8 or uint8 does not run in apps on TFLite Task Library; int16x8 with --io float32 does."
+    return None
+
+
+def make(float_model: bytes, base: Embedder, form: Form, calibrations: Calibrations) -> bytes:
+    """Does what `ship` does, with photos that may have been observed already."""
+    calibrated = form.quantize in quantize.CALIBRATED
+    calibration = calibrations.get(rule=form.rule, more=form.more) if calibrated else None
+    normalization = base.normalization
+    inner = quantize.quantize(
+        float_model,
+        form.quantize,
+        normalization=normalization,
+        calibration=calibration,
+        kept=form.kept,
+        progress=calibrations.progress,
+    )
+    bare = graph.set_io(
+        inner, form.io, mean=normalization.mean, std=normalization.std, output_io=form.output_io or form.io
+    )
+    if form.quantize in quantize.STATIC:
+        file_checks.check_integers(bare, form.quantize, kept=form.kept)
+    return bare

@@ -1,0 +1,1 @@
+"""What the project needs of the machine: files, locks, processes, installed packages."""

@@ -1,0 +1,125 @@
+"""What a process makes for a moment, and cannot remove if it is killed: the next process does that.
+
+Each process that makes such things keeps a record in the cache directory, which it has locked as long as it lives: the
+system ends the lock with the process, whatever ends that. The record lists folders; what the process made in them has
+a mark in its name that no other process has. So nothing is ever removed but what a process made that is gone.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import itertools
+import os
+import platform
+import re
+import secrets
+import shutil
+import threading
+from pathlib import Path
+from typing import BinaryIO
+
+from model_maker.system import locks
+
+# Behind the mark of what stood where an output was about to go.
+REPLACED = ".replaced"
+_MARKED = re.compile(
+    rf"(?P<name>\..*|model_maker)\.(?P<token>[0-9a-f]{{12}})-[0-9a-f]+(?P<replaced>{re.escape(REPLACED)})?", re.DOTALL
+)
+
+
+class _Record:
+    """This process's record in one cache directory; without a file where none can be written."""
+
+    def __init__(self, running: Path | None) -> None:
+        self.token, self._numbers = secrets.token_hex(6), itertools.count()
+        self._pid, self._known, self._file = os.getpid(), set[Path](), self._open(running)
+
+    def _open(self, running: Path | None) -> BinaryIO | None:
+        if running is None:
+            return None
+        try:
+            running.mkdir(parents=True, exist_ok=True)
+            self._path = running / self.token
+            file = locks.open_locked(self._path, wait=True)
+        except OSError:  # such as a cache that cannot be written, or locks that the file system does not know
+            return None
+        self._write(file, platform.node())
+        atexit.register(self._close)
+        return file
+
+    def mark(self, folder: Path) -> str:
+        if self._file and folder not in self._known:
+            self._known.add(folder)
+            self._write(self._file, str(folder.absolute()))
+        return f".{self.token}-{next(self._numbers):x}"
+
+    def is_of_this_process(self) -> bool:
+        return self._pid == os.getpid()  # not that of the one from which it was forked
+
+    def _write(self, file: BinaryIO, line: str) -> None:
+        with contextlib.suppress(OSError):
+            file.write(os.fsencode(line) + b"\0")
+            file.flush()
+
+    def _close(self) -> None:
+        if self._file and self.is_of_this_process():
+            with contextlib.suppress(OSError):
+                self._file.close()
+                self._path.unlink(missing_ok=True)
+
+
+_records: dict[Path | None, _Record] = {}
+_one_at_a_time = threading.Lock()
+
+
+def mark(running: Path | None, folder: Path) -> str:
+    """Returns the end of a new name in a folder, by which it is known whose it is.
+
+    Args:
+      running: where the cache directory keeps records of running processes; None for no record.
+      folder: where something of that name is about to be made.
+    """
+    with _one_at_a_time:
+        record = _records.get(running)
+        if record is None or not record.is_of_this_process():
+            record = _records[running] = _Record(running)
+        return record.mark(folder)
+
+
+def collect(running: Path) -> None:
+    """Removes what processes have left that are gone, and puts back what they were about to replace."""
+    try:
+        records = [entry for entry in running.iterdir() if re.fullmatch("[0-9a-f]{12}", entry.name)]
+    except OSError:
+        return
+    for record in records:
+        # What cannot be locked is another's that lives, or is collected by another one right now.
+        with contextlib.suppress(OSError), locks.locked(record, wait=False) as file:
+            file.seek(0)
+            host, *folders = (os.fsdecode(line) for line in file.read().split(b"\0")[:-1] or [b""])
+            if host in ("", platform.node()):
+                for folder in folders:
+                    _collect_in(Path(folder), record.name)
+                file.truncate(0)  # and so `locked` removes it
+
+
+def _collect_in(folder: Path, token: str) -> None:
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return
+    for name in names:
+        found = _MARKED.fullmatch(name)
+        if not found or found["token"] != token:
+            continue
+        path = folder / name
+        original = folder / found["name"].removeprefix(".")
+        if found["replaced"] and not os.path.lexists(original):
+            with contextlib.suppress(OSError):
+                path.rename(original)
+        elif path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                path.unlink()

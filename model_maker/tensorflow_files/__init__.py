@@ -1,0 +1,1 @@
+"""TensorFlow's own formats, reduced to what answers and checked before TensorFlow loads them."""

@@ -1,0 +1,1 @@
+"""What command lines share: arguments, exit codes, tables, text that no terminal obeys."""

@@ -1,0 +1,48 @@
+"""Command lines that cannot be read: what was meant, by the names that there are."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from typing import NoReturn
+
+from absl.flags import argparse_flags
+
+from model_maker.terminal import exit_codes
+
+# How argparse refuses a sub-command, from Python 3.11 to 3.14.
+_NO_COMMAND = re.compile(r"argument COMMAND: invalid choice: (?P<quote>['\"])(?P<name>.*?)(?P=quote) ", re.DOTALL)
+
+
+class Parser(argparse_flags.ArgumentParser):
+    """A parser that suggests the command or option that was probably meant; its sub-parsers are of the same class."""
+
+    def read(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Parses a command line; usage errors exit with 2, below the usage of the sub-command that they belong to."""
+        found, unknown = self.parse_known_args(arguments)
+        if unknown:
+            parser = getattr(found, "parser", self)
+            names = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
+            meant = next(
+                filter(None, (_meant(word.partition("=")[0], names) for word in unknown if word[0] == "-")), ""
+            )
+            parser.error(f"unrecognized arguments: {' '.join(unknown)}.{meant}")
+        return found
+
+    def error(self, message: str) -> NoReturn:
+        """Exits with 2 and one message below the usage."""
+        if wrong := _NO_COMMAND.match(message):
+            names = [name for action in self._actions if isinstance(action.choices, dict) for name in action.choices]
+            meant = _meant(wrong["name"], names) or f" See {self.prog} --help for the list."
+            message = f"there is no command {wrong['name']!r}.{meant}"
+        self.print_usage(sys.stderr)
+        exit_codes.say(f"{self.prog}: error", message)
+        self.exit(exit_codes.USAGE)
+
+
+def _meant(word: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(names), n=1)
+    return f" Did you mean {near[0]}?" if near else ""

@@ -1,0 +1,108 @@
+"""What a shell offers after TAB: the names of a registry, files or folders, by what an argument is called.
+
+argcomplete knows the sub-commands and flags from the parser itself; here stands which values go with which argument.
+Registries are loaded when one of their names is asked for, and all of it only when a shell asks. Paths are listed here,
+because argcomplete's own completer of files starts bash for each answer, which zsh and fish users may not have.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from model_maker import options
+
+SHELLS = ("bash", "zsh", "fish")
+PROGRAMS = ("model_maker", "benchmark")
+# By an argument's name, where the names stand that it takes; options of `train` declare theirs.
+_NAMES = {
+    "fix": "model_maker.doctor.checks:MENDING",
+    "format": "model_maker.export.export:EXPORTERS",
+    "model": "model_maker.backbones:BACKBONES",
+    "preset": "model_maker.data.augment:PRESETS",
+} | {name: declared.choices for name, declared in options.declarations().items() if declared.choices}
+# Several names may be given, with commas between.
+_LISTS = ("delegate", "fix", "format", "model")
+# By the word that stands for a value in --help: paths. `train --data DIR` takes files, too.
+_PATHS = ("DATA", "DIR", "FILE", "MODEL", "PHOTO", "RUN.JSON")
+_FOLDERS_ONLY = ("android", "ios", "output", "quarantine", "shards", "tensorboard")
+
+Completer = Callable[..., Iterable[str]]
+
+
+def answer(parser: argparse.ArgumentParser, **names: Sequence[str]) -> None:
+    """Answers a shell that asks for completions, and ends the process; does nothing otherwise.
+
+    Args:
+      parser: knows the command line.
+      names: what arguments take beyond what is known here, by their name.
+    """
+    if "_ARGCOMPLETE" not in os.environ:
+        return
+    import argcomplete
+
+    _equip(parser, names)
+    argcomplete.autocomplete(parser, default_completer=argcomplete.completers.SuppressCompleter())
+
+
+def script(shell: str) -> str:
+    """Returns what makes one of SHELLS ask our PROGRAMS."""
+    from argcomplete.shell_integration import shellcode
+
+    # Without `use_defaults`: where we offer nothing, as after --seed, bash shall not offer files.
+    return str(shellcode(PROGRAMS, use_defaults=False, shell=shell))
+
+
+def _equip(parser: argparse.ArgumentParser, names: dict[str, Sequence[str]]) -> None:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                _equip(command, names)
+        elif completer := _completer(action, names):
+            action.completer = completer  # type: ignore[attr-defined]  # which argcomplete looks for
+
+
+def _completer(action: argparse.Action, names: dict[str, Sequence[str]]) -> Completer | None:
+    kind, name = str(action.metavar), action.dest
+    if kind in _PATHS:
+        folders_only = kind == "DIR" and name in _FOLDERS_ONLY
+        return lambda prefix, **_: _paths(prefix, folders_only=folders_only)
+    if name not in names and name not in _NAMES:
+        return None
+
+    def offered(prefix: str, **_: object) -> Iterator[str]:
+        yield from _named(prefix, names.get(name) or _registry(name), several=name in _LISTS)
+        if name == "model":  # which may be anybody's file, too
+            yield from _paths(prefix)
+
+    return offered
+
+
+def _registry(name: str) -> Iterable[str]:
+    module, _, registry = _NAMES[name].partition(":")
+    names: Iterable[str] = getattr(importlib.import_module(module), registry)
+    return names
+
+
+def _named(prefix: str, names: Iterable[str], *, several: bool) -> Iterator[str]:
+    """Yields the names that a word may become; in a list, the last of its words."""
+    head, comma, last = prefix.rpartition(",") if several else ("", "", prefix)
+    yield from (f"{head}{comma}{name}" for name in names if name.startswith(last) and name not in head.split(","))
+
+
+def _paths(prefix: str, *, folders_only: bool = False) -> Iterator[str]:
+    """Yields the files and folders that a word may become, folders with a slash behind them; hidden ones on demand."""
+    folder, last = os.path.split(prefix)
+    try:
+        entries = sorted(os.scandir(os.path.expanduser(folder) or "."), key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in entries:
+        if entry.name.startswith(last) and (last or not entry.name.startswith(".")):
+            path = prefix.removesuffix(last) + entry.name
+            if entry.is_dir():
+                yield f"{path}/"
+            elif not folders_only:
+                yield path

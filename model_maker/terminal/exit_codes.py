@@ -1,0 +1,135 @@
+"""How a command ends: errors become one line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import shutil
+import signal
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+
+from model_maker.errors import ModelMakerError
+from model_maker.system import files
+from model_maker.terminal import safe_text
+
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+# Who asks politely that a process ends gets the same as with ctrl-C; Windows has the first of them only.
+_ENDING = ("SIGTERM", "SIGHUP")
+
+
+def exit_code(command: Callable[[], int | None], *, program: str, debug: bool, interrupted: str) -> int:
+    """Runs a command and returns its exit code.
+
+    Args:
+      command: what to run; None counts as 0.
+      program: stands before messages.
+      debug: whether errors keep their traceback.
+      interrupted: what to say after ctrl-C.
+    """
+    _open_closed_streams()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name may hold bytes that are no text. On Windows, what is not for the eye would be in an encoding of
+        # its own, which no reader of JSON expects.
+        encoding = "utf-8" if sys.platform == "win32" and not sys.stdout.isatty() else None
+        sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
+    with _ended_by_signals() as signals:
+        code = _exit_code(command, program=program, debug=debug, interrupted=interrupted)
+    return 128 + signals[0] if signals else code
+
+
+def _exit_code(command: Callable[[], int | None], *, program: str, debug: bool, interrupted: str) -> int:
+    try:
+        files.collect_leftovers()
+        code = command() or OK
+        if sys.stdout is not None:  # as where it was closed before the start
+            sys.stdout.flush()
+        return code
+    except ModelMakerError as error:
+        if debug:
+            raise
+        say(program, str(error))
+        return FAILED
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\n{program}: {interrupted}\n")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe has left: that is its good right, and Python must not complain at exit.
+        _write_no_more()
+        return OK
+    except OSError as error:
+        if error.errno == errno.EINVAL and _has_no_reader():
+            _write_no_more()
+            return OK
+        if error.errno != errno.ENOSPC:
+            raise
+        _write_no_more()
+        say(program, "what it prints cannot be written: no space left. Make room, or print elsewhere.")
+        return FAILED
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[list[int]]:
+    """While the block runs, signals that end a process interrupt it as ctrl-C does; gives the one that did."""
+    received: list[int] = []
+    numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []
+    # What is ignored, as under nohup, stays ignored.
+    handled = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+
+    def interrupt(number: int, _: object) -> None:
+        for other in handled:  # once is enough: what is cleaned up now must not be interrupted
+            signal.signal(other, signal.SIG_IGN)
+        received.append(number)
+        raise KeyboardInterrupt
+
+    for number in handled:
+        signal.signal(number, interrupt)
+    try:
+        yield received
+    finally:
+        for number in handled:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _open_closed_streams() -> None:
+    """Puts nothing in the place of streams that were closed before the start.
+
+    Else the next file that is opened would have their number, and get what libraries print.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8", newline="\n")  # noqa: SIM115 - open until the end
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8", newline="\n")  # noqa: SIM115
+
+
+def _has_no_reader() -> bool:
+    """Whether stdout takes what is left in it as badly: so Windows tells of a pipe whose reader has left."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        return error.errno == errno.EINVAL
+    return False
+
+
+def _write_no_more() -> None:
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def say(program: str, message: str) -> None:
+    """Writes a message on stderr: one line, which in a terminal is broken between words."""
+    lines = f"{program}: {safe_text.set_in(message)}".split("\n")
+    if sys.stderr is not None and sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        lines = [textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False) for line in lines]
+    sys.stderr.write("\n".join(lines) + "\n")

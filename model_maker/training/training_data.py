@@ -1,0 +1,137 @@
+"""The photos of a training, divided, and what the backbone gives for them: computed once, then handed on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from model_maker.backbones.int8_backbone import QuantizedEmbedder
+from model_maker.data.augment import PRESETS
+from model_maker.data.dataset import Dataset, Skipped, Split
+from model_maker.embeddings import computing
+from model_maker.embeddings.computing import Embeddings
+from model_maker.embeddings.engines import LOCAL
+from model_maker.embeddings.store import FeatureMaps
+from model_maker.embeddings.work import Engine
+from model_maker.errors import DataError
+from model_maker.learning.fine_tuning import Network
+from model_maker.options import Options
+from model_maker.progress import SILENT, Progress
+from model_maker.tflite import network_layers
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a training works on.
+
+    Attributes:
+      photos: all that can be read.
+      split: their division.
+      backbone: both forms of it.
+      embeddings: of all photos, plain.
+      views: of those to learn from, with augmented views where they are asked for.
+    """
+
+    photos: Dataset
+    split: Split
+    backbone: QuantizedEmbedder
+    embeddings: Embeddings
+    views: Embeddings
+
+    def features(self, network: Network, photos: Dataset) -> FeatureMaps:
+        """Returns what the head of a frozen network sees of some of the photos."""
+        columns = network_layers.features(self.backbone.layers, network.layers)
+        return self.embeddings.select(photos).columns(columns)
+
+
+def prepare(
+    dataset: Dataset,
+    backbone: QuantizedEmbedder,
+    options: Options,
+    progress: Progress,
+    *,
+    engine: Engine = LOCAL,
+) -> TrainingData:
+    """Embeds every photo, and views of those to learn from.
+
+    Raises:
+      DataError: too few photos can be read.
+    """
+    views = None
+    if options.is_augmented:
+        # Before the plain photos, which are among them: so each photo to learn from is decoded once.
+        with progress.stage(f"Embed views ({options.augmentation})"):
+            first = split(dataset, options, progress)
+            seen = dataset if options.folds else join(first.train, first.validation)
+            views, _ = embed(seen, backbone, options, views=options.views, engine=engine, progress=progress)
+    with progress.stage("Embed photos"):
+        # What was embedded in this very run is no news.
+        follower = progress if views is None else _Steps(progress)
+        embeddings, unreadable = embed(dataset, backbone, options, engine=engine, progress=follower)
+        dataset = dataset.without(unreadable)
+        divided = split(dataset, options, progress)
+        note_photos(progress, dataset, divided.notes)
+    return TrainingData(dataset, divided, backbone, embeddings, views or embeddings)
+
+
+class _Steps(Progress):
+    """Hands on steps alone."""
+
+    def note(self, text: str) -> None:
+        pass
+
+
+def embed(
+    photos: Dataset,
+    backbone: QuantizedEmbedder,
+    options: Options,
+    *,
+    views: int = 1,
+    engine: Engine = LOCAL,
+    progress: Progress = SILENT,
+) -> tuple[Embeddings, list[Skipped]]:
+    """Returns embeddings of photos, and what cannot be read; see `embedding.feature_maps` for the rest."""
+    maps, unreadable = computing.feature_maps(
+        photos,
+        *backbone.computing,
+        views=views,
+        augmentation=PRESETS[options.augmentation],
+        seed=options.seed,
+        threads=options.threads,
+        engine=engine,
+        progress=progress,
+    )
+    return Embeddings(photos.without(unreadable), maps), unreadable
+
+
+def split(dataset: Dataset, options: Options, progress: Progress) -> Split:
+    """Divides photos as options say.
+
+    Raises:
+      DataError: a class has too few; before it, what was passed over is noted, for that is often the reason.
+    """
+    try:
+        dataset.check_labels()
+        if options.folds:
+            dataset.folds(options.folds, seed=options.seed)
+        return dataset.split(validation=options.validation, test=options.test, seed=options.seed)
+    except DataError:
+        note_photos(progress, dataset)
+        raise
+
+
+def note_photos(progress: Progress, dataset: Dataset, notes: Sequence[str] = ()) -> None:
+    """Notes what a listing of photos passed over, and why."""
+    for note in (*dataset.notes, *notes):
+        progress.note(note)
+    if dataset.skipped:
+        first = dataset.skipped[0]
+        progress.note(
+            f"Files that cannot be read as photos: {len(dataset.skipped)}, the first {first.path} ({first.reason})."
+        )
+
+
+def join(train: Dataset, validation: Dataset) -> Dataset:
+    """Returns the photos of two parts as one data set."""
+    return dataclasses.replace(train, samples=(*train.samples, *validation.samples))

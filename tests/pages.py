@@ -197,9 +197,9 @@ def _here() -> dict[str, bool]:
     """What is installed beside PYTHON: packages of extras by name, and LiteRT.js."""
     modules = sorted({name for brought in [*extras.EXTRAS.values(), *NEEDS.values()] for name in brought})
     program = (
-        "import json, sys; from model_maker import extras; from model_maker.deploy import demo;"
+        "import json, sys; from model_maker.demo import static_site; from model_maker.system import extras;"
         "found = {name: extras.is_here(name) for name in json.loads(sys.argv[1])};"
-        "print(json.dumps(found | {'LiteRT.js': demo.has_runtime()}))"
+        "print(json.dumps(found | {'LiteRT.js': static_site.has_runtime()}))"
     )
     asked = [PYTHON, "-c", program, json.dumps(modules)]
     done = subprocess.run(asked, capture_output=True, text=True, check=True, cwd=ROOT.parent, env=_environment())

@@ -1,6 +1,6 @@
-// Opens a report in Chromium for test_deploy_report.py: `node report_session.mjs CHROMIUM URL`; stdout: what was seen, JSON.
+// Opens a report in Chromium for test_report.py: `node report_session.mjs CHROMIUM URL`; stdout: what was seen, JSON.
 
-import {launch} from '../model_maker/deploy/chromium.mjs';
+import {launch} from '../model_maker/demo/chromium.mjs';
 import {violations} from './axe.mjs';
 
 const [path, url] = process.argv.slice(2);

@@ -13,7 +13,7 @@ from model_maker.system import limited_process
 
 PROGRAM = """
 import os, sys
-from model_maker import child
+from model_maker.system import limited_process
 from model_maker.errors import ModelError
 
 def work(how):
@@ -29,7 +29,7 @@ def work(how):
         return bytes(2 << 30)
     raise LookupError("a bug")
 
-child.answer(work, memory_bytes=1 << 30, cpu_s=int(os.environ["CPU_S"]))
+limited_process.answer(work, memory_bytes=1 << 30, cpu_s=int(os.environ["CPU_S"]))
 """
 
 
@@ -73,21 +73,21 @@ def test_a_bug_in_the_child_is_told_whole(run):
 
 CHILD = """
 import sys
-from model_maker import child
+from model_maker.system import limited_process
 from model_maker.errors import ModelError
 if len(sys.argv) == 3:
     def work(how):
         while how == "spin": pass
         return b"42"
-    child.answer(work, memory_bytes=1 << 30, cpu_s=1)
+    limited_process.answer(work, memory_bytes=1 << 30, cpu_s=1)
 """
 PARENT = """
 import sys
-from model_maker import child
+from model_maker.system import limited_process
 from model_maker.errors import ModelMakerError
 for how in ("answer", "spin"):
     try:
-        print(child.run("the_child", how, what="It", limit_s=60))
+        print(limited_process.run("the_child", how, what="It", limit_s=60))
     except ModelMakerError as error:
         print(str(error).splitlines())
 """
@@ -134,9 +134,9 @@ def test_a_crash_on_windows_is_a_reason(tmp_path, monkeypatch):
 LIMITED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
-from model_maker import child
+from model_maker.system import limited_process
 sys.argv = ["child", sys.argv[1]]
-child.answer(lambda: b"42", memory_bytes=64 << 30, cpu_s=60)
+limited_process.answer(lambda: b"42", memory_bytes=64 << 30, cpu_s=60)
 print(*resource.getrlimit(resource.RLIMIT_AS), *resource.getrlimit(resource.RLIMIT_CPU))
 """
 

@@ -160,13 +160,14 @@ def test_an_error_with_closed_streams_is_still_an_error(model):
 WAIT = """
 import sys, time
 from pathlib import Path
-from model_maker import exits, files
+from model_maker.system import files
+from model_maker.terminal import exit_codes
 def work():
     with files.new_directory(Path(sys.argv[1])) as folder:
         (folder / "half").write_text("half")
         print("ready", flush=True)
         time.sleep(600)
-sys.exit(exits.exit_code(work, program="it", debug=False, interrupted="interrupted."))
+sys.exit(exit_codes.exit_code(work, program="it", debug=False, interrupted="interrupted."))
 """
 
 
@@ -177,11 +178,11 @@ def test_signals_that_end_a_process_end_it_as_ctrl_c_does(tmp_path, number, code
     program = f"import signal\nsignal.signal({int(number)}, {usual})\n{WAIT}"
     with subprocess.Popen(
         [sys.executable, "-c", program, tmp_path / "out"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as child:
-        assert child.stdout.readline() == b"ready\n"
-        child.send_signal(number)
-        out, err = child.communicate(timeout=60)
-    assert (child.returncode, out, err) == (code, b"", b"\nit: interrupted.\n")
+    ) as process:
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (code, b"", b"\nit: interrupted.\n")
     assert not list(tmp_path.iterdir())
 
 
@@ -189,14 +190,14 @@ def test_what_ignores_a_hangup_goes_on(tmp_path):
     program = f"import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n{WAIT}"
     with subprocess.Popen(
         [sys.executable, "-c", program, tmp_path / "out"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as child:
-        child.stdout.readline()
-        child.send_signal(signal.SIGHUP)
+    ) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGHUP)
         time.sleep(0.2)
-        assert child.poll() is None
-        child.send_signal(signal.SIGTERM)
-        child.communicate(timeout=60)
-    assert child.returncode == 143
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 143
 
 
 def test_signals_keep_their_meaning_afterwards(capsys):

@@ -15,7 +15,7 @@ from model_maker.system import files
 MAKE = """
 import sys
 from pathlib import Path
-from model_maker import files
+from model_maker.system import files
 home = Path(sys.argv[1])
 with files.temporary_directory() as folder, files.new_directory(home / "model", overwrite=True) as model:
     (folder / "inner").mkdir()
@@ -25,7 +25,7 @@ with files.temporary_directory() as folder, files.new_directory(home / "model", 
     print(folder, flush=True)
     sys.stdin.read()
 """
-NEXT = "from model_maker import files\nfiles.collect_leftovers()"
+NEXT = "from model_maker.system import files\nfiles.collect_leftovers()"
 
 
 def everything(*folders):
@@ -49,11 +49,11 @@ def places(tmp_path, monkeypatch):
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_what_a_killed_process_made_goes_and_nothing_else(places, system):
     before = everything(places / "home", places / "temporary", places / "cache")
-    with start(system, MAKE, places / "home") as child:
-        assert str(places / "temporary") in child.stdout.readline().decode()
+    with start(system, MAKE, places / "home") as process:
+        assert str(places / "temporary") in process.stdout.readline().decode()
         run(system, NEXT)  # it lives
         assert len(everything(places / "home", places / "temporary")) == len(before) + 3
-        child.kill()
+        process.kill()
     run(system, NEXT)
     assert everything(places / "home", places / "temporary", places / "cache") == before
     assert not list((places / "temporary").iterdir())
@@ -61,10 +61,10 @@ def test_what_a_killed_process_made_goes_and_nothing_else(places, system):
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_process_that_ends_leaves_no_record(places, system):
-    with start(system, MAKE, places / "home") as child:
-        child.stdout.readline()
-        child.stdin.close()
-        assert child.wait(timeout=60) == 0
+    with start(system, MAKE, places / "home") as process:
+        process.stdout.readline()
+        process.stdin.close()
+        assert process.wait(timeout=60) == 0
     assert not list((places / "cache/running").iterdir())
     assert (places / "home/model/model.tflite").exists()
 
@@ -72,7 +72,7 @@ def test_a_process_that_ends_leaves_no_record(places, system):
 SWAP = """
 import os, signal, sys
 from pathlib import Path
-from model_maker import files
+from model_maker.system import files
 def kill(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 rename = files.rename
@@ -133,18 +133,18 @@ def test_without_a_cache_things_are_made_all_the_same(places, monkeypatch):
 
 PARENT = """
 import sys
-from model_maker import child
-child.run("model_maker.child_for_tests", what="It")
+from model_maker.system import limited_process
+limited_process.run("model_maker.child_for_tests", what="It")
 """
 CHILD = """
 import ctypes, os, sys, time
-from model_maker import child
+from model_maker.system import limited_process
 def work(*_):
     open(os.environ["SEEN"], "w").write(f"{os.getpid()} {os.environ['TMPDIR']}")
     if os.environ["HOW"] == "busy":
         ctypes.PyDLL(None).sleep(600)  # with Python's lock held: no other thread runs
     time.sleep(600)
-child.answer(work)
+limited_process.answer(work)
 """
 
 

@@ -12,7 +12,7 @@ from model_maker.system import files, locks
 HOLD = """
 import sys
 from pathlib import Path
-from model_maker import files, locks
+from model_maker.system import files, locks
 with locks.locked(Path(sys.argv[1])) as file:
     print("held", flush=True)
     file.write(sys.stdin.readline().encode())
@@ -20,7 +20,7 @@ with locks.locked(Path(sys.argv[1])) as file:
 TRY = """
 import sys
 from pathlib import Path
-from model_maker import files, locks
+from model_maker.system import files, locks
 try:
     with locks.locked(Path(sys.argv[1]), wait=sys.argv[2] == "wait") as file:
         file.seek(0)
@@ -47,7 +47,7 @@ def test_a_locked_file_is_one_process_s_alone(system, tmp_path):
 KEEP = """
 import sys, threading, time
 from pathlib import Path
-from model_maker import files, locks
+from model_maker.system import files, locks
 path, inside, most = Path(sys.argv[1]), [], []
 def work():
     with locks.locked(path) as file:
@@ -91,7 +91,7 @@ def test_a_file_that_was_removed_while_one_waited_is_opened_anew(tmp_path, monke
 REPLACE = """
 import sys
 from pathlib import Path
-from model_maker import files, locks
+from model_maker.system import files, locks
 from model_maker.errors import OutputError
 out = Path(sys.argv[1])
 with files.new_directory(out) as folder:

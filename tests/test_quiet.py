@@ -11,11 +11,11 @@ from model_maker.system import suppressed_output
 
 SPOILED = """
 import sys
-from model_maker import quiet
+from model_maker.system import suppressed_output
 from model_maker.data import images
 from model_maker.errors import DataError
 if sys.argv[1] == "hushed":
-    quiet.hush_pillow()
+    suppressed_output.hush_pillow()
 content = sys.stdin.buffer.read()
 try:
     images.load(content, 8)

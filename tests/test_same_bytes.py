@@ -151,8 +151,8 @@ def test_a_bad_name_is_not_taken_for_a_reader_that_left():
 
 PRINT = """
 import sys
-from model_maker import exits
-exits.exit_code(lambda: print("ä→"), program="p", debug=False, interrupted="")
+from model_maker.terminal import exit_codes
+exit_codes.exit_code(lambda: print("ä→"), program="p", debug=False, interrupted="")
 """
 
 

@@ -101,8 +101,8 @@ def on_terminal(program):
 @pytest.mark.parametrize(
     "program",
     [
-        "from model_maker import exits; exits.say('model_maker', {text!r})",
-        "from model_maker import terminal as t; t.say(t.console(), t.escape({text!r}), indent=4)",
+        "from model_maker.terminal import exit_codes; exit_codes.say('model_maker', {text!r})",
+        "from model_maker.terminal import rendering as r; r.say(r.console(), r.escape({text!r}), indent=4)",
         "from model_maker.cli.bars import Bars; Bars().note({text!r})",
     ],
 )

@@ -43,7 +43,7 @@ class QuantizationConfig:
     Args:
       optimizations, supported_ops, experimental_new_quantizer: of TensorFlow's converter, which is not used.
       representative_data: photos to calibrate integers on; with them it is int8.
-      quantization_steps: the most photos that are looked at, 50 (`deploy.shipping.CALIBRATION_PHOTOS`) at most.
+      quantization_steps: how many photos to calibrate on; `quantized_file.CALIBRATION_PHOTOS`, 50, at most.
       inference_input_type, inference_output_type: "float32", "uint8" or "int8", or TensorFlow's or numpy's types of
         that name; float32 unless told.
       supported_types: with float16 among them, weights are halved.

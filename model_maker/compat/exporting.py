@@ -1,4 +1,4 @@
-"""What `ImageClassifier.export` writes: formats of `deploy.export`, under the names that the caller chooses."""
+"""What `ImageClassifier.export` writes: formats of `export.export`, under the names that the caller chooses."""
 
 from __future__ import annotations
 

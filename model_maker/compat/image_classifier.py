@@ -1,6 +1,6 @@
 """ImageClassifier: trained on what a DataLoader holds, measured as the file that ships, exported.
 
-Learning is `training.learn`, formats are those of `deploy.export`, scores come from `Classifier`; here stands only what
+Learning is `training.learn`, formats are those of `export.export`, scores come from `Classifier`; here stands only what
 the original's names and arguments mean to them.
 """
 

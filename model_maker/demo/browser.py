@@ -22,7 +22,7 @@ from model_maker.system import files, limited_process
 
 Array = np.ndarray
 
-SCRIPT = resources.files("model_maker.deploy") / "run_in_browser.mjs"
+SCRIPT = resources.files("model_maker.demo") / "run_in_browser.mjs"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Chromium makes a socket among its temporary files, and on macOS a socket's path has 103 bytes at most, on Linux 107.
 _SOCKET, _LONGEST_SOCKET = "org.chromium.Chromium.XXXXXX/SingletonSocket", 103
@@ -93,7 +93,7 @@ def run(
       ModelError: a tool is missing, the model does not run there, or a photo cannot be read there.
 
     Examples:
-      >>> from model_maker.deploy import browser
+      >>> from model_maker.demo import browser
       >>> if not browser.missing():
       ...     print(browser.run("flowers_model", ["rose.jpg"]).scores.argmax(1))
     """

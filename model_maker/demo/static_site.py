@@ -17,7 +17,7 @@ from model_maker.output_folder import MODEL
 from model_maker.system import files
 from model_maker.tflite import interpreter
 
-PAGE = resources.files("model_maker.deploy") / "page"
+PAGE = resources.files("model_maker.demo") / "page"
 INDEX = "index.html"
 # LiteRT.js, as `make runtime` copies it out of the npm packages: with threads, without, and for older processors and
 # browsers, Safari among them.

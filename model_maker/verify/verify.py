@@ -146,7 +146,7 @@ def _prepare(dataset: Dataset, ours: Classifier | None, folder: Path, progress: 
             Image.fromarray(prepared[OURS][-1]).save(pixel_files[-1])
             truth.append(names[sample.label])
     if not files:
-        raise DataError("There is no photo to run the model on. Pass --data DIR with some.")
+        raise DataError("There is no photo to run the model on. Pass `data=DIR` with some.")
     if ours is None:
         return _Trial(files)
     arrays = {name: np.array(pixels) for name, pixels in prepared.items()}

@@ -28,7 +28,7 @@ import pytest
 from model_maker import cli
 from model_maker.benchmark import command_line as benchmark_cli
 from model_maker.system import extras
-from model_maker.verify import clients
+from model_maker.verification import clients
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))

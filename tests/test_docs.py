@@ -23,8 +23,7 @@ import test_ios
 import videos
 
 import model_maker
-from model_maker import cli, errors
-from model_maker import options
+from model_maker import cli, errors, options
 from model_maker.compat import config, image_classifier, model_spec
 from model_maker.demo import browser
 from model_maker.normalization import Normalization

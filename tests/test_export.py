@@ -19,8 +19,8 @@ from model_maker.cli import export_command, parse
 from model_maker.data import images
 from model_maker.data.sources import read
 from model_maker.errors import DataError, ModelError, OutputError
-from model_maker.export import c_source, edge_tpu
-from model_maker.export import export as exports
+from model_maker.exporters import c_source, edge_tpu
+from model_maker.exporters import export as exports
 from model_maker.normalization import Normalization
 from model_maker.packaging import export_source
 from model_maker.progress import Progress

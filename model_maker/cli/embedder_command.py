@@ -19,7 +19,7 @@ def add(commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from model_maker.cli.bars import Bars
-    from model_maker.export import embedder_file
+    from model_maker.exporters import embedder_file
 
     with Bars(arguments) as bars:
         folder = embedder_file.export_embedder(

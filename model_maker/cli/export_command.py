@@ -31,7 +31,7 @@ def add(commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from model_maker.cli import views
     from model_maker.cli.bars import Bars
-    from model_maker.export.export import ALL, as_dict, export
+    from model_maker.exporters.export import ALL, as_dict, export
 
     if arguments.output is None:
         return _put_in_app(arguments)

@@ -96,7 +96,7 @@ def _classifier(arguments: argparse.Namespace):
     """Returns the classifier that `predict` is to use, and what it is to classify."""
     from model_maker.backbones import BACKBONES, importers
     from model_maker.cli.bars import Bars
-    from model_maker.export import starter
+    from model_maker.exporters import starter
     from model_maker.inference.classifier import Classifier
 
     model, *photos = [arguments.model, *arguments.photos] if arguments.model else arguments.photos

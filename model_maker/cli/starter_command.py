@@ -24,7 +24,7 @@ def add(commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from model_maker.cli.bars import Bars
-    from model_maker.export.starter import starter
+    from model_maker.exporters.starter import starter
 
     with Bars(arguments) as bars:
         folder = starter(

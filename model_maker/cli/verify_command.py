@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     from model_maker.cli.bars import Bars
     from model_maker.inference.classifier import Classifier
     from model_maker.report import model_page
-    from model_maker.verify.verify import verify
+    from model_maker.verification.verify import verify
 
     page = new_page(arguments)
     with Bars(arguments) as bars:

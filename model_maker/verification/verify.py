@@ -33,8 +33,8 @@ from model_maker.progress import Progress
 from model_maker.system import files
 from model_maker.tflite import client_rules, inspection, interpreter
 from model_maker.tflite.interpreter import KERNELS
-from model_maker.verify import clients
-from model_maker.verify.certificate import NOT_HERE, OWN, REFUSED, SAME, Certificate, Run, judge
+from model_maker.verification import clients
+from model_maker.verification.certificate import NOT_HERE, OWN, REFUSED, SAME, Certificate, Run, judge
 
 Array = np.ndarray[Any, Any]
 

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from model_maker.errors import ModelError
-from model_maker.export import c_source, edge_tpu
+from model_maker.exporters import c_source, edge_tpu
 from model_maker.output_folder import MODEL
 from model_maker.packaging.export_source import Source
 

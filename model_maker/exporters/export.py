@@ -17,8 +17,8 @@ import numpy as np
 
 from model_maker import output_folder
 from model_maker.errors import DataError, ModelError, ModelMakerError, OutputError
-from model_maker.export import export_card, litert, openvino_ir, tensorflow_formats
-from model_maker.export.exported import Exported
+from model_maker.exporters import export_card, litert, openvino_ir, tensorflow_formats
+from model_maker.exporters.exported import Exported
 from model_maker.inference import training_overlap
 from model_maker.output_folder import LABELS
 from model_maker.packaging import export_source

@@ -2,7 +2,7 @@
 
 import {readFileSync} from 'node:fs';
 
-import {launch} from '../model_maker/demo/chromium.mjs';
+import {launch} from '../../model_maker/demo/chromium.mjs';
 import {violations} from './axe.mjs';
 
 const job = JSON.parse(readFileSync(0, 'utf8'));

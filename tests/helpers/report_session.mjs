@@ -1,6 +1,6 @@
 // Opens a report in Chromium for report/test_model_page.py: `node report_session.mjs CHROMIUM URL`; stdout: what was seen, JSON.
 
-import {launch} from '../model_maker/demo/chromium.mjs';
+import {launch} from '../../model_maker/demo/chromium.mjs';
 import {violations} from './axe.mjs';
 
 const [path, url] = process.argv.slice(2);

@@ -1,6 +1,6 @@
 // Opens pages in Chromium for product/test_docs.py: `node site_session.mjs CHROMIUM URL...`; stdout: what axe finds on each, JSON.
 
-import {launch} from '../model_maker/demo/chromium.mjs';
+import {launch} from '../../model_maker/demo/chromium.mjs';
 import {violations} from './axe.mjs';
 
 const [path, ...urls] = process.argv.slice(2);

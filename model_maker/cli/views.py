@@ -126,11 +126,11 @@ def show_metrics(metrics: Metrics) -> None:
     console.print(table)
     if len(metrics.per_class) <= _WIDEST_CONFUSION:
         console.print(
-            _confusion([entry.label for entry in metrics.per_class], metrics.confusion.tolist(), console.width)
+            confusion_table([entry.label for entry in metrics.per_class], metrics.confusion.tolist(), console.width)
         )
 
 
-def _confusion(names: Sequence[str], counts: Sequence[Sequence[int]], width: int) -> Table:
+def confusion_table(names: Sequence[str], counts: Sequence[Sequence[int]], width: int) -> Table:
     """Who is taken for whom; where the heads do not fit side by side, they are numbers, and so are the rows."""
     corner = "true \\ predicted"
     numbered = max(len(corner), *map(len, names)) + sum(len(name) + 3 for name in names) >= width

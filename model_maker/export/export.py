@@ -174,7 +174,7 @@ def export_one(name: str, origin: Source, folder: Path, io: str | None = None) -
     difference = same_top1 = None
     if exporter.precision != UNKNOWN:
         found = export_source.scores(path, origin.probes) if found is None else found
-        difference = _check(exporter.precision, found, origin.float_scores, uint8=edges.get("io") == "uint8")
+        difference = check_answers(exporter.precision, found, origin.float_scores, uint8=edges.get("io") == "uint8")
         same_top1 = float((found.argmax(1) == origin.float_scores.argmax(1)).mean())
     entry = Exported(
         name,
@@ -189,7 +189,7 @@ def export_one(name: str, origin: Source, folder: Path, io: str | None = None) -
     return entry
 
 
-def _check(precision: str, found: Array, expected: Array, *, uint8: bool) -> float:
+def check_answers(precision: str, found: Array, expected: Array, *, uint8: bool) -> float:
     """Compares scores float32 [N, C] of an export with the float model's.
 
     Returns:

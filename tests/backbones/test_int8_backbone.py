@@ -260,7 +260,7 @@ def test_a_network_whose_features_are_all_zero_still_has_steps(tiny_base, tiny_p
 @pytest.fixture
 def made(monkeypatch):
     """How often a backbone was quantized, and how often it came of a recipe."""
-    counts = {"_quantized": 0, "from_recipe": 0}
+    counts = {"quantized": 0, "from_recipe": 0}
 
     def counted(name):
         plain = getattr(int8_backbone, name)
@@ -279,10 +279,10 @@ def made(monkeypatch):
 def test_a_backbone_is_quantized_once(tiny_base, tiny_photos, empty_cache, made):
     heard = Heard()
     first = int8_backbone.int8_backbone(tiny_base, tiny_photos, progress=heard)
-    assert made == {"_quantized": 1, "from_recipe": 0}
+    assert made == {"quantized": 1, "from_recipe": 0}
     assert len(heard.notes) == 1 and heard.notes[0].startswith("tiny is quantized once, on 40 of these photos")
     again = int8_backbone.int8_backbone(tiny_base, tiny_photos[5:9], progress=heard)  # whatever photos come later
-    assert made["_quantized"] == 1 and len(heard.notes) == 1
+    assert made["quantized"] == 1 and len(heard.notes) == 1
     assert again == first and again.step == first.step and again.embedder == first.embedder
 
 
@@ -290,7 +290,7 @@ def test_a_recipe_is_followed_once_and_needs_no_photos(base0, int8_lite0, empty_
     heard = Heard()
     for _ in range(2):
         found = int8_backbone.int8_backbone(base0, [], progress=heard)
-        assert found == int8_lite0 and made == {"_quantized": 1, "from_recipe": 1}
+        assert found == int8_lite0 and made == {"quantized": 1, "from_recipe": 1}
     assert heard.notes == []
 
 
@@ -298,23 +298,23 @@ def test_a_damaged_entry_is_made_again(tiny_base, tiny_photos, empty_cache, made
     first = int8_backbone.int8_backbone(tiny_base, tiny_photos)
     [entry] = (empty_cache / "backbones").glob("*.tflite")
     entry.write_bytes(entry.read_bytes()[:-1])
-    assert int8_backbone.int8_backbone(tiny_base, tiny_photos) == first and made["_quantized"] == 2
+    assert int8_backbone.int8_backbone(tiny_base, tiny_photos) == first and made["quantized"] == 2
 
 
 def test_ranges_of_certain_photos_are_kept_beside_the_common_ones(tiny_base, tiny_photos, empty_cache, made):
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in tiny_photos]
     common = int8_backbone.int8_backbone(tiny_base, tiny_photos[:9])
     own = int8_backbone.calibrated_on(tiny_base, tiny_photos[20:], digests[20:])
-    assert own.content != common.content and made["_quantized"] == 2
+    assert own.content != common.content and made["quantized"] == 2
     assert int8_backbone.calibrated_on(tiny_base, tiny_photos[20:], digests[20:]) == own
-    assert int8_backbone.int8_backbone(tiny_base, tiny_photos[20:]) == common and made["_quantized"] == 2
+    assert int8_backbone.int8_backbone(tiny_base, tiny_photos[20:]) == common and made["quantized"] == 2
     other = int8_backbone.calibrated_on(tiny_base, tiny_photos[:20], digests[:20])
-    assert other.content != own.content and made["_quantized"] == 3
+    assert other.content != own.content and made["quantized"] == 3
 
 
 def test_entries_are_named_by_all_that_their_bytes_depend_on(tiny_base, empty_cache, monkeypatch):
     def name(base=tiny_base, calibration=b""):
-        return int8_backbone._cache_path(base, calibration)
+        return int8_backbone.cache_path(base, calibration)
 
     names = {
         name(),
@@ -338,7 +338,7 @@ def test_entries_are_named_by_all_that_their_bytes_depend_on(tiny_base, empty_ca
 def test_code_that_makes_bytes_is_part_of_the_name(tiny_base, monkeypatch):
     asked = []
     monkeypatch.setattr(int8_backbone, "code_digest", lambda file: asked.append(file.rpartition("/")[2]) or "")
-    int8_backbone._cache_path(tiny_base, b"")
+    int8_backbone.cache_path(tiny_base, b"")
     assert sorted(asked) == sorted(
         [
             "blocks.py",

@@ -41,10 +41,14 @@ def site(tmp_path):
         thread.join(timeout=10)
 
 
-@pytest.mark.parametrize(("machine", "bits"), [(183, 64), (40, 32)])  # EM_AARCH64, EM_ARM
-def test_both_builds_run_on_a_64_bit_phone(tmp_path, machine, bits):
+@pytest.mark.parametrize(
+    ("machine", "bits", "abi", "other"), [(183, 64, *PHONE), (40, 32, *reversed(PHONE))]
+)  # EM_AARCH64, EM_ARM
+def test_both_builds_run_on_a_64_bit_phone_and_neither_where_only_the_other_does(tmp_path, machine, bits, abi, other):
     (tmp_path / "tool").write_bytes(elf(machine, bits=bits))
     binary.check_abi(tmp_path / "tool", PHONE)
+    with pytest.raises(DeviceError, match=f"built for {abi}, but the device runs {other}"):
+        binary.check_abi(tmp_path / "tool", [other])
 
 
 def test_a_build_for_something_else_is_refused(tmp_path):

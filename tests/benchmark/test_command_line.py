@@ -290,10 +290,10 @@ def test_the_same_command_as_a_sub_command(desk, monkeypatch, capsys):
 
 def test_every_flag_has_a_place_and_a_meaning():
     parsed = vars(command_line.parse(["benchmark"]))
-    assert set(parsed) - {"models", "benchmark_usage", "debug"} == set(command_line._ALL_FLAGS)
-    assert all(parsed[flag] is None for flag in command_line._ALL_FLAGS)
-    assert set(command_line._ANDROID_DELEGATES) == set(android.DELEGATES)
-    for mode in command_line._FLAGS:
+    assert set(parsed) - {"models", "benchmark_usage", "debug"} == set(command_line.ALL_FLAGS)
+    assert all(parsed[flag] is None for flag in command_line.ALL_FLAGS)
+    assert set(command_line.ANDROID_DELEGATES) == set(android.DELEGATES)
+    for mode in command_line.FLAGS:
         assert callable(getattr(actions, f"{mode}_"))
 
 

@@ -118,7 +118,7 @@ def test_cells_take_turns_and_the_first_of_a_turn_does_not_count(monkeypatch, cl
 
 def test_warm_up_ends_when_it_is_stable(clock):
     # 10 ms each at first, then 4: stable are the windows of three that both lie behind the change.
-    mean, medians = host._warm_up(FakeSession("a", clock, [100.0, 100.0, 100.0, 100.0, *[40.0] * 50]))
+    mean, medians = host.warm_up(FakeSession("a", clock, [100.0, 100.0, 100.0, 100.0, *[40.0] * 50]))
     assert medians == [40, 40]
     # With the window's median, two of the slow ones may still be in the earlier window: 100, 40, 40.
     assert len(clock.ran) == 9
@@ -126,13 +126,13 @@ def test_warm_up_ends_when_it_is_stable(clock):
 
 
 def test_warm_up_lasts_long_enough_for_the_clock_of_the_cpu(clock):
-    host._warm_up(FakeSession("a", clock, [1.0]))
+    host.warm_up(FakeSession("a", clock, [1.0]))
     assert 200 < len(clock.ran) <= 202
 
 
 def test_warm_up_is_bounded(clock):
     restless = [10.0 * 1.2**number for number in range(40)]
-    host._warm_up(FakeSession("a", clock, restless))
+    host.warm_up(FakeSession("a", clock, restless))
     spent = [sum(restless[: count + 1]) for count in range(40)]
     assert len(clock.ran) == next(count for count, ms in enumerate(spent) if ms > 2000) + 1
 
@@ -148,7 +148,7 @@ def test_warm_up_is_bounded(clock):
     ],
 )
 def test_a_turn_lasts_a_tenth_of_a_second(typical_ms, options, runs):
-    assert host._runs_in_a_turn(typical_ms, options) == runs
+    assert host.runs_in_a_turn(typical_ms, options) == runs
 
 
 def test_a_slow_machine_gets_fewer_rounds_and_says_so(monkeypatch, clock, tiny):
@@ -256,7 +256,7 @@ def test_a_compiled_session_runs_the_model(tiny):
     batch = np.random.default_rng(0).integers(0, 256, session.input_shape, np.uint8)
     session.set_input(batch)
     session.invoke()
-    found = session._outputs[0].read(int(np.prod(runner.output_shape)), np.uint8)
+    found = session.outputs[0].read(int(np.prod(runner.output_shape)), np.uint8)
     assert abs(found.astype(int) - runner.run_all(batch)[0].ravel()).max() <= 1  # one step of a uint8 score
 
 
@@ -286,7 +286,7 @@ def test_senseless_arguments_are_refused(tiny, change, message):
 def test_quiet_holds_back_what_libraries_print(capfd):
     libc = ctypes.CDLL(None)
     print("before")
-    with host._quiet():
+    with host.quiet():
         libc.puts(b"from C on stdout")
         os.write(2, b"on stderr")
     print("after")

@@ -56,15 +56,15 @@ def test_a_model_that_takes_too_long_is_ended_and_the_next_one_runs(helper, tmp_
 
 def test_a_crash_is_a_reason():
     request = {"path": "model.tflite", "delegate": "gpu", "threads": 1, "timeout_s": 60}
-    answer = probe._read(b"", -signal.SIGSEGV, "", request)
+    answer = probe.read_answer(b"", -signal.SIGSEGV, "", request)
     assert answer == {"reason": "LiteRT crashed (SIGSEGV) on this model with gpu."}
 
 
 @pytest.mark.parametrize("forks", [True, False])
 def test_a_helper_that_was_killed_is_a_reason(forks, tmp_path):
     running = Helper(forks=forks)
-    os.killpg(running._process.pid, signal.SIGKILL)
-    running._process.wait()
+    os.killpg(running.process.pid, signal.SIGKILL)
+    running.process.wait()
     answer = running.probe(tmp_path / "model.tflite", "none", threads=1, timeout_s=60)
     assert answer == {"reason": "The process that tries models out has ended. Run again."}
     running.close()
@@ -85,11 +85,11 @@ SHARED = "29 operations will run on the GPU, and the remaining 2 operations will
 def test_the_gpu_says_why_not_and_which():
     request = {"delegate": "gpu", "timeout_s": 60}
     failed = b'{"reason": "LiteRT\'s GPU accelerator did not take this model."}'
-    assert probe._read(failed, 0, NO_GPU, request)["reason"] == (
+    assert probe.read_answer(failed, 0, NO_GPU, request)["reason"] == (
         "LiteRT's GPU accelerator did not take this model: "
         "Failed to initialize WebGPU environment: INTERNAL: No adapters found."
     )
-    assert probe._read(b'{"init_ms": 1}', 0, SOFTWARE + SHARED, request)["notes"] == [
+    assert probe.read_answer(b'{"init_ms": 1}', 0, SOFTWARE + SHARED, request)["notes"] == [
         "on SwiftShader Device (Subzero) (CPU / Software)",
         "the CPU runs 2 of its operators, the GPU 29",
     ]
@@ -106,7 +106,7 @@ def test_the_helper_loads_no_tensorflow(tmp_path):
         running.probe(tmp_path / "none.tflite", "none", threads=1, timeout_s=60)
         if not sys.platform.startswith("linux"):
             pytest.skip("no /proc")
-        with open(f"/proc/{running._process.pid}/maps") as file:
+        with open(f"/proc/{running.process.pid}/maps") as file:
             loaded = file.read()
     assert "libtensorflow" not in loaded
     assert "_pywrap_litert_interpreter_wrapper" in loaded
@@ -116,5 +116,5 @@ def test_one_thread_forks(tmp_path):
     # Others would not be in the fork, and what they had locked would stay locked in it.
     with probe.Helper() as running:
         running.probe(tmp_path / "none.tflite", "none", threads=1, timeout_s=60)
-        threads = os.listdir(f"/proc/{running._process.pid}/task")
+        threads = os.listdir(f"/proc/{running.process.pid}/task")
     assert len(threads) == 1

@@ -138,7 +138,7 @@ def test_the_page_needs_nothing_else_and_shows_every_row():
 def test_charts_show_each_delegate_with_its_interval():
     measured = [row(A, "xnnpack", 2, 4.0), row(A, "xnnpack", 1, 8.0, spread=0.25), row(A, "gpu", None, 5.0)]
     others = [row(B, "gpu", 1, 80.0), Row(B.path, "none", 1, reason="No.")]
-    wanted = dict(benchmark_page._charts(record(*measured, *others, models=(A, B))))
+    wanted = dict(benchmark_page.wanted_charts(record(*measured, *others, models=(A, B))))
     first, second = wanted["0.svg"].data, wanted["1.svg"].data
     # All on one scale, and each delegate in one colour.
     assert first["limits"] == second["limits"] == (pytest.approx(4 * 0.999), pytest.approx(80 * 1.001))

@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from model_maker.cli import bars as module
+from model_maker.cli import bars
 
 
 @pytest.mark.parametrize(
@@ -11,27 +11,27 @@ from model_maker.cli import bars as module
     [(0.4, "0 s"), (89.4, "89 s"), (91, "2 min"), (3600, "60 min"), (5399, "1 h 30 min"), (100_000, "27 h 47 min")],
 )
 def test_durations_say_as_much_as_an_estimate_is_worth(seconds, words):
-    assert module._duration(seconds) == words
+    assert bars.duration(seconds) == words
 
 
 @pytest.fixture
 def screen(monkeypatch):
     """What the bars draw, on a clock that stands still between reports."""
     drawn, clock = io.StringIO(), [1000.0]
-    monkeypatch.setattr(module.terminal, "console", lambda **_: Console(file=drawn, force_terminal=True, width=90))
-    monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
-    bars = module.Bars()
-    bars._bars.get_time = lambda: clock[0]
+    monkeypatch.setattr(bars.rendering, "console", lambda **_: Console(file=drawn, force_terminal=True, width=90))
+    monkeypatch.setattr(bars.time, "perf_counter", lambda: clock[0])
+    shown = bars.Bars()
+    shown.live.get_time = lambda: clock[0]
 
     def report(seconds, *call):
         clock[0] += seconds
-        bars.step(*call)
+        shown.step(*call)
         drawn.seek(0)
         drawn.truncate()
-        bars._bars.console.print(bars._bars.get_renderable())
+        shown.live.console.print(shown.live.get_renderable())
         return drawn.getvalue()
 
-    bars.begin("Embed photos")
+    shown.begin("Embed photos")
     return report
 
 

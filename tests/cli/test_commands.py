@@ -89,7 +89,7 @@ def test_the_table_of_a_budget_fits_a_terminal_and_marks_what_ships():
         Step("int8, percentile, 200 photos", form, 0.95, 0.0, (-0.03, 0.03), 0.0, 1.0, 0.01, 3_970_000, 8.0),
     )
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(training_views._budget(Budget(0.5, 60, 0.95, steps, 1, True)))
+    console.print(training_views.budget_table(Budget(0.5, 60, 0.95, steps, 1, True)))
     lines = [" ".join(line.split()) for line in console.export_text().splitlines()]
     assert "int8 90.0 5.0 +1.0..+9.0 2.4 3.96 8.4" in lines
     assert "int8, percentile, 200 photos 95.0 0.0 -3.0..+3.0 0.0 3.97 8.0 ships" in lines

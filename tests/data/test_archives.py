@@ -99,7 +99,7 @@ def test_a_compressed_tar_is_unpacked_once(tmp_path, empty_cache, monkeypatch):
     path = make_tar(tmp_path / "f.tgz", FILES)
     first = read(path)
     assert "read from a copy in the cache" in first.notes[0]
-    monkeypatch.setattr(archives, "_unpack", lambda *_: pytest.fail("unpacked again"))
+    monkeypatch.setattr(archives, "unpack", lambda *_: pytest.fail("unpacked again"))
     assert read(path).fingerprint == first.fingerprint
     assert len(list((empty_cache / "archives").iterdir())) == 1
 

@@ -44,7 +44,7 @@ def test_the_sheet_shows_the_very_pixels_of_each_view(dataset):
 
 
 def test_photos_come_from_each_class_in_turn(dataset):
-    names = [sample.path.parent.name for sample in contact_sheet._in_turn(dataset)]
+    names = [sample.path.parent.name for sample in contact_sheet.in_turn(dataset)]
     assert names == ["a", "b", "c", "a", "b", "a", "b", "a"]
 
 

@@ -143,7 +143,7 @@ def test_every_format_is_listed_whatever_its_case(tmp_path, suffix):
 
 @pytest.fixture
 def no_heif(monkeypatch):
-    monkeypatch.setattr(images, "_reads_heif", lambda: False)
+    monkeypatch.setattr(images, "reads_heif", lambda: False)
 
 
 @pytest.mark.parametrize("suffix", [".heic", ".HEIF"])

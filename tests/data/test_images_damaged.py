@@ -54,7 +54,7 @@ def test_truncated_photos_are_refused_by_name(tmp_path, form, kept):
     ],
 )
 def test_what_is_no_photo_is_refused_with_the_reason(tmp_path, monkeypatch, content, reason):
-    monkeypatch.setattr(images, "_reads_heif", lambda: False)
+    monkeypatch.setattr(images, "reads_heif", lambda: False)
     path = tmp_path / "photo.jpg"
     path.write_bytes(content)
     assert refusal(path) == f"{path}: {reason}"
@@ -175,7 +175,7 @@ def test_pictures_in_bands_are_those_at_once(monkeypatch):
     rgba = np.random.default_rng(0).integers(0, 256, (9, 7, 4), np.uint8)
     grey = np.random.default_rng(0).integers(0, 1 << 16, (9, 7), np.uint16)
     whole = [pixels(encode(rgba, "PNG")), pixels(encode(grey, "PNG", exif=turned(6)))]
-    monkeypatch.setattr(bit_depth, "_BAND_PIXELS", 14)  # two rows
+    monkeypatch.setattr(bit_depth, "BAND_PIXELS", 14)  # two rows
     for content, expected in zip((encode(rgba, "PNG"), encode(grey, "PNG", exif=turned(6))), whole, strict=True):
         np.testing.assert_array_equal(pixels(content), expected)
     alpha = rgba[..., 3:].astype(int)
@@ -189,8 +189,8 @@ def test_an_open_picture_that_is_damaged_is_a_data_error():
 
 def test_large_pictures_are_decoded_one_at_a_time(monkeypatch):
     inside, most = [], []
-    monkeypatch.setattr(images, "_LARGE_PIXELS", 10)
-    monkeypatch.setattr(images, "_converted", lambda image: busy(image, inside, most))
+    monkeypatch.setattr(images, "LARGE_PIXELS", 10)
+    monkeypatch.setattr(images, "converted", lambda image: busy(image, inside, most))
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(images.decode, [encode(noise(), "PNG")] * 8))
     assert most == [1] * 8

@@ -3,7 +3,6 @@ import json
 import pytest
 from needs import load
 
-from model_maker.data import parquet
 from model_maker.data.sources import read
 from model_maker.errors import DataError
 
@@ -81,16 +80,13 @@ def test_rows_without_a_label_are_noted(tmp_path):
 
 def test_a_row_group_is_read_once_when_photos_are_taken_in_order(tmp_path, monkeypatch):
     data = read(write(tmp_path / "f.parquet", [bytes([n]) for n in range(20)], [n % 2 for n in range(20)], group=5))
-    groups = []
-    opened = parquet._opened(str(tmp_path / "f.parquet"))
+    groups, read_group = [], pq.ParquetFile.read_row_group
 
-    class Counting:
-        def read_row_group(self, group, columns):
-            groups.append(group)
-            return opened.read_row_group(group, columns=columns)
+    def counting(file, group, **options):
+        groups.append(group)
+        return read_group(file, group, **options)
 
-    monkeypatch.setattr(parquet, "_opened", lambda file: Counting())
-    parquet._group.cache_clear()
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", counting)
     assert [sample.path.read_bytes() for sample in data.samples] == [bytes([n]) for n in range(20)]
     assert groups == [0, 1, 2, 3]
 

@@ -15,7 +15,7 @@ def server():
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch, empty_cache):
-    monkeypatch.setattr(web, "_PAUSES_S", (0, 0))
+    monkeypatch.setattr(web, "PAUSES_S", (0, 0))
 
 
 def test_a_photo_is_downloaded_once(server):

@@ -51,7 +51,7 @@ def test_blocks_find_the_same_pairs_as_one_comparison(monkeypatch, random):
     hashes = random.integers(0, 2**63, 60, np.uint64)
     hashes[40] = hashes[3] ^ np.uint64(1)
     whole = _groups(hashes)
-    monkeypatch.setattr(near_duplicates, "_BLOCK", 128)
+    monkeypatch.setattr(near_duplicates, "BLOCK", 128)
     assert _groups(hashes) == whole and whole[40] == 3
 
 

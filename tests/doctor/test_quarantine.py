@@ -94,7 +94,7 @@ def test_a_file_that_vanished_does_not_stop_the_others(home):
 @pytest.mark.parametrize("after", [False, True])
 def test_a_run_cut_off_at_any_move_is_put_back(home, monkeypatch, after):
     before = _tree(home)
-    move, count = quarantine._move, []
+    move, count = quarantine.move, []
 
     def cut_off(source, target):
         count.append(source)
@@ -105,7 +105,7 @@ def test_a_run_cut_off_at_any_move_is_put_back(home, monkeypatch, after):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(quarantine, "_move", cut_off)
+        patch.setattr(quarantine, "move", cut_off)
         with pytest.raises(KeyboardInterrupt):
             quarantine.mend(_diagnosis(home, duplicates=["a/1.jpg", "a/2.jpg", "b/4.jpg"]))
     assert len(_tree(home)) == (3 if after else 4)
@@ -126,7 +126,7 @@ def test_a_line_that_a_crash_cut_off_is_passed_over_and_the_log_goes_on(home):
 
 def test_the_log_is_on_the_disk_before_a_file_moves(home, monkeypatch):
     log = home.parent / "data_quarantine" / quarantine.LOG
-    monkeypatch.setattr(quarantine, "_move", lambda source, _: seen.append(source.name in log.read_text()))
+    monkeypatch.setattr(quarantine, "move", lambda source, _: seen.append(source.name in log.read_text()))
     seen: list[bool] = []
     quarantine.mend(_diagnosis(home, duplicates=["a/1.jpg", "a/2.jpg"]))
     assert seen == [True, True]

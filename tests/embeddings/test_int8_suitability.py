@@ -108,7 +108,7 @@ def test_photos_that_cannot_be_read_take_no_part(tiny_base, tiny_int8, tiny_phot
 
 
 def test_a_known_form_is_taken_whatever_it_does(tiny_base, tiny_int8, tiny_photos, empty_cache, monkeypatch):
-    monkeypatch.setattr(int8_suitability, "_BLUR", -1.0)
+    monkeypatch.setattr(int8_suitability, "BLUR", -1.0)
     both, notes = prepared(tiny_base, dataset_of(tiny_photos), known=tiny_int8)
     assert both.int8 is tiny_int8 and notes == [] and not empty_cache.exists()
     for field in dataclasses.fields(tiny_base):
@@ -154,7 +154,7 @@ def test_photos_unlike_those_of_the_recipe_give_ranges_of_their_own(tiny_base, t
 def test_photos_that_the_form_is_made_of_take_it_however_blurred(
     tiny_base, tiny_photos, empty_cache, monkeypatch, limit
 ):
-    monkeypatch.setattr(int8_suitability, "_BLUR", limit)
+    monkeypatch.setattr(int8_suitability, "BLUR", limit)
     both, notes = prepared(tiny_base, dataset_of(tiny_photos))
     # That these photos were unlike those that it was quantized on would be untrue.
     assert len(notes) == 1 and notes[0].startswith("tiny is quantized once, on 40 of these photos")

@@ -64,7 +64,7 @@ def nodes():
 @pytest.fixture
 def ray(nodes, tmp_path, monkeypatch):
     """The engine on that cluster, with a folder of shards for each test, and small batches."""
-    for name in ("_EMBEDDED", "_HASHED", "_LEAST"):
+    for name in ("MOST_EMBEDDED", "MOST_HASHED", "LEAST"):
         monkeypatch.setattr(ray_engine, name, BATCH)
     return engines.ENGINES["ray"](nodes.address, str(tmp_path / "shards"), pytest.fail)
 
@@ -217,7 +217,7 @@ import sys
 from test_ray_engine import *
 from model_maker.tflite.interpreter import read
 address, shards, embedder, log, *paths = sys.argv[1:]
-for name in ("_EMBEDDED", "_HASHED", "_LEAST"):
+for name in ("MOST_EMBEDDED", "MOST_HASHED", "LEAST"):
     setattr(ray_engine, name, BATCH)
 from model_maker.data.dataset import Dataset, Sample
 samples = tuple(Sample(Watched(p, log, 0.1), 0, hashlib.sha256(Path(p).read_bytes()).hexdigest()) for p in paths)
@@ -298,10 +298,10 @@ def test_a_folder_of_shards_that_nodes_do_not_reach_is_refused(nodes, photos, co
 
 
 def test_what_is_known_needs_no_cluster(photos, conv_embedder, tmp_path, monkeypatch):
-    embed(photos, conv_embedder, engines.LOCAL, tmp_path / "cache", monkeypatch)
-    readable = photos.without(embedding_arrays.embed(photos, conv_embedder, PIXELS)[1])
+    local, skipped, _ = embed(photos, conv_embedder, engines.LOCAL, tmp_path / "cache", monkeypatch)
     nowhere = engines.ENGINES["ray"]("127.0.0.1:1", None, pytest.fail)
-    embed(readable, conv_embedder, nowhere, tmp_path / "cache", monkeypatch)
+    found, _, _ = embed(photos.without(skipped), conv_embedder, nowhere, tmp_path / "cache", monkeypatch)
+    np.testing.assert_array_equal(found, local)
 
 
 @pytest.mark.parametrize(

@@ -227,7 +227,7 @@ def test_the_c_sources_compile_and_hold_the_file(everything, tmp_path, compiler,
 
 def test_c_strings_hide_what_c_reads_otherwise():
     # By hand: quote, backslash, question mark, ü in UTF-8; a digit behind an escape stays a digit.
-    assert c_source._escaped('a"\\?ü1') == r"a\042\134\077\303\2741"
+    assert c_source.escaped('a"\\?ü1') == r"a\042\134\077\303\2741"
 
 
 def test_the_header_lists_the_operators(everything):
@@ -263,12 +263,14 @@ def conv():
 def test_the_edge_tpu_takes_a_plain_network():
     network = conv().depthwise(np.ones((1, 3, 3, 4)), fused=FUSED.RELU6).mean().dense(np.ones((5, 4))).softmax()
     edge_tpu.check(int8_of(network))
+    with pytest.raises(ModelError, match="CONV_2D .* not int8"):
+        edge_tpu.check(network.content())
 
 
 @pytest.mark.parametrize(
     ("network", "reason"),
     [
-        (lambda: conv()._operator("HARD_SWISH", graph.schema.HardSwishOptionsT(), [], (1, 8, 8, 4)), "HARD_SWISH"),
+        (lambda: conv().operator("HARD_SWISH", graph.schema.HardSwishOptionsT(), [], (1, 8, 8, 4)), "HARD_SWISH"),
         (lambda: conv().depthwise(np.ones((1, 3, 3, 4)), dilation=2), r"DEPTHWISE_CONV_2D .* is dilated"),
         (lambda: conv().mean().dense(np.ones((16_001, 4))).softmax(), "SOFTMAX .* more than 16000"),
         (lambda: TinyNetwork().squeeze(), "SQUEEZE .* before the last are not 1"),
@@ -307,15 +309,15 @@ def test_an_export_that_answers_otherwise_is_refused(folder, tmp_path, monkeypat
 
 def test_scores_that_are_no_numbers_are_refused():
     with pytest.raises(ModelError, match="does not answer"):
-        exports._check("quantized", np.full((2, 3), math.nan), np.zeros((2, 3)), uint8=False)
+        exports.check_answers("quantized", np.full((2, 3), math.nan), np.zeros((2, 3)), uint8=False)
 
 
 @pytest.mark.parametrize("name", ["onnx", "openvino", "coreml"])
 def test_a_missing_package_is_named_with_its_extra(folder, tmp_path, monkeypatch, name):
     plain = extras.is_here
     monkeypatch.setattr(extras, "is_here", lambda module: module not in extras.EXTRAS[name] and plain(module))
-    monkeypatch.setattr(extras, "_PYTHON", (3, 13))  # and a system for which all of them have a release
-    monkeypatch.setattr(extras, "_MACHINE", "Linux x86_64")
+    monkeypatch.setattr(extras, "PYTHON", (3, 13))  # and a system for which all of them have a release
+    monkeypatch.setattr(extras, "MACHINE", "Linux x86_64")
     for formats in (name, ["tflite-float32", name]):  # before any work, so nothing else is made, either
         with pytest.raises(ModelError, match=rf"--format {name} needs .*pip install 'model-maker\[{name}[^']*\]'"):
             model_maker.export(folder, tmp_path / "x", formats=formats)

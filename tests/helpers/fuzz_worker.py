@@ -134,7 +134,7 @@ def look_into(content):
     with contextlib.redirect_stdout(io.StringIO()) as shown:
         views.show_model(Path("model.tflite"), facts, info)
     assert not set(shown.getvalue()) & set("\x1b\x07\x9b"), "sent commands to the terminal"
-    export_source._float_model(Path("model.tflite"), content, Progress())
+    export_source.float_model(Path("model.tflite"), content, Progress())
 
 
 def use(content):

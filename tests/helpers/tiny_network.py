@@ -56,12 +56,12 @@ class TinyNetwork:
         """name: MUL, DIV, ADD or SUB."""
         options = getattr(schema, f"{name.capitalize()}OptionsT")()
         values = np.asarray(constant, np.float32)
-        return self._operator(name, options, [self._tensor("constant", values.shape, values)], self.shape)
+        return self.operator(name, options, [self._tensor("constant", values.shape, values)], self.shape)
 
     def combine(self, name, other):
         """name: ADD, MUL or SUB; `other` is the index of an activation, as `last` was when it was made."""
         options = getattr(schema, f"{name.capitalize()}OptionsT")()
-        return self._operator(name, options, [other], self.shape)
+        return self.operator(name, options, [other], self.shape)
 
     def concatenate(self, *others, axis=3):
         """others: indices of activations that follow the last one along the axis."""
@@ -69,12 +69,12 @@ class TinyNetwork:
         options.axis = axis
         shape = list(self.shape)
         shape[axis] += sum(self.main.tensors[index].shape[axis] for index in others)
-        return self._operator("CONCATENATION", options, list(others), tuple(shape))
+        return self.operator("CONCATENATION", options, list(others), tuple(shape))
 
     def activation(self, name):
         """name: RELU, RELU6, LOGISTIC, TANH or HARD_SWISH, as an operator of its own."""
         options = schema.HardSwishOptionsT() if name == "HARD_SWISH" else None
-        return self._operator(name, options, [], self.shape)
+        return self.operator(name, options, [], self.shape)
 
     def pad(self, *around):
         """around: ((top, bottom), (left, right))."""
@@ -82,44 +82,44 @@ class TinyNetwork:
         batch, *inner, channels = self.shape
         padded = [side + sum(pair) for side, pair in zip(inner, around, strict=True)]
         constant = self._tensor("sides", sides.shape, sides)
-        return self._operator("PAD", schema.PadOptionsT(), [constant], (batch, *padded, channels))
+        return self.operator("PAD", schema.PadOptionsT(), [constant], (batch, *padded, channels))
 
     def pool(self, name, side):
         """name: AVERAGE_POOL_2D or MAX_POOL_2D, windows that do not overlap."""
         options = schema.Pool2DOptionsT()
         options.padding, options.strideW, options.strideH = VALID, side, side
         options.filterHeight = options.filterWidth = side
-        return self._operator(name, options, [], (1, self.shape[1] // side, self.shape[2] // side, self.shape[3]))
+        return self.operator(name, options, [], (1, self.shape[1] // side, self.shape[2] // side, self.shape[3]))
 
     def mean(self, *, keep=False):
         options = schema.ReducerOptionsT()
         options.keepDims = keep
         axes = self._tensor("axes", (2,), np.array([1, 2], np.int32))
         channels = self.shape[3]
-        return self._operator("MEAN", options, [axes], (1, 1, 1, channels) if keep else (1, channels))
+        return self.operator("MEAN", options, [axes], (1, 1, 1, channels) if keep else (1, channels))
 
     def average_pool(self):
         """Over the whole picture, to [1, 1, 1, D]."""
         options = schema.Pool2DOptionsT()
         options.padding, options.strideW, options.strideH = VALID, 1, 1
         options.filterHeight, options.filterWidth = self.shape[1:3]
-        return self._operator("AVERAGE_POOL_2D", options, [], (1, 1, 1, self.shape[3]))
+        return self.operator("AVERAGE_POOL_2D", options, [], (1, 1, 1, self.shape[3]))
 
     def squeeze(self):
         options = schema.SqueezeOptionsT()
         options.squeezeDims = [1, 2]
-        return self._operator("SQUEEZE", options, [], (1, self.shape[3]))
+        return self.operator("SQUEEZE", options, [], (1, self.shape[3]))
 
     def dense(self, kernel, bias=None, *, fused=FUSED.NONE):
         """kernel [out, in]."""
         options = schema.FullyConnectedOptionsT()
         options.fusedActivationFunction = fused
-        return self._operator("FULLY_CONNECTED", options, self._weights(kernel, bias), (1, len(kernel)))
+        return self.operator("FULLY_CONNECTED", options, self._weights(kernel, bias), (1, len(kernel)))
 
     def softmax(self):
         options = schema.SoftmaxOptionsT()
         options.beta = 1.0
-        return self._operator("SOFTMAX", options, [], self.shape)
+        return self.operator("SOFTMAX", options, [], self.shape)
 
     @property
     def shape(self):
@@ -138,7 +138,7 @@ class TinyNetwork:
         reach = (kernel.shape[1] - 1) * dilation + 1
         side = -(-self.shape[1] // stride) if padding == SAME else (self.shape[1] - reach) // stride + 1
         channels = kernel.shape[3] if name.startswith("DEPTHWISE") else len(kernel)
-        return self._operator(name, options, self._weights(kernel, bias), (1, side, side, channels))
+        return self.operator(name, options, self._weights(kernel, bias), (1, side, side, channels))
 
     def _weights(self, kernel, bias):
         channels = kernel.shape[3] if kernel.ndim == 4 and kernel.shape[0] == 1 else len(kernel)
@@ -148,7 +148,7 @@ class TinyNetwork:
             self._tensor("bias", bias.shape, bias.astype(np.float32)),
         ]
 
-    def _operator(self, name, options, more, shape):
+    def operator(self, name, options, more, shape):
         entering, self.last = self.last, self._tensor(name.lower(), shape)
         self.main.operators.append(graph.make_operator(self.model, name, [entering, *more], [self.last], options))
         return self

@@ -91,11 +91,19 @@ def test_a_model_that_takes_all_memory_on_some_pictures_is_stopped(tmp_path):
 
 
 PARENT = """
-import sys
+import subprocess, sys
+started = []
+
+class Noted(subprocess.Popen):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        started.append(self)
+
+subprocess.Popen = Noted
 from model_maker import Classifier
-from model_maker.inference import isolated
 model = Classifier(sys.argv[1])
-print(model._runner.model._state.process.pid, flush=True)
+[process] = [process for process in started if process.poll() is None]
+print(process.pid, flush=True)
 sys.stdin.read()
 """
 

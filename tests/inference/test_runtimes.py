@@ -101,7 +101,7 @@ def test_what_is_damaged_is_one_clear_line(tmp_path, name, content, message):
 def test_a_missing_package_is_named(tmp_path, monkeypatch, file, module, name, extra):
     (tmp_path / file).write_bytes(b"")
     monkeypatch.setitem(sys.modules, module, None)
-    monkeypatch.setattr(extras, "_PYTHON", (3, 13))  # for which all of them have a release
+    monkeypatch.setattr(extras, "PYTHON", (3, 13))  # for which all of them have a release
     with pytest.raises(ModelError, match=rf"{file} needs {name}, .*pip install 'model-maker\[{extra}\]'"):
         Classifier(tmp_path / file)
 
@@ -185,7 +185,7 @@ def test_threads_take_turns_in_tensorflow():
         inside.pop()
         return batch
 
-    runner = tensorflow_runtime._Runner(function, (1, 2), np.float32)
+    runner = tensorflow_runtime.LockedRunner(function, (1, 2), np.float32)
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(runner.run, [np.full((1, 2), number) for number in range(40)]))
     assert [row[0, 0] for row in found] == list(range(40)) and max(most) == 1

@@ -18,7 +18,7 @@ STEP = 0.03
 def streamed(monkeypatch):
     """Nothing is small enough for memory, and blocks are small."""
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0)
-    monkeypatch.setattr(features, "_BLOCK", 7)
+    monkeypatch.setattr(features, "BLOCK", 7)
 
 
 def views_of(number, count, depth=10, *, whole=False):
@@ -52,7 +52,7 @@ def test_what_is_small_is_taken_into_memory(stored, monkeypatch):
 @pytest.mark.parametrize("place", ["array", "store", "stream"])
 def test_layers_are_centred_and_divided_by_one_number_each(stored, monkeypatch, place, whole, count):
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0 if place == "stream" else 1 << 30)
-    monkeypatch.setattr(features, "_BLOCK", 7)
+    monkeypatch.setattr(features, "BLOCK", 7)
     views, step = views_of(40, count, whole=whole), STEP if whole else 1.0
     values = views if place == "array" else stored(views, step)
     given = FeatureTable(values, LAYERS, step)
@@ -156,7 +156,7 @@ TRUTH = np.arange(12) % 3
 @pytest.fixture
 def without_basis(monkeypatch):
     """with_basis(False) keeps features as they are, however few rows there are."""
-    return lambda wanted: monkeypatch.setattr(features, "_FEW", 0.5 if wanted else 0.0)
+    return lambda wanted: monkeypatch.setattr(features, "FEW", 0.5 if wanted else 0.0)
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -198,7 +198,7 @@ def minimum(given, strength=0.01):
 
 @pytest.mark.parametrize("copies", [False, True])
 def test_the_minimum_is_the_same_as_without_it(monkeypatch, without_basis, copies):
-    monkeypatch.setattr(lbfgs, "_TOLERANCE", 0)  # both searches end where float32 does
+    monkeypatch.setattr(lbfgs, "TOLERANCE", 0)  # both searches end where float32 does
     results = []
     for wanted in (True, False):
         without_basis(wanted)
@@ -212,7 +212,7 @@ def test_the_minimum_is_the_same_as_without_it(monkeypatch, without_basis, copie
 
 
 def test_a_fit_of_few_photos_is_the_same_as_without_it(monkeypatch, without_basis):
-    monkeypatch.setattr(lbfgs, "_TOLERANCE", 0)
+    monkeypatch.setattr(lbfgs, "TOLERANCE", 0)
     random = np.random.default_rng(5)
     labels = np.repeat(np.arange(3), 8)
     views = (0.3 * random.normal(size=(3, 60))[labels] + random.normal(size=(24, 60))).astype(np.float16)

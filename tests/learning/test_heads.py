@@ -251,7 +251,7 @@ def streamed(monkeypatch):
 @pytest.mark.parametrize("views", [1, 3])
 @pytest.mark.parametrize("counts", [(600, 600, 600), (1200, 300, 400)])
 def test_a_streamed_fit_is_that_in_memory(stored, streamed, monkeypatch, counts, views):
-    monkeypatch.setattr(lbfgs, "_TOLERANCE", 0)  # both searches end where float32 does
+    monkeypatch.setattr(lbfgs, "TOLERANCE", 0)  # both searches end where float32 does
     embeddings, labels = clusters(counts)
     if views > 1:
         embeddings = seen_with_noise(embeddings, views)
@@ -277,17 +277,17 @@ def test_a_streamed_fit_matches_scikit_learn(stored, streamed):
 def test_a_stream_holds_out_one_photo_in_ten_of_each_class(stored, streamed, monkeypatch):
     embeddings, labels = clusters((300, 90, 7))
     asked = []
-    plain = heads._cross_validate
+    plain = heads.cross_validate
 
     def spy(found, labels, weights, held_out, *arguments):
         asked.extend(held_out)
         return plain(found, labels, weights, held_out, *arguments)
 
-    monkeypatch.setattr(heads, "_cross_validate", spy)
+    monkeypatch.setattr(heads, "cross_validate", spy)
     heads.fit(stored(embeddings), labels, classes=3)
     [held] = asked
     assert np.bincount(labels[held]).tolist() == [30, 9, 1]
-    monkeypatch.setattr(heads, "_MOST_HELD_OUT", 20)
+    monkeypatch.setattr(heads, "MOST_HELD_OUT", 20)
     asked.clear()
     heads.fit(stored(embeddings), labels, classes=3)
     assert np.bincount(labels[asked[0]]).tolist() == [16, 5, 1]  # of 397 photos every 19th: ceil(300 / 19) and so on

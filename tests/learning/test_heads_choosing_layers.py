@@ -130,7 +130,7 @@ def test_integers_are_as_good_as_what_they_stand_for():
 @pytest.mark.parametrize("name", ["auto", "last", "top", "all"])
 def test_a_streamed_fit_chooses_as_in_memory(stored, monkeypatch, name):
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0)
-    monkeypatch.setattr(lbfgs, "_TOLERANCE", 0)
+    monkeypatch.setattr(lbfgs, "TOLERANCE", 0)
     embeddings, labels = layered((0, 1.5, 0.2), per_class=400)
     integers = np.rint(embeddings.astype(float)).clip(-128, 127).astype(np.int8)
     folds = round_robin(labels)

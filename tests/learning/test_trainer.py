@@ -115,13 +115,12 @@ def test_a_batch_that_does_not_fit_is_refused(examples, monkeypatch):
 
 
 def test_memory_that_runs_out_is_told(examples, monkeypatch):
-    batch, labels = examples
-    worker = Trainer(linear(), Recipe(), np.ones(3), learning_rate=0.1)
-
     def fail(*_):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
-    monkeypatch.setattr(worker, "_compiled", fail)
+    batch, labels = examples
+    monkeypatch.setattr(tf, "function", lambda *_, **__: fail)
+    worker = Trainer(linear(), Recipe(), np.ones(3), learning_rate=0.1)
     with pytest.raises(DataError, match="batch of 8 photos does not fit.*Lower --batch-size"):
         worker.step(batch, labels, progress=0.1)
 

@@ -167,11 +167,11 @@ def test_the_first_form_within_the_budget_ends_the_search(parts, monkeypatch):
     monkeypatch.setattr(accuracy_budget, "sensitivities", None)
     result = accuracy_budget.search(trial, Form("int8"), 5, progress=Progress())
     assert [step.name for step in result.steps] == ["int8"] and result.within
-    assert trial.calibrations._further == []  # no further photo was looked at
+    assert trial.calibrations.further == []  # no further photo was looked at
 
 
 def test_when_nothing_holds_the_best_is_kept_and_that_is_said(planted, monkeypatch):
-    monkeypatch.setattr(accuracy_budget, "_LAST", ())
+    monkeypatch.setattr(accuracy_budget, "LAST", ())
     monkeypatch.setattr(accuracy_budget, "sensitivities", lambda trial, form: {"probabilities": 1.0})
     heard = Progress()
     result = accuracy_budget.search(planted, Form("int8"), 0.5, progress=heard)
@@ -228,7 +228,7 @@ def test_without_validation_photos_there_is_no_budget(planted, parts):
         Trial(
             planted.model,
             planted.base,
-            planted._info,
+            planted.info,
             validation=replace(parts.validation, samples=()),
             training=[],
             progress=Progress(),

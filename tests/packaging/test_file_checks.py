@@ -31,8 +31,10 @@ def scores(model, photos):
 
 
 @pytest.mark.parametrize("io", graph.IO_TYPES)
-def test_an_int8_model_passes(make_tiny_model, io):
+def test_an_int8_model_passes_and_not_with_an_operator_in_float(make_tiny_model, io):
     file_checks.check_integers(make_tiny_model("int8", io))
+    with pytest.raises(ModelError, match=r"still computes in float in \d operators: .*CONV_2D"):
+        file_checks.check_integers(make_tiny_model("int8", io, kept={"features": "float"}))
 
 
 @pytest.mark.parametrize("io", graph.IO_TYPES)
@@ -59,8 +61,8 @@ def test_a_planted_float_operator_is_caught_and_named(float_classifier, calibrat
     planted = recipe_manager.RecipeManager()
     planted.load_quantization_recipe(recipe.static_wi8_ai8())
     planted.add_quantization_config(".*", qtyping.TFLOperationName[operation], algorithm_key=AlgorithmName.NO_QUANTIZE)
-    monkeypatch.setattr(quantize, "_recipe", lambda kind, kept: planted.get_quantization_recipe())
-    monkeypatch.setattr(quantize, "_check_weights", lambda *_: None)  # which would refuse some of them before
+    monkeypatch.setattr(quantize, "recipe", lambda kind, kept: planted.get_quantization_recipe())
+    monkeypatch.setattr(quantize, "check_weights", lambda *_: None)  # which would refuse some of them before
     pixels = Normalization(127.0, 128.0)
     content = quantize.quantize(float_classifier, "int8", normalization=pixels, calibration=calibrated)
     with pytest.raises(ModelError, match="still computes in float in [123] operators") as caught:
@@ -109,13 +111,15 @@ def test_kernels_that_cannot_run_the_file_are_named(model, photos, scores):
     softmax = edited.subgraphs[0].operators[-2]
     code = edited.operatorCodes[softmax.opcodeIndex]
     code.version = 99
-    broken = metadata._with_files(graph.pack(edited), {"labels.txt": "a\nb\nü".encode()})
+    broken = metadata.with_files(graph.pack(edited), {"labels.txt": "a\nb\nü".encode()})
     with pytest.raises(ModelError, match=r"LiteRT cannot run this model \(none\)"):
         file_checks.check_kernels(broken, photos, scores)
 
 
-def test_the_same_file_gives_the_same_scores(model, photos, scores):
+def test_the_same_file_gives_the_same_scores_to_the_last_step(model, photos, scores):
     file_checks.check_same_scores(model, photos, scores)
+    with pytest.raises(ModelError, match="gives other scores than the one that was measured"):
+        file_checks.check_same_scores(model, photos, scores + np.float32(1 / 256))
 
 
 def test_another_file_does_not_ship(make_tiny_model, photos, scores):

@@ -105,7 +105,7 @@ def test_json_is_the_same_and_no_terminal_obeys_it(capsys):
 
 
 def test_rows_of_a_benchmark_are_text_and_numbers_stay_numbers():
-    assert [results._csv_cell(value) for value in ("=1", -0.5, -3, ("-a", "b"), None)] == [
+    assert [results.csv_cell(value) for value in ("=1", -0.5, -3, ("-a", "b"), None)] == [
         *("'=1", -0.5, -3, "'-a; b", None)
     ]
 

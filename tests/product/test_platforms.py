@@ -180,7 +180,7 @@ def test_chrome_is_found_where_its_installer_puts_it(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "platform", "win32")
     for name, value in WINDOWS.items():
         monkeypatch.setenv(name, value)
-    assert r"X\Google\Chrome\Application\chrome.exe" in browser._places() and len(browser._places()) == 6
+    assert r"X\Google\Chrome\Application\chrome.exe" in browser.places() and len(browser.places()) == 6
     monkeypatch.setattr(browser.os.path, "isfile", lambda path: path == r"L\Chromium\Application\chrome.exe")
     assert browser.chromium() == r"L\Chromium\Application\chrome.exe"
     monkeypatch.setattr(sys, "platform", "darwin")

@@ -42,14 +42,14 @@ def test_paths_are_ordered_by_bytes_not_by_case(folding, tmp_path):
 
 def test_files_of_a_data_set_are_ordered_by_bytes_not_by_case(folding, tmp_path):
     fill(tmp_path, dict.fromkeys(("B.parquet", "a.parquet", "B.tfrecord", "a.tfrecord", "B.onnx", "a.onnx"), ""))
-    for find, suffix in ((parquet._files, "parquet"), (tfrecords._files, "tfrecord"), (runtimes._models_in, "onnx")):
+    for find, suffix in ((parquet.files_in, "parquet"), (tfrecords.files_in, "tfrecord"), (runtimes.models_in, "onnx")):
         assert [path.name for path in find(tmp_path)] == [f"B.{suffix}", f"a.{suffix}"]
 
 
 def test_strays_are_ordered_by_bytes_not_by_case(folding, tmp_path, monkeypatch):
     fill(tmp_path, {"B/x": "", "a/x": ""})
-    monkeypatch.setattr(examination, "_holds_photo", lambda path: True)
-    assert [path.parent.name for path in examination._strays(str(tmp_path))] == ["B", "a"]
+    monkeypatch.setattr(examination, "holds_photo", lambda path: True)
+    assert [path.parent.name for path in examination.strays_in(str(tmp_path))] == ["B", "a"]
 
 
 def test_a_folder_of_a_model_has_one_identity(folding, tmp_path, monkeypatch):

@@ -258,5 +258,5 @@ def test_a_chart_takes_its_colours_from_the_page(drawn):
     assert not re.search(r"#[0-9a-f]{6}\b(?!\w)|https?:|<style|font-family|figure_1", chart)
     style = (ROOT / "model_maker/report/templates/style.css").read_text(encoding="utf-8")
     light = style.split("@media")[0]
-    for colour, name in pages._COLOURS.items():
+    for colour, name in pages.COLOURS.items():
         assert re.search(rf"{name}: {colour};", light), name

@@ -374,7 +374,7 @@ def test_plots_are_made_beside_the_page(scored):
 def test_what_the_figures_show_is_what_was_measured(scored):
     test = metrics(scored)
     found = everything(test) | {"cross_validation": {"path": [{"regularization": 0.03, "loss": 0.8}]}}
-    wanted = model_page._figures(test, model_page.reliability(scored), found)
+    wanted = model_page.wanted_figures(test, model_page.reliability(scored), found)
     assert wanted["interval.svg"].data == {
         "low": pytest.approx(0.397, abs=5e-4),
         "value": 0.7,

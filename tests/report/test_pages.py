@@ -222,7 +222,7 @@ def test_shares_and_intervals_are_written_in_per_cent():
     ],
 )
 def test_markdown_is_escaped(text, written):
-    assert pages._as_markdown(text) == written
+    assert pages.as_markdown(text) == written
 
 
 def test_the_colours_of_figures_are_those_of_the_page():

@@ -57,8 +57,8 @@ def test_each_extra_is_declared_and_has_a_mark_for_tests():
 def test_no_command_is_given_that_cannot_work(monkeypatch, python, machine):
     """Where a marker of setup.cfg leaves a package out, the line says so, and nowhere else."""
     monkeypatch.setattr(extras, "is_here", lambda module: False)
-    monkeypatch.setattr(extras, "_PYTHON", python)
-    monkeypatch.setattr(extras, "_MACHINE", machine)
+    monkeypatch.setattr(extras, "PYTHON", python)
+    monkeypatch.setattr(extras, "MACHINE", machine)
     system, processor = machine.split()
     platforms = {"Linux": "linux", "macOS": "darwin", "Windows": "win32"}
     there = {"python_version": ".".join(map(str, python)), "sys_platform": platforms[system]}
@@ -103,8 +103,8 @@ def test_no_command_is_given_that_cannot_work(monkeypatch, python, machine):
 )
 def test_the_line_names_what_is_missing_and_the_way_out(monkeypatch, modules, line):
     monkeypatch.setattr(extras, "is_here", lambda module: False)
-    monkeypatch.setattr(extras, "_PYTHON", (3, 14))
-    monkeypatch.setattr(extras, "_MACHINE", "Linux aarch64")
+    monkeypatch.setattr(extras, "PYTHON", (3, 14))
+    monkeypatch.setattr(extras, "MACHINE", "Linux aarch64")
     assert extras.lacking(*modules, what="X") == line
     with pytest.raises(DataError, match=re.escape(line)):
         extras.require(*modules, what="X", error=DataError)

@@ -1,5 +1,6 @@
 """Files that somebody has open or has locked, here and as the other systems treat them."""
 
+import fcntl
 import hashlib
 import os
 
@@ -75,14 +76,14 @@ def test_threads_wait_for_each_other_and_what_stays_empty_goes(system, tmp_path)
 
 
 def test_a_file_that_was_removed_while_one_waited_is_opened_anew(tmp_path, monkeypatch):
-    path, lock = tmp_path / "file", locks._lock
+    path, flock = tmp_path / "file", fcntl.flock
 
-    def removed(file, *, wait):
-        lock(file, wait=wait)
+    def removed(file, operation):
+        flock(file, operation)
         monkeypatch.undo()
         path.unlink()  # as whoever had it does at the end
 
-    monkeypatch.setattr(locks, "_lock", removed)
+    monkeypatch.setattr(fcntl, "flock", removed)
     with locks.locked(path) as file:
         file.write(b"x")
     assert path.read_bytes() == b"x"
@@ -129,10 +130,10 @@ def test_what_is_open_for_a_moment_is_renamed_at_last(tmp_path, monkeypatch):
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", refuse_twice)
-    monkeypatch.setattr(files, "_PAUSES_S", (0, 0))
+    monkeypatch.setattr(files, "PAUSES_S", (0, 0))
     files.rename(tmp_path / "new", tmp_path / "old")
     assert (tmp_path / "old").read_bytes() == b"new" and len(tries) == 3
-    monkeypatch.setattr(files, "_PAUSES_S", ())
+    monkeypatch.setattr(files, "PAUSES_S", ())
     tries.clear()
     with pytest.raises(PermissionError):
         files.rename(tmp_path / "old", tmp_path / "new")

@@ -126,7 +126,7 @@ def test_a_crash_on_windows_is_a_reason(tmp_path, monkeypatch):
     with pytest.raises(ModelError, match=r"crashed the process that opened it \(access violation\)"):
         limited_process.run("any", what="It", error=ModelError)
     request = {"delegate": "xnnpack"}
-    assert probe._read(b"", 0xC0000005, "", request) == {
+    assert probe.read_answer(b"", 0xC0000005, "", request) == {
         "reason": "LiteRT crashed (access violation) on this model with xnnpack."
     }
 

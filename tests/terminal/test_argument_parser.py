@@ -167,7 +167,7 @@ def test_a_confusion_matrix_too_wide_for_its_names_numbers_them():
     names = [f"a long name of class {number}" for number in range(1, 13)]
     counts = np.diag(np.arange(1, 13)) + np.eye(12, k=1, dtype=int) * 99
     shown = screen()
-    shown.print(views._confusion(names, counts.tolist(), 80))
+    shown.print(views.confusion_table(names, counts.tolist(), 80))
     lines = shown.export_text().splitlines()
     [head] = [line.split() for line in lines if "predicted" in line]
     assert head[-12:] == [str(number) for number in range(1, 13)]
@@ -175,7 +175,7 @@ def test_a_confusion_matrix_too_wide_for_its_names_numbers_them():
     assert row[7:] == [".", ".", "3", "99", *["."] * 8]
     assert max(map(len, lines)) <= 80
     narrow = screen()
-    narrow.print(views._confusion(["daisy", "rose"], [[1, 0], [0, 2]], 80))
+    narrow.print(views.confusion_table(["daisy", "rose"], [[1, 0], [0, 2]], 80))
     assert "daisy   rose" in narrow.export_text()
 
 
@@ -183,11 +183,11 @@ def test_a_bar_that_counts_anew_tells_what_is_left_of_that(monkeypatch):
     """Quantizing first runs photos, then goes on with as many layers."""
     drawn = io.StringIO()
     console = Console(file=drawn, force_terminal=True, width=80)
-    monkeypatch.setattr(bars.terminal, "console", lambda **_: console)
+    monkeypatch.setattr(bars.rendering, "console", lambda **_: console)
     shown = bars.Bars()
     shown.begin("Quantize (dynamic)")
     shown.step(50, 50)
     shown.step(0, 50)
-    console.print(shown._bars.get_renderable())
+    console.print(shown.live.get_renderable())
     assert "0/50" in drawn.getvalue() and "50/50" not in drawn.getvalue()
-    assert not shown._bars.tasks[0].finished
+    assert not shown.live.tasks[0].finished

@@ -87,7 +87,9 @@ def int8_input(content):
     """uint8 scores of an int8 photo."""
     model = graph.parse(io_types.bare_int8(content))
     main = model.subgraphs[0]
-    main.operators += graph._edge(model, main.outputs, "out", "uint8", graph.quantization(1 / 256, 0), entering=False)
+    main.operators += graph.edge_operators(
+        model, main.outputs, "out", "uint8", graph.quantization(1 / 256, 0), entering=False
+    )
     info = replace(metadata.read(content), provenance={})
     return metadata.write(graph.pack(model), info)
 
@@ -97,7 +99,7 @@ def int8_output(content):
     model = graph.parse(io_types.bare_int8(content))
     main = model.subgraphs[0]
     main.operators = [
-        *graph._edge(model, main.inputs, "in", "uint8", graph.quantization(1 / 128, 127), entering=True),
+        *graph.edge_operators(model, main.inputs, "in", "uint8", graph.quantization(1 / 128, 127), entering=True),
         *main.operators,
     ]
     return metadata.write(graph.pack(model), metadata.read(content))

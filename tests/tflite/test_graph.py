@@ -218,7 +218,7 @@ def test_int4_constants_are_read_as_they_were_written(values):
 
 def test_int4_lies_two_to_a_byte_the_first_in_the_lower_half():
     # As the flatbuffer schema of LiteRT has it: 1 and -2 are 0x1 and 0xe.
-    assert graph._pack_int4(np.array([1, -2, 7], np.int8)).tolist() == [0xE1, 0x07]
+    assert graph.pack_int4(np.array([1, -2, 7], np.int8)).tolist() == [0xE1, 0x07]
 
 
 def test_a_mean_that_is_no_pixel_is_refused(float_classifier):

@@ -45,13 +45,13 @@ def test_quantized_output_is_told_in_real_values(classifier):
 
 def test_zero_point_is_subtracted_and_float_outputs_stay():
     detail = {"quantization": (0.5, 3)}
-    found = interpreter._dequantize(np.array([0, 3, 255], np.uint8), detail)
+    found = interpreter.dequantize(np.array([0, 3, 255], np.uint8), detail)
     assert (found.tolist(), found.dtype) == ([-1.5, 0, 126], np.float32)
-    assert interpreter._dequantize(np.array([-128, 127], np.int8), detail).tolist() == [-65.5, 62]
+    assert interpreter.dequantize(np.array([-128, 127], np.int8), detail).tolist() == [-65.5, 62]
     # Integers that carry no scale are themselves.
-    assert interpreter._dequantize(np.array([7], np.int32), {"quantization": (0.0, 0)}).tolist() == [7]
+    assert interpreter.dequantize(np.array([7], np.int32), {"quantization": (0.0, 0)}).tolist() == [7]
     values = np.array([1.25], np.float32)
-    assert interpreter._dequantize(values, detail) is values
+    assert interpreter.dequantize(values, detail) is values
 
 
 def test_results_do_not_change_under_later_runs(tiny_embedder):
@@ -151,7 +151,7 @@ def test_the_terminal_stays_clean(tiny_embedder, tmp_path, order):
 
 
 def test_what_others_write_to_stderr_is_not_lost(monkeypatch, capfd):
-    monkeypatch.setattr(interpreter, "_greeted", False)
+    monkeypatch.setattr(interpreter, "greeted", False)
     with interpreter.without_greeting():
         os.write(2, b"one\nINFO: Created TensorFlow Lite XNNPACK delegate for CPU.\ntwo\n")
     assert capfd.readouterr().err == "one\ntwo\n"

@@ -58,7 +58,7 @@ def edited(content, change):
     found = metadata.tables(model)
     change(found)
     buffer_of(model).data = np.frombuffer(metadata_schema.pack(found), np.uint8)
-    return metadata._with_files(graph.pack(model), files(content))
+    return metadata.with_files(graph.pack(model), files(content))
 
 
 def files(content):
@@ -67,7 +67,7 @@ def files(content):
 
 
 def with_files(content, contents):
-    return metadata._with_files(graph.pack(graph.parse(content)), contents)
+    return metadata.with_files(graph.pack(graph.parse(content)), contents)
 
 
 @settings(max_examples=60, deadline=None)
@@ -186,7 +186,7 @@ def test_damaged_thresholds_are_one_clear_line(bare, text):
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         files = {name: archive.read(name) for name in archive.namelist()} | {thresholds.LABEL_THRESHOLDS: text}
     with pytest.raises(ModelError, match="thresholds of 2 labels|metadata is damaged"):
-        metadata.read(metadata._with_files(graph.pack(graph.parse(content)), files))
+        metadata.read(metadata.with_files(graph.pack(graph.parse(content)), files))
 
 
 def test_writing_again_replaces(written):

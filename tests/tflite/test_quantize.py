@@ -223,7 +223,7 @@ def test_what_cannot_be_kept_is_refused(float_classifier, calibrated, kind, kept
 
 def test_an_operator_without_int16_is_refused_not_passed_over():
     model = TinyNetwork(8)
-    model._operator("HARD_SWISH", schema.HardSwishOptionsT(), [], model.shape)
+    model.operator("HARD_SWISH", schema.HardSwishOptionsT(), [], model.shape)
     content = graph.attach_head(model.mean().content(), np.eye(3), np.zeros(3))
     calibration = quantize.Calibrator(content).observe(np.zeros((1, 8, 8, 3), np.float32))
     [name] = [name for name in calibration.ranges if name.startswith("hard_swish")]

@@ -30,10 +30,16 @@ class Zeros:
         raise AssertionError(layer)
 
 
+def assert_may_run(content):
+    """It is let through, and not for want of looking: with a loop in the place of its last operator it is refused."""
+    runnable.check(content)
+    assert "WHILE" in refusal(with_operator(content, "WHILE"))
+
+
 @pytest.mark.parametrize("name", BACKBONES)
 def test_every_backbone_may_run(name):
     backbone = BACKBONES[name]
-    runnable.check(backbone.family.build(backbone.image_size, Zeros(), **dict(backbone.variant)))
+    assert_may_run(backbone.family.build(backbone.image_size, Zeros(), **dict(backbone.variant)))
 
 
 @pytest.mark.parametrize("kind", quantize.FORMATS)
@@ -41,7 +47,7 @@ def test_every_backbone_may_run(name):
 def test_every_format_may_run(make_tiny_model, kind, io):
     if kind in ("none", "float16", "dynamic", "int4") and io == "uint8":
         io = "float32"
-    runnable.check(make_tiny_model(kind, io))
+    assert_may_run(make_tiny_model(kind, io))
 
 
 def test_published_models_may_run():
@@ -49,7 +55,7 @@ def test_published_models_may_run():
     if not published:
         pytest.skip(f"no published models in {SHARED}")
     for path in published:
-        runnable.check(path.read_bytes())
+        assert_may_run(path.read_bytes())
 
 
 def old(content):
@@ -238,7 +244,7 @@ def test_an_open_batch_is_no_open_size(float_classifier):
         for index in (*main.inputs, *main.outputs):
             main.tensors[index].shapeSignature = [-1, *list(main.tensors[index].shape)[1:]]
 
-    runnable.check(changed(float_classifier, change))
+    assert_may_run(changed(float_classifier, change))
 
 
 def tiled(times, stated):

@@ -63,6 +63,8 @@ def test_a_cache_that_cannot_be_written_is_no_hindrance(make_tiny_model, tmp_pat
     monkeypatch.setenv("MODEL_MAKER_CACHE", str(tmp_path / "file"))
     vetting.vet(make_tiny_model())
     vetting.trust(make_tiny_model())
+    assert "is damaged" in refusal(make_tiny_model()[:900])
+    assert [path.name for path in tmp_path.iterdir()] == ["file"] and not (tmp_path / "file").read_bytes()
 
 
 def test_damage_is_told_as_where_it_is_found(make_tiny_model, empty_cache):
@@ -147,6 +149,6 @@ def test_files_in_a_model_that_nobody_asks_for_stay_packed(make_tiny_model):
 
 def test_what_training_wrote_is_known(trained, never):
     for folder in trained.values():
-        Classifier(folder).predict(np.zeros((8, 8, 3), np.uint8))
-        vetting.read(folder / "model.tflite")
-        vetting.read(folder / "float.tflite")
+        assert Classifier(folder).predict(np.zeros((8, 8, 3), np.uint8))
+        for name in ("model.tflite", "float.tflite"):
+            assert vetting.read(folder / name) == (folder / name).read_bytes()

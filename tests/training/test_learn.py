@@ -230,7 +230,7 @@ def test_what_is_too_large_for_memory_is_streamed_through_training(tiny_file, co
     wanted = options(tiny_file, augment="light", views=3)
     here = model_maker.train(colours, tmp_path / "here", **wanted)
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0)
-    monkeypatch.setattr(learn, "_BLOCK", 4)
+    monkeypatch.setattr(learn, "BLOCK", 4)
     there = model_maker.train(colours, tmp_path / "there", **wanted)
     again = model_maker.train(colours, tmp_path / "again", **wanted)
     for name in ("model.tflite", "float.tflite", "metrics.json"):

@@ -210,7 +210,7 @@ def test_an_app_does_not_run_what_its_engine_refuses_or_misses(model, photos, tm
     instead(monkeypatch)
     path = tmp_path / "crlf.tflite"
     bare = graph.pack(graph.parse(model.read_bytes()))
-    path.write_bytes(metadata._with_files(bare, {metadata.LABELS: b"a\r\nb\r\n\xc3\xbc"}))
+    path.write_bytes(metadata.with_files(bare, {metadata.LABELS: b"a\r\nb\r\n\xc3\xbc"}))
     found = model_maker.verify(path, data=photos)
     assert in_app(found, "TensorFlow's iOS sample").why.startswith(
         "labels in lines that end in LF: lines that end in CR"
@@ -221,7 +221,7 @@ def test_an_app_does_not_run_what_its_engine_refuses_or_misses(model, photos, tm
 def test_an_app_does_not_run_without_the_labels_that_it_looks_for(float_model, photos, tmp_path, nowhere_else):
     bare = graph.pack(graph.parse(float_model(127, 128).read_bytes()))
     path = tmp_path / "bare.tflite"
-    path.write_bytes(metadata._with_files(bare, {metadata.LABELS: "a\nb\nü".encode()}))
+    path.write_bytes(metadata.with_files(bare, {metadata.LABELS: "a\nb\nü".encode()}))
     found = model_maker.verify(path, data=photos)
     assert in_app(found, INTERPRETER).why.startswith("labels_without_background.txt in the zip: not in the zip. ")
     assert found.failures == []
@@ -303,7 +303,7 @@ def test_what_our_own_runtime_refuses_is_still_judged_by_the_rules(float_classif
 def test_a_wrong_number_of_labels_is_told_as_a_broken_rule(make_tiny_model, photos, tmp_path, nowhere_else):
     content = make_tiny_model()
     path = tmp_path / "few.tflite"
-    path.write_bytes(metadata._with_files(graph.pack(graph.parse(content)), {"labels.txt": b"a\nb"}))
+    path.write_bytes(metadata.with_files(graph.pack(graph.parse(content)), {"labels.txt": b"a\nb"}))
     found = model_maker.verify(path, data=photos)
     assert {run.state for run in found.runs} == {REFUSED}
     assert any("as many labels as scores: 2 labels for 3 scores" in line for line in found.failures)
@@ -343,7 +343,7 @@ def test_files_of_photos_are_given_as_they_are_where_clients_read_them_alike(tmp
     Image.fromarray(pixels).convert("RGBA").save(png)
     spare = tmp_path / "spare.png"
     for path in (plain, turned, grey, png):
-        file = verify._plain_file(path, images.picture(path), spare)
+        file = verify.plain_file(path, images.picture(path), spare)
         assert file == (plain if path == plain else spare)
         # Whichever it is, it reads as the upright photo does.
         assert (np.asarray(images.picture(file)) == np.asarray(images.picture(path))).all()

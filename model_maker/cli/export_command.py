@@ -8,6 +8,7 @@ from model_maker.cli.arguments import command, json_flag
 from model_maker.cli.printing import print_json
 from model_maker.errors import DataError
 from model_maker.terminal import exit_codes
+from model_maker.terminal.flags import in_flags
 
 
 def add(commands) -> None:
@@ -52,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         views.show_export(found)
     failed = [entry for entry in found.entries if entry.failure]
     for entry in failed:
-        exit_codes.say("model_maker", f"{entry.format}: {entry.failure}")
+        exit_codes.say("model_maker", in_flags(f"{entry.format}: {entry.failure}", arguments.parser))
     return 1 if failed and formats != [ALL] else 0
 
 

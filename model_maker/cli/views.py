@@ -12,6 +12,7 @@ from model_maker.apps.put_in_app import Installed
 from model_maker.evaluation import Metrics
 from model_maker.exporters.export import Export
 from model_maker.terminal import rendering
+from model_maker.terminal.flags import in_flags
 from model_maker.terminal.rendering import escape, percent
 from model_maker.tflite.inspection import ModelFacts, TensorFacts
 from model_maker.tflite.metadata import ModelInfo
@@ -99,8 +100,8 @@ def show_comparison(found: Comparison) -> None:
     console.print("*: no other is as accurate, as small and as fast.")
     for entry in found.entries:
         if entry.failure:
-            rendering.say(console, f"{escape(entry.name)}: {escape(entry.failure)}")
-    rendering.say(console, escape(found.reason))
+            rendering.say(console, f"{escape(entry.name)}: {escape(in_flags(entry.failure))}")
+    rendering.say(console, escape(in_flags(found.reason)))
     rendering.say(console, f"Each model is in a folder of its own in [bold]{escape(str(found.directory))}[/].")
 
 
@@ -126,11 +127,11 @@ def show_metrics(metrics: Metrics) -> None:
     console.print(table)
     if len(metrics.per_class) <= _WIDEST_CONFUSION:
         console.print(
-            _confusion([entry.label for entry in metrics.per_class], metrics.confusion.tolist(), console.width)
+            confusion_table([entry.label for entry in metrics.per_class], metrics.confusion.tolist(), console.width)
         )
 
 
-def _confusion(names: Sequence[str], counts: Sequence[Sequence[int]], width: int) -> Table:
+def confusion_table(names: Sequence[str], counts: Sequence[Sequence[int]], width: int) -> Table:
     """Who is taken for whom; where the heads do not fit side by side, they are numbers, and so are the rows."""
     corner = "true \\ predicted"
     numbered = max(len(corner), *map(len, names)) + sum(len(name) + 3 for name in names) >= width

@@ -17,9 +17,9 @@ Array = np.ndarray
 # (once for each fold less its own photos, and as a whole); streamed, it is half as fast.
 IN_MEMORY_BYTES = 128 << 20
 # Photos of which a stream is made at a time, beside the fit's own pieces of work.
-_BLOCK = 1024
+BLOCK = 1024
 # Where rows are fewer than this share of their features, they are written in a basis of their own.
-_FEW = 0.5
+FEW = 0.5
 # Added to the products of rows with themselves, as a share of their mean: copies of a photo must not be singular.
 _JITTER = 1e-7
 
@@ -90,7 +90,7 @@ class FeatureTable:
         center, scale = (np.concatenate(numbers) for numbers in ([c for _, c, _ in parts], [s for _, _, s in parts]))
         count = features.shape[0] * features.shape[1]
         products = None
-        if count < _FEW * features.shape[2]:
+        if count < FEW * features.shape[2]:
             products = np.sum([self._product(layer) for layer in chosen], axis=0)
         return _InMemory(features, center, scale, self._step, products)
 
@@ -120,8 +120,8 @@ class FeatureTable:
 def _moments(maps: FeatureMaps) -> tuple[Array, Array]:
     """Returns the mean and the mean square of each feature of the plain views, float64 [F], in stored units."""
     total = squares = np.zeros(maps.shape[0])
-    for start in range(0, len(maps), _BLOCK):
-        block = maps[start : start + _BLOCK].astype(np.float64)
+    for start in range(0, len(maps), BLOCK):
+        block = maps[start : start + BLOCK].astype(np.float64)
         total, squares = total + block.sum(axis=0), squares + np.square(block).sum(axis=0)
     return total / len(maps), squares / len(maps)
 
@@ -183,7 +183,7 @@ class _Streamed:
 
     def logits(self, photos: Array, parameters: Array) -> Array:
         chosen = np.flatnonzero(photos)
-        blocks = (chosen[start : start + _BLOCK] for start in range(0, len(chosen), _BLOCK))
+        blocks = (chosen[start : start + BLOCK] for start in range(0, len(chosen), BLOCK))
         return np.concatenate([self.read(block, 0) @ parameters.T for block in blocks])
 
     def read(self, photos: Array, views: Array | int) -> Array:

@@ -128,7 +128,7 @@ def quantize(
     with _quiet(), without_greeting():
         from litert_quantizer import quantizer
 
-        worker = quantizer.Quantizer(model, _recipe(kind, kept))
+        worker = quantizer.Quantizer(model, recipe(kind, kept))
         measured = None
         if kind in STATIC:
             ranges = calibration.ranges if calibration else {}
@@ -143,7 +143,7 @@ def quantize(
             raise ModelError(f"litert-quantizer cannot make {kind}: {error}") from error
     packed = graph.pack(graph.parse(bytes(result.quantized_model)))
     _check_kept(packed, kept)
-    _check_weights(packed, kind, kept)
+    check_weights(packed, kind, kept)
     if kind in CALIBRATED and calibration:
         return rounding.Layers(model).round(packed, calibration.samples, progress=progress)
     return packed
@@ -172,7 +172,7 @@ def _check_kept(content: bytes, kept: Mapping[str, str]) -> None:
             raise ModelError(f"The operator that gives {name} cannot be kept as {other}: litert-quantizer has no way.")
 
 
-def _check_weights(content: bytes, kind: str, kept: Mapping[str, str]) -> None:
+def check_weights(content: bytes, kind: str, kept: Mapping[str, str]) -> None:
     wide = inspection.wider_weights(
         content, _WEIGHTS[kind], kept=[name for name, other in kept.items() if other == "float"]
     )
@@ -194,7 +194,7 @@ def _types(model: schema.ModelT) -> dict[str, int]:
     }
 
 
-def _recipe(kind: str, kept: Mapping[str, str]):
+def recipe(kind: str, kept: Mapping[str, str]):
     from litert_quantizer import recipe_manager
 
     manager = recipe_manager.RecipeManager()

@@ -30,7 +30,7 @@ def add(commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from model_maker.cli import views
+    from model_maker.cli import export_views
     from model_maker.cli.bars import Bars
     from model_maker.exporters.export import ALL, as_dict, export
 
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"output": str(found.directory), **as_dict(found)})
     else:
-        views.show_export(found)
+        export_views.show_export(found)
     failed = [entry for entry in found.entries if entry.failure]
     for entry in failed:
         exit_codes.say("model_maker", in_flags(f"{entry.format}: {entry.failure}", arguments.parser))
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _put_in_app(arguments: argparse.Namespace) -> int:
     from model_maker.apps import put_in_app
-    from model_maker.cli import views
+    from model_maker.cli import export_views
     from model_maker.cli.bars import Bars
 
     platform = "android" if arguments.android else "ios"
@@ -78,5 +78,5 @@ def _put_in_app(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"app": found.app.name, "path": str(found.path), "bytes": found.size_bytes, "new": found.made_app})
     else:
-        views.show_app(found, getattr(arguments, platform))
+        export_views.show_app(found, getattr(arguments, platform))
     return 0

@@ -30,7 +30,7 @@ def test_every_room_is_in_the_architecture():
         "model_maker.cli",
         "model_maker.training.train",
         "model_maker.backbones",
-        "model_maker.cli.views",
+        "model_maker.cli.training_views",
         "model_maker.compat.image_classifier",
     ],
 )

@@ -291,7 +291,7 @@ def quiet() -> Iterator[None]:
 
     Part of it goes to stdout, where it would spoil a JSON document.
     """
-    if suppressed_output.is_console():
+    if suppressed_output.is_console() or not suppressed_output.may_redirect():
         yield
         return
     sys.stdout.flush()

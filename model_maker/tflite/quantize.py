@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
 import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from model_maker.errors import ModelError
 from model_maker.normalization import Normalization
+from model_maker.system import suppressed_output
 from model_maker.tflite import graph, inspection, rounding
 from model_maker.tflite.interpreter import Runner, without_greeting
 
@@ -125,7 +122,8 @@ def quantize(
     kept = kept or {}
     _check_mix(model, kind, kept)
     model = graph.pack(graph.parse(model))  # states operators as litert-quantizer reads them
-    with _quiet(), without_greeting():
+    # It prints, draws bars and warns of its own debugging run; `--json` promises one document.
+    with suppressed_output.silenced(), without_greeting():
         from litert_quantizer import quantizer
 
         worker = quantizer.Quantizer(model, recipe(kind, kept))
@@ -226,18 +224,3 @@ def _add_recipe(manager, kind: str, scope: str) -> None:
     if kind == "int4":  # no kernel knows int4 for depthwise layers, which have few weights
         manager.add_dynamic_config(scope, Operation.CONV_2D, num_bits=4)
         manager.add_dynamic_config(scope, Operation.FULLY_CONNECTED, num_bits=4)
-
-
-@contextlib.contextmanager
-def _quiet():
-    """litert-quantizer prints, draws bars and warns of its own debugging run; `--json` promises one document."""
-    silence = io.StringIO()
-    with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        finally:
-            # Where logging is not set up, its first line does it, and all later ones would end in this silence.
-            for handler in list(logging.root.handlers):
-                if getattr(handler, "stream", None) is silence:
-                    logging.root.removeHandler(handler)

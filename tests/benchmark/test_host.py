@@ -13,6 +13,7 @@ from model_maker.benchmark.delegates import DELEGATES, CompiledSession, Delegate
 from model_maker.benchmark.host import Options, measure
 from model_maker.benchmark.results import Interrupted
 from model_maker.errors import ModelError, ModelMakerError
+from model_maker.system import suppressed_output
 from model_maker.tflite.interpreter import KERNELS, Runner
 
 FAST = Options(rounds=3, runs=12)
@@ -283,7 +284,8 @@ def test_senseless_arguments_are_refused(tiny, change, message):
     assert message in str(caught.value)
 
 
-def test_quiet_holds_back_what_libraries_print(capfd):
+def test_quiet_holds_back_what_libraries_print(capfd, monkeypatch):
+    monkeypatch.setattr(suppressed_output, "may_redirect", lambda: True)
     libc = ctypes.CDLL(None)
     print("before")
     with host.quiet():

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 from fuzz_photos import encode, exif, pixels
 from PIL import Image
 
@@ -42,7 +43,25 @@ def test_damaged_photos_say_nothing_on_their_own():
     assert said(large, "hushed") == b""
 
 
+REDIRECTED = """
+import os, sys, threading
+from model_maker.system import suppressed_output
+threading.Thread(target=threading.Event().wait, daemon=True).start() if "threads" in sys.argv else None
+suppressed_output.own_process() if "ours" in sys.argv else None
+with suppressed_output.diverted(lambda line: True), suppressed_output.silenced():
+    os.write(2, b"from C")
+    print("from Python")
+"""
+
+
+@pytest.mark.parametrize(("words", "shown"), [([], 0), (["threads"], 2), (["threads", "ours"], 0)])
+def test_streams_are_redirected_only_where_no_other_thread_may_write(words, shown):
+    done = subprocess.run([sys.executable, "-c", REDIRECTED, *words], capture_output=True, check=True)
+    assert (b"from C" in done.stderr) + (b"from Python" in done.stdout) == shown
+
+
 def test_on_a_console_of_windows_nothing_is_held_back(monkeypatch, capfd):
+    monkeypatch.setattr(suppressed_output, "may_redirect", lambda: True)
     # Python's own lines would fail there, not only be late.
     written = []
     for platform in ("win32", "linux"):

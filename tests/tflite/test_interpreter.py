@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from model_maker.errors import ModelError
+from model_maker.system import suppressed_output
 from model_maker.tflite import graph, interpreter
 from model_maker.tflite.interpreter import KERNELS, Runner
 
@@ -152,6 +153,7 @@ def test_the_terminal_stays_clean(tiny_embedder, tmp_path, order):
 
 def test_what_others_write_to_stderr_is_not_lost(monkeypatch, capfd):
     monkeypatch.setattr(interpreter, "greeted", False)
+    monkeypatch.setattr(suppressed_output, "may_redirect", lambda: True)
     with interpreter.without_greeting():
         os.write(2, b"one\nINFO: Created TensorFlow Lite XNNPACK delegate for CPU.\ntwo\n")
     assert capfd.readouterr().err == "one\ntwo\n"

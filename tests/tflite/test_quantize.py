@@ -12,6 +12,7 @@ from tiny_network import TinyNetwork
 
 from model_maker.errors import ModelError
 from model_maker.normalization import Normalization
+from model_maker.system import suppressed_output
 from model_maker.tflite import graph, inspection, quantize
 from model_maker.tflite.interpreter import KERNELS, Runner
 from model_maker.tflite.quantize import Calibration
@@ -263,7 +264,8 @@ def test_rounding_weights_together_reports_each_layer(float_classifier, calibrat
 
 
 @pytest.mark.parametrize("kind", quantize.FORMATS)
-def test_quantizing_is_silent(float_classifier, calibrated, kind, capfd):
+def test_quantizing_is_silent(float_classifier, calibrated, kind, capfd, monkeypatch):
+    monkeypatch.setattr(suppressed_output, "may_redirect", lambda: True)  # no thread of ours writes
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         quantize.quantize(float_classifier, kind, normalization=PIXELS, calibration=calibrated)
@@ -271,6 +273,7 @@ def test_quantizing_is_silent(float_classifier, calibrated, kind, capfd):
 
 
 def test_logging_works_as_before(float_classifier, calibrated, monkeypatch, capsys):
+    monkeypatch.setattr(suppressed_output, "may_redirect", lambda: True)
     # As in a script that has not set it up: the first who logs does, with the stderr of that moment.
     monkeypatch.setattr(logging.root, "handlers", [])
     for kind in quantize.FORMATS:

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from model_maker.cli import views
+from model_maker.cli import metrics_views
 from model_maker.demo import static_site
 from model_maker.output_folder import MODEL, REPORT
 from model_maker.packaging.accuracy_budget import Budget
@@ -37,7 +37,7 @@ def show_training(result: Result) -> None:
     if tuning := report.get("fine_tuning"):
         table.add_row("fine-tuning", _change(tuning["against_frozen"]))
     if thresholds := report.get("thresholds"):
-        table.add_row("answers", views.answers(thresholds["test"]))
+        table.add_row("answers", metrics_views.answers(thresholds["test"]))
         table.add_row("threshold", _threshold(thresholds))
     if folds := report["folds"]:
         low, high = folds["top1_interval"]

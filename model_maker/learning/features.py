@@ -131,6 +131,16 @@ def _unstandardized(kernel: Array, bias: Array, center: Array, scale: Array, ste
     return kernel, bias - kernel @ (center * step)
 
 
+def _solve_transposed(lower: Array, right: Array, *, block: int = 256) -> Array:
+    """Solves L^T X = B for a lower triangle L; scipy does the same, and takes longer to import than a whole fit."""
+    found = right.copy()
+    for end in range(len(lower), 0, -block):
+        start = max(0, end - block)
+        found[start:end] = np.linalg.solve(lower[start:end, start:end].T, found[start:end])
+        found[:start] -= lower[start:end, :start].T @ found[start:end]
+    return found
+
+
 class _InMemory:
     streamed = False
 
@@ -140,10 +150,8 @@ class _InMemory:
         if products is not None:
             # Rows are as many as their own basis has directions, and lie in it as a triangle. The penalty of a kernel
             # is the same in any orthonormal basis, and nothing outside of it helps: the minimum stays where it is.
-            from scipy import linalg  # here, for it takes as long to import as all else
-
             products[np.diag_indices_from(products)] += _JITTER * np.trace(products) / len(products)
-            self._factor = linalg.cholesky(products, lower=True, overwrite_a=True)
+            self._factor = np.linalg.cholesky(products)
             self._features = self._factor.astype(np.float32).reshape(*features.shape[:2], -1)
         self.size = self._features.shape[2]
 
@@ -159,11 +167,9 @@ class _InMemory:
     def unstandardized(self, parameters: Array) -> tuple[Array, Array]:
         kernel = parameters[:, :-1].astype(np.float64)
         if self._factor is not None:
-            from scipy import linalg
-
             # Rows X are L B with a triangle L and the basis B, so a kernel A in it is A L^-1 X.
             rows = self._whole.reshape(-1, self._whole.shape[2])
-            kernel = linalg.solve_triangular(self._factor, kernel.T, lower=True, trans="T").T @ rows
+            kernel = _solve_transposed(self._factor, kernel.T).T @ rows
         return _unstandardized(kernel, parameters[:, -1], self._center, self._scale, self._step)
 
 

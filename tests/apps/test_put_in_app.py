@@ -35,7 +35,7 @@ def test_published_samples_are_known_and_their_model_has_its_place(models, tmp_p
     model = models["none", "float32"] if app.io == ("float32",) else models["int8", "uint8"]
     if app.image_size:
         with pytest.raises(
-            ModelError, match="the model takes float32, 8 x 8.*wanted: 224 x 224 pixels.*train --image-size 224"
+            ModelError, match="the model takes float32, 8 x 8.*wanted: 224 x 224 pixels.*train `image_size=224`"
         ):
             put_in_app.put_in_app(model, folder, app.platform)
         return
@@ -96,7 +96,7 @@ def test_another_model_is_replaced_only_when_told(models, tmp_path):
     folder, first, second = tmp_path / "app", models["int8", "uint8"], models["none", "float32"]
     put_in_app.put_in_app(first, folder, "android")
     put_in_app.put_in_app(first, folder, "android")  # the same again is no other
-    with pytest.raises(OutputError, match=r"model\.tflite is another model. Pass --overwrite"):
+    with pytest.raises(OutputError, match=r"model\.tflite is another model. Pass `overwrite=True`"):
         put_in_app.put_in_app(second, folder, "android")
     path = folder / put_in_app.OWN["android"].model
     assert path.read_bytes() == first.read_bytes()
@@ -125,7 +125,7 @@ def test_types_that_an_app_does_not_feed_are_refused(models, tmp_path):
     folder = published_samples.make(tmp_path / "app", "LiteRT's Android sample (Interpreter)")
     with pytest.raises(
         ModelError,
-        match="LiteRT's.*takes uint8, 8 x 8 pixels, and gives uint8; wanted: float32. Use --io float32",
+        match="LiteRT's.*takes uint8, 8 x 8 pixels, and gives uint8; wanted: float32. Use `io='float32'`",
     ):
         put_in_app.put_in_app(models["int8", "uint8"], folder, "android")
     assert not (folder / "app/src/main/assets").exists()
@@ -195,14 +195,14 @@ def test_another_type_is_made_of_the_model(trained, tmp_path):
 def test_a_mix_is_not_made_again_without_what_it_keeps(make_tiny_model, tmp_path):
     content = make_tiny_model("int8", "uint8", kept={"features": "float"})
     (tmp_path / "mix.tflite").write_bytes(content)
-    with pytest.raises(ModelError, match=r"keeps some operators in float, .* Use train --io float32"):
+    with pytest.raises(ModelError, match=r"keeps some operators in float, .* Use train `io='float32'`"):
         put_in_app.put_in_app(tmp_path / "mix.tflite", tmp_path / "app", "android", io="float32")
 
 
 def test_bad_options_are_refused(models, tmp_path):
     with pytest.raises(DataError, match="no platform 'windows'"):
         put_in_app.put_in_app(models["int8", "uint8"], tmp_path / "a", "windows")
-    with pytest.raises(DataError, match="--io int8: apps take uint8 or float32"):
+    with pytest.raises(DataError, match="`io='int8'`: apps take uint8 or float32"):
         put_in_app.put_in_app(models["int8", "uint8"], tmp_path / "a", "ios", io="int8")
     with pytest.raises(ModelError, match="does not exist"):
         put_in_app.put_in_app(tmp_path / "none.tflite", tmp_path / "a", "ios")

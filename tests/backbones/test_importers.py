@@ -117,7 +117,7 @@ def test_published_models_are_backbones(shared_weights, shared_data, name):
 
 def test_float_input_without_a_word_is_asked_for(classifier, empty_cache):
     with pytest.raises(
-        BackboneError, match=r"theirs.tflite cannot be a backbone. It takes float input .*--normalization"
+        BackboneError, match=r"theirs.tflite cannot be a backbone. It takes float input .*`normalization=MEAN,STD`"
     ):
         imported(classifier)
     assert not list(empty_cache.rglob("*.tflite"))
@@ -166,7 +166,7 @@ def test_what_is_no_model_is_refused_before_any_work(name):
 
 
 def test_options_that_do_not_fit_are_refused(classifier):
-    with pytest.raises(BackboneError, match="--weights belongs to"):
+    with pytest.raises(BackboneError, match="`weights` belongs to"):
         embedder.choose(str(classifier), weights_file="weights.h5")
-    with pytest.raises(BackboneError, match="--normalization is for imported models"):
+    with pytest.raises(BackboneError, match="`normalization` is for imported models"):
         embedder.choose("efficientnet_lite0", normalization=CENTRED)

@@ -71,7 +71,7 @@ def test_an_assumption_holds_only_where_nothing_tells():
 
 
 def test_where_nothing_tells_the_user_is_asked():
-    with pytest.raises(ModelError, match="--normalization MEAN,STD") as caught:
+    with pytest.raises(ModelError, match="`normalization=MEAN,STD`") as caught:
         inferred(behind())
     assert "\n" not in str(caught.value)
 

@@ -63,7 +63,7 @@ def test_sizes_at_the_bounds_are_taken(size):
 
 @pytest.mark.parametrize("size", [-1, 0, 31, 1025])
 def test_sizes_that_the_network_cannot_take_are_refused(size):
-    with pytest.raises(BackboneError, match=f"--image-size {size}: .* from 32 to 1024"):
+    with pytest.raises(BackboneError, match=f"`image_size={size}`: .* from 32 to 1024"):
         backbones.get("efficientnet_lite0", image_size=size)
 
 

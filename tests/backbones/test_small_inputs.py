@@ -51,4 +51,4 @@ def test_it_is_told_before_the_work(tmp_path):
     heard = Progress()
     with pytest.raises(DataError, match="does not exist"):
         model_maker.train(tmp_path / "none", tmp_path / "out", image_size=64, progress=heard)
-    assert heard.notes[0].startswith("--image-size 64 makes efficientnet_lite0 less accurate")
+    assert heard.notes[0].startswith("`image_size=64` makes efficientnet_lite0 less accurate")

@@ -84,7 +84,7 @@ def test_a_classifier_gives_the_features_before_its_classifier(made, form):
 @pytest.mark.tensorflow
 def test_a_feature_vector_of_any_size_is_told_which(made):
     path, expected = made["feature_vector"]
-    with pytest.raises(BackboneError, match="pictures of any size. Say which with --image-size"):
+    with pytest.raises(BackboneError, match="pictures of any size. Say which with `image_size`"):
         features(path, normalization="0,255")
     found, base, _ = features(path, normalization="0,255", image_size=16)
     assert base.image_size == 16
@@ -153,7 +153,7 @@ def test_the_users_own_hub_cache_is_honoured(monkeypatch, tmp_path):
 
 def test_weights_without_a_network_are_told_from_models(tmp_path):
     (tmp_path / "network.weights.h5").write_bytes(b"")
-    with pytest.raises(BackboneError, match="holds weights without a network. Give it as --weights"):
+    with pytest.raises(BackboneError, match="holds weights without a network. Give it as `weights`"):
         embedder.choose(str(tmp_path / "network.weights.h5"))
 
 

@@ -80,5 +80,5 @@ def test_a_file_of_the_users_is_told_from_others_by_its_content(tmp_path):
 
 
 def test_a_missing_file_of_the_users_is_named(tmp_path):
-    with pytest.raises(BackboneError, match="--weights .*none.h5: there is no such file"):
+    with pytest.raises(BackboneError, match="`weights=.*none.h5'`: there is no such file"):
         FileWeights(tmp_path / "none.h5").path()

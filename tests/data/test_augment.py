@@ -135,7 +135,7 @@ def test_only_compressed_views_carry_the_marks_of_jpeg():
 
 
 def test_an_unknown_preset_is_told_with_the_choices():
-    with pytest.raises(DataError, match="^--augment wild: choose one of none, light, standard, strong.$"):
+    with pytest.raises(DataError, match="^`augment='wild'`: choose one of none, light, standard, strong.$"):
         augment.preset("wild")
     assert augment.preset("light") is PRESETS["light"]
 

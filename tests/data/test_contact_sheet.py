@@ -124,7 +124,7 @@ def test_other_formats_are_refused(tmp_path, name, message):
 
 def test_a_file_is_replaced_only_when_told(tmp_path):
     (tmp_path / "sheet.png").write_text("precious")
-    with pytest.raises(OutputError, match="already exists.*--overwrite"):
+    with pytest.raises(OutputError, match="already exists.*`overwrite=True`"):
         contact_sheet.check(tmp_path / "sheet.png", overwrite=False)
     contact_sheet.check(tmp_path / "sheet.png", overwrite=True)
     (tmp_path / "folder.png").mkdir()

@@ -198,7 +198,7 @@ def test_too_few_photos_are_counted():
 
 @pytest.mark.parametrize(("validation", "test"), [(0, 0.2), (0.1, 0), (0.5, 0.5), (-0.1, 0.2), (1.5, 0.2)])
 def test_senseless_shares_are_refused(validation, test):
-    with pytest.raises(DataError, match=f"--validation {validation} and --test {test}"):
+    with pytest.raises(DataError, match=f"`validation={validation}` and `test={test}`"):
         build(range(9), range(10, 19)).split(validation=validation, test=test)
 
 
@@ -226,5 +226,5 @@ def test_folds_keep_copies_together_and_ignore_names_and_order():
 
 
 def test_more_folds_than_photos_are_refused():
-    with pytest.raises(DataError, match="a has 3 different photos; --folds 5 needs 5 in each class"):
+    with pytest.raises(DataError, match="a has 3 different photos; `folds=5` needs 5 in each class"):
         build([1, 2, 3], range(10, 20)).folds(5)

@@ -60,7 +60,7 @@ def test_the_server_refuses_other_names(address, host):
 def test_a_taken_port_is_told():
     with (
         Server(SITE) as server,
-        pytest.raises(OutputError, match=f"Port {server.server_port} cannot be taken: .*--port"),
+        pytest.raises(OutputError, match=f"Port {server.server_port} cannot be taken: .*`port`"),
     ):
         Server(SITE, server.server_port)
     with pytest.raises(OutputError, match="Port 70000 cannot be taken"):

@@ -57,7 +57,7 @@ def test_only_kinds_that_are_asked_for_are_moved(home):
     found = _diagnosis(home, broken=["b/3.jpg"], labels=["a/1.jpg"])
     assert [path.name for path in quarantine.mend(found).moved] == ["3.jpg"]
     assert [path.name for path in quarantine.mend(found, ["labels"]).moved] == ["1.jpg"]
-    with pytest.raises(DataError, match="--fix classes: choose among broken"):
+    with pytest.raises(DataError, match="`kinds='classes'`: choose among broken"):
         quarantine.mend(found, ["classes"])
 
 

@@ -293,7 +293,7 @@ def test_nodes_with_other_versions_are_refused(ray, photos, conv_embedder, tmp_p
 
 def test_a_folder_of_shards_that_nodes_do_not_reach_is_refused(nodes, photos, conv_embedder, tmp_path, monkeypatch):
     engine = engines.ENGINES["ray"](nodes.address, "memory://shards", pytest.fail)
-    with pytest.raises(ClusterError, match=r"does not reach the shards in memory://shards \(.*\). Pass --shards"):
+    with pytest.raises(ClusterError, match=r"does not reach the shards in memory://shards \(.*\). Pass `shards`"):
         embed(photos, conv_embedder, engine, tmp_path / "ray", monkeypatch)
 
 
@@ -314,7 +314,7 @@ def test_what_is_known_needs_no_cluster(photos, conv_embedder, tmp_path, monkeyp
     ],
 )
 def test_an_address_without_a_cluster_is_told_at_once(address, message):
-    with pytest.raises(ClusterError, match=f"^--address {address}: .*{message}"), clusters.connected(address):
+    with pytest.raises(ClusterError, match=f"^`address='{address}'`: .*{message}"), clusters.connected(address):
         pass
 
 
@@ -326,9 +326,9 @@ def test_without_ray_one_line_says_what_to_install(monkeypatch):
 
 @pytest.mark.parametrize("option", ["address", "shards"])
 def test_options_of_a_cluster_are_refused_without_one(option):
-    with pytest.raises(DataError, match=f"--{option} x belongs to a Ray cluster: add --engine ray"):
+    with pytest.raises(DataError, match=f"`{option}='x'` belongs to a Ray cluster: add `engine='ray'`"):
         check(Options(**{option: "x"}))
-    with pytest.raises(DataError, match="--engine spark: choose one of local, ray"):
+    with pytest.raises(DataError, match="`engine='spark'`: choose one of local, ray"):
         check(Options(engine="spark"))
 
 

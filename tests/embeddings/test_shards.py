@@ -90,5 +90,5 @@ def test_a_store_that_refuses_is_one_line(monkeypatch):
         raise PermissionError(13, "Access Denied")
 
     monkeypatch.setattr("fsspec.implementations.memory.MemoryFileSystem.pipe_file", refuse)
-    with pytest.raises(OutputError, match=r"^Cannot write memory://x/y \(Access Denied\). Choose another .* --shards"):
+    with pytest.raises(OutputError, match=r"^Cannot write memory://x/y \(Access Denied\). Choose another .* `shards`"):
         shards.write_bytes("memory://x/y", b"")

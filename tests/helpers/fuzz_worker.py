@@ -124,7 +124,7 @@ def vet(content):
 
 def look_into(content):
     """`inspect`, and what `export` begins with."""
-    from model_maker.cli import views
+    from model_maker.cli import model_views
     from model_maker.packaging import export_source
     from model_maker.progress import Progress
     from model_maker.tflite import inspection, metadata
@@ -132,7 +132,7 @@ def look_into(content):
     facts, info = inspection.inspect(content), metadata.read(content)
     json.dumps([dataclasses.asdict(facts), dataclasses.asdict(info)], allow_nan=False)
     with contextlib.redirect_stdout(io.StringIO()) as shown:
-        views.show_model(Path("model.tflite"), facts, info)
+        model_views.show_model(Path("model.tflite"), facts, info)
     assert not set(shown.getvalue()) & set("\x1b\x07\x9b"), "sent commands to the terminal"
     export_source.float_model(Path("model.tflite"), content, Progress())
 
@@ -256,7 +256,7 @@ def serve_images():
 def serve_models():
     """Loads everything before the first fork."""
     from model_maker.backbones import importers  # noqa: F401
-    from model_maker.cli import views  # noqa: F401
+    from model_maker.cli import model_views  # noqa: F401
     from model_maker.inference import classifier  # noqa: F401
     from model_maker.packaging import export_source  # noqa: F401
     from model_maker.tflite import vetting

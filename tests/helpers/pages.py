@@ -29,7 +29,7 @@ from checkout import ROOT
 from model_maker import cli
 from model_maker.benchmark import command_line as benchmark_cli
 from model_maker.system import extras
-from model_maker.verify import clients
+from model_maker.verification import clients
 
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 # The Python that runs the pages: `tests/helpers/smoke.sh` names that of an environment made as they say.
@@ -49,8 +49,7 @@ SHOWN_ONLY = {
     "With files of your own": "an address is fetched, weights are of 14 MB; "
     "tests/backbones/test_tensorflow_models.py opens such",
     "How data flows": "a picture",
-    "Files": "a list; tests/product/test_layers.py reads the layers below it",
-    "Layers": "a list, read by tests/product/test_layers.py",
+    "Rooms": "a list, held against the folders by test_layers",
     "What others print": "an error of another tool",
 }
 # Words of a command, and the packages of extras without which it is left out.

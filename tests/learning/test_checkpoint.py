@@ -19,7 +19,7 @@ def test_what_was_saved_is_read_back(empty_cache, tmp_path):
 
 def test_is_of_one_output_folder(empty_cache, tmp_path):
     open_checkpoint(tmp_path / "out", SUBJECT, resume=False).save({}, {})
-    with pytest.raises(DataError, match="no unfinished fine-tuning of .*other to resume. Leave --resume out"):
+    with pytest.raises(DataError, match="no unfinished fine-tuning of .*other to resume. Leave `resume=True` out"):
         open_checkpoint(tmp_path / "other", SUBJECT, resume=True)
 
 

@@ -165,7 +165,7 @@ def test_a_loss_that_is_no_number_ends_it_and_keeps_the_best(start, photos, monk
     monkeypatch.setattr(Trainer, "step", step)
     tuned = fine_tuning.fine_tune(start, photos, RECIPE)
     assert len(tuned.history) <= 4 and tuned.improved
-    assert any("lower --learning-rate" in note for note in tuned.notes)
+    assert any("lower `learning_rate`" in note for note in tuned.notes)
     assert accuracy(tuned.network, photos.validation) == pytest.approx(tuned.blends["tail"]["validation_top1"])
 
 

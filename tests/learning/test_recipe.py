@@ -58,11 +58,11 @@ def test_fine_tuning_is_augmented_unless_told():
 @pytest.mark.parametrize("options", [{"epochs": 3}, {"budget": "5m"}, {"mix": 0.2}])
 def test_what_belongs_to_fine_tuning_is_refused_without_it(options):
     [name] = options
-    with pytest.raises(DataError, match=f"--{name} belongs to fine-tuning: add --fine-tune tail"):
+    with pytest.raises(DataError, match=f"`{name}` belongs to fine-tuning: add `fine_tune='tail'`"):
         check(Options(**options))
 
 
 def test_class_weight():
     check(Options(class_weight="none"))
-    with pytest.raises(DataError, match="--class-weight some: choose one of auto, none"):
+    with pytest.raises(DataError, match="`class_weight='some'`: choose one of auto, none"):
         check(Options(class_weight="some"))

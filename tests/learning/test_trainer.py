@@ -110,7 +110,7 @@ def test_half_precision(examples):
 
 def test_a_batch_that_does_not_fit_is_refused(examples, monkeypatch):
     monkeypatch.setattr(trainer, "free_memory", lambda: 1000)
-    with pytest.raises(DataError, match="batch of 32 photos does not fit into memory.*Lower --batch-size"):
+    with pytest.raises(DataError, match="batch of 32 photos does not fit into memory.*Lower `batch_size`"):
         Trainer(linear(), Recipe(), np.ones(3), learning_rate=0.1)
 
 
@@ -121,7 +121,7 @@ def test_memory_that_runs_out_is_told(examples, monkeypatch):
     batch, labels = examples
     monkeypatch.setattr(tf, "function", lambda *_, **__: fail)
     worker = Trainer(linear(), Recipe(), np.ones(3), learning_rate=0.1)
-    with pytest.raises(DataError, match="batch of 8 photos does not fit.*Lower --batch-size"):
+    with pytest.raises(DataError, match="batch of 8 photos does not fit.*Lower `batch_size`"):
         worker.step(batch, labels, progress=0.1)
 
 

@@ -47,7 +47,7 @@ def test_an_int16_model_passes_as_such_and_not_for_int8(make_tiny_model, io):
 @pytest.mark.parametrize("kind", ["int4", "dynamic", "float16", "none"])
 def test_other_formats_do_not_pass_for_int8(make_tiny_model, kind):
     with pytest.raises(
-        ModelError, match=r"still computes in float in \d operators: .*Use --quantize dynamic"
+        ModelError, match=r"still computes in float in \d operators: .*Use `quantize='dynamic'`"
     ) as caught:
         file_checks.check_integers(make_tiny_model(kind, "uint8"))
     assert "\n" not in str(caught.value)

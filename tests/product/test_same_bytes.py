@@ -16,8 +16,8 @@ from model_maker.backbones import importers
 from model_maker.data import entries, folders, parquet, tfrecords
 from model_maker.doctor import examination, quarantine
 from model_maker.doctor.diagnosis import Diagnosis
-from model_maker.export import export
-from model_maker.export.exported import Exported
+from model_maker.exporters import export
+from model_maker.exporters.exported import Exported
 from model_maker.inference import addresses, runtimes
 from model_maker.normalization import Normalization
 from model_maker.system import files
@@ -104,7 +104,7 @@ def test_a_path_in_a_log_leads_out_or_not(path, out):
 
 
 def test_a_whole_drive_has_no_place_beside_it():
-    with pytest.raises(files.OutputError, match="no place beside / for a quarantine. Give --quarantine"):
+    with pytest.raises(files.OutputError, match="no place beside / for a quarantine. Give `quarantine`"):
         quarantine.default_place("/")
 
 

@@ -184,7 +184,7 @@ def test_the_compatible_api_says_the_same(absent, desk, tmp_path):
         f"net.keras {TENSORFLOW}",
         f"ExportFormat.SAVED_MODEL {TENSORFLOW}",
         f"ExportFormat.TFJS {TENSORFLOW}",
-        "callbacks follows the epochs of fine-tuning, and there are none: add --fine-tune tail.",
+        "callbacks follows the epochs of fine-tuning, and there are none: add `fine_tune='tail'`.",
     ]
     assert sorted(desk.rglob("*")) == before
 

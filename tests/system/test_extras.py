@@ -136,7 +136,7 @@ def test_a_stand_in_counts_as_installed(monkeypatch):
 @pytest.mark.tensorflow
 def test_tensorflow_without_tensorboard_writes_no_logs(monkeypatch, tmp_path):
     monkeypatch.setattr(extras, "is_here", lambda module: module != "tensorboard")
-    line = f"--tensorboard needs tensorboard, {RUN.format('tensorflow')}"
+    line = f"`tensorboard` needs tensorboard, {RUN.format('tensorflow')}"
     with pytest.raises(DataError, match=re.escape(line)):
         model_maker.train(
             tmp_path, tmp_path / "model", options=Options(fine_tune="tail"), tensorboard=tmp_path / "logs"

@@ -198,7 +198,7 @@ def test_a_page_replaces_only_a_page(tmp_path):
     page.touch()
     model.touch()
     files.check_new_page(page, overwrite=True)
-    with pytest.raises(OutputError, match="pass --overwrite"):
+    with pytest.raises(OutputError, match="pass `overwrite=True`"):
         files.check_new_page(page)
     with pytest.raises(OutputError, match="is no page"):
         files.check_new_page(model, overwrite=True)

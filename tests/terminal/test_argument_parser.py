@@ -14,7 +14,7 @@ from rich.console import Console
 
 from model_maker import cli
 from model_maker.benchmark import command_line as benchmark_cli
-from model_maker.cli import bars, views
+from model_maker.cli import bars, comparison_views, metrics_views
 from model_maker.terminal import exit_codes, rendering
 from model_maker.training.comparison import Comparison, Entry
 
@@ -139,7 +139,7 @@ def test_models_that_are_compared_keep_their_names_in_80_columns(tmp_path, monke
     )
     shown = screen()
     monkeypatch.setattr(rendering, "console", lambda: shown)
-    views.show_comparison(Comparison(tmp_path, entries, LONGEST, "Because."))
+    comparison_views.show_comparison(Comparison(tmp_path, entries, LONGEST, "Because."))
     lines = shown.export_text().splitlines()
     assert max(len(line.rstrip()) for line in lines if str(tmp_path) not in line) <= 80
     for name in names:
@@ -167,7 +167,7 @@ def test_a_confusion_matrix_too_wide_for_its_names_numbers_them():
     names = [f"a long name of class {number}" for number in range(1, 13)]
     counts = np.diag(np.arange(1, 13)) + np.eye(12, k=1, dtype=int) * 99
     shown = screen()
-    shown.print(views.confusion_table(names, counts.tolist(), 80))
+    shown.print(metrics_views.confusion_table(names, counts.tolist(), 80))
     lines = shown.export_text().splitlines()
     [head] = [line.split() for line in lines if "predicted" in line]
     assert head[-12:] == [str(number) for number in range(1, 13)]
@@ -175,7 +175,7 @@ def test_a_confusion_matrix_too_wide_for_its_names_numbers_them():
     assert row[7:] == [".", ".", "3", "99", *["."] * 8]
     assert max(map(len, lines)) <= 80
     narrow = screen()
-    narrow.print(views.confusion_table(["daisy", "rose"], [[1, 0], [0, 2]], 80))
+    narrow.print(metrics_views.confusion_table(["daisy", "rose"], [[1, 0], [0, 2]], 80))
     assert "daisy   rose" in narrow.export_text()
 
 

@@ -122,7 +122,7 @@ def test_what_can_be_refused_is_refused_before_any_work(models, tmp_path):
         comparison.compare(tmp_path, [models[0], models[0]], normalization="127,128")
     with pytest.raises(BackboneError, match="Unknown model 'nothing'"):
         comparison.compare(tmp_path, [models[0], "nothing"], normalization="127,128")
-    with pytest.raises(DataError, match="--max-size 0: give a number above 0"):
+    with pytest.raises(DataError, match="`max_size_mb=0`: give a number above 0"):
         comparison.compare(tmp_path, models, max_size_mb=0)
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="is a file"):

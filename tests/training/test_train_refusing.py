@@ -49,16 +49,20 @@ def test_more_bad_files_than_good_stop_the_run(flowers, tmp_path, lite0):
     ("options", "error", "text"),
     [
         ({"model": "efficientnet_light0"}, BackboneError, "Did you mean efficientnet_lite0"),
-        ({"quantize": "int7"}, DataError, "--quantize int7: choose one of int8, int16x8, int4, dynamic, float16, none"),
-        ({"max_drop": -1.0}, DataError, "--max-drop -1: give percentage points, 0 or more and below 100"),
-        ({"max_drop": float("nan")}, DataError, "--max-drop nan"),
-        ({"max_drop": 0.5, "quantize": "none"}, DataError, "--max-drop limits .* --quantize none loses nothing"),
-        ({"io": "int8"}, DataError, "--io int8: choose one of uint8, float32"),
-        ({"folds": 1}, DataError, "--folds 1"),
-        ({"folds": 40}, DataError, "--folds 40 needs 40"),
-        ({"test": 1.5}, DataError, "--test 1.5"),
+        (
+            {"quantize": "int7"},
+            DataError,
+            "`quantize='int7'`: choose one of int8, int16x8, int4, dynamic, float16, none",
+        ),
+        ({"max_drop": -1.0}, DataError, "`max_drop=-1`: give percentage points, 0 or more and below 100"),
+        ({"max_drop": float("nan")}, DataError, "`max_drop=nan`"),
+        ({"max_drop": 0.5, "quantize": "none"}, DataError, "`max_drop` limits .* `quantize='none'` loses nothing"),
+        ({"io": "int8"}, DataError, "`io='int8'`: choose one of uint8, float32"),
+        ({"folds": 1}, DataError, "`folds=1`"),
+        ({"folds": 40}, DataError, "`folds=40` needs 40"),
+        ({"test": 1.5}, DataError, "`test=1.5`"),
         ({"image_size": 7}, BackboneError, "32 to 1024"),
-        ({"threads": 0}, DataError, "--threads 0"),
+        ({"threads": 0}, DataError, "`threads=0`"),
     ],
 )
 def test_bad_options_are_one_clear_line(flowers, tmp_path, lite0, options, error, text):
@@ -110,7 +114,7 @@ def test_an_output_inside_the_data_is_refused(flowers, tmp_path, lite0, monkeypa
     photos = shutil.copytree(flowers, tmp_path / "photos")
     monkeypatch.chdir(photos)
     for data, output in ((".", None), (photos, "model"), ("../photos", photos / "rose/model")):
-        with pytest.raises(OutputError, match="lies in the data, .* Choose a folder outside of it with --output"):
+        with pytest.raises(OutputError, match="lies in the data, .* Choose a folder outside of it with `output`"):
             model_maker.train(data, output)
     assert sorted(path.name for path in photos.iterdir()) == sorted(path.name for path in flowers.iterdir())
 
@@ -177,17 +181,16 @@ def _with_turned_head(content):
 
 
 def test_an_unknown_augmentation_is_refused_before_any_work(flowers, tmp_path):
-    with pytest.raises(DataError, match="--augment wild: choose one of none, light, standard, strong"):
+    with pytest.raises(DataError, match="`augment='wild'`: choose one of none, light, standard, strong"):
         model_maker.train(flowers, tmp_path / "model", augment="wild")
-    with pytest.raises(DataError, match="--views 1: give 2 or more"):
+    with pytest.raises(DataError, match="`views=1`: give 2 or more"):
         model_maker.train(flowers, tmp_path / "model", augment="light", views=1)
 
 
 @pytest.mark.parametrize("precision", [0, 1, 1.5, float("nan")])
 @pytest.mark.parametrize("option", ["precision", "label_precision"])
 def test_a_precision_that_means_nothing_is_refused(drawn_flowers, tmp_path, option, precision):
-    flag = option.replace("_", "-")
-    with pytest.raises(DataError, match=f"^--{flag} .*: give a share above 0 and below 1"):
+    with pytest.raises(DataError, match=f"^`{option}=.*`: give a share above 0 and below 1"):
         model_maker.train(drawn_flowers, tmp_path / "model", **{option: precision})
 
 

@@ -1,0 +1,101 @@
+"""`doctor`: problems in a dataset, found and fixed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from model_maker.cli.arguments import command, data_of, json_flag, part_folders
+from model_maker.cli.printing import print_json, show
+from model_maker.errors import DataError
+
+
+def add(commands) -> None:
+    parser = command(commands, run, "doctor", "tell what is wrong with a data set, and mend it")
+    parser.add_argument("data", metavar="DATA", nargs="?", help="photos, as for train")
+    part_folders(parser)
+    parser.add_argument("--html", metavar="FILE", help="also write a page with thumbnails")
+    parser.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
+    parser.add_argument(
+        "--fix",
+        metavar="KIND[,KIND]",
+        nargs="?",
+        const="",
+        help="list photos with these findings, ask, and move them into the quarantine; nothing is deleted"
+        " (default: broken,duplicates)",
+    )
+    parser.add_argument("--yes", action="store_true", help="move them without asking")
+    parser.add_argument("--undo", action="store_true", help="put everything back from the quarantine")
+    parser.add_argument("--quarantine", metavar="DIR", help="where photos go (default: DATA_quarantine beside DATA)")
+    parser.add_argument("--model", metavar="NAME", help="backbone that compares photos (default: efficientnet_lite0)")
+    parser.add_argument("--threads", type=int, metavar="N", help="photos at a time (default: all cores)")
+    json_flag(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from model_maker import backbones
+    from model_maker.cli import doctor_views
+    from model_maker.cli.bars import Bars
+    from model_maker.doctor import checks, diagnosis, doctor_page, quarantine
+    from model_maker.system import files
+
+    arguments.data = data_of(arguments)
+    if arguments.data is None:
+        raise DataError("doctor needs photos: give a folder with one folder of photos for each class.")
+    if arguments.undo:
+        _put_back(arguments)
+        return
+    html = Path(arguments.html) if arguments.html is not None else None
+    if html is not None:
+        files.check_new_page(html, overwrite=arguments.overwrite)
+    kinds = None
+    if arguments.fix is not None:
+        kinds = [kind.strip() for kind in arguments.fix.split(",") if kind.strip()] or list(checks.DEFAULT_MENDING)
+        quarantine.check(arguments.data, kinds, arguments.quarantine)
+        if not arguments.yes and (arguments.json or not sys.stdin.isatty()):
+            raise DataError("--fix lists what it would move and asks, and here is nobody to ask: add --yes.")
+    elif arguments.quarantine is not None:
+        raise DataError("--quarantine says where photos go: give --fix or --undo, too.")
+    with Bars(arguments) as bars:
+        found = diagnosis.diagnose(
+            arguments.data, model=arguments.model or backbones.DEFAULT, threads=arguments.threads, progress=bars
+        )
+        if html is not None:
+            with bars.stage("Write the page"):
+                files.write(html, doctor_page.render(found).encode(errors="backslashreplace"))
+    if kinds and not arguments.json:
+        doctor_views.show_diagnosis(found)
+        doctor_views.show_plan(found, quarantine.planned(found, kinds))
+        if not arguments.yes and not _agreed():
+            print("Nothing was moved.")
+            return
+    moves = quarantine.mend(found, kinds, arguments.quarantine) if kinds else None
+    if arguments.json:
+        mended = {"fixed": moves and doctor_views.moves_as_dict(moves)}
+        print_json(diagnosis.as_dict(found) | mended)
+        return
+    if moves:
+        doctor_views.show_mending(found, moves)
+    else:
+        doctor_views.show_diagnosis(found)
+    if html is not None:
+        show(f"The page with thumbnails: {html}")
+
+
+def _agreed() -> bool:
+    print("Move them? [y/N] ", end="", flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _put_back(arguments: argparse.Namespace) -> None:
+    from model_maker.cli import doctor_views
+    from model_maker.doctor import quarantine
+
+    if arguments.fix is not None or arguments.html is not None:
+        raise DataError("--undo puts photos back and does nothing else: leave --fix and --html out.")
+    moves = quarantine.put_back(arguments.data, arguments.quarantine)
+    if arguments.json:
+        print_json(doctor_views.moves_as_dict(moves))
+    else:
+        doctor_views.show_put_back(moves)

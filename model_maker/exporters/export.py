@@ -1,0 +1,296 @@
+"""export(): a finished model in every format that other runtimes read, each checked against the model it came from."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model_maker import output_folder
+from model_maker.errors import DataError, ModelError, ModelMakerError, OutputError
+from model_maker.exporters import export_card, litert, openvino_ir, tensorflow_formats
+from model_maker.exporters.exported import Exported
+from model_maker.inference import training_overlap
+from model_maker.output_folder import LABELS
+from model_maker.packaging import export_source
+from model_maker.packaging.export_source import Source
+from model_maker.progress import Progress
+from model_maker.system import extras, files
+from model_maker.tflite import quantize
+from model_maker.version import __version__
+
+Array = np.ndarray[Any, Any]
+
+ALL = "all"
+RECORD = "export.json"
+UNKNOWN = "unknown"
+# Another runtime adds up in another order, which moves a probability by some 1e-7; a wrong layout, colour order or
+# normalization moves it by more than a hundredth.
+_SAME = 1e-3
+# float16 keeps 11 bits of each weight; through 50 layers that moves a probability by some thousandths.
+_HALF = 0.02
+# A uint8 output has steps of 1/256 and ends at 255/256.
+_STEP = 1 / 256
+# Of a quantized model, by how much of its probability it may disagree with the float model, on average over photos. It
+# rounds, and on single photos tips over; one that is broken answers something else to nearly every photo.
+_BROKEN = 0.25
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """How a format is made.
+
+    Attributes:
+      write: called with the source, the folder and the type of the edges, where `io` names one; returns the model, and
+        its scores on the probes where it ran in the making.
+      contract: a line on the input, for the README beside the model.
+      usage: an example that runs it.
+      modules: packages of `extras.EXTRAS` that it needs.
+      io: the type of the edges unless told; None where the format leaves no choice.
+      precision: "float", "half" or "quantized": how near its scores have to be; "unknown" where nothing here runs it.
+      note: what was not checked, and why.
+    """
+
+    write: Callable[..., tuple[Path, Array | None]]
+    contract: str
+    usage: str
+    modules: tuple[str, ...] = ()
+    io: str | None = None
+    precision: str = "float"
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Export:
+    """What `export` made.
+
+    Attributes:
+      directory: holds a folder for each format, and `export.json`.
+      entries: in the order that was asked for, also what could not be made.
+    """
+
+    directory: Path
+    entries: tuple[Exported, ...]
+
+
+def export(
+    model: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    formats: str | Sequence[str] = ALL,
+    io: str | None = None,
+    data: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Export:
+    """Writes a model in other formats; a format that cannot be made does not stop the others.
+
+    Args:
+      model: a folder that `train` made, or a `.tflite` classifier with labels.
+      output: the folder to make, with a folder for each format.
+      formats: keys of EXPORTERS, or "all".
+      io: the type of the edges of the `.tflite` formats, one of `litert.IO_TYPES`.
+      data: photos to calibrate int8 and to check on, one folder a class; those of the training unless told.
+      overwrite: whether an export that stands there is replaced.
+      progress: receives stages, progress and notes.
+
+    Raises:
+      DataError: there is no such format.
+      ModelError: the model cannot be read, a format is named that needs a package that is not installed, or none of
+        the formats can be made.
+      OutputError: the folder cannot be made.
+
+    Examples:
+      >>> import model_maker
+      >>> found = model_maker.export("flowers_model", "exported", formats=["tflite-float16"])
+      >>> [(entry.path.as_posix(), entry.same_top1) for entry in found.entries]
+      [('exported/tflite-float16/model.tflite', 1.0)]
+    """
+    names, output = _names(formats, io), Path(output)
+    _check_output(output, Path(model), overwrite=overwrite)
+    progress = Progress(progress)
+    with progress.stage("Read the model"):
+        origin = export_source.read(model, data=data, progress=progress)
+    entries = []
+    with files.new_directory(output, overwrite=overwrite) as folder:
+        for name in names:
+            try:
+                with progress.stage(f"Export {name}"):
+                    entries.append(export_one(name, origin, folder / name, io))
+            except ModelMakerError as error:
+                shutil.rmtree(folder / name, ignore_errors=True)
+                entries.append(Exported(name, failure=str(error)))
+        if all(entry.failure for entry in entries):
+            raise ModelError(f"Nothing could be exported. {names[0]}: {entries[0].failure}")
+        made = [
+            dataclasses.replace(entry, path=output / entry.path.relative_to(folder)) if entry.path else entry
+            for entry in entries
+        ]
+        found = Export(output, tuple(made))
+        training_overlap.keep(output_folder.home(model), folder)
+        (folder / RECORD).write_text(
+            json.dumps(as_dict(found, origin), indent=2) + "\n", encoding="utf-8", newline="\n"
+        )
+    return found
+
+
+def as_dict(found: Export, origin: Source | None = None) -> dict[str, Any]:
+    """Returns plain JSON types; paths are those within the folder."""
+    rows = []
+    for entry in found.entries:
+        path = entry.path.relative_to(found.directory).as_posix() if entry.path else None
+        rows.append(dataclasses.asdict(entry) | {"path": path})
+    made_from = {"model": origin.name, "sha256": hashlib.sha256(origin.shipped).hexdigest()} if origin else {}
+    return {"model_maker": __version__, **made_from, "formats": rows}
+
+
+def export_one(name: str, origin: Source, folder: Path, io: str | None = None) -> Exported:
+    """Writes one format and checks it.
+
+    Args:
+      name: a key of EXPORTERS.
+      origin: what is exported.
+      folder: to make; whatever is in it when this fails is for the caller to remove.
+      io: the type of the edges of the `.tflite` formats; None for the format's own.
+
+    Raises:
+      ModelError: it cannot be made, or does not answer as the float model.
+    """
+    exporter = EXPORTERS[name]
+    extras.require(*exporter.modules, what="It", error=ModelError)
+    folder.mkdir()
+    (folder / LABELS).write_text("\n".join(origin.info.labels), encoding="utf-8", newline="\n")
+    edges = {"io": io or exporter.io} if exporter.io else {}
+    path, found = exporter.write(origin, folder, **edges)
+    difference = same_top1 = None
+    if exporter.precision != UNKNOWN:
+        found = export_source.scores(path, origin.probes) if found is None else found
+        difference = check_answers(exporter.precision, found, origin.float_scores, uint8=edges.get("io") == "uint8")
+        same_top1 = float((found.argmax(1) == origin.float_scores.argmax(1)).mean())
+    entry = Exported(
+        name,
+        path,
+        sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and file.name != LABELS),
+        difference,
+        same_top1,
+        exporter.note,
+    )
+    text = export_card.render(entry, origin, contract=exporter.contract, usage=exporter.usage, io=edges.get("io", ""))
+    (folder / "README.md").write_text(text, encoding="utf-8", newline="\n")
+    return entry
+
+
+def check_answers(precision: str, found: Array, expected: Array, *, uint8: bool) -> float:
+    """Compares scores float32 [N, C] of an export with the float model's.
+
+    Returns:
+      The largest difference of a probability.
+
+    Raises:
+      ModelError: they differ by more than the format explains.
+    """
+    if found.shape != expected.shape:
+        raise ModelError(f"The exported model gives scores {list(found.shape)}, not {list(expected.shape)}.")
+    apart = np.abs(found - expected)
+    measured, allowed = float(apart.max()), (_HALF if precision == "half" else _SAME) + _STEP * uint8
+    what = "a probability differs"
+    if precision == "quantized":
+        measured, allowed = float(apart.sum(1).mean() / 2), _BROKEN
+        what = "on average, probability is placed elsewhere"
+    if not measured <= allowed:  # not a number is a difference, too
+        raise ModelError(
+            f"The exported model does not answer as the float model: {what} by {measured:.4f}, allowed "
+            f"{allowed:.4f}. It was not kept; please report this."
+        )
+    return float(apart.max())
+
+
+def _names(formats: str | Sequence[str], io: str | None) -> list[str]:
+    """Returns the formats that are meant, each once; whatever can be refused before any work is."""
+    if io is not None and io not in litert.IO_TYPES:
+        raise DataError(f"`io={io!r}`: choose one of {', '.join(litert.IO_TYPES)}.")
+    asked = [formats] if isinstance(formats, str) else list(formats)
+    if asked == [ALL]:
+        return list(EXPORTERS)
+    for name in asked:
+        if name not in EXPORTERS:
+            raise DataError(f"`formats={name!r}`: choose among {', '.join(EXPORTERS)}, or {ALL}.")
+        extras.require(*EXPORTERS[name].modules, what=f"`formats={name!r}`", error=ModelError)
+    if not asked:
+        raise DataError(f"No format is given: choose among {', '.join(EXPORTERS)}, or {ALL}.")
+    return list(dict.fromkeys(asked))
+
+
+def _check_output(output: Path, model: Path, *, overwrite: bool) -> None:
+    """Checks before any work that the output may be made; only what `export` made is ever replaced."""
+    files.check_new(output, overwrite=overwrite, advice="or pass `overwrite=True` to replace it")
+    if model.resolve().is_relative_to(output.resolve()):
+        raise OutputError(f"{output} holds the model itself and cannot be replaced. Choose another folder.")
+    if output.is_dir() and any(output.iterdir()) and not (output / RECORD).exists():
+        raise OutputError(
+            f"{output} holds no {RECORD}, so it was not made by export and `overwrite=True` does not replace it. "
+            "Choose another folder."
+        )
+
+
+def _unscored(write: Callable[..., Path]) -> Callable[..., tuple[Path, None]]:
+    return lambda *arguments, **named: (write(*arguments, **named), None)
+
+
+def _tflite(kind: str) -> Exporter:
+    return Exporter(
+        _unscored(functools.partial(litert.tflite, kind=kind)),
+        "RGB; labels and normalization are inside the file as TFLite metadata.",
+        export_card.TFLITE,
+        io="uint8" if kind == "int8" else "float32",
+        precision={"none": "float", "float16": "half"}.get(kind, "quantized"),
+    )
+
+
+def _through_tensorflow(kind: str, contract: str, usage: str, *modules: str, **more: Any) -> Exporter:
+    write = functools.partial(tensorflow_formats.write, kind=kind)
+    return Exporter(write, contract, usage, ("tensorflow", *modules), **more)
+
+
+_PIXELS = "RGB pixels from 0 to 255, float32; normalization is inside the model."
+
+EXPORTERS = {
+    **{f"tflite-{'float32' if kind == 'none' else kind}": _tflite(kind) for kind in quantize.FORMATS},
+    "saved_model": _through_tensorflow("saved_model", _PIXELS, export_card.SAVED_MODEL),
+    "keras": _through_tensorflow("keras", _PIXELS, export_card.KERAS),
+    "onnx": _through_tensorflow("onnx", _PIXELS, export_card.ONNX, "onnx", "tf2onnx", "onnxruntime"),
+    "openvino": Exporter(_unscored(openvino_ir.write), _PIXELS, export_card.OPENVINO, ("openvino",)),
+    "tfjs": _through_tensorflow("tfjs", _PIXELS, export_card.TFJS),
+    "c_header": Exporter(
+        _unscored(litert.c_header),
+        "RGB; int8 is the pixel less 128, uint8 the pixel. `model.h` lists the operators for a resolver.",
+        export_card.C,
+        io="int8",
+        precision="quantized",
+    ),
+    "edgetpu": Exporter(
+        _unscored(litert.edgetpu),
+        "RGB pixels; uint8 as they are, int8 less 128.",
+        export_card.EDGE_TPU,
+        io="uint8",
+        precision="quantized",
+        note="not run on an Edge TPU",
+    ),
+    "coreml": _through_tensorflow(
+        "coreml",
+        "an RGB picture (`CVPixelBuffer`); normalization is inside the model.",
+        export_card.CORE_ML,
+        "coremltools",
+        precision=UNKNOWN,
+        note="not run here, for Core ML runs on Apple's systems only",
+    ),
+}

@@ -1,0 +1,76 @@
+"""The README.md beside each exported model: what goes in, what comes out, how it was checked, how it is run."""
+
+from __future__ import annotations
+
+from model_maker.exporters.exported import Exported
+from model_maker.packaging.export_source import Source
+from model_maker.report import pages
+
+TFLITE = """```python
+from model_maker import Classifier
+
+Classifier("model.tflite").predict("photo.jpg")
+```"""
+SAVED_MODEL = """```python
+import tensorflow as tf
+
+model = tf.saved_model.load(".")
+probabilities = model.signatures["serving_default"](image=pixels)["probabilities"]
+```"""
+KERAS = """```python
+import keras
+
+probabilities = keras.saving.load_model("model.keras")(pixels)
+```"""
+ONNX = """```python
+import onnxruntime
+
+session = onnxruntime.InferenceSession("model.onnx")
+[probabilities] = session.run(None, {session.get_inputs()[0].name: pixels})
+```"""
+OPENVINO = """```python
+import openvino
+
+compiled = openvino.Core().compile_model("model.xml", "CPU")
+probabilities = compiled(pixels)[0]
+```"""
+TFJS = """```javascript
+const model = await tf.loadGraphModel('model.json');
+const pixels = tf.image.resizeBilinear(tf.browser.fromPixels(image), [size, size]).expandDims(0).toFloat();
+const probabilities = model.predict(pixels);
+```"""
+C = """```cpp
+#include "model.h"
+
+const tflite::Model* model = tflite::GetModel(model_data);
+```"""
+EDGE_TPU = """```console
+edgetpu_compiler model.tflite
+```"""
+CORE_ML = """```swift
+let model = try VNCoreMLModel(for: MLModel(contentsOf: compiledURL))
+let request = VNCoreMLRequest(model: model)
+request.imageCropAndScaleOption = .scaleFill
+```"""
+
+
+def render(entry: Exported, source: Source, *, contract: str, usage: str, io: str) -> str:
+    """Returns Markdown.
+
+    Args:
+      entry: what was made and measured.
+      source: what it was made from.
+      contract: a line on the input.
+      usage: an example.
+      io: the type of the edges, where there was a choice.
+    """
+    return pages.render(
+        "export_card.md",
+        entry=entry,
+        info=source.info,
+        size=source.base.image_size,
+        probes=len(source.probes),
+        contract=contract,
+        usage=usage,
+        io=io,
+    )

@@ -1,0 +1,145 @@
+"""Starter models: ready classifiers for ImageNet's 1000 classes, from published weights and without any training."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from importlib import metadata as versions
+from pathlib import Path
+
+from model_maker.backbones import embedder
+from model_maker.backbones.registry import DEFAULT, Backbone
+from model_maker.data import calibration_pictures, drawn_flowers, imagenet, sample_data, sources
+from model_maker.data.entries import Location
+from model_maker.data.images import Photo
+from model_maker.errors import BackboneError
+from model_maker.output_folder import LABELS, MODEL
+from model_maker.packaging import quantized_file
+from model_maker.packaging.quantized_file import Form
+from model_maker.progress import Progress
+from model_maker.report import model_card
+from model_maker.system import files
+from model_maker.tflite import graph, metadata, quantize, rounding
+
+
+def starter(
+    model: str = DEFAULT,
+    output: str | os.PathLike[str] = "starter_model",
+    *,
+    form: Form | None = None,
+    weights: str | None = None,
+    data: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Writes a classifier of ImageNet's 1000 classes, to try an app with before there are photos of one's own.
+
+    Args:
+      model: a key of BACKBONES.
+      output: the folder to make, with `model.tflite`, `labels.txt` and `README.md`.
+      form: quantization and edges; int8 inside and uint8 outside unless told.
+      weights: a file to use instead of the published weights.
+      data: a folder of photos, one folder a class, to calibrate int8 on; pictures made for it unless told.
+      overwrite: whether a folder that stands there is replaced.
+      progress: receives stages, progress and notes.
+
+    Returns:
+      The folder.
+
+    Raises:
+      BackboneError: there is no such backbone, or no classifier in its weights.
+      OutputError: the folder cannot be made.
+
+    Examples:
+      >>> import model_maker
+      >>> from model_maker.packaging.quantized_file import Form
+      >>> folder = model_maker.starter(form=Form("float16", io="float32"))
+      >>> len(model_maker.Classifier(folder).labels)
+      1000
+    """
+    output, progress = Path(output), Progress(progress)
+    files.check_new(output, overwrite=overwrite, advice="or pass `overwrite=True` to replace it")
+    backbone, form = _backbone(model, weights), form or Form()
+    photos = _photos(data)
+    content, info = build(backbone, form, photos=photos, progress=progress)
+    card = model_card.render_starter(info, len(content), backbone=backbone, quantize=form.quantize, io=form.io)
+    with files.new_directory(output, overwrite=overwrite) as folder:
+        (folder / MODEL).write_bytes(content)
+        (folder / LABELS).write_text("\n".join(info.labels), encoding="utf-8", newline="\n")
+        (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")
+    return output
+
+
+def build(
+    backbone: Backbone, form: Form, *, photos: Sequence[Photo] | None = None, progress: Progress
+) -> tuple[bytes, metadata.ModelInfo]:
+    """Makes the classifier.
+
+    Args:
+      backbone: whose weights hold a classifier.
+      form: quantization and edges.
+      photos: to calibrate int8 on, what `images.load` takes; None for pictures made for it.
+      progress: receives stages.
+
+    Returns:
+      The `.tflite` with metadata, and what that says.
+
+    Raises:
+      BackboneError: its weights cannot be had, or hold no classifier.
+    """
+    with progress.stage(f"Prepare {backbone.name}"):
+        path = embedder.weights_of(backbone, progress=progress)
+        kernel, bias = backbone.family.classifier(path)
+        if kernel.shape != (len(imagenet.labels()), backbone.embedding_size):
+            raise BackboneError(f"{path} holds a classifier of {len(kernel)} classes, not ImageNet's 1000.")
+        base = embedder.embedder(backbone, progress=progress)
+        float_model = graph.attach_head(base.content, kernel, bias)
+    with progress.stage(f"Quantize ({form.quantize})"):
+        photos = list(calibration_pictures.pictures()) if photos is None else photos
+        bare = quantized_file.ship(float_model, base, form, photos=photos, progress=progress)
+    info = metadata.ModelInfo(
+        labels=imagenet.labels(),
+        normalization=base.normalization,
+        name=f"{backbone.name} for ImageNet",
+        version="1",
+        licence=backbone.licence,
+        description=f"Classifier of ImageNet's 1000 classes with the weights published at {backbone.source}.",
+    )
+    return quantized_file.finish(bare, info), info
+
+
+def cached(model: str, *, progress: Progress | None = None) -> bytes:
+    """Returns the starter of a backbone for prediction, made on first use.
+
+    Raises:
+      BackboneError: there is no such backbone, or no classifier in its weights.
+    """
+    backbone = _backbone(model, None)
+    place, sources = (
+        embedder.cache_path(backbone),
+        (calibration_pictures, sample_data, drawn_flowers, imagenet, quantized_file),
+    )
+    recipe = [embedder.code_digest(str(source.__file__)) for source in (*sources, quantize, rounding, graph, metadata)]
+    recipe += [versions.version(package) for package in ("litert-quantizer", "numpy", "pillow")]
+    key = hashlib.sha256(" ".join((*recipe, *imagenet.labels())).encode()).hexdigest()[:16]
+    path = place.parent.parent / "starters" / f"{place.stem}-{key}.tflite"
+    if content := files.read_checked(path):
+        return content
+    content, _ = build(backbone, Form(), progress=Progress(progress))
+    files.write_checked(path, content)
+    return content
+
+
+def _backbone(model: str, weights: str | None) -> Backbone:
+    chosen = embedder.choose(model, weights_file=weights)
+    if not isinstance(chosen, Backbone):
+        raise BackboneError(f"{model} is an imported model; a starter needs the name of a backbone.")
+    return chosen
+
+
+def _photos(data: str | os.PathLike[str] | None) -> list[Location] | None:
+    if data is None:
+        return None
+    samples = sorted(sources.read(data, least_classes=1).samples, key=lambda sample: sample.digest)
+    return [sample.path for sample in samples[: 2 * quantized_file.CALIBRATION_PHOTOS]]

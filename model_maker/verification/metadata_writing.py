@@ -1,0 +1,114 @@
+"""describe(): metadata written into a `.tflite` of others, held against what phone clients demand."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model_maker.errors import ModelError, about
+from model_maker.inference import label_files
+from model_maker.inference.classifier import Classifier, model_file
+from model_maker.normalization import Normalization
+from model_maker.system import files
+from model_maker.tflite import client_rules, inspection, io_types, metadata, vetting
+from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.metadata import ModelInfo
+
+TEXTS = ("name", "version", "author", "licence", "description")
+
+
+@dataclass(frozen=True)
+class Described:
+    """What was written.
+
+    Attributes:
+      path: the new file.
+      info: what it says of itself now.
+      findings: whether it keeps each of `rules.RULES`.
+    """
+
+    path: Path
+    info: ModelInfo
+    findings: tuple[client_rules.Finding, ...]
+
+    @property
+    def broken(self) -> tuple[client_rules.Finding, ...]:
+        """Rules that it breaks, so that phone clients refuse it."""
+        return tuple(entry for entry in self.findings if entry.rule.binding and not entry.passed)
+
+
+def describe(
+    model: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    labels: str | os.PathLike[str] | None = None,
+    normalization: Normalization | None = None,
+    overwrite: bool = False,
+    **texts: str | None,
+) -> Described:
+    """Writes labels, normalization and texts into a copy of a `.tflite`; what is not given stays as it is.
+
+    Args:
+      model: a `.tflite`, or a folder that `train` made.
+      output: the file to make.
+      labels: a file, see `label_files.read`.
+      normalization: what the input expects; of an integer input it need not be given, for that states it.
+      overwrite: whether a file that stands there is replaced.
+      **texts: some of TEXTS.
+
+    Raises:
+      ModelError: not a model that can be described, or the input's normalization is not known.
+      DataError: the labels cannot be read, or are not as many as the model's scores.
+      OutputError: the file cannot be written.
+    """
+    path, output = model_file(model), Path(output)
+    files.check_new_file(output, overwrite=overwrite)
+    names = label_files.read(labels) if labels is not None else ()
+    content = vetting.read(path)
+    with about(path):
+        info = _own(content, replaced=bool(names))
+        scores = inspection.inspect(content).outputs[0].shape
+        if names:
+            label_files.check_count(names, int(scores[-1]) if scores else 1, labels)
+            info = dataclasses.replace(info, labels=names, threshold=0.0, label_thresholds=())
+        if not info.labels:
+            raise ModelError("it carries no labels. Pass `labels=FILE` with one label a line.")
+        told: dict[str, Any] = {name: text for name, text in texts.items() if text is not None}
+        info = dataclasses.replace(info, normalization=normalization or _known(content, info), **told)
+        new = metadata.write(content, info)
+        _check_same(content, new)
+        Classifier(new)
+    files.write(output, new)
+    return Described(output, info, tuple(client_rules.check(new)))
+
+
+def _own(content: bytes, *, replaced: bool) -> ModelInfo:
+    try:
+        return metadata.read(content)
+    except ModelError:
+        if not replaced:
+            raise
+        return ModelInfo()  # whose labels are not as many as its scores, say
+
+
+def _known(content: bytes, info: ModelInfo) -> Normalization:
+    if found := info.normalization or io_types.stated_normalization(content):
+        return found
+    raise ModelError(
+        "it takes float input and does not state what it expects. Pass `normalization=MEAN,STD` in pixels: "
+        "127.5,127.5 for -1 to 1, 0,255 for 0 to 1."
+    )
+
+
+def _check_same(content: bytes, new: bytes) -> None:
+    """Checks that nothing but the metadata has changed: both give the same scores of the same noise."""
+    before, after = Runner(content), Runner(new)
+    values = np.random.default_rng(0).integers(0, 255, before.input_shape)
+    noise = values.astype(before.input_dtype) if before.input_dtype != np.int8 else (values - 128).astype(np.int8)
+    if not np.array_equal(before.run(noise), after.run(noise), equal_nan=True):
+        raise ModelError("The file with metadata gives other scores than the one without. Please report this.")

@@ -33,6 +33,12 @@ def test_memory_that_nobody_measured_is_none(monkeypatch, tmp_path, tiny_embedde
         def probe(self, *_, **__):
             return {"init_ms": 1.0, "first_ms": 2.0, "memory_mb": None, "complete": None}
 
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
     (tmp_path / "a.tflite").write_bytes(tiny_embedder)
     options = host.Options(rounds=1, runs=1)
     [row], _ = host.measure([tmp_path / "a.tflite"], threads=[1], delegates=["none"], options=options, helper=Silent())

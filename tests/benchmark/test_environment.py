@@ -30,7 +30,7 @@ def test_others_are_what_ran_less_what_this_process_ran(monkeypatch):
     tick = 1 / os.sysconf("SC_CLK_TCK")
     stat = [STAT.format(user=1000, idle=1000, steal=0), STAT.format(user=1060, idle=1030, steal=10)]
     own = [5.0, 5.0 + 40 * tick]
-    monkeypatch.setattr(environment, "read_text", lambda path: stat.pop(0))
+    monkeypatch.setattr(environment, "content_of", lambda path: stat.pop(0))
     monkeypatch.setattr(environment.time, "process_time", lambda: own.pop(0))
     load = LoadWatch().load()
     # Of 100 ticks 60 were busy, 40 of them ours, and 10 were stolen.

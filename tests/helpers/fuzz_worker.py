@@ -256,7 +256,7 @@ def serve_images():
 def serve_models():
     """Loads everything before the first fork."""
     from model_maker.backbones import importers  # noqa: F401
-    from model_maker.cli import model_model_views  # noqa: F401
+    from model_maker.cli import model_views  # noqa: F401
     from model_maker.inference import classifier  # noqa: F401
     from model_maker.packaging import export_source  # noqa: F401
     from model_maker.tflite import vetting

@@ -1,8 +1,3 @@
-import json
-import socket
-import subprocess
-import sys
-import zipfile
 from collections import Counter
 from dataclasses import replace
 
@@ -21,7 +16,7 @@ from model_maker.data.sources import read
 from model_maker.demo import browser
 from model_maker.errors import DataError, ModelError
 from model_maker.normalization import Normalization
-from model_maker.system import extras, limited_process
+from model_maker.system import extras
 from model_maker.tflite import graph, metadata
 from model_maker.tflite.interpreter import Runner
 from model_maker.verification import clients, verify
@@ -30,36 +25,6 @@ from model_maker.verification.certificate import NOT_HERE, OWN, RAN, REFUSED, SA
 pytestmark = pytest.mark.slow
 
 NAN = np.nan
-
-
-@pytest.fixture(scope="module")
-def photos(make_photos, tmp_path_factory):
-    """Eleven PNGs of three classes, larger than the model's input."""
-    folder = tmp_path_factory.mktemp("photos")
-    make_photos(folder, {"a": 4, "b": 4, "ü": 3}, side=20)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def model(make_tiny_model, tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "tiny.tflite"
-    path.write_bytes(make_tiny_model("int8", "uint8"))
-    return path
-
-
-@pytest.fixture
-def nowhere_else(monkeypatch):
-    """Only LiteRT: the other runtimes start slowly, and have tests of their own."""
-    monkeypatch.setattr(verify, "ELSEWHERE", {})
-
-
-def instead(monkeypatch, **runtimes):
-    engines = {name: verify.Engine(lambda: "", run) for name, run in runtimes.items()}
-    monkeypatch.setattr(verify, "ELSEWHERE", engines)
-
-
-def run_cli(*arguments):
-    return cli.main(cli.parse(["model_maker", "verify", *map(str, arguments)]))
 
 
 def test_agreement_is_what_is_counted_by_hand():
@@ -172,7 +137,7 @@ def test_an_app_with_a_normalization_of_its_own_does_not_run_a_model_for_another
     assert "wanted: pixels as (pixel - 127.5) / 127.5" in run.why and "Use a backbone" in run.why
     assert in_app(found, "MediaPipe's iOS sample").state == RAN
     assert found.failures == []
-    assert run_cli(path, "--data", photos) == 0
+    assert cli.main(cli.parse(["model_maker", "verify", str(path), "--data", str(photos)])) == 0
     assert f"{INTERPRETER}: the model takes float32, 8 x 8 pixels" in capsys.readouterr().out
 
 
@@ -198,16 +163,16 @@ def test_what_an_app_cannot_feed_is_refused_with_what_would_fit(model, photos, n
     assert {run.state for run in found.apps if run.name not in (INTERPRETER, COMPILED)} == {RAN}
 
 
-def test_an_app_does_not_run_what_its_engine_refuses_or_misses(model, photos, tmp_path, monkeypatch):
+def test_an_app_does_not_run_what_its_engine_refuses_or_misses(model, photos, tmp_path, monkeypatch, elsewhere):
     def refusing(*_):
         raise ModelError("unknown operator")
 
-    instead(monkeypatch, **{clients.MEDIAPIPE: refusing})
+    elsewhere(**{clients.MEDIAPIPE: refusing})
     found = model_maker.verify(model, data=photos)
     assert in_app(found, "MediaPipe's Android sample").why == "unknown operator"
     assert in_app(found, "TensorFlow's Android sample").state == RAN
     # Without the engine at hand, its rules tell.
-    instead(monkeypatch)
+    elsewhere()
     path = tmp_path / "crlf.tflite"
     bare = graph.pack(graph.parse(model.read_bytes()))
     path.write_bytes(metadata.with_files(bare, {metadata.LABELS: b"a\r\nb\r\n\xc3\xbc"}))
@@ -232,7 +197,7 @@ def test_every_way_and_engine_of_an_app_is_known():
     assert {app.engine for app in put_in_app.APPS} == {"", *clients.CLIENTS, "LiteRT's samples"}
 
 
-def test_what_differs_refuses_or_is_not_here_is_told(model, photos, monkeypatch):
+def test_what_differs_refuses_or_is_not_here_is_told(model, photos, elsewhere):
     def turned(path, files, classes):
         assert (path, len(files), classes) == (model, 22, 3)
         assert Image.open(files[0]).size == (8, 8)
@@ -246,7 +211,7 @@ def test_what_differs_refuses_or_is_not_here_is_told(model, photos, monkeypatch)
     def absent(*_):
         raise clients.NotHere("get it")
 
-    instead(monkeypatch, turned=turned, refusing=refusing, absent=absent)
+    elsewhere(turned=turned, refusing=refusing, absent=absent)
     found = model_maker.verify(model, data=photos)
     same, own, refused, missing = found.runs[3:]
     assert (same.name, same.pixels, same.state, same.same_answer, same.largest_difference) == (
@@ -309,29 +274,6 @@ def test_a_wrong_number_of_labels_is_told_as_a_broken_rule(make_tiny_model, phot
     assert any("as many labels as scores: 2 labels for 3 scores" in line for line in found.failures)
 
 
-def test_the_report_shows_the_certificate(model, photos, tmp_path, nowhere_else, capsys):
-    page = tmp_path / "page.html"
-    assert run_cli(model, "--data", photos, "--report", page, "--json") == 0
-    found = json.loads(capsys.readouterr().out)
-    text = page.read_text()
-    assert found["sha256"] in text and "LiteRT, reference" in text and "on 11 test photos" in text
-    page.write_text("mine")
-    assert run_cli(model, "--data", photos, "--report", page) == 1
-    assert "page.html" in capsys.readouterr().err and page.read_text() == "mine"
-    content = model.read_bytes()
-    assert run_cli(model, "--data", photos, "--report", model, "--overwrite") == 1
-    assert "is no page (.html)" in capsys.readouterr().err and model.read_bytes() == content
-
-
-def test_a_damaged_file_is_refused_in_a_line(model, photos, tmp_path, capsys):
-    path = tmp_path / "half.tflite"
-    path.write_bytes(model.read_bytes()[:3000])
-    assert run_cli(path, "--data", photos) == 1
-    said = capsys.readouterr().err.splitlines()
-    assert "half.tflite" in said[-1]
-    assert "damaged" in said[-1]
-
-
 def test_files_of_photos_are_given_as_they_are_where_clients_read_them_alike(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
     plain, turned, grey, png = (tmp_path / name for name in ("plain.jpg", "turned.jpg", "grey.jpg", "alpha.png"))
@@ -363,66 +305,6 @@ def test_classes_that_the_model_does_not_know_are_refused(model, make_photos, tm
         model_maker.verify(model, data=tmp_path)
 
 
-def test_json_is_one_document_and_says_all(model, photos, nowhere_else, capsys):
-    assert run_cli(model, "--data", photos, "--json") == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["passed"], found["failures"], found["photos"]) == (True, [], 11)
-    assert [run["state"] for run in found["runtimes"]] == [RAN] * 3
-    assert all(rule["passed"] and not rule["advice"] for rule in found["rules"])
-    assert [run["name"] for run in found["apps"]][0] == put_in_app.APPS[0].name
-    assert found["apps"][0]["pixels"] == "stretched, bilinear"
-
-
-def test_exit_code_is_1_where_a_rule_is_broken(make_tiny_model, photos, tmp_path, nowhere_else, capsys):
-    path = tmp_path / "crlf.tflite"
-    content = make_tiny_model()
-    lines = metadata.file_in(content, metadata.LABELS)
-    with zipfile.ZipFile(tmp_path / "files.zip", "w") as archive:
-        archive.writestr(metadata.LABELS, lines.replace(b"\n", b"\r\n"))
-    bare = content[: content.index(b"PK\x03\x04")]
-    path.write_bytes(bare + (tmp_path / "files.zip").read_bytes())
-    assert run_cli(path, "--data", photos) == 1
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "failed labels in lines that end in LF: lines that end in CR LF." in shown
-    assert "LiteRT's samples look for labels_without_background.txt in the zip: " in shown
-
-
-def test_exit_code_is_0_where_runtimes_are_not_here(model, photos, monkeypatch, capsys):
-    def absent(*_):
-        raise clients.NotHere("MediaPipe Tasks is not here. Run: pip install it")
-
-    instead(monkeypatch, mediapipe=absent)
-    assert run_cli(model, "--data", photos) == 0
-    shown = capsys.readouterr().out
-    assert "not here" in shown
-    assert "pip install it" in shown
-    assert "passed" in shown
-
-
-def test_exit_code_is_1_where_a_runtime_that_is_here_refuses(model, photos, monkeypatch, capsys):
-    def refusing(*_):
-        raise ModelError("it will not")
-
-    instead(monkeypatch, Engine=refusing)
-    assert run_cli(model, "--data", photos) == 1
-    shown = capsys.readouterr().out
-    assert "failed Engine refuses it: it will not" in shown and "passed" not in shown
-
-
-def test_a_model_without_photos_asks_for_them(model, capsys):
-    assert run_cli(model) == 1
-    assert "Pass --data DIR" in capsys.readouterr().err
-
-
-def test_a_client_that_cannot_be_loaded_says_how_to_get_it(model, photos, monkeypatch):
-    monkeypatch.setattr(extras, "is_here", lambda module: True)
-    reply = clients.reply_missing(ImportError("No module named 'mediapipe'"), "Run: pip install it")
-    monkeypatch.setattr(clients, "offline", lambda: ("unshare",))
-    monkeypatch.setattr(limited_process, "run", lambda *_, **__: reply)
-    with pytest.raises(clients.NotHere, match="MediaPipe Tasks is not here .No module named 'mediapipe'.. Run: pip"):
-        clients.ask("MediaPipe Tasks", [model], [])
-
-
 def test_what_is_not_installed_is_not_here_and_no_stage_of_the_work(model, photos, monkeypatch):
     monkeypatch.setattr(browser, "missing", lambda: "chromium")
     monkeypatch.setattr(extras, "is_here", lambda module: module not in ("mediapipe", "tflite_support"))
@@ -431,51 +313,3 @@ def test_what_is_not_installed_is_not_here_and_no_stage_of_the_work(model, photo
     assert {run.name: run.state for run in runs} == dict.fromkeys(verify.ELSEWHERE, NOT_HERE)
     assert runs[-1].why == "LiteRT.js in Chromium is not here. It needs chromium."
     assert heard.stages == ["Prepare photos", "Run in LiteRT", "Feed it as apps do"]
-
-
-def test_clients_have_no_network(model, monkeypatch):
-    monkeypatch.setattr(extras, "is_here", lambda module: True)
-    if not clients.offline():
-        pytest.skip("the system does not let a process leave the network (unshare)")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        reach = f"import socket; socket.create_connection({server.getsockname()!r}, 5)"
-        inside, outside = (
-            subprocess.run([*within, sys.executable, "-c", reach], capture_output=True, check=False).returncode
-            for within in (clients.offline(), ())
-        )
-    assert (inside, outside) == (1, 0)
-    seen = []
-    monkeypatch.setattr(limited_process, "run", lambda *_, within, **__: seen.append(within) or b'{"models": []}')
-    clients.ask("MediaPipe Tasks", [], [])
-    assert seen == [clients.offline()]
-
-
-def test_mediapipe_does_not_run_where_the_network_cannot_be_cut_off(model, photos, monkeypatch, capsys):
-    monkeypatch.setattr(extras, "is_here", lambda module: True)
-
-    def started(module, *_, within, **__):
-        assert (module, within) == (clients.CLIENTS[clients.TASK_LIBRARY], ())
-        return b'{"models": []}'
-
-    monkeypatch.setattr(limited_process, "run", started)
-    monkeypatch.setattr(clients, "offline", tuple)
-    with pytest.raises(clients.NotHere, match="may send usage metrics to its makers.*Allow user namespaces"):
-        clients.ask(clients.MEDIAPIPE, [model], [])
-    # The other sends nothing.
-    assert clients.ask(clients.TASK_LIBRARY, [], []) == []
-
-
-def test_a_way_out_of_the_network_is_found_where_there_is_one(monkeypatch):
-    tried = []
-
-    def runs(words, **_):
-        tried.append(words)
-        return subprocess.CompletedProcess(words, 0 if words[1] == "--net" else 1)
-
-    monkeypatch.setattr(subprocess, "run", runs)
-    clients.offline.cache_clear()
-    try:
-        assert clients.offline() == ("unshare", "--net")
-        assert [words[1] for words in tried] == ["--map-root-user", "--net"]
-    finally:
-        clients.offline.cache_clear()

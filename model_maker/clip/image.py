@@ -100,16 +100,19 @@ def prepare(image: Image.Image, size: int, *, crop: bool) -> Array:
     Returns:
       uint8 [size, size, 3]; bicubic, with antialiasing.
     """
+    if not crop:
+        return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC))
     width, height = image.size
-    box = (0.0, 0.0, float(width), float(height))
-    if crop:
-        # The middle of the resized photo is taken from the original: what would be cut off is never made, which of a
-        # long narrow photo may be more than memory holds.
-        resized = [size * side // min(width, height) for side in (width, height)]
-        scale = width / resized[0], height / resized[1]
-        left, top = ((side - size) // 2 for side in resized)
-        box = (left * scale[0], top * scale[1], (left + size) * scale[0], (top + size) * scale[1])
-    return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box))
+    # The middle of the resized photo is made from the original at once: what would be cut off never exists, which of a
+    # long narrow photo may be more than memory holds.
+    resized = [size * side // min(width, height) for side in (width, height)]
+    across, down = width / resized[0], height / resized[1]
+    left, top = (resized[0] - size) // 2 * across, (resized[1] - size) // 2 * down
+    right, bottom = min(left + size * across, width), min(top + size * down, height)
+    # Pillow rounds between its two passes and takes the cheaper one first, which of a part may be another than of the
+    # whole; so each is asked for by itself.
+    image = image.resize((size, height), Image.Resampling.BICUBIC, (left, 0, right, height))
+    return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, (0, top, size, bottom)))
 
 
 def _make(tower: records.Tower, quantization: str, progress: Progress) -> bytes:

@@ -11,6 +11,8 @@ from model_maker.clip.tensors import Tensors
 from model_maker.normalization import Normalization
 
 Array = np.ndarray
+# For queries, keys and values ("q", "k", "v"): kernel [outputs, inputs] and bias [outputs].
+Layers = dict[str, tuple[Array, Array]]
 
 # What the file's input expects of pixels. Each channel's own scale, which phone metadata cannot state, is in the first
 # layer's weights; nothing is padded there, so that is exact.
@@ -84,37 +86,35 @@ class _Transformer(Canvas):
     def block(self, x: int, name: str) -> int:
         """Adds attention and two dense layers, each behind a normalization and added to what came in."""
         width = self._blocks.width
-        y = self.normalize(x, f"{name}.layer_norm1")
-        q, k, v = (self._tensors.dense(f"{name}.self_attn.{letter}_proj", width, width) for letter in "qkv")
-        y = self.attend(y, y, f"{name}.self_attn", (q, k, v))
+        y, inner = self.normalize(x, f"{name}.layer_norm1"), f"{name}.self_attn"
+        layers = self._scaled({letter: self._tensors.dense(f"{inner}.{letter}_proj", width, width) for letter in "qkv"})
+        y = self.attend(self.dense(y, f"{inner}.q", layers["q"]), y, inner, layers)
         x = self.add(x, y, f"{name}.attended")
         y = self.perceive(self.normalize(x, f"{name}.layer_norm2"), f"{name}.mlp")
         return self.add(x, y, name)
 
-    def attend(self, x: int, y: int, name: str, layers) -> int:
-        """Adds attention of the tokens of `x` to those of `y`; `layers` are for queries, keys and values."""
-        width, heads = self._blocks.width, self._blocks.heads
-        (kernel, bias), *others = layers
-        # The scale of the products, taken with the queries.
-        factor = np.float32((width // heads) ** -0.5)
-        query, key, value = (
-            self._heads(self.dense(tokens, f"{name}.{letter}", layer), f"{name}.{letter}")
-            for letter, tokens, layer in zip("qkv", (x, y, y), ((kernel * factor, bias * factor), *others), strict=True)
+    def attend(self, query: int, x: int, name: str, layers: Layers) -> int:
+        """Adds attention to the tokens `x`; `layers` are for their keys and values."""
+        width = self._blocks.width
+        key, value = (
+            self._heads(self.dense(x, f"{name}.{letter}", layers[letter]), f"{name}.{letter}") for letter in "kv"
         )
-        products = self._multiply(query, key, f"{name}.products", transposed=True)
+        products = self._multiply(self._heads(query, f"{name}.q"), key, f"{name}.products", transposed=True)
         options = schema.SoftmaxOptionsT()
         options.beta = 1.0
         shares = self.operator("SOFTMAX", [products], self.shape(products), options, f"{name}.shares")
         mixed = self._transpose(self._multiply(shares, value, f"{name}.mixed"), f"{name}.by_token")
-        joined = self.reshape(mixed, f"{name}.joined", *self.shape(x))
+        joined = self.reshape(mixed, f"{name}.joined", *self.shape(query))
         return self.dense(joined, f"{name}.out", self._tensors.dense(f"{name}.out_proj", width, width))
 
     def summary(self, x: int, name: str) -> int:
         """Adds SigLIP's end: what a learned token finds in all others, [1, 1, width]."""
         width = self._blocks.width
-        probe = self.constant(f"{name}.probe", self._tensors.get(f"{name}.probe", 1, 1, width))
-        layers = self._tensors.joined(f"{name}.attention", width)
-        x = self.attend(probe, x, f"{name}.attention", tuple(layers.values()))
+        layers = self._scaled(self._tensors.joined(f"{name}.attention", width))
+        # What it asks for is the same of every photo.
+        kernel, bias = layers["q"]
+        query = self._tensors.get(f"{name}.probe", 1, 1, width) @ kernel.T.astype(np.float64) + bias
+        x = self.attend(self.constant(f"{name}.query", query), x, f"{name}.attention", layers)
         y = self.perceive(self.normalize(x, f"{name}.layernorm"), f"{name}.mlp")
         return self.add(x, y, name)
 
@@ -161,6 +161,12 @@ class _Transformer(Canvas):
         options.newShape = list(shape)
         sides = self.constant(f"{name}_shape", np.array(shape), "int32")
         return self.operator("RESHAPE", [x, sides], shape, options, name)
+
+    def _scaled(self, layers: Layers) -> Layers:
+        """Takes the scale of attention's products into the layer for queries."""
+        factor = np.float32((self._blocks.width // self._blocks.heads) ** -0.5)
+        kernel, bias = layers["q"]
+        return {**layers, "q": (kernel * factor, bias * factor)}
 
     def _activate(self, x: int, name: str) -> int:
         if self._tower.activation == "quick_gelu":

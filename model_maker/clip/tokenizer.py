@@ -39,7 +39,7 @@ def load(files: Sequence[Path], tower: Tower) -> tokenizers.Tokenizer:
         tokenizer = _READERS[files[0].suffix if len(files) == 1 else ""](files)
     except Exception as error:  # `tokenizers` raises plain Exception
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise BackboneError(f"{files[0]} cannot be read as a tokenizer ({reason}).") from error
+        raise BackboneError(f"{' and '.join(map(str, files))} cannot be read as a tokenizer ({reason}).") from error
     if tokenizer.get_vocab_size() > tower.vocabulary:
         raise BackboneError(
             f"{files[0]} is not the tokenizer of {tower.name}: it knows {tokenizer.get_vocab_size()} tokens, the text "
@@ -84,7 +84,7 @@ def _byte_pairs(files: Sequence[Path]) -> tokenizers.Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(tokenizers.Regex(_WORDS), behavior="removed", invert=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
         ]
     )
     tokenizer.add_special_tokens([AddedToken(name, normalized=False) for name in (_BEGIN, _END)])
@@ -119,8 +119,8 @@ def _pieces(files: Sequence[Path]) -> tokenizers.Tokenizer:
         [
             *steps,
             normalizers.Replace(tokenizers.Regex(" {2,}"), " "),
-            normalizers.Strip(left=False),
             normalizers.Replace(" ", _SPACE),
+            normalizers.Replace(tokenizers.Regex(f"{_SPACE}+$"), ""),
         ]
     )
     tokenizer.post_processor = processors.TemplateProcessing(

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import save_file
 
-from model_maker.clip import image_network, tensors, text_network
+from model_maker.clip import image, image_network, tensors, text_network
 from model_maker.clip.records import TOWERS
 from model_maker.tflite.interpreter import Runner
 
@@ -141,6 +142,29 @@ def test_the_image_embeddings_are_transformers(pair):
     found = np.concatenate([runner.run(image_network.NORMALIZATION(photo[None])) for photo in pixels])
     # Float32 against float64: 2e-6 was measured.
     assert deviation(found, expected) <= 1e-5
+
+
+@pytest.mark.parametrize("name", ["tinyclip_vit_40m_32", "siglip_base_patch16_224"])
+@pytest.mark.parametrize("size", [(640, 480), (333, 500), (224, 224), (100, 61), (37, 900), (4000, 225)])
+def test_the_pixels_are_transformers(name, size):
+    tower = TOWERS[name]
+    kind = "SiglipImageProcessorPil" if tower.layout == "siglip" else "CLIPImageProcessorPil"
+    theirs = getattr(transformers, kind)(do_rescale=False, do_normalize=False)
+    noise = np.random.default_rng(3).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    photo = Image.fromarray(noise)
+    expected = theirs(photo, return_tensors="np")["pixel_values"][0].transpose(1, 2, 0)
+    found = image.prepare(photo, tower.image_size, crop=tower.crop)
+    assert found.shape == expected.shape == (224, 224, 3)
+    # Pillow keeps the edges of what it resizes in float32, so some values of noise are rounded the other way.
+    assert np.abs(found.astype(int) - expected).max() <= 1
+    assert np.mean(found == expected) > 0.99
+
+
+@pytest.mark.parametrize("name", ["tinyclip_vit_40m_32", "siglip_base_patch16_224"])
+def test_mean_and_deviation_are_transformers(name):
+    tower = TOWERS[name]
+    theirs = getattr(transformers, "SiglipImageProcessorPil" if tower.layout == "siglip" else "CLIPImageProcessorPil")()
+    assert (tuple(theirs.image_mean), tuple(theirs.image_std)) == (tower.image_mean, tower.image_std)
 
 
 def test_the_parameters_are_counted_alike(pair):

@@ -47,6 +47,7 @@ SHOWN_ONLY = {
     "In Android Studio": "there is no Android SDK; tests/test_docs.py parses it and looks its names up",
     "On a cluster": "there are no other machines; tests/test_ray_engine.py starts Ray on this one",
     "With files of your own": "an address is fetched, weights are of 14 MB; tests/test_tensorflow_models.py opens such",
+    "With weights from the Hub": "weights of 337 MB are fetched; tests/clip runs towers of its own",
     "How data flows": "a picture",
     "Files": "a list; tests/test_layers.py reads the layers below it",
     "Layers": "a list, read by tests/test_layers.py",

@@ -59,6 +59,14 @@ class Tensors:
         """Returns a tensor as float32.
 
         Raises:
+          BackboneError: see `table`.
+        """
+        return self.table(name, *shape).astype(np.float32, copy=False)
+
+    def table(self, name: str, *shape: int) -> Array:
+        """Returns a tensor as it is kept, for one of which few rows are used.
+
+        Raises:
           BackboneError: there is none of that name, or it has another shape.
         """
         if name not in self._tensors:
@@ -67,7 +75,7 @@ class Tensors:
         if found.shape != shape:
             raise BackboneError(f"{self._source} ({name} has the shape {list(found.shape)} and not {list(shape)}).")
         self.used[name] = found
-        return found.astype(np.float32, copy=False)
+        return found
 
     def number(self, name: str, default: float | None = None) -> float:
         """Returns the only value of a tensor, or the default where there is no such tensor and a default is given."""

@@ -26,8 +26,7 @@ class TextNetwork:
     def __init__(self, tower: Tower, tensors: Tensors):
         self._tower, width = tower, tower.text.width
         prefix = "text_model"
-        # Kept as they come: of a vocabulary few rows are used.
-        self._tokens = tensors.get(f"{prefix}.embeddings.token_embedding.weight", tower.vocabulary, width)
+        self._tokens = tensors.table(f"{prefix}.embeddings.token_embedding.weight", tower.vocabulary, width)
         self._positions = tensors.get(f"{prefix}.embeddings.position_embedding.weight", tower.context, width)
         self._blocks = [
             _Block(tower, tensors, f"{prefix}.encoder.layers.{index}") for index in range(tower.text.layers)
@@ -49,7 +48,7 @@ class TextNetwork:
         Returns:
           float32 [N, D], not normalized.
         """
-        x = self._tokens[tokens] + self._positions[: tokens.shape[1]]
+        x = self._tokens[tokens].astype(np.float32, copy=False) + self._positions[: tokens.shape[1]]
         mask = None
         if self._tower.layout != "siglip":
             # In CLIP a token sees those before it.

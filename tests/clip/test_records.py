@@ -1,6 +1,7 @@
 """TOWERS against what is published of each."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -58,3 +59,14 @@ def test_records_are_complete(tower):
     assert tower.image.width // tower.image.heads == 64 == tower.text.width // tower.text.heads
     with pytest.raises(dataclasses.FrozenInstanceError):
         tower.name = "other"
+
+
+def test_the_reference_has_the_table():
+    page = (Path(__file__).parents[2] / "docs/reference/towers.md").read_text(encoding="utf-8")
+    rows = "".join(
+        f"| {name}{' (default)' if name == DEFAULT else ''} | {tower.repository} | {tower.licence} | "
+        f"{4 * tower.parameters / 1e6:.0f} MB | {tower.embedding_size} | {tower.top1} | {tower.scores} |\n"
+        for name, tower in TOWERS.items()
+    )
+    assert rows in page.split("<!-- towers -->")[1]
+    assert all(f"({tower.source})" in page for tower in TOWERS.values())

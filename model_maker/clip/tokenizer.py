@@ -33,14 +33,14 @@ def load(files: Sequence[Path], tower: Tower) -> tokenizers.Tokenizer:
       tower: whose texts it cuts.
 
     Raises:
-      BackboneError: a file is damaged, or knows more tokens than the text tower.
+      BackboneError: a file is damaged, or does not know as many tokens as the text tower.
     """
     try:
         tokenizer = _READERS[files[0].suffix if len(files) == 1 else ""](files)
     except Exception as error:  # `tokenizers` raises plain Exception
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise BackboneError(f"{' and '.join(map(str, files))} cannot be read as a tokenizer ({reason}).") from error
-    if tokenizer.get_vocab_size() > tower.vocabulary:
+    if tokenizer.get_vocab_size() != tower.vocabulary:
         raise BackboneError(
             f"{files[0]} is not the tokenizer of {tower.name}: it knows {tokenizer.get_vocab_size()} tokens, the text "
             f"tower {tower.vocabulary}."

@@ -1,5 +1,6 @@
 """Our tokenizers against transformers', on 1,000 texts: unicode, long, empty, hostile."""
 
+import dataclasses
 import io
 import json
 import random
@@ -66,13 +67,14 @@ def test_clips_tokens_are_transformers(byte_pairs):
     given = [*texts(), "<|endoftext|>", "a <|startoftext|> b<|endoftext|>c", "A <|ENDOFTEXT|> b"]
     theirs = transformers.CLIPTokenizer.from_pretrained(byte_pairs)
     expected = theirs(given, truncation=True, max_length=CLIP.context)["input_ids"]
-    ours = tokenizer.load([byte_pairs / "vocab.json", byte_pairs / "merges.txt"], CLIP)
+    tower = dataclasses.replace(CLIP, vocabulary=len(theirs))
+    ours = tokenizer.load([byte_pairs / "vocab.json", byte_pairs / "merges.txt"], tower)
     assert rows(*tokenizer.encode(ours, CLIP, given)) == expected
     assert sum(len(ids) for ids in expected) > 30_000 and max(len(ids) for ids in expected) == CLIP.context
     # The same from the file that newer repositories hold, whatever it says of padding.
     theirs.backend_tokenizer.enable_padding(length=99)
     theirs.backend_tokenizer.save(str(byte_pairs / "tokenizer.json"))
-    again = tokenizer.load([byte_pairs / "tokenizer.json"], CLIP)
+    again = tokenizer.load([byte_pairs / "tokenizer.json"], tower)
     assert rows(*tokenizer.encode(again, CLIP, given)) == expected
 
 
@@ -86,7 +88,7 @@ def test_siglips_tokens_are_transformers(tmp_path):
     (tmp_path / "spiece.model").write_bytes(model.getvalue())
     theirs = transformers.SiglipTokenizer(str(tmp_path / "spiece.model"))
     expected = theirs(given, padding="max_length", truncation=True, max_length=SIGLIP.context)["input_ids"]
-    ours = tokenizer.load([tmp_path / "spiece.model"], SIGLIP)
+    ours = tokenizer.load([tmp_path / "spiece.model"], dataclasses.replace(SIGLIP, vocabulary=len(theirs)))
     tokens, lengths = tokenizer.encode(ours, SIGLIP, given)
     assert tokens.tolist() == expected
     assert lengths.sum() > 9_000 and lengths.max() == SIGLIP.context and lengths.min() == 1

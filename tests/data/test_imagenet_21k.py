@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from model_maker.export import starter
 from safetensors.numpy import save_file
 
 from benchmarks.backbones import RandomWeights
@@ -13,6 +12,7 @@ from model_maker import backbones
 from model_maker.backbones import mobilenet_v3_timm
 from model_maker.data import imagenet
 from model_maker.errors import BackboneError
+from model_maker.exporters import starter
 from model_maker.inference.classifier import Classifier
 from model_maker.packaging.quantized_file import Form
 from model_maker.tflite import graph, metadata

@@ -7,11 +7,11 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny_towers
+from checkout import HELPERS
 from loopback_files import serve
 from safetensors.numpy import load_file, save_file
 
@@ -22,7 +22,6 @@ from model_maker.clip.text import TextTower
 from model_maker.errors import BackboneError
 from model_maker.tflite.interpreter import Runner
 
-HERE = Path(__file__).parent
 FILES = ("model.safetensors", "vocab.json", "merges.txt")
 
 
@@ -136,7 +135,7 @@ def test_an_unknown_name_is_refused_with_the_nearest():
 
 SCRIPT = f"""
 import sys
-sys.path.insert(0, {str(HERE)!r})
+sys.path.insert(0, {str(HELPERS)!r})
 import tiny_towers
 from model_maker.clip import records
 from model_maker.clip.text import TextTower

@@ -272,7 +272,7 @@ def refusal(info: metadata.ModelInfo, facts: inspection.ModelFacts, app: App) ->
     image, scores = facts.inputs[0], facts.outputs[0]
     size, edges, wanted, options = image.shape[1], (image.dtype, scores.dtype), [], []
     if app.engine == client_rules.TASK_LIBRARY and (
-        note := quantized_file.older_clients(Form(facts.quantization, image.dtype))
+        note := quantized_file.task_library_warning(Form(facts.quantization, image.dtype))
     ):
         return f"{note} Use train `quantize='int8'`."
     if not set(edges) <= set(app.io):

@@ -13,7 +13,7 @@ import numpy as np
 
 from model_maker.backbones import embedder, input_range
 from model_maker.backbones.embedder import Embedder
-from model_maker.compat.notices import Notices, tell
+from model_maker.compat.notices import Notices, warn_once
 from model_maker.data import images
 from model_maker.data.dataset import Dataset, Skipped, Split
 from model_maker.embeddings import int8_suitability
@@ -101,7 +101,7 @@ def _source(learned: Learned, data: TrainingData, options: Options, progress: Pr
             "photos": {"train": len(train), "validation": len(data.split.validation)},
         },
     )
-    finished = quantized_file.finish(content, info)
+    finished = quantized_file.with_metadata(content, info)
     ordered = quantized_file.by_hash(train)
     last = set(ordered[-PROBES:])
     few = dataclasses.replace(train, samples=tuple(sample for sample in train.samples if sample.path in last))
@@ -127,5 +127,5 @@ def _without(photos: Dataset, unreadable: Sequence[Skipped]) -> Dataset:
     own = {sample.path for sample in photos.samples}
     bad = [entry for entry in unreadable if entry.path in own]
     for entry in bad:
-        tell(f"{entry.path} cannot be read ({entry.reason}) and is left out.")
+        warn_once(f"{entry.path} cannot be read ({entry.reason}) and is left out.")
     return photos.without(bad)

@@ -9,7 +9,7 @@ import numpy as np
 
 from model_maker.compat.absent import tells_absences
 from model_maker.compat.data_loader import DataLoader, photos_of
-from model_maker.compat.notices import MEANINGLESS, tell, tell_meaningless
+from model_maker.compat.notices import UNUSED_ARGUMENTS, warn_once, warn_unused
 from model_maker.errors import DataError
 from model_maker.packaging.quantized_file import CALIBRATION_PHOTOS, Form
 
@@ -112,15 +112,17 @@ class QuantizationConfig:
     @property
     def form(self) -> Form:
         """What it comes to here."""
-        tell_meaningless(
-            "QuantizationConfig", **{name: getattr(self, name) for name in MEANINGLESS["QuantizationConfig"]}
+        warn_unused(
+            "QuantizationConfig", **{name: getattr(self, name) for name in UNUSED_ARGUMENTS["QuantizationConfig"]}
         )
         steps, most = self.quantization_steps, CALIBRATION_PHOTOS
         if steps not in (None, DEFAULT_QUANTIZATION_STEPS):
             if self.representative_data is None:
-                tell("QuantizationConfig: quantization_steps means nothing here: there is no representative_data.")
+                warn_once("QuantizationConfig: quantization_steps means nothing here: there is no representative_data.")
             elif steps > most:
-                tell(f"QuantizationConfig: of quantization_steps={steps} the first {most} are made, which suffices.")
+                warn_once(
+                    f"QuantizationConfig: of quantization_steps={steps} the first {most} are made, which suffices."
+                )
         edges = {_dtype(kind) for kind in (self.inference_input_type, self.inference_output_type)}
         if len(edges) > 1 or not edges <= set(_EDGES):
             raise DataError(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model_maker.compat.notices import tell, tell_meaningless
+from model_maker.compat.notices import warn_once, warn_unused
 from model_maker.data import images, sources
 from model_maker.data.dataset import Dataset
 from model_maker.errors import DataError
@@ -40,7 +40,7 @@ class DataLoader:
                 "Use DataLoader.from_folder; photos are decoded from their files, not taken from tf.data."
             )
         if size not in (None, len(dataset)):
-            tell(f"DataLoader: size means nothing here: a Dataset knows how many photos it has, {len(dataset)}.")
+            warn_once(f"DataLoader: size means nothing here: a Dataset knows how many photos it has, {len(dataset)}.")
         names = tuple(index_to_label or dataset.classes)
         self.photos = dataset if names == dataset.classes else relabelled(dataset, names)
 
@@ -58,12 +58,12 @@ class DataLoader:
         """
         photos = sources.read(filename)
         for note in photos.notes:
-            tell(note)
+            warn_once(note)
         if photos.skipped:
             first = photos.skipped[0]
-            tell(f"Files that cannot be read: {len(photos.skipped)}, the first {first.path} ({first.reason}).")
+            warn_once(f"Files that cannot be read: {len(photos.skipped)}, the first {first.path} ({first.reason}).")
         if any(sample.part for sample in photos.samples):
-            tell(f"{filename} divides its photos itself; from_folder takes all. Name train/ and test/ one by one.")
+            warn_once(f"{filename} divides its photos itself; from_folder takes all. Name train/ and test/ one by one.")
         return cls(_shuffled(photos) if shuffle else photos)
 
     @classmethod
@@ -149,7 +149,7 @@ class DataLoader:
         extras.require("tensorflow", what="DataLoader.gen_dataset", error=DataError)
         import tensorflow as tf
 
-        tell_meaningless("gen_dataset", input_pipeline_context=input_pipeline_context)
+        warn_unused("gen_dataset", input_pipeline_context=input_pipeline_context)
         signature = (tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([], tf.int64))
         batches = tf.data.Dataset.from_generator(self._pairs, output_signature=signature)
         batches = batches.apply(tf.data.experimental.assert_cardinality(len(self)))

@@ -21,7 +21,7 @@ from model_maker.compat.classifier_training import Trained
 from model_maker.compat.config import ExportFormat
 from model_maker.compat.data_loader import DataLoader, photos_of, relabelled
 from model_maker.compat.model_spec import ImageClassifierSpec, ModelSpec
-from model_maker.compat.notices import tell_meaningless
+from model_maker.compat.notices import warn_unused
 from model_maker.errors import DataError, ModelError
 from model_maker.inference import pipeline
 from model_maker.inference.classifier import Classifier
@@ -83,7 +83,7 @@ class ImageClassifier:
         use_augmentation: bool = False,
         representative_data: DataLoader | None = None,
     ):
-        tell_meaningless("ImageClassifier", shuffle=shuffle, representative_data=representative_data)
+        warn_unused("ImageClassifier", shuffle=shuffle, representative_data=representative_data)
         self.model_spec = specs.get(model_spec)
         self.index_to_label, self.num_classes = list(index_to_label), len(index_to_label)
         self.shuffle, self.use_augmentation, self.representative_data = shuffle, use_augmentation, representative_data
@@ -133,7 +133,7 @@ class ImageClassifier:
         Raises:
           DataError, BackboneError, ModelError: each with one line that says what to do.
         """
-        tell_meaningless(
+        warn_unused(
             "create",
             steps_per_epoch=steps_per_epoch,
             learning_rate=learning_rate,
@@ -160,7 +160,7 @@ class ImageClassifier:
         steps_per_epoch: int | None = None,
     ) -> list[dict[str, Any]] | None:
         """Trains, and returns `history`; see `create`."""
-        tell_meaningless("train", steps_per_epoch=steps_per_epoch)
+        warn_unused("train", steps_per_epoch=steps_per_epoch)
         self.hparams |= _checked(hparams or {})
         options = self._options()
         if self.train_whole_model:
@@ -176,7 +176,7 @@ class ImageClassifier:
     def _options(self) -> Options:
         given = {name: self.hparams.get(name) for name in _OF_FINE_TUNING}
         if not self.train_whole_model:
-            tell_meaningless("create", **given)
+            warn_unused("create", **given)
             given = {}
         stated: dict[str, Any] = {_OF_FINE_TUNING[name]: value for name, value in given.items()}
         return Options(
@@ -216,7 +216,7 @@ class ImageClassifier:
         Returns:
           Mean cross-entropy, without label smoothing and penalties, and accuracy.
         """
-        tell_meaningless("evaluate", batch_size=batch_size)
+        warn_unused("evaluate", batch_size=batch_size)
         classifier = self._trained.classifier
         scored = classifier.score_labelled(photos_of(data))
         truth = scored.scores[np.arange(len(scored.labels)), scored.labels]
@@ -265,7 +265,7 @@ class ImageClassifier:
         """
         if k < 0:
             raise DataError(f"predict_top_k(k={k}): give 0 or more.")
-        tell_meaningless("predict_top_k", batch_size=batch_size)
+        warn_unused("predict_top_k", batch_size=batch_size)
         photos = [sample.path for sample in data.photos.samples] if isinstance(data, DataLoader) else data
         photos = photos.numpy() if hasattr(photos, "numpy") else photos  # a tensor
         rows = self._trained.classifier.predict(photos, top_k=None, threshold=0)
@@ -300,7 +300,7 @@ class ImageClassifier:
         if export_format is None and not kwargs.get("with_metadata", True):
             export_format = self.DEFAULT_EXPORT_FORMAT
         formats = exporting.formats(export_format)
-        tell_meaningless("export", vocab_filename=vocab_filename, **kwargs)
+        warn_unused("export", vocab_filename=vocab_filename, **kwargs)
         if tflite_filename == label_filename:
             raise DataError(f"The model and its labels cannot both be {label_filename}. Choose two names.")
         names = {

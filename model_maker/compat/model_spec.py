@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from model_maker.backbones import BACKBONES, tensorflow_models
 from model_maker.backbones import get as backbone
 from model_maker.compat import absent
-from model_maker.compat.notices import tell_meaningless
+from model_maker.compat.notices import warn_unused
 from model_maker.errors import BackboneError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class ModelSpec:
         input_image_shape: Sequence[int] | None = None,
         name: str = "",
     ):
-        tell_meaningless("ModelSpec", compat_tf_versions=compat_tf_versions)
+        warn_unused("ModelSpec", compat_tf_versions=compat_tf_versions)
         self.uri = str(uri)
         if input_image_shape is None and tensorflow_models.is_download(self.uri):
             input_image_shape = [224, 224]

@@ -14,8 +14,8 @@ _ORDER = "the order of photos does not matter to the head, and fine-tuning alway
 _ONE_BY_ONE = "photos run one by one on all cores"
 _CONVERTER = "TensorFlow's converter is not used"
 
-# By function, the arguments that mean nothing here: their default, at which nothing is said, and why.
-MEANINGLESS: dict[str, dict[str, tuple[Any, str]]] = {
+# By function, the arguments that mean nothing here: their default, at which nothing is logged, and why.
+UNUSED_ARGUMENTS: dict[str, dict[str, tuple[Any, str]]] = {
     "create": {
         "epochs": (None, _SOLVED),
         "batch_size": (None, _SOLVED),
@@ -64,27 +64,27 @@ MEANINGLESS: dict[str, dict[str, tuple[Any, str]]] = {
         "experimental_new_quantizer": (None, _CONVERTER),
     },
 }
-said: set[str] = set()
+logged: set[str] = set()
 
 
-def tell(text: str) -> None:
+def warn_once(text: str) -> None:
     """Logs a warning, unless it was logged before."""
-    if text not in said:
-        said.add(text)
+    if text not in logged:
+        logged.add(text)
         logging.warning("%s", text)
 
 
-def tell_meaningless(where: str, **given: Any) -> None:
+def warn_unused(where: str, **given: Any) -> None:
     """Tells of arguments that mean nothing here and are not at their default, with the reason.
 
     Args:
-      where: a key of MEANINGLESS.
+      where: a key of UNUSED_ARGUMENTS.
       **given: names and values; a name that is not listed there is told of, too.
     """
     for name, value in given.items():
-        default, reason = MEANINGLESS[where].get(name, (..., "it is not known"))
+        default, reason = UNUSED_ARGUMENTS[where].get(name, (..., "it is not known"))
         if value is not default and value != default:
-            tell(f"{where}: {name} means nothing here: {reason}.")
+            warn_once(f"{where}: {name} means nothing here: {reason}.")
 
 
 class Notices(Progress):
@@ -92,4 +92,4 @@ class Notices(Progress):
 
     def note(self, text: str) -> None:
         """Tells it once."""
-        tell(text)
+        warn_once(text)

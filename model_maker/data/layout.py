@@ -243,7 +243,7 @@ def _without_others(root: Folder, folders: Sequence[Folder], stated: dict[str, s
 
 def _refuse_versions(root: Folder, folders: Sequence[Folder]) -> None:
     """Refuses folders that hold the same folders: parts or versions of a data set, and no classes."""
-    inside = {folder: _telling(_class_names(folder)) for folder in folders if not same_inside(folder).loose}
+    inside = {folder: _significant(_class_names(folder)) for folder in folders if not same_inside(folder).loose}
     names = {folder.name for folder in folders}
     for folder, below in inside.items():
         if len(again := sorted(below & (names - {folder.name}))) > 1:
@@ -263,7 +263,7 @@ def _refuse_versions(root: Folder, folders: Sequence[Folder]) -> None:
         )
 
 
-def _telling(names: set[str]) -> set[str]:
+def _significant(names: set[str]) -> set[str]:
     return {name for name in names if not split_names.says_nothing(name) and name.lower() not in PICTURES | MASKS}
 
 

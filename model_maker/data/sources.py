@@ -108,7 +108,7 @@ def read(
     classes = tuple(sorted({entry.class_name for entry in entries}))
     notes += spelling_notes(classes)
     _check_classes(path, source, classes, least_classes, notes)
-    _tell_downloads(entries, notes)
+    _note_downloads(entries, notes)
     index = {name: label for label, name in enumerate(classes)}
     samples, skipped = [], [Skipped(entry.path, entry.reason, entry.part) for entry in entries if entry.reason]
     entries = [entry for entry in entries if not entry.reason]
@@ -205,7 +205,7 @@ def _check_classes(
         raise DataError(f"{path} holds one class only, {classes[0]!r}; a classifier needs at least two. {layout}")
 
 
-def _tell_downloads(entries: list[Entry], notes: list[str]) -> None:
+def _note_downloads(entries: list[Entry], notes: list[str]) -> None:
     addresses = [entry.path for entry in entries if isinstance(entry.path, Address)]
     if addresses:
         missing = sum(not address.cached.exists() for address in addresses)

@@ -13,7 +13,7 @@ import numpy as np
 from model_maker.data import images, split_names
 from model_maker.data.entries import spelled
 from model_maker.doctor import fallback_decoders
-from model_maker.doctor.examination import Evidence
+from model_maker.doctor.examination import Examination
 from model_maker.doctor.findings import Finding
 
 # Sides below this are blurred by enlargement to the 224 pixels that most backbones take, 3.5 times and more.
@@ -48,13 +48,13 @@ class Check:
     title: str
     severity: str
     advice: str
-    find: Callable[[Evidence], Iterator[Finding]]
+    find: Callable[[Examination], Iterator[Finding]]
     mends: bool = False
     by_default: bool = False
 
 
-def _broken(evidence: Evidence) -> Iterator[Finding]:
-    skipped = sorted(evidence.dataset.skipped, key=lambda entry: spelled(entry.path))
+def _broken(examination: Examination) -> Iterator[Finding]:
+    skipped = sorted(examination.dataset.skipped, key=lambda entry: spelled(entry.path))
     # What lacks a decoder or a permission is not damaged; what another reader opens may not be, either.
     gone = [entry.path for entry in skipped if entry.reason.startswith(_DAMAGE)]
     opened = fallback_decoders.readers([path for path in gone if isinstance(path, Path)])
@@ -65,31 +65,31 @@ def _broken(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(entry.reason, (entry.path,), (entry.path,) if entry.reason.startswith(_DAMAGE) else ())
 
 
-def _leaks(evidence: Evidence) -> Iterator[Finding]:
-    if not evidence.states_parts:
+def _leaks(examination: Examination) -> Iterator[Finding]:
+    if not examination.states_parts:
         return
-    for group in evidence.members():
-        parts = [evidence.parts[index] for index in group]
+    for group in examination.members():
+        parts = [examination.parts[index] for index in group]
         if len(set(parts)) > 1:
             # The first is of the part that comes before the others: the rest of that part may stay beside it.
             others = [index for index, part in zip(group, parts, strict=True) if part != parts[0]]
-            yield _of_group(evidence, group, f"in {_all(parts)}", others)
+            yield _of_group(examination, group, f"in {_all(parts)}", others)
 
 
-def _conflicts(evidence: Evidence) -> Iterator[Finding]:
-    for group in evidence.members():
-        names = [evidence.dataset.classes[evidence.labels[index]] for index in group]
+def _conflicts(examination: Examination) -> Iterator[Finding]:
+    for group in examination.members():
+        names = [examination.dataset.classes[examination.labels[index]] for index in group]
         if len(set(names)) > 1:
-            yield _of_group(evidence, group, f"in {_all(names)}", group)
+            yield _of_group(examination, group, f"in {_all(names)}", group)
 
 
-def _labels(evidence: Evidence) -> Iterator[Finding]:
-    judged, samples, classes = evidence.judgement, evidence.dataset.samples, evidence.dataset.classes
+def _labels(examination: Examination) -> Iterator[Finding]:
+    judged, samples, classes = examination.label_errors, examination.dataset.samples, examination.dataset.classes
     twins: dict[tuple[int, int], list[int]] = {}
     for index in np.argsort(judged.margins, kind="stable"):  # what is not judged, nan, comes last
         if not judged.margins[index] <= -_DOUBT:
             break
-        twins.setdefault((int(evidence.numbers[index]), int(evidence.labels[index])), []).append(int(index))
+        twins.setdefault((int(examination.numbers[index]), int(examination.labels[index])), []).append(int(index))
     for (_, label), group in twins.items():
         rated = judged.scores[group[0]].copy()
         rated[label] = np.nan
@@ -106,112 +106,114 @@ def _labels(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _copies(evidence: Evidence) -> Iterator[Finding]:
-    for group in evidence.members():
+def _copies(examination: Examination) -> Iterator[Finding]:
+    for group in examination.members():
         alike: dict[tuple[str, int], list[int]] = {}
         for index in group:
-            sample = evidence.dataset.samples[index]
+            sample = examination.dataset.samples[index]
             alike.setdefault((sample.digest, sample.label), []).append(index)
         for copies in alike.values():
             if len(copies) > 1:
-                yield _of_group(evidence, copies, "the same file", copies[1:])
+                yield _of_group(examination, copies, "the same file", copies[1:])
 
 
-def _near_copies(evidence: Evidence) -> Iterator[Finding]:
-    for group in evidence.members():
-        samples = [evidence.dataset.samples[index] for index in group]
+def _near_copies(examination: Examination) -> Iterator[Finding]:
+    for group in examination.members():
+        samples = [examination.dataset.samples[index] for index in group]
         # In more than one class they are told as conflicts.
         if len({sample.digest for sample in samples}) > 1 and len({sample.label for sample in samples}) == 1:
-            sizes = [f"{evidence.facts[index].width} x {evidence.facts[index].height}" for index in group]
+            sizes = [
+                f"{examination.properties[index].width} x {examination.properties[index].height}" for index in group
+            ]
             text = "the same picture" + (f", {' and '.join(dict.fromkeys(sizes))}" if len(set(sizes)) > 1 else "")
-            yield _of_group(evidence, group, text, group[1:])
+            yield _of_group(examination, group, text, group[1:])
 
 
-def _one_colour(evidence: Evidence) -> Iterator[Finding]:
-    for sample, fact in zip(evidence.dataset.samples, evidence.facts, strict=True):
-        if fact.spread < ONE_COLOUR:
+def _one_colour(examination: Examination) -> Iterator[Finding]:
+    for sample, file in zip(examination.dataset.samples, examination.properties, strict=True):
+        if file.spread < ONE_COLOUR:
             yield Finding("one colour", (sample.path,), (sample.path,))
 
 
-def _outliers(evidence: Evidence) -> Iterator[Finding]:
-    far = evidence.judgement.distances
+def _outliers(examination: Examination) -> Iterator[Finding]:
+    far = examination.label_errors.distances
     if len(far) < _FEW:  # too few to tell what is usual
         return
     for index in np.argsort(-far, kind="stable"):
         if not far[index] > _FAR:
             return
-        path = evidence.dataset.samples[index].path
+        path = examination.dataset.samples[index].path
         yield Finding("unlike all other photos", (path,), (path,), score=float(far[index]))
 
 
-def _tiny(evidence: Evidence) -> Iterator[Finding]:
-    for sample, fact in zip(evidence.dataset.samples, evidence.facts, strict=True):
-        if min(fact.width, fact.height) < TINY_PIXELS:
-            yield Finding(f"{fact.width} x {fact.height} pixels", (sample.path,), (sample.path,))
+def _tiny(examination: Examination) -> Iterator[Finding]:
+    for sample, file in zip(examination.dataset.samples, examination.properties, strict=True):
+        if min(file.width, file.height) < TINY_PIXELS:
+            yield Finding(f"{file.width} x {file.height} pixels", (sample.path,), (sample.path,))
 
 
-def _classes(evidence: Evidence) -> Iterator[Finding]:
-    counts = np.bincount(evidence.labels, minlength=len(evidence.dataset.classes))
-    for name, count in zip(evidence.dataset.classes, counts, strict=True):
+def _classes(examination: Examination) -> Iterator[Finding]:
+    counts = np.bincount(examination.labels, minlength=len(examination.dataset.classes))
+    for name, count in zip(examination.dataset.classes, counts, strict=True):
         if count < _FEW:
             yield Finding(f"{name} has {count} photo{'' if count == 1 else 's'} that can be read")
     large, small = int(counts.argmax()), int(counts.argmin())
     if counts[large] > _UNEVEN * counts[small]:
-        names = evidence.dataset.classes
+        names = examination.dataset.classes
         ratio = f"{counts[large] / counts[small]:.0f} to 1" if counts[small] else "to none"
         yield Finding(f"{names[large]} has {counts[large]} photos and {names[small]} {counts[small]}: {ratio}")
 
 
-def _parts(evidence: Evidence) -> Iterator[Finding]:
-    stated = split_names.read(evidence.dataset.classes)
+def _parts(examination: Examination) -> Iterator[Finding]:
+    stated = split_names.read(examination.dataset.classes)
     # One class called `test` may be one.
     if len(stated) > 1 or {"train", "validation"} & set(stated.values()):
         yield Finding(f"{' and '.join(sorted(stated))}: named as parts of a data set, and learned as classes")
 
 
-def _strays(evidence: Evidence) -> Iterator[Finding]:
-    for path in evidence.strays:
+def _strays(examination: Examination) -> Iterator[Finding]:
+    for path in examination.strays:
         yield Finding("a photo by its content, not by its name", (path,))
 
 
-def _suffixes(evidence: Evidence) -> Iterator[Finding]:
-    for sample, fact in zip(evidence.dataset.samples, evidence.facts, strict=True):
+def _suffixes(examination: Examination) -> Iterator[Finding]:
+    for sample, file in zip(examination.dataset.samples, examination.properties, strict=True):
         name = str(sample.path)
         suffix = name[name.rfind(".") :].lower() if "." in name else ""
         stated = images.FORMATS.get(suffix)
         # MPO is the JPEG of cameras that put a preview behind it.
-        if stated and fact.format not in (stated, "MPO"):
-            yield Finding(f"named {suffix}, but is {fact.format}", (sample.path,))
+        if stated and file.format not in (stated, "MPO"):
+            yield Finding(f"named {suffix}, but is {file.format}", (sample.path,))
 
 
-def _deep(evidence: Evidence) -> Iterator[Finding]:
-    for sample, fact in zip(evidence.dataset.samples, evidence.facts, strict=True):
-        if fact.bits:
-            yield Finding(f"{fact.bits[1]} bits used of {fact.bits[0]}", (sample.path,))
+def _deep(examination: Examination) -> Iterator[Finding]:
+    for sample, file in zip(examination.dataset.samples, examination.properties, strict=True):
+        if file.bits:
+            yield Finding(f"{file.bits[1]} bits used of {file.bits[0]}", (sample.path,))
 
 
-def _turned(evidence: Evidence) -> Iterator[Finding]:
-    for sample, fact in zip(evidence.dataset.samples, evidence.facts, strict=True):
-        if fact.orientation != 1:
-            yield Finding(f"EXIF orientation {fact.orientation}", (sample.path,))
+def _turned(examination: Examination) -> Iterator[Finding]:
+    for sample, file in zip(examination.dataset.samples, examination.properties, strict=True):
+        if file.orientation != 1:
+            yield Finding(f"EXIF orientation {file.orientation}", (sample.path,))
 
 
-def _personal(evidence: Evidence) -> Iterator[Finding]:
-    for sample, fact in zip(evidence.dataset.samples, evidence.facts, strict=True):
-        if fact.personal:
-            yield Finding(", ".join(fact.personal), (sample.path,))
+def _personal(examination: Examination) -> Iterator[Finding]:
+    for sample, file in zip(examination.dataset.samples, examination.properties, strict=True):
+        if file.personal:
+            yield Finding(", ".join(file.personal), (sample.path,))
 
 
-def _is_apart(evidence: Evidence, index: int) -> bool:
+def _is_apart(examination: Examination, index: int) -> bool:
     """Whether a photo may go without taking another name of the same file with it, as links to folders make them."""
-    path = evidence.dataset.samples[index].path
-    return not isinstance(path, Path) or path.is_symlink() or evidence.names_of_file[os.path.realpath(path)] == 1
+    path = examination.dataset.samples[index].path
+    return not isinstance(path, Path) or path.is_symlink() or examination.names_of_file[os.path.realpath(path)] == 1
 
 
-def _of_group(evidence: Evidence, group: list[int], text: str, removable: list[int]) -> Finding:
-    paths = {index: evidence.dataset.samples[index].path for index in group}
+def _of_group(examination: Examination, group: list[int], text: str, removable: list[int]) -> Finding:
+    paths = {index: examination.dataset.samples[index].path for index in group}
     return Finding(
-        text, tuple(paths.values()), tuple(paths[index] for index in removable if _is_apart(evidence, index))
+        text, tuple(paths.values()), tuple(paths[index] for index in removable if _is_apart(examination, index))
     )
 
 

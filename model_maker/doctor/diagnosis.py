@@ -14,10 +14,9 @@ import numpy as np
 from model_maker.backbones.registry import DEFAULT
 from model_maker.data import object_stores
 from model_maker.data.entries import Location, spelled
-from model_maker.doctor import examination as gathering
 from model_maker.doctor import label_errors, near_duplicates
 from model_maker.doctor.checks import CHECKS
-from model_maker.doctor.examination import Evidence
+from model_maker.doctor.examination import Examination, examine
 from model_maker.doctor.findings import Finding
 from model_maker.errors import DataError
 from model_maker.progress import Progress
@@ -83,21 +82,21 @@ def diagnose(
     if threads is not None and threads < 1:
         raise DataError(f"`threads={threads}`: give 1 or more.")
     progress = Progress(progress)
-    evidence = gathering.gather(data, model, progress, threads=threads)
-    findings = {name: tuple(check.find(evidence)) for name, check in CHECKS.items()}
+    examination = examine(data, model, progress, threads=threads)
+    findings = {name: tuple(check.find(examination)) for name, check in CHECKS.items()}
     with progress.stage("Measure what copies flatter"):
-        flattery = _flattery(evidence)
-    dataset = evidence.dataset
+        inflation = _inflation(examination)
+    dataset = examination.dataset
     counts = Counter(dataset.labels)
     class_of: dict[Location, str] = {sample.path: dataset.classes[sample.label] for sample in dataset.samples}
     return Diagnosis(
         str(object_stores.place(data)),
         {name: counts[label] for label, name in enumerate(dataset.classes)},
         {name: found for name, found in findings.items() if found},
-        flattery,
-        dataset.notes + _unjudged(evidence),
+        inflation,
+        dataset.notes + _unjudged(examination),
         class_of,
-        evidence.digests,
+        examination.digests,
     )
 
 
@@ -127,10 +126,10 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
     }
 
 
-def sentences(flattery: dict[str, dict[str, float] | None]) -> list[str]:
+def sentences(inflation: dict[str, dict[str, float] | None]) -> list[str]:
     """Says what was measured of copies' flattery, for people."""
     said = []
-    if test := flattery.get("test"):
+    if test := inflation.get("test"):
         have = "has" if test["photos"] == 1 else "have"
         text = f"{test['photos']} of {test['tested']} test photos {have} a copy among those that training sees"
         if "points" in test:
@@ -139,7 +138,7 @@ def sentences(flattery: dict[str, dict[str, float] | None]) -> list[str]:
                 f"{100 * test['top1_without']:.1f} % without, {_worth(test['points'])}"
             )
         said.append(f"{text}.")
-    if folds := flattery.get("folds"):
+    if folds := inflation.get("folds"):
         said.append(
             f"By folds, top-1 is {100 * folds['top1_apart']:.1f} % with copies in different folds and "
             f"{100 * folds['top1_together']:.1f} % with each kept beside its copies, {_worth(folds['points'])}."
@@ -153,24 +152,24 @@ def _worth(points: float) -> str:
     return f"a difference of {points:+.1f} points"
 
 
-def _flattery(evidence: Evidence) -> dict[str, dict[str, float] | None]:
-    vectors, labels, numbers = evidence.vectors, evidence.labels, evidence.numbers
+def _inflation(examination: Examination) -> dict[str, dict[str, float] | None]:
+    vectors, labels, numbers = examination.vectors, examination.labels, examination.numbers
     if (near_duplicates.sizes(numbers) < 2).all():
         return {"folds": None, "test": None}
-    parts = np.array(evidence.parts)
+    parts = np.array(examination.parts)
     learns, tests = np.isin(parts, ("train", "validation")), parts == "test"
     return {
-        "folds": near_duplicates.flattery(vectors, labels, numbers),
-        "test": near_duplicates.flattered_part(vectors, labels, numbers, learns, tests) if tests.any() else None,
+        "folds": near_duplicates.inflation_by_folds(vectors, labels, numbers),
+        "test": near_duplicates.inflation_on_test(vectors, labels, numbers, learns, tests) if tests.any() else None,
     }
 
 
-def _unjudged(evidence: Evidence) -> tuple[str, ...]:
+def _unjudged(examination: Examination) -> tuple[str, ...]:
     """Says which labels could not be judged."""
-    names = evidence.dataset.classes
+    names = examination.dataset.classes
     if len(names) < 2:
         return (f"There is one class only, {names[0]}: labels were not judged, and it cannot be trained on.",)
-    judged = set(evidence.labels[label_errors.judged(evidence.labels, evidence.numbers)].tolist())
+    judged = set(examination.labels[label_errors.assessable(examination.labels, examination.numbers)].tolist())
     few = [name for label, name in enumerate(names) if label not in judged]
     if len(judged) < 2:
         return (f"Labels were not judged: fewer than two classes have {label_errors.LEAST} different photos.",)

@@ -1,4 +1,4 @@
-"""Evidence: all that is known of a data set before anything is called wrong."""
+"""Examination: all that is known of a data set before anything is called wrong."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from model_maker.data import images, skipped_files, sources
 from model_maker.data.dataset import PARTS, Dataset, Skipped
 from model_maker.data.entries import Location, spelled
 from model_maker.doctor import file_properties, label_errors, near_duplicates
-from model_maker.doctor.file_properties import Facts
-from model_maker.doctor.label_errors import Judgement
+from model_maker.doctor.file_properties import FileProperties
+from model_maker.doctor.label_errors import LabelErrors
 from model_maker.embeddings import computing, int8_suitability
 from model_maker.errors import DataError
 from model_maker.progress import Progress
@@ -28,24 +28,24 @@ Array = np.ndarray
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Examination:
     """What checks look at.
 
     Attributes:
       dataset: the photos that can be read; `skipped` are those that cannot.
-      facts: of each photo, in order.
+      properties: of each photo, in order.
       vectors: float16 [N, D], embeddings; empty without photos.
       numbers: int [N], equal for photos of one picture.
-      judgement: what embeddings tell of each photo.
+      label_errors: what embeddings tell of each photo.
       strays: photos that are not read, for their file's name does not say that they are photos.
       digests: sha256 of the unreadable files whose bytes could be read, by path.
     """
 
     dataset: Dataset
-    facts: tuple[Facts, ...]
+    properties: tuple[FileProperties, ...]
     vectors: Array
     numbers: Array
-    judgement: Judgement
+    label_errors: LabelErrors
     strays: tuple[Path, ...]
     digests: dict[Location, str]
 
@@ -89,15 +89,15 @@ class Evidence:
         return [sorted(group, key=self._precedence) for group in found.values()]
 
     def _precedence(self, index: int) -> tuple:
-        sample, fact = self.dataset.samples[index], self.facts[index]
+        sample, file = self.dataset.samples[index], self.properties[index]
         part = ("test", "validation", "train", "").index(sample.part)
         # Not a link, which would be left without its file.
         linked = isinstance(sample.path, Path) and sample.path.is_symlink()
         name = spelled(sample.path)
-        return linked, part, -fact.width * fact.height, len(name), name
+        return linked, part, -file.width * file.height, len(name), name
 
 
-def gather(data: str | os.PathLike[str], model: str, progress: Progress, *, threads: int | None = None) -> Evidence:
+def examine(data: str | os.PathLike[str], model: str, progress: Progress, *, threads: int | None = None) -> Examination:
     """Reads all photos once, embeds those not seen before, finds twins, judges labels.
 
     Raises:
@@ -122,7 +122,7 @@ def gather(data: str | os.PathLike[str], model: str, progress: Progress, *, thre
             if isinstance(result, DataError)
         },
     )
-    known = tuple(result for result in results if isinstance(result, Facts))
+    known = tuple(result for result in results if isinstance(result, FileProperties))
     vectors = np.empty((0, 1), np.float16)
     if len(dataset):
         with progress.stage(f"Prepare {choice.name}"):
@@ -134,19 +134,23 @@ def gather(data: str | os.PathLike[str], model: str, progress: Progress, *, thre
         numbers = _numbers(dataset, known, vectors)
     with progress.stage("Judge labels"):
         labels = np.array(dataset.labels, int)
-        judged = label_errors.judge(vectors, labels, numbers, classes=len(dataset.classes))
-    return Evidence(dataset, known, vectors, numbers, judged, strays_in(str(data)), digests)
+        judged = label_errors.find(vectors, labels, numbers, classes=len(dataset.classes))
+    return Examination(dataset, known, vectors, numbers, judged, strays_in(str(data)), digests)
 
 
 def _embed(
-    dataset: Dataset, known: tuple[Facts, ...], base: QuantizedEmbedder, progress: Progress, threads: int | None
-) -> tuple[Dataset, tuple[Facts, ...], Array]:
+    dataset: Dataset,
+    known: tuple[FileProperties, ...],
+    base: QuantizedEmbedder,
+    progress: Progress,
+    threads: int | None,
+) -> tuple[Dataset, tuple[FileProperties, ...], Array]:
     """Returns photos, their facts and their embeddings, less what a change of the folder made unreadable meanwhile."""
     found, gone = computing.feature_maps(dataset, *base.computing, threads=threads, progress=progress)
     # The last layer: copies and labels are judged by what the network makes of a photo in the end.
     vectors = found.columns(network_layers.features(base.layers, base.layers[-1:])).read()[:, 0].astype(np.float16)
     lost = {entry.path: entry.reason for entry in gone}
-    kept = tuple(fact for sample, fact in zip(dataset.samples, known, strict=True) if sample.path not in lost)
+    kept = tuple(file for sample, file in zip(dataset.samples, known, strict=True) if sample.path not in lost)
     return _without(dataset, lost), kept, vectors
 
 
@@ -157,14 +161,14 @@ def _without(dataset: Dataset, reasons: dict[Location, str]) -> Dataset:
     return dataclasses.replace(dataset, samples=kept, skipped=dataset.skipped + gone)
 
 
-def _numbers(dataset: Dataset, known: tuple[Facts, ...], vectors: Array) -> Array:
+def _numbers(dataset: Dataset, known: tuple[FileProperties, ...], vectors: Array) -> Array:
     if not known:
         return np.empty(0, int)
     return near_duplicates.groups(
         [sample.digest for sample in dataset.samples],
-        np.array([fact.hash for fact in known], np.uint64),
-        np.array([fact.mirrored for fact in known], np.uint64),
-        np.array([fact.spread for fact in known]),
+        np.array([file.hash for file in known], np.uint64),
+        np.array([file.mirrored for file in known], np.uint64),
+        np.array([file.spread for file in known]),
         label_errors.directions(vectors),
     )
 

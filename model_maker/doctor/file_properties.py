@@ -1,4 +1,4 @@
-"""Facts: what a file is and says of itself, and what it looks like at a glance; each photo is opened once for them."""
+"""FileProperties: format, size, EXIF and hashes of a photo; each file is opened once for all of them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _PERSONAL_CAMERA = {
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class FileProperties:
     """What one photo is.
 
     Attributes:
@@ -61,8 +61,8 @@ class Facts:
 
 def collect(
     paths: Sequence[Location], *, threads: int | None = None, progress: Progress | None = None
-) -> Iterator[Facts | DataError]:
-    """Yields, for each photo in order, its Facts, or the DataError that says why it cannot be read."""
+) -> Iterator[FileProperties | DataError]:
+    """Yields, for each photo in order, its FileProperties, or the DataError that says why it cannot be read."""
     results = stream(paths, 0, lambda: read, threads=threads, load=lambda path, _: _content(path))
     for done, result in enumerate(results, 1):
         yield result
@@ -70,7 +70,7 @@ def collect(
             progress(done, len(paths))
 
 
-def read(content: bytes) -> Facts | DataError:
+def read(content: bytes) -> FileProperties | DataError:
     """Returns the facts of a photo, given its file's bytes, or why it cannot be decoded."""
     try:
         with images.opened(content) as image:
@@ -82,7 +82,7 @@ def read(content: bytes) -> Facts | DataError:
         return error
     upright.thumbnail((_GLANCE, _GLANCE))
     mirrored = upright.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return Facts(
+    return FileProperties(
         form,
         width,
         height,

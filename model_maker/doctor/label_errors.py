@@ -1,4 +1,4 @@
-"""Judgement: whether a photo's label agrees with what the others teach, and whether it belongs to them at all.
+"""LabelErrors: whether a photo's label agrees with what the others teach, and whether it belongs to them at all.
 
 Labels are judged only by photos that are no twins of the judged one, for a twin repeats a label, right or wrong.
 """
@@ -29,7 +29,7 @@ _CHUNK = 1024
 
 
 @dataclass(frozen=True)
-class Judgement:
+class LabelErrors:
     """What embeddings tell of each photo.
 
     Attributes:
@@ -46,7 +46,7 @@ class Judgement:
     distances: Array
 
 
-def judge(vectors: Array, labels: Array, numbers: Array, *, classes: int) -> Judgement:
+def find(vectors: Array, labels: Array, numbers: Array, *, classes: int) -> LabelErrors:
     """Judges all photos.
 
     Args:
@@ -59,7 +59,7 @@ def judge(vectors: Array, labels: Array, numbers: Array, *, classes: int) -> Jud
       Northcutt et al. 2021, "Confident Learning" (thresholds by the mean self-confidence of a class). The neighbours'
       votes are ours: errors of the two differ, and together they rank better, as docs/MEASUREMENTS.md tells.
     """
-    kept = judged(labels, numbers)
+    kept = assessable(labels, numbers)
     votes, distances = _votes(vectors, labels, numbers, classes), _distances(vectors, numbers)
     scores, margins = np.full((len(labels), classes), np.nan), np.full(len(labels), np.nan)
     confident = np.zeros(len(labels), bool)
@@ -77,7 +77,7 @@ def judge(vectors: Array, labels: Array, numbers: Array, *, classes: int) -> Jud
         margins[kept] = np.log((mixed[rows, own] + _FLOOR) / (mixed[rows, best] + _FLOOR))
         confident[kept] = (margins[kept] < 0) & (mixed[rows, best] >= usual[best])
         scores[np.ix_(kept, named)] = mixed
-    return Judgement(scores, margins, confident, distances)
+    return LabelErrors(scores, margins, confident, distances)
 
 
 def divisions(photos: int) -> tuple[int, ...]:
@@ -85,7 +85,7 @@ def divisions(photos: int) -> tuple[int, ...]:
     return _DIVISIONS if photos <= _MANY else _DIVISIONS[:1]
 
 
-def judged(labels: Array, numbers: Array) -> Array:
+def assessable(labels: Array, numbers: Array) -> Array:
     """Returns the photos, bool [N], of classes that have enough different ones."""
     enough = [label for label in np.unique(labels) if len(np.unique(numbers[labels == label])) >= LEAST]
     return np.isin(labels, enough)
@@ -146,7 +146,7 @@ def _votes(vectors: Array, labels: Array, numbers: Array, classes: int) -> Array
 
 
 def _distances(vectors: Array, numbers: Array) -> Array:
-    """Returns how far the nearest neighbours of each photo are, as Judgement says: float [N]."""
+    """Returns how far the nearest neighbours of each photo are, as LabelErrors says: float [N]."""
     far = np.zeros(len(vectors))
     for rows, _, alike in _nearest(directions(vectors, centre=False), numbers):
         far[rows] = -alike.mean(axis=1)

@@ -32,7 +32,7 @@ def groups(digests: Sequence[str], hashes: Array, mirrored: Array, spreads: Arra
       digests: sha256 of each photo.
       hashes, mirrored: uint64 [N], perceptual hashes of the photos and of their mirror images.
       spreads: float [N], how much their pixels differ; hashes of what is nearly one colour are not compared.
-      vectors: float32 [N, D], embeddings as `judgement.directions` gives them; None compares hashes only.
+      vectors: float32 [N, D], embeddings as `label_errors.directions` returns them; None compares hashes only.
 
     Returns:
       int [N], each group's number being the index of its first photo.
@@ -80,7 +80,7 @@ def sizes(numbers: Array) -> Array:
     return counts[inverse]
 
 
-def flattery(vectors: Array, labels: Array, numbers: Array) -> dict | None:
+def inflation_by_folds(vectors: Array, labels: Array, numbers: Array) -> dict | None:
     """Measures by how much twins flatter an accuracy: by folds, with twins kept together and with twins apart.
 
     Photos without a twin lie in the same folds both times, so that nothing else differs.
@@ -94,7 +94,7 @@ def flattery(vectors: Array, labels: Array, numbers: Array) -> dict | None:
       Plain JSON types: `photos` that have a twin of their own class, `top1_apart`, `top1_together`, and `points`
       between them; None without twins, or where classes are too small to tell.
     """
-    kept = label_errors.judged(labels, numbers)
+    kept = label_errors.assessable(labels, numbers)
     vectors, labels, numbers = vectors[kept], np.unique(labels[kept], return_inverse=True)[1], numbers[kept]
     twins = int((sizes(numbers * (labels.max(initial=0) + 1) + labels) > 1).sum())
     if not twins or len(np.unique(labels)) < 2:
@@ -115,11 +115,11 @@ def flattery(vectors: Array, labels: Array, numbers: Array) -> dict | None:
     }
 
 
-def flattered_part(vectors: Array, labels: Array, numbers: Array, learns: Array, tests: Array) -> dict | None:
+def inflation_on_test(vectors: Array, labels: Array, numbers: Array, learns: Array, tests: Array) -> dict | None:
     """Measures by how much twins flatter the accuracy on a test part: a head that saw them, and one that did not.
 
     Args:
-      vectors, labels, numbers: as for `flattery`.
+      vectors, labels, numbers: as for `inflation_by_folds`.
       learns, tests: bool [N], the photos that training sees, and those that accuracy is measured on.
 
     Returns:

@@ -55,7 +55,7 @@ class Ray:
         self._address, self._progress = address, progress
         folder = folder or str(files.cache_directory() / "shards")
         self._folder = folder.rstrip("/") if is_url(folder) else os.path.abspath(folder)
-        self._told: set[str] = set()
+        self._logged_notes: set[str] = set()
 
     def hash(self, entries: Iterable[Any]) -> Iterator[tuple[str, str]]:
         """Does what `Engine.hash` says."""
@@ -130,8 +130,8 @@ class Ray:
             finally:
                 shards.remove([mark])
             for note in notes:
-                if note not in self._told:
-                    self._told.add(note)
+                if note not in self._logged_notes:
+                    self._logged_notes.add(note)
                     self._progress.note(note)
             yield cluster
 

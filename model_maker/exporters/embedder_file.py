@@ -63,7 +63,7 @@ def export_embedder(
     with progress.stage(f"Quantize ({form.quantize})"):
         pictures = list(calibration_pictures.pictures()) if photos is None else photos
         form = Form(form.quantize, form.io, output_io="float32")
-        bare = quantized_file.ship(base.content, base, form, photos=pictures, progress=progress)
+        bare = quantized_file.convert(base.content, base, form, photos=pictures, progress=progress)
     info = metadata.ModelInfo(
         normalization=base.normalization,
         name=base.name,

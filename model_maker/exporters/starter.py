@@ -97,7 +97,7 @@ def build(
         float_model = graph.attach_head(base.content, kernel, bias)
     with progress.stage(f"Quantize ({form.quantize})"):
         photos = list(calibration_pictures.pictures()) if photos is None else photos
-        bare = quantized_file.ship(float_model, base, form, photos=photos, progress=progress)
+        bare = quantized_file.convert(float_model, base, form, photos=photos, progress=progress)
     info = metadata.ModelInfo(
         labels=imagenet.labels(),
         normalization=base.normalization,
@@ -106,7 +106,7 @@ def build(
         licence=backbone.licence,
         description=f"Classifier of ImageNet's 1000 classes with the weights published at {backbone.source}.",
     )
-    return quantized_file.finish(bare, info), info
+    return quantized_file.with_metadata(bare, info), info
 
 
 def cached(model: str, *, progress: Progress | None = None) -> bytes:

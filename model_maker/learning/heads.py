@@ -157,7 +157,7 @@ def fit(
     path = len(REGULARIZATION) * len(held_out) * _PATH_ITERATIONS
     total = len(sets) * path + _FINAL_ITERATIONS
 
-    def tell(step: int) -> None:
+    def report(step: int) -> None:
         if progress:
             progress(step, total)
 
@@ -167,14 +167,14 @@ def fit(
         walks: dict[str, _Walk] = {}
         for number, (name, some) in enumerate(sets.items()):
             features = given.standardize(some)
-            step = partial(_tell_behind, tell, number * path)
+            step = partial(_offset_progress, report, number * path)
             walks[name] = cross_validate(features, labels, weights, held_out, pool, step)
         chosen, candidates = _choose(sets, walks, labels[np.any(held_out, axis=0)], weights)
         best = walks[chosen]
         whole = Problem(best.features.rows(slice(None)), labels, weights, pool)
-        step = partial(_tell_behind, tell, len(sets) * path)
+        step = partial(_offset_progress, report, len(sets) * path)
         parameters = whole.solve(best.strength, best.start, _FINAL_ITERATIONS, step)
-        tell(total)
+        report(total)
     kernel, bias = best.features.unstandardized(parameters)
     # What all logits share changes no score; a search that ends before its minimum leaves some of it.
     kernel, bias = kernel - kernel.mean(axis=0), bias - bias.mean()
@@ -287,7 +287,7 @@ def cross_validate(
     weights: Array,
     held_out: list[Array],
     pool: ThreadPoolExecutor,
-    tell: Callable[[int], None],
+    report: Callable[[int], None],
 ) -> _Walk:
     """Walks the regularization path in all folds side by side and stops behind the best step."""
     problems = [Problem(features.rows(~held), labels[~held], weights, pool) for held in held_out]
@@ -299,7 +299,7 @@ def cross_validate(
     for strength in REGULARIZATION:
         logits = np.empty((len(truth), len(weights)), np.float32)
         for index, (held, problem) in enumerate(zip(held_out, problems, strict=True)):
-            step = partial(_tell_behind, tell, next(solved) * _PATH_ITERATIONS)
+            step = partial(_offset_progress, report, next(solved) * _PATH_ITERATIONS)
             found[index] = parameters = problem.solve(strength, found[index], _PATH_ITERATIONS, step)
             logits[held[judged]] = features.logits(held, parameters)
         loss = _loss_at(1.0, logits, truth, weights[truth])
@@ -312,8 +312,8 @@ def cross_validate(
     return _Walk(features, strength, logits, temperature, start, tuple(walked))
 
 
-def _tell_behind(tell: Callable[[int], None], before: int, step: int) -> None:
-    tell(before + step)
+def _offset_progress(report: Callable[[int], None], before: int, step: int) -> None:
+    report(before + step)
 
 
 def _temperature(logits: Array, labels: Array, share: Array) -> float:

@@ -153,7 +153,7 @@ class Trial:
         if form.is_plain_int8 and self._plain_int8:
             bare = self._plain_int8
         else:
-            bare = quantized_file.make(self.model, self.base, form, self.calibrations)
+            bare = quantized_file.convert_calibrated(self.model, self.base, form, self.calibrations)
         scores, count = self._score(bare), len(self.labels)
         found = evaluation.compare(self.scores[:count], scores[:count], self.labels)
         low, high = found.accuracy_change_interval
@@ -171,7 +171,7 @@ class Trial:
         )
 
     def _score(self, bare: bytes) -> Array:
-        classifier, rows = Classifier(quantized_file.finish(bare, self.info), threads=self._threads), []
+        classifier, rows = Classifier(quantized_file.with_metadata(bare, self.info), threads=self._threads), []
         for row in classifier.scores(self._judges):
             if isinstance(row, DataError):
                 raise row
@@ -212,7 +212,7 @@ def search(trial: Trial, form: Form, max_drop: float, *, progress: Progress) -> 
                 raise
             progress.note(f"{name}: {error}")
             continue
-        progress.note(_told(steps[-1]))
+        progress.note(_step_note(steps[-1]))
         if within := 100 * _loss(steps[-1]) <= max_drop + 1e-9:
             break
     chosen = steps.index(steps[-1] if within else _best(steps))
@@ -304,7 +304,7 @@ def _latency_ms(content: bytes) -> float:
     return 1e3 * float(np.median(times))
 
 
-def _told(step: Step) -> str:
+def _step_note(step: Step) -> str:
     low, high = (100 * end for end in step.drop_interval)
     return (
         f"{step.name}: loses {100 * step.drop:.1f} points (95 % interval {low:.1f} to {high:.1f}), "

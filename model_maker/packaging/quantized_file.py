@@ -119,7 +119,7 @@ def calibration_photos(paths: Sequence[Location]) -> tuple[Sequence[Location], S
     return paths[:CALIBRATION_PHOTOS], paths[CALIBRATION_PHOTOS : CALIBRATION_PHOTOS + MORE_PHOTOS]
 
 
-def ship(
+def convert(
     float_model: bytes,
     base: Embedder,
     form: Form,
@@ -143,14 +143,14 @@ def ship(
       DataError: a photo cannot be read.
       ModelError: the model cannot be had in this form.
     """
-    if note := older_clients(form):
+    if note := task_library_warning(form):
         progress.note(note)
-    return make(
+    return convert_calibrated(
         float_model, base, form, Calibrations(float_model, base, photos, more=more, progress=progress, threads=threads)
     )
 
 
-def with_edges(whole: bytes, normalization: Normalization, io: str, *, output_io: str | None = None) -> bytes:
+def with_io_types(whole: bytes, normalization: Normalization, io: str, *, output_io: str | None = None) -> bytes:
     """Gives an int8 classifier the edges that clients accept, and checks that it computes in integers.
 
     Args:
@@ -166,14 +166,14 @@ def with_edges(whole: bytes, normalization: Normalization, io: str, *, output_io
     return bare
 
 
-def finish(bare: bytes, info: ModelInfo) -> bytes:
+def with_metadata(bare: bytes, info: ModelInfo) -> bytes:
     """Writes the metadata into a model that was made here, and remembers that it was: it need not be vetted."""
     content = metadata.write(bare, info)
     vetting.trust(content)
     return content
 
 
-def older_clients(form: Form) -> str | None:
+def task_library_warning(form: Form) -> str | None:
     """What the runtime in TFLite Task Library, of 2023, does not know; MediaPipe's and LiteRT do."""
     if form.quantize == "int4":
         return "int4 does not run in apps on TFLite Task Library, whose runtime is older; MediaPipe and LiteRT run it."
@@ -184,7 +184,7 @@ def older_clients(form: Form) -> str | None:
     return None
 
 
-def make(float_model: bytes, base: Embedder, form: Form, calibrations: Calibrations) -> bytes:
+def convert_calibrated(float_model: bytes, base: Embedder, form: Form, calibrations: Calibrations) -> bytes:
     """Does what `ship` does, with photos that may have been observed already."""
     calibrated = form.quantize in quantize.CALIBRATED
     calibration = calibrations.get(rule=form.rule, more=form.more) if calibrated else None

@@ -83,7 +83,7 @@ class Package:
 
     def file(self, **more: Any) -> bytes:
         """Returns the file with its metadata, some fields of which may be given."""
-        return quantized_file.finish(self.bare, dataclasses.replace(self.info, **more))
+        return quantized_file.with_metadata(self.bare, dataclasses.replace(self.info, **more))
 
 
 def describe(data: str | os.PathLike[str], embedded: TrainingData, options: Options) -> ModelInfo:
@@ -134,10 +134,10 @@ def quantize(
     else:
         with progress.stage(f"Quantize ({form.quantize})"):
             seen, more = quantized_file.calibration_photos(quantized_file.by_hash(data.split.train))
-            bare = quantized_file.ship(
+            bare = quantized_file.convert(
                 float_model, data.backbone, form, photos=seen, more=more, progress=progress, threads=options.threads
             )
-    shipped = quantized_file.finish(bare, info)
+    shipped = quantized_file.with_metadata(bare, info)
     with progress.stage("Evaluate the file"):
         run, scores = _evaluate(shipped, head, network, data, options, progress)
     metrics = evaluation.measure(scores, np.array(test.labels), test.classes)
@@ -145,7 +145,7 @@ def quantize(
     with progress.stage("Compare with the float model"):
         few = test.of(run)
         expected = learn.float_scores(network, few, data, options)
-        file_checks.check_promise(quantized_file.finish(float_model, info), few, expected)
+        file_checks.check_promise(quantized_file.with_metadata(float_model, info), few, expected)
     with progress.stage("Check other kernels"):
         kernels = file_checks.check_kernels(shipped, test, scores, threads=options.threads, promised=promised)
     return Package(
@@ -172,7 +172,7 @@ def _on_int8_backbone(
     """Returns the head of a frozen network in integers, and with it the int8 file without metadata."""
     head = learn.integer_head(network, photos, data)
     whole = learn.attached(head, network, data)
-    return head, quantized_file.with_edges(whole, data.backbone.normalization, options.io)
+    return head, quantized_file.with_io_types(whole, data.backbone.normalization, options.io)
 
 
 def _scored(data: TrainingData, scores: Array) -> Scored:
@@ -273,7 +273,7 @@ def write(
     report = report | {"sizes": {"model_bytes": len(shipped), "float_model_bytes": len(package.float_model)}}
     binaries = {
         output_folder.MODEL: shipped,
-        output_folder.FLOAT_MODEL: quantized_file.finish(package.float_model, package.info),
+        output_folder.FLOAT_MODEL: quantized_file.with_metadata(package.float_model, package.info),
         **model_page.make(
             package.info.name,
             package.scored,

@@ -50,7 +50,7 @@ def check_fine_tuning(options: Options, callbacks: Callbacks, *, resume: bool) -
             raise DataError(f"{name} follows the epochs of fine-tuning, and there are none: add `fine_tune='tail'`.")
 
 
-def spare_photos(dataset: Dataset, data: str | os.PathLike[str], output: Path) -> None:
+def check_output(dataset: Dataset, data: str | os.PathLike[str], output: Path) -> None:
     """Checks that no photo is replaced by the output, and that its plots are no photos of the next run.
 
     Raises:

@@ -119,7 +119,7 @@ def train_on(
 
     with progress.stage("List photos"):
         photos = sources.read(data, hasher=engine.hash, progress=progress.step)
-        preparation.spare_photos(photos, data, output)
+        preparation.check_output(photos, data, output)
         # Too few photos are an error before the long work, and again without the unreadable ones.
         first = training_data.split(photos, options, progress)
     checkpoint = preparation.open_checkpoint(output, photos, options, progress, resume=resume)

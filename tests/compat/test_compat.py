@@ -56,7 +56,7 @@ def test_the_tutorial_runs_with_its_imports_changed(spec, drawn_flowers, tmp_pat
     assert printed["inception_v3"] != printed["detailed"]
 
 
-def test_a_range_that_nothing_tells_is_the_documented_one_with_one_line(loaders, spec, said, tmp_path):
+def test_a_range_that_nothing_tells_is_the_documented_one_with_one_line(loaders, spec, logged, tmp_path):
     """The original's ModelSpec has mean_rgb [0.0] and stddev_rgb [255.0]."""
     train, *_ = loaders
     told, untold = ModelSpec(spec.uri), ModelSpec(spec.uri)
@@ -65,7 +65,7 @@ def test_a_range_that_nothing_tells_is_the_documented_one_with_one_line(loaders,
         model = image_classifier.create(train, untold)
     model.export(tmp_path, "untold.tflite", quantization_config=None)
     assert metadata.read((tmp_path / "untold.tflite").read_bytes()).normalization == Normalization(0, 255)
-    assert len([text for text in said() if "(pixel - 0) / 255, which is assumed: nothing in it tells" in text]) == 1
+    assert len([text for text in logged() if "(pixel - 0) / 255, which is assumed: nothing in it tells" in text]) == 1
     image_classifier.create(train, told).export(tmp_path, "told.tflite", quantization_config=None)
     scores = [
         np.array(list(Classifier(tmp_path / f"{name}.tflite").scores(paths(train)))) for name in ("untold", "told")
@@ -142,7 +142,7 @@ def test_less_than_no_labels_are_refused(loaders, model):
         model.predict_top_k(loaders[2], k=-1)
 
 
-def test_what_means_nothing_is_said_once(loaders, spec, said, tmp_path):
+def test_what_means_nothing_is_said_once(loaders, spec, logged, tmp_path):
     train, validation, _ = loaders
     given = {"steps_per_epoch": 3, "learning_rate": 0.1, "momentum": 0.9, "shuffle": True, "use_hub_library": False}
     given |= {"warmup_steps": 5, "model_dir": tmp_path, "epochs": 3, "batch_size": 8, "dropout_rate": 0.3}
@@ -151,10 +151,10 @@ def test_what_means_nothing_is_said_once(loaders, spec, said, tmp_path):
     written = {"with_metadata": False, "colour": "red", "vocab_filename": "words"}
     for _ in range(2):
         model.export(tmp_path, **written, export_format=ExportFormat.LABEL)
-    text = "\n".join(said())
+    text = "\n".join(logged())
     for name in [*given, *written]:
         assert text.count(f"{name} means nothing here: ") == 1
-    assert len(set(said())) == len(said())
+    assert len(set(logged())) == len(logged())
 
 
 @pytest.mark.parametrize(
@@ -183,17 +183,17 @@ def test_what_means_nothing_is_said_once(loaders, spec, said, tmp_path):
         (lambda model, data: QuantizationConfig.for_int8(data, 500), "of quantization_steps=500 the first 50 are made"),
     ],
 )
-def test_each_argument_without_a_meaning_is_told_once(loaders, model, said, call, line):
+def test_each_argument_without_a_meaning_is_told_once(loaders, model, logged, call, line):
     model = copy.copy(model)
     for _ in range(2):
         call(model, loaders[0])
-    assert [text for text in said() if "means nothing" in text or "are made" in text] == [
-        text for text in said() if line in text
+    assert [text for text in logged() if "means nothing" in text or "are made" in text] == [
+        text for text in logged() if line in text
     ]
-    assert len([text for text in said() if line in text]) == 1
+    assert len([text for text in logged() if line in text]) == 1
 
 
-def test_nothing_is_said_of_what_was_not_given(loaders, spec, said, tmp_path):
+def test_nothing_is_said_of_what_was_not_given(loaders, spec, logged, tmp_path):
     train, validation, _ = loaders
     DataLoader(train.photos, len(train), train.index_to_label)
     model = image_classifier.create(train, spec, validation)
@@ -202,11 +202,11 @@ def test_nothing_is_said_of_what_was_not_given(loaders, spec, said, tmp_path):
     model.predict_top_k(validation, batch_size=32)
     for config in (QuantizationConfig.for_int8(train), QuantizationConfig.for_int8(train, 50)):
         model.export(tmp_path, vocab_filename="vocab.txt", with_metadata=True, quantization_config=config)
-    assert not [text for text in said() if "means nothing" in text or "are made" in text]
+    assert not [text for text in logged() if "means nothing" in text or "are made" in text]
 
 
 @pytest.mark.tensorflow
-def test_every_layer_learns_where_that_is_asked_for(loaders, spec, said, tmp_path):
+def test_every_layer_learns_where_that_is_asked_for(loaders, spec, logged, tmp_path):
     train, validation, test = loaders
     model = image_classifier.create(train, spec, epochs=1, batch_size=16, train_whole_model=True, use_augmentation=True)
     told = provenance(model, tmp_path)
@@ -218,7 +218,7 @@ def test_every_layer_learns_where_that_is_asked_for(loaders, spec, said, tmp_pat
     # No validation photos were given, so an eighth of the 48 is set aside: of each class 1 to 2.
     assert told["photos"]["train"] + told["photos"]["validation"] == 48 and 5 <= told["photos"]["validation"] <= 10
     assert [entry["phase"] for entry in model.history][:2] == ["frozen", "tail"]
-    assert not [text for text in said() if "means nothing" in text]
+    assert not [text for text in logged() if "means nothing" in text]
     model.export(tmp_path)
     assert model.evaluate(test)[1] == Classifier(tmp_path / "model.tflite").evaluate(test.photos).top1
 

@@ -94,12 +94,12 @@ def test_validation_photos_may_lack_a_class(loaders, spec, make_photos, tmp_path
         image_classifier.create(train, spec, loaders[1])
 
 
-def test_broken_photos_are_left_out_and_named(spec, make_photos, tmp_path, said):
+def test_broken_photos_are_left_out_and_named(spec, make_photos, tmp_path, logged):
     make_photos(tmp_path, {"red": 5, "blue": 5})
     (tmp_path / "red" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     model = image_classifier.create(DataLoader.from_folder(tmp_path), spec)
     assert provenance(model, tmp_path)["photos"] == {"train": 10, "validation": 0}
-    assert [text for text in said() if "broken.png" in text and "left out" in text]
+    assert [text for text in logged() if "broken.png" in text and "left out" in text]
 
 
 @pytest.mark.tensorflow
@@ -153,10 +153,10 @@ def test_a_stream_of_tensors_is_no_data_set():
         DataLoader([(np.zeros((8, 8, 3), np.uint8), 0)], 1, ["a"])
 
 
-def test_a_folder_that_divides_itself_is_told_of(make_photos, tmp_path, said):
+def test_a_folder_that_divides_itself_is_told_of(make_photos, tmp_path, logged):
     for part in ("train", "test"):
         make_photos(tmp_path / part, {"red": 3, "blue": 3}, seed=part)
     assert len(DataLoader.from_folder(tmp_path)) == 12
-    assert [text for text in said() if "divides its photos itself" in text]
+    assert [text for text in logged() if "divides its photos itself" in text]
     assert len(DataLoader.from_folder(tmp_path / "train")) == 6
     assert read(tmp_path).stated("test").samples

@@ -10,7 +10,7 @@ from model_maker.compat import config, image_classifier, model_spec
 from model_maker.compat.absent import NOT_OFFERED
 from model_maker.compat.config import ExportFormat, QuantizationConfig
 from model_maker.compat.image_classifier import DataLoader, ImageClassifier, ModelSpec
-from model_maker.compat.notices import MEANINGLESS
+from model_maker.compat.notices import UNUSED_ARGUMENTS
 from model_maker.errors import ModelMakerError
 
 # Parameters and defaults as version 0.4.2 documents them. TensorFlow's types and operator sets are names here,
@@ -220,6 +220,6 @@ def test_the_page_names_all_that_is_not_offered():
     ],
 )
 def test_nothing_is_said_at_the_published_default(where, function):
-    assert {name: default for name, (default, _) in MEANINGLESS[where].items()} == {
-        name: PUBLISHED[function][name] for name in MEANINGLESS[where]
+    assert {name: default for name, (default, _) in UNUSED_ARGUMENTS[where].items()} == {
+        name: PUBLISHED[function][name] for name in UNUSED_ARGUMENTS[where]
     }

@@ -97,8 +97,8 @@ def test_a_mix_keeps_a_budget_that_int8_breaks(found, planted, convolutions, par
     assert result.within and result.choice is last and 100 * last.drop <= 0.5
     # The wide tensor lies between the two: it is int8 unless both of them are spared.
     assert set(convolutions) <= set(last.form.kept)
-    content = quantized_file.make(planted.model, planted.base, last.form, planted.calibrations)
-    real = quantized_file.make(planted.model, planted.base, Form("none"), planted.calibrations)
+    content = quantized_file.convert_calibrated(planted.model, planted.base, last.form, planted.calibrations)
+    real = quantized_file.convert_calibrated(planted.model, planted.base, Form("none"), planted.calibrations)
     assert accuracy(content, parts.validation) == last.top1
     assert accuracy(real, parts.validation) == result.float_top1 > 0.9
     assert last.size_bytes == len(content)
@@ -131,7 +131,7 @@ def test_every_step_is_told_with_loss_interval_size_and_latency(found):
 @pytest.mark.parametrize("io", graph.IO_TYPES)
 def test_mixed_models_run_on_all_kernels(planted, convolutions, parts, spared, io):
     form = Form("int8", io, output_io="uint8", kept=dict.fromkeys(convolutions, spared))
-    content = quantized_file.make(planted.model, planted.base, form, planted.calibrations)
+    content = quantized_file.convert_calibrated(planted.model, planted.base, form, planted.calibrations)
     facts = inspection.inspect(content)
     assert (facts.inputs[0].dtype, facts.outputs[0].dtype, facts.quantization) == (io, "uint8", "int8")
     if io == "uint8":
@@ -141,7 +141,7 @@ def test_mixed_models_run_on_all_kernels(planted, convolutions, parts, spared, i
 
 def test_the_promise_of_int8_names_exactly_what_was_kept(planted, convolutions):
     form = Form("int8", kept=dict.fromkeys(convolutions, "float"))
-    content = quantized_file.make(planted.model, planted.base, form, planted.calibrations)
+    content = quantized_file.convert_calibrated(planted.model, planted.base, form, planted.calibrations)
     file_checks.check_integers(content, kept=form.kept)
     with pytest.raises(ModelError, match="still computes in float in [1-5] operators: .*CONV_2D") as caught:
         file_checks.check_integers(content, kept={convolutions[0]: "float"})
@@ -149,7 +149,7 @@ def test_the_promise_of_int8_names_exactly_what_was_kept(planted, convolutions):
     with pytest.raises(ModelError, match="still computes in float"):
         file_checks.check_integers(content, kept=dict.fromkeys(convolutions, "int16x8"))
     wide = replace(form, kept=dict.fromkeys(convolutions, "int16x8"))
-    content = quantized_file.make(planted.model, planted.base, wide, planted.calibrations)
+    content = quantized_file.convert_calibrated(planted.model, planted.base, wide, planted.calibrations)
     with pytest.raises(ModelError, match="still computes in int16"):
         file_checks.check_integers(content)
 

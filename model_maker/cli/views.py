@@ -1,4 +1,4 @@
-"""How results look in a terminal."""
+"""The terminal output of commands."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from model_maker.tflite.metadata import ModelInfo
 from model_maker.training.comparison import THREADS, Comparison
 from model_maker.training.reproduction import Reproduction
 
-# Confusion matrices wider than this do not fit a terminal; metrics.json has them whole.
+# Wider confusion matrices do not fit a terminal; metrics.json has the complete one.
 _WIDEST_CONFUSION = 12
-# Of a hash or a list of labels the beginning tells enough; --json has all.
+# Hashes and lists of labels are cut; --json has them complete.
 _WIDEST_TEXT = 60
 # The longest name of a backbone.
 _WIDEST_NAME = 31
 
 
 def show_export(found: Export) -> None:
-    """What was made, how near each comes to the float model; what could not be made follows on stderr."""
+    """Prints each export and its difference from the float model; failures follow on stderr."""
     console, made = rendering.console(), [entry for entry in found.entries if entry.path is not None]
     table = rendering.table("format", "model", "MB>", "differs by>", "same answer>")
     for entry in made:
@@ -47,7 +47,7 @@ def show_export(found: Export) -> None:
 
 
 def show_app(found: Installed, folder: str) -> None:
-    """Where the model is, in which app, and what to do next."""
+    """Prints where the model is, in which app, and the next steps."""
     console, table = rendering.console(), Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_row("model", f"[bold]{escape(str(found.path))}[/] ({found.size_bytes / 1e6:.2f} MB)")
     table.add_row("app", escape(found.app.name) + (", a new copy" if found.made_app else ""))
@@ -60,25 +60,25 @@ def show_app(found: Installed, folder: str) -> None:
 
 
 def show_reproduction(found: Reproduction) -> None:
-    """Whether the file came out again, and else what is not the same."""
+    """Prints whether the file is byte-identical, else the differences."""
     console, size = rendering.console(), found.size_bytes[1]
     if found.equal:
-        rendering.say(console, f"[bold green]equal[/]: {size:,} bytes, sha256 {found.sha256[1]}")
+        rendering.say(console, f"[bold green]byte-identical[/]: {size:,} bytes, sha256 {found.sha256[1]}")
         return
-    table = rendering.table("what", "in the file", "trained again")
+    table = rendering.table("value", "in the file", "retrained")
     for entry in found.differences:
         if not entry.what.endswith("interval"):  # it follows from its share
             table.add_row(escape(entry.what), escape(entry.before[:_WIDEST_TEXT]), escape(entry.after[:_WIDEST_TEXT]))
     console.print(table)
-    console.print(f"[bold red]not equal[/]: {found.size_bytes[0]:,} bytes in the file, {size:,} trained again")
+    console.print(f"[bold red]different[/]: {found.size_bytes[0]:,} bytes in the file, {size:,} retrained")
 
 
 def show_comparison(found: Comparison) -> None:
-    """All models in one table, those of the Pareto front marked, and which to take."""
+    """Prints all models in one table with the Pareto front marked, and the recommended one."""
     console = rendering.console()
     times = (f"ms, {count}\nthread{'s' * (count > 1)}>" for count in THREADS)
     table = rendering.table("model", "top-1>", "95 %>", "int8\ndrop>", "MB>", *times, "")
-    # Two names that are cut look the same; the longest of a backbone has 31 characters, and 80 columns have to do.
+    # Names that are cut may look the same; the longest name of a backbone has 31 characters, and the table 80 columns.
     table.padding = (0, 1, 0, 0)
     table.columns[0].min_width = min(_WIDEST_NAME, max(len(entry.name) for entry in found.entries))
     for entry in found.entries:
@@ -106,7 +106,7 @@ def show_comparison(found: Comparison) -> None:
 
 
 def show_metrics(metrics: Metrics) -> None:
-    """Accuracy, each class, and who is taken for whom."""
+    """Prints accuracy, results per class and the confusion matrix."""
     console, (low, high) = rendering.console(), metrics.top1_interval
     console.print(
         f"top-1 [bold green]{percent(metrics.top1)}[/] on {metrics.photos} photos "
@@ -132,7 +132,7 @@ def show_metrics(metrics: Metrics) -> None:
 
 
 def confusion_table(names: Sequence[str], counts: Sequence[Sequence[int]], width: int) -> Table:
-    """Who is taken for whom; where the heads do not fit side by side, they are numbers, and so are the rows."""
+    """Prints the confusion matrix; class names that do not fit as headings become numbers."""
     corner = "true \\ predicted"
     numbered = max(len(corner), *map(len, names)) + sum(len(name) + 3 for name in names) >= width
     heads = [str(number) for number in range(1, len(names) + 1)] if numbered else list(names)
@@ -146,18 +146,18 @@ def confusion_table(names: Sequence[str], counts: Sequence[Sequence[int]], width
 
 
 def answers(answered: dict[str, Any]) -> str:
-    """What comes of the thresholds on photos that they were not chosen on."""
+    """The effect of the thresholds on photos that they were not chosen on."""
     if not answered["answered"]:
-        return f"none of {answered['photos']} photos, all are unknown"
+        return f"none of {answered['photos']} photos; all are unknown"
     low, high = answered["precision_interval"]
     return (
-        f"{percent(answered['coverage'])} of {answered['photos']} photos, right on {percent(answered['precision'])} "
+        f"{percent(answered['coverage'])} of {answered['photos']} photos, {percent(answered['precision'])} correct "
         f"[dim](95 % interval {percent(low)} to {percent(high)})[/]"
     )
 
 
 def show_predictions(rows: list[dict[str, Any]]) -> None:
-    """One block a photo, best label first."""
+    """Prints one block per photo, best label first."""
     table = rendering.table("photo", "label", "score>", "")
     for row in rows:
         name = escape(row["photo"])
@@ -170,13 +170,13 @@ def show_predictions(rows: list[dict[str, Any]]) -> None:
 
 
 def show_answer(row: dict[str, Any]) -> None:
-    """One line, as soon as it is known, for what has no end."""
+    """Prints one line immediately, for live sources."""
     answers = ", ".join(f"{escape(entry['label'])} {entry['score']:.3f}" for entry in row["predictions"])
     rendering.say(rendering.console(), f"{escape(row['photo'])}  {answers}")
 
 
 def show_model(path: Path, facts: ModelFacts, info: ModelInfo) -> None:
-    """Everything `inspect` knows."""
+    """Prints the output of `inspect`."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_row("file", f"{escape(str(path))}  [dim]{facts.size_bytes:,} bytes[/]")
     for name in ("name", "version", "author", "licence", "description"):
@@ -206,9 +206,9 @@ def show_model(path: Path, facts: ModelFacts, info: ModelInfo) -> None:
 
 
 def show_models(rows: list[dict[str, Any]], default: str) -> None:
-    """The registry; what stands here needs no network is marked."""
+    """Prints the registry; models that need no download are marked."""
     table = rendering.table("model", "px>", "param>", "MACs>", "top-1>", "int8>", "MB>", "ms>", "")
-    # The longest name has 31 characters, and 80 columns have to do.
+    # The longest name has 31 characters, and the table 80 columns.
     table.padding, table.columns[0].no_wrap = (0, 1, 0, 0), True
     for row in rows:
         name = f"[bold]{row['name']}[/]" if row["name"] == default else row["name"]
@@ -217,13 +217,13 @@ def show_models(rows: list[dict[str, Any]], default: str) -> None:
     console = rendering.console()
     console.print(table)
     console.print(
-        "param, MACs: millions. top-1, int8: published ImageNet accuracy, percent. MB, ms: an int8 classifier on one "
-        f"thread, as measured once. *: needs no network. The default is {default}."
+        "param, MACs: millions. top-1, int8: published ImageNet accuracy, percent. MB, ms: int8 classifier on one "
+        f"thread, as measured once. *: needs no download. The default is {default}."
     )
 
 
 def models_markdown(rows: list[dict[str, Any]], default: str) -> str:
-    """The registry as the documentation shows it."""
+    """Returns the registry as a Markdown table, as the documentation shows it."""
     lines = [
         "| model | input | parameters | MACs | top-1, % | int8, % | int8 MB | int8 ms |",
         "|---|---|---|---|---|---|---|---|",
@@ -258,7 +258,7 @@ def _labels(labels: tuple[str, ...]) -> str:
 
 
 def _flat(metrics: Any) -> dict[str, str]:
-    """What other tools write into a model may be anything."""
+    """Formats text that other tools wrote into a model, which may be anything."""
     names = {"top1": "top-1 on test", "float_top1": "float top-1"}
     known = metrics if isinstance(metrics, dict) else {}
     return {text: percent(known[key]) for key, text in names.items() if isinstance(known.get(key), int | float)}

@@ -35,8 +35,8 @@ def export_embedder(
     Args:
       model: a key of BACKBONES, or the path or address of another model.
       output: the folder to make, with `embedder.tflite`.
-      form: quantization and the input's type; float inside and out unless told. The output is always float32 [1, D].
-      photos: to calibrate int8 on, what `images.load` takes; pictures made for it unless told.
+      form: quantization and the input's type; float by default. The output is always float32 [1, D].
+      photos: calibration photos for int8, as `images.load` takes them; generated images by default.
       overwrite: whether a folder that stands there is replaced.
       progress: receives stages, progress and notes.
       **choice: see `embedder.choose`.

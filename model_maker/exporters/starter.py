@@ -38,9 +38,9 @@ def starter(
     Args:
       model: a key of BACKBONES.
       output: the folder to make, with `model.tflite`, `labels.txt` and `README.md`.
-      form: quantization and edges; int8 inside and uint8 outside unless told.
+      form: quantization, input and output type; int8 with uint8 input and output by default.
       weights: a file to use instead of the published weights.
-      data: a folder of photos, one folder a class, to calibrate int8 on; pictures made for it unless told.
+      data: calibration photos for int8, one folder per class; generated images by default.
       overwrite: whether a folder that stands there is replaced.
       progress: receives stages, progress and notes.
 
@@ -78,7 +78,7 @@ def build(
 
     Args:
       backbone: whose weights hold a classifier.
-      form: quantization and edges.
+      form: quantization, input and output type.
       photos: to calibrate int8 on, what `images.load` takes; None for pictures made for it.
       progress: receives stages.
 

@@ -60,7 +60,7 @@ def test_train_puts_one_json_document_on_stdout(desk):
     assert report["test"]["photos"] == report["photos"]["test"] > 0
 
 
-def test_train_tells_what_it_made(desk, tmp_path):
+def test_train_states_what_it_made(desk, tmp_path):
     done = model_maker("train", "--data", desk / "flowers", "--output", tmp_path / "m", cwd=tmp_path)
     out, err = said(done)
     assert done.returncode == 0
@@ -92,7 +92,7 @@ def test_the_table_of_a_budget_fits_a_terminal_and_marks_what_ships():
     console.print(training_views.budget_table(Budget(0.5, 60, 0.95, steps, 1, True)))
     lines = [" ".join(line.split()) for line in console.export_text().splitlines()]
     assert "int8 90.0 5.0 +1.0..+9.0 2.4 3.96 8.4" in lines
-    assert "int8, percentile, 200 photos 95.0 0.0 -3.0..+3.0 0.0 3.97 8.0 ships" in lines
+    assert "int8, percentile, 200 photos 95.0 0.0 -3.0..+3.0 0.0 3.97 8.0 chosen" in lines
     assert "Budget of 0.5 points, kept: float 95.0 % on 60 validation photos" in " ".join(lines)
 
 
@@ -126,10 +126,10 @@ def test_evaluate_on_given_photos(desk, tmp_path):
     assert sum(map(sum, found["confusion"])) == 5 * PER_CLASS
 
 
-def test_evaluate_writes_a_report_only_where_told(desk, tmp_path):
+def test_evaluate_writes_a_report_only_on_request(desk, tmp_path):
     told = ("evaluate", desk / "flowers_model", "--report", "page.html")
     done = model_maker(*told, cwd=tmp_path)
-    assert done.returncode == 0 and b"The report: page.html" in done.stderr
+    assert done.returncode == 0 and b"Report: page.html" in done.stderr
     plots = ("calibration", "confusion", "per_class")
     assert {path.name for path in tmp_path.iterdir()} == {"page.html", *(f"page_{plot}.png" for plot in plots)}
     for plot in plots:  # of the same photos as those that train drew
@@ -152,7 +152,7 @@ def test_evaluate_writes_a_report_only_where_told(desk, tmp_path):
     assert again.returncode == 1 and b"page_confusion.png is a file" in again.stderr
 
 
-def test_a_report_on_other_photos_tells_of_them_only(desk, tmp_path):
+def test_a_report_on_other_photos_states_of_them_only(desk, tmp_path):
     done = model_maker(
         "evaluate", desk / "flowers_model", "--data", desk / "flowers", "--report", "page.html", cwd=tmp_path
     )
@@ -235,7 +235,7 @@ def test_predict_goes_on_past_a_bad_photo(desk, tmp_path):
     assert "File name too long" in err and "http://[bad: cannot be fetched" in err and "-: empty file" in err
 
 
-def test_inspect_tells_edges_operators_labels(desk):
+def test_inspect_states_edges_operators_labels(desk):
     done = model_maker("inspect", "flowers_model", "--json", cwd=desk)
     facts = json.loads(done.stdout)
     [image] = facts["inputs"]
@@ -310,24 +310,24 @@ _NEW = ("train", "--data", "flowers", "--output", "new")
         (("predict", "plain.tflite", "x.jpg"), "no labels"),
         (("predict", "flowers_model", "empty"), "holds no photos"),
         (("predict", "flowers_model", "x.jpg", "--top-k", "0"), "--top-k 0"),
-        (("predict", "flowers_model", "x.jpg", "--threshold", "50"), "--threshold 50: give a score from 0 to 1"),
+        (("predict", "flowers_model", "x.jpg", "--threshold", "50"), "--threshold 50: pass a score from 0 to 1"),
         (("predict", "flowers_model", "x.jpg", "--threshold", "nan"), "--threshold nan"),
         (("predict", "x" * 300, "x.jpg"), "cannot be opened (File name too long)"),
         (("inspect", "cut.tflite"), "cut.tflite"),
         (("train", "--data", "flowers", "--augment", "wild"), "--augment wild: choose one of none, light, standard"),
-        (("train", "--data", "flowers", "--augment", "light", "--views", "1"), "--views 1: give 2 or more"),
-        (("train", "--data", "flowers", "--views", "8"), "say which with --augment"),
+        (("train", "--data", "flowers", "--augment", "light", "--views", "1"), "--views 1: pass 2 or more"),
+        (("train", "--data", "flowers", "--views", "8"), "--views needs augmentation: add --augment"),
         ((*_NEW, "--fine-tune", "head"), "--fine-tune head: choose one of tail, all"),
-        ((*_NEW, "--epochs", "3"), "--epochs belongs to fine-tuning: add --fine-tune tail"),
-        ((*_NEW, "--fine-tune", "--batch-size", "0"), "--batch-size 0: give 1 or more"),
-        ((*_NEW, "--fine-tune", "--budget", "5"), "--budget 5: give a time as 90s, 5m or 1h"),
+        ((*_NEW, "--epochs", "3"), "--epochs applies to fine-tuning: add --fine-tune tail"),
+        ((*_NEW, "--fine-tune", "--batch-size", "0"), "--batch-size 0: pass 1 or more"),
+        ((*_NEW, "--fine-tune", "--budget", "5"), "--budget 5: pass a time such as 90s, 5m or 1h"),
         ((*_NEW, "--resume"), "nothing to resume"),
         (
             (*_NEW, "--model", "efficientnet_lite0,mobilenet_v2", "--resume"),
-            "--resume belongs to the fine-tuning of one",
+            "--resume applies to fine-tuning of a single",
         ),
-        ((*_NEW, "--max-size", "0"), "--max-size and --max-latency choose among models"),
-        (("demo", "flowers_model", "--export", "site", "--port", "80"), "--port 80 is of the server"),
+        ((*_NEW, "--max-size", "0"), "--max-size and --max-latency choose between models"),
+        (("demo", "flowers_model", "--export", "site", "--port", "80"), "--port 80 has no effect with --export"),
         pytest.param(
             (*_NEW, "--fine-tune", "--resume"),
             "There is no unfinished fine-tuning of new to resume",
@@ -335,7 +335,7 @@ _NEW = ("train", "--data", "flowers", "--output", "new")
         ),
         ((*_NEW, "--init-from", "flowers"), "--init-from flowers: there is no float.tflite"),
         ((*_NEW, "--init-from", "flowers_model", "--model", "mobilenet_v2"), "leave --model out"),
-        (("augment", "flowers", "--preview", "sheet.gif"), "sheet.gif: the suffix says the format"),
+        (("augment", "flowers", "--preview", "sheet.gif"), "sheet.gif: the suffix selects the format"),
         (("augment", "flowers", "--preview", "flowers/rose/rose_000.jpg"), "rose_000.jpg already exists"),
         (("augment", "flowers", "--preview", "s.png", "--preset", "wild"), "--preset wild: choose one of none, light"),
         (("augment", "flowers", "--preview", "s.png", "--views", "0"), "--views 0"),
@@ -439,5 +439,6 @@ def test_a_full_disk_behind_stdout_is_one_line():
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
     assert (
-        done.stderr == "model_maker: what it prints cannot be written: no space left. Make room, or print elsewhere.\n"
+        done.stderr == "model_maker: cannot write the output: no space left on the device. "
+        "Free some space, or redirect the output.\n"
     )

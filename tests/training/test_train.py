@@ -51,7 +51,7 @@ def test_writes_the_promised_files(run):
     assert [path for path in result.directory.parent.iterdir() if path != result.directory] == []
 
 
-def test_report_tells_the_metrics_and_the_times(run):
+def test_report_states_the_metrics_and_the_times(run):
     result, _ = run
     page = (result.directory / "report.html").read_text(encoding="utf-8")
     assert f"<b>{100 * result.metrics.top1:.1f} %</b> correct on {result.metrics.photos} test photos" in page
@@ -102,7 +102,7 @@ def test_labels_and_provenance_stand_in_the_file(run, flowers):
     assert (result.directory / "labels.txt").read_text().split() == list(info.labels)
 
 
-def test_run_record_tells_options_versions_stages(run, flowers):
+def test_run_record_states_options_versions_stages(run, flowers):
     result, heard = run
     record = _read(result.directory, "run.json")
     assert record["data"] == str(flowers)
@@ -160,7 +160,7 @@ def test_test_photos_are_not_augmented_in_vain(flowers, tmp_path, lite0, monkeyp
 def test_an_unknown_augmentation_is_refused_before_any_work(flowers, tmp_path):
     with pytest.raises(DataError, match="`augment='wild'`: choose one of none, light, standard, strong"):
         model_maker.train(flowers, tmp_path / "model", augment="wild")
-    with pytest.raises(DataError, match="`views=1`: give 2 or more"):
+    with pytest.raises(DataError, match="`views=1`: pass 2 or more"):
         model_maker.train(flowers, tmp_path / "model", augment="light", views=1)
 
 
@@ -182,7 +182,7 @@ def test_other_formats_keep_accuracy(run, flowers, tmp_path, kind, io):
     assert result.report["agreement"]["same_top1"] >= 1 - 1 / result.metrics.photos
 
 
-def test_a_budget_is_judged_on_validation_and_told(flowers, tmp_path, lite0):
+def test_a_budget_is_judged_on_validation_and_reported(flowers, tmp_path, lite0):
     result = model_maker.train(flowers, tmp_path / "model", max_drop=3.0)
     metrics, record = (_read(result.directory, name) for name in ("metrics.json", "run.json"))
     found = metrics["budget"]
@@ -246,7 +246,7 @@ def test_odd_class_names_reach_the_labels(flowers, tmp_path, lite0):
     [
         ({"model": "efficientnet_light0"}, BackboneError, "Did you mean efficientnet_lite0"),
         ({"quantize": "int7"}, DataError, "--quantize int7: choose one of int8, int16x8, int4, dynamic, float16, none"),
-        ({"max_drop": -1.0}, DataError, "--max-drop -1: give percentage points, 0 or more and below 100"),
+        ({"max_drop": -1.0}, DataError, "--max-drop -1: pass percentage points, 0 or more and below 100"),
         ({"max_drop": float("nan")}, DataError, "--max-drop nan"),
         ({"max_drop": 0.5, "quantize": "none"}, DataError, "--max-drop limits .* --quantize none loses nothing"),
         ({"io": "int8"}, DataError, "--io int8: choose one of uint8, float32"),
@@ -295,7 +295,7 @@ def test_photos_are_never_overwritten(flowers, tmp_path, lite0, output):
     (home / output / "run.json").write_text("as in a folder that train made")
     before = sorted(home.rglob("*"))
     # A folder with a run.json is none of photos, so there the place itself is refused.
-    reason = "lies in the data" if output == "photos/rose" else "holds photos to learn from"
+    reason = "is inside the dataset" if output == "photos/rose" else "contains photos of the dataset"
     with pytest.raises(OutputError, match=reason):
         model_maker.train(photos, home / output, overwrite=True)
     assert sorted(home.rglob("*")) == before
@@ -306,7 +306,7 @@ def test_an_output_inside_the_data_is_refused(flowers, tmp_path, lite0, monkeypa
     photos = shutil.copytree(flowers, tmp_path / "photos")
     monkeypatch.chdir(photos)
     for data, output in ((".", None), (photos, "model"), ("../photos", photos / "rose/model")):
-        with pytest.raises(OutputError, match="lies in the data, .* Choose a folder outside of it with `output`"):
+        with pytest.raises(OutputError, match="is inside the dataset, .* Choose a folder outside of it with `output`"):
             model_maker.train(data, output)
     assert sorted(path.name for path in photos.iterdir()) == sorted(path.name for path in flowers.iterdir())
 
@@ -316,7 +316,7 @@ def test_evaluation_passes_over_what_training_skipped(flowers, tmp_path, lite0, 
     shutil.copytree(flowers, tmp_path / "photos")
     for number in range(20):
         (tmp_path / f"photos/rose/empty{number}.jpg").touch()
-    # The name is no text: what it is told in has to bear that.
+    # The name is not valid text; messages have to support that.
     (tmp_path / "photos/rose" / os.fsdecode(b"cut\xff.jpg")).write_bytes(b"\xff\xd8\xff\xe0 broken")
     monkeypatch.chdir(tmp_path)
     result = model_maker.train("photos", "model", quantize="float16")
@@ -443,7 +443,7 @@ def scored_test_part(folder):
 @pytest.mark.parametrize("precision", [0, 1, 1.5, float("nan")])
 @pytest.mark.parametrize("option", ["precision", "label_precision"])
 def test_a_precision_that_means_nothing_is_refused(drawn_flowers, tmp_path, option, precision):
-    with pytest.raises(DataError, match=f"^`{option}=.*`: give a share above 0 and below 1"):
+    with pytest.raises(DataError, match=f"^`{option}=.*`: pass a share above 0 and below 1"):
         model_maker.train(drawn_flowers, tmp_path / "model", **{option: precision})
 
 

@@ -232,7 +232,7 @@ def test_every_way_and_engine_of_an_app_is_known():
     assert {app.engine for app in put_in_app.APPS} == {"", *clients.CLIENTS, "LiteRT's samples"}
 
 
-def test_what_differs_refuses_or_is_not_here_is_told(model, photos, monkeypatch):
+def test_what_differs_refuses_or_is_not_here_is_reported(model, photos, monkeypatch):
     def turned(path, files, classes):
         assert (path, len(files), classes) == (model, 22, 3)
         assert Image.open(files[0]).size == (8, 8)
@@ -260,7 +260,7 @@ def test_what_differs_refuses_or_is_not_here_is_told(model, photos, monkeypatch)
     assert own.largest_difference > 0.05
     assert (refused.state, refused.why) == (REFUSED, "it will not")
     assert (missing.state, missing.why) == (NOT_HERE, "get it")
-    assert found.failures == ["refusing refuses it: it will not"]
+    assert found.failures == ["refusing rejects it: it will not"]
 
 
 def test_every_runtime_that_is_here_agrees_on_the_same_pixels(model, photos):
@@ -406,7 +406,7 @@ def test_exit_code_is_1_where_a_runtime_that_is_here_refuses(model, photos, monk
     instead(monkeypatch, Engine=refusing)
     assert run_cli(model, "--data", photos) == 1
     shown = capsys.readouterr().out
-    assert "failed Engine refuses it: it will not" in shown and "passed" not in shown
+    assert "failed Engine rejects it: it will not" in shown and "passed" not in shown
 
 
 def test_a_model_without_photos_asks_for_them(model, capsys):
@@ -419,7 +419,7 @@ def test_a_client_that_cannot_be_loaded_says_how_to_get_it(model, photos, monkey
     reply = clients.reply_missing(ImportError("No module named 'mediapipe'"), "Run: pip install it")
     monkeypatch.setattr(clients, "offline", lambda: ("unshare",))
     monkeypatch.setattr(limited_process, "run", lambda *_, **__: reply)
-    with pytest.raises(clients.NotHere, match="MediaPipe Tasks is not here .No module named 'mediapipe'.. Run: pip"):
+    with pytest.raises(clients.NotHere, match="Tasks is not available .No module named .mediapipe.. Run: pip"):
         clients.ask("MediaPipe Tasks", [model], [])
 
 
@@ -429,8 +429,8 @@ def test_what_is_not_installed_is_not_here_and_no_stage_of_the_work(model, photo
     heard = Heard()
     runs = model_maker.verify(model, data=photos, progress=heard).runs[3:]
     assert {run.name: run.state for run in runs} == dict.fromkeys(verify.ELSEWHERE, NOT_HERE)
-    assert runs[-1].why == "LiteRT.js in Chromium is not here. It needs chromium."
-    assert heard.stages == ["Prepare photos", "Run in LiteRT", "Feed it as apps do"]
+    assert runs[-1].why == "LiteRT.js in Chromium is not available. It needs chromium."
+    assert heard.stages == ["Prepare photos", "Run in LiteRT", "Run with preprocessing of apps"]
 
 
 def test_clients_have_no_network(model, monkeypatch):
@@ -459,7 +459,7 @@ def test_mediapipe_does_not_run_where_the_network_cannot_be_cut_off(model, photo
 
     monkeypatch.setattr(limited_process, "run", started)
     monkeypatch.setattr(clients, "offline", tuple)
-    with pytest.raises(clients.NotHere, match="may send usage metrics to its makers.*Allow user namespaces"):
+    with pytest.raises(clients.NotHere, match="may send usage metrics to its vendor.*Allow user namespaces"):
         clients.ask(clients.MEDIAPIPE, [model], [])
     # The other sends nothing.
     assert clients.ask(clients.TASK_LIBRARY, [], []) == []

@@ -1,4 +1,4 @@
-"""What `doctor` finds of faults put into a copy of a data set; `python -m benchmarks.doctor --data DIR` tells.
+"""Measures how many planted faults `doctor` finds in a copy of a dataset: `python -m benchmarks.doctor --data DIR`.
 
 The data is copied and gets exact copies, copies in another size and encoding, labels swapped and broken files. Its
 own faults stay: copies found beyond the planted ones are counted, and its own wrong labels rank among the swapped ones.
@@ -28,7 +28,7 @@ FIRST = 2 * SWAPPED
 
 @dataclass(frozen=True)
 class Planted:
-    """What was put into a data set: pairs of a photo and its copy, and files."""
+    """Faults that were planted in a dataset: pairs of a photo and its copy, and files."""
 
     copies: list[set[Path]]
     recoded: list[set[Path]]
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def plant(data: Path, home: Path, *, seed: int) -> Planted:
-    """Copies a data set and puts faults into the copy."""
+    """Copies a dataset and plants faults in the copy."""
     chance = random.Random(seed)
     shutil.copytree(data, home)
     found = (path for path in home.rglob("*") if path.is_file() and images.is_photo(path.suffix))

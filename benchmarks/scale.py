@@ -65,7 +65,7 @@ class Resumed:
       photos: how many it was given.
       kept: embeddings in the store after the kill.
       stored, different: embeddings in the end, and how many different photos they are of.
-      same_model: whether the model is that of an uninterrupted run, byte for byte.
+      same_model: whether the model is byte-identical to that of an uninterrupted run.
     """
 
     photos: int
@@ -155,7 +155,7 @@ def _stored(cache: Path) -> np.ndarray:
 
 
 class _Peak:
-    """Looks at a process's anonymous memory until it is told to stop."""
+    """Looks at a process's anonymous memory until it is stopped."""
 
     def __init__(self, pid: int):
         self._status, self._peak_kb, self._over = Path(f"/proc/{pid}/status"), 0, threading.Event()

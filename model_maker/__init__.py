@@ -30,7 +30,7 @@ __all__ = [
     "verify",
 ]
 
-if TYPE_CHECKING:  # what __getattr__ gives, told to type checkers and editors
+if TYPE_CHECKING:  # the names of __getattr__, for type checkers and editors
     from model_maker.apps.codegen import codegen
     from model_maker.apps.put_in_app import put_in_app
     from model_maker.data.sources import read as load_dataset
@@ -67,7 +67,7 @@ _HOMES = {
     "verify": ("model_maker.verification.verify", "verify"),
 }
 
-if not TYPE_CHECKING:  # who would take any name that is not there for one of any type
+if not TYPE_CHECKING:  # else type checkers accept any missing name
 
     def __getattr__(name: str) -> Any:
         if name not in _HOMES:

@@ -1,7 +1,7 @@
-"""What can go wrong in ways a user can mend.
+"""Errors that a user can fix.
 
-Every message says what was received and what to do next; the command line prints it as it stands and exits with 1.
-Anything else that escapes is a bug and keeps its traceback.
+Every message states what was received and what to do next; the command line prints it and exits with 1. Any other
+exception is a bug and keeps its traceback.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ class ModelMakerError(Exception):
       ...     model_maker.train("no_such_folder")
       ... except model_maker.ModelMakerError as error:
       ...     print(error)
-      no_such_folder does not exist. Give a folder that holds one folder of photos for each class.
+      no_such_folder does not exist. Pass a folder that holds one folder of photos for each class.
     """
 
 
@@ -26,7 +26,7 @@ class DataError(ModelMakerError):
 
 
 class ModelError(ModelMakerError):
-    """A model file that is not one, or does not keep its contract."""
+    """An invalid or incompatible model file."""
 
 
 class BackboneError(ModelMakerError):
@@ -38,12 +38,12 @@ class OutputError(ModelMakerError):
 
 
 class ClusterError(ModelMakerError):
-    """Machines that cannot be reached, or that would not compute what this one does."""
+    """Machines that cannot be reached, or that would compute different results."""
 
 
 @contextlib.contextmanager
 def about(name: object) -> Iterator[None]:
-    """Puts the name of a file before messages that come from where only its bytes were known."""
+    """Prefixes error messages with the name of a file, for code that knows only its content."""
     try:
         yield
     except ModelMakerError as error:

@@ -1,4 +1,4 @@
-"""Metrics from scores: what a classifier got right, how sure that figure is, and how two classifiers differ."""
+"""Metrics from scores: accuracy, confidence intervals, calibration, and comparison of two classifiers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Array = np.ndarray[Any, Any]
 Interval = tuple[float, float]
 
 _Z95 = 1.959964  # two-sided 95 % of the normal distribution
-# Photos that are ranked in one go.
+# Photos per batch of the ranking.
 _BLOCK = 8192
-# Classes of a confusion matrix that is shown: 1000 would be a page of 4 MB, and a picture too large to open.
+# Maximum number of classes in a displayed confusion matrix: 1000 would make a page of 4 MB and a huge image.
 MOST_SHOWN = 150
 _BINS = 15  # of the calibration error, as in Guo et al. 2017
 
@@ -35,12 +35,12 @@ class ClassMetrics:
 
 @dataclass(frozen=True)
 class Answered:
-    """What comes of giving an answer only where the best score suffices.
+    """The effect of answering only if the best score reaches its threshold.
 
     Attributes:
-      photos: how many were scored.
-      answered: how many got an answer.
-      precision: share of the answers that are right; 0 without any.
+      photos: number of scored photos.
+      answered: number of photos with an answer.
+      precision: share of the answers that are correct; 0 without answers.
       precision_interval: 95 %, Wilson.
     """
 
@@ -51,7 +51,7 @@ class Answered:
 
     @property
     def coverage(self) -> float:
-        """Share of the photos that got an answer."""
+        """Share of the photos with an answer."""
         return self.answered / self.photos
 
     def as_dict(self) -> dict[str, Any]:
@@ -62,12 +62,12 @@ class Answered:
 
 @dataclass(frozen=True)
 class LearnedFrom:
-    """How many of the photos a model learned from, and what it is worth on the others.
+    """How many of the photos a model was trained on, and its accuracy on the others.
 
     Attributes:
-      photos: how many; None where that cannot be told.
-      others: how many it did not learn from.
-      top1, top1_interval: on those; None where there are none.
+      photos: number of training photos; None if unknown.
+      others: number of other photos.
+      top1, top1_interval: on those; None if there are none.
     """
 
     photos: int | None
@@ -82,35 +82,32 @@ class LearnedFrom:
         return {"photos": self.photos, "others": others}
 
     def describe(self, photos: int) -> str:
-        """Says it in words, of so many photos in all."""
+        """Returns a note, given the total number of photos."""
         if self.photos is None:
-            return (
-                "The model may have learned from these photos: there is no split.json beside it that lists those it "
-                "learned from."
-            )
+            return "The model may have been trained on these photos: no split.json beside it lists its training photos."
         if self.top1 is None or self.top1_interval is None:
-            return "All of these photos were learned from, so the figures say nothing of others."
+            return "The model was trained on all of these photos, so the metrics do not apply to new photos."
         low, high = self.top1_interval
         return (
-            f"{self.photos} of these {photos} photos were learned from, which flatters the figures. On the other "
+            f"The model was trained on {self.photos} of these {photos} photos, which inflates metrics. On the other "
             f"{self.others}: top-1 {100 * self.top1:.1f} % (95 % interval {100 * low:.1f} % to {100 * high:.1f} %)."
         )
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """What scores are worth.
+    """The metrics of scores.
 
     Attributes:
-      photos: how many were scored.
-      top1, top5: share whose label is the best score, or among the best five.
+      photos: number of scored photos.
+      top1, top5: share of photos whose label has the best score, or one of the best five.
       top1_interval: 95 %, Wilson.
       balanced_accuracy: mean recall of the classes that have photos.
       ece: expected calibration error, 15 bins of equal width.
       per_class: in the order of the labels.
       confusion: int [C, C], true label by predicted label.
-      answered: what comes of the model's own thresholds; None where it has none.
-      learned_from: how many of the photos the model learned from; None where it is none, or of models of others.
+      answered: effect of the model's own thresholds; None if it has none.
+      learned_from: number of photos that the model was trained on; None if none, or for third-party models.
     """
 
     photos: int
@@ -153,9 +150,9 @@ class Reliability:
     """Photos in bins of equal width by their best score, from 0 to 1.
 
     Attributes:
-      photos: int [B], how many are in each bin.
+      photos: int [B], number in each bin.
       confidence: float [B], the sum of their best scores.
-      right: float [B], how many of them were rightly named.
+      right: float [B], number of correct predictions.
     """
 
     photos: Array
@@ -168,10 +165,10 @@ class Agreement:
     """Two sets of scores on the same photos.
 
     Attributes:
-      photos: how many.
+      photos: number of photos.
       same_top1: share with the same best label.
       largest_difference: of any single score.
-      accuracy_change: top-1 of the second less top-1 of the first.
+      accuracy_change: top-1 of the second minus top-1 of the first.
       accuracy_change_interval: 95 %, paired.
     """
 
@@ -191,11 +188,11 @@ def measure(scores: Array, labels: Array, classes: tuple[str, ...]) -> Metrics:
       classes: C names.
 
     Raises:
-      DataError: there is no photo.
+      DataError: there are no photos.
     """
     labels = np.asarray(labels)
     if not len(labels):
-        raise DataError("There is no photo to evaluate on.")
+        raise DataError("There are no photos to evaluate on.")
     best = scores.argmax(axis=1)
     confusion = np.zeros((len(classes), len(classes)), int)
     np.add.at(confusion, (labels, best), 1)
@@ -214,7 +211,7 @@ def measure(scores: Array, labels: Array, classes: tuple[str, ...]) -> Metrics:
 
 
 def answered(scores: Array, labels: Array, limits: Array) -> Answered:
-    """Measures what comes of thresholds: a photo is answered where its best label reaches its own.
+    """Measures the effect of thresholds: a photo is answered if its best label reaches its own threshold.
 
     Args:
       scores: float [N, C].
@@ -244,7 +241,7 @@ def compare(first: Array, second: Array, labels: Array) -> Agreement:
 
 
 def most_confused(labels: Sequence[str], confusion: Sequence[Sequence[int]]) -> tuple[list[str], list[list[int]]]:
-    """Returns the part of a confusion matrix that can be shown: MOST_SHOWN classes with the most mistakes, in order.
+    """Returns the displayed part of a confusion matrix: MOST_SHOWN classes with the most errors, in order.
 
     Args:
       labels: C names.
@@ -257,7 +254,7 @@ def most_confused(labels: Sequence[str], confusion: Sequence[Sequence[int]]) -> 
 
 
 def wilson(right: int, total: int) -> Interval:
-    """Returns the 95 % interval of a share.
+    """Returns the 95 % confidence interval of a share.
 
     Source:
       Wilson 1927, "Probable inference, the law of succession, and statistical inference".
@@ -269,11 +266,11 @@ def wilson(right: int, total: int) -> Interval:
 
 
 def paired(won: int, lost: int, total: int) -> Interval:
-    """Returns the 95 % interval of the difference of two shares on the same photos.
+    """Returns the 95 % confidence interval of the difference of two shares on the same photos.
 
     Args:
-      won: photos that only the second got right.
-      lost: photos that only the first got right.
+      won: photos that only the second classified correctly.
+      lost: photos that only the first classified correctly.
       total: all photos.
     Source:
       Agresti & Min 2005, "Simple improved confidence intervals for comparing matched proportions" (half a photo added
@@ -290,7 +287,7 @@ def reliability(confidence: Array, right: Array) -> Reliability:
 
     Args:
       confidence: float [N], from 0 to 1.
-      right: bool [N], whether the best label is the true one.
+      right: bool [N], whether the prediction is correct.
     """
     bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
     counts = (np.bincount(bins, weights, _BINS) for weights in (confidence, right))

@@ -1,4 +1,4 @@
-"""Normalization: what a network's float input is of a pixel."""
+"""Normalization: the mapping from pixels to a network's float input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `train` can be given. Each option is declared once: default, help, flag, check and record derive from that."""
+"""The options of `train`, each declared once; default, help, flag, check and record derive from the declaration."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from typing import Any, get_type_hints
 from model_maker.errors import DataError
 
 DATA, LEARNING, FINE_TUNING, FILE, EXECUTION = "data", "learning", "fine-tuning", "model file", "execution"
-# What each group of options is about, where its title does not say it; `train --help` shows both.
+# Descriptions of groups in `train --help`, where the title is not enough.
 GROUPS = {
     DATA: "",
     LEARNING: "",
-    FINE_TUNING: "Train the network, too; needs the extra `tensorflow`.",
+    FINE_TUNING: "Also train the network; needs the extra `tensorflow`.",
     FILE: "",
-    EXECUTION: "Where photos are embedded; the model is the same everywhere: docs/SCALING.md.",
+    EXECUTION: "Where photos are embedded. Does not change the model, see docs/SCALING.md.",
 }
 
 
 @dataclass(frozen=True)
 class Declaration:
-    """What is declared of an option beside its type and default.
+    """The declaration of an option, besides its type and default.
 
     Attributes:
       group: one of GROUPS.
-      help: what it means.
-      metavar: what stands for its value in the help.
-      shown: its default in words, where that is not the value itself.
-      choices: where the values it may have stand, as "module:NAME"; those are imported when a value is checked.
-      allowed: whether a value means something.
-      advice: what to give instead.
-      const: the value of the flag where it is given without one.
+      help: its meaning.
+      metavar: placeholder for its value in the help.
+      shown: the default in words, if not the value itself.
+      choices: registry of allowed values as "module:NAME"; imported when a value is checked.
+      allowed: whether a value is valid.
+      advice: description of valid values.
+      const: the value of the flag without an argument.
     """
 
     group: str
@@ -50,17 +50,17 @@ class Declaration:
     const: str | None = None
 
     def values(self) -> Sequence[str]:
-        """Returns the values that it may have."""
+        """Returns the allowed values."""
         module, name = self.choices.split(":")
         return tuple(getattr(importlib.import_module(module), name))
 
     def problem(self, value: Any) -> str:
-        """Returns what is wrong with a value, and what to give; nothing where it is right."""
+        """Returns how to correct a value; empty if it is valid."""
         if value is None:
             return ""
         if self.choices and value not in (values := self.values()):
             return f"choose one of {', '.join(values)}."
-        return "" if self.allowed(value) else f"give {self.advice}."
+        return "" if self.allowed(value) else f"pass {self.advice}."
 
 
 def _option(default: Any, group: str, help: str, metavar: str, **more: Any) -> Any:
@@ -72,7 +72,7 @@ def _count(least: int) -> dict[str, Any]:
 
 
 def _fraction(advice: str, *, zero: bool = False) -> dict[str, Any]:
-    # Not a number is out of any range.
+    # NaN is out of any range.
     return {"allowed": lambda value: value < 1 and (value >= 0 if zero else value > 0), "advice": advice}
 
 
@@ -82,10 +82,10 @@ _SHARE = _fraction("a share above 0 and below 1, for example 0.95")
 
 @dataclass(frozen=True)
 class Options:
-    """Options of `train`; `run.json` holds them, and `train --config run.json` reads them back.
+    """Options of `train`; `run.json` records them, and `train --config run.json` reads them back.
 
     Raises:
-      DataError: a value is of another type. Paths become text, and NumPy's numbers Python's.
+      DataError: a value has the wrong type. Paths are converted to text, NumPy scalars to Python numbers.
 
     Examples:
       >>> from model_maker import Options
@@ -97,8 +97,8 @@ class Options:
     model: str = _option(
         "efficientnet_lite0",
         LEARNING,
-        "backbone, see `model_maker models`, or the path or address of another model; on the command line several, as"
-        " A,B,C, are compared",
+        "backbone, see `model_maker models`, or the path or address of another model; the command line compares"
+        " several, for example A,B,C",
         "NAME",
     )
     weights: str | None = _option(
@@ -121,8 +121,8 @@ class Options:
     max_drop: float | None = _option(
         None,
         FILE,
-        "percentage points of top-1 that quantization may lose, for example 0.5; other formats are tried until one"
-        " loses no more",
+        "maximum loss of top-1 by quantization in percentage points, for example 0.5; tries other formats until"
+        " one loses no more",
         "POINTS",
         shown="no limit",
         allowed=lambda value: 0 <= value < 100,
@@ -134,45 +134,45 @@ class Options:
     image_size: int | None = _option(
         None, LEARNING, "input size, height and width", "PIXELS", shown="the backbone's own"
     )
-    validation: float = _option(0.1, DATA, "share of each class for validation, where the data has no split", "SHARE")
-    test: float = _option(0.2, DATA, "share of each class for testing, where the data has no split", "SHARE")
+    validation: float = _option(0.1, DATA, "validation share of each class, if the dataset has no such split", "SHARE")
+    test: float = _option(0.2, DATA, "test share of each class, if the dataset has no such split", "SHARE")
     augment: str | None = _option(
         None,
         DATA,
-        "also learn from augmented views of each training photo: none, light, standard or strong",
+        "augmentation of training photos: none, light, standard or strong",
         "PRESET",
-        shown="none; standard in fine-tuning",
+        shown="none; standard when fine-tuning",
         choices="model_maker.data.augment:PRESETS",
     )
-    views: int = _option(4, DATA, "views of a photo where photos are augmented, the first plain", "K")
+    views: int = _option(4, DATA, "views per augmented photo; the first is not augmented", "K")
     layers: str = _option(
         "auto",
         LEARNING,
-        "backbone layers that the head sees: last, top (those of the smallest feature maps), all, or auto for the"
-        " simplest set that cannot be told from the best",
+        "backbone layers that feed the head: last, top (those with the smallest feature maps), all, or auto for the"
+        " simplest set that is statistically as good as the best",
         "SET",
         choices="model_maker.tflite.network_layers:CHOICES",
     )
     class_weight: str = _option(
         "auto",
         LEARNING,
-        "auto gives uneven classes equal weight; none does not",
+        "auto weights imbalanced classes equally; none does not",
         "HOW",
         choices="model_maker.options:CLASS_WEIGHTS",
     )
     fine_tune: str | None = _option(
         None,
         FINE_TUNING,
-        "train the network, too: tail, its last stages, or all of it (default: off; tail where given without SCOPE)",
+        "also train the network: its last stages (tail) or all of it (all) (default: off; tail without SCOPE)",
         "SCOPE",
         shown="-",
         choices="model_maker.learning.recipe:SCOPES",
         const="tail",
     )
     epochs: int | None = _option(
-        None, FINE_TUNING, "passes over the photos; with `budget` at most 40", "N", **_count(1)
+        None, FINE_TUNING, "passes over the training photos; at most 40 with `budget`", "N", **_count(1)
     )
-    batch_size: int | None = _option(None, FINE_TUNING, "photos in a step", "N", **_count(1))
+    batch_size: int | None = _option(None, FINE_TUNING, "photos per step", "N", **_count(1))
     learning_rate: float | None = _option(
         None,
         FINE_TUNING,
@@ -186,7 +186,7 @@ class Options:
     mix: float | None = _option(
         None,
         FINE_TUNING,
-        "alpha of mixup and cutmix, which take turns; 0 for neither",
+        "alpha of mixup and cutmix, which alternate; 0 disables both",
         "ALPHA",
         allowed=lambda value: 0 <= value <= 10,
         advice="a number from 0 to 10",
@@ -194,17 +194,16 @@ class Options:
     budget: str | None = _option(
         None,
         FINE_TUNING,
-        "train the best model in so much time: 90s, 5m, 1h",
+        "time limit for training: 90s, 5m, 1h",
         "TIME",
         shown="none",
         allowed=lambda value: bool(seconds(value)),
-        advice="a time as 90s, 5m or 1h",
+        advice="a time such as 90s, 5m or 1h",
     )
     precision: float | None = _option(
         None,
         FILE,
-        "choose a score threshold that keeps this share of answers right, for example 0.95; below it a photo is"
-        " unknown",
+        "choose a score threshold with this precision, for example 0.95; below it a photo is unknown",
         "SHARE",
         shown="no threshold",
         **_SHARE,
@@ -212,7 +211,7 @@ class Options:
     label_precision: float | None = _option(
         None,
         FILE,
-        "choose a threshold for each label that keeps this share of its answers right",
+        "choose a score threshold with this precision for each label",
         "SHARE",
         shown="none",
         **_SHARE,
@@ -227,7 +226,7 @@ class Options:
         advice="2 or more, or 0 for none",
     )
     seed: int = _option(0, DATA, "random seed for the split and augmentation", "N")
-    threads: int | None = _option(None, EXECUTION, "photos at a time", "N", shown="one for each core", **_count(1))
+    threads: int | None = _option(None, EXECUTION, "number of parallel threads", "N", shown="one per core", **_count(1))
     engine: str = _option(
         "local",
         EXECUTION,
@@ -238,12 +237,12 @@ class Options:
     address: str | None = _option(
         None,
         EXECUTION,
-        "the Ray cluster, or auto for this node's",
+        "address of the Ray cluster, or auto for the one of this node",
         "HOST:PORT",
         shown="Ray on this machine",
     )
     shards: str | None = _option(
-        None, EXECUTION, "folder or s3:// address that all machines of the cluster reach", "DIR", shown="the cache"
+        None, EXECUTION, "folder or s3:// address that all machines of the cluster can reach", "DIR", shown="the cache"
     )
     name: str | None = _option(None, FILE, "model name in the metadata", "TEXT", shown="the data folder's")
     author: str | None = _option(None, FILE, "author in the metadata", "TEXT", shown="nobody")
@@ -255,17 +254,17 @@ class Options:
 
     @property
     def augmentation(self) -> str:
-        """The preset that holds."""
+        """The augmentation preset in effect."""
         return self.augment or ("standard" if self.fine_tune else "none")
 
     @property
     def is_augmented(self) -> bool:
-        """Whether the head learns from augmented views; beside fine-tuning, which has its own, it is a plain one."""
+        """Whether the head is trained on augmented views; with fine-tuning, which augments itself, it is not."""
         return self.augmentation != "none" and not self.fine_tune
 
     @property
     def decisive(self) -> dict[str, Any]:
-        """Those that what is made may depend on, by name: all but where it is computed."""
+        """The options that the model may depend on, by name: all except those of execution."""
         return {name: value for name, value in asdict(self).items() if name not in _OF_THE_PLACE}
 
 
@@ -282,12 +281,12 @@ def kinds() -> dict[str, Any]:
 
 @functools.cache
 def declarations() -> dict[str, Declaration]:
-    """Returns what is declared of each option, by name, in the order of the class."""
+    """Returns the declaration of each option, by name, in the order of the class."""
     return {field.name: field.metadata["declaration"] for field in fields(Options)}
 
 
 def seconds(text: str) -> float:
-    """Reads a time as people write it, 90s, 5m, 1.5h; 0 where it is none."""
+    """Parses a duration such as 90s, 5m or 1.5h into seconds; 0 if it is invalid."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
     return float(found[1]) * _UNITS[found[2]] if found else 0.0
 
@@ -300,18 +299,18 @@ def _plain(name: str, value: Any, kind: Any) -> Any:
     elif isinstance(value, numbers.Real) and not isinstance(value, bool):
         value = float(value)
     fraction = isinstance(0.5, kind)
-    # JSON, and Python's callers, write 1 for 1.0. True is no number.
+    # JSON and Python callers write 1 for 1.0. True is not a number.
     if isinstance(value, bool) or not isinstance(value, kind | int if fraction else kind):
         wanted = "a number" if fraction else "a whole number" if isinstance(0, kind) else "text"
-        raise DataError(f"{name} = {value!r}: train takes {wanted} there.")
+        raise DataError(f"{name} = {value!r}: train expects {wanted}.")
     return value
 
 
 def from_record(record: dict[str, Any]) -> Options:
-    """Reads options from JSON, which may have been edited by hand or written by another version.
+    """Reads options from JSON, which may be edited by hand or written by another version.
 
     Raises:
-      DataError: one of them is unknown or of another type; what it is, without saying where.
+      DataError: an option is unknown or has the wrong type; the message does not name the file.
     """
     if unknown := sorted(record.keys() - kinds().keys()):
         raise DataError(f"{unknown[0]} = {record[unknown[0]]!r}: train has no such option.")
@@ -319,10 +318,10 @@ def from_record(record: dict[str, Any]) -> Options:
 
 
 def check_value(name: str, value: Any) -> None:
-    """Checks a single value as its declaration says.
+    """Checks a single value against its declaration.
 
     Raises:
-      DataError: it means nothing.
+      DataError: it is invalid.
     """
     if problem := declarations()[name].problem(value):
         shown = f"{value:g}" if isinstance(value, float) else repr(value)
@@ -330,27 +329,27 @@ def check_value(name: str, value: Any) -> None:
 
 
 def check(options: Options) -> None:
-    """Checks values, each by itself and together; the name of the model is checked where it is looked up.
+    """Checks all values and their combinations; the name of the model is checked when it is looked up.
 
     Raises:
-      DataError: a value that means nothing, or that needs a package that is not installed.
+      DataError: a value is invalid, or needs a package that is not installed.
     """
     from model_maker.system import extras
 
     for name in declarations():
         check_value(name, getattr(options, name))
     if options.augmentation != "none" and options.views < 2:
-        raise DataError(f"`views={options.views}`: give 2 or more; the first is the plain photo.")
+        raise DataError(f"`views={options.views}`: pass 2 or more; the first view is not augmented.")
     if options.max_drop is not None and options.quantize == "none":
         raise DataError(
-            "`max_drop` limits what quantization loses, and `quantize='none'` loses nothing. Leave one out."
+            "`max_drop` limits the loss by quantization, but `quantize='none'` does not quantize. Leave one out."
         )
     for name in ("address", "shards"):
         if (value := getattr(options, name)) is not None and options.engine != "ray":
-            raise DataError(f"`{name}={value!r}` belongs to a Ray cluster: add `engine='ray'`.")
+            raise DataError(f"`{name}={value!r}` applies to a Ray cluster: add `engine='ray'`.")
     if options.fine_tune is not None:
         extras.require("tensorflow", what="`fine_tune`", error=DataError)
         return
     for name, declaration in declarations().items():
         if declaration.group == FINE_TUNING and getattr(options, name) is not None:
-            raise DataError(f"`{name}` belongs to fine-tuning: add `fine_tune='tail'`.")
+            raise DataError(f"`{name}` applies to fine-tuning: add `fine_tune='tail'`.")

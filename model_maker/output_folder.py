@@ -1,4 +1,4 @@
-"""The folder that `train` makes: the names of its files, and how it is recognized, read and written."""
+"""The output folder of `train`: names of its files, recognition, reading and writing."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def home(model: str | os.PathLike[str]) -> Path:
 
 
 def is_own_model(model: str | os.PathLike[str]) -> bool:
-    """Whether a path means the very file that `train` wrote, not an export beside it."""
+    """Whether a path is the file that `train` wrote, and not an export beside it."""
     return Path(model).is_dir() or Path(model).name == MODEL
 
 
 def write(folder: Path, content: Mapping[str, bytes | str]) -> None:
-    """Writes files into a folder that is being made; text as UTF-8 with LF."""
+    """Writes files to a new folder; text as UTF-8 with LF."""
     for name, body in content.items():
         if isinstance(body, bytes):
             (folder / name).write_bytes(body)
         else:
-            # File names may hold bytes that are no text; JSON states them by this very escape.
+            # File names may contain bytes that are not text; JSON uses the same escape for them.
             (folder / name).write_text(body, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
@@ -49,5 +49,5 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 
 
 def as_json(content: Mapping[str, Any]) -> str:
-    """Returns a document as the folder's files have it."""
+    """Returns a JSON document in the format of the folder's files."""
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"

@@ -1,4 +1,4 @@
-"""Progress of long work: stages, steps and notes, and what it cost."""
+"""Progress of long work: stages, steps, notes, time and memory."""
 
 from __future__ import annotations
 
@@ -19,18 +19,17 @@ else:
 
 
 class Progress:
-    """Follows work: its stages, their steps, and notes. Each stage is timed, and everything is handed on.
+    """Receives progress events: stages, steps and notes. Times each stage and forwards all events.
 
-    This one keeps silent but for notes, which it logs. A subclass shows more: it overrides `begin`, `step`, `end` and
-    `note`.
+    This class only logs notes. A subclass can show more: it overrides `begin`, `step`, `end` and `note`.
 
     Args:
-      to: receives the same; None for nobody.
+      to: receives the same events; may be None.
 
     Attributes:
-      records: of each finished stage its name, seconds on the clock and of all cores, and the process's peak memory so
-        far, megabytes; None where the system does not say.
-      notes: all of them.
+      records: of each finished stage: name, wall-clock and CPU seconds, and peak memory of the process so far in
+      megabytes, None if unknown.
+      notes: all notes.
     """
 
     def __init__(self, to: Progress | None = None):
@@ -40,7 +39,7 @@ class Progress:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Times a block of work; a stage inside another one is a part of it and not named."""
+        """Times a block of work; a nested stage is part of the outer one and not recorded."""
         if self._inside:
             yield
             return
@@ -67,17 +66,17 @@ class Progress:
             self._to.begin(name)
 
     def step(self, done: int, total: int) -> None:
-        """So many of the stage's photos, or other pieces of work, are done; 0 begins to count anew."""
+        """Reports the number of photos, or other units of work, that are done; 0 restarts the count."""
         if self._to:
             self._to.step(done, total)
 
     def end(self) -> None:
-        """The stage is over."""
+        """The stage has ended."""
         if self._to:
             self._to.end()
 
     def note(self, text: str) -> None:
-        """An automatic choice, or something passed over, and why."""
+        """Reports an automatic choice, or something skipped, and why."""
         self.notes.append(text)
         if self._to:
             self._to.note(text)
@@ -86,12 +85,12 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """Since it was made."""
+        """Since construction."""
         return time.perf_counter() - self._began
 
 
 class _Silent(Progress):
-    """For callers who follow nothing: one object for all of them, which keeps nothing."""
+    """Shared by callers without progress; stores nothing."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -123,7 +122,7 @@ if sys.platform == "win32":
         ]
 
     def peak_memory_mb() -> float | None:
-        """Returns the most memory this process has held, in megabytes; None where the system does not tell."""
+        """Returns the peak memory of this process in megabytes; None if unknown."""
         kernel, counters = ctypes.WinDLL("kernel32"), _MemoryCounters()
         counters.cb = ctypes.sizeof(counters)
         kernel.GetCurrentProcess.restype = ctypes.c_void_p
@@ -134,9 +133,9 @@ if sys.platform == "win32":
 else:
 
     def peak_memory_mb() -> float | None:
-        """Returns the most memory this process has held, in megabytes; None where the system does not tell."""
+        """Returns the peak memory of this process in megabytes; None if unknown."""
         if sys.platform == "linux" and (stated := re.search(r"^VmHWM:\s*(\d+) kB", _status(), re.MULTILINE)):
-            return int(stated[1]) / (1 << 10)  # ru_maxrss counts what the process was before it became this program
+            return int(stated[1]) / (1 << 10)  # ru_maxrss includes the process before it executed this program
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 

@@ -1,4 +1,4 @@
-"""run.json: everything that a run was told, ran on, passed over and took."""
+"""run.json: options, environment, skipped files, time and memory of a run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PACKAGES = ("ai-edge-litert", "litert-quantizer", "numpy", "pillow", "tensorflo
 def compose(
     data: str | os.PathLike[str], options: Any, dataset: Dataset, split: Split, progress: Progress
 ) -> dict[str, Any]:
-    """Gathers the record of a run; `options` is a dataclass. Plain JSON types."""
+    """Returns the record of a run in plain JSON types; `options` is a dataclass."""
     counts = Counter(dataset.labels)
     return {
         "model_maker": __version__,
@@ -57,20 +57,20 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
 
 
 def _absolute(photo: str, data: Path) -> str:
-    """Names a photo as a later listing of the recorded data does, from whatever folder that is asked for."""
+    """Returns the path of a photo in the form of a later listing, independent of the current folder."""
     if "://" in photo:
         return photo
-    for home in (data, data.parent):  # photos lie in the data, or beside it as those of a manifest
-        if Path(photo).is_relative_to(home):  # so is what lies in ".", which it is named without
+    for home in (data, data.parent):  # photos are inside the dataset, or beside it with a manifest
+        if Path(photo).is_relative_to(home):  # also for ".", which is not part of the path
             return str(home.resolve() / Path(photo).relative_to(home))
     return photo
 
 
 def without_skipped(dataset: Dataset, record: dict[str, Any]) -> Dataset:
-    """Returns the photos but for those that the run could not use.
+    """Returns the photos without those that the run could not use.
 
     Raises:
-      KeyError, TypeError: the record does not list them as `compose` does.
+      KeyError, TypeError: the record does not list them in the format of `compose`.
     """
     unusable = {entry["path"] for entry in record.get("skipped", [])}
     kept = tuple(sample for sample in dataset.samples if str(sample.path) not in unusable)
@@ -84,7 +84,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
       path: `run.json` or the folder that holds it.
 
     Raises:
-      DataError: there is none, or it is not one.
+      DataError: it is missing or invalid.
     """
     file = Path(path)
     try:
@@ -94,18 +94,18 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
             if not isinstance(record[key], kind):
                 raise TypeError(key)
     except OSError as error:
-        raise DataError(f"{file}: {error.strerror}. Give the run.json of a folder that `train` made.") from error
+        raise DataError(f"{file}: {error.strerror}. Pass the run.json of a folder that `train` made.") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{file} is not the run.json of a training run.") from error
     return record
 
 
 def photos_for(model: str | os.PathLike[str], data: str | os.PathLike[str] | None) -> tuple[Dataset, list[str]]:
-    """Finds the photos that a model is to be judged on, and notes.
+    """Returns the photos for evaluating a model, and notes.
 
     Args:
       model: see `parts`.
-      data: labelled photos, of which a stated test part alone counts; None for those that it was tested on.
+      data: labeled photos; only the test split if there is one. None for the test photos of the model.
 
     Raises:
       ModelError, DataError: see `parts`.
@@ -114,28 +114,28 @@ def photos_for(model: str | os.PathLike[str], data: str | os.PathLike[str] | Non
 
 
 def is_own_test(model: str | os.PathLike[str], data: str | os.PathLike[str] | None) -> bool:
-    """Whether the photos of `photos_for` are those that the very file of `train` was tested on."""
+    """Whether the photos of `photos_for` are the test photos of `train`, and the model is its file."""
     return data is None and output_folder.is_own_model(model)
 
 
 def test_part(model: str | os.PathLike[str]) -> tuple[Dataset, list[str]]:
-    """Finds again the photos that a model was tested on; see `parts`."""
+    """Returns the test photos of a model; see `parts`."""
     split, notes = parts(model)
     return split.test, notes
 
 
 def parts(model: str | os.PathLike[str]) -> tuple[Split, list[str]]:
-    """Finds again the photos that a model was trained and tested on.
+    """Returns the training, validation and test photos of a model.
 
     Args:
       model: a folder that `train` made, or the `.tflite` in it.
 
     Returns:
-      The parts of the data it was trained on, and notes if the data has changed since.
+      The splits of its dataset, and notes if the dataset has changed since.
 
     Raises:
-      ModelError: nothing beside the model says what it was trained on.
-      DataError: the photos are gone.
+      ModelError: no record beside the model names its photos.
+      DataError: the photos are missing.
     """
     folder = output_folder.home(model)
     if not (folder / RUN).exists():
@@ -149,8 +149,8 @@ def parts(model: str | os.PathLike[str]) -> tuple[Split, list[str]]:
         dataset = without_skipped(dataset, record)
         split = dataset.split(validation=options["validation"], test=options["test"], seed=options["seed"])
     except (KeyError, TypeError) as error:
-        raise DataError(f"{folder / RUN} lacks the options that divided its photos. Pass `data=DIR`.") from error
+        raise DataError(f"{folder / RUN} lacks the options of its split. Pass `data=DIR`.") from error
     notes = []
     if dataset.fingerprint != record["fingerprint"]:
-        notes.append(f"The photos in {record['data']} have changed since training; the test part may hold new ones.")
+        notes.append(f"The photos in {record['data']} have changed since training; the test split may have new ones.")
     return split, notes

@@ -9,7 +9,7 @@ from model_maker.benchmark import host
 PEAK = "from model_maker import progress; print(progress.peak_memory_mb())"
 
 
-def test_peak_memory_is_what_the_system_tells():
+def test_peak_memory_is_what_the_system_states():
     assert run("win32", PEAK, PLAYED_PEAK_BYTES="157286400").strip() == "150.0"
     assert run("win32", PEAK, PLAYED_PEAK_BYTES="0").strip() == "None"
     assert run("darwin", PEAK).strip() == "300.0"

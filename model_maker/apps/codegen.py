@@ -75,10 +75,10 @@ def codegen(
     Args:
       model: a folder that `train` made, or a `.tflite` classifier with labels.
       language: a key of LANGUAGES.
-      name: of the class; by the model's name unless told.
+      name: of the class; derived from the model name by default.
       package: of the Kotlin file.
-      top_k: how many labels it gives unless told.
-      threshold: lower scores are left out; the model's own, or those of its labels, unless told, mostly 0.
+      top_k: default number of labels.
+      threshold: lower scores are omitted; the thresholds of the model or its labels by default, usually 0.
 
     Returns:
       The text of one file.
@@ -126,7 +126,7 @@ def _read(model: str | os.PathLike[str], language: Language) -> tuple[str, Model
         image, scores = facts.inputs[0], facts.outputs[0]
         if not {image.dtype, scores.dtype} <= set(language.scalar):
             raise ModelError(
-                f"its edges are {image.dtype} and {scores.dtype}; apps take uint8 or float32. Make such a file with "
+                f"its input and output are {image.dtype} and {scores.dtype}; apps take uint8 or float32. Use "
                 "model_maker export MODEL --format tflite-int8 --io uint8 --output DIR."
             )
         if language.most_labels and len(info.labels) > language.most_labels:
@@ -165,9 +165,9 @@ def _labels(language: Language, labels: Sequence[str]) -> dict[str, str]:
 
 def _check_numbers(top_k: int, threshold: float | None) -> None:
     if top_k < 1:
-        raise DataError(f"`top_k={top_k}`: give 1 or more.")
+        raise DataError(f"`top_k={top_k}`: pass 1 or more.")
     if threshold is not None and not 0 <= threshold <= 1:
-        raise DataError(f"`threshold={threshold:g}`: give a score from 0 to 1.")
+        raise DataError(f"`threshold={threshold:g}`: pass a score from 0 to 1.")
 
 
 _FLOAT_OR_BYTE = {"uint8": "uint8", "float32": "float32"}

@@ -182,7 +182,7 @@ def put_in_app(
       folder: an app of APPS; one that is empty, or new in a folder that is there, becomes our own app.
       platform: one of PLATFORMS.
       io: the type of input and output, where the model as it is has another: it is made again, as `export` does.
-      data: photos to calibrate on in that case; those of the training unless told.
+      data: calibration photos in that case; the training photos by default.
       overwrite: whether another model that stands there is replaced.
       progress: receives stages and notes.
 
@@ -247,7 +247,7 @@ def _has_mark(app: App, folder: Path) -> bool:
 def _content(
     model: str | os.PathLike[str], io: str | None, data: str | os.PathLike[str] | None, progress: Progress
 ) -> bytes:
-    """Returns the model as it shipped, or made again with other edges."""
+    """Returns the model as it shipped, or converted to another input and output type."""
     shipped = vetting.read(model_file(model))
     with about(model):
         facts = inspection.inspect(shipped)
@@ -257,7 +257,7 @@ def _content(
         raise ModelError(f"{model} keeps some operators in float, which `io` here would lose. Use train `io={io!r}`.")
     with progress.stage("Read the model"):
         origin = export_source.read(model, data=data, progress=progress)
-    with progress.stage(f"Make {facts.quantization} with {io} edges"):
+    with progress.stage(f"Make {facts.quantization} with {io} input and output"):
         return origin.in_form(facts.quantization, io)
 
 
@@ -272,7 +272,7 @@ def refusal(info: metadata.ModelInfo, facts: inspection.ModelFacts, app: App) ->
     image, scores = facts.inputs[0], facts.outputs[0]
     size, edges, wanted, options = image.shape[1], (image.dtype, scores.dtype), [], []
     if app.engine == client_rules.TASK_LIBRARY and (
-        note := quantized_file.older_clients(Form(facts.quantization, image.dtype))
+        note := quantized_file.task_library_warning(Form(facts.quantization, image.dtype))
     ):
         return f"{note} Use train `quantize='int8'`."
     if not set(edges) <= set(app.io):

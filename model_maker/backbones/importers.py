@@ -118,18 +118,18 @@ def find(model: str, *, image_size: int | None = None, normalization: str | None
     if kind != "hub":
         if not path.exists():
             raise BackboneError(
-                f"{model} does not exist. Give a model file, or a name that `model_maker models` lists."
+                f"{model} does not exist. Pass a model file, or a name that `model_maker models` lists."
             )
         if not path.is_dir() and not path.is_file():
             raise BackboneError(f"{model} is neither a file nor a folder, but a pipe or a device. Save it as a file.")
         if path.suffix != ".tflite" and kind is None:
             raise BackboneError(
-                f"{model} is no model that can be imported: a .tflite, .keras or .h5 file, a SavedModel folder, "
+                f"{model} cannot be imported; supported are: a .tflite, .keras or .h5 file, a SavedModel folder, "
                 "or the address of a TF Hub model."
             )
         if model.endswith(".weights.h5"):
             raise BackboneError(
-                f"{model} holds weights without a network. Give it as `weights` with a backbone's name."
+                f"{model} holds weights without a network. Pass it as `weights` with a backbone's name."
             )
     found = ForeignModel(model, image_size, input_range.parse(normalization))
     if kind is not None:

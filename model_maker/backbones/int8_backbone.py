@@ -126,7 +126,7 @@ def int8_backbone(
       threads: photos at a time; None for all cores.
 
     Raises:
-      ModelError: it cannot be quantized, or there is no photo to calibrate it on.
+      ModelError: it cannot be quantized, or there are no calibration photos.
     """
     recipe = RECIPES / f"{base.name}.npz"
     path = cache_path(base, recipe.read_bytes() if recipe.is_file() else b"")

@@ -61,7 +61,7 @@ class Recipe:
             raise ModelError(f"{path} is damaged ({reason}). Reinstall model-maker.") from error
 
     def write(self, path: Path) -> None:
-        """Writes it as `.npz`, without a date: the same bytes each time."""
+        """Writes it as `.npz`, without a date, so that it is byte-identical each time."""
         facts = dataclasses.asdict(self) | {"layers": [dataclasses.astuple(layer) for layer in self.layers]}
         del facts["changes"]
         buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""What the command does: measure, write, show. Imports stand inside, so that the first measurement begins soon."""
+"""The actions of the command: measure, write, show. Imports are local, so that the first measurement starts early."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from model_maker.benchmark.results import Model, Record, Row
     from model_maker.data.dataset import Dataset
 
-# More photos than this would not make random pixels more real.
+# More photos do not change the timing.
 _PHOTOS = 8
 
 
 def host_(arguments: argparse.Namespace) -> int:
     """Measures on this machine."""
     paths = model_files.find(arguments.models, announce=_say)
-    helper = Helper()  # it loads LiteRT while this process does
+    helper = Helper()  # loads LiteRT in parallel to this process
     try:
         from model_maker.benchmark import host
         from model_maker.benchmark.environment import this_machine
@@ -107,7 +107,7 @@ def android_(arguments: argparse.Namespace) -> int:
 
 
 def import_(arguments: argparse.Namespace) -> int:
-    """Shows a result that was saved, by the iOS app or by this command."""
+    """Shows a saved result of the iOS app or of this command."""
     from model_maker.benchmark import ios, results
     from model_maker.benchmark.environment import ios_machine
 
@@ -115,12 +115,12 @@ def import_(arguments: argparse.Namespace) -> int:
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror}. Give the saved text of the iOS benchmark app.") from error
+        raise DataError(f"{path}: {error.strerror}. Pass the saved output of the iOS benchmark app.") from error
     if text.lstrip().startswith("{"):
         record = results.from_json(text, str(path))
         for flag in ("threads", "delegate", "device_name"):
             if getattr(arguments, flag):
-                arguments.benchmark_usage.error(f"--{flag.replace('_', '-')}: {path} says that itself")
+                arguments.benchmark_usage.error(f"--{flag.replace('_', '-')}: {path} already states it")
         return _deliver(arguments, record)
     for flag in ("threads", "delegate"):
         if len(getattr(arguments, flag) or "-") > 1:
@@ -149,7 +149,7 @@ def compare_(arguments: argparse.Namespace) -> int:
 
 
 def _dataset(arguments: argparse.Namespace) -> Dataset | None:
-    """Reads the photos of --data; only the test part where the folder states one."""
+    """Reads the photos of --data; only the test split if the dataset has one."""
     if not arguments.data:
         return None
     from model_maker.data import sources
@@ -179,7 +179,7 @@ def _conclude(
     settings: dict[str, Any],
     dataset: Dataset | None = None,
 ) -> int:
-    """Makes the record and hands it out."""
+    """Builds the record, writes and shows it."""
     from model_maker.benchmark.results import Record, finish
 
     (models, refused), (rows, load, interrupted) = described, outcome
@@ -200,7 +200,7 @@ def _conclude(
 def _with_accuracy(
     models: Sequence[Model], dataset: Dataset, data: str, labels: str | None
 ) -> tuple[list[Model], bool]:
-    """Adds top-1; a model without labels of these classes gets a note instead. True if Ctrl-C ended it."""
+    """Adds top-1, or a note for a model without labels of these classes. True if interrupted by ctrl-C."""
     from model_maker.benchmark.result_table import Bar
     from model_maker.inference.classifier import Classifier
 
@@ -221,7 +221,7 @@ def _with_accuracy(
 
 
 def _unseen(model: Model, dataset: Dataset, data: str) -> tuple[Dataset, tuple[str, ...]]:
-    """Returns the photos to test a model on: of the data that it was trained on only the part that it has not seen."""
+    """Returns the test photos of a model: of its own training data only the test split."""
     from model_maker import run_record
 
     try:
@@ -231,7 +231,7 @@ def _unseen(model: Model, dataset: Dataset, data: str) -> tuple[Dataset, tuple[s
     if Path(record["data"]).resolve() != Path(data).resolve():
         return dataset, ()
     part, notes = run_record.test_part(model.path)
-    return part, (f"top-1 on the {len(part)} test photos of {data}; it was trained on the others", *notes)
+    return part, (f"top-1 on the {len(part)} test photos of {data}; it was trained on the other photos", *notes)
 
 
 def _deliver(arguments: argparse.Namespace, record: Record) -> int:
@@ -260,7 +260,7 @@ def _write(path: str, text: str) -> None:
 
 
 def _silence() -> None:
-    """LiteRT's GPU library says goodbye on stderr when the process ends, and has no switch for that."""
+    """Suppresses the message that LiteRT's GPU library prints to stderr at exit, which has no switch."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 

@@ -1,10 +1,10 @@
 """A thin client over the real `adb` executable.
 
-It finds adb, picks one device, runs commands there and copies files to it. Whatever goes wrong becomes one line that
-says what adb answered and what to do about it. What the commands mean is left to `phone`.
+It finds adb, picks a device, runs commands and copies files. Every failure becomes one line with adb's output and
+advice. `phone` knows what the commands mean.
 
-adb's own exit codes are not trusted: `adb connect` returns 0 when it failed, a failing connection and a failing command
-both return 1, and on devices before Android 7 every command returns 0.
+adb's exit codes are unreliable: `adb connect` returns 0 on failure, a lost connection and a failed command both return
+1, and before Android 7 every command returns 0.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from model_maker.errors import ModelMakerError
 _ANSWER_S = 30.0
 # USB 2 moves at least 5 MB/s, Wi-Fi about 1 MB/s; models and binary have a few dozen MB.
 _COPY_S = 300.0
-# How long a device that was just connected may stay in between.
+# How long a newly connected device may be in a transient state.
 _SETTLE_S = 5.0
-# The line after a command's output. Its absence means that the command did not end: the connection did.
+# The line after a command's output. If it is missing, the connection was lost.
 _MARK = "model_maker_exit_code="
 
 _STATES = {
@@ -42,20 +42,20 @@ _STATES = {
 
 
 class DeviceError(ModelMakerError):
-    """A phone, or a tool that is needed to use it, that does not do what it should."""
+    """A failure of a phone, or of a tool for it."""
 
 
 class DeviceLost(DeviceError):
-    """The phone was there and is not any more."""
+    """The connection to the phone was lost."""
 
 
 class DeviceTimeout(DeviceError):
-    """No answer within the time limit; what was started on the phone may still run."""
+    """No answer within the time limit; the command may still run on the phone."""
 
 
 @dataclass(frozen=True)
 class Attached:
-    """One line of `adb devices`: a serial and its state; only the state "device" can be used."""
+    """One line of `adb devices`: a serial and its state; only devices in the state "device" are usable."""
 
     serial: str
     state: str
@@ -82,11 +82,11 @@ class Device:
     serial: str
 
     def shell(self, command: str, *, timeout_s: float = _ANSWER_S) -> Answer:
-        """Runs a command line with the device's own shell.
+        """Runs a command line in the shell of the device.
 
         Raises:
-          DeviceTimeout: it takes longer than `timeout_s`. It is not stopped on the device.
-          DeviceLost: the device went away.
+          DeviceTimeout: it takes longer than `timeout_s`. It continues on the device.
+          DeviceLost: the device was disconnected.
           DeviceError: adb ended before the command did, and the device still answers.
         """
         wrapped = f"{{ {command}\n}} 2>&1; code=$?; echo; echo {_MARK}$code"
@@ -115,17 +115,17 @@ class Device:
         raise self._failure(f"receiving {source.name}", done)
 
     def remove(self, *targets: str) -> None:
-        """Removes files and folders; one that is not there is no error."""
+        """Removes files and folders; ignores missing ones."""
         self.shell("rm -rf " + shlex.join(targets))
 
     def _failure(self, doing: str, done: subprocess.CompletedProcess[str]) -> DeviceError:
         said = _last_line(done.stderr) or _last_line(done.stdout) or f"nothing, exit code {done.returncode}"
         if self._answers():
             return DeviceError(f"{self.serial} failed while {doing}; adb said: {said}. Check the device and run again.")
-        return DeviceLost(f"{self.serial} went away while {doing}; adb said: {said}. Reconnect it and run again.")
+        return DeviceLost(f"{self.serial} was disconnected while {doing}; adb said: {said}. Reconnect and run again.")
 
     def _answers(self) -> bool:
-        """Asks the device itself: adb may list one for a moment after it has gone."""
+        """Whether the device itself answers: adb may list one for a moment after it was disconnected."""
         try:
             return _run(self.adb, "-s", self.serial, "shell", "echo here", timeout_s=10).stdout.strip() == "here"
         except DeviceTimeout:
@@ -136,19 +136,17 @@ def find_adb(path: str | os.PathLike[str] | None = None) -> Path:
     """Finds the adb executable: `path`, else the variable ADB, else PATH.
 
     Raises:
-      DeviceError: it is not there, or cannot be run.
+      DeviceError: it is missing, or cannot be run.
     """
     wanted = os.fspath(path) if path else os.environ.get("ADB")
     found = shutil.which(wanted or "adb")
     if found:
         return Path(found)
     if wanted:
-        raise DeviceError(
-            f"{wanted} is not an adb that can be run. Give its path, or unset ADB to use the one on PATH."
-        )
+        raise DeviceError(f"{wanted} is not an adb executable. Pass its path, or unset ADB to use the one on PATH.")
     raise DeviceError(
         "adb was not found. Install Android's platform-tools (Debian: apt install adb; macOS: brew install "
-        "android-platform-tools), or give its path in the variable ADB."
+        "android-platform-tools), or set the variable ADB to its path."
     )
 
 
@@ -168,7 +166,7 @@ def parse_devices(text: str) -> list[Attached]:
     """Reads what `adb devices` (or `adb devices -l`) printed."""
     listed = []
     for line in text.partition("List of devices attached")[2].splitlines():
-        # A tab stands between the two, except in the long form, where neither serial nor state has spaces in practice.
+        # A tab separates the two, except in the long form, where neither serial nor state has spaces in practice.
         serial, _, state = line.partition("\t") if "\t" in line else line.strip().partition(" ")
         if serial and state.strip():
             # "no permissions (user in plugdev group; ...)" is the only state of two words.
@@ -178,15 +176,15 @@ def parse_devices(text: str) -> list[Attached]:
 
 
 def pick(adb: Path, serial: str | None = None) -> Device:
-    """Picks the device to use.
+    """Selects the device.
 
     Args:
       adb: the executable.
-      serial: which one; `HOST:PORT` connects to it first if need be. Without it the variable ANDROID_SERIAL counts, as
-        for adb itself, and then the only device attached.
+      serial: the device; `HOST:PORT` connects to it first if needed. The default is the variable ANDROID_SERIAL, as for
+      adb itself, then the only attached device.
 
     Raises:
-      DeviceError: there is none, there are several and no serial, or the one cannot be used as it is.
+      DeviceError: there is no device, there are several without a serial, or it is not usable in its state.
     """
     serial = serial or os.environ.get("ANDROID_SERIAL")
     attached = list_devices(adb)
@@ -205,13 +203,13 @@ def pick(adb: Path, serial: str | None = None) -> Device:
 def _with_serial(adb: Path, serial: str, attached: list[Attached]) -> Attached:
     said = ""
     if serial not in (device.serial for device in attached) and re.fullmatch(r"\S+:\d+", serial):
-        # Its exit code is 0 even if it failed, so the list decides; what it said goes into the message.
+        # Its exit code is 0 even if it failed, so the list decides; its output goes into the message.
         said = f" (adb connect: {_last_line(_run(adb, 'connect', serial, timeout_s=_ANSWER_S).stdout)})"
         attached = list_devices(adb)
     for device in attached:
         if device.serial == serial:
             return device
-    raise DeviceError(f"No device {serial} is attached{said}; there is: {_names(attached)}. Check with: adb devices")
+    raise DeviceError(f"No device {serial} is attached{said}; attached: {_names(attached)}. Check with: adb devices")
 
 
 def _ready(adb: Path, device: Attached) -> Device:
@@ -243,9 +241,7 @@ def _run(adb: Path, *arguments: str, timeout_s: float) -> subprocess.CompletedPr
         )
     except subprocess.TimeoutExpired as error:
         what = " ".join(argument for argument in arguments[:4] if argument != "-s")[:60].splitlines()[0]
-        raise DeviceTimeout(
-            f"adb {what} gave no answer within {timeout_s:g} s. Check the device and run again."
-        ) from error
+        raise DeviceTimeout(f"adb {what} timed out after {timeout_s:g} s. Check the device and run again.") from error
     except OSError as error:
         raise DeviceError(f"{adb} cannot be run: {error.strerror}. Install Android's platform-tools.") from error
 

@@ -1,8 +1,8 @@
 """Latency on an Android device: the official `benchmark_model`, run over adb.
 
-One cell is one model with one delegate and one thread count. What cannot run becomes a cell with its reason, so that a
-table never has gaps. `phone` puts files on the device and takes them off again, `benchmark_model` reads what the tool
-prints, `binary` knows where the tool comes from.
+A cell is one model with one delegate and one thread count. A cell that cannot run states the reason, so a table has no
+gaps. `phone` copies files to the device and removes them, `benchmark_model` parses the output of the tool, `binary`
+finds the tool.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from model_maker.benchmark.phone import MODEL, DeviceFacts, Workbench
 from model_maker.benchmark.results import Interrupted, Row
 from model_maker.errors import ModelMakerError
 
-# Signals of Linux, by number; the computer's own table may be macOS's or Windows's.
+# Signals of Linux, by number; the host may be macOS or Windows.
 _SIGNALS = {
     4: "SIGILL",
     6: "SIGABRT",
@@ -45,9 +45,9 @@ class Delegate:
     """One way of running a model on the device.
 
     Attributes:
-      flag: what `benchmark_model` is told. `--use_xnnpack` given at all, even as true, takes XNNPACK away as the
-        default of everything else, so the accelerators leave it unset and what they refuse runs as in an app.
-      spoken: how the tool names it in its messages; empty where nothing is delegated.
+      flag: of `benchmark_model`. Any value of `--use_xnnpack`, even true, disables XNNPACK as the default for other
+      operators, so accelerators leave it unset, and operators that they do not support run as in an app.
+      spoken: its name in messages of the tool; empty without a delegate.
     """
 
     flag: str
@@ -64,16 +64,16 @@ DELEGATES = {
 
 @dataclass(frozen=True)
 class Options:
-    """How cells are measured.
+    """Settings of the measurement.
 
     Attributes:
-      runs: inferences measured, at least; the tool goes on for one second.
-      warmup_runs: inferences before, at least; the tool goes on for half a second.
+      runs: minimum number of measured inferences; the tool continues for at least one second.
+      warmup_runs: minimum number of warm-up inferences; the tool continues for at least half a second.
       cpu_mask: the cores to run on, as taskset takes them: hexadecimal, f0 is cores 4 to 7.
-      op_profile: also time every type of operator, which slows the inference down a little.
-      cooldown_s: the pause between two cells: a warm phone lowers its clock.
-      timeout_s: the limit for one cell. From half of it on the tool starts no further inference.
-      keep_binary: leave `benchmark_model` on the device for the next time.
+      op_profile: also profile operators, which slows the inference down slightly.
+      cooldown_s: pause between two cells, because a warm phone lowers its clock.
+      timeout_s: limit per cell. After half of it the tool starts no further inference.
+      keep_binary: leave `benchmark_model` on the device.
     """
 
     runs: int = 50
@@ -101,23 +101,23 @@ def measure(
 ) -> list[Row]:
     """Measures every model with every delegate and thread count.
 
-    Everything that is put on the device is removed at the end, also after an error or Ctrl-C.
+    Removes everything from the device at the end, also after an error or ctrl-C.
 
     Args:
       model_paths: `.tflite` files.
-      threads: CPU threads; what they mean to an accelerator is up to it.
+      threads: CPU threads; their effect on an accelerator depends on it.
       delegates: keys of DELEGATES.
       device: from `adb.pick`.
       binary: `benchmark_model`, built for the device.
-      options: how.
-      progress: told of every cell as it is done.
+      options: settings.
+      progress: called after each cell.
 
     Returns:
       One cell for each combination: models outermost, thread counts innermost.
 
     Raises:
-      ModelMakerError: an argument makes no sense. Troubles of the device are in the cells.
-      Interrupted: Ctrl-C; it holds the cells that were done.
+      ModelMakerError: an argument is invalid. Failures of the device are in the cells.
+      Interrupted: ctrl-C; holds the completed cells.
     """
     options = options or Options()
     _check(threads, delegates, options)
@@ -143,24 +143,24 @@ def measure(
 
 
 class _Session:
-    """What carries over from one cell to the next."""
+    """State that is shared by cells."""
 
     def __init__(self, bench: Workbench, options: Options):
         self._bench = bench
         self._options = options
         self._facts: DeviceFacts | None = None
-        self._stopped = ""  # why nothing more can run on this device
+        self._stopped = ""  # why no further cell can run on this device
         self._warm = False
 
     def open(self, binary: Path) -> None:
-        """Prepares the device; what goes wrong is the reason of every cell."""
+        """Prepares the device; a failure becomes the reason of every cell."""
         try:
             self._facts = self._bench.prepare(binary)
         except DeviceError as error:
             self._stopped = str(error)
 
     def load(self, model: Path) -> str:
-        """Puts a model on the device; returns why it cannot be measured, or an empty string."""
+        """Copies a model to the device; returns why it cannot be measured, or an empty string."""
         if self._stopped:
             return self._stopped
         try:
@@ -205,7 +205,7 @@ def _arguments(cell: Row, options: Options) -> list[str]:
 
 
 def _read(cell: Row, answer: Answer, runs: int) -> Row:
-    """Fills a cell with what the tool printed."""
+    """Fills a cell from the output of the tool."""
     cell = fill(cell, answer.output, spoken=DELEGATES[cell.delegate].spoken)
     if cell.reason:
         return cell
@@ -220,18 +220,18 @@ def _observations(cell: Row, answer: Answer, runs: int) -> Iterator[str]:
     if cell.count is not None and cell.count < runs:
         yield f"only {cell.count} of {runs} runs fitted into the time limit"
     if cell.delegate == "nnapi" and benchmark_model.parse_accelerators(answer.output) == ("nnapi-reference",):
-        yield "this device gives NNAPI nothing but its own CPU code (nnapi-reference)"
+        yield "this device has no NNAPI accelerator except the CPU reference (nnapi-reference)"
 
 
 def _why_not(answer: Answer) -> str:
     said = benchmark_model.parse_failure(answer.output)
     tail = f": {said}." if said else "."
     if answer.code == 0:
-        return f"benchmark_model ended well but printed no timings{tail}"
+        return f"benchmark_model succeeded but printed no timings{tail}"
     if answer.code in (126, 127):
         return f"The device cannot start benchmark_model{tail} Use a build for Android."
     if answer.code > 128 and said:
-        return f"benchmark_model {_ending(answer.code)}; the last that it said: {said}."
+        return f"benchmark_model {_ending(answer.code)}; last message: {said}."
     return f"benchmark_model {_ending(answer.code)}{tail}"
 
 
@@ -261,7 +261,7 @@ def _notes(cell: Row, options: Options, facts: DeviceFacts | None) -> tuple[str,
 def _check(threads: Sequence[int], delegates: Sequence[str], options: Options) -> None:
     for count in threads:
         if count < 1:
-            raise ModelMakerError(f"{count} threads cannot run anything. Give 1 or more.")
+            raise ModelMakerError(f"invalid number of threads: {count}. Pass 1 or more.")
     for name in delegates:
         if name not in DELEGATES:
             raise ModelMakerError(f"There is no Android delegate {name!r}. Choose from {', '.join(DELEGATES)}.")
@@ -273,7 +273,7 @@ def _check(threads: Sequence[int], delegates: Sequence[str], options: Options) -
         not re.fullmatch("[0-9a-f]+", _mask(options.cpu_mask)) or not int(_mask(options.cpu_mask), 16)
     ):
         raise ModelMakerError(
-            f"{options.cpu_mask!r} is not a CPU mask. Give it in hexadecimal, as f0 for cores 4 to 7."
+            f"{options.cpu_mask!r} is not a CPU mask. Pass it in hexadecimal, for example f0 for cores 4 to 7."
         )
 
 

@@ -1,7 +1,7 @@
-"""What the official TensorFlow Lite `benchmark_model` prints, read back.
+"""Parses the output of TensorFlow Lite's official `benchmark_model`.
 
-It knows the formats from TensorFlow 1.12 to today's nightly builds; how the tool is run is left to `android`. All
-functions are pure: text in, frozen record out. Times are printed in microseconds and returned in milliseconds.
+It supports formats from TensorFlow 1.12 to current nightly builds; `android` runs the tool. All functions are pure:
+text in, frozen record out. The output has microseconds, the records have milliseconds.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _OPS_TABLE = "Summary by node type"
 _OP = re.compile(rf"^\s*(\S.*?)\s+(\d+)\s+{_NUMBER}\s+{_NUMBER}%\s+{_NUMBER}%\s+{_NUMBER}\s+(\d+)\s*$")
 
 _ERROR = re.compile(r"^(?:.*\bE tflite\s*:|ERROR:|Failed to|Disallowed|CANNOT LINK)")
-# True of every failure, so they explain none; the last are the shell's words for a signal.
+# Generic messages that explain no failure; the last are messages of the shell for signals.
 _BOILERPLATE = re.compile(
     r"Benchmarking failed|Restored (?:original|previous) execution plan|failed to prepare|delegate is not initialized"
     r"|Following operations are not supported|^(?:Segmentation fault|Aborted|Killed|Illegal instruction|Bus error)"
@@ -57,12 +57,12 @@ class Timings:
 
     Attributes:
       init_ms: loading the model and preparing the interpreter, delegates included.
-      first_ms: the first inference; None where the build does not tell.
+      first_ms: the first inference; None if the build does not print it.
       warmup_ms: mean of the warm-up.
       mean_ms: mean of the measured inferences.
       count: measured inferences; this and the following are None where only the summary line was kept.
       median_ms: None where the build prints no percentiles, as p95_ms.
-      memory_mb: growth of the process from its start; None where the system does not tell.
+      memory_mb: growth of the process from its start; None if unknown.
     """
 
     init_ms: float
@@ -80,7 +80,7 @@ class Timings:
 
 @dataclass(frozen=True)
 class Delegation:
-    """How much of the model a delegate took, in how many pieces (None where an old build does not count them)."""
+    """How much of the model a delegate runs, in how many partitions (None for an old build)."""
 
     share: Share
     kernels: int | None
@@ -129,8 +129,8 @@ def parse_delegation(text: str, delegate: str) -> Delegation | None:
 
     Args:
       text: the tool's output.
-      delegate: the tool's own name of it: XNNPACK, NNAPI or GPU. Others are passed over: a GPU that is missing is
-        replaced by XNNPACK, and then the message is about XNNPACK.
+      delegate: the tool's own name of it: XNNPACK, NNAPI or GPU. Other delegates are ignored: the tool replaces
+      a missing GPU by XNNPACK, and then the message is about XNNPACK.
 
     Returns:
       None if the tool does not say that it applied this delegate.
@@ -163,9 +163,9 @@ def parse_ops(text: str) -> tuple[OpTime, ...]:
 
 
 def parse_failure(text: str) -> str:
-    """Finds the line that explains best why the tool failed; empty if it printed nothing.
+    """Finds the line that best explains why the tool failed; empty without output.
 
-    What the tool says last ("Failed to apply GPU delegate") is joined with what a library said before it, which is
+    Joins the last message of the tool ("Failed to apply GPU delegate") with the previous message of a library, which is
     the cause.
     """
     kept = [line.strip() for line in text.splitlines() if line.strip()]
@@ -179,7 +179,7 @@ def parse_failure(text: str) -> str:
 
 
 def parse_unsupported(text: str, delegate: str) -> str:
-    """Finds the line in which the tool says that the device has no such delegate; empty if it does not."""
+    """Finds the message that the device does not support a delegate; empty if there is none."""
     said = re.compile(rf"^{delegate} acceleration is unsupported\b.*")
     return next((match.group().rstrip(".") for line in _lines(text) if (match := said.match(line))), "")
 
@@ -216,7 +216,7 @@ def _run(match: re.Match[str]) -> dict[str, float]:
 def _memory(lines: list[str]) -> float | None:
     for line in reversed(lines):
         if match := _MEMORY.match(line):
-            return float(match[2]) or None  # a system that does not tell prints 0
+            return float(match[2]) or None  # 0 means unknown
     return None
 
 

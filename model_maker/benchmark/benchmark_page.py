@@ -1,4 +1,4 @@
-"""A record as one HTML page that needs nothing else: a chart for each model, every number, how it was measured."""
+"""A record as a self-contained HTML page: a chart per model, all numbers, settings."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _delegate(row: Row) -> str:
 
 
 def wanted_charts(record: Record) -> Iterator[tuple[str, drawing.Wanted]]:
-    """A figure for each model, all on one scale, each delegate in its colour."""
+    """Returns a figure per model, all on one scale, with a color per delegate."""
     measured = _measured(record.rows)
     lows = [found.low_ms for _, found in measured if found.low_ms > 0]
     limits = (min(lows, default=0), max((found.high_ms for _, found in measured), default=0))
@@ -59,7 +59,7 @@ def wanted_charts(record: Record) -> Iterator[tuple[str, drawing.Wanted]]:
             if row.model == model.path and limits[0]:
                 line: dict[str, Any] = {"name": row.delegate, "colour": colours[row.delegate], "points": []}
                 point = (row.threads, found.value_ms, found.low_ms, found.high_ms)
-                # A delegate without threads is a line across the whole figure.
+                # A delegate without threads is a horizontal line.
                 lines.setdefault((row.delegate, row.threads is None), line)["points"].append(point)
         for line in lines.values():
             line["points"].sort(key=lambda point: point[0] or 0)
@@ -84,7 +84,7 @@ def _row(record: Record, row: Row) -> dict[str, Any]:
 
 
 def _remarks(record: Record) -> Iterator[tuple[str, bool]]:
-    """What a reader of the numbers should know, and whether it is a warning."""
+    """Yields remarks, and whether each is a warning."""
     for text, style in remarks(record):
         if not text.startswith("failed: "):
             yield text, style == "yellow"

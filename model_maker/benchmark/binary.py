@@ -1,6 +1,6 @@
-"""The official `benchmark_model` for Android: where it comes from, and whether a device can run it.
+"""Finds or downloads the official `benchmark_model` for Android, and checks that a device can run it.
 
-A build of one's own is given by its path; the published one is fetched on request only.
+The published binary is downloaded on request only.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ def find(path: str | os.PathLike[str] | None = None) -> Path:
     """Finds the binary: `path`, else the variable MODEL_MAKER_BENCHMARK_BINARY.
 
     Raises:
-      DeviceError: none is given, or it is no file.
+      DeviceError: none is set, or it is not a file.
     """
     given = os.fspath(path) if path else os.environ.get(VARIABLE)
     if not given:
         raise DeviceError(
-            f"Android needs the benchmark_model binary. Give its path (or set {VARIABLE}), or ask for it to be fetched "
-            f"from {PUBLISHED}"
+            f"Android needs the benchmark_model binary. Pass its path (or set {VARIABLE}), or download it "
+            f"from {PUBLISHED} with --fetch-binary"
         )
     if not Path(given).is_file():
-        raise DeviceError(f"There is no benchmark_model at {given}. Give the path of the binary itself.")
+        raise DeviceError(f"There is no benchmark_model at {given}. Pass the path of the binary itself.")
     return Path(given)
 
 
@@ -54,7 +54,7 @@ def fetch(abis: Sequence[str], *, announce: Callable[[str], None], address: str 
 
     Args:
       abis: what the device runs, best first.
-      announce: told what is fetched from where, and the hash.
+      announce: called with messages about the download and the hash.
       address: the folder of the published binaries.
 
     Raises:
@@ -63,7 +63,7 @@ def fetch(abis: Sequence[str], *, announce: Callable[[str], None], address: str 
     """
     name = next((_PUBLISHED_NAMES[abi] for abi in abis if abi in _PUBLISHED_NAMES), None)
     if name is None:
-        raise DeviceError(f"No benchmark_model is published for {', '.join(abis)}. Build one and give its path.")
+        raise DeviceError(f"No benchmark_model is published for {', '.join(abis)}. Build it and pass its path.")
     path = files.cache_directory() / "benchmark_model" / name
     record = path.with_name(f"{name}.sha256")
     if path.is_file() and record.is_file():
@@ -71,13 +71,13 @@ def fetch(abis: Sequence[str], *, announce: Callable[[str], None], address: str 
         if digest == record.read_text(encoding="utf-8").strip():
             announce(f"Using {path} (sha256 {digest}). Delete it to fetch a newer one.")
             return path
-        announce(f"{path} has changed since it was fetched; it is fetched again.")
+        announce(f"{path} has changed since it was downloaded; downloading it again.")
     announce(f"Fetching {address}/{name}")
     content = _download(f"{address}/{name}")
     digest = _digest(content)
     files.write(path, content)
     files.write(record, f"{digest}\n".encode())
-    announce(f"Fetched {len(content) / 1e6:.1f} MB to {path} (sha256 {digest}; the publisher names none to compare).")
+    announce(f"Fetched {len(content) / 1e6:.1f} MB to {path} (sha256 {digest}; the publisher provides no hash).")
     return path
 
 
@@ -85,22 +85,22 @@ def check_abi(path: Path, abis: Sequence[str]) -> None:
     """Checks that a device can run the binary.
 
     Args:
-      path: the binary. A script (`#!`) runs anywhere and is let through.
+      path: the binary. A script (`#!`) is accepted.
       abis: what the device runs.
 
     Raises:
-      DeviceError: it is built for something else, or is no program at all.
+      DeviceError: it is built for another platform, or is not a program.
     """
     try:
         with open(path, "rb") as file:
             head = file.read(20)
     except OSError as error:
-        raise DeviceError(f"{path}: {error.strerror}. Give the path of benchmark_model.") from error
+        raise DeviceError(f"{path}: {error.strerror}. Pass the path of benchmark_model.") from error
     if head.startswith(b"#!"):
         return
     abi = _abi(head)
     if abi is None:
-        raise DeviceError(f"{path} is not a program for Android (no ELF header). Give the path of benchmark_model.")
+        raise DeviceError(f"{path} is not a program for Android (no ELF header). Pass the path of benchmark_model.")
     if abi not in abis:
         raise DeviceError(f"{path} is built for {abi}, but the device runs {', '.join(abis)}. Use a build for that.")
 
@@ -118,9 +118,9 @@ def _download(address: str) -> bytes:
         with urllib.request.urlopen(address, timeout=60) as reply:  # the address is ours
             content = reply.read()
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
-        raise DeviceError(f"{address} cannot be fetched: {error}. Fetch it elsewhere and give its path.") from error
+        raise DeviceError(f"{address} cannot be fetched: {error}. Download it elsewhere and pass its path.") from error
     if _abi(content[:20]) is None:
-        raise DeviceError(f"{address} gave no program (a login page?). Fetch it elsewhere and give its path.")
+        raise DeviceError(f"{address} is not a program (a login page?). Download it elsewhere and pass its path.")
     return content
 
 

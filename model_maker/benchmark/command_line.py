@@ -1,7 +1,7 @@
-"""The command line: `benchmark`, and the same as `model_maker benchmark`.
+"""The command line of `benchmark` and `model_maker benchmark`.
 
-It reads flags; what they set off is in `commands`. Flags that were not given stay None, so that one that has no meaning
-for what was asked is refused instead of passed over.
+It parses flags; `actions` runs them. Flags that are not passed stay None, so that a flag without effect on the action
+is an error and is not ignored.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ EXAMPLES = """examples:
   benchmark compare base.json new.json --fail-over 5%    exit code 1 if slower
   benchmark import console.txt --device-name "iPhone 12"    or what --json wrote
 """
-# More threads than any phone or workstation has cores are a slip of the finger, and some kernels crash on them.
+# A larger number of threads is a typing error, and crashes some kernels.
 _MOST_THREADS = 256
 
-# Those of `android`, which takes a moment to load; a test keeps them equal.
+# The same as in `android`, which is slow to import; a test keeps them equal.
 ANDROID_DELEGATES = ("xnnpack", "none", "nnapi", "gpu")
 COMPLETIONS = {"delegate": tuple(dict.fromkeys((*DELEGATES, *ANDROID_DELEGATES)))}
 
-# Which flags mean something where.
+# Flags by action.
 FLAGS = {
     "host": "threads delegate device data labels json csv html runs timeout rounds",
     "android": "threads delegate device data labels json csv html runs timeout "
@@ -71,7 +71,7 @@ def main(arguments: argparse.Namespace) -> int:
         lambda: run_command(arguments),
         program="benchmark",
         debug=arguments.debug,
-        interrupted="interrupted before anything was measured.",
+        interrupted="interrupted before the first measurement.",
         worded=lambda message: flags.in_flags(message, arguments.benchmark_usage),
     )
 
@@ -90,16 +90,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _results(parser.add_argument_group("results"))
     _android(parser.add_argument_group("on an Android device"))
     other = parser.add_argument_group("compare and import")
-    other.add_argument("--fail-over", type=_percent, metavar="PERCENT", help="growth that is let pass (default: 5%%)")
-    other.add_argument("--force", action="store_true", default=None, help="compare although the machines differ")
-    other.add_argument("--device-name", metavar="NAME", help="what an imported result ran on, as 'iPhone 12'")
+    other.add_argument("--fail-over", type=_percent, metavar="PERCENT", help="allowed slowdown (default: 5%%)")
+    other.add_argument("--force", action="store_true", default=None, help="compare even if the machines differ")
+    other.add_argument("--device-name", metavar="NAME", help="device of an imported result, for example 'iPhone 12'")
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Does what the arguments ask; returns the exit code.
+    """Runs the action; returns the exit code.
 
     Raises:
-      ModelMakerError: it cannot be done.
+      ModelMakerError: it failed.
     """
     verb = arguments.models[0] if arguments.models and arguments.models[0] in ("compare", "import") else ""
     mode = verb or ("host" if arguments.device in (None, "host") else "android")
@@ -121,36 +121,36 @@ def _measuring(group) -> None:
     group.add_argument(
         "--data", metavar="DIR", help="photos in class folders: adds top-1, and feeds them to the models"
     )
-    group.add_argument("--labels", metavar="FILE", help="with --data: one label a line, for models that carry none")
-    group.add_argument("--rounds", type=_count, metavar="N", help="turns of each cell, this machine (default: 20)")
-    group.add_argument("--runs", type=_count, metavar="N", help="inferences of each cell, at least (Android: 50)")
+    group.add_argument("--labels", metavar="FILE", help="with --data: one label per line, for models without labels")
+    group.add_argument("--rounds", type=_count, metavar="N", help="rounds per cell, on this machine (default: 20)")
+    group.add_argument("--runs", type=_count, metavar="N", help="minimum inferences per cell (Android: 50)")
     group.add_argument(
         "--timeout", type=_seconds, metavar="SECONDS", help="limit for one cell (default: 60; Android: 300)"
     )
 
 
 def _results(group) -> None:
-    group.add_argument("--json", nargs="?", const="-", metavar="FILE", help="write everything; without FILE to stdout")
-    group.add_argument("--csv", nargs="?", const="-", metavar="FILE", help="write the rows; without FILE to stdout")
-    group.add_argument("--html", metavar="FILE", help="write a page with a chart")
+    group.add_argument("--json", nargs="?", const="-", metavar="FILE", help="write the record; to stdout without FILE")
+    group.add_argument("--csv", nargs="?", const="-", metavar="FILE", help="write the rows; to stdout without FILE")
+    group.add_argument("--html", metavar="FILE", help="write an HTML report with a chart")
 
 
 def _android(group) -> None:
-    group.add_argument("--benchmark-binary", metavar="FILE", help="the official benchmark_model for the device")
-    group.add_argument("--fetch-binary", action="store_true", default=None, help="download the published one")
+    group.add_argument("--benchmark-binary", metavar="FILE", help="benchmark_model for the device")
+    group.add_argument("--fetch-binary", action="store_true", default=None, help="download the published binary")
     group.add_argument("--keep-binary", action="store_true", default=None, help="leave it on the device")
     group.add_argument("--cpu-mask", metavar="HEX", help="cores to run on, as for taskset: f0 is cores 4 to 7")
-    group.add_argument("--op-profile", action="store_true", default=None, help="also time each type of operator")
+    group.add_argument("--op-profile", action="store_true", default=None, help="also profile operators")
     group.add_argument("--cooldown", type=_pause, metavar="SECONDS", help="pause between cells (default: 5)")
 
 
 def _check(arguments: argparse.Namespace, mode: str) -> None:
-    """Ends with a usage error if flags and arguments do not go together."""
+    """Exits with a usage error if flags and arguments are incompatible."""
     error: Callable = arguments.benchmark_usage.error
     for flag in ALL_FLAGS:
         if getattr(arguments, flag) is not None and flag not in FLAGS[mode].split():
             where = {"host": "on this machine", "android": "on Android"}.get(mode, f"for {mode}")
-            error(f"--{flag.replace('_', '-')} means nothing {where}")
+            error(f"--{flag.replace('_', '-')} has no effect {where}")
     if mode == "compare" and len(arguments.models) != 3:
         error("compare takes two files: benchmark compare BASE.json NEW.json")
     if mode == "import" and len(arguments.models) != 2:
@@ -159,11 +159,11 @@ def _check(arguments: argparse.Namespace, mode: str) -> None:
         _check_delegates(arguments, mode, error)
     outputs = {flag: getattr(arguments, flag) for flag in ("json", "csv", "html")}
     if outputs["json"] == outputs["csv"] == "-":
-        error("--json and --csv cannot both go to stdout; give one of them a file")
+        error("--json and --csv cannot both write to stdout; pass a file to one of them")
     for flag, path in outputs.items():
-        # `--json model.tflite` would take the model for the file to write.
+        # `--json model.tflite` would overwrite the model.
         if path and (path.endswith(".tflite") or os.path.isdir(path)):
-            error(f"--{flag} {path}: that is no file for results; put models before the flags")
+            error(f"--{flag} {path}: not an output file; put models before the flags")
 
 
 def _check_delegates(arguments: argparse.Namespace, mode: str, error: Callable) -> None:
@@ -176,7 +176,7 @@ def _check_delegates(arguments: argparse.Namespace, mode: str, error: Callable) 
 def _threads(text: str) -> list[int]:
     counts = list(dict.fromkeys(int(part) for part in text.split(",")))
     if not all(1 <= count <= _MOST_THREADS for count in counts):
-        raise argparse.ArgumentTypeError(f"{text!r}: give counts from 1 to {_MOST_THREADS}, as 1,2,4")
+        raise argparse.ArgumentTypeError(f"{text!r}: pass counts from 1 to {_MOST_THREADS}, for example 1,2,4")
     return counts
 
 
@@ -189,23 +189,23 @@ def _names(text: str) -> list[str]:
 
 def _count(text: str) -> int:
     if (value := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: give 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r}: pass 1 or more")
     return value
 
 
 def _seconds(text: str) -> float:
     if not 0 < (value := float(text)) < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r}: give seconds above 0")
+        raise argparse.ArgumentTypeError(f"{text!r}: pass seconds above 0")
     return value
 
 
 def _pause(text: str) -> float:
     if not 0 <= (value := float(text)) < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r}: give seconds, 0 or more")
+        raise argparse.ArgumentTypeError(f"{text!r}: pass seconds, 0 or more")
     return value
 
 
 def _percent(text: str) -> float:
     if not 0 <= (value := float(text.removesuffix("%"))) < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r}: give per cent, 0 or more, as 5%")
+        raise argparse.ArgumentTypeError(f"{text!r}: pass a percentage, 0 or more, for example 5%")
     return value / 100

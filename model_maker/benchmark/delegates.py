@@ -1,7 +1,7 @@
 """The ways in which LiteRT runs a model on this machine: DELEGATES.
 
-Each opens a model into a Session. Whether that ends well is found out in a process of its own: see `probe`. LiteRT is
-loaded when the first model is opened, so that a command line can be read without it.
+Each opens a model as a Session. `probe` tries that first in a separate process. LiteRT is imported when the first model
+is opened, so that parsing a command line does not need it.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ class Session(Protocol):
     def input_dtype(self) -> np.dtype: ...
 
     def set_input(self, batch: np.ndarray) -> None:
-        """Puts a batch into the input."""
+        """Sets the input."""
 
     def invoke(self) -> None:
-        """Runs one inference to its end."""
+        """Runs one inference and waits for its result."""
 
 
-# What LiteRT says of a model of which an accelerator takes only a part.
+# LiteRT's message for a model that an accelerator runs only partially.
 _INCOMPLETE = "Some ops are not accelerated"
 
 
 class CompiledSession:
-    """A model in LiteRT's CompiledModel, which is the way to its GPU accelerator; the CPU runs what that does not take.
+    """A model in LiteRT's CompiledModel, the API of its GPU accelerator; the CPU runs unsupported operators.
 
     Args:
       path: the `.tflite`.
       accelerator: a name of `ai_edge_litert.hardware_accelerator.HardwareAccelerator`.
 
     Raises:
-      ModelError: it cannot be read, has several inputs, or the accelerator does not take it.
+      ModelError: it cannot be read, has several inputs, or the accelerator does not support it.
     """
 
     def __init__(self, path: Path, *, accelerator: str):
@@ -63,12 +63,12 @@ class CompiledSession:
             except RuntimeError as error:
                 if _INCOMPLETE not in str(error):
                     raise
-                # Asked for only now: with the CPU allowed from the start, a missing accelerator would go unnoticed.
+                # The CPU is added only now: if allowed from the start, a missing accelerator would not be an error.
                 both = HardwareAccelerator[accelerator] | HardwareAccelerator.CPU
                 self._model = CompiledModel.from_buffer(content, hardware_accel=both)
             self._inputs, self.outputs = self._model.create_input_buffers(0), self._model.create_output_buffers(0)
         except (RuntimeError, ValueError) as error:
-            raise ModelError(f"LiteRT's {accelerator} accelerator did not take this model.") from error
+            raise ModelError(f"LiteRT's {accelerator} accelerator does not support this model.") from error
         if len(self._inputs) != 1:
             raise ModelError(f"The model has {len(self._inputs)} inputs; an image model has one.")
         self._content = content  # the model refers to it
@@ -87,7 +87,7 @@ class CompiledSession:
 
     def invoke(self) -> None:
         self._model.run_by_index(0, self._inputs, self.outputs)
-        # An accelerator may still be at work when it returns; a result that can be read is there.
+        # An accelerator may still be running when the call returns; reading the result waits for it.
         self.outputs[0].read(1, self._output_dtype)
 
 
@@ -98,7 +98,7 @@ class Delegate:
     Attributes:
       summary: what it is, for the help.
       open: makes a Session from a path and a number of threads; raises ModelError.
-      threaded: whether the number of CPU threads means anything to it.
+      threaded: whether the number of CPU threads matters.
     """
 
     summary: str

@@ -1,4 +1,4 @@
-"""What a measurement ran on, and what else that machine was doing meanwhile."""
+"""The machine of a measurement, and its load by other processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from model_maker.benchmark.phone import DeviceFacts
 from model_maker.data.streaming import cores
 from model_maker.version import __version__
 
-# From these shares of the machine's CPU time on, medians have been seen to move by more than a few per cent.
+# From these shares of the machine's CPU time on, medians were observed to change by more than a few percent.
 MOST_OTHERS = 0.05
 MOST_STOLEN = 0.02
 
@@ -26,16 +26,16 @@ _PACKAGES = ("ai-edge-litert", "numpy")
 
 @dataclass(frozen=True)
 class Machine:
-    """A computer or a phone; empty or None where it does not say.
+    """A computer or a phone; unknown fields are empty or None.
 
     Attributes:
       kind: where the models ran.
       name: the processor of a computer, the model of a phone.
       cores: usable by the process that measured.
       system: operating system, its version, architecture.
-      governor: how the kernel chooses the clock of the CPU.
-      detail: more about a phone: serial, system on chip.
-      versions: of what measured, by name.
+      governor: CPU frequency governor.
+      detail: of a phone: serial, system on chip.
+      versions: of the software, by name.
     """
 
     kind: Literal["host", "android", "ios"]
@@ -48,7 +48,7 @@ class Machine:
 
     @property
     def identity(self) -> dict[str, object]:
-        """What must be equal for two measurements to be comparable."""
+        """The fields that must be equal for two measurements to be comparable."""
         return {"kind": self.kind, "processor": self.name, "cores": self.cores, "governor": self.governor}
 
 
@@ -65,7 +65,7 @@ def this_machine() -> Machine:
 
 
 def android_machine(facts: DeviceFacts) -> Machine:
-    """Describes a phone from what it says of itself."""
+    """Describes a phone by its properties."""
     release = f"Android {facts.android}" if facts.android else "Android"
     return Machine(
         kind="android",
@@ -78,13 +78,13 @@ def android_machine(facts: DeviceFacts) -> Machine:
 
 
 def ios_machine(name: str) -> Machine:
-    """Describes an iPhone or iPad; its benchmark app says nothing of it, so the name is the user's."""
+    """Describes an iPhone or iPad; the benchmark app does not name it, so the user does."""
     return Machine(kind="ios", name=name or "an iOS device", versions=_versions())
 
 
 @dataclass(frozen=True)
 class Load:
-    """What else the machine did; None where the system does not tell.
+    """The load of the machine by other processes; None if unknown.
 
     Attributes:
       average_before, average_after: processes that wanted to run, mean of the last minute.
@@ -98,7 +98,7 @@ class Load:
     stolen: float | None = None
 
     def noise(self) -> tuple[str, ...]:
-        """Says what may have disturbed a measurement."""
+        """Returns descriptions of possible disturbances of a measurement."""
         found = []
         if self.others is not None and self.others > MOST_OTHERS:
             found.append(f"other processes used {100 * self.others:.0f} % of the CPU")
@@ -108,7 +108,7 @@ class Load:
 
 
 class LoadWatch:
-    """Compares the machine's CPU time with this process's own, from its making on."""
+    """Compares the machine's CPU time with this process's own, since its construction."""
 
     def __init__(self) -> None:
         self._average = _load_average()

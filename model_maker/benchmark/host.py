@@ -1,7 +1,7 @@
 """Latency on this machine.
 
-Every cell (a model, a delegate, a thread count) is tried out in a process of its own, then opened here and warmed up.
-Then all cells take turns, round after round, so that a drift of the machine hits all alike.
+Every cell (a model, a delegate, a thread count) is first tried in a separate process, then opened here and warmed up.
+Then rounds interleave all cells, so that a drift of the machine affects all equally.
 """
 
 from __future__ import annotations
@@ -33,37 +33,37 @@ from model_maker.system import suppressed_output
 from model_maker.tflite import interpreter, metadata, vetting
 
 Array = np.ndarray
-# Called with (done, total) steps of work; a step is not always equally long.
+# Called with (done, total) steps of work; steps differ in duration.
 Progress = Callable[[int, int], None]
 
-# Of init and first inference, which happen once in a process, the median over so many processes is taken, as long as
-# they are quick.
+# Init and first inference happen once per process, so their median is taken over this many processes, if they are
+# # fast.
 _PROBES = 3
 _QUICK_S = 0.5
-# Warm-up ends when the median of the last inferences is that of those before them. A clock that follows the load needs
-# a moment to rise, so it lasts this long at least; a machine that never settles must not hold it up for ever.
+# Warm-up ends when the median of the last inferences equals that of those before. It lasts a minimum time, because the
+# # CPU clock rises with a delay, and a maximum time, because some machines never settle.
 _WINDOW = 3
 _STABLE = 0.03
 _SHORTEST_WARMUP_S = 0.2
 _LONGEST_WARMUP_S = 2.0
-# How long one turn of a cell is to last: long against a slice of the scheduler, short against a drift of the clock.
+# Duration of a cell in one round: long compared to a scheduler time slice, short compared to a drift of the clock.
 _TURN_S = 0.1
 _MOST_RUNS = 100
 _ROUNDS = 20
-# On a machine that is busy otherwise, rounds end early after so many seconds a cell, but not before so many rounds.
+# On a busy machine rounds end early after this many seconds per cell, but not before a minimum number of rounds.
 _ROUNDS_S = 3.5
 _FEWEST_ROUNDS = 5
-# What LiteRT raises at a model or an input that it cannot take.
+# Exceptions of LiteRT for an unsupported model or input.
 _FAILURES = (ModelMakerError, RuntimeError, ValueError)
 
 
 @dataclass(frozen=True)
 class Options:
-    """How cells are measured.
+    """Settings of the measurement.
 
     Attributes:
-      rounds: turns that each cell takes; None for 20, or fewer (five at least) if the machine is slow.
-      runs: inferences measured for each cell, at least; None for as many as fill turns of a tenth of a second.
+      rounds: number of rounds; None for 20, or fewer (at least five) if the machine is slow.
+      runs: minimum number of measured inferences per cell; None for as many as fill a tenth of a second per round.
       timeout_s: the limit for opening a model and running it once.
       seed: of the random input.
     """
@@ -101,16 +101,16 @@ def measure(
       threads: CPU threads; a delegate without any gets one row.
       delegates: keys of DELEGATES.
       options: how.
-      photos: what to feed the models; without them, and where a model takes none, random bytes.
-      progress: told of every step.
-      helper: one that was started before, to save a quarter of a second; it is closed.
+      photos: input of the models; random bytes without photos, or if a model does not take photos.
+      progress: called after each step.
+      helper: one that was started before, to save a quarter of a second; it will be closed.
 
     Returns:
-      One row for each combination (models outermost, thread counts innermost), and the load meanwhile.
+      One row per combination (models outermost, thread counts innermost), and the load during the measurement.
 
     Raises:
-      ModelMakerError: an argument makes no sense. A cell that cannot run is a row with its reason.
-      Interrupted: Ctrl-C; it holds the rows as far as they are.
+      ModelMakerError: an argument is invalid. A cell that cannot run is a row with the reason.
+      Interrupted: ctrl-C; holds the completed rounds.
     """
     options = options or Options()
     _check(threads, delegates, options)
@@ -134,7 +134,7 @@ def measure(
         watch = LoadWatch()
         _take_turns([cell for cell in cells if cell.session], options, steps)
     except KeyboardInterrupt:
-        rows = [_finished(cell, "It was interrupted before it was measured.") for cell in cells]
+        rows = [_finished(cell, "Interrupted before it was measured.") for cell in cells]
         raise Interrupted(rows, watch.load() if watch else None) from None
     finally:
         with quiet() if "gpu" in delegates else contextlib.nullcontext():
@@ -144,7 +144,7 @@ def measure(
 
 
 class _Steps:
-    """Counts steps for whoever listens."""
+    """Counts steps for the progress callback."""
 
     def __init__(self, total: int, progress: Progress | None):
         self._total, self._progress, self._done = total, progress, 0
@@ -156,7 +156,7 @@ class _Steps:
 
 
 def _try_out(cell: _Cell, helper: Helper, options: Options) -> Row:
-    """Returns the row with init, first inference and memory, or with the reason why it cannot run."""
+    """Returns the row with init, first inference and memory, or with the reason it cannot run."""
     row = cell.row
     try:
         kernels = row.delegate if row.delegate in interpreter.KERNELS else "xnnpack"
@@ -206,12 +206,12 @@ def _inputs(path: Path, session: Session, options: Options, photos: Sequence[Loc
             normalization = metadata.read(interpreter.read(path)).normalization
             if found := photo_inputs(photos, shape, dtype, normalization):
                 return found, ""
-        note = "fed with random bytes: its file does not say how it takes photos"
+        note = "random input: the file does not state how it takes photos"
     return [random_input(shape, dtype, seed=options.seed)], note
 
 
 def warm_up(session: Session) -> tuple[float, list[float]]:
-    """Runs until it is stable.
+    """Runs until the latency is stable.
 
     Returns:
       The mean in milliseconds, and the last medians.
@@ -252,7 +252,7 @@ def _take_turn(cell: _Cell, turn: int) -> None:
     assert cell.session
     try:
         cell.session.set_input(cell.inputs[turn % len(cell.inputs)])
-        cell.session.invoke()  # not counted: the caches still hold another cell's weights
+        cell.session.invoke()  # not counted: the CPU caches hold another cell's weights
         cell.rounds_ms.append(tuple(_timed(cell.session) for _ in range(cell.runs)))
     except _FAILURES as error:
         cell.row = dataclasses.replace(cell.row, reason=str(error))
@@ -275,7 +275,7 @@ def _finished(cell: _Cell, otherwise: str = "") -> Row:
 def _check(threads: Sequence[int], delegates: Sequence[str], options: Options) -> None:
     for count in threads:
         if count < 1:
-            raise ModelMakerError(f"{count} threads cannot run anything. Give 1 or more.")
+            raise ModelMakerError(f"invalid number of threads: {count}. Pass 1 or more.")
     for name in delegates:
         if name not in DELEGATES:
             raise ModelMakerError(f"There is no delegate {name!r} on this machine. Choose from {', '.join(DELEGATES)}.")
@@ -287,9 +287,9 @@ def _check(threads: Sequence[int], delegates: Sequence[str], options: Options) -
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps what the GPU accelerator says while it comes and goes off the terminal; `probe` has read it.
+    """Suppresses the messages of the GPU accelerator, which `probe` has parsed.
 
-    Part of it goes to stdout, where it would spoil a JSON document.
+    Some go to stdout, where they would break a JSON document.
     """
     if suppressed_output.is_console() or not suppressed_output.may_redirect():
         yield
@@ -303,7 +303,7 @@ def quiet() -> Iterator[None]:
     try:
         yield
     finally:
-        # C keeps lines for stdout back. All that is loaded shares its library, which on Windows has a name of its own.
+        # C buffers stdout. All loaded modules share the C library, which has a different name on Windows.
         ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None).fflush(None)
         for descriptor, terminal in kept.items():
             os.dup2(terminal, descriptor)

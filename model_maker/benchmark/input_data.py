@@ -1,4 +1,4 @@
-"""What a model is fed while it is timed: random bytes of its own type, or photos."""
+"""Input for timing: random bytes of the input type, or photos."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Array = np.ndarray
 
 
 def random_input(shape: tuple[int, ...], dtype: np.dtype, *, seed: int = 0) -> Array:
-    """Makes one input: any bytes for 8-bit types, -1 to 1 for floats, zeros for wider integers, perhaps indices."""
+    """Makes an input: random bytes for 8-bit types, -1 to 1 for floats, zeros for wider integers, possibly indices."""
     random = np.random.default_rng(seed)
     if dtype.kind == "f":
         return random.uniform(-1, 1, shape).astype(dtype)
@@ -28,16 +28,16 @@ def random_input(shape: tuple[int, ...], dtype: np.dtype, *, seed: int = 0) -> A
 def photo_inputs(
     photos: Sequence[Location], shape: tuple[int, ...], dtype: np.dtype, normalization: Normalization | None
 ) -> list[Array]:
-    """Makes inputs of photos; those that cannot be read are left out.
+    """Makes inputs from photos; skips unreadable ones.
 
     Args:
       photos: the files.
       shape: of the input.
       dtype: of the input.
-      normalization: what a float input expects.
+      normalization: of float input.
 
     Returns:
-      An input a photo; none if the model takes no photos, or its file does not say how.
+      One input per photo; none if the model does not take photos, or its file does not state how.
     """
     square = len(shape) == 4 and shape[0] == 1 and shape[1] == shape[2] and shape[3] == 3
     if not square or dtype not in (np.uint8, np.int8, np.float32) or (dtype == np.float32 and not normalization):

@@ -1,7 +1,7 @@
-"""Results of TensorFlow Lite's own iOS benchmark app, read back.
+"""Parses results of TensorFlow Lite's iOS benchmark app.
 
-The app (tensorflow/lite/tools/benchmark/ios) runs the same tool as on Android. It writes no file: the tool prints its
-lines to the console of Xcode, and the app shows a short text on the screen. Either, saved, is what is read here.
+The app (tensorflow/lite/tools/benchmark/ios) runs the same tool as on Android. It writes no file: the tool prints to
+the console of Xcode, and the app shows a short text on the screen. Both can be saved and parsed here.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from model_maker.benchmark.official import fill
 from model_maker.benchmark.results import Model, Row
 from model_maker.errors import DataError
 
-# Xcode's console puts date, process and thread in front of what goes through the system log.
+# Xcode's console prefixes the system log with date, process and thread.
 _PREFIX = re.compile(r"^.*?\bTFLiteBenchmark\S*\[\d+[:\d]*\]:?\s*(?:<\w+>:?\s*)?")
-# The first that the tool logs in every run, in builds that say STARTING! and in those that do not.
+# The first line of a run, with builds that log STARTING! and those that do not.
 _START = re.compile(r"^(?:INFO: )?(?:STARTING!|Log parameter values verbosely|Min num runs|Graph)\b.*", re.MULTILINE)
 _SUMMARY = "Inference timings in us"
 _PARAMETER = re.compile(r"^(?:INFO: )?([A-Z][^\[\]:]*?) ?: \[(.*)\]$", re.MULTILINE)
 _SIZE = re.compile(r"The input model file size \(MB\): ([\d.]+)")
 _XNNPACK = re.compile(r"Created TensorFlow Lite XNNPACK delegate for CPU")
 
-# The tool's parameter -> our name, and how its messages name the delegate.
+# The tool's parameter -> our name of the delegate, and its name in messages.
 _DELEGATES = {"Use CoreML": ("coreml", "COREML"), "Use gpu": ("gpu", "GPU"), "Use xnnpack": ("xnnpack", "XNNPACK")}
 
 _NUMBER = r"(-?[\d.]+(?:e[+-]?\d+)?)"
@@ -37,18 +37,18 @@ _SCREEN = re.compile(
 def read(
     text: str, name: str, *, threads: int | None = None, delegate: str | None = None
 ) -> tuple[list[Row], list[Model]]:
-    """Reads every run in a saved console log or screen.
+    """Parses every run in a saved console log or screen.
 
     Args:
       text: its content.
-      name: the file's, for messages, and for a model that the text does not name.
-      threads, delegate: what the text does not say (the screen says neither).
+      name: of the file, for messages, and for a model that the text does not name.
+      threads, delegate: values that the text does not state (the screen states neither).
 
     Returns:
-      A row for each run, and the models.
+      One row per run, and the models.
 
     Raises:
-      DataError: there is no run in it, or it says otherwise than `threads` or `delegate`.
+      DataError: it has no run, or contradicts `threads` or `delegate`.
     """
     log = "\n".join(_PREFIX.sub("", line).rstrip() for line in text.splitlines())
     rows, models = [], {}
@@ -71,7 +71,7 @@ def read(
 
 
 def _runs(log: str) -> list[str]:
-    """Cuts a log behind each summary: a new run begins with the parameter lines that follow."""
+    """Splits a log after each summary, where the parameters of the next run follow."""
     starts = [0]
     for match in _START.finditer(log):
         if _SUMMARY in log[starts[-1] : match.start()]:
@@ -111,5 +111,5 @@ def _from_screen(match: re.Match[str], threads: int | None, delegate: str | None
 
 def _agreed(what: str, said, given, name: str):
     if None not in (said, given) and said != given:
-        raise DataError(f"{name} says {what} {said}, not {given}. Leave --{what} out.")
+        raise DataError(f"{name} states {what} {said}, not {given}. Leave --{what} out.")
     return given if said is None else said

@@ -1,4 +1,4 @@
-"""Latency: raw milliseconds, and what is derived from them. It knows statistics, and nothing of how they were taken."""
+"""Latency: raw milliseconds and derived statistics, independent of how they were measured."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-# An interval wider than this share of the median makes a difference of a few per cent a matter of luck.
+# With an interval wider than this share of the median, a difference of a few percent may be chance.
 WIDEST_INTERVAL = 0.05
 
 # Enough for two digits of an interval's ends (Efron and Tibshirani 1993, "An Introduction to the Bootstrap", 13.3).
 _RESAMPLES = 2000
 _SEED = 0
-# With fewer rounds than this, drawing whole rounds can give only a handful of different results.
+# With fewer rounds, resampling whole rounds gives only a handful of different results.
 _FEWEST_ROUNDS = 5
 
 
@@ -24,7 +24,7 @@ class Latency:
     """The samples of one cell.
 
     Attributes:
-      rounds_ms: the samples of each round, in the order in which they were taken; none of them empty.
+      rounds_ms: the samples of each round in order; none of them empty.
 
     Examples:
       >>> Latency.of([2.0, 1.0, 4.0]).median_ms
@@ -39,7 +39,7 @@ class Latency:
 
     @classmethod
     def of(cls, samples_ms: Sequence[float]) -> Latency:
-        """Makes one from samples that were taken in one go."""
+        """Makes one from the samples of a single round."""
         return cls((tuple(samples_ms),))
 
     @cached_property
@@ -69,7 +69,7 @@ class Latency:
 
     @property
     def std_ms(self) -> float:
-        """Of these samples as they are (divided by N), as `benchmark_model` computes it too."""
+        """Population standard deviation (divided by N), as in `benchmark_model`."""
         return float(self.samples_ms.std())
 
     def percentile_ms(self, percent: float) -> float:
@@ -80,8 +80,8 @@ class Latency:
     def interval_ms(self) -> tuple[float, float]:
         """The 95 % interval of the median, by the percentile bootstrap.
 
-        What is drawn again are whole rounds: samples of one round share the state of the machine, and taking them for
-        independent would give an interval much too narrow. From fewer than five rounds single samples are drawn.
+        Resamples whole rounds: samples of one round share the state of the machine, and treating them as independent
+        would give an interval that is much too narrow. With fewer than five rounds it resamples single samples.
         """
         random = np.random.default_rng(_SEED)
         rounds = [np.asarray(samples, np.float64) for samples in self.rounds_ms]
@@ -96,12 +96,12 @@ class Latency:
 
     @property
     def noisy(self) -> bool:
-        """Whether the interval is too wide to tell small differences."""
+        """Whether the interval is too wide to detect small differences."""
         low, high = self.interval_ms
         return high - low > WIDEST_INTERVAL * self.median_ms
 
     def summary(self) -> dict[str, Any]:
-        """Returns everything derived, under the names that `results.Row` gives it."""
+        """Returns all statistics by their names in `results.Row`."""
         return {
             "count": self.count,
             "min_ms": self.min_ms,

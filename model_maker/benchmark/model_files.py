@@ -1,4 +1,4 @@
-"""The files that are measured: which are meant, and what they hold."""
+"""Finds the models to measure and reads their properties."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from model_maker.output_folder import MODEL, RUN
 if TYPE_CHECKING:
     from model_maker.benchmark.results import Model, Row
 
-# A folder that `train` made holds both.
+# A folder that `train` made contains both.
 _TRAINED = (MODEL, RUN)
-# Deeper than anyone keeps models, and shallow enough not to search a whole home directory.
+# Deep enough for usual layouts, and shallow enough not to search a whole home directory.
 _DEPTH = 4
 
 
@@ -33,12 +33,12 @@ def newest_model(folder: Path) -> Path:
         if all(name in names for name in _TRAINED):
             found.append(Path(current, _TRAINED[0]).relative_to(folder))
     if not found:
-        raise DataError("No model below this folder that `train` made. Give a .tflite file: benchmark MODEL")
+        raise DataError("No model below this folder that `train` made. Pass a .tflite file: benchmark MODEL")
     return max(found, key=lambda path: ((folder / path).stat().st_mtime, str(path)))
 
 
 def find(given: Sequence[str], *, announce: Callable[[str], None]) -> list[Path]:
-    """Returns the files; a folder stands for the model in it, and what does not exist is refused later."""
+    """Returns the files; a folder means the model in it. Missing files are reported later."""
     if not given:
         newest = newest_model(Path.cwd())
         announce(f"Measuring {newest}, the newest model below this folder.")
@@ -47,13 +47,13 @@ def find(given: Sequence[str], *, announce: Callable[[str], None]) -> list[Path]
 
 
 def describe(paths: Sequence[Path]) -> tuple[list[Model], list[Row]]:
-    """Reads what each file holds.
+    """Reads the properties of each file.
 
     Returns:
-      The models, and for each file that is none a row with the reason.
+      The models, and for each invalid file a row with the reason.
 
     Raises:
-      ModelMakerError: none of them is one.
+      ModelMakerError: none of them is a model.
     """
     from model_maker.benchmark.results import Model, Row, name_models
     from model_maker.tflite import inspection, vetting

@@ -1,4 +1,4 @@
-"""A row from what the official tool printed, on Android or in its iOS app."""
+"""Makes a row from the output of the official tool, on Android or in its iOS app."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from model_maker.benchmark.results import Row
 
 
 def fill(row: Row, output: str, *, spoken: str) -> Row:
-    """Fills a row with what the tool printed.
+    """Fills a row from the output of the tool.
 
     Args:
       row: what was run.
       output: all of it.
-      spoken: how the tool names the delegate; empty where nothing is delegated.
+      spoken: the tool's name of the delegate; empty without a delegate.
 
     Returns:
-      The row with its numbers; with a reason if the delegate took nothing of the model; as it was if there are no
-      timings in the output.
+      The row with its numbers; with a reason if the delegate runs no operator; unchanged if the output has no
+      timings.
     """
     delegation = benchmark_model.parse_delegation(output, spoken) if spoken else None
     if delegation:
@@ -27,13 +27,13 @@ def fill(row: Row, output: str, *, spoken: str) -> Row:
     if timings is None:
         return row
     if spoken and (delegation is None or delegation.share == "none"):
-        # The numbers are the CPU's: under the delegate's name they would mislead.
+        # The numbers are those of the CPU and would be misleading for the delegate.
         refusal = benchmark_model.parse_unsupported(output, spoken)
         return dataclasses.replace(
             row,
             delegation="none",
             delegated_kernels=0,
-            reason=f"{refusal or f'The {spoken} delegate took no operator of the model'}.",
+            reason=f"{refusal or f'The {spoken} delegate supports no operator of the model'}.",
             notes=(*row.notes, f"the CPU ran it instead, in {timings.mean_ms:.3g} ms on average"),
         )
     return dataclasses.replace(row, **dataclasses.asdict(timings), ops=benchmark_model.parse_ops(output))

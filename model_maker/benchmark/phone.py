@@ -1,6 +1,6 @@
-"""An Android device as a place to measure: what it is, what is put on it, and that all of it is removed again.
+"""An Android device: its properties, files copied to it, and their removal.
 
-Commands and files go through `adb`; which cells are run, and what their output means, is `android`'s matter.
+Commands and files go through `adb`; `android` chooses the cells and interprets their output.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from absl import logging
 from model_maker.benchmark.adb import Answer, Device, DeviceError, DeviceLost, DeviceTimeout
 from model_maker.benchmark.binary import check_abi
 
-# /data/local/tmp is the one place where adb may write and execute on every Android.
+# On every Android version, adb may write and execute only in /data/local/tmp.
 FOLDER = "/data/local/tmp/model_maker"
 _RUN = f"{FOLDER}/run"
 _PID = f"{_RUN}/pid"
@@ -26,7 +26,7 @@ MODEL = f"{_RUN}/model.tflite"
 
 @dataclass(frozen=True)
 class DeviceFacts:
-    """What the device says of itself; empty or None where it does not."""
+    """The properties of a device; unknown ones are empty or None."""
 
     serial: str
     model: str
@@ -38,7 +38,7 @@ class DeviceFacts:
 
 
 def read_facts(device: Device) -> DeviceFacts:
-    """Asks the device what it is.
+    """Reads the properties of a device.
 
     Raises:
       DeviceError: it does not answer.
@@ -66,60 +66,60 @@ def read_facts(device: Device) -> DeviceFacts:
 class Workbench:
     """The tool and one model at a time on a device.
 
-    The binary lies in a folder named by its hash, so it is pushed once however many models follow. `clean` must be
-    called at the end, whatever happened.
+    The binary is in a folder named by its hash, so it is copied only once for all models. Always call `clean` at the
+    end.
 
     Args:
       device: from `adb.pick`.
-      keep_binary: leave the binary there for the next time.
+      keep_binary: leave the binary on the device.
     """
 
     def __init__(self, device: Device, *, keep_binary: bool = False):
         self._device = device
         self._keep_binary = keep_binary
         self._binary = ""  # on the device
-        self._running = False  # whether the tool may be at work on the device
+        self._running = False  # whether the tool may be running on the device
 
     def prepare(self, binary: Path) -> DeviceFacts:
-        """Checks the binary against the device and puts it there.
+        """Checks that the device can run the binary, and copies it.
 
         Raises:
           DeviceError: the binary is for another ABI, the device has no space or does not answer.
         """
         facts = read_facts(self._device)
         check_abi(binary, facts.abis)
-        # A run that was killed may have left its model.
+        # A killed run may have left its model.
         self._device.shell(f"rm -rf {_RUN}; mkdir -p {_RUN}")
         digest = hashlib.sha256(binary.read_bytes()).hexdigest()
         self._binary = f"{FOLDER}/{digest[:16]}/benchmark_model"
         if self._device.shell(f"test -x {self._binary}").code == 0:
             return facts
-        # Under its final name only when it is complete: a push that breaks off leaves a part.
+        # Renamed when complete: an interrupted copy leaves a partial file.
         part = f"{self._binary}.part"
         self._device.push(binary, part)
         made = self._device.shell(f"chmod 755 {part} && mv {part} {self._binary}")
         if made.code != 0:
-            raise DeviceError(f"{self._device.serial} does not make benchmark_model executable: {made.output.strip()}.")
+            raise DeviceError(f"{self._device.serial} cannot make benchmark_model executable: {made.output.strip()}.")
         return facts
 
     def load(self, model: Path) -> None:
-        """Puts a model on the device, in place of the one before.
+        """Copies a model to the device and replaces the previous one.
 
         Raises:
-          DeviceError: it is no model, or the device has no space or does not answer.
+          DeviceError: it is not a model, or the device has no space or does not answer.
         """
         try:
             with open(model, "rb") as file:
                 mark = file.read(8)[4:]
         except OSError as error:
-            raise DeviceError(f"{model}: {error.strerror}. Give the path of a .tflite file.") from error
+            raise DeviceError(f"{model}: {error.strerror}. Pass the path of a .tflite file.") from error
         if mark != b"TFL3":
-            raise DeviceError(f"{model} is not a .tflite file (it has no TFL3 mark). Give the path of one.")
+            raise DeviceError(f"{model} is not a .tflite file (no TFL3 identifier). Pass the path of one.")
         self._device.remove(MODEL)  # first, for the space
         self._device.push(model, MODEL)
 
     def execute(self, arguments: Sequence[str], *, cpu_mask: str | None = None, timeout_s: float) -> Answer:
-        """Runs the tool, and ends it if it does not end itself.
+        """Runs the tool, and kills it at the time limit.
 
         Args:
           arguments: for the tool; the model is at MODEL.
@@ -127,13 +127,13 @@ class Workbench:
           timeout_s: the limit.
 
         Raises:
-          DeviceTimeout: it did not finish in time and was ended.
-          DeviceLost: the device went away, or does not answer any more.
-          DeviceError: the connection broke; the device is there.
+          DeviceTimeout: it did not finish in time and was killed.
+          DeviceLost: the device was disconnected, or does not answer any more.
+          DeviceError: the connection was interrupted; the device still answers.
         """
         pinned = ["taskset", cpu_mask] if cpu_mask else []
         tool = shlex.join([*pinned, self._binary, *arguments])
-        # The shell becomes the tool, so the number that it leaves is the tool's own and can be killed.
+        # `exec` replaces the shell, so the recorded process id is that of the tool.
         command = f"cd {_RUN} && sh -c {shlex.quote(f'echo $$ > {_PID}; exec {tool}')}"
         self._running = True
         try:
@@ -143,7 +143,7 @@ class Workbench:
         except DeviceTimeout as error:
             self._interrupt()
             raise DeviceTimeout(
-                f"It did not finish within {timeout_s:g} s. Allow more time, or ask for fewer runs."
+                f"It did not finish within {timeout_s:g} s. Allow more time, or reduce the number of runs."
             ) from error
         except DeviceError:
             self._interrupt()
@@ -152,7 +152,7 @@ class Workbench:
         return answer
 
     def clean(self) -> None:
-        """Removes from the device what was put there; of one that has gone it is only logged."""
+        """Removes all copied files from the device; only logs a failure if it was disconnected."""
         leftovers = [_RUN]
         if self._binary and not self._keep_binary:
             leftovers.append(self._binary.rpartition("/")[0])
@@ -172,6 +172,6 @@ class Workbench:
 
 
 def _count_cpus(present: str) -> int:
-    """Counts the kernel's list of ranges: "0-3,6" are five."""
+    """Counts the cores in a list of ranges of the kernel: "0-3,6" has five."""
     ranges = [part.split("-") for part in present.split(",") if part]
     return sum(int(part[-1]) - int(part[0]) + 1 for part in ranges)

@@ -1,11 +1,11 @@
-"""A model's first run, in a process of its own: init, first inference, peak memory, and whether it works at all.
+"""A model's first run in a separate process: init, first inference, peak memory, and whether it runs at all.
 
-A process that has run no model yet is what a started app is. A model that crashes LiteRT, or makes it hang, takes only
-that process with it. Starting Python and loading LiteRT takes a quarter of a second. On Linux one helper does that once
-and forks for every cell: the fork's growth is the model's alone. Elsewhere, where a fork is unsafe or there is none, a
-helper serves one cell, and the next one starts.
+A fresh process is in the same state as a freshly started app, and a model that crashes or blocks LiteRT affects only
+that process. Starting Python and importing LiteRT takes a quarter of a second. On Linux one helper does that once and
+forks for every cell, so the memory growth of the fork is that of the model. On systems without a safe fork, a helper
+serves one cell, and the next one starts.
 
-Run as a program it is that helper: JSON requests on stdin, one a line, JSON answers on stdout.
+Run as a program it is the helper: JSON requests on stdin, one per line, JSON answers on stdout.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from model_maker.errors import ModelMakerError
 from model_maker.system import limited_process
 
 FORKS = sys.platform == "linux"
-# What a helper is told that serves one cell.
+# Argument of a helper that serves one cell.
 _ONCE = "once"
-_ENDED = {"reason": "The process that tries models out has ended. Run again."}
+_ENDED = {"reason": "The process for the first run has ended unexpectedly. Run again."}
 
 
 class Helper:
-    """The helper, started when it is made; `close` it.
+    """The helper process; starts at construction. Call `close` at the end.
 
     Args:
-      forks: whether it forks for each cell, or is started anew.
+      forks: whether it forks for each cell, or a new helper starts.
     """
 
     def __init__(self, *, forks: bool = FORKS) -> None:
@@ -47,8 +47,8 @@ class Helper:
         """Opens a model in a fresh process and runs it once.
 
         Returns:
-          `init_ms`, `first_ms`, `memory_mb` (the growth of the process's peak, None where the system does not tell) and
-          `notes`; or `reason`, why it could not run.
+          `init_ms`, `first_ms`, `memory_mb` (growth of the peak memory of the process, None if unknown) and
+          `notes`; or the `reason` it could not run.
         """
         request = {"path": str(path), "delegate": delegate, "threads": threads, "timeout_s": timeout_s}
         return self._ask(request) if self._forks else self._ask_once(request)
@@ -64,10 +64,10 @@ class Helper:
         return json.loads(answer) if answer else _ENDED
 
     def _ask_once(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Has the helper answer, and starts the next one."""
+        """Gets the answer of the helper, and starts the next one."""
         process = self.process
         assert process.stdout
-        if not process.stdout.readline():  # with which it says that it is ready
+        if not process.stdout.readline():  # the ready message
             return _ENDED
         try:
             answer, _ = process.communicate(json.dumps(request).encode() + b"\n", request["timeout_s"])
@@ -82,7 +82,7 @@ class Helper:
         return read_answer(answer, process.returncode, json.loads(said or b'""'), request)
 
     def close(self) -> None:
-        """Ends the helper, and what it has just forked."""
+        """Ends the helper and its fork."""
         if sys.platform == "win32":
             self.process.kill()
         else:
@@ -90,7 +90,7 @@ class Helper:
                 os.killpg(self.process.pid, signal.SIGKILL)
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe:
-                with contextlib.suppress(OSError):  # it has gone already
+                with contextlib.suppress(OSError):  # it has ended already
                     pipe.close()
         self.process.wait()
 
@@ -102,15 +102,15 @@ class Helper:
 
 
 def _start(forks: bool) -> subprocess.Popen[bytes]:
-    # Threads of numpy's own would not survive a fork.
+    # NumPy's threads would not survive a fork.
     surroundings = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-P", "-m", __name__]  # -P: files in the current folder stand in for no package
+    command = [sys.executable, "-P", "-m", __name__]  # -P: files in the current folder must not shadow packages
     return subprocess.Popen(
         command if forks else [*command, _ONCE],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=surroundings,
-        # Ctrl-C is the parent's matter, and `close` ends helper and forks together.
+        # The parent handles ctrl-C, and `close` ends helper and forks together.
         start_new_session=True,
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
     )
@@ -118,7 +118,7 @@ def _start(forks: bool) -> subprocess.Popen[bytes]:
 
 @contextlib.contextmanager
 def _answering() -> Iterator[tuple[BinaryIO, Callable[[], str]]]:
-    """Loads LiteRT; gives the answers' way out, kept apart from descriptor 1, and what is printed there and on 2."""
+    """Imports LiteRT; yields the stream for answers, and a reader of output to descriptors 1 and 2."""
     with os.fdopen(os.dup(1), "wb") as answers, tempfile.TemporaryFile() as said:
         os.dup2(said.fileno(), 1)
         os.dup2(said.fileno(), 2)
@@ -136,7 +136,7 @@ def _answering() -> Iterator[tuple[BinaryIO, Callable[[], str]]]:
 
 
 def serve_once() -> None:
-    """Says that it is ready, and answers one request in this process: the answer, and what was printed."""
+    """Signals that it is ready, and answers one request in this process: the answer, and the captured output."""
     with _answering() as (answers, printed):
         answers.write(b"\n")
         answers.flush()
@@ -144,7 +144,7 @@ def serve_once() -> None:
             for part in (_first_run(**json.loads(line)), printed()):
                 answers.write(json.dumps(part).encode() + b"\n")
             answers.flush()
-        os._exit(0)  # as a fork ends: libraries have no say any more
+        os._exit(0)  # without exit handlers of libraries, like a fork
 
 
 if sys.platform == "win32":
@@ -163,7 +163,7 @@ else:
         fork = os.fork()
         if fork == 0:
             os.close(reader)
-            # Its default action ends a process that hangs inside LiteRT, where Python has no say.
+            # Its default action ends a process that is blocked inside LiteRT, where Python handlers do not run.
             signal.setitimer(signal.ITIMER_REAL, request["timeout_s"])
             try:
                 with os.fdopen(writer, "wb") as out:
@@ -185,8 +185,7 @@ def _first_run(path: str, delegate: str, threads: int, timeout_s: float) -> dict
     from model_maker.benchmark.input_data import random_input
     from model_maker.progress import peak_memory_mb
 
-    # A fork begins without the code of Python and numpy in its memory; what the same steps need of it without a model
-    # is not the model's.
+    # A fork first has to page in code of Python and NumPy; the memory of the same steps without a model is subtracted.
     with contextlib.suppress(ModelMakerError):
         random_input((1, 8), np.dtype(np.uint8))
         DELEGATES[delegate].open(Path(os.devnull), threads)
@@ -221,14 +220,14 @@ def read_answer(answer: bytes, code: int, said: str, request: dict[str, Any]) ->
     return found
 
 
-# What LiteRT's GPU accelerator writes to the terminal and tells in no other way.
+# Messages that LiteRT's GPU accelerator writes to the terminal and reports in no other way.
 _ADAPTER = re.compile(r"Selected adapter: ([^,\n]+),.*?adapterType=(.+)")
 _SHARED = re.compile(r"^(\d+) operations will run on the GPU, and the remaining (\d+) operations", re.MULTILINE)
 _GPU_ERROR = re.compile(r"^ERROR: \[[\w./]+:\d+\] (.+)", re.MULTILINE)
 
 
 def _explained(found: dict[str, Any], said: str) -> dict[str, Any]:
-    """Adds what the GPU accelerator said: why it failed, or which GPU it took (it may be one made of software)."""
+    """Adds the messages of the GPU accelerator: why it failed, or which GPU it uses (possibly a software GPU)."""
     errors = _GPU_ERROR.findall(said)
     if "reason" in found:
         return {"reason": f"{found['reason'].rstrip('.')}: {errors[0].rstrip('.')}."} if errors else found

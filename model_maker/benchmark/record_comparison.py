@@ -1,4 +1,4 @@
-"""Two records, row by row: what became slower, and whether chance can explain it."""
+"""Compares two records row by row: regressions, and whether they are significant."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Pair:
     """One cell in both records.
 
     Attributes:
-      base_ms, new_ms: the typical times; None where it could not run.
+      base_ms, new_ms: the typical times; None if it could not run.
       change: of the time, as a share of the base's.
-      verdict: "slower" (a regression), "faster", "failed" (it ran before, a regression too), or what keeps it from
-        being one.
+      verdict: "slower" (a regression), "faster", "failed" (it ran before; also a regression), or why it is not a
+      regression.
     """
 
     model: str
@@ -41,7 +41,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All pairs, and notes on what else differs."""
+    """All pairs, and notes on other differences."""
 
     pairs: tuple[Pair, ...]
     notes: tuple[str, ...]
@@ -59,20 +59,20 @@ class Comparison:
 def compare(base: Record, new: Record, *, fail_over: float = FAIL_OVER, force: bool = False) -> Comparison:
     """Compares two records.
 
-    A row is slower when its time has grown by more than `fail_over` and the intervals do not touch.
+    A row is slower if its time has grown by more than `fail_over` and the intervals do not overlap.
 
     Args:
       base: before.
       new: after.
-      fail_over: the growth that is let pass, as a share.
-      force: compare although the machines differ.
+      fail_over: the allowed slowdown, as a share.
+      force: compare even if the machines differ.
 
     Raises:
-      DataError: the machines differ, or no row is in both.
+      DataError: the machines differ, or the records have no row in common.
     """
     notes = list(_unlike(base, new))
     if notes and not force:
-        raise DataError(f"These machines are not alike: {'; '.join(notes)}. Pass --force to compare all the same.")
+        raise DataError(f"The machines differ: {'; '.join(notes)}. Pass --force to compare anyway.")
     found = _rows(new)
     renamed = _only(base) and _only(new) or ""
     pairs = []
@@ -83,7 +83,7 @@ def compare(base: Record, new: Record, *, fail_over: float = FAIL_OVER, force: b
         else:
             notes.append(f"{_name(key)} is in the base only")
     if not pairs:
-        raise DataError("The two have no row in common (model, delegate and threads). Measure the same cells.")
+        raise DataError("The records have no row in common (model, delegate and threads). Measure the same cells.")
     notes += [f"{_name(key)} is new" for key in found]
     return Comparison(tuple(pairs), tuple(notes + list(_differences(base, new))))
 
@@ -114,7 +114,7 @@ def _rows(record: Record) -> dict[Key, Row]:
     for row in record.rows:
         key = record.model(row.model).name, row.delegate, row.threads
         if key in found:
-            raise DataError(f"A measurement has two rows of {_name(key)}, and one cannot be told from the other.")
+            raise DataError(f"A record has two rows of {_name(key)}, which cannot be distinguished.")
         found[key] = row
     return found
 
@@ -137,7 +137,7 @@ def _unlike(base: Record, new: Record) -> Iterator[str]:
 
 
 def _differences(base: Record, new: Record) -> Iterator[str]:
-    """Yields what may explain a change without forbidding the comparison."""
+    """Yields differences that may explain a change but do not prevent the comparison."""
     for what, record in (("base", base), ("new", new)):
         yield from (f"{noise} in the {what} measurement" for noise in (record.load.noise() if record.load else ()))
     for name, version in base.machine.versions.items():
@@ -148,6 +148,6 @@ def _differences(base: Record, new: Record) -> Iterator[str]:
     for model in base.models:
         other = new.models[0] if _only(base) and _only(new) else names.get(model.name)
         if other and other.sha256 != model.sha256:
-            yield f"{model.name} is another file now"
+            yield f"{model.name} is a different file now"
         if other and model.top1 is not None and other.top1 is not None and model.top1 != other.top1:
             yield f"top-1 of {model.name} was {100 * model.top1:.1f} % and is {100 * other.top1:.1f} %"

@@ -1,4 +1,4 @@
-"""How a record looks in a terminal: one table on stdout, what is to be known about it below; a bar on stderr."""
+"""The terminal output of a record: a table and remarks on stdout, a progress bar on stderr."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from model_maker.terminal.rendering import escape
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its head, how a row fills it, and how early it is left out where the table does not fit."""
+    """A column: its heading, its cell for a row, and its priority in a narrow terminal."""
 
     head: str
     cell: Callable[[Row], str]
@@ -26,7 +26,7 @@ class Column:
 
 
 def number(value: float | None, unit: str = "") -> str:
-    """Three digits that count, never an exponent."""
+    """Formats a number with three significant digits, never with an exponent."""
     if value is None:
         return "-"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
@@ -34,7 +34,7 @@ def number(value: float | None, unit: str = "") -> str:
 
 
 def spread(row: Row) -> str:
-    """Half the interval's width, in per cent."""
+    """Half the interval's width, in percent."""
     found = estimate(row)
     return f"±{50 * found.width:.1f} %" if found and found.width else "-"
 
@@ -68,7 +68,7 @@ _COLUMNS = (
     Column("GMAC/s", lambda row: number(row.gmacs_per_s), drop=6),
     Column("taken", lambda row: _delegation(row), drop=1),
 )
-# More names than this are counted instead.
+# With more names, only their number is shown.
 _MOST_NAMES = 4
 
 
@@ -80,7 +80,7 @@ def _delegation(row: Row) -> str:
 
 
 def show(record: Record, console: Console | None = None) -> None:
-    """Prints what was measured on what, and how it went."""
+    """Prints a record."""
     console = console or rendering.console()
     rendering.say(console, f"[dim]{escape(machine_line(record))}[/]")
     for model in record.models:
@@ -115,7 +115,7 @@ def model_line(model: Model) -> str:
 
 
 def remarks(record: Record) -> Iterable[tuple[str, str]]:
-    """Yields what is to be known about the rows, with a style: reasons, noise, notes, interruption."""
+    """Yields remarks on the rows with a style: reasons, noise, notes, interruption."""
     for text, rows in _grouped(record, lambda row: (row.reason,) if row.reason else ()):
         yield f"failed: {rows}: {text}", "red"
     for text, rows in _grouped(record, lambda row: row.noise):
@@ -125,11 +125,11 @@ def remarks(record: Record) -> Iterable[tuple[str, str]]:
     for model in record.models:
         yield from ((f"note: {model.name}: {note}", "") for note in model.notes)
     if record.interrupted:
-        yield "Interrupted: these are the rounds that were complete.", "yellow"
+        yield "Interrupted: only completed rounds are shown.", "yellow"
 
 
 def _grouped(record: Record, texts: Callable[[Row], Iterable[str]]) -> Iterable[tuple[str, str]]:
-    """Yields each text once, with the rows that it is about."""
+    """Yields each text once, with its rows."""
     about: dict[str, list[Row]] = {}
     for row in record.rows:
         for text in texts(row):
@@ -144,7 +144,7 @@ def _grouped(record: Record, texts: Callable[[Row], Iterable[str]]) -> Iterable[
 
 
 def row_name(record: Record, row: Row) -> str:
-    """Names a row as briefly as the record allows."""
+    """Returns the shortest unique name of a row."""
     parts = [record.model(row.model).name] if len(record.models) > 1 else []
     parts += [row.delegate] + ([] if row.threads is None else [f"x{row.threads}"])
     return " ".join(parts)
@@ -181,7 +181,7 @@ def _table(columns: list[Column], rows: Iterable[Row]) -> Table:
     previous = ""
     for row in rows:
         cells = [column.cell(row) for column in columns]
-        if columns[0].head == "model":  # the name once, not in every line
+        if columns[0].head == "model":  # a single model is not repeated in every line
             cells[0], previous = ("" if cells[0] == previous else cells[0]), cells[0]
         table.add_row(*cells)
     return table
@@ -195,7 +195,7 @@ _VERDICTS = {"slower": "red", "failed": "red", "faster": "green", "": "dim"}
 
 
 def show_comparison(comparison: Comparison, console: Console | None = None) -> None:
-    """Prints a line for each row that both records have, and what differs between the machines."""
+    """Prints a line per row that both records have, and differences between the machines."""
     console = console or rendering.console()
     for note in comparison.notes:
         rendering.say(console, f"note: {escape(note)}")
@@ -213,7 +213,7 @@ def show_comparison(comparison: Comparison, console: Console | None = None) -> N
 
 
 class Bar:
-    """A progress bar on stderr, drawn between two steps only: a thread that draws would disturb what is measured."""
+    """A progress bar on stderr, drawn only between two steps: a drawing thread would disturb the measurement."""
 
     def __init__(self, text: str):
         console = rendering.console(stderr=True)
@@ -236,6 +236,6 @@ class Bar:
         self._bar.stop()
 
     def progress(self, done: int, total: int) -> None:
-        """So many steps are done."""
+        """Updates the number of completed steps."""
         self._bar.update(self._task, completed=done, total=total)
         self._bar.refresh()

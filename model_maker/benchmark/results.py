@@ -1,6 +1,6 @@
 """The record of a measurement: rows, models, machine, load; as JSON and as CSV.
 
-docs/BENCHMARK.md describes the JSON. How a record looks is left to `report` and `page`.
+docs/BENCHMARK.md describes the JSON. `result_table` and `benchmark_page` show a record.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ from model_maker.output_folder import MODEL
 from model_maker.terminal import spreadsheet
 
 FORMAT = "model_maker.benchmark"
-# Raised when a field changes its meaning or goes; a new field does not raise it.
+# Incremented if a field changes its meaning or is removed, but not for a new field.
 VERSION = 1
 
 
 @dataclass(frozen=True)
 class Row:
-    """One cell: one model with one delegate and thread count. Its numbers, or the reason why there are none.
+    """One cell: one model with one delegate and thread count, with its numbers or the reason it could not run.
 
     Attributes:
-      model: the path as it was given.
-      threads: None for an accelerator that has none, and where it is not known.
+      model: the path as passed.
+      threads: None if it does not apply or is unknown.
       init_ms: opening the model and preparing it to run.
       first_ms: the first inference.
       warmup_ms: mean of the inferences before the measured ones.
-      count: measured inferences; the times that follow are theirs.
-      interval_ms: the 95 % interval of the median; None where there are no samples to tell.
-      memory_mb: growth of a process that opens the model and runs it.
+      count: measured inferences, to which the following times apply.
+      interval_ms: 95 % confidence interval of the median; None without samples.
+      memory_mb: memory growth of a process that opens the model and runs it.
       gmacs_per_s: the model's multiply-accumulates in the typical time.
-      delegation: how much of the model the delegate took; None where nothing is known.
-      delegated_kernels: the pieces that it runs.
-      reason: one sentence on why it could not run; empty when it ran.
-      noise: why the numbers are uncertain; empty when they are not.
-      notes: what a reader of the numbers should know.
-      ops: time of each type of operator, if a profile was asked for.
-      rounds_ms: the raw samples of each round; empty where the tool does not give them.
+      delegation: how much of the model the delegate runs; None if unknown.
+      delegated_kernels: the number of partitions that it runs.
+      reason: one sentence on why it could not run; empty if it ran.
+      noise: why the numbers are uncertain; empty if they are not.
+      notes: remarks on the numbers.
+      ops: time per type of operator, with profiling.
+      rounds_ms: the raw samples of each round; empty if the tool does not report them.
     """
 
     model: str
@@ -81,14 +81,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Model:
-    """A file that was measured; None where it is not at hand.
+    """A measured file; fields are None if the file is not available.
 
     Attributes:
-      path: the path as it was given.
-      name: a short one, different from those of the other models in the record.
+      path: the path as passed.
+      name: a short name, unique in the record.
       macs: multiply-accumulates of one inference.
-      top1: accuracy on the photos of `--data`, if they were given.
-      top1_photos: how many they were.
+      top1: accuracy on the photos of `--data`, if passed.
+      top1_photos: number of these photos.
     """
 
     path: str
@@ -109,8 +109,8 @@ class Record:
 
     Attributes:
       created: date and time, ISO 8601 with the zone.
-      settings: how it was measured; plain JSON types.
-      interrupted: whether it was ended before all was measured.
+      settings: of the measurement; plain JSON types.
+      interrupted: whether it ended before the measurement was complete.
     """
 
     created: str
@@ -127,7 +127,7 @@ class Record:
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C in the middle of a measurement; `rows` and `load` hold what there is."""
+    """Ctrl-C during a measurement; `rows` and `load` hold the partial result."""
 
     def __init__(self, rows: Sequence[Row], load: Load | None = None):
         super().__init__()
@@ -136,7 +136,7 @@ class Interrupted(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class Estimate:
-    """A typical time with its 95 % interval; `of` says whether it is the median or the mean."""
+    """A typical time with its 95 % interval; `of` is "median" or "mean"."""
 
     value_ms: float
     low_ms: float
@@ -152,8 +152,7 @@ class Estimate:
 def estimate(row: Row) -> Estimate | None:
     """Returns the number to show and to compare; None if the row has none.
 
-    It is the median with its interval. A tool that keeps its samples to itself gives the mean, plus and minus 1.96
-    standard errors.
+    The median with its interval; for a tool that does not report samples, the mean plus and minus 1.96 standard errors.
     """
     if row.median_ms is not None and row.interval_ms:
         return Estimate(row.median_ms, *row.interval_ms, "median")
@@ -164,7 +163,7 @@ def estimate(row: Row) -> Estimate | None:
 
 
 def finish(rows: Iterable[Row], models: Sequence[Model], load: Load | None = None) -> tuple[Row, ...]:
-    """Fills in what follows from the rest: throughput, and why a row is uncertain."""
+    """Adds derived fields: throughput, and why a row is uncertain."""
     macs = {model.path: model.macs for model in models}
     return tuple(_finish(row, macs.get(row.model), load) for row in rows)
 
@@ -182,7 +181,7 @@ def _finish(row: Row, macs: int | None, load: Load | None) -> Row:
 
 
 def name_models(paths: Sequence[str]) -> list[str]:
-    """Gives each model a short name: its own, or its folder's if it is a `model.tflite`; the path if two are equal."""
+    """Gives each model a short name: of the file, or of the folder for a `model.tflite`; the path if not unique."""
     names = []
     for path in map(Path, paths):
         folder = Path(os.path.abspath(path)).parent.name
@@ -197,21 +196,21 @@ def to_json(record: Record) -> str:
 
 
 def from_json(text: str, name: str) -> Record:
-    """Reads what `to_json` wrote.
+    """Parses the output of `to_json`.
 
     Args:
       text: the document.
-      name: what to call it in messages.
+      name: for messages.
 
     Raises:
-      DataError: it is something else, or of a version that is not known here.
+      DataError: it is not a record, or of an unsupported version.
     """
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{name} is not JSON ({error}). Give a file that `benchmark --json FILE` wrote.") from error
+        raise DataError(f"{name} is not JSON ({error}). Pass a file that `benchmark --json FILE` wrote.") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise DataError(f"{name} is not a result of `benchmark`. Give a file that `benchmark --json FILE` wrote.")
+        raise DataError(f"{name} is not a result of `benchmark`. Pass a file that `benchmark --json FILE` wrote.")
     if content.get("version") != VERSION:
         raise DataError(f"{name} has version {content.get('version')}; this is version {VERSION}. Measure again.")
     try:
@@ -224,14 +223,14 @@ def read(path: str | os.PathLike[str]) -> Record:
     """Reads a record from a file.
 
     Raises:
-      DataError: it cannot be read, or is none.
+      DataError: it cannot be read, or is not a record.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror}. Give a file that `benchmark --json FILE` wrote.") from error
+        raise DataError(f"{path}: {error.strerror}. Pass a file that `benchmark --json FILE` wrote.") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not text. Give a file that `benchmark --json FILE` wrote.") from error
+        raise DataError(f"{path} is not text. Pass a file that `benchmark --json FILE` wrote.") from error
     return from_json(text, str(path))
 
 
@@ -242,7 +241,7 @@ _ROW_COLUMNS = tuple(
 
 
 def to_csv(record: Record) -> str:
-    """Writes the rows as a table, each with the facts of its model; the interval in two columns of its own."""
+    """Writes the rows as CSV, each with the properties of its model; the interval has two columns."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow((*_MODEL_COLUMNS, *_ROW_COLUMNS, "low_ms", "high_ms"))
@@ -277,7 +276,7 @@ def _row(entry: dict[str, Any]) -> Row:
 
 
 def _make(kind, entry: dict[str, Any]):
-    """Makes a dataclass of what JSON holds; fields of a later version are passed over."""
+    """Makes a dataclass from JSON; ignores fields of a later version."""
     kinds = get_type_hints(kind)
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items() if name in kinds}
     for name, value in given.items():
@@ -287,7 +286,7 @@ def _make(kind, entry: dict[str, Any]):
 
 
 def _fits(value: Any, kind: Any) -> bool:
-    """Whether a value is of an annotated type; of tuples, texts and numbers are looked at one by one."""
+    """Whether a value has an annotated type; checks the items of tuples."""
     inner = get_args(kind)
     if kind is Any:
         return True
@@ -304,7 +303,7 @@ def _fits(value: Any, kind: Any) -> bool:
 
 
 def _rounded(value: Any) -> Any:
-    """To nanoseconds: what lies below is not measured."""
+    """Rounds to nanoseconds, the resolution of the measurement."""
     if isinstance(value, float):
         return round(value, 6)
     if isinstance(value, dict):

@@ -1,6 +1,6 @@
 """The command line: one sub-command is one call of the Python API, plus printing.
 
-The only place that prints or exits. What a command prints on stdout is its result; bars and notes go to stderr.
+The only place that prints or exits. Results go to stdout; progress bars and notes go to stderr.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from model_maker.terminal.argument_parser import Parser
 from model_maker.version import __version__
 
 _EXAMPLES = """examples:
-  model_maker sample-data flowers              draw flowers to practise on
-  model_maker train --data flowers             make flowers_model/model.tflite
-  model_maker evaluate flowers_model           accuracy on its test photos
+  model_maker sample-data flowers              draw a practice dataset
+  model_maker train --data flowers             write flowers_model/model.tflite
+  model_maker evaluate flowers_model           accuracy on the test split
   model_maker predict flowers_model rose.jpg   classify photos
 """
 # In the order of the help.
@@ -69,7 +69,7 @@ def run() -> None:
     """The `model_maker` command."""
     try:
         app.run(main, flags_parser=parse)
-    except KeyboardInterrupt:  # while the command line was read
+    except KeyboardInterrupt:  # while parsing the command line
         sys.exit(exit_codes.INTERRUPTED)
 
 
@@ -115,5 +115,5 @@ def main(arguments: argparse.Namespace) -> int:
         program="model_maker",
         debug=arguments.debug,
         worded=lambda message: flags.in_flags(message, arguments.parser),
-        interrupted="interrupted. Nothing half-made was left; finished work is kept and not repeated.",
+        interrupted="interrupted. No partial output was written; finished work is cached and not repeated.",
     )

@@ -1,4 +1,4 @@
-"""Arguments that several commands have, and what they mean."""
+"""Arguments that several commands share, and their parsing."""
 
 from __future__ import annotations
 
@@ -29,22 +29,24 @@ def json_flag(parser: argparse.ArgumentParser) -> None:
 
 
 def part_folders(parser: argparse.ArgumentParser) -> None:
-    """Adds what names the parts of a data set, in the place of the data set."""
-    group = parser.add_argument_group("parts under any name", "Folders with a folder for each class, instead of data.")
+    """Adds one flag per split, as an alternative to a single dataset."""
+    group = parser.add_argument_group(
+        "one folder per split", "Instead of the dataset argument: folders with one folder per class."
+    )
     for part, what in (("train", "to learn from"), ("val", "for validation"), ("test", "to test on")):
         group.add_argument(f"--{part}-dir", metavar="DIR", help=f"photos {what}")
 
 
 def foreign_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds what a model of others may not say of itself."""
-    parser.add_argument("--labels", metavar="FILE", help="one label a line, for a model that carries none")
+    """Adds flags for what a third-party model may not state itself."""
+    parser.add_argument("--labels", metavar="FILE", help="file with one label per line, for a model without labels")
     parser.add_argument(
-        "--normalization", metavar="MEAN,STD", help="what its float input expects, in pixels, as 127.5,127.5"
+        "--normalization", metavar="MEAN,STD", help="normalization of float input, for example 127.5,127.5"
     )
 
 
 def output_flags(parser: argparse.ArgumentParser, *, quantize: str, io: str) -> None:
-    parser.add_argument("--output", metavar="DIR", required=True, help="folder to make")
+    parser.add_argument("--output", metavar="DIR", required=True, help="output folder")
     parser.add_argument("--overwrite", action="store_true", help="replace the output folder if it exists")
     parser.add_argument("--quantize", metavar="KIND", default=quantize, help=f"{KINDS} (default: {quantize})")
     parser.add_argument("--io", metavar="TYPE", default=io, help=f"uint8 or float32 (default: {io})")
@@ -52,10 +54,10 @@ def output_flags(parser: argparse.ArgumentParser, *, quantize: str, io: str) -> 
 
 
 def data_of(arguments: argparse.Namespace) -> str | None:
-    """Returns what a command was told of its photos: one name, or folders of parts.
+    """Returns the dataset given on the command line: one location, or one folder per split.
 
     Raises:
-      DataError: both, or parts without one to learn from.
+      DataError: both are given, or there is no training split.
     """
     from model_maker.data import split_folders
 
@@ -66,14 +68,14 @@ def data_of(arguments: argparse.Namespace) -> str | None:
         return data
     flags = ", ".join(of_option(split_folders.PARAMETERS[part]) for part in given)
     if data is not None:
-        raise DataError(f"{flags} name the photos by part, and {data} all of them: give one or the other.")
+        raise DataError(f"{flags} cannot be combined with {data}: pass either a dataset or one folder per split.")
     if "train" not in given:
-        raise DataError(f"{flags} without --train-dir: say which photos to learn from.")
+        raise DataError(f"{flags} needs --train-dir, the folder of training photos.")
     return split_folders.address(**given)
 
 
 def new_page(arguments: argparse.Namespace) -> Path | None:
-    """Returns where --report is to be written, before the long work, if it may be."""
+    """Returns where to write --report; checks before the long work that it can be written."""
     from model_maker.report import model_page
 
     if arguments.report is None:
@@ -83,7 +85,7 @@ def new_page(arguments: argparse.Namespace) -> Path | None:
 
 
 def foreign(arguments: argparse.Namespace) -> dict:
-    """Returns what was told of a model that does not say it itself, as `Classifier` takes it."""
+    """Returns --labels and --normalization in the form that `Classifier` takes."""
     from model_maker.backbones import input_range
 
     return {"labels": arguments.labels, "normalization": input_range.parse(arguments.normalization)}

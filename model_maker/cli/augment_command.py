@@ -1,4 +1,4 @@
-"""`augment`: augmented views of some photos on one sheet."""
+"""`augment`: a contact sheet of augmented photos."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ def add(commands) -> None:
         commands,
         run,
         "augment",
-        "draw augmented views of some photos on one sheet, to judge them by eye",
+        "draw augmented views of some photos on a contact sheet",
     )
     parser.add_argument("data", metavar="DATA", help="folder of photos, as for train")
-    parser.add_argument("--preview", metavar="FILE", required=True, help="sheet to write, .png or .jpg")
+    parser.add_argument("--preview", metavar="FILE", required=True, help="contact sheet to write, .png or .jpg")
     parser.add_argument(
         "--preset", metavar="NAME", default="standard", help="none, light, standard or strong (default: standard)"
     )
-    parser.add_argument("--photos", type=int, default=6, metavar="N", help="rows (default: 6)")
-    parser.add_argument("--views", type=int, default=8, metavar="K", help="columns, the first plain (default: 8)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed draws other views (default: 0)")
-    parser.add_argument("--overwrite", action="store_true", help="replace the sheet if it exists")
+    parser.add_argument("--photos", type=int, default=6, metavar="N", help="photos, one per row (default: 6)")
+    parser.add_argument(
+        "--views", type=int, default=8, metavar="K", help="views per photo, the first unchanged (default: 8)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="random seed for the views (default: 0)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
     json_flag(parser)
 
 

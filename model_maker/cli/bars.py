@@ -14,12 +14,12 @@ from model_maker.terminal import rendering
 from model_maker.terminal.flags import in_flags
 from model_maker.terminal.rendering import escape
 
-# Between two looks at a bar: a million photos are not drawn one by one, and the speed is that of the last half minute.
+# Seconds between two redraws: with a million photos, not each is drawn. The speed is that of the last half minute.
 _LOOK_SECONDS = 0.1
 
 
 class _Left(ProgressColumn):
-    """How long the stage still takes, once it is known."""
+    """The estimated remaining time of the stage, once known."""
 
     def render(self, task: Task) -> Text:
         seconds = task.time_remaining
@@ -27,7 +27,7 @@ class _Left(ProgressColumn):
 
 
 def duration(seconds: float) -> str:
-    """Says as much of a duration as an estimate is worth."""
+    """Formats a duration with no more precision than an estimate has."""
     minutes = round(seconds / 60)
     if seconds < 90:
         return f"{round(seconds)} s"
@@ -35,10 +35,10 @@ def duration(seconds: float) -> str:
 
 
 class Bars(Progress):
-    """Draws a bar for the running stage, and a line for each finished one; only lines where stderr is no terminal.
+    """Draws a bar for the running stage, and a line for each finished one; only lines if stderr is not a terminal.
 
     Args:
-      arguments: of the command, whose flags notes name.
+      arguments: of the command; notes name its flags.
     """
 
     def __init__(self, arguments: argparse.Namespace | None = None) -> None:
@@ -67,7 +67,7 @@ class Bars(Progress):
         self.live.stop()
 
     def begin(self, name: str) -> None:
-        self.end()  # of a stage that failed, where work goes on nevertheless
+        self.end()  # of a stage that failed while the work continued
         self._name, self._begin, self._looked = name, time.perf_counter(), 0.0
         self._task = self.live.add_task(escape(name), total=None, count="")
 
@@ -75,7 +75,7 @@ class Bars(Progress):
         now = time.perf_counter()
         if self._task is not None and (done in (0, total) or now - self._looked > _LOOK_SECONDS):
             self._looked = now
-            if done == 0:  # the stage goes on with something else
+            if done == 0:  # the stage counts something else from here on
                 self.live.reset(self._task)
             self.live.update(self._task, completed=done, total=total, count=f"{done:,}/{total:,}")
 

@@ -1,4 +1,4 @@
-"""What `verify` prints: where a file runs and how alike, what it is worth in each app, which rules it keeps."""
+"""The terminal output of `verify`: results per runtime and per app, and phone-client requirements."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STATES = {RAN: "runs", REFUSED: "[red]refused[/]", NOT_HERE: "[dim]not here[/]"
 
 
 def show_certificate(found: Certificate) -> None:
-    """Where the file runs and how alike, what it is worth in each app, and which rules it keeps."""
+    """Prints results per runtime and per app, and which requirements are met."""
     console = rendering.console()
     console.print(_runs("runtime", "pixels", found.runs))
     if found.apps:
@@ -33,7 +33,7 @@ def show_certificate(found: Certificate) -> None:
 
 
 def show_described(found: Described) -> None:
-    """What a file says of itself now, and which rules it keeps."""
+    """Prints the metadata of the written file, and which requirements it meets."""
     console, info = rendering.console(), found.info
     assert info.normalization
     console.print(_demands(found.findings))
@@ -45,7 +45,7 @@ def show_described(found: Described) -> None:
 
 
 def _demands(findings: Sequence[Finding]) -> Table:
-    table = rendering.table("what clients demand", "", "received")
+    table = rendering.table("requirement", "", "received")
     for entry in findings:
         state = "[green]kept[/]" if entry.passed else "[red]broken[/]" if entry.rule.binding else "[yellow]missed[/]"
         table.add_row(escape(entry.rule.demand), state, escape(entry.received))
@@ -55,7 +55,7 @@ def _demands(findings: Sequence[Finding]) -> Table:
 def _runs(name: str, pixels: str, runs: Sequence[Run]) -> Table:
     unknown = any(run.unknown for run in runs)
     table = rendering.table(name, pixels, "right>", *(["unknown>"] if unknown else []), "same answer>", "differs by>")
-    # Where room is short, names and heads are broken between words, and nothing else.
+    # In a narrow terminal only names and headings wrap.
     table.columns[1].no_wrap = True
     for column, width in zip(table.columns[2:], (8, *([7] if unknown else []), 8, 7), strict=True):
         column.min_width = width

@@ -23,9 +23,9 @@ def add(commands) -> None:
         language.add_argument(f"--{name}", action="store_const", dest="language", const=name, help=what)
     parser.add_argument("--output", metavar="FILE", help="file to write (default: print it)")
     parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
-    parser.add_argument("--name", metavar="CLASS", help="name of the class (default: by the model's name)")
+    parser.add_argument("--name", metavar="CLASS", help="name of the class (default: derived from the model's name)")
     parser.add_argument("--package", metavar="NAME", help="package of the Kotlin file (default: modelmaker)")
-    parser.add_argument("--top-k", type=int, default=3, metavar="K", help="labels for each photo (default: 3)")
+    parser.add_argument("--top-k", type=int, default=3, metavar="K", help="labels per photo (default: 3)")
     parser.add_argument("--threshold", type=float, metavar="SCORE", help="lowest score, 0 to 1 (default: the model's)")
 
 
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     from model_maker.system import files
 
     if arguments.package is not None and arguments.language != "kotlin":
-        raise DataError(f"--package {arguments.package} belongs to --kotlin. Leave it out.")
+        raise DataError(f"--package {arguments.package} applies to --kotlin only. Leave it out.")
     path = Path(arguments.output) if arguments.output is not None else None
     if path is not None:
         files.check_new_text(path, overwrite=arguments.overwrite)

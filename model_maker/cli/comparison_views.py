@@ -8,32 +8,32 @@ from model_maker.terminal.rendering import escape
 from model_maker.training.comparison import THREADS, Comparison
 from model_maker.training.reproduction import Reproduction
 
-# Of a hash or a list of labels the beginning tells enough; --json has all.
+# Hashes and lists of labels are cut; --json has them complete.
 _WIDEST_TEXT = 60
 # The longest name of a backbone.
 _WIDEST_NAME = 31
 
 
 def show_reproduction(found: Reproduction) -> None:
-    """Whether the file came out again, and else what is not the same."""
+    """Prints whether the file is byte-identical, else the differences."""
     console, size = rendering.console(), found.size_bytes[1]
     if found.equal:
-        rendering.say(console, f"[bold green]equal[/]: {size:,} bytes, sha256 {found.sha256[1]}")
+        rendering.say(console, f"[bold green]byte-identical[/]: {size:,} bytes, sha256 {found.sha256[1]}")
         return
-    table = rendering.table("what", "in the file", "trained again")
+    table = rendering.table("value", "in the file", "retrained")
     for entry in found.differences:
         if not entry.what.endswith("interval"):  # it follows from its share
             table.add_row(escape(entry.what), escape(entry.before[:_WIDEST_TEXT]), escape(entry.after[:_WIDEST_TEXT]))
     console.print(table)
-    console.print(f"[bold red]not equal[/]: {found.size_bytes[0]:,} bytes in the file, {size:,} trained again")
+    console.print(f"[bold red]different[/]: {found.size_bytes[0]:,} bytes in the file, {size:,} retrained")
 
 
 def show_comparison(found: Comparison) -> None:
-    """All models in one table, those of the Pareto front marked, and which to take."""
+    """Prints all models in one table with the Pareto front marked, and the recommended one."""
     console = rendering.console()
     times = (f"ms, {count}\nthread{'s' * (count > 1)}>" for count in THREADS)
     table = rendering.table("model", "top-1>", "95 %>", "int8\ndrop>", "MB>", *times, "")
-    # Two names that are cut look the same; the longest of a backbone has 31 characters, and 80 columns have to do.
+    # Names that are cut may look the same; the longest name of a backbone has 31 characters, and the table 80 columns.
     table.padding = (0, 1, 0, 0)
     table.columns[0].min_width = min(_WIDEST_NAME, max(len(entry.name) for entry in found.entries))
     for entry in found.entries:

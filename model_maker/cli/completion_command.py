@@ -1,4 +1,4 @@
-"""`completion`: what lets a shell complete our commands."""
+"""`completion`: shell completion scripts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def add(commands) -> None:
         commands,
         run,
         "completion",
-        "print what lets a shell complete model_maker and benchmark",
+        "print a script for shell completion of model_maker and benchmark",
         epilog=_COMPLETION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

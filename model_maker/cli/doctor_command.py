@@ -1,4 +1,4 @@
-"""`doctor`: problems in a dataset, found and fixed."""
+"""`doctor`: finds and fixes problems in a dataset."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from model_maker.errors import DataError
 
 
 def add(commands) -> None:
-    parser = command(commands, run, "doctor", "tell what is wrong with a data set, and mend it")
+    parser = command(commands, run, "doctor", "find and fix problems in a dataset")
     parser.add_argument("data", metavar="DATA", nargs="?", help="photos, as for train")
     part_folders(parser)
-    parser.add_argument("--html", metavar="FILE", help="also write a page with thumbnails")
-    parser.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
+    parser.add_argument("--html", metavar="FILE", help="also write an HTML report with thumbnails")
+    parser.add_argument("--overwrite", action="store_true", help="replace the report if it exists")
     parser.add_argument(
         "--fix",
         metavar="KIND[,KIND]",
         nargs="?",
         const="",
-        help="list photos with these findings, ask, and move them into the quarantine; nothing is deleted"
+        help="move photos with these findings to the quarantine after confirmation; nothing is deleted"
         " (default: broken,duplicates)",
     )
-    parser.add_argument("--yes", action="store_true", help="move them without asking")
-    parser.add_argument("--undo", action="store_true", help="put everything back from the quarantine")
-    parser.add_argument("--quarantine", metavar="DIR", help="where photos go (default: DATA_quarantine beside DATA)")
-    parser.add_argument("--model", metavar="NAME", help="backbone that compares photos (default: efficientnet_lite0)")
-    parser.add_argument("--threads", type=int, metavar="N", help="photos at a time (default: all cores)")
+    parser.add_argument("--yes", action="store_true", help="move them without confirmation")
+    parser.add_argument("--undo", action="store_true", help="move everything back from the quarantine")
+    parser.add_argument("--quarantine", metavar="DIR", help="quarantine folder (default: DATA_quarantine beside DATA)")
+    parser.add_argument("--model", metavar="NAME", help="backbone for comparing photos (default: efficientnet_lite0)")
+    parser.add_argument("--threads", type=int, metavar="N", help="photos processed in parallel (default: all cores)")
     json_flag(parser)
 
 
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     arguments.data = data_of(arguments)
     if arguments.data is None:
-        raise DataError("doctor needs photos: give a folder with one folder of photos for each class.")
+        raise DataError("doctor needs a dataset: pass a folder with one folder of photos per class.")
     if arguments.undo:
         _put_back(arguments)
         return
@@ -51,18 +51,18 @@ def run(arguments: argparse.Namespace) -> None:
         files.check_new_page(html, overwrite=arguments.overwrite)
     kinds = None
     if arguments.fix is not None:
-        kinds = [kind.strip() for kind in arguments.fix.split(",") if kind.strip()] or list(checks.DEFAULT_MENDING)
+        kinds = [kind.strip() for kind in arguments.fix.split(",") if kind.strip()] or list(checks.DEFAULT_FIXES)
         quarantine.check(arguments.data, kinds, arguments.quarantine)
         if not arguments.yes and (arguments.json or not sys.stdin.isatty()):
-            raise DataError("--fix lists what it would move and asks, and here is nobody to ask: add --yes.")
+            raise DataError("--fix asks for confirmation, but stdin is not interactive: add --yes.")
     elif arguments.quarantine is not None:
-        raise DataError("--quarantine says where photos go: give --fix or --undo, too.")
+        raise DataError("--quarantine needs --fix or --undo.")
     with Bars(arguments) as bars:
         found = diagnosis.diagnose(
             arguments.data, model=arguments.model or backbones.DEFAULT, threads=arguments.threads, progress=bars
         )
         if html is not None:
-            with bars.stage("Write the page"):
+            with bars.stage("Write the report"):
                 files.write(html, doctor_page.render(found).encode(errors="backslashreplace"))
     if kinds and not arguments.json:
         doctor_views.show_diagnosis(found)
@@ -72,15 +72,15 @@ def run(arguments: argparse.Namespace) -> None:
             return
     moves = quarantine.mend(found, kinds, arguments.quarantine) if kinds else None
     if arguments.json:
-        mended = {"fixed": moves and doctor_views.moves_as_dict(moves)}
-        print_json(diagnosis.as_dict(found) | mended)
+        repaired = {"fixed": moves and doctor_views.moves_as_dict(moves)}
+        print_json(diagnosis.as_dict(found) | repaired)
         return
     if moves:
         doctor_views.show_mending(found, moves)
     else:
         doctor_views.show_diagnosis(found)
     if html is not None:
-        show(f"The page with thumbnails: {html}")
+        show(f"Report: {html}")
 
 
 def _agreed() -> bool:
@@ -93,7 +93,7 @@ def _put_back(arguments: argparse.Namespace) -> None:
     from model_maker.doctor import quarantine
 
     if arguments.fix is not None or arguments.html is not None:
-        raise DataError("--undo puts photos back and does nothing else: leave --fix and --html out.")
+        raise DataError("--undo only moves photos back: leave --fix and --html out.")
     moves = quarantine.put_back(arguments.data, arguments.quarantine)
     if arguments.json:
         print_json(doctor_views.moves_as_dict(moves))

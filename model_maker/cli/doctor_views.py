@@ -1,4 +1,4 @@
-"""How a diagnosis looks in a terminal, and what was mended."""
+"""The terminal output of `doctor`: findings, and what was moved."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from rich.console import Console
 from rich.padding import Padding
 
 from model_maker.doctor import diagnosis
-from model_maker.doctor.checks import CHECKS, DEFAULT_MENDING
+from model_maker.doctor.checks import CHECKS, DEFAULT_FIXES
 from model_maker.doctor.diagnosis import Diagnosis
 from model_maker.doctor.findings import Finding
 from model_maker.doctor.quarantine import Moves
 from model_maker.terminal import rendering
 from model_maker.terminal.rendering import escape
 
-# Findings of a kind, and photos of a finding, that are shown; --json and --html have them all.
+# Findings per kind, and photos per finding, that are shown; --json and --html list more.
 _MOST, _MOST_PHOTOS = 8, 3
 _STYLES = {"serious": "bold red", "look": "bold yellow", "know": "bold"}
 
 
 def show_diagnosis(found: Diagnosis) -> None:
-    """What was found, the most serious first, with what to do."""
+    """Prints the findings, the most serious first, with advice."""
     console = rendering.console()
     photos, classes = sum(found.photos.values()), len(found.photos)
     console.print(f"{_count(photos, 'photo')} of {_count(classes, 'class', 'es')} in {escape(found.data)}")
@@ -42,7 +42,7 @@ def show_diagnosis(found: Diagnosis) -> None:
         if len(findings) > _MOST:
             console.print(f"    [dim]and {len(findings) - _MOST} more[/]")
     if said := diagnosis.sentences(found.flattery):
-        console.print("\n[bold]How much copies flatter accuracy[/]")
+        console.print("\n[bold]Data leakage through duplicates[/]")
         for sentence in said:
             console.print(Padding(escape(sentence), (0, 0, 0, 2)))
     console.print()
@@ -59,20 +59,20 @@ def _line(found: Diagnosis, finding: Finding) -> str:
 
 def _next_step(found: Diagnosis) -> str:
     if not found.findings:
-        return "[bold green]Nothing is wrong.[/]"
+        return "[bold green]No problems found.[/]"
     able = {name: count for name in found.findings if (count := _removable(found, [name]))}
     if not able or not Path(found.data).is_dir():
-        return "Mend this by hand, then look again."
+        return "Fix these problems by hand, then run doctor again."
     data = escape(rendering.quoted(found.data))
-    usual = [name for name in able if name in DEFAULT_MENDING]
+    usual = [name for name in able if name in DEFAULT_FIXES]
     lines = []
     if usual:
         files = _count(_removable(found, usual), "file")
-        lines.append(f"[bold]model_maker doctor {data} --fix[/] moves {files} out ({', '.join(usual)}).")
-    asked = [f"{name} ({count})" for name, count in able.items() if name not in DEFAULT_MENDING]
+        lines.append(f"[bold]model_maker doctor {data} --fix[/] moves {files} to the quarantine ({', '.join(usual)}).")
+    asked = [f"{name} ({count})" for name, count in able.items() if name not in DEFAULT_FIXES]
     if asked:
-        lines.append(f"--fix with names of kinds moves those: {', '.join(asked)}.")
-    return "\n".join([*lines, "--undo puts everything back."])
+        lines.append(f"Pass kinds to --fix to move those: {', '.join(asked)}.")
+    return "\n".join([*lines, "--undo moves everything back."])
 
 
 def _removable(found: Diagnosis, kinds: Iterable[str]) -> int:
@@ -80,35 +80,35 @@ def _removable(found: Diagnosis, kinds: Iterable[str]) -> int:
 
 
 def show_plan(found: Diagnosis, planned: dict[Path, str]) -> None:
-    """Every file that is to be moved, by what for."""
+    """Prints every file to be moved, grouped by kind of finding."""
     console = rendering.console()
     kinds: dict[str, list[Path]] = defaultdict(list)
     for path, kind in planned.items():
         kinds[kind].append(path)
     for kind, paths in kinds.items():
-        console.print(f"\n[bold]To be moved out, as {kind}: {_count(len(paths), 'file')}[/]")
+        console.print(f"\n[bold]To be moved, {kind}: {_count(len(paths), 'file')}[/]")
         for path in paths:
             console.print(f"    {escape(found.name(path))}", soft_wrap=True)
 
 
 def show_mending(found: Diagnosis, moves: Moves) -> None:
-    """What was moved, and how to get it back."""
+    """Prints what was moved, and how to undo it."""
     console = rendering.console()
-    _show_left(console, moves, "left where they are")
+    _show_left(console, moves, "not moved")
     if not moves.moved:
         console.print("Nothing was moved.")
         return
     rendering.say(
         console, f"[bold green]{_count(len(moves.moved), 'file')} moved[/] to {escape(str(moves.quarantine))}"
     )
-    console.print(f"[bold]model_maker doctor {escape(rendering.quoted(found.data))} --undo[/] puts them back.")
+    console.print(f"[bold]model_maker doctor {escape(rendering.quoted(found.data))} --undo[/] moves them back.")
 
 
 def show_put_back(moves: Moves) -> None:
-    """What is back in its place."""
+    """Prints what was moved back."""
     console = rendering.console()
     _show_left(console, moves, "left in the quarantine")
-    rendering.say(console, f"{_count(len(moves.moved), 'file')} put back from {escape(str(moves.quarantine))}")
+    rendering.say(console, f"{_count(len(moves.moved), 'file')} moved back from {escape(str(moves.quarantine))}")
 
 
 def moves_as_dict(moves: Moves) -> dict[str, Any]:

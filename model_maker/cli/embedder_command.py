@@ -1,4 +1,4 @@
-"""`embedder`: a backbone as a `.tflite` of its own."""
+"""`embedder`: a backbone as a standalone `.tflite`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from model_maker.cli.printing import show_file
 
 
 def add(commands) -> None:
-    parser = command(commands, run, "embedder", "write a backbone as an embedder .tflite, for search on phones")
+    parser = command(commands, run, "embedder", "write a backbone as an embedding .tflite, for on-device image search")
     parser.add_argument("--model", metavar="NAME", default="efficientnet_lite0", help="backbone, or a model file")
     parser.add_argument("--weights", metavar="FILE", help="weights to use instead of the backbone's published ones")
-    parser.add_argument("--normalization", metavar="MEAN,STD", help="what an imported model's input expects, in pixels")
-    parser.add_argument("--image-size", type=int, metavar="PIXELS", help="another input size than the backbone's own")
+    parser.add_argument("--normalization", metavar="MEAN,STD", help="input normalization of an imported model")
+    parser.add_argument("--image-size", type=int, metavar="PIXELS", help="input size (default: the backbone's own)")
     output_flags(parser, quantize="none", io="float32")
 
 

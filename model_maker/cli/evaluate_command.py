@@ -11,10 +11,10 @@ from model_maker.cli.printing import print_json
 def add(commands) -> None:
     parser = command(commands, run, "evaluate", "measure a model's accuracy")
     parser.add_argument("model", metavar="MODEL", help="a .tflite, a folder that train made, or an export")
-    parser.add_argument("--data", metavar="DIR", help="labelled photos (default: the test part of the training data)")
+    parser.add_argument("--data", metavar="DIR", help="labeled photos (default: the test split of the training data)")
     foreign_flags(parser)
-    parser.add_argument("--report", metavar="FILE", help="also write a page with the worst mistakes, and its plots")
-    parser.add_argument("--overwrite", action="store_true", help="replace that page and its plots")
+    parser.add_argument("--report", metavar="FILE", help="also write an HTML report and its plots")
+    parser.add_argument("--overwrite", action="store_true", help="replace the report and its plots")
     json_flag(parser)
 
 
@@ -35,11 +35,11 @@ def run(arguments: argparse.Namespace) -> None:
             scored = classifier.score_labelled(dataset, progress=bars.step)
             metrics = classifier.measure(scored)
         if skipped := len(dataset.skipped) + len(dataset) - metrics.photos:
-            bars.note(f"{skipped} files cannot be read as photos and do not count.")
+            bars.note(f"{skipped} files cannot be read as photos and are skipped.")
         if page is not None:
             name, own = classifier.info.name, run_record.is_own_test(arguments.model, arguments.data)
             model_page.write(page, name, scored, metrics, model=arguments.model, own_test=own)
-            bars.note(f"The report: {page}")
+            bars.note(f"Report: {page}")
     if arguments.json:
         print_json(metrics.as_dict())
     else:

@@ -12,20 +12,18 @@ from model_maker.terminal.flags import in_flags
 
 
 def add(commands) -> None:
-    parser = command(commands, run, "export", "write a model in the formats of other runtimes, each checked")
+    parser = command(commands, run, "export", "convert a model to the formats of other runtimes and check each result")
     parser.add_argument("model", metavar="MODEL", help="a folder that train made, or a .tflite classifier")
     parser.add_argument("--format", metavar="NAME[,NAME]", help="see docs/EXPORT.md (default: all)")
     place = parser.add_mutually_exclusive_group(required=True)
-    place.add_argument("--output", metavar="DIR", help="folder to make")
-    place.add_argument("--android", metavar="DIR", help="Android app to put the model in, or a new folder for ours")
-    place.add_argument("--ios", metavar="DIR", help="iOS app to put the model in, or a new folder for ours")
+    place.add_argument("--output", metavar="DIR", help="output folder")
+    place.add_argument("--android", metavar="DIR", help="existing Android app, or a new folder for the sample app")
+    place.add_argument("--ios", metavar="DIR", help="existing iOS app, or a new folder for the sample app")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing export or model")
     parser.add_argument(
-        "--overwrite", action="store_true", help="replace an export, or another model, that stands there"
+        "--io", metavar="TYPE", help="input and output type of .tflite formats: uint8, float32 or, except in apps, int8"
     )
-    parser.add_argument(
-        "--io", metavar="TYPE", help="edges of the .tflite formats: uint8, float32 or, not in apps, int8"
-    )
-    parser.add_argument("--data", metavar="DIR", help="photos to calibrate and check on (default: the training's)")
+    parser.add_argument("--data", metavar="DIR", help="calibration and test photos (default: the training photos)")
     json_flag(parser)
 
 

@@ -11,7 +11,7 @@ from model_maker.terminal.rendering import escape, percent
 
 
 def show_export(found: Export) -> None:
-    """What was made, how near each comes to the float model; what could not be made follows on stderr."""
+    """Prints each export and its difference from the float model; failures follow on stderr."""
     console, made = rendering.console(), [entry for entry in found.entries if entry.path is not None]
     table = rendering.table("format", "model", "MB>", "differs by>", "same answer>")
     for entry in made:
@@ -30,7 +30,7 @@ def show_export(found: Export) -> None:
 
 
 def show_app(found: Installed, folder: str) -> None:
-    """Where the model is, in which app, and what to do next."""
+    """Prints where the model is, in which app, and the next steps."""
     console, table = rendering.console(), Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_row("model", f"[bold]{escape(str(found.path))}[/] ({found.size_bytes / 1e6:.2f} MB)")
     table.add_row("app", escape(found.app.name) + (", a new copy" if found.made_app else ""))

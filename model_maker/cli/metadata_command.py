@@ -1,4 +1,4 @@
-"""`metadata`: labels and normalization, written into a `.tflite` of another tool."""
+"""`metadata`: writes labels and normalization into a third-party `.tflite`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def add(commands) -> None:
         commands,
         run,
         "metadata",
-        "write labels and normalization into a .tflite of others",
-        epilog="Exit code 1: the file is written, but phone clients would refuse it; the reason is printed.",
+        "write labels and normalization into a third-party .tflite",
+        epilog="Exit code 1: the file was written, but phone clients will reject it; the reason is printed.",
     )
     parser.add_argument("model", metavar="MODEL", help="a .tflite, or a folder that train made")
     foreign_flags(parser)
-    parser.add_argument("--output", metavar="FILE", required=True, help="the .tflite to make")
+    parser.add_argument("--output", metavar="FILE", required=True, help=".tflite to write")
     parser.add_argument("--overwrite", action="store_true", help="replace it if it exists")
     for name in ("name", "version", "author", "licence", "description"):
         parser.add_argument(f"--{name}", metavar="TEXT", help=f"{name} in the metadata (default: as it is)")

@@ -11,12 +11,12 @@ from model_maker.evaluation import Metrics
 from model_maker.terminal import rendering
 from model_maker.terminal.rendering import escape, percent
 
-# Confusion matrices wider than this do not fit a terminal; metrics.json has them whole.
+# Wider confusion matrices do not fit a terminal; metrics.json has them whole.
 _WIDEST_CONFUSION = 12
 
 
 def show_metrics(metrics: Metrics) -> None:
-    """Accuracy, each class, and who is taken for whom."""
+    """Prints accuracy, results per class and the confusion matrix."""
     console, (low, high) = rendering.console(), metrics.top1_interval
     console.print(
         f"top-1 [bold green]{percent(metrics.top1)}[/] on {metrics.photos} photos "
@@ -42,7 +42,7 @@ def show_metrics(metrics: Metrics) -> None:
 
 
 def confusion_table(names: Sequence[str], counts: Sequence[Sequence[int]], width: int) -> Table:
-    """Who is taken for whom; where the heads do not fit side by side, they are numbers, and so are the rows."""
+    """Prints the confusion matrix; class names that do not fit as headings become numbers."""
     corner = "true \\ predicted"
     numbered = max(len(corner), *map(len, names)) + sum(len(name) + 3 for name in names) >= width
     heads = [str(number) for number in range(1, len(names) + 1)] if numbered else list(names)
@@ -56,18 +56,18 @@ def confusion_table(names: Sequence[str], counts: Sequence[Sequence[int]], width
 
 
 def answers(answered: dict[str, Any]) -> str:
-    """What comes of the thresholds on photos that they were not chosen on."""
+    """The effect of the thresholds on photos that they were not chosen on."""
     if not answered["answered"]:
-        return f"none of {answered['photos']} photos, all are unknown"
+        return f"none of {answered['photos']} photos; all are unknown"
     low, high = answered["precision_interval"]
     return (
-        f"{percent(answered['coverage'])} of {answered['photos']} photos, right on {percent(answered['precision'])} "
+        f"{percent(answered['coverage'])} of {answered['photos']} photos, {percent(answered['precision'])} correct "
         f"[dim](95 % interval {percent(low)} to {percent(high)})[/]"
     )
 
 
 def show_predictions(rows: list[dict[str, Any]]) -> None:
-    """One block a photo, best label first."""
+    """Prints one block per photo, best label first."""
     table = rendering.table("photo", "label", "score>", "")
     for row in rows:
         name = escape(row["photo"])
@@ -80,7 +80,7 @@ def show_predictions(rows: list[dict[str, Any]]) -> None:
 
 
 def show_answer(row: dict[str, Any]) -> None:
-    """One line, as soon as it is known, for what has no end."""
+    """Prints one line immediately, for live sources."""
     answers = ", ".join(f"{escape(entry['label'])} {entry['score']:.3f}" for entry in row["predictions"])
     rendering.say(rendering.console(), f"{escape(row['photo'])}  {answers}")
 

@@ -14,7 +14,7 @@ from model_maker.tflite.metadata import ModelInfo
 
 
 def show_model(path: Path, facts: ModelFacts, info: ModelInfo) -> None:
-    """Everything `inspect` knows."""
+    """Prints the output of `inspect`."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_row("file", f"{escape(str(path))}  [dim]{facts.size_bytes:,} bytes[/]")
     for name in ("name", "version", "author", "licence", "description"):
@@ -44,9 +44,9 @@ def show_model(path: Path, facts: ModelFacts, info: ModelInfo) -> None:
 
 
 def show_models(rows: list[dict[str, Any]], default: str) -> None:
-    """The registry; what stands here needs no network is marked."""
+    """Prints the registry; models that need no download are marked."""
     table = rendering.table("model", "px>", "param>", "MACs>", "top-1>", "int8>", "MB>", "ms>", "")
-    # The longest name has 31 characters, and 80 columns have to do.
+    # The longest name has 31 characters, and the table 80 columns.
     table.padding, table.columns[0].no_wrap = (0, 1, 0, 0), True
     for row in rows:
         name = f"[bold]{row['name']}[/]" if row["name"] == default else row["name"]
@@ -55,13 +55,13 @@ def show_models(rows: list[dict[str, Any]], default: str) -> None:
     console = rendering.console()
     console.print(table)
     console.print(
-        "param, MACs: millions. top-1, int8: published ImageNet accuracy, percent. MB, ms: an int8 classifier on one "
-        f"thread, as measured once. *: needs no network. The default is {default}."
+        "param, MACs: millions. top-1, int8: published ImageNet accuracy, percent. MB, ms: int8 classifier on one "
+        f"thread, as measured once. *: needs no download. The default is {default}."
     )
 
 
 def models_markdown(rows: list[dict[str, Any]], default: str) -> str:
-    """The registry as the documentation shows it."""
+    """Returns the registry as a Markdown table, as the documentation shows it."""
     lines = [
         "| model | input | parameters | MACs | top-1, % | int8, % | int8 MB | int8 ms |",
         "|---|---|---|---|---|---|---|---|",
@@ -96,7 +96,7 @@ def _labels(labels: tuple[str, ...]) -> str:
 
 
 def _flat(metrics: Any) -> dict[str, str]:
-    """What other tools write into a model may be anything."""
+    """Formats text that other tools wrote into a model, which may be anything."""
     names = {"top1": "top-1 on test", "float_top1": "float top-1"}
     known = metrics if isinstance(metrics, dict) else {}
     return {text: percent(known[key]) for key, text in names.items() if isinstance(known.get(key), int | float)}

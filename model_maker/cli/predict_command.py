@@ -18,20 +18,20 @@ _PREDICT = """model_maker predict [options] MODEL PHOTO [PHOTO ...]
 
 def add(commands) -> None:
     parser = command(commands, run, "predict", "classify photos", usage=_PREDICT)
-    parser.add_argument("--model", metavar="NAME", help="a backbone's name instead of a file: knows ImageNet's classes")
+    parser.add_argument("--model", metavar="NAME", help="backbone to use instead of a file; predicts ImageNet classes")
     parser.add_argument(
         "photos",
         metavar="PHOTO",
         nargs="+",
         help="files, folders, patterns in quotes, http(s) addresses, - for stdin, a .txt with a path in each line,"
-        " videos, the number of a camera, rtsp:// addresses;"
-        " before them MODEL, a .tflite, a folder that train made or an export, unless --model is given",
+        " videos, a camera number, rtsp:// addresses;"
+        " MODEL (a .tflite, a folder that train made, or an export) comes first unless --model is given",
     )
-    parser.add_argument("--every", type=int, metavar="N", help="of videos, each N-th frame (default: 30)")
-    parser.add_argument("--frames", type=int, metavar="N", help="so many frames of each video or camera (default: all)")
-    parser.add_argument("--save", metavar="DIR", help="folder to make, of copies with the answer drawn onto them")
+    parser.add_argument("--every", type=int, metavar="N", help="classify every N-th frame of a video (default: 30)")
+    parser.add_argument("--frames", type=int, metavar="N", help="maximum frames per video or camera (default: all)")
+    parser.add_argument("--save", metavar="DIR", help="new folder for copies with the prediction drawn on them")
     foreign_flags(parser)
-    parser.add_argument("--top-k", type=int, default=3, metavar="K", help="labels for each photo (default: 3)")
+    parser.add_argument("--top-k", type=int, default=3, metavar="K", help="labels per photo (default: 3)")
     parser.add_argument(
         "--threshold", type=float, metavar="SCORE", help="lower scores are unknown, 0 to 1 (default: the model's own)"
     )
@@ -40,7 +40,7 @@ def add(commands) -> None:
     form.add_argument(
         "--csv",
         action="store_true",
-        help="print CSV: photo,rank,label,score; an apostrophe stands before text that spreadsheets take for a formula",
+        help="print CSV: photo,rank,label,score; text that looks like a formula is prefixed with an apostrophe",
     )
 
 
@@ -49,9 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
     from model_maker.inference import annotation, predict_inputs
 
     if arguments.top_k < 1:
-        raise DataError(f"--top-k {arguments.top_k}: give 1 or more.")
+        raise DataError(f"--top-k {arguments.top_k}: pass 1 or more.")
     if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
-        raise DataError(f"--threshold {arguments.threshold:g}: give a score from 0 to 1.")
+        raise DataError(f"--threshold {arguments.threshold:g}: pass a score from 0 to 1.")
     classifier, named = _classifier(arguments)
     rows: list[dict] = []
     live = False
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _answer(classifier, item, scores, arguments: argparse.Namespace) -> tuple[dict, list]:
-    """Returns what is printed of a picture, and its labels, best first; none where it cannot be read."""
+    """Returns the output row of an image, and its labels, best first; no labels if it cannot be read."""
     row = {"photo": item.name, **item.frame}
     if isinstance(scores, DataError):
         return row | {"error": str(scores).removeprefix(f"{item.name}: ").removeprefix("the picture: ")}, []
@@ -93,7 +93,7 @@ def _answer(classifier, item, scores, arguments: argparse.Namespace) -> tuple[di
 
 
 def _classifier(arguments: argparse.Namespace):
-    """Returns the classifier that `predict` is to use, and what it is to classify."""
+    """Returns the classifier, and the inputs to classify."""
     from model_maker.backbones import BACKBONES, importers
     from model_maker.cli.bars import Bars
     from model_maker.exporters import starter
@@ -102,7 +102,7 @@ def _classifier(arguments: argparse.Namespace):
     model, *photos = [arguments.model, *arguments.photos] if arguments.model else arguments.photos
     if arguments.model and (arguments.model in BACKBONES or not importers.is_address(model)):
         if arguments.labels or arguments.normalization:
-            raise DataError(f"--labels and --normalization belong to a file; {model} knows its own. Leave them out.")
+            raise DataError(f"--labels and --normalization apply to model files; {model} has its own. Leave them out.")
         with Bars(arguments) as bars:
             return Classifier(starter.cached(model, progress=bars)), photos
     return Classifier(model, **foreign(arguments)), photos

@@ -1,4 +1,4 @@
-"""What commands print: text, JSON, what was written."""
+"""Prints text, JSON and written files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from model_maker.terminal import safe_text
 
 
 def show(text: str, *, flush: bool = False) -> None:
-    """Prints a text that may hold names from outside."""
+    """Prints text that may contain untrusted names."""
     print(safe_text.set_in(text), flush=flush)
 
 

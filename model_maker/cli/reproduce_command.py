@@ -1,4 +1,4 @@
-"""`reproduce`: a model trained again, compared byte by byte."""
+"""`reproduce`: retrains a model and compares the files byte by byte."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def add(commands) -> None:
         commands,
         run,
         "reproduce",
-        "train a model again as its file says, and compare the bytes",
-        epilog="Exit code 0: the bytes are equal; 1: they are not, and what differs is told.",
+        "retrain a model from its recorded settings and compare the files",
+        epilog="Exit code 0: the files are byte-identical; 1: they differ, and differences are listed.",
     )
     parser.add_argument("model", metavar="MODEL", help="a .tflite that train made, or its folder")
-    parser.add_argument("--data", metavar="DIR", help="the photos that it was trained on")
+    parser.add_argument("--data", metavar="DIR", help="photos that the model was trained on")
     part_folders(parser)
-    parser.add_argument("--output", metavar="DIR", help="keep the new model in this folder (default: nothing is kept)")
-    parser.add_argument("--overwrite", action="store_true", help="replace that folder")
+    parser.add_argument("--output", metavar="DIR", help="keep the new model in this folder (default: discard it)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output folder")
     json_flag(parser)
 
 

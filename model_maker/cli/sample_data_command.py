@@ -10,10 +10,10 @@ from model_maker.cli.printing import print_json, show
 
 
 def add(commands) -> None:
-    parser = command(commands, run, "sample-data", "draw a practice data set of five kinds of flowers")
-    parser.add_argument("directory", metavar="DIR", help="folder to make")
-    parser.add_argument("--per-class", type=int, default=60, metavar="N", help="pictures of each kind (default: 60)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed draws others (default: 0)")
+    parser = command(commands, run, "sample-data", "draw a practice dataset of five kinds of flowers")
+    parser.add_argument("directory", metavar="DIR", help="output folder")
+    parser.add_argument("--per-class", type=int, default=60, metavar="N", help="images per class (default: 60)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     json_flag(parser)
 
 

@@ -14,11 +14,11 @@ def add(commands) -> None:
         commands,
         run,
         "starter",
-        "write a ready classifier of ImageNet's 1000 classes, to try an app with",
+        "write a pretrained classifier for the 1000 ImageNet classes, for testing an app",
     )
     parser.add_argument("model", metavar="NAME", nargs="?", default="efficientnet_lite0", help="backbone, see `models`")
     parser.add_argument("--weights", metavar="FILE", help="weights to use instead of the backbone's published ones")
-    parser.add_argument("--data", metavar="DIR", help="photos to calibrate on (default: pictures made for it)")
+    parser.add_argument("--data", metavar="DIR", help="calibration photos (default: generated images)")
     output_flags(parser, quantize="int8", io="uint8")
 
 

@@ -1,4 +1,4 @@
-"""`train`: photos in, a folder with a `.tflite` out."""
+"""`train`: trains a classifier and writes a folder with a `.tflite`."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ def add(commands) -> None:
     )
     parser.add_argument("--data", metavar="DIR", help="DIR/<class>/photos, or DIR/{train,val,test}/<class>/photos")
     part_folders(parser)
-    parser.add_argument("--output", metavar="DIR", help="folder to make (default: <data name>_model)")
+    parser.add_argument("--output", metavar="DIR", help="output folder (default: <data name>_model)")
     parser.add_argument("--overwrite", action="store_true", default=False, help="replace the output folder")
-    parser.add_argument("--config", metavar="RUN.JSON", help="repeat a run; other flags take precedence")
+    parser.add_argument("--config", metavar="RUN.JSON", help="repeat a recorded run; other flags take precedence")
     parser.add_argument("--json", action="store_true", default=False, help="print metrics as one JSON document")
     groups = {title: parser.add_argument_group(title, text or None) for title, text in options.GROUPS.items()}
     for name, declared in options.declarations().items():
         _add(groups[declared.group], name, declared)
     learning, tuning = groups[options.LEARNING], groups[options.FINE_TUNING]
     learning.add_argument(
-        "--init-from", metavar="DIR", help="start from the network of an earlier run, also with other classes"
+        "--init-from", metavar="DIR", help="start from the network of an earlier run; its classes may differ"
     )
     learning.add_argument(
-        "--max-size", type=float, metavar="MB", help="of several models, recommend one up to this size"
+        "--max-size", type=float, metavar="MB", help="with several models, recommend one up to this size"
     )
     learning.add_argument(
         "--max-latency",
         type=float,
         metavar="MS",
-        help="of several models, recommend one up to this latency at 1 thread",
+        help="with several models, recommend one up to this latency on 1 thread",
     )
     tuning.add_argument("--resume", action="store_true", default=False, help="continue an interrupted run")
     tuning.add_argument("--tensorboard", metavar="DIR", help="write logs for TensorBoard")
@@ -60,14 +60,14 @@ def _add(group: argparse._ArgumentGroup, name: str, declared: options.Declaratio
 
 
 def help_of(name: str, declared: options.Declaration) -> str:
-    """Returns what an option means, and its default: its own, or where it has none that of a fine-tuning."""
+    """Returns the help of an option with its default: its own, or else that of fine-tuning."""
     default = getattr(options.Options, name)
     shown = declared.shown or str(getattr(Recipe, name, default) if default is None else default)
     return declared.help if shown == "-" else f"{declared.help} (default: {shown})"
 
 
 def _number(kind: Any) -> Callable[[str], Any]:
-    """Returns what reads a value of a type, of which None may be one."""
+    """Returns the parser for a type, which may include None."""
     return next((number for number in (float, int) if isinstance(number(1), kind)), str)
 
 
@@ -87,20 +87,20 @@ def run(arguments: argparse.Namespace) -> None:
         try:
             from_record(record["options"])
         except DataError as error:
-            raise DataError(f"{given['config']}: {error} Correct it there.") from error
+            raise DataError(f"{given['config']}: {error} Correct it in that file.") from error
         chosen, data = record["options"] | chosen, data or record["data"]
     if "init_from" in given:
         chosen["model"] = _earlier_run(given)
     if not data:
         raise DataError("train needs photos: pass --data DIR with one folder of photos for each class.")
     if "views" in given and Options(**chosen).augmentation == "none":
-        raise DataError("--views is the number of augmented views: say which with --augment, as --augment standard.")
+        raise DataError("--views needs augmentation: add --augment, for example --augment standard.")
     limits = {"max_size_mb": given.get("max_size"), "max_latency_ms": given.get("max_latency")}
     if "," in chosen.get("model", "") and not Path(chosen["model"]).exists():
         _compare(data, chosen, limits, arguments)
         return
     if any(limit is not None for limit in limits.values()):
-        raise DataError("--max-size and --max-latency choose among models: give several, as --model A,B,C.")
+        raise DataError("--max-size and --max-latency choose between models: pass several, for example --model A,B,C.")
     with Bars(arguments) as bars:
         result = train(
             data,
@@ -122,9 +122,9 @@ def _earlier_run(given: dict) -> str:
 
     folder = given["init_from"]
     if "model" in given:
-        raise DataError("--init-from brings its own network: leave --model out.")
+        raise DataError("--init-from already selects a network: leave --model out.")
     if not (Path(folder) / FLOAT_MODEL).is_file():
-        raise DataError(f"--init-from {folder}: there is no {FLOAT_MODEL}. Give a folder that `train` made.")
+        raise DataError(f"--init-from {folder}: there is no {FLOAT_MODEL}. Pass a folder that `train` made.")
     return folder
 
 
@@ -135,7 +135,7 @@ def _compare(data: str, chosen: dict, limits: dict, arguments: argparse.Namespac
 
     for flag, stated in (("--resume", arguments.resume), ("--tensorboard", getattr(arguments, "tensorboard", None))):
         if stated:
-            raise DataError(f"{flag} belongs to the fine-tuning of one model: leave it out, or give one --model.")
+            raise DataError(f"{flag} applies to fine-tuning of a single model: leave it out, or pass one --model.")
     models = [name.strip() for name in chosen.pop("model").split(",") if name.strip()]
     with Bars(arguments) as bars:
         found = comparison.compare(

@@ -1,4 +1,4 @@
-"""How a finished training looks in a terminal."""
+"""The terminal output of `train`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_CLASSES = 12
 
 
 def show_training(result: Result) -> None:
-    """What was made, what it is worth, what to do next."""
+    """Prints the model, its accuracy and the next steps."""
     report, console = result.report, rendering.console()
     agreement, low, high = report["agreement"], *result.metrics.top1_interval
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
@@ -66,7 +66,7 @@ def show_training(result: Result) -> None:
         ("report", escape(str(result.directory / REPORT))),
         ("next", then),
     ):
-        rendering.say(console, f"{name:<{width}}{text}")  # no table, which would break a path or a command
+        rendering.say(console, f"{name:<{width}}{text}")  # not a table, which would wrap a path or a command
 
 
 def _class_names(names: list[str]) -> str:
@@ -75,13 +75,13 @@ def _class_names(names: list[str]) -> str:
 
 
 def _share(report: dict[str, Any]) -> str:
-    """On how many photos the float model was run, where not on all."""
+    """The number of photos that the float model was run on, if not all."""
     run, photos = report["float"]["photos"], report["test"]["photos"]
     return f" on {run} of them" if run < photos else ""
 
 
 def _layers(found: dict[str, Any]) -> str:
-    """Which layers the head sees, and why."""
+    """The layers that feed the head, and why."""
     losses = ", ".join(f"{name} {entry['loss']:.3f}" for name, entry in found["candidates"].items())
     why = f" [dim](cross-validated loss: {losses})[/]" if len(found["candidates"]) > 1 else ""
     return f"{found['layers']}, {found['candidates'][found['layers']]['features']:,} features{why}"
@@ -95,14 +95,14 @@ def _threshold(thresholds: dict[str, Any]) -> str:
 
 
 def _change(agreement: dict[str, Any]) -> str:
-    """How fine-tuning moved top-1, in points, on the same photos."""
+    """The change of top-1 by fine-tuning, in percentage points, on the same photos."""
     low, high = (100 * end for end in agreement["accuracy_change_interval"])
     change = 100 * agreement["accuracy_change"]
     return f"{change:+.1f} points over frozen features [dim](95 % interval {low:+.1f} to {high:+.1f})[/]"
 
 
 def budget_table(found: Budget) -> Table:
-    """Every form that was tried, the one that ships marked; shares in percent, as 80 columns have to do."""
+    """Every candidate, with the chosen one marked; in percent, to fit 80 columns."""
     table = rendering.table("tried", "top-1>", "lost>", "95 %>", "risk>", "MB>", "ms>", "")
     table.padding, table.columns[0].no_wrap = (0, 1, 0, 0), True
     table.title = (
@@ -119,6 +119,6 @@ def budget_table(found: Budget) -> Table:
             f"{100 * step.risk:.1f}",
             f"{step.size_bytes / 1e6:.2f}",
             f"{step.latency_ms:.1f}",
-            "[bold green]ships[/]" if index == found.chosen else "",
+            "[bold green]chosen[/]" if index == found.chosen else "",
         )
     return table

@@ -14,15 +14,15 @@ def add(commands) -> None:
         commands,
         run,
         "verify",
-        "run a .tflite wherever it may have to run, and hold it against what phone clients demand",
-        epilog="Exit code 1: a runtime that is installed refuses the file, or clients would.",
+        "run a .tflite in every available runtime and check it against phone-client requirements",
+        epilog="Exit code 1: an installed runtime rejects the file, or phone clients will.",
     )
     parser.add_argument("model", metavar="MODEL", help="a .tflite, or a folder that train made")
     parser.add_argument(
-        "--data", metavar="DIR", help="labelled photos, of which 50 are used (default: the test part of the training)"
+        "--data", metavar="DIR", help="labeled photos; 50 are used (default: the test split of the training data)"
     )
-    parser.add_argument("--report", metavar="FILE", help="also write a page of it, and of how good the model is")
-    parser.add_argument("--overwrite", action="store_true", help="replace that page and its plots")
+    parser.add_argument("--report", metavar="FILE", help="also write an HTML report of certificate and accuracy")
+    parser.add_argument("--overwrite", action="store_true", help="replace the report and its plots")
     json_flag(parser)
 
 
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         certificate_views.show_certificate(found)
     if page is not None and not found.apps:
-        exit_codes.say("model_maker", f"{page} is not written, for LiteRT does not run the file.")
+        exit_codes.say("model_maker", f"{page} is not written because LiteRT cannot run the file.")
     elif page is not None:
         with Bars(arguments) as bars:
             classifier = Classifier(arguments.model)
@@ -52,5 +52,5 @@ def run(arguments: argparse.Namespace) -> int:
             metrics, name = classifier.measure(scored), classifier.info.name
             own, certificate = run_record.is_own_test(arguments.model, arguments.data), found.as_dict()
             model_page.write(page, name, scored, metrics, model=arguments.model, own_test=own, certificate=certificate)
-            bars.note(f"The report: {page}")
+            bars.note(f"Report: {page}")
     return 1 if found.failures else 0

@@ -1,4 +1,4 @@
-"""Public names of the original that are not offered, and what to use instead: the only place that knows them."""
+"""Public names of the original that are not supported, and their replacements."""
 
 from __future__ import annotations
 
@@ -9,26 +9,23 @@ from model_maker.errors import ModelMakerError
 
 _Class = TypeVar("_Class", bound=type)
 
-_OTHER_TASK = (
-    "it belongs to another task than image classification, the only one here. Keep tflite-model-maker, on Python 3.9, "
-    "for it"
-)
+_OTHER_TASK = "only image classification is supported. Use tflite-model-maker on Python 3.9 for other tasks"
 _TASKS = ("audio_classifier", "object_detector", "question_answer", "recommendation", "searcher", "text_classifier")
 _LISTS = ("AUDIO_CLASSIFICATION", "OBJECT_DETECTION", "QUESTION_ANSWER", "RECOMMENDATION", "TEXT_CLASSIFICATION")
 
-# By class or module, the names and what their message says.
+# By class or module: names and messages.
 NOT_OFFERED: dict[str, dict[str, str]] = {
     "compat": dict.fromkeys(_TASKS, _OTHER_TASK),
     "model_spec": {f"{name}_MODELS": _OTHER_TASK for name in _LISTS},
     "QuantizationConfig": {
         "get_converter_with_quantization": (
-            "TensorFlow's converter is not used. Give the config to export(quantization_config=...)"
+            "TensorFlow's converter is not used. Pass the config to export(quantization_config=...)"
         ),
     },
     "ImageClassifier": {
         "model": (
-            "there is no Keras model. summary() shows the parts, evaluate and predict_top_k run it, "
-            "export(export_format=ExportFormat.SAVED_MODEL) writes what TensorFlow loads"
+            "there is no Keras model. summary() prints the layers, evaluate and predict_top_k run it, "
+            "export(export_format=ExportFormat.SAVED_MODEL) writes a SavedModel for TensorFlow"
         ),
         "create_model": "there is no Keras model. create(..., do_train=False) makes a classifier that train() trains",
         "create_serving_model": (
@@ -36,23 +33,23 @@ NOT_OFFERED: dict[str, dict[str, str]] = {
             "from 0 to 255"
         ),
         "preprocess": (
-            "photos are given as they are: evaluate, predict_top_k and the exported files resize and normalize them. "
-            "gen_dataset(preprocess=...) takes a function of yours"
+            "evaluate, predict_top_k and the exported files resize and normalize photos themselves. "
+            "gen_dataset(preprocess=...) accepts your own function"
         ),
     },
 }
 
 
 class AbsentError(ModelMakerError, AttributeError):
-    """A name of the original that is not offered; an AttributeError, too, so that `hasattr` says no."""
+    """A name of the original that is not supported; also an AttributeError, so that `hasattr` returns False."""
 
 
 class AbsentTaskError(ModelMakerError, ImportError):
-    """A module of the original that is not offered; an ImportError, for `from ... import` hides AttributeErrors."""
+    """A module of the original that is not supported; an ImportError, as `from ... import` hides AttributeErrors."""
 
 
 class _Absence:
-    """A class attribute that raises what there is to say of it, for the class and for its instances."""
+    """A class attribute that raises its message, for the class and for its instances."""
 
     def __init__(self, text: str):
         self.text = text
@@ -62,14 +59,14 @@ class _Absence:
 
 
 def tells_absences(owner: _Class) -> _Class:
-    """Class decorator: reaching for a name of NOT_OFFERED raises an AbsentError that says what to use."""
+    """Class decorator: access to a name of NOT_OFFERED raises an AbsentError with the replacement."""
     for name in NOT_OFFERED[owner.__name__]:
         setattr(owner, name, _Absence(_text(owner.__name__, name)))
     return owner
 
 
 def module_getattr(module: str, error: type[ModelMakerError] = AbsentError) -> Callable[[str], Any]:
-    """Returns the `__getattr__` of a module, by its name, of which NOT_OFFERED names some."""
+    """Returns the `__getattr__` of a module with names in NOT_OFFERED."""
 
     def getattr_(name: str) -> NoReturn:
         if name in NOT_OFFERED[module.rpartition(".")[2]]:
@@ -80,4 +77,4 @@ def module_getattr(module: str, error: type[ModelMakerError] = AbsentError) -> C
 
 
 def _text(owner: str, name: str) -> str:
-    return f"{owner}.{name} is not offered: {NOT_OFFERED[owner][name]}."
+    return f"{owner}.{name} is not supported: {NOT_OFFERED[owner][name]}."

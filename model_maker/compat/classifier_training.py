@@ -1,4 +1,4 @@
-"""From the photos of two DataLoaders to a trained float classifier, ready to be measured and exported."""
+"""Trains a float classifier on the photos of two DataLoaders, for evaluation and export."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from model_maker.backbones import embedder, input_range
 from model_maker.backbones.embedder import Embedder
-from model_maker.compat.notices import Notices, tell
+from model_maker.compat.notices import Notices, warn_once
 from model_maker.data import images
 from model_maker.data.dataset import Dataset, Skipped, Split
 from model_maker.embeddings import int8_suitability
@@ -33,12 +33,12 @@ from model_maker.version import __version__
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of a training.
+    """The result of training.
 
     Attributes:
-      source: what exports start from.
+      source: the input of exports.
       features: length of the embedding.
-      history: of a fine-tuning one entry an epoch, see `learning.finetune.Tuned`; None without.
+      history: one entry per epoch of fine-tuning, see `learning.fine_tuning.Tuned`; None without.
     """
 
     source: Source
@@ -47,20 +47,20 @@ class Trained:
 
     @functools.cached_property
     def classifier(self) -> Classifier:
-        """The file that ships unless told otherwise: int8 with uint8 edges."""
+        """The file that ships by default: int8 with uint8 input and output."""
         return Classifier(self.source.in_form("int8", "uint8"))
 
 
 def train(train: Dataset, validation: Dataset, options: Options) -> Trained:
-    """Trains on photos that are divided already; all of them may be used, for who divided them keeps others to test on.
+    """Trains on all photos that are passed; the caller keeps separate test photos.
 
     Args:
-      train: to learn from.
-      validation: of the same classes, to choose by; may be empty.
-      options: as of `model_maker.train`.
+      train: training photos.
+      validation: validation photos of the same classes; may be empty.
+      options: as for `model_maker.train`.
 
     Raises:
-      DataError, BackboneError, ModelError: each with one line that says what to do.
+      DataError, BackboneError, ModelError: with a one-line message that says what to do.
     """
     check(options)
     choice = embedder.choose(
@@ -95,13 +95,13 @@ def _source(learned: Learned, data: TrainingData, options: Options, progress: Pr
         description=f"Image classifier for {len(photos.classes)} classes on {base.name} features.",
         provenance={
             "model_maker": __version__,
-            # Not as "options": they do not divide the photos, so `train` with them would make another model.
+            # Not as "options": they do not describe the split, so `train` with them would make a different model.
             "learned_with": options.decisive,
             "fingerprint": photos.fingerprint,
             "photos": {"train": len(train), "validation": len(data.split.validation)},
         },
     )
-    finished = quantized_file.finish(content, info)
+    finished = quantized_file.with_metadata(content, info)
     ordered = quantized_file.by_hash(train)
     last = set(ordered[-PROBES:])
     few = dataclasses.replace(train, samples=tuple(sample for sample in train.samples if sample.path in last))
@@ -120,12 +120,12 @@ def _check_classes(photos: Dataset) -> None:
     for label, name in enumerate(photos.classes):
         if counts[label] < 2:
             found = "1 photo" if counts[label] else "no photo"
-            raise DataError(f"{name} has {found} to learn from; each class needs two. Divide otherwise, or add photos.")
+            raise DataError(f"{name} has {found} for training; each class needs two. Change the split, or add photos.")
 
 
 def _without(photos: Dataset, unreadable: Sequence[Skipped]) -> Dataset:
     own = {sample.path for sample in photos.samples}
     bad = [entry for entry in unreadable if entry.path in own]
     for entry in bad:
-        tell(f"{entry.path} cannot be read ({entry.reason}) and is left out.")
+        warn_once(f"{entry.path} cannot be read ({entry.reason}) and is skipped.")
     return photos.without(bad)

@@ -1,4 +1,4 @@
-"""What is exported, and how it is quantized."""
+"""Export formats and quantization."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from model_maker.compat.absent import tells_absences
 from model_maker.compat.data_loader import DataLoader, photos_of
-from model_maker.compat.notices import MEANINGLESS, tell, tell_meaningless
+from model_maker.compat.notices import UNUSED_ARGUMENTS, warn_once, warn_unused
 from model_maker.errors import DataError
 from model_maker.packaging.quantized_file import CALIBRATION_PHOTOS, Form
 
@@ -19,13 +19,13 @@ _EDGES = ("float32", "uint8", "int8")
 
 @enum.unique
 class ExportFormat(enum.Enum):
-    """What `ImageClassifier.export` writes.
+    """The formats of `ImageClassifier.export`.
 
     Attributes:
       TFLITE: the `.tflite`, with metadata.
       SAVED_MODEL: a folder for TensorFlow.
-      LABEL: the labels, one a line.
-      VOCAB: belongs to texts, and is refused.
+      LABEL: the labels, one per line.
+      VOCAB: for text models; raises an error.
       TFJS: a folder for TensorFlow.js.
     """
 
@@ -38,18 +38,18 @@ class ExportFormat(enum.Enum):
 
 @tells_absences
 class QuantizationConfig:
-    """How a `.tflite` is quantized.
+    """The quantization of a `.tflite`.
 
     Args:
-      optimizations, supported_ops, experimental_new_quantizer: of TensorFlow's converter, which is not used.
-      representative_data: photos to calibrate integers on; with them it is int8.
-      quantization_steps: how many photos to calibrate on; `quantized_file.CALIBRATION_PHOTOS`, 50, at most.
+      optimizations, supported_ops, experimental_new_quantizer: for TensorFlow's converter, which is not used.
+      representative_data: calibration photos; selects int8.
+      quantization_steps: number of calibration photos; `quantized_file.CALIBRATION_PHOTOS`, 50, at most.
       inference_input_type, inference_output_type: "float32", "uint8" or "int8", or TensorFlow's or numpy's types of
-        that name; float32 unless told.
-      supported_types: with float16 among them, weights are halved.
+      that name; float32 by default.
+      supported_types: float16 among them selects float16 weights.
 
     Raises:
-      DataError: types of edges that cannot be had.
+      DataError: unsupported input or output types.
     """
 
     def __init__(
@@ -64,9 +64,9 @@ class QuantizationConfig:
         experimental_new_quantizer: bool | None = None,
     ):
         if representative_data is not None and not len(photos_of(representative_data)):
-            raise DataError("QuantizationConfig: representative_data has no photos. Give it some of the training data.")
+            raise DataError("QuantizationConfig: representative_data has no photos. Pass some of the training data.")
         if quantization_steps is not None and (not isinstance(quantization_steps, int) or quantization_steps < 1):
-            raise DataError(f"QuantizationConfig: quantization_steps={quantization_steps!r}: give 1 or more.")
+            raise DataError(f"QuantizationConfig: quantization_steps={quantization_steps!r}: pass 1 or more.")
         self.optimizations = optimizations
         self.representative_data = representative_data
         if representative_data is not None and quantization_steps is None:
@@ -77,16 +77,16 @@ class QuantizationConfig:
         self.supported_ops = supported_ops
         self.supported_types = supported_types
         self.experimental_new_quantizer = experimental_new_quantizer
-        _ = self.form  # what cannot be had is said at once
+        _ = self.form  # raises errors early
 
     @classmethod
     def for_dynamic(cls) -> QuantizationConfig:
-        """int8 weights, float activations and edges."""
+        """int8 weights, float activations, float input and output."""
         return cls()
 
     @classmethod
     def for_float16(cls) -> QuantizationConfig:
-        """Weights halved, float edges."""
+        """float16 weights, float input and output."""
         return cls(supported_types=["float16"])
 
     @classmethod
@@ -100,7 +100,7 @@ class QuantizationConfig:
     ) -> QuantizationConfig:
         """Integers throughout; see the class."""
         if representative_data is None:
-            raise DataError("QuantizationConfig.for_int8 needs photos to calibrate on: give it your training data.")
+            raise DataError("QuantizationConfig.for_int8 needs calibration photos: pass your training data.")
         return cls(
             representative_data=representative_data,
             quantization_steps=quantization_steps,
@@ -111,34 +111,34 @@ class QuantizationConfig:
 
     @property
     def form(self) -> Form:
-        """What it comes to here."""
-        tell_meaningless(
-            "QuantizationConfig", **{name: getattr(self, name) for name in MEANINGLESS["QuantizationConfig"]}
+        """The corresponding form."""
+        warn_unused(
+            "QuantizationConfig", **{name: getattr(self, name) for name in UNUSED_ARGUMENTS["QuantizationConfig"]}
         )
         steps, most = self.quantization_steps, CALIBRATION_PHOTOS
         if steps not in (None, DEFAULT_QUANTIZATION_STEPS):
             if self.representative_data is None:
-                tell("QuantizationConfig: quantization_steps means nothing here: there is no representative_data.")
+                warn_once("QuantizationConfig: quantization_steps has no effect here: there is no representative_data.")
             elif steps > most:
-                tell(f"QuantizationConfig: of quantization_steps={steps} the first {most} are made, which suffices.")
+                warn_once(f"QuantizationConfig: quantization_steps={steps} is limited to {most}, which is enough.")
         edges = {_dtype(kind) for kind in (self.inference_input_type, self.inference_output_type)}
         if len(edges) > 1 or not edges <= set(_EDGES):
             raise DataError(
                 f"QuantizationConfig: input {_dtype(self.inference_input_type)} and output "
-                f"{_dtype(self.inference_output_type)} cannot be had; give both as one of {', '.join(_EDGES)}."
+                f"{_dtype(self.inference_output_type)} are not supported; pass the same for both: {', '.join(_EDGES)}."
             )
         [io] = edges
         if self.representative_data is not None:
             return Form("int8", io)
         if io == "int8":
-            raise DataError("QuantizationConfig: int8 edges belong to int8 models. Add representative_data.")
+            raise DataError("QuantizationConfig: int8 input and output need an int8 model. Add representative_data.")
         types = self.supported_types
         types = [] if types is None else types if isinstance(types, list | tuple | set) else [types]
         return Form("float16" if "float16" in map(_dtype, types) else "dynamic", io)
 
 
 def _dtype(kind: Any) -> str:
-    """Returns the name of a type as TensorFlow, numpy or a text gives it; None is float32."""
+    """Returns the name of a type of TensorFlow or numpy, or of a text; None is float32."""
     try:
         return np.dtype(getattr(kind, "as_numpy_dtype", kind) or np.float32).name
     except TypeError:

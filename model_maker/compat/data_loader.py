@@ -1,4 +1,4 @@
-"""DataLoader: labelled photos in a fixed order, which can be divided."""
+"""DataLoader: labeled photos in a fixed order, with splitting."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model_maker.compat.notices import tell, tell_meaningless
+from model_maker.compat.notices import warn_once, warn_unused
 from model_maker.data import images, sources
 from model_maker.data.dataset import Dataset
 from model_maker.errors import DataError
@@ -25,22 +25,22 @@ class DataLoader:
     """Photos and their labels.
 
     Args:
-      dataset: the photos, in the order that counts.
-      size: means nothing here; a Dataset knows how many photos it has.
-      index_to_label: the class names; those of the data set unless told.
+      dataset: the photos in order.
+      size: has no effect here; a Dataset knows how many photos it has.
+      index_to_label: the class names; those of the dataset by default.
 
     Raises:
-      DataError: it is no Dataset of this package.
+      DataError: it is not a Dataset of this package.
     """
 
     def __init__(self, dataset: Dataset, size: int | None = None, index_to_label: list[str] | None = None):
         if not isinstance(dataset, Dataset):
             raise DataError(
-                f"DataLoader: {type(dataset).__name__} is no data set of photos, as model_maker.load_dataset gives it. "
+                f"DataLoader: {type(dataset).__name__} is not a dataset from model_maker.load_dataset. "
                 "Use DataLoader.from_folder; photos are decoded from their files, not taken from tf.data."
             )
         if size not in (None, len(dataset)):
-            tell(f"DataLoader: size means nothing here: a Dataset knows how many photos it has, {len(dataset)}.")
+            warn_once(f"DataLoader: size has no effect here: a Dataset knows how many photos it has, {len(dataset)}.")
         names = tuple(index_to_label or dataset.classes)
         self.photos = dataset if names == dataset.classes else relabelled(dataset, names)
 
@@ -49,41 +49,41 @@ class DataLoader:
         """Reads one folder of photos for each class, or whatever else `model_maker.load_dataset` reads.
 
         Args:
-          filename: where they lie.
-          shuffle: whether they are put into the order of the hashes of their contents, which is random, and the same
-            whenever this is called; else they stay by class, then path.
+          filename: path of the dataset.
+          shuffle: whether to order them by the hashes of their contents, which is random but deterministic; else by
+          class, then path.
 
         Raises:
-          DataError: there are no photos, or of one class only.
+          DataError: there are no photos, or only one class.
         """
         photos = sources.read(filename)
         for note in photos.notes:
-            tell(note)
+            warn_once(note)
         if photos.skipped:
             first = photos.skipped[0]
-            tell(f"Files that cannot be read: {len(photos.skipped)}, the first {first.path} ({first.reason}).")
+            warn_once(f"Files that cannot be read: {len(photos.skipped)}, the first {first.path} ({first.reason}).")
         if any(sample.part for sample in photos.samples):
-            tell(f"{filename} divides its photos itself; from_folder takes all. Name train/ and test/ one by one.")
+            warn_once(f"{filename} has its own splits, but from_folder reads all. Pass train/ and test/ separately.")
         return cls(_shuffled(photos) if shuffle else photos)
 
     @classmethod
     def from_tfds(cls, name: str) -> tuple[DataLoader | None, DataLoader | None, DataLoader | None]:
-        """Reads what tensorflow_datasets has prepared on this machine; nothing is downloaded.
+        """Reads a dataset that tensorflow_datasets has prepared on this machine; downloads nothing.
 
         Args:
-          name: of the data set, with its configuration if it has one.
+          name: of the dataset, with its configuration if it has one.
 
         Returns:
-          Training, validation and test photos; None for a part that the data set lacks.
+          Training, validation and test photos; None for a split that the dataset lacks.
 
         Raises:
-          DataError: it was not prepared here.
+          DataError: it was not prepared on this machine.
         """
         home = Path(os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets") / name
         versions = [folder for folder in home.glob("*") if (folder / "dataset_info.json").is_file()]
         if not versions:
             raise DataError(
-                f"{home} holds no prepared data set. Run tensorflow_datasets.load({name!r}) once, or use from_folder."
+                f"{home} contains no prepared dataset. Run tensorflow_datasets.load({name!r}) once, or use from_folder."
             )
         newest = max(versions, key=lambda folder: [int(part) for part in folder.name.split(".") if part.isdigit()])
         photos = sources.read(newest)
@@ -95,7 +95,7 @@ class DataLoader:
 
     @property
     def size(self) -> int:
-        """How many photos."""
+        """Number of photos."""
         return len(self)
 
     @property
@@ -105,19 +105,19 @@ class DataLoader:
 
     @property
     def num_classes(self) -> int:
-        """How many classes."""
+        """Number of classes."""
         return len(self.photos.classes)
 
     def split(self, fraction: float) -> tuple[DataLoader, DataLoader]:
-        """Divides the photos in their order: the first `int(size * fraction)`, and the rest.
+        """Splits the photos in order: the first `int(size * fraction)`, and the rest.
 
         Raises:
           DataError: the fraction is not between 0 and 1.
         """
         if not 0 < fraction < 1:
-            raise DataError(f"split({fraction}): give a fraction above 0 and below 1, as 0.9.")
+            raise DataError(f"split({fraction}): pass a fraction above 0 and below 1, for example 0.9.")
         count, samples = int(len(self) * fraction), self.photos.samples
-        # What could not be read belongs to the whole, and is told of the first part.
+        # Unreadable files belong to the whole dataset, and are reported with the first split.
         first = dataclasses.replace(self.photos, samples=samples[:count])
         rest = dataclasses.replace(self.photos, samples=samples[count:], skipped=())
         return type(self)(first), type(self)(rest)
@@ -131,17 +131,17 @@ class DataLoader:
         preprocess: Callable[..., Any] | None = None,
         drop_remainder: bool = False,
     ) -> tf.data.Dataset:
-        """Makes a tf.data.Dataset of the photos, to look at; training does without it.
+        """Returns a tf.data.Dataset of the photos for inspection; training does not use it.
 
         Args:
-          batch_size: photos of a batch; more than one only of the same size, or with a `preprocess` that sees to that.
-          is_training, shuffle: both have to hold for the order to be shuffled, within three batches.
-          input_pipeline_context: means nothing here.
+          batch_size: photos per batch; more than one needs photos of equal size, or a `preprocess` that resizes them.
+          is_training, shuffle: shuffle within three batches if both are true.
+          input_pipeline_context: has no effect here.
           preprocess: called with a photo, its label and `is_training=`.
-          drop_remainder: whether a last batch that is smaller is left out.
+          drop_remainder: whether to drop a smaller last batch.
 
         Returns:
-          Batches of uint8 [N, H, W, 3] and int64 [N]; the photos upright, of their own size.
+          Batches of uint8 [N, H, W, 3] and int64 [N]; the photos upright, in their original size.
 
         Raises:
           DataError: TensorFlow is not installed.
@@ -149,7 +149,7 @@ class DataLoader:
         extras.require("tensorflow", what="DataLoader.gen_dataset", error=DataError)
         import tensorflow as tf
 
-        tell_meaningless("gen_dataset", input_pipeline_context=input_pipeline_context)
+        warn_unused("gen_dataset", input_pipeline_context=input_pipeline_context)
         signature = (tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([], tf.int64))
         batches = tf.data.Dataset.from_generator(self._pairs, output_signature=signature)
         batches = batches.apply(tf.data.experimental.assert_cardinality(len(self)))
@@ -157,7 +157,7 @@ class DataLoader:
             prepared = functools.partial(preprocess, is_training=is_training)
             batches = batches.map(prepared, num_parallel_calls=tf.data.AUTOTUNE)
         if is_training and shuffle:
-            # Without a seed TensorFlow refuses to shuffle once a fine-tuning has made the process deterministic.
+            # TensorFlow needs a seed for shuffling after fine-tuning has made the process deterministic.
             batches = batches.shuffle(min(len(self), 3 * batch_size), seed=0)
         return batches.batch(batch_size, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE)
 
@@ -167,18 +167,19 @@ class DataLoader:
 
 
 def photos_of(data: Any) -> Dataset:
-    """Returns what a DataLoader holds.
+    """Returns the photos of a DataLoader.
 
     Raises:
-      DataError: it is none.
+      DataError: it is not a DataLoader.
     """
     if not isinstance(data, DataLoader):
-        raise DataError(f"{type(data).__name__} {str(data)[:60]!r} is no DataLoader: give DataLoader.from_folder(...).")
+        what = f"{type(data).__name__} {str(data)[:60]!r}"
+        raise DataError(f"{what} is not a DataLoader: pass DataLoader.from_folder(...).")
     return data.photos
 
 
 def relabelled(photos: Dataset, classes: tuple[str, ...]) -> Dataset:
-    """Returns photos with labels that are indices into other class names.
+    """Returns photos with labels as indices into other class names.
 
     Raises:
       DataError: a class is not among them.
@@ -191,5 +192,5 @@ def relabelled(photos: Dataset, classes: tuple[str, ...]) -> Dataset:
 
 
 def _shuffled(photos: Dataset) -> Dataset:
-    """By content: copies of a photo lie side by side, so that a division parts one at most from its copies."""
+    """Orders by content: copies of a photo are adjacent, so a split separates at most one from its copies."""
     return dataclasses.replace(photos, samples=tuple(sorted(photos.samples, key=lambda sample: sample.digest)))

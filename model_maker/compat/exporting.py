@@ -1,4 +1,4 @@
-"""What `ImageClassifier.export` writes: formats of `exporters.export`, under the names that the caller chooses."""
+"""`ImageClassifier.export`: formats of `exporters.export`, with file names chosen by the caller."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from model_maker.system import extras, files
 DEFAULT = "default"
 DEFAULT_FORMATS = (ExportFormat.TFLITE, ExportFormat.LABEL)
 ALLOWED_FORMATS = (ExportFormat.TFLITE, ExportFormat.LABEL, ExportFormat.SAVED_MODEL, ExportFormat.TFJS)
-# In the folder of a format, the file that tells it from others.
+# The file by which the folder of a format is recognized.
 _MARKS = {"saved_model": "saved_model.pb", "tfjs": "model.json"}
 
 
 def formats(stated: ExportFormat | Sequence[ExportFormat] | None) -> tuple[ExportFormat, ...]:
-    """Returns what to write: what was stated, one or several, or else a `.tflite`.
+    """Returns the formats to write: those passed, one or several, else a `.tflite`.
 
     Raises:
       DataError: one of them is not among ALLOWED_FORMATS.
@@ -34,7 +34,7 @@ def formats(stated: ExportFormat | Sequence[ExportFormat] | None) -> tuple[Expor
     for entry in found:
         if entry not in ALLOWED_FORMATS:
             names = ", ".join(allowed.name for allowed in ALLOWED_FORMATS)
-            raise DataError(f"export_format {getattr(entry, 'name', entry)}: choose among ExportFormat.{names}.")
+            raise DataError(f"export_format {getattr(entry, 'name', entry)}: choose from ExportFormat.{names}.")
     for entry in found:
         if (name := entry.name.lower()) in _MARKS:
             extras.require(*export.EXPORTERS[name].modules, what=f"ExportFormat.{entry.name}", error=ModelError)
@@ -50,9 +50,9 @@ def write(
     """Writes a model in several formats.
 
     Args:
-      source: what is exported.
+      source: the model.
       labels: the class names.
-      paths: the formats to write, and where to.
+      paths: output path of each format.
       config: how the `.tflite` is quantized, see `write_tflite`.
 
     Raises:
@@ -68,16 +68,16 @@ def write(
 
 
 def write_tflite(source: Source, path: Path, config: QuantizationConfig | str | None) -> None:
-    """Writes a `.tflite`, compared with the float model before.
+    """Writes a `.tflite` after comparing it with the float model.
 
     Args:
       source: what is exported.
-      path: where to; a file that stands there is replaced.
-      config: how it is quantized; None for not at all, DEFAULT for int8 with uint8 edges.
+      path: output path; an existing file is replaced.
+      config: quantization; None for float, DEFAULT for int8 with uint8 input and output.
 
     Raises:
-      DataError: it is no such thing, or its photos cannot be read.
-      ModelError, OutputError: it cannot be made, or not be written.
+      DataError: the config is invalid, or its photos cannot be read.
+      ModelError, OutputError: it cannot be converted, or not be written.
     """
     if config == DEFAULT:
         form = Form()
@@ -89,7 +89,7 @@ def write_tflite(source: Source, path: Path, config: QuantizationConfig | str | 
             count = min(config.quantization_steps or 1, quantized_file.CALIBRATION_PHOTOS)
             source = dataclasses.replace(source, photos=quantized_file.by_hash(data.photos)[:count], int8=None)
     else:
-        raise DataError(f"quantization_config {config!r}: give a QuantizationConfig, or None for no quantization.")
+        raise DataError(f"quantization_config {config!r}: pass a QuantizationConfig, or None for no quantization.")
     name = f"tflite-{'float32' if form.quantize == 'none' else form.quantize}"
     with files.temporary_directory() as aside:
         export.export_one(name, source, aside / name, form.io)
@@ -97,18 +97,18 @@ def write_tflite(source: Source, path: Path, config: QuantizationConfig | str | 
 
 
 def write_folder(name: str, source: Source, folder: Path) -> None:
-    """Writes a format that is a folder, compared with the float model before.
+    """Writes a folder format after comparing it with the float model.
 
     Args:
       name: a key of _MARKS.
       source: what is exported.
-      folder: where to; only a model of the same format is replaced.
+      folder: output folder; only a model of the same format is replaced.
 
     Raises:
       ModelError, OutputError: it cannot be made, or not be written.
     """
     if folder.is_dir() and any(folder.iterdir()) and not (folder / _MARKS[name]).exists():
-        raise OutputError(f"{folder} holds other things than a {name} and is not replaced. Choose another name.")
+        raise OutputError(f"{folder} is not a {name} and is not replaced. Choose another name.")
     with files.new_directory(folder, overwrite=True) as aside, files.temporary_directory() as made:
         export.export_one(name, source, made / name)
         shutil.copytree(made / name, aside, dirs_exist_ok=True)

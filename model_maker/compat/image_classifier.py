@@ -1,7 +1,7 @@
-"""ImageClassifier: trained on what a DataLoader holds, measured as the file that ships, exported.
+"""ImageClassifier: training on a DataLoader, evaluation of the shipped file, export.
 
-Learning is `training.learn`, formats are those of `exporters.export`, scores come from `Classifier`; here stands only
-what the original's names and arguments mean to them.
+`training.learn` trains, `exporters.export` writes formats, `Classifier` computes scores; this module maps the names and
+arguments of the original to them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from model_maker.compat.classifier_training import Trained
 from model_maker.compat.config import ExportFormat
 from model_maker.compat.data_loader import DataLoader, photos_of, relabelled
 from model_maker.compat.model_spec import ImageClassifierSpec, ModelSpec
-from model_maker.compat.notices import tell_meaningless
+from model_maker.compat.notices import warn_unused
 from model_maker.errors import DataError, ModelError
 from model_maker.inference import pipeline
 from model_maker.inference.classifier import Classifier
@@ -52,23 +52,23 @@ EfficientNetLite4Spec = specs.MODEL_SPECS["efficientnet_lite4"]
 MobileNetV2Spec = specs.MODEL_SPECS["mobilenet_v2"]
 Resnet50Spec = specs.MODEL_SPECS["resnet_50"]
 
-# What only fine-tuning has, by the name of its option.
+# Parameters of fine-tuning, by the name of its option.
 _OF_FINE_TUNING = {"epochs": "epochs", "batch_size": "batch_size", "dropout_rate": "dropout"}
 
 
 @tells_absences
 class ImageClassifier:
-    """A classifier; `create` makes and trains one.
+    """A classifier; `create` constructs and trains one.
 
     Args:
-      model_spec: what it is built on, see `model_spec.get`.
+      model_spec: the backbone, see `model_spec.get`.
       index_to_label: the class names.
-      shuffle, representative_data: mean nothing here, which the log says; the photos of the training calibrate.
-      hparams: `train_whole_model`, `epochs`, `batch_size` and `dropout_rate`, as far as they are stated.
-      use_augmentation: whether learning also sees augmented views of each photo.
+      shuffle, representative_data: have no effect and log a warning; training photos are used for calibration.
+      hparams: `train_whole_model`, `epochs`, `batch_size` and `dropout_rate`, all optional.
+      use_augmentation: whether to train on augmented views, too.
 
     Attributes:
-      history: of a fine-tuning one entry an epoch, see `learning.finetune.Tuned`; None without.
+      history: one entry per epoch of fine-tuning, see `learning.fine_tuning.Tuned`; None without.
     """
 
     DEFAULT_EXPORT_FORMAT = exporting.DEFAULT_FORMATS
@@ -83,7 +83,7 @@ class ImageClassifier:
         use_augmentation: bool = False,
         representative_data: DataLoader | None = None,
     ):
-        tell_meaningless("ImageClassifier", shuffle=shuffle, representative_data=representative_data)
+        warn_unused("ImageClassifier", shuffle=shuffle, representative_data=representative_data)
         self.model_spec = specs.get(model_spec)
         self.index_to_label, self.num_classes = list(index_to_label), len(index_to_label)
         self.shuffle, self.use_augmentation, self.representative_data = shuffle, use_augmentation, representative_data
@@ -93,7 +93,7 @@ class ImageClassifier:
 
     @property
     def train_whole_model(self) -> bool:
-        """Whether every layer learns, or the head only."""
+        """Whether to train every layer, or the head only."""
         return bool(self.hparams.get("train_whole_model"))
 
     @classmethod
@@ -119,21 +119,21 @@ class ImageClassifier:
         """Trains a classifier.
 
         Args:
-          train_data: photos to learn from.
-          model_spec: a name, a ModelSpec, or what makes one.
-          validation_data: photos by which fine-tuning chooses, an eighth of the others unless given. A head on frozen
-            features learns from them, too, for its choices are cross-validated.
-          train_whole_model: whether every layer learns, or the head only.
-          batch_size, epochs, dropout_rate: of the former.
-          use_augmentation: whether learning also sees augmented views of each photo.
-          do_train: whether to train at once; else `train` does.
-          steps_per_epoch, learning_rate, momentum, shuffle, use_hub_library, warmup_steps, model_dir: mean nothing
-            here, which the log says.
+          train_data: training photos.
+          model_spec: a name, a ModelSpec, or a function that returns one.
+          validation_data: validation photos of fine-tuning, an eighth of the training photos by default. A head on
+          frozen features is trained on them, too, because it uses cross-validation.
+          train_whole_model: whether to train every layer, or the head only.
+          batch_size, epochs, dropout_rate: for training every layer.
+          use_augmentation: whether to train on augmented views, too.
+          do_train: whether to train immediately; else call `train`.
+          steps_per_epoch, learning_rate, momentum, shuffle, use_hub_library, warmup_steps, model_dir: have no effect
+          and log a warning.
 
         Raises:
-          DataError, BackboneError, ModelError: each with one line that says what to do.
+          DataError, BackboneError, ModelError: with a one-line message that says what to do.
         """
-        tell_meaningless(
+        warn_unused(
             "create",
             steps_per_epoch=steps_per_epoch,
             learning_rate=learning_rate,
@@ -160,7 +160,7 @@ class ImageClassifier:
         steps_per_epoch: int | None = None,
     ) -> list[dict[str, Any]] | None:
         """Trains, and returns `history`; see `create`."""
-        tell_meaningless("train", steps_per_epoch=steps_per_epoch)
+        warn_unused("train", steps_per_epoch=steps_per_epoch)
         self.hparams |= _checked(hparams or {})
         options = self._options()
         if self.train_whole_model:
@@ -176,7 +176,7 @@ class ImageClassifier:
     def _options(self) -> Options:
         given = {name: self.hparams.get(name) for name in _OF_FINE_TUNING}
         if not self.train_whole_model:
-            tell_meaningless("create", **given)
+            warn_unused("create", **given)
             given = {}
         stated: dict[str, Any] = {_OF_FINE_TUNING[name]: value for name, value in given.items()}
         return Options(
@@ -191,11 +191,11 @@ class ImageClassifier:
     @property
     def _trained(self) -> Trained:
         if self._found is None:
-            raise ModelError("The classifier is not trained: call its train(train_data), or leave out do_train=False.")
+            raise ModelError("The classifier is not trained: call train(train_data), or leave out do_train=False.")
         return self._found
 
     def summary(self) -> None:
-        """Prints what the model consists of; to print is what this method is for."""
+        """Prints the layers of the model."""
         trained = self._trained
         size, classes = trained.source.base.image_size, self.num_classes
         head = classes * (trained.features + 1)
@@ -207,16 +207,16 @@ class ImageClassifier:
         print(f"{'head':<12}{f'[1, {classes}]':<20}{head:>12,}  yes")
 
     def evaluate(self, data: DataLoader, batch_size: int = 32) -> tuple[float, float]:
-        """Measures the file that `export` writes unless told otherwise.
+        """Evaluates the file that `export` writes by default.
 
         Args:
-          data: labelled photos; classes are matched by name, what cannot be read is left out.
-          batch_size: means nothing here, which the log says; photos run one by one on all cores.
+          data: labeled photos; classes are matched by name, unreadable files are skipped.
+          batch_size: has no effect and logs a warning; photos run one by one on all cores.
 
         Returns:
           Mean cross-entropy, without label smoothing and penalties, and accuracy.
         """
-        tell_meaningless("evaluate", batch_size=batch_size)
+        warn_unused("evaluate", batch_size=batch_size)
         classifier = self._trained.classifier
         scored = classifier.score_labelled(photos_of(data))
         truth = scored.scores[np.arange(len(scored.labels)), scored.labels]
@@ -228,18 +228,18 @@ class ImageClassifier:
         data: DataLoader,
         postprocess_fn: Callable[..., Any] | None = None,
     ) -> dict[str, float]:
-        """Measures any `.tflite` with labels.
+        """Evaluates any `.tflite` with labels.
 
         Args:
           tflite_filepath: the file.
-          data: labelled photos; see `evaluate`.
-          postprocess_fn: called with the scores of each photo, float32 [1, C]; the largest it returns is the answer.
+          data: labeled photos; see `evaluate`.
+          postprocess_fn: called with the scores of each photo, float32 [1, C]; the largest result is the prediction.
 
         Returns:
           {"accuracy": share}.
 
         Raises:
-          DataError: there is no photo, or a class that the file does not know.
+          DataError: there are no photos, or a class that the file does not know.
         """
         classifier = Classifier(tflite_filepath)
         scored = classifier.score_labelled(photos_of(data))
@@ -250,12 +250,12 @@ class ImageClassifier:
         return {"accuracy": float((np.array(answers) == scored.labels).mean())}
 
     def predict_top_k(self, data: Any, k: int = 1, batch_size: int = 32) -> list[list[tuple[str, float]]]:
-        """Classifies photos with the file that `export` writes unless told otherwise.
+        """Classifies photos with the file that `export` writes by default.
 
         Args:
           data: a DataLoader, or photos as `Classifier` takes them: paths, arrays uint8 [H, W, 3], Pillow images.
-          k: how many labels for each photo.
-          batch_size: means nothing here, which the log says.
+          k: number of labels per photo.
+          batch_size: has no effect and logs a warning.
 
         Returns:
           For each photo, in order, (label, probability), best first.
@@ -264,8 +264,8 @@ class ImageClassifier:
           DataError: k is negative, or a photo cannot be read.
         """
         if k < 0:
-            raise DataError(f"predict_top_k(k={k}): give 0 or more.")
-        tell_meaningless("predict_top_k", batch_size=batch_size)
+            raise DataError(f"predict_top_k(k={k}): pass 0 or more.")
+        warn_unused("predict_top_k", batch_size=batch_size)
         photos = [sample.path for sample in data.photos.samples] if isinstance(data, DataLoader) else data
         photos = photos.numpy() if hasattr(photos, "numpy") else photos  # a tensor
         rows = self._trained.classifier.predict(photos, top_k=None, threshold=0)
@@ -282,25 +282,25 @@ class ImageClassifier:
         export_format: ExportFormat | Sequence[ExportFormat] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Writes the model; each format is opened again and compared with the float model.
+        """Writes the model; reads each format back and compares it with the float model.
 
         Args:
-          export_dir: the folder; what is in it stays, but files and models of these names are replaced.
+          export_dir: output folder; only files and models with these names are replaced.
           tflite_filename, label_filename, saved_model_filename, tfjs_folder_name: names in it.
-          vocab_filename: means nothing here; a vocabulary belongs to texts.
-          export_format: one of ALLOWED_EXPORT_FORMAT, or several; TFLITE unless told, with
+          vocab_filename: has no effect; vocabularies are for text models.
+          export_format: one of ALLOWED_EXPORT_FORMAT, or several; TFLITE by default, with
             `with_metadata=False` also LABEL.
-          **kwargs: `quantization_config`: how the `.tflite` is quantized; None for not at all; int8 with uint8 edges
-            unless given. Others mean nothing here, which the log says.
+          **kwargs: `quantization_config`: quantization of the `.tflite`; None for float; int8 with uint8 input and
+          output by default. Others have no effect and log a warning.
 
         Raises:
-          DataError, ModelError, OutputError: each with one line that says what to do.
+          DataError, ModelError, OutputError: with a one-line message that says what to do.
         """
         config = kwargs.pop("quantization_config", exporting.DEFAULT)
         if export_format is None and not kwargs.get("with_metadata", True):
             export_format = self.DEFAULT_EXPORT_FORMAT
         formats = exporting.formats(export_format)
-        tell_meaningless("export", vocab_filename=vocab_filename, **kwargs)
+        warn_unused("export", vocab_filename=vocab_filename, **kwargs)
         if tflite_filename == label_filename:
             raise DataError(f"The model and its labels cannot both be {label_filename}. Choose two names.")
         names = {
@@ -319,5 +319,5 @@ create = ImageClassifier.create
 def _checked(hparams: Any) -> dict[str, Any]:
     names = ("train_whole_model", *_OF_FINE_TUNING)
     if not isinstance(hparams, dict) or not set(hparams) <= set(names):
-        raise DataError(f"hparams {hparams!r}: give a dict of {', '.join(names)}, or these to create().")
+        raise DataError(f"hparams {hparams!r}: pass a dict of {', '.join(names)}, or pass these to create().")
     return dict(hparams)

@@ -1,4 +1,4 @@
-"""What a script that was written for the original has to be told, in the log and each thing once a process."""
+"""Warnings for scripts that were written for the original; each is logged once per process."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from absl import logging
 
 from model_maker.progress import Progress
 
-_SOLVED = "the head is fitted to its optimum; train_whole_model=True has epochs"
+_SOLVED = "the head is fitted to its optimum; only train_whole_model=True uses epochs"
 _STEPS = "an epoch shows every photo once"
 _ORDER = "the order of photos does not matter to the head, and fine-tuning always shuffles"
 _ONE_BY_ONE = "photos run one by one on all cores"
 _CONVERTER = "TensorFlow's converter is not used"
 
-# By function, the arguments that mean nothing here: their default, at which nothing is said, and why.
-MEANINGLESS: dict[str, dict[str, tuple[Any, str]]] = {
+# By function, the arguments without effect: their default, which logs nothing, and the reason.
+UNUSED_ARGUMENTS: dict[str, dict[str, tuple[Any, str]]] = {
     "create": {
         "epochs": (None, _SOLVED),
         "batch_size": (None, _SOLVED),
@@ -23,11 +23,11 @@ MEANINGLESS: dict[str, dict[str, tuple[Any, str]]] = {
         "steps_per_epoch": (None, _STEPS),
         "learning_rate": (
             None,
-            "it was for SGD; model_maker.train(fine_tune='all', learning_rate=...) sets that of AdamW",
+            "it applied to SGD; model_maker.train(fine_tune='all', learning_rate=...) sets the one of AdamW",
         ),
-        "momentum": (None, "the optimizer is another, L-BFGS for the head and AdamW for the network"),
+        "momentum": (None, "the optimizers are L-BFGS for the head and AdamW for the network"),
         "shuffle": (False, _ORDER),
-        "use_hub_library": (True, "there is one way to train"),
+        "use_hub_library": (True, "there is only one training loop"),
         "warmup_steps": (None, "fine-tuning warms up by a share of its steps"),
         "model_dir": (
             None,
@@ -36,23 +36,23 @@ MEANINGLESS: dict[str, dict[str, tuple[Any, str]]] = {
     },
     "ImageClassifier": {
         "shuffle": (True, _ORDER),
-        "representative_data": (None, "photos of the training calibrate; QuantizationConfig.for_int8 takes others"),
+        "representative_data": (None, "training photos are used; QuantizationConfig.for_int8 accepts others"),
     },
     "train": {"steps_per_epoch": (None, _STEPS)},
     "evaluate": {"batch_size": (32, _ONE_BY_ONE)},
     "predict_top_k": {"batch_size": (32, _ONE_BY_ONE)},
     "export": {
-        "vocab_filename": ("vocab.txt", "a vocabulary belongs to texts"),
-        "with_metadata": (True, "every file has its metadata"),
+        "vocab_filename": ("vocab.txt", "vocabularies are for text models"),
+        "with_metadata": (True, "every file has metadata"),
         "export_metadata_json_file": (
             False,
-            "`model_maker inspect FILE --json` shows what a file says of itself",
+            "`model_maker inspect FILE --json` shows the metadata",
         ),
-        "overwrite": (True, "files and models of that name are replaced"),
+        "overwrite": (True, "files and models with these names are always replaced"),
         "include_optimizer": (True, "there is no optimizer to save"),
-        "save_format": (None, "it is a SavedModel; `model_maker export --format keras` writes the other"),
-        "signatures": (None, "there is one, serving_default"),
-        "options": (None, "TensorFlow's own are used"),
+        "save_format": (None, "it is a SavedModel; `model_maker export --format keras` writes a Keras file"),
+        "signatures": (None, "there is only one, serving_default"),
+        "options": (None, "TensorFlow's defaults are used"),
     },
     "gen_dataset": {
         "input_pipeline_context": (None, "model_maker.train(engine='ray') uses several machines"),
@@ -64,32 +64,32 @@ MEANINGLESS: dict[str, dict[str, tuple[Any, str]]] = {
         "experimental_new_quantizer": (None, _CONVERTER),
     },
 }
-said: set[str] = set()
+logged: set[str] = set()
 
 
-def tell(text: str) -> None:
+def warn_once(text: str) -> None:
     """Logs a warning, unless it was logged before."""
-    if text not in said:
-        said.add(text)
+    if text not in logged:
+        logged.add(text)
         logging.warning("%s", text)
 
 
-def tell_meaningless(where: str, **given: Any) -> None:
-    """Tells of arguments that mean nothing here and are not at their default, with the reason.
+def warn_unused(where: str, **given: Any) -> None:
+    """Warns of arguments without effect that are not at their default, with the reason.
 
     Args:
-      where: a key of MEANINGLESS.
-      **given: names and values; a name that is not listed there is told of, too.
+      where: a key of UNUSED_ARGUMENTS.
+      **given: names and values; unknown names are reported, too.
     """
     for name, value in given.items():
-        default, reason = MEANINGLESS[where].get(name, (..., "it is not known"))
+        default, reason = UNUSED_ARGUMENTS[where].get(name, (..., "it is unknown"))
         if value is not default and value != default:
-            tell(f"{where}: {name} means nothing here: {reason}.")
+            warn_once(f"{where}: {name} has no effect here: {reason}.")
 
 
 class Notices(Progress):
-    """What the engine notes, as downloads and first conversions, is told like warnings, for scripts show these."""
+    """Logs notes, for example on downloads and first conversions, as warnings, which scripts show."""
 
     def note(self, text: str) -> None:
-        """Tells it once."""
-        tell(text)
+        """Logs it once."""
+        warn_once(text)

@@ -1,4 +1,4 @@
-"""Names in zip and tar files that do not say in which encoding they are written."""
+"""Decodes names in zip and tar files, whose encoding may be unknown."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pathlib import PurePosixPath
 
 from model_maker.errors import DataError
 
-# APPNOTE 4.6.9: the field in which Info-ZIP and others put the name once more, in UTF-8.
+# APPNOTE 4.6.9: the field in which Info-ZIP and others repeat the name in UTF-8.
 _UNICODE_PATH = 0x7075
 _UTF8_FLAG = 0x800
 
 
 def of_zip(path: object, members: Sequence[zipfile.ZipInfo]) -> list[str]:
-    """Returns the names of a zip file's members as their author saw them, with slashes.
+    """Returns the original names of a zip file's members, with slashes.
 
     Without a flag a name may be in UTF-8 (macOS, most programs of Unix), in Shift-JIS (Windows in Japan), or in one of
-    the code pages of DOS; all names of a file are taken to be in the same.
+    the code pages of DOS; all names in a file are assumed to have the same encoding.
 
     Raises:
-      DataError: folders have names that cannot be told, and a name of a class would be a guess.
+      DataError: the encoding of folder names is ambiguous, so class names would be a guess.
     """
     names: list[str | None] = []
     for member in members:
@@ -34,7 +34,7 @@ def of_zip(path: object, members: Sequence[zipfile.ZipInfo]) -> list[str]:
     ]
     decoded = iter(decode(path, unknown))
     known = [next(decoded) if name is None else name for name in names]
-    # The format knows slashes only; what has backslashes comes from old programs of Windows.
+    # The format uses slashes; backslashes come from old Windows programs.
     return [name.replace("\\", "/") for name in known]
 
 
@@ -68,7 +68,7 @@ def decode(path: object, names: Sequence[bytes]) -> list[str]:
         if not all(_is_latin(letter) for letter in folder):
             raise DataError(
                 f"{path}: the folder {folder[:60]!r} has a name that is not in UTF-8, and its encoding is not stated. "
-                "Make the archive anew with names in UTF-8, or unpack it and give the folder."
+                "Recreate the archive with names in UTF-8, or unpack it and give the folder."
             )
     return found
 
@@ -98,7 +98,7 @@ def _is_unicode(name: str) -> bool:
 
 
 def _is_japanese(part: str) -> bool:
-    """Tells whether a name read as Shift-JIS makes sense: bytes of European names give kanji amid Latin letters."""
+    """Returns whether a name is plausible Shift-JIS: bytes of European names would give kanji amid Latin letters."""
     stem = PurePosixPath(part).stem
     foreign = [letter for letter in stem if not letter.isascii()]
     if not foreign:

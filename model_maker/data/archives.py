@@ -1,6 +1,6 @@
-"""Archives as a source: zip and tar, read in place, never unpacked into files.
+"""Archives as a source: reads zip and tar in place, without unpacking.
 
-Nothing inside is trusted: names that lead elsewhere, links, encrypted files and bombs are refused with the archive.
+The content is untrusted: path traversal, links, encrypted files and decompression bombs are errors.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from model_maker.system import files
 
 _COMPRESSED = {".tar.gz": gzip, ".tgz": gzip, ".tar.bz2": bz2, ".tbz2": bz2, ".tar.xz": lzma, ".txz": lzma}
 SUFFIXES = (".zip", ".tar", *_COMPRESSED)
-# Photos hardly shrink, drawings may by ten; what unpacks to so many times its size is made to do harm.
+# Maximum compression ratio: photos are hardly compressible, drawings up to ten times; more is a decompression bomb.
 _MOST_RATIO = 100
 _SLACK_BYTES = 64 << 20
-# So many empty files may be an accident; more than there are photos besides, no longer.
+# Maximum number of empty files; more are an error if they outnumber the photos.
 _FEW_EMPTY = 1000
 _CHUNK = 1 << 20
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, ValueError)
@@ -44,8 +44,8 @@ class ZipMember:
 
     Attributes:
       archive: the file.
-      name: of the photo, as its author saw it.
-      stored: the name by which zipfile knows it.
+      name: original name of the photo.
+      stored: its name in zipfile.
     """
 
     archive: str
@@ -99,19 +99,19 @@ def accepts(path: Path) -> bool:
 
 
 def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
-    """Lists the photos of an archive by class, then name; a folder that holds everything is passed through.
+    """Lists the photos of an archive by class, then name; skips a single top-level folder.
 
     Args:
       path: the archive.
-      notes: receives what was passed over, and that a compressed tar was unpacked into the cache.
+      notes: receives notes on skipped files, and that a compressed tar was unpacked into the cache.
 
     Raises:
-      DataError: it is damaged, or not to be trusted.
+      DataError: it is damaged or unsafe.
     """
     try:
         members = _zip_members(path) if path.suffix.lower() == ".zip" else _tar_members(path, notes)
     except _BROKEN as error:
-        raise DataError(f"{path} is damaged ({error or 'it ends too early'}). Make it anew.") from error
+        raise DataError(f"{path} is damaged ({error or 'it ends too early'}). Recreate it.") from error
     found: dict[PurePosixPath, ZipMember | TarMember] = {}
     others: Counter[str] = Counter()
     reasons, visible = {}, []
@@ -153,7 +153,7 @@ def _zip_members(path: Path) -> list[tuple[ZipMember, int]]:
     named = zip(every, archive_names.of_zip(path, every), strict=True)
     found = [(entry, name) for entry, name in named if not name.endswith("/")]
     for entry, name in found:
-        # What zipfile makes of a name is harmless; what the archive states, is judged.
+        # zipfile sanitizes names; the checks use the names in the archive.
         _check_name(path, name)
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise _refused(path, f"{name!r} is a link")
@@ -173,7 +173,7 @@ def _tar_members(path: Path, notes: list[str]) -> list[tuple[TarMember, int]]:
             if entry.isdir():
                 continue
             if not entry.isreg() or entry.issparse():
-                raise _refused(path, f"{entry.name!r} is a link or no ordinary file")
+                raise _refused(path, f"{entry.name!r} is a link or not a regular file")
             found.append(TarMember(str(plain), str(path), entry.name, entry.offset_data, entry.size))
     names = archive_names.of_tar(path, [member.name for member in found])
     found = [replace(member, name=name) for member, name in zip(found, names, strict=True)]
@@ -184,7 +184,7 @@ def _tar_members(path: Path, notes: list[str]) -> list[tuple[TarMember, int]]:
 def _check_name(path: Path, name: str) -> None:
     place = PurePosixPath(name.replace("\\", "/"))
     if place.is_absolute() or ".." in place.parts or "\\" in name or "\0" in name or name[1:2] == ":":
-        raise _refused(path, f"the name {name[:80]!r} leads out of it")
+        raise _refused(path, f"the name {name[:80]!r} points outside of it")
 
 
 def _check_sizes(path: Path, names: list[str], sizes: list[int]) -> None:
@@ -195,21 +195,21 @@ def _check_sizes(path: Path, names: list[str], sizes: list[int]) -> None:
         raise _refused(path, f"{empty} of its {len(sizes)} files are empty")
     if len(set(names)) < len(names):
         twice = next(name for name, count in Counter(names).items() if count > 1)
-        raise _refused(path, f"it holds {twice!r} twice")
+        raise _refused(path, f"it contains {twice!r} twice")
 
 
 def _refused(path: Path, reason: str) -> DataError:
-    return DataError(f"{path} is refused: {reason}. Unpack it with a tool that you trust, and give the folder.")
+    return DataError(f"{path} is rejected: {reason}. Unpack it with a tool that you trust, and give the folder.")
 
 
 @functools.lru_cache(maxsize=4)
 def _opened(path: str, _mtime_ns: int) -> zipfile.ZipFile:
-    """Opens a zip file once for all threads of this process; a file that has changed is another one."""
+    """Opens a zip file once for all threads of this process; opens it again if it has changed."""
     return zipfile.ZipFile(path)
 
 
 def _plain(path: Path, notes: list[str]) -> Path:
-    """Returns an uncompressed tar file: the archive itself, or what the cache holds of it."""
+    """Returns an uncompressed tar file: the archive itself, or its copy in the cache."""
     module = next((module for suffix, module in _COMPRESSED.items() if path.name.lower().endswith(suffix)), None)
     if module is None:
         return path
@@ -247,4 +247,4 @@ def _read(path: Path, packed) -> bytes:
     try:
         return packed.read(_CHUNK)
     except OSError as error:  # gzip and bz2 report damage so
-        raise DataError(f"{path} is damaged ({error}). Make it anew.") from error
+        raise DataError(f"{path} is damaged ({error}). Recreate it.") from error

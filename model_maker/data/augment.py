@@ -1,8 +1,8 @@
-"""Augmented views of a photo: the same object as another camera, hand and light might have shown it.
+"""Augmented views of a photo: random crop, rotation, flip, color, blur, compression and erasing.
 
 A view is a pure function of the photo's content, the strengths, a seed and the view's number, and view 0 is always the
-plain photo. What is done to whole batches stands in `mixing`. Libraries of augmentations promise no equal views from
-one version to the next, which cached embeddings and byte-identical models rest on, and most bring OpenCV or torch.
+original photo. `mixing` augments whole batches. Augmentation libraries do not guarantee identical views across
+versions, which cached embeddings and byte-identical models need, and most depend on OpenCV or torch.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ERASED_ASPECT = (0.5, 2.0)
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How strongly views differ from their photo; as it stands, not at all.
+    """The strength of augmentation; the defaults disable it.
 
     Attributes:
       least_area: share of the photo that a crop keeps at least.
@@ -63,7 +63,7 @@ class Augmentation:
     erased_area: float = 0.0
 
 
-# Their worth was measured, see docs/MEASUREMENTS.md.
+# Their effect was measured, see docs/MEASUREMENTS.md.
 PRESETS = {
     "none": Augmentation(),
     "light": Augmentation(least_area=0.7, stretch=1.1, flip=0.5, brightness=0.1, contrast=0.1, saturation=0.1),
@@ -106,7 +106,7 @@ def preset(name: str, *, parameter: str = "augment") -> Augmentation:
     """Looks up PRESETS.
 
     Raises:
-      DataError: nothing is called so.
+      DataError: there is no preset of that name.
     """
     if name not in PRESETS:
         raise DataError(f"`{parameter}={name!r}`: choose one of {', '.join(PRESETS)}.")
@@ -114,12 +114,12 @@ def preset(name: str, *, parameter: str = "augment") -> Augmentation:
 
 
 def identity(digest: str, augmentation: Augmentation, *, seed: int, number: int) -> str:
-    """Names a view by all that makes it, sha256 in hexadecimal; the plain one bears its photo's name.
+    """Returns the identity of a view, sha256 in hexadecimal; for view 0, the digest of the photo.
 
     Args:
       digest: sha256 of the photo, hexadecimal.
       augmentation: the strengths.
-      seed: another one gives other views.
+      seed: random seed of the views.
       number: which view, from 0.
     """
     if number == 0:
@@ -135,7 +135,7 @@ def views(photo, size: int, augmentation: Augmentation, *, digest: str, seed: in
       size: height and width of a view, pixels.
       augmentation: the strengths.
       digest: sha256 of the photo's content, hexadecimal.
-      seed: another one gives other views.
+      seed: random seed of the views.
       numbers: which views; 0 is the plain photo.
 
     Returns:
@@ -194,7 +194,7 @@ def _about_zero(rng: Rng, most: float) -> float:
 
 
 def _sampled(image: Image.Image, size: int, augmentation: Augmentation, rng: Rng) -> Image.Image:
-    """Draws a crop, a rotation and a flip; one walk over the photo does all three."""
+    """Applies a random crop, rotation and flip in a single transform."""
     area = rng.uniform(augmentation.least_area, 1)
     ratio = augmentation.stretch ** _about_zero(rng, 1)
     # Shares of the photo's own sides: the phone stretches every photo, so a crop of it is stretched alike.

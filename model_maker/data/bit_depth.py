@@ -1,4 +1,4 @@
-"""Pictures of more than eight bits a channel, scaled to eight by their format's range or by their own.
+"""Images with more than eight bits per channel, scaled to eight by the range of their format or their own range.
 
 Cameras, microscopes and scanners give 10, 12 or 14 bits and store them in 16; cut off to the upper byte they are black.
 """

@@ -1,4 +1,4 @@
-"""Pictures to calibrate on where there are no photos: drawn flowers, and noise with the spectrum of photos."""
+"""Calibration images if there are no photos: drawn flowers, and noise with the spectrum of photos."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COLOURS = np.array([[1, 1, 1], [0.5, 0, -0.5], [0.3, -0.3, 0.3]])
 
 
 def pictures(number: int = 50) -> Iterator[Image.Image]:
-    """Yields so many drawings and as many clouds of noise, always the same.
+    """Yields a number of drawings and as many noise images, deterministically.
 
     The drawings have edges and objects; the noise has every scale and colour. On ImageNet photos int8 models come as
     near to their float ones as when they are calibrated on photos; see docs/MEASUREMENTS.md.

@@ -1,6 +1,6 @@
-"""A contact sheet: augmented views of some photos on one picture, for a person to judge the strengths by.
+"""A contact sheet: augmented views of some photos in one image, for choosing the strength of augmentation.
 
-Pasted with Pillow, not drawn as a figure, because one pixel of a view has to be one pixel of the sheet.
+Uses Pillow and not a figure, because one pixel of a view has to be one pixel of the sheet.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from model_maker.system import files
 
 Array = np.ndarray
 
-# Suffix to Pillow's name of the format, and what it is told. Chroma at full resolution: the letters stay clean.
+# Suffix to Pillow's format and its options. Chroma at full resolution keeps letters sharp.
 FORMATS = {
     ".png": ("PNG", {}),
     ".jpg": ("JPEG", {"quality": 90, "subsampling": 0}),
@@ -40,12 +40,12 @@ def check(path: Path, *, overwrite: bool) -> None:
       OutputError: the suffix is none of FORMATS, or the file exists and must not be replaced.
     """
     if path.suffix.lower() not in FORMATS:
-        raise OutputError(f"{path}: the suffix says the format; give one of {', '.join(FORMATS)}.")
+        raise OutputError(f"{path}: the suffix selects the format; use one of {', '.join(FORMATS)}.")
     files.check_new_file(path, overwrite=overwrite)
 
 
 def write(path: Path, sheet: Image.Image) -> None:
-    """Writes a sheet in the format that the suffix says, whole or not at all.
+    """Writes a sheet atomically in the format of the suffix.
 
     Raises:
       OutputError: it cannot be written.
@@ -64,14 +64,14 @@ def draw(dataset: Dataset, preset: str, *, photos: int = 6, views: int = 8, seed
       preset: a key of `augment.PRESETS`.
       photos: rows, at most.
       views: columns, the plain photo's among them.
-      seed: another one draws other views of the same photos.
+      seed: random seed of the views.
 
     Raises:
-      DataError: no photo can be read, or a number makes no sheet.
+      DataError: no photo can be read, or a number is invalid.
     """
     for value, name in ((photos, "photos"), (views, "views")):
         if not 1 <= value <= 50:
-            raise DataError(f"`{name}={value}`: give 1 to 50.")
+            raise DataError(f"`{name}={value}`: pass 1 to 50.")
     strengths = augment.preset(preset, parameter="preset")
     rows: list[tuple[Sample, Array]] = []
     for sample in in_turn(dataset):
@@ -84,13 +84,13 @@ def draw(dataset: Dataset, preset: str, *, photos: int = 6, views: int = 8, seed
         if len(rows) == photos:
             break
     if not rows:
-        raise DataError(f"None of the photos can be read, the last: {reason}")
+        raise DataError(f"None of the photos can be read; the last error: {reason}")
     names = [(dataset.classes[sample.label], Path(str(sample.path)).name) for sample, _ in rows]
     return _lay_out(
         [made for _, made in rows],
         names,
         f"Augmentation: {preset}",
-        f"seed {seed}  -  plain: what the phone sees; the other views are for training alone",
+        f"seed {seed}  -  plain: as on the phone; the other views are for training only",
     )
 
 

@@ -1,6 +1,6 @@
-"""Dataset: photos with labels, parts that stay put, a fingerprint.
+"""Dataset: photos with labels, a stable split, a fingerprint.
 
-Where photos come from is known to `sources`; that a photo can be decoded is found out when it is used.
+`sources` reads datasets; photos are decoded only when they are used.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from model_maker.data.entries import Location, same_but_for_spelling
 from model_maker.errors import DataError
 
 PARTS = ("train", "validation", "test")
-# Mistakes put some photos into two classes; where it is every tenth, somebody meant it.
+# Some photos may be in two classes by mistake; from one in ten on, it is intended.
 _FEW_CONFLICTS, _SEVERAL_LABELS = 4, 0.1
 
 
@@ -24,10 +24,10 @@ class Sample:
     """One photo.
 
     Attributes:
-      path: where it lies; whatever it is, `images.load` takes it.
+      path: its location, as `images.load` takes it.
       label: index into the class names.
       digest: sha256 of its bytes, hexadecimal.
-      part: one of PARTS where the source states it, else "".
+      part: its split, one of PARTS, if the source states it, else "".
     """
 
     path: Location
@@ -38,7 +38,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that should be a photo and is not usable; `path` and `part` are as in Sample."""
+    """An unusable photo file; `path` and `part` are as in Sample."""
 
     path: Location
     reason: str
@@ -47,7 +47,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Split:
-    """The three parts of a data set; exact copies of a photo lie in the same part."""
+    """The training, validation and test split; exact copies of a photo are in the same split."""
 
     train: Dataset
     validation: Dataset
@@ -63,7 +63,7 @@ class Dataset:
       samples: in the order of their source; of a folder by class, then path.
       classes: names, sorted; a label is an index into them.
       skipped: files that could not be read.
-      notes: what was passed over and why, one sentence each.
+      notes: what was skipped and why, one sentence each.
     """
 
     samples: tuple[Sample, ...]
@@ -80,36 +80,36 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over class names, photo contents and stated parts; file names and order do not matter."""
+        """sha256 over class names, photo contents and stated splits; independent of file names and order."""
         lines = sorted(f"{self.classes[s.label]}\0{s.digest}\0{s.part}" for s in self.samples)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     @cached_property
     def conflicts(self) -> int:
-        """How many different photos lie in more than one class."""
+        """The number of different photos in more than one class."""
         labels: dict[str, int] = {}
         found = {s.digest for s in self.samples if labels.setdefault(s.digest, s.label) != s.label}
         return len(found)
 
     def check_labels(self) -> None:
-        """Refuses photos that are meant to have several labels.
+        """Raises an error for multi-label datasets.
 
         Raises:
-          DataError: so many lie in more than one class that it is no mistake.
+          DataError: too many photos are in more than one class.
         """
         different = len({sample.digest for sample in self.samples})
         if self.conflicts > max(_FEW_CONFLICTS, _SEVERAL_LABELS * different):
             raise DataError(
-                f"{self.conflicts} of {different} photos lie in more than one class, so they have several labels, and "
-                "here each has one. Keep each in one class, make a class of each combination, or one model a label."
+                f"{self.conflicts} of {different} photos are in more than one class. Multi-label classification is not "
+                "supported: keep each photo in one class, make a class of each combination, or train a model per label."
             )
 
     def by_digest(self) -> list[Sample]:
-        """Returns the photos with the lowest hashes first: a random order, and always the same."""
+        """Returns the photos ordered by hash: random but deterministic."""
         return sorted(self.samples, key=lambda sample: sample.digest)
 
     def spread(self, most: int) -> list[int]:
-        """Returns the indices of so many photos at most, every nth, so that all classes take part."""
+        """Returns the indices of every nth photo, so that all classes are represented."""
         count = min(most, len(self))
         return [index * len(self) // count for index in range(count)]
 
@@ -118,7 +118,7 @@ class Dataset:
         return replace(self, samples=tuple(self.samples[index] for index in photos))
 
     def without(self, skipped: Sequence[Skipped]) -> Dataset:
-        """Returns the data set less the photos that turned out to be unusable.
+        """Returns the dataset without unusable photos.
 
         Raises:
           DataError: more than half of all files are unusable.
@@ -130,41 +130,42 @@ class Dataset:
             first = f"{bad[0].path} ({bad[0].reason})"
             raise DataError(
                 f"{len(bad)} of {len(kept) + len(bad)} files cannot be read as photos, the first: {first}. "
-                "More than half: check the data."
+                "That is more than half: check the dataset."
             )
         return replace(self, samples=kept, skipped=bad)
 
     def stated(self, part: str) -> Dataset:
-        """Returns the photos, and the skipped files, that the source states to be of one of PARTS."""
+        """Returns the photos and skipped files of one of PARTS, as stated by the source."""
         samples = tuple(sample for sample in self.samples if sample.part == part)
         return replace(self, samples=samples, skipped=tuple(entry for entry in self.skipped if entry.part == part))
 
     def split(self, *, validation: float = 0.1, test: float = 0.2, seed: int = 0) -> Split:
-        """Divides the photos by a threshold on the hash of their content, class by class.
+        """Splits the photos by a threshold on the hash of their content, class by class.
 
-        A photo stays in its part when others are added. A part that a class would leave empty borrows the photo whose
-        hash is nearest. Parts that the source states are kept; those it lacks are taken from its training photos.
-        What was skipped belongs to the whole, and is not told of the parts.
+        A photo stays in its split when others are added. If a class would be missing from a split, the photo with the
+        closest hash moves there. Splits that the source states are kept; missing ones are taken from its training
+        photos. Skipped files belong to the whole dataset and are not reported for splits.
 
         Args:
           validation, test: fractions of each class.
-          seed: another seed, another division.
+          seed: random seed of the split.
 
         Raises:
-          DataError: a class has fewer than three different photos, or stated parts miss a class.
+          DataError: a class has fewer than three different photos, or is missing from a stated split.
         """
         if not (0 < validation < 1 and 0 < test < 1 and validation + test < 1):
-            raise DataError(f"`validation={validation}` and `test={test}` must be above 0 and below 1 together.")
+            raise DataError(f"`validation={validation}` and `test={test}` must each be above 0, and below 1 in total.")
         wanted = self._missing_parts(validation, test)
         if self.samples and not any(sample.part in ("", "train") for sample in self.samples):
-            raise DataError("The data has a validation or test part but no train part. Add a train folder.")
+            raise DataError("The dataset has a validation or test split but no training split. Add a train folder.")
         self._check_learned()
         notes, assigned = [], []
         counts = Counter(sample.label for sample in self.samples)
         for label, (name, digests) in enumerate(zip(self.classes, self._digests(("", "train")), strict=True)):
             places, borrowed = _divide(digests, wanted, seed, name, counts[label])
             assigned.append(places)
-            notes += [f"{name}: {part} was empty and borrowed the photo with the nearest hash." for part in borrowed]
+            what = "split was empty and borrowed the photo with the closest hash."
+            notes += [f"{name}: the {part} {what}" for part in borrowed]
         parts: dict[str, list[Sample]] = {part: [] for part in PARTS}
         for sample in self.samples:
             part = assigned[sample.label][sample.digest] if sample.part in ("", "train") else sample.part
@@ -174,10 +175,10 @@ class Dataset:
         return Split(train, held, final, tuple(notes))
 
     def folds(self, count: int, *, seed: int = 0) -> list[int]:
-        """Returns the fold, 0 to count - 1, of each sample: stratified, copies together, independent of file names."""
+        """Returns the fold, 0 to count - 1, of each sample: stratified, exact copies in the same fold."""
         fold: dict[str, int] = {}
         for name, digests in zip(self.classes, self._digests(("", *PARTS)), strict=True):
-            least = max(count, 4 if count == 2 else 3)  # two photos of each class remain to learn from
+            least = max(count, 4 if count == 2 else 3)  # two photos of each class remain for training
             if len(digests) < least:
                 raise DataError(
                     f"{name} has {len(digests)} different photos; `folds={count}` needs {least} in each "
@@ -188,7 +189,7 @@ class Dataset:
         return [fold[sample.digest] for sample in self.samples]
 
     def _digests(self, parts: Sequence[str]) -> list[set[str]]:
-        """Returns the different photos of each class that lie in the given parts."""
+        """Returns the different photos of each class in the given splits."""
         found: list[set[str]] = [set() for _ in self.classes]
         for sample in self.samples:
             if sample.part in parts:
@@ -207,7 +208,7 @@ class Dataset:
                 raise self._absent(part, min(missing), held)
 
     def _check_learned(self) -> None:
-        """Refuses a class that is stated in other parts than training only, which would be told as too few photos."""
+        """Raises an error for a class that is missing from a split, before it is reported as too few photos."""
         held = {part: {sample.label for sample in self.samples if (sample.part or "train") == part} for part in PARTS}
         if absent := (held["validation"] | held["test"]) - held["train"]:
             raise self._absent("train", min(absent), held)
@@ -218,18 +219,18 @@ class Dataset:
         spelled = same_but_for_spelling(name, (self.classes[other] for other in sorted(held[part])))
         if spelled:
             return DataError(
-                f"The {part} part has no photo of {name!r}, but of {spelled!r}: the {others} part spells it {name!r}. "
-                "Give both the same name."
+                f"The {part} split has no photo of {name!r}, but of {spelled!r}; the {others} split has {name!r}. "
+                "Use the same name in both."
             )
         return DataError(
-            f"The {part} part has no photo of {name}, which the {others} part has. Add some, or remove it there."
+            f"The {part} split has no photo of {name}, which the {others} split has. Add some, or remove it there."
         )
 
 
 def _divide(
     different: set[str], wanted: dict[str, float], seed: int, name: str, files: int
 ) -> tuple[dict[str, str], list[str]]:
-    """Assigns each digest of one class to a part; returns also the parts that had to borrow."""
+    """Assigns each digest of one class to a split; also returns the splits that had to borrow a photo."""
     digests = sorted(different, key=lambda digest: _unit(digest, seed))
     if len(digests) < len(wanted) + 1:
         needed = ", ".join(["train", *reversed(wanted)])
@@ -244,7 +245,7 @@ def _divide(
     for index, (part, share) in enumerate(wanted.items()):
         threshold += share
         natural = sum(_unit(digest, seed) < threshold for digest in digests)
-        # Every part still to come, and training, must keep one.
+        # One photo must remain for training and for each further split.
         stop = min(max(natural, start + 1), len(digests) - (len(wanted) - index))
         if natural <= max(start, before):
             borrowed.append(part)

@@ -1,7 +1,7 @@
-"""How the flowers of the practice data set look: strokes, plants, blossoms, and SPECIES, the table of the kinds.
+"""Drawing of the flowers in the practice dataset: strokes, plants, blossoms, and SPECIES, the table of kinds.
 
-Only shape tells the kinds apart; they share their colours on purpose, as real flowers do. Our own strokes, because no
-library draws plants, and photos would have to be downloaded or make the wheel larger by megabytes.
+The kinds differ only in shape and share colors, like real flowers. Drawn here because no library draws plants, and
+photos would need a download or a wheel that is megabytes larger.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a source lists: where a photo lies, its class, how that is spelled, and the part that the source states."""
+"""Entries of a source: location, class and split of a photo."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from model_maker.errors import DataError
 
-# Names of parts, as data sets in the wild spell them.
+# Common spellings of split names.
 PART_NAMES = {
     "train": "train",
     "training": "train",
@@ -26,7 +26,7 @@ PART_NAMES = {
 
 
 class Location(Protocol):
-    """Where a photo lies: a Path, or what reads as one. It is hashable, and a process can hand it to another."""
+    """The location of a photo: a Path or a similar object. It is hashable and can be pickled."""
 
     def read_bytes(self) -> bytes:
         """Returns the file; raises OSError or DataError where it cannot be read."""
@@ -35,13 +35,13 @@ class Location(Protocol):
 
 
 class Entry(NamedTuple):
-    """One photo that a source lists.
+    """One photo of a source.
 
     Attributes:
-      path: where it lies.
+      path: its location.
       class_name: its class.
-      part: one of `dataset.PARTS` where the source states it, else "".
-      reason: why it cannot be used, where that is known without opening it.
+      part: its split, one of `dataset.PARTS`, if the source states it, else "".
+      reason: why it cannot be used, if known without opening it.
     """
 
     path: Location
@@ -51,7 +51,7 @@ class Entry(NamedTuple):
 
 
 def is_name(text: str) -> bool:
-    """Whether a text can be a file's name, as the system takes it: no NUL, nothing that has no bytes."""
+    """Whether a text is a valid file name: no NUL, encodable as bytes."""
     try:
         return b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
@@ -59,7 +59,7 @@ def is_name(text: str) -> bool:
 
 
 def spelled(place: object) -> str:
-    """Returns what a location is called, the same on all systems: with slashes."""
+    """Returns the name of a location with slashes, the same on all systems."""
     return place.as_posix() if isinstance(place, PurePath) else str(place)
 
 
@@ -68,10 +68,10 @@ def class_name(name: str, where: object) -> str:
 
     Args:
       name: as the source spells it.
-      where: what the message names.
+      where: location for the message.
 
     Raises:
-      DataError: it cannot be a line of a label file.
+      DataError: it is not valid in a label file.
     """
     name = unicodedata.normalize("NFC", name)
     try:
@@ -84,7 +84,7 @@ def class_name(name: str, where: object) -> str:
 
 
 def spelling_notes(names: Iterable[str]) -> list[str]:
-    """Returns notes on classes whose names hardly differ, or which, like "unknown", a score threshold stands for."""
+    """Returns notes on classes with similar names, and on classes such as "unknown" that a threshold replaces."""
     alike: dict[str, list[str]] = defaultdict(list)
     notes = []
     for name in sorted(names):
@@ -93,19 +93,19 @@ def spelling_notes(names: Iterable[str]) -> list[str]:
         if len(group) > 1:
             spelled = " and ".join(map(repr, group))
             notes.append(
-                f"The classes {spelled} differ in spelling only and are learned as different ones; merge them."
+                f"The classes {spelled} differ only in spelling and are used as different classes; merge them."
             )
     for key in ("unknown", "unlabeled", "unlabelled", "unsorted", "untitled folder", "new folder"):
         for name in alike.get(key, ()):
             notes.append(
-                f"{name!r} is learned as a class like the others. If its photos have no label yet, move them out; for "
-                "photos of something else, answer by a threshold."
+                f"{name!r} is used as a class like the others. If its photos have no label yet, move them out; to "
+                "reject photos of other things, use a score threshold."
             )
     return notes
 
 
 def same_but_for_spelling(name: str, names: Iterable[str]) -> str | None:
-    """Returns the name among others that differs from one in spelling only."""
+    """Returns the name that differs from another one only in spelling."""
     return next((other for other in names if other != name and _key(other) == _key(name)), None)
 
 

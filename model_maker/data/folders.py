@@ -18,18 +18,18 @@ def entries(root: Path, notes: list[str]) -> Iterator[Entry]:
 
     Args:
       root: the folder.
-      notes: receives what was passed over and why, one sentence each.
+      notes: receives what was skipped and why, one sentence each.
 
     Raises:
       OSError: the folder cannot be opened.
-      DataError: a class has a name that cannot be a label, or folders may be parts or classes.
+      DataError: a class name is not a valid label, or folders may be splits or classes.
     """
-    # By parts, for Windows compares whole paths regardless of case: the order shall be the same everywhere.
+    # By path components, because Windows ignores case in whole paths: the order must be the same everywhere.
     yield from sorted(_walk(root, notes), key=lambda entry: (entry.class_name, cast(Path, entry.path).parts))
 
 
 def _walk(root: Path, notes: list[str]) -> Iterator[Entry]:
-    os.listdir(root)  # or raises what keeps it from being opened
+    os.listdir(root)  # raises an error if it cannot be opened
     home, passed = _Folder(root), Counter[str]()
     for hidden in home.passed_over:
         if _is_meant(hidden):
@@ -50,22 +50,22 @@ def _walk(root: Path, notes: list[str]) -> Iterator[Entry]:
 
 
 def within(root: Path) -> Path:
-    """Returns the folder with the classes, passing through those of the same name: `seg_train/seg_train`."""
+    """Returns the folder with the classes; skips nested folders of the same name: `seg_train/seg_train`."""
     return cast(_Folder, layout.same_inside(_Folder(root))).path
 
 
 def photos(root: Path) -> list[Path]:
-    """Returns the photos below a folder that training would see, links followed, in order of their paths."""
+    """Returns the photos below a folder as training lists them, following links, ordered by path."""
     return sorted(filter(is_picture, _files(root, [], Counter())), key=lambda path: path.parts)
 
 
 def is_picture(path: Path) -> bool:
-    """Tells whether a file is a photo by its suffix; one without any, by how its content begins."""
+    """Returns whether a file is a photo by its suffix, or by its content if it has no suffix."""
     return images.is_photo(path.suffix) or (not path.suffix and path.is_file() and images.begins_as_photo(path))
 
 
 class _Folder:
-    """A layout.Folder on this machine, read as far as it is asked for."""
+    """A layout.Folder on this machine, read lazily."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -82,7 +82,7 @@ class _Folder:
         try:
             with os.scandir(self.path) as found:
                 listed = [(entry.is_dir(), Path(entry.path)) for entry in found]
-        except OSError:  # the walk over its files says so
+        except OSError:  # the walk over its files reports it
             return [], []
         listed.sort(key=lambda entry: entry[1].name)
         return [path for is_dir, path in listed if is_dir], [path for is_dir, path in listed if not is_dir]
@@ -111,7 +111,7 @@ class _Folder:
 
 
 def _is_meant(folder: Path) -> bool:
-    """Tells whether somebody may have meant a hidden folder as a class: there are photos directly in it."""
+    """Returns whether a hidden folder may be meant as a class: it directly contains photos."""
     if skipped_files.is_leftover(folder.name) or not os.access(folder, os.R_OK | os.X_OK):
         return False
     return any(images.is_photo(path.suffix) for path in folder.iterdir())
@@ -127,14 +127,14 @@ def _files(folder: Path, notes: list[str], passed: Counter[str]) -> Iterator[Pat
 
     Args:
       folder: the folder.
-      notes: is told of folders that cannot be opened, and of outputs.
+      notes: receives notes on folders that cannot be opened, and on outputs.
       passed: counts photos in hidden and leftover folders, by name.
     """
 
     def unreadable(error: OSError) -> None:
         notes.append(f"{error.filename} cannot be opened ({error.strerror}) and is not used.")
 
-    # A link back up would bring the other classes' photos into this one.
+    # A link to a parent folder would add photos of other classes to this one.
     homes = (folder.parent.resolve(), folder.resolve().parent)
     seen = {str(above) for home in homes for above in (home, *home.parents)}
     for current, folders, names in os.walk(folder, followlinks=True, onerror=unreadable):

@@ -1,7 +1,7 @@
-"""The only place where pixels are made: decode, orient, convert, resize.
+"""The only image decoder: decode, orient, convert, resize.
 
-Training, calibration, evaluation and prediction all call `load`, so a photo becomes the same pixels everywhere, and as
-near as can be the pixels that the phone clients make of it.
+Training, calibration, evaluation and prediction all call `load`, so they use the same pixels, which are as close as
+possible to those of phone clients.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from model_maker.errors import DataError
 from model_maker.system import extras, files
 
 Array = np.ndarray[Any, Any]
-# What `load` takes.
+# Input of `load`.
 Photo = str | os.PathLike[str] | Location | Image.Image | in_memory.Given
 
-# Suffix to Pillow's name of the format. A photo may carry another's suffix; its content decides.
+# Suffix to Pillow's name of the format. The content decides, not the suffix.
 FORMATS = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
@@ -47,11 +47,11 @@ FORMATS = {
     ".pnm": "PPM",
 }
 _PLUGINS = tuple(dict.fromkeys(FORMATS.values()))
-# iPhones' format, which the extra `heif` reads.
+# The format of iPhones, which needs the extra `heif`.
 HEIF = (".heic", ".heif")
 _NO_HEIF = f"HEIC needs the extra: {extras.command('pillow_heif')}, or save it as JPEG"
 _ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
-# EXIF 2.32, 4.6.4 A: what makes a picture of each orientation upright.
+# EXIF 2.32, 4.6.4 A: the operation that makes an image of each orientation upright.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -61,7 +61,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# Names these pixels in caches; raise the number when `load` changes what it returns.
+# Part of cache keys; increment it when the result of `load` changes.
 PREPROCESSING = f"stretch-bilinear-3/pillow-{pillow_version}"
 # Pillow refuses larger pictures as decompression bombs; stated here because the message tells it. Until it is upright
 # RGB, a JPEG, PNG, TIFF, GIF or BMP takes up to 12 bytes of memory for each pixel, WebP and AVIF, which have their own
@@ -74,22 +74,22 @@ _one_large = threading.Lock()
 # of a megabyte could keep a core busy for an hour.
 _MAX_SCANS = 100
 _BMP_RUNS = (1, 2)  # BMP's compressions by runs, of 8 and of 4 bits
-# How files begin; WebP and HEIC say it a few bytes further on.
+# Magic bytes; those of WebP and HEIC follow a few bytes later.
 _BEGINNINGS = (b"\xff\xd8\xff", png.MARK, b"GIF8", b"II*\0", b"MM\0*")
 _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])", re.DOTALL)
-# What files say that begin as HEIC and AVIF do: others of the kind are videos.
+# Brands of HEIC and AVIF; other brands of this container are videos.
 _STILL = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis")
-# What Pillow's decoders raise where a file is damaged.
+# Exceptions of Pillow's decoders for damaged files.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, RuntimeError)
 
 
 def is_photo(suffix: str) -> bool:
-    """Tells whether a file's suffix, with its dot, is that of a photo, whether or not it can be read here."""
+    """Returns whether a suffix, with its dot, is that of a photo, even if the format cannot be decoded here."""
     return suffix.lower() in FORMATS or suffix.lower() in HEIF
 
 
 def begins_as_photo(path: Path) -> bool:
-    """Tells whether a regular file begins as one of FORMATS does, or as HEIC."""
+    """Returns whether a regular file has the magic bytes of one of FORMATS, or of HEIC."""
     try:
         with files.open_regular(path) as file:
             start = _start(file)
@@ -104,7 +104,7 @@ def obstacle(suffix: str) -> str:
 
 
 def load(photo: Photo, size: int) -> Array:
-    """Makes a photo into what a model is fed.
+    """Returns the pixels of a photo at the input size of a model.
 
     Args:
       photo: a path, the bytes of a file, an open file, anything with `read_bytes`, a Pillow image, or an array or
@@ -115,13 +115,13 @@ def load(photo: Photo, size: int) -> Array:
       uint8 [size, size, 3], RGB.
 
     Raises:
-      DataError: the photo cannot be read; the message names it and says why.
+      DataError: the photo cannot be read; the message states its name and the reason.
     """
     return resize(picture(photo), size)
 
 
 def picture(photo: Photo) -> Image.Image:
-    """Makes whatever `load` takes into upright RGB of its own size.
+    """Returns a photo, as `load` takes it, in upright RGB at its original size.
 
     Raises:
       DataError: the photo cannot be read.
@@ -129,7 +129,7 @@ def picture(photo: Photo) -> Image.Image:
     plain = in_memory.read(photo)
     image = Image.fromarray(plain) if isinstance(plain, np.ndarray) else plain
     if isinstance(image, Image.Image) and 0 in image.size:
-        raise DataError(f"The picture has no pixels: it is {image.width} x {image.height}.")
+        raise DataError(f"The image has no pixels: it is {image.width} x {image.height}.")
     return to_rgb(image) if isinstance(image, Image.Image) else decode(image)
 
 
@@ -145,10 +145,10 @@ def decode(photo: str | os.PathLike[str] | bytes | Location) -> Image.Image:
 
 @contextlib.contextmanager
 def opened(photo: str | os.PathLike[str] | bytes | Location) -> Iterator[Image.Image]:
-    """Opens a file as Pillow's image, with what it says of itself; its pixels come when they are asked for.
+    """Opens a file as a lazy Pillow image with its metadata.
 
     Raises:
-      DataError: as `decode`, of the opening and of all that the block does with the image.
+      DataError: as `decode`, from opening and from the block.
     """
     name = "the picture" if isinstance(photo, bytes) else str(photo)
     with _explained(name):
@@ -159,16 +159,16 @@ def opened(photo: str | os.PathLike[str] | bytes | Location) -> Iterator[Image.I
 
 
 def orientation(exif: Image.Exif) -> int:
-    """Returns how a viewer has to turn a photo, from 1, upright, to 8."""
+    """Returns the EXIF orientation, from 1, upright, to 8."""
     value = exif.get(_ORIENTATION, 1)
     return value if isinstance(value, int) else 1
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Turns any Pillow image upright and into RGB; transparent parts become black, as on the phones.
+    """Converts any Pillow image to upright RGB; transparent pixels become black, as on phones.
 
     Raises:
-      DataError: it is still to be read from a file, which is damaged.
+      DataError: it is lazy, and its file is damaged.
     """
     with _explained("the picture"):
         return _upright_rgb(image)
@@ -186,7 +186,7 @@ def resize(image: Image.Image, size: int) -> Array:
 
 @contextlib.contextmanager
 def _explained(name: str, source: BinaryIO | None = None) -> Iterator[None]:
-    """Says in words why Pillow cannot read a picture."""
+    """Converts exceptions of Pillow to a DataError with the reason."""
     try:
         yield
     except UnidentifiedImageError:
@@ -196,13 +196,13 @@ def _explained(name: str, source: BinaryIO | None = None) -> Iterator[None]:
     except FileNotFoundError:
         raise DataError(f"{name}: no such file") from None
     except _DAMAGE as error:
-        # What the system reports has a number and its own words.
+        # Errors of the system have a number and a message.
         reason = getattr(error, "strerror", None) or f"damaged ({_reason(error)})"
         raise DataError(f"{name}: {reason}") from error
 
 
 def _refuse_time_bomb(image: Image.Image) -> None:
-    """Refuses what takes far more time to decode than its size and its pixels explain."""
+    """Raises an error if decoding would take far more time than size and pixels explain."""
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         scans = _scans(bit_depth.content(image))
         if scans > _MAX_SCANS:
@@ -290,7 +290,7 @@ def _not_a_photo(source: BinaryIO) -> str:
         brand = start[8:].decode("ascii", "replace")
         return f"damaged (a file of the kind {brand!r})" if reads_heif() or brand == "avif" else _NO_HEIF
     if start[4:8] == b"ftyp":
-        return f"a video ({'MOV' if start[8:10] == b'qt' else 'MP4'}), no photo"
+        return f"a video ({'MOV' if start[8:10] == b'qt' else 'MP4'}), not a photo"
     if start[:4] in (b"II*\0", b"MM\0*"):
         return "a TIFF with bands or samples that cannot be read here; save it as RGB with 8 bits"
     return "not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF picture"

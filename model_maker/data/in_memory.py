@@ -1,4 +1,4 @@
-"""Photos as programs hold them: open files, uploads, buffers, arrays and tensors of any usual shape and range."""
+"""Photos in memory: open files, uploads, buffers, arrays and tensors of any usual shape and range."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def read(photo: object, *, channels: str = "rgb") -> bytes | Array | str | os.Pa
       channels: the order of colours in arrays, one of CHANNELS; OpenCV's is "bgr".
 
     Raises:
-      DataError: it cannot be read, or is no picture.
+      DataError: it cannot be read, or is not an image.
     """
     if isinstance(photo, bytearray):
         return bytes(photo)
@@ -80,12 +80,12 @@ def read(photo: object, *, channels: str = "rgb") -> bytes | Array | str | os.Pa
     if isinstance(photo, str | bytes | os.PathLike | Image.Image) or hasattr(photo, "read_bytes"):
         return cast(Any, photo)
     raise DataError(
-        f"{type(photo).__name__} is no photo: give a path, bytes, an open file, an array or tensor, or a Pillow image."
+        f"{type(photo).__name__} is not a photo: pass a path, bytes, an open file, an array, a tensor or an Image."
     )
 
 
 def _content(stream: Stream) -> bytes:
-    """Reads a stream from its beginning, where it can go back, and leaves it where it stood."""
+    """Reads a stream from its beginning, if it is seekable, and restores its position."""
     name = getattr(stream, "name", None) or getattr(stream, "filename", None) or type(stream).__name__
     if inspect.iscoroutinefunction(stream.read):  # FastAPI's and Starlette's; the file itself is inside
         stream = cast(Stream, getattr(stream, "file", stream))
@@ -95,9 +95,9 @@ def _content(stream: Stream) -> bytes:
         if place is not None:
             stream.seek(place)  # type: ignore[attr-defined]
     except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"{name} cannot be read ({error}). Give it open, in binary mode.") from error
+        raise DataError(f"{name} cannot be read ({error}). Open it in binary mode.") from error
     if not isinstance(content, bytes | bytearray | memoryview):
-        raise DataError(f"{name} gives {type(content).__name__} and not bytes: open it in binary mode, as 'rb'.")
+        raise DataError(f"{name} returns {type(content).__name__} and not bytes: open it in binary mode, 'rb'.")
     return bytes(content)
 
 
@@ -125,7 +125,7 @@ def _as_numpy(tensor: Tensor) -> Array:
         found = np.asarray(tensor)
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{type(tensor).__name__} cannot be read as an array ({error}).") from error
-    # bfloat16 and its like are no numbers to NumPy.
+    # NumPy does not treat bfloat16 and similar types as numbers.
     return found.astype(np.float32) if found.dtype.kind == "V" else found
 
 
@@ -133,7 +133,7 @@ def _picture(array: Array, channels: str, *, bands_first: bool = False) -> Array
     """Returns uint8 [H, W, 3] or [H, W, 4], RGB.
 
     Raises:
-      DataError: the shape, the type or the range of values is none of a picture.
+      DataError: the shape, type or range of values is not that of an image.
     """
     if channels not in CHANNELS:
         raise DataError(f"channels={channels!r}: choose one of {', '.join(CHANNELS)}.")
@@ -165,7 +165,7 @@ def _eight_bits(array: Array) -> Array:
         return np.rint(array).astype(np.uint8)
     if array.dtype == np.uint16:
         return (array >> bit_depth.usual_bits(int(high), 16) - 8).astype(np.uint8)
-    # Not a number is in no range.
+    # NaN is not in any range.
     raise DataError(
         f"An array must hold values from 0 to 255, or floats from 0 to 1; received {array.dtype} from {low:g} to "
         f"{high:g}. Undo its normalization."

@@ -1,4 +1,4 @@
-"""The layout of class folders, wherever they lie: what is a class, what a part, what may be either."""
+"""Detects the layout of class folders: which folders are classes, and which are splits."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from model_maker.data.skipped_files import MASKS, PICTURES, listed
 from model_maker.errors import DataError
 
 _HOW = (
-    "Name them by `train_dir`, `val_dir` and `test_dir`, give one of them alone, or list the photos in a manifest "
+    "Pass them as `train_dir`, `val_dir` and `test_dir`, pass only one of them, or list the photos in a manifest "
     "(CSV: path,label,split)."
 )
 
 
 class Folder(Protocol):
-    """A folder as this module sees it."""
+    """The interface of a folder."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def folders(self) -> Sequence[Folder]:
-        """Those in it that are neither hidden nor left over, sorted by name."""
+        """Its subfolders, sorted by name, without hidden ones and leftovers."""
 
     @property
     def loose(self) -> int:
-        """Photos directly in it."""
+        """The photos directly in it."""
 
     @property
     def holds_photos(self) -> bool:
-        """Whether there are photos in it, however deep."""
+        """Whether it contains photos at any depth."""
 
     @property
     def is_output(self) -> bool:
@@ -49,7 +49,7 @@ class ClassFolder(NamedTuple):
     Attributes:
       folder: the folder.
       name: of the class.
-      part: the part that the layout states, or "".
+      part: the split that the layout states, or "".
     """
 
     folder: Folder
@@ -59,7 +59,7 @@ class ClassFolder(NamedTuple):
 
 @dataclass(frozen=True)
 class ListedFolder:
-    """A Folder made of a list of files, as archives and object stores give it.
+    """A Folder from a list of files, for archives and object stores.
 
     Attributes:
       home: what the path below is taken from, for messages.
@@ -120,15 +120,15 @@ class ListedFolder:
 
 
 def arrange(root: Folder, notes: list[str], *, unwrap: bool = False) -> list[ClassFolder]:
-    """Finds out which folders are classes, and which are parts with classes below.
+    """Detects which folders are classes, and which are splits with classes below.
 
     Args:
-      root: the data set.
-      notes: receives what was passed over and why, one sentence each.
-      unwrap: whether a folder that holds all is passed through, as archives have one.
+      root: the dataset.
+      notes: receives what was skipped and why, one sentence each.
+      unwrap: whether to skip a single top-level folder, as in archives.
 
     Raises:
-      DataError: folders that may be parts or classes, or pictures and masks; the message says what was seen.
+      DataError: folders may be splits or classes, or images and masks; the message describes them.
     """
     root = _inner(root, unwrap=unwrap)
     folders = _with_photos(root, notes)
@@ -143,7 +143,7 @@ def arrange(root: Folder, notes: list[str], *, unwrap: bool = False) -> list[Cla
     _refuse_versions(root, folders)
     if len(stated) > 1:
         names = " and ".join(sorted(stated))
-        notes.append(f"{root} has {names} beside other folders, so all of them are taken as classes.")
+        notes.append(f"{root} has {names} beside other folders, so all of them are used as classes.")
     if found := _with_parts_inside(folders, notes):
         return found
     for folder in folders:
@@ -152,7 +152,7 @@ def arrange(root: Folder, notes: list[str], *, unwrap: bool = False) -> list[Cla
 
 
 def _inner(root: Folder, *, unwrap: bool) -> Folder:
-    """Passes through folders that hold everything: around parts always, around classes if `unwrap` says so."""
+    """Skips a single top-level folder: around splits always, around classes only with `unwrap`."""
     while True:
         filled = [folder for folder in root.folders if folder.holds_photos and not folder.is_output]
         if len(filled) != 1 or root.loose:
@@ -177,7 +177,7 @@ def _with_photos(root: Folder, notes: list[str]) -> list[Folder]:
         skipped_files.note_empty(empty[0], notes)
     elif empty:
         notes.append(
-            f"{listed([folder.name for folder in empty])} in {root} hold no photos, so there are no such classes."
+            f"{listed([folder.name for folder in empty])} in {root} contain no photos and are not used as classes."
         )
     return [folder for folder in folders if folder.holds_photos]
 
@@ -187,7 +187,7 @@ def _of_parts(folders: Sequence[Folder], stated: dict[str, str], notes: list[str
     for folder in folders:
         part, inner = stated[folder.name], same_inside(folder)
         if not part:
-            notes.append(f"{folder} is named as photos without labels: not used.")
+            notes.append(f"{folder} is named like photos without labels: not used.")
             continue
         if inner.loose:
             skipped_files.note_loose(inner.loose, inner, notes)
@@ -200,7 +200,7 @@ def _of_parts(folders: Sequence[Folder], stated: dict[str, str], notes: list[str
 
 
 def same_inside(folder: Folder) -> Folder:
-    """Passes through folders of the same name, or of none that says anything: `seg_train/seg_train/forest`."""
+    """Skips nested folders with the same or a generic name: `seg_train/seg_train/forest`."""
     while True:
         filled = [below for below in folder.folders if below.holds_photos]
         if len(filled) != 1 or folder.loose or not any(below.holds_photos for below in filled[0].folders):
@@ -220,7 +220,7 @@ def _class_names(folder: Folder) -> set[str]:
 
 
 def _are_parts_among_others(folders: Sequence[Folder], stated: dict[str, str]) -> bool:
-    """Tells whether some folders are parts for sure: named so, one of them for training, with classes in common."""
+    """Returns whether folders are certainly splits: by name, one of them for training, with common classes."""
     named = [folder for folder in folders if stated.get(folder.name)]
     if "train" not in stated.values() or len({stated[folder.name] for folder in named}) < 2:
         return False
@@ -234,22 +234,22 @@ def _without_others(root: Folder, folders: Sequence[Folder], stated: dict[str, s
     for folder in others:
         if folder.name in known or len(known & _class_names(folder)) > 1:
             raise DataError(
-                f"{root}: {listed(sorted(stated))} are parts of a data set, and {folder.name} beside them holds its "
-                f"classes again. Move it out, or list the photos in a manifest (CSV: path,label,split)."
+                f"{root}: {listed(sorted(stated))} are dataset splits, and {folder.name} beside them contains the "
+                f"same classes. Move it out, or list the photos in a manifest (CSV: path,label,split)."
             )
     notes.append(f"{listed([folder.name for folder in others])} beside {listed(sorted(stated))} in {root}: not used.")
     return [folder for folder in folders if folder.name in stated]
 
 
 def _refuse_versions(root: Folder, folders: Sequence[Folder]) -> None:
-    """Refuses folders that hold the same folders: parts or versions of a data set, and no classes."""
-    inside = {folder: _telling(_class_names(folder)) for folder in folders if not same_inside(folder).loose}
+    """Raises an error for folders with the same subfolders: splits or versions of a dataset, not classes."""
+    inside = {folder: _significant(_class_names(folder)) for folder in folders if not same_inside(folder).loose}
     names = {folder.name for folder in folders}
     for folder, below in inside.items():
         if len(again := sorted(below & (names - {folder.name}))) > 1:
             raise DataError(
-                f"{root}: {folder.name} holds folders named as those beside it ({listed(again)}), so it looks like a "
-                "copy or a part of the data set, not a class. Move it out."
+                f"{root}: {folder.name} contains folders named like those beside it ({listed(again)}), so it looks "
+                "like a copy or a split of the dataset, not a class. Move it out."
             )
     counts = Counter(name for below in inside.values() for name in below)
     shared = {name for name, count in counts.items() if count > 1}
@@ -258,12 +258,12 @@ def _refuse_versions(root: Folder, folders: Sequence[Folder]) -> None:
     ]
     if len(alike) > 1 and 2 * len(alike) >= len(folders) and not _all_state_parts(alike):
         raise DataError(
-            f"{root}: {listed([folder.name for folder in alike])} hold the same folders ({listed(sorted(shared))}), so "
-            f"they look like parts or versions of one data set, not classes. {_HOW}"
+            f"{root}: {listed([folder.name for folder in alike])} contain the same folders ({listed(sorted(shared))}) "
+            f"and look like splits or versions of one dataset, not classes. {_HOW}"
         )
 
 
-def _telling(names: set[str]) -> set[str]:
+def _significant(names: set[str]) -> set[str]:
     return {name for name in names if not split_names.says_nothing(name) and name.lower() not in PICTURES | MASKS}
 
 
@@ -272,7 +272,7 @@ def _all_state_parts(folders: Sequence[Folder]) -> bool:
 
 
 def _with_parts_inside(folders: Sequence[Folder], notes: list[str]) -> list[ClassFolder]:
-    """Returns classes whose folders hold parts, `roses/train` and `roses/test`; nothing if it is not so in all."""
+    """Returns classes whose folders contain splits, `roses/train` and `roses/test`; empty unless all do."""
     found = []
     for folder in folders:
         below = [each for each in folder.folders if each.holds_photos]

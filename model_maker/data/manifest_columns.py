@@ -1,4 +1,4 @@
-"""Which column of a table is the path, the label and the part, whatever program wrote it."""
+"""Detects the columns of path, label and split in a table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from model_maker.data import images, object_stores
 from model_maker.data.web import is_address
 from model_maker.errors import DataError
 
-# What manifests in the wild call their columns, in the order of preference; "file_name" is Hugging Face's.
+# Common column names in order of preference; "file_name" is Hugging Face's.
 COLUMNS = {
     "path": (
         *("path", "file_name", "filename", "file", "image", "image_path", "filepath", "file_path", "url"),
@@ -36,19 +36,19 @@ COLUMNS = {
     ),
     "part": ("split", "part", "subset", "set", "partition", "ml_use", "data_set", "dataset"),
 }
-# Google's AutoML and Vertex AI put the part first; UNASSIGNED leaves it to the program.
+# Google's AutoML and Vertex AI put the split first; UNASSIGNED leaves it to the program.
 _VERTEX_PARTS = ("train", "training", "validation", "validate", "test", "unassigned")
 _DELIMITERS = (",", ";", "\t", "|")
-# Columns of a one-hot table hold these.
+# Values of one-hot columns.
 _YES, _NO = ("1", "1.0", "true"), ("0", "0.0", "false", "")
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Where in a line each thing stands.
+    """The columns of a table.
 
     Attributes:
-      path, label, part: numbers of columns; label is None where each class has a column.
+      path, label, part: numbers of columns; label is None for one-hot columns.
       classes: the name of each class that has a column, by its number.
       has_names: whether the first line names the columns.
     """
@@ -60,10 +60,10 @@ class Columns:
     has_names: bool
 
     def read(self, where: str, cells: Sequence[str]) -> tuple[str, str, str]:
-        """Returns path, label and part of a line.
+        """Returns path, label and split of a line.
 
         Raises:
-          DataError: the columns of classes do not name one.
+          DataError: the one-hot columns do not select one class.
         """
 
         def cell(column: int | None) -> str:
@@ -80,15 +80,15 @@ class Columns:
             if value in _YES:
                 found.append(name)
             elif value not in _NO:
-                raise DataError(f"{where}: column {name} holds {value[:40]!r}; of columns of classes, each is 0 or 1.")
+                raise DataError(f"{where}: column {name} has the value {value[:40]!r}; one-hot columns are 0 or 1.")
         if len(found) == 1:
             return found[0]
         what = f"is 1 in {', '.join(found)}" if found else "has no class that is 1"
-        raise DataError(f"{where}: {what}. Here a photo has one label: correct the line, or leave it out.")
+        raise DataError(f"{where}: {what}. Each photo needs exactly one label: correct the line, or remove it.")
 
 
 def delimiter(manifest: object, text: str, usual: str) -> str:
-    """Returns what separates the cells, told by the first line: what its names, or the photo's path, say."""
+    """Detects the separator of cells from the first line."""
     line = next((line for line in text.splitlines() if line.strip()), "")
     for mark in (usual, *_DELIMITERS):
         cells = _cells(line, mark)
@@ -98,14 +98,14 @@ def delimiter(manifest: object, text: str, usual: str) -> str:
 
 
 def find(manifest: object, lines: Sequence[Sequence[str]]) -> Columns:
-    """Finds the columns of a table by their names, or where it has none by what they hold.
+    """Detects the columns of a table by their names, else by their content.
 
     Args:
-      manifest: what messages name.
-      lines: the first ones that are not empty, the first of all among them.
+      manifest: name for messages.
+      lines: the first non-empty lines.
 
     Raises:
-      DataError: there is no column of paths, or of labels, or it is not clear which.
+      DataError: the column of paths or labels is missing or ambiguous.
     """
     first, rest = lines[0], lines[1:]
     if any(map(is_photo, first)):
@@ -125,7 +125,7 @@ def find(manifest: object, lines: Sequence[Sequence[str]]) -> Columns:
     shown = ", ".join(cell.strip()[:40] for cell in first[:6])
     if not found and len(first) >= 2:
         raise DataError(
-            f"{manifest} begins with {shown!r}: neither names of columns that are known here, nor a photo and its "
+            f"{manifest} begins with {shown!r}: neither known column names, nor a photo and its "
             "label. Name the columns path,label or path,label,split."
         )
     missing = "path" if "label" in found else "label"
@@ -136,7 +136,7 @@ def find(manifest: object, lines: Sequence[Sequence[str]]) -> Columns:
 
 
 def is_photo(cell: str) -> bool:
-    """Tells whether a cell holds what a photo is called, or its address."""
+    """Returns whether a cell has the path or address of a photo."""
     cell = cell.strip()
     if is_address(cell) or object_stores.is_url(cell):
         return True
@@ -162,7 +162,7 @@ def _without_names(manifest: object, first: Sequence[str]) -> Columns:
 
 
 def _one_hot(names: Sequence[str], found: dict[str, int], rest: Sequence[Sequence[str]]) -> dict[int, str]:
-    """Returns the columns of classes, if all that are left hold 0 and 1, and some line has one of them."""
+    """Returns the one-hot columns, if all remaining columns are 0 or 1, and some line has a 1."""
     others = [n for n in range(len(names)) if n not in found.values() and names[n]]
     values = [[row[n].strip().lower() if n < len(row) else "" for n in others] for row in rest]
     if len(others) < 2 or not values or not all(value in (*_YES, *_NO) for row in values for value in row):

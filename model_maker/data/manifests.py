@@ -1,4 +1,4 @@
-"""Manifests as a source: CSV, TSV and JSON Lines that name each photo, its label and, if they like, its part."""
+"""Manifests as a source: CSV, TSV and JSON Lines with path, label and optional split of each photo."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from model_maker.errors import DataError
 from model_maker.system import files
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
-# What Hugging Face's image folders call theirs, and Roboflow its tables with a column for each class.
+# File names of Hugging Face's image folders, and of Roboflow's one-hot tables.
 _IN_FOLDERS = ("metadata.csv", "metadata.jsonl", "_classes.csv")
-# Lines by which the columns are found.
+# Number of lines for detecting the columns.
 _FIRST_LINES = 20
-# Rows that are looked for below the manifest's folder, before it is plain that they are not there.
+# Number of rows to search below the manifest's folder.
 _TRIES = 50
 _DEEPEST = 64
-# A list of so many rows is refused if none of the photos in a sample of it is there.
+# A list with this number of rows is an error if none of a sample of its photos exists.
 _LONG, _SAMPLED = 10_000, 1000
 # A path that is the same on all systems, below the manifest's folder.
 _PLAIN = re.compile(r"[^\\/:][^\\:]*\Z")
@@ -40,11 +40,11 @@ def accepts(path: Path) -> bool:
 
 
 def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
-    """Lists what a manifest names, in its order; paths are relative to its folder, or absolute, or http(s) addresses.
+    """Lists the photos of a manifest in its order; paths are relative to its folder, absolute, or http(s) addresses.
 
     Args:
       path: the manifest, or a folder with a `metadata.csv` or `metadata.jsonl`, at its top or in each part's folder.
-      notes: receives what was passed over.
+      notes: receives what was skipped.
 
     Raises:
       DataError: a line that cannot be read; the message names it.
@@ -68,7 +68,7 @@ def _in_folder(folder: Path) -> list[Path]:
 
 
 def _lists_photos(manifest: Path) -> bool:
-    """Tells whether a file of a usual name is what it seems, or of another purpose in a folder of class folders."""
+    """Returns whether a file with a usual name is a manifest, and not another file in a folder of class folders."""
     if any(path.is_dir() and not skipped_files.is_passed_over(path.name) for path in manifest.parent.iterdir()):
         try:
             next(_entries(manifest, ""), None)
@@ -99,7 +99,7 @@ def _entries(manifest: Path, part: str) -> Iterator[Entry]:
 
 
 class _Locator:
-    """Finds photos by paths of another machine: with backslashes, or absolute where the folder has moved."""
+    """Finds photos by paths of another machine: with backslashes, or absolute paths of a moved folder."""
 
     def __init__(self, home: Path) -> None:
         self.home, self.dropped, self.failures = home, 0, 0
@@ -132,7 +132,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _check_there(manifest: Path, rows: list[tuple[int, _Row]], locate: _Locator) -> None:
-    """Refuses a long list none of whose photos is there, before a million of them are looked for one by one."""
+    """Raises an error for a long list of missing photos, before a million of them are searched one by one."""
     if len(rows) < _LONG:
         return
     for _, (path, *_) in rows[:: len(rows) // _SAMPLED]:
@@ -141,14 +141,14 @@ def _check_there(manifest: Path, rows: list[tuple[int, _Row]], locate: _Locator)
             return
     number, (path, *_) = rows[0]
     raise DataError(
-        f"{manifest} lists {len(rows):,} photos, and none of {_SAMPLED} that were looked for is there, such as "
-        f"{locate(path.strip())} of line {number}. "
+        f"{manifest} lists {len(rows):,} photos, but none of {_SAMPLED} sampled ones exists, for example "
+        f"{locate(path.strip())} in line {number}. "
         "Paths are relative to the folder of the list: move it there, or correct them."
     )
 
 
 def _check_single(manifest: Path, lines: dict[str, int]) -> None:
-    """Refuses labels like "cat|dog" whose parts are labels themselves, or parts of others."""
+    """Raises an error for labels like "cat|dog" whose parts are labels themselves, or parts of others."""
     parts = {label: set(_SEPARATORS.split(label)) for label in lines}
     common = Counter(part for found in parts.values() for part in found)
     for label, found in parts.items():
@@ -158,8 +158,8 @@ def _check_single(manifest: Path, lines: dict[str, int]) -> None:
 
 def _several(where: str, label: object) -> DataError:
     return DataError(
-        f"{where}: {label!r} looks like several labels. Here a photo has one: keep one of them, or make a class "
-        "of each combination, or one model for each label."
+        f"{where}: {label!r} looks like several labels. Multi-label classification is not supported: keep one label, "
+        "make a class of each combination, or train one model per label."
     )
 
 
@@ -169,9 +169,9 @@ def _entry(manifest: Path, number: int, row: _Row, locate: _Locator) -> Entry:
     if not path or not label:
         raise DataError(f"{where}: no {'label' if path else 'path'}. Each line names a photo and its label.")
     if not is_name(path):
-        raise DataError(f"{where}: {path!r} is no path: it holds what no file's name can. Correct it.")
+        raise DataError(f"{where}: {path!r} is not a valid path. Correct it.")
     if part and part.lower() not in PART_NAMES:
-        raise DataError(f"{where}: the part {part!r} is none of train, validation, test. Correct it.")
+        raise DataError(f"{where}: the split {part!r} is not train, validation or test. Correct it.")
     name, part = class_name(label, where), PART_NAMES.get(part.lower(), "")
     if is_address(path):
         return Entry(Address(path), name, part)
@@ -202,13 +202,13 @@ def _json_rows(manifest: Path, file) -> Iterator[tuple[int, _Row]]:
         except (ValueError, RecursionError) as error:
             raise DataError(f"{manifest}, line {number}: not JSON ({error}). Each line is one object.") from error
         if not isinstance(content, dict):
-            raise DataError(f"{manifest}, line {number}: {line.strip()[:60]!r} is no object with path and label.")
+            raise DataError(f"{manifest}, line {number}: {line.strip()[:60]!r} is not an object with path and label.")
         cells = []
         for known in manifest_columns.COLUMNS.values():
             value = next((content[name] for name in known if name in content), "")
             if isinstance(value, list):
                 raise _several(f"{manifest}, line {number}", value)
             if isinstance(value, bool | float | dict) or value is None:
-                raise DataError(f"{manifest}, line {number}: {known[0]} is {value!r}; give one text.")
+                raise DataError(f"{manifest}, line {number}: {known[0]} is {value!r}; it must be a single text.")
             cells.append(str(value))
         yield number, (cells[0], cells[1], cells[2])

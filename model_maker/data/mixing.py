@@ -1,6 +1,6 @@
-"""Mixup and cutmix: batches whose photos, and labels with them, are blended in pairs.
+"""Mixup and cutmix: blends pairs of photos and their labels within a batch.
 
-They work on pictures and on feature maps alike, and leave what is drawn to a generator that the caller seeds.
+They work on images and on feature maps, with a random generator that the caller seeds.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ Rng = np.random.Generator
 
 
 def mixup(batch: Array, labels: Array, rng: Rng, *, alpha: float) -> tuple[Array, Array]:
-    """Adds to each photo another of the batch, each with its share, and to its label the other's.
+    """Blends each photo and its label with another one of the batch.
 
     Args:
       batch: float [N, H, W, C].

@@ -1,6 +1,6 @@
-"""Object stores as a source: `s3://bucket/flowers` and whatever else fsspec reaches, with the layout of a folder.
+"""Object stores as a source: `s3://bucket/flowers` and other stores of fsspec, with the layout of a folder.
 
-Which stores there are, and where their credentials come from, is fsspec's affair (`s3://` needs s3fs, `gs://` gcsfs).
+fsspec provides the stores and finds their credentials (`s3://` needs s3fs, `gs://` gcsfs).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from model_maker.data.entries import Entry, class_name, is_name
 from model_maker.data.split_folders import PartFolders
 from model_maker.errors import DataError
 
-# Read by `web`, photo by photo: they cannot be listed.
+# Read by `web`, photo by photo, because they cannot be listed.
 _OF_THE_WEB = ("http", "https")
 
 
@@ -55,7 +55,7 @@ class StoredPhoto:
 
 @dataclass(frozen=True, slots=True)
 class StoredFolder:
-    """A folder in an object store; where data sets are concerned, it reads as a Path."""
+    """A folder in an object store; can replace a Path of a dataset."""
 
     url: str
 
@@ -73,10 +73,10 @@ class StoredFolder:
         return self.exists()
 
     def exists(self) -> bool:
-        """Tells whether it is there.
+        """Returns whether it exists.
 
         Raises:
-          DataError: the store does not say.
+          DataError: the store cannot be reached.
         """
         store, path = open_store(self.url)
         with _explained(f"{self} cannot be reached", ". Check the credentials."):
@@ -84,24 +84,24 @@ class StoredFolder:
 
 
 def place(data: str | os.PathLike[str]) -> Path | StoredFolder | PartFolders:
-    """Returns what a user names as data: a path, a folder in a store, or folders of parts.
+    """Returns the location of a dataset: a path, a folder in a store, or one folder per split.
 
     Raises:
-      DataError: it is empty, or no name at all.
+      DataError: it is empty or invalid.
     """
     if not data or not isinstance(data, str | os.PathLike | StoredFolder | PartFolders):
-        raise DataError(f"{data!r} names no photos: give a folder with one folder of photos for each class.")
+        raise DataError(f"{data!r} is not a dataset: pass a folder with one folder of photos for each class.")
     if str(data).startswith(split_folders.SCHEME):
         return split_folders.parse(str(data))
     if not is_name(str(data)):
-        raise DataError(f"{str(data)!r} can be no file's name. Give a folder with one folder of photos for each class.")
+        raise DataError(f"{str(data)!r} is not a valid path. Pass a folder with one folder of photos for each class.")
     return StoredFolder(str(data).rstrip("/")) if is_url(data) else Path(data)
 
 
 def is_url(name: object) -> bool:
-    """Tells whether a name is the address of a folder in a store."""
+    """Returns whether a name is the address of a folder in a store."""
     protocol, mark, _ = str(name).partition("://")
-    # A single letter is a drive of Windows.
+    # A single letter is a Windows drive.
     return bool(mark) and len(protocol) > 1 and protocol.lower() not in _OF_THE_WEB
 
 
@@ -109,7 +109,7 @@ def open_store(url: str) -> tuple[Any, str]:
     """Returns fsspec's file system for an address, and the path in it.
 
     Raises:
-      DataError: there is no such kind of store, or the package that reads it is missing.
+      DataError: the kind of store is unknown, or its package is missing.
     """
     from fsspec.core import url_to_fs
 
@@ -130,11 +130,11 @@ def entries(folder: StoredFolder, notes: list[str]) -> Iterator[Entry]:
     """Lists the photos below class folders as `folders.entries` does, by class, then path.
 
     Args:
-      folder: the one with the class folders.
-      notes: receives what was passed over and why, one sentence each.
+      folder: the folder with the class folders.
+      notes: receives what was skipped and why, one sentence each.
 
     Raises:
-      DataError: it cannot be listed, or a class has a name that cannot be a label.
+      DataError: it cannot be listed, or a class name is not a valid label.
     """
     url = folder.url
     every = [place for place in _places(url) if place]
@@ -153,19 +153,19 @@ def entries(folder: StoredFolder, notes: list[str]) -> Iterator[Entry]:
 
 
 def reason(error: Exception) -> str:
-    """Returns what a store's client says, in one line."""
+    """Returns the error message of a store's client in one line."""
     text = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
     return text.splitlines()[0][:200].rstrip(".")
 
 
 @contextlib.contextmanager
 def _explained(what: str, advice: str = "") -> Iterator[None]:
-    """Says in words what a store's client refuses; what is said already stays as it is."""
+    """Converts exceptions of a store's client to a DataError; DataErrors stay unchanged."""
     try:
         yield
     except DataError:
         raise
-    except Exception as error:  # each store's client has errors of its own
+    except Exception as error:  # each client has its own exceptions
         raise DataError(f"{what} ({reason(error)}){advice}") from error
 
 
@@ -174,7 +174,7 @@ def _places(url: str) -> list[tuple[str, ...]]:
     store, root = open_store(url)
     with _explained(f"{url} cannot be listed", ". Check its name and permissions."):
         paths = store.find(root)
-        store.invalidate_cache()  # of listings, which are large and have done their service
+        store.invalidate_cache()  # of listings, which are large and not needed any more
     above = len(PurePosixPath(root).parts)
     return [PurePosixPath(path).parts[above:] for path in paths]
 

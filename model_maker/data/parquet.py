@@ -60,11 +60,11 @@ def accepts(path: Path) -> bool:
 
 
 def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
-    """Lists the rows of one file, or of all files in a folder; the part is what a file's or folder's name states.
+    """Lists the rows of one file, or of all files in a folder; names of files and folders state the split.
 
     Args:
       path: a `.parquet` file, or a folder of them as the Hugging Face Hub lays them out.
-      notes: receives how many rows have no label.
+      notes: receives the number of rows without a label.
 
     Raises:
       DataError: pyarrow is missing, a file is damaged, or has no such columns.
@@ -98,11 +98,11 @@ def files_in(path: Path) -> list[Path]:
 
 def _name(value: Any, names: list[str], where: str) -> str:
     if isinstance(value, list | dict):
-        raise DataError(f"{where} has the label {value!r}; a photo has one label here.")
+        raise DataError(f"{where} has the label {value!r}; each photo needs exactly one label.")
     if not names or not isinstance(value, int):
         return str(value)
     if not 0 <= value < len(names):
-        raise DataError(f"{where} has the label {value}, but there are names for {len(names)} only.")
+        raise DataError(f"{where} has the label {value}, but there are only {len(names)} names.")
     return names[value]
 
 
@@ -131,7 +131,7 @@ def _opened(file: str) -> Any:
     try:
         return ParquetFile(file)
     except pyarrow.ArrowException as error:
-        raise DataError(f"{file} is damaged ({str(error).splitlines()[0]}). Download it anew.") from error
+        raise DataError(f"{file} is damaged ({str(error).splitlines()[0]}). Download it again.") from error
 
 
 @functools.lru_cache(maxsize=_KEPT_GROUPS)

@@ -1,4 +1,4 @@
-"""PNG without the texts and profiles that some programs pack into it: megabytes at times, which Pillow refuses."""
+"""Removes large texts and profiles from PNG files, which Pillow would reject."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def without_texts(source: BinaryIO) -> BinaryIO:
 
 
 def is_whole(content: bytes) -> bool:
-    """Tells whether every chunk is there, from the header to the end."""
+    """Returns whether all chunks are present, from the header to the end."""
     file, names = io.BytesIO(content), []
     file.seek(len(MARK))
     for place, length, name in _chunks(file):
@@ -54,7 +54,7 @@ def _stripped(content: bytes) -> bytes:
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
-    """Yields the place, length and name of each chunk, from where the file stands up to the end of the picture."""
+    """Yields offset, length and name of each chunk, from the current position to the end of the image."""
     place, name = file.tell(), b""
     while name != b"IEND" and len(head := file.read(_HEAD.size)) == _HEAD.size:
         length, name = _HEAD.unpack(head)
@@ -63,7 +63,7 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
 
 
 class _kept_open:
-    """A file that stays open, at its beginning."""
+    """A file at its beginning; the caller closes it."""
 
     def __init__(self, file: BinaryIO):
         self._file = file

@@ -1,7 +1,7 @@
-"""The practice data set: five kinds of flowers, drawn, so that the whole tool can be tried without a download.
+"""The practice dataset: drawings of five kinds of flowers, for trying the tool without a download.
 
-It knows how pictures are composed, photographed and laid out in folders; `flowers` knows how the flowers look. The
-kinds share backgrounds on purpose: only its shape tells a yellow tulip from a yellow rose, as in real photos.
+It composes images and writes the folders; `drawn_flowers` draws the flowers. The kinds share backgrounds: a yellow
+tulip and a yellow rose differ only in shape, as in real photos.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ OVERSAMPLING = 2  # Pillow draws hard edges; halving the finished canvas smooths
 def draw(
     directory: Path, *, per_class: int = 60, seed: int = 0, progress: Callable[[int, int], None] | None = None
 ) -> list[Path]:
-    """Draws the practice data set: `directory/<class>/<class>_000.jpg` and so on, in five classes.
+    """Draws the practice dataset: `directory/<class>/<class>_000.jpg` and so on, in five classes.
 
-    A picture depends on the seed, its class and its number alone, so a larger set begins with the smaller one.
+    An image depends only on the seed, its class and its number, so a larger dataset contains the smaller one.
 
     Args:
-      directory: the folder to make; it appears when all is drawn, and not at all when that fails or is interrupted.
-      per_class: pictures a class.
-      seed: another number gives other pictures.
-      progress: called after each picture with the number done and the number of all.
+      directory: output folder; created atomically, when all images are drawn.
+      per_class: images per class.
+      seed: random seed.
+      progress: called after each image with the number done and the total number.
 
     Returns:
       The paths, class by class.
 
     Raises:
       DataError: `per_class` is below 1.
-      OutputError: `directory` is something else than an empty folder, or cannot be written.
+      OutputError: `directory` exists and is not an empty folder, or cannot be written.
 
     Examples:
       >>> paths = draw(Path("flowers"), per_class=60)
     """
     if per_class < 1:
-        raise DataError(f"per_class is {per_class}; ask for 1 or more pictures a class.")
+        raise DataError(f"per_class is {per_class}; it must be 1 or more.")
     files = [(name, number, f"{name}/{name}_{number:03d}.jpg") for name in SPECIES for number in range(per_class)]
     with new_directory(Path(directory)) as aside:
         for done, (species, number, file) in enumerate(files, start=1):

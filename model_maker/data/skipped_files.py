@@ -1,4 +1,4 @@
-"""What in a data set is no photo of a class: hidden, left over by programs, an output, a mask, another file."""
+"""Detects files that are not photos of a class: hidden files, leftovers of programs, outputs, masks, other files."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from model_maker.data.entries import Entry
 from model_maker.errors import DataError
 from model_maker.output_folder import RUN
 
-# What NAS boxes, galleries, macOS, Windows and notebooks put beside photos; in lower case. What begins with a dot is
-# hidden anyway.
+# Files and folders that NAS boxes, galleries, macOS, Windows and notebooks put beside photos; in lower case. Names with
+# # a leading dot are hidden anyway.
 _LEFTOVERS = frozenset(
     [
         "__macosx",
@@ -34,7 +34,7 @@ _LEFTOVERS = frozenset(
     ]
     + ["system volume information", "temporary items", "network trash folder", "lightroom previews.lrdata"]
 )
-# Files that only outputs hold: of training, and of `doctor --fix`.
+# Files that identify outputs: of training, and of `doctor --fix`.
 OUTPUTS = (RUN, "moves.jsonl")
 PICTURES = frozenset(
     [
@@ -70,30 +70,30 @@ MASKS = frozenset(
     ]
 )
 _MASK_NAME = re.compile(r"(.+?)[ _.-]+(?:mask|seg|segmentation|gt|groundtruth)(?:[ _.-]*\d+)?", re.IGNORECASE)
-# Of a folder's photos, this share named as masks of others is no accident.
+# If this share of a folder's photos is named like masks, they are masks.
 _MANYMASKS = 0.2
 
 
 def is_hidden(name: str) -> bool:
-    """Tells whether a file or folder of that name is not meant to be seen."""
+    """Returns whether a file or folder of that name is hidden."""
     return name.startswith(".") or name == "__MACOSX"
 
 
 def is_passed_over(name: str) -> bool:
-    """Tells whether a folder of that name is hidden, or left by a program that keeps thumbnails or rubbish there."""
+    """Returns whether a folder of that name is hidden, or contains thumbnails or trash of a program."""
     return is_hidden(name) or is_leftover(name)
 
 
 def is_leftover(name: str) -> bool:
-    """Tells whether a program left a folder of that name, so that renaming would not make it a class."""
+    """Returns whether a folder of that name belongs to a program, so that renaming would not make it a class."""
     return name.lower().lstrip(".") in _LEFTOVERS or name.lower() in (".thumbs", ".ipynb_checkpoints", ".trash")
 
 
 def refuse_masks_beside(home: object, folders: Iterable[str]) -> None:
-    """Refuses a folder of masks beside one of pictures.
+    """Raises an error for a folder of masks beside one of images.
 
     Args:
-      home: what holds both, for messages.
+      home: parent folder, for messages.
       folders: names of those with photos.
 
     Raises:
@@ -103,16 +103,16 @@ def refuse_masks_beside(home: object, folders: Iterable[str]) -> None:
     pictures, masks = sorted(PICTURES & plain.keys()), sorted(MASKS & plain.keys())
     if pictures and masks:
         raise DataError(
-            f"{home} holds {plain[pictures[0]]} and {plain[masks[0]]}: the latter look like masks, which are "
-            "no photos of a class. Move them out of the data; if they are photos, rename the folder."
+            f"{home} contains {plain[pictures[0]]} and {plain[masks[0]]}: the latter look like masks, which are "
+            "not photos of a class. Move them out of the data; if they are photos, rename the folder."
         )
 
 
 def refuse_mask_files(entries: Iterable[Entry]) -> None:
-    """Refuses masks that lie among their photos, as `a_mask.png` beside `a.png`.
+    """Raises an error for masks among photos, for example `a_mask.png` beside `a.png`.
 
     Raises:
-      DataError: in some folder there are many of them.
+      DataError: a folder has many of them.
     """
     stems: dict[str, set[str]] = defaultdict(set)
     for entry in entries:
@@ -123,40 +123,38 @@ def refuse_mask_files(entries: Iterable[Entry]) -> None:
         if len(masks) > _MANYMASKS * len(found):
             first = min(masks)
             raise DataError(
-                f"{home}: {counted(len(masks), 'picture')} of {len(found)} are named as masks of others (the first: "
+                f"{home}: {counted(len(masks), 'picture')} of {len(found)} are named like masks of others (the first: "
                 f"{first}). Move masks out of the data; if they are photos, rename them."
             )
 
 
 def note_hidden(folder: object, notes: list[str]) -> None:
-    """Tells of a folder of photos that is passed over because of its name."""
+    """Adds a note on a folder of photos that is skipped because of its name."""
     notes.append(f"{folder} is hidden (its name starts with a dot) and is not used; rename it to make it a class.")
 
 
 def note_passed_over(counts: Counter[str], notes: list[str]) -> None:
-    """Tells of photos in hidden and leftover folders, counted by the folder's name."""
+    """Adds a note on photos in hidden and leftover folders, counted by the folder's name."""
     if counts:
         names = listed(sorted(counts))
-        notes.append(
-            f"{counted(counts.total(), 'photo')} in {names} (hidden, or left there by other programs): not used."
-        )
+        notes.append(f"{counted(counts.total(), 'photo')} in {names} (hidden, or created by other programs): not used.")
 
 
 def note_loose(count: int, home: object, notes: list[str]) -> None:
-    """Tells of photos beside the class folders."""
+    """Adds a note on photos beside the class folders."""
     notes.append(f"{counted(count, 'photo')} directly in {home}, outside any class folder: not used.")
 
 
 def note_empty(folder: object, notes: list[str]) -> None:
-    """Tells of a class folder without photos."""
-    notes.append(f"{folder} holds no photos, so there is no such class.")
+    """Adds a note on a class folder without photos."""
+    notes.append(f"{folder} contains no photos and is not used as a class.")
 
 
 def note_others(others: Counter[str], notes: list[str]) -> None:
-    """Tells of files that are no photos, counted by suffix."""
+    """Adds a note on files that are not photos, counted by suffix."""
     if others:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
-        notes.append(f"{counted(others.total(), 'other file')} not used, being no photos ({kinds}).")
+        notes.append(f"{counted(others.total(), 'other file')} not used because they are not photos ({kinds}).")
 
 
 def passed_over_in(places: Iterable[PurePath]) -> Counter[str]:
@@ -170,12 +168,12 @@ def passed_over_in(places: Iterable[PurePath]) -> Counter[str]:
 
 
 def counted(number: int, noun: str) -> str:
-    """Says how many there are of something."""
+    """Formats a number with a noun."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def listed(names: Sequence[str], most: int = 4) -> str:
-    """Names the first of them, and says how many more there are."""
+    """Joins the first names, and the number of further ones."""
     if len(names) > most:
         return f"{', '.join(names[:most])} and {len(names) - most} more"
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

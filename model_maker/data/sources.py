@@ -1,4 +1,4 @@
-"""Where photos come from: SOURCES, each a function that lists entries, and `read`, which makes a Dataset of them."""
+"""Dataset formats: SOURCES, each with a function that lists entries, and `read`, which returns a Dataset."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ Hasher = Callable[[Iterable[Entry]], Iterator[tuple[str, str]]]
 # pathlib makes one slash of two.
 _OF_THE_WEB = re.compile(r"(https?):/+", re.IGNORECASE)
 
-# Photos between two reports of progress, and in the queue of the hashing threads.
+# Photos per progress report, and in the queue of the hashing threads.
 _SLICE = 1024
-# Photos that a thread takes at once: handing one over takes as long as finding out that it is missing.
+# Photos per task of a thread: scheduling one takes as long as detecting that it is missing.
 _PART = 16
-# Notes in an error: there is one of each kind, and the one that explains it may be any.
+# Maximum number of notes in an error; any of them may explain it.
 _MOST_NOTES = 6
 
 
 @dataclass(frozen=True)
 class Source:
-    """A kind of data set.
+    """A dataset format.
 
     Attributes:
-      accepts: whether a path is one.
-      entries: lists its photos, in the order that the Dataset keeps; the second argument receives notes.
-      layout: what is expected of it, for messages.
+      accepts: whether a path has this format.
+      entries: lists its photos in the order of the Dataset; the second argument receives notes.
+      layout: description for messages.
     """
 
     accepts: Callable[[Any], bool]
@@ -60,7 +60,7 @@ class Source:
 
 
 _FOLDERS = "one folder of photos for each class, such as roses/ and tulips/"
-# The first that accepts a path reads it; a folder of class folders is what is left.
+# The first that accepts a path reads it; the last is a folder of class folders.
 SOURCES = {
     "parts": Source(split_folders.accepts, split_folders.entries, f"in each part {_FOLDERS}"),
     "object store": Source(object_stores.accepts, object_stores.entries, _FOLDERS),
@@ -79,19 +79,19 @@ def read(
     hasher: Hasher | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Reads a data set: `DIR/<class>/**`, `DIR/{train,val,test}/<class>/**`, or any other of SOURCES.
+    """Reads a dataset: `DIR/<class>/**`, `DIR/{train,val,test}/<class>/**`, or any other of SOURCES.
 
     Args:
       data: the folder or file.
-      least_classes: a classifier needs two; photos to evaluate on may all be of one.
-      hasher: reads and hashes photos; threads of this process unless told.
+      least_classes: minimum number of classes: two for training, one for evaluation.
+      hasher: reads and hashes photos; threads of this process by default.
       progress: called with (done, total) photos.
 
     Returns:
-      The photos with digests of their content; no pixels have been made yet.
+      The photos with digests of their content; they are not decoded yet.
 
     Raises:
-      DataError: no such data, it cannot be opened, or holds fewer classes with photos.
+      DataError: the dataset does not exist, cannot be opened, or has too few classes with photos.
 
     Examples:
       >>> from model_maker import load_dataset
@@ -108,7 +108,7 @@ def read(
     classes = tuple(sorted({entry.class_name for entry in entries}))
     notes += spelling_notes(classes)
     _check_classes(path, source, classes, least_classes, notes)
-    _tell_downloads(entries, notes)
+    _note_downloads(entries, notes)
     index = {name: label for label, name in enumerate(classes)}
     samples, skipped = [], [Skipped(entry.path, entry.reason, entry.part) for entry in entries if entry.reason]
     entries = [entry for entry in entries if not entry.reason]
@@ -124,10 +124,10 @@ def read(
 
 
 def read_to_judge(data: str | os.PathLike[str]) -> tuple[Dataset, list[str]]:
-    """Reads labelled photos that a model is to be judged on: of those that state a test part, that part.
+    """Reads labeled photos for evaluation: the test split of a dataset that has one.
 
     Returns:
-      The photos, and notes on what was found.
+      The photos, and notes.
 
     Raises:
       DataError: see `read`.
@@ -135,22 +135,22 @@ def read_to_judge(data: str | os.PathLike[str]) -> tuple[Dataset, list[str]]:
     dataset = read(data, least_classes=1)
     notes, stated = list(dataset.notes), dataset.stated("test")
     if len(stated):
-        return stated, [*notes, f"{data} states a test part, which is used."]
+        return stated, [*notes, f"{data} has a test split, which is used."]
     counts = {part: len(dataset.stated(part)) for part in ("train", "validation")}
     if any(counts.values()):
-        named = " and ".join(f"{count} of its {part} part" for part, count in counts.items() if count)
-        notes.append(f"{data} states no test part with labels: {named} are used, which a model may have learned from.")
+        named = " and ".join(f"{count} of its {part} split" for part, count in counts.items() if count)
+        notes.append(f"{data} has no labeled test split: {named} are used, which a model may have been trained on.")
     return dataset, notes
 
 
 def places(dataset: Dataset, data: str | os.PathLike[str]) -> set[Path]:
-    """Returns where a data set lies on this machine, itself and the folders of its photos."""
+    """Returns the local paths of a dataset: itself and the folders of its photos."""
     paths = (entry.path for entries in (dataset.samples, dataset.skipped) for entry in entries)
     return {path.parent for path in paths if isinstance(path, Path)} | homes(data)
 
 
 def homes(data: str | os.PathLike[str]) -> set[Path]:
-    """Returns what was named as data, as far as it lies on this machine."""
+    """Returns the local paths of a dataset as passed."""
     home = place(data)
     if isinstance(home, PartFolders):
         return {path for _, path in home.places}
@@ -158,7 +158,7 @@ def homes(data: str | os.PathLike[str]) -> set[Path]:
 
 
 def title(data: str | os.PathLike[str]) -> str:
-    """Returns what a data set is called: the name of its folder, or of its file without the suffix."""
+    """Returns the name of a dataset: that of its folder, or of its file without the suffix."""
     path = place(data).resolve()
     if isinstance(path, StoredFolder | PartFolders) or not path.is_file():
         return path.name
@@ -171,15 +171,15 @@ def source_of(path: Path | StoredFolder | PartFolders) -> Source:
     """Returns the first of SOURCES that accepts a path.
 
     Raises:
-      DataError: there is no such file or folder, or nothing that reads it.
+      DataError: the path does not exist, or has an unknown format.
     """
-    advice = f"Give a folder that holds {_FOLDERS.replace(', such as roses/ and tulips/', '')}."
+    advice = f"Pass a folder that holds {_FOLDERS.replace(', such as roses/ and tulips/', '')}."
     try:
         if not (files.exists(path) if isinstance(path, Path) else path.exists()):
             if isinstance(path, Path) and (address := _OF_THE_WEB.match(path.as_posix())):
                 url = f"{address[1].lower()}://{path.as_posix()[address.end() :]}"
                 raise DataError(
-                    f"{url} is a web address, and data sets are not downloaded. Fetch it, and give the file."
+                    f"{url} is a web address, and datasets are not downloaded. Download it, and give the file."
                 )
             raise DataError(f"{path} does not exist. {advice}")
         if isinstance(path, Path) and not path.is_dir() and not path.is_file():
@@ -196,7 +196,7 @@ def source_of(path: Path | StoredFolder | PartFolders) -> Source:
 def _check_classes(
     path: Path | StoredFolder | PartFolders, source: Source, classes: tuple[str, ...], least: int, notes: list[str]
 ) -> None:
-    # What was passed over is why classes are missing.
+    # Skipped files may be why classes are missing.
     layout = " ".join([f"Expected {source.layout}.", *notes[:_MOST_NOTES]])
     if not classes:
         what = "photos (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF) in class folders" if path.is_dir() else "labelled photos"
@@ -205,19 +205,19 @@ def _check_classes(
         raise DataError(f"{path} holds one class only, {classes[0]!r}; a classifier needs at least two. {layout}")
 
 
-def _tell_downloads(entries: list[Entry], notes: list[str]) -> None:
+def _note_downloads(entries: list[Entry], notes: list[str]) -> None:
     addresses = [entry.path for entry in entries if isinstance(entry.path, Address)]
     if addresses:
         missing = sum(not address.cached.exists() for address in addresses)
-        notes.append(f"{len(addresses)} photos lie at http(s) addresses; {missing} of them had to be downloaded.")
+        notes.append(f"{len(addresses)} photos are at http(s) addresses; {missing} of them had to be downloaded.")
 
 
 def hash_all(entries: Iterable[Entry]) -> Iterator[tuple[str, str]]:
-    """Yields what `hash_photo` returns for each entry, in order; the threads of this process do it."""
+    """Yields the result of `hash_photo` for each entry, in order, using threads of this process."""
     paths = [entry.path for entry in entries]
     with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) * 2)) as pool:
         try:
-            # In slices, so that a million photos do not queue up as a million waiting results.
+            # In slices, so that a million photos do not queue a million results.
             for start in range(0, len(paths), _SLICE):
                 parts = [paths[part : part + _PART] for part in range(start, min(start + _SLICE, len(paths)), _PART)]
                 for found in pool.map(lambda part: [hash_photo(path) for path in part], parts):

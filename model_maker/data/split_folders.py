@@ -1,4 +1,4 @@
-"""Folders that are parts of one data set, under whatever names: `--train-dir`, `--val-dir`, `--test-dir`."""
+"""One folder per split, with any names: `--train-dir`, `--val-dir`, `--test-dir`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from model_maker.data import folders
 from model_maker.data.entries import Entry
 from model_maker.errors import DataError
 
-# So they are named in one text, as run.json does: parts://?train=/a&test=/b
+# Their address in a single text, for example in run.json: parts://?train=/a&test=/b
 SCHEME = "parts://?"
-# Each part with the parameter that names its folder.
+# Parameter of each split.
 PARAMETERS = {"train": "train_dir", "validation": "val_dir", "test": "test_dir"}
 
 
 @dataclass(frozen=True, slots=True)
 class PartFolders:
-    """Folders by part; where data sets are concerned, they read as a Path."""
+    """Folders by split; can replace a Path of a dataset."""
 
     places: tuple[tuple[str, Path], ...]
 
@@ -29,7 +29,7 @@ class PartFolders:
 
     @property
     def name(self) -> str:
-        """The name of the folder around them all, or of the first."""
+        """The name of their common parent folder, or of the first."""
         around = {path.parent for _, path in self.places}
         return (around.pop() if len(around) == 1 else self.places[0][1]).name
 
@@ -49,26 +49,26 @@ def address(
     validation: str | os.PathLike[str] | None = None,
     test: str | os.PathLike[str] | None = None,
 ) -> str:
-    """Returns what names part folders wherever a data set is named.
+    """Returns the location of a dataset with one folder per split.
 
     Args:
       train, validation, test: folders with a folder for each class.
 
     Raises:
-      DataError: one of them does not exist, or holds another.
+      DataError: one of them does not exist, or contains another.
     """
     given = {"train": train, "validation": validation, "test": test}
     named = {part: Path(path) for part, path in given.items() if path is not None}
     for part, path in named.items():
         if not path.is_dir():
-            raise DataError(f"{_stated(part, path)} is no folder. Give one with a folder of photos for each class.")
+            raise DataError(f"{_stated(part, path)} is not a folder. Pass one with a folder of photos for each class.")
     real = {part: path.resolve() for part, path in named.items()}
     for part, path in real.items():
         for other, place in real.items():
             if part != other and place.is_relative_to(path):
                 raise DataError(
-                    f"{_stated(other, named[other])} lies in {_stated(part, named[part])}, or is the same. "
-                    "Give folders that hold different photos."
+                    f"{_stated(other, named[other])} is inside or the same as {_stated(part, named[part])}. "
+                    "Pass folders with different photos."
                 )
     return str(PartFolders(tuple(real.items())))
 
@@ -81,7 +81,7 @@ def parse(text: str) -> PartFolders:
     """
     found = dict(parse_qsl(text.removeprefix(SCHEME)))
     if "train" not in found or not found.keys() <= PARAMETERS.keys():
-        raise DataError(f"{text} names no part folders: write {SCHEME}train=DIR&test=DIR.")
+        raise DataError(f"{text} has no split folders: write {SCHEME}train=DIR&test=DIR.")
     return PartFolders(tuple((part, Path(path)) for part, path in found.items()))
 
 
@@ -90,22 +90,22 @@ def accepts(place: object) -> bool:
 
 
 def entries(parts: PartFolders, notes: list[str]) -> Iterator[Entry]:
-    """Lists the photos of all parts, by part, class, then path.
+    """Lists the photos of all splits, by split, class, then path.
 
     Raises:
       OSError: a folder cannot be opened.
-      DataError: as `folders.entries`; or a folder has no classes, or parts of its own.
+      DataError: as `folders.entries`; or a folder has no classes, or contains splits itself.
     """
     for part, path in parts.places:
         found = list(folders.entries(folders.within(path), notes))
         if not found:
             raise DataError(
-                f"{_stated(part, path)} holds no photos in class folders. Give a folder with one folder for each class."
+                f"{_stated(part, path)} has no photos in class folders. Pass a folder with one folder for each class."
             )
         if others := {entry.part for entry in found} - {"", part}:
             raise DataError(
-                f"{_stated(part, path)} holds parts of its own ({', '.join(sorted(others))}). Give it as `data`, or "
-                "name the part folders in it."
+                f"{_stated(part, path)} contains splits itself ({', '.join(sorted(others))}). Pass it as `data`, or "
+                "pass its split folders."
             )
         yield from (entry._replace(part=part) for entry in found)
 

@@ -1,4 +1,4 @@
-"""Names of parts, as data sets in the wild spell them: `train`, `Training Data`, `seg_test`, `val2017`."""
+"""Recognizes common names of splits: `train`, `Training Data`, `seg_test`, `val2017`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from model_maker.data.entries import PART_NAMES
 
-# What stands beside the word that names the part and says nothing of its own.
+# Words that may accompany the name of a split without further meaning.
 _FILLERS = frozenset(
     [
         "set",
@@ -47,9 +47,9 @@ _WORDS = PART_NAMES | {
     "evaluate": "test",
     "holdout": "test",
 }
-# Beside a test part, these are for validation.
+# Beside a test split, these mean validation.
 _EVALUATION = frozenset({"eval", "evaluation", "evaluate"})
-# Parts of competitions whose photos have no labels.
+# Splits of competitions without labels.
 _UNLABELLED = frozenset(
     ["pred", "predict", "prediction", "predictions", "unlabeled", "unlabelled", "inference", "submission"]
 )
@@ -57,10 +57,10 @@ _TOKENS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
 def read(names: Sequence[str]) -> dict[str, str]:
-    """Returns the part that each name states; "" for one that states photos without labels.
+    """Returns the split that each name states; "" for a split without labels.
 
-    Names are left out that state no part. What stands beside the part's word has to be the same in all of them, as
-    in `seg_train` and `seg_test`; `drug test` and `blood test` are two classes.
+    Omits names that state no split. The rest of the name must be the same in all of them, as in `seg_train` and
+    `seg_test`; `drug test` and `blood test` are two classes.
     """
     found = {name: words for name in names if (words := _split(name))}
     groups: dict[tuple[str, ...], dict[str, str]] = {}
@@ -78,12 +78,12 @@ def read(names: Sequence[str]) -> dict[str, str]:
 
 
 def says_nothing(name: str) -> bool:
-    """Tells whether a folder's name is a general word, such as `images` or `dataset`."""
+    """Returns whether a folder's name is a generic word, such as `images` or `dataset`."""
     return bool(tokens := _tokens(name)) and all(token in _FILLERS or token.isdigit() for token in tokens)
 
 
 def _split(name: str) -> tuple[str, tuple[str, ...]] | None:
-    """Returns the word that names a part, and what else the name says."""
+    """Returns the word for the split, and the rest of the name."""
     tokens = [_bare(token) for token in _tokens(name)]
     words = [token for token in tokens if token in _WORDS or token in _UNLABELLED]
     if len(words) != 1:
@@ -92,14 +92,14 @@ def _split(name: str) -> tuple[str, tuple[str, ...]] | None:
 
 
 def _tokens(name: str) -> list[str]:
-    # What the pattern does not know, such as letters of other scripts, is kept: it tells names apart.
+    # Other characters, such as letters of other scripts, are kept to distinguish names.
     rest = _TOKENS.sub("", name)
     others = [letters for letters in re.split(r"[\W_]+", rest) if letters]
     return [token.lower() for token in _TOKENS.findall(name)] + others
 
 
 def _bare(token: str) -> str:
-    """Returns the part's word of one that is written together with a filler, as `trainset`."""
+    """Returns the word for the split from a compound such as `trainset`."""
     for word in (*_WORDS, *_UNLABELLED):
         if token.startswith(word) and token[len(word) :] in _FILLERS:
             return word

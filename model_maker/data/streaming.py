@@ -1,4 +1,4 @@
-"""Photos through workers: on every core, in order, few in memory at a time."""
+"""Processes photos with workers: on every core, in order, with few in memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _AHEAD = 4
 
 
 def plain(photo, size: int) -> Array:
-    """Loads a photo as the one view that the phone has of it: uint8 [1, size, size, 3]."""
+    """Loads a photo as its only view: uint8 [1, size, size, 3]."""
     return images.load(photo, size)[None]
 
 
@@ -35,19 +35,19 @@ def stream(
     threads: int | None = None,
     load: Callable[..., Any] = plain,
 ) -> Iterator[Result | DataError]:
-    """Loads each photo and gives its pixels to a worker.
+    """Loads each photo and passes its pixels to a worker.
 
     Args:
       photos: whatever `load` takes; a DataError in the place of a photo is passed on.
       size: pixels, height and width.
       make_worker: called once in each thread; what it returns maps uint8 [K, size, size, 3] to a result. Decoding and
         LiteRT both leave the interpreter lock, so threads use all cores.
-      threads: as many as there are cores unless told.
-      load: makes the K views of a photo, given it and the size; one, plain, of whatever `images.load` takes unless
-        told.
+      threads: number of threads; all cores by default.
+      load: returns the K views of a photo, given it and the size; by default one view, from anything that
+      `images.load` takes.
 
     Yields:
-      For each photo in order, the worker's result, or the DataError that says why the photo cannot be read.
+      For each photo in order, the worker's result, or the DataError with the reason the photo cannot be read.
     """
     own = threading.local()
 
@@ -77,10 +77,10 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], *, threa
         while waiting:
             yield waiting.popleft().result()
     finally:
-        # Reached also on ctrl-C or when the caller stops early: what has not begun never begins.
+        # Also on ctrl-C or when the caller stops early: cancels tasks that have not started.
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def cores() -> int:
-    """Returns how many cores this process may use."""
+    """Returns the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -16,7 +16,7 @@ from model_maker.errors import DataError
 
 # `flowers-train.tfrecord-00000-of-00002`, `train.tfrecord`
 _NAME = re.compile(r"(?:^|.*[-_.])?([A-Za-z]+)\.tfrecords?(?:-\d+-of-\d+)?$|.*\.tfrecords?(?:-\d+-of-\d+)?$")
-# What data sets call them: TensorFlow Datasets, then the older TF-Slim.
+# Common feature names: of TensorFlow Datasets, then of the older TF-Slim.
 _IMAGES = ("image", "image/encoded")
 _LABELS = ("image/class/text", "label", "image/class/label", "label/text")
 _HEADER_BYTES, _FOOTER_BYTES = 12, 4
@@ -56,11 +56,11 @@ def accepts(path: Path) -> bool:
 
 
 def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
-    """Lists the examples of one file or of all files in a folder; the part is what a file's name states.
+    """Lists the examples of one file or of all files in a folder; the names of files state the split.
 
     Args:
       path: a TFRecord file, or a folder of them. `label.labels.txt` beside them names the classes.
-      notes: not used; nothing is passed over.
+      notes: not used; no files are skipped.
 
     Raises:
       DataError: a file is damaged, or an example has no label.
@@ -87,19 +87,19 @@ def _names(folder: Path) -> list[str]:
 
 
 def _records(path: Path) -> Iterator[Record]:
-    """Walks the frames: length, its checksum, content, its checksum. What is inside is judged when it is decoded."""
+    """Walks the frames: length, its checksum, content, its checksum. The content is checked when it is decoded."""
     size, offset, number = path.stat().st_size, 0, 0
     with open(path, "rb") as file:
         while offset < size:
             file.seek(offset)
             header = file.read(_HEADER_BYTES)
             if len(header) < _HEADER_BYTES:
-                raise DataError(f"{path} ends in the middle of record {number}. Download it anew.")
+                raise DataError(f"{path} ends in the middle of record {number}. Download it again.")
             length, check = struct.unpack("<QI", header)
             if _masked_crc(header[:8]) != check:
-                raise DataError(f"{path} is damaged or compressed at record {number}. Give plain TFRecord files.")
+                raise DataError(f"{path} is damaged or compressed at record {number}. Pass plain TFRecord files.")
             if offset + _HEADER_BYTES + length + _FOOTER_BYTES > size:
-                raise DataError(f"{path} ends in the middle of record {number}. Download it anew.")
+                raise DataError(f"{path} ends in the middle of record {number}. Download it again.")
             yield Record(str(path), number, offset + _HEADER_BYTES, length)
             offset, number = offset + _HEADER_BYTES + length + _FOOTER_BYTES, number + 1
 
@@ -132,11 +132,11 @@ def _label(record: Record, names: list[str]) -> str:
             continue
         texts, numbers = features[name].bytes_list.value, features[name].int64_list.value
         if len(texts) + len(numbers) != 1:
-            raise DataError(f"{record} has {len(texts) + len(numbers)} values of {name}; a photo has one label here.")
+            raise DataError(f"{record} has {len(texts) + len(numbers)} values of {name}; each photo needs one label.")
         if texts:
             return class_name(texts[0].decode(errors="replace"), record)
         if names and not 0 <= numbers[0] < len(names):
-            raise DataError(f"{record} has the label {numbers[0]}, but there are names for {len(names)} only.")
+            raise DataError(f"{record} has the label {numbers[0]}, but there are only {len(names)} names.")
         return class_name(names[numbers[0]], record) if names else str(numbers[0])
     raise DataError(f"{record} has no label among its features ({', '.join(sorted(features)[:5])}).")
 

@@ -1,4 +1,4 @@
-"""Small pictures of photos as addresses that hold the picture itself, for pages that need no other file."""
+"""Thumbnails as `data:` URLs, for self-contained pages."""
 
 from __future__ import annotations
 

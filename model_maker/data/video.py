@@ -1,7 +1,7 @@
-"""Frames: of a video file, of a camera, of a stream. PyAV, an extra, decodes them.
+"""Frames of video files, cameras and streams, decoded with PyAV, an extra.
 
-A file is opened with the demuxers of video files only, which read nothing but the file: a playlist by the name of a
-video is refused, for it would have other files and addresses read.
+Only demuxers of video files open files, and they read nothing else: a playlist with the name of a video is an error,
+because it could read other files and addresses.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from model_maker.system import extras
 
 Array = np.ndarray[Any, Any]
 
-# What video files are called, and the demuxers that read them, by FFmpeg's names.
+# Suffixes of video files, and their demuxers, by FFmpeg's names.
 SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".flv"),
     *(".wmv", ".ogv"),
@@ -30,7 +30,7 @@ SUFFIXES = (
 _DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg"
 _STREAM = re.compile(r"rtsps?://", re.IGNORECASE)
 _CAMERA = re.compile(r"\d{1,3}")
-# One frame a second of most videos.
+# One frame per second of most videos.
 EVERY = 30
 # How long a camera or a stream may take to open, and to give a packet.
 _TIMEOUT_S = (10.0, 10.0)
@@ -56,7 +56,7 @@ def is_live(name: str) -> bool:
 
 
 def shown(name: str) -> str:
-    """Returns a source as it may be printed: of a stream's address neither user nor password."""
+    """Returns a source for display, without user and password of a stream's address."""
     if not _STREAM.match(name):
         return name
     address = urlsplit(name)
@@ -71,7 +71,7 @@ def frames(name: str, *, every: int = EVERY) -> Iterator[Frame]:
       every: 1 for all frames.
 
     Raises:
-      DataError: it cannot be opened or decoded; what was decoded before has been yielded.
+      DataError: it cannot be opened or decoded; frames before the error have been yielded.
       ModelMakerError: PyAV is not installed.
     """
     extras.require("av", what="Video", error=DataError)
@@ -82,7 +82,7 @@ def frames(name: str, *, every: int = EVERY) -> Iterator[Frame]:
         with connect(name) as container:
             stream = next(iter(container.streams.video), None)
             if stream is None or stream.codec_context is None:
-                raise DataError(f"{what}: holds no video that can be decoded")
+                raise DataError(f"{what}: contains no video that can be decoded")
             stream.codec_context.options = {"max_pixels": str(images.MAX_PIXELS)}
             for number, frame in enumerate(container.decode(stream)):
                 if number % every == 0:
@@ -92,7 +92,7 @@ def frames(name: str, *, every: int = EVERY) -> Iterator[Frame]:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{what}: cannot be read as a video{after} ({reason}){_advice(name)}") from error
     if number < 0:
-        raise DataError(f"{what}: holds no frame")
+        raise DataError(f"{what}: contains no frames")
 
 
 def connect(name: str) -> Any:
@@ -100,7 +100,7 @@ def connect(name: str) -> Any:
     import av
 
     if _STREAM.match(name):
-        # Over TCP, for packets lost over UDP come out as grey smears.
+        # Over TCP, because lost UDP packets cause gray smears.
         return av.open(name, options={"rtsp_transport": "tcp"}, timeout=_TIMEOUT_S)
     if _CAMERA.fullmatch(name):
         device, kind = _camera(int(name))
@@ -111,7 +111,7 @@ def connect(name: str) -> Any:
 
 
 def _camera(index: int) -> tuple[str, str]:
-    """Returns what FFmpeg calls the camera of a number, and the device's kind."""
+    """Returns FFmpeg's name and device type of a camera number."""
     if sys.platform == "darwin":
         return str(index), "avfoundation"
     if sys.platform == "win32":
@@ -119,7 +119,7 @@ def _camera(index: int) -> tuple[str, str]:
 
         cameras = [device.name for device in av.enumerate_input_devices("dshow") if "video" in device.media_types]
         if index >= len(cameras):
-            raise DataError(f"camera {index} is not there: Windows tells of {len(cameras)}, counted from 0")
+            raise DataError(f"camera {index} does not exist: Windows reports {len(cameras)}, counted from 0")
         return f"video={cameras[index]}", "dshow"
     return f"/dev/video{index}", "v4l2"
 

@@ -1,4 +1,4 @@
-"""Photos from http(s) addresses: fetched with a limit and retries, and kept in the cache."""
+"""Photos from http(s) addresses: downloaded with a size limit and retries, and cached."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from model_maker.system import files
 MAX_BYTES = 64 << 20
 _TIMEOUT_S = 20
 _CHUNK = 1 << 16
-# Waits before another try, seconds; a server that is busy for longer is told to the user.
+# Seconds before each retry; an error follows if the server stays busy.
 PAUSES_S = (0.5, 2.0)
-# What a later try may answer otherwise: too early, too many requests, and troubles of the server.
+# Status codes to retry: too early, too many requests, and server errors.
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 
 
@@ -36,7 +36,7 @@ class Address:
 
     @property
     def cached(self) -> Path:
-        """Where the cache keeps it."""
+        """Its path in the cache."""
         name = hashlib.sha256(self.address.encode()).hexdigest()
         return files.cache_directory() / "photos" / name[:2] / name
 
@@ -77,7 +77,7 @@ def fetch(address: str) -> bytes:
 
 
 def patient(call: Callable[[], bytes]) -> bytes:
-    """Calls again, after a pause, what failed for a reason that may pass."""
+    """Retries after a pause on temporary errors."""
     for pause_s in PAUSES_S:
         try:
             return call()

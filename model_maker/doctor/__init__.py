@@ -1,1 +1,1 @@
-"""What is wrong with a data set, and mending it: `diagnosis.diagnose`, `quarantine.mend`, `quarantine.put_back`."""
+"""Finds and fixes problems in a dataset: `diagnosis.diagnose`, `quarantine.mend`, `quarantine.put_back`."""

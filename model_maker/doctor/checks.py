@@ -1,4 +1,4 @@
-"""CHECKS: what can be wrong with a data set, one record a kind; to look for something new, add one."""
+"""CHECKS: the problems that a dataset can have, one record per kind; to add a check, add a record."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ import numpy as np
 from model_maker.data import images, split_names
 from model_maker.data.entries import spelled
 from model_maker.doctor import fallback_decoders
-from model_maker.doctor.examination import Evidence
+from model_maker.doctor.examination import Examination
 from model_maker.doctor.findings import Finding
 
-# Sides below this are blurred by enlargement to the 224 pixels that most backbones take, 3.5 times and more.
+# Smaller photos are enlarged 3.5 times and more to the 224 pixels that most backbones take, which blurs them.
 TINY_PIXELS = 64
-# Spread below which a photo is one colour; noise of a covered lens lies below it.
+# A photo with a smaller spread has a single color; the noise of a covered lens has less.
 ONE_COLOUR = 4.0
-# Robust standard deviations from the median, beyond which nothing is near a photo. Of 600 photos of flowers ten lie
-# beyond, from a limousine to a chocolate cake; of four photos of animals and food put among them, all.
+# Robust standard deviations from the median, beyond which a photo is an outlier. Of 600 photos of flowers this finds
+# # ten, from a limousine to a chocolate cake, and all of four photos of animals and food added to them.
 _FAR = 2.5
-# Photos of the largest class to one of the smallest, above which it is told; `train` weighs classes above 2.
+# Ratio of the largest class to the smallest, above which it is reported; `train` weights classes above 2.
 _UNEVEN = 5.0
-# Photos, of a class or in all, below which anything measured on them is hardly more than a guess.
+# With fewer photos, of a class or in total, measurements are hardly more than a guess.
 _FEW = 20
-# How many times likelier another class must be than a photo's own: to be told, and to be no close call.
+# How many times more likely another class must be than a photo's own: to be reported, and to be a clear case.
 _DOUBT, _SURE = math.log(1.5), math.log(3)
 _DAMAGE = ("damaged", "empty file", "not a ")
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that can be wrong.
+    """A kind of problem.
 
     Attributes:
-      title: a heading.
+      title: heading of its findings.
       severity: one of SEVERITIES.
       advice: what to do.
-      find: looks for it.
-      mends: whether `removable` of its findings is filled.
-      by_default: whether mending includes it unasked: only what nobody can want to keep.
+      find: yields its findings.
+      mends: whether its findings list `removable` photos.
+      by_default: whether `mend` moves them by default: only photos that nobody needs.
     """
 
     title: str
     severity: str
     advice: str
-    find: Callable[[Evidence], Iterator[Finding]]
+    find: Callable[[Examination], Iterator[Finding]]
     mends: bool = False
     by_default: bool = False
 
 
-def _broken(evidence: Evidence) -> Iterator[Finding]:
-    skipped = sorted(evidence.dataset.skipped, key=lambda entry: spelled(entry.path))
-    # What lacks a decoder or a permission is not damaged; what another reader opens may not be, either.
+def _broken(examination: Examination) -> Iterator[Finding]:
+    skipped = sorted(examination.dataset.skipped, key=lambda entry: spelled(entry.path))
+    # A file without a decoder or a permission is not damaged; one that another reader opens may not be, either.
     gone = [entry.path for entry in skipped if entry.reason.startswith(_DAMAGE)]
     opened = fallback_decoders.readers([path for path in gone if isinstance(path, Path)])
     for entry in skipped:
@@ -65,32 +65,32 @@ def _broken(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(entry.reason, (entry.path,), (entry.path,) if entry.reason.startswith(_DAMAGE) else ())
 
 
-def _leaks(evidence: Evidence) -> Iterator[Finding]:
-    if not evidence.states_parts:
+def _leaks(examination: Examination) -> Iterator[Finding]:
+    if not examination.states_parts:
         return
-    for group in evidence.members():
-        parts = [evidence.parts[index] for index in group]
+    for group in examination.members():
+        parts = [examination.parts[index] for index in group]
         if len(set(parts)) > 1:
-            # The first is of the part that comes before the others: the rest of that part may stay beside it.
+            # The first belongs to the split with priority: other copies in the same split may stay.
             others = [index for index, part in zip(group, parts, strict=True) if part != parts[0]]
-            yield _of_group(evidence, group, f"in {_all(parts)}", others)
+            yield _of_group(examination, group, f"in {_all(parts)}", others)
 
 
-def _conflicts(evidence: Evidence) -> Iterator[Finding]:
-    for group in evidence.members():
-        names = [evidence.dataset.classes[evidence.labels[index]] for index in group]
+def _conflicts(examination: Examination) -> Iterator[Finding]:
+    for group in examination.members():
+        names = [examination.dataset.classes[examination.labels[index]] for index in group]
         if len(set(names)) > 1:
-            yield _of_group(evidence, group, f"in {_all(names)}", group)
+            yield _of_group(examination, group, f"in {_all(names)}", group)
 
 
-def _labels(evidence: Evidence) -> Iterator[Finding]:
-    judged, samples, classes = evidence.judgement, evidence.dataset.samples, evidence.dataset.classes
-    twins: dict[tuple[int, int], list[int]] = {}
-    for index in np.argsort(judged.margins, kind="stable"):  # what is not judged, nan, comes last
+def _labels(examination: Examination) -> Iterator[Finding]:
+    judged, samples, classes = examination.label_errors, examination.dataset.samples, examination.dataset.classes
+    copies: dict[tuple[int, int], list[int]] = {}
+    for index in np.argsort(judged.margins, kind="stable"):  # NaN, not assessed, comes last
         if not judged.margins[index] <= -_DOUBT:
             break
-        twins.setdefault((int(evidence.numbers[index]), int(evidence.labels[index])), []).append(int(index))
-    for (_, label), group in twins.items():
+        copies.setdefault((int(examination.numbers[index]), int(examination.labels[index])), []).append(int(index))
+    for (_, label), group in copies.items():
         rated = judged.scores[group[0]].copy()
         rated[label] = np.nan
         other = int(np.nanargmax(rated))
@@ -106,112 +106,114 @@ def _labels(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _copies(evidence: Evidence) -> Iterator[Finding]:
-    for group in evidence.members():
+def _copies(examination: Examination) -> Iterator[Finding]:
+    for group in examination.members():
         alike: dict[tuple[str, int], list[int]] = {}
         for index in group:
-            sample = evidence.dataset.samples[index]
+            sample = examination.dataset.samples[index]
             alike.setdefault((sample.digest, sample.label), []).append(index)
         for copies in alike.values():
             if len(copies) > 1:
-                yield _of_group(evidence, copies, "the same file", copies[1:])
+                yield _of_group(examination, copies, "the same file", copies[1:])
 
 
-def _near_copies(evidence: Evidence) -> Iterator[Finding]:
-    for group in evidence.members():
-        samples = [evidence.dataset.samples[index] for index in group]
-        # In more than one class they are told as conflicts.
+def _near_copies(examination: Examination) -> Iterator[Finding]:
+    for group in examination.members():
+        samples = [examination.dataset.samples[index] for index in group]
+        # Copies in more than one class are reported as conflicts.
         if len({sample.digest for sample in samples}) > 1 and len({sample.label for sample in samples}) == 1:
-            sizes = [f"{evidence.facts[index].width} x {evidence.facts[index].height}" for index in group]
-            text = "the same picture" + (f", {' and '.join(dict.fromkeys(sizes))}" if len(set(sizes)) > 1 else "")
-            yield _of_group(evidence, group, text, group[1:])
+            sizes = [
+                f"{examination.properties[index].width} x {examination.properties[index].height}" for index in group
+            ]
+            text = "the same image" + (f", {' and '.join(dict.fromkeys(sizes))}" if len(set(sizes)) > 1 else "")
+            yield _of_group(examination, group, text, group[1:])
 
 
-def _one_colour(evidence: Evidence) -> Iterator[Finding]:
-    for sample, fact in zip(evidence.dataset.samples, evidence.facts, strict=True):
-        if fact.spread < ONE_COLOUR:
-            yield Finding("one colour", (sample.path,), (sample.path,))
+def _one_colour(examination: Examination) -> Iterator[Finding]:
+    for sample, file in zip(examination.dataset.samples, examination.properties, strict=True):
+        if file.spread < ONE_COLOUR:
+            yield Finding("single color", (sample.path,), (sample.path,))
 
 
-def _outliers(evidence: Evidence) -> Iterator[Finding]:
-    far = evidence.judgement.distances
-    if len(far) < _FEW:  # too few to tell what is usual
+def _outliers(examination: Examination) -> Iterator[Finding]:
+    far = examination.label_errors.distances
+    if len(far) < _FEW:  # too few to estimate a distribution
         return
     for index in np.argsort(-far, kind="stable"):
         if not far[index] > _FAR:
             return
-        path = evidence.dataset.samples[index].path
-        yield Finding("unlike all other photos", (path,), (path,), score=float(far[index]))
+        path = examination.dataset.samples[index].path
+        yield Finding("unlike the other photos", (path,), (path,), score=float(far[index]))
 
 
-def _tiny(evidence: Evidence) -> Iterator[Finding]:
-    for sample, fact in zip(evidence.dataset.samples, evidence.facts, strict=True):
-        if min(fact.width, fact.height) < TINY_PIXELS:
-            yield Finding(f"{fact.width} x {fact.height} pixels", (sample.path,), (sample.path,))
+def _tiny(examination: Examination) -> Iterator[Finding]:
+    for sample, file in zip(examination.dataset.samples, examination.properties, strict=True):
+        if min(file.width, file.height) < TINY_PIXELS:
+            yield Finding(f"{file.width} x {file.height} pixels", (sample.path,), (sample.path,))
 
 
-def _classes(evidence: Evidence) -> Iterator[Finding]:
-    counts = np.bincount(evidence.labels, minlength=len(evidence.dataset.classes))
-    for name, count in zip(evidence.dataset.classes, counts, strict=True):
+def _classes(examination: Examination) -> Iterator[Finding]:
+    counts = np.bincount(examination.labels, minlength=len(examination.dataset.classes))
+    for name, count in zip(examination.dataset.classes, counts, strict=True):
         if count < _FEW:
-            yield Finding(f"{name} has {count} photo{'' if count == 1 else 's'} that can be read")
+            yield Finding(f"{name} has {count} readable photo{'' if count == 1 else 's'}")
     large, small = int(counts.argmax()), int(counts.argmin())
     if counts[large] > _UNEVEN * counts[small]:
-        names = evidence.dataset.classes
+        names = examination.dataset.classes
         ratio = f"{counts[large] / counts[small]:.0f} to 1" if counts[small] else "to none"
         yield Finding(f"{names[large]} has {counts[large]} photos and {names[small]} {counts[small]}: {ratio}")
 
 
-def _parts(evidence: Evidence) -> Iterator[Finding]:
-    stated = split_names.read(evidence.dataset.classes)
-    # One class called `test` may be one.
+def _parts(examination: Examination) -> Iterator[Finding]:
+    stated = split_names.read(examination.dataset.classes)
+    # A single class may be called `test`.
     if len(stated) > 1 or {"train", "validation"} & set(stated.values()):
-        yield Finding(f"{' and '.join(sorted(stated))}: named as parts of a data set, and learned as classes")
+        yield Finding(f"{' and '.join(sorted(stated))}: named like dataset splits, but used as classes")
 
 
-def _strays(evidence: Evidence) -> Iterator[Finding]:
-    for path in evidence.strays:
-        yield Finding("a photo by its content, not by its name", (path,))
+def _strays(examination: Examination) -> Iterator[Finding]:
+    for path in examination.strays:
+        yield Finding("a photo by content, but not by name", (path,))
 
 
-def _suffixes(evidence: Evidence) -> Iterator[Finding]:
-    for sample, fact in zip(evidence.dataset.samples, evidence.facts, strict=True):
+def _suffixes(examination: Examination) -> Iterator[Finding]:
+    for sample, file in zip(examination.dataset.samples, examination.properties, strict=True):
         name = str(sample.path)
         suffix = name[name.rfind(".") :].lower() if "." in name else ""
         stated = images.FORMATS.get(suffix)
-        # MPO is the JPEG of cameras that put a preview behind it.
-        if stated and fact.format not in (stated, "MPO"):
-            yield Finding(f"named {suffix}, but is {fact.format}", (sample.path,))
+        # MPO is a JPEG followed by a preview, as some cameras write it.
+        if stated and file.format not in (stated, "MPO"):
+            yield Finding(f"named {suffix}, but is {file.format}", (sample.path,))
 
 
-def _deep(evidence: Evidence) -> Iterator[Finding]:
-    for sample, fact in zip(evidence.dataset.samples, evidence.facts, strict=True):
-        if fact.bits:
-            yield Finding(f"{fact.bits[1]} bits used of {fact.bits[0]}", (sample.path,))
+def _deep(examination: Examination) -> Iterator[Finding]:
+    for sample, file in zip(examination.dataset.samples, examination.properties, strict=True):
+        if file.bits:
+            yield Finding(f"{file.bits[1]} bits used of {file.bits[0]}", (sample.path,))
 
 
-def _turned(evidence: Evidence) -> Iterator[Finding]:
-    for sample, fact in zip(evidence.dataset.samples, evidence.facts, strict=True):
-        if fact.orientation != 1:
-            yield Finding(f"EXIF orientation {fact.orientation}", (sample.path,))
+def _turned(examination: Examination) -> Iterator[Finding]:
+    for sample, file in zip(examination.dataset.samples, examination.properties, strict=True):
+        if file.orientation != 1:
+            yield Finding(f"EXIF orientation {file.orientation}", (sample.path,))
 
 
-def _personal(evidence: Evidence) -> Iterator[Finding]:
-    for sample, fact in zip(evidence.dataset.samples, evidence.facts, strict=True):
-        if fact.personal:
-            yield Finding(", ".join(fact.personal), (sample.path,))
+def _personal(examination: Examination) -> Iterator[Finding]:
+    for sample, file in zip(examination.dataset.samples, examination.properties, strict=True):
+        if file.personal:
+            yield Finding(", ".join(file.personal), (sample.path,))
 
 
-def _is_apart(evidence: Evidence, index: int) -> bool:
-    """Whether a photo may go without taking another name of the same file with it, as links to folders make them."""
-    path = evidence.dataset.samples[index].path
-    return not isinstance(path, Path) or path.is_symlink() or evidence.names_of_file[os.path.realpath(path)] == 1
+def _is_apart(examination: Examination, index: int) -> bool:
+    """Whether moving a photo affects no other path to the same file, as links to folders create them."""
+    path = examination.dataset.samples[index].path
+    return not isinstance(path, Path) or path.is_symlink() or examination.names_of_file[os.path.realpath(path)] == 1
 
 
-def _of_group(evidence: Evidence, group: list[int], text: str, removable: list[int]) -> Finding:
-    paths = {index: evidence.dataset.samples[index].path for index in group}
+def _of_group(examination: Examination, group: list[int], text: str, removable: list[int]) -> Finding:
+    paths = {index: examination.dataset.samples[index].path for index in group}
     return Finding(
-        text, tuple(paths.values()), tuple(paths[index] for index in removable if _is_apart(evidence, index))
+        text, tuple(paths.values()), tuple(paths[index] for index in removable if _is_apart(examination, index))
     )
 
 
@@ -219,118 +221,120 @@ def _all(names: list[str]) -> str:
     return " and ".join(sorted(set(names)))
 
 
-# In the order in which they are told, the most serious first. A finding that mends moves its `removable` photos.
+# In the order of reports, the most serious first. Fixing a finding moves its `removable` photos.
 CHECKS = {
     "broken": Check(
-        "Files that cannot be read",
+        "Unreadable files",
         "serious",
-        "They teach nothing; training passes them over. Replace them, or move them out.",
+        "Training skips them. Replace them, or move them out.",
         _broken,
         mends=True,
         by_default=True,
     ),
     "leaks": Check(
-        "The same picture in more than one part",
+        "Data leakage between splits",
         "serious",
-        "What is tested on must not be learned from: keep each picture in one part.",
+        "The same image is in more than one split, so test accuracy is too high. Keep each image in one split.",
         _leaks,
         mends=True,
     ),
     "conflicts": Check(
-        "The same picture in more than one class",
+        "The same image in several classes",
         "serious",
-        "One of the labels is wrong. Keep the right one; mending moves all of them out.",
+        "One of the labels is wrong. Keep the correct one; --fix moves all copies.",
         _conflicts,
         mends=True,
     ),
     "parts": Check(
-        "Parts that are taken for classes",
+        "Splits used as classes",
         "serious",
-        "A model would learn to tell the parts apart. Name them by `train_dir`, `val_dir` and `test_dir`, or move what "
-        "lies beside them out.",
+        "A model would learn to distinguish the splits. Pass them as `train_dir`, `val_dir` and `test_dir`, or move "
+        "the other folders out.",
         _parts,
     ),
     "labels": Check(
-        "Labels that may be wrong",
+        "Possible label errors",
         "serious",
-        "Look at each, those first whose own class is least likely beside the other, and move it to its class; mending "
-        "moves out those that are no close call.",
+        "Check each photo, the least likely label first, and move it to the correct class; --fix moves the clear cases "
+        "out.",
         _labels,
         mends=True,
     ),
     "duplicates": Check(
         "Exact copies",
         "look",
-        "One of each is enough.",
+        "Keep one of each.",
         _copies,
         mends=True,
         by_default=True,
     ),
     "near-duplicates": Check(
-        "Copies in another size, encoding or mirrored",
+        "Near duplicates",
         "look",
-        "Training may put one in its test part and learn from the other. Keep one; mending keeps the largest.",
+        "The same image in another size or encoding, or mirrored. One copy may be in the training split and one in the "
+        "test split. Keep one; --fix keeps the largest.",
         _near_copies,
         mends=True,
     ),
     "one-colour": Check(
-        "Photos of one colour",
+        "Photos of a single color",
         "look",
-        "They show nothing to learn. Remove them unless that is what the class looks like.",
+        "They contain nothing to learn. Remove them unless the class looks like that.",
         _one_colour,
         mends=True,
     ),
     "outliers": Check(
-        "Photos unlike all others",
+        "Outliers",
         "look",
-        "They may not belong here. Remove those that the app will never see.",
+        "They are unlike the other photos and may not belong to the dataset. Remove those that the app will never see.",
         _outliers,
         mends=True,
     ),
     "tiny": Check(
         f"Photos smaller than {TINY_PIXELS} pixels",
         "look",
-        "Enlarged they are blurred, as no camera's photo is. Replace them by larger ones.",
+        "Enlargement blurs them, unlike photos of a camera. Replace them with larger ones.",
         _tiny,
         mends=True,
     ),
     "classes": Check(
-        "Classes with few photos, or uneven ones",
+        "Small or imbalanced classes",
         "look",
-        "Add photos to the small classes; `train` weighs uneven ones alike, which does not replace photos.",
+        "Add photos to the small classes; `train` weights classes equally, but weights do not replace photos.",
         _classes,
     ),
     "strays": Check(
-        "Photos that are not used",
+        "Unused photos",
         "look",
-        "Give them a suffix such as .jpg, and they are read.",
+        "Rename them with a suffix such as .jpg to use them.",
         _strays,
     ),
     "suffixes": Check(
-        "Names that state another format",
+        "Wrong file name suffixes",
         "know",
-        "They are read by their content; other programs may stumble over them.",
+        "They are read by content; other programs may fail on them.",
         _suffixes,
     ),
     "depth": Check(
-        "Pictures that use fewer bits than their files have",
+        "Unused bit depth",
         "know",
-        "They are scaled by the bits that they use; other programs show them nearly black. Save them with 8 bits.",
+        "The images use fewer bits than their files have room for. Training scales them; other programs show them "
+        "nearly black. Save them with 8 bits.",
         _deep,
     ),
     "turned": Check(
-        "Photos that EXIF turns",
+        "Photos with EXIF rotation",
         "know",
-        "They are turned upright here; an app has to do the same with a camera's photos.",
+        "Training rotates them upright; an app must do the same with photos of a camera.",
         _turned,
     ),
     "personal": Check(
         "Personal data in EXIF",
         "know",
-        "No model contains it. Remove it before you hand the photos on, as with `exiftool -all= -tagsfromfile @ "
+        "No model contains it. Remove it before you share the photos, for example with `exiftool -all= -tagsfromfile @ "
         "-orientation`.",
         _personal,
     ),
 }
-MENDING = tuple(name for name, check in CHECKS.items() if check.mends)
-DEFAULT_MENDING = tuple(name for name, check in CHECKS.items() if check.by_default)
+FIXABLE = tuple(name for name, check in CHECKS.items() if check.mends)
+DEFAULT_FIXES = tuple(name for name, check in CHECKS.items() if check.by_default)

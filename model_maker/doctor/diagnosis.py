@@ -1,4 +1,4 @@
-"""diagnose(): what is wrong with a data set, the most serious first, and how much copies flatter its accuracy."""
+"""diagnose(): the problems of a dataset, the most serious first, and how much duplicates inflate its accuracy."""
 
 from __future__ import annotations
 
@@ -14,30 +14,29 @@ import numpy as np
 from model_maker.backbones.registry import DEFAULT
 from model_maker.data import object_stores
 from model_maker.data.entries import Location, spelled
-from model_maker.doctor import examination as gathering
 from model_maker.doctor import label_errors, near_duplicates
 from model_maker.doctor.checks import CHECKS
-from model_maker.doctor.examination import Evidence
+from model_maker.doctor.examination import Examination, examine
 from model_maker.doctor.findings import Finding
 from model_maker.errors import DataError
 from model_maker.progress import Progress
 
-# Points of accuracy below which the division into folds alone makes differences.
+# Percentage points of accuracy; smaller differences may come from the random folds.
 _NOTICEABLE = 0.3
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What `diagnose` found.
+    """The result of `diagnose`.
 
     Attributes:
-      data: the folder, file or address, as it was named.
-      photos: that can be read, by class.
-      findings: by kind, a key of CHECKS; kinds of which nothing was found are left out.
-      flattery: how much twins of a picture flatter accuracy: `folds` and `test`, see `twins`; None where they do not.
-      notes: what was passed over, or could not be checked, and why.
+      data: the folder, file or address, as passed.
+      photos: number of readable photos by class.
+      findings: by kind, a key of CHECKS; kinds without findings are omitted.
+      flattery: how much near duplicates inflate accuracy: `folds` and `test`, see `near_duplicates`; None if not.
+      notes: what was skipped, or could not be checked, and why.
       class_of: the class of each photo and unreadable file that a finding names.
-      digests: sha256 of each file whose bytes could be read; by it mending knows that a file is still the same.
+      digests: sha256 of each file whose bytes could be read; `mend` moves only unchanged files.
     """
 
     data: str
@@ -49,9 +48,9 @@ class Diagnosis:
     digests: dict[Location, str]
 
     def name(self, photo: Location) -> str:
-        """Returns what a photo is called in the data, with slashes on all systems."""
+        """Returns the name of a photo within the dataset, with slashes on all systems."""
         home = object_stores.place(self.data)
-        # What lies in a file is called by that file's name as it was given.
+        # The name of a photo inside a file starts with the name of that file, as passed.
         return spelled(photo).removeprefix(f"{spelled(home)}/").removeprefix(f"{home}/")
 
 
@@ -62,17 +61,17 @@ def diagnose(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Diagnosis:
-    """Finds out what is wrong with a data set; nothing is changed.
+    """Finds problems in a dataset; changes nothing.
 
     Args:
-      data: as for `train`; one class is enough, though then no label can be judged.
+      data: as for `train`; with a single class no labels can be assessed.
       model: the backbone that compares photos; `train` with the same one finds the embeddings in the cache.
-      threads: photos at a time; all cores unless told.
-      progress: receives stages and progress.
+      threads: number of threads; all cores by default.
+      progress: receives progress events.
 
     Raises:
-      DataError: there is no such data, or no photo in it.
-      BackboneError: there is no such model, or its weights are missing.
+      DataError: the dataset does not exist, or has no photos.
+      BackboneError: the model does not exist, or its weights are missing.
 
     Examples:
       >>> import model_maker
@@ -81,23 +80,23 @@ def diagnose(
       'labelled rose (... %), looks like daisy (... %), a close call'
     """
     if threads is not None and threads < 1:
-        raise DataError(f"`threads={threads}`: give 1 or more.")
+        raise DataError(f"`threads={threads}`: pass 1 or more.")
     progress = Progress(progress)
-    evidence = gathering.gather(data, model, progress, threads=threads)
-    findings = {name: tuple(check.find(evidence)) for name, check in CHECKS.items()}
-    with progress.stage("Measure what copies flatter"):
-        flattery = _flattery(evidence)
-    dataset = evidence.dataset
+    examination = examine(data, model, progress, threads=threads)
+    findings = {name: tuple(check.find(examination)) for name, check in CHECKS.items()}
+    with progress.stage("Measure data leakage"):
+        inflation = _inflation(examination)
+    dataset = examination.dataset
     counts = Counter(dataset.labels)
     class_of: dict[Location, str] = {sample.path: dataset.classes[sample.label] for sample in dataset.samples}
     return Diagnosis(
         str(object_stores.place(data)),
         {name: counts[label] for label, name in enumerate(dataset.classes)},
         {name: found for name, found in findings.items() if found},
-        flattery,
-        dataset.notes + _unjudged(evidence),
+        inflation,
+        dataset.notes + _unjudged(examination),
         class_of,
-        evidence.digests,
+        examination.digests,
     )
 
 
@@ -127,55 +126,55 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
     }
 
 
-def sentences(flattery: dict[str, dict[str, float] | None]) -> list[str]:
-    """Says what was measured of copies' flattery, for people."""
+def sentences(inflation: dict[str, dict[str, float] | None]) -> list[str]:
+    """Describes how much duplicates inflate accuracy."""
     said = []
-    if test := flattery.get("test"):
+    if test := inflation.get("test"):
         have = "has" if test["photos"] == 1 else "have"
-        text = f"{test['photos']} of {test['tested']} test photos {have} a copy among those that training sees"
+        text = f"{test['photos']} of {test['tested']} test photos {have} a copy in the training split"
         if "points" in test:
             text += (
-                f": top-1 on the test part is {100 * test['top1']:.1f} % with those copies and "
+                f": top-1 on the test split is {100 * test['top1']:.1f} % with those copies and "
                 f"{100 * test['top1_without']:.1f} % without, {_worth(test['points'])}"
             )
         said.append(f"{text}.")
-    if folds := flattery.get("folds"):
+    if folds := inflation.get("folds"):
         said.append(
-            f"By folds, top-1 is {100 * folds['top1_apart']:.1f} % with copies in different folds and "
-            f"{100 * folds['top1_together']:.1f} % with each kept beside its copies, {_worth(folds['points'])}."
+            f"In cross-validation, top-1 is {100 * folds['top1_apart']:.1f} % with copies in different folds and "
+            f"{100 * folds['top1_together']:.1f} % with copies in the same fold, {_worth(folds['points'])}."
         )
     return said
 
 
 def _worth(points: float) -> str:
     if abs(points) < _NOTICEABLE:
-        return "which is hardly a difference"
+        return "not a significant difference"
     return f"a difference of {points:+.1f} points"
 
 
-def _flattery(evidence: Evidence) -> dict[str, dict[str, float] | None]:
-    vectors, labels, numbers = evidence.vectors, evidence.labels, evidence.numbers
+def _inflation(examination: Examination) -> dict[str, dict[str, float] | None]:
+    vectors, labels, numbers = examination.vectors, examination.labels, examination.numbers
     if (near_duplicates.sizes(numbers) < 2).all():
         return {"folds": None, "test": None}
-    parts = np.array(evidence.parts)
+    parts = np.array(examination.parts)
     learns, tests = np.isin(parts, ("train", "validation")), parts == "test"
     return {
-        "folds": near_duplicates.flattery(vectors, labels, numbers),
-        "test": near_duplicates.flattered_part(vectors, labels, numbers, learns, tests) if tests.any() else None,
+        "folds": near_duplicates.inflation_by_folds(vectors, labels, numbers),
+        "test": near_duplicates.inflation_on_test(vectors, labels, numbers, learns, tests) if tests.any() else None,
     }
 
 
-def _unjudged(evidence: Evidence) -> tuple[str, ...]:
-    """Says which labels could not be judged."""
-    names = evidence.dataset.classes
+def _unjudged(examination: Examination) -> tuple[str, ...]:
+    """Notes which labels could not be assessed."""
+    names = examination.dataset.classes
     if len(names) < 2:
-        return (f"There is one class only, {names[0]}: labels were not judged, and it cannot be trained on.",)
-    judged = set(evidence.labels[label_errors.judged(evidence.labels, evidence.numbers)].tolist())
+        return (f"The only class is {names[0]}: labels were not assessed, and training needs two classes.",)
+    judged = set(examination.labels[label_errors.assessable(examination.labels, examination.numbers)].tolist())
     few = [name for label, name in enumerate(names) if label not in judged]
     if len(judged) < 2:
-        return (f"Labels were not judged: fewer than two classes have {label_errors.LEAST} different photos.",)
+        return (f"Labels were not assessed: fewer than two classes have {label_errors.LEAST} different photos.",)
     if few:
-        return (f"Labels of {_some(few)} were not judged: {label_errors.LEAST} different photos are needed for that.",)
+        return (f"Labels of {_some(few)} were not assessed: each class needs {label_errors.LEAST} different photos.",)
     return ()
 
 

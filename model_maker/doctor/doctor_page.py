@@ -1,4 +1,4 @@
-"""A diagnosis as one HTML page that needs nothing else: every kind of finding with thumbnails of its photos."""
+"""A diagnosis as a self-contained HTML page: every kind of finding with thumbnails of its photos."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from model_maker.doctor.diagnosis import Diagnosis, sentences
 from model_maker.doctor.findings import Finding
 from model_maker.report import pages
 
-# Of a thumbnail, pixels; twice its size on the page, for sharp screens.
+# Pixels of a thumbnail; twice its size on the page, for high-density screens.
 _SIDE = 240
-# What keeps the page in megabytes, few enough for a phone: about 6 kB a thumbnail.
+# Limits that keep the page small enough for a phone; a thumbnail takes about 6 kB.
 _MOST, _MOST_PHOTOS = 100, 6
 
 
 def render(diagnosis: Diagnosis) -> str:
-    """Writes the page; photos are opened again for their thumbnails, which carry no EXIF."""
+    """Writes the page; thumbnails are made from the photos and contain no EXIF."""
     return pages.render(
         "doctor.html",
         name=sources.title(diagnosis.data),

@@ -1,8 +1,8 @@
-"""A second opinion on files that are taken for damaged: what another reader opens is not moved away.
+"""Other decoders for files that seem damaged: a file that one of them opens is not moved.
 
-OpenCV, imageio and PyAV are asked where they are installed, then Pillow's readers of formats that training does not
-take; last, whether the file's own marks lead from its beginning to its end. All of that in a child process, for the
-files are damaged and the readers many.
+Tries OpenCV, imageio and PyAV if installed, then Pillow's decoders of formats that training does not accept, then
+whether the markers of the file lead from its beginning to its end. All of this runs in a child process, because
+damaged files may crash a decoder.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from model_maker.data import png
 from model_maker.errors import DataError, ModelMakerError
 from model_maker.system import limited_process
 
-# For all files of one call; one that takes longer counts as opened, and stays.
+# Limit for all files of a call; a file that takes longer counts as opened, and stays.
 LIMIT_S = 60.0
 _MEMORY_BYTES = 4 << 30
 _AT_ONCE = 50
-# Pillow's readers that run other programs, or only name a format.
+# Pillow's decoders that run other programs, or only identify a format.
 _NOT_ASKED = ("EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG")
-UNCLEAR = "a reader that does not end"
+UNCLEAR = "a decoder that timed out"
 
 
 def readers(paths: Sequence[Path]) -> dict[Path, str]:
-    """Returns what opens each file, for those that anything opens."""
+    """Returns the decoder that opens each file, for files that any decoder opens."""
     found: dict[Path, str] = {}
     for start in range(0, len(paths), _AT_ONCE):
         some = paths[start : start + _AT_ONCE]
@@ -38,7 +38,7 @@ def readers(paths: Sequence[Path]) -> dict[Path, str]:
         try:
             answers = json.loads(limited_process.run(__name__, listed, what="files", limit_s=LIMIT_S, error=DataError))
         except ModelMakerError:
-            # One of them ends or holds up the process: each alone, and that one is let be.
+            # One of them crashes or blocks the process: try each alone, and leave that one in place.
             answers = [UNCLEAR] if len(some) == 1 else [readers([path]).get(path, "") for path in some]
         found |= {path: name for path, name in zip(some, answers, strict=True) if name}
     return found
@@ -58,7 +58,7 @@ def _ask(listed: str) -> bytes:
 def _opens(reader: Callable[[bytes], bool], content: bytes) -> bool:
     try:
         return reader(content)
-    except Exception:  # readers of damaged files raise nearly anything
+    except Exception:  # decoders of damaged files raise nearly anything
         return False
 
 
@@ -79,7 +79,7 @@ def _av(content: bytes) -> bool:
     import av
 
     with av.open(io.BytesIO(content), "r") as container:
-        # FFmpeg takes any text for subtitles, and is content with half a picture.
+        # FFmpeg reads any text as subtitles, and accepts half an image.
         if "mp4" not in container.format.name and "matroska" not in container.format.name:
             return False
         return next(container.decode(video=0), None) is not None
@@ -103,13 +103,13 @@ def _marks(content: bytes) -> bool:
 
 
 def _jpeg_is_whole(content: bytes) -> bool:
-    """Walks from segment to segment: there has to be a size, then data, then the mark of the end."""
+    """Walks from segment to segment: there has to be a size, then data, then the end marker."""
     place, sized, begun = 2, False, False
     while (place := content.find(b"\xff", place)) >= 0 and place + 1 < len(content):
         mark = content[place + 1]
         if mark == 0xD9:
             return sized and begun
-        if mark in (0x00, 0x01, 0xFF) or 0xD0 <= mark <= 0xD7:  # data, or a mark without a length
+        if mark in (0x00, 0x01, 0xFF) or 0xD0 <= mark <= 0xD7:  # data, or a marker without a length
             place += 1 if mark == 0xFF else 2
             continue
         sized |= 0xC0 <= mark <= 0xCF and mark not in (0xC4, 0xC8, 0xCC)
@@ -122,7 +122,7 @@ def _jpeg_is_whole(content: bytes) -> bool:
 
 
 def _boxes_end(content: bytes) -> bool:
-    """Tells whether the boxes of MP4, MOV, HEIC or AVIF fill the file."""
+    """Returns whether the boxes of MP4, MOV, HEIC or AVIF fill the file."""
     place = 0
     while place + 8 <= len(content):
         size = int.from_bytes(content[place : place + 4], "big")
@@ -141,7 +141,7 @@ READERS: dict[str, Callable[[bytes], bool]] = {
     "imageio": _imageio,
     "PyAV": _av,
     "Pillow": _pillow,
-    "a walk over its marks": _marks,
+    "its intact structure": _marks,
 }
 
 

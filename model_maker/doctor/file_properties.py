@@ -1,4 +1,4 @@
-"""Facts: what a file is and says of itself, and what it looks like at a glance; each photo is opened once for them."""
+"""FileProperties: format, size, EXIF and hashes of a photo; each file is opened once for all of them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from model_maker.errors import DataError
 
 Progress = Callable[[int, int], None]
 
-# Side of the picture that hash and colours are taken from, pixels.
+# Side of the image that hash and colors are computed from, pixels.
 _GLANCE = 128
-# Side of the picture that a hash is taken from, and of the low frequencies that it keeps.
+# Side of the image that a hash is computed from, and of the low frequencies that it keeps.
 _HASHED, _FREQUENCIES = 32, 8
 _BASE, _CAMERA = ExifTags.Base, ExifTags.IFD.Exif
-# What tells of a person: tags of the photo itself, and of the camera's part of EXIF.
+# EXIF tags with personal data: those of the image, and those of the Exif IFD.
 _PERSONAL = {
     _BASE.Artist: "author",
     _BASE.XPAuthor: "author",
@@ -35,17 +35,17 @@ _PERSONAL_CAMERA = {
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What one photo is.
+class FileProperties:
+    """The properties of one photo.
 
     Attributes:
-      format: Pillow's name of what the content is, as JPEG.
+      format: Pillow's name of the format by content, for example JPEG.
       width, height: pixels, as stored.
       orientation: the EXIF tag; 1 is upright.
-      personal: kinds of personal data in EXIF, as "GPS position"; the data itself is not kept.
-      spread: standard deviation of the brightest-varying channel, 0 to 127.
+      personal: kinds of personal data in EXIF, for example "GPS position"; the data itself is not kept.
+      spread: standard deviation of the channel that varies most, 0 to 127.
       hash, mirrored: perceptual hashes of the upright photo and of its mirror image, 64 bits.
-      bits: of its samples in the file, and how many of them are used, where these are fewer.
+      bits: bit depth of the file and number of bits in use, if lower.
     """
 
     format: str
@@ -61,8 +61,8 @@ class Facts:
 
 def collect(
     paths: Sequence[Location], *, threads: int | None = None, progress: Progress | None = None
-) -> Iterator[Facts | DataError]:
-    """Yields, for each photo in order, its Facts, or the DataError that says why it cannot be read."""
+) -> Iterator[FileProperties | DataError]:
+    """Yields, for each photo in order, its FileProperties, or the DataError with the reason it cannot be read."""
     results = stream(paths, 0, lambda: read, threads=threads, load=lambda path, _: _content(path))
     for done, result in enumerate(results, 1):
         yield result
@@ -70,8 +70,8 @@ def collect(
             progress(done, len(paths))
 
 
-def read(content: bytes) -> Facts | DataError:
-    """Returns the facts of a photo, given its file's bytes, or why it cannot be decoded."""
+def read(content: bytes) -> FileProperties | DataError:
+    """Returns the properties of a photo, given the bytes of its file, or why it cannot be decoded."""
     try:
         with images.opened(content) as image:
             form, (width, height) = image.format or "", image.size
@@ -82,7 +82,7 @@ def read(content: bytes) -> Facts | DataError:
         return error
     upright.thumbnail((_GLANCE, _GLANCE))
     mirrored = upright.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return Facts(
+    return FileProperties(
         form,
         width,
         height,
@@ -96,9 +96,9 @@ def read(content: bytes) -> Facts | DataError:
 
 
 def perceptual_hash(image: Image.Image) -> int:
-    """Returns 64 bits, of which other sizes and encodings of the same picture change few.
+    """Returns a 64-bit hash that differs in few bits between sizes and encodings of the same image.
 
-    Each bit tells whether one of the 8 x 8 lowest frequencies of the 32 x 32 greyscale image exceeds their median.
+    Each bit states whether one of the 8 x 8 lowest frequencies of the 32 x 32 grayscale image exceeds their median.
 
     Source: Krawetz 2011, "Looks Like It"; the bits are those of `imagehash.phash`, which would bring PyWavelets for
       these three lines.
@@ -119,7 +119,7 @@ def _personal(exif: Image.Exif) -> tuple[str, ...]:
     found = {name for tag, name in _PERSONAL.items() if exif.get(tag)}
     try:
         camera, position = exif.get_ifd(_CAMERA), exif.get_ifd(ExifTags.IFD.GPSInfo)
-    except (OSError, SyntaxError, ValueError, TypeError, KeyError):  # damaged EXIF beside an intact picture
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError):  # damaged EXIF in an intact image
         return tuple(sorted(found))
     found |= {name for tag, name in _PERSONAL_CAMERA.items() if camera.get(tag)}
     if position.get(ExifTags.GPS.GPSLatitude):

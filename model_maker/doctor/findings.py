@@ -1,4 +1,4 @@
-"""Finding: one thing that is wrong, and the photos that it is about."""
+"""Finding: one problem, and the photos that have it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 from model_maker.data.entries import Location
 
-# From the most serious on: it misleads training or its measurement; it should be looked at; it is good to know.
+# The most serious first: distorts training or its measurement; should be checked; for information.
 SEVERITIES = ("serious", "look", "know")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong.
+    """One problem.
 
     Attributes:
-      text: what, in a few words; it stands behind the photos' names.
-      photos: whom it concerns; of copies, the one to keep first.
-      removable: those of them that mending moves aside, where this kind of finding can be mended so.
-      suggestion: the class that a photo looks like; empty where the finding is not about that.
-      score: how sure, for ranking; higher is surer.
+      text: a short description, shown after the names of the photos.
+      photos: the affected photos; among copies, the one to keep comes first.
+      removable: those of them that `mend` moves, if this kind of finding can be fixed that way.
+      suggestion: the class that a photo looks like; empty for findings of other kinds.
+      score: confidence for ranking; higher is more confident.
     """
 
     text: str

@@ -1,6 +1,6 @@
-"""Judgement: whether a photo's label agrees with what the others teach, and whether it belongs to them at all.
+"""Label errors and outliers: compares each photo's label with the embeddings of the other photos.
 
-Labels are judged only by photos that are no twins of the judged one, for a twin repeats a label, right or wrong.
+Near duplicates of a photo are excluded, because they repeat its label, correct or wrong.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from model_maker.learning import heads
 Array = np.ndarray
 
 FOLDS = 5
-# Different photos of a class without which nothing is said of its labels.
+# Minimum number of different photos of a class for assessing its labels.
 LEAST = 4
-# Divisions into folds that are averaged: one alone ranks a few photos by luck. Of many photos one has to do.
+# Repetitions of cross-validation that are averaged: with few photos, a single one ranks by luck.
 _DIVISIONS, _MANY = (0, 1, 2), 20_000
 _NEIGHBOURS = 10
-# Scores below differ by chance.
+# Lower scores differ by chance.
 _FLOOR = 1e-3
-# Neighbours are looked for among so many photos at most: time goes by this times the number of photos.
+# Maximum number of photos to search for neighbors: time grows with this times the number of photos.
 _AMONG = 20_000
 _CHUNK = 1024
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What embeddings tell of each photo.
+class LabelErrors:
+    """Scores of each photo's label, from embeddings.
 
     Attributes:
-      scores: float [N, C], the class it looks like: held-out probabilities and neighbours' votes, in equal shares.
-      margins: float [N], log of its own class's score less that of the best other's; below 0 where another class is
-        likelier, nan where its own class has too few photos to tell.
+      scores: float [N, C], of each class: the mean of held-out probabilities and votes of neighbors.
+      margins: float [N], log score of its own class minus that of the best other class; below 0 if another class is
+      more likely, NaN if its own class has too few photos.
       confident: bool [N], whether the other class scores as high as is usual for photos of that class.
-      distances: float [N], how far its nearest neighbours are, in robust standard deviations from the median.
+      distances: float [N], distance of its nearest neighbors, in robust standard deviations from the median.
     """
 
     scores: Array
@@ -46,20 +46,20 @@ class Judgement:
     distances: Array
 
 
-def judge(vectors: Array, labels: Array, numbers: Array, *, classes: int) -> Judgement:
-    """Judges all photos.
+def find(vectors: Array, labels: Array, numbers: Array, *, classes: int) -> LabelErrors:
+    """Assesses all labels.
 
     Args:
       vectors: float [N, D], embeddings.
       labels: int [N].
-      numbers: int [N], equal for twins.
+      numbers: int [N], equal for near duplicates.
       classes: C.
 
     Source:
       Northcutt et al. 2021, "Confident Learning" (thresholds by the mean self-confidence of a class). The neighbours'
-      votes are ours: errors of the two differ, and together they rank better, as docs/MEASUREMENTS.md tells.
+      votes are ours: the two make different errors and rank better together, see docs/MEASUREMENTS.md.
     """
-    kept = judged(labels, numbers)
+    kept = assessable(labels, numbers)
     votes, distances = _votes(vectors, labels, numbers, classes), _distances(vectors, numbers)
     scores, margins = np.full((len(labels), classes), np.nan), np.full(len(labels), np.nan)
     confident = np.zeros(len(labels), bool)
@@ -77,27 +77,27 @@ def judge(vectors: Array, labels: Array, numbers: Array, *, classes: int) -> Jud
         margins[kept] = np.log((mixed[rows, own] + _FLOOR) / (mixed[rows, best] + _FLOOR))
         confident[kept] = (margins[kept] < 0) & (mixed[rows, best] >= usual[best])
         scores[np.ix_(kept, named)] = mixed
-    return Judgement(scores, margins, confident, distances)
+    return LabelErrors(scores, margins, confident, distances)
 
 
 def divisions(photos: int) -> tuple[int, ...]:
-    """Returns the seeds of the divisions into folds that are averaged for so many photos."""
+    """Returns the seeds of the repetitions of cross-validation for a number of photos."""
     return _DIVISIONS if photos <= _MANY else _DIVISIONS[:1]
 
 
-def judged(labels: Array, numbers: Array) -> Array:
-    """Returns the photos, bool [N], of classes that have enough different ones."""
+def assessable(labels: Array, numbers: Array) -> Array:
+    """Returns which photos, bool [N], belong to classes with enough different photos."""
     enough = [label for label in np.unique(labels) if len(np.unique(numbers[labels == label])) >= LEAST]
     return np.isin(labels, enough)
 
 
 def folds(labels: Array, numbers: Array, *, seed: int) -> Array:
-    """Returns the fold of each photo, int [N]: stratified by the first of each group, twins together."""
+    """Returns the fold of each photo, int [N]: stratified by the first of each group, near duplicates together."""
     _, first, group = np.unique(numbers, return_index=True, return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(first))
     leading = labels[first][order]
     assigned = np.empty(len(first), int)
-    # Fewer groups lead in a class than it has, where twins are of several classes; hence no fold may hold all of one.
+    # Near duplicates may have different classes, so a fold could otherwise hold all photos of a class.
     count = min(FOLDS, *(len(np.unique(numbers[labels == label])) for label in np.unique(labels)))
     for label in np.unique(leading):
         members = order[leading == label]
@@ -106,28 +106,28 @@ def folds(labels: Array, numbers: Array, *, seed: int) -> Array:
 
 
 def held_out(vectors: Array, labels: Array, assigned: Array) -> Array:
-    """Returns calibrated probabilities, float [N, C], of each photo by a head that learned from the other folds."""
+    """Returns calibrated probabilities, float [N, C], of each photo by a head trained on the other folds."""
     scores = np.zeros((len(labels), int(labels.max()) + 1))
     for number in np.unique(assigned):
         learns = assigned != number
         try:
             scores[~learns] = fit(vectors[learns], labels[learns], assigned[learns]).scores(vectors[~learns])
-        except DataError:  # all but one photo of a class lie in this fold, beside twins of other classes
+        except DataError:  # this fold has all but one photo of a class, with near duplicates in other classes
             scores[~learns] = 1 / scores.shape[1]
     return scores
 
 
 def fit(vectors: Array, labels: Array, assigned: Array | None = None) -> heads.Head:
-    """Fits a head as training would; `assigned` are folds for its own choices."""
+    """Fits a head as training does; `assigned` are the folds for choosing its regularization."""
     own = None if assigned is None else assigned.tolist()
     return heads.fit(vectors, labels, classes=int(labels.max()) + 1, folds=own).head
 
 
 def directions(vectors: Array, *, centre: bool = True) -> Array:
-    """Returns embeddings as float32 [N, D] of length one, whose products are cosines.
+    """Returns embeddings as float32 [N, D] of unit length, whose products are cosine similarities.
 
-    Without what all photos have in common, which centring takes away, cosines tell photos of a data set apart; with it
-    they tell whether a photo has that at all.
+    Centering removes what all photos have in common: then cosines distinguish photos of the dataset. Without
+    centering they show whether a photo has that common part at all.
     """
     units = vectors.astype(np.float32)
     if centre and len(units):
@@ -137,7 +137,7 @@ def directions(vectors: Array, *, centre: bool = True) -> Array:
 
 
 def _votes(vectors: Array, labels: Array, numbers: Array, classes: int) -> Array:
-    """Returns what the nearest neighbours of each photo vote for, weighed by likeness: float [N, C]."""
+    """Returns the votes of the nearest neighbors of each photo, weighted by similarity: float [N, C]."""
     votes = np.zeros((len(vectors), classes))
     for rows, nearest, alike in _nearest(directions(vectors), numbers):
         for column, weight in zip(nearest.T, alike.T, strict=True):
@@ -146,19 +146,19 @@ def _votes(vectors: Array, labels: Array, numbers: Array, classes: int) -> Array
 
 
 def _distances(vectors: Array, numbers: Array) -> Array:
-    """Returns how far the nearest neighbours of each photo are, as Judgement says: float [N]."""
+    """Returns the distance of each photo's nearest neighbors, see LabelErrors: float [N]."""
     far = np.zeros(len(vectors))
     for rows, _, alike in _nearest(directions(vectors, centre=False), numbers):
         far[rows] = -alike.mean(axis=1)
     if len(far):
         far -= np.median(far)
-    # 1.4826 median deviations are a standard deviation in a normal distribution.
+    # 1.4826 median absolute deviations are one standard deviation of a normal distribution.
     deviation = 1.4826 * np.median(np.abs(far)) if len(far) else 0.0
     return far / deviation if deviation > 0 else np.zeros(len(far))
 
 
 def _nearest(units: Array, numbers: Array) -> Iterator[tuple[Array, Array, Array]]:
-    """Yields rows, some at a time, with their nearest neighbours, int [B, K], and the cosines; twins are none."""
+    """Yields batches of rows with their nearest neighbors, int [B, K], and the cosines; skips near duplicates."""
     among = np.arange(len(units))
     if len(among) > _AMONG:
         among = np.sort(np.random.default_rng(0).choice(among, _AMONG, replace=False))

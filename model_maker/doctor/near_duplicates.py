@@ -1,8 +1,8 @@
-"""Twins: photos that are the same picture, byte by byte or to the eye, and how much they flatter an accuracy.
+"""Near duplicates: photos of the same image, and how much they inflate accuracy.
 
-Pictures are compared by perceptual hash, every pair of them, and a pair counts only if the network sees it alike, too.
-Found are other encodings, sizes and mirror images; crops, and other shots of the same thing, are not. Comparing takes
-time by the square of the number of photos (2 x 10^10 comparisons for 100,000, about a minute) and memory by the number.
+Compares the perceptual hashes of all pairs; a pair counts only if its embeddings are similar, too. This finds other
+encodings, sizes and mirror images, but not crops or other shots of the same subject. Time grows with the square of the
+number of photos (2 x 10^10 comparisons for 100,000, about a minute), memory with the number.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from model_maker.doctor import label_errors
 
 Array = np.ndarray
 
-# Bits in which hashes of one picture differ, of 64, and how alike (cosine of centred embeddings) the network must see
-# it then. Re-encoded at qualities 50 to 85 and 0.85 to 1.1 times the size, 100 photos of flowers differed in 0 to 2
-# bits at cosines of 0.74 and more; of 180,000 pairs of different ones, none came below 12 bits.
+# Maximum number of differing bits, of 64, and the cosine of centered embeddings that is required then. Re-encoded at
+# # qualities 50 to 85 and 0.85 to 1.1 times the size, 100 photos of flowers differed in 0 to 2 bits at cosines of 0.74
+# # and more; none of 180,000 pairs of different photos differed in fewer than 12 bits.
 _LIKENESS = ((4, 0.4), (8, 0.7))
-# Below this spread of its pixels a picture is nearly one colour, and its hash tells nothing.
+# Below this spread of its pixels an image has nearly a single color, and its hash carries no information.
 _LEAST_SPREAD = 4.0
-# Comparisons in one go.
+# Comparisons per batch.
 BLOCK = 1 << 24
 
 
 def groups(digests: Sequence[str], hashes: Array, mirrored: Array, spreads: Array, vectors: Array | None) -> Array:
-    """Numbers photos so that those of one picture share a number.
+    """Numbers photos so that near duplicates share a number.
 
     Args:
       digests: sha256 of each photo.
       hashes, mirrored: uint64 [N], perceptual hashes of the photos and of their mirror images.
-      spreads: float [N], how much their pixels differ; hashes of what is nearly one colour are not compared.
-      vectors: float32 [N, D], embeddings as `judgement.directions` gives them; None compares hashes only.
+      spreads: float [N], spread of their pixels; hashes of nearly uniform images are not compared.
+      vectors: float32 [N, D], embeddings as `label_errors.directions` returns them; None compares hashes only.
 
     Returns:
       int [N], each group's number being the index of its first photo.
@@ -51,7 +51,7 @@ def groups(digests: Sequence[str], hashes: Array, mirrored: Array, spreads: Arra
     first: dict[str, int] = {}
     for index, digest in enumerate(digests):
         join(index, first.setdefault(digest, index))
-    # Of exact copies one stands for all, so that a thousand copies make no million pairs.
+    # One of each group of exact copies is compared, so that a thousand copies do not make a million pairs.
     rows = np.array([index for index in first.values() if spreads[index] >= _LEAST_SPREAD], int)
     for one, other, bits in _near(hashes[rows], mirrored[rows]):
         one, other = rows[one], rows[other]
@@ -62,7 +62,7 @@ def groups(digests: Sequence[str], hashes: Array, mirrored: Array, spreads: Arra
 
 
 def _near(hashes: Array, mirrored: Array) -> Iterator[tuple[int, int, int]]:
-    """Yields pairs of rows whose hashes, mirrored or not, differ in few bits, and in how many."""
+    """Yields pairs of rows whose hashes, mirrored or not, differ in few bits, and the number of bits."""
     most = max(bits for bits, _ in _LIKENESS)
     step = max(1, BLOCK // max(1, len(hashes)))
     for start in range(0, len(hashes), step):
@@ -75,15 +75,15 @@ def _near(hashes: Array, mirrored: Array) -> Iterator[tuple[int, int, int]]:
 
 
 def sizes(numbers: Array) -> Array:
-    """Returns, for each photo, how many share its number, itself counted."""
+    """Returns, for each photo, how many photos share its number, including itself."""
     _, inverse, counts = np.unique(numbers, return_inverse=True, return_counts=True)
     return counts[inverse]
 
 
-def flattery(vectors: Array, labels: Array, numbers: Array) -> dict | None:
-    """Measures by how much twins flatter an accuracy: by folds, with twins kept together and with twins apart.
+def inflation_by_folds(vectors: Array, labels: Array, numbers: Array) -> dict | None:
+    """Measures how much near duplicates inflate accuracy: cross-validates with them together and apart.
 
-    Photos without a twin lie in the same folds both times, so that nothing else differs.
+    Photos without near duplicates are in the same folds both times, so nothing else differs.
 
     Args:
       vectors: float [N, D], embeddings.
@@ -91,13 +91,13 @@ def flattery(vectors: Array, labels: Array, numbers: Array) -> dict | None:
       numbers: int [N], from `groups`.
 
     Returns:
-      Plain JSON types: `photos` that have a twin of their own class, `top1_apart`, `top1_together`, and `points`
-      between them; None without twins, or where classes are too small to tell.
+      Plain JSON types: number of `photos` with a near duplicate of their class, `top1_apart`, `top1_together`, and
+      their difference in `points`; None without near duplicates, or if classes are too small.
     """
-    kept = label_errors.judged(labels, numbers)
+    kept = label_errors.assessable(labels, numbers)
     vectors, labels, numbers = vectors[kept], np.unique(labels[kept], return_inverse=True)[1], numbers[kept]
-    twins = int((sizes(numbers * (labels.max(initial=0) + 1) + labels) > 1).sum())
-    if not twins or len(np.unique(labels)) < 2:
+    copies = int((sizes(numbers * (labels.max(initial=0) + 1) + labels) > 1).sum())
+    if not copies or len(np.unique(labels)) < 2:
         return None
     right = np.zeros(2)
     seeds = label_errors.divisions(len(labels))[:2]
@@ -108,23 +108,23 @@ def flattery(vectors: Array, labels: Array, numbers: Array) -> dict | None:
             right[index] += (label_errors.held_out(vectors, labels, folds).argmax(1) == labels).mean()
     spread, grouped = (float(value) for value in right / len(seeds))
     return {
-        "photos": twins,
+        "photos": copies,
         "top1_apart": round(spread, 4),
         "top1_together": round(grouped, 4),
         "points": round(100 * (spread - grouped), 2),
     }
 
 
-def flattered_part(vectors: Array, labels: Array, numbers: Array, learns: Array, tests: Array) -> dict | None:
-    """Measures by how much twins flatter the accuracy on a test part: a head that saw them, and one that did not.
+def inflation_on_test(vectors: Array, labels: Array, numbers: Array, learns: Array, tests: Array) -> dict | None:
+    """Measures how much near duplicates inflate test accuracy: compares heads trained with and without them.
 
     Args:
-      vectors, labels, numbers: as for `flattery`.
-      learns, tests: bool [N], the photos that training sees, and those that accuracy is measured on.
+      vectors, labels, numbers: as for `inflation_by_folds`.
+      learns, tests: bool [N], the training photos and the test photos.
 
     Returns:
-      Plain JSON types: `photos` of the test part whose twin is learned from, of how many `tested`; then, as far as
-      classes have photos enough, `top1` with them, `top1_without`, and `points` between the two.
+      Plain JSON types: number of test `photos` with a near duplicate in training, and of all `tested`; then, if
+      classes have enough photos, `top1` with them, `top1_without`, and their difference in `points`.
     """
     seen = tests & np.isin(numbers, numbers[learns])
     if not seen.any():
@@ -143,7 +143,7 @@ def flattered_part(vectors: Array, labels: Array, numbers: Array, learns: Array,
 
 
 def _ranks(numbers: Array) -> Array:
-    """Returns the place of each photo in its group, 0 for the first."""
+    """Returns the position of each photo in its group, 0 for the first."""
     order = np.argsort(numbers, kind="stable")
     ranks = np.empty(len(numbers), int)
     _, starts, counts = np.unique(numbers[order], return_index=True, return_counts=True)

@@ -1,7 +1,7 @@
-"""Quarantine: photos are moved out of a data set, never deleted, and put back from a log.
+"""Quarantine: moves photos out of a dataset, never deletes them, and moves them back from a log.
 
-The log is a file of JSON lines in the quarantine. A line is on the disk before its photo moves, so wherever a run is
-cut off, `put_back` finds every photo that has moved. Paths in it are relative, so both folders may be moved meanwhile.
+The log is a JSON Lines file in the quarantine. Each line is written to disk before its photo moves, so `put_back`
+finds every moved photo even after a crash. Paths are relative, so both folders may be moved meanwhile.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from model_maker.data import object_stores, sources
-from model_maker.doctor.checks import DEFAULT_MENDING, MENDING
+from model_maker.doctor.checks import DEFAULT_FIXES, FIXABLE
 from model_maker.doctor.diagnosis import Diagnosis
 from model_maker.errors import DataError, OutputError
 from model_maker.system import files, locks
@@ -28,11 +28,11 @@ LOG = "moves.jsonl"
 
 @dataclass(frozen=True)
 class Moves:
-    """What was moved.
+    """The moved photos.
 
     Attributes:
       quarantine: the folder.
-      moved: where the photos are now.
+      moved: new paths of the photos.
       left: photos that were not moved, and why.
     """
 
@@ -42,47 +42,47 @@ class Moves:
 
 
 def default_place(data: str | os.PathLike[str]) -> Path:
-    """Returns the quarantine of a data folder unless told: beside it, where it cannot be taken for a class."""
+    """Returns the default quarantine of a dataset folder: beside it, so that it cannot be read as a class."""
     data = Path(data).resolve()
     if not data.name:
-        raise OutputError(f"There is no place beside {data} for a quarantine. Give `quarantine`.")
+        raise OutputError(f"{data} has no parent folder for a quarantine. Pass `quarantine`.")
     return data.with_name(f"{data.name}_quarantine")
 
 
 def check(data: str | os.PathLike[str], kinds: Sequence[str], quarantine: str | os.PathLike[str] | None = None) -> Path:
-    """Checks, before any work, that findings of some kinds can be mended; returns the quarantine.
+    """Checks, before any work, that some kinds of findings can be fixed; returns the quarantine.
 
     Raises:
-      DataError: the data is no folder, or a kind cannot be mended.
-      OutputError: the quarantine lies in the data, or cannot be written.
+      DataError: the dataset is not a folder, or a kind cannot be fixed.
+      OutputError: the quarantine is inside the dataset, or cannot be written.
     """
     root, place = _places(data, quarantine)
     for kind in kinds:
-        if kind not in MENDING:
-            raise DataError(f"`kinds={kind!r}`: choose among {', '.join(MENDING)}.")
+        if kind not in FIXABLE:
+            raise DataError(f"`kinds={kind!r}`: choose from {', '.join(FIXABLE)}.")
     for folder in (root, next((above for above in (place, *place.parents) if above.exists()), place)):
         if not os.access(folder, os.W_OK):
-            raise OutputError(f"No permission to write in {folder}. Change that, or give another `quarantine`.")
+            raise OutputError(f"No permission to write in {folder}. Change that, or choose another `quarantine`.")
     if place.exists() and any(place.iterdir()) and not (place / LOG).exists():
-        raise OutputError(f"{place} holds other things. Give another `quarantine`.")
+        raise OutputError(f"{place} is not empty and not a quarantine. Choose another `quarantine`.")
     return place
 
 
 def mend(
-    diagnosis: Diagnosis, kinds: Sequence[str] = DEFAULT_MENDING, quarantine: str | os.PathLike[str] | None = None
+    diagnosis: Diagnosis, kinds: Sequence[str] = DEFAULT_FIXES, quarantine: str | os.PathLike[str] | None = None
 ) -> Moves:
-    """Moves the removable photos of some kinds of findings into a quarantine.
+    """Moves the removable photos of some kinds of findings to a quarantine.
 
     Args:
       diagnosis: of a folder.
-      kinds: keys of CHECKS that mend.
-      quarantine: a folder outside of the data; `<data>_quarantine` beside it unless told.
+      kinds: keys of CHECKS whose findings can be fixed.
+      quarantine: a folder outside of the dataset; `<data>_quarantine` beside it by default.
 
     Returns:
-      Moves; photos that have changed since the diagnosis, or cannot be moved, are left where they are.
+      Moves; photos that have changed since the diagnosis, or cannot be moved, stay in place.
 
     Raises:
-      DataError, OutputError: as `check`, before anything has moved; or the log cannot be written.
+      DataError, OutputError: see `check`, before anything is moved; or the log cannot be written.
 
     Examples:
       >>> import model_maker
@@ -103,7 +103,7 @@ def mend(
             try:
                 digest = _digest(path)
                 if digest != diagnosis.digests.get(path, hashlib.sha256().hexdigest()):
-                    left.append((path, "it has changed since it was examined"))
+                    left.append((path, "it has changed since the diagnosis"))
                     continue
                 target = _free(place / kind / home)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,7 @@ def mend(
 
 
 def planned(diagnosis: Diagnosis, kinds: Sequence[str]) -> dict[Path, str]:
-    """Returns the photos that `mend` would move, each with the kind of finding that it is moved for."""
+    """Returns the photos that `mend` would move, each with its kind of finding."""
     wanted: dict[Path, str] = {}
     for kind in kinds:
         for finding in diagnosis.findings.get(kind, ()):
@@ -128,17 +128,17 @@ def planned(diagnosis: Diagnosis, kinds: Sequence[str]) -> dict[Path, str]:
 
 
 def put_back(data: str | os.PathLike[str], quarantine: str | os.PathLike[str] | None = None) -> Moves:
-    """Puts everything that `mend` moved back where it was, and removes the quarantine where it is then empty.
+    """Moves everything that `mend` moved back in place, and removes the quarantine if it is empty then.
 
     Args:
       data: the folder.
       quarantine: as for `mend`.
 
     Returns:
-      Moves, `moved` being the photos in their old places. A photo whose old place is taken stays in the quarantine.
+      Moves with the restored paths. A photo whose path is taken by another file stays in the quarantine.
 
     Raises:
-      DataError: the data is no folder, or there is no log in the quarantine, or it is none.
+      DataError: the dataset is not a folder, or the quarantine has no valid log.
 
     Examples:
       >>> import model_maker
@@ -148,19 +148,19 @@ def put_back(data: str | os.PathLike[str], quarantine: str | os.PathLike[str] | 
     """
     root, place = _places(data, quarantine)
     if not (place / LOG).is_file():
-        raise DataError(f"{place} holds no {LOG}, so there is nothing to undo. Give the right `quarantine`.")
+        raise DataError(f"{place} holds no {LOG}, so there is nothing to undo. Pass the correct `quarantine`.")
     moved, left = [], []
     with _log(place) as log:
         for entry in reversed(_entries(log, place)):
             source, target = place / entry["to"], root / entry["from"]
-            if not os.path.lexists(source):  # never moved, or put back by an earlier run
+            if not os.path.lexists(source):  # never moved, or restored by an earlier run
                 continue
             try:
                 if os.path.lexists(target):
                     if _digest(target) != entry["sha256"] or _digest(source) != entry["sha256"]:
                         left.append((source, f"{target} is taken by another file"))
                         continue
-                    source.unlink()  # between two disks, a move was cut off behind the copying
+                    source.unlink()  # a move between disks was interrupted after copying
                 else:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     move(source, target)
@@ -176,27 +176,27 @@ def put_back(data: str | os.PathLike[str], quarantine: str | os.PathLike[str] | 
 def _places(data: str | os.PathLike[str], quarantine: str | os.PathLike[str] | None) -> tuple[Path, Path]:
     home = object_stores.place(data)
     if not isinstance(home, Path) or sources.source_of(home) is not sources.SOURCES["folder"]:
-        raise DataError(f"{data} is no folder of photos by class, and only such can be mended. Mend it by hand.")
+        raise DataError(f"{data} is not a folder of class folders, so it must be fixed by hand.")
     root = home.resolve()
     place = Path(quarantine).resolve() if quarantine is not None else default_place(data)
     if place == root or root in place.parents:
-        raise OutputError(f"{place} lies in the data, where it would be read as a class. Give another `quarantine`.")
+        raise OutputError(f"{place} is inside the dataset and would be read as a class. Choose another `quarantine`.")
     if place.exists() and not place.is_dir():
-        raise OutputError(f"{place} is a file; the quarantine is a folder. Give another `quarantine`.")
+        raise OutputError(f"{place} is a file, but the quarantine must be a folder. Choose another `quarantine`.")
     return root, place
 
 
 @contextlib.contextmanager
 def _log(place: Path) -> Iterator[BinaryIO]:
-    """Opens the log for reading and appending; one run at a time."""
+    """Opens the log for reading and appending, with a lock."""
     try:
         place.mkdir(parents=True, exist_ok=True)
         with locks.locked(place / LOG, wait=False) as file:
             yield file
     except BlockingIOError:
-        raise OutputError(f"Another run uses {place}. Wait for its end.") from None
+        raise OutputError(f"Another run is using {place}. Wait until it ends.") from None
     except OSError as error:
-        raise OutputError(f"Cannot write {place / LOG}: {error.strerror or error}. What has moved is in it.") from error
+        raise OutputError(f"Cannot write {place / LOG}: {error.strerror or error}. It has the moved photos.") from error
 
 
 def _append(log: BinaryIO, entry: dict[str, str]) -> None:
@@ -204,7 +204,7 @@ def _append(log: BinaryIO, entry: dict[str, str]) -> None:
     end = log.seek(0, os.SEEK_END)
     if end:
         log.seek(end - 1)
-        if log.read(1) != b"\n":  # a line that a crash cut off: its photo has not moved
+        if log.read(1) != b"\n":  # a line truncated by a crash: its photo has not moved
             line = b"\n" + line
     log.write(line)
     log.flush()
@@ -212,7 +212,7 @@ def _append(log: BinaryIO, entry: dict[str, str]) -> None:
 
 
 def _entries(log: BinaryIO, place: Path) -> list[dict[str, str]]:
-    """Reads the log; of lines that a crash cut off, nothing has moved."""
+    """Reads the log; ignores a line truncated by a crash, whose photo has not moved."""
     log.seek(0)
     found = []
     for line in log.read().splitlines():
@@ -222,13 +222,13 @@ def _entries(log: BinaryIO, place: Path) -> list[dict[str, str]]:
         except (ValueError, TypeError, KeyError):
             continue
         if any(map(files.leads_out, names)):
-            raise DataError(f"{place / LOG} names {entry['from']!r}, outside of the data. It was not written here.")
+            raise DataError(f"{place / LOG} names {entry['from']!r}, outside of the dataset. It was not written here.")
         found.append(entry)
     return found
 
 
 def _free(target: Path) -> Path:
-    """Returns a name that nothing has yet."""
+    """Returns an unused path."""
     number, free = 1, target
     while os.path.lexists(free):
         number += 1
@@ -237,7 +237,7 @@ def _free(target: Path) -> Path:
 
 
 def move(source: Path, target: Path) -> None:
-    """Moves a file, between disks by a copy that appears whole."""
+    """Moves a file, between disks by an atomic copy."""
     try:
         os.rename(source, target)
     except OSError as error:
@@ -254,11 +254,11 @@ def move(source: Path, target: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copies a file with its times, or a link, until it is on the disk."""
+    """Copies a file with its times, or a link, and syncs it to disk."""
     if source.is_symlink():
         shutil.copy2(source, target, follow_symlinks=False)
         return
-    # Written out while it is open to write, without which Windows refuses.
+    # Windows syncs only files that are open for writing.
     with open(source, "rb") as original, open(target, "xb") as copy:
         shutil.copyfileobj(original, copy)
         copy.flush()
@@ -272,7 +272,7 @@ def _digest(path: Path) -> str:
 
 
 def _remove_empty(place: Path) -> None:
-    """Removes folders that hold nothing, from the deepest up to the quarantine itself."""
+    """Removes empty folders, from the deepest up to the quarantine itself."""
     for current, _, _ in os.walk(place, topdown=False):
         with contextlib.suppress(OSError):  # not empty
             os.rmdir(current)

@@ -1,1 +1,1 @@
-"""What a backbone gives for photos: computed here or on a cluster, stored by content."""
+"""Embeddings of photos: computed on this machine or on a cluster, cached by content hash."""

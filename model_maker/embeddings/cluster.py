@@ -1,6 +1,6 @@
-"""A Ray cluster: joined or started, its machines compared with this one, batches sent through Ray Data; all quietly.
+"""A Ray cluster: connects or starts it, compares its machines with this one, sends batches through Ray Data.
 
-It knows nothing of photos: a worker is made once in each actor and called with one batch after the other.
+It is independent of photos: each actor constructs a worker once and calls it with one batch after the other.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from model_maker.errors import ClusterError, ModelMakerError
 from model_maker.system import extras, suppressed_output
 from model_maker.version import __version__
 
-# What decides about pixels, views and embeddings, to the last bit.
+# Packages that affect pixels, views and embeddings, to the last bit.
 _PACKAGES = ("pillow", "ai-edge-litert", "numpy")
 # Shared memory of a Ray that is started here, bytes: photos and embeddings do not pass through it.
 _OBJECT_STORE_BYTES = 256 << 20
@@ -36,12 +36,12 @@ _NO_TOKEN = "the cluster asks for its token. Set RAY_AUTH_MODE=token, and copy ~
 
 @dataclass(frozen=True)
 class Machine:
-    """What of a machine decides about the embeddings that it computes.
+    """The properties of a machine that affect its embeddings.
 
     Attributes:
       name: of the host.
       versions: of Python, this package, and those that make pixels and embeddings.
-      processor: another kind may round otherwise.
+      processor: another kind may round differently.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Machine:
     processor: str
 
     def differences(self, other: Machine) -> str:
-        """Returns what another machine has in other versions, "" where there is nothing."""
+        """Returns the different versions of another machine; "" without differences."""
         return ", ".join(
             f"{name} {version} instead of {self.versions[name]}"
             for name, version in other.versions.items()
@@ -65,7 +65,7 @@ def this_machine() -> Machine:
 
 
 def check_installed() -> None:
-    """Raises ClusterError where the extra is missing."""
+    """Raises ClusterError if the extra is missing."""
     if line := extras.lacking("ray", "pyarrow", "pandas", what="`engine='ray'`"):
         raise ClusterError(f"{line}, on every machine of the cluster.")
 
@@ -82,11 +82,11 @@ class Cluster:
         self.cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
 
     def compare(self, mark: str, see: Callable[[str], str]) -> list[str]:
-        """Asks every node what it has, and whether it sees what this machine wrote.
+        """Checks the versions of every node, and that it can read what this machine wrote.
 
         Args:
-          mark: what `see` is called with on every node.
-          see: says what is wrong there, "" for nothing.
+          mark: argument of `see` on every node.
+          see: returns the problem there, "" for none.
 
         Returns:
           Notes, one sentence each.
@@ -131,7 +131,7 @@ class Cluster:
     def run(
         self, batches: Sequence[Any], make: Callable[..., Callable[[Any], Any]], arguments: tuple, *, most: int | None
     ) -> Generator[tuple[int, Any], None, None]:
-        """Sends batches through workers; what was on a machine that is lost is sent again.
+        """Sends batches through workers; batches of a lost machine are sent again.
 
         Close it before leaving the cluster.
 
@@ -139,7 +139,7 @@ class Cluster:
           batches: each anything that can be pickled.
           make: called with `arguments` in each worker process; what it returns maps a batch to plain JSON.
           arguments: sent once.
-          most: how many workers at a time; as many as the cluster has cores for unless told.
+          most: maximum number of workers; all cores of the cluster by default.
 
         Yields:
           (index of the batch, result), as they are finished.
@@ -209,7 +209,7 @@ def connected(address: str | None) -> Iterator[Cluster]:
 
 
 def _check(address: str) -> None:
-    """Looks whether anything answers, for Ray itself tries for minutes."""
+    """Checks that the address answers, because Ray itself tries for minutes."""
     if address.startswith("ray://"):
         raise ClusterError(f"`address={address!r}`: Ray's client cannot do this. Run on a node, with `address='auto'`.")
     host, mark, port = address.rpartition(":")
@@ -249,7 +249,7 @@ def _results(block: Any) -> Iterator[tuple[int, Any]]:
 
 
 class _Worker:
-    """What runs in an actor: rows of batches become rows of results."""
+    """Runs in an actor: converts rows of batches to rows of results."""
 
     def __init__(self, task: Any):
         import ray

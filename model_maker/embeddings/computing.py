@@ -31,11 +31,11 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Embeddings:
-    """What an embedder gives for photos, handed on from where it was computed to all who need a part of it.
+    """The embeddings of photos, computed once and passed to all consumers.
 
     Attributes:
-      photos: those that could be read.
-      maps: of these photos, in their order; one view of each, or several.
+      photos: the readable photos.
+      maps: of these photos, in order, with one or several views each.
     """
 
     photos: Dataset
@@ -53,7 +53,7 @@ class Embeddings:
 def compute(
     dataset: Dataset, embedder: bytes, normalization: Normalization | None, *, threads: int | None = None
 ) -> tuple[Array, list[Skipped]]:
-    """Embeds plain photos and keeps nothing: for embedders that are not met again.
+    """Embeds photos without caching, for embedders that are used only once.
 
     Returns:
       float16 [N, D] of the photos that can be read, in order, and the photos that cannot.
@@ -72,7 +72,7 @@ def compute(
 def look_up(
     dataset: Dataset, embedder: bytes, normalization: Normalization | None, *, threads: int | None = None
 ) -> Array:
-    """Returns [N, D] of plain photos that can be read, from the cache where it has them all, and keeps nothing."""
+    """Returns [N, D] of readable photos, from the cache if it has all of them; does not write to the cache."""
     probe = Runner(embedder)
     store = EmbeddingStore(cache_path(embedder, normalization), math.prod(probe.output_shape[1:]), stored_type(probe))
     rows = store.find(_names(dataset, 1, PRESETS["none"], 0))[:, 0]
@@ -94,17 +94,17 @@ def feature_maps(
     kernels: str = "xnnpack",
     progress: Progress = SILENT,
 ) -> tuple[FeatureMaps, list[Skipped]]:
-    """Computes what an embedder gives for every photo, unless seen before, and leaves it in the cache to read from.
+    """Computes the embeddings of photos that are not cached yet, and adds them to the cache.
 
     Args:
       dataset: the photos.
       embedder: a `.tflite`, [1, H, H, 3] to [1, ...], float32 or int8.
-      normalization: what it expects; None for pixels as they are.
-      views: K, how many of each photo; the first is the plain photo, which all augmentations share.
-      augmentation, seed: what makes the others.
-      threads: photos at a time; all cores unless told.
-      engine: where they are embedded; on this machine unless told.
-      kernels: which of LiteRT's CPU paths computes.
+      normalization: of its input; None for raw pixels.
+      views: K, number of views per photo; the first is the original, shared by all augmentations.
+      augmentation, seed: of the other views.
+      threads: number of threads; all cores by default.
+      engine: where to embed; this machine by default.
+      kernels: LiteRT's CPU kernels to use.
       progress: receives photos that are done, known ones counted in, and a note where some are known and others not.
 
     Returns:
@@ -132,7 +132,7 @@ def feature_maps(
 
 
 def cache_path(embedder: bytes, normalization: Normalization | None, kernels: str = "xnnpack") -> Path:
-    """Names the store by all that an embedding depends on besides the photo."""
+    """Returns the name of the store, derived from everything but the photo that an embedding depends on."""
     runtime = f"litert-{metadata.version('ai-edge-litert')}"
     recipe = (
         f"{FORMAT} {hashlib.sha256(embedder).hexdigest()} {normalization} {images.PREPROCESSING} {runtime} {kernels}"
@@ -182,7 +182,7 @@ def _compute(
     total: int,
     progress: Progress,
 ) -> dict[str, str]:
-    """Puts each result into the store as it comes; returns digest -> reason of photos that cannot be read."""
+    """Adds each result to the store immediately; returns digest -> reason of unreadable photos."""
     unreadable: dict[str, str] = {}
     done = total - len(missing)
     if done:

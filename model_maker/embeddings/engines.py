@@ -1,6 +1,6 @@
-"""Where photos are read and embedded: ENGINES, one of which `train --engine` names.
+"""The engines that read and embed photos: ENGINES, selected by `train --engine`.
 
-An engine only says where; what is done to each photo is `Work`, so all engines give equal bytes.
+`Work` defines the processing of each photo, so all engines give byte-identical results.
 """
 
 from __future__ import annotations

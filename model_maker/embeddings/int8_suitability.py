@@ -1,4 +1,4 @@
-"""A backbone in both forms, float and int8, of which the latter suits the photos at hand."""
+"""Checks that an int8 backbone is accurate on the given photos, else calibrates it on them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The engine `ray`: photos are hashed and embedded by the machines of a Ray cluster, to the same bytes as here.
+"""The engine `ray`: hashes and embeds photos on a Ray cluster, with byte-identical results.
 
 Photos are read where they lie, by each worker for itself, and embeddings come back through shards: so a worker that is
-lost costs its batch, and a run that is killed goes on from what is finished.
+lost costs its batch, and a killed run continues from the finished shards.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Ray:
 
     Args:
       address: see `cluster.connected`.
-      folder: where all its machines reach shards, a path or an address that fsspec knows; the cache unless told.
+      folder: folder of shards, a path or fsspec address that all machines can reach; the cache by default.
       progress: receives notes.
     """
 
@@ -55,7 +55,7 @@ class Ray:
         self._address, self._progress = address, progress
         folder = folder or str(files.cache_directory() / "shards")
         self._folder = folder.rstrip("/") if is_url(folder) else os.path.abspath(folder)
-        self._told: set[str] = set()
+        self._logged_notes: set[str] = set()
 
     def hash(self, entries: Iterable[Any]) -> Iterator[tuple[str, str]]:
         """Does what `Engine.hash` says."""
@@ -130,8 +130,8 @@ class Ray:
             finally:
                 shards.remove([mark])
             for note in notes:
-                if note not in self._told:
-                    self._told.add(note)
+                if note not in self._logged_notes:
+                    self._logged_notes.add(note)
                     self._progress.note(note)
             yield cluster
 

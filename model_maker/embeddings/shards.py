@@ -1,7 +1,7 @@
-"""Embeddings on their way to the store: a file for each finished batch, where all machines of a cluster reach it.
+"""Shards: files with the embeddings of finished batches, in a folder that all machines of a cluster can reach.
 
-A shard appears whole, and says itself what it holds: whoever finds one, in this run or after a kill in the next,
-uses it. It is a `.npz`, whose checksums tell when it is damaged; then it is as good as missing.
+A shard is written atomically and describes its content, so this run, or the next one after a kill, can use it. It is a
+`.npz` with checksums; a damaged shard counts as missing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A photo that gave no embedding.
+    """A photo without an embedding.
 
     Attributes:
       reason: why.
@@ -139,7 +139,7 @@ def read(name: str) -> dict[str, Result]:
 
 
 def remove(names: Iterable[str]) -> None:
-    """Removes shards that have served; one that is gone is no matter."""
+    """Removes used shards; ignores missing ones."""
     for name in names:
         store, path = open_store(name)
         if store.exists(path):

@@ -1,8 +1,8 @@
-"""Embeddings on disk, by the sha256 of their photo or view: two files that only grow, however many there are.
+"""Embeddings on disk, by the sha256 of their photo or view: two append-only files.
 
-Row i of the index names row i of the vectors, and carries its checksum. Looking something up reads the index alone;
-vectors are mapped just while some are copied, so that none of them stay in memory. A vector is written before its row
-of the index: what a kill leaves half done is cut off by the next one to write.
+Row i of the index has the name and checksum of row i of the vectors. A lookup reads only the index; vectors are mapped
+only while they are copied, so that they do not stay in memory. A vector is written before its row of the index: the
+next writer truncates incomplete rows after a kill.
 """
 
 from __future__ import annotations

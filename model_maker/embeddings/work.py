@@ -91,5 +91,5 @@ class Engine(Protocol):
           photos: what is wanted.
           work: what is made of them.
           size: pixels, height and width.
-          threads: photos at a time; all cores unless told.
+          threads: number of threads; all cores by default.
         """

@@ -35,8 +35,8 @@ def export_embedder(
     Args:
       model: a key of BACKBONES, or the path or address of another model.
       output: the folder to make, with `embedder.tflite`.
-      form: quantization and the input's type; float inside and out unless told. The output is always float32 [1, D].
-      photos: to calibrate int8 on, what `images.load` takes; pictures made for it unless told.
+      form: quantization and the input's type; float by default. The output is always float32 [1, D].
+      photos: calibration photos for int8, as `images.load` takes them; generated images by default.
       overwrite: whether a folder that stands there is replaced.
       progress: receives stages, progress and notes.
       **choice: see `embedder.choose`.
@@ -63,7 +63,7 @@ def export_embedder(
     with progress.stage(f"Quantize ({form.quantize})"):
         pictures = list(calibration_pictures.pictures()) if photos is None else photos
         form = Form(form.quantize, form.io, output_io="float32")
-        bare = quantized_file.ship(base.content, base, form, photos=pictures, progress=progress)
+        bare = quantized_file.convert(base.content, base, form, photos=pictures, progress=progress)
     info = metadata.ModelInfo(
         normalization=base.normalization,
         name=base.name,

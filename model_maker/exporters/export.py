@@ -50,12 +50,12 @@ class Exporter:
     """How a format is made.
 
     Attributes:
-      write: called with the source, the folder and the type of the edges, where `io` names one; returns the model, and
+      write: called with the source, the folder and the input and output type, if `io` names one; returns the model, and
         its scores on the probes where it ran in the making.
       contract: a line on the input, for the README beside the model.
       usage: an example that runs it.
       modules: packages of `extras.EXTRAS` that it needs.
-      io: the type of the edges unless told; None where the format leaves no choice.
+      io: the default input and output type; None if the format has no choice.
       precision: "float", "half" or "quantized": how near its scores have to be; "unknown" where nothing here runs it.
       note: what was not checked, and why.
     """
@@ -98,8 +98,8 @@ def export(
       model: a folder that `train` made, or a `.tflite` classifier with labels.
       output: the folder to make, with a folder for each format.
       formats: keys of EXPORTERS, or "all".
-      io: the type of the edges of the `.tflite` formats, one of `litert.IO_TYPES`.
-      data: photos to calibrate int8 and to check on, one folder a class; those of the training unless told.
+      io: the input and output type of the `.tflite` formats, one of `litert.IO_TYPES`.
+      data: photos for calibration and checks, one folder per class; the training photos by default.
       overwrite: whether an export that stands there is replaced.
       progress: receives stages, progress and notes.
 
@@ -160,7 +160,7 @@ def export_one(name: str, origin: Source, folder: Path, io: str | None = None) -
       name: a key of EXPORTERS.
       origin: what is exported.
       folder: to make; whatever is in it when this fails is for the caller to remove.
-      io: the type of the edges of the `.tflite` formats; None for the format's own.
+      io: the input and output type of the `.tflite` formats; None for the format's own.
 
     Raises:
       ModelError: it cannot be made, or does not answer as the float model.
@@ -223,10 +223,10 @@ def _names(formats: str | Sequence[str], io: str | None) -> list[str]:
         return list(EXPORTERS)
     for name in asked:
         if name not in EXPORTERS:
-            raise DataError(f"`formats={name!r}`: choose among {', '.join(EXPORTERS)}, or {ALL}.")
+            raise DataError(f"`formats={name!r}`: choose from {', '.join(EXPORTERS)}, or {ALL}.")
         extras.require(*EXPORTERS[name].modules, what=f"`formats={name!r}`", error=ModelError)
     if not asked:
-        raise DataError(f"No format is given: choose among {', '.join(EXPORTERS)}, or {ALL}.")
+        raise DataError(f"No format is given: choose from {', '.join(EXPORTERS)}, or {ALL}.")
     return list(dict.fromkeys(asked))
 
 

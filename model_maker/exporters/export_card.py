@@ -62,7 +62,7 @@ def render(entry: Exported, source: Source, *, contract: str, usage: str, io: st
       source: what it was made from.
       contract: a line on the input.
       usage: an example.
-      io: the type of the edges, where there was a choice.
+      io: the input and output type, where there was a choice.
     """
     return pages.render(
         "export_card.md",

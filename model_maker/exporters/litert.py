@@ -17,12 +17,10 @@ _LIMIT_S = 600
 
 
 def tflite(source: Source, folder: Path, *, kind: str, io: str) -> Path:
-    """Writes a `.tflite` of a quantization; int8 edges are announced as what phones refuse."""
+    """Writes a quantized `.tflite`; notes that phone apps do not accept int8 input."""
     content = source.in_form(kind, io)
     if io == "int8":
-        source.progress.note(
-            "int8 edges are for microcontrollers; apps on phones refuse them (uint8 and float32 suit all)."
-        )
+        source.progress.note("int8 input and output are for microcontrollers; phone apps need uint8 or float32.")
     (folder / MODEL).write_bytes(content)
     return folder / MODEL
 
@@ -38,7 +36,7 @@ def c_header(source: Source, folder: Path, *, io: str) -> Path:
 def edgetpu(source: Source, folder: Path, *, io: str) -> Path:
     """Writes an int8 `.tflite` whose every operator the Edge TPU runs, compiled where the compiler is installed."""
     if io == "float32":
-        raise ModelError("The Edge TPU takes integer edges. Use `io='uint8'` or int8.")
+        raise ModelError("The Edge TPU needs integer input and output. Use `io='uint8'` or int8.")
     content = source.in_form("int8", io)
     edge_tpu.check(content)
     (folder / MODEL).write_bytes(content)

@@ -38,9 +38,9 @@ def starter(
     Args:
       model: a key of BACKBONES.
       output: the folder to make, with `model.tflite`, `labels.txt` and `README.md`.
-      form: quantization and edges; int8 inside and uint8 outside unless told.
+      form: quantization, input and output type; int8 with uint8 input and output by default.
       weights: a file to use instead of the published weights.
-      data: a folder of photos, one folder a class, to calibrate int8 on; pictures made for it unless told.
+      data: calibration photos for int8, one folder per class; generated images by default.
       overwrite: whether a folder that stands there is replaced.
       progress: receives stages, progress and notes.
 
@@ -78,7 +78,7 @@ def build(
 
     Args:
       backbone: whose weights hold a classifier.
-      form: quantization and edges.
+      form: quantization, input and output type.
       photos: to calibrate int8 on, what `images.load` takes; None for pictures made for it.
       progress: receives stages.
 
@@ -100,7 +100,7 @@ def build(
         float_model = graph.attach_head(base.content, kernel, bias)
     with progress.stage(f"Quantize ({form.quantize})"):
         photos = list(calibration_pictures.pictures()) if photos is None else photos
-        bare = quantized_file.ship(float_model, base, form, photos=photos, progress=progress)
+        bare = quantized_file.convert(float_model, base, form, photos=photos, progress=progress)
     info = metadata.ModelInfo(
         labels=labels,
         normalization=base.normalization,
@@ -110,7 +110,7 @@ def build(
         description=f"Classifier of {imagenet.described(backbone.classes)} with the weights published at "
         f"{backbone.source}.",
     )
-    return quantized_file.finish(bare, info), info
+    return quantized_file.with_metadata(bare, info), info
 
 
 def cached(model: str, *, progress: Progress | None = None) -> bytes:

@@ -167,7 +167,7 @@ def _core_ml(float_file: Path, folder: Path, facts: dict) -> None:
 
 
 def _open_core_ml(path: Path, pixels: Array) -> None:
-    """Opens the file again and looks at its edges. Core ML itself runs on Apple's systems only."""
+    """Opens the file again and checks its input and output. Core ML itself runs on Apple's systems only."""
     import coremltools as ct
 
     description = ct.models.MLModel(str(path), skip_model_load=True).get_spec().description

@@ -51,7 +51,7 @@ class Scored:
     """Labelled photos and what a model says of them.
 
     Attributes:
-      samples: N photos; their own `label` is the data set's, which may order its classes otherwise.
+      samples: N photos; their own `label` is that of the dataset, whose classes may have another order.
       labels: int [N], indices into the model's labels.
       scores: float32 [N, C].
     """
@@ -66,7 +66,7 @@ class Classifier:
 
     Args:
       model: the path of a model of one of `runtimes.RUNTIMES`, or of a folder with one, or the bytes of a `.tflite`.
-      threads: photos at a time; all cores unless told.
+      threads: number of threads; all cores by default.
       kernels: which of LiteRT's CPU paths, a key of `tflite.interpreter.KERNELS`.
       labels: names of the scores, or a file of them (see `label_files.read`), for a model that carries none.
       normalization: what a float input expects, for a model that does not say.
@@ -146,7 +146,7 @@ class Classifier:
             [H, W], [H, W, 1], [H, W, 3] or [H, W, 4], of PyTorch [3, H, W], from 0 to 255 or floats from 0 to 1. One
             alone is taken as a list of one, [N, H, W, 3] as N.
           top_k: how many labels for each photo, best first; None for all.
-          threshold: lower scores are left out; the model's own thresholds unless told.
+          threshold: lower scores are omitted; the model's own thresholds by default.
           channels: the order of colours in arrays, "rgb" or, as OpenCV has them, "bgr".
 
         Returns:
@@ -156,9 +156,9 @@ class Classifier:
           DataError: a photo cannot be read, or an argument means nothing.
         """
         if top_k is not None and (not isinstance(top_k, int | np.integer) or top_k < 1):
-            raise DataError(f"top_k={top_k!r}: give a whole number from 1 on, or None for all labels.")
+            raise DataError(f"top_k={top_k!r}: pass a whole number from 1 on, or None for all labels.")
         if threshold is not None and not (isinstance(threshold, int | float | np.number) and 0 <= threshold <= 1):
-            raise DataError(f"threshold={threshold!r}: give a score from 0 to 1.")
+            raise DataError(f"threshold={threshold!r}: pass a score from 0 to 1.")
         rows = self._readable(pipeline.read(pipeline.each(photos), channels=channels))
         return [self.rank(found, top_k=top_k, threshold=threshold) for found in rows]
 
@@ -231,7 +231,7 @@ class Classifier:
         yield from stream(photos, self.image_size, self._worker, threads=self._threads)
 
     def score(self, dataset: Dataset, *, progress: Progress | None = None) -> Array:
-        """Returns float32 [N, C], every photo of a data set through this file.
+        """Returns float32 [N, C], the scores of every photo of a dataset.
 
         Raises:
           DataError: a photo cannot be read.
@@ -249,7 +249,7 @@ class Classifier:
         """Measures accuracy on labelled photos.
 
         Args:
-          data: a data set, or what `sources.read_to_judge` makes one of: a folder with a folder for each class.
+          data: a dataset, or the path of one: a folder with one folder per class.
           progress: called with (done, total).
 
         Raises:
@@ -266,7 +266,7 @@ class Classifier:
           progress: called with (done, total).
 
         Raises:
-          DataError: a class of the data set is not among the labels, or more than half of the photos are unreadable.
+          DataError: a class of the dataset is not among the labels, or more than half of the photos are unreadable.
         """
         names = self.indices(dataset.classes)
         scores, readable = np.empty((len(dataset), len(self.labels)), np.float32), np.ones(len(dataset), bool)
@@ -299,7 +299,7 @@ class Classifier:
         return dataclasses.replace(metrics, answered=answered, learned_from=learned)
 
     def indices(self, classes: Sequence[str]) -> Array:
-        """Returns where each class of a data set is among the labels, int [K].
+        """Returns the index of each class of a dataset among the labels, int [K].
 
         Raises:
           DataError: one is not.
@@ -353,8 +353,8 @@ class Classifier:
     def _check(self) -> None:
         if not self.info.labels:
             raise ModelError(
-                "it carries no labels in its metadata (an export: in its labels.txt), so its scores have no names. "
-                "Pass `labels=FILE` with one label a line."
+                "it has no labels in its metadata (an export: in its labels.txt). "
+                "Pass `labels=FILE` with one label per line."
             )
         shape, dtype = self._runner.input_shape, self._runner.input_dtype
         if len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3:
@@ -363,8 +363,8 @@ class Classifier:
             raise ModelError(f"it takes {dtype} input; uint8, int8 and float32 are supported.")
         if dtype == np.float32 and self.info.normalization is None:
             raise ModelError(
-                "it takes float input, but its metadata does not state one normalization. Pass `normalization` "
-                "MEAN,STD in pixels: 127.5,127.5 for -1 to 1, 0,255 for 0 to 1."
+                "it takes float input, but its metadata does not state one normalization. Pass "
+                "`normalization=MEAN,STD` in pixels: 127.5,127.5 for -1 to 1, 0,255 for 0 to 1."
             )
 
 
@@ -383,7 +383,7 @@ def model_file(path: str | os.PathLike[str]) -> Path:
     Raises:
       ModelError: there is none, or it may not be looked at.
     """
-    path, advice = Path(path), "Give a .tflite file, or a folder that `train` made."
+    path, advice = Path(path), "Pass a .tflite file, or a folder that `train` made."
     try:
         if path.is_dir():
             if not (path / MODEL).is_file():

@@ -161,7 +161,7 @@ class _Model:
 
     def _ending(self) -> str:
         if self._state.late_s:
-            return f"{self._path} gave no answer within {self._state.late_s:.0f} seconds, so it is taken for damaged."
+            return f"{self._path} gave no answer within {self._state.late_s:.0f} seconds, so it is probably damaged."
         code = self._state.process.wait()
         how = limited_process.crash(code) or code
         return f"{self._path} ended the process that ran it ({how}); it is probably damaged."

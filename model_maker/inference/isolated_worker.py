@@ -98,7 +98,7 @@ def _try(work: Callable[[], Any]) -> Any:
     try:
         return work()
     except MemoryError:
-        return {"refused": f"It needs more than {vetting.MEMORY_BYTES >> 30} GB of memory, so it is taken for damaged."}
+        return {"refused": f"It needs more than {vetting.MEMORY_BYTES >> 30} GB of memory, so it is probably damaged."}
     except ModelMakerError as error:
         return {"refused": str(error)}
     except Exception as error:

@@ -21,7 +21,7 @@ def read(path: str | os.PathLike[str]) -> tuple[str, ...]:
     """Returns the labels of a file, in the order of the model's scores.
 
     Args:
-      path: one label a line, with or without its number before it; or `.json` with a list, {"0": "daisy"} or
+      path: one label per line, with or without its number before it; or `.json` with a list, {"0": "daisy"} or
         {"daisy": 0}.
 
     Raises:
@@ -33,15 +33,15 @@ def read(path: str | os.PathLike[str]) -> tuple[str, ...]:
             raise DataError(f"{path} is too large for a file of labels: {path.stat().st_size:,} bytes.")
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}). Give a file with one label a line.") from error
+        raise DataError(f"{path} cannot be read ({error.strerror}). Pass a file with one label per line.") from error
     except ValueError as error:  # a name that no file can have, too
-        raise DataError(f"{path} is no text in UTF-8. Give a file with one label a line.") from error
+        raise DataError(f"{path} is not UTF-8 text. Pass a file with one label per line.") from error
     labels = _of_json(path, text) if path.suffix.lower() == ".json" else _of_lines(text)
     if not labels:
-        raise DataError(f"{path} holds no labels. Give a file with one label a line.")
+        raise DataError(f"{path} holds no labels. Pass a file with one label per line.")
     for number, label in enumerate(labels, 1):
         if not label.strip() or not label.isprintable():
-            raise DataError(f"{path}: label {number}, {label!r}, is no name. Give one label a line, without gaps.")
+            raise DataError(f"{path}: label {number}, {label!r}, is not a name. Pass one label per line, without gaps.")
     return labels
 
 
@@ -53,7 +53,7 @@ def check_count(labels: tuple[str, ...], scores: int, path: object) -> None:
     """
     if len(labels) == scores:
         return
-    hint = "Give the labels of this model."
+    hint = "Pass the labels of this model."
     if len(labels) == scores + 1 and labels[0].strip().lower() in _BACKGROUND:
         hint = f"The first, {labels[0]!r}, belongs to models that score the background, too: leave that line out."
     elif len(labels) == scores - 1:

@@ -25,7 +25,7 @@ _DEEPEST = 100
 
 
 def check(path: Path) -> None:
-    """Refuses a file whose weights are said to be anywhere but in its own folder.
+    """Raises an error for a file whose weights are outside of its own folder.
 
     Raises:
       ModelError: they are, or it cannot be read, or is no Protobuf.
@@ -46,7 +46,7 @@ def check(path: Path) -> None:
             sound = False
         if not sound:
             raise ModelError(
-                f"{path}: its weights are said to be in {name[:200]!r}, which is no file of that folder. Put them "
+                f"{path}: its weights are in {name[:200]!r}, which is not a file in that folder. Put them "
                 "there, or save the model as one file."
             )
 

@@ -63,7 +63,7 @@ def check(top_k: int | None, function_to_apply: str | None) -> tuple[int, str]:
         raise DataError(f"function_to_apply={function_to_apply!r}: choose one of {', '.join(FUNCTIONS)}.")
     if top_k is not None and (not isinstance(top_k, int | np.integer) or top_k < 0):
         raise DataError(
-            f"top_k={top_k!r}: give a whole number from 0 on; more than there are labels gives all of them."
+            f"top_k={top_k!r}: pass a whole number from 0 on; more than there are labels gives all of them."
         )
     return TOP_K if top_k is None else top_k, function
 

@@ -67,8 +67,8 @@ def _matches(pattern: str) -> Iterator[str]:
     found = sorted(glob.glob(pattern, recursive=True))
     wanted = [name for name in found if _is_wanted(name)]
     if not wanted:
-        what = f"what {pattern} matches, {len(found)} in all, is no photo" if found else f"{pattern} matches nothing"
-        raise DataError(f"{what}. Give a pattern of photos, as 'photos/*.jpg', or their folder.")
+        what = f"what {pattern} matches, {len(found)} in all, is not a photo" if found else f"{pattern} matches nothing"
+        raise DataError(f"{what}. Pass a pattern of photos, as 'photos/*.jpg', or their folder.")
     yield from wanted
 
 
@@ -82,7 +82,7 @@ def _listed(name: str) -> Iterator[str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise DataError(f"{name} cannot be read as a list of photos: {reason}.") from error
     lines = [line.strip() for line in text.splitlines()]
     if not any(lines):
@@ -107,7 +107,7 @@ def scored(
       Each picture with its scores, float32 [C], or with the DataError that says why it has none.
 
     Raises:
-      DataError: see `expand`; or `every` or `frames` means nothing here.
+      DataError: see `expand`; or `every` or `frames` has no effect.
     """
     places = [place for name in expand(names) for place in addresses.expand([name])]
     _check(places, every=every, frames=frames)
@@ -120,7 +120,7 @@ def _check(places: Iterable[str], **stated: int | None) -> None:
     videos = any(video.is_live(place) or video.is_file(place) for place in places)
     for name, value in stated.items():
         if value is not None and value < 1:
-            raise DataError(f"--{name} {value}: give 1 or more.")
+            raise DataError(f"--{name} {value}: pass 1 or more.")
         if value is not None and not videos:
             raise DataError(f"--{name} {value} is about videos, cameras and streams, and none is given: leave it out.")
 

@@ -28,7 +28,7 @@ Array = np.ndarray[Any, Any]
 
 # Where OpenVINO's IR holds the labels, as a JSON list.
 OPENVINO_LABELS = ["model_info", "labels_json"]
-_ADVICE = "Give a .tflite file, a folder that `train` made, or an exported model."
+_ADVICE = "Pass a .tflite file, a folder that `train` made, or an exported model."
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def open_model(model: str | os.PathLike[str] | bytes, *, kernels: str = "xnnpack
     if isinstance(model, bytes):
         return _open_content(model, kernels)
     if not model or not isinstance(model, str | os.PathLike):
-        raise ModelError(f"{model!r} is no model. {_ADVICE}")
+        raise ModelError(f"{model!r} is not a model. {_ADVICE}")
     path = find(model)
     # A file of no known name is read as a `.tflite`, whose mark it has or lacks.
     name, runtime = next(
@@ -132,7 +132,7 @@ def labels_beside(model: Path) -> tuple[str, ...]:
     except OSError:
         return ()
     except UnicodeDecodeError as error:
-        raise ModelError(f"{path} is not UTF-8 text; write one label a line.") from error
+        raise ModelError(f"{path} is not UTF-8 text; write one label per line.") from error
     return tuple(text.removesuffix("\n").split("\n"))
 
 

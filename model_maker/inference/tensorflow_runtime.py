@@ -124,7 +124,7 @@ def _weights(folder: Path, manifest: list[dict[str, Any]]) -> Iterator[tuple[str
     for group in manifest:
         for name in group["paths"]:
             if Path(name).name != name or not (folder / name).is_file():
-                raise ModelError(f"{folder}: its weights are said to be in {name}, which is no file of that folder.")
+                raise ModelError(f"{folder}: its weights are in {name}, which is not a file in that folder.")
         data = b"".join((folder / name).read_bytes() for name in group["paths"])
         offset = 0
         for entry in group["weights"]:

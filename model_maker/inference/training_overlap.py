@@ -109,7 +109,7 @@ def _beside(folder: Path, fingerprint: str | None) -> set[str] | None:
 
 
 def _divided(dataset: Dataset, fingerprint: str, record: dict[str, Any]) -> set[str] | None:
-    """Divides the photos again, if they are all that it was trained on."""
+    """Splits the dataset again, if they are all that it was trained on."""
     if dataset.fingerprint != fingerprint:
         return None
     try:

@@ -1,1 +1,1 @@
-"""From embeddings to a classifier."""
+"""Trains a classifier on embeddings."""

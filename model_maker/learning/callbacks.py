@@ -13,11 +13,11 @@ from model_maker.learning.trainer import Trainer
 
 @dataclass(frozen=True)
 class Callbacks:
-    """What receives each epoch of a fine-tuning.
+    """Receivers of the epochs of fine-tuning.
 
     Attributes:
       keras: `keras.callbacks.Callback` objects; each phase is a training of its own to them.
-      tensorboard: a folder for TensorBoard's logs; None for none.
+      tensorboard: folder for TensorBoard logs; None for none.
     """
 
     keras: Sequence[Any] = ()
@@ -32,7 +32,7 @@ NO_CALLBACKS = Callbacks()
 
 
 class OpenCallbacks:
-    """Callbacks of one phase; a context, at whose end it ends for them, too."""
+    """Callbacks of one phase; the context ends the phase for them."""
 
     def __init__(self, callbacks: Callbacks, worker: Trainer, phase: str, recipe: Recipe):
         import keras
@@ -56,11 +56,11 @@ class OpenCallbacks:
 
     @property
     def stop(self) -> bool:
-        """Whether a callback has asked for an end."""
+        """Whether a callback has requested a stop."""
         return bool(getattr(self._worker.model, "stop_training", False))
 
     def epoch(self, epoch: int, entry: dict[str, Any]) -> None:
-        """An epoch is over; `entry` as in the history."""
+        """Reports the end of an epoch; `entry` is as in the history."""
         import tensorflow as tf
 
         logs = {"loss": entry["loss"], "val_loss": entry["validation_loss"], "val_accuracy": entry["validation_top1"]}

@@ -1,4 +1,4 @@
-"""Where a fine-tuning stands, on disk: all on which its next epoch depends, written whole or not at all."""
+"""Checkpoints of fine-tuning: the complete state for the next epoch, written atomically."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Array = np.ndarray
 
 @dataclass
 class Checkpoint:
-    """The file of one fine-tuning.
+    """The checkpoint file of one fine-tuning.
 
     Attributes:
       path: the file.
-      subject: plain JSON types, what the result depends on: options, photos, versions.
+      subject: everything that the result depends on, in plain JSON types: options, photos, versions.
     """
 
     path: Path
@@ -33,7 +33,7 @@ class Checkpoint:
     _arrays: dict[str, Array] = field(default_factory=dict)
 
     def save(self, facts: dict[str, Any], arrays: dict[str, Array]) -> None:
-        """Replaces what stands in the file.
+        """Replaces the content of the file.
 
         Args:
           facts: plain JSON types.
@@ -49,16 +49,16 @@ class Checkpoint:
         files.write(self.path, packed.getvalue())
 
     def load(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        """Returns the facts and arrays that were saved; nothing of either where nothing was."""
+        """Returns the saved facts and arrays; both empty without a checkpoint."""
         return self._facts, self._arrays
 
     def remove(self) -> None:
-        """Forgets it: the work is done."""
+        """Removes the checkpoint after the work is done."""
         self.path.unlink(missing_ok=True)
 
 
 def path_for(output: Path) -> Path:
-    """Returns where the checkpoint of an output folder lies: in the cache, since outputs appear whole."""
+    """Returns the path of the checkpoint of an output folder, in the cache, because outputs are written atomically."""
     name = hashlib.sha256(str(output.resolve()).encode()).hexdigest()[:24]
     return files.cache_directory() / "checkpoints" / f"{name}.npz"
 
@@ -67,12 +67,12 @@ def open_checkpoint(output: Path, subject: dict[str, Any], *, resume: bool) -> C
     """Finds the checkpoint of an output folder.
 
     Args:
-      output: the folder that is to be made.
-      subject: what the result will depend on.
-      resume: whether to go on; without it an unfinished run is started anew.
+      output: output folder.
+      subject: everything that the result depends on.
+      resume: whether to continue; without it an unfinished run is restarted.
 
     Raises:
-      DataError: `resume`, and there is nothing to go on with, or it is about something else.
+      DataError: `resume` without a checkpoint, or the checkpoint belongs to a different run.
     """
     found = Checkpoint(path_for(output), subject)
     if not resume:
@@ -83,7 +83,7 @@ def open_checkpoint(output: Path, subject: dict[str, Any], *, resume: bool) -> C
     if differences := _differences(stored, subject):
         raise DataError(
             f"The unfinished fine-tuning of {output} was another one: {'; '.join(differences)}. "
-            "Give the same options and photos, or leave `resume=True` out to start anew."
+            "Pass the same options and photos, or leave `resume=True` out to start anew."
         )
     return found
 

@@ -1,4 +1,4 @@
-"""The epochs of a fine-tuning: order, judgement on validation photos, early stopping, blends, checkpoints."""
+"""The epochs of fine-tuning: order, validation, early stopping, weight averaging, checkpoints."""
 
 from __future__ import annotations
 
@@ -19,48 +19,48 @@ from model_maker.progress import SILENT, Progress
 
 Array = np.ndarray
 
-# Of the time that is given, for the phase before everything is trained: it brings most of the gain.
+# Share of the time limit for the phase before all layers are trained, which has most of the gain.
 _FIRST_SHARE = 0.3
-# A smaller part of the validation loss is no gain; nor is less than float32 logits can tell.
+# A smaller relative improvement of the validation loss does not count, nor one below the precision of float32 logits.
 _GAIN = 1e-4
 _LEAST_GAIN = 1e-6
-# How far to go from where a phase began to where it ended; between them lie networks that do better than both.
+# Fractions between the weights at the start and at the end of a phase; networks in between are better than both.
 BLENDS = (0.2, 0.4, 0.6, 0.8, 1.0)
-# Photos through the network at once where nothing is learned.
+# Batch size of inference.
 _JUDGED = 64
 
 
 class Source(Protocol):
-    """Where a phase's examples come from."""
+    """The source of a phase's examples."""
 
     @property
     def views(self) -> int:
-        """How many there are of each photo."""
+        """Number of views per photo."""
 
     def batch(self, photos: Array, views: Array | int = 0) -> Array:
-        """Returns one view of each photo, float32 [B, ...]; view 0 is the plain photo."""
+        """Returns one view of each photo, float32 [B, ...]; view 0 is not augmented."""
 
 
 class Epochs:
-    """What lives through all phases of a fine-tuning.
+    """The state of all phases of fine-tuning.
 
     Args:
       recipe: how to train.
-      labels: int [N], of the photos to learn from.
-      validation: int [M], of those to choose by.
+      labels: int [N], of the training photos.
+      validation: int [M], of the validation photos.
       classes: C.
-      progress: receives stages and steps.
-      checkpoint: where its state is kept; None for nowhere.
+      progress: receives progress events.
+      checkpoint: stores the state; may be None.
       callbacks: receive each epoch.
 
     Attributes:
-      history: of the network that it began with, then of each epoch: `phase`, `epoch`, `loss`, `validation_loss`,
+      history: of the initial network, then of each epoch: `phase`, `epoch`, `loss`, `validation_loss`,
         `validation_top1`, the `learning_rate` of its last step, `seconds`.
-      blends: of each phase that brought something, how far its best weights were followed, of BLENDS, and with what
-        `validation_loss` and `validation_top1`.
-      notes: what people should know.
-      found: arrays of the best network, once all phases are over; empty before.
-      temperature: what its logits are divided by.
+      blends: of each phase with an improvement, the fraction of BLENDS that was used, with its `validation_loss` and
+      `validation_top1`.
+      notes: for the user.
+      found: arrays of the best network after all phases; empty before.
+      temperature: divisor of its logits.
     """
 
     def __init__(
@@ -89,27 +89,27 @@ class Epochs:
         self._begin = time.monotonic() - facts.get("spent", 0.0)
 
     def is_over(self, phase: str) -> bool:
-        """Whether the checkpoint stands in a later phase."""
+        """Whether the checkpoint belongs to a later phase."""
         return phase in self._passed
 
     def saved_network(self, phase: str) -> dict[str, Array]:
-        """Returns what was given to `run` as network when the checkpoint's phase began; empty for another phase."""
+        """Returns the network passed to `run` at the start of the checkpoint's phase; empty for another phase."""
         return self._group("network") if phase == self._saved_phase else {}
 
     def run(
         self, phase: str, worker: Trainer, learned: Source, judged: Source, *, network: Mapping[str, Array], last: bool
     ) -> list[Array] | None:
-        """Trains until the epochs, the time or the patience are over.
+        """Trains until the epochs, the time limit or the patience are exhausted.
 
         Args:
           phase: its name.
           worker: the network; left as it is after the last step.
           learned, judged: the examples, in the order of the labels.
-          network: arrays that the checkpoint keeps, from which the phase can be begun again.
-          last: whether no phase follows.
+          network: arrays in the checkpoint from which the phase can restart.
+          last: whether this is the last phase.
 
         Returns:
-          The best weights, or None where none are better than what the phase began with.
+          The best weights, or None if none are better than the initial ones.
         """
         first, best, begin = 0, None, worker.weights()
         if phase == self._saved_phase:
@@ -141,7 +141,7 @@ class Epochs:
         return self._blend(phase, worker, judged, begin, best) if best else None
 
     def repeat(self, phase: str, worker: Trainer, learned: Source, labels: Array, network: Mapping[str, Array]) -> bool:
-        """Trains with other photos as long as the phase's best epoch took, and as far as its blend went.
+        """Repeats a phase on other photos, up to its best epoch and with its blend.
 
         Args:
           phase: one of `blends`.
@@ -150,7 +150,7 @@ class Epochs:
           network: as for `run`.
 
         Returns:
-          Whether it went well; not so where a loss was no number.
+          Whether it succeeded; False if a loss was NaN.
         """
         begin, name = worker.weights(), again(phase)
         if name == self._saved_phase:
@@ -173,7 +173,7 @@ class Epochs:
     def _blend(
         self, phase: str, worker: Trainer, judged: Source, begin: list[Array], end: list[Array]
     ) -> list[Array] | None:
-        """Goes from one network towards another as far as validation photos agree, which may be nowhere.
+        """Averages the weights of two networks with the best fraction by validation loss, possibly 0.
 
         Source: Wortsman et al. 2022, "Robust fine-tuning of zero-shot models" (averages of weights).
         """
@@ -201,7 +201,7 @@ class Epochs:
         return len(self.history) if best is None else best
 
     def _epoch(self, worker: Trainer, source: Source, every: Array, epoch: int, window: tuple[float, float]) -> float:
-        """Shows each photo once, in one of its views; returns the mean loss. `every` holds the photos' labels."""
+        """Trains one epoch with one view per photo; returns the mean loss. `every` has the labels of the photos."""
         recipe, (start, end) = self._recipe, window
         rng = np.random.default_rng((recipe.seed, epoch))
         order = rng.permutation(len(every))
@@ -226,22 +226,22 @@ class Epochs:
         return self._measure(self._logits(worker, source))
 
     def _logits(self, worker: Trainer, source: Source) -> Array:
-        """Returns those of the validation photos."""
+        """Returns the logits of the validation photos."""
         number = len(self._validation)
         chunks = np.split(np.arange(number), range(_JUDGED, number, _JUDGED))
         return worker.logits(source.batch(chunk) for chunk in chunks)
 
     def _measure(self, logits: Array) -> dict[str, float]:
-        """Measures on validation photos; the loss is that at its best temperature, for scores are calibrated later."""
+        """Evaluates on validation photos; the loss is at the best temperature, as scores are calibrated later."""
         top1 = float((logits.argmax(1) == self._validation).mean())
         return {"validation_loss": heads.calibrate(logits, self._validation)[1], "validation_top1": top1}
 
     def _is_stale(self, phase: str) -> bool:
-        """Whether the last epochs of this phase brought nothing."""
+        """Whether the last epochs of this phase had no improvement."""
         return len(self.history) - 1 - self._best(phase) >= self._recipe.patience
 
     def _window(self, last: bool) -> tuple[float, float]:
-        """Returns when the phase begins and when its time is over, seconds since the beginning."""
+        """Returns the start and the time limit of the phase, in seconds since the beginning."""
         if self._recipe.budget_s is None:
             return 0.0, math.inf
         return min(self._elapsed(), self._recipe.budget_s), self._recipe.budget_s * (1.0 if last else _FIRST_SHARE)
@@ -277,14 +277,14 @@ def again(phase: str) -> str:
 
 
 def is_better(loss: float, than: float) -> bool:
-    """Whether a validation loss is less than another by more than rounding, and by enough to care."""
+    """Whether a validation loss is lower than another by more than rounding, and by a relevant amount."""
     return loss < min((1 - _GAIN) * than, than - _LEAST_GAIN)
 
 
 def nearest_of_the_best(losses: Array) -> int:
-    """Returns the first of several networks whose loss cannot be told from the least one.
+    """Returns the first of several networks whose loss is not significantly above the lowest one.
 
-    Few photos make the least loss a matter of luck; among equals the one nearest to the beginning is the safest.
+    With few photos the lowest loss may be chance; among equals the one closest to the initial network is the safest.
 
     Args:
       losses: float [K, M], of each network on each photo, nearest first.

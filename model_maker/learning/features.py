@@ -1,4 +1,4 @@
-"""FeatureTable as a head is fitted on them: standardized by layer, whole in memory or streamed from the store."""
+"""Features for fitting a head: standardized by layer, in memory or streamed from the store."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ Array = np.ndarray
 # Standardized features above this are streamed: 10,000 photos of 3,088 features. A fit in memory holds them five times
 # (once for each fold less its own photos, and as a whole); streamed, it is half as fast.
 IN_MEMORY_BYTES = 128 << 20
-# Photos of which a stream is made at a time, beside the fit's own pieces of work.
+# Photos per piece of a stream.
 BLOCK = 1024
-# Where rows are fewer than this share of their features, they are written in a basis of their own.
+# With fewer rows than this share of the features, rows are expressed in their own basis.
 FEW = 0.5
-# Added to the products of rows with themselves, as a share of their mean: copies of a photo must not be singular.
+# Added to the diagonal of the Gram matrix, as a share of its mean: copies of a photo must not make it singular.
 _JITTER = 1e-7
 
 
 class Rows(Protocol):
-    """The features of some photos in all their views, view by view, and a constant 1 behind them."""
+    """The features of some photos in all views, view by view, followed by a constant 1."""
 
     def __len__(self) -> int: ...
 
@@ -34,13 +34,13 @@ class Rows(Protocol):
 
 
 class Features(Protocol):
-    """Centered features; those of one layer are divided by one number, for relative sizes carry information and stay.
+    """Centered features; each layer is divided by a single number, because relative sizes carry information.
 
-    Centers and divisors are those of the plain photos, which are what the phone sees.
+    Centers and divisors are those of photos without augmentation, as on the phone.
 
     Attributes:
-      size: D, how many numbers stand for a photo.
-      streamed: whether they stay in the store.
+      size: D, the number of features.
+      streamed: whether they are read from the store.
     """
 
     size: int
@@ -53,16 +53,16 @@ class Features(Protocol):
         """Applies kernel and bias, float32 [C, D + 1], to the plain views of some photos, bool [N]: float32 [n, C]."""
 
     def unstandardized(self, parameters: Array) -> tuple[Array, Array]:
-        """Turns parameters into kernel [C, F] and bias [C] that apply to embeddings as they are."""
+        """Converts parameters to kernel [C, F] and bias [C] for original embeddings."""
 
 
 class FeatureTable:
-    """The features of N photos by layer, from which any set of layers can be standardized.
+    """The features of N photos by layer; standardizes any set of layers.
 
     Args:
       values: [N, F] or [N, K, F], K views of each photo, the plain one first; or the same in a store.
-      layers: what F is made of; one layer unless given.
-      step: what one unit of an integer stands for; a store knows its own.
+      layers: the layers of F; a single one by default.
+      step: scale of integers; a store has its own.
     """
 
     def __init__(self, values: Array | FeatureMaps, layers: Sequence[Layer] = (), step: float = 1.0):
@@ -112,7 +112,7 @@ class FeatureTable:
 
     def _divisors(self, layer: Layer) -> Array:
         columns = network_layers.features(self.layers, [layer])
-        # Of features that are all alike rounding may leave less than nothing.
+        # Rounding may make the variance of equal features negative.
         variance = max(0.0, float(np.mean(self._square[columns] - self._center[columns] ** 2)))
         return np.full(layer.size, np.sqrt(variance) or 1.0, np.float32)
 
@@ -179,7 +179,7 @@ class _Streamed:
     def __init__(self, maps: FeatureMaps, columns: Array, center: Array, scale: Array, step: float):
         self._maps, self.views, self._step = maps, maps.views, step
         self._center, self._scale, self.size = center, scale, len(columns)
-        # Columns that follow each other are a view, which costs nothing.
+        # Adjacent columns are a view without a copy.
         follow = columns[-1] - columns[0] + 1 == len(columns)
         self._columns: Array | slice = slice(int(columns[0]), int(columns[-1]) + 1) if follow else columns
         self._factor, self._shift = (1 / scale).astype(np.float32), (center / scale).astype(np.float32)

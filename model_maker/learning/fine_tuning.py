@@ -1,8 +1,8 @@
-"""Fine-tuning: the network learns with its head, from where the frozen features left off.
+"""Fine-tuning: trains the network together with its head, starting from frozen features.
 
-What is trained is rebuilt from the float `.tflite` and goes back into it, so any backbone can be tuned, imported ones
-too. "tail" trains the last stages on the activations of the frozen trunk, which LiteRT computes once for each view of
-each photo; "all" goes on from there with every layer, on fresh views in every epoch.
+The trained part is rebuilt from the float `.tflite` and written back, so any backbone can be tuned, also imported
+ones. "tail" trains the last stages on the activations of the frozen trunk, which LiteRT computes once for each view of
+each photo; "all" continues from there with every layer, on fresh views in every epoch.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ Array = np.ndarray
 
 PHASES = {"tail": ("tail",), "all": ("tail", "all")}
 _HEAD = "head"
-# As good as endless: each epoch shows others.
+# Practically unlimited: each epoch uses new views.
 _FRESH_VIEWS = 1 << 30
 
 
 @dataclass(frozen=True)
 class Photos:
-    """The photos of a fine-tuning.
+    """The photos of fine-tuning.
 
     Attributes:
-      train: to learn from.
-      validation: to choose by, of the same classes.
-      normalization: what the network expects.
-      augmentation: how views differ from their photo.
-      views: how many of each photo are kept for the tail, the plain one among them.
+      train: training photos.
+      validation: validation photos of the same classes.
+      normalization: of the network's input.
+      augmentation: strength of augmentation.
+      views: number of views per photo for the tail, including the original.
       seed: of the views.
-      threads: photos at a time; None for all cores.
-      engine: where they go through the frozen trunk.
+      threads: number of threads; None for all cores.
+      engine: computes the frozen trunk.
     """
 
     train: Dataset
@@ -74,8 +74,8 @@ class Network:
     Attributes:
       embedder: a float `.tflite`, float32 [1, H, H, 3] to float32 [1, D], perhaps several layers joined.
       head: on its embeddings.
-      layers: what a head on frozen features sees of its backbone, whose int8 form embeds for it; none once the network
-        has been tuned.
+      layers: backbone layers that feed a head on frozen features, computed by the int8 backbone; empty for a tuned
+      network.
     """
 
     embedder: bytes
@@ -85,7 +85,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What fine-tuning made.
+    """The result of fine-tuning.
 
     Attributes:
       network: the best by validation loss, calibrated there, or its repetition with all photos; the one it began with,
@@ -93,7 +93,7 @@ class Tuned:
       judged: the same before its repetition; it has not learned from the validation photos.
       history: one entry for what it began with, and one for each epoch; see `Epochs`.
       blends: how far each phase's best weights were followed; see `Epochs`.
-      notes: what people should know.
+      notes: for the user.
     """
 
     network: Network
@@ -104,7 +104,7 @@ class Tuned:
 
     @property
     def improved(self) -> bool:
-        """Whether it is another network than it was."""
+        """Whether fine-tuning changed the network."""
         return bool(self.blends)
 
 
@@ -125,18 +125,18 @@ def fine_tune(
     validation photos among those to learn from; not so where time is limited.
 
     Args:
-      start: its head has not seen the validation photos.
-      photos: what to learn from, and what to choose by.
-      recipe: how.
+      start: a network whose head was not trained on the validation photos.
+      photos: training and validation photos.
+      recipe: training settings.
       whole: the same network with a head that has learned from both; None to leave the repetition out.
-      balance: whether uneven classes weigh alike.
-      progress: receives stages and steps.
-      checkpoint: where its state is kept; None for nowhere.
+      balance: whether to weight imbalanced classes equally.
+      progress: receives progress events.
+      checkpoint: stores the state; may be None.
       callbacks: receive each epoch.
 
     Raises:
       DataError: a batch does not fit into memory, or a photo cannot be read any more.
-      ModelError: the network has operators that cannot be trained, or nowhere to be parted.
+      ModelError: the network has operators that cannot be trained, or no place to cut it.
     """
     trainer.load_tensorflow()
     train, validation = np.array(photos.train.labels), np.array(photos.validation.labels)
@@ -162,7 +162,7 @@ def fine_tune(
 
 
 def _phase(name: str, network: Network, photos: Photos, recipe: Recipe, weights: Array, epochs: Epochs) -> Network:
-    """Trains the tail, or everything, and returns the better of what came out and what went in."""
+    """Trains the tail, or everything, and returns the better of the initial and the trained network."""
     network = _unpack(epochs.saved_network(name)) or network
     part = _part(name, network)
     with epochs.progress.stage("Compute activations" if part else "Open the network"):
@@ -179,7 +179,7 @@ def _phase(name: str, network: Network, photos: Photos, recipe: Recipe, weights:
 
 
 def _repeat(network: Network, photos: Photos, recipe: Recipe, weights: Array, epochs: Epochs) -> Network | None:
-    """Does again, with all photos, what brought something; None where that fails."""
+    """Repeats the phases with an improvement on all photos; None if that fails."""
     both = replace(photos.train, samples=(*photos.train.samples, *photos.validation.samples))
     for name in epochs.blends:
         if epochs.is_over(again(name)):
@@ -196,7 +196,7 @@ def _repeat(network: Network, photos: Photos, recipe: Recipe, weights: Array, ep
 
 
 def _part(phase: str, network: Network) -> str | None:
-    """Returns where the trained part begins; None for the input."""
+    """Returns the start of the trained part; None for the input."""
     return trunk.seam(network.embedder) if phase == "tail" else None
 
 
@@ -206,7 +206,7 @@ def _worker(network: Network, part: str | None, recipe: Recipe, weights: Array) 
 
 
 def _trained(network: Network, worker: Trainer) -> Network:
-    """Returns the network with the weights that the worker has now."""
+    """Returns the network with the current weights of the worker."""
     kernel, bias = worker.model.get_layer(_HEAD).get_weights()
     return Network(keras_model.from_keras(network.embedder, worker.model), Head(np.ascontiguousarray(kernel.T), bias))
 
@@ -217,7 +217,7 @@ def with_head(network: Network, part: str | None, recipe: Recipe):
 
     body = keras_model.to_keras(network.embedder, start=part)
     embedding = keras.layers.Dropout(recipe.dropout, seed=recipe.seed)(body.output)
-    # In half precision, too: a softmax of large numbers needs all digits.
+    # Also with half precision: a softmax of large numbers needs full precision.
     dense = keras.layers.Dense(len(network.head.bias), name=_HEAD, dtype="float32")
     model = keras.Model(body.input, dense(embedding))
     dense.set_weights([network.head.kernel.T, network.head.bias])
@@ -225,7 +225,7 @@ def with_head(network: Network, part: str | None, recipe: Recipe):
 
 
 def _source(embedder: bytes, part: str | None, photos: Photos, dataset: Dataset, progress: Progress) -> Source:
-    """Returns where the examples of a data set come from, as `photos` says."""
+    """Returns the source of the examples of a dataset."""
     if part is None:
         return Pixels(dataset, photos, embedder)
     maps, unreadable = feature_maps(
@@ -245,7 +245,7 @@ def _source(embedder: bytes, part: str | None, photos: Photos, dataset: Dataset,
 
 
 class Pixels:
-    """Photos as the whole network takes them, read and augmented anew each time.
+    """Input of the whole network; photos are read and augmented in each epoch.
 
     Args:
       dataset: the photos.

@@ -1,4 +1,4 @@
-"""The head: multinomial logistic regression on frozen embeddings, and which of their layers it sees."""
+"""The head: multinomial logistic regression on frozen embeddings, and selection of layers."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ Progress = Callable[[int, int], None]
 # From strong to weak, relative to the mean loss of a photo, on embeddings of unit variance. Half decades: between two
 # neighbours cross-validated accuracy moves by less than its own noise.
 REGULARIZATION = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
-# Above this ratio of the largest class to the smallest, classes weigh alike instead of by their count.
+# Above this ratio of the largest class to the smallest, classes are weighted equally and not by their count.
 UNEVEN = 2.0
-# Photos x classes above which three folds stand for five: the estimate is then good enough, and time counts.
+# Photos x classes above which cross-validation uses three folds instead of five, to save time.
 _LARGE = 100_000
 # On the path a start is near; held-out loss is flat around its minimum long before the fit is exact.
 _PATH_ITERATIONS = 10
@@ -53,17 +53,17 @@ class Head:
         return embeddings.astype(np.float32) @ self.kernel.T + self.bias
 
     def scores(self, embeddings: Array) -> Array:
-        """Does as `logits`, and maps on to probabilities."""
+        """The same as `logits`, converted to probabilities."""
         return softmax(self.logits(embeddings))
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One set of layers, and how well heads on it did.
+    """A set of layers with the cross-validated results of its heads.
 
     Attributes:
       layers: of the set.
-      loss: mean calibrated loss of photos by heads that have not learned from them.
+      loss: mean calibrated loss of held-out photos.
       top1: their accuracy, 0 to 1.
       behind: by how much a photo's loss is above that of the best set in the mean; `behind_error` its standard error.
     """
@@ -77,11 +77,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Fit:
-    """A head and how it came about.
+    """A head and the details of its fit.
 
     Attributes:
       head: fitted on all photos that were given.
-      chosen: the name of the set of layers that it sees, see `tflite.network_layers.SETS`.
+      chosen: the name of its set of layers, see `tflite.network_layers.SETS`.
       candidates: the sets that were compared, by name.
       regularization: the chosen one of REGULARIZATION.
       temperature: what logits were divided by.
@@ -133,7 +133,7 @@ def fit(
       layers: one of `tflite.network_layers.CHOICES`. "auto" takes the simplest set whose loss cannot be told from the
         best one's: the paired difference is within one standard error.
       among: the layers that a set may hold; all unless given.
-      folds: the fold of each photo; five, stratified in the given order, unless told.
+      folds: the fold of each photo; five, stratified in the given order, by default.
       balance: whether uneven classes weigh alike.
       progress: called with (done, total) steps; those that prove unnecessary count as done.
 
@@ -157,7 +157,7 @@ def fit(
     path = len(REGULARIZATION) * len(held_out) * _PATH_ITERATIONS
     total = len(sets) * path + _FINAL_ITERATIONS
 
-    def tell(step: int) -> None:
+    def report(step: int) -> None:
         if progress:
             progress(step, total)
 
@@ -167,14 +167,14 @@ def fit(
         walks: dict[str, _Walk] = {}
         for number, (name, some) in enumerate(sets.items()):
             features = given.standardize(some)
-            step = partial(_tell_behind, tell, number * path)
+            step = partial(_offset_progress, report, number * path)
             walks[name] = cross_validate(features, labels, weights, held_out, pool, step)
         chosen, candidates = _choose(sets, walks, labels[np.any(held_out, axis=0)], weights)
         best = walks[chosen]
         whole = Problem(best.features.rows(slice(None)), labels, weights, pool)
-        step = partial(_tell_behind, tell, len(sets) * path)
+        step = partial(_offset_progress, report, len(sets) * path)
         parameters = whole.solve(best.strength, best.start, _FINAL_ITERATIONS, step)
-        tell(total)
+        report(total)
     kernel, bias = best.features.unstandardized(parameters)
     # What all logits share changes no score; a search that ends before its minimum leaves some of it.
     kernel, bias = kernel - kernel.mean(axis=0), bias - bias.mean()
@@ -287,7 +287,7 @@ def cross_validate(
     weights: Array,
     held_out: list[Array],
     pool: ThreadPoolExecutor,
-    tell: Callable[[int], None],
+    report: Callable[[int], None],
 ) -> _Walk:
     """Walks the regularization path in all folds side by side and stops behind the best step."""
     problems = [Problem(features.rows(~held), labels[~held], weights, pool) for held in held_out]
@@ -299,7 +299,7 @@ def cross_validate(
     for strength in REGULARIZATION:
         logits = np.empty((len(truth), len(weights)), np.float32)
         for index, (held, problem) in enumerate(zip(held_out, problems, strict=True)):
-            step = partial(_tell_behind, tell, next(solved) * _PATH_ITERATIONS)
+            step = partial(_offset_progress, report, next(solved) * _PATH_ITERATIONS)
             found[index] = parameters = problem.solve(strength, found[index], _PATH_ITERATIONS, step)
             logits[held[judged]] = features.logits(held, parameters)
         loss = _loss_at(1.0, logits, truth, weights[truth])
@@ -312,8 +312,8 @@ def cross_validate(
     return _Walk(features, strength, logits, temperature, start, tuple(walked))
 
 
-def _tell_behind(tell: Callable[[int], None], before: int, step: int) -> None:
-    tell(before + step)
+def _offset_progress(report: Callable[[int], None], before: int, step: int) -> None:
+    report(before + step)
 
 
 def _temperature(logits: Array, labels: Array, share: Array) -> float:

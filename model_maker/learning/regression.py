@@ -44,13 +44,13 @@ class Problem:
         share = weights[self._labels] * np.tile(_shares(views), len(labels))
         self._share = (share / share.sum()).astype(np.float32)[:, None]
 
-    def solve(self, strength: float, start: Array, iterations: int, tell: Callable[[int], None]) -> Array:
+    def solve(self, strength: float, start: Array, iterations: int, report: Callable[[int], None]) -> Array:
         """Returns the parameters of least loss, searched from a start of the same shape; tells of each step."""
         steps = count(1)
 
         def loss(parameters: Array) -> tuple[float, Array]:
             found = self._loss(strength, parameters)
-            tell(min(next(steps), iterations))
+            report(min(next(steps), iterations))
             return found
 
         return minimize(loss, start, iterations)

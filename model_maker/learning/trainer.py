@@ -116,7 +116,7 @@ class Trainer:
         return [variable.numpy() for variable in self.model.trainable_variables]
 
     def set_weights(self, weights: Iterable[Array]) -> None:
-        """Puts back what `weights` returned."""
+        """Restores what `weights` returned."""
         for variable, values in zip(self.model.trainable_variables, weights, strict=True):
             variable.assign(values)
 
@@ -129,7 +129,7 @@ class Trainer:
         return {name: variable.numpy() for name, variable in self._variables()} | {"steps": np.array(self._steps)}
 
     def restore(self, state: dict[str, Array]) -> None:
-        """Puts back what `state` returned."""
+        """Restores what `state` returned."""
         for name, variable in self._variables():
             variable.assign(state[name])
         self._steps = int(state["steps"])

@@ -1,1 +1,1 @@
-"""From a float model and its photos to the `.tflite` that ships: quantized, with metadata, checked."""
+"""Turns a float model and its photos into the shipped `.tflite`: quantization, metadata, checks."""

@@ -1,12 +1,12 @@
-"""The accuracy budget: from the smallest form that was asked for to the first one that loses little enough.
+"""The accuracy budget: searches for the smallest quantized form whose accuracy loss stays within a limit.
 
-What counts as loss is top-1 against the float model on validation photos, by a head that has seen none of them: on
-photos that it learned from a head is too sure of itself for quantization to tip an answer over. So no training photo
-speaks of accuracy. Few validation photos make the loss coarse (of 60, one is 1.7 points), and answers won by luck hide
-others that are lost. So a second figure has to stay within the budget, too, the risk: where answers differ, how much
-less likely the new one is in the float model's own scores, which are calibrated. It moves smoothly, and is never below
-zero. How far all scores move from the float model's is no claim of accuracy, and is averaged over training photos, too,
-where validation photos are few: it ranks forms of equal loss.
+The loss is the drop of top-1 against the float model on validation photos, with a head that was not trained on them: on
+its training photos a head is too confident for quantization to change a prediction. With few validation photos the loss
+is coarse (of 60, one is 1.7 points), and predictions that become correct by chance hide others that become wrong. So a
+second figure has to stay within the budget, too, the risk: for predictions that differ, how much less likely the new
+one is by the float model's calibrated scores. It varies smoothly, and is never negative. The mean difference of all
+scores from the float model's is not a measure of accuracy; it ranks forms of equal loss, and includes training photos
+if validation photos are few.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ Array = np.ndarray
 
 # Enough to rank operators, few enough that an operator takes a fraction of a second.
 _SENSITIVITY_PHOTOS = 8
-# Scores are compared on this many photos at least, where there are so many.
+# Minimum number of photos for comparing scores, if available.
 _CLOSENESS_PHOTOS = 100
 _LATENCY_RUNS = 7
-# What is tried at last, as it stands.
+# Tried last, unchanged.
 LAST = ("dynamic", "float16")
 
 
@@ -47,15 +47,15 @@ class Step:
     """One form that was tried.
 
     Attributes:
-      name: of the form, for people.
-      form: how to ship it again.
+      name: display name of the form.
+      form: how to convert to it.
       top1: on the validation photos.
-      drop: top-1 that the float model has more, a share; `drop_interval` its 95 % interval, paired.
-      risk: loss of top-1 that the float model's scores expect of the answers that differ, a share.
-      same_top1: share of the validation photos with the same answer.
+      drop: loss of top-1 against the float model, a share; `drop_interval` is its paired 95 % confidence interval.
+      risk: expected loss of top-1 by the float model's scores where predictions differ, a share.
+      same_top1: share of the validation photos with the same prediction.
       difference: mean difference of a score from the float model's.
       size_bytes: of the file.
-      latency_ms: median of some runs at one thread of this machine.
+      latency_ms: median of some runs on one thread of this machine.
     """
 
     name: str
@@ -72,15 +72,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Budget:
-    """What was tried to keep a budget.
+    """The forms that were tried for a budget.
 
     Attributes:
       max_drop: percentage points of top-1.
-      photos: how many validation photos judged.
+      photos: number of validation photos.
       float_top1: of the float model on them.
       steps: in the order in which they were tried.
-      chosen: the index of the one to ship: the last where it keeps the budget, the best of all where none does.
-      within: whether it keeps the budget.
+      chosen: index of the form to ship: the last if it is within the budget, else the best.
+      within: whether it is within the budget.
     """
 
     max_drop: float
@@ -95,7 +95,7 @@ class Budget:
         return self.steps[self.chosen]
 
     def as_dict(self, *, latency: bool = True) -> dict[str, Any]:
-        """Returns plain JSON types; without latencies, the only figures that another run does not repeat, if told."""
+        """Returns plain JSON types, optionally without latencies, the only values that are not reproducible."""
         steps = []
         for step in self.steps:
             entry = {key: value for key, value in vars(step).items() if key not in ("form", "latency_ms")}
@@ -106,20 +106,20 @@ class Budget:
 
 
 class Trial:
-    """One float model, its judges, and what was observed of it; makes and measures forms.
+    """A float model with its validation photos and calibration data; converts it and measures the result.
 
     Args:
       float_model: a classifier whose head has not seen the validation photos.
       base: whose input it has.
       info: labels and normalization.
-      validation: the photos that judge accuracy.
-      training: photos that the head learned from, in the order in which they are to be calibrated on.
+      validation: the photos for measuring accuracy.
+      training: training photos of the head, in the order of their use for calibration.
       progress: receives progress.
       plain_int8: the model on the int8 backbone, where it has one; else it is quantized like all other forms.
-      threads: photos at a time; None for all cores.
+      threads: number of threads; None for all cores.
 
     Raises:
-      DataError: there is no validation photo, or a photo cannot be read.
+      DataError: there are no validation photos, or a photo cannot be read.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Trial:
         threads: int | None = None,
     ):
         if not len(validation):
-            raise DataError("An accuracy budget is judged on validation photos, and there are none: give some.")
+            raise DataError("An accuracy budget needs validation photos, but there are none: add some.")
         self.model, self.base, self.info, self._threads = float_model, base, info, threads
         self._plain_int8 = plain_int8
         self.photos, self.more = quantized_file.calibration_photos(training)
@@ -149,11 +149,11 @@ class Trial:
         self.scores = self._score(float_model)
 
     def try_form(self, name: str, form: Form) -> Step:
-        """Makes the model in a form and measures it."""
+        """Converts the model to a form and measures it."""
         if form.is_plain_int8 and self._plain_int8:
             bare = self._plain_int8
         else:
-            bare = quantized_file.make(self.model, self.base, form, self.calibrations)
+            bare = quantized_file.convert_calibrated(self.model, self.base, form, self.calibrations)
         scores, count = self._score(bare), len(self.labels)
         found = evaluation.compare(self.scores[:count], scores[:count], self.labels)
         low, high = found.accuracy_change_interval
@@ -171,7 +171,7 @@ class Trial:
         )
 
     def _score(self, bare: bytes) -> Array:
-        classifier, rows = Classifier(quantized_file.finish(bare, self.info), threads=self._threads), []
+        classifier, rows = Classifier(quantized_file.with_metadata(bare, self.info), threads=self._threads), []
         for row in classifier.scores(self._judges):
             if isinstance(row, DataError):
                 raise row
@@ -180,27 +180,27 @@ class Trial:
 
 
 def risk(real: Array, scores: Array) -> float:
-    """Returns the loss of top-1 that calibrated scores expect when others answer in their place, both float [N, C]."""
+    """Returns the expected loss of top-1 by calibrated scores if other scores replace them, both float [N, C]."""
     chosen = np.take_along_axis(real, scores.argmax(axis=1)[:, None], axis=1)[:, 0]
     return float((real.max(axis=1) - chosen).mean())
 
 
 def search(trial: Trial, form: Form, max_drop: float, *, progress: Progress) -> Budget:
-    """Tries a form and, while it loses too much, ever more careful ones.
+    """Tries a form and, while it loses too much, more and more accurate ones.
 
-    In order: more calibration photos and other rules for ranges; with the best of those, the most sensitive operators
-    spared, one, two, four and so on to half of them; dynamic and float16. Spared operators of an int8 model are float,
-    not int16: the runtime has only reference kernels for int16, some thirty times slower, and TFLite Task Library's
-    cannot go from int8 to int16 at all.
+    In order: more calibration photos and other rules for ranges; with the best of those, mixed precision that keeps
+    one, two, four and up to half of the operators, the most sensitive first; dynamic and float16. Operators of an int8
+    model are kept in float, not int16: the runtime has only reference kernels for int16, which are some thirty times
+    slower, and TFLite Task Library's runtime cannot convert int8 to int16 at all.
 
     Args:
-      trial: the model and its judges.
-      form: what was asked for, quantized.
+      trial: the model with its validation photos.
+      form: the requested form, quantized.
       max_drop: percentage points of top-1 that may be lost.
       progress: receives each step.
 
     Returns:
-      Budget; where no step keeps it, the one that loses least, and of those the one with the nearest scores, is chosen.
+      Budget; if no step is within it, the choice is the one that loses least, then the one with the closest scores.
     """
     right = float((trial.scores[: len(trial.labels)].argmax(axis=1) == trial.labels).mean())
     steps: list[Step] = []
@@ -212,7 +212,7 @@ def search(trial: Trial, form: Form, max_drop: float, *, progress: Progress) -> 
                 raise
             progress.note(f"{name}: {error}")
             continue
-        progress.note(_told(steps[-1]))
+        progress.note(_step_note(steps[-1]))
         if within := 100 * _loss(steps[-1]) <= max_drop + 1e-9:
             break
     chosen = steps.index(steps[-1] if within else _best(steps))
@@ -221,9 +221,9 @@ def search(trial: Trial, form: Form, max_drop: float, *, progress: Progress) -> 
 
 
 def sensitivities(trial: Trial, form: Form) -> dict[str, float]:
-    """Tells how much each operator's quantization alone moves the scores.
+    """Measures how much the quantization of each single operator changes the scores.
 
-    Every operator in turn is quantized, and all others spared; some photos tell the mean difference of a score.
+    Quantizes one operator at a time and measures the mean difference of a score on some photos.
 
     Returns:
       Difference by the name of the operator's output, the most sensitive first.
@@ -252,7 +252,7 @@ def sensitivities(trial: Trial, form: Form) -> dict[str, float]:
 
 
 def _attempts(trial: Trial, form: Form, steps: Sequence[Step], progress: Progress) -> Iterator[tuple[str, Form]]:
-    """Yields forms, each once those before have failed, which then stand in `steps`."""
+    """Yields the next form while the previous ones, listed in `steps`, exceed the budget."""
     yield form.quantize, form
     if form.quantize in quantize.STATIC and trial.more:
         photos = len(trial.photos) + len(trial.more)
@@ -281,7 +281,7 @@ def _loss(step: Step) -> float:
 
 
 def _operators(model: bytes, kind: str) -> list[str]:
-    """Names what a format changes: all operators, or those with weights."""
+    """Names the operators that a format changes: all, or those with weights."""
     tree = graph.parse(model)
     tensors = tree.subgraphs[0].tensors
     weighty = ("CONV_2D", "FULLY_CONNECTED", *["DEPTHWISE_CONV_2D"] * (kind != "int4"))
@@ -304,7 +304,7 @@ def _latency_ms(content: bytes) -> float:
     return 1e3 * float(np.median(times))
 
 
-def _told(step: Step) -> str:
+def _step_note(step: Step) -> str:
     low, high = (100 * end for end in step.drop_interval)
     return (
         f"{step.name}: loses {100 * step.drop:.1f} points (95 % interval {low:.1f} to {high:.1f}), "
@@ -315,11 +315,11 @@ def _told(step: Step) -> str:
 def _conclude(step: Step, within: bool, max_drop: float, photos: int, progress: Progress) -> None:
     if not within:
         progress.note(
-            f"Nothing loses {max_drop:g} points or less; {step.name} loses least and is kept. "
+            f"Nothing loses {max_drop:g} points or less; {step.name} loses least and is used. "
             "Allow more, or try another `model`."
         )
     if max_drop < 100 / photos:
         progress.note(
             f"One of {photos} validation photos is {100 / photos:.1f} points, more than the budget of {max_drop:g}: "
-            "it is kept when none is lost on balance, and the scores say that little is at risk."
+            "it is met if no net loss occurs and the expected loss by the scores is small."
         )

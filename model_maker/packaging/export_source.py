@@ -1,4 +1,4 @@
-"""What an export starts from: the float model, the file as it ships, and photos to calibrate and check on."""
+"""The input of an export: the float model, the shipped file, and photos for calibration and checks."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ _EDGES = (("QUANTIZE", "QUANTIZE"), ("QUANTIZE", "DEQUANTIZE"))
 
 @dataclass(frozen=True)
 class Source:
-    """A classifier that is to be exported.
+    """A classifier to export.
 
     Attributes:
       name: for messages.
-      shipped: the `.tflite` that was named, with metadata.
-      base: the float classifier: float32 [1, H, H, 3], normalized, to probabilities; and what its input expects.
+      shipped: the given `.tflite`, with metadata.
+      base: the float classifier: float32 [1, H, H, 3], normalized, to probabilities; and its normalization.
       info: labels and the rest of the metadata, with the normalization of `base`.
-      photos: to calibrate on, what `images.load` takes.
-      probes: uint8 [N, H, H, 3], photos on which exports are checked.
-      progress: receives progress and notes.
-      int8: the classifier in int8, edges and all, where it need not be calibrated; None where it must be.
+      photos: calibration photos, as `images.load` takes them.
+      probes: uint8 [N, H, H, 3], photos for checking exports.
+      progress: receives progress events.
+      int8: the classifier with int8 input and output, if it needs no calibration; else None.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Source:
 
     @property
     def pixels_model(self) -> bytes:
-        """The float classifier on raw pixels, which other formats are made from."""
+        """The float classifier for raw pixels, the source of other formats."""
         return io_types.accept_pixels(self.base.content, self.base.normalization)
 
     @functools.cached_property
@@ -66,20 +66,20 @@ class Source:
         return scores(metadata.write(self.base.content, self.info), self.probes)
 
     def in_form(self, kind: str, io: str) -> bytes:
-        """Returns the model in a form, with metadata: as it shipped where that is its form, else made anew.
+        """Returns the model in a form, with metadata: the shipped file if it has that form, else a new conversion.
 
         Raises:
-          ModelError: it cannot be had in this form.
+          ModelError: the conversion is not possible.
         """
         facts = inspection.inspect(self.shipped)
         if facts.quantization == kind and {facts.inputs[0].dtype, facts.outputs[0].dtype} == {io}:
-            # Of a file that phone clients would refuse, the metadata is written anew; int8 is for no phone.
+            # Phone clients reject int8 input, and files with wrong metadata, which is rewritten.
             kept = io == "int8" or all(entry.passed for entry in client_rules.check(self.shipped))
             return self.shipped if kept else metadata.write(self.shipped, self.info)
         if io == "int8":
             if kind != "int8":
-                raise ModelError(f"int8 edges belong to int8 models, not to {kind}. Use `io='uint8'` or float32.")
-            # What was measured stays: the same int8 model without the operators that change its edges.
+                raise ModelError(f"int8 input and output need an int8 model, not {kind}. Use `io='uint8'` or float32.")
+            # The measurements still hold: the same int8 model without the operators that convert its input and output.
             return metadata.write(io_types.bare_int8(self.in_form("int8", "uint8")), self._described(kind))
         return self._made[kind, io] if (kind, io) in self._made else self._make(kind, io)
 
@@ -89,21 +89,21 @@ class Source:
 
     def _make(self, kind: str, io: str) -> bytes:
         if kind == "int8" and self.int8:
-            bare = quantized_file.with_edges(self.int8, self.base.normalization, io)
+            bare = quantized_file.with_io_types(self.int8, self.base.normalization, io)
         else:
-            bare = quantized_file.ship(
+            bare = quantized_file.convert(
                 self.base.content, self.base, Form(kind, io), photos=self.photos, progress=self.progress
             )
         self._made[kind, io] = metadata.write(bare, self._described(kind))
         return self._made[kind, io]
 
     def _described(self, kind: str) -> ModelInfo:
-        """The figures in the provenance are those of the shipped file, and say so."""
+        """Marks the metrics in the provenance as those of the shipped file."""
         return dataclasses.replace(self.info, provenance={"exported_as": kind, "from": self.info.provenance})
 
 
 def scores(model: bytes | Path, pixels: Array) -> Array:
-    """Returns float32 [N, C] of a model of any format, opened anew.
+    """Opens a model of any format and returns its scores, float32 [N, C].
 
     Raises:
       ModelError: it does not open.
@@ -112,15 +112,15 @@ def scores(model: bytes | Path, pixels: Array) -> Array:
 
 
 def read(model: str | os.PathLike[str], *, data: str | os.PathLike[str] | None, progress: Progress) -> Source:
-    """Gathers what an export of a model needs.
+    """Collects the input of an export.
 
     Args:
       model: a folder that `train` made, or a `.tflite` classifier with labels.
-      data: photos, one folder a class; those that the model was trained on unless told.
-      progress: hears what was chosen, and why.
+      data: photos, one folder per class; the training photos by default.
+      progress: receives notes on what was chosen, and why.
 
     Raises:
-      ModelError: there is no such model, or its operators cannot be turned into float.
+      ModelError: the model does not exist, or its operators cannot be converted to float.
       DataError: a photo cannot be read.
     """
     path = classifiers.model_file(model)
@@ -138,7 +138,7 @@ def read(model: str | os.PathLike[str], *, data: str | os.PathLike[str] | None, 
 
 
 def _int8(shipped: bytes, info: ModelInfo) -> bytes | None:
-    """Returns an int8 file as it was before it got its edges; None for any other file."""
+    """Returns an int8 file with its original int8 input and output; None for any other file."""
     if info.normalization is None or inspection.inspect(shipped).quantization != "int8":
         return None
     model = graph.parse(shipped)
@@ -147,19 +147,19 @@ def _int8(shipped: bytes, info: ModelInfo) -> bytes | None:
 
 
 def float_model(path: Path, shipped: bytes, progress: Progress) -> tuple[bytes, ModelInfo]:
-    """Returns the float model that training kept, or the one that a quantized file approximates."""
+    """Returns the float model that training saved, else one made from the quantized file."""
     info = metadata.read(shipped)
     kept = path.parent / FLOAT_MODEL
     if kept.is_file() and (path.parent / output_folder.RUN).is_file():
         content = vetting.read(kept)
-        vetting.vet(content)  # it runs, here and in what calibrates
+        vetting.vet(content)  # because calibration runs it
         found = metadata.read(content)
         if found.labels != info.labels:
-            raise ModelError(f"{kept} has other labels, so it belongs to another model. Remove it.")
+            raise ModelError(f"{kept} has different labels, so it belongs to another model. Remove it.")
         return content, dataclasses.replace(info, normalization=found.normalization)
     if inspection.inspect(shipped).quantization != "none":
         progress.note(
-            f"There is no {FLOAT_MODEL} beside {path.name}; float formats hold its quantized weights as floats."
+            f"There is no {FLOAT_MODEL} beside {path.name}; float formats will contain its quantized weights as floats."
         )
     tree = graph.parse(shipped)
     with graph.explained():
@@ -167,13 +167,13 @@ def float_model(path: Path, shipped: bytes, progress: Progress) -> tuple[bytes, 
         cut.replace_squeezes(tree)
         cut.prune_buffers(tree)
         graph.sign(tree)
-        # What a quantized input says of itself is exact; the metadata's mean may be half a step away.
+        # The quantization of the input is exact; the mean in the metadata may be half a step off.
         normalization = io_types.stated_normalization(shipped) or info.normalization
         return graph.pack(tree), dataclasses.replace(info, normalization=normalization)
 
 
 def _photos(model: Path, data: str | os.PathLike[str] | None, progress: Progress) -> tuple[list, list]:
-    """Returns photos to calibrate on, and others to check on."""
+    """Returns photos for calibration, and others for checks."""
     if data is not None:
         dataset = sources.read(data, least_classes=1)
         ordered = quantized_file.by_hash(dataset)
@@ -184,12 +184,12 @@ def _photos(model: Path, data: str | os.PathLike[str] | None, progress: Progress
             progress.note(note)
         return quantized_file.by_hash(split.train)[: quantized_file.CALIBRATION_PHOTOS], _spread(split.test)
     except (DataError, ModelError) as error:
-        progress.note(f"{error} Until then, pictures made for it stand in for photos.")
+        progress.note(f"{error} Until then, generated images replace photos.")
     pictures = list(calibration_pictures.pictures())
     return pictures, pictures[:: len(pictures) // PROBES + 1]
 
 
 def _spread(photos: Dataset) -> list[Path]:
-    """Every nth, so that all classes take part."""
+    """Takes every nth photo, so that all classes are represented."""
     chosen = np.linspace(0, len(photos) - 1, min(PROBES, len(photos))).astype(int)
     return [photos.samples[index].path for index in chosen]

@@ -1,4 +1,4 @@
-"""From a float model to the file that ships: calibrated, quantized, with the edges that clients accept."""
+"""Converts a float model to the shipped file: calibration, quantization, input and output types for clients."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ MORE_PHOTOS = 150
 
 @dataclass(frozen=True)
 class Form:
-    """How a model ships.
+    """The form of a shipped model.
 
     Attributes:
       quantize: one of `quantize.FORMATS`.
       io: one of `graph.IO_TYPES`.
-      output_io: the output's type where it is another than the input's.
-      kept: operators that are spared on purpose, as `quantize.quantize` takes them.
-      rule: one of `quantize.RULES`, how ranges of photos become one.
-      more: whether ranges are taken of more photos than are sampled.
+      output_io: the output type, if it differs from the input type.
+      kept: operators with higher precision, as `quantize.quantize` takes them.
+      rule: one of `quantize.RULES`, which combines the ranges of photos.
+      more: whether to observe the ranges of further photos that are not sampled.
     """
 
     quantize: str = "int8"
@@ -43,20 +43,20 @@ class Form:
 
     @property
     def is_plain_int8(self) -> bool:
-        """Whether the int8 form of a backbone gives it, with no calibration of its own."""
+        """Whether the int8 backbone provides this form without calibration."""
         return self == Form("int8", self.io, output_io=self.output_io)
 
 
 class Calibrations:
-    """What photos tell of a float model: observed when it is first asked for, and only once.
+    """Calibration data of a float model, computed lazily and only once.
 
     Args:
       float_model: `base`, with a head or without.
-      base: whose input the model has.
-      photos: what `images.load` takes; all of them are sampled, which takes megabytes a photo.
-      more: further ones, for ranges only.
+      base: the embedder with the same input.
+      photos: as `images.load` takes them; all are sampled, which takes megabytes per photo.
+      more: further photos, for ranges only.
       progress: receives progress.
-      threads: photos at a time; None for all cores.
+      threads: number of threads; None for all cores.
     """
 
     def __init__(
@@ -77,11 +77,11 @@ class Calibrations:
 
     @property
     def progress(self) -> Callable[[int, int], None]:
-        """Receives the progress of what is made with them."""
+        """Receives the progress of conversions."""
         return self._progress.step
 
     def get(self, *, rule: str = "extremes", more: bool = False) -> quantize.Calibration:
-        """Combines what was observed.
+        """Combines the observations.
 
         Raises:
           DataError: a photo cannot be read.
@@ -110,16 +110,16 @@ class Calibrations:
 
 
 def by_hash(photos: Dataset) -> list[Location]:
-    """The lowest hashes first: a random order, and always the same."""
+    """Returns photos in the order of their hashes, which is random but deterministic."""
     return [sample.path for sample in photos.by_digest()]
 
 
 def calibration_photos(paths: Sequence[Location]) -> tuple[Sequence[Location], Sequence[Location]]:
-    """Divides photos, best ones first, into those to sample and those whose ranges may be looked at, too."""
+    """Splits photos, best ones first, into those to sample and those for ranges only."""
     return paths[:CALIBRATION_PHOTOS], paths[CALIBRATION_PHOTOS : CALIBRATION_PHOTOS + MORE_PHOTOS]
 
 
-def ship(
+def convert(
     float_model: bytes,
     base: Embedder,
     form: Form,
@@ -129,29 +129,29 @@ def ship(
     progress: Progress,
     threads: int | None = None,
 ) -> bytes:
-    """Quantizes a float model and gives it its edges.
+    """Quantizes a float model and sets its input and output types.
 
     Args:
       float_model: `base`, with a head or without.
-      base: whose input the model has.
-      form: what to make of it.
-      photos, more: to calibrate on, see `Calibrations`.
+      base: the embedder with the same input.
+      form: the target.
+      photos, more: for calibration, see `Calibrations`.
       progress: receives progress.
-      threads: photos at a time; None for all cores.
+      threads: number of threads; None for all cores.
 
     Raises:
       DataError: a photo cannot be read.
-      ModelError: the model cannot be had in this form.
+      ModelError: the conversion is not possible.
     """
-    if note := older_clients(form):
+    if note := task_library_warning(form):
         progress.note(note)
-    return make(
+    return convert_calibrated(
         float_model, base, form, Calibrations(float_model, base, photos, more=more, progress=progress, threads=threads)
     )
 
 
-def with_edges(whole: bytes, normalization: Normalization, io: str, *, output_io: str | None = None) -> bytes:
-    """Gives an int8 classifier the edges that clients accept, and checks that it computes in integers.
+def with_io_types(whole: bytes, normalization: Normalization, io: str, *, output_io: str | None = None) -> bytes:
+    """Sets the input and output types of an int8 classifier, and checks that it computes in integers.
 
     Args:
       whole: int8 [1, H, H, 3] to int8 [1, C].
@@ -159,33 +159,33 @@ def with_edges(whole: bytes, normalization: Normalization, io: str, *, output_io
       io, output_io: as in `Form`.
 
     Raises:
-      ModelError: it computes in float somewhere.
+      ModelError: it has float operators.
     """
     bare = graph.set_io(whole, io, mean=normalization.mean, std=normalization.std, output_io=output_io or io)
     file_checks.check_integers(bare)
     return bare
 
 
-def finish(bare: bytes, info: ModelInfo) -> bytes:
-    """Writes the metadata into a model that was made here, and remembers that it was: it need not be vetted."""
+def with_metadata(bare: bytes, info: ModelInfo) -> bytes:
+    """Writes the metadata into a model that was made here, and marks it as trusted, so that it is not vetted."""
     content = metadata.write(bare, info)
     vetting.trust(content)
     return content
 
 
-def older_clients(form: Form) -> str | None:
-    """What the runtime in TFLite Task Library, of 2023, does not know; MediaPipe's and LiteRT do."""
+def task_library_warning(form: Form) -> str | None:
+    """Returns a warning if the runtime in TFLite Task Library, of 2023, cannot run the form; others can."""
     if form.quantize == "int4":
         return "int4 does not run in apps on TFLite Task Library, whose runtime is older; MediaPipe and LiteRT run it."
     if "int16x8" in form.kept.values() or (form.quantize, form.io) == ("int16x8", "uint8"):
         return (
-            "int16 behind int8 or uint8 does not run in apps on TFLite Task Library; int16x8 with `io='float32'` does."
+            "int16 after int8 or uint8 does not run in apps on TFLite Task Library; int16x8 with `io='float32'` does."
         )
     return None
 
 
-def make(float_model: bytes, base: Embedder, form: Form, calibrations: Calibrations) -> bytes:
-    """Does what `ship` does, with photos that may have been observed already."""
+def convert_calibrated(float_model: bytes, base: Embedder, form: Form, calibrations: Calibrations) -> bytes:
+    """The same as `convert`, with calibration data that may exist already."""
     calibrated = form.quantize in quantize.CALIBRATED
     calibration = calibrations.get(rule=form.rule, more=form.more) if calibrated else None
     normalization = base.normalization

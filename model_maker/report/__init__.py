@@ -1,1 +1,1 @@
-"""What people look at: figures, pages and cards."""
+"""Figures, HTML reports and model cards."""

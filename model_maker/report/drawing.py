@@ -1,7 +1,7 @@
-"""Figures as PNG and SVG, the same bytes for the same data.
+"""Figures as PNG and SVG, byte-identical for the same data.
 
 matplotlib keeps its settings in global variables, which a `matplotlibrc`, an environment variable or the user's own
-plots change. So it draws in a child process, where the settings are ours alone; this process never imports it.
+plots change. So it draws in a child process with fixed settings; this process never imports it.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ def draw(wanted: Mapping[str, Wanted]) -> dict[str, bytes]:
 
 
 class Drawing:
-    """Figures drawn aside. The process that draws starts at once, for it takes half a second to be ready.
+    """Draws figures in the background. The child process starts at once, because it takes half a second to be ready.
 
-    `close` ends it, also where nothing was drawn; a context does.
+    `close`, or leaving the context, ends it.
     """
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class Drawing:
         self.close()
 
     def begin(self, wanted: Mapping[str, Wanted]) -> None:
-        """Draws figures, see `draw`; it does not wait for them."""
+        """Starts drawing figures, see `draw`; does not wait for them."""
         jobs = {name: [figure.kind, figure.data] for name, figure in wanted.items()}
         aside = self._file.with_suffix(".new")
         aside.write_text(json.dumps(jobs), encoding="ascii", newline="\n")
@@ -93,7 +93,7 @@ class Drawing:
         return {name: base64.b64decode(content) for name, content in json.loads(self._drawn.result()).items()}
 
     def close(self) -> None:
-        """Ends the process and removes what it was given."""
+        """Ends the process and removes its input."""
         if not self._begun:
             self.begin({})
         with contextlib.suppress(OutputError):
@@ -102,14 +102,14 @@ class Drawing:
 
 
 def _work(file: str) -> bytes:
-    """Draws in the child: gets ready, waits for what is wanted, draws it."""
+    """Runs in the child: imports, waits for the request, draws."""
     os.environ.pop("MPLBACKEND", None)
     os.environ["MPLCONFIGDIR"] = str(files.cache_directory() / "matplotlib")
     os.chdir(Path(file).parent)  # away from a matplotlibrc in the current folder
     import matplotlib
     import matplotlib.figure  # with all that a figure needs
 
-    while not Path(file).exists():  # it is put there whole, however late; this process ends with the one that waits
+    while not Path(file).exists():  # it appears complete, however late; this process ends with its parent
         time.sleep(0.01)
     limited_process.limit(None, _LIMIT_S)
     jobs = json.loads(Path(file).read_text(encoding="ascii"))
@@ -117,7 +117,7 @@ def _work(file: str) -> bytes:
     matplotlib.rcParams.update(figures.STYLE)
     drawn = {}
     for name, (kind, data) in jobs.items():
-        # Names of definitions inside an SVG follow from it; a page holds several.
+        # Names of definitions inside an SVG derive from it; a page holds several.
         matplotlib.rcParams["svg.hashsalt"] = name
         drawn[name] = base64.b64encode(_saved(figures.KINDS[kind](**data), Path(name).suffix)).decode()
     return json.dumps(drawn).encode()

@@ -1,4 +1,4 @@
-"""Every figure: one function for each kind, in one style. `drawing` calls them, in a process of its own."""
+"""Every figure: one function per kind, in one style. `drawing` calls them in a child process."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _MARKERS = "os^DvP"
 # A unit is a CSS pixel on a page; figures of pages fit a phone of 360 px.
 _PER_INCH = 72
 _PAGE, _FILE = 340, 620  # widths
-_SMALL, _TEXT, _TITLE = 11, 12, 16  # sizes of letters
-_NAMES = 200  # the room for the name of a class
-_CELL_WITH_COUNT = 26  # side of a confusion matrix's cells from which on they hold counts
-_LOGARITHMIC = 6  # from this ratio on, fast delegates would lie flat on a linear axis
+_SMALL, _TEXT, _TITLE = 11, 12, 16  # font sizes
+_NAMES = 200  # space for the name of a class
+_CELL_WITH_COUNT = 26  # minimum side of a cell of the confusion matrix to show its count
+_LOGARITHMIC = 6  # from this ratio on, the axis is logarithmic, else fast delegates would lie flat
 
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # which matplotlib brings
@@ -62,11 +62,11 @@ def interval(*, low: float, value: float, high: float) -> Figure:
 
 
 def calibration(*, photos: Sequence[int], right: Sequence[float], title: str = "", wide: bool = False) -> Figure:
-    """Draws how often answers are right against their scores, and how many photos each bar stands for.
+    """Draws accuracy against scores, and the number of photos in each bin.
 
     Args:
-      photos: in bins of equal width by their best score.
-      right: how many of them were classified correctly.
+      photos: number in bins of equal width by their best score.
+      right: number of correct predictions in each bin.
       title: above the figure.
       wide: whether it is a file of its own.
     """
@@ -100,8 +100,8 @@ def losses(
 
     Args:
       series: name to a loss for each tick; None where there is none.
-      ticks: what each step is called.
-      axis: what the steps are.
+      ticks: names of the steps.
+      axis: label of the axis.
       title: above the figure.
       wide: whether it is a file of its own.
     """
@@ -124,18 +124,18 @@ def confusion(*, labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Figu
 
     Args:
       labels: C names.
-      counts: [C, C]; of more than MOST_SHOWN classes, those with the most mistakes are drawn.
+      counts: [C, C]; of more than MOST_SHOWN classes, those with the most errors are drawn.
     """
     title = "Confusion matrix"
     if len(labels) > MOST_SHOWN:
-        title += f": the {MOST_SHOWN} of {len(labels)} classes with the most mistakes"
+        title += f": the {MOST_SHOWN} of {len(labels)} classes with the most errors"
     labels, counts = most_confused(labels, counts)
     classes = len(labels)
     cell = min(64, max(700 // classes, min(30, 1400 // classes), 14))
     size = min(_TEXT, cell - 3)
     names = [_fitted(label, size) for label in labels]
     room, side = max(_length(name, size) for name in names), cell * classes
-    margin, above = 34, 30  # of the axis' names, and of the title besides
+    margin, above = 34, 30  # of the axis labels, and of the title
     width = max(margin + room + side + 24, _length(title, _TITLE) + 32)
     height = above + margin + room + side + 16
     figure = _figure(width, height, title)
@@ -159,7 +159,7 @@ def confusion(*, labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Figu
 def _cells(axes: Axes, counts: np.ndarray[Any, Any], *, with_counts: bool) -> None:
     classes = len(counts)
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    # A single mistake among many photos has to be seen, too.
+    # A single error among many photos must be visible.
     strength = np.where(counts > 0, 0.12 + 0.88 * shares, 0)[..., None]
     ink = np.where(np.eye(classes, dtype=bool)[..., None], _rgb(BLUE), _rgb(RED))
     edges = np.arange(classes + 1)
@@ -206,7 +206,7 @@ def latency(*, lines: Sequence[Mapping[str, Any]], limits: tuple[float, float], 
     Args:
       lines: of each delegate its `name`, the index of its `colour`, and `points`: threads (None where the delegate has
         none), milliseconds, and the ends of the interval.
-      limits: least and most milliseconds of all figures that are to be compared.
+      limits: smallest and largest milliseconds of all figures to compare.
       width: of the figure.
     """
     figure = _figure(width, 260)
@@ -222,7 +222,7 @@ def latency(*, lines: Sequence[Mapping[str, Any]], limits: tuple[float, float], 
         axes.set_ylim(0, 1.08 * high)
     axes.yaxis.set_major_formatter("{x:g}")
     counts = sorted({point[0] for line in lines for point in line["points"] if point[0] is not None})
-    for line in sorted(lines, key=lambda line: -line["points"][-1][1]):  # as they lie, one above the other
+    for line in sorted(lines, key=lambda line: -line["points"][-1][1]):  # in the order of the lines, from top to bottom
         colour, name = SERIES[line["colour"] % len(SERIES)], _fitted(line["name"], _SMALL, 90)
         if line["points"][0][0] is None:
             axes.axhline(line["points"][0][1], color=colour, linestyle=(0, (5, 4)), label=name)
@@ -259,7 +259,7 @@ def _figure(width: float, height: float, title: str = "") -> Figure:
 
 
 def _fitted(text: str, size: float, room: float = _NAMES) -> str:
-    """Cuts the middle of a name out to fit the room for it; what is no text, and XML cannot hold, is replaced."""
+    """Shortens a name in the middle to fit; replaces characters that XML cannot contain."""
     text = text.encode(errors="replace").decode()
     text = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
     shown, kept = text, len(text)

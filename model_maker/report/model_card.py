@@ -1,4 +1,4 @@
-"""The README.md beside a model: what it is, how accurate it is, how to use it."""
+"""The model card, README.md: description, accuracy, usage."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def render(info: ModelInfo, report: dict[str, Any], *, backbone: str, quantize: 
 
 
 def render_starter(info: ModelInfo, model_bytes: int, *, backbone: Backbone, quantize: str, io: str) -> str:
-    """Returns the Markdown of a starter model; its accuracy is what is published, for nothing was trained."""
+    """Returns the Markdown of a starter model with the published accuracy, because nothing was trained."""
     shares = {"float": backbone.top1, "int8": backbone.top1_int8}
     return pages.render(
         "starter_card.md",

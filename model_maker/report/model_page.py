@@ -1,4 +1,4 @@
-"""report.html beside a model: accuracy, errors, calibration, use; one page that needs nothing else, and its plots."""
+"""report.html: accuracy, errors, calibration and usage of a model on one self-contained page, and its plots."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from model_maker.report.drawing import Wanted
 from model_maker.system import files
 from model_maker.terminal import rendering
 
-ALWAYS = ("confusion.png", "calibration.png", "per_class.png")  # the plots that there are of every model
-# What keeps the page far below 3 MB: a thumbnail takes about 8 kB.
+ALWAYS = ("confusion.png", "calibration.png", "per_class.png")  # the plots of every model
+# Keeps the page far below 3 MB: a thumbnail takes about 8 kB.
 _MISTAKES, _SIDE = 24, 200
 _MOST_PAIRS = 12
-# From so many classes on the confusion matrix is set small.
+# From this number of classes on, the confusion matrix uses a small font.
 _MANY = 16
-# A fine-tuning's losses: name and key in its history. Before the first epoch there is only that of validation.
+# Losses of fine-tuning: name and key in its history. Before the first epoch there is only the validation loss.
 _TUNING = (("training", "loss"), ("validation", "validation_loss"))
 
 Row = tuple[str, ...]
@@ -45,20 +45,20 @@ def make(
     certificate: dict[str, Any] | None = None,
     drawn: Mapping[str, bytes] | None = None,
 ) -> dict[str, bytes]:
-    """Makes the page and its plots; the photos of mistakes are opened again for thumbnails, which carry no EXIF.
+    """Returns the page and its plots; thumbnails are made from the misclassified photos and contain no EXIF.
 
     Args:
       name: of the model.
-      scored: the test photos and what the shipped file says of them.
-      report: the content of `metrics.json`; of all its keys only `test` has to be there.
-      model: how commands name the model.
-      learned: photos of each class that training saw, where that is known.
-      stages: `Progress.records`, where there are any.
-      certificate: `Certificate.as_dict()`, where the file was verified.
-      drawn: its figures, where they were drawn before, see `wanted`.
+      scored: the test photos and their scores by the shipped file.
+      report: the content of `metrics.json`; only its key `test` is required.
+      model: the path of the model in commands.
+      learned: number of training photos per class, if known.
+      stages: `Progress.records`, if any.
+      certificate: `Certificate.as_dict()`, if the file was verified.
+      drawn: its figures, if drawn before, see `wanted`.
 
     Returns:
-      File name to content: REPORT, ALWAYS and, where there are losses to show, `head.png` and `fine_tuning.png`.
+      File name to content: REPORT, ALWAYS and, if there are losses to show, `head.png` and `fine_tuning.png`.
     """
     test, binned = report["test"], reliability(scored)
     labels = list(test["per_class"])
@@ -85,7 +85,7 @@ def make(
         stages=[_stage(entry) for entry in stages],
     )
     plots = {file: content for file, content in drawn.items() if file.endswith(".png")}
-    # File names may hold bytes that are no text.
+    # File names may contain bytes that are not text.
     return {REPORT: page.encode(errors="backslashreplace"), **plots}
 
 
@@ -109,16 +109,16 @@ def write(
     own_test: bool = False,
     certificate: dict[str, Any] | None = None,
 ) -> None:
-    """Writes the page of a file that was evaluated, and its plots beside it; see `make`.
+    """Writes the page of an evaluated file, and its plots beside it; see `make`.
 
     Args:
-      page: where it goes.
+      page: the file to write.
       name, scored, model, certificate: see `make`.
       metrics: of the file.
-      own_test: whether these are the photos that `train` tested it on, so that what stands beside the file holds, too.
+      own_test: whether these are the test photos of `train`, so that the records beside the file apply.
 
     Raises:
-      DataError: what stands beside the file is not as `train` wrote it.
+      DataError: the records beside the file are not as `train` wrote them.
       OutputError: they cannot be written.
     """
     test = metrics.as_dict()
@@ -136,7 +136,7 @@ def write(
 
 
 def _seen(test: dict[str, Any]) -> str:
-    """Says how many of the photos the model learned from; nothing where it is none of them."""
+    """Returns a note on how many of the photos the model was trained on; empty if none."""
     if not (found := test.get("learned_from")):
         return ""
     others = found["others"] or {"photos": 0, "top1": None, "top1_interval": None}
@@ -145,7 +145,7 @@ def _seen(test: dict[str, Any]) -> str:
 
 
 def _of_training(model: str, test: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Reads what `train` wrote beside a model: the report, and what else `make` takes."""
+    """Reads the records that `train` wrote beside a model: the report, and further arguments of `make`."""
     folder = output_folder.home(model)
     record, file = run_record.load(folder), folder / METRICS
     try:
@@ -159,7 +159,7 @@ def _of_training(model: str, test: dict[str, Any]) -> tuple[dict[str, Any], dict
 
 
 def check_new(page: Path, *, overwrite: bool) -> None:
-    """Checks before any work that `write` may write there.
+    """Checks before any work that `write` can write there.
 
     Raises:
       OutputError: the page or a plot exists and must not be replaced, or cannot be written.
@@ -170,12 +170,12 @@ def check_new(page: Path, *, overwrite: bool) -> None:
 
 
 def beside(page: Path, plot: str) -> Path:
-    """Where `write` puts a plot: page.html has page_confusion.png beside it."""
+    """Returns the path of a plot: page_confusion.png beside page.html."""
     return page.with_name(f"{page.stem}_{plot}")
 
 
 def learned_from(split: Split) -> dict[str, int]:
-    """Counts the photos of each class that training saw: those to learn from, and those to judge by on the way."""
+    """Counts the training and validation photos of each class."""
     counts = Counter(split.train.labels) + Counter(split.validation.labels)
     return {label: counts[index] for index, label in enumerate(split.train.classes)}
 
@@ -186,7 +186,7 @@ def reliability(scored: Scored) -> evaluation.Reliability:
 
 
 def wanted_figures(test: dict[str, Any], binned: evaluation.Reliability, report: dict[str, Any]) -> dict[str, Wanted]:
-    """The plots, and what the page shows of them."""
+    """Returns the figures of the page and the plots."""
     per_class, (low, high) = test["per_class"], test["top1_interval"]
     bins = {"photos": binned.photos.tolist(), "right": binned.right.tolist()}
     scores = {key: [entry[key] for entry in per_class.values()] for key in ("f1", "precision", "recall")}
@@ -215,7 +215,7 @@ def _percent(share: float) -> str:
 
 
 def _thresholds(report: dict[str, Any]) -> dict[str, Any]:
-    """What score thresholds bring: on the test photos, as was proven, and by other scores."""
+    """Returns the effect of score thresholds: on the test photos, the proven precision, and other thresholds."""
     chosen = report.get("thresholds", {})
     proofs = ({"all": chosen["all"]} if "all" in chosen else {}) | chosen.get("labels", {})
     return {
@@ -232,7 +232,7 @@ def _thresholds(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def _mistakes(scored: Scored, labels: Sequence[str]) -> list[dict[str, Any]]:
-    """The photos whose wrong answer has the highest scores."""
+    """Returns the most confident errors."""
     best, scores = scored.scores.argmax(axis=1), scored.scores.max(axis=1)
     wrong = np.flatnonzero(best != scored.labels)
     return [
@@ -248,7 +248,7 @@ def _mistakes(scored: Scored, labels: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _pairs(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> list[Row]:
-    """Which classes are predicted as which others, the most frequent first."""
+    """Returns pairs of true and predicted class, the most frequent first."""
     wrong = [
         (count, index, column)
         for index, row in enumerate(counts)
@@ -263,7 +263,7 @@ def _pairs(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> list[Row]:
 
 
 def _confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> dict[str, Any]:
-    """The matrix as cells, each its CSS class and its text, shaded by the share of the true class's photos."""
+    """Returns the cells of the confusion matrix with CSS class and text, shaded by the share of the true class."""
     shown, counts = evaluation.most_confused(labels, counts)
     rows = []
     for index, (label, row) in enumerate(zip(shown, counts, strict=True)):
@@ -303,7 +303,7 @@ def _tuning(history: Sequence[dict[str, Any]]) -> list[Row]:
 
 
 def _certificate(found: dict[str, Any]) -> dict[str, Any]:
-    """Where a file runs, its accuracy in each app, and which rules it keeps, as rows of tables."""
+    """Returns table rows of runtimes, accuracy in each app, and requirements of phone clients."""
     unknown = any(run["unknown"] for run in (*found["runtimes"], *found["apps"]))
     pixels = {"same": "ours", "own": "its own"}
     rules = [

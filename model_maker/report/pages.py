@@ -1,4 +1,4 @@
-"""Every page and card, HTML and Markdown, from the templates beside this file; whatever is filled in is escaped."""
+"""Renders HTML pages and Markdown cards from the templates beside this file; all values are escaped."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import jinja2
 
 _TEMPLATES = Path(__file__).with_name("templates")
-# Formatted numbers and ranges of them, which are no markup wherever they stand.
+# Formatted numbers and ranges, which are never markup.
 _NUMBERS = re.compile(r"[-+\d.,e %]+(?: to [-+\d.,e %]+)?")
-# Colours of figures, and the variables of style.css that have them in the light; in the dark they have others.
+# Colors of figures, and the variables of style.css with these values in light mode; dark mode has others.
 COLOURS = {
     figures.INK: "--text",
     figures.DIM: "--dim",
@@ -28,14 +28,14 @@ COLOURS = {
 
 
 def render(template: str, **values: Any) -> str:
-    """Fills in a template.
+    """Renders a template.
 
     Args:
       template: a file in `templates`; its suffix decides how values are escaped.
-      values: what it names.
+      values: its variables.
 
     Raises:
-      KeyError: it names something that is not there.
+      KeyError: a variable is missing.
     """
     import jinja2
 
@@ -46,16 +46,16 @@ def render(template: str, **values: Any) -> str:
 
 
 def chart(svg: bytes, name: str) -> str:
-    """Returns a figure as HTML, in the colours of the page that it is for.
+    """Returns a figure as inline SVG in the colors of the page.
 
     Args:
       svg: from `drawing.draw`.
-      name: for those who do not see it.
+      name: text for screen readers.
     """
     text = svg.decode()
     [box] = re.findall(r'viewBox="[^"]*"', text)
-    text = text[text.index("</defs>") + len("</defs>") :]  # the style of all SVGs in a page, which style.css has
-    text = re.sub(r'<g id="[^"]*"', "<g", text)  # each figure has a figure_1
+    text = text[text.index("</defs>") + len("</defs>") :]  # the style of all SVGs, which is in style.css
+    text = re.sub(r'<g id="[^"]*"', "<g", text)  # every figure has an element figure_1
     text = re.sub(r"font-family: [^;\"]*;? ?", "", text).replace(' transform="rotate(-0', ' transform="rotate(0')
     text = re.sub(
         r"#[0-9a-f]{6}\b", lambda found: f"var({COLOURS[found[0]]})" if found[0] in COLOURS else found[0], text
@@ -83,7 +83,7 @@ def _environment(suffix: str) -> jinja2.Environment:
 
 
 def as_markdown(value: Any) -> Any:
-    """Escapes text for a line of Markdown, but for what the template calls safe."""
+    """Escapes text for a line of Markdown, except what the template marks as safe."""
     if not isinstance(value, str) or hasattr(value, "__html__"):
         return value
     return value if _NUMBERS.fullmatch(value) else markdown.text(value)

@@ -218,7 +218,7 @@ def check_new_text(path: Path, *, overwrite: bool = False) -> None:
     """The same of text; only a file that is text is ever replaced by some.
 
     Raises:
-      OutputError: see `check_new_file`; or what is there is no text.
+      OutputError: see `check_new_file`; or the existing file is not text.
     """
     check_new_file(path, overwrite=overwrite)
     with explained(path):
@@ -226,13 +226,13 @@ def check_new_text(path: Path, *, overwrite: bool = False) -> None:
             try:
                 path.read_bytes().decode()
             except UnicodeDecodeError:
-                raise OutputError(f"{path} is no text and is not replaced. Choose another name.") from None
+                raise OutputError(f"{path} is not a text file and is not replaced. Choose another name.") from None
 
 
 def _check_parent(path: Path) -> None:
     parent = next((folder for folder in path.absolute().parents if folder.exists()), None)
     if parent is None:  # a drive, or below one that is not there
-        raise OutputError(f"{path} cannot be made: there is no folder above it. Choose another one.")
+        raise OutputError(f"{path} cannot be created: its parent folder does not exist. Choose another one.")
     if not parent.is_dir():
         raise OutputError(f"{parent} is a file; {path} cannot stand below it. Choose another name.")
     if not os.access(parent, os.W_OK):
@@ -289,7 +289,7 @@ def temporary_directory() -> Iterator[Path]:
 
 
 def collect_leftovers() -> None:
-    """Removes what processes that were killed have left, and puts back what they were about to replace."""
+    """Removes leftovers of killed processes, and restores what they were about to replace."""
     if running := _running():
         leftovers.collect(running)
 

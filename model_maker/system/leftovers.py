@@ -88,7 +88,7 @@ def mark(running: Path | None, folder: Path) -> str:
 
 
 def collect(running: Path) -> None:
-    """Removes what processes have left that are gone, and puts back what they were about to replace."""
+    """Removes leftovers of ended processes, and restores what they were about to replace."""
     try:
         records = [entry for entry in running.iterdir() if re.fullmatch("[0-9a-f]{12}", entry.name)]
     except OSError:

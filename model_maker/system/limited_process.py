@@ -69,7 +69,7 @@ def run(
             child = subprocess.run(command, stdin=alive, capture_output=True, check=False, timeout=limit_s, env=fixed)
         except subprocess.TimeoutExpired:
             raise error(
-                f"{what} could not be opened within {limit_s:.0f} seconds, so it is taken for damaged."
+                f"{what} could not be opened within {limit_s:.0f} seconds, so it is probably damaged."
             ) from None
         finally:
             os.close(alive)
@@ -79,7 +79,7 @@ def run(
         if (refusal := target.with_suffix(_REFUSAL)).exists():
             raise error(refusal.read_text(encoding="utf-8"))
         if name := crash(child.returncode):
-            raise error(f"{what} crashed the process that opened it ({name}), so it is taken for damaged.")
+            raise error(f"{what} crashed the process that opened it ({name}), so it is probably damaged.")
         said = "\n".join(child.stderr.decode(errors="replace").strip().splitlines())
         raise error(f"{what} could not be opened. The process that tried said:\n{said[-2000:]}")
 
@@ -150,7 +150,7 @@ def _within_memory(work: Callable[..., bytes], arguments: list[str], limit_bytes
         return work(*arguments)
     except MemoryError as error:
         limit = f"more than {limit_bytes >> 30} GB of memory" if limit_bytes else "more memory than there is"
-        raise ModelMakerError(f"It needs {limit}, so it is taken for damaged.") from error
+        raise ModelMakerError(f"It needs {limit}, so it is probably damaged.") from error
 
 
 def write_no_files() -> None:

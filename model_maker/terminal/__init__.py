@@ -1,1 +1,1 @@
-"""What command lines share: arguments, exit codes, tables, text that no terminal obeys."""
+"""Shared by command lines: argument parsing, exit codes, tables, text without control characters."""

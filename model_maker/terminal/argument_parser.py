@@ -1,4 +1,4 @@
-"""Command lines that cannot be read: what was meant, by the names that there are."""
+"""An argument parser that suggests the closest command or option."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from absl.flags import argparse_flags
 
 from model_maker.terminal import exit_codes
 
-# How argparse refuses a sub-command, from Python 3.11 to 3.14.
+# argparse's error for an unknown sub-command, from Python 3.11 to 3.14.
 _NO_COMMAND = re.compile(r"argument COMMAND: invalid choice: (?P<quote>['\"])(?P<name>.*?)(?P=quote) ", re.DOTALL)
 
 

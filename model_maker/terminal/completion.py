@@ -1,7 +1,7 @@
-"""What a shell offers after TAB: the names of a registry, files or folders, by what an argument is called.
+"""Shell completion: registry names, files or folders, depending on the name of an argument.
 
-argcomplete knows the sub-commands and flags from the parser itself; here stands which values go with which argument.
-Registries are loaded when one of their names is asked for, and all of it only when a shell asks. Paths are listed here,
+argcomplete gets sub-commands and flags from the parser itself; this module knows the values of each argument.
+Registries are loaded only when a shell asks for one of their names. Paths are listed here,
 because argcomplete's own completer of files starts bash for each answer, which zsh and fish users may not have.
 """
 
@@ -16,16 +16,16 @@ from model_maker import options
 
 SHELLS = ("bash", "zsh", "fish")
 PROGRAMS = ("model_maker", "benchmark")
-# By an argument's name, where the names stand that it takes; options of `train` declare theirs.
+# Argument to the registry of its values; options of `train` declare theirs.
 _NAMES = {
-    "fix": "model_maker.doctor.checks:MENDING",
+    "fix": "model_maker.doctor.checks:FIXABLE",
     "format": "model_maker.exporters.export:EXPORTERS",
     "model": "model_maker.backbones:BACKBONES",
     "preset": "model_maker.data.augment:PRESETS",
 } | {name: declared.choices for name, declared in options.declarations().items() if declared.choices}
-# Several names may be given, with commas between.
+# These take several names separated by commas.
 _LISTS = ("delegate", "fix", "format", "model")
-# By the word that stands for a value in --help: paths. `train --data DIR` takes files, too.
+# These metavars stand for paths. `train --data DIR` takes files, too.
 _PATHS = ("DATA", "DIR", "FILE", "MODEL", "PHOTO", "RUN.JSON")
 _FOLDERS_ONLY = ("android", "ios", "output", "quarantine", "shards", "tensorboard")
 
@@ -33,11 +33,11 @@ Completer = Callable[..., Iterable[str]]
 
 
 def answer(parser: argparse.ArgumentParser, **names: Sequence[str]) -> None:
-    """Answers a shell that asks for completions, and ends the process; does nothing otherwise.
+    """Answers a completion request of a shell and ends the process; else does nothing.
 
     Args:
-      parser: knows the command line.
-      names: what arguments take beyond what is known here, by their name.
+      parser: of the command line.
+      names: further values, by argument.
     """
     if "_ARGCOMPLETE" not in os.environ:
         return
@@ -48,10 +48,10 @@ def answer(parser: argparse.ArgumentParser, **names: Sequence[str]) -> None:
 
 
 def script(shell: str) -> str:
-    """Returns what makes one of SHELLS ask our PROGRAMS."""
+    """Returns the script that sets up completion of PROGRAMS in one of SHELLS."""
     from argcomplete.shell_integration import shellcode
 
-    # Without `use_defaults`: where we offer nothing, as after --seed, bash shall not offer files.
+    # Without `use_defaults`: where there are no completions, for example after --seed, bash must not offer files.
     return str(shellcode(PROGRAMS, use_defaults=False, shell=shell))
 
 
@@ -74,7 +74,7 @@ def _completer(action: argparse.Action, names: dict[str, Sequence[str]]) -> Comp
 
     def offered(prefix: str, **_: object) -> Iterator[str]:
         yield from _named(prefix, names.get(name) or _registry(name), several=name in _LISTS)
-        if name == "model":  # which may be anybody's file, too
+        if name == "model":  # which may be a file, too
             yield from _paths(prefix)
 
     return offered
@@ -87,13 +87,13 @@ def _registry(name: str) -> Iterable[str]:
 
 
 def _named(prefix: str, names: Iterable[str], *, several: bool) -> Iterator[str]:
-    """Yields the names that a word may become; in a list, the last of its words."""
+    """Yields the names that complete a word, or the last word of a list."""
     head, comma, last = prefix.rpartition(",") if several else ("", "", prefix)
     yield from (f"{head}{comma}{name}" for name in names if name.startswith(last) and name not in head.split(","))
 
 
 def _paths(prefix: str, *, folders_only: bool = False) -> Iterator[str]:
-    """Yields the files and folders that a word may become, folders with a slash behind them; hidden ones on demand."""
+    """Yields the paths that complete a word, folders with a trailing slash; hidden ones after a dot."""
     folder, last = os.path.split(prefix)
     try:
         entries = sorted(os.scandir(os.path.expanduser(folder) or "."), key=lambda entry: entry.name)

@@ -18,7 +18,7 @@ from model_maker.system import files
 from model_maker.terminal import safe_text
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-# Who asks politely that a process ends gets the same as with ctrl-C; Windows has the first of them only.
+# Signals that end a process are handled like ctrl-C; Windows has only the first.
 _ENDING = ("SIGTERM", "SIGHUP")
 
 
@@ -34,15 +34,15 @@ def exit_code(
 
     Args:
       command: what to run; None counts as 0.
-      program: stands before messages.
-      debug: whether errors keep their traceback.
-      interrupted: what to say after ctrl-C.
-      worded: returns an error's message as it is to be shown.
+      program: prefix of messages.
+      debug: whether to show tracebacks.
+      interrupted: message after ctrl-C.
+      worded: converts an error's message for display.
     """
     _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A file's name may hold bytes that are no text. On Windows, what is not for the eye would be in an encoding of
-        # its own, which no reader of JSON expects.
+        # A file name may hold bytes that are not text. On Windows, redirected output would be in a legacy encoding,
+        # # which readers of JSON do not expect.
         encoding = "utf-8" if sys.platform == "win32" and not sys.stdout.isatty() else None
         sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
     with _ended_by_signals() as signals:
@@ -56,7 +56,7 @@ def _exit_code(
     try:
         files.collect_leftovers()
         code = command() or OK
-        if sys.stdout is not None:  # as where it was closed before the start
+        if sys.stdout is not None:  # None if it was closed before the start
             sys.stdout.flush()
         return code
     except ModelMakerError as error:
@@ -68,7 +68,7 @@ def _exit_code(
         sys.stderr.write(f"\n{program}: {interrupted}\n")
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of a pipe has left: that is its good right, and Python must not complain at exit.
+        # The reader of a pipe has closed it, which is not an error; Python must not complain at exit.
         _write_no_more()
         return OK
     except OSError as error:
@@ -78,22 +78,22 @@ def _exit_code(
         if error.errno != errno.ENOSPC:
             raise
         _write_no_more()
-        say(program, "what it prints cannot be written: no space left. Make room, or print elsewhere.")
+        say(program, "cannot write the output: no space left on the device. Free some space, or redirect the output.")
         return FAILED
 
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[list[int]]:
-    """While the block runs, signals that end a process interrupt it as ctrl-C does; gives the one that did."""
+    """Within the block, termination signals raise KeyboardInterrupt; yields the signal received."""
     received: list[int] = []
     numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
     if threading.current_thread() is not threading.main_thread():
         numbers = []
-    # What is ignored, as under nohup, stays ignored.
+    # Ignored signals stay ignored, for example under nohup.
     handled = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
 
     def interrupt(number: int, _: object) -> None:
-        for other in handled:  # once is enough: what is cleaned up now must not be interrupted
+        for other in handled:  # only once: the cleanup must not be interrupted
             signal.signal(other, signal.SIG_IGN)
         received.append(number)
         raise KeyboardInterrupt
@@ -108,21 +108,21 @@ def _ended_by_signals() -> Iterator[list[int]]:
 
 
 def _open_closed_streams() -> None:
-    """Puts nothing in the place of streams that were closed before the start.
+    """Opens the null device in place of streams that were closed before the start.
 
-    Else the next file that is opened would have their number, and get what libraries print.
+    Otherwise the next opened file would get their descriptor, and receive what libraries print.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor
     sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8", newline="\n")  # noqa: SIM115 - open until the end
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8", newline="\n")  # noqa: SIM115
 
 
 def _has_no_reader() -> bool:
-    """Whether stdout takes what is left in it as badly: so Windows tells of a pipe whose reader has left."""
+    """Whether flushing stdout fails, too, as it does on Windows when the reader of a pipe has closed it."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -137,7 +137,7 @@ def _write_no_more() -> None:
 
 
 def say(program: str, message: str) -> None:
-    """Writes a message on stderr: one line, which in a terminal is broken between words."""
+    """Writes a message to stderr as one line, which a terminal wraps between words."""
     lines = f"{program}: {safe_text.set_in(message)}".split("\n")
     if sys.stderr is not None and sys.stderr.isatty():
         width = shutil.get_terminal_size().columns

@@ -8,7 +8,7 @@ import re
 from model_maker import options
 
 _PARAMETER = re.compile(r"`([a-z][a-z_0-9]*)(?:=([^`]*))?`")
-# Parameters whose flags have another name.
+# Parameters whose flags have a different name.
 _OTHER_NAMES = {"formats": "format", "kinds": "fix", "max_latency_ms": "max_latency", "max_size_mb": "max_size"}
 
 
@@ -18,11 +18,11 @@ def of_option(name: str) -> str:
 
 
 def in_flags(text: str, parser: argparse.ArgumentParser | None = None) -> str:
-    """Writes a message with flags: those of a command, and `train`'s, which others advise, too.
+    """Replaces parameters in a message by flags: those of the command, and those of `train`.
 
     Args:
-      text: parameters stand in it as `name` or `name=value`; other words in backquotes stay as they are.
-      parser: of the command that runs.
+      text: a message with parameters as `name` or `name=value`; other words in backquotes stay unchanged.
+      parser: of the running command.
     """
     own = (
         {action.dest: action.option_strings[-1] for action in parser._actions if action.option_strings}

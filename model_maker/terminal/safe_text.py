@@ -1,31 +1,31 @@
-"""Text from outside, made safe to show: no terminal obeys what is left of it."""
+"""Makes untrusted text safe to print: removes control characters."""
 
 from __future__ import annotations
 
-# Terminals obey these: C0 and C1 without tab and newline, what turns the direction of writing, and other ends of lines.
+# C0 and C1 controls without tab and newline, bidirectional controls and other line separators.
 _TURNS = {0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)}
 _COMMANDS = {*range(9), *range(11, 32), *range(127, 160), *_TURNS}
 _HARMLESS = dict.fromkeys(_COMMANDS, "\ufffd")
 _ONE_LINE = _HARMLESS | dict.fromkeys(map(ord, "\t\n"), "\ufffd")
-# Those of them that JSON may hold as they are.
+# Those of them that JSON may contain unescaped.
 _ESCAPED = {code: f"\\u{code:04x}" for code in _COMMANDS if code >= 32}
 
 
 def printable(text: str) -> str:
-    """Takes out of a text what a terminal would obey: it may come from a file that nobody has looked into."""
+    """Removes control characters, which text from an untrusted file may contain."""
     return text.translate(_HARMLESS)
 
 
 def set_in(text: str) -> str:
-    """The same, lines after the first set in: where a name holds some, none passes for a message of its own."""
+    """The same, with lines after the first indented, so that no line of a name looks like a message of ours."""
     return printable(text).replace("\n", "\n  ")
 
 
 def one_line(text: str) -> str:
-    """The same of a name or a label, which has no lines."""
+    """The same for a name or a label, which has a single line."""
     return text.translate(_ONE_LINE)
 
 
 def printable_json(text: str) -> str:
-    """The same of JSON, which holds the same afterwards."""
+    """The same for JSON; the parsed value stays the same."""
     return text.translate(_ESCAPED)

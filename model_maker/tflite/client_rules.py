@@ -1,4 +1,4 @@
-"""What phone clients demand of a classifier's `.tflite` beyond that it runs: RULES, each found by trying.
+"""Requirements of phone clients for a classifier `.tflite`: RULES, each found by experiment.
 
 A file that breaks one opens in LiteRT, and in apps it is refused or loses the names of its classes. Files are judged as
 they stand, ours or other tools'.

@@ -15,10 +15,10 @@ _LOWEST = {schema.TensorType.INT8: -128, schema.TensorType.UINT8: 0}
 
 
 def dequantize(model: schema.ModelT) -> None:
-    """Turns an object tree into float32 in place: weights, biases, activations and edges.
+    """Turns an object tree into float32 in place: weights, biases, activations, input and output.
 
     QUANTIZE and DEQUANTIZE vanish. Converters drop a ReLU6 that the range of an int8 tensor makes superfluous, so where
-    a range begins at zero the activation is put back.
+    a range begins at zero the activation is restored.
 
     Args:
       model: from `graph.parse`; integers throughout, dynamic, float16, or float already.

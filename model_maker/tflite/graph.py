@@ -1,7 +1,7 @@
-"""Flatbuffer surgery: sign a model, attach a head, set the types of its edges.
+"""Flatbuffer surgery: sign a model, attach a head, set its input and output types.
 
 Models are edited as the object tree that LiteRT's own tools read and write. Every function takes and returns the bytes
-of a file. What a model contains is told by `inspection`.
+of a file. `inspection` describes the content of a model.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Array = np.ndarray
 
 SIGNATURE = "serving_default"
 INPUT, OUTPUT = "image", "probabilities"
-INSIDE = "_inside"  # what an edge's tensor is called further once another one stands at the edge
+INSIDE = "_inside"  # suffix of an inner tensor after another one becomes input or output
 IO_TYPES = ("uint8", "float32")
 _TYPES = {name: getattr(schema.TensorType, name.upper()) for name in (*IO_TYPES, "int8", "int32")}
 _DTYPES: dict[int, np.dtype] = {
@@ -136,15 +136,16 @@ def expose_activations(content: bytes) -> tuple[bytes, list[str]]:
 
 
 def set_io(content: bytes, io: str, *, mean: float, std: float, output_io: str | None = None) -> bytes:
-    """Gives a model the edges that phone clients accept; QUANTIZE or DEQUANTIZE stands where types differ.
+    """Sets the input and output types of a model; adds QUANTIZE or DEQUANTIZE if types differ.
 
     A uint8 input takes raw pixels: its scale 1 / std and its zero point `mean` are the normalization itself. A zero
     point is a whole number; what is left of a mean like 127.5 goes into the first convolution's bias (integers), or is
-    added behind the edge (float). A uint8 output has steps of 1 / 256, which suits probabilities. Between uint8 and
+    added after the input (float). A uint8 output has steps of 1 / 256, which suits probabilities. Between uint8 and
     int16 stands int8, for no runtime goes from int16 to uint8 at once, and older ones not the other way either.
 
     Args:
-      content: a model with int8, int16 or float32 edges; an integer input must be quantized by the same normalization.
+      content: a model with int8, int16 or float32 input and output; integer input must be quantized by the same
+        normalization.
       io: one of IO_TYPES.
       mean, std: the backbone's normalization.
       output_io: one of IO_TYPES; None for the same.
@@ -266,7 +267,7 @@ def operator_name(model: schema.ModelT, operator: schema.OperatorT) -> str:
 
 
 def edge_operators(model, ends: list[int], name: str, io: str, stated, *, entering: bool) -> list[schema.OperatorT]:
-    """Puts a tensor of type `io` at the edge and returns the operators that join it to the inner one."""
+    """Adds an input or output tensor of type `io` and returns the operators that connect it."""
     tensors = model.subgraphs[0].tensors
     inner = tensors[ends[0]]
     if inner.type == _TYPES[io]:

@@ -1,4 +1,4 @@
-"""What a `.tflite` contains: edges, operators, multiply-accumulates, float leftovers."""
+"""What a `.tflite` contains: input, output, operators, multiply-accumulates, float leftovers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FLOATS = (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16)
 
 @dataclass(frozen=True)
 class TensorFacts:
-    """One edge of a model; scale and zero point where it is quantized."""
+    """An input or output of a model; scale and zero point if it is quantized."""
 
     name: str
     shape: tuple[int, ...]
@@ -34,12 +34,12 @@ class ModelFacts:
 
     Attributes:
       size_bytes: of the whole file.
-      inputs, outputs: its edges.
+      inputs, outputs: its input and output tensors.
       operators: name to count, most frequent first.
       parameters: numbers in constant tensors.
       macs: multiply-accumulates of one inference (convolutions and fully connected layers).
       quantization: one of `quantize.FORMATS`, as the tensors show it; of a mixed model, what most operators are.
-      float_operators: operators between the edges that touch a float tensor.
+      float_operators: operators between input and output that use a float tensor.
     """
 
     size_bytes: int
@@ -79,7 +79,7 @@ def _model_facts(size_bytes: int, model, main) -> ModelFacts:
 
 
 def wider_operators(content: bytes, kind: str, *, kept: Collection[str] = ()) -> list[str]:
-    """Names the operators that touch a tensor which "int8" or "int16x8" has no place for, edges excepted.
+    """Names the operators that touch a tensor which "int8" or "int16x8" does not allow, except input and output.
 
     Args:
       content: the `.tflite`.

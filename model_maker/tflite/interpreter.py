@@ -1,6 +1,6 @@
 """A thin runner over the LiteRT interpreter.
 
-It knows threads, kernels and the scale of quantized edges; what the numbers mean is left to its callers.
+It knows threads, kernels and the scale of quantized input and output; callers interpret the numbers.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def read(path: str | os.PathLike[str]) -> bytes:
     try:
         content = files.read_regular(path, MOST_BYTES)
     except OSError as error:
-        raise ModelError(f"{path}: {error.strerror}. Give the path of a .tflite file.") from error
+        raise ModelError(f"{path}: {error.strerror}. Pass the path of a .tflite file.") from error
     if content[4:8] != b"TFL3":
         raise ModelError(f"{path} is not a .tflite file (no TFL3 mark in its {len(content):,} bytes).")
     return content

@@ -1,4 +1,4 @@
-"""A model's edges, changed after it was made: raw pixels into a float model, int8 itself out of an int8 one."""
+"""Changes the input and output types of a model: raw pixels for a float model, int8 for an int8 one."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def accept_pixels(content: bytes, normalization: Normalization) -> bytes:
 
 
 def bare_int8(content: bytes) -> bytes:
-    """Takes the QUANTIZE between uint8 edges and an int8 model away; its input is then the pixel less 128.
+    """Removes the QUANTIZE between uint8 input and an int8 model; its input is then the pixel minus 128.
 
     Args:
-      content: an int8 `.tflite` with uint8 edges.
+      content: an int8 `.tflite` with uint8 input and output.
     """
     model = graph.parse(content)
     main = model.subgraphs[0]
@@ -58,8 +58,8 @@ def within(content: bytes, normalization: Normalization) -> bytes:
     """Takes back all that `graph.set_io` did to an int8 model.
 
     Args:
-      content: an int8 `.tflite` with edges of its own, uint8 or float32.
-      normalization: that its edges state.
+      content: an int8 `.tflite` with uint8 or float32 input and output.
+      normalization: of its input.
     """
     model = graph.parse(content)
     entering = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]

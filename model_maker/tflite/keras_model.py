@@ -40,7 +40,7 @@ def to_keras(content: bytes, *, start: str | None = None, batch_size: int | None
     Args:
       content: a float model with one input and one output.
       start: the name of an activation that becomes the input; what comes before it is left out. None for the whole.
-      batch_size: fixed; any unless told.
+      batch_size: fixed; any by default.
 
     Returns:
       keras.Model from float32 [N, ...] to what the file gives.

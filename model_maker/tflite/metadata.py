@@ -30,7 +30,7 @@ _ENTRY = b"TFLITE_METADATA"
 _MIN_PARSER = b"1.0.0"
 # Zip files carry dates; a fixed one keeps equal models equal.
 _DATE = (1980, 1, 1, 0, 0, 0)
-# And say on what system they were made, which is told to be the same everywhere (APPNOTE.TXT 4.4.2).
+# And say on what system they were made, which is fixed to be the same everywhere (APPNOTE.TXT 4.4.2).
 _UNIX = 3
 # A label file of a published model has some kilobytes; a bomb does not get to unfold.
 _MOST_BYTES = 16 << 20
@@ -44,7 +44,7 @@ class ModelInfo:
       name, version, author, licence, description: free text.
       labels: one a class, in the order of the output; empty where the file has none.
       normalization: what a float input expects; None where the file does not say.
-      provenance: plain JSON types: the data set's fingerprint, options, metrics.
+      provenance: plain JSON types: fingerprint of the dataset, options, metrics.
       threshold: the score below which clients leave a label out.
       label_thresholds: the same of each label, where they have some of their own; then `threshold` is above 0.
     """

@@ -1,1 +1,1 @@
-"""From photos to a folder with a finished model: `train.py` tells the story, the other files are its chapters."""
+"""Training: `train.py` has the complete sequence from photos to the output folder, other modules its steps."""

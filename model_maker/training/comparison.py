@@ -1,4 +1,4 @@
-"""compare(): several models trained on the same photos, measured side by side, and one of them recommended."""
+"""compare(): trains several models on the same photos, measures them and recommends one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from model_maker.training.train import train
 FILE = "comparison.json"
 THREADS = (1, 4)
 _ROUNDS = 7
-# Differences that chance makes more often than this are none.
+# Significance level of differences.
 _SIGNIFICANT = 0.05
 
 
@@ -39,12 +39,12 @@ class Entry:
 
     Attributes:
       name: of the folder in the output.
-      top1, top1_interval: of the shipped file on the test photos; None for all numbers where `failure` says why.
-      drop: top-1 of its float model less its own.
+      top1, top1_interval: of the shipped file on the test photos; None, like all numbers, if there is a `failure`.
+      drop: top-1 of its float model minus its own.
       size_bytes: of the file.
       latency_ms: the median on this machine by number of threads.
-      right: of each test photo, whether the file knew it.
-      on_front: whether no other is as accurate, as small and as fast, and better in one of them.
+      right: for each test photo, whether the prediction is correct.
+      on_front: whether it is on the Pareto front of accuracy, size and latency.
       failure: why there is no model.
     """
 
@@ -61,12 +61,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare` found.
+    """The result of `compare`.
 
     Attributes:
-      directory: holds a folder for each model, and `comparison.json`.
-      entries: in the order that was asked for.
-      recommended: a name; None where nothing keeps within the limits.
+      directory: contains a folder per model, and `comparison.json`.
+      entries: in the requested order.
+      recommended: a name; None if no model is within the limits.
       reason: one sentence on the recommendation.
     """
 
@@ -89,20 +89,20 @@ def compare(
 ) -> Comparison:
     """Trains several models on the same photos and recommends one.
 
-    A model whose folder is complete, from the same photos and options, is not trained again; so an interrupted
-    comparison goes on where it stopped. A model that fails does not hold up the others.
+    A model whose folder is complete, from the same photos and options, is not trained again, so an interrupted
+    comparison continues where it stopped. A failure does not stop the other models.
 
     Args:
       data: as for `train`.
       models: names of backbones, paths or addresses.
-      output: the folder to make; `<data name>_models` unless told.
-      max_size_mb, max_latency_ms: limits for the recommendation; latency at one thread on this machine.
-      overwrite: whether models that stand there with other options are replaced.
-      progress: receives stages, progress and notes.
-      **options: of each training, see `Options`.
+      output: output folder; `<data name>_models` by default.
+      max_size_mb, max_latency_ms: limits for the recommendation; latency on one thread of this machine.
+      overwrite: whether to replace existing models with other options.
+      progress: receives progress events.
+      **options: for each training, see `Options`.
 
     Raises:
-      DataError, BackboneError, OutputError: of something that would fail for all; of every model having failed.
+      DataError, BackboneError, OutputError: an error that affects all models, or all models failed.
 
     Examples:
       >>> import model_maker
@@ -115,7 +115,7 @@ def compare(
     names = _check(models, max_size_mb, max_latency_ms, options)
     output = Path(output) if output is not None else Path(f"{sources.title(data)}_models")
     if output.is_file():
-        raise OutputError(f"{output} is a file; the output is a folder. Choose another name.")
+        raise OutputError(f"{output} is a file, but the output must be a folder. Choose another name.")
     dataset = sources.read(data)
     entries = []
     for model, name in zip(models, names, strict=True):
@@ -125,7 +125,7 @@ def compare(
                 progress.note(f"Training {name}.")
                 train(data, output / name, overwrite=overwrite, progress=progress, options=chosen)
             else:
-                progress.note(f"{name} is there already, from the same photos and options.")
+                progress.note(f"{name} exists already with the same photos and options.")
             entries.append(_read(output / name))
         except ModelMakerError as error:
             entries.append(Entry(name, failure=str(error)))
@@ -153,7 +153,7 @@ def as_dict(comparison: Comparison) -> dict[str, Any]:
 
 
 def mark_front(entries: Sequence[Entry]) -> list[Entry]:
-    """Marks the Pareto front of top-1, size and latency at one thread."""
+    """Marks the Pareto front of top-1, size and latency on one thread."""
 
     def values(entry: Entry) -> tuple[float, float, float]:
         return -(entry.top1 or 0), entry.size_bytes or math.inf, entry.latency_ms.get(1, math.inf)
@@ -172,15 +172,15 @@ def mark_front(entries: Sequence[Entry]) -> list[Entry]:
 def recommend(
     entries: Sequence[Entry], *, max_size_mb: float | None = None, max_latency_ms: float | None = None
 ) -> tuple[str | None, str]:
-    """Names the most accurate model within the limits, and a faster one that cannot be told apart from it.
+    """Recommends the most accurate model within the limits, and names a faster one without significant difference.
 
-    Source: McNemar 1947, in its exact form, on the photos that only one of two models knows.
+    Source: McNemar 1947, exact test, on the photos that only one of two models classifies correctly.
     """
     trained = [entry for entry in entries if not entry.failure]
     within = [entry for entry in trained if _excess(entry, max_size_mb, max_latency_ms) <= 1]
     if not within:
         nearest = min(trained, key=lambda entry: _excess(entry, max_size_mb, max_latency_ms))
-        return None, f"No model keeps within the limits; {nearest.name} comes nearest ({_figures(nearest)})."
+        return None, f"No model is within the limits; {nearest.name} is the closest ({_figures(nearest)})."
     best = max(within, key=lambda entry: (entry.top1 or 0, -entry.latency_ms.get(1, math.inf)))
     reason = f"{best.name} is the most accurate"
     reason += " within the limits" if len(within) < len(trained) else ""
@@ -196,12 +196,12 @@ def recommend(
     times = best.latency_ms[1] / fastest.latency_ms[1]
     return best.name, (
         f"{reason} ({_figures(best)}); on {len(best.right)} test photos {fastest.name}, {times:.1f} times as fast, "
-        "cannot be told from it."
+        "is not significantly different."
     )
 
 
 def mcnemar(one: Sequence[bool], other: Sequence[bool]) -> float:
-    """Returns how likely chance alone makes two models differ so much on the same photos (exact, two-sided)."""
+    """Returns the p-value of the difference of two models on the same photos (exact, two-sided)."""
     only_one = sum(a and not b for a, b in zip(one, other, strict=True))
     only_other = sum(b and not a for a, b in zip(one, other, strict=True))
     total, fewer = only_one + only_other, min(only_one, only_other)
@@ -211,10 +211,10 @@ def mcnemar(one: Sequence[bool], other: Sequence[bool]) -> float:
 def _check(
     models: Sequence[str], max_size_mb: float | None, max_latency_ms: float | None, options: dict[str, Any]
 ) -> list[str]:
-    """Returns the names of the folders; whatever can be refused before any work is."""
+    """Returns the names of the folders; raises errors before any work if possible."""
     for limit, name in ((max_size_mb, "max_size_mb"), (max_latency_ms, "max_latency_ms")):
         if limit is not None and not limit > 0:
-            raise DataError(f"`{name}={limit:g}`: give a number above 0.")
+            raise DataError(f"`{name}={limit:g}`: pass a number above 0.")
     choices = []
     for model in models:
         chosen = Options(**options, model=model)
@@ -242,12 +242,12 @@ def _is_finished(folder: Path, options: Options, dataset: Dataset) -> bool:
         return False
     try:
         return bool(run_record.without_skipped(dataset, record).fingerprint == record["fingerprint"])
-    except (KeyError, TypeError):  # edited by hand
+    except (KeyError, TypeError):  # edited manually
         return False
 
 
 def _read(folder: Path) -> Entry:
-    """Reads what `train` measured, and asks the file itself about each test photo."""
+    """Reads the metrics of `train`, and runs the file on each test photo."""
     report = output_folder.read_metrics(folder)
     test, _ = run_record.test_part(folder)
     scores = Classifier(folder).score(test)
@@ -255,14 +255,14 @@ def _read(folder: Path) -> Entry:
         folder.name,
         top1=report["test"]["top1"],
         top1_interval=tuple(report["test"]["top1_interval"]),
-        drop=0.0 - report["agreement"]["accuracy_change"],  # of the same photos; never -0.0
+        drop=0.0 - report["agreement"]["accuracy_change"],  # on the same photos; never -0.0
         size_bytes=(folder / output_folder.MODEL).stat().st_size,
         right=tuple(bool(value) for value in scores.argmax(1) == np.array(test.labels)),
     )
 
 
 def _with_latency(output: Path, entries: Sequence[Entry], progress: Progress) -> list[Entry]:
-    """Measures all models in one run, in which they take turns, so that the machine's moods hit all alike."""
+    """Measures all models in interleaved rounds, so that disturbances affect all equally."""
     paths = [output / entry.name / output_folder.MODEL for entry in entries if not entry.failure]
     with progress.stage("Measure latency"):
         rows, _ = host.measure(
@@ -283,7 +283,7 @@ def _with_latency(output: Path, entries: Sequence[Entry], progress: Progress) ->
 
 
 def _excess(entry: Entry, max_size_mb: float | None, max_latency_ms: float | None) -> float:
-    """Returns by how many times the model misses the limit that it misses most; 1 and less is within."""
+    """Returns the largest ratio of a value to its limit; 1 or less is within the limits."""
     size = (entry.size_bytes or math.inf) / 1e6 / (max_size_mb or math.inf)
     return max(size, entry.latency_ms.get(1, math.inf) / (max_latency_ms or math.inf) if max_latency_ms else 0)
 

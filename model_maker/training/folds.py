@@ -1,4 +1,4 @@
-"""Accuracy by K folds: every photo is scored by what has not learned from its fold."""
+"""Accuracy by K-fold cross-validation."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from model_maker.training.training_data import TrainingData
 
 Array = np.ndarray
 
-# Where no photos are set aside for early stopping, as outside a fold, it takes one part in so many.
+# Share of photos for early stopping, one in this number, if there is no validation split.
 _STOPPING_PARTS = 8
 
 
 def estimate(data: TrainingData, options: Options, progress: Progress) -> dict[str, Any]:
-    """Scores every photo by what has not learned from its fold, everything chosen anew inside.
+    """Scores every photo by a model trained on the other folds, with all choices repeated inside each fold.
 
     Returns:
-      The metrics; with fine-tuning, those of frozen features, and the paired difference, too.
+      The metrics; with fine-tuning, also those of frozen features, and the paired difference.
     """
     photos = data.photos
     labels, folds = np.array(photos.labels), np.array(photos.folds(options.folds, seed=options.seed))
@@ -49,7 +49,7 @@ def estimate(data: TrainingData, options: Options, progress: Progress) -> dict[s
 
 
 def part_for_stopping(photos: Dataset, options: Options) -> tuple[Dataset, Dataset]:
-    """Divides photos without a validation part into those to learn from and one part in eight to choose by.
+    """Splits photos without a validation split: one in eight becomes validation.
 
     Raises:
       DataError: a class has too few photos.
@@ -59,7 +59,7 @@ def part_for_stopping(photos: Dataset, options: Options) -> tuple[Dataset, Datas
 
 
 def _fewest(dataset: Dataset) -> int:
-    """Returns how many different photos the smallest class has."""
+    """Returns the number of different photos in the smallest class."""
     different = Counter(label for label, _ in {(sample.label, sample.digest) for sample in dataset.samples})
     return min(different.values())
 

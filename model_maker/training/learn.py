@@ -1,4 +1,4 @@
-"""What learns: a head on frozen features, then the network with it where that is asked for."""
+"""Fits a head on frozen features, and fine-tunes the network if requested."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ from model_maker.training.training_data import TrainingData, join
 
 Array = np.ndarray
 
-# Photos that are scored in one go.
+# Photos per batch of scoring.
 BLOCK = 4096
 
 
 @dataclass(frozen=True)
 class Learned:
-    """What came of learning.
+    """The result of learning.
 
     Attributes:
-      network: what ships.
-      fit: how the head on frozen features came about.
-      frozen: the network with that head, which is `network` unless it was fine-tuned to something better.
-      tuned: how fine-tuning went; None where it was not asked for.
+      network: the network to ship.
+      fit: details of the head on frozen features.
+      frozen: the network with that head; the same as `network` unless fine-tuning improved it.
+      tuned: details of fine-tuning; None without.
     """
 
     network: Network
@@ -61,18 +61,18 @@ def learn(
     callbacks: Callbacks = NO_CALLBACKS,
     engine: Engine = LOCAL,
 ) -> Learned:
-    """Fits a head, and fine-tunes the network where options ask for it.
+    """Fits a head, and fine-tunes the network if the options request it.
 
-    A head on frozen features learns from training and validation photos, for its choices are cross-validated;
-    fine-tuning learns from the first and chooses by the second.
+    A head on frozen features is trained on training and validation photos, because its choices are cross-validated;
+    fine-tuning trains on the former and selects by the latter.
 
     Args:
-      data: photos and what the backbone gives for them.
-      options: what to do.
-      progress: receives stages, steps and notes.
-      checkpoint: where a fine-tuning keeps its state; None for nowhere.
+      data: photos and their embeddings.
+      options: of training.
+      progress: receives progress events.
+      checkpoint: stores the state of fine-tuning; may be None.
       callbacks: receive its epochs.
-      engine: where its photos go through the trunk.
+      engine: computes the feature maps of the trunk.
     """
     train, validation = data.split.train, data.split.validation
     both = join(train, validation)
@@ -106,7 +106,7 @@ def learn(
         )
     except KeyboardInterrupt:
         if checkpoint and checkpoint.path.exists():
-            progress.note("The same command with `resume=True` goes on behind the last finished epoch.")
+            progress.note("The same command with `resume=True` continues after the last finished epoch.")
         raise
     for note in tuned.notes:
         progress.note(note)
@@ -114,7 +114,7 @@ def learn(
 
 
 def unseeing(learned: Learned, data: TrainingData, options: Options, progress: Progress) -> Network:
-    """Returns a network like the one that ships, which has not learned from the validation photos."""
+    """Returns a network like the shipped one that was not trained on the validation photos."""
     if learned.tuned and learned.tuned.improved:
         return learned.tuned.judged
     return _network(data, _fit(data.split.train, data, options, progress, choice="all", among=learned.fit.layers))
@@ -123,10 +123,10 @@ def unseeing(learned: Learned, data: TrainingData, options: Options, progress: P
 def choose_thresholds(
     info: ModelInfo, learned: Learned, data: TrainingData, options: Options, progress: Progress
 ) -> tuple[ModelInfo, dict[str, Any]]:
-    """Chooses score thresholds by photos that the judging heads have not learned from.
+    """Chooses score thresholds by photos that the scoring heads were not trained on.
 
     Returns:
-      The metadata with them, and what to report.
+      The metadata with thresholds, and their report.
     """
     scores, labels = _held_out(learned, data, options)
     scores = precision_thresholds.in_bytes(scores) if options.io == "uint8" else scores
@@ -146,7 +146,7 @@ def choose_thresholds(
 
 
 def score(network: Network, photos: Dataset, data: TrainingData, options: Options) -> Array:
-    """Returns float32 [N, C], what a network makes of photos; embeddings that no other run will want are not kept."""
+    """Returns the scores of a network, float32 [N, C]; embeddings of a fine-tuned network are not cached."""
     if not network.layers:
         normalization = data.backbone.normalization
         found, _ = computing.compute(photos, network.embedder, normalization, threads=options.threads)
@@ -157,7 +157,7 @@ def score(network: Network, photos: Dataset, data: TrainingData, options: Option
 
 
 def float_scores(network: Network, photos: Dataset, data: TrainingData, options: Options) -> Array:
-    """Returns what the float form of a network makes of photos, float32 [N, C]."""
+    """Returns the scores of the float network, float32 [N, C]."""
     if not network.layers:
         return score(network, photos, data, options)
     normalization = data.backbone.normalization
@@ -166,23 +166,23 @@ def float_scores(network: Network, photos: Dataset, data: TrainingData, options:
 
 
 def integer_head(network: Network, photos: Dataset, data: TrainingData) -> IntegerHead:
-    """Rounds the head of a frozen network to integers, on photos that it learned from."""
+    """Quantizes the head of a frozen network to integers, calibrated on its training photos."""
     seen = data.features(network, photos)
     return integer_heads.quantize(network.head.kernel, network.head.bias, seen[:], seen.step)
 
 
 def attached(head: IntegerHead, network: Network, data: TrainingData) -> bytes:
-    """Puts the head of a frozen network, in integers, behind the int8 form of its backbone; edges are int8, too."""
+    """Attaches the integer head of a frozen network to its int8 backbone; input and output are int8, too."""
     if data.backbone.int8 is None:
         raise ModelError(f"{data.backbone.name} has no int8 form.")
     return head.attach(network_layers.select(data.backbone.int8.content, network.layers))
 
 
 def _held_out(learned: Learned, data: TrainingData, options: Options) -> tuple[Array, Array]:
-    """Returns scores, float [M, C], of photos by networks like the one that ships that have not learned from them.
+    """Returns scores, float [M, C], of photos by networks like the shipped one that were not trained on them.
 
-    Of a head on frozen features these are the cross-validated scores of all its photos; of a fine-tuned network, those
-    that the network before the last repetition gives to the validation photos.
+    For a head on frozen features, the cross-validated scores of all its photos; for a fine-tuned network, the scores
+    of the validation photos before the final training on all photos.
     """
     if learned.tuned and learned.tuned.improved:
         validation = data.split.validation
@@ -199,8 +199,8 @@ def _fit(
     choice: str | None = None,
     among: tuple[Layer, ...] = (),
 ) -> heads.Fit:
-    """Fits a head on what `choice` takes, by default the option, of the layers that it is `among`."""
-    plain = choice is not None or bool(among)  # beside fine-tuning, which has views of its own
+    """Fits a head on the layers that `choice` selects, by default the option, `among` some layers."""
+    plain = choice is not None or bool(among)  # with fine-tuning, which has its own augmentation
     found = (data.embeddings if plain else data.views).select(photos)
     labels, classes = np.array(photos.labels), len(photos.classes)
     return heads.fit(
@@ -215,22 +215,22 @@ def _fit(
 
 
 def _choice(data: TrainingData, options: Options) -> str:
-    """Returns which layers are chosen among; of a finished file's backbone a head sees all that are there."""
+    """Returns the candidate layers; with the backbone of a finished file, all that it has."""
     return "all" if data.backbone.is_chosen else options.layers
 
 
 def _network(data: TrainingData, fit: heads.Fit) -> Network:
-    """Returns the float network with a head that was fitted on the int8 form of its backbone."""
+    """Returns the float network with a head that was fitted on the int8 backbone."""
     return Network(network_layers.join(data.backbone.content, fit.layers), fit.head, fit.layers)
 
 
 def _trainable(data: TrainingData, options: Options) -> tuple[Layer, ...]:
-    """Returns the layers that a fine-tuning changes: with the tail alone, those behind the seam."""
+    """Returns the layers that fine-tuning changes: for the tail, those after the cut."""
     backbone = data.backbone
     if options.fine_tune != "tail":
         return backbone.layers
     try:
         behind = trunk.behind(backbone.content, trunk.seam(backbone.content))
-    except ModelError:  # which fine-tuning itself will say, and better
+    except ModelError:  # fine-tuning itself will raise a better error
         return backbone.layers[-1:]
     return tuple(layer for layer in backbone.layers if layer.name in behind)

@@ -1,4 +1,4 @@
-"""metrics.json: what was measured of a finished training, and what of it deserves a note."""
+"""metrics.json: the metrics of a finished training, and notes on them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from model_maker.training.training_data import TrainingData
 Array = np.ndarray
 
 _LOW_AGREEMENT = 0.98
-# Scores from which on answers might be given: what each would bring is reported, whether asked for or not.
+# Candidate score thresholds, whose effect is always reported.
 _TRADE_OFF = (0.5, 0.7, 0.9, 0.95)
-# Labels that one note names.
+# Maximum number of labels in one note.
 _NAMED = 4
 
 
@@ -35,11 +35,11 @@ def compose(
 
     Args:
       data: the photos.
-      scores: float32 [N, C] of the test part, from the shipped file.
-      metrics: of these.
-      fit: how the head came about.
-      compared: the photos of that part that the float model was run on.
-      expected: its scores of them, float32 [n, C].
+      scores: float32 [N, C] of the test photos, from the shipped file.
+      metrics: of these scores.
+      fit: details of the head.
+      compared: the test photos that the float model was run on.
+      expected: their scores by the float model, float32 [n, C].
     """
     split, classes = data.split, data.photos.classes
     labels = np.array(split.test.labels)
@@ -68,7 +68,7 @@ def path(fit: heads.Fit) -> list[dict[str, float]]:
 
 
 def history(tuned: Tuned) -> list[dict[str, Any]]:
-    """Returns how fine-tuning went, but for seconds, which differ from run to run, as this file must not."""
+    """Returns details of fine-tuning without seconds, because this file is deterministic."""
     return [{key: value for key, value in entry.items() if key != "seconds"} for entry in tuned.history]
 
 
@@ -78,7 +78,7 @@ def _candidate(one: heads.Candidate) -> dict[str, Any]:
 
 
 def tuning(tuned: Tuned, frozen: Array, expected: Array, labels: Array) -> dict[str, Any]:
-    """Returns what fine-tuning brought, measured on the test part with float models, and how it went."""
+    """Returns the effect of fine-tuning on the test photos, measured with float models, and its details."""
     return {
         "improved": tuned.improved,
         "frozen_top1": float((frozen.argmax(1) == labels).mean()),
@@ -89,26 +89,26 @@ def tuning(tuned: Tuned, frozen: Array, expected: Array, labels: Array) -> dict[
 
 
 def warn(report: dict[str, Any], progress: Progress) -> None:
-    """Notes where the file answers otherwise than it should."""
+    """Notes differences between predictions of the file and of its references."""
     answers = {"its float model": report["agreement"]} | {
         f"itself on the {name} kernels": entry for name, entry in report["kernels"].items()
     }
     for other, agreement in answers.items():
-        # A single photo may tip over; more than that, and more than two in a hundred, is worth a look.
+        # One differing photo is normal; more than that, and more than two in a hundred, is reported.
         differing = round((1 - agreement["same_top1"]) * agreement["photos"])
         if differing > 1 and agreement["same_top1"] < _LOW_AGREEMENT:
             progress.note(
-                f"The file answers otherwise than {other} on {differing} of {agreement['photos']} photos. "
-                "If that is too much, try `max_drop=0.5`, or `quantize='float16'`."
+                f"The file gives another answer than {other} on {differing} of {agreement['photos']} photos. "
+                "If that is too many, try `max_drop=0.5`, or `quantize='float16'`."
             )
 
 
 def warn_unproven(thresholds: dict[str, Any], progress: Progress) -> None:
-    """Notes which stated precision cannot be proven, and what can."""
+    """Notes which requested precision cannot be proven, and which can."""
     if (found := thresholds.get("all")) and not found["kept"]:
         progress.note(
             f"{found['photos']} photos cannot prove a precision of {100 * found['precision']:g} %. From score "
-            f"{found['score']:g} on they prove {100 * found['bound']:.1f} %, which is what ships; add photos for more."
+            f"{found['score']:g} on they prove {100 * found['bound']:.1f} %, which the model uses. Add photos for more."
         )
     labels = thresholds.get("labels", {})
     short = sorted((entry["bound"], name) for name, entry in labels.items() if not entry["kept"])
@@ -116,6 +116,6 @@ def warn_unproven(thresholds: dict[str, Any], progress: Progress) -> None:
         precision = next(iter(labels.values()))["precision"]
         named = ", ".join(f"{name} {100 * bound:.1f} %" for bound, name in short[:_NAMED])
         progress.note(
-            f"A precision of {100 * precision:g} % cannot be proven for {len(short)} of {len(labels)} labels. What is "
-            f"proven of them: {named}{' and so on' if len(short) > _NAMED else ''}. Add photos of these for more."
+            f"A precision of {100 * precision:g} % cannot be proven for {len(short)} of {len(labels)} labels. Proven "
+            f"precision: {named}{' and so on' if len(short) > _NAMED else ''}. Add photos of these for more."
         )

@@ -1,4 +1,4 @@
-"""From what was learned to the file that ships, what it is worth, and the folder that holds both."""
+"""Converts the trained network to the shipped file, measures it, and writes the output folder."""
 
 from __future__ import annotations
 
@@ -35,30 +35,30 @@ from model_maker.version import __version__
 
 Array = np.ndarray
 
-# Photos of the test part that go through the whole file, and through the float model beside it, where the scores of all
-# follow from embeddings.
+# Number of test photos that run through the complete file and the float model, if the scores of all photos are computed
+# # from embeddings.
 _RUN_PHOTOS = 64
-# What weights may depend on, to the last bit.
+# Packages that the exact weights may depend on.
 _DECISIVE = ("ai-edge-litert", "litert-quantizer", "numpy", "pillow")
 
 
 @dataclass(frozen=True)
 class Package:
-    """A model in the form that ships, and what it says of the test part.
+    """A model in its shipped form, with its scores on the test photos.
 
     Attributes:
-      options, data: what it was made by and on.
-      info: its metadata but for how it came about.
-      layers: what its head sees of the int8 backbone; none where the network was tuned.
-      form: how it ships.
-      budget: how that form was found; None where it was stated.
+      options, data: of its training.
+      info: its metadata without provenance.
+      layers: layers of the int8 backbone that feed its head; empty for a fine-tuned network.
+      form: of the shipped file.
+      budget: the search for that form; None without a budget.
       float_model: the network before quantization.
       bare: the file without metadata.
-      scores: of the file, float32 [N, C]; `metrics` what they are worth.
-      compared: photos of the test part on which the float model was run.
-      expected: its scores of them, float32 [n, C].
-      kernels: how it answers on other kernels.
-      drawing: the figures of its report, begun as soon as the scores are known.
+      scores: of the file, float32 [N, C], with their `metrics`.
+      compared: test photos that the float model was run on.
+      expected: their scores by the float model, float32 [n, C].
+      kernels: comparison with other kernels.
+      drawing: the figures of its report, drawn as soon as the scores are known.
     """
 
     options: Options
@@ -78,21 +78,21 @@ class Package:
 
     @property
     def scored(self) -> Scored:
-        """The test part and what the file says of it."""
+        """The test photos and their scores by the file."""
         return _scored(self.data, self.scores)
 
     def file(self, **more: Any) -> bytes:
-        """Returns the file with its metadata, some fields of which may be given."""
-        return quantized_file.finish(self.bare, dataclasses.replace(self.info, **more))
+        """Returns the file with its metadata; `more` replaces fields."""
+        return quantized_file.with_metadata(self.bare, dataclasses.replace(self.info, **more))
 
 
 def describe(data: str | os.PathLike[str], embedded: TrainingData, options: Options) -> ModelInfo:
-    """Returns the metadata of a model but for how it came about; `data` is what `train` was given."""
+    """Returns the metadata of a model without provenance; `data` is the argument of `train`."""
     classes, backbone = embedded.photos.classes, embedded.backbone
     return ModelInfo(
         labels=classes,
         normalization=backbone.normalization,
-        # A folder's name may hold bytes that are no text; metadata is text.
+        # A folder name may contain bytes that are not text, but metadata is text.
         name=(options.name or sources.title(data)).encode(errors="replace").decode(),
         version="1",
         author=options.author or "",
@@ -109,19 +109,19 @@ def quantize(
     progress: Progress,
     drawing: Drawing,
 ) -> Package:
-    """Quantizes what was learned, runs the file on the test part, and has other kernels agree.
+    """Quantizes the network, runs the file on the test photos, and compares other kernels.
 
     Args:
-      learned, data, info, options: what is to ship.
-      progress: receives stages, steps and notes.
-      drawing: begins with the report's figures as soon as the scores are known.
+      learned, data, info, options: the network to ship.
+      progress: receives progress events.
+      drawing: draws the figures of the report as soon as the scores are known.
 
     Raises:
-      ModelError: the file does not behave as the network that it was made from.
+      ModelError: the file does not behave like its network.
     """
     form, kept = quantized_file.Form(options.quantize, options.io), None
     if options.max_drop is not None:
-        with progress.stage("Keep the accuracy budget"):
+        with progress.stage("Search within the accuracy budget"):
             kept = _keep_budget(learned, data, info, options, progress)
             form = kept.choice.form
     network, test = learned.network, data.split.test
@@ -134,10 +134,10 @@ def quantize(
     else:
         with progress.stage(f"Quantize ({form.quantize})"):
             seen, more = quantized_file.calibration_photos(quantized_file.by_hash(data.split.train))
-            bare = quantized_file.ship(
+            bare = quantized_file.convert(
                 float_model, data.backbone, form, photos=seen, more=more, progress=progress, threads=options.threads
             )
-    shipped = quantized_file.finish(bare, info)
+    shipped = quantized_file.with_metadata(bare, info)
     with progress.stage("Evaluate the file"):
         run, scores = _evaluate(shipped, head, network, data, options, progress)
     metrics = evaluation.measure(scores, np.array(test.labels), test.classes)
@@ -145,7 +145,7 @@ def quantize(
     with progress.stage("Compare with the float model"):
         few = test.of(run)
         expected = learn.float_scores(network, few, data, options)
-        file_checks.check_promise(quantized_file.finish(float_model, info), few, expected)
+        file_checks.check_promise(quantized_file.with_metadata(float_model, info), few, expected)
     with progress.stage("Check other kernels"):
         kernels = file_checks.check_kernels(shipped, test, scores, threads=options.threads, promised=promised)
     return Package(
@@ -169,10 +169,10 @@ def quantize(
 def _on_int8_backbone(
     network: Network, photos: Dataset, data: TrainingData, options: Options
 ) -> tuple[IntegerHead, bytes]:
-    """Returns the head of a frozen network in integers, and with it the int8 file without metadata."""
+    """Returns the integer head of a frozen network, and the int8 file without metadata."""
     head = learn.integer_head(network, photos, data)
     whole = learn.attached(head, network, data)
-    return head, quantized_file.with_edges(whole, data.backbone.normalization, options.io)
+    return head, quantized_file.with_io_types(whole, data.backbone.normalization, options.io)
 
 
 def _scored(data: TrainingData, scores: Array) -> Scored:
@@ -192,7 +192,7 @@ def _figures(learned: Learned, metrics: evaluation.Metrics, scored: Scored) -> d
 def _scores_on(
     head: IntegerHead, network: Network, data: TrainingData, options: Options, kernels: str, photos: Dataset
 ) -> Array:
-    """Returns what a head on the int8 backbone makes of photos on one of LiteRT's CPU paths."""
+    """Returns the scores of a head on the int8 backbone with some kernels of LiteRT."""
     if kernels == "xnnpack":
         return head.scores(data.features(network, photos)[:], kernels=kernels)
     maps, _ = computing.feature_maps(photos, *data.backbone.computing, threads=options.threads, kernels=kernels)
@@ -208,13 +208,13 @@ def _evaluate(
     options: Options,
     progress: Progress,
 ) -> tuple[list[int], Array]:
-    """Scores the test part: a file on the int8 backbone from embeddings, and some photos from pixels as a proof.
+    """Scores the test photos: with an int8 backbone from embeddings, and some photos from pixels as a check.
 
     Returns:
-      The photos that went through the file, and float32 [N, C] of all.
+      The photos that ran through the file, and float32 [N, C] of all.
     """
     test, classifier = data.split.test, Classifier(shipped, threads=options.threads)
-    # A float input whose mean is no whole pixel rounds each of them, so its embeddings are not those at hand.
+    # Float input whose mean is not an integer rounds each pixel, so the embeddings differ from those computed.
     if head is None or (options.io == "float32" and data.backbone.normalization.mean % 1):
         return list(range(len(test))), classifier.score(test, progress=progress.step)
     run, scores = test.spread(_RUN_PHOTOS), _scores_on(head, network, data, options, "xnnpack", test)
@@ -225,10 +225,10 @@ def _evaluate(
 def measure(
     package: Package, learned: Learned, folds: dict[str, Any] | None, progress: Progress
 ) -> tuple[Package, dict[str, Any]]:
-    """Measures the file, and chooses score thresholds where a precision is asked for.
+    """Measures the file, and chooses score thresholds if a precision is requested.
 
     Returns:
-      The package with thresholds, and the content of `metrics.json` but for sizes.
+      The package with thresholds, and the content of `metrics.json` without sizes.
     """
     options, data = package.options, package.data
     test = data.split.test
@@ -252,28 +252,28 @@ def measure(
 def write(
     output: Path, package: Package, report: dict[str, Any], record: dict[str, Any], *, overwrite: bool
 ) -> dict[str, Any]:
-    """Writes the folder, whole or not at all; the model is read back from the disk and has to score as measured.
+    """Writes the folder atomically; reads the model back and checks that its scores are those measured.
 
     Args:
       output: the folder.
-      package: what ships.
-      report: what `measure` found.
-      record: the content of `run.json` but for the budget.
-      overwrite: whether a folder that stands there is replaced.
+      package: the model to ship.
+      report: the result of `measure`.
+      record: the content of `run.json` without the budget.
+      overwrite: whether to replace an existing folder.
 
     Returns:
       The report with sizes, as `metrics.json` has it.
 
     Raises:
       OutputError: it cannot be written.
-      ModelError: what was read back is not what was measured.
+      ModelError: the written model gives different scores.
     """
     test, kept = package.data.split.test, package.budget
     shipped = package.file(provenance=_provenance(package, report))
     report = report | {"sizes": {"model_bytes": len(shipped), "float_model_bytes": len(package.float_model)}}
     binaries = {
         output_folder.MODEL: shipped,
-        output_folder.FLOAT_MODEL: quantized_file.finish(package.float_model, package.info),
+        output_folder.FLOAT_MODEL: quantized_file.with_metadata(package.float_model, package.info),
         **model_page.make(
             package.info.name,
             package.scored,
@@ -313,7 +313,7 @@ def _card(package: Package, report: dict[str, Any]) -> str:
 def _keep_budget(
     learned: Learned, data: TrainingData, info: ModelInfo, options: Options, progress: Progress
 ) -> accuracy_budget.Budget:
-    """Finds the form to ship, by a network that has not learned from the photos that judge."""
+    """Finds the form to ship, using a network that was not trained on the validation photos."""
     judged, train = learn.unseeing(learned, data, options, progress), data.split.train
     plain = None
     if judged.layers and data.backbone.int8:
@@ -333,7 +333,7 @@ def _keep_budget(
 
 
 def _provenance(package: Package, report: dict[str, Any]) -> dict[str, Any]:
-    """What the file itself says of its making; `reproduce` reads it."""
+    """The provenance inside the file, which `reproduce` reads."""
     return {
         "model_maker": __version__,
         "packages": run_record.versions(_DECISIVE),
@@ -354,7 +354,7 @@ def _provenance(package: Package, report: dict[str, Any]) -> dict[str, Any]:
 
 
 def _backbone(package: Package) -> dict[str, Any] | None:
-    """What tells the int8 backbone from others, and what the head sees of it."""
+    """Identifies the int8 backbone and the layers that feed the head."""
     form = package.data.backbone.int8
     if form is None or not package.layers:
         return None

@@ -1,4 +1,4 @@
-"""What `train` checks and opens before the long work."""
+"""Checks of `train` before the long work."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from model_maker.progress import Progress
 from model_maker.system import extras
 from model_maker.version import __version__
 
-# Options that say how the file ships, not what is learned.
+# Options of the shipped file that do not affect learning.
 _OF_THE_FILE = (
     "quantize",
     "io",
@@ -32,10 +32,10 @@ _OF_THE_FILE = (
 
 
 def check_fine_tuning(options: Options, callbacks: Callbacks, *, resume: bool) -> None:
-    """Checks that what belongs to fine-tuning is asked for with it, and that its logs can be written.
+    """Checks that arguments of fine-tuning are used with it, and that its logs can be written.
 
     Raises:
-      DataError: it is not, or they cannot.
+      DataError: a check fails.
     """
     if options.fine_tune is not None:
         if callbacks.tensorboard is not None:  # TensorFlow 2.21 is installed without it
@@ -43,38 +43,38 @@ def check_fine_tuning(options: Options, callbacks: Callbacks, *, resume: bool) -
         return
     if resume:
         raise DataError(
-            "`resume=True` goes on with fine-tuning; training without it has nothing to resume. Leave it out."
+            "`resume=True` continues fine-tuning; without fine-tuning there is nothing to resume. Leave it out."
         )
     for name, given in (("`tensorboard`", callbacks.tensorboard is not None), ("callbacks", bool(callbacks.keras))):
         if given:
-            raise DataError(f"{name} follows the epochs of fine-tuning, and there are none: add `fine_tune='tail'`.")
+            raise DataError(f"{name} applies to the epochs of fine-tuning: add `fine_tune='tail'`.")
 
 
-def spare_photos(dataset: Dataset, data: str | os.PathLike[str], output: Path) -> None:
-    """Checks that no photo is replaced by the output, and that its plots are no photos of the next run.
+def check_output(dataset: Dataset, data: str | os.PathLike[str], output: Path) -> None:
+    """Checks that the output replaces no photos, and is not inside the dataset.
 
     Raises:
-      OutputError: the output holds photos, or lies in the data.
+      OutputError: the output contains photos, or is inside the dataset.
     """
     target = output.resolve()
     for place in sources.places(dataset, data):
         if place.resolve().is_relative_to(target):
-            raise OutputError(f"{output} holds photos to learn from and cannot be replaced. Choose another folder.")
+            raise OutputError(f"{output} contains photos of the dataset and cannot be replaced. Choose another folder.")
     for home in sources.homes(data):
         if home.is_dir() and target.is_relative_to(home.resolve()):
             raise OutputError(
-                f"{output} lies in the data, {home}, where its plots would be read as a class. Choose a folder outside "
-                "of it with `output`."
+                f"{output} is inside the dataset, {home}, where its plots would be read as a class. Choose a folder "
+                "outside of it with `output`."
             )
 
 
 def open_checkpoint(
     output: Path, dataset: Dataset, options: Options, progress: Progress, *, resume: bool
 ) -> Checkpoint | None:
-    """Finds where fine-tuning keeps its state; None without one.
+    """Opens the checkpoint of fine-tuning; None without fine-tuning.
 
     Raises:
-      DataError: the run to resume is another one.
+      DataError: the checkpoint belongs to a different run.
     """
     if options.fine_tune is None:
         return None
@@ -82,5 +82,5 @@ def open_checkpoint(
     subject |= {"photos": dataset.fingerprint[:16], "model_maker": __version__}
     found = checkpoint.open_checkpoint(output, subject, resume=resume)
     if found.path.exists() and not resume:
-        progress.note(f"An unfinished fine-tuning of {output} is begun anew; `resume=True` would go on with it.")
+        progress.note(f"Restarting the unfinished fine-tuning of {output}; `resume=True` would continue it.")
     return found

@@ -1,4 +1,4 @@
-"""reproduce(): a file trained anew from what it tells of itself, and compared byte by byte."""
+"""reproduce(): retrains a model from the provenance in its file and compares the files byte by byte."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from model_maker.training.train import train_on
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What came of it.
+    """The result of `reproduce`.
 
     Attributes:
-      model: the file that was to be reproduced.
-      sha256: of it and of the new one.
+      model: the original file.
+      sha256: of the original and of the new file.
       size_bytes: of both.
-      differences: what is not the same; empty where the bytes are equal.
+      differences: differing values; empty if the files are byte-identical.
     """
 
     model: Path
@@ -40,7 +40,7 @@ class Reproduction:
 
     @property
     def equal(self) -> bool:
-        """Whether the new file is the old one, byte for byte."""
+        """Whether the files are byte-identical."""
         return self.sha256[0] == self.sha256[1]
 
     def as_dict(self) -> dict[str, Any]:
@@ -62,17 +62,17 @@ def reproduce(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Reproduction:
-    """Trains a model again as its file says it was trained, and compares the files.
+    """Retrains a model from the provenance in its file, and compares the files.
 
     Args:
       model: a `.tflite` that `train` made, or its folder.
-      data: the photos that it was trained on.
-      output: the folder for the new model; None to keep nothing of it.
-      overwrite: whether a folder that stands there is replaced.
-      progress: receives stages and notes.
+      data: its training photos.
+      output: folder for the new model; None to discard it.
+      overwrite: whether to replace an existing folder.
+      progress: receives progress events.
 
     Raises:
-      ModelError: the file does not tell how it was trained, or was fine-tuned and TensorFlow is not installed.
+      ModelError: the file has no provenance, or was fine-tuned and TensorFlow is not installed.
       DataError, BackboneError, OutputError: as `train`.
 
     Examples:
@@ -88,9 +88,9 @@ def reproduce(
         if stated.fine_tune:
             extras.require("tensorflow", what="its fine-tuning", error=ModelError)
     if output is not None and Path(output).resolve() == path.resolve().parent:
-        raise OutputError(f"{output} holds the model that is to be reproduced. Choose another folder.")
+        raise OutputError(f"{output} contains the model to reproduce. Choose another folder.")
     if stated.budget and progress:
-        progress.note(f"Its fine-tuning went on for {stated.budget}, which may be another number of epochs now.")
+        progress.note(f"Its fine-tuning had a time limit of {stated.budget}, so the number of epochs may differ now.")
     with files.temporary_directory() as folder:
         target = Path(output) if output is not None else Path(folder) / "again"
         result = train_on(int8, data, target, stated, progress, overwrite=overwrite)
@@ -101,7 +101,7 @@ def reproduce(
 
 
 def _int8_backbone(model: bytes, info: ModelInfo) -> Int8Backbone | None:
-    """Returns the int8 backbone inside a file, where its ranges came from photos and so are nowhere else."""
+    """Returns the int8 backbone inside a file if it was calibrated on photos, so that it exists only there."""
     backbone = info.provenance.get("backbone") or {}
     if backbone.get("ranges") == "package" or not info.normalization:
         return None
@@ -112,16 +112,16 @@ def _int8_backbone(model: bytes, info: ModelInfo) -> Int8Backbone | None:
             model, layers, info.normalization, origin=backbone["ranges"], stated=backbone["int8"]
         )
     except (ModelError, KeyError, TypeError):
-        return None  # another form, or no head on frozen layers: the backbone is calibrated, or taken from the cache
+        return None  # another form, or fine-tuned: the backbone is calibrated, or taken from the cache
 
 
 def _options(provenance: dict[str, Any]) -> Options:
     if kind := provenance.get("exported_as"):
-        raise ModelError(f"it is an export ({kind}). Give the model.tflite that it was exported from.")
+        raise ModelError(f"it is an export ({kind}). Pass the original model.tflite.")
     stated = provenance.get("options")
     if not isinstance(stated, dict):
-        raise ModelError("it does not tell how it was trained, as the model.tflite of `train` does.")
+        raise ModelError("it has no training record; only a model.tflite of `train` has one.")
     try:
         return from_record(stated)
     except DataError as error:
-        raise ModelError(f"its record of the training says {error} Use the version that made it.") from error
+        raise ModelError(f"its training record has an invalid value: {error} Use the version that made it.") from error

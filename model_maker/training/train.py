@@ -1,4 +1,4 @@
-"""train(): from a folder of photos to a phone-ready `.tflite`, the whole story from top to bottom."""
+"""train(): trains on a folder of photos and writes a `.tflite` for phones, from top to bottom in this file."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from model_maker.training.learn import learn
 
 @dataclass(frozen=True)
 class Result:
-    """What `train` made.
+    """The result of `train`.
 
     Attributes:
       directory: the folder with `model.tflite`, `float.tflite`, `labels.txt`, `metrics.json`, `run.json`, `split.json`,
         `README.md`, `report.html` and its plots.
-      metrics: of the shipped file on the test part.
+      metrics: of the shipped file on the test photos.
       report: the content of `metrics.json`.
-      seconds: from beginning to end.
-      budget: what was tried to keep `max_drop`, with latencies; None without one.
+      seconds: total time.
+      budget: the search within `max_drop`, with latencies; None without.
     """
 
     directory: Path
@@ -62,20 +62,20 @@ def train(
 
     Args:
       data: `DIR/<class>/**`, `DIR/{train,val,test}/<class>/**`, or any other dataset format of `data.sources.read`.
-      output: the folder to make; `<data name>_model` by default.
-      overwrite: whether a folder that stands there is replaced.
-      resume: whether to go on with a fine-tuning of the same output, options and photos that was interrupted.
-      callbacks: `keras.callbacks.Callback` objects, which receive each epoch of a fine-tuning.
-      tensorboard: a folder for TensorBoard's logs of it.
-      progress: receives stages, steps and notes.
-      options: everything else; the defaults of `Options` where it is not given.
+      output: output folder; `<data name>_model` by default.
+      overwrite: whether to replace an existing folder.
+      resume: whether to continue an interrupted fine-tuning with the same output, options and photos.
+      callbacks: `keras.callbacks.Callback` objects, which receive the epochs of fine-tuning.
+      tensorboard: folder for TensorBoard logs of fine-tuning.
+      progress: receives progress events.
+      options: all other options; `Options()` by default.
       **changes: single fields of `Options`, which take precedence.
 
     Returns:
       Result.
 
     Raises:
-      DataError, BackboneError, ModelError, OutputError: each with one line that says what to do.
+      DataError, BackboneError, ModelError, OutputError: with a one-line message that says what to do.
 
     Examples:
       >>> import model_maker
@@ -100,7 +100,7 @@ def train_on(
     overwrite: bool = False,
     resume: bool = False,
 ) -> Result:
-    """Does what `train` does, on an int8 backbone that is known; None for the one that the options name."""
+    """The same as `train`, with a given int8 backbone; None for the one of the options."""
     check(options)
     preparation.check_fine_tuning(options, callbacks, resume=resume)
     choice = embedder.choose(
@@ -119,8 +119,8 @@ def train_on(
 
     with progress.stage("List photos"):
         photos = sources.read(data, hasher=engine.hash, progress=progress.step)
-        preparation.spare_photos(photos, data, output)
-        # Too few photos are an error before the long work, and again without the unreadable ones.
+        preparation.check_output(photos, data, output)
+        # Checks for too few photos before the long work; repeated without unreadable ones later.
         first = training_data.split(photos, options, progress)
     checkpoint = preparation.open_checkpoint(output, photos, options, progress, resume=resume)
     with progress.stage(f"Prepare {choice.name}"):
@@ -129,10 +129,10 @@ def train_on(
     embedded = training_data.prepare(photos, backbone, options, progress, engine=engine)
     learned = learn(embedded, options, progress, checkpoint=checkpoint, callbacks=callbacks, engine=engine)
     if learned.fit.class_weights.max() > 1:
-        progress.note("The classes to learn from are uneven (more than 2 to 1), so each weighs alike in training.")
+        progress.note("The training classes are imbalanced (more than 2 to 1), so training weights them equally.")
     estimate = None
     if options.folds:
-        with progress.stage(f"Estimate by {options.folds} folds"):
+        with progress.stage(f"Cross-validate with {options.folds} folds"):
             estimate = folds.estimate(embedded, options, progress)
 
     info = package.describe(data, embedded, options)

@@ -1,4 +1,4 @@
-"""The photos of a training, divided, and what the backbone gives for them: computed once, then handed on."""
+"""Training data: the split photos and their embeddings, computed once and passed on."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from model_maker.tflite import network_layers
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a training works on.
+    """The input of training.
 
     Attributes:
-      photos: all that can be read.
-      split: their division.
-      backbone: both forms of it.
-      embeddings: of all photos, plain.
-      views: of those to learn from, with augmented views where they are asked for.
+      photos: all readable photos.
+      split: training, validation and test photos.
+      backbone: in float and int8.
+      embeddings: of all photos, not augmented.
+      views: embeddings of training photos, including augmented views if requested.
     """
 
     photos: Dataset
@@ -40,7 +40,7 @@ class TrainingData:
     views: Embeddings
 
     def features(self, network: Network, photos: Dataset) -> FeatureMaps:
-        """Returns what the head of a frozen network sees of some of the photos."""
+        """Returns the input of the head of a frozen network for some photos."""
         columns = network_layers.features(self.backbone.layers, network.layers)
         return self.embeddings.select(photos).columns(columns)
 
@@ -53,20 +53,20 @@ def prepare(
     *,
     engine: Engine = LOCAL,
 ) -> TrainingData:
-    """Embeds every photo, and views of those to learn from.
+    """Embeds every photo, and augmented views of training photos.
 
     Raises:
       DataError: too few photos can be read.
     """
     views = None
     if options.is_augmented:
-        # Before the plain photos, which are among them: so each photo to learn from is decoded once.
+        # Before the other photos, because views include the original: so each training photo is decoded once.
         with progress.stage(f"Embed views ({options.augmentation})"):
             first = split(dataset, options, progress)
             seen = dataset if options.folds else join(first.train, first.validation)
             views, _ = embed(seen, backbone, options, views=options.views, engine=engine, progress=progress)
     with progress.stage("Embed photos"):
-        # What was embedded in this very run is no news.
+        # Embeddings of the same run need no note.
         follower = progress if views is None else _Steps(progress)
         embeddings, unreadable = embed(dataset, backbone, options, engine=engine, progress=follower)
         dataset = dataset.without(unreadable)
@@ -76,7 +76,7 @@ def prepare(
 
 
 class _Steps(Progress):
-    """Hands on steps alone."""
+    """Forwards steps only."""
 
     def note(self, text: str) -> None:
         pass
@@ -91,7 +91,7 @@ def embed(
     engine: Engine = LOCAL,
     progress: Progress = SILENT,
 ) -> tuple[Embeddings, list[Skipped]]:
-    """Returns embeddings of photos, and what cannot be read; see `embedding.feature_maps` for the rest."""
+    """Returns embeddings of photos, and unreadable files; see `embeddings.computing` for the arguments."""
     maps, unreadable = computing.feature_maps(
         photos,
         *backbone.computing,
@@ -106,10 +106,10 @@ def embed(
 
 
 def split(dataset: Dataset, options: Options, progress: Progress) -> Split:
-    """Divides photos as options say.
+    """Splits photos according to the options.
 
     Raises:
-      DataError: a class has too few; before it, what was passed over is noted, for that is often the reason.
+      DataError: a class has too few photos; notes on skipped files precede it, because they may be the reason.
     """
     try:
         dataset.check_labels()
@@ -122,7 +122,7 @@ def split(dataset: Dataset, options: Options, progress: Progress) -> Split:
 
 
 def note_photos(progress: Progress, dataset: Dataset, notes: Sequence[str] = ()) -> None:
-    """Notes what a listing of photos passed over, and why."""
+    """Notes skipped files, and why."""
     for note in (*dataset.notes, *notes):
         progress.note(note)
     if dataset.skipped:
@@ -133,5 +133,5 @@ def note_photos(progress: Progress, dataset: Dataset, notes: Sequence[str] = ())
 
 
 def join(train: Dataset, validation: Dataset) -> Dataset:
-    """Returns the photos of two parts as one data set."""
+    """Returns the photos of two splits as one dataset."""
     return dataclasses.replace(train, samples=(*train.samples, *validation.samples))

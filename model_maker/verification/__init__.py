@@ -1,1 +1,1 @@
-"""Whether a `.tflite` runs where it has to, and keeps to what phone clients require."""
+"""Checks that a `.tflite` runs in the available runtimes and meets the requirements of phone clients."""

@@ -1,4 +1,4 @@
-"""The certificate of a file: what was found in each runtime, in each app, and of each rule."""
+"""The certificate of a file: results in each runtime, in each app, and for each requirement."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from model_maker.tflite import client_rules
 
 Array = np.ndarray[Any, Any]
 
-# The pixels that a runtime was given: ours at the input's size, or the photo, which it decodes and resizes for itself.
+# The input of a runtime: pixels at the input size, or the photo, which it decodes and resizes itself.
 SAME, OWN = "same", "own"
 RAN, REFUSED, NOT_HERE = "ran", "refused", "not here"
 _UNKNOWN = -1
@@ -20,18 +20,18 @@ _UNKNOWN = -1
 
 @dataclass(frozen=True)
 class Run:
-    """The file on photos in one runtime, or in one app, which is LiteRT on XNNPACK with what the app would feed.
+    """The result of the file in one runtime, or in one app: LiteRT on XNNPACK with the preprocessing of the app.
 
     Attributes:
       name: of the runtime or the app.
       pixels: SAME or OWN; of an app a key of `app_pixels.PREPARATIONS`.
       state: RAN, REFUSED or NOT_HERE.
-      why: it did not run.
-      photos: how many.
-      right: photos whose answer is their class.
-      same_answer: photos with the same answer as ours, LiteRT on XNNPACK with the pixels of training.
-      unknown: photos without an answer, for no score reaches its threshold.
-      largest_difference: of any score from ours; lower ones than its threshold count as that.
+      why: reason if it did not run.
+      photos: number of photos.
+      right: number of correct answers.
+      same_answer: number of photos with the same answer as the reference, LiteRT on XNNPACK with our pixels.
+      unknown: number of photos without an answer, because no score reaches its threshold.
+      largest_difference: of any score from the reference; scores below the threshold count as the threshold.
     """
 
     name: str
@@ -46,21 +46,21 @@ class Run:
 
     @property
     def accuracy(self) -> float | None:
-        """Share of right answers among all photos; one that is unknown is not right."""
+        """Share of correct answers among all photos; unknown counts as wrong."""
         return None if self.right is None else self.right / self.photos
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """What was found of a file.
+    """The results for a file.
 
     Attributes:
       model, size_bytes, sha256: which file.
-      photos: how many it was run on.
+      photos: number of photos.
       runs: runtimes.
-      apps: those of `apps.APPS`, then who else prepares photos in other ways; empty where LiteRT does not run the file.
-      findings: rules of phone clients.
-      notes: what was passed over.
+      apps: those of `apps.APPS`, then other preprocessing; empty if LiteRT does not run the file.
+      findings: requirements of phone clients.
+      notes: what was skipped.
     """
 
     model: Path
@@ -74,18 +74,18 @@ class Certificate:
 
     @property
     def failures(self) -> list[str]:
-        """One sentence for each runtime that refuses the file, and each binding rule that it breaks."""
-        refused = [f"{run.name} refuses it: {run.why}" for run in self.runs if run.state == REFUSED]
+        """One sentence for each runtime that rejects the file, and each mandatory requirement that it violates."""
+        refused = [f"{run.name} rejects it: {run.why}" for run in self.runs if run.state == REFUSED]
         broken = [found for found in self.findings if not found.passed and found.rule.binding]
         return refused + [f"{entry.rule.demand}: {entry.received}. {entry.rule.advice}" for entry in broken]
 
     @property
     def remarks(self) -> list[str]:
-        """No failures: runtimes that are not here, reasons why apps refuse the file, and rules that it misses."""
+        """Remarks that are not failures: missing runtimes, rejections by apps, and recommendations that it violates."""
         absent = [run.why for run in self.runs if run.state == NOT_HERE]
         reasons = dict.fromkeys(run.why for run in self.apps if run.state == REFUSED)
         names = {why: [run.name for run in self.apps if run.why == why] for why in reasons}
-        refused = [f"Refused by {', '.join(names[why])}: {why}" for why in reasons]
+        refused = [f"Rejected by {', '.join(names[why])}: {why}" for why in reasons]
         missed = [found.rule for found in self.findings if not found.passed and not found.rule.binding]
         return absent + refused + [f"{rule.by} look for {rule.demand}: {rule.advice}" for rule in missed]
 
@@ -117,17 +117,17 @@ class Certificate:
 
 
 def judge(run: Run, scores: Array, expected: Array, truth: Array, *, limits: Array) -> Run:
-    """Returns a run with what its scores are worth.
+    """Returns a run with the evaluation of its scores.
 
     Args:
-      run: which one.
-      scores: float [N, C], not a number where a label was left out.
-      expected: our scores, float [N, C].
-      truth: int [N], the right labels.
-      limits: float [C], the score from which on each label is an answer, to everyone.
+      run: the run.
+      scores: float [N, C], NaN for omitted labels.
+      expected: reference scores, float [N, C].
+      truth: int [N], the true labels.
+      limits: float [C], the threshold of each label, for all runtimes.
     """
     theirs, ours = answers(scores, limits), answers(expected, limits)
-    # fmax takes the limit where a label was left out, which is not a number.
+    # fmax replaces NaN, an omitted label, by its threshold.
     difference = np.abs(np.fmax(scores, limits) - np.fmax(expected, limits))
     return replace(
         run,
@@ -140,7 +140,7 @@ def judge(run: Run, scores: Array, expected: Array, truth: Array, *, limits: Arr
 
 
 def answers(scores: Array, limits: Array) -> Array:
-    """Returns the index of each photo's best label, int [N], the first of equal ones; -1 where none is left."""
+    """Returns the index of each photo's best label, int [N], the first of equal ones; -1 if all are omitted."""
     known = np.where(np.isnan(scores), -1.0, scores)
     best = known.argmax(axis=1)
     return np.where(known.max(axis=1) >= limits[best], best, _UNKNOWN)

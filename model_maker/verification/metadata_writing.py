@@ -1,4 +1,4 @@
-"""describe(): metadata written into a `.tflite` of others, held against what phone clients demand."""
+"""describe(): writes metadata into a third-party `.tflite` and checks it against phone-client requirements."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ TEXTS = ("name", "version", "author", "licence", "description")
 
 @dataclass(frozen=True)
 class Described:
-    """What was written.
+    """The written file.
 
     Attributes:
       path: the new file.
-      info: what it says of itself now.
-      findings: whether it keeps each of `rules.RULES`.
+      info: its metadata.
+      findings: result for each of `client_rules.RULES`.
     """
 
     path: Path
@@ -38,7 +38,7 @@ class Described:
 
     @property
     def broken(self) -> tuple[client_rules.Finding, ...]:
-        """Rules that it breaks, so that phone clients refuse it."""
+        """Requirements that it violates, so that phone clients reject it."""
         return tuple(entry for entry in self.findings if entry.rule.binding and not entry.passed)
 
 
@@ -51,19 +51,19 @@ def describe(
     overwrite: bool = False,
     **texts: str | None,
 ) -> Described:
-    """Writes labels, normalization and texts into a copy of a `.tflite`; what is not given stays as it is.
+    """Writes labels, normalization and texts into a copy of a `.tflite`; values that are not passed stay unchanged.
 
     Args:
       model: a `.tflite`, or a folder that `train` made.
-      output: the file to make.
+      output: the file to write.
       labels: a file, see `label_files.read`.
-      normalization: what the input expects; of an integer input it need not be given, for that states it.
-      overwrite: whether a file that stands there is replaced.
+      normalization: of the input; integer input states it itself.
+      overwrite: whether to replace an existing file.
       **texts: some of TEXTS.
 
     Raises:
-      ModelError: not a model that can be described, or the input's normalization is not known.
-      DataError: the labels cannot be read, or are not as many as the model's scores.
+      ModelError: the model is not supported, or its normalization is unknown.
+      DataError: the labels cannot be read, or their number differs from that of the model's scores.
       OutputError: the file cannot be written.
     """
     path, output = model_file(model), Path(output)
@@ -77,7 +77,7 @@ def describe(
             label_files.check_count(names, int(scores[-1]) if scores else 1, labels)
             info = dataclasses.replace(info, labels=names, threshold=0.0, label_thresholds=())
         if not info.labels:
-            raise ModelError("it carries no labels. Pass `labels=FILE` with one label a line.")
+            raise ModelError("it has no labels. Pass `labels=FILE` with one label per line.")
         told: dict[str, Any] = {name: text for name, text in texts.items() if text is not None}
         info = dataclasses.replace(info, normalization=normalization or _known(content, info), **told)
         new = metadata.write(content, info)
@@ -93,22 +93,22 @@ def _own(content: bytes, *, replaced: bool) -> ModelInfo:
     except ModelError:
         if not replaced:
             raise
-        return ModelInfo()  # whose labels are not as many as its scores, say
+        return ModelInfo()  # for example if the number of labels differs from that of scores
 
 
 def _known(content: bytes, info: ModelInfo) -> Normalization:
     if found := info.normalization or io_types.stated_normalization(content):
         return found
     raise ModelError(
-        "it takes float input and does not state what it expects. Pass `normalization=MEAN,STD` in pixels: "
+        "it takes float input and does not state its normalization. Pass `normalization=MEAN,STD` in pixels: "
         "127.5,127.5 for -1 to 1, 0,255 for 0 to 1."
     )
 
 
 def _check_same(content: bytes, new: bytes) -> None:
-    """Checks that nothing but the metadata has changed: both give the same scores of the same noise."""
+    """Checks that only the metadata has changed: both files give the same scores for the same noise."""
     before, after = Runner(content), Runner(new)
     values = np.random.default_rng(0).integers(0, 255, before.input_shape)
     noise = values.astype(before.input_dtype) if before.input_dtype != np.int8 else (values - 128).astype(np.int8)
     if not np.array_equal(before.run(noise), after.run(noise), equal_nan=True):
-        raise ModelError("The file with metadata gives other scores than the one without. Please report this.")
+        raise ModelError("The scores of the file with metadata differ from those of the original. Please report this.")

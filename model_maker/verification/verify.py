@@ -1,6 +1,6 @@
-"""verify(): the certificate of a `.tflite`: the runtimes that are here, the apps that are known, phone clients' rules.
+"""verify(): the certificate of a `.tflite`: available runtimes, known apps and requirements of phone clients.
 
-What training and export check of themselves is in `checks`; this judges a file as it stands, whoever made it.
+`packaging.file_checks` has the checks of training and export; this module checks any file, whoever made it.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ _KERNEL_NAMES = {"xnnpack": "LiteRT, XNNPACK", "none": "LiteRT, no delegate", "r
 def verify(
     model: str | os.PathLike[str], *, data: str | os.PathLike[str] | None = None, progress: Progress | None = None
 ) -> Certificate:
-    """Runs a file wherever it may have to run, and holds it against what phone clients demand.
+    """Runs a file in every available runtime and checks it against phone-client requirements.
 
     Args:
       model: a `.tflite`, or a folder that `train` made.
-      data: labelled photos; those that the model was tested on unless told. MAX_PHOTOS at most, of all classes.
-      progress: receives stages and notes.
+      data: labeled photos; the test photos of the model by default. MAX_PHOTOS at most, of all classes.
+      progress: receives progress events.
 
     Raises:
-      ModelError: it cannot be read, is damaged, or nothing says what photos to use.
-      DataError: there are no photos, or of classes that it does not know.
+      ModelError: the model cannot be read, is damaged, or does not record its test photos.
+      DataError: there are no photos, or they have classes that the model does not know.
 
     Examples:
       >>> import model_maker
@@ -76,12 +76,12 @@ def verify(
         with progress.stage("Run in LiteRT"):
             runs = [_run_kernels(content, kernels, trial) for kernels in KERNELS]
         for name, engine in ELSEWHERE.items():
-            if why := engine.missing():  # no stage, for nothing is run
+            if why := engine.missing():  # no stage, because nothing runs
                 runs.append(Run(name, OWN, state=NOT_HERE, why=why))
                 continue
             with progress.stage(f"Run in {name}"):
                 runs += _run_elsewhere(name, engine.run, path, trial)
-        with progress.stage("Feed it as apps do"):
+        with progress.stage("Run with preprocessing of apps"):
             in_apps = _run_apps(ours, inspection.inspect(content), trial, _refusals(runs, findings)) if ours else []
     digest = hashlib.sha256(content).hexdigest()
     found = tuple(runs), tuple(in_apps), tuple(findings), tuple(progress.notes)
@@ -89,7 +89,7 @@ def verify(
 
 
 def spread(dataset: Dataset, count: int) -> Dataset:
-    """Returns so many photos of a data set, as evenly from all classes as can be, whatever their names and order."""
+    """Returns a number of photos, evenly from all classes, independent of their names and order."""
     by_class = defaultdict(list)
     for sample in sorted(dataset.samples, key=lambda sample: sample.digest):
         by_class[sample.label].append(sample)
@@ -106,11 +106,11 @@ class _Trial:
       files: photos that any client decodes, JPEG or PNG.
       pixel_files: the same at the input's size.
       prepared: uint8 [N, size, size, 3] by preparation.
-      truth: int [N], indices of labels.
-      expected: float32 [N, C], our scores.
-      limits: float32 [C], below which a label is no answer.
+      truth: int [N], indices of the true labels.
+      expected: float32 [N, C], reference scores.
+      limits: float32 [C], the threshold of each label.
 
-    All but `files` are empty where LiteRT cannot run the model.
+    All but `files` are empty if LiteRT cannot run the model.
     """
 
     files: list[Path]
@@ -124,7 +124,7 @@ class _Trial:
 def _classifier(content: bytes) -> Classifier | None:
     try:
         return Classifier(content)
-    except ModelError:  # `_run_kernels` tells why
+    except ModelError:  # `_run_kernels` reports the reason
         return None
 
 
@@ -136,7 +136,7 @@ def _prepare(dataset: Dataset, ours: Classifier | None, folder: Path, progress: 
         try:
             picture = images.picture(sample.path)
         except DataError as error:
-            progress.note(f"{error}; it does not count.")
+            progress.note(f"{error}; it is skipped.")
             continue
         files.append(plain_file(sample.path, picture, folder / f"photo_{number}.png"))
         if ours:
@@ -146,7 +146,7 @@ def _prepare(dataset: Dataset, ours: Classifier | None, folder: Path, progress: 
             Image.fromarray(prepared[OURS][-1]).save(pixel_files[-1])
             truth.append(names[sample.label])
     if not files:
-        raise DataError("There is no photo to run the model on. Pass `data=DIR` with some.")
+        raise DataError("There are no photos to run the model on. Pass `data=DIR` with photos.")
     if ours is None:
         return _Trial(files)
     arrays = {name: np.array(pixels) for name, pixels in prepared.items()}
@@ -155,7 +155,7 @@ def _prepare(dataset: Dataset, ours: Classifier | None, folder: Path, progress: 
 
 
 def plain_file(photo: Any, picture: Image.Image, spare: Path) -> Path:
-    """Returns the photo's own file where every client decodes it as we do: a JPEG that is RGB and upright."""
+    """Returns the original file if every client decodes it as we do: an upright JPEG in RGB."""
     if isinstance(photo, Path):
         with Image.open(photo) as opened:
             if (opened.format, opened.mode, images.orientation(opened.getexif())) == ("JPEG", "RGB", 1):
@@ -180,7 +180,7 @@ def _run_kernels(content: bytes, kernels: str, trial: _Trial) -> Run:
 
 
 def _refusals(runs: Iterable[Run], findings: Iterable[client_rules.Finding]) -> dict[str, str]:
-    """Why an engine does not run the file, by what it and its rules are called; the engine's own word comes first."""
+    """Returns why an engine rejects the file: its own message first, else the violated requirement."""
     broken = [entry for entry in findings if not entry.passed]
     why = {
         engine: f"{entry.rule.demand}: {entry.received}. {entry.rule.advice}"
@@ -192,7 +192,7 @@ def _refusals(runs: Iterable[Run], findings: Iterable[client_rules.Finding]) -> 
 
 
 def _run_apps(ours: Classifier, facts: inspection.ModelFacts, trial: _Trial, refusals: Mapping[str, str]) -> list[Run]:
-    """Every app, then ways with photos that none of them goes."""
+    """Returns the runs of every app, then of other preprocessing."""
 
     @functools.cache
     def scores(preparation: str, normalization: Normalization | None) -> Array:
@@ -215,26 +215,26 @@ def _run_apps(ours: Classifier, facts: inspection.ModelFacts, trial: _Trial, ref
 
 
 def _fed(classifier: Classifier, normalization: Normalization | None) -> Classifier:
-    """The same model, whose float input is fed other values than its metadata asks for."""
+    """Returns the run of an app that feeds float input with another normalization than the metadata states."""
     other = copy.copy(classifier)
     other.info = replace(classifier.info, normalization=normalization)
     return other
 
 
-# Scores float [N, C] of files; not a number where a label was left out.
+# Scores float [N, C] of files; NaN for omitted labels.
 _Runner = Callable[[Path, Sequence[Path], int], Array]
 
 
 @dataclass(frozen=True)
 class Engine:
-    """A runtime beside LiteRT: why it cannot be asked here, in words, and how it is asked."""
+    """A runtime other than LiteRT: why it is not available, and how to run it."""
 
     missing: Callable[[], str]
     run: _Runner
 
 
 def _run_elsewhere(name: str, run: _Runner, path: Path, trial: _Trial) -> list[Run]:
-    """Both kinds of pixels at once, for starting takes most of the time."""
+    """Runs both kinds of pixels at once, because starting takes most of the time."""
     count = len(trial.pixel_files)
     try:
         found = run(path, [*trial.pixel_files, *trial.files], trial.expected.shape[1])
@@ -259,14 +259,14 @@ def _ask(client: str) -> _Runner:
 
 def _no_browser() -> str:
     lacking = browser.missing()
-    return f"LiteRT.js in Chromium is not here. It needs {lacking}." if lacking else ""
+    return f"LiteRT.js in Chromium is not available. It needs {lacking}." if lacking else ""
 
 
 def _browse(path: Path, files: Sequence[Path], _: int) -> Array:
     return browser.run(path, files).scores
 
 
-# The runtimes beside LiteRT, each in processes of its own.
+# Runtimes other than LiteRT, each in separate processes.
 ELSEWHERE: dict[str, Engine] = {
     **{client: Engine(functools.partial(clients.missing, client), _ask(client)) for client in clients.CLIENTS},
     "LiteRT.js in Chromium": Engine(_no_browser, _browse),

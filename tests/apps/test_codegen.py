@@ -26,9 +26,9 @@ from model_maker.errors import DataError, ModelError
 from model_maker.normalization import Normalization
 from model_maker.tflite import graph, metadata
 
-# Quotes, interpolation in each language, keywords, what cannot be an identifier, twins once it is one.
+# Quotes, interpolation in each language, keywords, invalid identifiers, labels whose identifiers are equal.
 NASTY = ('say "hi" \\(1+1)', "$HOME ${x} `$y`", "class")
-TWINS = ("a b", "A-B", "3 * 3")
+EQUAL_IDENTIFIERS = ("a b", "A-B", "3 * 3")
 OWN_THRESHOLDS = (0.5, 0.8, 0.853)
 EACH_MODEL = pytest.mark.parametrize("kind", ["uint8", "float32", "own"])
 
@@ -38,7 +38,7 @@ def models(make_tiny_model, tmp_path_factory):
     """{type of the edges: path}, with labels that are hard to write down; "own" has thresholds of its labels."""
     folder = tmp_path_factory.mktemp("models")
     made = {}
-    for io, kind, labels in (("uint8", "int8", NASTY), ("float32", "none", TWINS)):
+    for io, kind, labels in (("uint8", "int8", NASTY), ("float32", "none", EQUAL_IDENTIFIERS)):
         made[io] = folder / f"{io}.tflite"
         made[io].write_bytes(make_tiny_model(kind, io, labels))
     content, made["own"] = made["uint8"].read_bytes(), folder / "own.tflite"
@@ -323,11 +323,11 @@ def test_a_title_cannot_leave_its_comment(make_tiny_model, tmp_path):
     ("arguments", "message"),
     [
         ({"language": "cobol"}, "no language 'cobol': choose one of kotlin, swift"),
-        ({"name": "flowers"}, "--name flowers: give the name of a class"),
+        ({"name": "flowers"}, "--name flowers: pass the name of a class"),
         ({"name": "Prediction"}, "--name Prediction"),
         ({"name": ""}, "--name : give"),
         ({"package": "com.class.x"}, "--package com.class.x"),
-        ({"top_k": 0}, "--top-k 0: give 1 or more"),
+        ({"top_k": 0}, "--top-k 0: pass 1 or more"),
         ({"threshold": 2.0}, "--threshold 2"),
         ({"threshold": float("nan")}, "--threshold nan"),
     ],
@@ -342,7 +342,9 @@ def test_int8_edges_are_refused(models, tmp_path):
 
     content = models["uint8"].read_bytes()
     (tmp_path / "m.tflite").write_bytes(metadata.write(io_types.bare_int8(content), metadata.read(content)))
-    with pytest.raises(ModelError, match=r"m\.tflite: its edges are int8 and int8; apps take uint8 or float32"):
+    with pytest.raises(
+        ModelError, match=r"m\.tflite: its input and output are int8 and int8; apps take uint8 or float32"
+    ):
         codegen.codegen(tmp_path / "m.tflite", "swift")
 
 

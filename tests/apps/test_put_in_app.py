@@ -92,7 +92,7 @@ def test_a_new_app_is_made_in_a_folder_that_is_there(models, tmp_path, monkeypat
     assert put_in_app.put_in_app(model, "examples/flowers", "ios").made_app
 
 
-def test_another_model_is_replaced_only_when_told(models, tmp_path):
+def test_another_model_is_replaced_only_on_request(models, tmp_path):
     folder, first, second = tmp_path / "app", models["int8", "uint8"], models["none", "float32"]
     put_in_app.put_in_app(first, folder, "android")
     put_in_app.put_in_app(first, folder, "android")  # the same again is no other
@@ -214,7 +214,7 @@ def model_maker(*words, cwd):
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
-def test_the_command_tells_where_the_model_is_and_what_to_do_next(models, tmp_path):
+def test_the_command_states_where_the_model_is_and_what_to_do_next(models, tmp_path):
     model = models["int8", "uint8"]
     done = model_maker("export", model, "--android", "my app", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -239,7 +239,7 @@ def test_codegen_prints_or_writes(models, tmp_path):
     copied = tmp_path / "copy.tflite"
     copied.write_bytes(model.read_bytes())
     lost = model_maker("codegen", copied, "--python", "--output", "copy.tflite", "--overwrite", cwd=tmp_path)
-    assert lost.returncode == 1 and "copy.tflite is no text and is not replaced" in lost.stderr
+    assert lost.returncode == 1 and "copy.tflite is not a text file and is not replaced" in lost.stderr
     assert copied.read_bytes() == model.read_bytes()
     wrong = model_maker("codegen", model, "--swift", "--package", "a.b", cwd=tmp_path)
-    assert wrong.returncode == 1 and "--package a.b belongs to --kotlin" in wrong.stderr
+    assert wrong.returncode == 1 and "--package a.b applies to --kotlin" in wrong.stderr

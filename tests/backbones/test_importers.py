@@ -125,7 +125,7 @@ def test_float_input_without_a_word_is_asked_for(classifier, empty_cache):
 
 def bad_files():
     content = TinyNetwork().conv(KERNEL).mean().content()
-    yield "text", b"this is no model", "TFL3"
+    yield "text", b"this is not a model", "TFL3"
     yield "nothing", b"", "TFL3"
     yield "truncated", content[: len(content) // 2], "damaged"
     yield "no pooling", TinyNetwork().conv(KERNEL).content(), "no pooling"

@@ -50,7 +50,7 @@ def test_metadata_comes_third():
     ],
 )
 @pytest.mark.parametrize("described", [None, CENTRED])
-def test_scaling_inside_tells_what_the_input_is(steps, expected, described):
+def test_scaling_inside_states_what_the_input_is(steps, expected, described):
     # Metadata that feeds the scaling something lopsided is wrong, as published embedders' is.
     assert inferred(behind(*steps), described=described) == expected
 
@@ -63,14 +63,14 @@ def test_a_hub_model_takes_zero_to_one():
     assert inferred(behind(), kind="hub") == UNIT
 
 
-def test_an_assumption_holds_only_where_nothing_tells():
+def test_an_assumption_holds_only_where_is_unknown():
     assert inferred(behind(), assumed=CENTRED) == CENTRED
     assert inferred(behind(), described=UNIT, assumed=CENTRED) == UNIT
     assert inferred(behind(), kind="hub", assumed=CENTRED) == UNIT
     assert inferred(behind(("MUL", 2), ("SUB", 1)), assumed=CENTRED) == UNIT
 
 
-def test_where_nothing_tells_the_user_is_asked():
+def test_where_is_unknown_the_user_is_asked():
     with pytest.raises(ModelError, match="`normalization=MEAN,STD`") as caught:
         inferred(behind())
     assert "\n" not in str(caught.value)

@@ -69,7 +69,7 @@ def test_weights_parameters_and_macs_are_the_published_ones(keras, monkeypatch, 
             positions = int(np.prod(layer.output.shape[1:-1]))
             kernel = int(np.prod(layer.weights[0].shape))
             macs += positions * kernel
-    # Published are 1001 classes, in two or three digits; V1 0.25 at 224 is published as 0.47 million of 0.464.
+    # Published are 1001 classes, in two or three digits; for V1 0.25 at 224 it is 0.47 million (0.464).
     assert trainable == pytest.approx(backbone.parameters, rel=0.025)
     assert macs == pytest.approx(backbone.macs, rel=0.03, abs=600_000)
 

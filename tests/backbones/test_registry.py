@@ -51,7 +51,7 @@ def test_an_unknown_model_suggests_the_nearest(name, suggestion):
         backbones.get(name)
 
 
-def test_a_name_near_nothing_tells_where_names_are():
+def test_a_name_near_is_unknown_where_names_are():
     with pytest.raises(BackboneError, match="Unknown model 'zzz'. There is no such file .* `model_maker models` lists"):
         backbones.get("zzz")
 

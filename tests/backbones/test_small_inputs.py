@@ -13,7 +13,7 @@ def warned(name, size):
     return small_inputs.warning(backbones.get(name, image_size=size))
 
 
-def test_of_lite0_the_measured_loss_is_told():
+def test_of_lite0_the_measured_loss_is_reported():
     # 91.3 % at 224, 78.8 % at 64, 90.5 % at 160.
     assert "cost EfficientNet-Lite0 12 points" in warned("efficientnet_lite0", 64)
     assert warned("efficientnet_lite0", 160) is None
@@ -22,11 +22,11 @@ def test_of_lite0_the_measured_loss_is_told():
 
 
 @pytest.mark.parametrize("size", [224, 256, 192])
-def test_the_own_size_larger_ones_and_hardly_smaller_ones_are_not_told(size):
+def test_the_own_size_larger_ones_and_hardly_smaller_ones_are_not_reported(size):
     assert warned("efficientnet_lite0", size) is None
 
 
-def test_of_published_sizes_the_published_figures_are_told():
+def test_of_published_sizes_the_published_figures_are_reported():
     # https://github.com/tensorflow/models, slim/nets/mobilenet: MobileNetV2 1.0, 71.8 % at 224 and 60.3 % at 96.
     text = warned("mobilenet_v2", 96)
     assert "for 96 pixels have a published ImageNet top-1 of 60.3 %, those for 224 71.8 %" in text
@@ -35,7 +35,7 @@ def test_of_published_sizes_the_published_figures_are_told():
     assert warned("mobilenet_v2", 192) is None
 
 
-def test_below_the_smallest_published_size_both_are_told():
+def test_below_the_smallest_published_size_both_are_reported():
     text = warned("mobilenet_v2", 48)
     # Half of 96 is half of 224 for Lite0: 5.1 points.
     assert "60.3 %" in text and "cost EfficientNet-Lite0 5 points" in text

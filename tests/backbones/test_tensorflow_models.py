@@ -153,7 +153,7 @@ def test_the_users_own_hub_cache_is_honoured(monkeypatch, tmp_path):
 
 def test_weights_without_a_network_are_told_from_models(tmp_path):
     (tmp_path / "network.weights.h5").write_bytes(b"")
-    with pytest.raises(BackboneError, match="holds weights without a network. Give it as `weights`"):
+    with pytest.raises(BackboneError, match="holds weights without a network. Pass it as `weights`"):
         embedder.choose(str(tmp_path / "network.weights.h5"))
 
 
@@ -236,7 +236,7 @@ def test_weights_of_a_web_graph_lie_beside_it(tmp_path, name):
         tf.identity(tf.reduce_mean(image, (1, 2))[:, :2], name="scores")
     (tmp_path / "secret.bin").write_bytes(bytes(4))
     _web_model(tmp_path / "web", graph, paths=[name])
-    with pytest.raises(ModelError, match="no file of that folder"):
+    with pytest.raises(ModelError, match="not a file in that folder"):
         Classifier(tmp_path / "web/model.json")
 
 
@@ -244,7 +244,7 @@ def test_weights_of_a_web_graph_lie_beside_it(tmp_path, name):
 @pytest.mark.parametrize("name", ["text.keras", "text.h5", "folder/saved_model.pb"])
 def test_what_is_no_model_is_refused_in_one_line(tmp_path, name):
     (tmp_path / "folder").mkdir()
-    (tmp_path / name).write_bytes(b"this is no model")
+    (tmp_path / name).write_bytes(b"this is not a model")
     path = tmp_path / name.split("/saved")[0]
     with pytest.raises(BackboneError, match="cannot be opened as a TensorFlow model") as caught:
         features(path, normalization=STATED)

@@ -57,7 +57,7 @@ def test_adb_is_found_by_argument_variable_and_path(tmp_path, monkeypatch):
         find_adb()
     monkeypatch.setenv("ADB", str(tool))
     assert find_adb() == tool
-    with pytest.raises(DeviceError, match="/nowhere/adb is not an adb that can be run"):
+    with pytest.raises(DeviceError, match="/nowhere/adb is not an adb executable"):
         find_adb("/nowhere/adb")
 
 
@@ -88,7 +88,7 @@ def test_two_devices_need_a_serial(adb, attach, monkeypatch):
 def test_an_unknown_serial_is_answered_with_those_there_are(adb, attach):
     serial = attach().serial
     pick(adb, serial)
-    with pytest.raises(DeviceError, match=rf"No device R58M123 is attached; there is: {serial} \(device\)"):
+    with pytest.raises(DeviceError, match=rf"No device R58M123 is attached; attached: {serial} \(device\)"):
         pick(adb, "R58M123")
 
 
@@ -139,7 +139,7 @@ def test_a_full_device_says_so(adb, attach, tmp_path):
 
 def test_a_command_has_a_time_limit(adb, attach):
     device = pick(adb, attach().serial)
-    with pytest.raises(DeviceTimeout, match=r"gave no answer within 0\.5 s"):
+    with pytest.raises(DeviceTimeout, match=r"timed out after 0\.5 s"):
         device.shell("sleep 60", timeout_s=0.5)
     assert device.shell("echo still there").output == "still there\n"
 
@@ -148,6 +148,6 @@ def test_an_unplugged_device_is_lost(adb, attach):
     loopback = attach()
     device = pick(adb, loopback.serial)
     loopback.on_shell = lambda command: loopback.unplug()
-    with pytest.raises(DeviceLost, match=rf"{loopback.serial} went away while running a command"):
+    with pytest.raises(DeviceLost, match=rf"{loopback.serial} was disconnected while running a command"):
         device.shell("sleep 60")
     assert [found.state for found in list_devices(adb)] != ["device"]

@@ -96,14 +96,14 @@ def test_what_cannot_run_is_a_row_with_its_reason(adb, attach, model, tmp_path):
     none, xnnpack, nnapi, gpu = cells
     assert none.reason == ""
     assert none.mean_ms is not None
-    assert xnnpack.reason == "The XNNPACK delegate took no operator of the model."
+    assert xnnpack.reason == "The XNNPACK delegate supports no operator of the model."
     assert (xnnpack.delegation, xnnpack.delegated_kernels, xnnpack.mean_ms) == ("none", 0, None)
     assert xnnpack.notes[0].startswith("the CPU ran it instead, in ")
     assert nnapi.reason == (
         "benchmark_model stopped with exit code 1: Failed to apply NNAPI delegate: "
         "NN API returned error ANEURALNETWORKS_OP_FAILED at line 3779 while completing NNAPI compilation."
     )
-    assert gpu.reason.startswith("benchmark_model crashed (SIGSEGV); the last that it said: Graph: [")
+    assert gpu.reason.startswith("benchmark_model crashed (SIGSEGV); last message: Graph: [")
     assert gpu.mean_ms is None
     assert loopback.files() == []
 
@@ -123,8 +123,8 @@ def test_a_cell_that_hangs_is_ended_and_the_next_one_runs(adb, attach, model, tm
     tool = write_benchmark(tmp_path, {"gpu": "hangs", "nnapi": "silent"})
     options = dataclasses.replace(FAST, timeout_s=3)
     hung, silent = run_all(adb, loopback, [model], tool, ["gpu", "nnapi"], options)
-    assert hung.reason == "It did not finish within 3 s. Allow more time, or ask for fewer runs."
-    assert silent.reason == "benchmark_model ended well but printed no timings."
+    assert hung.reason == "It did not finish within 3 s. Allow more time, or reduce the number of runs."
+    assert silent.reason == "benchmark_model succeeded but printed no timings."
     assert wait_until(lambda: not loopback.running())
     assert loopback.files() == []
 
@@ -135,7 +135,7 @@ def test_an_unplugged_device_gives_every_later_cell_its_reason(adb, attach, mode
     loopback.on_shell = lambda command: loopback.unplug() if "--use_gpu" in command else None
     done, during, after = run_all(adb, loopback, [model], tool, ["none", "gpu", "xnnpack"])
     assert done.reason == ""
-    assert during.reason.startswith(f"{loopback.serial} went away while running a command")
+    assert during.reason.startswith(f"{loopback.serial} was disconnected while running a command")
     assert after.reason == during.reason
     assert len(tool.runs()) <= 2
 
@@ -166,8 +166,8 @@ def test_a_file_that_is_no_model_is_a_row(adb, attach, model, tmp_path):
     missing = tmp_path / "missing.tflite"
     cells = run_all(adb, attach(), [text, missing, model], write_benchmark(tmp_path), ["none"])
     assert [cell.reason for cell in cells] == [
-        f"{text} is not a .tflite file (it has no TFL3 mark). Give the path of one.",
-        f"{missing}: No such file or directory. Give the path of a .tflite file.",
+        f"{text} is not a .tflite file (no TFL3 identifier). Pass the path of one.",
+        f"{missing}: No such file or directory. Pass the path of a .tflite file.",
         "",
     ]
 
@@ -243,7 +243,7 @@ def test_the_pause_is_between_cells_only(adb, attach, model, tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"threads": [0]}, "0 threads cannot run anything"),
+        ({"threads": [0]}, "invalid number of threads: 0"),
         ({"delegates": ["hexagon"]}, "no Android delegate 'hexagon'. Choose from none, xnnpack, nnapi, gpu"),
         ({"options": Options(cpu_mask="big")}, "'big' is not a CPU mask"),
         ({"options": Options(cpu_mask="0x0")}, "'0x0' is not a CPU mask"),

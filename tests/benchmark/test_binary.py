@@ -84,7 +84,7 @@ def test_the_binary_is_found_by_argument_and_variable(tmp_path, monkeypatch):
     tool = tmp_path / "tool"
     tool.write_bytes(elf(183))
     assert binary.find(tool) == tool
-    with pytest.raises(DeviceError, match="Give its path .or set MODEL_MAKER_BENCHMARK_BINARY"):
+    with pytest.raises(DeviceError, match="Pass its path .or set MODEL_MAKER_BENCHMARK_BINARY"):
         binary.find()
     monkeypatch.setenv(binary.VARIABLE, str(tool))
     assert binary.find() == tool
@@ -124,7 +124,7 @@ def test_what_cannot_be_fetched_leaves_nothing(site, tmp_path, monkeypatch):
     with pytest.raises(DeviceError, match="cannot be fetched: HTTP Error 404"):
         binary.fetch(("armeabi-v7a",), announce=lambda line: None, address=address)
     (folder / "android_arm_benchmark_model").write_bytes(b"<html>log in</html>")
-    with pytest.raises(DeviceError, match="gave no program"):
+    with pytest.raises(DeviceError, match="is not a program"):
         binary.fetch(("armeabi-v7a",), announce=lambda line: None, address=address)
     with pytest.raises(DeviceError, match="No benchmark_model is published for x86_64"):
         binary.fetch(("x86_64",), announce=lambda line: None, address=address)

@@ -122,7 +122,7 @@ def test_top1_leaves_out_what_the_model_was_trained_on(trained, drawn_flowers, t
     (model,) = json.loads(capsys.readouterr().out)["models"]
     tested = json.loads((trained["uint8"] / "metrics.json").read_text())["test"]
     assert (model["top1"], model["top1_photos"]) == (pytest.approx(tested["top1"]), tested["photos"])
-    assert "it was trained on the others" in model["notes"][0]
+    assert "it was trained on the other photos" in model["notes"][0]
 
 
 def test_a_model_without_labels_has_no_top1_and_says_so(desk, float_classifier, make_photos):
@@ -162,14 +162,14 @@ def test_a_delegate_that_is_not_there_is_a_row(desk):
         (("--rounds", "0"), "argument --rounds"),
         (("--timeout", "-3"), "argument --timeout"),
         (("--cooldown", "nan", "--device", "android"), "argument --cooldown"),
-        (("--cpu-mask", "f0"), "--cpu-mask means nothing on this machine"),
-        (("--rounds", "3", "--device", "android"), "--rounds means nothing on Android"),
-        (("a.tflite", "--fail-over", "5"), "--fail-over means nothing on this machine"),
+        (("--cpu-mask", "f0"), "--cpu-mask has no effect on this machine"),
+        (("--rounds", "3", "--device", "android"), "--rounds has no effect on Android"),
+        (("a.tflite", "--fail-over", "5"), "--fail-over has no effect on this machine"),
         (("compare", "a.json"), "compare takes two files"),
-        (("compare", "a.json", "b.json", "--threads", "1"), "--threads means nothing for compare"),
+        (("compare", "a.json", "b.json", "--threads", "1"), "--threads has no effect for compare"),
         (("compare", "a.json", "b.json", "--fail-over", "much"), "argument --fail-over"),
         (("import",), "import takes one file"),
-        (("a.tflite", "--json", "--csv"), "cannot both go to stdout"),
+        (("a.tflite", "--json", "--csv"), "cannot both write to stdout"),
         (("--json", "a.tflite"), "put models before the flags"),
         (("--bogus",), "unrecognized arguments: --bogus"),
     ],
@@ -271,7 +271,7 @@ def test_ctrl_c_keeps_and_shows_what_there_is(desk, monkeypatch, capsys):
 
 def test_ctrl_c_before_anything_is_one_line(desk, monkeypatch, capsys):
     def stop(*_, **__):
-        raise Interrupted([Row("float.tflite", "none", 1, reason="It was interrupted before it was measured.")])
+        raise Interrupted([Row("float.tflite", "none", 1, reason="Interrupted before it was measured.")])
 
     monkeypatch.chdir(desk)
     monkeypatch.setattr(host, "measure", stop)

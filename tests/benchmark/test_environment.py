@@ -22,7 +22,7 @@ def test_proc_stat_by_hand():
 
 
 @pytest.mark.parametrize("text", ["", "something else", "cpu  1 2 3\n"])
-def test_a_system_without_proc_stat_tells_nothing(text):
+def test_a_system_without_proc_stat_gives_no_information(text):
     assert cpu_seconds(text) is None
 
 

@@ -189,7 +189,7 @@ def test_ctrl_c_before_the_first_round_leaves_reasons(monkeypatch, clock, tiny):
 
     with pytest.raises(Interrupted) as caught:
         measure([tiny], threads=[1], delegates=["a"], helper=FakeHelper(), progress=stop)
-    assert [row.reason for row in caught.value.rows] == ["It was interrupted before it was measured."]
+    assert [row.reason for row in caught.value.rows] == ["Interrupted before it was measured."]
 
 
 def test_what_cannot_run_is_a_row_and_the_others_run(tiny, tmp_path):
@@ -247,7 +247,7 @@ def test_a_model_without_a_word_on_photos_gets_random_bytes(tmp_path, make_photo
     path.write_bytes(tiny_model())
     photos = make_photos(tmp_path / "photos", {"red": 1})
     (row,), _ = measure([path], threads=[1], delegates=["none"], photos=photos, options=FAST)
-    assert row.notes == ("fed with random bytes: its file does not say how it takes photos",)
+    assert row.notes == ("random input: the file does not state how it takes photos",)
 
 
 def test_a_compiled_session_runs_the_model(tiny):
@@ -264,14 +264,14 @@ def test_a_compiled_session_runs_the_model(tiny):
 def test_a_compiled_session_refuses_what_is_no_model(tmp_path):
     path = tmp_path / "cut.tflite"
     path.write_bytes(tiny_model()[:200])
-    with pytest.raises(ModelError, match="CPU accelerator did not take this model"):
+    with pytest.raises(ModelError, match="CPU accelerator does not support this model"):
         CompiledSession(path, accelerator="CPU")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"threads": [0]}, "0 threads cannot run anything"),
+        ({"threads": [0]}, "invalid number of threads: 0"),
         ({"delegates": ["nnapi"]}, "no delegate 'nnapi' on this machine. Choose from xnnpack, none, reference, gpu"),
         ({"options": Options(rounds=0)}, "At least one round"),
         ({"options": Options(runs=-1)}, "At least one round"),

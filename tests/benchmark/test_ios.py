@@ -74,7 +74,7 @@ def test_core_ml_with_a_part_of_the_model():
 
 def test_core_ml_that_took_nothing_is_no_time_of_core_ml():
     (row,), _ = ios.read(COREML.format(said=REFUSED), "console.txt")
-    assert row.reason == "The COREML delegate took no operator of the model."
+    assert row.reason == "The COREML delegate supports no operator of the model."
     assert row.mean_ms is None
 
 
@@ -98,9 +98,9 @@ def test_what_the_screen_does_not_say_is_unknown():
 
 
 def test_what_is_given_must_not_contradict_the_log():
-    with pytest.raises(DataError, match="console.txt says threads 4, not 2. Leave --threads out"):
+    with pytest.raises(DataError, match="console.txt states threads 4, not 2. Leave --threads out"):
         ios.read(CONSOLE, "console.txt", threads=2)
-    with pytest.raises(DataError, match="says delegate xnnpack, not gpu"):
+    with pytest.raises(DataError, match="states delegate xnnpack, not gpu"):
         ios.read(CONSOLE, "console.txt", delegate="gpu")
 
 

@@ -66,7 +66,7 @@ def test_a_helper_that_was_killed_is_a_reason(forks, tmp_path):
     os.killpg(running.process.pid, signal.SIGKILL)
     running.process.wait()
     answer = running.probe(tmp_path / "model.tflite", "none", threads=1, timeout_s=60)
-    assert answer == {"reason": "The process that tries models out has ended. Run again."}
+    assert answer == {"reason": "The process for the first run has ended unexpectedly. Run again."}
     running.close()
 
 
@@ -84,9 +84,9 @@ SHARED = "29 operations will run on the GPU, and the remaining 2 operations will
 
 def test_the_gpu_says_why_not_and_which():
     request = {"delegate": "gpu", "timeout_s": 60}
-    failed = b'{"reason": "LiteRT\'s GPU accelerator did not take this model."}'
+    failed = b'{"reason": "LiteRT\'s GPU accelerator does not support this model."}'
     assert probe.read_answer(failed, 0, NO_GPU, request)["reason"] == (
-        "LiteRT's GPU accelerator did not take this model: "
+        "LiteRT's GPU accelerator does not support this model: "
         "Failed to initialize WebGPU environment: INTERNAL: No adapters found."
     )
     assert probe.read_answer(b'{"init_ms": 1}', 0, SOFTWARE + SHARED, request)["notes"] == [

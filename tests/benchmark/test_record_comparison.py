@@ -82,7 +82,7 @@ def test_two_builds_of_one_model_need_not_have_one_name():
     new = record(row(*STEADY, model="b.tflite"), models=(Model("b.tflite", "b", "bb"),))
     found = compare(base, new)
     assert [pair.model for pair in found.pairs] == ["a"]
-    assert found.notes == ("a is another file now",)
+    assert found.notes == ("a is a different file now",)
 
 
 @pytest.mark.parametrize(

@@ -153,5 +153,5 @@ def test_charts_show_each_delegate_with_its_interval():
 
 def test_nothing_measured_is_a_page_without_a_chart():
     text = benchmark_page.render(record(Row(A.path, "gpu", None, reason="No GPU.")))
-    assert "Nothing could be measured." in text
+    assert "No measurement succeeded." in text
     assert "<svg" not in text

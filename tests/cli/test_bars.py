@@ -35,7 +35,7 @@ def screen(monkeypatch):
     return report
 
 
-def test_a_bar_tells_how_long_it_takes_from_the_speed_of_this_run(screen):
+def test_a_bar_states_how_long_it_takes_from_the_speed_of_this_run(screen):
     # Photos that were known before are no work of this run: 100 a second are left to do 500,000 of.
     assert "500,000/1,000,000" in screen(1, 500_000, 1_000_000)
     screen(1, 500_100, 1_000_000)

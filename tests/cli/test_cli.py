@@ -27,7 +27,7 @@ def test_train_puts_one_json_document_on_stdout(desk):
     assert report["test"]["photos"] == report["photos"]["test"] > 0
 
 
-def test_train_tells_what_it_made(desk, tmp_path):
+def test_train_states_what_it_made(desk, tmp_path):
     done = model_maker("train", "--data", desk / "flowers", "--output", tmp_path / "m", cwd=tmp_path)
     out, err = said(done)
     assert done.returncode == 0
@@ -59,7 +59,7 @@ def test_the_table_of_a_budget_fits_a_terminal_and_marks_what_ships():
     console.print(training_views.budget_table(Budget(0.5, 60, 0.95, steps, 1, True)))
     lines = [" ".join(line.split()) for line in console.export_text().splitlines()]
     assert "int8 90.0 5.0 +1.0..+9.0 2.4 3.96 8.4" in lines
-    assert "int8, percentile, 200 photos 95.0 0.0 -3.0..+3.0 0.0 3.97 8.0 ships" in lines
+    assert "int8, percentile, 200 photos 95.0 0.0 -3.0..+3.0 0.0 3.97 8.0 chosen" in lines
     assert "Budget of 0.5 points, kept: float 95.0 % on 60 validation photos" in " ".join(lines)
 
 
@@ -93,10 +93,10 @@ def test_evaluate_on_given_photos(desk, tmp_path):
     assert sum(map(sum, found["confusion"])) == 5 * 12
 
 
-def test_evaluate_writes_a_report_only_where_told(desk, tmp_path):
+def test_evaluate_writes_a_report_only_on_request(desk, tmp_path):
     told = ("evaluate", desk / "flowers_model", "--report", "page.html")
     done = model_maker(*told, cwd=tmp_path)
-    assert done.returncode == 0 and b"The report: page.html" in done.stderr
+    assert done.returncode == 0 and b"Report: page.html" in done.stderr
     plots = ("calibration", "confusion", "per_class")
     assert {path.name for path in tmp_path.iterdir()} == {"page.html", *(f"page_{plot}.png" for plot in plots)}
     for plot in plots:  # of the same photos as those that train drew
@@ -119,7 +119,7 @@ def test_evaluate_writes_a_report_only_where_told(desk, tmp_path):
     assert again.returncode == 1 and b"page_confusion.png is a file" in again.stderr
 
 
-def test_a_report_on_other_photos_tells_of_them_only(desk, tmp_path):
+def test_a_report_on_other_photos_states_of_them_only(desk, tmp_path):
     done = model_maker(
         "evaluate", desk / "flowers_model", "--data", desk / "flowers", "--report", "page.html", cwd=tmp_path
     )
@@ -202,7 +202,7 @@ def test_predict_goes_on_past_a_bad_photo(desk, tmp_path):
     assert "File name too long" in err and "http://[bad: cannot be fetched" in err and "-: empty file" in err
 
 
-def test_inspect_tells_edges_operators_labels(desk):
+def test_inspect_states_edges_operators_labels(desk):
     done = model_maker("inspect", "flowers_model", "--json", cwd=desk)
     facts = json.loads(done.stdout)
     [image] = facts["inputs"]

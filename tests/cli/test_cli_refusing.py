@@ -41,24 +41,24 @@ _NEW = ("train", "--data", "flowers", "--output", "new")
         (("predict", "plain.tflite", "x.jpg"), "no labels"),
         (("predict", "flowers_model", "empty"), "holds no photos"),
         (("predict", "flowers_model", "x.jpg", "--top-k", "0"), "--top-k 0"),
-        (("predict", "flowers_model", "x.jpg", "--threshold", "50"), "--threshold 50: give a score from 0 to 1"),
+        (("predict", "flowers_model", "x.jpg", "--threshold", "50"), "--threshold 50: pass a score from 0 to 1"),
         (("predict", "flowers_model", "x.jpg", "--threshold", "nan"), "--threshold nan"),
         (("predict", "x" * 300, "x.jpg"), "cannot be opened (File name too long)"),
         (("inspect", "cut.tflite"), "cut.tflite"),
         (("train", "--data", "flowers", "--augment", "wild"), "--augment wild: choose one of none, light, standard"),
-        (("train", "--data", "flowers", "--augment", "light", "--views", "1"), "--views 1: give 2 or more"),
-        (("train", "--data", "flowers", "--views", "8"), "say which with --augment"),
+        (("train", "--data", "flowers", "--augment", "light", "--views", "1"), "--views 1: pass 2 or more"),
+        (("train", "--data", "flowers", "--views", "8"), "--views needs augmentation: add --augment"),
         ((*_NEW, "--fine-tune", "head"), "--fine-tune head: choose one of tail, all"),
-        ((*_NEW, "--epochs", "3"), "--epochs belongs to fine-tuning: add --fine-tune tail"),
-        ((*_NEW, "--fine-tune", "--batch-size", "0"), "--batch-size 0: give 1 or more"),
-        ((*_NEW, "--fine-tune", "--budget", "5"), "--budget 5: give a time as 90s, 5m or 1h"),
+        ((*_NEW, "--epochs", "3"), "--epochs applies to fine-tuning: add --fine-tune tail"),
+        ((*_NEW, "--fine-tune", "--batch-size", "0"), "--batch-size 0: pass 1 or more"),
+        ((*_NEW, "--fine-tune", "--budget", "5"), "--budget 5: pass a time such as 90s, 5m or 1h"),
         ((*_NEW, "--resume"), "nothing to resume"),
         (
             (*_NEW, "--model", "efficientnet_lite0,mobilenet_v2", "--resume"),
-            "--resume belongs to the fine-tuning of one",
+            "--resume applies to fine-tuning of a single",
         ),
-        ((*_NEW, "--max-size", "0"), "--max-size and --max-latency choose among models"),
-        (("demo", "flowers_model", "--export", "site", "--port", "80"), "--port 80 is of the server"),
+        ((*_NEW, "--max-size", "0"), "--max-size and --max-latency choose between models"),
+        (("demo", "flowers_model", "--export", "site", "--port", "80"), "--port 80 has no effect with --export"),
         pytest.param(
             (*_NEW, "--fine-tune", "--resume"),
             "There is no unfinished fine-tuning of new to resume",
@@ -66,7 +66,7 @@ _NEW = ("train", "--data", "flowers", "--output", "new")
         ),
         ((*_NEW, "--init-from", "flowers"), "--init-from flowers: there is no float.tflite"),
         ((*_NEW, "--init-from", "flowers_model", "--model", "mobilenet_v2"), "leave --model out"),
-        (("augment", "flowers", "--preview", "sheet.gif"), "sheet.gif: the suffix says the format"),
+        (("augment", "flowers", "--preview", "sheet.gif"), "sheet.gif: the suffix selects the format"),
         (("augment", "flowers", "--preview", "flowers/rose/rose_000.jpg"), "rose_000.jpg already exists"),
         (("augment", "flowers", "--preview", "s.png", "--preset", "wild"), "--preset wild: choose one of none, light"),
         (("augment", "flowers", "--preview", "s.png", "--views", "0"), "--views 0"),
@@ -170,5 +170,6 @@ def test_a_full_disk_behind_stdout_is_one_line():
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
     assert (
-        done.stderr == "model_maker: what it prints cannot be written: no space left. Make room, or print elsewhere.\n"
+        done.stderr == "model_maker: cannot write the output: no space left on the device. "
+        "Free some space, or redirect the output.\n"
     )

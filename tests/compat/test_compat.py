@@ -56,7 +56,7 @@ def test_the_tutorial_runs_with_its_imports_changed(spec, drawn_flowers, tmp_pat
     assert printed["inception_v3"] != printed["detailed"]
 
 
-def test_a_range_that_nothing_tells_is_the_documented_one_with_one_line(loaders, spec, said, tmp_path):
+def test_a_range_that_is_unknown_is_the_documented_one_with_one_line(loaders, spec, logged, tmp_path):
     """The original's ModelSpec has mean_rgb [0.0] and stddev_rgb [255.0]."""
     train, *_ = loaders
     told, untold = ModelSpec(spec.uri), ModelSpec(spec.uri)
@@ -65,7 +65,7 @@ def test_a_range_that_nothing_tells_is_the_documented_one_with_one_line(loaders,
         model = image_classifier.create(train, untold)
     model.export(tmp_path, "untold.tflite", quantization_config=None)
     assert metadata.read((tmp_path / "untold.tflite").read_bytes()).normalization == Normalization(0, 255)
-    assert len([text for text in said() if "(pixel - 0) / 255, which is assumed: nothing in it tells" in text]) == 1
+    assert len([text for text in logged() if "(pixel - 0) / 255, which is assumed: nothing in it tells" in text]) == 1
     image_classifier.create(train, told).export(tmp_path, "told.tflite", quantization_config=None)
     scores = [
         np.array(list(Classifier(tmp_path / f"{name}.tflite").scores(paths(train)))) for name in ("untold", "told")
@@ -84,7 +84,7 @@ def test_the_default_backbone_learns_the_flowers(loaders, lite0, tmp_path):
     train, validation, test = loaders
     model = image_classifier.create(train, validation_data=validation)
     model.export(tmp_path, quantization_config=None)
-    # Drawings of flowers are told apart by a network that knows ImageNet; a class at random is right on every fifth.
+    # A network trained on ImageNet distinguishes drawings of flowers; a random class is correct on every fifth.
     assert model.evaluate_tflite(tmp_path / "model.tflite", test)["accuracy"] >= 5 / 6
     assert inspection.inspect((tmp_path / "model.tflite").read_bytes()).inputs[0].shape == (1, 224, 224, 3)
 
@@ -142,7 +142,7 @@ def test_less_than_no_labels_are_refused(loaders, model):
         model.predict_top_k(loaders[2], k=-1)
 
 
-def test_what_means_nothing_is_said_once(loaders, spec, said, tmp_path):
+def test_what_means_nothing_is_said_once(loaders, spec, logged, tmp_path):
     train, validation, _ = loaders
     given = {"steps_per_epoch": 3, "learning_rate": 0.1, "momentum": 0.9, "shuffle": True, "use_hub_library": False}
     given |= {"warmup_steps": 5, "model_dir": tmp_path, "epochs": 3, "batch_size": 8, "dropout_rate": 0.3}
@@ -151,49 +151,49 @@ def test_what_means_nothing_is_said_once(loaders, spec, said, tmp_path):
     written = {"with_metadata": False, "colour": "red", "vocab_filename": "words"}
     for _ in range(2):
         model.export(tmp_path, **written, export_format=ExportFormat.LABEL)
-    text = "\n".join(said())
+    text = "\n".join(logged())
     for name in [*given, *written]:
-        assert text.count(f"{name} means nothing here: ") == 1
-    assert len(set(said())) == len(said())
+        assert text.count(f"{name} has no effect here: ") == 1
+    assert len(set(logged())) == len(logged())
 
 
 @pytest.mark.parametrize(
     ("call", "line"),
     [
-        (lambda model, data: model.evaluate(data, batch_size=8), "evaluate: batch_size means nothing here: "),
-        (lambda model, data: model.predict_top_k(data, batch_size=8), "predict_top_k: batch_size means nothing here: "),
+        (lambda model, data: model.evaluate(data, batch_size=8), "evaluate: batch_size has no effect here: "),
+        (lambda model, data: model.predict_top_k(data, batch_size=8), "predict_top_k: batch_size has no effect here: "),
         (
             lambda model, data: ImageClassifier(model.model_spec, "ab", shuffle=False),
-            "ImageClassifier: shuffle means nothing here: ",
+            "ImageClassifier: shuffle has no effect here: ",
         ),
         (
             lambda model, data: ImageClassifier(model.model_spec, "ab", representative_data=data),
-            "ImageClassifier: representative_data means nothing here: ",
+            "ImageClassifier: representative_data has no effect here: ",
         ),
-        (lambda model, data: model.train(data, steps_per_epoch=3), "train: steps_per_epoch means nothing here: "),
-        (lambda model, data: DataLoader(data.photos, size=5), "DataLoader: size means nothing here: "),
+        (lambda model, data: model.train(data, steps_per_epoch=3), "train: steps_per_epoch has no effect here: "),
+        (lambda model, data: DataLoader(data.photos, size=5), "DataLoader: size has no effect here: "),
         pytest.param(
             lambda model, data: data.gen_dataset(input_pipeline_context=1),
-            "input_pipeline_context means nothing here: ",
+            "input_pipeline_context has no effect here: ",
             marks=pytest.mark.tensorflow,
         ),
-        (lambda model, data: ModelSpec("a.tflite", [1, 2]), "ModelSpec: compat_tf_versions means nothing here: "),
-        (lambda model, data: QuantizationConfig(optimizations=[1]), "optimizations means nothing here: "),
-        (lambda model, data: QuantizationConfig(quantization_steps=9), "quantization_steps means nothing here: "),
-        (lambda model, data: QuantizationConfig.for_int8(data, 500), "of quantization_steps=500 the first 50 are made"),
+        (lambda model, data: ModelSpec("a.tflite", [1, 2]), "ModelSpec: compat_tf_versions has no effect here: "),
+        (lambda model, data: QuantizationConfig(optimizations=[1]), "optimizations has no effect here: "),
+        (lambda model, data: QuantizationConfig(quantization_steps=9), "quantization_steps has no effect here: "),
+        (lambda model, data: QuantizationConfig.for_int8(data, 500), "quantization_steps=500 is limited to 50"),
     ],
 )
-def test_each_argument_without_a_meaning_is_told_once(loaders, model, said, call, line):
+def test_each_argument_without_a_meaning_is_reported_once(loaders, model, logged, call, line):
     model = copy.copy(model)
     for _ in range(2):
         call(model, loaders[0])
-    assert [text for text in said() if "means nothing" in text or "are made" in text] == [
-        text for text in said() if line in text
+    assert [text for text in logged() if "no effect" in text or "is limited" in text] == [
+        text for text in logged() if line in text
     ]
-    assert len([text for text in said() if line in text]) == 1
+    assert len([text for text in logged() if line in text]) == 1
 
 
-def test_nothing_is_said_of_what_was_not_given(loaders, spec, said, tmp_path):
+def test_nothing_is_said_of_what_was_not_given(loaders, spec, logged, tmp_path):
     train, validation, _ = loaders
     DataLoader(train.photos, len(train), train.index_to_label)
     model = image_classifier.create(train, spec, validation)
@@ -202,11 +202,11 @@ def test_nothing_is_said_of_what_was_not_given(loaders, spec, said, tmp_path):
     model.predict_top_k(validation, batch_size=32)
     for config in (QuantizationConfig.for_int8(train), QuantizationConfig.for_int8(train, 50)):
         model.export(tmp_path, vocab_filename="vocab.txt", with_metadata=True, quantization_config=config)
-    assert not [text for text in said() if "means nothing" in text or "are made" in text]
+    assert not [text for text in logged() if "no effect" in text or "is limited" in text]
 
 
 @pytest.mark.tensorflow
-def test_every_layer_learns_where_that_is_asked_for(loaders, spec, said, tmp_path):
+def test_every_layer_learns_where_that_is_asked_for(loaders, spec, logged, tmp_path):
     train, validation, test = loaders
     model = image_classifier.create(train, spec, epochs=1, batch_size=16, train_whole_model=True, use_augmentation=True)
     told = provenance(model, tmp_path)
@@ -218,7 +218,7 @@ def test_every_layer_learns_where_that_is_asked_for(loaders, spec, said, tmp_pat
     # No validation photos were given, so an eighth of the 48 is set aside: of each class 1 to 2.
     assert told["photos"]["train"] + told["photos"]["validation"] == 48 and 5 <= told["photos"]["validation"] <= 10
     assert [entry["phase"] for entry in model.history][:2] == ["frozen", "tail"]
-    assert not [text for text in said() if "means nothing" in text]
+    assert not [text for text in logged() if "no effect" in text]
     model.export(tmp_path)
     assert model.evaluate(test)[1] == Classifier(tmp_path / "model.tflite").evaluate(test.photos).top1
 
@@ -231,14 +231,14 @@ def test_no_photo_and_other_types_are_refused(loaders, spec, tmp_path):
     for arguments in ({}, {"postprocess_fn": lambda scores: scores}):
         with pytest.raises(DataError, match="no photo"):
             model.evaluate_tflite(tmp_path / "model.tflite", nothing, **arguments)
-    with pytest.raises(DataError, match="epochs = 'three': train takes a whole number"):
+    with pytest.raises(DataError, match="epochs = 'three': train expects a whole number"):
         image_classifier.create(train, spec, epochs="three", train_whole_model=True)
 
 
 def test_a_model_is_trained_later(loaders, spec):
     train, validation, test = loaders
     model = image_classifier.create(train, spec, do_train=False)
-    with pytest.raises(ModelError, match="not trained: call its train"):
+    with pytest.raises(ModelError, match="not trained: call train"):
         model.evaluate(test)
     assert model.train(train, validation) is None
     assert model.evaluate(test) == image_classifier.create(train, spec, validation).evaluate(test)
@@ -247,11 +247,11 @@ def test_a_model_is_trained_later(loaders, spec):
 @pytest.mark.parametrize(
     "name, message",
     [
-        ("resnet_50", r"The nearest is efficientnet_lite1 \(76.7 % on ImageNet.*ModelSpec\(uri=...\)"),
+        ("resnet_50", r"The closest is efficientnet_lite1 \(76.7 % on ImageNet.*ModelSpec\(uri=...\)"),
         ("bert_qa", "belongs to another task"),
         ("efficientdet_lite0", "belongs to another task"),
         ("efficientnet_lite9", "Did you mean efficientnet_lite"),
-        (7, "7 is no model_spec"),
+        (7, "7 is not a model_spec"),
     ],
 )
 def test_a_backbone_that_is_not_here_is_told_with_the_nearest(name, message):
@@ -268,7 +268,7 @@ def test_specs_are_had_by_name_class_or_as_they_are():
     assert model_spec.get(image_classifier.EfficientNetLite2Spec).image_size == 260
     # As the original's, for networks that take any size.
     assert ModelSpec(uri="https://tfhub.dev/google/imagenet/inception_v3/feature_vector/1").image_size == 224
-    with pytest.raises(BackboneError, match=r"\[224, 192\]: models here take squares"):
+    with pytest.raises(BackboneError, match=r"\[224, 192\]: it must be square"):
         _ = ModelSpec(uri="a.tflite", input_image_shape=[224, 192]).image_size
     uneven = ModelSpec(uri="a.tflite")
     uneven.mean_rgb = [123.7, 116.3, 103.5]

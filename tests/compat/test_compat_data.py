@@ -40,7 +40,7 @@ def test_a_loader_counts_and_divides_as_the_original(drawn_flowers):
     assert DataLoader.from_folder(drawn_flowers).photos.samples == data.photos.samples
     assert data.photos.labels != sorted(data.photos.labels)
     assert DataLoader.from_folder(drawn_flowers, shuffle=False).photos.labels == sorted(data.photos.labels)
-    with pytest.raises(DataError, match=r"split\(1.5\): give a fraction"):
+    with pytest.raises(DataError, match=r"split\(1.5\): pass a fraction"):
         data.split(1.5)
 
 
@@ -94,12 +94,12 @@ def test_validation_photos_may_lack_a_class(loaders, spec, make_photos, tmp_path
         image_classifier.create(train, spec, loaders[1])
 
 
-def test_broken_photos_are_left_out_and_named(spec, make_photos, tmp_path, said):
+def test_broken_photos_are_left_out_and_named(spec, make_photos, tmp_path, logged):
     make_photos(tmp_path, {"red": 5, "blue": 5})
     (tmp_path / "red" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     model = image_classifier.create(DataLoader.from_folder(tmp_path), spec)
     assert provenance(model, tmp_path)["photos"] == {"train": 10, "validation": 0}
-    assert [text for text in said() if "broken.png" in text and "left out" in text]
+    assert [text for text in logged() if "broken.png" in text and "skipped" in text]
 
 
 @pytest.mark.tensorflow
@@ -136,15 +136,15 @@ def example(tf, label, seed):
 
 def test_a_class_without_photos_to_learn_from_is_named(spec, drawn_flowers):
     train, _ = DataLoader.from_folder(drawn_flowers, shuffle=False).split(0.5)
-    with pytest.raises(DataError, match="sunflower has no photo to learn from"):
+    with pytest.raises(DataError, match="sunflower has no photo for training"):
         image_classifier.create(train, spec)
 
 
 def test_photos_come_from_a_loader(loaders, model, drawn_flowers):
     for call in (image_classifier.create, model.evaluate, QuantizationConfig.for_int8):
-        with pytest.raises(DataError, match=r"is no DataLoader: give DataLoader.from_folder\(...\)"):
+        with pytest.raises(DataError, match=r"is not a DataLoader: pass DataLoader.from_folder\(...\)"):
             call(str(drawn_flowers))
-    with pytest.raises(DataError, match="give a dict of train_whole_model, epochs, batch_size, dropout_rate"):
+    with pytest.raises(DataError, match="pass a dict of train_whole_model, epochs, batch_size, dropout_rate"):
         model.train(loaders[0], hparams={"l2_regularizer": 1e-4})
 
 
@@ -153,10 +153,10 @@ def test_a_stream_of_tensors_is_no_data_set():
         DataLoader([(np.zeros((8, 8, 3), np.uint8), 0)], 1, ["a"])
 
 
-def test_a_folder_that_divides_itself_is_told_of(make_photos, tmp_path, said):
+def test_a_folder_that_divides_itself_is_reported(make_photos, tmp_path, logged):
     for part in ("train", "test"):
         make_photos(tmp_path / part, {"red": 3, "blue": 3}, seed=part)
     assert len(DataLoader.from_folder(tmp_path)) == 12
-    assert [text for text in said() if "divides its photos itself" in text]
+    assert [text for text in logged() if "has its own splits" in text]
     assert len(DataLoader.from_folder(tmp_path / "train")) == 6
     assert read(tmp_path).stated("test").samples

@@ -10,7 +10,7 @@ from model_maker.compat import config, image_classifier, model_spec
 from model_maker.compat.absent import NOT_OFFERED
 from model_maker.compat.config import ExportFormat, QuantizationConfig
 from model_maker.compat.image_classifier import DataLoader, ImageClassifier, ModelSpec
-from model_maker.compat.notices import MEANINGLESS
+from model_maker.compat.notices import UNUSED_ARGUMENTS
 from model_maker.errors import ModelMakerError
 
 # Parameters and defaults as version 0.4.2 documents them. TensorFlow's types and operator sets are names here,
@@ -169,7 +169,7 @@ def test_every_published_name_is_there_or_says_what_to_use():
         *("get_converter_with_quantization", "model", "preprocess", "create_model", "create_serving_model"),
     }
     for name, text in absent.items():
-        assert f".{name} is not offered: " in text and "\n" not in text and text.endswith(".")
+        assert f".{name} is not supported: " in text and "\n" not in text and text.endswith(".")
     assert "export(quantization_config=...)" in absent["get_converter_with_quantization"]
     for name in ("model", "create_serving_model"):
         assert "export(export_format=ExportFormat.SAVED_MODEL)" in absent[name]
@@ -187,7 +187,7 @@ def test_of_an_instance_the_same_is_said():
 @pytest.mark.parametrize("task", TASKS)
 def test_another_task_says_so_where_it_is_imported(task):
     with pytest.raises(
-        ImportError, match=f"compat.{task} is not offered: .* Keep tflite-model-maker, on Python 3.9"
+        ImportError, match=f"compat.{task} is not supported: .* Use tflite-model-maker on Python 3.9"
     ) as caught:
         exec(f"from model_maker.compat import {task}", {})
     assert isinstance(caught.value, ModelMakerError) and "\n" not in str(caught.value)
@@ -201,7 +201,7 @@ def test_a_name_that_nobody_published_is_missing_as_usual(owner):
 
 
 def test_the_page_names_all_that_is_not_offered():
-    section = COMPAT.read_text(encoding="utf-8").partition("### Not offered")[2].partition("\n###")[0]
+    section = COMPAT.read_text(encoding="utf-8").partition("### Not supported")[2].partition("\n###")[0]
     names = {name for names in NOT_OFFERED.values() for name in names}
     assert {name for name in names if f"`{name}`" not in section} == set()
 
@@ -220,6 +220,6 @@ def test_the_page_names_all_that_is_not_offered():
     ],
 )
 def test_nothing_is_said_at_the_published_default(where, function):
-    assert {name: default for name, (default, _) in MEANINGLESS[where].items()} == {
-        name: PUBLISHED[function][name] for name in MEANINGLESS[where]
+    assert {name: default for name, (default, _) in UNUSED_ARGUMENTS[where].items()} == {
+        name: PUBLISHED[function][name] for name in UNUSED_ARGUMENTS[where]
     }

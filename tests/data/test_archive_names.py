@@ -66,9 +66,7 @@ def test_the_field_in_utf_8_is_believed(tmp_path):
 
 @pytest.mark.parametrize(("folders", "encoding"), [(["кот", "пёс"], "cp866"), (["猫咪", "小狗"], "gbk")])
 def test_names_that_cannot_be_told_are_no_labels(tmp_path, folders, encoding):
-    with pytest.raises(
-        DataError, match="not in UTF-8, and its encoding is not stated. Make the archive anew"
-    ) as caught:
+    with pytest.raises(DataError, match="not in UTF-8, and its encoding is not stated. Recreate the archive") as caught:
         read(make(tmp_path / "x.zip", folders, encoding))
     assert "\n" not in str(caught.value)
 
@@ -93,5 +91,5 @@ def test_names_of_a_tar_in_shift_jis_are_read(tmp_path):
 @pytest.mark.parametrize("address", ["https://example.org/a/flowers.zip", "HTTP://example.org/x"])
 def test_an_address_of_a_file_is_named_as_it_was_given(address):
     scheme, rest = address.split("://")
-    with pytest.raises(DataError, match=f"^{scheme.lower()}://{rest} is a web address, .* Fetch it"):
+    with pytest.raises(DataError, match=f"^{scheme.lower()}://{rest} is a web address, .* Download it"):
         read(address)

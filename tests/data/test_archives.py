@@ -64,7 +64,7 @@ def test_folders_that_hold_everything_are_passed_through(tmp_path, top):
     files = {f"{top}/{name}": content for name, content in FILES.items()} | {f"{top}/LICENSE.txt": "free"}
     found = read(make_zip(tmp_path / "f.zip", files))
     assert found.classes == ("roses", "tulips") and len(found) == 6
-    assert found.notes == ("1 other file not used, being no photos (1 .txt).",)
+    assert found.notes == ("1 other file not used because they are not photos (1 .txt).",)
 
 
 def test_parts_are_taken_from_the_folders(tmp_path):
@@ -91,7 +91,7 @@ def test_hidden_and_loose_photos_are_passed_over(tmp_path):
     assert len(found) == 2
     assert found.notes == (
         f"1 photo directly in {tmp_path / 'f.zip'}, outside any class folder: not used.",
-        "1 photo in __MACOSX (hidden, or left there by other programs): not used.",
+        "1 photo in __MACOSX (hidden, or created by other programs): not used.",
     )
 
 
@@ -129,7 +129,7 @@ def test_names_that_lead_elsewhere_refuse_the_archive(tmp_path, kind, name):
     home = tmp_path / "home"
     home.mkdir()
     path = make(home / f"f.{kind}", FILES | {name: "evil"})
-    with pytest.raises(DataError, match=r"f\.(zip|tar) is refused: the name .* leads out of it") as caught:
+    with pytest.raises(DataError, match=r"f\.(zip|tar) is rejected: the name .* points outside of it") as caught:
         read(path)
     assert "\n" not in str(caught.value)
     assert [p.name for p in tmp_path.iterdir()] == ["home"] and [p.name for p in home.iterdir()] == [path.name]
@@ -140,7 +140,7 @@ def test_links_and_devices_in_a_tar_are_refused(tmp_path, kind):
     path = make_tar(tmp_path / "f.tar", FILES)
     with tarfile.open(path, "a") as archive:
         add_link(archive, "roses/link.jpg", "/etc/passwd", kind)
-    with pytest.raises(DataError, match=r"is refused: 'roses/link.jpg' is a link or no ordinary file"):
+    with pytest.raises(DataError, match=r"is rejected: 'roses/link.jpg' is a link or not a regular file"):
         read(path)
 
 
@@ -150,20 +150,22 @@ def test_links_in_a_zip_are_refused(tmp_path):
     entry.external_attr = 0o120777 << 16
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(entry, "/etc/passwd")
-    with pytest.raises(DataError, match="is refused: 'roses/link.jpg' is a link"):
+    with pytest.raises(DataError, match="is rejected: 'roses/link.jpg' is a link"):
         read(path)
 
 
 def test_bombs_are_refused_before_they_unpack(tmp_path, empty_cache):
     zeros = bytes(80 << 20)
     path = make_zip(tmp_path / "bomb.zip", FILES | {"roses/bomb.bmp": zeros})
-    with pytest.raises(DataError, match=r"bomb.zip is refused: it would unpack to 84 MB, more than 100 times its size"):
+    with pytest.raises(
+        DataError, match=r"bomb.zip is rejected: it would unpack to 84 MB, more than 100 times its size"
+    ):
         read(path)
     packed = tmp_path / "bomb.tgz"
     with gzip.open(packed, "wb", compresslevel=9) as file:
         for _ in range(3):
             file.write(zeros)
-    with pytest.raises(DataError, match=r"bomb.tgz is refused: it unpacks to more than 100 times its size"):
+    with pytest.raises(DataError, match=r"bomb.tgz is rejected: it unpacks to more than 100 times its size"):
         read(packed)
     assert list((empty_cache / "archives").iterdir()) == []
 
@@ -181,7 +183,7 @@ def test_a_member_larger_than_any_photo_is_skipped(tmp_path, monkeypatch):
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 def test_a_hundred_thousand_empty_files_are_refused(tmp_path, kind):
     path = make(tmp_path / f"empty.{kind}", FILES | {f"empty/{n}.jpg": b"" for n in range(100_000)})
-    with pytest.raises(DataError, match=r"is refused: 100000 of its 100006 files are empty"):
+    with pytest.raises(DataError, match=r"is rejected: 100000 of its 100006 files are empty"):
         read(path)
 
 
@@ -200,7 +202,7 @@ def test_a_name_that_comes_twice_is_refused(tmp_path, kind):
     else:
         with tarfile.open(path, "a") as archive:
             archive.addfile(tarfile.TarInfo("roses/0.jpg"))
-    with pytest.raises(DataError, match="is refused: it holds 'roses/0.jpg' twice"):
+    with pytest.raises(DataError, match="is rejected: it contains 'roses/0.jpg' twice"):
         read(path)
 
 

@@ -218,8 +218,8 @@ def test_doctor_lists_the_files():
     paths = [Path("a.png"), Path("b.png")]
     read = [file_properties.read(deep_png(0, 1, factor)) for factor in (16, 257)]
     samples = tuple(Sample(path, 0, str(path)) for path in paths)
-    evidence = SimpleNamespace(dataset=Dataset(samples, ("a",)), facts=read)
-    found = [(finding.text, finding.photos) for finding in CHECKS["depth"].find(evidence)]
+    examination = SimpleNamespace(dataset=Dataset(samples, ("a",)), properties=read)
+    found = [(finding.text, finding.photos) for finding in CHECKS["depth"].find(examination)]
     assert found == [("12 bits used of 16", (Path("a.png"),))]
 
 

@@ -87,16 +87,16 @@ def test_bad_photos_are_passed_over(dataset, tmp_path):
 def test_a_folder_of_bad_photos_is_refused_with_a_reason(tmp_path):
     (tmp_path / "data/a").mkdir(parents=True)
     (tmp_path / "data/a/bad.jpg").write_bytes(b"no photo")
-    with pytest.raises(DataError, match="None of the photos can be read, the last: .*bad.jpg: not a JPEG"):
+    with pytest.raises(DataError, match="None of the photos can be read; the last error: .*bad.jpg: not a JPEG"):
         contact_sheet.draw(read(tmp_path / "data", least_classes=1), "light")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"photos": 0}, "--photos 0: give 1 to 50"),
-        ({"views": 51}, "--views 51: give 1 to 50"),
-        ({"preset": "wild"}, "--preset wild: choose one of none, light"),
+        ({"photos": 0}, "photos=0`: pass 1 to 50"),
+        ({"views": 51}, "views=51`: pass 1 to 50"),
+        ({"preset": "wild"}, "preset='wild'`: choose one of none, light"),
     ],
 )
 def test_what_makes_no_sheet_is_refused(dataset, change, message):
@@ -116,13 +116,15 @@ def test_a_sheet_is_written_in_the_format_of_its_suffix(tmp_path, name):
     assert difference.max() == 0 if name.endswith("png") else difference.mean() < 4  # JPEG of quality 90
 
 
-@pytest.mark.parametrize(("name", "message"), [("a.gif", "the suffix says the format"), ("none", "the suffix says")])
+@pytest.mark.parametrize(
+    ("name", "message"), [("a.gif", "the suffix selects the format"), ("none", "the suffix selects")]
+)
 def test_other_formats_are_refused(tmp_path, name, message):
     with pytest.raises(OutputError, match=message):
         contact_sheet.check(tmp_path / name, overwrite=True)
 
 
-def test_a_file_is_replaced_only_when_told(tmp_path):
+def test_a_file_is_replaced_only_on_request(tmp_path):
     (tmp_path / "sheet.png").write_text("precious")
     with pytest.raises(OutputError, match="already exists.*`overwrite=True`"):
         contact_sheet.check(tmp_path / "sheet.png", overwrite=False)

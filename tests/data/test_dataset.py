@@ -67,7 +67,7 @@ def test_the_fingerprint_does_not_depend_on_names_or_order(tmp_path):
 
 
 @pytest.mark.parametrize("change", ["content", "class name", "label", "less", "copy", "part"])
-def test_the_fingerprint_tells_changes(tmp_path, change):
+def test_the_fingerprint_states_changes(tmp_path, change):
     files = photos({"a": 4, "b": 3})
     before = read(fill(tmp_path, files))
     after = before
@@ -141,7 +141,7 @@ def test_every_part_that_is_empty_by_hash_is_noted(classes, seed):
         # Each part's own stretch of [0, 1); 0.2 + 0.1 is the sum as floats make it.
         for part, low, high in (("test", 0, 0.2), ("validation", 0.2, 0.2 + 0.1), ("train", 0.2 + 0.1, 1)):
             if not any(low <= place < high for place in places):
-                empty.add(f"{name}: {part} was empty and borrowed the photo with the nearest hash.")
+                empty.add(f"{name}: the {part} split was empty and borrowed the photo with the closest hash.")
     # A part that lent its only photo borrows in turn, so there may be more notes, but none without a cause.
     assert empty <= set(split.notes) and len(set(split.notes)) == len(split.notes)
     assert bool(empty) == bool(split.notes)
@@ -164,8 +164,8 @@ def test_an_empty_part_borrows_the_photo_with_the_nearest_hash():
     lent = {part: [int(s.path.stem) for s in getattr(split, part).samples if s.label == 1] for part in PARTS}
     assert lent["test"] == nearest[:1] and lent["validation"] == nearest[1:2]
     assert split.notes == (
-        "b: test was empty and borrowed the photo with the nearest hash.",
-        "b: validation was empty and borrowed the photo with the nearest hash.",
+        "b: the test split was empty and borrowed the photo with the closest hash.",
+        "b: the validation split was empty and borrowed the photo with the closest hash.",
     )
 
 
@@ -180,8 +180,8 @@ def test_training_borrows_too():
     }
     assert lent == {"test": ranked[:2], "validation": ranked[2:3], "train": ranked[3:]}
     assert split.notes == (
-        "a: validation was empty and borrowed the photo with the nearest hash.",
-        "a: train was empty and borrowed the photo with the nearest hash.",
+        "a: the validation split was empty and borrowed the photo with the closest hash.",
+        "a: the train split was empty and borrowed the photo with the closest hash.",
     )
 
 

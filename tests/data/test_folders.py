@@ -67,7 +67,7 @@ def test_class_folders_named_like_one_part_only_are_not_the_split_form(tmp_path)
 
 def test_the_split_form_needs_training_photos(tmp_path):
     data = read(fill(tmp_path, {f"{part}/{name}/1.jpg": part + name for part in ("val", "test") for name in "ab"}))
-    with pytest.raises(DataError, match="no train part. Add a train folder"):
+    with pytest.raises(DataError, match="no training split. Add a train folder"):
         data.split()
 
 
@@ -87,7 +87,7 @@ def test_part_folders_beside_others_are_classes_and_that_is_said(tmp_path):
 
 def test_a_stated_part_that_misses_a_class_is_named(tmp_path):
     files = {f"train/{name}/{i}.jpg": f"{name}{i}" for name in ("a", "b") for i in range(5)} | {"test/a/x.jpg": "x"}
-    with pytest.raises(DataError, match="The test part has no photo of b"):
+    with pytest.raises(DataError, match="The test split has no photo of b"):
         read(fill(tmp_path, files)).split()
 
 
@@ -96,14 +96,14 @@ def test_hidden_files_and_folders_are_passed_over(tmp_path):
     hidden = {"a/.hidden.jpg": 1, "a/._0.jpg": 2, "b/.thumbs/1.jpg": 3, ".git/config": 4, "__MACOSX/a/0.jpg": 5}
     data = read(fill(tmp_path, visible | hidden))
     assert len(data) == 2 and data.classes == ("a", "b")
-    assert data.notes == ("2 photos in .thumbs and __MACOSX (hidden, or left there by other programs): not used.",)
+    assert data.notes == ("2 photos in .thumbs and __MACOSX (hidden, or created by other programs): not used.",)
 
 
 def test_a_class_folder_without_photos_is_noted(tmp_path):
     fill(tmp_path, photos({"a": 3, "b": 3}) | {"c/notes.txt": "none"})
     data = read(tmp_path)
     assert data.classes == ("a", "b")
-    assert f"{tmp_path / 'c'} holds no photos, so there is no such class." in data.notes
+    assert f"{tmp_path / 'c'} contains no photos and is not used as a class." in data.notes
 
 
 def test_a_named_pipe_is_no_photo_and_is_not_waited_for(tmp_path):
@@ -125,7 +125,7 @@ def test_files_that_are_no_photos_are_counted_by_kind(tmp_path):
     others = {"a/readme.txt": 1, "a/b.TXT": 2, "b/Makefile": 3}
     data = read(fill(tmp_path, photos({"a": 1, "b": 1}) | others))
     assert len(data) == 2 and data.skipped == ()
-    assert data.notes == ("3 other files not used, being no photos (2 .txt, 1 no suffix).",)
+    assert data.notes == ("3 other files not used because they are not photos (2 .txt, 1 no suffix).",)
 
 
 def test_photos_outside_any_class_folder_are_noted(tmp_path):
@@ -182,8 +182,8 @@ def test_empty_and_unreadable_files_are_skipped_with_a_reason(tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda root: root / "nowhere", "nowhere does not exist. Give a folder"),
-        (lambda root: fill(root, {"file": 1}) / "file", "file is a file. Give a folder"),
+        (lambda root: root / "nowhere", "nowhere does not exist. Pass a folder"),
+        (lambda root: fill(root, {"file": 1}) / "file", "file is a file. Pass a folder"),
         (lambda root: root, "holds no photos"),
         (lambda root: fill(root, {"1.jpg": 1, "2.jpg": 2}), "holds no photos .* in class folders"),
         (lambda root: fill(root, {"a/x.txt": 1, "b/y.txt": 2}), "holds no photos"),
@@ -300,7 +300,7 @@ def test_a_folder_of_photos_with_several_labels_is_refused(tmp_path):
     shared = {f"{name}/both{n}.jpg": f"both {n}" for name in ("cat", "dog") for n in range(8)}
     many = read(fill(tmp_path / "many", files | shared))
     # 8 of 68 different photos: more than every tenth.
-    with pytest.raises(DataError, match=r"8 of 68 photos lie in more than one class, .* here each has one. Keep"):
+    with pytest.raises(DataError, match=r"8 of 68 photos are in more than one class. .* keep each photo"):
         many.check_labels()
     few = read(fill(tmp_path / "few", files | {name: text for name, text in shared.items() if name[-5] < "6"}))
     assert few.notes == ("6 photos in more than one class (exact copies).",)

@@ -37,7 +37,7 @@ def test_bytes_behind_the_end_of_a_jpeg_are_no_scans():
 
 def test_a_video_is_called_one():
     for brand, name in ((b"isom", "MP4"), (b"qt  ", "MOV")):
-        with pytest.raises(DataError, match=rf"a video \({name}\), no photo"):
+        with pytest.raises(DataError, match=rf"a video \({name}\), not a photo"):
             images.decode(b"\0\0\0\x18ftyp" + brand + bytes(64))
 
 

@@ -82,7 +82,7 @@ def test_open_files_are_read_from_their_beginning_and_left_where_they_were(class
 
 def test_text_files_and_closed_ones_are_one_clear_line(tmp_path):
     (tmp_path / "a.png").write_bytes(encode(PICTURE, "PNG"))
-    with open(tmp_path / "a.png", encoding="latin-1") as file, pytest.raises(DataError, match="binary mode, as 'rb'"):
+    with open(tmp_path / "a.png", encoding="latin-1") as file, pytest.raises(DataError, match="binary mode, 'rb'"):
         loaded(file)
     with pytest.raises(DataError, match="cannot be read .*closed"):
         loaded(file)
@@ -137,7 +137,7 @@ def test_what_is_no_picture_is_told_with_what_was_received(array, text):
         loaded(array)
 
 
-def test_colours_are_swapped_only_when_told(classifier):
+def test_colours_are_swapped_only_on_request(classifier):
     bgr = PICTURE[..., ::-1]
     assert classifier.predict(bgr, channels="bgr", top_k=None) == classifier.predict(PICTURE, top_k=None)
     assert classifier(bgr, channels="bgr") == classifier(PICTURE)

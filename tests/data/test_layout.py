@@ -67,14 +67,14 @@ def test_a_stray_folder_without_photos_beside_parts_is_no_class(tmp_path):
     data = read(fill(tmp_path, files))
     assert data.classes == ("cat", "dog")
     assert Counter(sample.part for sample in data.samples) == {"train": 8, "validation": 4}
-    assert any("empty and notes" in note and "hold no photos" in note for note in data.notes)
+    assert any("empty and notes" in note and "contain no photos" in note for note in data.notes)
 
 
 def test_photos_to_predict_beside_parts_are_passed_over_and_said(tmp_path):
     files = renamed(tree(a=4, b=2), {"a": "seg_train/seg_train", "b": "seg_test/seg_test"})
     data = read(fill(tmp_path, files | {"seg_pred/seg_pred/1.jpg": 1}))
     assert data.classes == ("cat", "dog") and len(data) == 12
-    assert any("seg_pred is named as photos without labels" in note for note in data.notes)
+    assert any("seg_pred is named like photos without labels" in note for note in data.notes)
     more = read(fill(tmp_path / "fruits", tree(Training=3, Test=2) | {"papers/1.jpg": 1}))
     assert more.classes == ("cat", "dog") and len(more) == 10
     assert any(note.startswith("papers beside Test and Training") for note in more.notes)
@@ -83,12 +83,15 @@ def test_photos_to_predict_beside_parts_are_passed_over_and_said(tmp_path):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        (tree(original=3, augmented=3), "augmented and original hold the same folders .cat and dog., .* not classes"),
-        (tree(color=3, grayscale=3, segmented=2), "color, grayscale and segmented hold the same folders"),
-        (tree(part_1=3, part_2=3), "part_1 and part_2 hold the same folders .* manifest"),
-        (tree(train=3, test=2, extra=2), "test and train are parts of a data set, and extra beside them holds"),
-        (photos({"cat": 3, "dog": 3}) | tree(cells=3), "cells holds folders named as those beside it .cat and dog."),
-        (photos({"cat": 3, "dog": 3}) | tree(train=3, test=2), "parts of a data set, and cat beside them"),
+        (tree(original=3, augmented=3), "augmented and original contain the same folders .cat and dog. .* not classes"),
+        (tree(color=3, grayscale=3, segmented=2), "color, grayscale and segmented contain the same folders"),
+        (tree(part_1=3, part_2=3), "part_1 and part_2 contain the same folders .* manifest"),
+        (tree(train=3, test=2, extra=2), "test and train are dataset splits, and extra beside them"),
+        (
+            photos({"cat": 3, "dog": 3}) | tree(cells=3),
+            "cells contains folders named like those beside it .cat and dog.",
+        ),
+        (photos({"cat": 3, "dog": 3}) | tree(train=3, test=2), "dataset splits, and cat beside them"),
     ],
 )
 def test_what_may_be_a_part_or_a_class_is_asked_about(tmp_path, files, message):
@@ -143,7 +146,7 @@ def test_leftovers_of_programs_are_passed_over_and_counted(tmp_path, name):
     files = photos({"a": 2, "b": 2}) | {f"a/{name}/0.jpg/SYNOPHOTO_THUMB_M.jpg": 1, f"{name}/2.jpg": 2}
     data = read(fill(tmp_path, files))
     assert data.classes == ("a", "b") and len(data) == 4
-    assert data.notes == (f"2 photos in {name} (hidden, or left there by other programs): not used.",)
+    assert data.notes == (f"2 photos in {name} (hidden, or created by other programs): not used.",)
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         for path, content in files.items():
             archive.writestr(path, str(content))
@@ -166,7 +169,7 @@ def test_leftovers_of_programs_are_passed_over_and_counted(tmp_path, name):
     ],
 )
 def test_masks_beside_images_are_asked_about(tmp_path, files):
-    with pytest.raises(DataError, match="look like masks, which are no photos of a class. Move them out"):
+    with pytest.raises(DataError, match="look like masks, which are not photos of a class. Move them out"):
         read(fill(tmp_path, files))
 
 
@@ -174,7 +177,9 @@ def test_masks_among_their_photos_are_asked_about(tmp_path):
     files = {
         f"{c}/{c} ({n}){end}.png": f"{c}{n}{end}" for c in ("benign", "normal") for n in "123" for end in ("", "_mask")
     }
-    with pytest.raises(DataError, match=r"3 pictures of 6 are named as masks of others .the first: benign \(1\)_mask"):
+    with pytest.raises(
+        DataError, match=r"3 pictures of 6 are named like masks of others .the first: benign \(1\)_mask"
+    ):
         read(fill(tmp_path, files))
 
 
@@ -185,8 +190,8 @@ def test_people_with_masks_are_a_class(tmp_path):
 def test_classes_that_differ_in_spelling_only_are_noted(tmp_path):
     data = read(fill(tmp_path, photos({"Daisy": 2, "daisy": 2, "rose ": 2, "rose": 2, "tulip": 2})))
     assert len(data.classes) == 5
-    assert any("'Daisy' and 'daisy' differ in spelling only" in note for note in data.notes)
-    assert any("'rose' and 'rose ' differ in spelling only" in note for note in data.notes)
+    assert any("'Daisy' and 'daisy' differ only in spelling" in note for note in data.notes)
+    assert any("'rose' and 'rose ' differ only in spelling" in note for note in data.notes)
 
 
 def test_a_part_that_spells_a_class_otherwise_is_named(tmp_path):
@@ -194,19 +199,19 @@ def test_a_part_that_spells_a_class_otherwise_is_named(tmp_path):
         f"{part}/{name}/{n}.jpg": f"{part}{name}{n}" for part in ("train", "test") for name in "ab" for n in "1234"
     }
     files |= {f"train/Daisy/{n}.jpg": f"x{n}" for n in "1234"} | {"test/daisy/1.jpg": "y"}
-    with pytest.raises(DataError, match="The train part has no photo of 'daisy', but of 'Daisy': the test part spells"):
+    with pytest.raises(DataError, match="The train split has no photo of 'daisy', but of 'Daisy'; the test split has"):
         read(fill(tmp_path, files)).split()
 
 
 def test_a_class_in_one_part_only_is_named_with_that_part(tmp_path):
     files = tree(train=4, val=2, test=2) | {"val/cow/1.jpg": "cow"}
-    with pytest.raises(DataError, match="The train part has no photo of cow, which the validation part has"):
+    with pytest.raises(DataError, match="The train split has no photo of cow, which the validation split has"):
         read(fill(tmp_path, files)).split()
 
 
 def test_a_class_called_unknown_is_noted(tmp_path):
     data = read(fill(tmp_path, photos({"a": 2, "Unknown": 2})))
-    assert any("'Unknown' is learned as a class like the others" in note for note in data.notes)
+    assert any("'Unknown' is used as a class like the others" in note for note in data.notes)
 
 
 def test_the_note_that_explains_is_in_the_message_however_many_there_are(tmp_path):
@@ -231,4 +236,4 @@ def test_photos_without_a_suffix_are_read_by_how_they_begin(tmp_path):
     }
     data = read(fill(tmp_path, files))
     assert len(data) == 6
-    assert data.notes == ("1 other file not used, being no photos (1 no suffix).",)
+    assert data.notes == ("1 other file not used because they are not photos (1 no suffix).",)

@@ -74,7 +74,7 @@ def test_addresses_are_no_paths(tmp_path, monkeypatch, empty_cache):
     monkeypatch.setattr(Address, "read_bytes", lambda self: self.address.encode())
     data = read(manifest(tmp_path, "path,label\nhttp://127.0.0.1:9/1.jpg,a\nHTTPS://127.0.0.1/2,b"))
     assert [sample.path.address for sample in data.samples] == ["http://127.0.0.1:9/1.jpg", "HTTPS://127.0.0.1/2"]
-    assert data.notes == ("2 photos lie at http(s) addresses; 2 of them had to be downloaded.",)
+    assert data.notes == ("2 photos are at http(s) addresses; 2 of them had to be downloaded.",)
 
 
 @pytest.mark.parametrize(
@@ -84,16 +84,16 @@ def test_addresses_are_no_paths(tmp_path, monkeypatch, empty_cache):
         ("l.csv", "label,size\nrose,3\n", "there is no column path"),
         ("l.csv", "photos/0.jpg,a\nphotos/1.jpg\n", "line 2: no label. Each line names"),
         ("l.csv", "path,label\n,rose\n", "line 2: no path"),
-        ("l.csv", "path,label,split\nphotos/0.jpg,a,holdout\n", "line 2: the part 'holdout' is none of train"),
+        ("l.csv", "path,label,split\nphotos/0.jpg,a,holdout\n", "line 2: the split 'holdout' is not train"),
         ("l.csv", "path,label\nphotos/0.jpg,a\nphotos/1.jpg,a\n", "holds one class only, 'a'"),
         ("l.csv", "", "holds no labelled photos. Expected a line with path and label for each photo"),
         ("l.csv", "photos/0.jpg\n", "there is no column label"),
         ("l.csv", "path,label\n" + "x" * 200_000 + ",a\n", "cannot be read as text .*field larger"),
         ("l.csv", 'path,label\nphotos/0.jpg,"a\nb"\n', "line 3'?: a class name cannot hold line breaks"),
         ("l.jsonl", '{"path": "photos/0.jpg", "label": "a"}\nphotos/1.jpg,b', "line 2: not JSON"),
-        ("l.jsonl", '["photos/0.jpg", "a"]', "line 1: .* is no object with path and label"),
+        ("l.jsonl", '["photos/0.jpg", "a"]', "line 1: .* is not an object with path and label"),
         ("l.jsonl", '{"path": "photos/0.jpg", "label": ["a", "b"]}', r"line 1: \['a', 'b'\] looks like several labels"),
-        ("l.jsonl", '{"path": null, "label": "b"}', "line 1: path is None; give one text"),
+        ("l.jsonl", '{"path": null, "label": "b"}', "line 1: path is None; it must be a single text"),
         ("l.csv", "photos/0.jpg,cat\nphotos/1.jpg,dog\nphotos/2.jpg,cat|dog\n", "line 3: 'cat|dog' looks like several"),
         ("l.csv", "photos/0.jpg,cat; dog\nphotos/1.jpg,bird;dog\n", "line 1: 'cat; dog' looks like several labels"),
         ("l.jsonl", "[" * 100_000, "line 1: not JSON"),
@@ -183,7 +183,7 @@ def test_tables_of_other_programs_are_read(tmp_path, text, encoding):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("photo_no,kind\n1,rose\n2,tulip\n", "begins with 'photo_no, kind': neither names of columns"),
+        ("photo_no,kind\n1,rose\n2,tulip\n", "begins with 'photo_no, kind': neither known column names"),
         ("filename,rose,tulip\nphotos/0.jpg,1,1\nphotos/1.jpg,0,1\n", "line 2: is 1 in rose, tulip. .* one label"),
         ("filename,rose,tulip\nphotos/0.jpg,1,0\nphotos/1.jpg,0,0\n", "line 3: has no class that is 1"),
     ],

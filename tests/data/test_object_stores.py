@@ -32,7 +32,7 @@ def store():
 
 
 def listed(dataset, home):
-    """Everything that a data set says, with names below its home."""
+    """The content of a dataset, with names relative to its home."""
     photos = [(str(s.path).removeprefix(f"{home}/"), s.label, s.digest, s.part) for s in dataset.samples]
     skipped = [(str(s.path).removeprefix(f"{home}/"), s.reason, s.part) for s in dataset.skipped]
     return photos, skipped, dataset.classes, [note.replace(str(home), "HOME") for note in dataset.notes]
@@ -101,11 +101,11 @@ def test_what_a_store_refuses_is_one_line_for_the_photo(monkeypatch, store, clas
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("memory://nobody", "^memory://nobody does not exist. Give a folder"),
+        ("memory://nobody", "^memory://nobody does not exist. Pass a folder"),
         ("nonsense://x", r"^nonsense://x cannot be opened \(Protocol not known: nonsense\). Check the address"),
     ],
 )
-def test_an_address_that_leads_nowhere_is_told(url, message):
+def test_an_address_that_leads_nowhere_is_reported(url, message):
     with pytest.raises(DataError, match=message):
         sources.read(url)
 

@@ -94,8 +94,11 @@ def test_a_row_group_is_read_once_when_photos_are_taken_in_order(tmp_path, monke
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path: write(path, [b"0", b"1"], [0, 2]), "has the label 2, but there are names for 2 only"),
-        (lambda path: write(path, [b"0"], [[0, 1]], features=None), r"has the label \[0, 1\]; a photo has one label"),
+        (lambda path: write(path, [b"0", b"1"], [0, 2]), "has the label 2, but there are only 2 names"),
+        (
+            lambda path: write(path, [b"0"], [[0, 1]], features=None),
+            r"has the label \[0, 1\]; each photo needs exactly one label",
+        ),
         (
             lambda path: write(path, [b"0"], [0], features=None, names=("image", "boxes")),
             "image, boxes: none is a label",

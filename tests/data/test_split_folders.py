@@ -1,4 +1,4 @@
-"""Parts of a data set under any names: told by flags, and found by doctor where they are taken for classes."""
+"""One folder per split: passed as flags, and detected by doctor if used as classes."""
 
 import json
 import shutil
@@ -39,7 +39,7 @@ def run(*words):
     return cli.main(cli.parse(["model_maker", *map(str, words)]))
 
 
-def test_photos_are_of_the_part_that_was_told(home):
+def test_photos_are_of_the_part_that_was_passed(home):
     address = split_folders.address(home / "eins", validation=home / "zwei", test=home / "drei")
     dataset = sources.read(address)
     assert dataset.classes == KINDS
@@ -84,18 +84,21 @@ def test_folders_in_folders_of_the_same_name_are_passed_through(home):
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["--data", "{home}", "--train-dir", "{home}/eins"], "give one or the other"),
-        (["--test-dir", "{home}/drei"], "--test-dir without --train-dir"),
-        (["--train-dir", "{home}/none"], "--train-dir {home}/none is no folder"),
-        (["--train-dir", "{home}/eins", "--test-dir", "{home}/eins"], "or is the same"),
-        (["--train-dir", "{home}", "--test-dir", "{home}/eins"], "--test-dir {home}/eins lies in --train-dir {home}"),
+        (["--data", "{home}", "--train-dir", "{home}/eins"], "cannot be combined with"),
+        (["--test-dir", "{home}/drei"], "--test-dir needs --train-dir"),
+        (["--train-dir", "{home}/none"], "--train-dir {home}/none is not a folder"),
+        (["--train-dir", "{home}/eins", "--test-dir", "{home}/eins"], "is inside or the same as"),
+        (
+            ["--train-dir", "{home}", "--test-dir", "{home}/eins"],
+            "--test-dir {home}/eins is inside or the same as --train-dir {home}",
+        ),
         (
             ["--train-dir", "{home}/eins", "--test-dir", "{home}/flat"],
-            "{home}/flat holds no photos in class folders",
+            "{home}/flat has no photos in class folders",
         ),
-        (["--train-dir", "{home}/parts", "--test-dir", "{home}/drei"], "holds parts of its own (test)"),
-        (["--train-dir", "{home}/eins", "--output", "{home}/eins/model"], "lies in the data"),
-        (["--data", "parts://?test=x"], "names no part folders"),
+        (["--train-dir", "{home}/parts", "--test-dir", "{home}/drei"], "contains splits itself (test)"),
+        (["--train-dir", "{home}/eins", "--output", "{home}/eins/model"], "is inside the dataset"),
+        (["--data", "parts://?test=x"], "has no split folders"),
     ],
 )
 def test_what_does_not_fit_together_is_one_line(home, words, text, capsys):
@@ -108,7 +111,7 @@ def test_what_does_not_fit_together_is_one_line(home, words, text, capsys):
 
 
 def test_folders_that_may_be_parts_are_refused_with_the_flags(home):
-    with pytest.raises(DataError, match="Name them by `train_dir`, `val_dir` and `test_dir`"):
+    with pytest.raises(DataError, match="Pass them as `train_dir`, `val_dir` and `test_dir`"):
         sources.read(home)
 
 
@@ -119,7 +122,7 @@ def test_doctor_takes_part_folders(home, lite0, capsys):
     assert run("doctor", *flags(home, train="eins", test="drei"), "--json") == 0
     assert "leaks" in json.loads(capsys.readouterr().out)["findings"]
     assert run("doctor") == 1
-    assert "doctor needs photos" in capsys.readouterr().err
+    assert "doctor needs a dataset" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -138,7 +141,7 @@ def test_doctor_finds_parts_that_are_taken_for_classes(classes, found):
     findings = list(CHECKS["parts"].find(evidence))
     assert bool(findings) == found
     if found:
-        assert "learned as classes" in findings[0].text and not findings[0].removable
+        assert "used as classes" in findings[0].text and not findings[0].removable
 
 
 def test_doctor_finds_them_in_a_folder(drawn_flowers, tmp_path, lite0):
@@ -147,5 +150,5 @@ def test_doctor_finds_them_in_a_folder(drawn_flowers, tmp_path, lite0):
         shutil.copytree(drawn_flowers / kind, tmp_path / name)
     found = diagnose(tmp_path, model="efficientnet_lite0")
     assert [finding.text for finding in found.findings["parts"]] == [
-        "test and train: named as parts of a data set, and learned as classes"
+        "test and train: named like dataset splits, but used as classes"
     ]

@@ -90,13 +90,13 @@ def test_a_label_without_a_name_is_said(home, tmp_path):
     name = "flowers-train.tfrecord-00000-of-00002"
     (tmp_path / name).write_bytes((home / "tfds" / name).read_bytes())
     (tmp_path / "label.labels.txt").write_text("daisy\n")
-    with pytest.raises(DataError, match=r"\[1\] has the label 1, but there are names for 1 only"):
+    with pytest.raises(DataError, match=r"\[1\] has the label 1, but there are only 1 names"):
         read(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("folder", "message"),
-    [("many", r"\[0\] has 2 values of label; a photo has one"), ("none", r"no label among .*bbox")],
+    [("many", r"\[0\] has 2 values of label; each photo needs one label"), ("none", r"no label among .*bbox")],
 )
 def test_examples_of_another_kind_are_refused(home, folder, message):
     with pytest.raises(DataError, match=message):
@@ -107,7 +107,7 @@ def test_examples_of_another_kind_are_refused(home, folder, message):
 def test_a_truncated_file_is_said(home, tmp_path, cut):
     whole = (home / "slim" / "train.tfrecord").read_bytes()
     (tmp_path / "t.tfrecord").write_bytes(whole[:-cut])
-    with pytest.raises(DataError, match=r"t.tfrecord ends in the middle of record 3. Download it anew"):
+    with pytest.raises(DataError, match=r"t.tfrecord ends in the middle of record 3. Download it again"):
         read(tmp_path / "t.tfrecord")
 
 

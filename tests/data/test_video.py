@@ -67,7 +67,7 @@ def test_what_is_no_video_is_refused_in_one_line(tmp_path):
     path = videos.write(tmp_path / "a.mp4", [RED] * 3)
     for name, content in _broken(path).items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(DataError, match=f"{name}: (cannot be read as a|holds no) video") as refused:
+        with pytest.raises(DataError, match=f"{name}: (cannot be read as a|contains no) video") as refused:
             list(video.frames(str(tmp_path / name)))
         assert "\n" not in str(refused.value)
     with pytest.raises(DataError, match="no.mp4: cannot be read as a video .No such file"):
@@ -111,7 +111,7 @@ def test_a_file_without_pictures_is_refused(tmp_path):
         sound = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
         sound.sample_rate = 8000
         container.mux(stream.encode(sound))
-    with pytest.raises(DataError, match="sound.mkv: holds no video"):
+    with pytest.raises(DataError, match="sound.mkv: contains no video"):
         list(video.frames(str(tmp_path / "sound.mkv")))
 
 
@@ -158,5 +158,5 @@ def test_what_ffmpeg_is_asked_for(monkeypatch, platform, name, opened):
     video.connect(name)
     assert asked == [opened]
     if platform == "win32":
-        with pytest.raises(DataError, match="camera 2 is not there: Windows tells of 2"):
+        with pytest.raises(DataError, match="camera 2 does not exist: Windows reports 2"):
             video.connect("2")

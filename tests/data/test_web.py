@@ -71,7 +71,7 @@ def test_a_list_of_addresses_is_a_data_set(server, tmp_path):
     data = read(tmp_path / "list.csv")
     assert [sample.path.read_bytes() for sample in data.samples] == [b"photo %d" % number for number in range(40)]
     assert [bad.reason[:25] for bad in data.skipped] == ["the server answered 404 N"]
-    assert data.notes == ("41 photos lie at http(s) addresses; 41 of them had to be downloaded.",)
+    assert data.notes == ("41 photos are at http(s) addresses; 41 of them had to be downloaded.",)
     assert len(server.requests) == 41  # neither hashing nor reading fetched one twice
     again = read(tmp_path / "list.csv")
-    assert again.notes == ("41 photos lie at http(s) addresses; 1 of them had to be downloaded.",)
+    assert again.notes == ("41 photos are at http(s) addresses; 1 of them had to be downloaded.",)

@@ -57,7 +57,7 @@ def test_the_server_refuses_other_names(address, host):
     assert caught.value.code == 421
 
 
-def test_a_taken_port_is_told():
+def test_a_taken_port_is_reported():
     with (
         Server(SITE) as server,
         pytest.raises(OutputError, match=f"Port {server.server_port} cannot be taken: .*`port`"),

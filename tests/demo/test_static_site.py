@@ -261,7 +261,7 @@ def test_what_is_no_photo_is_named(seen, broken):
         assert broken[path] in reason
 
 
-def test_a_refused_camera_is_told(seen):
+def test_a_refused_camera_is_reported(seen):
     assert seen["refused"].startswith("The camera was refused.")
 
 
@@ -329,7 +329,7 @@ def test_a_published_model_is_run_as_in_python(chromium, shared_weights, photos)
     np.testing.assert_allclose(found, np.array(list(Classifier(model).scores(photos))), atol=STEPS)
 
 
-def test_a_photo_that_the_browser_cannot_read_is_told(chromium, trained, broken):
+def test_a_photo_that_the_browser_cannot_read_is_reported(chromium, trained, broken):
     with pytest.raises(ModelError, match=r"^Chromium: .*text\.jpg: not a photo$"):
         browser.run(trained["uint8"], [next(iter(broken))])
 

@@ -20,7 +20,7 @@ from model_maker.backbones import embedder, int8_backbone
 from model_maker.cli import doctor_views
 from model_maker.data import sources
 from model_maker.doctor import diagnosis, doctor_page
-from model_maker.doctor.checks import CHECKS, DEFAULT_MENDING
+from model_maker.doctor.checks import CHECKS, DEFAULT_FIXES
 from model_maker.embeddings import work
 from model_maker.errors import DataError
 
@@ -106,13 +106,13 @@ def test_a_wrong_label_ranks_among_the_first_with_its_class(found):
     assert leading["mislabelled"] == "rose"
 
 
-def test_wrong_labels_stand_in_the_order_that_their_text_tells(found):
+def test_wrong_labels_stand_in_the_order_that_their_text_states(found):
     """The less likely its own class beside the other, the earlier; in the text both are rounded to 1 %."""
     shares = [re.findall(r"\((\d+) %\)", finding.text) for finding in found.findings["labels"]]
     assert len(shares) >= 2 and all(len(pair) == 2 for pair in shares)
     ends = [((int(own) - 0.6) / (int(other) + 0.6), (int(own) + 0.6) / (int(other) - 0.6)) for own, other in shares]
     assert all(first[0] <= second[1] for first, second in itertools.pairwise(ends)), shares
-    assert "the surest first" not in CHECKS["labels"].advice
+    assert "the least likely label first" in CHECKS["labels"].advice
 
 
 def test_personal_data_is_named_and_not_repeated(found):
@@ -122,7 +122,7 @@ def test_personal_data_is_named_and_not_repeated(found):
 
 
 def test_only_broken_files_and_exact_copies_are_mended_by_default(found):
-    assert DEFAULT_MENDING == ("broken", "duplicates")
+    assert DEFAULT_FIXES == ("broken", "duplicates")
     for name, check in CHECKS.items():
         assert check.mends or not any(finding.removable for finding in found.findings.get(name, ()))
 
@@ -187,7 +187,7 @@ def test_an_archive_is_diagnosed_as_its_folder_and_not_mended(faulty, found, tmp
     assert {name: len(findings) for name, findings in packed.findings.items()} == counts
     assert doctor_page.render(packed).count("data:image/jpeg") == doctor_page.render(found).count("data:image/jpeg") - 1
     assert cli.main(cli.parse(["model_maker", "doctor", archive, "--fix"])) == 1
-    assert "flowers.zip is no folder of photos by class" in capsys.readouterr().err
+    assert "flowers.zip is not a folder of class folders" in capsys.readouterr().err
 
 
 def test_one_class_or_few_photos_are_said_and_do_not_stop_it(make_photos, tmp_path, lite0):
@@ -196,7 +196,7 @@ def test_one_class_or_few_photos_are_said_and_do_not_stop_it(make_photos, tmp_pa
     assert "labels" not in found.findings and "one class only, red" in found.notes[-1]
     make_photos(tmp_path / "few", {"red": 8, "blue": 8, "green": 1})
     found = diagnose(tmp_path / "few", model=LITE0)
-    assert "Labels of green were not judged" in found.notes[-1]
+    assert "Labels of green were not assessed" in found.notes[-1]
     assert [finding.text for finding in found.findings["classes"]][-1] == "blue has 8 photos and green 1: 8 to 1"
 
 
@@ -253,12 +253,12 @@ def test_the_command_writes_one_json_document(faulty, found, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--fix", "classes"], "--fix classes: choose among broken, leaks"),
-        (["--quarantine", "q"], "give --fix or --undo"),
+        (["--fix", "classes"], "--fix classes: choose from broken, leaks"),
+        (["--quarantine", "q"], "--quarantine needs --fix or --undo"),
         (["--undo", "--fix"], "leave --fix and --html out"),
-        (["--threads", "0"], "--threads 0: give 1 or more"),
-        (["--fix"], "here is nobody to ask: add --yes"),
-        (["--fix", "--json"], "here is nobody to ask: add --yes"),
+        (["--threads", "0"], "--threads 0: pass 1 or more"),
+        (["--fix"], "stdin is not interactive: add --yes"),
+        (["--fix", "--json"], "stdin is not interactive: add --yes"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_any_work(faulty, words, message, capsys):

@@ -91,7 +91,7 @@ def test_what_others_open_is_told_apart(tmp_path):
 
 
 def test_without_other_readers_marks_decide():
-    whole = fallback_decoders.READERS["a walk over its marks"]
+    whole = fallback_decoders.READERS["its intact structure"]
     for content in (jpeg_of_many_scans(), encode(noise(), "PNG"), encode(noise(), "WEBP"), encode(noise(), "AVIF")):
         assert whole(content)
         assert not whole(content[: len(content) * 9 // 10])
@@ -119,7 +119,7 @@ def test_yes_moves_what_was_listed(data, capsys):
     assert cli.main(cli.parse(["model_maker", "doctor", str(data), "--fix", "broken", "--yes"])) == 0
     out = capsys.readouterr().out
     assert (
-        out.index("To be moved out, as broken: 1 file")
+        out.index("To be moved, broken: 1 file")
         < out.index("text.jpg", out.index("To be moved"))
         < out.index("1 file moved")
     )

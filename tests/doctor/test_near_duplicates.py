@@ -59,11 +59,11 @@ def test_flattery_counts_what_copies_of_unknowable_photos_are_worth(random):
     # Labels are coins: alone they cannot be known, and a copy in another fold gives them away.
     vectors = np.repeat(random.normal(size=(60, 64)), 2, axis=0).astype(np.float16)
     labels = np.repeat(np.arange(60) % 2, 2)
-    found = near_duplicates.flattery(vectors, labels, np.repeat(np.arange(60) * 2, 2))
+    found = near_duplicates.inflation_by_folds(vectors, labels, np.repeat(np.arange(60) * 2, 2))
     assert found["photos"] == 120
     assert found["top1_apart"] > 0.9 and found["top1_together"] < 0.75
     assert found["points"] == round(100 * (found["top1_apart"] - found["top1_together"]), 2)
-    assert near_duplicates.flattery(vectors[::2], labels[::2], np.arange(60)) is None
+    assert near_duplicates.inflation_by_folds(vectors[::2], labels[::2], np.arange(60)) is None
 
 
 def test_a_test_part_is_flattered_by_copies_in_training(random):
@@ -72,11 +72,11 @@ def test_a_test_part_is_flattered_by_copies_in_training(random):
     labels, numbers = np.arange(80) % 2, np.arange(80)
     numbers[60:] = numbers[:20]
     tests = np.arange(80) >= 60
-    found = near_duplicates.flattered_part(vectors, labels, numbers, ~tests, tests)
+    found = near_duplicates.inflation_on_test(vectors, labels, numbers, ~tests, tests)
     assert (found["photos"], found["tested"]) == (20, 20)
     # A coin is right in half of the cases; the head is held back by its penalty from knowing all copies by heart.
     assert found["top1"] >= 0.85 and found["top1_without"] <= 0.7
-    assert near_duplicates.flattered_part(vectors, labels, np.arange(80), ~tests, tests) is None
+    assert near_duplicates.inflation_on_test(vectors, labels, np.arange(80), ~tests, tests) is None
 
 
 def test_folds_keep_twins_together_and_classes_even():
@@ -93,7 +93,7 @@ def test_swapped_labels_of_clear_classes_lead_the_ranking(random):
     vectors = (centres[true] + random.normal(size=(90, 32))).astype(np.float16)
     labels = true.copy()
     labels[[4, 50]] = (true[[4, 50]] + 1) % 3
-    found = label_errors.judge(vectors, labels, np.arange(90), classes=3)
+    found = label_errors.find(vectors, labels, np.arange(90), classes=3)
     assert set(np.argsort(found.margins)[:2]) == {4, 50}
     assert found.confident.nonzero()[0].tolist() == [4, 50]
     assert found.scores[[4, 50]].argmax(1).tolist() == true[[4, 50]].tolist()
@@ -106,12 +106,12 @@ def test_a_copy_does_not_vouch_for_its_label(random):
     vectors[2] = vectors[0]
     labels, numbers = true.copy(), np.arange(40)
     labels[[0, 2]], numbers[2] = 1, 0
-    found = label_errors.judge(vectors, labels, numbers, classes=2)
+    found = label_errors.find(vectors, labels, numbers, classes=2)
     assert (found.margins[[0, 2]] < 0).all()
 
 
 def test_classes_with_few_photos_are_not_judged(random):
     labels = np.array([0] * 10 + [1] * 10 + [2] * 3)
     vectors = random.normal(size=(23, 8)).astype(np.float16)
-    found = label_errors.judge(vectors, labels, np.arange(23), classes=3)
+    found = label_errors.find(vectors, labels, np.arange(23), classes=3)
     assert np.isnan(found.margins[20:]).all() and np.isfinite(found.margins[:20]).all()

@@ -1,4 +1,4 @@
-"""Mending moves photos out and putting back restores every byte, wherever a run is cut off."""
+"""Moving photos to the quarantine and restoring them keeps every byte, even if a run is interrupted."""
 
 import errno
 import hashlib
@@ -57,7 +57,7 @@ def test_only_kinds_that_are_asked_for_are_moved(home):
     found = _diagnosis(home, broken=["b/3.jpg"], labels=["a/1.jpg"])
     assert [path.name for path in quarantine.mend(found).moved] == ["3.jpg"]
     assert [path.name for path in quarantine.mend(found, ["labels"]).moved] == ["1.jpg"]
-    with pytest.raises(DataError, match="`kinds='classes'`: choose among broken"):
+    with pytest.raises(DataError, match="`kinds='classes'`: choose from broken"):
         quarantine.mend(found, ["classes"])
 
 
@@ -68,7 +68,7 @@ def test_a_second_mending_never_overwrites_the_first(home):
     moves = quarantine.mend(_diagnosis(home, duplicates=["a/1.jpg"]))
     assert [path.name for path in moves.moved] == ["1 (2).jpg"]
     back = quarantine.put_back(home)
-    # The later one is put back first; then the place of the earlier one is taken, and nothing is lost.
+    # The later one is restored first; then the place of the earlier one is taken, and nothing is lost.
     assert _tree(home) == before | {"a/1.jpg": "another one"}
     (left,) = back.left
     assert left[0].read_text() == "one" and "is taken by another file" in left[1]
@@ -81,7 +81,7 @@ def test_a_file_that_changed_since_stays(home):
     (home / "b" / "3.jpg").write_text("repaired")
     (home / "b" / "4.jpg").write_text("repaired, too")
     moves = quarantine.mend(found)
-    assert not moves.moved and {reason for _, reason in moves.left} == {"it has changed since it was examined"}
+    assert not moves.moved and {reason for _, reason in moves.left} == {"it has changed since the diagnosis"}
 
 
 def test_a_file_that_vanished_does_not_stop_the_others(home):
@@ -168,16 +168,16 @@ def test_a_quarantine_in_the_data_or_of_other_things_is_refused(home, tmp_path):
     with pytest.raises(OutputError, match="would be read as a class"):
         quarantine.check(home, ["broken"], home / "aside")
     fill(tmp_path / "full", {"letter.txt": "dear"})
-    with pytest.raises(OutputError, match="holds other things"):
+    with pytest.raises(OutputError, match="is not empty and not a quarantine"):
         quarantine.check(home, ["broken"], tmp_path / "full")
 
 
 def test_what_is_no_folder_by_class_is_refused(home, tmp_path):
     (tmp_path / "list.csv").write_text("path,label\ndata/a/1.jpg,a\n")
-    with pytest.raises(DataError, match=r"list.csv is no folder of photos by class"):
+    with pytest.raises(DataError, match=r"list.csv is not a folder of class folders"):
         quarantine.check(tmp_path / "list.csv", ["broken"])
     (home / "metadata.csv").write_text("file_name,label\na/1.jpg,a\n")
-    with pytest.raises(DataError, match="is no folder of photos by class"):
+    with pytest.raises(DataError, match="is not a folder of class folders"):
         quarantine.check(home, ["broken"])
 
 
@@ -191,6 +191,6 @@ def test_nothing_to_undo_is_said_and_a_log_that_leads_out_is_refused(home, tmp_p
     with pytest.raises(DataError, match="nothing to undo"):
         quarantine.put_back(home)
     fill(tmp_path / "data_quarantine", {"x.jpg": "x", quarantine.LOG: '{"from": "../../x", "to": "x.jpg"}\n'})
-    with pytest.raises(DataError, match="outside of the data"):
+    with pytest.raises(DataError, match="outside of the dataset"):
         quarantine.put_back(home)
     assert (tmp_path / "data_quarantine" / "x.jpg").exists()

@@ -193,7 +193,7 @@ def test_each_photo_is_kept_as_soon_as_it_is_embedded(data, tiny_embedder):
     assert counts == list(range(1, 13))
 
 
-def test_how_many_were_embedded_before_is_told(data, tiny_embedder, make_photos):
+def test_how_many_were_embedded_before_is_reported(data, tiny_embedder, make_photos):
     shutil.copy(data / "a" / "000.png", data / "b" / "copy.png")
     heard = Heard()
     embed(read(data), tiny_embedder, PIXELS, progress=heard)

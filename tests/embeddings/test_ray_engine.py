@@ -326,7 +326,7 @@ def test_without_ray_one_line_says_what_to_install(monkeypatch):
 
 @pytest.mark.parametrize("option", ["address", "shards"])
 def test_options_of_a_cluster_are_refused_without_one(option):
-    with pytest.raises(DataError, match=f"`{option}='x'` belongs to a Ray cluster: add `engine='ray'`"):
+    with pytest.raises(DataError, match=f"`{option}='x'` applies to a Ray cluster: add `engine='ray'`"):
         check(Options(**{option: "x"}))
     with pytest.raises(DataError, match="`engine='spark'`: choose one of local, ray"):
         check(Options(engine="spark"))
@@ -350,7 +350,7 @@ def test_ctrl_c_ends_the_ray_that_was_started_and_nothing_else(nodes, tmp_path, 
     os.killpg(run.pid, signal.SIGINT)
     out, err = run.communicate(timeout=30)
     assert run.returncode == 130
-    assert out == "" and "interrupted. Nothing half-made was left" in err
+    assert out == "" and "interrupted. No partial output was written" in err
     assert "Traceback" not in err
     until(lambda: not _processes(mark), seconds=20)
     assert not (tmp_path / "model").exists()

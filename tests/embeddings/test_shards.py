@@ -56,7 +56,7 @@ def test_the_index_knows_what_can_be_used(folder):
     one, other = folder.name(KEYS[:2]), folder.name(KEYS[2:])
     shards.write(one, KEYS[:2], RESULTS[:2])
     shards.write(other, KEYS[2:], RESULTS[2:])
-    assert folder.index() == {KEYS[0]: one, KEYS[2]: other}  # failures may have been mended
+    assert folder.index() == {KEYS[0]: one, KEYS[2]: other}  # failures may have been repaired
     shards.remove([one, other, one])
     assert folder.index() == {}
 

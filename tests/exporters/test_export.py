@@ -219,7 +219,7 @@ def test_the_c_sources_compile_and_hold_the_file(everything, tmp_path, compiler,
     done = subprocess.run([program], capture_output=True, check=False)
     assert done.returncode == 0  # aligned
     assert done.stderr.decode() == "a\nb\nü\n"
-    # The bytes are a model on int8 edges; LiteRT runs it on the pixel less 128.
+    # The bytes are a model with int8 input; LiteRT runs it on the pixel less 128.
     runner = Runner(done.stdout)
     assert runner.input_dtype == np.int8
 
@@ -234,7 +234,7 @@ def test_the_header_lists_the_operators(everything):
     for call in ("AddConv2D()", "AddMean()", "AddFullyConnected()", "AddSoftmax()"):
         assert f"resolver.{call}" in text
     assert "MicroMutableOpResolver<4>" in text
-    assert "Quantize" not in text  # int8 edges need none
+    assert "Quantize" not in text  # int8 input needs none
 
 
 def test_int8_edges_answer_as_uint8_ones(folder, pictures, tmp_path):
@@ -279,7 +279,7 @@ def test_a_missing_package_is_named_with_its_extra(folder, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(("formats", "code"), [("tflite-float32,edgetpu", 1), ("all", 0)])
-def test_the_exit_code_tells_what_was_asked_for_and_failed(folder, tmp_path, monkeypatch, capsys, formats, code):
+def test_the_exit_code_states_what_was_asked_for_and_failed(folder, tmp_path, monkeypatch, capsys, formats, code):
     kept = {name: exports.EXPORTERS[name] for name in ("tflite-float32", "edgetpu")}
     monkeypatch.setattr(exports, "EXPORTERS", kept)
     arguments = ["model_maker", "export", str(folder), "--output", str(tmp_path / "x"), "--format", formats, "--json"]
@@ -287,17 +287,17 @@ def test_the_exit_code_tells_what_was_asked_for_and_failed(folder, tmp_path, mon
     assert export_command.run(parse(arguments)) == code
     said = capsys.readouterr()
     assert [row["format"] for row in json.loads(said.out)["formats"]] == list(kept)
-    assert "edgetpu: The Edge TPU takes integer edges" in said.err
+    assert "edgetpu: The Edge TPU needs integer input and output" in said.err
 
 
 def test_unknown_formats_and_edges_are_one_line(folder, tmp_path):
-    with pytest.raises(DataError, match="`formats='onyx'`: choose among tflite-int8, .*coreml, or all"):
+    with pytest.raises(DataError, match="`formats='onyx'`: choose from tflite-int8, .*coreml, or all"):
         model_maker.export(folder, tmp_path / "x", formats="onyx")
     with pytest.raises(DataError, match="`io='int16'`: choose one of uint8, float32, int8"):
         model_maker.export(folder, tmp_path / "x", io="int16")
-    with pytest.raises(ModelError, match="Edge TPU takes integer edges"):
+    with pytest.raises(ModelError, match="Edge TPU needs integer input and output"):
         model_maker.export(folder, tmp_path / "x", formats="edgetpu", io="float32")
-    with pytest.raises(ModelError, match="int8 edges belong to"):
+    with pytest.raises(ModelError, match="int8 input and output need"):
         model_maker.export(folder, tmp_path / "x", formats="tflite-float32", io="int8")
     assert list(tmp_path.iterdir()) == []
 
@@ -331,7 +331,7 @@ def test_a_bare_file_becomes_float_with_a_note(make_tiny_model, expected, pictur
     heard = Progress()
     found = model_maker.export(tmp_path / "bare.tflite", tmp_path / "x", formats="tflite-float32", progress=heard)
     assert "no float.tflite beside bare.tflite" in heard.notes[0]
-    assert "pictures made for it" in heard.notes[1]
+    assert "generated images" in heard.notes[1]
     scores = np.array(list(Classifier(found.entries[0].path).scores(list(pictures))))
     # int8 weights and biases, computed in float: what is left is their rounding.
     np.testing.assert_allclose(scores, expected, atol=0.05)

@@ -1,4 +1,4 @@
-"""A Python in which no extra is installed, wherever tests run: its children, too, are told by a finder."""
+"""A Python without extras: an import finder hides them, also from child processes."""
 
 import json
 import os

@@ -7,7 +7,7 @@ from model_maker.tflite import metadata
 
 
 def tiny(size):
-    """Two halvings of the picture, 16 features; what its input expects is told nowhere."""
+    """Two halvings of the picture, 16 features; its normalization is unknown."""
     random = np.random.default_rng(0)
     chain = TinyNetwork(size).conv(0.3 * random.normal(size=(8, 3, 3, 3)), stride=2, fused=FUSED.RELU6)
     chain.depthwise(0.3 * random.normal(size=(1, 3, 3, 8)), stride=2)

@@ -43,7 +43,7 @@ def chunk(name, data):
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def mended(content):
+def repaired(content):
     """A damaged PNG with checksums that fit again, so that what is behind them is reached too; others as they are."""
     found, at = bytearray(content), 8
     while content.startswith(b"\x89PNG") and at + 12 <= len(found):

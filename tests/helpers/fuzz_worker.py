@@ -51,7 +51,7 @@ class Worker:
         )
 
     def attempt(self, content, *, limit_s=LIMIT_S):
-        """Returns what became of a case: {"outcome": "fine" or "refused" or what is wrong, ...}."""
+        """Returns the result of a case: {"outcome": "fine" or "refused" or what is wrong, ...}."""
         try:
             self._process.stdin.write(struct.pack("<I", len(content)) + content)
             self._process.stdin.flush()
@@ -159,7 +159,7 @@ def import_backbone(content):
 
 
 def judge_data(content):
-    """Reads a data set as `train` does, and its first pictures."""
+    """Reads a dataset as `train` does, and its first pictures."""
     return outcome(lambda packed: _opened(packed, read_data), content)
 
 

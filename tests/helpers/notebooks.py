@@ -55,7 +55,7 @@ def execute(path, *, temporary=None):
 
 
 def main(paths):
-    # A first use is told with a note that belongs to the machine and not into the outputs.
+    # Notes on a first use depend on the machine and do not belong in the outputs.
     embedder.embedder(backbones.get(backbones.DEFAULT))
     for path in paths or NOTEBOOKS:
         print(f"{path.name} ...")

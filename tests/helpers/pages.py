@@ -1,4 +1,4 @@
-"""Blocks of code in Markdown pages: found, run, and what the page shows held against what they print.
+"""Blocks of code in Markdown pages: found, run, and compares the shown output with the real one.
 
 How a block is treated is what its first line says:
 
@@ -49,8 +49,8 @@ SHOWN_ONLY = {
     "With files of your own": "an address is fetched, weights are of 14 MB; "
     "tests/backbones/test_tensorflow_models.py opens such",
     "With weights from the Hub": "weights of 337 MB are fetched; tests/clip runs towers of its own",
-    "How data flows": "a picture",
-    "Rooms": "a list, held against the folders by test_layers",
+    "Data flow": "a picture",
+    "Rooms": "a list, compared with the folders by test_layers",
     "What others print": "an error of another tool",
 }
 # Words of a command, and the packages of extras without which it is left out.
@@ -122,7 +122,7 @@ def run(text: str, folder: Path, printed: dict[str, tuple[str, str]]) -> list[st
     Args:
       text: the page.
       folder: where it runs.
-      printed: what commands printed that were run in this folder before; a page that repeats one is held against that.
+      printed: what commands printed that were run in this folder before; compared with pages that repeat one.
     """
     page, left_out, unmade = blocks(text), [], set()
     for index, block in enumerate(page):
@@ -217,7 +217,7 @@ def _lacks(command: str) -> str:
 def _run_command(
     command: Command, folder: Path, printed: dict[str, tuple[str, str]], where: str, *, expected: int
 ) -> list[str]:
-    """Returns what is not held against what was printed: lines of engines that are not installed."""
+    """Returns what is not compared with the output: lines of engines that are not installed."""
     program, *rest = shlex.split(command.text)
     assert program in MODULES, f"{where}: {program} is none of our commands; it needs another block"
     if command.text not in printed:

@@ -82,7 +82,7 @@ def test_one_photo_or_many_of_any_kind(colours, tmp_path, kind):
 
 @pytest.mark.parametrize("model", [None, 3, "", open])
 def test_what_is_no_model_is_refused(model):
-    with pytest.raises(ModelError, match="is no model. Give a .tflite file"):
+    with pytest.raises(ModelError, match="is not a model. Pass a .tflite file"):
         Classifier(model)
 
 
@@ -114,7 +114,7 @@ def test_ties_are_ranked_by_index(colours):
     assert colours.rank(np.array([0.5, 0, 0.5], np.float32), top_k=1) == [Prediction("red", 0.5, 0)]
 
 
-def test_tells_labels_and_size(colours):
+def test_states_labels_and_size(colours):
     assert (colours.labels, colours.image_size) == (LABELS, 8)
 
 
@@ -339,7 +339,7 @@ def test_a_label_below_its_threshold_is_unknown(careful, colours, colour):
     assert [entry.label for entry in none] == ["unknown"]
 
 
-def test_evaluation_tells_what_comes_of_the_thresholds(careful, colours, tmp_path):
+def test_evaluation_states_what_comes_of_the_thresholds(careful, colours, tmp_path):
     data = read(folder_of(tmp_path, {"red": "rrg", "green": "gg", "blue": "bbbr"}))
     assert colours.evaluate(data).answered is None
     found = careful.evaluate(data)

@@ -136,8 +136,8 @@ def test_the_name_of_a_function_is_read_as_transformers_reads_it(classifier):
     "arguments, message",
     [
         ({"function_to_apply": "relu"}, "function_to_apply='relu': choose one of softmax, none, sigmoid"),
-        ({"top_k": -1}, "top_k=-1: give a whole number from 0 on"),
-        ({"top_k": 2.5}, "top_k=2.5: give a whole number"),
+        ({"top_k": -1}, "top_k=-1: pass a whole number from 0 on"),
+        ({"top_k": 2.5}, "top_k=2.5: pass a whole number"),
         ({"function_to_apply": 5}, "function_to_apply=5: choose one of"),
     ],
 )
@@ -164,7 +164,7 @@ def test_a_photo_that_cannot_be_had_is_named(classifier, tmp_path):
 
 @pytest.mark.parametrize("photo", [None, 5, [None], [[COLOUR]], object()])
 def test_what_is_no_photo_is_named(classifier, photo):
-    with pytest.raises(DataError, match="is no photo"):
+    with pytest.raises(DataError, match="is not a photo"):
         classifier(photo)
 
 

@@ -52,7 +52,7 @@ def answers(capsys):
         ("a/**/*.jpg", [("a/1.jpg", "red"), ("a/2.jpg", "green"), ("a/b/1.jpg", "blue")]),
         ("a/[12].jpg", [("a/1.jpg", "red"), ("a/2.jpg", "green")]),
         ("a/?.jpg", [("a/1.jpg", "red"), ("a/2.jpg", "green")]),
-        # A folder that matches gives its photos, and what is no photo is passed over.
+        # A folder that matches gives its photos, and other files are skipped.
         ("a/[b2n]*", [("a/2.jpg", "green"), ("a/b/1.jpg", "blue")]),
         ("a/[x].png", [("a/[x].png", "red")]),  # the file of this name comes first
     ],
@@ -64,13 +64,13 @@ def test_patterns_in_quotes(colours, desk, capsys, pattern, found):
 
 @pytest.mark.parametrize(
     ("pattern", "said"),
-    [("a/*.gif", "a/*.gif matches nothing"), ("a/*.md", "what a/*.md matches, 1 in all, is no photo")],
+    [("a/*.gif", "a/*.gif matches nothing"), ("a/*.md", "what a/*.md matches, 1 in all, is not a photo")],
 )
 def test_a_pattern_without_photos_is_refused(colours, desk, capsys, pattern, said):
     assert predict(colours, pattern) == 1
     assert (
         capsys.readouterr().err
-        == f"model_maker: {said}. Give a pattern of photos, as 'photos/*.jpg', or their folder.\n"
+        == f"model_maker: {said}. Pass a pattern of photos, as 'photos/*.jpg', or their folder.\n"
     )
 
 
@@ -85,7 +85,7 @@ def test_a_list_names_photos_beside_it_or_from_here(colours, desk, capsys):
     assert json.loads(shown.out)[1]["photo"] == "a/gone.jpg" and "a/gone.jpg: no such file" in shown.err
 
 
-@pytest.mark.parametrize(("content", "said"), [(b"\n \n", "is empty"), (b"\xff\xfe\x00", "it is no text in UTF-8")])
+@pytest.mark.parametrize(("content", "said"), [(b"\n \n", "is empty"), (b"\xff\xfe\x00", "it is not UTF-8 text")])
 def test_a_list_that_is_none_is_refused(colours, desk, capsys, content, said):
     (desk / "list.txt").write_bytes(content)
     assert predict(colours, "list.txt") == 1
@@ -116,7 +116,7 @@ def test_a_video_is_answered_frame_by_frame(colours, desk, capsys):
         ["clip.mp4#1", "1", "red"],
     ]
     assert predict(colours, "clip.mp4", "--every", "0") == 1
-    assert "--every 0: give 1 or more." in capsys.readouterr().err
+    assert "--every 0: pass 1 or more." in capsys.readouterr().err
 
 
 @pytest.mark.video

@@ -1,4 +1,4 @@
-"""Accuracy on photos that a model learned from is told as such, wherever it is measured."""
+"""Accuracy on training photos of a model is reported as such, wherever it is measured."""
 
 import json
 import shutil
@@ -51,7 +51,7 @@ def test_the_training_folder_flatters_and_says_so(folder, parts, drawn_flowers, 
     assert found["others"]["photos"] == others == parts["test"]
     assert found["others"]["top1"] == pytest.approx(right / others)
     text = " ".join(evaluate(folder, "--data", drawn_flowers, capsys=capsys).split())
-    assert f"{PHOTOS - others} of these {PHOTOS} photos were learned from" in text
+    assert f"{PHOTOS - others} of these {PHOTOS} photos, which inflates metrics" in text
     assert f"On the other {others}: top-1 {100 * right / others:.1f} %" in text
 
 
@@ -78,7 +78,7 @@ def test_some_of_the_photos_under_other_names_are_known_by_their_content(folder,
         shutil.copy(sample.path, place / f"{index}.jpg")
     found = Classifier(folder).evaluate(new).learned_from
     assert (found.photos, found.others, found.top1) == (3, 0, None)
-    assert "All of these photos" in found.describe(3)
+    assert "all of these photos" in found.describe(3)
 
 
 def test_a_folder_of_an_earlier_version_has_its_photos_read_again(folder, drawn_flowers, tmp_path):
@@ -97,10 +97,10 @@ def test_what_cannot_be_told_is_said(folder, drawn_flowers, tmp_path):
     shutil.copytree(drawn_flowers / "rose", some / "rose")
     found = Classifier(tmp_path / "alone.tflite").evaluate(some).learned_from
     assert found.photos is None and found.as_dict() == {"photos": None, "others": None}
-    assert "may have learned from these" in found.describe(12)
+    assert "may have been trained on these" in found.describe(12)
 
 
-def test_the_list_of_another_model_tells_nothing(folder, drawn_flowers, tmp_path):
+def test_the_list_of_another_model_gives_no_information(folder, drawn_flowers, tmp_path):
     shutil.copy(folder / "model.tflite", tmp_path)
     content = json.loads((folder / output_folder.SPLIT).read_text())
     (tmp_path / output_folder.SPLIT).write_text(json.dumps(content | {"fingerprint": "0" * 64}))
@@ -128,11 +128,11 @@ def test_benchmark_notes_it(folder, drawn_flowers, tmp_path, monkeypatch, capsys
     flags = ["--data", "copy", "--threads", "1", "--runs", "2", "--rounds", "1", "--json"]
     assert benchmark_cli.main(benchmark_cli.parse(["benchmark", "model", *flags])) == 0
     (model,) = json.loads(capsys.readouterr().out)["models"]
-    assert any(f"of these {PHOTOS} photos were learned from" in note for note in model["notes"])
+    assert any(f"of these {PHOTOS} photos" in note for note in model["notes"])
 
 
 @pytest.mark.parametrize("flat", [False, True])
-def test_parts_without_a_labelled_test_part_are_told(drawn_flowers, tmp_path, flat):
+def test_parts_without_a_labelled_test_part_are_reported(drawn_flowers, tmp_path, flat):
     """Only `train` and `val` have class folders; photos to submit lie in `test` without any."""
     for name in ("rose", "tulip"):
         photos = sorted((drawn_flowers / name).iterdir())
@@ -147,8 +147,8 @@ def test_parts_without_a_labelled_test_part_are_told(drawn_flowers, tmp_path, fl
     dataset, notes = sources.read_to_judge(tmp_path / "data")
     assert len(dataset) == 24
     assert notes[-1].endswith(
-        "states no test part with labels: 16 of its train part and 8 of its validation part are used, which a model "
-        "may have learned from."
+        "has no labeled test split: 16 of its train split and 8 of its validation split are used, which a model "
+        "may have been trained on."
     )
     assert any("5 photos directly in" in note for note in notes) == flat
 

@@ -122,7 +122,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(after, start, photos, tmp_
 
 
 def test_what_was_found_is_repeated_with_all_photos(start, photos, tmp_path, monkeypatch):
-    """Interrupted in the repetition, it goes on to the same bytes."""
+    """Interrupted in the repetition, it continues to a byte-identical result."""
     recipe = dataclasses.replace(RECIPE, epochs=3, patience=10)
     once = fine_tuning.fine_tune(start, photos, recipe)
     steps, plain = [], Trainer.step

@@ -14,26 +14,26 @@ def test_times(text, expected):
 
 @pytest.mark.parametrize("text", ["", "5", "m", "5 minutes", "-5m", "0s", "5d"])
 def test_what_is_no_time(text):
-    with pytest.raises(DataError, match="give a time as 90s, 5m or 1h"):
+    with pytest.raises(DataError, match="pass a time such as 90s, 5m or 1h"):
         check(Options(fine_tune="tail", budget=text))
 
 
 @pytest.mark.parametrize(
-    ("values", "flag"),
+    ("values", "words"),
     [
-        ({"fine_tune": "head"}, "--fine-tune head: choose one of tail, all"),
-        ({"epochs": 0}, "--epochs 0"),
-        ({"batch_size": -1}, "--batch-size -1"),
-        ({"learning_rate": 0.0}, "--learning-rate 0"),
-        ({"learning_rate": float("nan")}, "--learning-rate nan"),
-        ({"dropout": 1.0}, "--dropout 1"),
-        ({"weight_decay": -0.1}, "--weight-decay -0.1"),
-        ({"label_smoothing": 2.0}, "--label-smoothing 2"),
-        ({"mix": -1.0}, "--mix -1"),
+        ({"fine_tune": "head"}, "`fine_tune='head'`: choose one of tail, all"),
+        ({"epochs": 0}, "`epochs=0`"),
+        ({"batch_size": -1}, "`batch_size=-1`"),
+        ({"learning_rate": 0.0}, "`learning_rate=0"),
+        ({"learning_rate": float("nan")}, "`learning_rate=nan"),
+        ({"dropout": 1.0}, "`dropout=1"),
+        ({"weight_decay": -0.1}, "`weight_decay=-0.1"),
+        ({"label_smoothing": 2.0}, "`label_smoothing=2"),
+        ({"mix": -1.0}, "`mix=-1"),
     ],
 )
-def test_refuses_values_that_mean_nothing(values, flag):
-    with pytest.raises(DataError, match=flag):
+def test_refuses_values_that_mean_nothing(values, words):
+    with pytest.raises(DataError, match=words):
         check(Options(**{"fine_tune": "tail"} | values))
 
 
@@ -43,13 +43,13 @@ def test_options_become_a_recipe():
     assert made.batch_size == Recipe().batch_size and made.budget_s is None
 
 
-def test_a_budget_allows_more_epochs_unless_they_are_told():
+def test_a_budget_allows_more_epochs_unless_they_are_reported():
     assert recipe.of(Options(fine_tune="tail", budget="5m")).epochs > Recipe().epochs
     assert recipe.of(Options(fine_tune="tail", budget="5m", epochs=2)).epochs == 2
     assert recipe.of(Options(fine_tune="tail", budget="5m")).budget_s == 300
 
 
-def test_fine_tuning_is_augmented_unless_told():
+def test_fine_tuning_is_augmented_by_default():
     assert Options().augmentation == "none"
     assert Options(fine_tune="tail").augmentation == "standard"
     assert Options(fine_tune="tail", augment="light").augmentation == "light"
@@ -58,7 +58,7 @@ def test_fine_tuning_is_augmented_unless_told():
 @pytest.mark.parametrize("options", [{"epochs": 3}, {"budget": "5m"}, {"mix": 0.2}])
 def test_what_belongs_to_fine_tuning_is_refused_without_it(options):
     [name] = options
-    with pytest.raises(DataError, match=f"`{name}` belongs to fine-tuning: add `fine_tune='tail'`"):
+    with pytest.raises(DataError, match=f"`{name}` applies to fine-tuning: add `fine_tune='tail'`"):
         check(Options(**options))
 
 

@@ -114,7 +114,7 @@ def test_a_batch_that_does_not_fit_is_refused(examples, monkeypatch):
         Trainer(linear(), Recipe(), np.ones(3), learning_rate=0.1)
 
 
-def test_memory_that_runs_out_is_told(examples, monkeypatch):
+def test_memory_that_runs_out_is_reported(examples, monkeypatch):
     def fail(*_):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 

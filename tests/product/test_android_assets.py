@@ -125,7 +125,7 @@ def test_the_app_reads_metadata_that_other_tools_wrote(classes, shared_weights, 
         (lambda content: content[: len(content) // 3], "its metadata is damaged"),
     ],
 )
-def test_a_damaged_model_is_told(classes, make_tiny_model, tmp_path, damage, message):
+def test_a_damaged_model_is_reported(classes, make_tiny_model, tmp_path, damage, message):
     kotlin_runs.prepare(tmp_path / "run", make_tiny_model(), np.zeros((2, 2, 4), np.uint8))
     (tmp_path / "run/model").write_bytes(damage(make_tiny_model()))
     with pytest.raises(subprocess.CalledProcessError) as caught:

@@ -244,7 +244,7 @@ def _held():
     return found
 
 
-def test_reference_tells_every_public_name_and_type(site):
+def test_reference_states_every_public_name_and_type(site):
     html = "".join((site / f"reference/{page}.html").read_text(encoding="utf-8") for page in ("python", "types"))
     held = _held() - {getattr(model_maker, name) for name in PUBLIC}
     names = {f"{thing.__module__}.{thing.__name__}" for thing in held}
@@ -257,7 +257,7 @@ def test_reference_tells_every_public_name_and_type(site):
     assert private == []
 
 
-def test_reference_tells_what_moves_in(site):
+def test_reference_states_what_moves_in(site):
     html = (site / "reference/compat.html").read_text(encoding="utf-8")
     for module in (image_classifier, config, model_spec):
         names = getattr(module, "__all__", None) or [
@@ -288,7 +288,7 @@ def test_site_passes_axe(site):
     }
 
 
-def test_reference_tells_every_command_and_option(site):
+def test_reference_states_every_command_and_option(site):
     """Against the source of the parser: what stands in its calls as a string stands in the page."""
     html = (site / "reference/commands.html").read_text(encoding="utf-8")
     sources = (path.read_text(encoding="utf-8") for path in Path(cli.__file__).parent.glob("*.py"))

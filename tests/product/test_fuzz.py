@@ -12,7 +12,7 @@ import warnings
 import fuzz_formats
 import fuzz_models
 import pytest
-from fuzz_photos import mended, photos
+from fuzz_photos import photos, repaired
 from fuzz_worker import Worker
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -29,7 +29,7 @@ EDGES = [0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000
 
 
 class Findings:
-    """Counts what became of cases, and keeps the smallest of each kind that must not be."""
+    """Counts the results of cases, and keeps the smallest of each kind that must not be."""
 
     def __init__(self, worker, folder, allowed):
         self._worker, self._folder, self._allowed = worker, folder, allowed
@@ -127,7 +127,7 @@ def test_photos_are_sound_before_they_are_damaged(viewer, kind):
 def test_damaged_photos_are_read_or_refused(viewer, tmp_path):
     real = [path.read_bytes() for path in sorted(SHARED.glob("data/flowers/*/*.jpg"))[::100] if LONG]
     hurt = st.sampled_from([*PHOTOS.values(), *real]).flatmap(damage)
-    cases = st.one_of(hurt, hurt.map(mended))
+    cases = st.one_of(hurt, hurt.map(repaired))
     fuzzed(0.5, cases, Findings(viewer, tmp_path, ("fine", "refused")))
 
 

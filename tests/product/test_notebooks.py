@@ -85,7 +85,7 @@ def test_all_begin_with_the_same_cell():
     assert len({code_cells(read(name))[0].source for name in NAMES}) == 1
 
 
-# Stands in for pip: notes what it is told, and puts a package of that name where the child looks.
+# Stands in for pip: records its arguments, and puts a package of that name where the child looks.
 PIP = """
 import json, sys
 from pathlib import Path

@@ -134,7 +134,7 @@ def test_a_model_is_made_and_used(sessions, system):
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_the_memory_of_stages_is_what_the_system_tells(sessions, system):
+def test_the_memory_of_stages_is_what_the_system_states(sessions, system):
     home, _ = sessions[system]
     peaks = {stage["peak_memory_mb"] for stage in json.loads((home / "model/run.json").read_text())["stages"]}
     assert peaks == {PEAK_MB} if system else max(peaks) < 10_000 and min(peaks) > 20

@@ -104,7 +104,7 @@ def test_a_path_in_a_log_leads_out_or_not(path, out):
 
 
 def test_a_whole_drive_has_no_place_beside_it():
-    with pytest.raises(files.OutputError, match="no place beside / for a quarantine. Give `quarantine`"):
+    with pytest.raises(files.OutputError, match="/ has no parent folder for a quarantine. Pass `quarantine`"):
         quarantine.default_place("/")
 
 

@@ -144,8 +144,8 @@ def test_what_only_fine_tuning_heeds_is_refused_before_any_work(absent, desk, tm
         [(*TRAIN, "--resume"), (*TRAIN, "--tensorboard", "logs")], cwd=desk, cache=tmp_path
     )
     assert resumed[0] == logged[0] == 1
-    assert "training without it has nothing to resume" in resumed[2]
-    assert "--tensorboard follows the epochs of fine-tuning, and there are none: add --fine-tune tail." in logged[2]
+    assert "without fine-tuning there is nothing to resume" in resumed[2]
+    assert "--tensorboard applies to the epochs of fine-tuning: add --fine-tune tail." in logged[2]
 
 
 COMPAT = """
@@ -219,7 +219,7 @@ FREE = [
 
 @pytest.fixture(scope="module")
 def ended(absent, desk, cache, lite0, tmp_path_factory):
-    """What became of each of FREE: (exit code, stdout, stderr)."""
+    """The result of each of FREE: (exit code, stdout, stderr)."""
     work = tmp_path_factory.mktemp("work")
     for name in ("photos", "net.tflite"):
         (work / name).symlink_to(desk / name)

@@ -1,4 +1,4 @@
-"""Figures: the values that they show, the same bytes for the same data, hostile names, many classes."""
+"""Figures: the values that they show, byte-identical for the same data, hostile names, many classes."""
 
 import io
 import os

@@ -25,7 +25,7 @@ def test_card_states_the_measured_figures(card):
     assert text.startswith("# flowers\n") and text.endswith(".\n")
     found = {row[0]: row[1:] for row in rows(text)}
     assert found["top-1 on 125 test photos"] == ["92.8 % (95 % interval 86.9 to 96.2)"]
-    assert found["the float model on the same photos"] == ["93.6 %, same answer on 99.2 %"]
+    assert found["top-1 of the float model on the same photos"] == ["93.6 %, same answer on 99.2 %"]
     assert found["calibration error (ECE)"] == ["0.050"]
     assert found["quantization"] == ["int8"]
     assert found["size"] == ["3.96 MB"]
@@ -39,7 +39,7 @@ def test_card_states_the_measured_figures(card):
 def test_card_says_whether_the_network_was_fine_tuned(improved):
     report = REPORT | {"fine_tuning": {"improved": improved}}
     text = model_card.render(INFO, report, backbone="net", quantize="int8", io="uint8", image_size=224)
-    assert ("net, fine-tuned on its photos" in text) == improved
+    assert ("net, fine-tuned on your photos" in text) == improved
     assert ("a head on frozen net features" in text) != improved
 
 
@@ -65,7 +65,7 @@ def test_card_has_one_row_a_class_whatever_its_name(card):
         ({"threshold": 0.5, "label_thresholds": (0.5, 0.9)}, "the label's own"),
     ],
 )
-def test_card_tells_what_thresholds_bring(thresholds, own):
+def test_card_states_what_thresholds_bring(thresholds, own):
     info = dataclasses.replace(INFO, **thresholds)
     text = model_card.render(info, REPORT, backbone="b", quantize="int8", io="uint8", image_size=224)
     found = {row[0]: row[1:] for row in rows(text) if len(row) == 3}
@@ -73,7 +73,7 @@ def test_card_tells_what_thresholds_bring(thresholds, own):
         {own: ["51.2 %", "98.8 %"]} if own else {}
     )
     assert {key: cells for key, cells in found.items() if "%" in cells[0]} == expected
-    assert ("gives every picture one of them or none" in text) == bool(own)
+    assert ("assigns one of them or none" in text) == bool(own)
 
 
 def test_card_of_a_trained_model_repeats_its_metrics(trained):

@@ -219,7 +219,7 @@ def test_calibration_in_figures(page):
     assert "ECE 0.340" in page.text
 
 
-def test_everything_of_a_training_is_told(scored):
+def test_everything_of_a_training_is_reported(scored):
     found = everything(metrics(scored))
     stages = [{"name": "Embed photos", "seconds": 8.25, "cpu_seconds": 14.5, "peak_memory_mb": 300.4}]
     learned = {"ant": 20, "bee": 18, "cat": 10}
@@ -312,7 +312,7 @@ def test_a_photo_that_is_gone_is_named_without_a_picture(scored):
     assert page.figures[0][0] == "no picture" and "bee 0.90" in page.figures[0]
 
 
-def test_nothing_wrong_is_told(scored):
+def test_nothing_wrong_is_reported(scored):
     right = Scored(scored.samples, scored.scores.argmax(axis=1), scored.scores)
     page = Page(render("insects", right, {"test": metrics(right)}, model="m"))
     assert "every test photo is classified correctly" in page.text and page.figures == []

@@ -206,5 +206,5 @@ def test_a_page_replaces_only_a_page(tmp_path):
 
 def test_a_drive_that_is_not_there_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(type(tmp_path), "exists", lambda path: False)
-    with pytest.raises(OutputError, match="there is no folder above it"):
+    with pytest.raises(OutputError, match="its parent folder does not exist"):
         files.check_new(tmp_path / "out")

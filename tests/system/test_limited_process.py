@@ -49,9 +49,9 @@ def test_an_answer_comes_back(run):
     ("how", "message"),
     [
         ("refuse", "It is none."),
-        ("crash", "The thing crashed the process that opened it (SIGABRT), so it is taken for damaged."),
-        ("fill", "It needs more than 1 GB of memory, so it is taken for damaged."),
-        ("spin", "The thing could not be opened within 2 seconds, so it is taken for damaged."),
+        ("crash", "The thing crashed the process that opened it (SIGABRT), so it is probably damaged."),
+        ("fill", "It needs more than 1 GB of memory, so it is probably damaged."),
+        ("spin", "The thing could not be opened within 2 seconds, so it is probably damaged."),
     ],
 )
 def test_whatever_ends_the_child_is_one_line(run, how, message):

@@ -179,8 +179,8 @@ def test_a_confusion_matrix_too_wide_for_its_names_numbers_them():
     assert "daisy   rose" in narrow.export_text()
 
 
-def test_a_bar_that_counts_anew_tells_what_is_left_of_that(monkeypatch):
-    """Quantizing first runs photos, then goes on with as many layers."""
+def test_a_bar_that_counts_anew_states_what_is_left_of_that(monkeypatch):
+    """Quantizing first runs photos, then continues with as many layers."""
     drawn = io.StringIO()
     console = Console(file=drawn, force_terminal=True, width=80)
     monkeypatch.setattr(bars.rendering, "console", lambda **_: console)

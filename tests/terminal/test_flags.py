@@ -17,7 +17,7 @@ def parsed(*arguments):
         ("Pass `data=DIR`.", "Pass --data DIR."),
         ("`image_size=20`: too small", "--image-size 20: too small"),
         ("pass `overwrite=True` to replace it", "pass --overwrite to replace it"),
-        ("`max_size_mb=-1`: give a number above 0.", "--max-size -1: give a number above 0."),
+        ("`max_size_mb=-1`: pass a number above 0.", "--max-size -1: pass a number above 0."),
         ("made by `train`, see `model_maker export x`", "made by `train`, see `model_maker export x`"),
     ],
 )

@@ -225,8 +225,8 @@ def test_export_mends_metadata(broken, make_photos, tmp_path, name):
     content = made.entries[0].path.read_bytes()
     assert [entry.received for entry in client_rules.check(content) if not entry.passed] == []
     # The network itself is the same: so are its scores, and the sizes of all its tensors.
-    whole, mended = (graph.parse(data).subgraphs[0] for data in (broken[name].read_bytes(), content))
-    assert [list(tensor.shape) for tensor in whole.tensors] == [list(tensor.shape) for tensor in mended.tensors]
+    whole, repaired = (graph.parse(data).subgraphs[0] for data in (broken[name].read_bytes(), content))
+    assert [list(tensor.shape) for tensor in whole.tensors] == [list(tensor.shape) for tensor in repaired.tensors]
 
 
 def test_labels_under_their_second_name_are_missed_and_not_refused(make_tiny_model):

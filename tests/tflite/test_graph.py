@@ -120,7 +120,7 @@ def int8_runners(make_tiny_model):
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32 - 1))
-def test_uint8_edges_and_float_edges_tell_the_same_scores(int8_runners, seed):
+def test_uint8_edges_and_float_edges_give_the_same_scores(int8_runners, seed):
     # Both translate the same int8 scores in steps of 1/256 and pixels in steps of 1/128: nothing is rounded anew.
     photo = np.random.default_rng(seed).integers(0, 256, (1, 8, 8, 3), np.uint8)
     raw = int8_runners["uint8"].run(photo)

@@ -105,7 +105,7 @@ def test_scores_of_features_are_those_of_the_file_from_pixels(tiny_int8, tiny_ph
     head = integer_heads.quantize(*drawn(7, len(columns)), integers[:, columns], tiny_int8.step)
     content = head.attach(network_layers.select(tiny_int8.content, chosen))
     for io in graph.IO_TYPES:
-        runner = Runner(quantized_file.with_edges(content, tiny_int8.normalization, io))
+        runner = Runner(quantized_file.with_io_types(content, tiny_int8.normalization, io))
         photos = np.stack([images.load(photo, 16) for photo in tiny_photos])[:, None]
         given = photos if io == "uint8" else tiny_int8.normalization(photos)
         found = np.concatenate([runner.run(photo) for photo in given])
@@ -122,7 +122,7 @@ def test_scores_of_cached_embeddings_are_those_of_real_photos(int8_lite0, drawn_
     features = maps[:][:, columns]
     head = integer_heads.quantize(fit.head.kernel, fit.head.bias, features, maps.step)
     file = head.attach(network_layers.select(int8_lite0.content, fit.layers))
-    runner = Runner(quantized_file.with_edges(file, int8_lite0.normalization, "uint8"))
+    runner = Runner(quantized_file.with_io_types(file, int8_lite0.normalization, "uint8"))
     found = np.concatenate([runner.run(images.load(s.path, 224)[None]) for s in dataset.samples[::7]])
     np.testing.assert_array_equal(found, head.scores(features[::7]))
     assert len(found) == 9 and (found.argmax(axis=1) == labels[::7]).mean() > 0.8

@@ -85,7 +85,7 @@ def test_what_litert_does_not_run_is_refused_with_its_reason(float_classifier, e
 
 
 def crowded(times):
-    """A small file that unfolds into a huge tree: `times` graphs of `times` tensors, all of them the same bytes."""
+    """A small file that unfolds into a huge tree: `times` graphs of `times` tensors, all of them byte-identical."""
     builder = flatbuffers.Builder(1024)
     tensors = repeated(builder, schema.SubGraphStartTensorsVector, schema.TensorT().Pack(builder), times)
     schema.SubGraphStart(builder)
@@ -111,7 +111,7 @@ def test_a_file_that_unfolds_without_end_is_ended(empty_cache, monkeypatch):
     assert len(content) < 100_000
     monkeypatch.setattr(vetting, "LIMIT_S", 3)
     begin = time.monotonic()
-    assert refusal(content, vetting.READ) == "It could not be opened within 3 seconds, so it is taken for damaged."
+    assert refusal(content, vetting.READ) == "It could not be opened within 3 seconds, so it is probably damaged."
     assert time.monotonic() - begin < 30  # on a busy machine; by itself it would go on for an hour
 
 

@@ -117,7 +117,7 @@ def test_folds_find_nothing_where_labels_are_dice(base, make_photos, tmp_path):
 
 
 @pytest.mark.tensorflow
-def test_training_tells_what_fine_tuning_brought(tiny_file, colours, tmp_path):
+def test_training_states_what_fine_tuning_brought(tiny_file, colours, tmp_path):
     made = model_maker.train(colours, tmp_path / "out", **options(tiny_file, **TUNED, folds=2))
     tuning = made.report["fine_tuning"]
     change = tuning["against_frozen"]["accuracy_change"]

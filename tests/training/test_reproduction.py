@@ -1,4 +1,4 @@
-"""A trained file says how it was trained: from its own words it comes out again, or what changed is told."""
+"""A trained file records its training: `reproduce` returns an identical file, or the differences are listed."""
 
 import dataclasses
 import json
@@ -43,23 +43,23 @@ def test_the_same_photos_under_another_name_make_the_same_bytes(trained, drawn_f
     assert found["size_bytes"] == [(again / "model.tflite").stat().st_size] * 2
 
 
-def test_what_other_photos_change_is_told(trained, drawn_flowers, tmp_path, capsys):
+def test_what_other_photos_change_is_reported(trained, drawn_flowers, tmp_path, capsys):
     fewer = shutil.copytree(drawn_flowers, tmp_path / "fewer")
     for path in sorted((fewer / "rose").iterdir())[:3]:
         path.unlink()
     assert run_cli(trained["uint8"] / "model.tflite", "--data", fewer) == 1
     said = capsys.readouterr().out
-    assert "fingerprint" in said and "photos train" in said and "weights" in said and "not equal" in said
+    assert "fingerprint" in said and "photos train" in said and "weights" in said and "different: " in said
 
 
 @pytest.mark.parametrize(
     ("provenance", "words"),
     [
-        ({}, "it does not tell how it was trained"),
-        ({"options": "all"}, "it does not tell how it was trained"),
+        ({}, "it has no training record"),
+        ({"options": "all"}, "it has no training record"),
         ({"exported_as": "tflite-float16", "from": {}}, r"it is an export \(tflite-float16\)"),
-        ({"options": {"seed": "many"}}, "says seed = 'many': train takes a whole number there. Use the version"),
-        ({"options": {"sharpness": 3}}, "says sharpness = 3: train has no such option."),
+        ({"options": {"seed": "many"}}, "seed = 'many': train expects a whole number. Use the version"),
+        ({"options": {"sharpness": 3}}, "sharpness = 3: train has no such option."),
     ],
 )
 def test_a_file_that_does_not_say_how_is_refused(told, drawn_flowers, provenance, words):
@@ -87,9 +87,9 @@ def test_whole_numbers_stand_for_fractions(stated):
     ],
 )
 def test_other_types_are_refused(stated, wanted):
-    with pytest.raises(DataError, match=f"train takes {wanted} there"):
+    with pytest.raises(DataError, match=f"train expects {wanted}"):
         options.from_record(stated)
-    with pytest.raises(DataError, match=f"train takes {wanted} there"):
+    with pytest.raises(DataError, match=f"train expects {wanted}"):
         options.Options(**stated)
 
 
@@ -100,7 +100,7 @@ def test_paths_and_numpy_numbers_become_what_json_can_hold():
 
 
 def test_the_model_itself_is_never_replaced(trained, drawn_flowers):
-    with pytest.raises(OutputError, match="holds the model that is to be reproduced"):
+    with pytest.raises(OutputError, match="contains the model to reproduce"):
         model_maker.reproduce(trained["uint8"], drawn_flowers, output=trained["uint8"], overwrite=True)
 
 

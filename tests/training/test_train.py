@@ -33,7 +33,7 @@ def test_writes_the_promised_files(run):
     assert [path for path in result.directory.parent.iterdir() if path != result.directory] == []
 
 
-def test_report_tells_the_metrics_and_the_times(run):
+def test_report_states_the_metrics_and_the_times(run):
     result, _ = run
     page = (result.directory / "report.html").read_text(encoding="utf-8")
     assert f"<b>{100 * result.metrics.top1:.1f} %</b> correct on {result.metrics.photos} test photos" in page
@@ -84,7 +84,7 @@ def test_labels_and_provenance_stand_in_the_file(run, flowers):
     assert (result.directory / "labels.txt").read_text().split() == list(info.labels)
 
 
-def test_run_record_tells_options_versions_stages(run, flowers):
+def test_run_record_states_options_versions_stages(run, flowers):
     result, heard = run
     record = _read(result.directory, "run.json")
     assert record["data"] == str(flowers)
@@ -157,7 +157,7 @@ def test_other_formats_keep_accuracy(run, flowers, tmp_path, kind, io):
     assert result.report["agreement"]["same_top1"] >= 1 - 1 / result.metrics.photos
 
 
-def test_a_budget_is_judged_on_validation_and_told(flowers, tmp_path, lite0):
+def test_a_budget_is_judged_on_validation_and_reported(flowers, tmp_path, lite0):
     result = model_maker.train(flowers, tmp_path / "model", max_drop=3.0)
     metrics, record = (_read(result.directory, name) for name in ("metrics.json", "run.json"))
     found = metrics["budget"]
@@ -191,7 +191,7 @@ def test_evaluation_passes_over_what_training_skipped(flowers, tmp_path, lite0, 
     shutil.copytree(flowers, tmp_path / "photos")
     for number in range(20):
         (tmp_path / f"photos/rose/empty{number}.jpg").touch()
-    # The name is no text: what it is told in has to bear that.
+    # The name is not valid text; messages have to support that.
     (tmp_path / "photos/rose" / os.fsdecode(b"cut\xff.jpg")).write_bytes(b"\xff\xd8\xff\xe0 broken")
     monkeypatch.chdir(tmp_path)
     result = model_maker.train("photos", "model", quantize="float16")

@@ -1,4 +1,4 @@
-"""What train() refuses, before any work where it can, and that it leaves nothing half-made."""
+"""What train() refuses, before any work where it can, and that it leaves nothing partial."""
 
 import errno
 import json
@@ -103,7 +103,7 @@ def test_photos_are_never_overwritten(flowers, tmp_path, lite0, output):
     (home / output / "run.json").write_text("as in a folder that train made")
     before = sorted(home.rglob("*"))
     # A folder with a run.json is none of photos, so there the place itself is refused.
-    reason = "lies in the data" if output == "photos/rose" else "holds photos to learn from"
+    reason = "is inside the dataset" if output == "photos/rose" else "contains photos of the dataset"
     with pytest.raises(OutputError, match=reason):
         model_maker.train(photos, home / output, overwrite=True)
     assert sorted(home.rglob("*")) == before
@@ -114,7 +114,7 @@ def test_an_output_inside_the_data_is_refused(flowers, tmp_path, lite0, monkeypa
     photos = shutil.copytree(flowers, tmp_path / "photos")
     monkeypatch.chdir(photos)
     for data, output in ((".", None), (photos, "model"), ("../photos", photos / "rose/model")):
-        with pytest.raises(OutputError, match="lies in the data, .* Choose a folder outside of it with `output`"):
+        with pytest.raises(OutputError, match="is inside the dataset, .* Choose a folder outside of it with `output`"):
             model_maker.train(data, output)
     assert sorted(path.name for path in photos.iterdir()) == sorted(path.name for path in flowers.iterdir())
 
@@ -183,14 +183,14 @@ def _with_turned_head(content):
 def test_an_unknown_augmentation_is_refused_before_any_work(flowers, tmp_path):
     with pytest.raises(DataError, match="`augment='wild'`: choose one of none, light, standard, strong"):
         model_maker.train(flowers, tmp_path / "model", augment="wild")
-    with pytest.raises(DataError, match="`views=1`: give 2 or more"):
+    with pytest.raises(DataError, match="`views=1`: pass 2 or more"):
         model_maker.train(flowers, tmp_path / "model", augment="light", views=1)
 
 
 @pytest.mark.parametrize("precision", [0, 1, 1.5, float("nan")])
 @pytest.mark.parametrize("option", ["precision", "label_precision"])
 def test_a_precision_that_means_nothing_is_refused(drawn_flowers, tmp_path, option, precision):
-    with pytest.raises(DataError, match=f"^`{option}=.*`: give a share above 0 and below 1"):
+    with pytest.raises(DataError, match=f"^`{option}=.*`: pass a share above 0 and below 1"):
         model_maker.train(drawn_flowers, tmp_path / "model", **{option: precision})
 
 

@@ -17,7 +17,7 @@ def test_a_client_that_cannot_be_loaded_says_how_to_get_it(model, photos, monkey
     reply = clients.reply_missing(ImportError("No module named 'mediapipe'"), "Run: pip install it")
     monkeypatch.setattr(clients, "offline", lambda: ("unshare",))
     monkeypatch.setattr(limited_process, "run", lambda *_, **__: reply)
-    with pytest.raises(clients.NotHere, match="MediaPipe Tasks is not here .No module named 'mediapipe'.. Run: pip"):
+    with pytest.raises(clients.NotHere, match="Tasks is not available .No module named .mediapipe.. Run: pip"):
         clients.ask("MediaPipe Tasks", [model], [])
 
 
@@ -47,7 +47,7 @@ def test_mediapipe_does_not_run_where_the_network_cannot_be_cut_off(model, photo
 
     monkeypatch.setattr(limited_process, "run", started)
     monkeypatch.setattr(clients, "offline", tuple)
-    with pytest.raises(clients.NotHere, match="may send usage metrics to its makers.*Allow user namespaces"):
+    with pytest.raises(clients.NotHere, match="may send usage metrics to its vendor.*Allow user namespaces"):
         clients.ask(clients.MEDIAPIPE, [model], [])
     # The other sends nothing.
     assert clients.ask(clients.TASK_LIBRARY, [], []) == []

@@ -1,4 +1,4 @@
-"""Models of others: labels from a file beside them, and written into them."""
+"""Third-party models: labels from a file, and written into the model."""
 
 import io
 import json
@@ -64,9 +64,9 @@ def test_labels_are_read_as_tools_write_them(tmp_path, name, content, labels):
     [
         ("none.txt", None, "none.txt cannot be read"),
         ("l.txt", b"", "holds no labels"),
-        ("l.txt", b"a\n\nb", "label 2, '', is no name"),
-        ("l.txt", b"a\x1b[2J\nb", "is no name"),
-        ("l.txt", b"\xff\xfe\x00", "is no text in UTF-8"),
+        ("l.txt", b"a\n\nb", "label 2, '', is not a name"),
+        ("l.txt", b"a\x1b[2J\nb", "is not a name"),
+        ("l.txt", b"\xff\xfe\x00", "is not UTF-8 text"),
         ("l.json", b"{", "is no JSON"),
         ("l.json", b'{"0": "a", "2": "b"}', "does not number its labels from 0 to 1"),
         ("l.json", b"[1, 2]", "is neither a list of labels"),
@@ -97,7 +97,7 @@ def test_a_model_without_labels_answers_with_those_beside_it(foreign, float_clas
     [
         (("a", "b"), "The list has 2 labels, and the model gives 3 scores. If the model scores the background"),
         (("background", "a", "b", "c"), "The first, 'background', belongs to models that score the background"),
-        (tuple("abcdef"), "has 6 labels, and the model gives 3 scores. Give the labels of this model"),
+        (tuple("abcdef"), "has 6 labels, and the model gives 3 scores. Pass the labels of this model"),
     ],
 )
 def test_too_many_or_few_labels_are_told_with_both_counts(foreign, labels, text):
@@ -144,7 +144,7 @@ def test_evaluate_and_benchmark_take_labels(foreign, tmp_path, capsys, monkeypat
 
 def test_backbones_know_their_own_labels(tmp_path, capsys):
     assert run("predict", "--model", "efficientnet_lite0", "photo.png", "--labels", "l.txt") == 1
-    assert "belong to a file; efficientnet_lite0 knows its own" in capsys.readouterr().err
+    assert "apply to model files; efficientnet_lite0 has its own" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("io_type", ["uint8", "float32"])
@@ -175,7 +175,7 @@ def test_metadata_is_written_in_as_the_clients_read_it(foreign, tmp_path, capsys
 
 def test_what_lacks_or_stands_in_the_way_is_one_line(foreign, tmp_path):
     labels, new = tmp_path / "labels.txt", tmp_path / "new.tflite"
-    with pytest.raises(ModelError, match="it carries no labels. Pass `labels=FILE`"):
+    with pytest.raises(ModelError, match="it has no labels. Pass `labels=FILE`"):
         metadata_writing.describe(foreign["uint8"], new)
     with pytest.raises(ModelError, match="Pass `normalization=MEAN,STD`"):
         metadata_writing.describe(foreign["float32"], new, labels=labels)
@@ -190,9 +190,9 @@ def test_what_lacks_or_stands_in_the_way_is_one_line(foreign, tmp_path):
     assert Classifier(new).info.name == "again" and Classifier(new).labels == LABELS
 
 
-def test_what_clients_refuse_all_the_same_is_told(float_classifier, calibrated, tmp_path, capsys):
+def test_what_clients_refuse_all_the_same_is_reported(float_classifier, calibrated, tmp_path, capsys):
     content = quantize.quantize(float_classifier, "int8", normalization=PIXELS, calibration=calibrated)
-    (tmp_path / "int8.tflite").write_bytes(content)  # int8 edges, which phones refuse
+    (tmp_path / "int8.tflite").write_bytes(content)  # int8 input, which phones reject
     (tmp_path / "labels.txt").write_text("a\nb\nc")
     words = ("--labels", tmp_path / "labels.txt", "--output", tmp_path / "new.tflite")
     assert run("metadata", tmp_path / "int8.tflite", *words) == 1

@@ -225,7 +225,7 @@ def test_what_differs_refuses_or_is_not_here_is_told(model, photos, elsewhere):
     assert own.largest_difference > 0.05
     assert (refused.state, refused.why) == (REFUSED, "it will not")
     assert (missing.state, missing.why) == (NOT_HERE, "get it")
-    assert found.failures == ["refusing refuses it: it will not"]
+    assert found.failures == ["refusing rejects it: it will not"]
 
 
 def test_every_runtime_that_is_here_agrees_on_the_same_pixels(model, photos):
@@ -311,5 +311,5 @@ def test_what_is_not_installed_is_not_here_and_no_stage_of_the_work(model, photo
     heard = Heard()
     runs = model_maker.verify(model, data=photos, progress=heard).runs[3:]
     assert {run.name: run.state for run in runs} == dict.fromkeys(verify.ELSEWHERE, NOT_HERE)
-    assert runs[-1].why == "LiteRT.js in Chromium is not here. It needs chromium."
-    assert heard.stages == ["Prepare photos", "Run in LiteRT", "Feed it as apps do"]
+    assert runs[-1].why == "LiteRT.js in Chromium is not available. It needs chromium."
+    assert heard.stages == ["Prepare photos", "Run in LiteRT", "Run with preprocessing of apps"]

@@ -85,7 +85,7 @@ def test_exit_code_is_1_where_a_runtime_that_is_here_refuses(model, photos, else
     elsewhere(Engine=refusing)
     assert run_cli(model, "--data", photos) == 1
     shown = capsys.readouterr().out
-    assert "failed Engine refuses it: it will not" in shown and "passed" not in shown
+    assert "failed Engine rejects it: it will not" in shown and "passed" not in shown
 
 
 def test_a_model_without_photos_asks_for_them(model, capsys):

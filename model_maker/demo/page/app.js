@@ -149,7 +149,7 @@ function select(photo) {
   view.showAnswer(photo.answer, told(photo.latencyMs));
 }
 
-/** Says what became of some photos, and in words what could not be read. */
+/** Shows the result for some photos, and why others could not be read. */
 function summarize(added) {
   const failed = added.filter((photo) => photo.problem);
   if (failed.length === 1) {

@@ -1,6 +1,6 @@
-"""The engines inside the phones' sample apps, asked for scores: CLIENTS, each in a process of its own.
+"""The engines of the sample apps for phones: CLIENTS, each run in a separate process.
 
-Their compiled parts cannot live beside TensorFlow's, and what a foreign file does to them must not end ours.
+Their compiled modules conflict with TensorFlow's, and a crash on an untrusted file must not end our process.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ CLIENTS = {
     TASK_LIBRARY: "model_maker.verification.clients.task_library",
     MEDIAPIPE: "model_maker.verification.clients.mediapipe_tasks",
 }
-# What must be installed for it to start.
+# Packages that it needs.
 PACKAGES = {TASK_LIBRARY: ("tflite_support", "libusb_package"), MEDIAPIPE: ("mediapipe",)}
-# MediaPipe takes 10 seconds to import, on a busy machine some times as long.
+# MediaPipe takes 10 seconds to import, and several times as long on a busy machine.
 _START_SECONDS, _PHOTO_SECONDS = 120, 2
 _BETWEEN = "--"
-# Ways to leave the network: with no rights but where user namespaces are allowed; as root, also where they are not.
+# Ways to cut off the network: without privileges if user namespaces are allowed; as root in any case.
 _OFFLINE = ("unshare", "--map-root-user", "--net"), ("unshare", "--net")
 _NOT_ALONE = (
-    f"{MEDIAPIPE} is not here: its runtime may send usage metrics to its makers, and the system does not let it "
-    "leave the network. Allow user namespaces, or run this as root on Linux, so that `unshare --net` works."
+    f"{MEDIAPIPE} was skipped: its runtime may send usage metrics to its vendor, and this system cannot cut off its "
+    "network. Allow user namespaces, or run this as root on Linux, so that `unshare --net` works."
 )
 
 
 class NotHere(ModelError):
-    """A client that cannot be asked here; the message says what it lacks and how to get it."""
+    """A client that cannot run here; the message says what is missing and how to install it."""
 
 
 @dataclass(frozen=True)
@@ -55,18 +55,18 @@ class Category:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a client made of one model.
+    """The results of a client for one model.
 
     Attributes:
-      photos: for each its labels as the client ranks them; those below the file's threshold are left out.
-      refusal: why the client does not run the file; empty where it does.
+      photos: ranked labels of each photo; those below the file's threshold are omitted.
+      refusal: why the client rejects the file; empty if it runs.
     """
 
     photos: tuple[tuple[Category, ...], ...] = ()
     refusal: str = ""
 
     def scores(self, classes: int) -> Array:
-        """Returns float32 [N, classes], not a number where the client left a label out."""
+        """Returns float32 [N, classes], NaN for omitted labels."""
         found = np.full((len(self.photos), classes), np.nan, np.float32)
         for row, photo in zip(found, self.photos, strict=True):
             for category in photo:
@@ -77,7 +77,7 @@ class Answer:
 def ask(
     client: str, models: Sequence[str | os.PathLike[str]], photos: Sequence[str | os.PathLike[str]]
 ) -> list[Answer]:
-    """Runs models in a client, which decodes and resizes the photos for itself.
+    """Runs models in a client, which decodes and resizes the photos itself.
 
     Args:
       client: a key of CLIENTS.
@@ -88,7 +88,7 @@ def ask(
       One answer for each model.
 
     Raises:
-      NotHere: it is not installed, or would report to its makers, from which nothing keeps it here.
+      NotHere: it is not installed, or would report to its vendor because the network cannot be cut off.
       ModelError: its process crashed or took too long.
     """
     if why := missing(client):
@@ -100,12 +100,12 @@ def ask(
         limited_process.run(CLIENTS[client], *names, what=what, limit_s=seconds, error=ModelError, within=offline())
     )
     if "missing" in found:
-        raise NotHere(f"{client} is not here ({found['missing']}). {found['advice']}")
+        raise NotHere(f"{client} is not available ({found['missing']}). {found['advice']}")
     return [_answer(entry) for entry in found["models"]]
 
 
 def missing(client: str) -> str:
-    """Returns why a client cannot be asked here, as far as it is known before it starts; empty where nothing is."""
+    """Returns why a client cannot run here, as far as known before it starts; empty if there is no reason."""
     if line := extras.lacking(*PACKAGES[client], what=f"{client} was skipped: it"):
         return line
     return _NOT_ALONE if client == MEDIAPIPE and not offline() else ""
@@ -113,7 +113,7 @@ def missing(client: str) -> str:
 
 @functools.cache
 def offline() -> tuple[str, ...]:
-    """Returns the words that run a command without a network; none where the system does not allow it."""
+    """Returns the command prefix that cuts off the network; empty if the system does not allow it."""
     try:
         return next(filter(_works, _OFFLINE), ())
     except OSError:  # no such command
@@ -129,7 +129,7 @@ def _answer(entry: dict[str, Any]) -> Answer:
     return Answer(photos, entry.get("refusal", ""))
 
 
-# In the child: opens a model, and gives what makes a photo's file into the client's categories.
+# In the child: opens a model and returns a function from the file of a photo to the client's categories.
 Opener = Callable[[str], AbstractContextManager[Callable[[str], Sequence[Any]]]]
 
 
@@ -141,7 +141,7 @@ def reply(opener: Opener, names: Sequence[str]) -> bytes:
 
 
 def reply_missing(error: Exception, advice: str) -> bytes:
-    """In the child: packs that the client is not here."""
+    """In the child: packs that the client is not available."""
     return json.dumps({"missing": str(error), "advice": advice}).encode()
 
 
@@ -149,7 +149,7 @@ def _run(opener: Opener, model: str, photos: Sequence[str]) -> dict[str, Any]:
     try:
         with opener(model) as classify:
             return {"photos": [list(_categories(classify(photo))) for photo in photos]}
-    except Exception as error:  # MediaPipe turns its status codes into nearly any, FileNotFoundError among them
+    except Exception as error:  # MediaPipe turns its status codes into nearly any exception, also FileNotFoundError
         return {"refusal": _in_words(error)}
 
 
@@ -158,6 +158,6 @@ def _categories(found: Sequence[Any]) -> Iterator[tuple[int, str, float]]:
 
 
 def _in_words(error: Exception) -> str:
-    """The first line that is a sentence: some only say that one follows, and traces of C++ sources end the message."""
+    """Returns the first complete sentence: some lines only announce one, and C++ traces end the message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return next((line for line in lines if not line.endswith(":")), type(error).__name__)

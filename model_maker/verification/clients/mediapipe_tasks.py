@@ -1,6 +1,6 @@
 """MediaPipe Tasks, the engine of MediaPipe's samples; runs in a child, see `clients.ask`.
 
-Its runtime would send usage metrics to its makers, so it runs only where the system can cut the network off.
+Its runtime may send usage metrics to its vendor, so it runs only if the system can cut off the network.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ def _opened(model: str) -> Iterator[Callable[[str], Sequence[Any]]]:
 
 
 def _work(*names: str) -> bytes:
-    # MediaPipe would import TensorFlow, which it does not need to classify and which takes most of its ten seconds.
+    # MediaPipe would import TensorFlow, which classification does not need and which takes most of its ten seconds.
     sys.modules["tensorflow"] = None  # type: ignore[assignment]
-    # It imports matplotlib, which ends where the backend of a notebook, inherited through the environment, is not here.
+    # It imports matplotlib, which fails if the environment names the backend of a notebook that is not installed.
     os.environ["MPLBACKEND"] = "agg"
     try:
         from mediapipe.tasks.python import vision  # noqa: F401
-    except (ImportError, OSError) as error:  # the wheel, or a library that it wants from the system
+    except (ImportError, OSError) as error:  # the wheel, or a system library
         return clients.reply_missing(error, _ADVICE)
     return clients.reply(_opened, names)
 

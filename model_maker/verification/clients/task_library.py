@@ -15,7 +15,7 @@ _ADVICE = f"Run: {extras.command('tflite_support', 'libusb_package')}"
 
 
 def prepare() -> None:
-    """Makes its compiled parts loadable, before the import: without TensorFlow's, and with libusb from a package."""
+    """Makes its compiled modules loadable before the import: without TensorFlow's, and with libusb from a package."""
     sys.modules["tensorflow"] = None  # type: ignore[assignment]
     import libusb_package
 
@@ -39,7 +39,7 @@ def _work(*names: str) -> bytes:
     try:
         prepare()
         import tflite_support.task.vision  # noqa: F401
-    except (ImportError, OSError) as error:  # a package, or a library that it wants from the system
+    except (ImportError, OSError) as error:  # a package, or a system library
         return clients.reply_missing(error, _ADVICE)
     return clients.reply(_opened, names)
 

@@ -323,13 +323,13 @@ def test_a_title_cannot_leave_its_comment(make_tiny_model, tmp_path):
     ("arguments", "message"),
     [
         ({"language": "cobol"}, "no language 'cobol': choose one of kotlin, swift"),
-        ({"name": "flowers"}, "--name flowers: pass the name of a class"),
-        ({"name": "Prediction"}, "--name Prediction"),
-        ({"name": ""}, "--name : give"),
-        ({"package": "com.class.x"}, "--package com.class.x"),
-        ({"top_k": 0}, "--top-k 0: pass 1 or more"),
-        ({"threshold": 2.0}, "--threshold 2"),
-        ({"threshold": float("nan")}, "--threshold nan"),
+        ({"name": "flowers"}, "`name='flowers'`: pass the name of a class"),
+        ({"name": "Prediction"}, "`name='Prediction'`"),
+        ({"name": ""}, "`name=''`: pass"),
+        ({"package": "com.class.x"}, "`package='com.class.x'`"),
+        ({"top_k": 0}, "`top_k=0`: pass 1 or more"),
+        ({"threshold": 2.0}, "`threshold=2`"),
+        ({"threshold": float("nan")}, "`threshold=nan`"),
     ],
 )
 def test_what_cannot_be_is_refused(models, arguments, message):

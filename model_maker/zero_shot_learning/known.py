@@ -1,0 +1,77 @@
+"""The tier "known": labels that are ImageNet classes, or kinds of them in WordNet, from published kernels alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from model_maker.data import imagenet, wordnet
+from model_maker.data.wordnet import Meaning
+from model_maker.errors import DataError
+from model_maker.zero_shot_learning import head
+from model_maker.zero_shot_learning.head import PublishedHead, ZeroShotHead
+from model_maker.zero_shot_learning.labels import listed
+
+NAME = "known"
+SOURCE = "WordNet 3.0"
+_FEW = 3
+
+
+def unknown(labels: Sequence[str]) -> list[str]:
+    """Returns the labels that have no meaning here."""
+    return [label for label in labels if wordnet.find(label) is None]
+
+
+def fit(labels: tuple[str, ...], published: PublishedHead) -> ZeroShotHead:
+    """Gives each label the mean kernel of the ImageNet classes that are of its kind.
+
+    Raises:
+      DataError: a label is not known, or two labels mean the same classes.
+    """
+    if lacking := unknown(labels):
+        raise DataError(refusal(lacking))
+    meanings = [wordnet.find(label) for label in labels]
+    found = [meaning for meaning in meanings if meaning is not None]
+    _check_different(labels, found)
+    kernel = np.stack([published.kernel[list(one.classes)].astype(np.float64).mean(axis=0) for one in found])
+    bias = np.array([published.bias[list(one.classes)].astype(np.float64).mean() for one in found])
+    told = tuple(describe(label, one) for label, one in zip(labels, found, strict=True))
+    return head.centered(labels, kernel, bias, tier=NAME, meanings=told, source=SOURCE)
+
+
+def refusal(lacking: Sequence[str]) -> str:
+    """Says which labels are not known, and what is known that is near."""
+    near = []
+    for label in lacking[:_FEW]:
+        names = wordnet.nearest(label)
+        near.append(f"{label} (nearest: {', '.join(names)})" if names else label)
+    more = f" and {len(lacking) - _FEW} more" if len(lacking) > _FEW else ""
+    return (
+        f"Not among the {wordnet.count():,} names of ImageNet's classes and their kinds in WordNet, the known tier: "
+        f"{'; '.join(near)}{more}."
+    )
+
+
+def describe(label: str, meaning: Meaning) -> str:
+    """Says what a label was taken for."""
+    names = [imagenet.labels()[index] for index in meaning.classes]
+    if len(names) == 1:
+        text = f"ImageNet's class {names[0]}"
+    else:
+        text = f"{meaning.names[0]}: {len(names)} ImageNet classes, {listed(names, _FEW)}"
+    if meaning.sense > 1:
+        text += f"; not the most common meaning of {label}"
+    if meaning.others:
+        text += f"; another meaning: {listed(meaning.others, _FEW)}"
+    return text
+
+
+def _check_different(labels: Sequence[str], meanings: Sequence[Meaning]) -> None:
+    seen: dict[tuple[int, ...], str] = {}
+    for label, meaning in zip(labels, meanings, strict=True):
+        if (other := seen.setdefault(meaning.classes, label)) != label:
+            raise DataError(
+                f"{other} and {label} mean the same here ({describe(label, meaning)}), so no photo can tell them "
+                "apart. Leave one out."
+            )

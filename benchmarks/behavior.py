@@ -202,7 +202,7 @@ def main() -> None:
         after = record(data)
         os.chdir(start)
     if options.record:
-        options.record.write_text(json.dumps(after, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        options.record.write_text(json.dumps(after, indent=1, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
     if options.against:
         found = differences(json.loads(options.against.read_text(encoding="utf-8")), after)
         print("\n".join(found) or f"{len(after)} answers, all equal")

@@ -4,7 +4,7 @@ import argparse
 
 from model_maker import cli
 from model_maker import options as declared
-from model_maker.cli import train_parser
+from model_maker.cli import train_command
 
 
 def on_page_markdown(markdown: str, **_) -> str:
@@ -25,7 +25,7 @@ def options() -> str:
     rows = ["| option | type | meaning |", "|---|---|---|"]
     for name, entry in declared.declarations().items():
         kind = str(declared.kinds()[name]).removeprefix("<class '").removesuffix("'>").replace("|", "or")
-        rows.append(f"| `{name}` | {kind} | {train_parser.help_of(name, entry)} |")
+        rows.append(f"| `{name}` | {kind} | {train_command.help_of(name, entry)} |")
     return "\n".join(rows)
 
 

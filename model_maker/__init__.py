@@ -37,15 +37,15 @@ if TYPE_CHECKING:  # what __getattr__ gives, told to type checkers and editors
     from model_maker.doctor.diagnosis import diagnose
     from model_maker.doctor.quarantine import mend, put_back
     from model_maker.errors import ModelMakerError
-    from model_maker.export.embedder_file import export_embedder
-    from model_maker.export.export import export
-    from model_maker.export.starter import starter
+    from model_maker.exporters.embedder_file import export_embedder
+    from model_maker.exporters.export import export
+    from model_maker.exporters.starter import starter
     from model_maker.inference.classifier import Classifier, Prediction
     from model_maker.options import Options
     from model_maker.training.comparison import compare
     from model_maker.training.reproduction import reproduce
     from model_maker.training.train import train
-    from model_maker.verify.verify import verify
+    from model_maker.verification.verify import verify
 
 _HOMES = {
     "Classifier": ("model_maker.inference.classifier", "Classifier"),
@@ -58,13 +58,13 @@ _HOMES = {
     "put_back": ("model_maker.doctor.quarantine", "put_back"),
     "codegen": ("model_maker.apps.codegen", "codegen"),
     "put_in_app": ("model_maker.apps.put_in_app", "put_in_app"),
-    "export": ("model_maker.export.export", "export"),
-    "export_embedder": ("model_maker.export.embedder_file", "export_embedder"),
+    "export": ("model_maker.exporters.export", "export"),
+    "export_embedder": ("model_maker.exporters.embedder_file", "export_embedder"),
     "reproduce": ("model_maker.training.reproduction", "reproduce"),
-    "starter": ("model_maker.export.starter", "starter"),
+    "starter": ("model_maker.exporters.starter", "starter"),
     "load_dataset": ("model_maker.data.sources", "read"),
     "train": ("model_maker.training.train", "train"),
-    "verify": ("model_maker.verify.verify", "verify"),
+    "verify": ("model_maker.verification.verify", "verify"),
 }
 
 if not TYPE_CHECKING:  # who would take any name that is not there for one of any type

@@ -170,7 +170,7 @@ class Options:
         const="tail",
     )
     epochs: int | None = _option(
-        None, FINE_TUNING, "passes over the photos; with --budget at most 40", "N", **_count(1)
+        None, FINE_TUNING, "passes over the photos; with `budget` at most 40", "N", **_count(1)
     )
     batch_size: int | None = _option(None, FINE_TUNING, "photos in a step", "N", **_count(1))
     learning_rate: float | None = _option(
@@ -292,11 +292,6 @@ def seconds(text: str) -> float:
     return float(found[1]) * _UNITS[found[2]] if found else 0.0
 
 
-def flag(name: str) -> str:
-    """Returns an option as the command line has it."""
-    return f"--{name.replace('_', '-')}"
-
-
 def _plain(name: str, value: Any, kind: Any) -> Any:
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
@@ -331,7 +326,7 @@ def check_value(name: str, value: Any) -> None:
     """
     if problem := declarations()[name].problem(value):
         shown = f"{value:g}" if isinstance(value, float) else value
-        raise DataError(f"{flag(name)} {shown}: {problem}")
+        raise DataError(f"`{name}={shown}`: {problem}")
 
 
 def check(options: Options) -> None:
@@ -345,15 +340,17 @@ def check(options: Options) -> None:
     for name in declarations():
         check_value(name, getattr(options, name))
     if options.augmentation != "none" and options.views < 2:
-        raise DataError(f"--views {options.views}: give 2 or more; the first is the plain photo.")
+        raise DataError(f"`views={options.views}`: give 2 or more; the first is the plain photo.")
     if options.max_drop is not None and options.quantize == "none":
-        raise DataError("--max-drop limits what quantization loses, and --quantize none loses nothing. Leave one out.")
+        raise DataError(
+            "`max_drop` limits what quantization loses, and `quantize='none'` loses nothing. Leave one out."
+        )
     for name in ("address", "shards"):
         if (value := getattr(options, name)) is not None and options.engine != "ray":
-            raise DataError(f"{flag(name)} {value} belongs to a Ray cluster: add --engine ray.")
+            raise DataError(f"`{name}={value}` belongs to a Ray cluster: add `engine='ray'`.")
     if options.fine_tune is not None:
-        extras.require("tensorflow", what="--fine-tune", error=DataError)
+        extras.require("tensorflow", what="`fine_tune`", error=DataError)
         return
     for name, declaration in declarations().items():
         if declaration.group == FINE_TUNING and getattr(options, name) is not None:
-            raise DataError(f"{flag(name)} belongs to fine-tuning: add --fine-tune tail.")
+            raise DataError(f"`{name}` belongs to fine-tuning: add `fine_tune='tail'`.")

@@ -139,17 +139,17 @@ def parts(model: str | os.PathLike[str]) -> tuple[Split, list[str]]:
     """
     folder = output_folder.home(model)
     if not (folder / RUN).exists():
-        raise ModelError(f"{model} has no {RUN} beside it that names its photos. Pass --data DIR.")
+        raise ModelError(f"{model} has no {RUN} beside it that names its photos. Pass `data=DIR`.")
     record = load(folder)
     if not object_stores.place(record["data"]).exists():
-        raise DataError(f"The photos that {model} was trained on are no longer in {record['data']}. Pass --data DIR.")
+        raise DataError(f"The photos that {model} was trained on are no longer in {record['data']}. Pass `data=DIR`.")
     dataset = sources.read(record["data"])
     options = record["options"]
     try:
         dataset = without_skipped(dataset, record)
         split = dataset.split(validation=options["validation"], test=options["test"], seed=options["seed"])
     except (KeyError, TypeError) as error:
-        raise DataError(f"{folder / RUN} lacks the options that divided its photos. Pass --data DIR.") from error
+        raise DataError(f"{folder / RUN} lacks the options that divided its photos. Pass `data=DIR`.") from error
     notes = []
     if dataset.fingerprint != record["fingerprint"]:
         notes.append(f"The photos in {record['data']} have changed since training; the test part may hold new ones.")

@@ -179,7 +179,7 @@ def tensorflow_files(folder):
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    from model_maker.export import tfjs
+    from model_maker.exporters import tfjs
 
     keras.utils.set_random_seed(0)
     layers = [keras.Input((SIZE, SIZE, 3), 1), keras.layers.Conv2D(4, 3), keras.layers.GlobalAveragePooling2D()]

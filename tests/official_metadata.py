@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from model_maker.verify.clients import task_library
+from model_maker.verification.clients import task_library
 
 task_library.prepare()
 

@@ -28,7 +28,7 @@ import pytest
 from model_maker import cli
 from model_maker.benchmark import command_line as benchmark_cli
 from model_maker.system import extras
-from model_maker.verify import clients
+from model_maker.verification import clients
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -48,8 +48,7 @@ SHOWN_ONLY = {
     "On a cluster": "there are no other machines; tests/test_ray_engine.py starts Ray on this one",
     "With files of your own": "an address is fetched, weights are of 14 MB; tests/test_tensorflow_models.py opens such",
     "How data flows": "a picture",
-    "Files": "a list; tests/test_layers.py reads the layers below it",
-    "Layers": "a list, read by tests/test_layers.py",
+    "Rooms": "a list, held against the folders by test_layers",
     "What others print": "an error of another tool",
 }
 # Words of a command, and the packages of extras without which it is left out.

@@ -18,7 +18,7 @@ def test_durations_say_as_much_as_an_estimate_is_worth(seconds, words):
 def screen(monkeypatch):
     """What the bars draw, on a clock that stands still between reports."""
     drawn, clock = io.StringIO(), [1000.0]
-    monkeypatch.setattr(module.terminal, "console", lambda **_: Console(file=drawn, force_terminal=True, width=90))
+    monkeypatch.setattr(module.rendering, "console", lambda **_: Console(file=drawn, force_terminal=True, width=90))
     monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
     bars = module.Bars()
     bars._bars.get_time = lambda: clock[0]

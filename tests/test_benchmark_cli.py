@@ -299,7 +299,7 @@ def test_every_flag_has_a_place_and_a_meaning():
 
 def test_neither_tensorflow_nor_scikit_learn_is_loaded(desk):
     check = (
-        "import sys; from model_maker.benchmark import cli\n"
+        "import sys; from model_maker.benchmark import command_line as cli\n"
         "cli.main(cli.parse(['benchmark', 'float.tflite', '--threads', '1', '--rounds', '2', '--csv']))\n"
         "print(sorted({'tensorflow', 'keras', 'sklearn'} & set(sys.modules)))"
     )

@@ -14,7 +14,7 @@ from PIL import Image
 from model_maker import Classifier
 from model_maker.data import images
 from model_maker.tflite import graph, metadata, quantize
-from model_maker.verify import clients
+from model_maker.verification import clients
 
 pytestmark = pytest.mark.slow
 

@@ -17,7 +17,7 @@ from model_maker.inference import label_files
 from model_maker.normalization import Normalization
 from model_maker.tflite import graph, quantize
 from model_maker.tflite.interpreter import Runner
-from model_maker.verify import metadata_writing
+from model_maker.verification import metadata_writing
 
 PIXELS = Normalization(127.0, 128.0)
 LABELS = ("a", "b", "ü")

@@ -23,12 +23,12 @@ import test_ios
 import videos
 
 import model_maker
-from model_maker import cli, errors
-from model_maker import options as train_options
+from model_maker import cli, errors, options
 from model_maker.compat import config, image_classifier, model_spec
 from model_maker.demo import browser
 from model_maker.normalization import Normalization
 from model_maker.system import extras
+from model_maker.terminal import flags
 from model_maker.tflite import metadata
 
 pytestmark = pytest.mark.slow
@@ -298,8 +298,8 @@ def test_reference_tells_every_command_and_option(site):
         for call in calls
         if getattr(call.func, "attr", "") == "add_argument" and isinstance(call.args[0], ast.Constant)
     } - {"--version", "--debug"}
-    options = named | {train_options.flag(name) for name in train_options.declarations()}
-    assert len(named) > 40 and len(options) > 70
+    offered = named | {flags.of_option(name) for name in options.declarations()}
+    assert len(named) > 40 and len(offered) > 70
     assert "<code>--help" not in html and "SUPPRESS" not in html
-    for option in options - {"model", "photos", "data", "directory", "shell"}:
+    for option in offered - {"model", "photos", "data", "directory", "shell"}:
         assert f"<code>{option}" in html, option

@@ -86,7 +86,7 @@ def test_offline_says_everything_in_one_line(offline, keras_home):
         embedder.weights_of(backbone)
     said = str(caught.value)
     assert "\n" not in said
-    for part in ("w.h5", URL, "14 MB", str(keras_home / "models" / "w.h5"), "--weights FILE", "example.invalid"):
+    for part in ("w.h5", URL, "14 MB", str(keras_home / "models" / "w.h5"), "`weights=FILE`", "example.invalid"):
         assert part in said
     assert "Models that work offline: efficientnet_lite0, efficientnet_lite1, efficientnet_lite2" in said
 
@@ -158,7 +158,7 @@ def test_hub_weights_offline_say_everything_in_one_line(tmp_path):
     said = run(tmp_path, "http://127.0.0.1:1")
     assert "\n" not in said
     by_hand = tmp_path / "cache" / "weights" / "some_network.in1k.safetensors"
-    for part in ("refused: The weights", "model.safetensors", REPOSITORY, str(by_hand), "--weights FILE"):
+    for part in ("refused: The weights", "model.safetensors", REPOSITORY, str(by_hand), "`weights=FILE`"):
         assert part in said
 
 

@@ -15,12 +15,12 @@ from tiny_network import FUSED, TinyNetwork
 
 import model_maker
 from model_maker import Classifier
-from model_maker.cli import delivery_commands, parse
+from model_maker.cli import export_command, parse
 from model_maker.data import images
 from model_maker.data.sources import read
 from model_maker.errors import DataError, ModelError, OutputError
-from model_maker.export import c_source, edge_tpu
-from model_maker.export import export as exports
+from model_maker.exporters import c_source, edge_tpu
+from model_maker.exporters import export as exports
 from model_maker.normalization import Normalization
 from model_maker.packaging import export_source
 from model_maker.progress import Progress
@@ -328,7 +328,7 @@ def test_the_exit_code_tells_what_was_asked_for_and_failed(folder, tmp_path, mon
     monkeypatch.setattr(exports, "EXPORTERS", kept)
     arguments = ["model_maker", "export", str(folder), "--output", str(tmp_path / "x"), "--format", formats, "--json"]
     arguments += ["--io", "float32"]
-    assert delivery_commands.export(parse(arguments)) == code
+    assert export_command.run(parse(arguments)) == code
     said = capsys.readouterr()
     assert [row["format"] for row in json.loads(said.out)["formats"]] == list(kept)
     assert "edgetpu: The Edge TPU takes integer edges" in said.err

@@ -18,7 +18,7 @@ from test_demo_server import SITE
 from test_model_card import INFO, REPORT
 
 from model_maker.benchmark import results
-from model_maker.cli import commands, main, parse
+from model_maker.cli import main, parse, printing
 from model_maker.demo.server import serving
 from model_maker.report import markdown, model_card
 from model_maker.terminal import safe_text, spreadsheet
@@ -99,7 +99,7 @@ def test_a_name_that_passes_for_an_option_does_not_steer_the_terminal(capsys):
 
 def test_json_is_the_same_and_no_terminal_obeys_it(capsys):
     content = {"".join(COMMANDS): ["\x85", "\\u009b", "Gänse 🌹\t\n"]}
-    commands.print_json(content)
+    printing.print_json(content)
     shown = capsys.readouterr().out
     assert json.loads(shown) == content
     assert safe_text.printable(shown) == shown

@@ -93,7 +93,7 @@ def test_a_model_that_takes_all_memory_on_some_pictures_is_stopped(tmp_path):
 PARENT = """
 import sys
 from model_maker import Classifier
-from model_maker.inference import isolated
+from model_maker.inference import isolated_runtime
 model = Classifier(sys.argv[1])
 print(model._runner.model._state.process.pid, flush=True)
 sys.stdin.read()

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from importlinter.cli import lint_imports
 
+import model_maker
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -58,3 +60,10 @@ def test_only_the_command_line_prints_or_exits():
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "sys.exit", "exit", "quit"):
                 offenders.append(f"{path.name}:{node.lineno}")
     assert offenders == []
+
+
+def test_no_room_hides_a_public_name():
+    """Importing a room makes it an attribute of the package."""
+    rooms = {path.name for path in (ROOT / "model_maker").iterdir() if (path / "__init__.py").exists()}
+    modules = {path.stem for path in (ROOT / "model_maker").glob("*.py")}
+    assert (rooms | modules) & set(model_maker.__all__) == set()

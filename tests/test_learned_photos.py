@@ -9,7 +9,7 @@ import pytest
 import model_maker
 from model_maker import Classifier, output_folder
 from model_maker.benchmark import command_line as benchmark_cli
-from model_maker.cli import commands, parse
+from model_maker.cli import evaluate_command, parse
 from model_maker.data import sources
 
 # drawn_flowers has 12 of each of five kinds; metrics.json of the training counts the parts.
@@ -38,7 +38,7 @@ def by_hand(model, dataset, unseen):
 
 
 def evaluate(*arguments, capsys):
-    commands.evaluate(parse(["model_maker", "evaluate", *map(str, arguments)]))
+    evaluate_command.run(parse(["model_maker", "evaluate", *map(str, arguments)]))
     return capsys.readouterr().out
 
 

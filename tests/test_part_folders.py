@@ -108,7 +108,7 @@ def test_what_does_not_fit_together_is_one_line(home, words, text, capsys):
 
 
 def test_folders_that_may_be_parts_are_refused_with_the_flags(home):
-    with pytest.raises(DataError, match="Name them by --train-dir, --val-dir and --test-dir"):
+    with pytest.raises(DataError, match="Name them by `train_dir`, `val_dir` and `test_dir`"):
         sources.read(home)
 
 

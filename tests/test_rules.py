@@ -13,7 +13,7 @@ from PIL import Image
 import model_maker
 from model_maker.errors import ModelError
 from model_maker.tflite import client_rules, graph, io_types, metadata, metadata_schema
-from model_maker.verify import clients
+from model_maker.verification import clients
 
 LABELS = "a\nb\nü".encode()
 FILES = {metadata.LABELS: LABELS, metadata.LABELS_AGAIN: LABELS}

@@ -15,8 +15,8 @@ from model_maker.backbones import importers
 from model_maker.data import entries, folders, parquet, tfrecords
 from model_maker.doctor import examination, quarantine
 from model_maker.doctor.diagnosis import Diagnosis
-from model_maker.export import export
-from model_maker.export.exported import Exported
+from model_maker.exporters import export
+from model_maker.exporters.exported import Exported
 from model_maker.inference import addresses, runtimes
 from model_maker.normalization import Normalization
 from model_maker.system import files

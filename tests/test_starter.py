@@ -9,12 +9,12 @@ from PIL import Image
 from model_maker.backbones import BACKBONES, embedder
 from model_maker.data import calibration_pictures, imagenet, images
 from model_maker.errors import BackboneError, OutputError
-from model_maker.export import embedder_file, starter
+from model_maker.exporters import embedder_file, starter
 from model_maker.inference.classifier import Classifier
 from model_maker.packaging.quantized_file import Form
 from model_maker.tflite import graph, inspection, metadata
 from model_maker.tflite.interpreter import Runner
-from model_maker.verify import clients
+from model_maker.verification import clients
 
 
 @pytest.fixture(scope="module")

@@ -24,8 +24,8 @@ from model_maker.normalization import Normalization
 from model_maker.system import extras, limited_process
 from model_maker.tflite import graph, metadata
 from model_maker.tflite.interpreter import Runner
-from model_maker.verify import clients, verify
-from model_maker.verify.certificate import NOT_HERE, OWN, RAN, REFUSED, SAME, Run, judge
+from model_maker.verification import clients, verify
+from model_maker.verification.certificate import NOT_HERE, OWN, RAN, REFUSED, SAME, Run, judge
 
 pytestmark = pytest.mark.slow
 

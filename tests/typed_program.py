@@ -21,12 +21,12 @@ from model_maker.doctor.diagnosis import Diagnosis
 from model_maker.doctor.quarantine import Moves
 from model_maker.errors import DataError
 from model_maker.evaluation import Metrics
-from model_maker.export.export import Export
+from model_maker.exporters.export import Export
 from model_maker.inference.pipeline import Answer
 from model_maker.training.comparison import Comparison
 from model_maker.training.reproduction import Reproduction
 from model_maker.training.train import Result
-from model_maker.verify.certificate import Certificate
+from model_maker.verification.certificate import Certificate
 
 Array = np.ndarray[Any, Any]
 

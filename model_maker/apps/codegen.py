@@ -165,9 +165,9 @@ def _labels(language: Language, labels: Sequence[str]) -> dict[str, str]:
 
 def _check_numbers(top_k: int, threshold: float | None) -> None:
     if top_k < 1:
-        raise DataError(f"--top-k {top_k}: give 1 or more.")
+        raise DataError(f"`top_k={top_k}`: give 1 or more.")
     if threshold is not None and not 0 <= threshold <= 1:
-        raise DataError(f"--threshold {threshold:g}: give a score from 0 to 1.")
+        raise DataError(f"`threshold={threshold:g}`: give a score from 0 to 1.")
 
 
 _FLOAT_OR_BYTE = {"uint8": "uint8", "float32": "float32"}

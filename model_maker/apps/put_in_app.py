@@ -200,7 +200,7 @@ def put_in_app(
     if platform not in PLATFORMS:
         raise DataError(f"There is no platform {platform!r}: choose one of {', '.join(PLATFORMS)}.")
     if io is not None and io not in graph.IO_TYPES:
-        raise DataError(f"--io {io}: apps take {' or '.join(graph.IO_TYPES)}.")
+        raise DataError(f"`io={io}`: apps take {' or '.join(graph.IO_TYPES)}.")
     folder = Path(folder)
     here = recognise(folder, platform)
     app, progress = here or OWN[platform], Progress(progress)
@@ -254,7 +254,7 @@ def _content(
     if io is None or {facts.inputs[0].dtype, facts.outputs[0].dtype} == {io}:
         return shipped
     if facts.quantization == "int8" and facts.float_operators:
-        raise ModelError(f"{model} keeps some operators in float, which --io here would lose. Use train --io {io}.")
+        raise ModelError(f"{model} keeps some operators in float, which `io` here would lose. Use train `io={io}`.")
     with progress.stage("Read the model"):
         origin = export_source.read(model, data=data, progress=progress)
     with progress.stage(f"Make {facts.quantization} with {io} edges"):
@@ -274,13 +274,13 @@ def refusal(info: metadata.ModelInfo, facts: inspection.ModelFacts, app: App) ->
     if app.engine == client_rules.TASK_LIBRARY and (
         note := quantized_file.older_clients(Form(facts.quantization, image.dtype))
     ):
-        return f"{note} Use train --quantize int8."
+        return f"{note} Use train `quantize='int8'`."
     if not set(edges) <= set(app.io):
         wanted.append(" or ".join(app.io))
-        options.append(f"--io {app.io[0]} in export or train")
+        options.append(f"`io={app.io[0]}` in export or train")
     if app.image_size not in (None, size):
         wanted.append(f"{app.image_size} x {app.image_size} pixels")
-        options.append(f"train --image-size {app.image_size}")
+        options.append(f"train `image_size={app.image_size}`")
     if image.dtype == "float32" and app.normalization and not _near(info.normalization, app.normalization):
         wanted.append(f"pixels as (pixel - {app.normalization.mean}) / {app.normalization.std}")
         options.append("a backbone with that normalization, as efficientnet_lite0")
@@ -314,7 +314,7 @@ def _replace(app: App, folder: Path, content: bytes, *, overwrite: bool) -> Inst
     with files.explained(path):
         other = path.exists() and path.read_bytes() != content
     if other and not overwrite:
-        raise OutputError(f"{path} is another model. Pass --overwrite to replace it.")
+        raise OutputError(f"{path} is another model. Pass `overwrite=True` to replace it.")
     files.write(path, content)
     return Installed(app, path, len(content), False)
 

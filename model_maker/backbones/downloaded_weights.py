@@ -134,7 +134,7 @@ def _unavailable(url: str, size_bytes: int, place: Path) -> downloads.Unavailabl
     name, host = url.rsplit("/", 1)[1], urllib.parse.urlsplit(url).netloc
     return downloads.Unavailable(
         f"The weights {name} are not here, and {host} cannot be reached. Fetch {url} (about {size_bytes / 1e6:.0f} MB) "
-        f"where there is a network and put it at {place}, or pass --weights FILE."
+        f"where there is a network and put it at {place}, or pass `weights=FILE`."
     )
 
 

@@ -75,16 +75,16 @@ def choose(
     """
     if model not in BACKBONES and importers.is_address(model):
         if weights_file is not None:
-            raise BackboneError(f"--weights belongs to a backbone's name; {model} holds its own.")
+            raise BackboneError(f"`weights` belongs to a backbone's name; {model} holds its own.")
         found = importers.find(model, image_size=image_size, normalization=normalization)
         return replace(found, assumed=assumed)
     backbone = get(model, image_size=image_size)
     if normalization is not None:
-        raise BackboneError(f"--normalization is for imported models; {model} is known to take its own.")
+        raise BackboneError(f"`normalization` is for imported models; {model} is known to take its own.")
     if weights_file in _SCRATCH:
         raise BackboneError(
-            f"--weights {weights_file}: training from scratch is not offered. It takes a million photos and days to "
-            "reach what pretrained weights give at once; leave --weights out, or name a file of them."
+            f"`weights={weights_file}`: training from scratch is not offered. It takes a million photos and days to "
+            "reach what pretrained weights give at once; leave `weights` out, or name a file of them."
         )
     if weights_file is not None:
         own = FileWeights(Path(weights_file))

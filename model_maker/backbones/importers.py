@@ -129,7 +129,7 @@ def find(model: str, *, image_size: int | None = None, normalization: str | None
             )
         if model.endswith(".weights.h5"):
             raise BackboneError(
-                f"{model} holds weights without a network. Give it as --weights with a backbone's name."
+                f"{model} holds weights without a network. Give it as `weights` with a backbone's name."
             )
     found = ForeignModel(model, image_size, input_range.parse(normalization))
     if kind is not None:
@@ -207,7 +207,7 @@ def _image_size(model: schema.ModelT, asked: int | None) -> int:
     if len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3:
         raise ModelError(f"It takes an input of shape {shape}; an image model takes [1, H, H, 3].")
     if asked not in (None, shape[1]):
-        raise ModelError(f"It takes {shape[1]} pixels, not {asked}: leave --image-size out.")
+        raise ModelError(f"It takes {shape[1]} pixels, not {asked}: leave `image_size` out.")
     return shape[1]
 
 

@@ -17,7 +17,7 @@ from model_maker.tflite import graph
 
 UNIT = Normalization(mean=0.0, std=255.0)
 PIXELS = Normalization(mean=0.0, std=1.0)
-_ADVICE = "State what its input expects with --normalization MEAN,STD, as 127.5,127.5 for -1 to 1 or 0,255 for 0 to 1."
+_ADVICE = "State what its input expects with `normalization=MEAN,STD`, as 127.5,127.5 for -1 to 1 or 0,255 for 0 to 1."
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def parse(text: str | None) -> Normalization | None:
     except ValueError:
         mean, std = np.nan, np.nan
     if not (np.isfinite(mean) and np.isfinite(std) and std > 0):
-        raise BackboneError(f"--normalization {text}: give MEAN,STD in pixels from 0 to 255, as 127.5,127.5.")
+        raise BackboneError(f"`normalization={text}`: give MEAN,STD in pixels from 0 to 255, as 127.5,127.5.")
     return Normalization(mean, std)
 
 

@@ -258,5 +258,5 @@ def get(name: str, *, image_size: int | None = None) -> Backbone:
     if image_size is None:
         return backbone
     if not 32 <= image_size <= 1024:
-        raise BackboneError(f"--image-size {image_size}: the size must be from 32 to 1024 pixels.")
+        raise BackboneError(f"`image_size={image_size}`: the size must be from 32 to 1024 pixels.")
     return backbone.resized(image_size)

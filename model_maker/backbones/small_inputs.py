@@ -42,8 +42,8 @@ def warning(backbone: Backbone) -> str | None:
         )
     if not said:
         return None
-    advice = f"A larger --image-size, up to {own.image_size}, is more accurate and slower."
-    return f"--image-size {asked} makes {backbone.name} less accurate: {', and '.join(said)}. {advice}"
+    advice = f"A larger `image_size`, up to {own.image_size}, is more accurate and slower."
+    return f"`image_size={asked}` makes {backbone.name} less accurate: {', and '.join(said)}. {advice}"
 
 
 def _at(size: float) -> float:

@@ -173,9 +173,9 @@ def _size(address: str, shape: tuple[int | None, ...], asked: int | None) -> int
     if own == 0:
         raise BackboneError(f"{address} takes pictures of {shape[1]} x {shape[2]} pixels; they have to be square.")
     if own is None and asked is None:
-        raise BackboneError(f"{address} takes pictures of any size. Say which with --image-size, as 224.")
+        raise BackboneError(f"{address} takes pictures of any size. Say which with `image_size`, as 224.")
     if own and asked not in (None, own):
-        raise BackboneError(f"{address} takes {own} pixels, not {asked}: leave --image-size out.")
+        raise BackboneError(f"{address} takes {own} pixels, not {asked}: leave `image_size` out.")
     return own or int(asked or 0)
 
 

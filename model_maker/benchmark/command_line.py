@@ -14,7 +14,7 @@ from absl import app, logging
 
 from model_maker.benchmark.delegates import DELEGATES
 from model_maker.system import suppressed_output
-from model_maker.terminal import completion, exit_codes
+from model_maker.terminal import completion, exit_codes, flags
 from model_maker.terminal.argument_parser import Parser
 from model_maker.version import __version__
 
@@ -71,6 +71,7 @@ def main(arguments: argparse.Namespace) -> int:
         program="benchmark",
         debug=arguments.debug,
         interrupted="interrupted before anything was measured.",
+        worded=lambda message: flags.in_flags(message, arguments.benchmark_usage),
     )
 
 

@@ -6,16 +6,33 @@ The only place that prints or exits. What a command prints on stdout is its resu
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 from collections.abc import Sequence
 
 from absl import app, logging
 
-from model_maker.cli.parsers import PARSERS
-from model_maker.cli.train_parser import add_train
+from model_maker.cli import (
+    augment_command,
+    benchmark_command,
+    codegen_command,
+    completion_command,
+    demo_command,
+    doctor_command,
+    embedder_command,
+    evaluate_command,
+    export_command,
+    inspect_command,
+    metadata_command,
+    models_command,
+    predict_command,
+    reproduce_command,
+    sample_data_command,
+    starter_command,
+    train_command,
+    verify_command,
+)
 from model_maker.system import suppressed_output
-from model_maker.terminal import completion, exit_codes
+from model_maker.terminal import completion, exit_codes, flags
 from model_maker.terminal.argument_parser import Parser
 from model_maker.version import __version__
 
@@ -25,6 +42,27 @@ _EXAMPLES = """examples:
   model_maker evaluate flowers_model           accuracy on its test photos
   model_maker predict flowers_model rose.jpg   classify photos
 """
+# In the order of the help.
+COMMANDS = (
+    train_command,
+    evaluate_command,
+    predict_command,
+    reproduce_command,
+    verify_command,
+    inspect_command,
+    metadata_command,
+    models_command,
+    export_command,
+    codegen_command,
+    starter_command,
+    embedder_command,
+    benchmark_command,
+    demo_command,
+    doctor_command,
+    augment_command,
+    sample_data_command,
+    completion_command,
+)
 
 
 def run() -> None:
@@ -62,8 +100,8 @@ def parser() -> Parser:
     parser.add_argument("--debug", action="store_true", help="show tracebacks and the library's log")
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for add in (add_train, *PARSERS):
-        add(commands)
+    for module in COMMANDS:
+        module.add(commands)
     return parser
 
 
@@ -72,13 +110,9 @@ def main(arguments: argparse.Namespace) -> int:
     suppressed_output.hush_pillow()
     logging.set_verbosity(logging.INFO if arguments.debug else logging.ERROR)
     return exit_codes.exit_code(
-        lambda: _call(arguments),
+        lambda: arguments.run(arguments),
         program="model_maker",
         debug=arguments.debug,
+        worded=lambda message: flags.in_flags(message, arguments.parser),
         interrupted="interrupted. Nothing half-made was left; finished work is kept and not repeated.",
     )
-
-
-def _call(arguments: argparse.Namespace) -> int | None:
-    home = importlib.import_module(f"model_maker.cli.{arguments.home}")
-    return getattr(home, arguments.command)(arguments)

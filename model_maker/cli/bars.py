@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 
 from rich import progress as rich_progress
@@ -10,6 +11,7 @@ from rich.text import Text
 
 from model_maker.progress import Progress
 from model_maker.terminal import rendering
+from model_maker.terminal.flags import in_flags
 from model_maker.terminal.rendering import escape
 
 # Between two looks at a bar: a million photos are not drawn one by one, and the speed is that of the last half minute.
@@ -33,10 +35,15 @@ def _duration(seconds: float) -> str:
 
 
 class Bars(Progress):
-    """Draws a bar for the running stage, and a line for each finished one; only lines where stderr is no terminal."""
+    """Draws a bar for the running stage, and a line for each finished one; only lines where stderr is no terminal.
 
-    def __init__(self) -> None:
+    Args:
+      arguments: of the command, whose flags notes name.
+    """
+
+    def __init__(self, arguments: argparse.Namespace | None = None) -> None:
         super().__init__()
+        self._parser = arguments.parser if arguments else None
         self._console = rendering.console(stderr=True)
         self._bars = rich_progress.Progress(
             TextColumn("  {task.description:<30}"),
@@ -74,7 +81,7 @@ class Bars(Progress):
 
     def note(self, text: str) -> None:
         self.notes.append(text)
-        rendering.say(self._console, f"[yellow]note[/] {escape(text)}", indent=2)
+        rendering.say(self._console, f"[yellow]note[/] {escape(in_flags(text, self._parser))}", indent=2)
 
     def end(self) -> None:
         if self._task is not None:

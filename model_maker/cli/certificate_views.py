@@ -9,8 +9,8 @@ from rich.table import Table
 from model_maker.terminal import rendering
 from model_maker.terminal.rendering import escape
 from model_maker.tflite.client_rules import Finding
-from model_maker.verify.certificate import NOT_HERE, OWN, RAN, REFUSED, SAME, Certificate, Run
-from model_maker.verify.metadata_writing import Described
+from model_maker.verification.certificate import NOT_HERE, OWN, RAN, REFUSED, SAME, Certificate, Run
+from model_maker.verification.metadata_writing import Described
 
 _PIXELS = {SAME: "ours", OWN: "its own"}
 _STATES = {RAN: "runs", REFUSED: "[red]refused[/]", NOT_HERE: "[dim]not here[/]"}

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.padding import Padding
 
-from model_maker.doctor import diagnosis as diagnoses
+from model_maker.doctor import diagnosis
 from model_maker.doctor.checks import CHECKS, DEFAULT_MENDING
 from model_maker.doctor.diagnosis import Diagnosis
 from model_maker.doctor.findings import Finding
@@ -41,7 +41,7 @@ def show_diagnosis(found: Diagnosis) -> None:
             rendering.say(console, _line(found, finding), indent=4)
         if len(findings) > _MOST:
             console.print(f"    [dim]and {len(findings) - _MOST} more[/]")
-    if said := diagnoses.sentences(found.flattery):
+    if said := diagnosis.sentences(found.flattery):
         console.print("\n[bold]How much copies flatter accuracy[/]")
         for sentence in said:
             console.print(Padding(escape(sentence), (0, 0, 0, 2)))

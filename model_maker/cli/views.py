@@ -10,7 +10,7 @@ from rich.table import Table
 
 from model_maker.apps.put_in_app import Installed
 from model_maker.evaluation import Metrics
-from model_maker.export.export import Export
+from model_maker.exporters.export import Export
 from model_maker.terminal import rendering
 from model_maker.terminal.rendering import escape, percent
 from model_maker.tflite.inspection import ModelFacts, TensorFacts

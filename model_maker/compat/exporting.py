@@ -1,4 +1,4 @@
-"""What `ImageClassifier.export` writes: formats of `export.export`, under the names that the caller chooses."""
+"""What `ImageClassifier.export` writes: formats of `exporters.export`, under the names that the caller chooses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from model_maker.compat.config import ExportFormat, QuantizationConfig
 from model_maker.errors import DataError, ModelError, OutputError
-from model_maker.export import export
+from model_maker.exporters import export
 from model_maker.output_folder import MODEL
 from model_maker.packaging import quantized_file
 from model_maker.packaging.export_source import Source

@@ -1,7 +1,7 @@
 """ImageClassifier: trained on what a DataLoader holds, measured as the file that ships, exported.
 
-Learning is `training.learn`, formats are those of `export.export`, scores come from `Classifier`; here stands only what
-the original's names and arguments mean to them.
+Learning is `training.learn`, formats are those of `exporters.export`, scores come from `Classifier`; here stands only
+what the original's names and arguments mean to them.
 """
 
 from __future__ import annotations

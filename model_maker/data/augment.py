@@ -102,14 +102,14 @@ PRESETS = {
 }
 
 
-def preset(name: str, *, flag: str = "--augment") -> Augmentation:
+def preset(name: str, *, parameter: str = "augment") -> Augmentation:
     """Looks up PRESETS.
 
     Raises:
       DataError: nothing is called so.
     """
     if name not in PRESETS:
-        raise DataError(f"{flag} {name}: choose one of {', '.join(PRESETS)}.")
+        raise DataError(f"`{parameter}={name}`: choose one of {', '.join(PRESETS)}.")
     return PRESETS[name]
 
 

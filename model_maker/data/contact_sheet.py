@@ -69,10 +69,10 @@ def draw(dataset: Dataset, preset: str, *, photos: int = 6, views: int = 8, seed
     Raises:
       DataError: no photo can be read, or a number makes no sheet.
     """
-    for value, flag in ((photos, "--photos"), (views, "--views")):
+    for value, name in ((photos, "photos"), (views, "views")):
         if not 1 <= value <= 50:
-            raise DataError(f"{flag} {value}: give 1 to 50.")
-    strengths = augment.preset(preset, flag="--preset")
+            raise DataError(f"`{name}={value}`: give 1 to 50.")
+    strengths = augment.preset(preset, parameter="preset")
     rows: list[tuple[Sample, Array]] = []
     for sample in _in_turn(dataset):
         try:

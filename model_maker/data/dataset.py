@@ -154,7 +154,7 @@ class Dataset:
           DataError: a class has fewer than three different photos, or stated parts miss a class.
         """
         if not (0 < validation < 1 and 0 < test < 1 and validation + test < 1):
-            raise DataError(f"--validation {validation} and --test {test} must be above 0 and below 1 together.")
+            raise DataError(f"`validation={validation}` and `test={test}` must be above 0 and below 1 together.")
         wanted = self._missing_parts(validation, test)
         if self.samples and not any(sample.part in ("", "train") for sample in self.samples):
             raise DataError("The data has a validation or test part but no train part. Add a train folder.")
@@ -180,7 +180,7 @@ class Dataset:
             least = max(count, 4 if count == 2 else 3)  # two photos of each class remain to learn from
             if len(digests) < least:
                 raise DataError(
-                    f"{name} has {len(digests)} different photos; --folds {count} needs {least} in each "
+                    f"{name} has {len(digests)} different photos; `folds={count}` needs {least} in each "
                     "class. Use fewer folds, or add photos."
                 )
             for rank, digest in enumerate(sorted(digests, key=lambda digest: _unit(digest, seed))):

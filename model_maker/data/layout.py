@@ -13,7 +13,7 @@ from model_maker.data.skipped_files import MASKS, PICTURES, listed
 from model_maker.errors import DataError
 
 _HOW = (
-    "Name them by --train-dir, --val-dir and --test-dir, give one of them alone, or list the photos in a manifest "
+    "Name them by `train_dir`, `val_dir` and `test_dir`, give one of them alone, or list the photos in a manifest "
     "(CSV: path,label,split)."
 )
 

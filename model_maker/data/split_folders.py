@@ -14,8 +14,8 @@ from model_maker.errors import DataError
 
 # So they are named in one text, as run.json does: parts://?train=/a&test=/b
 SCHEME = "parts://?"
-# Each part with the flag that names its folder.
-FLAGS = {"train": "--train-dir", "validation": "--val-dir", "test": "--test-dir"}
+# Each part with the parameter that names its folder.
+PARAMETERS = {"train": "train_dir", "validation": "val_dir", "test": "test_dir"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +61,14 @@ def address(
     named = {part: Path(path) for part, path in given.items() if path is not None}
     for part, path in named.items():
         if not path.is_dir():
-            raise DataError(f"{FLAGS[part]} {path} is no folder. Give one with a folder of photos for each class.")
+            raise DataError(f"{_stated(part, path)} is no folder. Give one with a folder of photos for each class.")
     real = {part: path.resolve() for part, path in named.items()}
     for part, path in real.items():
         for other, place in real.items():
             if part != other and place.is_relative_to(path):
                 raise DataError(
-                    f"{FLAGS[other]} {named[other]} lies in {FLAGS[part]} {named[part]}, or is the same. Give folders "
-                    "that hold different photos."
+                    f"{_stated(other, named[other])} lies in {_stated(part, named[part])}, or is the same. "
+                    "Give folders that hold different photos."
                 )
     return str(PartFolders(tuple(real.items())))
 
@@ -80,7 +80,7 @@ def parse(text: str) -> PartFolders:
       DataError: it is not that.
     """
     found = dict(parse_qsl(text.removeprefix(SCHEME)))
-    if "train" not in found or not found.keys() <= FLAGS.keys():
+    if "train" not in found or not found.keys() <= PARAMETERS.keys():
         raise DataError(f"{text} names no part folders: write {SCHEME}train=DIR&test=DIR.")
     return PartFolders(tuple((part, Path(path)) for part, path in found.items()))
 
@@ -100,11 +100,15 @@ def entries(parts: PartFolders, notes: list[str]) -> Iterator[Entry]:
         found = list(folders.entries(folders.within(path), notes))
         if not found:
             raise DataError(
-                f"{FLAGS[part]} {path} holds no photos in class folders. Give a folder with one folder for each class."
+                f"{_stated(part, path)} holds no photos in class folders. Give a folder with one folder for each class."
             )
         if others := {entry.part for entry in found} - {"", part}:
             raise DataError(
-                f"{FLAGS[part]} {path} holds parts of its own ({', '.join(sorted(others))}). Give it as --data, or "
+                f"{_stated(part, path)} holds parts of its own ({', '.join(sorted(others))}). Give it as `data`, or "
                 "name the part folders in it."
             )
         yield from (entry._replace(part=part) for entry in found)
+
+
+def _stated(part: str, path: Path) -> str:
+    return f"`{PARAMETERS[part]}={path}`"

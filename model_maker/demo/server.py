@@ -50,7 +50,7 @@ class Server(http.server.ThreadingHTTPServer):
             super().__init__((_HOST, port), _Handler)
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or "it is no port"
-            raise OutputError(f"Port {port} cannot be taken: {reason}. Choose another one with --port.") from error
+            raise OutputError(f"Port {port} cannot be taken: {reason}. Choose another one with `port`.") from error
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Says nothing of clients that leave in the middle, or stay silent; what else fails keeps its traceback."""

@@ -98,7 +98,7 @@ def write_site(model: str | os.PathLike[str], output: str | os.PathLike[str], *,
       OutputError: the folder cannot be made.
     """
     output = Path(output)
-    files.check_new(output, overwrite=overwrite, advice="or pass --overwrite to replace it")
+    files.check_new(output, overwrite=overwrite, advice="or pass `overwrite=True` to replace it")
     lines = "".join(f"  {name}: {value}\n" for name, value in headers().items())
     content = site(model) | {_HEADERS_FILE: f"/*\n{lines}".encode()}
     _check_replaceable(output, content)
@@ -121,6 +121,6 @@ def _check_replaceable(output: Path, content: dict[str, bytes]) -> None:
     names = {path.relative_to(output).as_posix() for path in output.rglob("*") if not path.is_dir()}
     if foreign := sorted(names - set(content)):
         raise OutputError(
-            f"{output} holds {foreign[0]}, which is no part of a site, so --overwrite does not replace it. "
+            f"{output} holds {foreign[0]}, which is no part of a site, so `overwrite=True` does not replace it. "
             "Choose another folder."
         )

@@ -246,7 +246,7 @@ CHECKS = {
     "parts": Check(
         "Parts that are taken for classes",
         "serious",
-        "A model would learn to tell the parts apart. Name them by --train-dir, --val-dir and --test-dir, or move what "
+        "A model would learn to tell the parts apart. Name them by `train_dir`, `val_dir` and `test_dir`, or move what "
         "lies beside them out.",
         _parts,
     ),

@@ -81,7 +81,7 @@ def diagnose(
       'labelled rose (... %), looks like daisy (... %), a close call'
     """
     if threads is not None and threads < 1:
-        raise DataError(f"--threads {threads}: give 1 or more.")
+        raise DataError(f"`threads={threads}`: give 1 or more.")
     progress = Progress(progress)
     evidence = gathering.gather(data, model, progress, threads=threads)
     findings = {name: tuple(check.find(evidence)) for name, check in CHECKS.items()}

@@ -45,7 +45,7 @@ def default_place(data: str | os.PathLike[str]) -> Path:
     """Returns the quarantine of a data folder unless told: beside it, where it cannot be taken for a class."""
     data = Path(data).resolve()
     if not data.name:
-        raise OutputError(f"There is no place beside {data} for a quarantine. Give --quarantine.")
+        raise OutputError(f"There is no place beside {data} for a quarantine. Give `quarantine`.")
     return data.with_name(f"{data.name}_quarantine")
 
 
@@ -59,12 +59,12 @@ def check(data: str | os.PathLike[str], kinds: Sequence[str], quarantine: str | 
     root, place = _places(data, quarantine)
     for kind in kinds:
         if kind not in MENDING:
-            raise DataError(f"--fix {kind}: choose among {', '.join(MENDING)}.")
+            raise DataError(f"`kinds={kind}`: choose among {', '.join(MENDING)}.")
     for folder in (root, next((above for above in (place, *place.parents) if above.exists()), place)):
         if not os.access(folder, os.W_OK):
-            raise OutputError(f"No permission to write in {folder}. Change that, or give another --quarantine.")
+            raise OutputError(f"No permission to write in {folder}. Change that, or give another `quarantine`.")
     if place.exists() and any(place.iterdir()) and not (place / LOG).exists():
-        raise OutputError(f"{place} holds other things. Give another --quarantine.")
+        raise OutputError(f"{place} holds other things. Give another `quarantine`.")
     return place
 
 
@@ -148,7 +148,7 @@ def put_back(data: str | os.PathLike[str], quarantine: str | os.PathLike[str] | 
     """
     root, place = _places(data, quarantine)
     if not (place / LOG).is_file():
-        raise DataError(f"{place} holds no {LOG}, so there is nothing to undo. Give the right --quarantine.")
+        raise DataError(f"{place} holds no {LOG}, so there is nothing to undo. Give the right `quarantine`.")
     moved, left = [], []
     with _log(place) as log:
         for entry in reversed(_entries(log, place)):
@@ -180,9 +180,9 @@ def _places(data: str | os.PathLike[str], quarantine: str | os.PathLike[str] | N
     root = home.resolve()
     place = Path(quarantine).resolve() if quarantine is not None else default_place(data)
     if place == root or root in place.parents:
-        raise OutputError(f"{place} lies in the data, where it would be read as a class. Give another --quarantine.")
+        raise OutputError(f"{place} lies in the data, where it would be read as a class. Give another `quarantine`.")
     if place.exists() and not place.is_dir():
-        raise OutputError(f"{place} is a file; the quarantine is a folder. Give another --quarantine.")
+        raise OutputError(f"{place} is a file; the quarantine is a folder. Give another `quarantine`.")
     return root, place
 
 

@@ -225,6 +225,6 @@ def _see(mark: str) -> str:
     except Exception as error:  # each store's client has errors of its own
         trouble = str(error) or type(error).__name__
     return (
-        f"does not reach the shards in {folder} ({trouble}). Pass --shards with a folder, or an address as "
+        f"does not reach the shards in {folder} ({trouble}). Pass `shards` with a folder, or an address as "
         "s3://bucket/shards, that all machines reach."
     )

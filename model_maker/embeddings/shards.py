@@ -114,7 +114,7 @@ def write_bytes(name: str, content: bytes) -> None:
     try:
         store.pipe_file(path, content)
     except Exception as error:  # each store's client has errors of its own
-        raise OutputError(f"Cannot write {name} ({reason(error)}). Choose another folder with --shards.") from error
+        raise OutputError(f"Cannot write {name} ({reason(error)}). Choose another folder with `shards`.") from error
 
 
 def read(name: str) -> dict[str, Result]:

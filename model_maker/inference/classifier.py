@@ -354,7 +354,7 @@ class Classifier:
         if not self.info.labels:
             raise ModelError(
                 "it carries no labels in its metadata (an export: in its labels.txt), so its scores have no names. "
-                "Pass --labels FILE with one label a line."
+                "Pass `labels=FILE` with one label a line."
             )
         shape, dtype = self._runner.input_shape, self._runner.input_dtype
         if len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3:
@@ -363,7 +363,7 @@ class Classifier:
             raise ModelError(f"it takes {dtype} input; uint8, int8 and float32 are supported.")
         if dtype == np.float32 and self.info.normalization is None:
             raise ModelError(
-                "it takes float input, but its metadata does not state one normalization. Pass --normalization "
+                "it takes float input, but its metadata does not state one normalization. Pass `normalization` "
                 "MEAN,STD in pixels: 127.5,127.5 for -1 to 1, 0,255 for 0 to 1."
             )
 

@@ -78,12 +78,12 @@ def open_checkpoint(output: Path, subject: dict[str, Any], *, resume: bool) -> C
     if not resume:
         return found
     if not found.path.is_file():
-        raise DataError(f"There is no unfinished fine-tuning of {output} to resume. Leave --resume out.")
+        raise DataError(f"There is no unfinished fine-tuning of {output} to resume. Leave `resume=True` out.")
     stored, found._facts, found._arrays = _read(found.path)
     if differences := _differences(stored, subject):
         raise DataError(
             f"The unfinished fine-tuning of {output} was another one: {'; '.join(differences)}. "
-            "Give the same options and photos, or leave --resume out to start anew."
+            "Give the same options and photos, or leave `resume=True` out to start anew."
         )
     return found
 
@@ -95,7 +95,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Array]]
             arrays = {name.removeprefix("array/"): content[name] for name in content.files if name != "head"}
         return head["subject"], head["facts"], arrays
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"The checkpoint {path} is damaged ({error}). Leave --resume out to start anew.") from error
+        raise DataError(
+            f"The checkpoint {path} is damaged ({error}). Leave `resume=True` out to start anew."
+        ) from error
 
 
 def _differences(stored: dict[str, Any], wanted: dict[str, Any]) -> list[str]:

@@ -126,7 +126,7 @@ class Epochs:
                 began = time.monotonic()
                 loss = self._epoch(worker, learned, self._labels, epoch, (start, end))
                 if not math.isfinite(loss):
-                    self.notes.append(f"The loss was no number in epoch {epoch + 1} of {phase}: lower --learning-rate.")
+                    self.notes.append(f"The loss was no number in epoch {epoch + 1} of {phase}: lower `learning_rate`.")
                     break
                 with worker.averaged():
                     entry: dict[str, Any] = {"phase": phase, "epoch": epoch + 1, "loss": loss}

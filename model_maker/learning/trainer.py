@@ -201,6 +201,6 @@ def free_memory() -> int | None:
 def _too_large(batch_size: int, needed: float | None = None, free: float | None = None) -> DataError:
     figures = f" (about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free)" if needed and free else ""
     return DataError(
-        f"A batch of {batch_size} photos does not fit into memory{figures}. Lower --batch-size, "
-        "take --fine-tune tail, or a smaller --model or --image-size."
+        f"A batch of {batch_size} photos does not fit into memory{figures}. Lower `batch_size`, "
+        "take `fine_tune='tail'`, or a smaller `model` or `image_size`."
     )

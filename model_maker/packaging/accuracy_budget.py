@@ -316,7 +316,7 @@ def _conclude(step: Step, within: bool, max_drop: float, photos: int, progress: 
     if not within:
         progress.note(
             f"Nothing loses {max_drop:g} points or less; {step.name} loses least and is kept. "
-            "Allow more, or try another --model."
+            "Allow more, or try another `model`."
         )
     if max_drop < 100 / photos:
         progress.note(

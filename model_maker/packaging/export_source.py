@@ -78,7 +78,7 @@ class Source:
             return self.shipped if kept else metadata.write(self.shipped, self.info)
         if io == "int8":
             if kind != "int8":
-                raise ModelError(f"int8 edges belong to int8 models, not to {kind}. Use --io uint8 or float32.")
+                raise ModelError(f"int8 edges belong to int8 models, not to {kind}. Use `io='uint8'` or float32.")
             # What was measured stays: the same int8 model without the operators that change its edges.
             return metadata.write(io_types.bare_int8(self.in_form("int8", "uint8")), self._described(kind))
         return self._made[kind, io] if (kind, io) in self._made else self._make(kind, io)

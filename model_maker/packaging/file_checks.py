@@ -40,7 +40,7 @@ def check_integers(content: bytes, kind: str = "int8", *, kept: Mapping[str, str
             listed = ", ".join(offenders[:3]) + (" ..." if len(offenders) > 3 else "")
             raise ModelError(
                 f"The {kind} model still computes in {word} in {len(offenders)} operators: {listed}. "
-                "Use --quantize dynamic, or another backbone."
+                "Use `quantize='dynamic'`, or another backbone."
             )
 
 

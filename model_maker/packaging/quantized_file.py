@@ -178,7 +178,9 @@ def older_clients(form: Form) -> str | None:
     if form.quantize == "int4":
         return "int4 does not run in apps on TFLite Task Library, whose runtime is older; MediaPipe and LiteRT run it."
     if "int16x8" in form.kept.values() or (form.quantize, form.io) == ("int16x8", "uint8"):
-        return "int16 behind int8 or uint8 does not run in apps on TFLite Task Library; int16x8 with --io float32 does."
+        return (
+            "int16 behind int8 or uint8 does not run in apps on TFLite Task Library; int16x8 with `io='float32'` does."
+        )
     return None
 
 

@@ -128,7 +128,7 @@ def write(
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if not own_test:
             raise
-        raise DataError(f"{METRICS} beside {model} is not as `train` wrote it ({error!r}). Pass --data DIR.") from error
+        raise DataError(f"{METRICS} beside {model} is not as `train` wrote it ({error!r}). Pass `data=DIR`.") from error
     text = made.pop(REPORT)
     for plot in ALWAYS:
         files.write(beside(page, plot), made[plot])
@@ -153,9 +153,9 @@ def _of_training(model: str, test: dict[str, Any]) -> tuple[dict[str, Any], dict
         learned = {name: count - test["per_class"][name]["photos"] for name, count in record["classes"].items()}
         return report | {"test": test}, {"learned": learned, "stages": record["stages"]}
     except OSError as error:
-        raise DataError(f"{file}: {error.strerror}. Pass --data DIR.") from error
+        raise DataError(f"{file}: {error.strerror}. Pass `data=DIR`.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{folder} is not as `train` wrote it ({error!r}). Pass --data DIR.") from error
+        raise DataError(f"{folder} is not as `train` wrote it ({error!r}). Pass `data=DIR`.") from error
 
 
 def check_new(page: Path, *, overwrite: bool) -> None:

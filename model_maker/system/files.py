@@ -195,7 +195,7 @@ def check_new(path: Path, *, overwrite: bool = False, advice: str = "or remove i
         _check_parent(path)
         if mark and path.is_dir() and any(path.iterdir()) and not (path / mark).exists():
             raise OutputError(
-                f"{path} holds no {mark}, so it was not made by train and --overwrite does not replace it. "
+                f"{path} holds no {mark}, so it was not made by train and `overwrite=True` does not replace it. "
                 "Choose another folder."
             )
 
@@ -210,7 +210,7 @@ def check_new_file(path: Path, *, overwrite: bool = False) -> None:
         if path.is_dir():
             raise OutputError(f"{path} is a folder. Choose another name.")
         if exists(path) and not overwrite:
-            raise OutputError(f"{path} already exists. Choose another name, or pass --overwrite to replace it.")
+            raise OutputError(f"{path} already exists. Choose another name, or pass `overwrite=True` to replace it.")
         _check_parent(path)
 
 

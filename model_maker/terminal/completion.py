@@ -19,7 +19,7 @@ PROGRAMS = ("model_maker", "benchmark")
 # By an argument's name, where the names stand that it takes; options of `train` declare theirs.
 _NAMES = {
     "fix": "model_maker.doctor.checks:MENDING",
-    "format": "model_maker.export.export:EXPORTERS",
+    "format": "model_maker.exporters.export:EXPORTERS",
     "model": "model_maker.backbones:BACKBONES",
     "preset": "model_maker.data.augment:PRESETS",
 } | {name: declared.choices for name, declared in options.declarations().items() if declared.choices}

@@ -22,7 +22,14 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 _ENDING = ("SIGTERM", "SIGHUP")
 
 
-def exit_code(command: Callable[[], int | None], *, program: str, debug: bool, interrupted: str) -> int:
+def exit_code(
+    command: Callable[[], int | None],
+    *,
+    program: str,
+    debug: bool,
+    interrupted: str,
+    worded: Callable[[str], str] = str,
+) -> int:
     """Runs a command and returns its exit code.
 
     Args:
@@ -30,6 +37,7 @@ def exit_code(command: Callable[[], int | None], *, program: str, debug: bool, i
       program: stands before messages.
       debug: whether errors keep their traceback.
       interrupted: what to say after ctrl-C.
+      worded: returns an error's message as it is to be shown.
     """
     _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -38,11 +46,13 @@ def exit_code(command: Callable[[], int | None], *, program: str, debug: bool, i
         encoding = "utf-8" if sys.platform == "win32" and not sys.stdout.isatty() else None
         sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
     with _ended_by_signals() as signals:
-        code = _exit_code(command, program=program, debug=debug, interrupted=interrupted)
+        code = _exit_code(command, program=program, debug=debug, interrupted=interrupted, worded=worded)
     return 128 + signals[0] if signals else code
 
 
-def _exit_code(command: Callable[[], int | None], *, program: str, debug: bool, interrupted: str) -> int:
+def _exit_code(
+    command: Callable[[], int | None], *, program: str, debug: bool, interrupted: str, worded: Callable[[str], str]
+) -> int:
     try:
         files.collect_leftovers()
         code = command() or OK
@@ -52,7 +62,7 @@ def _exit_code(command: Callable[[], int | None], *, program: str, debug: bool, 
     except ModelMakerError as error:
         if debug:
             raise
-        say(program, str(error))
+        say(program, worded(str(error)))
         return FAILED
     except KeyboardInterrupt:
         sys.stderr.write(f"\n{program}: {interrupted}\n")

@@ -157,7 +157,7 @@ def set_io(content: bytes, io: str, *, mean: float, std: float, output_io: str |
     output = model.signatureDefs[0].outputs[0].name.decode() if model.signatureDefs else OUTPUT
     zero_point = _zero_point(graph.tensors[graph.inputs[0]], mean)
     if io == "uint8" and not 0 <= zero_point <= 255:
-        raise ModelError(f"A uint8 input cannot state the mean {mean:g}, which is no pixel. Use --io float32.")
+        raise ModelError(f"A uint8 input cannot state the mean {mean:g}, which is no pixel. Use `io='float32'`.")
     if io == "uint8" and zero_point != mean:
         shift_input(model, zero_point - mean, 1 / std)
     graph.operators = [
@@ -192,7 +192,7 @@ def shift_input(model: schema.ModelT, pixels: float, scale: float) -> None:
         entering = int(first.outputs[0])
         [first, *others] = users(model, entering)
     if others or name not in ("CONV_2D", "DEPTHWISE_CONV_2D") or len(first.inputs) != 3:
-        raise ModelError("A uint8 input cannot state this mean exactly before such a first layer. Use --io float32.")
+        raise ModelError("A uint8 input cannot state this mean exactly before such a first layer. Use `io='float32'`.")
     # A convolution is linear: the shift adds (sum of its weights) to each channel, in steps of the bias.
     weights, bias = (graph.tensors[index] for index in first.inputs[1:])
     sums = constant(model, weights).astype(np.float64).sum((1, 2, 3) if name == "CONV_2D" else (0, 1, 2))

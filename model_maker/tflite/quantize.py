@@ -180,7 +180,7 @@ def _check_weights(content: bytes, kind: str, kept: Mapping[str, str]) -> None:
         listed = ", ".join(wide[:3]) + (" ..." if len(wide) > 3 else "")
         raise ModelError(
             f"litert-quantizer left the weights of {len(wide)} operators as they were, so this is no {kind} model: "
-            f"{listed}. Use --quantize none, or another backbone."
+            f"{listed}. Use `quantize='none'`, or another backbone."
         )
 
 

@@ -212,9 +212,9 @@ def _check(
     models: Sequence[str], max_size_mb: float | None, max_latency_ms: float | None, options: dict[str, Any]
 ) -> list[str]:
     """Returns the names of the folders; whatever can be refused before any work is."""
-    for limit, flag in ((max_size_mb, "--max-size"), (max_latency_ms, "--max-latency")):
+    for limit, name in ((max_size_mb, "max_size_mb"), (max_latency_ms, "max_latency_ms")):
         if limit is not None and not limit > 0:
-            raise DataError(f"{flag} {limit:g}: give a number above 0.")
+            raise DataError(f"`{name}={limit:g}`: give a number above 0.")
     choices = []
     for model in models:
         chosen = Options(**options, model=model)
@@ -229,7 +229,7 @@ def _check(
         )
     names = [choice.name for choice in choices]
     if twice := [name for name in names if names.count(name) > 1]:
-        raise DataError(f"--model names {twice[0]} more than once.")
+        raise DataError(f"`model` names {twice[0]} more than once.")
     return names
 
 

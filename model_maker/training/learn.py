@@ -106,7 +106,7 @@ def learn(
         )
     except KeyboardInterrupt:
         if checkpoint and checkpoint.path.exists():
-            progress.note("The same command with --resume goes on behind the last finished epoch.")
+            progress.note("The same command with `resume=True` goes on behind the last finished epoch.")
         raise
     for note in tuned.notes:
         progress.note(note)

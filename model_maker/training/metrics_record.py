@@ -99,7 +99,7 @@ def warn(report: dict[str, Any], progress: Progress) -> None:
         if differing > 1 and agreement["same_top1"] < _LOW_AGREEMENT:
             progress.note(
                 f"The file answers otherwise than {other} on {differing} of {agreement['photos']} photos. "
-                "If that is too much, try --max-drop 0.5, or --quantize float16."
+                "If that is too much, try `max_drop=0.5`, or `quantize='float16'`."
             )
 
 

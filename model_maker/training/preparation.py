@@ -39,13 +39,15 @@ def check_fine_tuning(options: Options, callbacks: Callbacks, *, resume: bool) -
     """
     if options.fine_tune is not None:
         if callbacks.tensorboard is not None:  # TensorFlow 2.21 is installed without it
-            extras.require("tensorboard", what="--tensorboard", error=DataError)
+            extras.require("tensorboard", what="`tensorboard`", error=DataError)
         return
     if resume:
-        raise DataError("--resume goes on with fine-tuning; training without it has nothing to resume. Leave it out.")
-    for name, given in (("--tensorboard", callbacks.tensorboard is not None), ("callbacks", bool(callbacks.keras))):
+        raise DataError(
+            "`resume=True` goes on with fine-tuning; training without it has nothing to resume. Leave it out."
+        )
+    for name, given in (("`tensorboard`", callbacks.tensorboard is not None), ("callbacks", bool(callbacks.keras))):
         if given:
-            raise DataError(f"{name} follows the epochs of fine-tuning, and there are none: add --fine-tune tail.")
+            raise DataError(f"{name} follows the epochs of fine-tuning, and there are none: add `fine_tune='tail'`.")
 
 
 def spare_photos(dataset: Dataset, data: str | os.PathLike[str], output: Path) -> None:
@@ -62,7 +64,7 @@ def spare_photos(dataset: Dataset, data: str | os.PathLike[str], output: Path) -
         if home.is_dir() and target.is_relative_to(home.resolve()):
             raise OutputError(
                 f"{output} lies in the data, {home}, where its plots would be read as a class. Choose a folder outside "
-                "of it with --output."
+                "of it with `output`."
             )
 
 
@@ -80,5 +82,5 @@ def open_checkpoint(
     subject |= {"photos": dataset.fingerprint[:16], "model_maker": __version__}
     found = checkpoint.open_checkpoint(output, subject, resume=resume)
     if found.path.exists() and not resume:
-        progress.note(f"An unfinished fine-tuning of {output} is begun anew; --resume would go on with it.")
+        progress.note(f"An unfinished fine-tuning of {output} is begun anew; `resume=True` would go on with it.")
     return found

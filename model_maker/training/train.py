@@ -109,7 +109,9 @@ def train_on(
         weights_file=options.weights,
         normalization=options.normalization,
     )
-    files.check_new(output, overwrite=overwrite, advice="or pass --overwrite to replace it", mark=output_folder.RUN)
+    files.check_new(
+        output, overwrite=overwrite, advice="or pass `overwrite=True` to replace it", mark=output_folder.RUN
+    )
     progress = Progress(progress)
     if isinstance(choice, Backbone) and (note := small_inputs.warning(choice)):
         progress.note(note)

@@ -33,8 +33,8 @@ from model_maker.progress import Progress
 from model_maker.system import files
 from model_maker.tflite import client_rules, inspection, interpreter
 from model_maker.tflite.interpreter import KERNELS
-from model_maker.verify import clients
-from model_maker.verify.certificate import NOT_HERE, OWN, REFUSED, SAME, Certificate, Run, judge
+from model_maker.verification import clients
+from model_maker.verification.certificate import NOT_HERE, OWN, REFUSED, SAME, Certificate, Run, judge
 
 Array = np.ndarray[Any, Any]
 
@@ -146,7 +146,7 @@ def _prepare(dataset: Dataset, ours: Classifier | None, folder: Path, progress: 
             Image.fromarray(prepared[OURS][-1]).save(pixel_files[-1])
             truth.append(names[sample.label])
     if not files:
-        raise DataError("There is no photo to run the model on. Pass --data DIR with some.")
+        raise DataError("There is no photo to run the model on. Pass `data=DIR` with some.")
     if ours is None:
         return _Trial(files)
     arrays = {name: np.array(pixels) for name, pixels in prepared.items()}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from model_maker.system import extras, limited_process
-from model_maker.verify import clients
+from model_maker.verification import clients
 
 _ADVICE = f"Run: {extras.command('tflite_support', 'libusb_package')}"
 

@@ -77,7 +77,7 @@ def describe(
             label_files.check_count(names, int(scores[-1]) if scores else 1, labels)
             info = dataclasses.replace(info, labels=names, threshold=0.0, label_thresholds=())
         if not info.labels:
-            raise ModelError("it carries no labels. Pass --labels FILE with one label a line.")
+            raise ModelError("it carries no labels. Pass `labels=FILE` with one label a line.")
         told: dict[str, Any] = {name: text for name, text in texts.items() if text is not None}
         info = dataclasses.replace(info, normalization=normalization or _known(content, info), **told)
         new = metadata.write(content, info)
@@ -100,7 +100,7 @@ def _known(content: bytes, info: ModelInfo) -> Normalization:
     if found := info.normalization or io_types.stated_normalization(content):
         return found
     raise ModelError(
-        "it takes float input and does not state what it expects. Pass --normalization MEAN,STD in pixels: "
+        "it takes float input and does not state what it expects. Pass `normalization=MEAN,STD` in pixels: "
         "127.5,127.5 for -1 to 1, 0,255 for 0 to 1."
     )
 

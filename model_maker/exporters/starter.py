@@ -59,7 +59,7 @@ def starter(
       1000
     """
     output, progress = Path(output), Progress(progress)
-    files.check_new(output, overwrite=overwrite, advice="or pass --overwrite to replace it")
+    files.check_new(output, overwrite=overwrite, advice="or pass `overwrite=True` to replace it")
     backbone, form = _backbone(model, weights), form or Form()
     photos = _photos(data)
     content, info = build(backbone, form, photos=photos, progress=progress)

@@ -1,4 +1,4 @@
-"""What the sub-commands do that look after photos: call the API, hand the result to views."""
+"""`doctor`: problems in a dataset, found and fixed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,34 @@ import argparse
 import sys
 from pathlib import Path
 
-from model_maker.cli.commands import data_of, print_json, show
+from model_maker.cli.arguments import command, data_of, json_flag, part_folders
+from model_maker.cli.printing import print_json, show
 from model_maker.errors import DataError
 
 
-def doctor(arguments: argparse.Namespace) -> None:
+def add(commands) -> None:
+    parser = command(commands, run, "doctor", "tell what is wrong with a data set, and mend it")
+    parser.add_argument("data", metavar="DATA", nargs="?", help="photos, as for train")
+    part_folders(parser)
+    parser.add_argument("--html", metavar="FILE", help="also write a page with thumbnails")
+    parser.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
+    parser.add_argument(
+        "--fix",
+        metavar="KIND[,KIND]",
+        nargs="?",
+        const="",
+        help="list photos with these findings, ask, and move them into the quarantine; nothing is deleted"
+        " (default: broken,duplicates)",
+    )
+    parser.add_argument("--yes", action="store_true", help="move them without asking")
+    parser.add_argument("--undo", action="store_true", help="put everything back from the quarantine")
+    parser.add_argument("--quarantine", metavar="DIR", help="where photos go (default: DATA_quarantine beside DATA)")
+    parser.add_argument("--model", metavar="NAME", help="backbone that compares photos (default: efficientnet_lite0)")
+    parser.add_argument("--threads", type=int, metavar="N", help="photos at a time (default: all cores)")
+    json_flag(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
     from model_maker import backbones
     from model_maker.cli import doctor_views
     from model_maker.cli.bars import Bars
@@ -34,7 +57,7 @@ def doctor(arguments: argparse.Namespace) -> None:
             raise DataError("--fix lists what it would move and asks, and here is nobody to ask: add --yes.")
     elif arguments.quarantine is not None:
         raise DataError("--quarantine says where photos go: give --fix or --undo, too.")
-    with Bars() as bars:
+    with Bars(arguments) as bars:
         found = diagnosis.diagnose(
             arguments.data, model=arguments.model or backbones.DEFAULT, threads=arguments.threads, progress=bars
         )
@@ -76,42 +99,3 @@ def _put_back(arguments: argparse.Namespace) -> None:
         print_json(doctor_views.moves_as_dict(moves))
     else:
         doctor_views.show_put_back(moves)
-
-
-def augment(arguments: argparse.Namespace) -> None:
-    from model_maker.data import contact_sheet, sources
-
-    path = Path(arguments.preview)
-    contact_sheet.check(path, overwrite=arguments.overwrite)
-    sheet = contact_sheet.draw(
-        sources.read(arguments.data, least_classes=1),
-        arguments.preset,
-        photos=arguments.photos,
-        views=arguments.views,
-        seed=arguments.seed,
-    )
-    contact_sheet.write(path, sheet)
-    if arguments.json:
-        print_json({"path": str(path), "preset": arguments.preset, "width": sheet.width, "height": sheet.height})
-    else:
-        show(f"{path} ({sheet.width} x {sheet.height} pixels, preset {arguments.preset})")
-
-
-def sample_data(arguments: argparse.Namespace) -> None:
-    from model_maker.cli.bars import Bars
-    from model_maker.data import sample_data
-
-    directory = Path(arguments.directory)
-    with Bars() as bars, bars.stage("Draw pictures"):
-        paths = sample_data.draw(directory, per_class=arguments.per_class, seed=arguments.seed, progress=bars.step)
-    classes = sorted({path.parent.name for path in paths})
-    if arguments.json:
-        print_json({"directory": str(directory), "pictures": len(paths), "classes": classes})
-    else:
-        show(f"{len(paths)} pictures of {', '.join(classes)} in {directory}")
-
-
-def completion(arguments: argparse.Namespace) -> None:
-    from model_maker.terminal import completion
-
-    print(completion.script(arguments.shell), end="")

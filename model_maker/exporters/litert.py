@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from model_maker.errors import ModelError
-from model_maker.export import c_source, edge_tpu
+from model_maker.exporters import c_source, edge_tpu
 from model_maker.output_folder import MODEL
 from model_maker.packaging.export_source import Source
 
@@ -38,7 +38,7 @@ def c_header(source: Source, folder: Path, *, io: str) -> Path:
 def edgetpu(source: Source, folder: Path, *, io: str) -> Path:
     """Writes an int8 `.tflite` whose every operator the Edge TPU runs, compiled where the compiler is installed."""
     if io == "float32":
-        raise ModelError("The Edge TPU takes integer edges. Use --io uint8 or int8.")
+        raise ModelError("The Edge TPU takes integer edges. Use `io='uint8'` or int8.")
     content = source.in_form("int8", io)
     edge_tpu.check(content)
     (folder / MODEL).write_bytes(content)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model_maker.export.exported import Exported
+from model_maker.exporters.exported import Exported
 from model_maker.packaging.export_source import Source
 from model_maker.report import pages
 

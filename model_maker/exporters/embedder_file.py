@@ -57,7 +57,7 @@ def export_embedder(
     output, progress = Path(output), Progress(progress)
     form = form or Form("none", "float32")
     chosen = embedder.choose(model, **choice)
-    files.check_new(output, overwrite=overwrite, advice="or pass --overwrite to replace it")
+    files.check_new(output, overwrite=overwrite, advice="or pass `overwrite=True` to replace it")
     with progress.stage(f"Prepare {chosen.name}"):
         base = embedder.embedder(chosen, progress=progress)
     with progress.stage(f"Quantize ({form.quantize})"):

@@ -17,8 +17,8 @@ import numpy as np
 
 from model_maker import output_folder
 from model_maker.errors import DataError, ModelError, ModelMakerError, OutputError
-from model_maker.export import export_card, litert, openvino_ir, tensorflow_formats
-from model_maker.export.exported import Exported
+from model_maker.exporters import export_card, litert, openvino_ir, tensorflow_formats
+from model_maker.exporters.exported import Exported
 from model_maker.inference import training_overlap
 from model_maker.output_folder import LABELS
 from model_maker.packaging import export_source
@@ -217,14 +217,14 @@ def _check(precision: str, found: Array, expected: Array, *, uint8: bool) -> flo
 def _names(formats: str | Sequence[str], io: str | None) -> list[str]:
     """Returns the formats that are meant, each once; whatever can be refused before any work is."""
     if io is not None and io not in litert.IO_TYPES:
-        raise DataError(f"--io {io}: choose one of {', '.join(litert.IO_TYPES)}.")
+        raise DataError(f"`io={io}`: choose one of {', '.join(litert.IO_TYPES)}.")
     asked = [formats] if isinstance(formats, str) else list(formats)
     if asked == [ALL]:
         return list(EXPORTERS)
     for name in asked:
         if name not in EXPORTERS:
-            raise DataError(f"--format {name}: choose among {', '.join(EXPORTERS)}, or {ALL}.")
-        extras.require(*EXPORTERS[name].modules, what=f"--format {name}", error=ModelError)
+            raise DataError(f"`formats={name}`: choose among {', '.join(EXPORTERS)}, or {ALL}.")
+        extras.require(*EXPORTERS[name].modules, what=f"`formats={name}`", error=ModelError)
     if not asked:
         raise DataError(f"No format is given: choose among {', '.join(EXPORTERS)}, or {ALL}.")
     return list(dict.fromkeys(asked))
@@ -232,12 +232,12 @@ def _names(formats: str | Sequence[str], io: str | None) -> list[str]:
 
 def _check_output(output: Path, model: Path, *, overwrite: bool) -> None:
     """Checks before any work that the output may be made; only what `export` made is ever replaced."""
-    files.check_new(output, overwrite=overwrite, advice="or pass --overwrite to replace it")
+    files.check_new(output, overwrite=overwrite, advice="or pass `overwrite=True` to replace it")
     if model.resolve().is_relative_to(output.resolve()):
         raise OutputError(f"{output} holds the model itself and cannot be replaced. Choose another folder.")
     if output.is_dir() and any(output.iterdir()) and not (output / RECORD).exists():
         raise OutputError(
-            f"{output} holds no {RECORD}, so it was not made by export and --overwrite does not replace it. "
+            f"{output} holds no {RECORD}, so it was not made by export and `overwrite=True` does not replace it. "
             "Choose another folder."
         )
 

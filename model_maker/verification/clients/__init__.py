@@ -24,8 +24,8 @@ Array = np.ndarray
 
 # Name to the module that runs it.
 CLIENTS = {
-    TASK_LIBRARY: "model_maker.verify.clients.task_library",
-    MEDIAPIPE: "model_maker.verify.clients.mediapipe_tasks",
+    TASK_LIBRARY: "model_maker.verification.clients.task_library",
+    MEDIAPIPE: "model_maker.verification.clients.mediapipe_tasks",
 }
 # What must be installed for it to start.
 PACKAGES = {TASK_LIBRARY: ("tflite_support", "libusb_package"), MEDIAPIPE: ("mediapipe",)}

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from model_maker.errors import ModelError
-from model_maker.export import tfjs
+from model_maker.exporters import tfjs
 from model_maker.inference import isolated_runtime
 from model_maker.packaging.export_source import Source, scores
 from model_maker.system import files, limited_process

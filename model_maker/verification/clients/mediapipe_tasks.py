@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from model_maker.system import extras, limited_process
-from model_maker.verify import clients
+from model_maker.verification import clients
 
 _ADVICE = f"Run: {extras.command('mediapipe')} and, on a bare Debian: apt-get install libgl1 libgles2"
 

@@ -1,0 +1,98 @@
+"""Arguments that several commands have, and what they mean."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from model_maker.errors import DataError
+from model_maker.terminal.flags import of_option
+
+KINDS = "int8, int16x8, int4, dynamic, float16 or none"
+
+
+def command(
+    commands, run: Callable[[argparse.Namespace], int | None], name: str, summary: str, **more
+) -> argparse.ArgumentParser:
+    """Adds a sub-command, which `run` carries out."""
+    parser = commands.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", inherited_absl_flags=None, **more
+    )
+    parser.set_defaults(command=name, run=run, parser=parser)
+    return parser
+
+
+def json_flag(parser: argparse.ArgumentParser) -> None:
+    """Adds --json."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def part_folders(parser: argparse.ArgumentParser) -> None:
+    """Adds what names the parts of a data set, in the place of the data set."""
+    group = parser.add_argument_group("parts under any name", "Folders with a folder for each class, instead of data.")
+    for part, what in (("train", "to learn from"), ("val", "for validation"), ("test", "to test on")):
+        group.add_argument(f"--{part}-dir", metavar="DIR", help=f"photos {what}")
+
+
+def foreign_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds what a model of others may not say of itself."""
+    parser.add_argument("--labels", metavar="FILE", help="one label a line, for a model that carries none")
+    parser.add_argument(
+        "--normalization", metavar="MEAN,STD", help="what its float input expects, in pixels, as 127.5,127.5"
+    )
+
+
+def output_flags(parser: argparse.ArgumentParser, *, quantize: str, io: str) -> None:
+    parser.add_argument("--output", metavar="DIR", required=True, help="folder to make")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output folder if it exists")
+    parser.add_argument("--quantize", metavar="KIND", default=quantize, help=f"{KINDS} (default: {quantize})")
+    parser.add_argument("--io", metavar="TYPE", default=io, help=f"uint8 or float32 (default: {io})")
+    json_flag(parser)
+
+
+def data_of(arguments: argparse.Namespace) -> str | None:
+    """Returns what a command was told of its photos: one name, or folders of parts.
+
+    Raises:
+      DataError: both, or parts without one to learn from.
+    """
+    from model_maker.data import split_folders
+
+    data: str | None = getattr(arguments, "data", None)
+    stated = {part: getattr(arguments, name, None) for part, name in split_folders.PARAMETERS.items()}
+    given = {part: path for part, path in stated.items() if path is not None}
+    if not given:
+        return data
+    flags = ", ".join(of_option(split_folders.PARAMETERS[part]) for part in given)
+    if data is not None:
+        raise DataError(f"{flags} name the photos by part, and {data} all of them: give one or the other.")
+    if "train" not in given:
+        raise DataError(f"{flags} without --train-dir: say which photos to learn from.")
+    return split_folders.address(**given)
+
+
+def new_page(arguments: argparse.Namespace) -> Path | None:
+    """Returns where --report is to be written, before the long work, if it may be."""
+    from model_maker.report import model_page
+
+    if arguments.report is None:
+        return None
+    model_page.check_new(page := Path(arguments.report), overwrite=arguments.overwrite)
+    return page
+
+
+def foreign(arguments: argparse.Namespace) -> dict:
+    """Returns what was told of a model that does not say it itself, as `Classifier` takes it."""
+    from model_maker.backbones import input_range
+
+    return {"labels": arguments.labels, "normalization": input_range.parse(arguments.normalization)}
+
+
+def form_of(arguments: argparse.Namespace):
+    from model_maker.options import check_value
+    from model_maker.packaging.quantized_file import Form
+
+    check_value("quantize", arguments.quantize)
+    check_value("io", arguments.io)
+    return Form(arguments.quantize, arguments.io)

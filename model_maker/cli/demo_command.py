@@ -1,0 +1,47 @@
+"""`demo`: a model in the browser."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import threading
+import webbrowser
+
+from model_maker.cli.arguments import command
+from model_maker.cli.printing import show
+from model_maker.errors import DataError
+
+
+def add(commands) -> None:
+    parser = command(
+        commands,
+        run,
+        "demo",
+        "try a model in the browser: photos, camera, video; nothing leaves this machine",
+    )
+    parser.add_argument("model", metavar="MODEL", help="a .tflite, or a folder that train made")
+    parser.add_argument("--port", type=int, metavar="N", help="port on 127.0.0.1 (default: any free one)")
+    parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
+    parser.add_argument("--export", metavar="DIR", help="write the page as a static site instead, for any host")
+    parser.add_argument("--overwrite", action="store_true", help="replace a site that stands there")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from model_maker.demo import static_site
+    from model_maker.demo.server import Server
+
+    if arguments.export:
+        if arguments.port is not None:
+            raise DataError(f"--port {arguments.port} is of the server, which --export does without: leave one out.")
+        folder = static_site.write_site(arguments.model, arguments.export, overwrite=arguments.overwrite)
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        show(f"{folder}/{static_site.INDEX} ({size / 1e6:.1f} MB in all)")
+        return
+    with Server(static_site.site(arguments.model), arguments.port or 0) as server:
+        show(f"{arguments.model} at {server.url} (ctrl-C ends)", flush=True)
+        if not arguments.no_browser:
+            # Aside, for a browser in the terminal returns only when it is left.
+            threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
+    print()  # behind the terminal's ^C

@@ -1,0 +1,46 @@
+"""`evaluate`: a model's accuracy on labelled photos."""
+
+from __future__ import annotations
+
+import argparse
+
+from model_maker.cli.arguments import command, foreign, foreign_flags, json_flag, new_page
+from model_maker.cli.printing import print_json
+
+
+def add(commands) -> None:
+    parser = command(commands, run, "evaluate", "measure a model's accuracy")
+    parser.add_argument("model", metavar="MODEL", help="a .tflite, a folder that train made, or an export")
+    parser.add_argument("--data", metavar="DIR", help="labelled photos (default: the test part of the training data)")
+    foreign_flags(parser)
+    parser.add_argument("--report", metavar="FILE", help="also write a page with the worst mistakes, and its plots")
+    parser.add_argument("--overwrite", action="store_true", help="replace that page and its plots")
+    json_flag(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from model_maker import run_record
+    from model_maker.cli import views
+    from model_maker.cli.bars import Bars
+    from model_maker.inference.classifier import Classifier
+    from model_maker.report import model_page
+
+    page = new_page(arguments)
+    classifier = Classifier(arguments.model, **foreign(arguments))
+    with Bars(arguments) as bars:
+        dataset, notes = run_record.photos_for(arguments.model, arguments.data)
+        for note in notes:
+            bars.note(note)
+        with bars.stage("Evaluate the file"):
+            scored = classifier.score_labelled(dataset, progress=bars.step)
+            metrics = classifier.measure(scored)
+        if skipped := len(dataset.skipped) + len(dataset) - metrics.photos:
+            bars.note(f"{skipped} files cannot be read as photos and do not count.")
+        if page is not None:
+            name, own = classifier.info.name, run_record.is_own_test(arguments.model, arguments.data)
+            model_page.write(page, name, scored, metrics, model=arguments.model, own_test=own)
+            bars.note(f"The report: {page}")
+    if arguments.json:
+        print_json(metrics.as_dict())
+    else:
+        views.show_metrics(metrics)

@@ -1,0 +1,81 @@
+"""`export`: a model in the formats of other runtimes, or in a phone app."""
+
+from __future__ import annotations
+
+import argparse
+
+from model_maker.cli.arguments import command, json_flag
+from model_maker.cli.printing import print_json
+from model_maker.errors import DataError
+from model_maker.terminal import exit_codes
+
+
+def add(commands) -> None:
+    parser = command(commands, run, "export", "write a model in the formats of other runtimes, each checked")
+    parser.add_argument("model", metavar="MODEL", help="a folder that train made, or a .tflite classifier")
+    parser.add_argument("--format", metavar="NAME[,NAME]", help="see docs/EXPORT.md (default: all)")
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--output", metavar="DIR", help="folder to make")
+    place.add_argument("--android", metavar="DIR", help="Android app to put the model in, or a new folder for ours")
+    place.add_argument("--ios", metavar="DIR", help="iOS app to put the model in, or a new folder for ours")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace an export, or another model, that stands there"
+    )
+    parser.add_argument(
+        "--io", metavar="TYPE", help="edges of the .tflite formats: uint8, float32 or, not in apps, int8"
+    )
+    parser.add_argument("--data", metavar="DIR", help="photos to calibrate and check on (default: the training's)")
+    json_flag(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from model_maker.cli import views
+    from model_maker.cli.bars import Bars
+    from model_maker.exporters.export import ALL, as_dict, export
+
+    if arguments.output is None:
+        return _put_in_app(arguments)
+    formats = [name.strip() for name in (arguments.format or ALL).split(",") if name.strip()]
+    with Bars(arguments) as bars:
+        found = export(
+            arguments.model,
+            arguments.output,
+            formats=formats,
+            io=arguments.io,
+            data=arguments.data,
+            overwrite=arguments.overwrite,
+            progress=bars,
+        )
+    if arguments.json:
+        print_json({"output": str(found.directory), **as_dict(found)})
+    else:
+        views.show_export(found)
+    failed = [entry for entry in found.entries if entry.failure]
+    for entry in failed:
+        exit_codes.say("model_maker", f"{entry.format}: {entry.failure}")
+    return 1 if failed and formats != [ALL] else 0
+
+
+def _put_in_app(arguments: argparse.Namespace) -> int:
+    from model_maker.apps import put_in_app
+    from model_maker.cli import views
+    from model_maker.cli.bars import Bars
+
+    platform = "android" if arguments.android else "ios"
+    if arguments.format:
+        raise DataError(f"--format {arguments.format}: an app takes a .tflite. Leave it out, or use --output DIR.")
+    with Bars(arguments) as bars:
+        found = put_in_app.put_in_app(
+            arguments.model,
+            getattr(arguments, platform),
+            platform,
+            io=arguments.io,
+            data=arguments.data,
+            overwrite=arguments.overwrite,
+            progress=bars,
+        )
+    if arguments.json:
+        print_json({"app": found.app.name, "path": str(found.path), "bytes": found.size_bytes, "new": found.made_app})
+    else:
+        views.show_app(found, getattr(arguments, platform))
+    return 0

@@ -1,0 +1,51 @@
+"""`metadata`: labels and normalization, written into a `.tflite` of another tool."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+
+from model_maker.cli.arguments import command, foreign_flags, json_flag
+from model_maker.cli.printing import print_json
+from model_maker.terminal import exit_codes
+
+
+def add(commands) -> None:
+    parser = command(
+        commands,
+        run,
+        "metadata",
+        "write labels and normalization into a .tflite of others",
+        epilog="Exit code 1: the file is written, but phone clients would refuse it; the reason is printed.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="a .tflite, or a folder that train made")
+    foreign_flags(parser)
+    parser.add_argument("--output", metavar="FILE", required=True, help="the .tflite to make")
+    parser.add_argument("--overwrite", action="store_true", help="replace it if it exists")
+    for name in ("name", "version", "author", "licence", "description"):
+        parser.add_argument(f"--{name}", metavar="TEXT", help=f"{name} in the metadata (default: as it is)")
+    json_flag(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from model_maker.cli import certificate_views
+    from model_maker.cli.commands import foreign
+    from model_maker.verification import metadata_writing
+
+    texts = {name: getattr(arguments, name) for name in metadata_writing.TEXTS}
+    found = metadata_writing.describe(
+        arguments.model, arguments.output, overwrite=arguments.overwrite, **foreign(arguments), **texts
+    )
+    if arguments.json:
+        rules = [
+            {"demand": entry.rule.demand, "passed": entry.passed, "received": entry.received}
+            for entry in found.findings
+        ]
+        print_json({"path": str(found.path), "metadata": dataclasses.asdict(found.info), "rules": rules})
+    else:
+        certificate_views.show_described(found)
+    for entry in found.broken:
+        exit_codes.say(
+            "model_maker", f"{found.path}: {entry.rule.demand}; it has {entry.received}. {entry.rule.advice}"
+        )
+    return 1 if found.broken else 0

@@ -1,0 +1,26 @@
+"""What commands print: text, JSON, what was written."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from model_maker.terminal import safe_text
+
+
+def show(text: str, *, flush: bool = False) -> None:
+    """Prints a text that may hold names from outside."""
+    print(safe_text.set_in(text), flush=flush)
+
+
+def print_json(content) -> None:
+    print(safe_text.printable_json(json.dumps(content, indent=2, ensure_ascii=False)))
+
+
+def show_file(path: Path, arguments: argparse.Namespace) -> None:
+    size = path.stat().st_size
+    if arguments.json:
+        print_json({"path": str(path), "bytes": size})
+    else:
+        show(f"{path} ({size / 1e6:.2f} MB)")

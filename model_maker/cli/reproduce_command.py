@@ -1,0 +1,41 @@
+"""`reproduce`: a model trained again, compared byte by byte."""
+
+from __future__ import annotations
+
+import argparse
+
+from model_maker.cli.arguments import command, data_of, json_flag, part_folders
+from model_maker.cli.printing import print_json
+from model_maker.errors import DataError
+
+
+def add(commands) -> None:
+    parser = command(
+        commands,
+        run,
+        "reproduce",
+        "train a model again as its file says, and compare the bytes",
+        epilog="Exit code 0: the bytes are equal; 1: they are not, and what differs is told.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="a .tflite that train made, or its folder")
+    parser.add_argument("--data", metavar="DIR", help="the photos that it was trained on")
+    part_folders(parser)
+    parser.add_argument("--output", metavar="DIR", help="keep the new model in this folder (default: nothing is kept)")
+    parser.add_argument("--overwrite", action="store_true", help="replace that folder")
+    json_flag(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from model_maker.cli import views
+    from model_maker.cli.bars import Bars
+    from model_maker.training.reproduction import reproduce
+
+    if (data := data_of(arguments)) is None:
+        raise DataError("reproduce needs the photos that the model was trained on: pass --data DIR.")
+    with Bars(arguments) as bars:
+        found = reproduce(arguments.model, data, output=arguments.output, overwrite=arguments.overwrite, progress=bars)
+    if arguments.json:
+        print_json(found.as_dict())
+    else:
+        views.show_reproduction(found)
+    return 0 if found.equal else 1

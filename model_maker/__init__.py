@@ -28,6 +28,8 @@ __all__ = [
     "starter",
     "train",
     "verify",
+    "zero_shot",
+    "zero_shot_file",
 ]
 
 if TYPE_CHECKING:  # what __getattr__ gives, told to type checkers and editors
@@ -46,6 +48,8 @@ if TYPE_CHECKING:  # what __getattr__ gives, told to type checkers and editors
     from model_maker.training.reproduction import reproduce
     from model_maker.training.train import train
     from model_maker.verification.verify import verify
+    from model_maker.zero_shot_learning.classify import zero_shot
+    from model_maker.zero_shot_learning.phone_file import zero_shot_file
 
 _HOMES = {
     "Classifier": ("model_maker.inference.classifier", "Classifier"),
@@ -65,6 +69,8 @@ _HOMES = {
     "load_dataset": ("model_maker.data.sources", "read"),
     "train": ("model_maker.training.train", "train"),
     "verify": ("model_maker.verification.verify", "verify"),
+    "zero_shot": ("model_maker.zero_shot_learning.classify", "zero_shot"),
+    "zero_shot_file": ("model_maker.zero_shot_learning.phone_file", "zero_shot_file"),
 }
 
 if not TYPE_CHECKING:  # who would take any name that is not there for one of any type

@@ -91,7 +91,7 @@ def zero_shot_file(
       'known'
     """
     output, progress = Path(output), Progress(progress)
-    advice = "or pass --overwrite to replace it"
+    advice = "or pass `overwrite=True` to replace it"
     files.check_new(output, overwrite=overwrite, advice=advice, mark=output_folder.MODEL)
     made = int8_model.build(labels, model=model, tier=tier, vectors=vectors, weights=weights, progress=progress)
     measured = _measure(made, data, progress) if data is not None else None

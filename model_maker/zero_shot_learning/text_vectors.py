@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -58,7 +59,7 @@ class VectorFile:
       DataError: they cannot be read, or do not fit each other.
     """
 
-    def __init__(self, folder: str | Path):
+    def __init__(self, folder: str | os.PathLike[str]):
         self.name = Path(folder).resolve().name
         names, vectors = _read(Path(folder))
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from model_maker.errors import DataError
 from model_maker.progress import SILENT, Progress
-from model_maker.zero_shot_learning import known, words
+from model_maker.zero_shot_learning import known, towers, words
 from model_maker.zero_shot_learning.head import PublishedHead, ZeroShotHead
 from model_maker.zero_shot_learning.text_vectors import TEMPLATE, TextVectors, Tower, VectorFile
 
-PICTURES = "pictures"
+WORDS, PICTURES = words.NAME, "pictures"
 # Name to what it needs.
 TIERS = {
     known.NAME: "nothing but the weights of the backbone; labels are ImageNet classes or kinds of them in WordNet",
@@ -38,7 +38,9 @@ def choose(labels: Sequence[str], tier: str | None, vectors: TextVectors | None 
         if vectors:
             raise DataError('Text vectors belong to the tier "words": leave them out, or choose that tier.')
         if lacking := known.unknown(labels):
-            raise DataError(f"{known.refusal(lacking)} Other words need the tier words: a text tower, or text vectors.")
+            raise DataError(
+                f"{known.refusal(lacking)} Other words need a text tower: `tier=words`, or `tier=pictures`."
+            )
     return chosen
 
 
@@ -59,10 +61,10 @@ def fit(
         return known.fit(labels, published)
     if tier == words.NAME:
         return words.fit(labels, published, vectors or tower(progress=progress), progress=progress)
-    raise DataError('The tier "pictures" answers from two towers and gives no head for a backbone: use known or words.')
+    raise DataError('The tier "pictures" answers from two towers and gives no head: use `tier=known` or `tier=words`.')
 
 
-def read_vectors(folder: str | Path | None) -> TextVectors | None:
+def read_vectors(folder: str | os.PathLike[str] | None) -> TextVectors | None:
     """Returns the text vectors in a folder; None for none."""
     return None if folder is None else VectorFile(folder)
 
@@ -71,14 +73,11 @@ def tower(name: str | None = None, template: str = TEMPLATE, *, progress: Progre
     """Opens a text tower.
 
     Args:
-      name: of `model_maker.clip.records.TOWERS`; its default where not given.
+      name: a key of `model_maker.clip.records.TOWERS`; its default where not given.
       template: see `Tower`.
       progress: receives what is downloaded.
 
     Raises:
       ModelMakerError: its weights cannot be had.
     """
-    from model_maker.clip import records, text
-
-    chosen = name or records.DEFAULT
-    return Tower(text.TextTower(chosen).embed, chosen, template)
+    return Tower(towers.open_text(name, progress=progress).embed, name or towers.default(), template)

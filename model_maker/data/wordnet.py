@@ -67,6 +67,15 @@ def find(word: str) -> Meaning | None:
     return None
 
 
+def own_class(label: str) -> Meaning | None:
+    """Returns the meaning of a label of ImageNet's, whatever else the word means more often."""
+    if label not in imagenet.labels():
+        return None
+    index, table = imagenet.labels().index(label), _table()
+    sense = next((sense for sense, row in table.rows[normalized(label)] if row == index), 1)
+    return Meaning(table.names[index], (index,), sense)
+
+
 def nearest(word: str, number: int = 5) -> list[str]:
     """Returns known names that are spelled most like a word, or have it as one of their words, best first."""
     word, names = normalized(word), list(_table().rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,9 +32,7 @@ def fit(labels: tuple[str, ...], published: PublishedHead) -> ZeroShotHead:
     """
     if lacking := unknown(labels):
         raise DataError(refusal(lacking))
-    meanings = [wordnet.find(label) for label in labels]
-    found = [meaning for meaning in meanings if meaning is not None]
-    _check_different(labels, found)
+    found = _meanings(labels)
     kernel = np.stack([published.kernel[list(one.classes)].astype(np.float64).mean(axis=0) for one in found])
     bias = np.array([published.bias[list(one.classes)].astype(np.float64).mean() for one in found])
     told = tuple(describe(label, one) for label, one in zip(labels, found, strict=True))
@@ -65,6 +64,21 @@ def describe(label: str, meaning: Meaning) -> str:
     if meaning.others:
         text += f"; another meaning: {listed(meaning.others, _FEW)}"
     return text
+
+
+def _meanings(labels: Sequence[str]) -> list[Meaning]:
+    """Returns what each label means: its most common meaning, or the ImageNet class of that name beside another label.
+
+    So "pot" is a cooking pot, but beside the label of that class it is the flowerpot that ImageNet calls pot.
+    """
+    found = [meaning for label in labels if (meaning := wordnet.find(label)) is not None]
+    counts = Counter(meaning.classes for meaning in found)
+    found = [
+        wordnet.own_class(label) or meaning if counts[meaning.classes] > 1 else meaning
+        for label, meaning in zip(labels, found, strict=True)
+    ]
+    _check_different(labels, found)
+    return found
 
 
 def _check_different(labels: Sequence[str], meanings: Sequence[Meaning]) -> None:

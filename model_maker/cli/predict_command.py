@@ -9,7 +9,7 @@ import sys
 
 from model_maker.cli.arguments import command, foreign, foreign_flags
 from model_maker.cli.printing import print_json
-from model_maker.cli.zero_shot_command import classifier_of, tier_flags
+from model_maker.cli.zero_shot_command import classifier_of, template_flag, tier_flags
 from model_maker.errors import DataError
 from model_maker.terminal import exit_codes, spreadsheet
 
@@ -51,8 +51,8 @@ def add(commands) -> None:
 def _zero_shot(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("labels without a model", "Zero-shot: no model was trained on these labels.")
     group.add_argument("--candidate-labels", metavar="LABELS", help="labels to choose from, with commas, as cat,dog")
-    group.add_argument("--hypothesis-template", metavar="TEXT", help="sentence for a text tower, {} for the label")
     tier_flags(group)
+    template_flag(group)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -39,6 +39,15 @@ def tier_flags(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--tower", metavar="NAME", help="CLIP towers (default: tinyclip_vit_40m_32)")
 
 
+def template_flag(parser: argparse._ActionsContainer) -> None:
+    """Adds the sentence of a text tower."""
+    parser.add_argument(
+        "--hypothesis-template",
+        metavar="TEXT",
+        help="sentence for a text tower, {} for the label (default: This is a photo of {}.)",
+    )
+
+
 def run(arguments: argparse.Namespace) -> None:
     from model_maker.cli.bars import Bars
     from model_maker.zero_shot_learning import labels, tiers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from model_maker.errors import DataError
 from model_maker.zero_shot_learning import head
 from model_maker.zero_shot_learning.head import PublishedHead, ZeroShotHead
 from model_maker.zero_shot_learning.labels import listed
+
+Array = np.ndarray[Any, Any]
 
 NAME = "known"
 SOURCE = "WordNet 3.0"
@@ -37,6 +40,18 @@ def fit(labels: tuple[str, ...], published: PublishedHead) -> ZeroShotHead:
     bias = np.array([published.bias[list(one.classes)].astype(np.float64).mean() for one in found])
     told = tuple(describe(label, one) for label, one in zip(labels, found, strict=True))
     return head.centered(labels, kernel, bias, tier=NAME, meanings=told, source=SOURCE)
+
+
+def direction(text: str, published: PublishedHead) -> tuple[Array, str]:
+    """Returns the mean kernel of the classes that a text means, less that of all, and what it was taken for.
+
+    Raises:
+      DataError: it has no meaning here.
+    """
+    meaning = wordnet.find(text)
+    if meaning is None:
+        raise DataError(refusal([text]))
+    return published.centered[list(meaning.classes)].mean(axis=0), describe(text, meaning)
 
 
 def refusal(lacking: Sequence[str]) -> str:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from model_maker.errors import DataError
 from model_maker.progress import SILENT, Progress
 from model_maker.zero_shot_learning import known, towers, words
 from model_maker.zero_shot_learning.head import PublishedHead, ZeroShotHead
 from model_maker.zero_shot_learning.text_vectors import TEMPLATE, TextVectors, Tower, VectorFile
+
+Array = np.ndarray[Any, Any]
 
 WORDS, PICTURES = words.NAME, "pictures"
 # Name to what it needs.
@@ -62,6 +67,21 @@ def fit(
     if tier == words.NAME:
         return words.fit(labels, published, vectors or tower(progress=progress), progress=progress)
     raise DataError('The tier "pictures" answers from two towers and gives no head: use `tier=known` or `tier=words`.')
+
+
+def direction(
+    text: str, published: PublishedHead, vectors: TextVectors | None = None, *, progress: Progress = SILENT
+) -> tuple[Array, str]:
+    """Returns the direction in which embeddings show what words mean, float64 [D], and what they were taken for.
+
+    It leads away from the mean of all ImageNet classes; without vectors the words have to be known.
+
+    Raises:
+      DataError: the words have no meaning here.
+    """
+    if vectors is not None:
+        return words.kernels([text], published, vectors, progress=progress)[0], f"by a text vector ({vectors.name})"
+    return known.direction(text, published)
 
 
 def read_vectors(folder: str | os.PathLike[str] | None) -> TextVectors | None:

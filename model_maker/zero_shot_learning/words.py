@@ -5,6 +5,7 @@ A ridge regression maps text vectors to the published kernels. Its penalty is ch
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,13 +32,25 @@ def fit(
     Raises:
       DataError: there is no vector of a label, or too few of ImageNet's classes.
     """
-    wanted = vectors.embed(labels)
-    classes, known = vectors.classes(progress)
-    kernel = regress(known.astype(np.float64), published.centered[classes], wanted.astype(np.float64))
+    kernel = kernels(labels, published, vectors, progress=progress)
     lengths = np.linalg.norm(kernel, axis=1, keepdims=True)
     kernel = kernel / np.maximum(lengths, 1e-12) * np.sqrt(np.mean(lengths**2))
-    meanings = tuple(f"by its text vector, learned on {len(classes)} ImageNet classes" for _ in labels)
+    count = len(vectors.classes(progress)[0])
+    meanings = tuple(f"by its text vector, learned on {count} ImageNet classes" for _ in labels)
     return head.centered(labels, kernel, np.zeros(len(labels)), tier=NAME, meanings=meanings, source=vectors.name)
+
+
+def kernels(
+    texts: Sequence[str], published: PublishedHead, vectors: TextVectors, *, progress: Progress = SILENT
+) -> Array:
+    """Predicts the kernels of texts, less the mean of ImageNet's: float64 [N, D].
+
+    Raises:
+      DataError: there is no vector of a text, or too few of ImageNet's classes.
+    """
+    wanted = vectors.embed(texts)
+    classes, known = vectors.classes(progress)
+    return regress(known.astype(np.float64), published.centered[classes], wanted.astype(np.float64))
 
 
 def regress(known: Array, targets: Array, wanted: Array) -> Array:

@@ -25,6 +25,7 @@ from model_maker.embeddings.work import Work
 from model_maker.errors import DataError
 from model_maker.progress import Progress
 from model_maker.system import files
+from model_maker.tflite import network_layers
 from model_maker.tflite.interpreter import Runner
 from model_maker.zero_shot_learning import int8_model
 from model_maker.zero_shot_learning.towers import ImageTower
@@ -43,14 +44,12 @@ class Vectors:
 
     Attributes:
       photos: N, those that could be read.
-      maps: of these, in order.
-      size: E; the last numbers of each row are the vector.
+      maps: of these, in order, [E] each.
       skipped: photos that could not be read.
     """
 
     photos: Dataset
     maps: FeatureMaps
-    size: int
     skipped: tuple[Skipped, ...]
 
     def read(self) -> Array:
@@ -71,7 +70,7 @@ class Vectors:
             return np.concatenate(list(pool.map(compared, range(0, len(self.maps), _BLOCK))))
 
     def _block(self, rows: slice) -> Array:
-        block: Array = self.maps[rows][:, -self.size :].astype(np.float32)
+        block: Array = self.maps[rows].astype(np.float32)
         return block
 
 
@@ -95,7 +94,8 @@ def prepared(model: str, *, weights: str | None = None, progress: Progress) -> Q
 def by_backbone(photos: Dataset, backbone: QuantizedEmbedder, *, progress: Progress) -> Vectors:
     """Embeds those photos that have not been before, as `train` does, and finds the others in the same store."""
     maps, skipped = computing.feature_maps(photos, *backbone.computing, progress=progress)
-    return Vectors(photos.without(skipped), maps, backbone.layers[-1].size, tuple(skipped))
+    last = network_layers.features(backbone.layers, backbone.layers[-1:])
+    return Vectors(photos.without(skipped), maps.columns(last), tuple(skipped))
 
 
 def of_photo(photo: Photo, backbone: QuantizedEmbedder) -> Array:
@@ -141,4 +141,4 @@ def by_tower(photos: Dataset, tower: Callable[[], ImageTower], *, name: str, siz
         progress.step(len(photos) - len(missing) + min(start + _TOWER_BATCH, len(missing)), len(photos))
     read = photos.without(skipped)
     rows = store.find(pack(sample.digest for sample in read.samples), check=False)
-    return Vectors(read, FeatureMaps(store, rows[:, None], (size,)), size, tuple(skipped))
+    return Vectors(read, FeatureMaps(store, rows[:, None], (size,)), tuple(skipped))

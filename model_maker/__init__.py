@@ -20,11 +20,14 @@ __all__ = [
     "diagnose",
     "export",
     "export_embedder",
+    "keywords",
     "load_dataset",
     "mend",
+    "organize",
     "put_back",
     "put_in_app",
     "reproduce",
+    "search",
     "starter",
     "train",
     "verify",
@@ -35,6 +38,9 @@ __all__ = [
 if TYPE_CHECKING:  # what __getattr__ gives, told to type checkers and editors
     from model_maker.apps.codegen import codegen
     from model_maker.apps.put_in_app import put_in_app
+    from model_maker.collection.keywords import keywords
+    from model_maker.collection.organize import organize
+    from model_maker.collection.search import search
     from model_maker.data.sources import read as load_dataset
     from model_maker.doctor.diagnosis import diagnose
     from model_maker.doctor.quarantine import mend, put_back
@@ -65,6 +71,9 @@ _HOMES = {
     "export": ("model_maker.exporters.export", "export"),
     "export_embedder": ("model_maker.exporters.embedder_file", "export_embedder"),
     "reproduce": ("model_maker.training.reproduction", "reproduce"),
+    "search": ("model_maker.collection.search", "search"),
+    "organize": ("model_maker.collection.organize", "organize"),
+    "keywords": ("model_maker.collection.keywords", "keywords"),
     "starter": ("model_maker.exporters.starter", "starter"),
     "load_dataset": ("model_maker.data.sources", "read"),
     "train": ("model_maker.training.train", "train"),

@@ -34,8 +34,10 @@ _LEFTOVERS = frozenset(
     ]
     + ["system volume information", "temporary items", "network trash folder", "lightroom previews.lrdata"]
 )
-# Files that only outputs hold: of training, and of `doctor --fix`.
-OUTPUTS = (RUN, "moves.jsonl")
+# What `organize` writes into its folder of photos that no label is sure of.
+UNSURE = "unsure.csv"
+# Files that only outputs hold, which are no classes: of training, of `doctor --fix`, and that one.
+OUTPUTS = (RUN, "moves.jsonl", UNSURE)
 PICTURES = frozenset(
     [
         "image",

@@ -90,6 +90,19 @@ def names_of_class(index: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys((imagenet.labels()[index], *_table().names[index])))
 
 
+def kinds(most: int) -> dict[str, tuple[int, ...]]:
+    """Returns one name of each meaning with up to so many ImageNet classes, and these; the classes themselves first.
+
+    Of a name that several meanings share only the first is there.
+    """
+    table, found = _table(), dict[str, tuple[int, ...]]()
+    for row, (names, classes) in enumerate(zip(table.names, table.classes, strict=True)):
+        name = imagenet.labels()[row] if row < len(imagenet.labels()) else names[0]
+        if len(classes) <= most:
+            found.setdefault(name, classes)
+    return found
+
+
 def count() -> int:
     """Returns how many names are known."""
     return len(_table().rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from model_maker.errors import DataError
 
@@ -54,7 +55,11 @@ def group(vectors: Array, count: int) -> tuple[Array, Array]:
 
 def _reduced(vectors: Array) -> Array:
     """Returns the principal components of vectors, float64 [N, at most _DIRECTIONS]."""
+    from scipy import linalg
+
     rows = vectors - vectors.mean(axis=0)
-    _, directions = np.linalg.eigh(rows.T @ rows)
-    reduced: Array = (rows @ directions[:, -_DIRECTIONS:]).astype(np.float64)
+    size = rows.shape[1]
+    with threadpool_limits(1, "blas"):  # whose threads wait for each other in busy loops
+        _, directions = linalg.eigh(rows.T @ rows, subset_by_index=(max(0, size - _DIRECTIONS), size - 1))
+        reduced: Array = (rows @ directions).astype(np.float64)
     return reduced

@@ -147,14 +147,16 @@ class Dataset:
         What was skipped belongs to the whole, and is not told of the parts.
 
         Args:
-          validation, test: fractions of each class.
+          validation, test: fractions of each class; 0 for no validation part.
           seed: another seed, another division.
 
         Raises:
           DataError: a class has fewer than three different photos, or stated parts miss a class.
         """
-        if not (0 < validation < 1 and 0 < test < 1 and validation + test < 1):
-            raise DataError(f"`validation={validation}` and `test={test}` must be above 0 and below 1 together.")
+        if not (0 <= validation < 1 and 0 < test < 1 and validation + test < 1):
+            raise DataError(
+                f"`validation={validation}` and `test={test}` must be below 1 together, and the latter above 0."
+            )
         wanted = self._missing_parts(validation, test)
         if self.samples and not any(sample.part in ("", "train") for sample in self.samples):
             raise DataError("The data has a validation or test part but no train part. Add a train folder.")
@@ -169,7 +171,7 @@ class Dataset:
         for sample in self.samples:
             part = assigned[sample.label][sample.digest] if sample.part in ("", "train") else sample.part
             parts[part].append(sample)
-        self._check_parts(parts)
+        self._check_parts(parts if validation else {part: found for part, found in parts.items() if found})
         train, held, final = (replace(self, samples=tuple(parts[part]), skipped=()) for part in PARTS)
         return Split(train, held, final, tuple(notes))
 
@@ -197,7 +199,8 @@ class Dataset:
 
     def _missing_parts(self, validation: float, test: float) -> dict[str, float]:
         stated = {sample.part for sample in self.samples}
-        return {part: share for part, share in (("test", test), ("validation", validation)) if part not in stated}
+        shares = (("test", test), ("validation", validation))
+        return {part: share for part, share in shares if share and part not in stated}
 
     def _check_parts(self, parts: dict[str, list[Sample]]) -> None:
         for part, samples in parts.items():

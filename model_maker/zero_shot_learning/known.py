@@ -27,8 +27,13 @@ def unknown(labels: Sequence[str]) -> list[str]:
     return [label for label in labels if wordnet.find(label) is None]
 
 
-def fit(labels: tuple[str, ...], published: PublishedHead) -> ZeroShotHead:
+def fit(labels: tuple[str, ...], published: PublishedHead, *, distinct: bool = True) -> ZeroShotHead:
     """Gives each label the mean kernel of the ImageNet classes that are of its kind.
+
+    Args:
+      labels: to tell apart.
+      published: where kernels come from.
+      distinct: whether labels have to mean different classes.
 
     Raises:
       DataError: a label is not known, or two labels mean the same classes.
@@ -36,6 +41,8 @@ def fit(labels: tuple[str, ...], published: PublishedHead) -> ZeroShotHead:
     if lacking := unknown(labels):
         raise DataError(refusal(lacking))
     found = _meanings(labels)
+    if distinct:
+        _check_different(labels, found)
     kernel = np.stack([published.kernel[list(one.classes)].astype(np.float64).mean(axis=0) for one in found])
     bias = np.array([published.bias[list(one.classes)].astype(np.float64).mean() for one in found])
     told = tuple(describe(label, one) for label, one in zip(labels, found, strict=True))
@@ -88,12 +95,10 @@ def _meanings(labels: Sequence[str]) -> list[Meaning]:
     """
     found = [meaning for label in labels if (meaning := wordnet.find(label)) is not None]
     counts = Counter(meaning.classes for meaning in found)
-    found = [
+    return [
         wordnet.own_class(label) or meaning if counts[meaning.classes] > 1 else meaning
         for label, meaning in zip(labels, found, strict=True)
     ]
-    _check_different(labels, found)
-    return found
 
 
 def _check_different(labels: Sequence[str], meanings: Sequence[Meaning]) -> None:

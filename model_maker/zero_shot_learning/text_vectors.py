@@ -68,15 +68,17 @@ class VectorFile:
         for row, name in enumerate(names):
             self._rows.setdefault(wordnet.normalized(name), row)
 
+    def lacking(self, names: Sequence[str]) -> list[str]:
+        """Returns the names of which there is no vector."""
+        return [name for name in names if self._row(name) is None]
+
     def embed(self, names: Sequence[str]) -> Array:
-        rows = [self._row(name) for name in names]
-        lacking = [name for name, row in zip(names, rows, strict=True) if row is None]
-        if lacking:
+        if lacking := self.lacking(names):
             raise DataError(
                 f"{self.name} has no vector of {listed(lacking)}. Choose other words, or use a text tower, which knows "
                 "any."
             )
-        found: Array = self._vectors[[row for row in rows if row is not None]]
+        found: Array = self._vectors[[row for name in names if (row := self._row(name)) is not None]]
         return found
 
     def classes(self, progress: Progress) -> tuple[list[int], Array]:

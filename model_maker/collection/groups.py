@@ -36,6 +36,8 @@ def group(vectors: Array, count: int) -> tuple[Array, Array]:
     from scipy.cluster import vq  # here, for it takes long to import
 
     points = _reduced(vectors)
+    if len(np.unique(points.round(6), axis=0)) < count:
+        raise DataError(f"Too many of the photos are the same for {count} groups. Give a smaller number of `groups`.")
     best, members = np.inf, np.empty(0, int)
     for start in range(_STARTS):
         try:
@@ -45,7 +47,7 @@ def group(vectors: Array, count: int) -> tuple[Array, Array]:
         if (loss := float(np.square(points - centers[found]).sum())) < best:
             best, members = loss, found
     if not len(members):
-        raise DataError(f"The photos are too alike for {count} groups. Give a smaller number of `groups`.")
+        raise DataError(f"The photos fall into fewer than {count} groups. Give a smaller number of `groups`.")
     order = np.argsort(-np.bincount(members, minlength=count), kind="stable")
     members = np.argsort(order)[members]
     middles = np.stack([vectors[members == one].mean(axis=0) for one in range(count)])

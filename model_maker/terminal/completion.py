@@ -18,16 +18,18 @@ SHELLS = ("bash", "zsh", "fish")
 PROGRAMS = ("model_maker", "benchmark")
 # By an argument's name, where the names stand that it takes; options of `train` declare theirs.
 _NAMES = {
+    "backbone": "model_maker.backbones:BACKBONES",
     "fix": "model_maker.doctor.checks:MENDING",
     "format": "model_maker.exporters.export:EXPORTERS",
     "model": "model_maker.backbones:BACKBONES",
     "preset": "model_maker.data.augment:PRESETS",
+    "tier": "model_maker.zero_shot_learning.tiers:TIERS",
 } | {name: declared.choices for name, declared in options.declarations().items() if declared.choices}
 # Several names may be given, with commas between.
 _LISTS = ("delegate", "fix", "format", "model")
 # By the word that stands for a value in --help: paths. `train --data DIR` takes files, too.
 _PATHS = ("DATA", "DIR", "FILE", "MODEL", "PHOTO", "RUN.JSON")
-_FOLDERS_ONLY = ("android", "ios", "output", "quarantine", "shards", "tensorboard")
+_FOLDERS_ONLY = ("android", "ios", "output", "quarantine", "shards", "tensorboard", "text_vectors")
 
 Completer = Callable[..., Iterable[str]]
 

@@ -139,7 +139,7 @@ class Dataset:
         samples = tuple(sample for sample in self.samples if sample.part == part)
         return replace(self, samples=samples, skipped=tuple(entry for entry in self.skipped if entry.part == part))
 
-    def split(self, *, validation: float = 0.1, test: float = 0.2, seed: int = 0) -> Split:
+    def split(self, *, validation: float = 0.1, test: float = 0.2, seed: int = 0, validating: bool = True) -> Split:
         """Divides the photos by a threshold on the hash of their content, class by class.
 
         A photo stays in its part when others are added. A part that a class would leave empty borrows the photo whose
@@ -147,17 +147,19 @@ class Dataset:
         What was skipped belongs to the whole, and is not told of the parts.
 
         Args:
-          validation, test: fractions of each class; 0 for no validation part.
+          validation, test: fractions of each class.
           seed: another seed, another division.
+          validating: whether there has to be a validation part; without, photos that none is stated of stay with those
+            to learn from.
 
         Raises:
           DataError: a class has fewer than three different photos, or stated parts miss a class.
         """
-        if not (0 <= validation < 1 and 0 < test < 1 and validation + test < 1):
-            raise DataError(
-                f"`validation={validation}` and `test={test}` must be below 1 together, and the latter above 0."
-            )
+        if not (0 < validation < 1 and 0 < test < 1 and validation + test < 1):
+            raise DataError(f"`validation={validation}` and `test={test}` must be above 0 and below 1 together.")
         wanted = self._missing_parts(validation, test)
+        if not validating:
+            wanted.pop("validation", None)
         if self.samples and not any(sample.part in ("", "train") for sample in self.samples):
             raise DataError("The data has a validation or test part but no train part. Add a train folder.")
         self._check_learned()
@@ -171,7 +173,7 @@ class Dataset:
         for sample in self.samples:
             part = assigned[sample.label][sample.digest] if sample.part in ("", "train") else sample.part
             parts[part].append(sample)
-        self._check_parts(parts if validation else {part: found for part, found in parts.items() if found})
+        self._check_parts(parts if validating else {part: found for part, found in parts.items() if found})
         train, held, final = (replace(self, samples=tuple(parts[part]), skipped=()) for part in PARTS)
         return Split(train, held, final, tuple(notes))
 
@@ -199,8 +201,7 @@ class Dataset:
 
     def _missing_parts(self, validation: float, test: float) -> dict[str, float]:
         stated = {sample.part for sample in self.samples}
-        shares = (("test", test), ("validation", validation))
-        return {part: share for part, share in shares if share and part not in stated}
+        return {part: share for part, share in (("test", test), ("validation", validation)) if part not in stated}
 
     def _check_parts(self, parts: dict[str, list[Sample]]) -> None:
         for part, samples in parts.items():

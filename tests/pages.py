@@ -49,6 +49,8 @@ SHOWN_ONLY = {
     "With files of your own": "an address is fetched, weights are of 14 MB; tests/test_tensorflow_models.py opens such",
     "How data flows": "a picture",
     "Rooms": "a list, held against the folders by test_layers",
+    "With a text tower": "its weights are downloaded; tests put a stand-in in its place",
+    "With both towers": "the same",
     "What others print": "an error of another tool",
 }
 # Words of a command, and the packages of extras without which it is left out.

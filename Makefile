@@ -54,7 +54,7 @@ docs: $(VENV)/.installed-test
 
 # The outputs that the notebooks in colab/ keep; best on a machine that does nothing else, for one of them tells times.
 notebooks: $(VENV)/.installed-test
-	$(BIN)/python tests/notebooks.py
+	$(BIN)/python tests/helpers/notebooks.py
 
 # What is released, and used as its users have it, on each of SMOKE_PYTHONS; on the first, all pages are followed, too.
 # LiteRT.js goes into it.
@@ -63,7 +63,7 @@ dist: $(VENV)/.installed-release $(RUNTIME)/package.json
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
 	set -e; pytest=$(abspath $(BIN))/pytest; for python in $(or $(SMOKE_PYTHONS),$(abspath $(BIN))/python); do \
-	  PYTHON=$$python MYPY=$(abspath $(BIN))/mypy PYTEST=$$pytest tests/smoke.sh dist/*.whl; pytest=; \
+	  PYTHON=$$python MYPY=$(abspath $(BIN))/mypy PYTEST=$$pytest tests/helpers/smoke.sh dist/*.whl; pytest=; \
 	done
 
 # LiteRT.js: npm checks the packages against package-lock.json. The page has no bundler, so one import gets its path.

@@ -334,7 +334,7 @@ def check_value(name: str, value: Any) -> None:
       DataError: it means nothing.
     """
     if problem := declarations()[name].problem(value):
-        shown = f"{value:g}" if isinstance(value, float) else value
+        shown = f"{value:g}" if isinstance(value, float) else repr(value)
         raise DataError(f"`{name}={shown}`: {problem}")
 
 
@@ -358,7 +358,7 @@ def check(options: Options) -> None:
         raise DataError("`labels_from_text` is for a head on frozen features: leave it or `fine_tune` out.")
     for name in ("address", "shards"):
         if (value := getattr(options, name)) is not None and options.engine != "ray":
-            raise DataError(f"`{name}={value}` belongs to a Ray cluster: add `engine='ray'`.")
+            raise DataError(f"`{name}={value!r}` belongs to a Ray cluster: add `engine='ray'`.")
     if options.fine_tune is not None:
         extras.require("tensorflow", what="`fine_tune`", error=DataError)
         return

@@ -33,7 +33,13 @@ def test_memory_that_nobody_measured_is_none(monkeypatch, tmp_path, tiny_embedde
         def probe(self, *_, **__):
             return {"init_ms": 1.0, "first_ms": 2.0, "memory_mb": None, "complete": None}
 
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
     (tmp_path / "a.tflite").write_bytes(tiny_embedder)
-    cell = host._Cell(host.Row("a.tflite", "none", 1), tmp_path / "a.tflite")
-    row = host._try_out(cell, Silent(), host.Options())
+    options = host.Options(rounds=1, runs=1)
+    [row], _ = host.measure([tmp_path / "a.tflite"], threads=[1], delegates=["none"], options=options, helper=Silent())
     assert (row.init_ms, row.first_ms, row.memory_mb) == (1.0, 2.0, None)

@@ -25,7 +25,7 @@ def test_a_list_of_skipped_photos_that_is_none_is_refused(tmp_path, make_photos,
     options = {"validation": 0.25, "test": 0.25, "seed": 0}
     record = {"data": str(tmp_path / "data"), "fingerprint": "", "options": options, "skipped": skipped}
     (tmp_path / "run.json").write_text(json.dumps(record))
-    with pytest.raises(DataError, match="Pass --data"):
+    with pytest.raises(DataError, match="Pass `data=DIR`"):
         run_record.parts(tmp_path)
 
 

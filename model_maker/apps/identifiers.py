@@ -105,7 +105,7 @@ def check_class(name: str) -> str:
       DataError: it is none, or one that the code uses itself.
     """
     if not re.fullmatch(r"[A-Z][A-Za-z0-9_]*", name) or name in _TAKEN_CLASSES:
-        raise DataError(f"`name={name}`: give the name of a class, as FlowersClassifier.")
+        raise DataError(f"`name={name!r}`: give the name of a class, as FlowersClassifier.")
     return name
 
 
@@ -117,5 +117,5 @@ def check_package(package: str) -> str:
     """
     parts = package.split(".")
     if not all(re.fullmatch(r"[a-z][A-Za-z0-9_]*", part) for part in parts) or KOTLIN_WORDS & set(parts):
-        raise DataError(f"`package={package}`: give a Kotlin package, as com.example.app.")
+        raise DataError(f"`package={package!r}`: give a Kotlin package, as com.example.app.")
     return package

@@ -200,7 +200,7 @@ def put_in_app(
     if platform not in PLATFORMS:
         raise DataError(f"There is no platform {platform!r}: choose one of {', '.join(PLATFORMS)}.")
     if io is not None and io not in graph.IO_TYPES:
-        raise DataError(f"`io={io}`: apps take {' or '.join(graph.IO_TYPES)}.")
+        raise DataError(f"`io={io!r}`: apps take {' or '.join(graph.IO_TYPES)}.")
     folder = Path(folder)
     here = recognise(folder, platform)
     app, progress = here or OWN[platform], Progress(progress)
@@ -254,7 +254,7 @@ def _content(
     if io is None or {facts.inputs[0].dtype, facts.outputs[0].dtype} == {io}:
         return shipped
     if facts.quantization == "int8" and facts.float_operators:
-        raise ModelError(f"{model} keeps some operators in float, which `io` here would lose. Use train `io={io}`.")
+        raise ModelError(f"{model} keeps some operators in float, which `io` here would lose. Use train `io={io!r}`.")
     with progress.stage("Read the model"):
         origin = export_source.read(model, data=data, progress=progress)
     with progress.stage(f"Make {facts.quantization} with {io} edges"):
@@ -277,7 +277,7 @@ def refusal(info: metadata.ModelInfo, facts: inspection.ModelFacts, app: App) ->
         return f"{note} Use train `quantize='int8'`."
     if not set(edges) <= set(app.io):
         wanted.append(" or ".join(app.io))
-        options.append(f"`io={app.io[0]}` in export or train")
+        options.append(f"`io={app.io[0]!r}` in export or train")
     if app.image_size not in (None, size):
         wanted.append(f"{app.image_size} x {app.image_size} pixels")
         options.append(f"train `image_size={app.image_size}`")

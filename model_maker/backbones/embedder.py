@@ -83,7 +83,7 @@ def choose(
         raise BackboneError(f"`normalization` is for imported models; {model} is known to take its own.")
     if weights_file in _SCRATCH:
         raise BackboneError(
-            f"`weights={weights_file}`: training from scratch is not offered. It takes a million photos and days to "
+            f"`weights={weights_file!r}`: training from scratch is not offered. It takes a million photos and days to "
             "reach what pretrained weights give at once; leave `weights` out, or name a file of them."
         )
     if weights_file is not None:

@@ -129,7 +129,7 @@ def int8_backbone(
       ModelError: it cannot be quantized, or there is no photo to calibrate it on.
     """
     recipe = RECIPES / f"{base.name}.npz"
-    path = _cache_path(base, recipe.read_bytes() if recipe.is_file() else b"")
+    path = cache_path(base, recipe.read_bytes() if recipe.is_file() else b"")
     if packed := files.read_checked(path):
         return Int8Backbone.unpack(packed, base.normalization)
     made = from_recipe(base, recipe) if recipe.is_file() else None
@@ -179,7 +179,7 @@ def calibrated_on(
     threads: int | None = None,
 ) -> Int8Backbone:
     """Returns the int8 form with the ranges of just these photos, whose contents have the `digests`."""
-    path = _cache_path(base, " ".join(digests[:PHOTOS]).encode())
+    path = cache_path(base, " ".join(digests[:PHOTOS]).encode())
     if packed := files.read_checked(path):
         return Int8Backbone.unpack(packed, base.normalization)
     made = calibrated(base, photos, progress=progress, threads=threads)
@@ -195,7 +195,7 @@ def calibrated(
     Raises:
       ModelError: it has an operator that cannot be quantized, or no photo can be read.
     """
-    return _quantized(base, *_measured(base, photos, progress, threads), origin="photos")
+    return quantized(base, *_measured(base, photos, progress, threads), origin="photos")
 
 
 def from_recipe(base: Embedder, recipe: Path) -> Int8Backbone | None:
@@ -207,7 +207,7 @@ def from_recipe(base: Embedder, recipe: Path) -> Int8Backbone | None:
     known = Recipe.read(recipe)
     if known.float_sha256 != hashlib.sha256(base.content).hexdigest():
         return None
-    plain = _quantized(base, known.layers, known.ranges, {}, origin="package")
+    plain = quantized(base, known.layers, known.ranges, {}, origin="package")
     made = dataclasses.replace(plain, content=known.rounded(plain.content))
     if made.digest != known.int8_sha256:
         raise ModelError(f"{recipe} does not give the int8 backbone that it describes. Reinstall model-maker.")
@@ -217,8 +217,8 @@ def from_recipe(base: Embedder, recipe: Path) -> Int8Backbone | None:
 def write_recipe(base: Embedder, photos: Sequence[Photo], recipe: Path) -> Int8Backbone:
     """Calibrates a backbone and writes down what makes it again."""
     found, ranges, samples = _measured(base, photos, SILENT, None)
-    made = _quantized(base, found, ranges, samples, origin="package")
-    plain = _quantized(base, found, ranges, {}, origin="package")
+    made = quantized(base, found, ranges, samples, origin="package")
+    plain = quantized(base, found, ranges, {}, origin="package")
     changes = int8_recipe.changes(plain.content, made.content)
     digest = hashlib.sha256(base.content).hexdigest()
     Recipe(digest, made.digest, found, ranges, min(len(photos), PHOTOS), changes).write(recipe)
@@ -264,7 +264,7 @@ def _observed(
     return observed
 
 
-def _quantized(
+def quantized(
     base: Embedder, found: tuple[Layer, ...], ranges: quantize.Ranges, samples: rounding.Samples, *, origin: str
 ) -> Int8Backbone:
     content = quantize.quantize(
@@ -276,7 +276,7 @@ def _quantized(
     return Int8Backbone(content, found, base.normalization, origin)
 
 
-def _cache_path(base: Embedder, calibration: bytes) -> Path:
+def cache_path(base: Embedder, calibration: bytes) -> Path:
     """Names the cache entry by all that its bytes depend on but for the photos, which only the first use decides."""
     sources = (blocks, network_layers, quantize, rounding, graph, int8_recipe)
     recipe = {

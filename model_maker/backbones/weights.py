@@ -109,7 +109,7 @@ class FileWeights:
           BackboneError: there is no such file.
         """
         if not self.file.is_file():
-            raise BackboneError(f"`weights={self.file}`: there is no such file.")
+            raise BackboneError(f"`weights='{self.file}'`: there is no such file.")
         return self.file
 
 

@@ -14,7 +14,7 @@ _HEADS = ("median", "95 % interval", "p90", "p99", "min", "max", "mean", "init",
 
 def render(record: Record) -> str:
     """Writes the page."""
-    charts = drawing.draw(dict(_charts(record)))
+    charts = drawing.draw(dict(wanted_charts(record)))
     return pages.render(
         "benchmark.html",
         machine=machine_line(record),
@@ -47,7 +47,7 @@ def _delegate(row: Row) -> str:
     return row.delegate if row.threads is None else f"{row.delegate}, {row.threads} thread{'s' * (row.threads > 1)}"
 
 
-def _charts(record: Record) -> Iterator[tuple[str, drawing.Wanted]]:
+def wanted_charts(record: Record) -> Iterator[tuple[str, drawing.Wanted]]:
     """A figure for each model, all on one scale, each delegate in its colour."""
     measured = _measured(record.rows)
     lows = [found.low_ms for _, found in measured if found.low_ms > 0]

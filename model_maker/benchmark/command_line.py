@@ -31,18 +31,18 @@ EXAMPLES = """examples:
 _MOST_THREADS = 256
 
 # Those of `android`, which takes a moment to load; a test keeps them equal.
-_ANDROID_DELEGATES = ("xnnpack", "none", "nnapi", "gpu")
-COMPLETIONS = {"delegate": tuple(dict.fromkeys((*DELEGATES, *_ANDROID_DELEGATES)))}
+ANDROID_DELEGATES = ("xnnpack", "none", "nnapi", "gpu")
+COMPLETIONS = {"delegate": tuple(dict.fromkeys((*DELEGATES, *ANDROID_DELEGATES)))}
 
 # Which flags mean something where.
-_FLAGS = {
+FLAGS = {
     "host": "threads delegate device data labels json csv html runs timeout rounds",
     "android": "threads delegate device data labels json csv html runs timeout "
     "benchmark_binary fetch_binary keep_binary cpu_mask op_profile cooldown",
     "compare": "json fail_over force",
     "import": "threads delegate json csv html device_name",
 }
-_ALL_FLAGS = sorted(set(" ".join(_FLAGS.values()).split()))
+ALL_FLAGS = sorted(set(" ".join(FLAGS.values()).split()))
 
 
 def run() -> None:
@@ -64,6 +64,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def main(arguments: argparse.Namespace) -> int:
     """Runs the command; returns the exit code."""
+    suppressed_output.own_process()
     suppressed_output.hush_pillow()
     logging.set_verbosity(logging.INFO if arguments.debug else logging.ERROR)
     return exit_codes.exit_code(
@@ -114,7 +115,7 @@ def _measuring(group) -> None:
         "--delegate",
         type=_names,
         metavar="NAME,NAME",
-        help=f"this machine: {', '.join(DELEGATES)}; Android: {', '.join(_ANDROID_DELEGATES)} (default: xnnpack)",
+        help=f"this machine: {', '.join(DELEGATES)}; Android: {', '.join(ANDROID_DELEGATES)} (default: xnnpack)",
     )
     group.add_argument("--device", metavar="WHERE", help="host (default), android (the only one attached), or a serial")
     group.add_argument(
@@ -146,8 +147,8 @@ def _android(group) -> None:
 def _check(arguments: argparse.Namespace, mode: str) -> None:
     """Ends with a usage error if flags and arguments do not go together."""
     error: Callable = arguments.benchmark_usage.error
-    for flag in _ALL_FLAGS:
-        if getattr(arguments, flag) is not None and flag not in _FLAGS[mode].split():
+    for flag in ALL_FLAGS:
+        if getattr(arguments, flag) is not None and flag not in FLAGS[mode].split():
             where = {"host": "on this machine", "android": "on Android"}.get(mode, f"for {mode}")
             error(f"--{flag.replace('_', '-')} means nothing {where}")
     if mode == "compare" and len(arguments.models) != 3:
@@ -166,7 +167,7 @@ def _check(arguments: argparse.Namespace, mode: str) -> None:
 
 
 def _check_delegates(arguments: argparse.Namespace, mode: str, error: Callable) -> None:
-    known = tuple(DELEGATES) if mode == "host" else _ANDROID_DELEGATES
+    known = tuple(DELEGATES) if mode == "host" else ANDROID_DELEGATES
     for name in arguments.delegate or ():
         if name not in known:
             error(f"argument --delegate: there is no {name!r} here; choose from {', '.join(known)}")

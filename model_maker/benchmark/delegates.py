@@ -66,7 +66,7 @@ class CompiledSession:
                 # Asked for only now: with the CPU allowed from the start, a missing accelerator would go unnoticed.
                 both = HardwareAccelerator[accelerator] | HardwareAccelerator.CPU
                 self._model = CompiledModel.from_buffer(content, hardware_accel=both)
-            self._inputs, self._outputs = self._model.create_input_buffers(0), self._model.create_output_buffers(0)
+            self._inputs, self.outputs = self._model.create_input_buffers(0), self._model.create_output_buffers(0)
         except (RuntimeError, ValueError) as error:
             raise ModelError(f"LiteRT's {accelerator} accelerator did not take this model.") from error
         if len(self._inputs) != 1:
@@ -75,7 +75,7 @@ class CompiledSession:
         details = self._inputs[0].get_tensor_details()
         self.input_shape = tuple(int(side) for side in details["shape"])
         self.input_dtype = np.dtype(details["dtype"])
-        self._output_dtype = np.dtype(self._outputs[0].get_tensor_details()["dtype"])
+        self._output_dtype = np.dtype(self.outputs[0].get_tensor_details()["dtype"])
 
     @property
     def complete(self) -> bool:
@@ -86,9 +86,9 @@ class CompiledSession:
         self._inputs[0].write(batch.astype(self.input_dtype, copy=False))
 
     def invoke(self) -> None:
-        self._model.run_by_index(0, self._inputs, self._outputs)
+        self._model.run_by_index(0, self._inputs, self.outputs)
         # An accelerator may still be at work when it returns; a result that can be read is there.
-        self._outputs[0].read(1, self._output_dtype)
+        self.outputs[0].read(1, self._output_dtype)
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def this_machine() -> Machine:
         name=_processor(),
         cores=cores(),
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
-        governor=_read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip(),
+        governor=content_of("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip(),
         versions=_versions() | {name: metadata.version(name) for name in _PACKAGES},
     )
 
@@ -113,12 +113,12 @@ class LoadWatch:
     def __init__(self) -> None:
         self._average = _load_average()
         self._own = time.process_time()
-        self._machine = cpu_seconds(_read("/proc/stat"))
+        self._machine = cpu_seconds(content_of("/proc/stat"))
 
     def load(self) -> Load:
         """Returns the load since then."""
         load = Load(average_before=self._average, average_after=_load_average())
-        now = cpu_seconds(_read("/proc/stat"))
+        now = cpu_seconds(content_of("/proc/stat"))
         if now is None or self._machine is None:
             return load
         total, busy, stolen = (after - before for after, before in zip(now, self._machine, strict=True))
@@ -160,7 +160,7 @@ def _processor() -> str:
         done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
         return done.stdout.strip()
     # x86 has a name for each core; boards with ARM have one "Model" or "Hardware" for the whole.
-    found = re.search(r"^(?:model name|Model|Hardware)\s*: (.+)$", _read("/proc/cpuinfo"), re.MULTILINE)
+    found = re.search(r"^(?:model name|Model|Hardware)\s*: (.+)$", content_of("/proc/cpuinfo"), re.MULTILINE)
     return found[1].strip() if found else platform.processor() or platform.machine()
 
 
@@ -168,7 +168,7 @@ def _versions() -> dict[str, str]:
     return {"model_maker": __version__, "python": platform.python_version()}
 
 
-def _read(path: str) -> str:
+def content_of(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -128,7 +128,7 @@ def measure(
                 cell.row = _try_out(cell, helper, options)
                 steps.done()
         for cell in cells:
-            with contextlib.nullcontext() if DELEGATES[cell.row.delegate].threaded else _quiet():
+            with contextlib.nullcontext() if DELEGATES[cell.row.delegate].threaded else quiet():
                 _open(cell, options, photos)
             steps.done()
         watch = LoadWatch()
@@ -137,7 +137,7 @@ def measure(
         rows = [_finished(cell, "It was interrupted before it was measured.") for cell in cells]
         raise Interrupted(rows, watch.load() if watch else None) from None
     finally:
-        with _quiet() if "gpu" in delegates else contextlib.nullcontext():
+        with quiet() if "gpu" in delegates else contextlib.nullcontext():
             for cell in cells:
                 cell.session = None
     return [_finished(cell) for cell in cells], watch.load()
@@ -189,11 +189,11 @@ def _open(cell: _Cell, options: Options, photos: Sequence[Location]) -> None:
         session = DELEGATES[cell.row.delegate].open(cell.path, cell.row.threads or 1)
         cell.inputs, note = _inputs(cell.path, session, options, photos)
         session.set_input(cell.inputs[0])
-        warm_ms, spent = _warm_up(session)
+        warm_ms, spent = warm_up(session)
     except _FAILURES as error:
         cell.row = dataclasses.replace(cell.row, reason=str(error))
         return
-    cell.session, cell.runs = session, _runs_in_a_turn(spent[-1], options)
+    cell.session, cell.runs = session, runs_in_a_turn(spent[-1], options)
     notes = (*cell.row.notes, note) if note else cell.row.notes
     cell.row = dataclasses.replace(cell.row, warmup_ms=warm_ms, notes=notes)
 
@@ -210,7 +210,7 @@ def _inputs(path: Path, session: Session, options: Options, photos: Sequence[Loc
     return [random_input(shape, dtype, seed=options.seed)], note
 
 
-def _warm_up(session: Session) -> tuple[float, list[float]]:
+def warm_up(session: Session) -> tuple[float, list[float]]:
     """Runs until it is stable.
 
     Returns:
@@ -227,7 +227,7 @@ def _warm_up(session: Session) -> tuple[float, list[float]]:
             return statistics.fmean(samples), recent
 
 
-def _runs_in_a_turn(typical_ms: float, options: Options) -> int:
+def runs_in_a_turn(typical_ms: float, options: Options) -> int:
     if options.runs:
         return math.ceil(options.runs / (options.rounds or _ROUNDS))
     return max(1, min(_MOST_RUNS, round(_TURN_S * 1e3 / max(typical_ms, 1e-3))))
@@ -286,12 +286,12 @@ def _check(threads: Sequence[int], delegates: Sequence[str], options: Options) -
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keeps what the GPU accelerator says while it comes and goes off the terminal; `probe` has read it.
 
     Part of it goes to stdout, where it would spoil a JSON document.
     """
-    if suppressed_output.is_console():
+    if suppressed_output.is_console() or not suppressed_output.may_redirect():
         yield
         return
     sys.stdout.flush()

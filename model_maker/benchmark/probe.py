@@ -41,7 +41,7 @@ class Helper:
 
     def __init__(self, *, forks: bool = FORKS) -> None:
         self._forks = forks
-        self._process = _start(forks)
+        self.process = _start(forks)
 
     def probe(self, path: Path, delegate: str, *, threads: int, timeout_s: float) -> dict[str, Any]:
         """Opens a model in a fresh process and runs it once.
@@ -54,18 +54,18 @@ class Helper:
         return self._ask(request) if self._forks else self._ask_once(request)
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        assert self._process.stdin and self._process.stdout
+        assert self.process.stdin and self.process.stdout
         try:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
-            answer = self._process.stdout.readline()
+            self.process.stdin.write(json.dumps(request).encode() + b"\n")
+            self.process.stdin.flush()
+            answer = self.process.stdout.readline()
         except BrokenPipeError:
             answer = b""
         return json.loads(answer) if answer else _ENDED
 
     def _ask_once(self, request: dict[str, Any]) -> dict[str, Any]:
         """Has the helper answer, and starts the next one."""
-        process = self._process
+        process = self.process
         assert process.stdout
         if not process.stdout.readline():  # with which it says that it is ready
             return _ENDED
@@ -77,22 +77,22 @@ class Helper:
                 raise
             return _too_slow(request)
         finally:
-            self._process = _start(self._forks)
+            self.process = _start(self._forks)
         answer, _, said = answer.partition(b"\n")
-        return _read(answer, process.returncode, json.loads(said or b'""'), request)
+        return read_answer(answer, process.returncode, json.loads(said or b'""'), request)
 
     def close(self) -> None:
         """Ends the helper, and what it has just forked."""
         if sys.platform == "win32":
-            self._process.kill()
+            self.process.kill()
         else:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-        for pipe in (self._process.stdin, self._process.stdout):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        for pipe in (self.process.stdin, self.process.stdout):
             if pipe:
                 with contextlib.suppress(OSError):  # it has gone already
                     pipe.close()
-        self._process.wait()
+        self.process.wait()
 
     def __enter__(self) -> Helper:
         return self
@@ -175,7 +175,7 @@ else:
             answer = file.read()
         _, status = os.waitpid(fork, 0)
         code = os.waitstatus_to_exitcode(status)
-        return _too_slow(request) if code == -signal.SIGALRM else _read(answer, code, printed(), request)
+        return _too_slow(request) if code == -signal.SIGALRM else read_answer(answer, code, printed(), request)
 
 
 def _first_run(path: str, delegate: str, threads: int, timeout_s: float) -> dict[str, Any]:
@@ -212,7 +212,7 @@ def _too_slow(request: dict[str, Any]) -> dict[str, Any]:
     return {"reason": f"It did not open and run once within {request['timeout_s']:g} s. Allow more with --timeout."}
 
 
-def _read(answer: bytes, code: int, said: str, request: dict[str, Any]) -> dict[str, Any]:
+def read_answer(answer: bytes, code: int, said: str, request: dict[str, Any]) -> dict[str, Any]:
     if (name := limited_process.crash(code)) or not answer:
         return {"reason": f"LiteRT crashed ({name or f'exit code {code}'}) on this model with {request['delegate']}."}
     found = json.loads(answer)

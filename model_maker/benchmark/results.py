@@ -250,11 +250,11 @@ def to_csv(record: Record) -> str:
         model, found = record.model(row.model), estimate(row)
         cells = [getattr(model, name) for name in _MODEL_COLUMNS] + [getattr(row, name) for name in _ROW_COLUMNS]
         cells += [found.low_ms, found.high_ms] if found else [None, None]
-        writer.writerow(_csv_cell(cell) for cell in cells)
+        writer.writerow(csv_cell(cell) for cell in cells)
     return text.getvalue()
 
 
-def _csv_cell(value: Any) -> Any:
+def csv_cell(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 6)
     text = "; ".join(value) if isinstance(value, tuple) else value

@@ -117,6 +117,7 @@ def parser() -> Parser:
 
 def main(arguments: argparse.Namespace) -> int:
     """Runs a command; returns the exit code."""
+    suppressed_output.own_process()
     suppressed_output.hush_pillow()
     logging.set_verbosity(logging.INFO if arguments.debug else logging.ERROR)
     return exit_codes.exit_code(

@@ -23,10 +23,10 @@ class _Left(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         seconds = task.time_remaining
-        return Text(f"{_duration(seconds)} left" if seconds and not task.finished else "")
+        return Text(f"{duration(seconds)} left" if seconds and not task.finished else "")
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Says as much of a duration as an estimate is worth."""
     minutes = round(seconds / 60)
     if seconds < 90:
@@ -45,7 +45,7 @@ class Bars(Progress):
         super().__init__()
         self._parser = arguments.parser if arguments else None
         self._console = rendering.console(stderr=True)
-        self._bars = rich_progress.Progress(
+        self.live = rich_progress.Progress(
             TextColumn("  {task.description:<30}"),
             BarColumn(24),
             TextColumn("{task.fields[count]}"),
@@ -58,26 +58,26 @@ class Bars(Progress):
         self._name, self._begin, self._looked = "", 0.0, 0.0
 
     def __enter__(self) -> Bars:
-        self._bars.start()
+        self.live.start()
         return self
 
     def __exit__(self, failure, *_) -> None:
         if failure is None:
             self.end()
-        self._bars.stop()
+        self.live.stop()
 
     def begin(self, name: str) -> None:
         self.end()  # of a stage that failed, where work goes on nevertheless
         self._name, self._begin, self._looked = name, time.perf_counter(), 0.0
-        self._task = self._bars.add_task(escape(name), total=None, count="")
+        self._task = self.live.add_task(escape(name), total=None, count="")
 
     def step(self, done: int, total: int) -> None:
         now = time.perf_counter()
         if self._task is not None and (done in (0, total) or now - self._looked > _LOOK_SECONDS):
             self._looked = now
             if done == 0:  # the stage goes on with something else
-                self._bars.reset(self._task)
-            self._bars.update(self._task, completed=done, total=total, count=f"{done:,}/{total:,}")
+                self.live.reset(self._task)
+            self.live.update(self._task, completed=done, total=total, count=f"{done:,}/{total:,}")
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -85,7 +85,7 @@ class Bars(Progress):
 
     def end(self) -> None:
         if self._task is not None:
-            self._bars.remove_task(self._task)
+            self.live.remove_task(self._task)
             self._task = None
             seconds = time.perf_counter() - self._begin
             self._console.print(f"  {escape(self._name):<30}[dim]{seconds:6.1f} s[/]")

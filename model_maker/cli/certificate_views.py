@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from model_maker.terminal import rendering
+from model_maker.terminal.flags import in_flags
 from model_maker.terminal.rendering import escape
 from model_maker.tflite.client_rules import Finding
 from model_maker.verification.certificate import NOT_HERE, OWN, RAN, REFUSED, SAME, Certificate, Run
@@ -24,9 +25,9 @@ def show_certificate(found: Certificate) -> None:
         console.print(_runs("app", "photos", found.apps))
     console.print(_demands(found.findings))
     for remark in found.remarks:
-        rendering.say(console, escape(remark))
+        rendering.say(console, escape(in_flags(remark)))
     for failure in found.failures:
-        rendering.say(console, f"[red]failed[/] {escape(failure)}")
+        rendering.say(console, f"[red]failed[/] {escape(in_flags(failure))}")
     if not found.failures:
         rendering.say(console, f"[bold green]passed[/] {escape(str(found.model))} [dim]sha256 {found.sha256[:16]}[/]")
 

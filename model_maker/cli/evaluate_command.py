@@ -20,7 +20,7 @@ def add(commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from model_maker import run_record
-    from model_maker.cli import views
+    from model_maker.cli import metrics_views
     from model_maker.cli.bars import Bars
     from model_maker.inference.classifier import Classifier
     from model_maker.report import model_page
@@ -43,4 +43,4 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json(metrics.as_dict())
     else:
-        views.show_metrics(metrics)
+        metrics_views.show_metrics(metrics)

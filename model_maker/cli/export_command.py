@@ -8,6 +8,7 @@ from model_maker.cli.arguments import command, json_flag
 from model_maker.cli.printing import print_json
 from model_maker.errors import DataError
 from model_maker.terminal import exit_codes
+from model_maker.terminal.flags import in_flags
 
 
 def add(commands) -> None:
@@ -29,7 +30,7 @@ def add(commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from model_maker.cli import views
+    from model_maker.cli import export_views
     from model_maker.cli.bars import Bars
     from model_maker.exporters.export import ALL, as_dict, export
 
@@ -49,16 +50,16 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"output": str(found.directory), **as_dict(found)})
     else:
-        views.show_export(found)
+        export_views.show_export(found)
     failed = [entry for entry in found.entries if entry.failure]
     for entry in failed:
-        exit_codes.say("model_maker", f"{entry.format}: {entry.failure}")
+        exit_codes.say("model_maker", in_flags(f"{entry.format}: {entry.failure}", arguments.parser))
     return 1 if failed and formats != [ALL] else 0
 
 
 def _put_in_app(arguments: argparse.Namespace) -> int:
     from model_maker.apps import put_in_app
-    from model_maker.cli import views
+    from model_maker.cli import export_views
     from model_maker.cli.bars import Bars
 
     platform = "android" if arguments.android else "ios"
@@ -77,5 +78,5 @@ def _put_in_app(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"app": found.app.name, "path": str(found.path), "bytes": found.size_bytes, "new": found.made_app})
     else:
-        views.show_app(found, getattr(arguments, platform))
+        export_views.show_app(found, getattr(arguments, platform))
     return 0

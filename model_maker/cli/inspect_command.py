@@ -17,7 +17,7 @@ def add(commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from model_maker.cli import views
+    from model_maker.cli import model_views
     from model_maker.inference.classifier import model_file
     from model_maker.tflite import inspection, metadata, vetting
 
@@ -28,4 +28,4 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json({"path": str(path), **dataclasses.asdict(facts), "metadata": dataclasses.asdict(info)})
     else:
-        views.show_model(path, facts, info)
+        model_views.show_model(path, facts, info)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 
-from model_maker.cli.arguments import command, foreign_flags, json_flag
+from model_maker.cli.arguments import command, foreign, foreign_flags, json_flag
 from model_maker.cli.printing import print_json
 from model_maker.terminal import exit_codes
 
@@ -29,7 +29,6 @@ def add(commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from model_maker.cli import certificate_views
-    from model_maker.cli.commands import foreign
     from model_maker.verification import metadata_writing
 
     texts = {name: getattr(arguments, name) for name in metadata_writing.TEXTS}

@@ -18,7 +18,7 @@ def add(commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from model_maker.backbones import BACKBONES, DEFAULT, measured
-    from model_maker.cli import views
+    from model_maker.cli import model_views
 
     shown = ("name", "image_size", "embedding_size", "parameters", "macs", "top1", "top1_int8", "licence", "source")
     found = measured.read()
@@ -31,6 +31,6 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json(rows)
     elif arguments.markdown:
-        print(views.models_markdown(rows, DEFAULT), end="")
+        print(model_views.models_markdown(rows, DEFAULT), end="")
     else:
-        views.show_models(rows, DEFAULT)
+        model_views.show_models(rows, DEFAULT)

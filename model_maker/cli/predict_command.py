@@ -56,7 +56,7 @@ def _zero_shot(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from model_maker.cli import views
+    from model_maker.cli import metrics_views
     from model_maker.inference import annotation, predict_inputs
 
     if arguments.top_k < 1:
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
                 if ranked:
                     keep(item, [f"{one.label} {one.score:.3f}" for one in ranked])
                 if live and ranked and not (arguments.json or arguments.csv):
-                    views.show_answer(row)
+                    metrics_views.show_answer(row)
                 else:
                     rows.append(row)
         except KeyboardInterrupt:
@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.csv:
         _print_csv(rows)
     else:
-        views.show_predictions(rows)
+        metrics_views.show_predictions(rows)
     failed = [row for row in rows if "error" in row]
     for row in failed:
         exit_codes.say("model_maker", f"{row['photo']}: {row['error']}")

@@ -26,7 +26,7 @@ def add(commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from model_maker.cli import views
+    from model_maker.cli import comparison_views
     from model_maker.cli.bars import Bars
     from model_maker.training.reproduction import reproduce
 
@@ -37,5 +37,5 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(found.as_dict())
     else:
-        views.show_reproduction(found)
+        comparison_views.show_reproduction(found)
     return 0 if found.equal else 1

@@ -129,7 +129,7 @@ def _earlier_run(given: dict) -> str:
 
 
 def _compare(data: str, chosen: dict, limits: dict, arguments: argparse.Namespace) -> None:
-    from model_maker.cli import views
+    from model_maker.cli import comparison_views
     from model_maker.cli.bars import Bars
     from model_maker.training import comparison
 
@@ -150,4 +150,4 @@ def _compare(data: str, chosen: dict, limits: dict, arguments: argparse.Namespac
     if arguments.json:
         print_json({"output": str(found.directory), **comparison.as_dict(found)})
     else:
-        views.show_comparison(found)
+        comparison_views.show_comparison(found)

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from model_maker.cli import views
+from model_maker.cli import metrics_views
 from model_maker.demo import static_site
 from model_maker.output_folder import MODEL, REPORT
 from model_maker.packaging.accuracy_budget import Budget
@@ -37,7 +37,7 @@ def show_training(result: Result) -> None:
     if tuning := report.get("fine_tuning"):
         table.add_row("fine-tuning", _change(tuning["against_frozen"]))
     if thresholds := report.get("thresholds"):
-        table.add_row("answers", views.answers(thresholds["test"]))
+        table.add_row("answers", metrics_views.answers(thresholds["test"]))
         table.add_row("threshold", _threshold(thresholds))
     if folds := report["folds"]:
         low, high = folds["top1_interval"]
@@ -56,7 +56,7 @@ def show_training(result: Result) -> None:
     table.add_row("time", f"{result.seconds:.1f} s")
     console.print()
     if result.budget:
-        console.print(_budget(result.budget))
+        console.print(budget_table(result.budget))
     console.print(table)
     folder = escape(rendering.quoted(str(result.directory)))
     then = f"model_maker demo {folder}" if static_site.has_runtime() else f"model_maker predict {folder} PHOTO"
@@ -101,7 +101,7 @@ def _change(agreement: dict[str, Any]) -> str:
     return f"{change:+.1f} points over frozen features [dim](95 % interval {low:+.1f} to {high:+.1f})[/]"
 
 
-def _budget(found: Budget) -> Table:
+def budget_table(found: Budget) -> Table:
     """Every form that was tried, the one that ships marked; shares in percent, as 80 columns have to do."""
     table = rendering.table("tried", "top-1>", "lost>", "95 %>", "risk>", "MB>", "ms>", "")
     table.padding, table.columns[0].no_wrap = (0, 1, 0, 0), True

@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _show(made) -> None:
-    from model_maker.cli import views
+    from model_maker.cli import metrics_views
     from model_maker.output_folder import MODEL
     from model_maker.terminal import rendering
     from model_maker.terminal.rendering import escape
@@ -89,7 +89,7 @@ def _show(made) -> None:
     console.print(table)
     rendering.say(console, f"tier [bold]{made.tier}[/] ({escape(made.source)})")
     if made.metrics:
-        views.show_metrics(made.metrics)
+        metrics_views.show_metrics(made.metrics)
     else:
         rendering.say(console, f"accuracy {NOT_MEASURED}")
     rendering.say(console, f"[bold]{escape(str(made.directory / MODEL))}[/] ({made.size_bytes / 1e6:.2f} MB)")

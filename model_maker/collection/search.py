@@ -112,8 +112,8 @@ def search(
 
     Examples:
       >>> import model_maker
-      >>> model_maker.search("flowers", "rose.jpg", top_k=3).matches[0].score
-      1.0
+      >>> len(model_maker.search("flowers", "rose.jpg", top_k=3).matches)
+      3
     """
     if not isinstance(top_k, int) or top_k < 1:
         raise DataError(f"`top_k={top_k}`: give a whole number from 1 on.")

@@ -64,13 +64,13 @@ MEANINGLESS: dict[str, dict[str, tuple[Any, str]]] = {
         "experimental_new_quantizer": (None, _CONVERTER),
     },
 }
-_said: set[str] = set()
+said: set[str] = set()
 
 
 def tell(text: str) -> None:
     """Logs a warning, unless it was logged before."""
-    if text not in _said:
-        _said.add(text)
+    if text not in said:
+        said.add(text)
         logging.warning("%s", text)
 
 

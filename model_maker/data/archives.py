@@ -221,13 +221,13 @@ def _plain(path: Path, notes: list[str]) -> Path:
         with files.explained(plain):
             plain.parent.mkdir(parents=True, exist_ok=True)
         with module.open(path, "rb") as packed:
-            _unpack(path, packed, plain, most)
+            unpack(path, packed, plain, most)
     size = plain.stat().st_size
     notes.append(f"{path} is compressed as a whole; its photos are read from a copy in the cache, {size / 1e6:.0f} MB.")
     return plain
 
 
-def _unpack(path: Path, packed, plain: Path, most: int) -> None:
+def unpack(path: Path, packed, plain: Path, most: int) -> None:
     aside = files.beside(plain)
     try:
         with files.explained(plain):

@@ -109,7 +109,7 @@ def preset(name: str, *, parameter: str = "augment") -> Augmentation:
       DataError: nothing is called so.
     """
     if name not in PRESETS:
-        raise DataError(f"`{parameter}={name}`: choose one of {', '.join(PRESETS)}.")
+        raise DataError(f"`{parameter}={name!r}`: choose one of {', '.join(PRESETS)}.")
     return PRESETS[name]
 
 

@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 # Bits that cameras and scanners give, whatever the file has room for.
 _USUAL = (8, 10, 12, 14, 16, 24)
 # Pictures are converted in bands of about so many pixels, for the memory's sake.
-_BAND_PIXELS = 4_000_000
+BAND_PIXELS = 4_000_000
 # TIFF 6.0: the tag of what samples are, and the value for signed integers; the tag of their bits.
 _SAMPLE_FORMAT, _SIGNED, _BITS = 339, 2, 258
 # What Pillow calls samples of 16 bits in a file, by their order of bytes, and the other order.
@@ -85,7 +85,7 @@ def eight_bits(image: Image.Image) -> Image.Image:
 
 def bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
     """Yields the first row of each band, and the band."""
-    rows = max(1, _BAND_PIXELS // image.width)
+    rows = max(1, BAND_PIXELS // image.width)
     for top in range(0, image.height, rows):
         yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
 

@@ -76,7 +76,7 @@ def draw(dataset: Dataset, preset: str, *, photos: int = 6, views: int = 8, seed
             raise DataError(f"`{name}={value}`: give 1 to 50.")
     strengths = augment.preset(preset, parameter="preset")
     rows: list[tuple[Sample, Array]] = []
-    for sample in _in_turn(dataset):
+    for sample in in_turn(dataset):
         try:
             made = augment.views(sample.path, _CELL, strengths, digest=sample.digest, seed=seed, numbers=range(views))
         except DataError as error:
@@ -123,7 +123,7 @@ def grid(photos: Sequence[tuple[Location, str]], title: str, remark: str, *, col
     return sheet
 
 
-def _in_turn(dataset: Dataset) -> Iterator[Sample]:
+def in_turn(dataset: Dataset) -> Iterator[Sample]:
     """Yields one photo of each class, then another of each: those of the lowest hashes, so always the same."""
     place: dict[str, int] = {}
     count: dict[int, int] = {}

@@ -68,7 +68,7 @@ PREPROCESSING = f"stretch-bilinear-3/pillow-{pillow_version}"
 # decoders, up to 20: 3.6 GB for the largest.
 MAX_PIXELS = 2 * 89_478_485
 # Of larger ones than cameras take, one at a time is decoded, however many threads there are.
-_LARGE_PIXELS = 64_000_000
+LARGE_PIXELS = 64_000_000
 _one_large = threading.Lock()
 # Encoders write about ten scans. Each costs a walk over all of the picture and some 30 bytes of the file, so a file
 # of a megabyte could keep a core busy for an hour.
@@ -100,7 +100,7 @@ def begins_as_photo(path: Path) -> bool:
 
 def obstacle(suffix: str) -> str:
     """Returns why photos of a suffix cannot be read here, or an empty string."""
-    return _NO_HEIF if suffix.lower() in HEIF and not _reads_heif() else ""
+    return _NO_HEIF if suffix.lower() in HEIF and not reads_heif() else ""
 
 
 def load(photo: Photo, size: int) -> Array:
@@ -225,11 +225,11 @@ def _scans(content: bytes) -> int:
 
 
 def _upright_rgb(image: Image.Image) -> Image.Image:
-    with _one_large if image.width * image.height > _LARGE_PIXELS else contextlib.nullcontext():
-        return _converted(bit_depth.loaded(image))
+    with _one_large if image.width * image.height > LARGE_PIXELS else contextlib.nullcontext():
+        return converted(bit_depth.loaded(image))
 
 
-def _converted(image: Image.Image) -> Image.Image:
+def converted(image: Image.Image) -> Image.Image:
     turn = _TURNS.get(orientation(image.getexif()))
     if image.mode.startswith("I") or image.mode == "F":
         image = bit_depth.eight_bits(image)
@@ -258,7 +258,7 @@ def _opened(source: BinaryIO) -> Image.Image:
     try:
         return Image.open(source, formats=_PLUGINS)
     except UnidentifiedImageError:
-        if not (_is_heif(_start(source)) and _reads_heif()):
+        if not (_is_heif(_start(source)) and reads_heif()):
             raise
         import pillow_heif
 
@@ -278,7 +278,7 @@ def _is_heif(start: bytes) -> bool:
 
 
 @functools.cache
-def _reads_heif() -> bool:
+def reads_heif() -> bool:
     return extras.is_here("pillow_heif")
 
 
@@ -288,7 +288,7 @@ def _not_a_photo(source: BinaryIO) -> str:
         return "empty file"
     if _is_heif(start):
         brand = start[8:].decode("ascii", "replace")
-        return f"damaged (a file of the kind {brand!r})" if _reads_heif() or brand == "avif" else _NO_HEIF
+        return f"damaged (a file of the kind {brand!r})" if reads_heif() or brand == "avif" else _NO_HEIF
     if start[4:8] == b"ftyp":
         return f"a video ({'MOV' if start[8:10] == b'qt' else 'MP4'}), no photo"
     if start[:4] in (b"II*\0", b"MM\0*"):

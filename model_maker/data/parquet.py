@@ -56,7 +56,7 @@ class Cell:
 
 
 def accepts(path: Path) -> bool:
-    return bool(_files(path))
+    return bool(files_in(path))
 
 
 def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
@@ -70,7 +70,7 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
       DataError: pyarrow is missing, a file is damaged, or has no such columns.
     """
     unlabelled = 0
-    for file in _files(path):
+    for file in files_in(path):
         opened = _opened(str(file))
         image, label, names = _columns(file, opened.schema_arrow)
         part = PART_NAMES.get(file.parent.name.lower(), "") or PART_NAMES.get(file.name.split("-")[0].split(".")[0], "")
@@ -86,7 +86,7 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
         notes.append(f"{unlabelled} rows have no label and are not used.")
 
 
-def _files(path: Path) -> list[Path]:
+def files_in(path: Path) -> list[Path]:
     if path.is_file():
         return [path] if path.suffix.lower() == ".parquet" else []
     found = [*path.glob("*.parquet"), *path.glob("data/*.parquet"), *path.glob("default/*/*.parquet")]

@@ -111,4 +111,4 @@ def entries(parts: PartFolders, notes: list[str]) -> Iterator[Entry]:
 
 
 def _stated(part: str, path: Path) -> str:
-    return f"`{PARAMETERS[part]}={path}`"
+    return f"`{PARAMETERS[part]}='{path}'`"

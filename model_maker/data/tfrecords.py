@@ -52,7 +52,7 @@ class Record:
 
 
 def accepts(path: Path) -> bool:
-    return bool(_files(path))
+    return bool(files_in(path))
 
 
 def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
@@ -65,7 +65,7 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
     Raises:
       DataError: a file is damaged, or an example has no label.
     """
-    found = _files(path)
+    found = files_in(path)
     for file in found:
         match = _NAME.match(file.name)
         part = PART_NAMES.get((match and match[1] or "").lower(), "")
@@ -74,7 +74,7 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
             yield Entry(record, _label(record, names), part)
 
 
-def _files(path: Path) -> list[Path]:
+def files_in(path: Path) -> list[Path]:
     candidates = sorted(path.iterdir(), key=lambda file: file.name) if path.is_dir() else [path]
     return [file for file in candidates if _NAME.match(file.name) and file.is_file()]
 

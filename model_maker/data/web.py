@@ -20,7 +20,7 @@ MAX_BYTES = 64 << 20
 _TIMEOUT_S = 20
 _CHUNK = 1 << 16
 # Waits before another try, seconds; a server that is busy for longer is told to the user.
-_PAUSES_S = (0.5, 2.0)
+PAUSES_S = (0.5, 2.0)
 # What a later try may answer otherwise: too early, too many requests, and troubles of the server.
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 
@@ -78,7 +78,7 @@ def fetch(address: str) -> bytes:
 
 def patient(call: Callable[[], bytes]) -> bytes:
     """Calls again, after a pause, what failed for a reason that may pass."""
-    for pause_s in _PAUSES_S:
+    for pause_s in PAUSES_S:
         try:
             return call()
         except DataError as error:

@@ -47,10 +47,10 @@ class BrowserRun:
 def chromium() -> str | None:
     """Returns the path of Chromium or Chrome, if there is one."""
     found = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
-    return found or next((place for place in _places() if os.path.isfile(place)), None)
+    return found or next((place for place in places() if os.path.isfile(place)), None)
 
 
-def _places() -> list[str]:
+def places() -> list[str]:
     """Where installers put a browser without a word to the PATH."""
     if sys.platform == "darwin":
         return [f"/Applications/{name}.app/Contents/MacOS/{name}" for name in ("Chromium", "Google Chrome")]

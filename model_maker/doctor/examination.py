@@ -135,7 +135,7 @@ def gather(data: str | os.PathLike[str], model: str, progress: Progress, *, thre
     with progress.stage("Judge labels"):
         labels = np.array(dataset.labels, int)
         judged = label_errors.judge(vectors, labels, numbers, classes=len(dataset.classes))
-    return Evidence(dataset, known, vectors, numbers, judged, _strays(str(data)), digests)
+    return Evidence(dataset, known, vectors, numbers, judged, strays_in(str(data)), digests)
 
 
 def _embed(
@@ -169,17 +169,17 @@ def _numbers(dataset: Dataset, known: tuple[Facts, ...], vectors: Array) -> Arra
     )
 
 
-def _strays(root: str) -> tuple[Path, ...]:
+def strays_in(root: str) -> tuple[Path, ...]:
     """Lists visible files below a folder whose content, not whose name, is that of a photo."""
     found = []
     for current, folders, names in os.walk(root):  # nothing where the data is no folder here
         folders[:] = [name for name in folders if not skipped_files.is_hidden(name)]
         paths = (Path(current, name) for name in sorted(names) if not skipped_files.is_hidden(name))
-        found += [path for path in paths if not images.is_photo(path.suffix) and _holds_photo(path)]
+        found += [path for path in paths if not images.is_photo(path.suffix) and holds_photo(path)]
     return tuple(sorted(found, key=lambda path: path.parts))
 
 
-def _holds_photo(path: Path) -> bool:
+def holds_photo(path: Path) -> bool:
     try:
         with images.opened(path):
             return True

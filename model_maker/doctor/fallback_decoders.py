@@ -51,7 +51,7 @@ def _ask(listed: str) -> bytes:
             content = Path(path).read_bytes()
         except OSError:
             content = b""
-        answers.append(next((name for name, opens in _READERS.items() if content and _opens(opens, content)), ""))
+        answers.append(next((name for name, opens in READERS.items() if content and _opens(opens, content)), ""))
     return json.dumps(answers).encode()
 
 
@@ -136,7 +136,7 @@ def _boxes_end(content: bytes) -> bool:
     return place == len(content)
 
 
-_READERS: dict[str, Callable[[bytes], bool]] = {
+READERS: dict[str, Callable[[bytes], bool]] = {
     "OpenCV": _opencv,
     "imageio": _imageio,
     "PyAV": _av,

@@ -22,7 +22,7 @@ _LIKENESS = ((4, 0.4), (8, 0.7))
 # Below this spread of its pixels a picture is nearly one colour, and its hash tells nothing.
 _LEAST_SPREAD = 4.0
 # Comparisons in one go.
-_BLOCK = 1 << 24
+BLOCK = 1 << 24
 
 
 def groups(digests: Sequence[str], hashes: Array, mirrored: Array, spreads: Array, vectors: Array | None) -> Array:
@@ -64,7 +64,7 @@ def groups(digests: Sequence[str], hashes: Array, mirrored: Array, spreads: Arra
 def _near(hashes: Array, mirrored: Array) -> Iterator[tuple[int, int, int]]:
     """Yields pairs of rows whose hashes, mirrored or not, differ in few bits, and in how many."""
     most = max(bits for bits, _ in _LIKENESS)
-    step = max(1, _BLOCK // max(1, len(hashes)))
+    step = max(1, BLOCK // max(1, len(hashes)))
     for start in range(0, len(hashes), step):
         block = hashes[start : start + step, None]
         later = hashes[None, start:], mirrored[None, start:]

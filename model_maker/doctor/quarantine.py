@@ -59,7 +59,7 @@ def check(data: str | os.PathLike[str], kinds: Sequence[str], quarantine: str | 
     root, place = _places(data, quarantine)
     for kind in kinds:
         if kind not in MENDING:
-            raise DataError(f"`kinds={kind}`: choose among {', '.join(MENDING)}.")
+            raise DataError(f"`kinds={kind!r}`: choose among {', '.join(MENDING)}.")
     for folder in (root, next((above for above in (place, *place.parents) if above.exists()), place)):
         if not os.access(folder, os.W_OK):
             raise OutputError(f"No permission to write in {folder}. Change that, or give another `quarantine`.")
@@ -109,7 +109,7 @@ def mend(
                 target.parent.mkdir(parents=True, exist_ok=True)
                 to = target.relative_to(place)
                 _append(log, {"from": home.as_posix(), "to": to.as_posix(), "kind": kind, "sha256": digest})
-                _move(root / home, target)
+                move(root / home, target)
                 moved.append(target)
             except OSError as error:
                 left.append((path, error.strerror or str(error)))
@@ -163,7 +163,7 @@ def put_back(data: str | os.PathLike[str], quarantine: str | os.PathLike[str] | 
                     source.unlink()  # between two disks, a move was cut off behind the copying
                 else:
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    _move(source, target)
+                    move(source, target)
                 moved.append(target)
             except OSError as error:
                 left.append((source, error.strerror or str(error)))
@@ -236,7 +236,7 @@ def _free(target: Path) -> Path:
     return free
 
 
-def _move(source: Path, target: Path) -> None:
+def move(source: Path, target: Path) -> None:
     """Moves a file, between disks by a copy that appears whole."""
     try:
         os.rename(source, target)

@@ -202,7 +202,7 @@ def connected(address: str | None) -> Iterator[Cluster]:
                 error, ray.exceptions.AuthenticationError
             )
             reason = _NO_TOKEN if refused else f"{_line(error)}. See docs/SCALING.md."
-            raise ClusterError(f"`address={address}`: {reason}") from error
+            raise ClusterError(f"`address={address!r}`: {reason}") from error
         yield Cluster(ray)
     finally:
         ray.shutdown()
@@ -211,7 +211,7 @@ def connected(address: str | None) -> Iterator[Cluster]:
 def _check(address: str) -> None:
     """Looks whether anything answers, for Ray itself tries for minutes."""
     if address.startswith("ray://"):
-        raise ClusterError(f"`address={address}`: Ray's client cannot do this. Run on a node, with `address='auto'`.")
+        raise ClusterError(f"`address={address!r}`: Ray's client cannot do this. Run on a node, with `address='auto'`.")
     host, mark, port = address.rpartition(":")
     if not mark:
         return
@@ -219,7 +219,7 @@ def _check(address: str) -> None:
         socket.create_connection((host, int(port)), _REACHED_S).close()
     except (OSError, ValueError, OverflowError) as error:
         raise ClusterError(
-            f"`address={address}`: nothing answers there ({error}). Start Ray with `ray start --head`, or pass "
+            f"`address={address!r}`: nothing answers there ({error}). Start Ray with `ray start --head`, or pass "
             "`address='auto'` on a node of the cluster."
         ) from error
 

@@ -19,7 +19,7 @@ from model_maker.tflite import network_layers
 _COMPARED = 32
 # Quantization may blur a layer by so much of how its features differ between photos, a ratio of standard deviations. On
 # photographs it is 0.07 to 0.1, on photos of low contrast 0.2; see docs/MEASUREMENTS.md.
-_BLUR = 0.15
+BLUR = 0.15
 
 
 def prepare(
@@ -49,12 +49,12 @@ def prepare(
         return QuantizedEmbedder(**fields, int8=None)
     sample = dataclasses.replace(train, samples=tuple(photos[:_COMPARED]))
     layer, blur = blurred(base, form, sample, threads=threads)
-    if blur > _BLUR:
+    if blur > BLUR:
         own = int8_backbone.calibrated_on(base, paths, digests, progress=progress, threads=threads)
         if own.content != form.content:  # which may come from these very photos
             progress.note(
                 f"These photos are unlike those that {base.name} was quantized on: in int8 its layer {layer} differs "
-                f"by {100 * blur:.0f} % of its spread, above {100 * _BLUR:.0f} %. Its ranges are taken from these "
+                f"by {100 * blur:.0f} % of its spread, above {100 * BLUR:.0f} %. Its ranges are taken from these "
                 "photos."
             )
             form = own

@@ -32,7 +32,7 @@ Array = np.ndarray
 Item = TypeVar("Item")
 
 # Photos in a batch, if there are many: seconds of work, so that it counts little what each batch costs besides.
-_EMBEDDED, _HASHED, _LEAST = 256, 1024, 16
+MOST_EMBEDDED, MOST_HASHED, LEAST = 256, 1024, 16
 # Of the largest shard, bytes: feature maps are large.
 _SHARD_BYTES = 32 << 20
 # Batches for each core: enough that all have work to the end.
@@ -60,14 +60,14 @@ class Ray:
     def hash(self, entries: Iterable[Any]) -> Iterator[tuple[str, str]]:
         """Does what `Engine.hash` says."""
         entries = list(entries)
-        if len(entries) <= _HASHED:  # done before a cluster is joined
+        if len(entries) <= MOST_HASHED:  # done before a cluster is joined
             yield from hash_all(entries)
             return
         paths = [entry.path for entry in entries]
         waiting: dict[int, list] = {}
         with contextlib.ExitStack() as stack:
             cluster = stack.enter_context(self._cluster())
-            batches = _batches(paths, cluster.cpus, most=_HASHED)
+            batches = _batches(paths, cluster.cpus, most=MOST_HASHED)
             finished = stack.enter_context(contextlib.closing(cluster.run(batches, _Hasher, (), most=None)))
             for number, batch in enumerate(batches):
                 while number not in waiting:
@@ -203,7 +203,7 @@ def _key(photo: Wanted) -> str:
 
 
 def _batches(items: Sequence[Item], cores: int, *, most: int) -> list[list[Item]]:
-    size = min(most, max(_LEAST, math.ceil(len(items) / (cores * _BATCHES_A_CORE))))
+    size = min(most, max(LEAST, math.ceil(len(items) / (cores * _BATCHES_A_CORE))))
     return [list(items[start : start + size]) for start in range(0, len(items), size)]
 
 
@@ -211,7 +211,7 @@ def _photos_in_a_shard(work: Work, photos: Sequence[Wanted]) -> int:
     views = max(len(names) for _, names in photos)
     runner = Runner(work.embedder)
     photo_bytes = stored_type(runner).itemsize * views * math.prod(runner.output_shape)
-    return max(1, min(_EMBEDDED, _SHARD_BYTES // photo_bytes))
+    return max(1, min(MOST_EMBEDDED, _SHARD_BYTES // photo_bytes))
 
 
 def _see(mark: str) -> str:

@@ -63,7 +63,7 @@ def body(content: bytes, info: ModelInfo) -> str:
         "  " + " ".join(f"0x{byte:02x}," for byte in content[begin : begin + _BYTES_A_LINE]) + "\n"
         for begin in range(0, len(content), _BYTES_A_LINE)
     )
-    labels = "".join(f'    "{_escaped(label)}",\n' for label in info.labels)
+    labels = "".join(f'    "{escaped(label)}",\n' for label in info.labels)
     return f"""#include "model.h"
 
 #ifdef __cplusplus
@@ -91,7 +91,7 @@ def _described(tensor: inspection.TensorFacts) -> str:
     return f"{tensor.dtype} {list(tensor.shape)}{scaled}"
 
 
-def _escaped(label: str) -> str:
+def escaped(label: str) -> str:
     """ASCII as it is; all else, quotes and what C reads as an escape or trigraph, byte by byte in octal."""
     return "".join(
         chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?' else f"\\{byte:03o}" for byte in label.encode()

@@ -174,7 +174,7 @@ def export_one(name: str, origin: Source, folder: Path, io: str | None = None) -
     difference = same_top1 = None
     if exporter.precision != UNKNOWN:
         found = export_source.scores(path, origin.probes) if found is None else found
-        difference = _check(exporter.precision, found, origin.float_scores, uint8=edges.get("io") == "uint8")
+        difference = check_answers(exporter.precision, found, origin.float_scores, uint8=edges.get("io") == "uint8")
         same_top1 = float((found.argmax(1) == origin.float_scores.argmax(1)).mean())
     entry = Exported(
         name,
@@ -189,7 +189,7 @@ def export_one(name: str, origin: Source, folder: Path, io: str | None = None) -
     return entry
 
 
-def _check(precision: str, found: Array, expected: Array, *, uint8: bool) -> float:
+def check_answers(precision: str, found: Array, expected: Array, *, uint8: bool) -> float:
     """Compares scores float32 [N, C] of an export with the float model's.
 
     Returns:
@@ -217,14 +217,14 @@ def _check(precision: str, found: Array, expected: Array, *, uint8: bool) -> flo
 def _names(formats: str | Sequence[str], io: str | None) -> list[str]:
     """Returns the formats that are meant, each once; whatever can be refused before any work is."""
     if io is not None and io not in litert.IO_TYPES:
-        raise DataError(f"`io={io}`: choose one of {', '.join(litert.IO_TYPES)}.")
+        raise DataError(f"`io={io!r}`: choose one of {', '.join(litert.IO_TYPES)}.")
     asked = [formats] if isinstance(formats, str) else list(formats)
     if asked == [ALL]:
         return list(EXPORTERS)
     for name in asked:
         if name not in EXPORTERS:
-            raise DataError(f"`formats={name}`: choose among {', '.join(EXPORTERS)}, or {ALL}.")
-        extras.require(*EXPORTERS[name].modules, what=f"`formats={name}`", error=ModelError)
+            raise DataError(f"`formats={name!r}`: choose among {', '.join(EXPORTERS)}, or {ALL}.")
+        extras.require(*EXPORTERS[name].modules, what=f"`formats={name!r}`", error=ModelError)
     if not asked:
         raise DataError(f"No format is given: choose among {', '.join(EXPORTERS)}, or {ALL}.")
     return list(dict.fromkeys(asked))

@@ -59,7 +59,9 @@ def album(folder: str | None, named: Sequence[str]) -> Iterator[Keep]:
     path = Path(folder)
     for name in named:
         if Path(name).is_dir() and path.resolve().is_relative_to(Path(name).resolve()):
-            raise DataError(f"`save={folder}` lies in {name}, whose photos are classified. Choose a folder elsewhere.")
+            raise DataError(
+                f"`save='{folder}'` lies in {name}, whose photos are classified. Choose a folder elsewhere."
+            )
     with files.new_directory(path) as new:
         taken: set[str] = set()
 

@@ -89,7 +89,7 @@ def find(path: str | os.PathLike[str]) -> Path:
             return path
         if (path / MODEL).is_file():
             return path / MODEL
-        found = _models_in(path)
+        found = models_in(path)
     except OSError as error:
         raise ModelError(f"{path} cannot be opened ({error.strerror}). {_ADVICE}") from error
     if len(found) == 1:
@@ -108,7 +108,7 @@ def _read_with(path: Path) -> Iterator[Path]:
     return (place for place in places if files.exists(place) and not place.is_dir())
 
 
-def _models_in(folder: Path) -> list[Path]:
+def models_in(folder: Path) -> list[Path]:
     """Returns the models in a folder, and those in its folders."""
     entries = _listed(folder)
     inner = [file for entry in entries if entry.is_dir() and not _is_model(entry) for file in _listed(entry)]

@@ -40,7 +40,8 @@ def open_path(path: Path) -> Opened:
             function, entering = _saved_model(path)
         else:
             function, entering = _web(path)
-    runner = _Runner(function, tuple(entering.shape), entering.dtype.as_numpy_dtype)  # one for all threads, see there
+    # One for all threads, see there.
+    runner = LockedRunner(function, tuple(entering.shape), entering.dtype.as_numpy_dtype)
     return Opened(ModelInfo(runtimes.labels_beside(path), RAW), lambda: runner)
 
 
@@ -51,7 +52,7 @@ def prepare() -> None:
         importlib.import_module("tensorflow")
 
 
-class _Runner:
+class LockedRunner:
     """One call at a time: TensorFlow's oneDNN kernels overwrite each other's memory where two threads call a function
     at once (seen in 2.19), and one call keeps all cores busy anyway.
     """

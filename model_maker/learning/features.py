@@ -17,9 +17,9 @@ Array = np.ndarray
 # (once for each fold less its own photos, and as a whole); streamed, it is half as fast.
 IN_MEMORY_BYTES = 128 << 20
 # Photos of which a stream is made at a time, beside the fit's own pieces of work.
-_BLOCK = 1024
+BLOCK = 1024
 # Where rows are fewer than this share of their features, they are written in a basis of their own.
-_FEW = 0.5
+FEW = 0.5
 # Added to the products of rows with themselves, as a share of their mean: copies of a photo must not be singular.
 _JITTER = 1e-7
 
@@ -90,7 +90,7 @@ class FeatureTable:
         center, scale = (np.concatenate(numbers) for numbers in ([c for _, c, _ in parts], [s for _, _, s in parts]))
         count = features.shape[0] * features.shape[1]
         products = None
-        if count < _FEW * features.shape[2]:
+        if count < FEW * features.shape[2]:
             products = np.sum([self._product(layer) for layer in chosen], axis=0)
         return _InMemory(features, center, scale, self._step, products)
 
@@ -105,7 +105,7 @@ class FeatureTable:
         if not self.streamed:
             return of(self._values)
         every = np.arange(len(self._maps))
-        blocks = [every[start : start + _BLOCK] for start in range(0, len(every), _BLOCK)]
+        blocks = [every[start : start + BLOCK] for start in range(0, len(every), BLOCK)]
         views = range(self._maps.views)
         return np.concatenate([np.stack([of(self._maps[block, view]) for view in views], axis=1) for block in blocks])
 
@@ -135,8 +135,8 @@ class FeatureTable:
 def _moments(maps: FeatureMaps) -> tuple[Array, Array]:
     """Returns the mean and the mean square of each feature of the plain views, float64 [F], in stored units."""
     total = squares = np.zeros(maps.shape[0])
-    for start in range(0, len(maps), _BLOCK):
-        block = maps[start : start + _BLOCK].astype(np.float64)
+    for start in range(0, len(maps), BLOCK):
+        block = maps[start : start + BLOCK].astype(np.float64)
         total, squares = total + block.sum(axis=0), squares + np.square(block).sum(axis=0)
     return total / len(maps), squares / len(maps)
 
@@ -144,6 +144,16 @@ def _moments(maps: FeatureMaps) -> tuple[Array, Array]:
 def _unstandardized(kernel: Array, bias: Array, center: Array, scale: Array, step: float) -> tuple[Array, Array]:
     kernel = kernel / (scale * step)
     return kernel, bias - kernel @ (center * step)
+
+
+def _solve_transposed(lower: Array, right: Array, *, block: int = 256) -> Array:
+    """Solves L^T X = B for a lower triangle L; scipy does the same, and takes longer to import than a whole fit."""
+    found = right.copy()
+    for end in range(len(lower), 0, -block):
+        start = max(0, end - block)
+        found[start:end] = np.linalg.solve(lower[start:end, start:end].T, found[start:end])
+        found[:start] -= lower[start:end, :start].T @ found[start:end]
+    return found
 
 
 class _InMemory:
@@ -155,10 +165,8 @@ class _InMemory:
         if products is not None:
             # Rows are as many as their own basis has directions, and lie in it as a triangle. The penalty of a kernel
             # is the same in any orthonormal basis, and nothing outside of it helps: the minimum stays where it is.
-            from scipy import linalg  # here, for it takes as long to import as all else
-
             products[np.diag_indices_from(products)] += _JITTER * np.trace(products) / len(products)
-            self._factor = linalg.cholesky(products, lower=True, overwrite_a=True)
+            self._factor = np.linalg.cholesky(products)
             self._features = self._factor.astype(np.float32).reshape(*features.shape[:2], -1)
         self.size = self._features.shape[2]
 
@@ -174,11 +182,9 @@ class _InMemory:
     def unstandardized(self, parameters: Array) -> tuple[Array, Array]:
         kernel = parameters[:, :-1].astype(np.float64)
         if self._factor is not None:
-            from scipy import linalg
-
             # Rows X are L B with a triangle L and the basis B, so a kernel A in it is A L^-1 X.
             rows = self._whole.reshape(-1, self._whole.shape[2])
-            kernel = linalg.solve_triangular(self._factor, kernel.T, lower=True, trans="T").T @ rows
+            kernel = _solve_transposed(self._factor, kernel.T).T @ rows
         return _unstandardized(kernel, parameters[:, -1], self._center, self._scale, self._step)
 
 
@@ -198,7 +204,7 @@ class _Streamed:
 
     def logits(self, photos: Array, parameters: Array) -> Array:
         chosen = np.flatnonzero(photos)
-        blocks = (chosen[start : start + _BLOCK] for start in range(0, len(chosen), _BLOCK))
+        blocks = (chosen[start : start + BLOCK] for start in range(0, len(chosen), BLOCK))
         return np.concatenate([self.read(block, 0) @ parameters.T for block in blocks])
 
     def read(self, photos: Array, views: Array | int) -> Array:

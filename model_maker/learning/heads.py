@@ -35,7 +35,7 @@ _LARGE = 100_000
 _PATH_ITERATIONS = 10
 _FINAL_ITERATIONS = 200
 # Of a stream one photo in so many is held out, or as many as put an accuracy within 0.4 points.
-_PARTS, _MOST_HELD_OUT = 10, 20_000
+_PARTS, MOST_HELD_OUT = 10, 20_000
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def fit(
         for number, (name, some) in enumerate(sets.items()):
             features = given.standardize(some)
             step = partial(_tell_behind, tell, number * path)
-            walks[name] = _cross_validate(features, labels, weights, held_out, pool, step, strengths, offsets)
+            walks[name] = cross_validate(features, labels, weights, held_out, pool, step, strengths, offsets)
         chosen, candidates = _choose(sets, walks, labels[np.any(held_out, axis=0)], weights)
         best = walks[chosen]
         whole = Problem(best.features.rows(slice(None)), labels, weights, pool, offsets)
@@ -286,7 +286,7 @@ def softmax(logits: Array) -> Array:
 def _held_out(labels: Array, features: FeatureTable, classes: int) -> list[Array]:
     """Chooses the parts that regularization and temperature are found on, bool [N] each."""
     if features.streamed:
-        return [_stratified(labels, max(_PARTS, len(labels) // _MOST_HELD_OUT)) == 0]
+        return [_stratified(labels, max(_PARTS, len(labels) // MOST_HELD_OUT)) == 0]
     folds = 5 if len(labels) * classes < _LARGE else 3
     fewest = int(np.bincount(labels).min())
     if fewest == 1:  # with a prior: classes take turns, so that each part lacks some of them
@@ -319,15 +319,15 @@ class _Walk:
     walked: tuple[tuple[float, float], ...]
 
 
-def _cross_validate(
+def cross_validate(
     features: Features,
     labels: Array,
     weights: Array,
     held_out: list[Array],
     pool: ThreadPoolExecutor,
     tell: Callable[[int], None],
-    strengths: Sequence[float],
-    offsets: Array | None,
+    strengths: Sequence[float] = REGULARIZATION,
+    offsets: Array | None = None,
 ) -> _Walk:
     """Walks the regularization path in all folds side by side and stops behind the best step."""
     problems = [

@@ -13,7 +13,7 @@ import numpy as np
 Array = np.ndarray
 
 # Relative gain of one iteration below which a search is done.
-_TOLERANCE = 1e-5
+TOLERANCE = 1e-5
 
 
 def minimize(function: Callable[[Array], tuple[float, Array]], start: Array, iterations: int) -> Array:
@@ -50,7 +50,7 @@ def minimize(function: Callable[[Array], tuple[float, Array]], start: Array, ite
         if gain <= 0:
             return point
         point, value, gradient = trial, new_value, new_gradient
-        if gain <= _TOLERANCE * max(abs(value), 1e-3):
+        if gain <= TOLERANCE * max(abs(value), 1e-3):
             return point
     return point
 

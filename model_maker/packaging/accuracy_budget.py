@@ -39,7 +39,7 @@ _SENSITIVITY_PHOTOS = 8
 _CLOSENESS_PHOTOS = 100
 _LATENCY_RUNS = 7
 # What is tried at last, as it stands.
-_LAST = ("dynamic", "float16")
+LAST = ("dynamic", "float16")
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Trial:
     ):
         if not len(validation):
             raise DataError("An accuracy budget is judged on validation photos, and there are none: give some.")
-        self.model, self.base, self._info, self._threads = float_model, base, info, threads
+        self.model, self.base, self.info, self._threads = float_model, base, info, threads
         self._plain_int8 = plain_int8
         self.photos, self.more = quantized_file.calibration_photos(training)
         self.calibrations = Calibrations(
@@ -171,7 +171,7 @@ class Trial:
         )
 
     def _score(self, bare: bytes) -> Array:
-        classifier, rows = Classifier(quantized_file.finish(bare, self._info), threads=self._threads), []
+        classifier, rows = Classifier(quantized_file.finish(bare, self.info), threads=self._threads), []
         for row in classifier.scores(self._judges):
             if isinstance(row, DataError):
                 raise row
@@ -268,7 +268,7 @@ def _attempts(trial: Trial, form: Form, steps: Sequence[Step], progress: Progres
             kept = dict.fromkeys(list(ranked)[:count], spared)
             yield f"{form.quantize}, {count} kept {spared}", replace(form, kept=kept)
             count *= 2
-    for kind in _LAST[_LAST.index(form.quantize) + 1 if form.quantize in _LAST else 0 :]:
+    for kind in LAST[LAST.index(form.quantize) + 1 if form.quantize in LAST else 0 :]:
         yield kind, replace(form, quantize=kind, kept={}, rule="extremes", more=False)
 
 

@@ -127,7 +127,7 @@ def read(model: str | os.PathLike[str], *, data: str | os.PathLike[str] | None, 
     shipped = vetting.read(path)
     classifier = Classifier(shipped)
     with about(path):
-        content, info = _float_model(path, shipped, progress)
+        content, info = float_model(path, shipped, progress)
     if info.normalization is None:
         raise ModelError(f"{path} does not state the normalization of its input, so it cannot be exported.")
     photos, probes = _photos(path, data, progress)
@@ -146,7 +146,7 @@ def _int8(shipped: bytes, info: ModelInfo) -> bytes | None:
     return io_types.within(shipped, info.normalization) if (first, last) in _EDGES else None
 
 
-def _float_model(path: Path, shipped: bytes, progress: Progress) -> tuple[bytes, ModelInfo]:
+def float_model(path: Path, shipped: bytes, progress: Progress) -> tuple[bytes, ModelInfo]:
     """Returns the float model that training kept, or the one that a quantized file approximates."""
     info = metadata.read(shipped)
     kept = path.parent / FLOAT_MODEL

@@ -72,7 +72,7 @@ class Calibrations:
         self._model, self._base, self._photos, self._more = float_model, base, photos, more
         self._progress, self._threads = progress, threads
         self._ranges: list[quantize.Ranges] = []
-        self._further: list[quantize.Ranges] = []
+        self.further: list[quantize.Ranges] = []
         self._samples: dict = {}
 
     @property
@@ -90,9 +90,9 @@ class Calibrations:
             observed = self._observe(self._photos, sample=True)
             self._ranges = [entry.ranges for entry in observed]
             self._samples = quantize.combine(observed).samples
-        if more and not self._further:
-            self._further = [entry.ranges for entry in self._observe(self._more, sample=False)]
-        ranges = self._ranges + (self._further if more else [])
+        if more and not self.further:
+            self.further = [entry.ranges for entry in self._observe(self._more, sample=False)]
+        ranges = self._ranges + (self.further if more else [])
         return quantize.Calibration(quantize.combine_ranges(ranges, rule=rule), self._samples)
 
     def _observe(self, photos: Sequence, *, sample: bool) -> list[quantize.Calibration]:

@@ -62,7 +62,7 @@ def make(
     """
     test, binned = report["test"], reliability(scored)
     labels = list(test["per_class"])
-    drawn = drawn or drawing.draw(_figures(test, binned, report))
+    drawn = drawn or drawing.draw(wanted_figures(test, binned, report))
     page = pages.render(
         "model_page.html",
         title=name,
@@ -96,7 +96,7 @@ def wanted(scored: Scored, report: dict[str, Any]) -> dict[str, Wanted]:
       scored: as there.
       report: `test`, and `cross_validation` and `fine_tuning` as far as they are there.
     """
-    return _figures(report["test"], reliability(scored), report)
+    return wanted_figures(report["test"], reliability(scored), report)
 
 
 def write(
@@ -185,7 +185,7 @@ def reliability(scored: Scored) -> evaluation.Reliability:
     return evaluation.reliability(scored.scores.max(axis=1), scored.scores.argmax(axis=1) == scored.labels)
 
 
-def _figures(test: dict[str, Any], binned: evaluation.Reliability, report: dict[str, Any]) -> dict[str, Wanted]:
+def wanted_figures(test: dict[str, Any], binned: evaluation.Reliability, report: dict[str, Any]) -> dict[str, Wanted]:
     """The plots, and what the page shows of them."""
     per_class, (low, high) = test["per_class"], test["top1_interval"]
     bins = {"photos": binned.photos.tolist(), "right": binned.right.tolist()}

@@ -18,7 +18,7 @@ _TEMPLATES = Path(__file__).with_name("templates")
 # Formatted numbers and ranges of them, which are no markup wherever they stand.
 _NUMBERS = re.compile(r"[-+\d.,e %]+(?: to [-+\d.,e %]+)?")
 # Colours of figures, and the variables of style.css that have them in the light; in the dark they have others.
-_COLOURS = {
+COLOURS = {
     figures.INK: "--text",
     figures.DIM: "--dim",
     figures.LINE: "--line",
@@ -58,7 +58,7 @@ def chart(svg: bytes, name: str) -> str:
     text = re.sub(r'<g id="[^"]*"', "<g", text)  # each figure has a figure_1
     text = re.sub(r"font-family: [^;\"]*;? ?", "", text).replace(' transform="rotate(-0', ' transform="rotate(0')
     text = re.sub(
-        r"#[0-9a-f]{6}\b", lambda found: f"var({_COLOURS[found[0]]})" if found[0] in _COLOURS else found[0], text
+        r"#[0-9a-f]{6}\b", lambda found: f"var({COLOURS[found[0]]})" if found[0] in COLOURS else found[0], text
     )
     text = " ".join(text.replace("xlink:href", "href").split())
     return f'<svg class="chart" role="img" aria-label="{escape(name)}" {box}>{text}'
@@ -71,7 +71,7 @@ def _environment(suffix: str) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=suffix == ".html",
-        finalize=None if suffix == ".html" else _as_markdown,
+        finalize=None if suffix == ".html" else as_markdown,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -82,7 +82,7 @@ def _environment(suffix: str) -> jinja2.Environment:
     return environment
 
 
-def _as_markdown(value: Any) -> Any:
+def as_markdown(value: Any) -> Any:
     """Escapes text for a line of Markdown, but for what the template calls safe."""
     if not isinstance(value, str) or hasattr(value, "__html__"):
         return value

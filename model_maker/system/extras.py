@@ -46,7 +46,7 @@ class _Releases:
 
     Attributes:
       python: the newest Python that has a release.
-      machines: systems, with or without a processor, as `_MACHINE` begins; any where it is empty.
+      machines: systems, with or without a processor, as `MACHINE` begins; any where it is empty.
     """
 
     python: tuple[int, int]
@@ -62,8 +62,8 @@ _RELEASES = {
     "libusb_package": _TASK_LIBRARY,
 }
 _OLDEST = (3, 11)
-_PYTHON = sys.version_info[:2]
-_MACHINE = f"{platform.system()} {platform.machine()}".replace("Darwin", "macOS")
+PYTHON = sys.version_info[:2]
+MACHINE = f"{platform.system()} {platform.machine()}".replace("Darwin", "macOS")
 
 
 def is_here(module: str) -> bool:
@@ -115,13 +115,13 @@ def command(*modules: str) -> str:
 def _obstacle(module: str) -> str:
     """Returns what no release of a package is for, and the Python to use instead; "" where there is one."""
     releases = _RELEASES.get(module)
-    if releases is None or (releases.python >= _PYTHON and _MACHINE.startswith(releases.machines or "")):
+    if releases is None or (releases.python >= PYTHON and MACHINE.startswith(releases.machines or "")):
         return ""
-    oldest, newest, here = (".".join(map(str, version)) for version in (_OLDEST, releases.python, _PYTHON))
+    oldest, newest, here = (".".join(map(str, version)) for version in (_OLDEST, releases.python, PYTHON))
     instead = newest if oldest == newest else f"{oldest} to {newest}"
     if not releases.machines:
         return f"Python {here}. Use Python {instead}."
-    return f"Python {here} on {_MACHINE}. Use Python {instead} on {' or '.join(releases.machines)}."
+    return f"Python {here} on {MACHINE}. Use Python {instead} on {' or '.join(releases.machines)}."
 
 
 def _title(module: str) -> str:

@@ -24,7 +24,7 @@ from model_maker.errors import OutputError
 from model_maker.system import leftovers
 
 # Windows renames nothing that another program, such as a virus scanner, has open, which mostly is for a moment.
-_PAUSES_S = (0.02, 0.1, 0.5) if sys.platform == "win32" else ()
+PAUSES_S = (0.02, 0.1, 0.5) if sys.platform == "win32" else ()
 # Opening a named pipe would wait for somebody to write. Windows has none among its files.
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0)
 # What is read as a whole: no photo, list or model that people use is larger, and memory would not do.
@@ -101,7 +101,7 @@ def rename(source: Path, target: Path) -> None:
 
     On Windows this fails while somebody has either of them open, or a file in the folder.
     """
-    for pause_s in _PAUSES_S:
+    for pause_s in PAUSES_S:
         with contextlib.suppress(PermissionError):
             os.replace(source, target)
             return

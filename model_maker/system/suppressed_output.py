@@ -1,9 +1,14 @@
-"""Keeps what libraries write to the terminal on their own away from it, and nothing else."""
+"""Keeps what libraries write to the terminal on their own away from it, and nothing else.
+
+Streams and file descriptors belong to the whole process. So they are redirected only where the process is ours, as the
+command line's is, or where no other thread runs that might write to them.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import io
 import logging
 import os
 import sys
@@ -13,6 +18,36 @@ import warnings
 from collections.abc import Callable, Iterator
 
 _one_at_a_time = threading.Lock()
+_is_ours = False
+
+
+def own_process() -> None:
+    """Allows redirection while other threads run; for programs that are a command line, not for libraries."""
+    global _is_ours
+    _is_ours = True
+
+
+def may_redirect() -> bool:
+    """Whether streams of this process may be redirected."""
+    return _is_ours or threading.active_count() == 1
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Drops what Python code prints and warns while the block runs, where that may be redirected."""
+    if not may_redirect():
+        yield
+        return
+    silence = io.StringIO()
+    with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            # Where logging is not set up, its first line does it, and all later ones would end in this silence.
+            for handler in list(logging.root.handlers):
+                if getattr(handler, "stream", None) is silence:
+                    logging.root.removeHandler(handler)
 
 
 @contextlib.contextmanager
@@ -27,7 +62,9 @@ def diverted(unwanted: Callable[[bytes], bool]) -> Iterator[list[bytes]]:
     """
     dropped: list[bytes] = []
     with _one_at_a_time:
-        if sys.stderr is None or is_console():  # or the process was started with its stderr closed
+        if (
+            sys.stderr is None or is_console() or not may_redirect()
+        ):  # or the process was started with its stderr closed
             yield dropped
             return
         with tempfile.TemporaryFile() as aside:

@@ -161,9 +161,9 @@ def set_io(content: bytes, io: str, *, mean: float, std: float, output_io: str |
     if io == "uint8" and zero_point != mean:
         shift_input(model, zero_point - mean, 1 / std)
     graph.operators = [
-        *_edge(model, graph.inputs, INPUT, io, quantization(1 / std, zero_point), entering=True),
+        *edge_operators(model, graph.inputs, INPUT, io, quantization(1 / std, zero_point), entering=True),
         *graph.operators,
-        *_edge(model, graph.outputs, output, output_io or io, quantization(1 / 256, 0), entering=False),
+        *edge_operators(model, graph.outputs, output, output_io or io, quantization(1 / 256, 0), entering=False),
     ]
     sign(model, output)
     return pack(model)
@@ -227,7 +227,7 @@ def constant(model: schema.ModelT, tensor: schema.TensorT) -> Array:
 def set_constant(model: schema.ModelT, tensor: schema.TensorT, values: Array) -> None:
     """Gives a constant tensor other values of its type (int4: as int8); a buffer that others share stays theirs."""
     if tensor.type == schema.TensorType.INT4:
-        values = _pack_int4(values)
+        values = pack_int4(values)
     users = sum(other.buffer == tensor.buffer for other in model.subgraphs[0].tensors)
     if users > 1:
         tensor.buffer = add_buffer(model, values)
@@ -247,7 +247,7 @@ def find_tensor(model: schema.ModelT, name: str) -> int:
     raise ModelError(f"It has no activation named {name}.")
 
 
-def _pack_int4(values: Array) -> Array:
+def pack_int4(values: Array) -> Array:
     """Two numbers a byte, the first in the lower half."""
     flat = values.astype(np.uint8).ravel() & 15
     flat = np.append(flat, np.zeros(len(flat) % 2, np.uint8))
@@ -265,7 +265,7 @@ def operator_name(model: schema.ModelT, operator: schema.OperatorT) -> str:
     return _OPERATOR_NAMES.get(code.builtinCode, "CUSTOM")
 
 
-def _edge(model, ends: list[int], name: str, io: str, stated, *, entering: bool) -> list[schema.OperatorT]:
+def edge_operators(model, ends: list[int], name: str, io: str, stated, *, entering: bool) -> list[schema.OperatorT]:
     """Puts a tensor of type `io` at the edge and returns the operators that join it to the inner one."""
     tensors = model.subgraphs[0].tensors
     inner = tensors[ends[0]]

@@ -86,7 +86,7 @@ class Runner:
         Args:
           batch: an array of the input's shape; real values for a float input, raw integers for a quantized one.
         """
-        return _dequantize(self.run_all(batch)[0], self._outputs[0])
+        return dequantize(self.run_all(batch)[0], self._outputs[0])
 
     def set_input(self, batch: Array) -> None:
         """Puts a batch into the input, for any number of `invoke`."""
@@ -130,7 +130,7 @@ def _explained(kernels: str) -> Iterator[None]:
         raise ModelError(f"LiteRT cannot run this model ({kernels}): {_first_line(error)}") from error
 
 
-def _dequantize(values: Array, detail: dict) -> Array:
+def dequantize(values: Array, detail: dict) -> Array:
     if values.dtype.kind == "f":
         return values
     scale, zero_point = detail["quantization"]
@@ -142,7 +142,7 @@ def _first_line(error: Exception) -> str:
 
 
 _GREETING = b"INFO: Created TensorFlow Lite XNNPACK"
-_greeted = False
+greeted = False
 
 
 @contextlib.contextmanager
@@ -151,10 +151,10 @@ def without_greeting():
 
     It is written once a process, and has no switch; other kernels than XNNPACK do not greet.
     """
-    global _greeted
-    if _greeted:
+    global greeted
+    if greeted:
         yield
         return
     with suppressed_output.diverted(lambda line: line.startswith(_GREETING)) as dropped:
         yield
-    _greeted = bool(dropped)
+    greeted = bool(dropped)

@@ -92,7 +92,7 @@ def write(content: bytes, info: ModelInfo, *, embedder: bool = False) -> bytes:
     lines = "\n".join(info.labels).encode()
     provenance = json.dumps(info.provenance, sort_keys=True, ensure_ascii=False, indent=1).encode()
     labels = {} if embedder else {LABELS: lines, LABELS_AGAIN: lines}
-    return _with_files(graph.pack(model), {**labels, **more, PROVENANCE: provenance})
+    return with_files(graph.pack(model), {**labels, **more, PROVENANCE: provenance})
 
 
 def read(content: bytes) -> ModelInfo:
@@ -205,7 +205,7 @@ def _set_entry(model: model_schema.ModelT, packed: bytes) -> None:
     model.metadata.append(entry)
 
 
-def _with_files(content: bytes, files: dict[str, bytes]) -> bytes:
+def with_files(content: bytes, files: dict[str, bytes]) -> bytes:
     """Appends files as a zip, stored uncompressed: clients map them in place."""
     whole = io.BytesIO(content)
     whole.seek(0, io.SEEK_END)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
 import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from model_maker.errors import ModelError
 from model_maker.normalization import Normalization
+from model_maker.system import suppressed_output
 from model_maker.tflite import graph, inspection, rounding
 from model_maker.tflite.interpreter import Runner, without_greeting
 
@@ -125,10 +122,11 @@ def quantize(
     kept = kept or {}
     _check_mix(model, kind, kept)
     model = graph.pack(graph.parse(model))  # states operators as litert-quantizer reads them
-    with _quiet(), without_greeting():
+    # It prints, draws bars and warns of its own debugging run; `--json` promises one document.
+    with suppressed_output.silenced(), without_greeting():
         from litert_quantizer import quantizer
 
-        worker = quantizer.Quantizer(model, _recipe(kind, kept))
+        worker = quantizer.Quantizer(model, recipe(kind, kept))
         measured = None
         if kind in STATIC:
             ranges = calibration.ranges if calibration else {}
@@ -143,7 +141,7 @@ def quantize(
             raise ModelError(f"litert-quantizer cannot make {kind}: {error}") from error
     packed = graph.pack(graph.parse(bytes(result.quantized_model)))
     _check_kept(packed, kept)
-    _check_weights(packed, kind, kept)
+    check_weights(packed, kind, kept)
     if kind in CALIBRATED and calibration:
         return rounding.Layers(model).round(packed, calibration.samples, progress=progress)
     return packed
@@ -172,7 +170,7 @@ def _check_kept(content: bytes, kept: Mapping[str, str]) -> None:
             raise ModelError(f"The operator that gives {name} cannot be kept as {other}: litert-quantizer has no way.")
 
 
-def _check_weights(content: bytes, kind: str, kept: Mapping[str, str]) -> None:
+def check_weights(content: bytes, kind: str, kept: Mapping[str, str]) -> None:
     wide = inspection.wider_weights(
         content, _WEIGHTS[kind], kept=[name for name, other in kept.items() if other == "float"]
     )
@@ -194,7 +192,7 @@ def _types(model: schema.ModelT) -> dict[str, int]:
     }
 
 
-def _recipe(kind: str, kept: Mapping[str, str]):
+def recipe(kind: str, kept: Mapping[str, str]):
     from litert_quantizer import recipe_manager
 
     manager = recipe_manager.RecipeManager()
@@ -226,18 +224,3 @@ def _add_recipe(manager, kind: str, scope: str) -> None:
     if kind == "int4":  # no kernel knows int4 for depthwise layers, which have few weights
         manager.add_dynamic_config(scope, Operation.CONV_2D, num_bits=4)
         manager.add_dynamic_config(scope, Operation.FULLY_CONNECTED, num_bits=4)
-
-
-@contextlib.contextmanager
-def _quiet():
-    """litert-quantizer prints, draws bars and warns of its own debugging run; `--json` promises one document."""
-    silence = io.StringIO()
-    with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        finally:
-            # Where logging is not set up, its first line does it, and all later ones would end in this silence.
-            for handler in list(logging.root.handlers):
-                if getattr(handler, "stream", None) is silence:
-                    logging.root.removeHandler(handler)

@@ -32,7 +32,7 @@ from model_maker.training.training_data import TrainingData, join
 Array = np.ndarray
 
 # Photos that are scored in one go.
-_BLOCK = 4096
+BLOCK = 4096
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def score(network: Network, photos: Dataset, data: TrainingData, options: Option
         found, _ = computing.compute(photos, network.embedder, normalization, threads=options.threads)
         return network.head.scores(found)
     maps = data.features(network, photos)
-    blocks = (maps[start : start + _BLOCK] for start in range(0, max(1, len(maps)), _BLOCK))
+    blocks = (maps[start : start + BLOCK] for start in range(0, max(1, len(maps)), BLOCK))
     return np.concatenate([network.head.scores(block.astype(np.float32) * np.float32(maps.step)) for block in blocks])
 
 

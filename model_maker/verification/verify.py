@@ -138,7 +138,7 @@ def _prepare(dataset: Dataset, ours: Classifier | None, folder: Path, progress: 
         except DataError as error:
             progress.note(f"{error}; it does not count.")
             continue
-        files.append(_plain_file(sample.path, picture, folder / f"photo_{number}.png"))
+        files.append(plain_file(sample.path, picture, folder / f"photo_{number}.png"))
         if ours:
             for name, preparation in PREPARATIONS.items():
                 prepared[name].append(preparation.prepare(picture, ours.image_size))
@@ -154,7 +154,7 @@ def _prepare(dataset: Dataset, ours: Classifier | None, folder: Path, progress: 
     return _Trial(files, pixel_files, arrays, np.array(truth), expected, ours.thresholds)
 
 
-def _plain_file(photo: Any, picture: Image.Image, spare: Path) -> Path:
+def plain_file(photo: Any, picture: Image.Image, spare: Path) -> Path:
     """Returns the photo's own file where every client decodes it as we do: a JPEG that is RGB and upright."""
     if isinstance(photo, Path):
         with Image.open(photo) as opened:

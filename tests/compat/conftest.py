@@ -20,7 +20,7 @@ def spec(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def said(monkeypatch, caplog):
     """said(): what was logged so far in this test, which begins as a process does."""
-    monkeypatch.setattr(notices, "_said", set())
+    monkeypatch.setattr(notices, "said", set())
     caplog.set_level("WARNING", "absl")
     return lambda: [record.getMessage() for record in caplog.records if record.name == "absl"]
 

@@ -5,11 +5,11 @@ import dataclasses
 import functools
 import runpy
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from checkout import HELPERS
 from compat_models import provenance, tiny
 from PIL import Image
 
@@ -22,7 +22,7 @@ from model_maker.errors import BackboneError, DataError, ModelError
 from model_maker.normalization import Normalization
 from model_maker.tflite import inspection, metadata
 
-TUTORIAL = Path(__file__).with_name("compat_tutorial.py")
+TUTORIAL = HELPERS / "compat_tutorial.py"
 
 
 @pytest.mark.tensorflow

@@ -1,9 +1,9 @@
 """Names, constants, parameters and defaults are those of TFLite Model Maker 0.4.2, or a line says what to use."""
 
 import inspect
-from pathlib import Path
 
 import pytest
+from checkout import ROOT
 
 from model_maker import compat
 from model_maker.compat import config, image_classifier, model_spec
@@ -116,7 +116,7 @@ NAMES = {
     | {"create_serving_model", "evaluate_tflite", "export", "predict_top_k", "summary", "train", "model", "preprocess"},
 }
 TASKS = ("audio_classifier", "object_detector", "question_answer", "recommendation", "searcher", "text_classifier")
-COMPAT = Path(__file__).parents[2] / "docs/COMPAT.md"
+COMPAT = ROOT / "docs/COMPAT.md"
 
 
 @pytest.mark.parametrize("function", PUBLISHED, ids=lambda function: function.__qualname__)

@@ -1,0 +1,89 @@
+"""How accuracy and predictions look in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+
+from model_maker.evaluation import Metrics
+from model_maker.terminal import rendering
+from model_maker.terminal.rendering import escape, percent
+
+# Confusion matrices wider than this do not fit a terminal; metrics.json has them whole.
+_WIDEST_CONFUSION = 12
+
+
+def show_metrics(metrics: Metrics) -> None:
+    """Accuracy, each class, and who is taken for whom."""
+    console, (low, high) = rendering.console(), metrics.top1_interval
+    console.print(
+        f"top-1 [bold green]{percent(metrics.top1)}[/] on {metrics.photos} photos "
+        f"[dim](95 % interval {percent(low)} to {percent(high)})[/]"
+    )
+    console.print(
+        f"top-5 {percent(metrics.top5)}, balanced accuracy {percent(metrics.balanced_accuracy)}, "
+        f"calibration error {metrics.ece:.3f}"
+    )
+    if metrics.answered:
+        console.print(f"answers {answers(metrics.answered.as_dict())}")
+    if metrics.learned_from:
+        console.print(f"[yellow]{metrics.learned_from.describe(metrics.photos)}[/]")
+    table = rendering.table("class", "photos>", "precision>", "recall>", "F1>")
+    for entry in metrics.per_class:
+        shares = (f"{value:.3f}" for value in (entry.precision, entry.recall, entry.f1))
+        table.add_row(escape(entry.label), str(entry.photos), *shares)
+    console.print(table)
+    if len(metrics.per_class) <= _WIDEST_CONFUSION:
+        console.print(
+            confusion_table([entry.label for entry in metrics.per_class], metrics.confusion.tolist(), console.width)
+        )
+
+
+def confusion_table(names: Sequence[str], counts: Sequence[Sequence[int]], width: int) -> Table:
+    """Who is taken for whom; where the heads do not fit side by side, they are numbers, and so are the rows."""
+    corner = "true \\ predicted"
+    numbered = max(len(corner), *map(len, names)) + sum(len(name) + 3 for name in names) >= width
+    heads = [str(number) for number in range(1, len(names) + 1)] if numbered else list(names)
+    table = rendering.table(corner, *(f"{head}>" for head in heads))
+    if numbered:
+        table.padding = (0, 1, 0, 0)
+    for number, (name, row) in enumerate(zip(names, counts, strict=True), start=1):
+        cells = (str(count) if count else "[dim].[/]" for count in row)
+        table.add_row(escape(f"{number} {name}" if numbered else name), *cells)
+    return table
+
+
+def answers(answered: dict[str, Any]) -> str:
+    """What comes of the thresholds on photos that they were not chosen on."""
+    if not answered["answered"]:
+        return f"none of {answered['photos']} photos, all are unknown"
+    low, high = answered["precision_interval"]
+    return (
+        f"{percent(answered['coverage'])} of {answered['photos']} photos, right on {percent(answered['precision'])} "
+        f"[dim](95 % interval {percent(low)} to {percent(high)})[/]"
+    )
+
+
+def show_predictions(rows: list[dict[str, Any]]) -> None:
+    """One block a photo, best label first."""
+    table = rendering.table("photo", "label", "score>", "")
+    for row in rows:
+        name = escape(row["photo"])
+        for entry in row.get("predictions", ()):
+            label = escape(entry["label"]) if entry["index"] >= 0 else f"[dim]{entry['label']}[/]"
+            table.add_row(name, label, f"{entry['score']:.3f}", _bar(entry["score"]))
+            name = ""
+    if table.row_count:
+        rendering.console().print(table)
+
+
+def show_answer(row: dict[str, Any]) -> None:
+    """One line, as soon as it is known, for what has no end."""
+    answers = ", ".join(f"{escape(entry['label'])} {entry['score']:.3f}" for entry in row["predictions"])
+    rendering.say(rendering.console(), f"{escape(row['photo'])}  {answers}")
+
+
+def _bar(score: float, width: int = 20) -> str:
+    return f"[green]{'━' * round(min(max(score, 0), 1) * width)}[/]"

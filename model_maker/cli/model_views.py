@@ -1,0 +1,102 @@
+"""How a model and the list of backbones look in a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from model_maker.terminal import rendering
+from model_maker.terminal.rendering import escape, percent
+from model_maker.tflite.inspection import ModelFacts, TensorFacts
+from model_maker.tflite.metadata import ModelInfo
+
+
+def show_model(path: Path, facts: ModelFacts, info: ModelInfo) -> None:
+    """Everything `inspect` knows."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_row("file", f"{escape(str(path))}  [dim]{facts.size_bytes:,} bytes[/]")
+    for name in ("name", "version", "author", "licence", "description"):
+        if text := getattr(info, name):
+            table.add_row(name, escape(text))
+    for kind, tensors in (("input", facts.inputs), ("output", facts.outputs)):
+        for tensor in tensors:
+            table.add_row(kind, _tensor(tensor))
+    if info.normalization:
+        table.add_row("normalization", f"(pixel - {info.normalization.mean:g}) / {info.normalization.std:g}")
+    table.add_row("quantization", facts.quantization)
+    if facts.quantization == "int8":
+        inside = ", ".join(facts.float_operators[:3])
+        table.add_row("float inside", f"[red]{escape(inside)}[/]" if inside else "none")
+    table.add_row("parameters", f"{facts.parameters:,}")
+    table.add_row("MACs", f"{facts.macs / 1e6:,.0f} million")
+    table.add_row("operators", ", ".join(f"{count} {name}" for name, count in facts.operators.items()))
+    table.add_row("labels", _labels(info.labels))
+    if info.threshold:
+        most = f" to {max(info.limits):.3g}, by label" if info.label_thresholds else ""
+        table.add_row("threshold", f"{info.threshold:.3g}{most}; lower scores are unknown")
+    for name, value in _flat(info.provenance.get("metrics")).items():
+        table.add_row(name, value)
+    if fingerprint := info.provenance.get("fingerprint"):
+        table.add_row("data", escape(str(fingerprint)[:16]))
+    rendering.console().print(table)
+
+
+def show_models(rows: list[dict[str, Any]], default: str) -> None:
+    """The registry; what stands here needs no network is marked."""
+    table = rendering.table("model", "px>", "param>", "MACs>", "top-1>", "int8>", "MB>", "ms>", "")
+    # The longest name has 31 characters, and 80 columns have to do.
+    table.padding, table.columns[0].no_wrap = (0, 1, 0, 0), True
+    for row in rows:
+        name = f"[bold]{row['name']}[/]" if row["name"] == default else row["name"]
+        cells = [cell.split()[0] for cell in _model_cells(row)]
+        table.add_row(name, *cells, "*" if row["offline"] else "")
+    console = rendering.console()
+    console.print(table)
+    console.print(
+        "param, MACs: millions. top-1, int8: published ImageNet accuracy, percent. MB, ms: an int8 classifier on one "
+        f"thread, as measured once. *: needs no network. The default is {default}."
+    )
+
+
+def models_markdown(rows: list[dict[str, Any]], default: str) -> str:
+    """The registry as the documentation shows it."""
+    lines = [
+        "| model | input | parameters | MACs | top-1, % | int8, % | int8 MB | int8 ms |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        name = f"{row['name']} (default)" if row["name"] == default else row["name"]
+        lines.append(f"| {' | '.join((name, *_model_cells(row)))} |")
+    return "\n".join(lines) + "\n"
+
+
+def _model_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        f"{row['image_size']} px",
+        f"{row['parameters'] / 1e6:.1f} M",
+        f"{row['macs'] / 1e6:.0f} M",
+        *(f"{row[key]:.1f}" if row[key] is not None else "-" for key in ("top1", "top1_int8")),
+        f"{row['size_bytes'] / 1e6:.1f}" if "size_bytes" in row else "-",
+        f"{row['latency_ms']:.1f}" if "latency_ms" in row else "-",
+    )
+
+
+def _tensor(tensor: TensorFacts) -> str:
+    text = f"{escape(str(list(tensor.shape)))} {tensor.dtype}"
+    if tensor.scale:
+        text += f"  [dim]scale {tensor.scale:.6g}, zero point {tensor.zero_point}[/]"
+    return text
+
+
+def _labels(labels: tuple[str, ...]) -> str:
+    shown = ", ".join(labels[:10]) + (f" ... ({len(labels)} in all)" if len(labels) > 10 else "")
+    return escape(shown) or "none"
+
+
+def _flat(metrics: Any) -> dict[str, str]:
+    """What other tools write into a model may be anything."""
+    names = {"top1": "top-1 on test", "float_top1": "float top-1"}
+    known = metrics if isinstance(metrics, dict) else {}
+    return {text: percent(known[key]) for key, text in names.items() if isinstance(known.get(key), int | float)}

@@ -1,0 +1,177 @@
+"""The Android app, as far as it can be checked without a phone: names, types, resources, what it makes of a model."""
+
+import re
+import shutil
+import subprocess
+import tomllib
+import zipfile
+from pathlib import Path
+from xml.etree import ElementTree
+
+import kotlin_runs
+import numpy as np
+import pytest
+import syntax
+from checkout import HELPERS, ROOT
+from kotlin_compiler import compile_kotlin, stubs
+from PIL import Image
+
+from model_maker import Classifier
+from model_maker.apps import put_in_app
+from model_maker.data import images
+from model_maker.tflite import graph, metadata
+
+APP = ROOT / "android_assets"
+MAIN = APP / "app/src/main"
+SOURCES = sorted(MAIN.rglob("*.kt"))
+FRAMEWORK = Path("/usr/share/android-framework-res/framework-res.apk")
+NAMESPACE = re.search(r'namespace = "(.*)"', (APP / "app/build.gradle.kts").read_text())[1]
+ANDROID = "{http://schemas.android.com/apk/res/android}"
+
+
+@pytest.fixture(scope="module")
+def linked(make_tiny_model, tmp_path_factory):
+    """The APK without code, and R.java, as Android's own tool links them; the model is among the assets."""
+    if shutil.which("aapt2") is None:
+        pytest.skip("no aapt2")
+    if not FRAMEWORK.exists():
+        pytest.skip("no android-framework-res")
+    folder = tmp_path_factory.mktemp("linked")
+    # The Gradle plugin puts the namespace there.
+    manifest = (MAIN / "AndroidManifest.xml").read_text().replace("<manifest ", f'<manifest package="{NAMESPACE}" ')
+    (folder / "AndroidManifest.xml").write_text(manifest)
+    (folder / "assets").mkdir()
+    (folder / "assets/model.tflite").write_bytes(make_tiny_model())
+    link = ["link", "-0", ".tflite", "-I", FRAMEWORK, "--manifest", "AndroidManifest.xml", "-A", "assets"]
+    link += ["--min-sdk-version", "28", "--java", "java", "-o", "app.apk", "resources.zip"]
+    for words in (["compile", "--dir", MAIN / "res", "-o", "resources.zip"], link):
+        done = subprocess.run(["aapt2", *map(str, words)], cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_resources_and_manifest_link_and_the_model_is_stored(linked, make_tiny_model):
+    with zipfile.ZipFile(linked / "app.apk") as archive:
+        model = archive.getinfo("assets/model.tflite")
+        assert model.compress_type == zipfile.ZIP_STORED
+        assert archive.read(model) == make_tiny_model()
+
+
+def test_the_build_leaves_models_uncompressed():
+    assert re.search(r'androidResources \{\s+noCompress \+= "tflite"', (APP / "app/build.gradle.kts").read_text())
+
+
+@pytest.fixture(scope="module")
+def classes(linked, tmp_path_factory):
+    """The whole app, against declarations of the libraries and the real R.java, and its harness."""
+    folder = tmp_path_factory.mktemp("app")
+    here = HELPERS / "kotlin"
+    sources = [
+        *stubs(folder / "stubs"),
+        *SOURCES,
+        *linked.glob("java/**/R.java"),
+        here / "Fake.kt",
+        here / "AppHarness.kt",
+    ]
+    assert compile_kotlin(sources, folder / "classes") == []
+    return folder / "classes"
+
+
+def test_the_compiler_sees_a_name_that_is_not_there(linked, tmp_path):
+    text = (MAIN / "kotlin/modelmaker/classifier/MainViewModel.kt").read_text()
+    (tmp_path / "MainViewModel.kt").write_text(text.replace("R.string.no_photo", "R.string.no_foto"))
+    others = [path for path in SOURCES if path.name != "MainViewModel.kt"]
+    sources = [*stubs(tmp_path / "stubs"), *others, *linked.glob("java/**/R.java"), tmp_path / "MainViewModel.kt"]
+    [error] = compile_kotlin(sources, tmp_path / "classes")
+    assert "no_foto" in error
+
+
+@pytest.mark.parametrize("io", graph.IO_TYPES)
+def test_the_app_reads_the_model_and_feeds_it_as_training_did(classes, make_tiny_model, tmp_path, io):
+    labels = ("rose", "🌻 sun", 'a "b" \\ $c')
+    content = make_tiny_model("int8" if io == "uint8" else "none", io, labels)
+    own = (0.5, 0.25, 0.75) if io == "uint8" else ()
+    info = metadata.ModelInfo(labels, metadata.read(content).normalization, threshold=0.25, label_thresholds=own)
+    content = metadata.write(content, info)
+    (tmp_path / "m.tflite").write_bytes(content)
+    rgba = np.random.default_rng(4).integers(0, 256, (33, 47, 4), np.uint8)
+    scores = kotlin_runs.prepare(tmp_path / "run", content, rgba)
+    (mean, std, limits, count, *texts), fed = kotlin_runs.run(classes, "harness.app.AppHarnessKt", tmp_path / "run")
+    assert (float(mean), float(std), int(count)) == (127, 128, 3)
+    assert tuple(map(float, limits.split())) == (own or (0.25,) * 3)
+    assert tuple(texts[:3]) == labels
+    pixels = images.load(Image.fromarray(rgba), 8)[None]
+    expected = pixels if io == "uint8" else ((pixels.astype(np.float64) - 127) / 128).astype(np.float32)
+    np.testing.assert_array_equal(fed, expected)
+    best = [entry for entry in Classifier(content).rank(scores, top_k=2) if entry.index >= 0]
+    assert texts[3::2] == [entry.label for entry in best]
+    np.testing.assert_allclose([float(text) for text in texts[4::2]], [entry.score for entry in best], rtol=1e-6)
+
+
+def test_the_app_reads_metadata_that_other_tools_wrote(classes, shared_weights, tmp_path):
+    content = (shared_weights / "tflite/automl_labeler_model.tflite").read_bytes()
+    kotlin_runs.prepare(tmp_path / "run", content, np.zeros((2, 2, 4), np.uint8))
+    (_, _, _, count, *texts), _ = kotlin_runs.run(classes, "harness.app.AppHarnessKt", tmp_path / "run")
+    assert tuple(texts[: int(count)]) == metadata.read(content).labels
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda content: b"no model at all", "it is not a .tflite file"),
+        (lambda content: graph.pack(graph.parse(content)), "its metadata is damaged|its metadata names no labels"),
+        (lambda content: content.replace(b"TFLITE_METADATA", b"TFLITE_METADATE"), "its metadata names no labels"),
+        (lambda content: content.replace(b"labels.txt", b"labels.TXT", 1), "its metadata names no labels"),
+        (lambda content: content[: len(content) // 3], "its metadata is damaged"),
+    ],
+)
+def test_a_damaged_model_is_told(classes, make_tiny_model, tmp_path, damage, message):
+    kotlin_runs.prepare(tmp_path / "run", make_tiny_model(), np.zeros((2, 2, 4), np.uint8))
+    (tmp_path / "run/model").write_bytes(damage(make_tiny_model()))
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        kotlin_runs.run(classes, "harness.app.AppHarnessKt", tmp_path / "run")
+    assert re.search(f"IllegalArgumentException: ({message})", caught.value.stderr)
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *APP.rglob("*.gradle.kts")], ids=lambda path: path.name)
+def test_kotlin_parses(path):
+    assert syntax.errors("kotlin", path.read_text(encoding="utf-8")) == []
+
+
+def test_every_resource_is_used_and_none_is_missing():
+    text = "".join(path.read_text() for path in [*SOURCES, *MAIN.rglob("*.xml")])
+    used = set(re.findall(r"R\.(\w+)\.(\w+)", text)) | set(re.findall(r'"@(\w+)/([\w.]+)"', text))
+    there = {(path.parent.name.split("-")[0], path.stem) for path in (MAIN / "res").rglob("*.xml")}
+    there = {entry for entry in there if entry[0] != "values"}
+    for path in (MAIN / "res/values").glob("*.xml"):
+        there |= {(node.tag, node.get("name")) for node in ElementTree.parse(path).getroot()}
+    assert used == there
+
+
+def test_the_manifest_names_classes_that_exist():
+    root = ElementTree.parse(MAIN / "AndroidManifest.xml").getroot()
+    [activity] = root.iter("activity")
+    name = activity.get(f"{ANDROID}name").removeprefix(".")
+    assert (MAIN / "kotlin" / NAMESPACE.replace(".", "/") / f"{name}.kt").is_file()
+    assert {node.get(f"{ANDROID}name") for node in root.iter("uses-permission")} == {"android.permission.CAMERA"}
+
+
+def test_the_catalog_and_the_build_files_agree():
+    catalog = tomllib.loads((APP / "gradle/libs.versions.toml").read_text())
+    text = "".join(path.read_text() for path in APP.rglob("*.gradle.kts"))
+    used = {name.removesuffix(".") for name in re.findall(r"libs\.((?!plugins)[\w.]+)", text)}
+    assert used == {name.replace("-", ".") for name in catalog["libraries"]}
+    plugins = set(re.findall(r"libs\.plugins\.([\w.]+)", text))
+    assert plugins == {name.replace("-", ".") for name in catalog["plugins"]}
+    entries = [*catalog["libraries"].values(), *catalog["plugins"].values()]
+    assert {entry["version"]["ref"] for entry in entries if "version" in entry} == set(catalog["versions"])
+
+
+def test_the_app_looks_where_export_puts_the_model():
+    file = re.search(r'MODEL_FILE = "(.*)"', (MAIN / "kotlin/modelmaker/classifier/ModelFile.kt").read_text())[1]
+    assert put_in_app.OWN["android"].model == f"app/src/main/assets/{file}"
+
+
+def test_nothing_of_a_model_is_written_down_in_the_app():
+    text = "".join(path.read_text() for path in SOURCES)
+    assert not re.search(r"\b(224|127\.5f?|128f?|1000|1001)\b", text)

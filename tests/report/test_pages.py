@@ -1,0 +1,258 @@
+"""Pages and cards: whatever is filled in stays text, in every template, and a page needs nothing else."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from model_maker.report import figures, pages
+
+TEMPLATES = Path(pages.__file__).with_name("templates")
+NASTY = '<script>alert(1)</script><img src=x onerror=alert(2)>" onload="alert(3)\' {{ 7 + 7 }} `x` | [a](b) *c*\n# d'
+# Parts of others, which have no page of their own.
+PARTS = {"base.html", "parts.html", "model_tiles.html", "model_thresholds.html", "confusion.html", "certificate.html"}
+
+
+class Tags(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.attributes = set(), set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attributes}
+
+
+INTERVAL = [0.5, 0.9]
+METRICS = {
+    "photos": 4,
+    "top1": 0.5,
+    "top1_interval": INTERVAL,
+    "top5": 1.0,
+    "balanced_accuracy": 0.5,
+    "ece": 0.1,
+    "per_class": {NASTY: {"f1": 0.5, "precision": 0.5, "recall": 0.5, "photos": 4}},
+    "confusion": [[4]],
+}
+ROW = (NASTY,) * 5
+SVG = b'<svg viewBox="0 0 1 1"><defs></defs></svg>'
+INFO = {
+    "name": NASTY,
+    "description": NASTY,
+    "licence": NASTY,
+    "labels": (NASTY,),
+    "threshold": 0.5,
+    "label_thresholds": (),
+    "normalization": {"mean": 1.0, "std": 2.0},
+}
+SHARE = {"coverage": 0.5, "precision": 0.5, "precision_interval": INTERVAL, "score": 0.5}
+REPORT = {
+    "test": METRICS,
+    "float": METRICS,
+    "agreement": {"same_top1": 0.5, "largest_difference": 0.1},
+    "trade_off": [SHARE],
+    "sizes": {"model_bytes": 1, "float_model_bytes": 1},
+    "photos": {"train": 1, "validation": 1},
+    "cross_validation": {"path": [{"regularization": 0.1, "loss": 0.2}], "regularization": 0.1, "top1": 0.5},
+    "fine_tuning": {
+        "frozen_top1": 0.5,
+        "against_frozen": {"accuracy_change": 0.1, "accuracy_change_interval": INTERVAL},
+    },
+    "fingerprint": NASTY,
+    "labels_from_text": {"tier": NASTY, "source": NASTY},
+    "thresholds": {"test": SHARE},
+}
+PHOTO = {"true": NASTY, "answer": NASTY, "score": 0.5, "place": NASTY, "address": NASTY, "name": NASTY, "label": NASTY}
+VALUES = {
+    "model_page.html": {
+        "title": NASTY,
+        "test": METRICS,
+        "seen": NASTY,
+        "report": REPORT,
+        "mistakes": [PHOTO, PHOTO | {"address": ""}],
+        "wrong": 3,
+        "charts": dict.fromkeys(("interval", "calibration", "head", "fine_tuning"), SVG),
+        "learned": {NASTY: 1},
+        "thresholds": {"own": SHARE, "proven": [ROW], "others": [ROW]},
+        "classes": METRICS["per_class"].items(),
+        "pairs": [ROW],
+        "most": 150,
+        "calibration": [ROW],
+        "tuning": [ROW],
+        "usage": {NASTY: NASTY},
+        "stages": [ROW],
+        "confusion": {"labels": [NASTY], "rows": [(NASTY, [("h", 5, NASTY), ("m", 1, NASTY)])], "all": 1, "many": True},
+        "certificate": {
+            "passed": True,
+            "photos": 1,
+            "sha256": NASTY,
+            "failures": [NASTY],
+            "columns": ROW,
+            "runtimes": [ROW],
+            "apps": [ROW],
+            "rules": [ROW],
+            "remarks": [NASTY],
+        },
+    },
+    "doctor.html": {
+        "name": NASTY,
+        "classes": {NASTY: 1},
+        "notes": [NASTY],
+        "sentences": [NASTY],
+        "kinds": [
+            {
+                "key": "kind",
+                "severity": "look",
+                "title": NASTY,
+                "advice": NASTY,
+                "count": 101,
+                "findings": [
+                    {"text": NASTY, "count": 1, "photos": [PHOTO]},
+                    {"text": NASTY, "count": 9, "photos": [PHOTO, PHOTO]},
+                    {"text": NASTY, "count": 0, "photos": []},
+                ],
+            }
+        ],
+    },
+    "photo_groups.html": {
+        "title": NASTY,
+        "lead": NASTY,
+        "groups": [
+            {
+                "title": NASTY,
+                "text": NASTY,
+                "photos": [
+                    {"address": NASTY, "name": NASTY, "text": NASTY},
+                    {"address": "", "name": NASTY, "text": ""},
+                ],
+            }
+        ],
+    },
+    "benchmark.html": {
+        "machine": NASTY,
+        "created": NASTY,
+        "best": {"ms": NASTY, "name": NASTY},
+        "heads": ROW,
+        "remarks": [(NASTY, True)],
+        "models": [{"name": NASTY, "facts": NASTY, "chart": SVG}] * 2,
+        "rows": [
+            {
+                "model": NASTY,
+                "delegate": NASTY,
+                "reason": reason,
+                "median": NASTY,
+                "interval": NASTY,
+                "noisy": True,
+                "cells": ROW,
+            }
+            for reason in ("", NASTY)
+        ],
+    },
+    "model_card.md": {
+        "info": INFO,
+        "report": REPORT,
+        "backbone": NASTY,
+        "tuned": False,
+        "layers": NASTY,
+        "features": 1000,
+        "quantize": NASTY,
+        "io": "float32",
+        "image_size": 8,
+    },
+    "starter_card.md": {
+        "info": INFO,
+        "backbone": {"name": NASTY, "image_size": 8, "source": NASTY},
+        "model_bytes": 1,
+        "published": {NASTY: 1.0},
+        "quantize": NASTY,
+        "io": NASTY,
+    },
+    "zero_shot_card.md": {
+        "info": INFO,
+        "model_bytes": 1,
+        "tier": NASTY,
+        "source": NASTY,
+        "meanings": [(NASTY, NASTY)],
+        "backbone": NASTY,
+        "image_size": 8,
+        "accuracy": {"photos": 1, "top1": 0.5, "top1_interval": INTERVAL},
+    },
+    "export_card.md": {
+        "info": INFO,
+        "entry": {"format": NASTY, "difference": 0.1, "same_top1": 0.5, "note": NASTY},
+        "size": 8,
+        "probes": 3,
+        "contract": "a `line`",
+        "usage": "```\nx\n```",
+        "io": NASTY,
+    },
+}
+
+
+def test_every_template_is_tried():
+    assert {path.name for path in TEMPLATES.iterdir()} - PARTS - {"style.css"} == set(VALUES)
+
+
+@pytest.mark.parametrize("template", [name for name in VALUES if name.endswith(".html")])
+def test_hostile_text_stays_text_on_a_page(template):
+    text = pages.render(template, **VALUES[template])
+    found = Tags(text)
+    assert "script" not in found.tags and not [name for name in found.attributes if name.startswith("on")]
+    assert "<script" not in text and "&lt;script&gt;alert(1)" in text and "{{ 7 + 7 }}" in text
+    assert text.count("<img") == text.count('<img src="&lt;script')  # those of our own photos
+
+
+@pytest.mark.parametrize("template", [name for name in VALUES if name.endswith(".md")])
+def test_hostile_text_stays_text_on_a_card(template):
+    text = pages.render(template, **VALUES[template])
+    assert "&lt;script&gt;alert(1)" in text and "{{ 7 + 7 }}" in text
+    assert not re.search(r"(?<!\\)[<>]|(?<!\\)\[a|\n# d", text)
+    for row in (line for line in text.splitlines() if line.startswith("| ") and "script" in line):
+        cells = re.split(r"(?<!\\)\|", row)[1:-1]
+        assert len(cells) in (2, 5)
+
+
+@pytest.mark.parametrize("template", [name for name in VALUES if name.endswith(".html")])
+def test_a_page_has_the_one_base_and_stylesheet_and_fetches_nothing(template):
+    text = pages.render(template, **VALUES[template])
+    assert text.startswith('<!doctype html>\n<html lang="en">') and text.count("<style>") == 1
+    assert (TEMPLATES / "style.css").read_text(encoding="utf-8").strip() in text
+    assert not re.search(r"@import|https?:|url\((?!#)|<link|srcset", text)
+    assert text.count("<h1>") == 1 and text.endswith("</main></body></html>\n")
+
+
+def test_a_value_that_is_missing_is_an_error():
+    with pytest.raises(KeyError, match="machine"):
+        pages.render("benchmark.html", models=[], created="", best=None)
+
+
+def test_shares_and_intervals_are_written_in_per_cent():
+    text = pages.render("model_card.md", **VALUES["model_card.md"])
+    assert "| 50.0 % (95 % interval 50.0 to 90.0) |" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("a|b", r"a\|b"),
+        ("efficientnet_lite0", "efficientnet_lite0"),
+        ("a\n# b", "a\ufffd\\# b"),
+        ("- 1.5 cats", "\\- 1.5 cats"),
+        ("1.2e-07", "1.2e-07"),
+        ("95.0 to 99.5", "95.0 to 99.5"),
+        ("C:\\x", r"C:\\x"),
+        (7, 7),
+    ],
+)
+def test_markdown_is_escaped(text, written):
+    assert pages.as_markdown(text) == written
+
+
+def test_the_colours_of_figures_are_those_of_the_page():
+    svg = f'<svg viewBox="0 0 1 1"><defs></defs><g id="a" style="stroke: {figures.RED}; fill: #123456"/></svg>'
+    assert pages.chart(svg.encode(), "<b>") == (
+        '<svg class="chart" role="img" aria-label="&lt;b&gt;" viewBox="0 0 1 1">'
+        '<g style="stroke: var(--red); fill: #123456"/></svg>'
+    )

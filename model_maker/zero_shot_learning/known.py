@@ -69,8 +69,8 @@ def refusal(lacking: Sequence[str]) -> str:
         near.append(f"{label} (nearest: {', '.join(names)})" if names else label)
     more = f" and {len(lacking) - _FEW} more" if len(lacking) > _FEW else ""
     return (
-        f"Unknown labels: {'; '.join(near)}{more}. The tier known has {wordnet.count():,} names: ImageNet's classes and "
-        "their hypernyms in WordNet."
+        f"Unknown labels: {'; '.join(near)}{more}. The tier known has {wordnet.count():,} names: ImageNet's classes "
+        "and their hypernyms in WordNet."
     )
 
 

@@ -35,23 +35,23 @@ def read(folder: str | os.PathLike[str], *, progress: Progress = SILENT) -> Data
     if not found:
         raise DataError(f"{home} holds no photos (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF).")
     place = _memory(home)
-    before = _remembered(place)
+    before = {home / name: row for name, row in _remembered(place).items()}
     now: dict[str, list[Any]] = {}
     samples, skipped = [], []
     for done, (path, state, (digest, reason)) in enumerate(_hashed(found, before), start=1):
         if digest:
             samples.append(Sample(path, 0, digest))
-            now[str(path)] = [*state, digest]
+            now[path.relative_to(home).as_posix()] = [*state, digest]
         else:
             skipped.append(Skipped(path, reason))
         if done % _SLICE == 0 or done == len(found):
             progress.step(done, len(found))
-    if now != before:
-        files.write_checked(place, json.dumps(now).encode(errors="surrogateescape"))
+    if now != {path.relative_to(home).as_posix(): row for path, row in before.items()}:
+        files.write_checked(place, json.dumps(now).encode())
     return Dataset(tuple(samples), ("",), tuple(skipped))
 
 
-def _hashed(paths: list[Path], before: dict[str, list[Any]]) -> Iterator[tuple[Path, list[int], tuple[str, str]]]:
+def _hashed(paths: list[Path], before: dict[Path, list[Any]]) -> Iterator[tuple[Path, list[int], tuple[str, str]]]:
     """Yields each file, its size and time of change, and its hash or the reason why there is none."""
     for start in range(0, len(paths), _SLICE):
         some = paths[start : start + _SLICE]
@@ -59,7 +59,7 @@ def _hashed(paths: list[Path], before: dict[str, list[Any]]) -> Iterator[tuple[P
         known = {
             path: (row[2], "")
             for path, state in zip(some, states, strict=True)
-            if (row := before.get(str(path))) and row[:2] == state
+            if (row := before.get(path)) and row[:2] == state
         }
         new = [path for path in some if path not in known]
         known |= zip(new, sources.hash_all([Entry(path, "") for path in new]), strict=True)

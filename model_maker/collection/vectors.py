@@ -27,15 +27,13 @@ from model_maker.progress import Progress
 from model_maker.system import files
 from model_maker.tflite import network_layers
 from model_maker.tflite.interpreter import Runner
-from model_maker.zero_shot_learning import int8_model
+from model_maker.zero_shot_learning import int8_model, towers
 from model_maker.zero_shot_learning.towers import ImageTower
 
 Array = np.ndarray[Any, Any]
 
 # Photos that are compared in one go: their vectors stay in a processor's cache.
 _BLOCK = 1024
-# Photos whose vectors a tower gives between two writes to the store.
-_TOWER_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -125,20 +123,14 @@ def by_tower(photos: Dataset, tower: Callable[[], ImageTower], *, name: str, siz
     names = pack(sample.digest for sample in photos.samples)
     missing, skipped = np.flatnonzero(store.find(names) < 0), []
     opened = tower() if len(missing) else None
-    for start in range(0, len(missing), _TOWER_BATCH):
-        good, vectors = [], []
-        for index in missing[start : start + _TOWER_BATCH]:
-            sample = photos.samples[index]
-            try:
-                assert opened is not None
-                vectors.append(opened.embed([sample.path])[0])
-            except DataError as error:
-                skipped.append(Skipped(sample.path, str(error).removeprefix(f"{sample.path}: ")))
-            else:
-                good.append(index)
-        if good:
-            store.append(names[good], np.asarray(vectors, store.dtype))
-        progress.step(len(photos) - len(missing) + min(start + _TOWER_BATCH, len(missing)), len(photos))
+    lacking = [photos.samples[index] for index in missing]
+    results = towers.embed_each((sample.path for sample in lacking), opened) if opened else iter(())
+    for done, (index, sample, vector) in enumerate(zip(missing, lacking, results, strict=True), start=1):
+        if isinstance(vector, DataError):
+            skipped.append(Skipped(sample.path, str(vector).removeprefix(f"{sample.path}: ")))
+        else:
+            store.append(names[[index]], vector.astype(store.dtype)[None])
+        progress.step(len(photos) - len(missing) + done, len(photos))
     read = photos.without(skipped)
     rows = store.find(pack(sample.digest for sample in read.samples), check=False)
     return Vectors(read, FeatureMaps(store, rows[:, None], (size,)), tuple(skipped))

@@ -159,16 +159,8 @@ class _Towers:
         self.labels, self._vectors, self._text, self._image = labels, vectors, text, image
 
     def scores(self, photos: Iterable[Photo | DataError]) -> Iterator[Array | DataError]:
-        for photo in photos:
-            if isinstance(photo, DataError):
-                yield photo
-                continue
-            try:
-                [vector] = self._image.embed([photo])
-            except DataError as error:
-                yield error
-                continue
-            yield towers.scores(self._vectors @ vector, self._text)
+        for vector in towers.embed_each(photos, self._image):
+            yield vector if isinstance(vector, DataError) else towers.scores(self._vectors @ vector, self._text)
 
     def rank(self, scores: Array, *, top_k: int | None = 5, threshold: float | None = None) -> list[Prediction]:
         ranked = np.argsort(-scores, kind="stable")[:top_k]

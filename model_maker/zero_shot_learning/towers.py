@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
 
 from model_maker.data.images import Photo
+from model_maker.errors import DataError
 from model_maker.progress import SILENT, Progress
 
 Array = np.ndarray[Any, Any]
+
+# Photos that a tower is given at once.
+BATCH = 64
 
 
 class Record(Protocol):
@@ -54,6 +59,29 @@ class ImageTower(Protocol):
         Raises:
           DataError: a photo cannot be read.
         """
+
+
+def embed_each(photos: Iterable[Photo | DataError], tower: ImageTower) -> Iterator[Array | DataError]:
+    """Yields the vector of each photo in order, or the DataError that says why there is none.
+
+    A tower takes long to be made ready, so it is given many photos at once; fewer only to find one it cannot read.
+    """
+    waiting = iter(photos)
+    while some := list(islice(waiting, BATCH)):
+        found = iter(_embedded([photo for photo in some if not isinstance(photo, DataError)], tower))
+        yield from (photo if isinstance(photo, DataError) else next(found) for photo in some)
+
+
+def _embedded(photos: Sequence[Photo], tower: ImageTower) -> list[Array | DataError]:
+    if not photos:
+        return []
+    try:
+        return list(tower.embed(photos))
+    except DataError as error:
+        if len(photos) == 1:
+            return [error]
+    half = len(photos) // 2
+    return [*_embedded(photos[:half], tower), *_embedded(photos[half:], tower)]
 
 
 def scores(similarities: Array, text: TextTower) -> Array:

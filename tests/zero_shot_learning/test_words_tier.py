@@ -10,7 +10,7 @@ from model_maker import Classifier
 from model_maker.data import imagenet
 from model_maker.errors import DataError
 from model_maker.progress import Progress
-from model_maker.zero_shot_learning import classify, head, int8_model, text_vectors, tiers, words
+from model_maker.zero_shot_learning import classify, head, int8_model, text_vectors, tiers, towers, words
 from model_maker.zero_shot_learning.text_vectors import Tower, VectorFile
 
 # Folder names of the photos, in words of which there are vectors.
@@ -191,10 +191,14 @@ class _Text:
 
 
 class _Image:
+    def __init__(self):
+        self.calls = []
+
     def embed(self, photos):
-        if photos[0] == "torn.jpg":
+        self.calls.append(list(photos))
+        if "torn.jpg" in photos:
             raise DataError("torn.jpg: it cannot be read.")
-        return np.array([[0.6, 0.8, 0.0]], np.float32)
+        return np.array([[0.6, 0.8, 0.0]] * len(photos), np.float32)
 
 
 def test_towers_give_a_softmax_of_scaled_similarities():
@@ -219,3 +223,17 @@ def test_a_photo_that_cannot_be_read_is_an_answer_of_its_own():
     found = classify.by_pictures(("cat", "dog"), _Text(), _Image(), name="tiny")
     first, second = found.classifier.scores(["torn.jpg", "a.jpg"])
     assert isinstance(first, DataError) and second.shape == (2,)
+
+
+def test_a_tower_is_given_many_photos_at_once():
+    image, names = _Image(), [f"{number}.jpg" for number in range(100)]
+    vectors = list(towers.embed_each(names, image))
+    assert [len(some) for some in image.calls] == [64, 36]
+    assert len(vectors) == 100 and not any(isinstance(vector, DataError) for vector in vectors)
+
+
+def test_the_one_that_cannot_be_read_is_found_among_many():
+    names = [f"{number}.jpg" for number in range(10)]
+    names[7] = "torn.jpg"
+    found = list(towers.embed_each([*names, DataError("elsewhere")], _Image()))
+    assert [index for index, one in enumerate(found) if isinstance(one, DataError)] == [7, 10]

@@ -34,7 +34,7 @@ test: $(VENV)/.installed-test
 test-all: $(VENV)/.installed-test
 	$(PYTEST)
 
-# Our networks against timm's; timm asks for torchvision, which none of its models needs.
+# Our networks against timm's and transformers'; timm asks for torchvision, which none of its models needs.
 parity: $(VENV)/.installed-parity
 	$(BIN)/pytest tests/parity
 
@@ -102,7 +102,7 @@ $(VENV)/.installed-release: $(VENV)/.installed-test
 	@touch $@
 
 $(VENV)/.installed-parity: $(VENV)/.installed-test
-	@echo "Installing torch and timm into $(VENV) ..."
+	@echo "Installing torch, transformers and timm into $(VENV) ..."
 	$(PIP) --editable '.[test,parity]'
 	$(PIP) --no-deps 'timm>=1.0.20,<2'
 	@touch $@

@@ -45,6 +45,10 @@ class KerasWeights:
         home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
         return Path(home) / "models" / self.url.rsplit("/", 1)[1]
 
+    @property
+    def _record(self) -> Path:
+        return _folder() / f"{self._place.name}.sha256"
+
     def is_here(self) -> bool:
         return self._place.is_file()
 
@@ -57,11 +61,11 @@ class KerasWeights:
         if not self._place.is_file():
             url = downloads.address(self.url)
             if not downloads.reachable(url):
-                raise _unavailable(url, self.size_bytes, self._place)
+                raise _unavailable(url, self.size_bytes, f"{self._place}, or pass `weights=FILE`")
             progress.note(f"Downloading {url} (about {self.size_bytes / 1e6:.0f} MB) to {self._place}.")
-            _record(self._place).unlink(missing_ok=True)
+            self._record.unlink(missing_ok=True)
             downloads.fetch(url, self._place, sha256=self.sha256, progress=progress.step)
-        _verify(self._place, self.sha256)
+        _verify(self._place, self.sha256, self._record)
         return self._place
 
 
@@ -75,6 +79,7 @@ class HubWeights:
       sha256: of the file; None to trust the hash that the Hub states.
       revision: a branch, tag or commit.
       file: in the repository.
+      alone: whether no other file of the repository is used; else those put by hand lie in a folder of its name.
     """
 
     repository: str
@@ -82,6 +87,7 @@ class HubWeights:
     sha256: str | None = None
     revision: str = "main"
     file: str = "model.safetensors"
+    alone: bool = True
 
     @property
     def identity(self) -> str:
@@ -89,7 +95,12 @@ class HubWeights:
 
     @property
     def _by_hand(self) -> Path:
-        return files.cache_directory() / "weights" / f"{self.repository.rsplit('/', 1)[1]}{Path(self.file).suffix}"
+        name = self.repository.rsplit("/", 1)[1]
+        return _folder() / (f"{name}{Path(self.file).suffix}" if self.alone else f"{name}/{self.file}")
+
+    @property
+    def _record(self) -> Path:
+        return self._by_hand.with_name(f"{self._by_hand.name}.sha256")
 
     def _in_cache(self) -> Path | None:
         found = _hub().try_to_load_from_cache(self.repository, self.file, revision=self.revision)
@@ -105,19 +116,20 @@ class HubWeights:
           BackboneError: it cannot be had, or is another file than it was or should be.
         """
         if self._by_hand.is_file():
-            _verify(self._by_hand, self.sha256)
+            _verify(self._by_hand, self.sha256, self._record)
             return self._by_hand
         path = self._in_cache() or self._download(progress)
         # The Hub's cache names a large file by its sha256.
         stated = path.resolve().name
-        _verify(path, self.sha256 or (stated if len(stated) == 64 else None))
+        _verify(path, self.sha256 or (stated if len(stated) == 64 else None), self._record)
         return path
 
     def _download(self, progress: Progress) -> Path:
         hub = _hub()
         url = hub.hf_hub_url(self.repository, self.file, revision=self.revision)
         if hub.constants.HF_HUB_OFFLINE or not downloads.reachable(url):
-            raise _unavailable(url, self.size_bytes, self._by_hand)
+            by_hand = f"{self._by_hand}, or pass `weights=FILE`" if self.alone else str(self._by_hand)
+            raise _unavailable(url, self.size_bytes, by_hand)
         progress.note(f"Downloading {url} (about {self.size_bytes / 1e6:.0f} MB).")
         try:
             return Path(
@@ -130,27 +142,27 @@ class HubWeights:
             ) from error
 
 
-def _unavailable(url: str, size_bytes: int, place: Path) -> downloads.Unavailable:
+def _unavailable(url: str, size_bytes: int, remedy: str) -> downloads.Unavailable:
     name, host = url.rsplit("/", 1)[1], urllib.parse.urlsplit(url).netloc
+    size = f"{size_bytes / 1e6:.0f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.0f} kB"
     return downloads.Unavailable(
-        f"The weights {name} are not here, and {host} cannot be reached. Fetch {url} (about {size_bytes / 1e6:.0f} MB) "
-        f"where there is a network and put it at {place}, or pass `weights=FILE`."
+        f"The weights {name} are not here, and {host} cannot be reached. Fetch {url} (about {size}) "
+        f"where there is a network and put it at {remedy}."
     )
 
 
-def _record(path: Path) -> Path:
-    """Where the hash is kept that a file had when it was first seen."""
-    return files.cache_directory() / "weights" / f"{path.name}.sha256"
+def _folder() -> Path:
+    """Where users put files by hand, and where the hashes are kept that files had when they were first seen."""
+    return files.cache_directory() / "weights"
 
 
-def _verify(path: Path, expected: str | None) -> None:
-    """Compares a file with the published hash, or with the one that it had when it was first seen."""
+def _verify(path: Path, expected: str | None, record: Path) -> None:
+    """Compares a file with the published hash, or with the one in the record that it had when it was first seen."""
     found = sha256(path)
-    record = _record(path)
     if expected is None and record.is_file():
         expected = record.read_text(encoding="ascii").strip()
     if expected is None:
-        if not path.read_bytes()[: len(_HDF5)] == _HDF5 and path.suffix == ".h5":
+        if path.suffix == ".h5" and path.read_bytes()[: len(_HDF5)] != _HDF5:
             raise BackboneError(f"{path} is no HDF5 file; perhaps a web page was saved. Remove it and fetch it again.")
         files.write(record, found.encode())
     elif found != expected:

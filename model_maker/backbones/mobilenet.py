@@ -127,7 +127,7 @@ def build(image_size: int, weights: LayerWeights, *, architecture: str, alpha: f
     net = Network(image_size, weights, epsilon=EPSILON)
     if architecture.startswith("v3"):
         # V3 has a layer between the pooling and the classifier.
-        return net.finish(net.flatten(_v3(net, alpha, architecture), "embedding"))
+        return net.finish(net.flatten(v3(net, alpha, architecture), "embedding"))
     x = _v1(net, alpha) if architecture == "v1" else _v2(net, alpha)
     return net.finish(net.pool(x, "embedding"))
 
@@ -199,10 +199,18 @@ def _v2(net: Network, alpha: float) -> int:
     return net.convolve(x, "Conv_1", 1, filters, norm="Conv_1_bn", activation="RELU6")
 
 
-def _v3(net: Network, alpha: float, architecture: str) -> int:
+def v3(net: Network, alpha: float, architecture: str, *, symmetric: bool = False) -> int:
+    """Adds V3 up to what its classifier sees, [1, 1, 1, D].
+
+    Args:
+      net: with nothing but its input.
+      alpha, architecture: as in `build`.
+      symmetric: whether a stride pads alike on all sides, as torch does, and not as TensorFlow's "same".
+    """
     _, size, *minimalistic = architecture.split("_")
     swish, published = "RELU" if minimalistic else "HARD_SWISH", 16
-    x = net.convolve(net.photo, "conv", 3, 16, stride=2, norm="conv_bn", activation=swish)
+    padding = (1, 1) if symmetric else None
+    x = net.convolve(net.photo, "conv", 3, 16, stride=2, norm="conv_bn", activation=swish, padding=padding)
     for index, block in enumerate(V3[size]):
         inputs = net.shape(x)[3]
         # Keras scales the factor by which a block widens, not the widened channels of the paper's table.
@@ -218,6 +226,7 @@ def _v3(net: Network, alpha: float, architecture: str) -> int:
             kernel=3 if minimalistic else block.kernel,
             activation=swish if block.swish else "RELU",
             reduced=_round_channels((wide if index else inputs) / 4) if block.gated and not minimalistic else None,
+            symmetric=symmetric,
         )
     x = net.convolve(x, "conv_1", 1, _round_channels(net.shape(x)[3] * 6), norm="conv_1_bn", activation=swish)
     x = net.pool(x, "pool", keep=True)
@@ -235,13 +244,22 @@ def _inverted_residual(
     kernel: int = 3,
     activation: str = "RELU6",
     reduced: int | None = None,
+    symmetric: bool = False,
 ) -> int:
     """Expand 1x1 (where `wide` is given), depthwise, squeeze and excite (where `reduced` is given), project 1x1."""
     shortcut, inputs = x, net.shape(x)[3]
     if wide is not None:
         x = net.convolve(x, f"{name}_expand", 1, wide, norm=f"{name}_expand_bn", activation=activation)
-    norm = f"{name}_depthwise_bn"
-    x = net.convolve(x, f"{name}_depthwise", kernel, None, stride=stride, norm=norm, activation=activation)
+    x = net.convolve(
+        x,
+        f"{name}_depthwise",
+        kernel,
+        None,
+        stride=stride,
+        norm=f"{name}_depthwise_bn",
+        activation=activation,
+        padding=(kernel // 2, kernel // 2) if symmetric and stride > 1 else None,
+    )
     if reduced is not None:
         x = net.squeeze_excite(x, reduced, f"{name}_squeeze_excite")
     x = net.convolve(x, f"{name}_project", 1, outputs, norm=f"{name}_project_bn")

@@ -16,8 +16,55 @@ Array = np.ndarray
 OUTPUT = "embedding"
 
 
-class Network:
-    """A `.tflite` in the making: each method adds a layer and returns the index of its output's tensor.
+class Canvas:
+    """A `.tflite` in the making, so far with its input only: float32 [1, image_size, image_size, 3].
+
+    Args:
+      image_size: height and width of the photo, pixels.
+    """
+
+    def __init__(self, image_size: int):
+        self._model = graph.new_model()
+        [self._main] = self._model.subgraphs
+        self.photo = graph.add_tensor(self._model, graph.INPUT, (1, image_size, image_size, 3))
+        self._main.inputs = [self.photo]
+
+    def shape(self, x: int) -> tuple[int, ...]:
+        """Returns the shape of an activation."""
+        return tuple(self._main.tensors[x].shape)
+
+    def operator(self, kind: str, inputs: list[int], shape: tuple[int, ...], options, name: str) -> int:
+        """Adds an operator and returns the index of its output's tensor.
+
+        Args:
+          kind: its name in the schema, such as "CONV_2D".
+          inputs: tensors that it reads.
+          shape: of its output.
+          options: of its kind; None where it has none.
+          name: of its output.
+        """
+        output = graph.add_tensor(self._model, name, shape)
+        self._main.operators.append(graph.make_operator(self._model, kind, inputs, [output], options))
+        return output
+
+    def constant(self, name: str, values: Array, kind: str = "float32") -> int:
+        """Adds a constant, "float32" or "int32"."""
+        values = np.ascontiguousarray(values, np.float32 if kind == "float32" else np.int32)
+        return graph.add_tensor(self._model, name, values.shape, kind, values)
+
+    def add(self, x: int, other: int, name: str) -> int:
+        """Adds two tensors of one shape."""
+        return self.operator("ADD", [x, other], self.shape(x), schema.AddOptionsT(), name)
+
+    def finish(self, x: int) -> bytes:
+        """Returns the `.tflite` whose output is `x`."""
+        self._main.outputs = [x]
+        graph.sign(self._model, OUTPUT)
+        return graph.pack(self._model)
+
+
+class Network(Canvas):
+    """A convolutional network: each method adds a layer and returns the index of its output's tensor, [1, H, W, C].
 
     Args:
       image_size: height and width of the photo, pixels.
@@ -26,15 +73,8 @@ class Network:
     """
 
     def __init__(self, image_size: int, weights: LayerWeights, *, epsilon: float):
+        super().__init__(image_size)
         self._weights, self._epsilon = weights, epsilon
-        self._model = graph.new_model()
-        [self._main] = self._model.subgraphs
-        self.photo = graph.add_tensor(self._model, graph.INPUT, (1, image_size, image_size, 3))
-        self._main.inputs = [self.photo]
-
-    def shape(self, x: int) -> tuple[int, ...]:
-        """Returns the shape of an activation, [1, H, W, C]."""
-        return tuple(self._main.tensors[x].shape)
 
     def convolve(
         self,
@@ -71,27 +111,23 @@ class Network:
         options.strideH = options.strideW = stride
         if filters is None:
             options.depthMultiplier = 1
-        inputs = [x, self._constant(f"{name}_kernel", weights), self._constant(f"{name}_bias", bias + shift)]
+        inputs = [x, self.constant(f"{name}_kernel", weights), self.constant(f"{name}_bias", bias + shift)]
         kind = "DEPTHWISE_CONV_2D" if filters is None else "CONV_2D"
         fused = activation != "HARD_SWISH"
         if fused:
             options.fusedActivationFunction = getattr(schema.ActivationFunctionType, activation)
-        y = self._operator(kind, inputs, (1, out, out, filters or channels), options, name)
+        y = self.operator(kind, inputs, (1, out, out, filters or channels), options, name)
         if fused:
             return y
-        return self._operator(activation, [y], self.shape(y), schema.HardSwishOptionsT(), f"{name}_hard_swish")
+        return self.operator(activation, [y], self.shape(y), schema.HardSwishOptionsT(), f"{name}_hard_swish")
 
     def scale(self, x: int, name: str, factor: Array, offset: Array) -> int:
         """Multiplies and adds by channel, float [C] each: a depthwise convolution of one pixel."""
         options = schema.DepthwiseConv2DOptionsT()
         options.strideH = options.strideW = options.depthMultiplier = 1
-        kernel = self._constant(f"{name}_kernel", np.reshape(factor, (1, 1, 1, -1)))
-        inputs = [x, kernel, self._constant(f"{name}_bias", offset)]
-        return self._operator("DEPTHWISE_CONV_2D", inputs, self.shape(x), options, name)
-
-    def add(self, x: int, shortcut: int, name: str) -> int:
-        """Adds two activations of one shape."""
-        return self._operator("ADD", [x, shortcut], self.shape(x), schema.AddOptionsT(), name)
+        kernel = self.constant(f"{name}_kernel", np.reshape(factor, (1, 1, 1, -1)))
+        inputs = [x, kernel, self.constant(f"{name}_bias", offset)]
+        return self.operator("DEPTHWISE_CONV_2D", inputs, self.shape(x), options, name)
 
     def squeeze_excite(self, x: int, reduced: int, name: str) -> int:
         """Weighs channels by what the whole picture holds: pooled, reduced, widened, hard sigmoid, multiplied."""
@@ -99,29 +135,23 @@ class Network:
         y = self.convolve(y, f"{name}_conv", 1, reduced, activation="RELU")
         # The hard sigmoid, relu6(x + 3) / 6: its first half belongs to the convolution.
         y = self.convolve(y, f"{name}_conv_1", 1, self.shape(x)[3], activation="RELU6", shift=3.0)
-        sixth = self._constant(f"{name}_sixth", np.array([1 / 6]))
-        y = self._operator("MUL", [y, sixth], self.shape(y), schema.MulOptionsT(), f"{name}_sigmoid")
-        return self._operator("MUL", [x, y], self.shape(x), schema.MulOptionsT(), name)
+        sixth = self.constant(f"{name}_sixth", np.array([1 / 6]))
+        y = self.operator("MUL", [y, sixth], self.shape(y), schema.MulOptionsT(), f"{name}_sigmoid")
+        return self.operator("MUL", [x, y], self.shape(x), schema.MulOptionsT(), name)
 
     def pool(self, x: int, name: str, *, keep: bool = False) -> int:
         """Averages over the picture: [1, C], or [1, 1, 1, C] where the axes are kept."""
         options, channels = schema.ReducerOptionsT(), self.shape(x)[3]
         options.keepDims = keep
-        axes = self._constant(f"{name}_axes", np.array([1, 2]), "int32")
-        return self._operator("MEAN", [x, axes], (1, 1, 1, channels) if keep else (1, channels), options, name)
+        axes = self.constant(f"{name}_axes", np.array([1, 2]), "int32")
+        return self.operator("MEAN", [x, axes], (1, 1, 1, channels) if keep else (1, channels), options, name)
 
     def flatten(self, x: int, name: str) -> int:
         """Turns [1, 1, 1, C] into [1, C]."""
         shape, options = (1, self.shape(x)[3]), schema.ReshapeOptionsT()
         options.newShape = list(shape)
-        sides = self._constant(f"{name}_shape", np.array(shape), "int32")
-        return self._operator("RESHAPE", [x, sides], shape, options, name)
-
-    def finish(self, x: int) -> bytes:
-        """Returns the `.tflite` whose output is `x`."""
-        self._main.outputs = [x]
-        graph.sign(self._model, OUTPUT)
-        return graph.pack(self._model)
+        sides = self.constant(f"{name}_shape", np.array(shape), "int32")
+        return self.operator("RESHAPE", [x, sides], shape, options, name)
 
     def _folded(self, name: str, shape: tuple[int, ...], norm: str | None, *, depthwise: bool) -> tuple[Array, Array]:
         """Returns kernel and bias with which a convolution does what its batch normalization did behind it."""
@@ -149,15 +179,6 @@ class Network:
         if padding is None or padding == (total // 2, total - total // 2):
             return x, out, True
         side, channels = height + sum(padding), self.shape(x)[3]
-        around = self._constant(f"pads_{x}", np.array([(0, 0), padding, padding, (0, 0)]), "int32")
-        padded = self._operator("PAD", [x, around], (1, side, side, channels), schema.PadOptionsT(), f"padded_{x}")
+        around = self.constant(f"pads_{x}", np.array([(0, 0), padding, padding, (0, 0)]), "int32")
+        padded = self.operator("PAD", [x, around], (1, side, side, channels), schema.PadOptionsT(), f"padded_{x}")
         return padded, (side - kernel) // stride + 1, False
-
-    def _operator(self, kind: str, inputs: list[int], shape: tuple[int, ...], options, name: str) -> int:
-        output = graph.add_tensor(self._model, name, shape)
-        self._main.operators.append(graph.make_operator(self._model, kind, inputs, [output], options))
-        return output
-
-    def _constant(self, name: str, values: Array, kind: str = "float32") -> int:
-        values = np.ascontiguousarray(values, np.float32 if kind == "float32" else np.int32)
-        return graph.add_tensor(self._model, name, values.shape, kind, values)

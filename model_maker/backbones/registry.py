@@ -9,7 +9,7 @@ from types import ModuleType
 
 import numpy as np
 
-from model_maker.backbones import efficientnet_lite, mobilenet, mobilenet_v4
+from model_maker.backbones import efficientnet_lite, mobilenet, mobilenet_v3_timm, mobilenet_v4
 from model_maker.backbones.downloaded_weights import HubWeights, KerasWeights
 from model_maker.backbones.weights import PackagedWeights, Weights
 from model_maker.errors import BackboneError
@@ -51,6 +51,7 @@ class Backbone:
       licence: of the weights.
       weights: where they are found.
       sizes: other input sizes, pixels, for which weights are published.
+      classes: of the published classifier: ImageNet's 1000, or 11,221 of ImageNet-21K, whose names `data.imagenet` has.
       family, variant: the module with its `build`, `read` and `classifier`, and their arguments.
     """
 
@@ -68,6 +69,7 @@ class Backbone:
     family: ModuleType
     variant: tuple[tuple[str, float | str], ...]
     sizes: tuple[tuple[int, Published], ...] = ()
+    classes: int = 1000
 
     def build(self, weights: Path) -> bytes:
         """Writes the float `.tflite`, float32 [1, H, H, 3] to float32 [1, D], with the weights of a file.
@@ -79,7 +81,7 @@ class Backbone:
         return self.family.build(self.image_size, self.family.read(weights, **variant), **variant)
 
     def classifier(self) -> tuple[Array, Array]:
-        """Returns the published classifier: kernel float32 [1000, D], bias float32 [1000].
+        """Returns the published classifier: kernel float32 [C, D], bias float32 [C], C being `classes`.
 
         Raises:
           BackboneError: there are no weights, or they hold no classifier.
@@ -192,6 +194,27 @@ def _v4(stages: str, image_size: int, recipe: str, *, parameters: int, macs: int
     )
 
 
+def _v3_21k():
+    """Trained on 11,221 classes of ImageNet-21K; MACs are the paper's of V3 and those of the larger classifier."""
+    name, features, classes = "mobilenetv3_large_100.miil_in21k", 1280, 11221
+    return Backbone(
+        name=name,
+        image_size=224,
+        normalization=Normalization(mean=0.0, std=255.0),
+        embedding_size=features,
+        parameters=18_576_133,
+        macs=217_000_000 + features * (classes - 1000),
+        top1=None,
+        top1_int8=None,
+        source="https://github.com/Alibaba-MIIL/ImageNet21K",
+        licence="Apache-2.0",
+        weights=HubWeights(f"timm/{name}", 4 * 18_576_133),
+        family=mobilenet_v3_timm,
+        variant=(),
+        classes=classes,
+    )
+
+
 # fmt: off
 BACKBONES: dict[str, Backbone] = {backbone.name: backbone for backbone in (
     _lite(0, 224, 1.0, 1.0, parameters=4_652_008, macs=407_000_000, top1=75.1, top1_int8=74.4,
@@ -235,6 +258,7 @@ BACKBONES: dict[str, Backbone] = {backbone.name: backbone for backbone in (
     _v3("small", millions=2.5, macs=56, top1=67.5, int8=64.9),
     _v3("small", 0.75, "_0.75", millions=2.0, macs=44, top1=65.4),
     _v3("small_minimalistic", millions=2.0, macs=52, top1=61.9),
+    _v3_21k(),
 )}
 # fmt: on
 DEFAULT: str = Options.model

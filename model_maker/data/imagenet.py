@@ -1,16 +1,41 @@
-"""The 1000 classes of ImageNet (ILSVRC 2012), which published classifiers know."""
+"""The classes that published classifiers know: ImageNet's 1000 (ILSVRC 2012), or 11,221 of ImageNet-21K."""
 
 from __future__ import annotations
 
 import functools
 from importlib import resources
+from pathlib import Path
+
+# Number in WordNet 3.0 and name of each class, in order; `python -m benchmarks.imagenet21k_names` makes it.
+TABLE_21K = Path(__file__).with_name("imagenet21k_labels.tsv")
+CLASSES_21K = 11221
 
 
 @functools.cache
-def labels() -> tuple[str, ...]:
+def labels(classes: int = 1000) -> tuple[str, ...]:
     """Returns one unique English name a class, in the order of published classifiers: by WordNet's number.
 
-    Source: the first word of each synset in WordNet 3.0; four that would be alike carry what tells them apart.
+    Args:
+      classes: of the classifier, 1000 or 11221.
+
+    Source: the first word of each synset in WordNet 3.0; those that would be alike carry what tells them apart.
     """
+    if classes == CLASSES_21K:
+        return tuple(line.split("\t")[1] for line in _lines_21k())
     text = resources.files("model_maker.data").joinpath("imagenet_labels.txt").read_text(encoding="utf-8")
     return tuple(text.splitlines())
+
+
+@functools.cache
+def synsets_21k() -> tuple[int, ...]:
+    """Returns the number in WordNet 3.0 of each of the 11,221 classes, in the same order."""
+    return tuple(int(line.split("\t")[0]) for line in _lines_21k())
+
+
+def described(classes: int) -> str:
+    """Returns what a classifier of so many classes knows, for texts."""
+    return "11,221 classes of ImageNet-21K" if classes == CLASSES_21K else "ImageNet's 1000 classes"
+
+
+def _lines_21k() -> list[str]:
+    return TABLE_21K.read_text(encoding="utf-8").splitlines()

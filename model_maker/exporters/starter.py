@@ -1,4 +1,4 @@
-"""Starter models: ready classifiers for ImageNet's 1000 classes, from published weights and without any training."""
+"""Starter models: ready classifiers for ImageNet's classes, from published weights and without any training."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def starter(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """Writes a classifier of ImageNet's 1000 classes, to try an app with before there are photos of one's own.
+    """Writes a classifier of ImageNet's classes, to try an app with before there are photos of one's own.
 
     Args:
       model: a key of BACKBONES.
@@ -91,20 +91,24 @@ def build(
     with progress.stage(f"Prepare {backbone.name}"):
         path = embedder.weights_of(backbone, progress=progress)
         kernel, bias = backbone.family.classifier(path)
-        if kernel.shape != (len(imagenet.labels()), backbone.embedding_size):
-            raise BackboneError(f"{path} holds a classifier of {len(kernel)} classes, not ImageNet's 1000.")
+        labels = imagenet.labels(backbone.classes)
+        if kernel.shape != (len(labels), backbone.embedding_size):
+            raise BackboneError(
+                f"{path} holds a classifier of {len(kernel)} classes, not of {imagenet.described(backbone.classes)}."
+            )
         base = embedder.embedder(backbone, progress=progress)
         float_model = graph.attach_head(base.content, kernel, bias)
     with progress.stage(f"Quantize ({form.quantize})"):
         photos = list(calibration_pictures.pictures()) if photos is None else photos
         bare = quantized_file.ship(float_model, base, form, photos=photos, progress=progress)
     info = metadata.ModelInfo(
-        labels=imagenet.labels(),
+        labels=labels,
         normalization=base.normalization,
         name=f"{backbone.name} for ImageNet",
         version="1",
         licence=backbone.licence,
-        description=f"Classifier of ImageNet's 1000 classes with the weights published at {backbone.source}.",
+        description=f"Classifier of {imagenet.described(backbone.classes)} with the weights published at "
+        f"{backbone.source}.",
     )
     return quantized_file.finish(bare, info), info
 
@@ -122,7 +126,7 @@ def cached(model: str, *, progress: Progress | None = None) -> bytes:
     )
     recipe = [embedder.code_digest(str(source.__file__)) for source in (*sources, quantize, rounding, graph, metadata)]
     recipe += [versions.version(package) for package in ("litert-quantizer", "numpy", "pillow")]
-    key = hashlib.sha256(" ".join((*recipe, *imagenet.labels())).encode()).hexdigest()[:16]
+    key = hashlib.sha256(" ".join((*recipe, *imagenet.labels(backbone.classes))).encode()).hexdigest()[:16]
     path = place.parent.parent / "starters" / f"{place.stem}-{key}.tflite"
     if content := files.read_checked(path):
         return content

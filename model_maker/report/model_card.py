@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from model_maker.backbones.registry import Backbone
+from model_maker.data import imagenet
 from model_maker.report import pages
 from model_maker.tflite.metadata import ModelInfo
 
@@ -42,6 +43,7 @@ def render_starter(info: ModelInfo, model_bytes: int, *, backbone: Backbone, qua
         "starter_card.md",
         info=info,
         backbone=backbone,
+        classes=imagenet.described(backbone.classes),
         published={kind: share for kind, share in shares.items() if share is not None},
         model_bytes=model_bytes,
         quantize=quantize,

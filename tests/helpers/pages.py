@@ -48,6 +48,7 @@ SHOWN_ONLY = {
     "On a cluster": "there are no other machines; tests/embeddings/test_ray_engine.py starts Ray on this one",
     "With files of your own": "an address is fetched, weights are of 14 MB; "
     "tests/backbones/test_tensorflow_models.py opens such",
+    "With weights from the Hub": "weights of 337 MB are fetched; tests/clip runs towers of its own",
     "How data flows": "a picture",
     "Rooms": "a list, held against the folders by test_layers",
     "With a text tower": "its weights are downloaded; tests put a stand-in in its place",

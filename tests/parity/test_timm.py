@@ -20,6 +20,7 @@ THEIRS = {
     **{f"efficientnet_lite{number}": f"tf_efficientnet_lite{number}" for number in range(5)},
     "mobilenet_v4_conv_small": "mobilenetv4_conv_small",
     "mobilenet_v4_conv_medium": "mobilenetv4_conv_medium",
+    "mobilenetv3_large_100.miil_in21k": "mobilenetv3_large_100.miil_in21k",
 }
 SIZE = 96  # pixels; weights do not depend on it
 
@@ -63,7 +64,9 @@ def scatter(model):
             tensor.copy_(0.8 + 0.4 * torch.rand(tensor.shape, generator=generator))
         elif tensor.ndim > 1:
             inputs = tensor[0].numel()
-            tensor.copy_(torch.randn(tensor.shape, generator=generator) * (2 / inputs) ** 0.5)
+            # Gates are kept from their ends, where nothing would change them any more.
+            gain = 0.01 if ".se." in name else 2**0.5
+            tensor.copy_(torch.randn(tensor.shape, generator=generator) * gain * inputs**-0.5)
         elif tensor.dtype == torch.float32:
             tensor.copy_(0.1 * torch.randn(tensor.shape, generator=generator))
 
@@ -108,7 +111,9 @@ def test_the_embedding_is_timms(pair):
     assert np.abs(found @ kernel.T + bias - logits).max() <= 1e-4 * np.abs(logits).max()
     # Twice a single weight in the middle, and it is another network.
     model = graph.parse(content)
-    convolution = [op for op in model.subgraphs[0].operators if "CONV_2D" in graph.operator_name(model, op)][12]
+    # Not of a gate, which all weights of its layer share.
+    maps = [op for op in model.subgraphs[0].operators if model.subgraphs[0].tensors[op.outputs[0]].shape[1] > 1]
+    convolution = [op for op in maps if "CONV_2D" in graph.operator_name(model, op)][12]
     tensor = model.subgraphs[0].tensors[convolution.inputs[1]]
     values = graph.constant(model, tensor).copy()
     values[np.unravel_index(np.abs(values).argmax(), values.shape)] *= 2

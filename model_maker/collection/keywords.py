@@ -15,7 +15,7 @@ import numpy as np
 
 from model_maker import output_folder
 from model_maker.collection import organize, photos, vectors
-from model_maker.data import wordnet
+from model_maker.data import imagenet, wordnet
 from model_maker.data.dataset import Dataset
 from model_maker.data.entries import Location
 from model_maker.errors import DataError
@@ -125,15 +125,16 @@ def keywords(
     files.check_new(output, overwrite=overwrite, advice="or pass `overwrite=True` to replace it", mark=TABLE)
     organize.check_apart(home, output)
     given = None if labels is None else label_lists.check(labels)
+    classes = head.classes_of(backbone)
     vector_file = tiers.read_vectors(text_vectors)
-    chosen = tiers.choose(given or (), tier, vector_file)
+    chosen = tiers.choose(given or (), tier, vector_file, classes=classes)
     if given is None and chosen != known.NAME:
         raise DataError(f"The tier {chosen} knows any words, so say which: give `labels`.")
     with report.stage("List photos"):
         pile = photos.read(data, progress=report)
     skipped = {_name(one.path, home): one.reason for one in pile.skipped}
     if chosen == known.NAME:
-        words, source = _known_words(given), known.SOURCE
+        words, source = _known_words(given, classes), known.SOURCE
         scored = _by_published(pile, list(words.values()), backbone, report)
         names: Sequence[str] = list(words)
     else:
@@ -174,11 +175,13 @@ def _name(path: Location, home: Path) -> str:
     return Path(str(path)).relative_to(home).as_posix()
 
 
-def _known_words(given: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
+def _known_words(given: Sequence[str] | None, classes: int) -> dict[str, tuple[int, ...]]:
     """Returns the words to choose from, and the ImageNet classes of each; the general ones last."""
+    if given is None and classes == imagenet.CLASSES_21K:
+        return {label: (row,) for row, label in enumerate(imagenet.labels(classes))}
     if given is None:
         return wordnet.kinds(_WIDEST)
-    return {label: meaning.classes for label in given if (meaning := wordnet.find(label)) is not None}
+    return {label: meaning.classes for label in given if (meaning := wordnet.find(label, classes)) is not None}
 
 
 def _by_published(

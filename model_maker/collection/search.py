@@ -124,7 +124,7 @@ def search(
         raise DataError(f"{text} is a photo, which is compared with photos: leave out what is about words.")
     if not is_photo:
         check_template(hypothesis_template)
-        chosen = _tier(text, tier, known_vectors)
+        chosen = _tier(text, tier, known_vectors, head.classes_of(model))
     with report.stage("List photos"):
         pile = photos.read(data, progress=report)
     if is_photo:
@@ -164,7 +164,7 @@ class _Compared:
     meaning: str = ""
 
 
-def _tier(text: str, tier: str | None, known_vectors: TextVectors | None) -> str:
+def _tier(text: str, tier: str | None, known_vectors: TextVectors | None, classes: int) -> str:
     """Returns the tier that is to look for words.
 
     Raises:
@@ -173,7 +173,7 @@ def _tier(text: str, tier: str | None, known_vectors: TextVectors | None) -> str
     if not text.strip():
         raise DataError("The query is empty. Give the path of a photo, or words.")
     try:
-        return tiers.choose([text], tier, known_vectors)
+        return tiers.choose([text], tier, known_vectors, classes=classes)
     except DataError as error:
         raise DataError(f"{text} is no photo here, and as words: {error}") from error
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,16 +49,20 @@ class Meaning:
     others: tuple[str, ...] = ()
 
 
-def find(word: str) -> Meaning | None:
+def find(word: str, classes: int = 1000) -> Meaning | None:
     """Returns what a word means, singular or plural; its most frequent meaning of those that are known.
 
-    ImageNet's own labels, such as "crane (machine)", mean their class.
+    ImageNet's own labels, such as "crane (machine)", mean their class. Among the 11,221 classes of ImageNet-21K, which
+    hold kinds themselves, a word means the class of that name alone.
 
     Examples:
       >>> from model_maker.data import wordnet
       >>> len(wordnet.find("dogs").classes), wordnet.find("gryphon")
       (118, None)
     """
+    if classes == imagenet.CLASSES_21K:
+        row = next((_rows_21k()[name] for name in forms(word) if name in _rows_21k()), None)
+        return None if row is None else Meaning((imagenet.labels(classes)[row],), (row,))
     table = _table()
     for name in forms(word):
         if rows := table.rows.get(name):
@@ -76,9 +81,9 @@ def own_class(label: str) -> Meaning | None:
     return Meaning(table.names[index], (index,), sense)
 
 
-def nearest(word: str, number: int = 5) -> list[str]:
+def nearest(word: str, number: int = 5, classes: int = 1000) -> list[str]:
     """Returns known names that are spelled most like a word, or have it as one of their words, best first."""
-    word, names = normalized(word), list(_table().rows)
+    word, names = normalized(word), list(_rows_21k() if classes == imagenet.CLASSES_21K else _table().rows)
     close = difflib.get_close_matches(word, names, n=number, cutoff=0.75)
     having = [name for name in names if word in name.split() or name in word.split()]
     having.sort(key=lambda name: (abs(len(name) - len(word)), name))
@@ -103,9 +108,9 @@ def kinds(most: int) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def count() -> int:
+def count(classes: int = 1000) -> int:
     """Returns how many names are known."""
-    return len(_table().rows)
+    return len(_rows_21k() if classes == imagenet.CLASSES_21K else _table().rows)
 
 
 def normalized(word: str) -> str:
@@ -120,6 +125,16 @@ def forms(word: str) -> Iterator[str]:
     for ending, singular in _PLURALS:
         if word.endswith(ending) and len(word) > len(ending) + 1:
             yield word.removesuffix(ending) + singular
+
+
+@functools.cache
+def _rows_21k() -> dict[str, int]:
+    """Returns the class of each name; what tells a label from others in parentheses may be left out if one remains."""
+    labels = imagenet.labels(imagenet.CLASSES_21K)
+    found = {normalized(label): row for row, label in enumerate(labels)}
+    bare = [normalized(label.partition(" (")[0]) for label in labels]
+    once = Counter(bare)
+    return found | {name: row for row, name in enumerate(bare) if once[name] == 1}
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ _NAMES = {
     "format": "model_maker.exporters.export:EXPORTERS",
     "model": "model_maker.backbones:BACKBONES",
     "preset": "model_maker.data.augment:PRESETS",
+    "tower": "model_maker.clip.records:TOWERS",
     "tier": "model_maker.zero_shot_learning.tiers:TIERS",
 } | {name: declared.choices for name, declared in options.declarations().items() if declared.choices}
 # Several names may be given, with commas between.

@@ -50,7 +50,7 @@ def of(classes: tuple[str, ...], options: Options, progress: Progress) -> TextPr
         published = head.published(options.model, options.weights, progress=progress)
         vectors: TextVectors | None = None
         if asked == known.NAME:
-            tier, lacking = known.NAME, known.unknown(classes)
+            tier, lacking = known.NAME, known.unknown(classes, len(published.kernel))
         elif asked == tiers.WORDS:
             tier, vectors, lacking = tiers.WORDS, tiers.tower(progress=progress), list[str]()
         else:

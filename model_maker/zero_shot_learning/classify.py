@@ -17,7 +17,7 @@ from model_maker.inference.classifier import Classifier, Prediction
 from model_maker.inference.pipeline import Answer
 from model_maker.inference.precision_thresholds import UNKNOWN
 from model_maker.progress import Progress
-from model_maker.zero_shot_learning import int8_model, text_vectors, tiers, towers
+from model_maker.zero_shot_learning import head, int8_model, text_vectors, tiers, towers
 from model_maker.zero_shot_learning import labels as label_lists
 from model_maker.zero_shot_learning.text_vectors import TEMPLATE
 from model_maker.zero_shot_learning.towers import ImageTower, TextTower
@@ -123,7 +123,7 @@ def prepare(
     """Makes ready what answers; see `zero_shot`."""
     text_vectors.check_template(template)
     checked, vectors = label_lists.check(labels), tiers.read_vectors(vector_folder)
-    chosen = tiers.choose(checked, tier, vectors)
+    chosen = tiers.choose(checked, tier, vectors, classes=head.classes_of(model))
     if chosen == tiers.PICTURES:
         text, image = towers.open_both(tower, progress=progress)
         found = by_pictures(checked, text, image, template=template, name=tower or towers.default())

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from model_maker.backbones import embedder
-from model_maker.backbones.registry import Backbone
-from model_maker.data import imagenet
+from model_maker.backbones.registry import BACKBONES, Backbone
 from model_maker.errors import BackboneError
 from model_maker.progress import SILENT, Progress
 
@@ -22,8 +21,8 @@ class PublishedHead:
 
     Attributes:
       backbone: whose.
-      kernel: float32 [1000, D].
-      bias: float32 [1000].
+      kernel: float32 [1000, D], or [11221, D] of ImageNet-21K.
+      bias: float32, as many.
     """
 
     backbone: Backbone
@@ -32,7 +31,7 @@ class PublishedHead:
 
     @property
     def centered(self) -> Array:
-        """The kernels less their mean, float64 [1000, D]: what all logits share changes no score."""
+        """The kernels less their mean, float64, of the same shape: what all logits share changes no score."""
         kernel: Array = self.kernel.astype(np.float64)
         return kernel - kernel.mean(axis=0)
 
@@ -71,9 +70,16 @@ def published(model: str, weights: str | None = None, *, progress: Progress = SI
             "photos get theirs. Give the name of a backbone, see `model_maker models`."
         )
     kernel, bias = backbone.family.classifier(embedder.weights_of(backbone, progress=progress))
-    if kernel.shape != (len(imagenet.labels()), backbone.embedding_size):
-        raise BackboneError(f"The weights of {model} hold a classifier of {len(kernel)} classes, not ImageNet's 1000.")
+    if kernel.shape != (backbone.classes, backbone.embedding_size):
+        raise BackboneError(
+            f"The weights of {model} hold a classifier of {len(kernel)} classes, not the published {backbone.classes}."
+        )
     return PublishedHead(backbone, kernel, bias)
+
+
+def classes_of(model: str) -> int:
+    """Returns how many classes the published classifier of a backbone has; 1000 for what is no backbone's name."""
+    return BACKBONES[model].classes if model in BACKBONES else 1000
 
 
 def centered(

@@ -80,7 +80,7 @@ def build(
 ) -> ZeroShotModel:
     """Makes a classifier of labels; see `phone_file.zero_shot_file`."""
     checked = label_lists.check(labels)
-    chosen = tiers.choose(checked, tier, vectors)
+    chosen = tiers.choose(checked, tier, vectors, classes=head.classes_of(model))
     with progress.stage(f"Prepare {model}"):
         published = head.published(model, weights, progress=progress)
         base = embedder.embedder(published.backbone, progress=progress)

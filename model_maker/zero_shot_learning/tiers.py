@@ -25,13 +25,14 @@ TIERS = {
 }
 
 
-def choose(labels: Sequence[str], tier: str | None, vectors: TextVectors | None = None) -> str:
+def choose(labels: Sequence[str], tier: str | None, vectors: TextVectors | None = None, *, classes: int = 1000) -> str:
     """Returns the tier that is to answer.
 
     Args:
       labels: what to tell apart.
       tier: a key of TIERS; None for "words" where vectors are given, else for "known".
       vectors: of texts.
+      classes: of the published classifier, see `head.classes_of`.
 
     Raises:
       DataError: there is no such tier, or a label is not known and nothing says where its meaning is to come from.
@@ -42,9 +43,9 @@ def choose(labels: Sequence[str], tier: str | None, vectors: TextVectors | None 
     if chosen == known.NAME:
         if vectors:
             raise DataError('Text vectors belong to the tier "words": leave them out, or choose that tier.')
-        if lacking := known.unknown(labels):
+        if lacking := known.unknown(labels, classes):
             raise DataError(
-                f"{known.refusal(lacking)} Other words need a text tower: `tier=words`, or `tier=pictures`."
+                f"{known.refusal(lacking, classes)} Other words need a text tower: `tier=words`, or `tier=pictures`."
             )
     return chosen
 

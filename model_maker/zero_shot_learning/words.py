@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from model_maker.data import imagenet
+from model_maker.errors import DataError
 from model_maker.progress import SILENT, Progress
 from model_maker.zero_shot_learning import head
 from model_maker.zero_shot_learning.head import PublishedHead, ZeroShotHead
@@ -48,6 +50,11 @@ def kernels(
     Raises:
       DataError: there is no vector of a text, or too few of ImageNet's classes.
     """
+    if len(published.kernel) != len(imagenet.labels()):
+        raise DataError(
+            f"The tier words learns on ImageNet's 1000 classes, and {published.backbone.name} has others. Choose "
+            "another backbone."
+        )
     wanted = vectors.embed(texts)
     classes, known = vectors.classes(progress)
     return regress(known.astype(np.float64), published.centered[classes], wanted.astype(np.float64))

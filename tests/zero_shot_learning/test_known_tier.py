@@ -207,3 +207,16 @@ def test_the_tier_is_told(lite0, shared_data):
 def test_known_describes_rare_meanings():
     assert "not the most common meaning of file" in known.describe("file", wordnet.find("file"))
     assert "carpenter's plane" in known.describe("plane", wordnet.find("plane"))
+
+
+def test_a_backbone_of_more_classes_knows_their_names():
+    model, classes = "mobilenetv3_large_100.miil_in21k", 11221
+    assert head.classes_of(model) == classes and head.classes_of("efficientnet_lite0") == 1000
+    kernel = np.arange(classes * 2, dtype=np.float32).reshape(classes, 2)
+    published = head.PublishedHead(BACKBONES[model], kernel, np.zeros(classes, np.float32))
+    found = known.fit(("peonies", "crown daisy"), published)
+    rows = [imagenet.labels(classes).index(name) for name in ("peony", "crown daisy")]
+    np.testing.assert_allclose(found.kernel, kernel[rows] - kernel[rows].mean(axis=0))
+    assert found.meanings[0] == "ImageNet's class peony"
+    with pytest.raises(DataError, match="gryphon.*the classes of ImageNet-21K"):
+        known.fit(("peony", "gryphon"), published)

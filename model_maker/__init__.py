@@ -20,19 +20,27 @@ __all__ = [
     "diagnose",
     "export",
     "export_embedder",
+    "keywords",
     "load_dataset",
     "mend",
+    "organize",
     "put_back",
     "put_in_app",
     "reproduce",
+    "search",
     "starter",
     "train",
     "verify",
+    "zero_shot",
+    "zero_shot_file",
 ]
 
 if TYPE_CHECKING:  # the names of __getattr__, for type checkers and editors
     from model_maker.apps.codegen import codegen
     from model_maker.apps.put_in_app import put_in_app
+    from model_maker.collection.keywords import keywords
+    from model_maker.collection.organize import organize
+    from model_maker.collection.search import search
     from model_maker.data.sources import read as load_dataset
     from model_maker.doctor.diagnosis import diagnose
     from model_maker.doctor.quarantine import mend, put_back
@@ -46,6 +54,8 @@ if TYPE_CHECKING:  # the names of __getattr__, for type checkers and editors
     from model_maker.training.reproduction import reproduce
     from model_maker.training.train import train
     from model_maker.verification.verify import verify
+    from model_maker.zero_shot_learning.classify import zero_shot
+    from model_maker.zero_shot_learning.phone_file import zero_shot_file
 
 _HOMES = {
     "Classifier": ("model_maker.inference.classifier", "Classifier"),
@@ -61,10 +71,15 @@ _HOMES = {
     "export": ("model_maker.exporters.export", "export"),
     "export_embedder": ("model_maker.exporters.embedder_file", "export_embedder"),
     "reproduce": ("model_maker.training.reproduction", "reproduce"),
+    "search": ("model_maker.collection.search", "search"),
+    "organize": ("model_maker.collection.organize", "organize"),
+    "keywords": ("model_maker.collection.keywords", "keywords"),
     "starter": ("model_maker.exporters.starter", "starter"),
     "load_dataset": ("model_maker.data.sources", "read"),
     "train": ("model_maker.training.train", "train"),
     "verify": ("model_maker.verification.verify", "verify"),
+    "zero_shot": ("model_maker.zero_shot_learning.classify", "zero_shot"),
+    "zero_shot_file": ("model_maker.zero_shot_learning.phone_file", "zero_shot_file"),
 }
 
 if not TYPE_CHECKING:  # else type checkers accept any missing name

@@ -153,6 +153,15 @@ class Options:
         "SET",
         choices="model_maker.tflite.network_layers:CHOICES",
     )
+    labels_from_text: str | None = _option(
+        None,
+        LEARNING,
+        "start the head from the names of the classes, for classes of few photos: known, words, or a folder of text"
+        " vectors, see docs/how-to/zero-shot.md (default: off; known where given without TIER)",
+        "TIER",
+        shown="-",
+        const="known",
+    )
     class_weight: str = _option(
         "auto",
         LEARNING,
@@ -344,6 +353,8 @@ def check(options: Options) -> None:
         raise DataError(
             "`max_drop` limits the loss by quantization, but `quantize='none'` does not quantize. Leave one out."
         )
+    if options.labels_from_text is not None and options.fine_tune is not None:
+        raise DataError("`labels_from_text` is for a head on frozen features: leave it or `fine_tune` out.")
     for name in ("address", "shards"):
         if (value := getattr(options, name)) is not None and options.engine != "ray":
             raise DataError(f"`{name}={value!r}` applies to a Ray cluster: add `engine='ray'`.")

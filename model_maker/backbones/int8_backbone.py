@@ -20,7 +20,7 @@ import numpy as np
 from model_maker.backbones import int8_recipe
 from model_maker.backbones.embedder import Embedder, code_digest
 from model_maker.backbones.int8_recipe import Recipe
-from model_maker.data.entries import Location
+from model_maker.data.images import Photo
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError, ModelError
 from model_maker.normalization import Normalization
@@ -112,7 +112,7 @@ class QuantizedEmbedder(Embedder):
 
 def int8_backbone(
     base: Embedder,
-    photos: Sequence[Location],
+    photos: Sequence[Photo],
     *,
     progress: Progress = SILENT,
     threads: int | None = None,
@@ -172,7 +172,7 @@ def of_file(
 
 def calibrated_on(
     base: Embedder,
-    photos: Sequence[Location],
+    photos: Sequence[Photo],
     digests: Sequence[str],
     *,
     progress: Progress = SILENT,
@@ -188,7 +188,7 @@ def calibrated_on(
 
 
 def calibrated(
-    base: Embedder, photos: Sequence[Location], *, progress: Progress = SILENT, threads: int | None = None
+    base: Embedder, photos: Sequence[Photo], *, progress: Progress = SILENT, threads: int | None = None
 ) -> Int8Backbone:
     """Quantizes a backbone on the ranges of photos, and rounds its weights together on what they show.
 
@@ -214,7 +214,7 @@ def from_recipe(base: Embedder, recipe: Path) -> Int8Backbone | None:
     return made
 
 
-def write_recipe(base: Embedder, photos: Sequence[Location], recipe: Path) -> Int8Backbone:
+def write_recipe(base: Embedder, photos: Sequence[Photo], recipe: Path) -> Int8Backbone:
     """Calibrates a backbone and writes down what makes it again."""
     found, ranges, samples = _measured(base, photos, SILENT, None)
     made = quantized(base, found, ranges, samples, origin="package")
@@ -226,7 +226,7 @@ def write_recipe(base: Embedder, photos: Sequence[Location], recipe: Path) -> In
 
 
 def _measured(
-    base: Embedder, photos: Sequence[Location], progress: Progress, threads: int | None
+    base: Embedder, photos: Sequence[Photo], progress: Progress, threads: int | None
 ) -> tuple[tuple[Layer, ...], quantize.Ranges, rounding.Samples]:
     """Returns a backbone's layers with their factors, the ranges of its activations, and samples of layers' inputs."""
     found = network_layers.find(base.content)
@@ -248,7 +248,7 @@ def _around_zero(step: float) -> tuple[float, float]:
 
 
 def _observed(
-    base: Embedder, content: bytes, photos: Sequence[Location], progress: Progress, threads: int | None
+    base: Embedder, content: bytes, photos: Sequence[Photo], progress: Progress, threads: int | None
 ) -> list[quantize.Calibration]:
     def worker():
         calibrator = quantize.Calibrator(content)

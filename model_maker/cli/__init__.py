@@ -24,12 +24,15 @@ from model_maker.cli import (
     inspect_command,
     metadata_command,
     models_command,
+    organize_command,
     predict_command,
     reproduce_command,
     sample_data_command,
+    search_command,
     starter_command,
     train_command,
     verify_command,
+    zero_shot_command,
 )
 from model_maker.system import suppressed_output
 from model_maker.terminal import completion, exit_codes, flags
@@ -56,6 +59,9 @@ COMMANDS = (
     codegen_command,
     starter_command,
     embedder_command,
+    zero_shot_command,
+    search_command,
+    organize_command,
     benchmark_command,
     demo_command,
     doctor_command,
@@ -83,8 +89,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if found.command is None:
         whole.print_help(sys.stderr)
         sys.exit(exit_codes.USAGE)
-    if found.command == "predict" and found.model is None and len(found.photos) < 2:
-        whole.error("predict needs a model and photos: MODEL PHOTO ..., or --model NAME PHOTO ...")
+    named = found.command == "predict" and (found.model is not None or found.candidate_labels is not None)
+    if found.command == "predict" and not named and len(found.photos) < 2:
+        whole.error(
+            "predict needs a model and photos: MODEL PHOTO ..., --model NAME PHOTO ..., or "
+            "--candidate-labels A,B PHOTO ..."
+        )
     return found
 
 

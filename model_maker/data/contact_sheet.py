@@ -1,20 +1,22 @@
-"""A contact sheet: augmented views of some photos in one image, for choosing the strength of augmentation.
+"""Contact sheets: augmented views of some photos in one image, for choosing the strength, or photos side by side.
 
 Uses Pillow and not a figure, because one pixel of a view has to be one pixel of the sheet.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from model_maker.data import augment
+from model_maker.data import augment, images
 from model_maker.data.dataset import Dataset, Sample
+from model_maker.data.entries import Location
 from model_maker.errors import DataError, OutputError
 from model_maker.system import files
 
@@ -94,6 +96,33 @@ def draw(dataset: Dataset, preset: str, *, photos: int = 6, views: int = 8, seed
     )
 
 
+def grid(photos: Sequence[tuple[Location, str]], title: str, remark: str, *, columns: int = 5) -> Image.Image:
+    """Draws photos side by side, each whole and with a line of text below.
+
+    Args:
+      photos: where each lies, and its line; one that cannot be read leaves its place empty.
+      title, remark: the lines above.
+      columns: photos in a row.
+    """
+    columns = max(1, min(columns, len(photos)))
+    width_step, height_step, top = _CELL + _GAP, _CELL + _GAP + _TEXT, _MARGIN + _HEADER - _TEXT
+    rows = math.ceil(len(photos) / columns)
+    lines = max(math.ceil(_font(size).getlength(text)) for size, text in ((_TITLE, title), (_TEXT, remark)))
+    width = 2 * _MARGIN + max(columns * width_step - _GAP, lines)
+    sheet = Image.new("RGB", (width, top + rows * height_step + _MARGIN), _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    pen.text((_MARGIN, _MARGIN), title, _INK, _font(_TITLE))
+    pen.text((_MARGIN, _MARGIN + 44), remark, _FAINT, _font(_TEXT))
+    for index, (place, line) in enumerate(photos):
+        x, y = _MARGIN + index % columns * width_step, top + index // columns * height_step
+        with contextlib.suppress(DataError), images.opened(place) as image:
+            small = images.to_rgb(image)
+            small.thumbnail((_CELL, _CELL))
+            sheet.paste(small, (x + (_CELL - small.width) // 2, y + (_CELL - small.height) // 2))
+        pen.text((x, y + _CELL + _SMALL), _fitted(line, _SMALL, _CELL), _INK, _font(_SMALL), anchor="ls")
+    return sheet
+
+
 def in_turn(dataset: Dataset) -> Iterator[Sample]:
     """Yields one photo of each class, then another of each: those of the lowest hashes, so always the same."""
     place: dict[str, int] = {}
@@ -131,10 +160,10 @@ def _font(height: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(height)
 
 
-def _fitted(text: str, height: int) -> str:
-    """Cuts a name to the room left of the rows; its end, which tells one file from the next, stays."""
+def _fitted(text: str, height: int, room: int = _LABELS - 16) -> str:
+    """Cuts a name to its room, by default that left of the rows; its end, which tells one file from the next, stays."""
     text = text.encode(errors="replace").decode()
-    font, room = _font(height), _LABELS - 16
+    font = _font(height)
     shown, kept = text, len(text)
     while font.getlength(shown) > room:
         kept -= 1

@@ -139,7 +139,7 @@ class Dataset:
         samples = tuple(sample for sample in self.samples if sample.part == part)
         return replace(self, samples=samples, skipped=tuple(entry for entry in self.skipped if entry.part == part))
 
-    def split(self, *, validation: float = 0.1, test: float = 0.2, seed: int = 0) -> Split:
+    def split(self, *, validation: float = 0.1, test: float = 0.2, seed: int = 0, validating: bool = True) -> Split:
         """Splits the photos by a threshold on the hash of their content, class by class.
 
         A photo stays in its split when others are added. If a class would be missing from a split, the photo with the
@@ -149,6 +149,7 @@ class Dataset:
         Args:
           validation, test: fractions of each class.
           seed: random seed of the split.
+          validating: whether a validation split is required; without one, photos with no stated split are for training.
 
         Raises:
           DataError: a class has fewer than three different photos, or is missing from a stated split.
@@ -156,6 +157,8 @@ class Dataset:
         if not (0 < validation < 1 and 0 < test < 1 and validation + test < 1):
             raise DataError(f"`validation={validation}` and `test={test}` must each be above 0, and below 1 in total.")
         wanted = self._missing_parts(validation, test)
+        if not validating:
+            wanted.pop("validation", None)
         if self.samples and not any(sample.part in ("", "train") for sample in self.samples):
             raise DataError("The dataset has a validation or test split but no training split. Add a train folder.")
         self._check_learned()
@@ -170,7 +173,7 @@ class Dataset:
         for sample in self.samples:
             part = assigned[sample.label][sample.digest] if sample.part in ("", "train") else sample.part
             parts[part].append(sample)
-        self._check_parts(parts)
+        self._check_parts(parts if validating else {part: found for part, found in parts.items() if found})
         train, held, final = (replace(self, samples=tuple(parts[part]), skipped=()) for part in PARTS)
         return Split(train, held, final, tuple(notes))
 

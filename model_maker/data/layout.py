@@ -170,7 +170,8 @@ def _with_photos(root: Folder, notes: list[str]) -> list[Folder]:
     folders = list(root.folders)
     for folder in folders:
         if folder.is_output:
-            notes.append(f"{folder} is an output of Model Maker (it holds run.json or moves.jsonl) and is not used.")
+            kinds = " or ".join(skipped_files.OUTPUTS)
+            notes.append(f"{folder} is an output of Model Maker (it holds {kinds}) and is not used.")
     folders = [folder for folder in folders if not folder.is_output]
     empty = [folder for folder in folders if not folder.holds_photos]
     if len(empty) == 1:

@@ -34,8 +34,10 @@ _LEFTOVERS = frozenset(
     ]
     + ["system volume information", "temporary items", "network trash folder", "lightroom previews.lrdata"]
 )
-# Files that identify outputs: of training, and of `doctor --fix`.
-OUTPUTS = (RUN, "moves.jsonl")
+# The list that `organize` writes into its folder of uncertain photos.
+UNSURE = "unsure.csv"
+# Files that identify outputs: of training, of `doctor --fix`, and of `organize`.
+OUTPUTS = (RUN, "moves.jsonl", UNSURE)
 PICTURES = frozenset(
     [
         "image",

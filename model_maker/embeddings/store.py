@@ -23,6 +23,7 @@ Array = np.ndarray
 # Part of the name of each cache; raise the number when the files change their form.
 FORMAT = "store-3"
 _ROW = np.dtype([("name", "V32"), ("check", "<u4")])
+_EVERY = slice(None)
 # Names that are packed, and bytes of vectors that are checked, in one go.
 _NAMES, _BYTES = 4096, 4 << 20
 
@@ -33,6 +34,13 @@ def pack(names: Iterable[str]) -> Array:
     while some := "".join(islice(names, _NAMES)):
         packed += bytes.fromhex(some)
     return np.frombuffer(packed, "V32")
+
+
+def _together(rows: Array) -> slice | None:
+    """Returns the slice that numbers are, int [N]; None where they do not follow each other."""
+    if rows.ndim != 1 or rows[0] < 0 or (np.diff(rows) != 1).any():
+        return None
+    return slice(int(rows[0]), int(rows[-1]) + 1)
 
 
 def names_in(path: Path) -> Array:
@@ -76,17 +84,23 @@ class EmbeddingStore:
             rows[~self._intact(rows, index["check"])] = -1
         return rows.reshape(names.shape)
 
-    def read(self, rows: Array) -> Array:
-        """Copies vectors: [..., size] for rows of any shape.
+    def read(self, rows: Array, columns: Array | slice = _EVERY) -> Array:
+        """Copies vectors: [..., size] for rows of any shape; of each only some columns, where they are given.
 
         Raises:
           OutputError: the files are no longer what they were when the rows were found.
         """
         if not rows.size:
-            return np.empty((*rows.shape, self.size), self.dtype)
+            return np.empty((*rows.shape, self.size), self.dtype)[..., columns]
         try:
             count = self.path.stat().st_size // self._width
-            return np.asarray(np.memmap(self.path, self.dtype, "r", shape=(count, self.size)))[rows]
+            every = np.asarray(np.memmap(self.path, self.dtype, "r", shape=(count, self.size)))
+            if isinstance(columns, slice):  # what lies together is copied at once, and nothing beside it
+                together = _together(rows)
+                if together and together.stop <= count:
+                    return np.array(every[together, columns])
+                return every[rows, columns]
+            return every[rows][..., columns]
         except (OSError, ValueError, IndexError) as error:
             raise OutputError(self.lost) from error
 
@@ -156,6 +170,7 @@ class FeatureMaps:
     ):
         self._store, self._rows, self.shape, self.step = store, rows, shape, step
         self._columns = columns
+        self._wanted = _EVERY if columns is None else _together(columns) or columns
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -195,6 +210,4 @@ class FeatureMaps:
         return self._read(self._rows)
 
     def _read(self, rows: Array) -> Array:
-        vectors = self._store.read(rows)
-        chosen = vectors if self._columns is None else vectors[..., self._columns]
-        return chosen.reshape(*rows.shape, *self.shape)
+        return self._store.read(rows, self._wanted).reshape(*rows.shape, *self.shape)

@@ -94,6 +94,21 @@ class FeatureTable:
             products = np.sum([self._product(layer) for layer in chosen], axis=0)
         return _InMemory(features, center, scale, self._step, products)
 
+    def logits(self, kernel: Array, bias: Array) -> Array:
+        """Applies a kernel, float [C, D] on the last layer, to all views of all photos: float32 [N, K, C]."""
+        columns = network_layers.features(self.layers, self.layers[-1:])
+        turned = kernel.T.astype(np.float32) * np.float32(self._step)
+
+        def of(values: Array) -> Array:
+            return values[..., columns].astype(np.float32) @ turned + bias.astype(np.float32)
+
+        if not self.streamed:
+            return of(self._values)
+        every = np.arange(len(self._maps))
+        blocks = [every[start : start + BLOCK] for start in range(0, len(every), BLOCK)]
+        views = range(self._maps.views)
+        return np.concatenate([np.stack([of(self._maps[block, view]) for view in views], axis=1) for block in blocks])
+
     def _part(self, layer: Layer) -> tuple[Array, Array, Array]:
         """Returns standardized features of a layer in memory, what was subtracted, and what they were divided by."""
         features = self._values[:, :, network_layers.features(self.layers, [layer])].astype(np.float32)

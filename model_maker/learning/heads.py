@@ -25,6 +25,8 @@ Progress = Callable[[int, int], None]
 # From strong to weak, relative to the mean loss of a photo, on embeddings of unit variance. Half decades: between two
 # neighbours cross-validated accuracy moves by less than its own noise.
 REGULARIZATION = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
+# Tried first if there is a prior: then little may be learned from few photos.
+_STRONGER = (100.0, 10.0, 3.0, 1.0)
 # Above this ratio of the largest class to the smallest, classes are weighted equally and not by their count.
 UNEVEN = 2.0
 # Photos x classes above which cross-validation uses three folds instead of five, to save time.
@@ -55,6 +57,19 @@ class Head:
     def scores(self, embeddings: Array) -> Array:
         """The same as `logits`, converted to probabilities."""
         return softmax(self.logits(embeddings))
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is known of classes before their photos are: a head on the last layer, towards which others are regularized.
+
+    Attributes:
+      kernel: float [C, D]; zeros for a class of which nothing is known.
+      bias: float [C].
+    """
+
+    kernel: Array
+    bias: Array
 
 
 @dataclass(frozen=True)
@@ -90,6 +105,7 @@ class Fit:
       held_out: float [M, C], calibrated scores of photos by heads that have not learned from them.
       held_out_labels: int [M].
       path: (regularization, mean loss of photos held out), from strong to weak, until it rose.
+      prior_scale: what the logits of the prior were multiplied by; 0 without one.
     """
 
     head: Head
@@ -102,6 +118,7 @@ class Fit:
     held_out: Array
     held_out_labels: Array
     path: tuple[tuple[float, float], ...] = ()
+    prior_scale: float = 0.0
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -118,6 +135,7 @@ def fit(
     among: Sequence[Layer] = (),
     folds: Sequence[int] | None = None,
     balance: bool = True,
+    prior: Prior | None = None,
     progress: Progress | None = None,
 ) -> Fit:
     """Fits a softmax head on frozen embeddings.
@@ -135,26 +153,30 @@ def fit(
       among: the layers that a set may hold; all unless given.
       folds: the fold of each photo; five, stratified in the given order, by default.
       balance: whether uneven classes weigh alike.
+      prior: what to regularize towards, in the place of zero; its logits are scaled to suit the photos.
       progress: called with (done, total) steps; those that prove unnecessary count as done.
 
     Returns:
       Fit; its head's probabilities are calibrated.
 
     Raises:
-      DataError: a class has fewer than two photos.
+      DataError: a class has fewer than two photos, or none where there is a prior.
     Source:
       Guo et al. 2017, "On Calibration of Modern Neural Networks" (temperature).
     """
     labels = np.asarray(labels)
     counts = np.bincount(labels, minlength=classes)
-    if (fewest := counts.min()) < 2:
-        found = "1 photo" if fewest else "no photo"
-        raise DataError(f"Class {int(counts.argmin())} has {found} to learn from; each needs two.")
+    least = 1 if prior else 2
+    if (fewest := counts.min()) < least:
+        found, needed = "1 photo" if fewest else "no photo", "one" if prior else "two"
+        raise DataError(f"Class {int(counts.argmin())} has {found} to learn from; each needs {needed}.")
     weights = class_weights(counts) if balance else np.ones(classes)
     given = embeddings if isinstance(embeddings, FeatureTable) else FeatureTable(embeddings)
     held_out = _held_out(labels, given, classes) if folds is None else _parts(np.asarray(folds))
     sets = _sets(tuple(among) or given.layers, layers)
-    path = len(REGULARIZATION) * len(held_out) * _PATH_ITERATIONS
+    offsets, scale = _offsets(prior, given, labels)
+    strengths = (*_STRONGER, *REGULARIZATION) if prior else REGULARIZATION
+    path = len(strengths) * len(held_out) * _PATH_ITERATIONS
     total = len(sets) * path + _FINAL_ITERATIONS
 
     def report(step: int) -> None:
@@ -168,14 +190,17 @@ def fit(
         for number, (name, some) in enumerate(sets.items()):
             features = given.standardize(some)
             step = partial(_offset_progress, report, number * path)
-            walks[name] = cross_validate(features, labels, weights, held_out, pool, step)
+            walks[name] = cross_validate(features, labels, weights, held_out, pool, step, strengths, offsets)
         chosen, candidates = _choose(sets, walks, labels[np.any(held_out, axis=0)], weights)
         best = walks[chosen]
-        whole = Problem(best.features.rows(slice(None)), labels, weights, pool)
+        whole = Problem(best.features.rows(slice(None)), labels, weights, pool, offsets)
         step = partial(_offset_progress, report, len(sets) * path)
         parameters = whole.solve(best.strength, best.start, _FINAL_ITERATIONS, step)
         report(total)
     kernel, bias = best.features.unstandardized(parameters)
+    if prior:
+        kernel[:, -prior.kernel.shape[1] :] += scale * prior.kernel
+        bias = bias + scale * prior.bias
     # What all logits share changes no score; a search that ends before its minimum leaves some of it.
     kernel, bias = kernel - kernel.mean(axis=0), bias - bias.mean()
     head = Head((kernel / best.temperature).astype(np.float32), (bias / best.temperature).astype(np.float32))
@@ -191,7 +216,17 @@ def fit(
         scores,
         truth,
         best.walked,
+        scale,
     )
+
+
+def _offsets(prior: Prior | None, given: FeatureTable, labels: Array) -> tuple[Array | None, float]:
+    """Returns the logits of a prior, float32 [N, K, C], scaled to suit the photos, which it has not learned from."""
+    if prior is None:
+        return None, 0.0
+    offsets = given.logits(prior.kernel, prior.bias)
+    scale = 1 / calibrate(offsets[:, 0], labels)[0]
+    return offsets * np.float32(scale), scale
 
 
 def _sets(layers: Sequence[Layer], name: str) -> dict[str, tuple[Layer, ...]]:
@@ -253,7 +288,10 @@ def _held_out(labels: Array, features: FeatureTable, classes: int) -> list[Array
     if features.streamed:
         return [_stratified(labels, max(_PARTS, len(labels) // MOST_HELD_OUT)) == 0]
     folds = 5 if len(labels) * classes < _LARGE else 3
-    return _parts(_stratified(labels, min(folds, int(np.bincount(labels).min()))))
+    fewest = int(np.bincount(labels).min())
+    if fewest == 1:  # with a prior: classes take turns, so that each part lacks some of them
+        return _parts((_stratified(labels, len(labels)) + labels) % min(folds, len(labels)))
+    return _parts(_stratified(labels, min(folds, fewest)))
 
 
 def _parts(folds: Array) -> list[Array]:
@@ -288,20 +326,27 @@ def cross_validate(
     held_out: list[Array],
     pool: ThreadPoolExecutor,
     report: Callable[[int], None],
+    strengths: Sequence[float] = REGULARIZATION,
+    offsets: Array | None = None,
 ) -> _Walk:
     """Walks the regularization path in all folds side by side and stops behind the best step."""
-    problems = [Problem(features.rows(~held), labels[~held], weights, pool) for held in held_out]
+    problems = [
+        Problem(features.rows(~held), labels[~held], weights, pool, None if offsets is None else offsets[~held])
+        for held in held_out
+    ]
     judged = np.any(held_out, axis=0)
     truth = labels[judged]
     best: tuple[float, float, Array, Array] = (np.inf, 0.0, np.empty(0), np.empty(0))
     found = [np.zeros((len(weights), features.size + 1), np.float32) for _ in problems]
     solved, walked = count(), []
-    for strength in REGULARIZATION:
+    for strength in strengths:
         logits = np.empty((len(truth), len(weights)), np.float32)
         for index, (held, problem) in enumerate(zip(held_out, problems, strict=True)):
             step = partial(_offset_progress, report, next(solved) * _PATH_ITERATIONS)
             found[index] = parameters = problem.solve(strength, found[index], _PATH_ITERATIONS, step)
             logits[held[judged]] = features.logits(held, parameters)
+            if offsets is not None:
+                logits[held[judged]] += offsets[held, 0]
         loss = _loss_at(1.0, logits, truth, weights[truth])
         walked.append((strength, loss))
         if loss >= best[0]:

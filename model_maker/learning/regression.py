@@ -35,10 +35,14 @@ class Problem:
       labels: int [N], of the photos.
       weights: float [C].
       pool: does the work.
+      offsets: float32 [N, K, C], what is added to the logits; nothing where not given.
     """
 
-    def __init__(self, rows: Rows, labels: Array, weights: Array, pool: ThreadPoolExecutor):
+    def __init__(
+        self, rows: Rows, labels: Array, weights: Array, pool: ThreadPoolExecutor, offsets: Array | None = None
+    ):
         self._rows, self._pool = rows, pool
+        self._offsets = None if offsets is None else offsets.reshape(-1, len(weights))
         views = len(rows) // len(labels)
         self._labels = np.repeat(labels, views)
         share = weights[self._labels] * np.tile(_shares(views), len(labels))
@@ -80,6 +84,8 @@ class Problem:
         features, labels, share = self._rows[rows], self._labels[rows], self._share[rows]
         own = (np.arange(len(labels)), labels)
         logits = features @ parameters.T
+        if self._offsets is not None:
+            logits += self._offsets[rows]
         logits -= logits.max(axis=1, keepdims=True)
         right = logits[own]
         residual = np.exp(logits, out=logits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from model_maker.backbones.registry import Backbone
@@ -47,4 +48,38 @@ def render_starter(info: ModelInfo, model_bytes: int, *, backbone: Backbone, qua
         model_bytes=model_bytes,
         quantize=quantize,
         io=io,
+    )
+
+
+def render_zero_shot(
+    info: ModelInfo,
+    model_bytes: int,
+    *,
+    tier: str,
+    source: str,
+    meanings: Sequence[str],
+    backbone: str,
+    image_size: int,
+    accuracy: dict[str, Any] | None,
+) -> str:
+    """Returns the Markdown of a model that was made without photos.
+
+    Args:
+      info: its metadata.
+      model_bytes: size of the file.
+      tier, source: which tier answered, and what it knows words from.
+      meanings: what each label was taken for.
+      backbone, image_size: the pretrained network and its input, pixels.
+      accuracy: `photos`, `top1` and `top1_interval`, where it was measured.
+    """
+    return pages.render(
+        "zero_shot_card.md",
+        info=info,
+        model_bytes=model_bytes,
+        tier=tier,
+        source=source,
+        meanings=list(zip(info.labels, meanings, strict=True)),
+        backbone=backbone,
+        image_size=image_size,
+        accuracy=accuracy,
     )

@@ -195,7 +195,7 @@ def check_new(path: Path, *, overwrite: bool = False, advice: str = "or remove i
         _check_parent(path)
         if mark and path.is_dir() and any(path.iterdir()) and not (path / mark).exists():
             raise OutputError(
-                f"{path} holds no {mark}, so it was not made by train and `overwrite=True` does not replace it. "
+                f"{path} holds no {mark}, so it was not made here and `overwrite=True` does not replace it. "
                 "Choose another folder."
             )
 

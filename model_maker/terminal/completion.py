@@ -18,16 +18,19 @@ SHELLS = ("bash", "zsh", "fish")
 PROGRAMS = ("model_maker", "benchmark")
 # Argument to the registry of its values; options of `train` declare theirs.
 _NAMES = {
+    "backbone": "model_maker.backbones:BACKBONES",
     "fix": "model_maker.doctor.checks:FIXABLE",
     "format": "model_maker.exporters.export:EXPORTERS",
     "model": "model_maker.backbones:BACKBONES",
     "preset": "model_maker.data.augment:PRESETS",
+    "tower": "model_maker.clip.records:TOWERS",
+    "tier": "model_maker.zero_shot_learning.tiers:TIERS",
 } | {name: declared.choices for name, declared in options.declarations().items() if declared.choices}
 # These take several names separated by commas.
 _LISTS = ("delegate", "fix", "format", "model")
 # These metavars stand for paths. `train --data DIR` takes files, too.
 _PATHS = ("DATA", "DIR", "FILE", "MODEL", "PHOTO", "RUN.JSON")
-_FOLDERS_ONLY = ("android", "ios", "output", "quarantine", "shards", "tensorboard")
+_FOLDERS_ONLY = ("android", "ios", "output", "quarantine", "shards", "tensorboard", "text_vectors")
 
 Completer = Callable[..., Iterable[str]]
 

@@ -210,6 +210,7 @@ def _fit(
         layers=choice or _choice(data, options),
         among=among,
         balance=options.class_weight == "auto",
+        prior=data.prior.head if data.prior else None,
         progress=progress.step,
     )
 

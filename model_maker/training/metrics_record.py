@@ -59,6 +59,7 @@ def compose(
         "photos": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
         "trade_off": [{"score": limit, **entry.as_dict()} for limit, entry in answered.items()],
         "fingerprint": data.photos.fingerprint,
+        **({"labels_from_text": data.prior.as_dict() | {"scale": fit.prior_scale}} if data.prior else {}),
     }
 
 

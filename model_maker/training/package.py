@@ -350,6 +350,7 @@ def _provenance(package: Package, report: dict[str, Any]) -> dict[str, Any]:
         "backbone": _backbone(package),
         "answered": report.get("thresholds") and report["thresholds"]["test"],
         "budget": report["budget"] and {key: report["budget"][key] for key in ("max_drop", "within", "chosen")},
+        **({"labels_from_text": report["labels_from_text"]} if "labels_from_text" in report else {}),
     }
 
 

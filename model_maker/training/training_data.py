@@ -19,6 +19,8 @@ from model_maker.learning.fine_tuning import Network
 from model_maker.options import Options
 from model_maker.progress import SILENT, Progress
 from model_maker.tflite import network_layers
+from model_maker.training import text_prior
+from model_maker.training.text_prior import TextPrior
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class TrainingData:
       backbone: in float and int8.
       embeddings: of all photos, not augmented.
       views: embeddings of training photos, including augmented views if requested.
+      prior: the kernels expected from the names of the classes, if requested.
     """
 
     photos: Dataset
@@ -38,6 +41,7 @@ class TrainingData:
     backbone: QuantizedEmbedder
     embeddings: Embeddings
     views: Embeddings
+    prior: TextPrior | None = None
 
     def features(self, network: Network, photos: Dataset) -> FeatureMaps:
         """Returns the input of the head of a frozen network for some photos."""
@@ -72,7 +76,8 @@ def prepare(
         dataset = dataset.without(unreadable)
         divided = split(dataset, options, progress)
         note_photos(progress, dataset, divided.notes)
-    return TrainingData(dataset, divided, backbone, embeddings, views or embeddings)
+    prior = text_prior.of(dataset.classes, options, progress)
+    return TrainingData(dataset, divided, backbone, embeddings, views or embeddings, prior)
 
 
 class _Steps(Progress):
@@ -115,10 +120,21 @@ def split(dataset: Dataset, options: Options, progress: Progress) -> Split:
         dataset.check_labels()
         if options.folds:
             dataset.folds(options.folds, seed=options.seed)
-        return dataset.split(validation=options.validation, test=options.test, seed=options.seed)
+        return _divide(dataset, options)
     except DataError:
         note_photos(progress, dataset)
         raise
+
+
+def _divide(dataset: Dataset, options: Options) -> Split:
+    try:
+        return dataset.split(validation=options.validation, test=options.test, seed=options.seed)
+    except DataError:
+        if options.labels_from_text is None or options.max_drop is not None:
+            raise
+        # A head that starts from names can do with a photo of each class, and none is left for validation.
+        found = dataset.split(validation=options.validation, test=options.test, seed=options.seed, validating=False)
+        return dataclasses.replace(found, notes=(*found.notes, "Photos are too few for a validation part."))
 
 
 def note_photos(progress: Progress, dataset: Dataset, notes: Sequence[str] = ()) -> None:

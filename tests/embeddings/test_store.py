@@ -373,3 +373,12 @@ def test_columns_are_some_features_of_the_same_photos(maps):
     assert some[:0].shape == (0, 4) and found.shape == (3088,)
     # Columns of columns are counted from those.
     np.testing.assert_array_equal(some.columns(np.array([3, 0])).read(), values[:, :, [3087, 3]])
+
+
+def test_some_columns_are_those_of_the_whole_rows(path):
+    store = EmbeddingStore(path, SIZE)
+    append(store, *range(6))
+    whole = store.read(np.arange(6))
+    for rows in (np.arange(2, 5), np.array([4, 0, 4]), np.array([[1], [3]])):
+        for columns in (slice(1, SIZE), np.array([SIZE - 1, 0])):
+            np.testing.assert_array_equal(store.read(rows, columns), whole[rows][..., columns])

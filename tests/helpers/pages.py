@@ -51,6 +51,8 @@ SHOWN_ONLY = {
     "With weights from the Hub": "weights of 337 MB are fetched; tests/clip runs towers of its own",
     "Data flow": "a picture",
     "Rooms": "a list, compared with the folders by test_layers",
+    "With a text tower": "its weights are downloaded; tests use a substitute",
+    "With both towers": "the same",
     "What others print": "an error of another tool",
 }
 # Words of a command, and the packages of extras without which it is left out.

@@ -61,6 +61,7 @@ REPORT = {
         "against_frozen": {"accuracy_change": 0.1, "accuracy_change_interval": INTERVAL},
     },
     "fingerprint": NASTY,
+    "labels_from_text": {"tier": NASTY, "source": NASTY},
     "thresholds": {"test": SHARE},
 }
 PHOTO = {"true": NASTY, "answer": NASTY, "score": 0.5, "place": NASTY, "address": NASTY, "name": NASTY, "label": NASTY}
@@ -115,6 +116,20 @@ VALUES = {
             }
         ],
     },
+    "photo_groups.html": {
+        "title": NASTY,
+        "lead": NASTY,
+        "groups": [
+            {
+                "title": NASTY,
+                "text": NASTY,
+                "photos": [
+                    {"address": NASTY, "name": NASTY, "text": NASTY},
+                    {"address": "", "name": NASTY, "text": ""},
+                ],
+            }
+        ],
+    },
     "benchmark.html": {
         "machine": NASTY,
         "created": NASTY,
@@ -150,9 +165,20 @@ VALUES = {
         "info": INFO,
         "backbone": {"name": NASTY, "image_size": 8, "source": NASTY},
         "model_bytes": 1,
+        "classes": NASTY,
         "published": {NASTY: 1.0},
         "quantize": NASTY,
         "io": NASTY,
+    },
+    "zero_shot_card.md": {
+        "info": INFO,
+        "model_bytes": 1,
+        "tier": NASTY,
+        "source": NASTY,
+        "meanings": [(NASTY, NASTY)],
+        "backbone": NASTY,
+        "image_size": 8,
+        "accuracy": {"photos": 1, "top1": 0.5, "top1_interval": INTERVAL},
     },
     "export_card.md": {
         "info": INFO,

@@ -122,7 +122,7 @@ def test_an_output_inside_the_data_is_refused(flowers, tmp_path, lite0, monkeypa
 def test_overwrite_spares_what_train_did_not_make(flowers, tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis/chapter1.txt").write_text("years of work")
-    with pytest.raises(OutputError, match="was not made by train"):
+    with pytest.raises(OutputError, match="was not made here"):
         model_maker.train(flowers, tmp_path / "thesis", overwrite=True)
     assert (tmp_path / "thesis/chapter1.txt").read_text() == "years of work"
 

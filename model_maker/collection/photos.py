@@ -1,0 +1,85 @@
+"""The photos of a folder, however they lie in it, and their hashes, which are kept from one listing to the next."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from model_maker.data import folders, sources
+from model_maker.data.dataset import Dataset, Sample, Skipped
+from model_maker.data.entries import Entry
+from model_maker.errors import DataError
+from model_maker.progress import SILENT, Progress
+from model_maker.system import files
+
+# Photos whose files are hashed between two reports of progress.
+_SLICE = 256
+
+
+def read(folder: str | os.PathLike[str], *, progress: Progress = SILENT) -> Dataset:
+    """Lists the photos below a folder, in order of their paths; all are of one class, which has no name.
+
+    A file whose size and time of change are those of the last listing has the hash that it had then.
+
+    Raises:
+      DataError: it is not a folder, or contains no photos.
+    """
+    home = Path(folder)
+    if not home.is_dir():
+        raise DataError(f"{home} is not a folder. Pass a folder with photos.")
+    found = folders.photos(home)
+    if not found:
+        raise DataError(f"{home} holds no photos (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF).")
+    place = _memory(home)
+    before = {home / name: row for name, row in _remembered(place).items()}
+    now: dict[str, list[Any]] = {}
+    samples, skipped = [], []
+    for done, (path, state, (digest, reason)) in enumerate(_hashed(found, before), start=1):
+        if digest:
+            samples.append(Sample(path, 0, digest))
+            now[path.relative_to(home).as_posix()] = [*state, digest]
+        else:
+            skipped.append(Skipped(path, reason))
+        if done % _SLICE == 0 or done == len(found):
+            progress.step(done, len(found))
+    if now != {path.relative_to(home).as_posix(): row for path, row in before.items()}:
+        files.write_checked(place, json.dumps(now).encode())
+    return Dataset(tuple(samples), ("",), tuple(skipped))
+
+
+def _hashed(paths: list[Path], before: dict[Path, list[Any]]) -> Iterator[tuple[Path, list[int], tuple[str, str]]]:
+    """Yields each file, its size and time of change, and its hash or the reason why there is none."""
+    for start in range(0, len(paths), _SLICE):
+        some = paths[start : start + _SLICE]
+        states = [_state(path) for path in some]
+        known = {
+            path: (row[2], "")
+            for path, state in zip(some, states, strict=True)
+            if (row := before.get(path)) and row[:2] == state
+        }
+        new = [path for path in some if path not in known]
+        known |= zip(new, sources.hash_all([Entry(path, "") for path in new]), strict=True)
+        yield from ((path, state, known[path]) for path, state in zip(some, states, strict=True))
+
+
+def _state(path: Path) -> list[int]:
+    try:
+        facts = path.stat()
+    except OSError:  # reading it will say why
+        return [-1, -1]
+    return [facts.st_size, facts.st_mtime_ns]
+
+
+def _memory(home: Path) -> Path:
+    key = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:24]
+    return files.cache_directory() / "collections" / f"{key}.json"
+
+
+def _remembered(place: Path) -> dict[str, list[Any]]:
+    kept = files.read_checked(place)
+    found: dict[str, list[Any]] = json.loads(kept) if kept else {}
+    return found

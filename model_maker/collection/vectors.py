@@ -1,0 +1,136 @@
+"""What photos are compared by: the embedding of a backbone, or the vectors of an image tower, kept in stores."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from model_maker.backbones import embedder
+from model_maker.backbones.embedder import Embedder
+from model_maker.backbones.int8_backbone import QuantizedEmbedder
+from model_maker.backbones.registry import Backbone
+from model_maker.data import images
+from model_maker.data.dataset import Dataset, Skipped
+from model_maker.data.images import Photo
+from model_maker.data.streaming import cores
+from model_maker.embeddings import computing
+from model_maker.embeddings.store import EmbeddingStore, FeatureMaps, pack
+from model_maker.embeddings.work import Work
+from model_maker.errors import DataError
+from model_maker.progress import Progress
+from model_maker.system import files
+from model_maker.tflite import network_layers
+from model_maker.tflite.interpreter import Runner
+from model_maker.zero_shot_learning import int8_model, towers
+from model_maker.zero_shot_learning.towers import ImageTower
+
+Array = np.ndarray[Any, Any]
+
+# Photos that are compared in one go: their vectors stay in a processor's cache.
+_BLOCK = 1024
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """The vectors of photos, which stay in the store until they are compared.
+
+    Attributes:
+      photos: N, those that could be read.
+      maps: of these, in order, [E] each.
+      skipped: photos that could not be read.
+    """
+
+    photos: Dataset
+    maps: FeatureMaps
+    skipped: tuple[Skipped, ...]
+
+    def read(self) -> Array:
+        """Returns all of them, float32 [N, E], of length 1."""
+        parts = [self._block(slice(start, start + _BLOCK)) for start in range(0, len(self.maps), _BLOCK)]
+        return np.concatenate([part / _lengths(part)[:, None] for part in parts])
+
+    def compare(self, direction: Array, *, cosine: bool) -> Array:
+        """Returns the product of each vector with a direction, float32 [N], by its length where it is a cosine."""
+        wanted = direction.astype(np.float32) / (np.linalg.norm(direction) if cosine else 1)
+
+        def compared(start: int) -> Array:
+            block = self._block(slice(start, start + _BLOCK))
+            products: Array = block @ wanted
+            return products / _lengths(block) if cosine else products * np.float32(self.maps.step)
+
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:
+            return np.concatenate(list(pool.map(compared, range(0, len(self.maps), _BLOCK))))
+
+    def _block(self, rows: slice) -> Array:
+        block: Array = self.maps[rows].astype(np.float32)
+        return block
+
+
+def _lengths(block: Array) -> Array:
+    lengths: Array = np.sqrt(np.einsum("ij,ij->i", block, block))
+    return np.maximum(lengths, np.float32(1e-12))
+
+
+def prepared(model: str, *, weights: str | None = None, progress: Progress) -> QuantizedEmbedder:
+    """Makes a backbone ready: in int8 by its name, and as it is where it is somebody's file.
+
+    Raises:
+      BackboneError: there is none of that name, or it cannot be had.
+    """
+    choice = embedder.choose(model, weights_file=weights)
+    base = embedder.embedder(choice, progress=progress)
+    form = int8_model.int8_form(base) if isinstance(choice, Backbone) else None
+    return QuantizedEmbedder(**{name: getattr(base, name) for name in Embedder.__dataclass_fields__}, int8=form)
+
+
+def by_backbone(photos: Dataset, backbone: QuantizedEmbedder, *, progress: Progress) -> Vectors:
+    """Embeds those photos that have not been before, as `train` does, and finds the others in the same store."""
+    maps, skipped = computing.feature_maps(photos, *backbone.computing, progress=progress)
+    last = network_layers.features(backbone.layers, backbone.layers[-1:])
+    return Vectors(photos.without(skipped), maps.columns(last), tuple(skipped))
+
+
+def of_photo(photo: Photo, backbone: QuantizedEmbedder) -> Array:
+    """Embeds one photo, float32 [E].
+
+    Raises:
+      DataError: it cannot be read.
+    """
+    content, normalization = backbone.computing
+    pixels = images.load(photo, Runner(content).input_shape[1])
+    vector: Array = Work(content, normalization).worker()(pixels[None])[0]
+    return vector[-backbone.layers[-1].size :].astype(np.float32)
+
+
+def by_tower(photos: Dataset, tower: Callable[[], ImageTower], *, name: str, size: int, progress: Progress) -> Vectors:
+    """Does as `by_backbone` with an image tower.
+
+    Args:
+      photos: to embed.
+      tower: opens it, if a photo has to be embedded.
+      name: of the tower; vectors are kept by it.
+      size: of its vectors.
+      progress: receives photos that are done.
+    """
+    key = hashlib.sha256(f"{name} {images.PREPROCESSING}".encode()).hexdigest()[:24]
+    store = EmbeddingStore(files.cache_directory() / "embeddings" / f"tower-{key}.vectors", size)
+    names = pack(sample.digest for sample in photos.samples)
+    missing, skipped = np.flatnonzero(store.find(names) < 0), []
+    opened = tower() if len(missing) else None
+    lacking = [photos.samples[index] for index in missing]
+    results = towers.embed_each((sample.path for sample in lacking), opened) if opened else iter(())
+    for done, (index, sample, vector) in enumerate(zip(missing, lacking, results, strict=True), start=1):
+        if isinstance(vector, DataError):
+            skipped.append(Skipped(sample.path, str(vector).removeprefix(f"{sample.path}: ")))
+        else:
+            store.append(names[[index]], vector.astype(store.dtype)[None])
+        progress.step(len(photos) - len(missing) + done, len(photos))
+    read = photos.without(skipped)
+    rows = store.find(pack(sample.digest for sample in read.samples), check=False)
+    return Vectors(read, FeatureMaps(store, rows[:, None], (size,)), tuple(skipped))

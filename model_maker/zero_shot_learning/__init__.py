@@ -1,0 +1,1 @@
+"""Classifiers for classes of which there are no photos, from their names; search and sorting of photos."""

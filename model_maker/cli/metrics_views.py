@@ -31,10 +31,13 @@ def show_metrics(metrics: Metrics) -> None:
     if metrics.learned_from:
         console.print(f"[yellow]{metrics.learned_from.describe(metrics.photos)}[/]")
     table = rendering.table("class", "photos>", "precision>", "recall>", "F1>")
-    for entry in metrics.per_class:
+    seen = [entry for entry in metrics.per_class if entry.photos]
+    for entry in seen:
         shares = (f"{value:.3f}" for value in (entry.precision, entry.recall, entry.f1))
         table.add_row(escape(entry.label), str(entry.photos), *shares)
     console.print(table)
+    if others := len(metrics.per_class) - len(seen):
+        console.print(f"[dim]{others} classes of the model have no photos here.[/]")
     if len(metrics.per_class) <= _WIDEST_CONFUSION:
         console.print(
             confusion_table([entry.label for entry in metrics.per_class], metrics.confusion.tolist(), console.width)

@@ -94,18 +94,15 @@ def _answer(classifier, item, scores, arguments: argparse.Namespace) -> tuple[di
 
 def _classifier(arguments: argparse.Namespace):
     """Returns the classifier that `predict` is to use, and what it is to classify."""
-    from model_maker.backbones import BACKBONES, importers
+    from model_maker.backbones import embedder, importers
+    from model_maker.classifiers import Classifier
     from model_maker.cli.bars import Bars
-    from model_maker.exporters import starter
-    from model_maker.inference.classifier import Classifier
 
     model, *photos = [arguments.model, *arguments.photos] if arguments.model else arguments.photos
-    if arguments.model and (arguments.model in BACKBONES or not importers.is_address(model)):
-        if arguments.labels or arguments.normalization:
-            raise DataError(f"--labels and --normalization belong to a file; {model} knows its own. Leave them out.")
-        with Bars(arguments) as bars:
-            return Classifier(starter.cached(model, progress=bars)), photos
-    return Classifier(model, **foreign(arguments)), photos
+    if arguments.model and not importers.is_address(model):
+        embedder.choose(model)  # which says what is called nearly so
+    with Bars(arguments) as bars:
+        return Classifier(model, **foreign(arguments), progress=bars), photos
 
 
 def _print_csv(rows: list[dict]) -> None:

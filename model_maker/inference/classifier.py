@@ -12,7 +12,7 @@ from typing import Any, overload
 import numpy as np
 
 from model_maker import evaluation
-from model_maker.data import in_memory, sources
+from model_maker.data import imagenet, in_memory, sources
 from model_maker.data.dataset import Dataset, Sample, Skipped
 from model_maker.data.images import Photo
 from model_maker.data.streaming import stream
@@ -182,7 +182,7 @@ class Classifier:
         images: Photo | Iterable[Photo],
         *,
         top_k: int | None = pipeline.TOP_K,
-        function_to_apply: str | None = "softmax",
+        function_to_apply: str | None = None,
         channels: str = "rgb",
     ) -> list[Answer] | list[list[Answer]]:
         """Classifies photos as `pipeline("image-classification")` of transformers does.
@@ -190,7 +190,8 @@ class Classifier:
         Args:
           images: one photo or several, as `predict` takes them.
           top_k: how many labels for each photo, best first; all where there are fewer.
-          function_to_apply: "softmax" for probabilities, "none" for logits, "sigmoid" of these; see `pipeline.answer`.
+          function_to_apply: "softmax" (default) for probabilities, "none" for logits, "sigmoid" of these; see
+            `pipeline.answer`.
           channels: as `predict` takes it.
 
         Returns:
@@ -205,10 +206,23 @@ class Classifier:
           >>> Classifier("flowers_model")("rose.jpg", top_k=1)
           [{'label': 'rose', 'score': 0.99609375}]
         """
-        count, function = pipeline.check(top_k, function_to_apply)
-        rows = self._readable(pipeline.read(pipeline.each(images), channels=channels))
-        found = [pipeline.answer(scores, self.labels, top_k=count, function=function) for scores in rows]
+        photos = pipeline.each(images)
+        found = list(self.answers(photos, top_k=top_k, function_to_apply=function_to_apply, channels=channels))
         return found[0] if in_memory.is_one(images) else found
+
+    def answers(
+        self,
+        photos: Iterable[Photo],
+        *,
+        top_k: int | None = pipeline.TOP_K,
+        function_to_apply: str | None = None,
+        channels: str = "rgb",
+        timeout: float | None = None,
+    ) -> Iterator[list[Answer]]:
+        """Yields what a call gives of each photo, one after another; `timeout` as `web.fetch` takes it."""
+        count, function = pipeline.check(top_k, function_to_apply)
+        for scores in self._readable(pipeline.read(photos, channels=channels, timeout=timeout)):
+            yield pipeline.answer(scores, self.labels, top_k=count, function=function)
 
     def _readable(self, photos: Iterable[Photo | DataError]) -> Iterator[Array]:
         for scores in self.scores(photos):
@@ -301,16 +315,22 @@ class Classifier:
     def indices(self, classes: Sequence[str]) -> Array:
         """Returns where each class of a data set is among the labels, int [K].
 
+        Those of a model of ImageNet also go by WordNet's numbers, as ImageNet's folders do.
+
         Raises:
           DataError: one is not.
         """
-        unknown = sorted(set(classes) - set(self.labels))
+        known = {label: index for index, label in reversed(list(enumerate(self.labels)))}
+        if (first := imagenet.first_class(self.labels)) is not None:
+            by_number = {name: number for name in classes if (number := imagenet.class_of(name)) is not None}
+            known = {name: first + number for name, number in by_number.items()} | known
+        unknown = sorted(set(classes) - set(known))
         if unknown:
             raise DataError(
                 f"The data has classes that the model does not know: {_listed(unknown)}. "
                 f"It knows {_listed(self.labels)}."
             )
-        return np.array([self.labels.index(name) for name in classes])
+        return np.array([known[name] for name in classes])
 
     def _worker(self) -> Callable[[Array], Array]:
         runner, normalization = self._model.runner(), self.info.normalization

@@ -44,10 +44,6 @@ MEANINGLESS: dict[str, dict[str, tuple[Any, str]]] = {
     "export": {
         "vocab_filename": ("vocab.txt", "a vocabulary belongs to texts"),
         "with_metadata": (True, "every file has its metadata"),
-        "export_metadata_json_file": (
-            False,
-            "`model_maker inspect FILE --json` shows what a file says of itself",
-        ),
         "overwrite": (True, "files and models of that name are replaced"),
         "include_optimizer": (True, "there is no optimizer to save"),
         "save_format": (None, "it is a SavedModel; `model_maker export --format keras` writes the other"),

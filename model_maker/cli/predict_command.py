@@ -29,6 +29,12 @@ def add(commands) -> None:
     )
     parser.add_argument("--every", type=int, metavar="N", help="of videos, each N-th frame (default: 30)")
     parser.add_argument("--frames", type=int, metavar="N", help="so many frames of each video or camera (default: all)")
+    parser.add_argument("--smooth", type=int, metavar="N", help="of videos and cameras, average scores over N frames")
+    parser.add_argument("--region", metavar="L,T,R,B", help="classify this part, in shares of width and height")
+    parser.add_argument("--rotation", type=int, default=0, metavar="DEGREES", help="turn it clockwise before, by 90s")
+    labels = parser.add_mutually_exclusive_group()
+    labels.add_argument("--allow", action="append", metavar="LABEL", help="answer with this label; may be repeated")
+    labels.add_argument("--deny", action="append", metavar="LABEL", help="never answer with it; may be repeated")
     parser.add_argument("--save", metavar="DIR", help="folder to make, of copies with the answer drawn onto them")
     foreign_flags(parser)
     parser.add_argument("--top-k", type=int, default=3, metavar="K", help="labels for each photo (default: 3)")
@@ -46,22 +52,29 @@ def add(commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from model_maker.cli import metrics_views
-    from model_maker.inference import annotation, predict_inputs
+    from model_maker.inference import annotation, predict_inputs, views
 
     if arguments.top_k < 1:
         raise DataError(f"--top-k {arguments.top_k}: give 1 or more.")
     if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
         raise DataError(f"--threshold {arguments.threshold:g}: give a score from 0 to 1.")
+    view = views.View(_region(arguments.region), arguments.rotation)
     classifier, named = _classifier(arguments)
+    allowed = views.candidates(classifier.labels, arguments.allow, arguments.deny)
     rows: list[dict] = []
     live = False
     with annotation.album(arguments.save, named) as keep:
         try:
             for item, scores in predict_inputs.scored(
-                classifier, named, every=arguments.every, frames=arguments.frames
+                classifier,
+                named,
+                every=arguments.every,
+                frames=arguments.frames,
+                view=view,
+                smooth=arguments.smooth,
             ):
                 live = item.live
-                row, ranked = _answer(classifier, item, scores, arguments)
+                row, ranked = _answer(classifier, item, scores, arguments, allowed)
                 if ranked:
                     keep(item, [f"{one.label} {one.score:.3f}" for one in ranked])
                 if live and ranked and not (arguments.json or arguments.csv):
@@ -83,13 +96,24 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _answer(classifier, item, scores, arguments: argparse.Namespace) -> tuple[dict, list]:
+def _answer(classifier, item, scores, arguments: argparse.Namespace, allowed) -> tuple[dict, list]:
     """Returns what is printed of a picture, and its labels, best first; none where it cannot be read."""
     row = {"photo": item.name, **item.frame}
     if isinstance(scores, DataError):
         return row | {"error": str(scores).removeprefix(f"{item.name}: ").removeprefix("the picture: ")}, []
-    ranked = classifier.rank(scores, top_k=arguments.top_k, threshold=arguments.threshold)
+    ranked = classifier.rank(scores, top_k=arguments.top_k, threshold=arguments.threshold, allowed=allowed)
     return row | {"predictions": [dataclasses.asdict(entry) for entry in ranked]}, ranked
+
+
+def _region(text: str | None) -> tuple[float, float, float, float] | None:
+    """Reads --region."""
+    if text is None:
+        return None
+    try:
+        left, top, right, bottom = map(float, text.split(","))
+    except ValueError as error:
+        raise DataError(f"--region {text}: give LEFT,TOP,RIGHT,BOTTOM, for example 0.25,0,0.75,1.") from error
+    return left, top, right, bottom
 
 
 def _classifier(arguments: argparse.Namespace):

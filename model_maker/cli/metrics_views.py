@@ -75,7 +75,11 @@ def show_predictions(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         name = escape(row["photo"])
         for entry in row.get("predictions", ()):
-            label = escape(entry["label"]) if entry["index"] >= 0 else f"[dim]{entry['label']}[/]"
+            label = (
+                escape(entry.get("display_name", entry["label"]))
+                if entry["index"] >= 0
+                else f"[dim]{entry['label']}[/]"
+            )
             table.add_row(name, label, f"{entry['score']:.3f}", _bar(entry["score"]))
             name = ""
     if table.row_count:
@@ -84,7 +88,9 @@ def show_predictions(rows: list[dict[str, Any]]) -> None:
 
 def show_answer(row: dict[str, Any]) -> None:
     """One line, as soon as it is known, for what has no end."""
-    answers = ", ".join(f"{escape(entry['label'])} {entry['score']:.3f}" for entry in row["predictions"])
+    answers = ", ".join(
+        f"{escape(entry.get('display_name', entry['label']))} {entry['score']:.3f}" for entry in row["predictions"]
+    )
     rendering.say(rendering.console(), f"{escape(row['photo'])}  {answers}")
 
 

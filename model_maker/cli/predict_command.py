@@ -35,6 +35,7 @@ def add(commands) -> None:
     labels = parser.add_mutually_exclusive_group()
     labels.add_argument("--allow", action="append", metavar="LABEL", help="answer with this label; may be repeated")
     labels.add_argument("--deny", action="append", metavar="LABEL", help="never answer with it; may be repeated")
+    parser.add_argument("--locale", metavar="CODE", help="also name labels in this language, as the model has it")
     parser.add_argument("--save", metavar="DIR", help="folder to make, of copies with the answer drawn onto them")
     foreign_flags(parser)
     parser.add_argument("--top-k", type=int, default=3, metavar="K", help="labels for each photo (default: 3)")
@@ -60,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise DataError(f"--threshold {arguments.threshold:g}: give a score from 0 to 1.")
     view = views.View(_region(arguments.region), arguments.rotation)
     classifier, named = _classifier(arguments)
+    _check_locale(classifier, arguments.locale)
     allowed = views.candidates(classifier.labels, arguments.allow, arguments.deny)
     rows: list[dict] = []
     live = False
@@ -102,7 +104,18 @@ def _answer(classifier, item, scores, arguments: argparse.Namespace, allowed) ->
     if isinstance(scores, DataError):
         return row | {"error": str(scores).removeprefix(f"{item.name}: ").removeprefix("the picture: ")}, []
     ranked = classifier.rank(scores, top_k=arguments.top_k, threshold=arguments.threshold, allowed=allowed)
-    return row | {"predictions": [dataclasses.asdict(entry) for entry in ranked]}, ranked
+    answers = [dataclasses.asdict(entry) for entry in ranked]
+    if names := classifier.info.display_names.get(arguments.locale or ""):
+        for answer in answers:
+            answer["display_name"] = names[answer["index"]] if answer["index"] >= 0 else answer["label"]
+    return row | {"predictions": answers}, ranked
+
+
+def _check_locale(classifier, locale: str | None) -> None:
+    known = classifier.info.display_names
+    if locale is not None and locale not in known:
+        has = f"it has {', '.join(known)}" if known else "it has none; `model_maker metadata` writes them"
+        raise DataError(f"--locale {locale}: the model has no names of its labels in it; {has}.")
 
 
 def _region(text: str | None) -> tuple[float, float, float, float] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from absl import logging
 
@@ -14,7 +14,6 @@ from model_maker.backbones.registry import BACKBONES, DEFAULT
 from model_maker.data.dataset import Dataset
 from model_maker.data.images import Photo
 from model_maker.errors import DataError, ModelError
-from model_maker.exporters import starter
 from model_maker.inference import classifier as inference
 from model_maker.inference import pipeline as rules
 from model_maker.inference.pipeline import Answer
@@ -84,9 +83,11 @@ class Classifier(inference.Classifier):
         if is_backbone(model):
             if labels is not None or normalization is not None:
                 raise DataError(
-                    f"`labels` and `normalization` belong to a file; {model!r} knows its own. Leave them out."
+                    f"`labels` and `normalization` belong to a file; {model} knows its own. Leave them out."
                 )
-            model = starter.cached(str(model), progress=progress)
+            from model_maker.exporters import starter  # which takes as long to import as all the rest
+
+            model = starter.cached(model, progress=progress)
         super().__init__(model, threads=threads, kernels=kernels, labels=labels, normalization=normalization)
 
     def evaluate(
@@ -205,7 +206,7 @@ def pipeline(
     return Pipeline(opened, **options)
 
 
-def is_backbone(model: object) -> bool:
+def is_backbone(model: object) -> TypeGuard[str]:
     """Whether this is the name of a backbone, and not that of a file or folder which is there."""
     return isinstance(model, str) and model in BACKBONES and not Path(model).exists()
 

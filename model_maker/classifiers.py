@@ -169,7 +169,7 @@ class Pipeline:
 
 def pipeline(
     task: str | None = None,
-    model: str | os.PathLike[str] | bytes | inference.Classifier | None = None,
+    model: str | os.PathLike[str] | bytes | Classifier | None = None,
     *,
     progress: Progress | None = None,
     **options: Any,
@@ -202,7 +202,7 @@ def pipeline(
     _checked(options)
     if model is None:
         (progress or Progress()).note(f"No model is named, so this is {DEFAULT} with ImageNet's 1000 classes.")
-    opened = model if isinstance(model, inference.Classifier) else Classifier(model or DEFAULT, progress=progress)
+    opened = model if isinstance(model, Classifier) else Classifier(model or DEFAULT, progress=progress)
     return Pipeline(opened, **options)
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "load_dataset",
     "mend",
     "organize",
+    "pipeline",
     "put_back",
     "put_in_app",
     "reproduce",
@@ -38,6 +39,7 @@ __all__ = [
 if TYPE_CHECKING:  # the names of __getattr__, for type checkers and editors
     from model_maker.apps.codegen import codegen
     from model_maker.apps.put_in_app import put_in_app
+    from model_maker.classifiers import Classifier, pipeline
     from model_maker.collection.keywords import keywords
     from model_maker.collection.organize import organize
     from model_maker.collection.search import search
@@ -48,7 +50,7 @@ if TYPE_CHECKING:  # the names of __getattr__, for type checkers and editors
     from model_maker.exporters.embedder_file import export_embedder
     from model_maker.exporters.export import export
     from model_maker.exporters.starter import starter
-    from model_maker.inference.classifier import Classifier, Prediction
+    from model_maker.inference.classifier import Prediction
     from model_maker.options import Options
     from model_maker.training.comparison import compare
     from model_maker.training.reproduction import reproduce
@@ -58,7 +60,7 @@ if TYPE_CHECKING:  # the names of __getattr__, for type checkers and editors
     from model_maker.zero_shot_learning.phone_file import zero_shot_file
 
 _HOMES = {
-    "Classifier": ("model_maker.inference.classifier", "Classifier"),
+    "Classifier": ("model_maker.classifiers", "Classifier"),
     "Prediction": ("model_maker.inference.classifier", "Prediction"),
     "Options": ("model_maker.options", "Options"),
     "ModelMakerError": ("model_maker.errors", "ModelMakerError"),
@@ -66,6 +68,7 @@ _HOMES = {
     "diagnose": ("model_maker.doctor.diagnosis", "diagnose"),
     "mend": ("model_maker.doctor.quarantine", "mend"),
     "put_back": ("model_maker.doctor.quarantine", "put_back"),
+    "pipeline": ("model_maker.classifiers", "pipeline"),
     "codegen": ("model_maker.apps.codegen", "codegen"),
     "put_in_app": ("model_maker.apps.put_in_app", "put_in_app"),
     "export": ("model_maker.exporters.export", "export"),

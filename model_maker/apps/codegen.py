@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import string
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ class Language:
       scalar: the name of a tensor's type, by ours.
       to_input: an expression for a pixel (in Python all pixels), by the type of the input; of {mean} and {scale}.
       from_output: an expression for a score, by the type of the output; of {scale} and {zero_point}.
+      arrays: the name of an array of the input's values, by its type, where the code makes one.
       taken: identifiers that a label may not have.
       special: characters beside backslash and quote that mean something inside a string.
       most_labels: how many the language bears.
@@ -56,6 +57,7 @@ class Language:
     scalar: dict[str, str]
     to_input: dict[str, str]
     from_output: dict[str, str]
+    arrays: dict[str, str] = field(default_factory=lambda: {"uint8": "", "float32": ""})
     taken: frozenset[str] = frozenset()
     special: str = ""
     most_labels: int | None = None
@@ -143,7 +145,7 @@ def _edges(
     return {
         "input": language.scalar[image.dtype],
         "output": language.scalar[scores.dtype],
-        "array": {"uint8": "Uint8Array", "float32": "Float32Array"}[image.dtype],
+        "array": language.arrays[image.dtype],
         "type": {"uint8": "UInt8", "float32": "Float"}[image.dtype],
         "input_bytes": {"uint8": 1, "float32": 4}[image.dtype],
         "output_bytes": {"uint8": 1, "float32": 4}[scores.dtype],
@@ -208,6 +210,22 @@ LANGUAGES = {
         _FLOAT_OR_BYTE,
         {"uint8": "value", "float32": "(value - {mean}) * {scale}"},
         {"uint8": "(value - {zero_point}) * {scale}", "float32": "value"},
+        {"uint8": "Uint8Array", "float32": "Float32Array"},
+    ),
+    "dart": Language(
+        ".dart",
+        identifiers.ascii_camel,
+        "  {name}({text}),",
+        lambda c: f"\\u{{{ord(c):x}}}",
+        _FLOAT_OR_BYTE,
+        {"uint8": "value", "float32": "(value - {mean}) * {scale}"},
+        {
+            "uint8": "(output.getUint8(index) - {zero_point}) * {scale}",
+            "float32": "output.getFloat32(4 * index, Endian.little)",
+        },
+        {"uint8": "Uint8List", "float32": "Float32List"},
+        taken=identifiers.DART_WORDS,
+        special="$",
     ),
     "python": Language(
         ".py",

@@ -19,10 +19,17 @@ _SWIFT = """as associatedtype async await break case catch class continue defaul
     allCases hash hashValue none rawValue some text type"""
 # What the templates call their own, or import.
 _CLASSES = """Any Array AutoCloseable Bitmap Bool ByteBuffer ByteOrder CGColorSpace CGContext CGImage CGRect
-    CaseIterable Data DataType Double Error Failure False Float Float32Array FloatArray Image ImageOps Int Interpreter
-    InterpreterApi LABELS Label List Map Math NamedTuple None Nothing Number Object OffscreenCanvas Prediction Promise
-    SIZE Self Set String TEXTS THRESHOLD Tensor True Type UInt8 Uint8Array Unit"""
+    ByteData CaseIterable Data DataType Double Error Failure False Float Float32Array Float32List FloatArray Image
+    ImageOps Int Interpreter InterpreterApi InterpreterOptions LABELS Label List Map Math NamedTuple None Nothing
+    Number Object OffscreenCanvas Photo Prediction Promise SIZE Self Set String TEXTS THRESHOLD Tensor TensorType
+    True Type UInt8 Uint8Array Uint8List Unit"""
+_DART = """abstract as assert async await break case catch class const continue covariant default deferred do
+    dynamic else enum export extends extension external factory false final finally for get hide if implements
+    import in interface is late library mixin new null of on operator part required rethrow return set show static
+    super switch sync this throw true try type typedef var void when while with yield hashCode index name
+    noSuchMethod runtimeType text toString values"""
 KOTLIN_WORDS, SWIFT_WORDS = frozenset(_KOTLIN.split()), frozenset(_SWIFT.split())
+DART_WORDS = frozenset(_DART.split())
 _TAKEN_CLASSES = frozenset(_CLASSES.split())
 
 
@@ -65,6 +72,12 @@ def upper(parts: Sequence[str]) -> str:
 def camel(parts: Sequence[str]) -> str:
     """Returns frenchBulldog."""
     return parts[0].lower() + "".join(part[:1].upper() + part[1:] for part in parts[1:])
+
+
+def ascii_camel(parts: Sequence[str]) -> str:
+    """Returns frenchBulldog, of letters that Dart takes; "label" where there are none."""
+    kept = [part for part in (re.sub(r"[^A-Za-z0-9]", "", part) for part in parts) if part]
+    return camel(kept) if kept and not kept[0][0].isdecimal() else camel(["label", *kept])
 
 
 def class_name(title: str) -> str:

@@ -11,11 +11,10 @@ import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_maker.backbones import downloads
 from model_maker.backbones.weights import sha256
 from model_maker.errors import BackboneError
 from model_maker.progress import SILENT, Progress
-from model_maker.system import files
+from model_maker.system import downloads, files
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 

@@ -12,7 +12,6 @@ from types import ModuleType
 
 from model_maker.backbones import (
     conversion,
-    downloads,
     importers,
     input_range,
     layer_weights,
@@ -27,7 +26,7 @@ from model_maker.backbones.weights import FileWeights
 from model_maker.errors import BackboneError
 from model_maker.normalization import Normalization
 from model_maker.progress import SILENT, Progress
-from model_maker.system import files
+from model_maker.system import downloads, files
 from model_maker.tflite import cut, dequantize, graph, runnable
 
 # What people call it.

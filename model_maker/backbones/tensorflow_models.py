@@ -12,9 +12,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from model_maker.backbones import conversion, downloads, input_range
+from model_maker.backbones import conversion, input_range
 from model_maker.errors import BackboneError
-from model_maker.system import extras, files, limited_process
+from model_maker.system import downloads, extras, files, limited_process
 from model_maker.tensorflow_files import keras_files, saved_models
 from model_maker.tflite import metadata
 

@@ -17,6 +17,7 @@ def add(commands) -> None:
     for name, what in (
         ("kotlin", "for Android, on LiteRT"),
         ("swift", "for iOS, on TensorFlowLiteSwift"),
+        ("dart", "for Flutter, on tflite_flutter"),
         ("js", "a module for browsers, on LiteRT.js"),
         ("python", "on ai-edge-litert"),
     ):

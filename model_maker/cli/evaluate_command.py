@@ -10,7 +10,11 @@ from model_maker.cli.printing import print_json
 
 def add(commands) -> None:
     parser = command(commands, run, "evaluate", "measure a model's accuracy")
-    parser.add_argument("model", metavar="MODEL", help="a .tflite, a folder that train made, or an export")
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a .tflite, a folder that train made, an export, or a backbone's name, which knows ImageNet's classes",
+    )
     parser.add_argument("--data", metavar="DIR", help="labeled photos (default: the test split of the training data)")
     foreign_flags(parser)
     parser.add_argument("--report", metavar="FILE", help="also write an HTML report and its plots")
@@ -20,14 +24,14 @@ def add(commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from model_maker import run_record
+    from model_maker.classifiers import Classifier
     from model_maker.cli import metrics_views
     from model_maker.cli.bars import Bars
-    from model_maker.inference.classifier import Classifier
     from model_maker.report import model_page
 
     page = new_page(arguments)
-    classifier = Classifier(arguments.model, **foreign(arguments))
     with Bars(arguments) as bars:
+        classifier = Classifier(arguments.model, **foreign(arguments), progress=bars)
         dataset, notes = run_record.photos_for(arguments.model, arguments.data)
         for note in notes:
             bars.note(note)

@@ -23,7 +23,11 @@ def add(commands) -> None:
     parser.add_argument(
         "--io", metavar="TYPE", help="input and output type of .tflite formats: uint8, float32 or, except in apps, int8"
     )
-    parser.add_argument("--data", metavar="DIR", help="calibration and test photos (default: the training photos)")
+    precision = parser.add_mutually_exclusive_group()
+    precision.add_argument("--half", action="store_true", help="with --format tflite: float16")
+    precision.add_argument("--int8", action="store_true", help="with --format tflite: int8, which is its default")
+    parser.add_argument("--opset", type=int, metavar="N", help="of ONNX, 13 to 18 (default: 13)")
+    parser.add_argument("--data", metavar="DIR", help="photos to calibrate and check on (default: the training's)")
     json_flag(parser)
 
 
@@ -41,6 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.output,
             formats=formats,
             io=arguments.io,
+            half=arguments.half,
+            int8=arguments.int8,
+            opset=arguments.opset,
             data=arguments.data,
             overwrite=arguments.overwrite,
             progress=bars,
@@ -63,6 +70,9 @@ def _put_in_app(arguments: argparse.Namespace) -> int:
     platform = "android" if arguments.android else "ios"
     if arguments.format:
         raise DataError(f"--format {arguments.format}: an app takes a .tflite. Leave it out, or use --output DIR.")
+    for flag in ("half", "int8", "opset"):
+        if getattr(arguments, flag):
+            raise DataError(f"--{flag} belongs to --output. Leave it out; --io states the edges of an app's model.")
     with Bars(arguments) as bars:
         found = put_in_app.put_in_app(
             arguments.model,

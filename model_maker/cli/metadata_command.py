@@ -7,6 +7,7 @@ import dataclasses
 
 from model_maker.cli.arguments import command, foreign, foreign_flags, json_flag
 from model_maker.cli.printing import print_json
+from model_maker.errors import DataError
 from model_maker.terminal import exit_codes
 
 
@@ -24,6 +25,13 @@ def add(commands) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace it if it exists")
     for name in ("name", "version", "author", "licence", "description"):
         parser.add_argument(f"--{name}", metavar="TEXT", help=f"{name} in the metadata (default: as it is)")
+    parser.add_argument(
+        "--display-names",
+        action="append",
+        default=[],
+        metavar="LOCALE=FILE",
+        help="what labels are called in another language, as de=namen.txt, one a line; may be repeated",
+    )
     json_flag(parser)
 
 
@@ -32,8 +40,14 @@ def run(arguments: argparse.Namespace) -> int:
     from model_maker.verification import metadata_writing
 
     texts = {name: getattr(arguments, name) for name in metadata_writing.TEXTS}
+    localized = dict(_localized(stated) for stated in arguments.display_names)
     found = metadata_writing.describe(
-        arguments.model, arguments.output, overwrite=arguments.overwrite, **foreign(arguments), **texts
+        arguments.model,
+        arguments.output,
+        overwrite=arguments.overwrite,
+        display_names=localized,
+        **foreign(arguments),
+        **texts,
     )
     if arguments.json:
         rules = [
@@ -48,3 +62,11 @@ def run(arguments: argparse.Namespace) -> int:
             "model_maker", f"{found.path}: {entry.rule.demand}; it has {entry.received}. {entry.rule.advice}"
         )
     return 1 if found.broken else 0
+
+
+def _localized(stated: str) -> tuple[str, str]:
+    """Reads --display-names."""
+    locale, mark, file = stated.partition("=")
+    if not (locale and mark and file):
+        raise DataError(f"--display-names {stated}: give LOCALE=FILE, for example de=namen.txt.")
+    return locale, file

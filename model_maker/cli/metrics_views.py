@@ -31,10 +31,13 @@ def show_metrics(metrics: Metrics) -> None:
     if metrics.learned_from:
         console.print(f"[yellow]{metrics.learned_from.describe(metrics.photos)}[/]")
     table = rendering.table("class", "photos>", "precision>", "recall>", "F1>")
-    for entry in metrics.per_class:
+    seen = [entry for entry in metrics.per_class if entry.photos]
+    for entry in seen:
         shares = (f"{value:.3f}" for value in (entry.precision, entry.recall, entry.f1))
         table.add_row(escape(entry.label), str(entry.photos), *shares)
     console.print(table)
+    if others := len(metrics.per_class) - len(seen):
+        console.print(f"[dim]{others} classes of the model have no photos here.[/]")
     if len(metrics.per_class) <= _WIDEST_CONFUSION:
         console.print(
             confusion_table([entry.label for entry in metrics.per_class], metrics.confusion.tolist(), console.width)
@@ -72,7 +75,11 @@ def show_predictions(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         name = escape(row["photo"])
         for entry in row.get("predictions", ()):
-            label = escape(entry["label"]) if entry["index"] >= 0 else f"[dim]{entry['label']}[/]"
+            label = (
+                escape(entry.get("display_name", entry["label"]))
+                if entry["index"] >= 0
+                else f"[dim]{entry['label']}[/]"
+            )
             table.add_row(name, label, f"{entry['score']:.3f}", _bar(entry["score"]))
             name = ""
     if table.row_count:
@@ -81,7 +88,9 @@ def show_predictions(rows: list[dict[str, Any]]) -> None:
 
 def show_answer(row: dict[str, Any]) -> None:
     """Prints one line immediately, for live sources."""
-    answers = ", ".join(f"{escape(entry['label'])} {entry['score']:.3f}" for entry in row["predictions"])
+    answers = ", ".join(
+        f"{escape(entry.get('display_name', entry['label']))} {entry['score']:.3f}" for entry in row["predictions"]
+    )
     rendering.say(rendering.console(), f"{escape(row['photo'])}  {answers}")
 
 

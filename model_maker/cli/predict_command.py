@@ -32,6 +32,15 @@ def add(commands) -> None:
     )
     parser.add_argument("--every", type=int, metavar="N", help="classify every N-th frame of a video (default: 30)")
     parser.add_argument("--frames", type=int, metavar="N", help="maximum frames per video or camera (default: all)")
+    parser.add_argument("--smooth", type=int, metavar="N", help="average the scores of a video or camera over N frames")
+    parser.add_argument("--region", metavar="L,T,R,B", help="classify this part, in shares of width and height")
+    parser.add_argument(
+        "--rotation", type=int, default=0, metavar="DEGREES", help="rotate clockwise first, in steps of 90"
+    )
+    labels = parser.add_mutually_exclusive_group()
+    labels.add_argument("--allow", action="append", metavar="LABEL", help="answer with this label only; repeatable")
+    labels.add_argument("--deny", action="append", metavar="LABEL", help="never answer with this label; repeatable")
+    parser.add_argument("--locale", metavar="CODE", help="also show labels in this language, if the model has them")
     parser.add_argument("--save", metavar="DIR", help="new folder for copies with the prediction drawn on them")
     foreign_flags(parser)
     _zero_shot(parser)
@@ -57,22 +66,30 @@ def _zero_shot(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from model_maker.cli import metrics_views
-    from model_maker.inference import annotation, predict_inputs
+    from model_maker.inference import annotation, predict_inputs, views
 
     if arguments.top_k < 1:
         raise DataError(f"--top-k {arguments.top_k}: pass 1 or more.")
     if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
         raise DataError(f"--threshold {arguments.threshold:g}: pass a score from 0 to 1.")
+    view = views.View(_region(arguments.region), arguments.rotation)
     classifier, named, tier = _classifier(arguments)
+    _check_locale(classifier, arguments.locale)
+    allowed = views.candidates(classifier.labels, arguments.allow, arguments.deny)
     rows: list[dict] = []
     live = False
     with annotation.album(arguments.save, named) as keep:
         try:
             for item, scores in predict_inputs.scored(
-                classifier, named, every=arguments.every, frames=arguments.frames
+                classifier,
+                named,
+                every=arguments.every,
+                frames=arguments.frames,
+                view=view,
+                smooth=arguments.smooth,
             ):
                 live = item.live
-                row, ranked = _answer(classifier, item, scores, arguments, tier)
+                row, ranked = _answer(classifier, item, scores, arguments, tier, allowed)
                 if ranked:
                     keep(item, [f"{one.label} {one.score:.3f}" for one in ranked])
                 if live and ranked and not (arguments.json or arguments.csv):
@@ -94,21 +111,42 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _answer(classifier, item, scores, arguments: argparse.Namespace, tier: str | None) -> tuple[dict, list]:
+def _answer(classifier, item, scores, arguments: argparse.Namespace, tier: str | None, allowed) -> tuple[dict, list]:
     """Returns the output row of an image, and its labels, best first; no labels if it cannot be read."""
     row = {"photo": item.name, **item.frame, **({"tier": tier} if tier else {})}
     if isinstance(scores, DataError):
         return row | {"error": str(scores).removeprefix(f"{item.name}: ").removeprefix("the picture: ")}, []
-    ranked = classifier.rank(scores, top_k=arguments.top_k, threshold=arguments.threshold)
-    return row | {"predictions": [dataclasses.asdict(entry) for entry in ranked]}, ranked
+    ranked = classifier.rank(scores, top_k=arguments.top_k, threshold=arguments.threshold, allowed=allowed)
+    answers = [dataclasses.asdict(entry) for entry in ranked]
+    if names := classifier.info.display_names.get(arguments.locale or ""):
+        for answer in answers:
+            answer["display_name"] = names[answer["index"]] if answer["index"] >= 0 else answer["label"]
+    return row | {"predictions": answers}, ranked
+
+
+def _check_locale(classifier, locale: str | None) -> None:
+    known = classifier.info.display_names
+    if locale is not None and locale not in known:
+        has = f"it has {', '.join(known)}" if known else "it has none; `model_maker metadata` writes them"
+        raise DataError(f"--locale {locale}: the model has no names of its labels in it; {has}.")
+
+
+def _region(text: str | None) -> tuple[float, float, float, float] | None:
+    """Reads --region."""
+    if text is None:
+        return None
+    try:
+        left, top, right, bottom = map(float, text.split(","))
+    except ValueError as error:
+        raise DataError(f"--region {text}: give LEFT,TOP,RIGHT,BOTTOM, for example 0.25,0,0.75,1.") from error
+    return left, top, right, bottom
 
 
 def _classifier(arguments: argparse.Namespace):
     """Returns the classifier, the inputs to classify, and the tier of zero-shot classification, if any."""
-    from model_maker.backbones import BACKBONES, importers
+    from model_maker.backbones import embedder, importers
+    from model_maker.classifiers import Classifier
     from model_maker.cli.bars import Bars
-    from model_maker.exporters import starter
-    from model_maker.inference.classifier import Classifier
 
     if arguments.candidate_labels is not None:
         if arguments.labels or arguments.normalization:
@@ -119,12 +157,10 @@ def _classifier(arguments: argparse.Namespace):
         if getattr(arguments, flag) is not None:
             raise DataError(f"--{flag.replace('_', '-')} belongs to --candidate-labels: give labels, or leave it out.")
     model, *photos = [arguments.model, *arguments.photos] if arguments.model else arguments.photos
-    if arguments.model and (arguments.model in BACKBONES or not importers.is_address(model)):
-        if arguments.labels or arguments.normalization:
-            raise DataError(f"--labels and --normalization apply to model files; {model} has its own. Leave them out.")
-        with Bars(arguments) as bars:
-            return Classifier(starter.cached(model, progress=bars)), photos, None
-    return Classifier(model, **foreign(arguments)), photos, None
+    if arguments.model and not importers.is_address(model):
+        embedder.choose(model)  # suggests similar names
+    with Bars(arguments) as bars:
+        return Classifier(model, **foreign(arguments), progress=bars), photos, None
 
 
 def _print_csv(rows: list[dict]) -> None:

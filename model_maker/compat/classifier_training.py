@@ -70,6 +70,7 @@ def train(train: Dataset, validation: Dataset, options: Options) -> Trained:
         assumed=input_range.UNIT,  # the defaults of the original's ModelSpec
     )
     progress = Progress(Notices())
+    train = _twice_where_alone(train, validation)
     base = int8_suitability.prepare(embedder.embedder(choice, progress=progress), train, progress)
     embeddings, unreadable = embed(join(train, validation), base, options, progress=progress)
     train, validation = _without(train, unreadable), _without(validation, unreadable)
@@ -98,7 +99,7 @@ def _source(learned: Learned, data: TrainingData, options: Options, progress: Pr
             # Not as "options": they do not describe the split, so `train` with them would make a different model.
             "learned_with": options.decisive,
             "fingerprint": photos.fingerprint,
-            "photos": {"train": len(train), "validation": len(data.split.validation)},
+            "photos": {"train": len(set(train.samples)), "validation": len(data.split.validation)},
         },
     )
     finished = quantized_file.with_metadata(content, info)
@@ -115,12 +116,20 @@ def _source(learned: Learned, data: TrainingData, options: Options, progress: Pr
     return Source(base.name, finished, classifier, info, seen, probes, progress, int8)
 
 
+def _twice_where_alone(train: Dataset, validation: Dataset) -> Dataset:
+    """Returns the photos, those that are alone in their class two times, which cross-validation takes."""
+    counts = Counter(train.labels) + Counter(validation.labels)
+    alone = [sample for sample in train.samples if counts[sample.label] == 1]
+    for sample in alone:
+        warn_once(f"{train.classes[sample.label]} has one photo, which is used twice. Add photos of it.")
+    return dataclasses.replace(train, samples=(*train.samples, *alone))
+
+
 def _check_classes(photos: Dataset) -> None:
     counts = Counter(photos.labels)
     for label, name in enumerate(photos.classes):
-        if counts[label] < 2:
-            found = "1 photo" if counts[label] else "no photo"
-            raise DataError(f"{name} has {found} for training; each class needs two. Change the split, or add photos.")
+        if not counts[label]:
+            raise DataError(f"{name} has no photo for training. Change the split, or add photos.")
 
 
 def _without(photos: Dataset, unreadable: Sequence[Skipped]) -> Dataset:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from model_maker.compat.notices import warn_once, warn_unused
-from model_maker.data import images, sources
+from model_maker.data import given_photos, images, sources
 from model_maker.data.dataset import Dataset
 from model_maker.errors import DataError
 from model_maker.system import extras
@@ -25,24 +25,52 @@ class DataLoader:
     """Photos and their labels.
 
     Args:
-      dataset: the photos in order.
-      size: has no effect here; a Dataset knows how many photos it has.
-      index_to_label: the class names; those of the dataset by default.
+      dataset: the photos, in order: a Dataset of this package, or a tf.data.Dataset of photo and label.
+      size: how many elements a tf.data.Dataset has, if it does not know.
+      index_to_label: the class names; those of a Dataset by default, and needed with tf.data.
 
     Raises:
-      DataError: it is not a Dataset of this package.
+      DataError: it is neither, or the size or the names are missing.
     """
 
-    def __init__(self, dataset: Dataset, size: int | None = None, index_to_label: list[str] | None = None):
+    def __init__(
+        self, dataset: Dataset | tf.data.Dataset, size: int | None = None, index_to_label: list[str] | None = None
+    ):
+        self._stream: tf.data.Dataset | None = None
         if not isinstance(dataset, Dataset):
-            raise DataError(
-                f"DataLoader: {type(dataset).__name__} is not a dataset from model_maker.load_dataset. "
-                "Use DataLoader.from_folder; photos are decoded from their files, not taken from tf.data."
-            )
+            self._open_stream(dataset, size, index_to_label)
+            return
         if size not in (None, len(dataset)):
             warn_once(f"DataLoader: size has no effect here: a Dataset knows how many photos it has, {len(dataset)}.")
         names = tuple(index_to_label or dataset.classes)
-        self.photos = dataset if names == dataset.classes else relabelled(dataset, names)
+        self._photos: Dataset | None = dataset if names == dataset.classes else relabelled(dataset, names)
+        self._names, self._size = names, len(dataset)
+
+    def _open_stream(self, dataset: Any, size: int | None, names: list[str] | None) -> None:
+        if not (hasattr(dataset, "element_spec") and hasattr(dataset, "take")):
+            raise DataError(
+                f"DataLoader: {type(dataset).__name__} is no dataset of photos, as model_maker.load_dataset gives it, "
+                "and no tf.data.Dataset. Use DataLoader.from_folder."
+            )
+        size = int(dataset.cardinality()) if size is None else size
+        if size < 0:
+            raise DataError("DataLoader: this tf.data.Dataset does not know its size. Give it as the second argument.")
+        if not names:
+            raise DataError("DataLoader: index_to_label is missing; a tf.data.Dataset does not name its labels.")
+        self._stream, self._photos, self._names, self._size = dataset, None, tuple(names), int(size)
+
+    @property
+    def dataset(self) -> tf.data.Dataset:
+        """Photos and labels, one by one, as a tf.data.Dataset."""
+        return self._stream if self._stream is not None else self._decoded()
+
+    @property
+    def photos(self) -> Dataset:
+        """The photos as the rest of this package takes them; those of a tf.data.Dataset are kept in the cache first."""
+        if self._photos is None:
+            kept = sources.read(given_photos.keep(self._stream, class_names=self._names), least_classes=1)
+            self._photos = relabelled(kept, self._names)
+        return self._photos
 
     @classmethod
     def from_folder(cls, filename: str | os.PathLike[str], shuffle: bool = True) -> DataLoader:
@@ -91,7 +119,7 @@ class DataLoader:
         return tuple(cls(part) if len(part) else None for part in (train, validation, test))  # type: ignore[return-value]
 
     def __len__(self) -> int:
-        return len(self.photos)
+        return self._size
 
     @property
     def size(self) -> int:
@@ -101,12 +129,12 @@ class DataLoader:
     @property
     def index_to_label(self) -> list[str]:
         """The class names, sorted; a label is an index into them."""
-        return list(self.photos.classes)
+        return list(self._names)
 
     @property
     def num_classes(self) -> int:
         """Number of classes."""
-        return len(self.photos.classes)
+        return len(self._names)
 
     def split(self, fraction: float) -> tuple[DataLoader, DataLoader]:
         """Splits the photos in order: the first `int(size * fraction)`, and the rest.
@@ -116,11 +144,16 @@ class DataLoader:
         """
         if not 0 < fraction < 1:
             raise DataError(f"split({fraction}): pass a fraction above 0 and below 1, for example 0.9.")
-        count, samples = int(len(self) * fraction), self.photos.samples
+        count = int(len(self) * fraction)
+        if self._stream is not None:
+            parts = (self._stream.take(count), count), (self._stream.skip(count), len(self) - count)
+            first, rest = (type(self)(stream, size, self.index_to_label) for stream, size in parts)
+            return first, rest
+        samples = self.photos.samples
         # Unreadable files belong to the whole dataset, and are reported with the first split.
-        first = dataclasses.replace(self.photos, samples=samples[:count])
-        rest = dataclasses.replace(self.photos, samples=samples[count:], skipped=())
-        return type(self)(first), type(self)(rest)
+        learned = dataclasses.replace(self.photos, samples=samples[:count])
+        others = dataclasses.replace(self.photos, samples=samples[count:], skipped=())
+        return type(self)(learned), type(self)(others)
 
     def gen_dataset(
         self,
@@ -141,18 +174,16 @@ class DataLoader:
           drop_remainder: whether to drop a smaller last batch.
 
         Returns:
-          Batches of uint8 [N, H, W, 3] and int64 [N]; the photos upright, in their original size.
+          Batches of uint8 [N, H, W, 3] and int64 [N]; the photos upright, in their original size; from a
+          tf.data.Dataset its own elements.
 
         Raises:
           DataError: TensorFlow is not installed.
         """
-        extras.require("tensorflow", what="DataLoader.gen_dataset", error=DataError)
+        batches = self.dataset
         import tensorflow as tf
 
         warn_unused("gen_dataset", input_pipeline_context=input_pipeline_context)
-        signature = (tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([], tf.int64))
-        batches = tf.data.Dataset.from_generator(self._pairs, output_signature=signature)
-        batches = batches.apply(tf.data.experimental.assert_cardinality(len(self)))
         if preprocess:
             prepared = functools.partial(preprocess, is_training=is_training)
             batches = batches.map(prepared, num_parallel_calls=tf.data.AUTOTUNE)
@@ -160,6 +191,14 @@ class DataLoader:
             # TensorFlow needs a seed for shuffling after fine-tuning has made the process deterministic.
             batches = batches.shuffle(min(len(self), 3 * batch_size), seed=0)
         return batches.batch(batch_size, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE)
+
+    def _decoded(self) -> tf.data.Dataset:
+        extras.require("tensorflow", what="DataLoader.gen_dataset", error=DataError)
+        import tensorflow as tf
+
+        signature = (tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([], tf.int64))
+        photos = tf.data.Dataset.from_generator(self._pairs, output_signature=signature)
+        return photos.apply(tf.data.experimental.assert_cardinality(len(self)))
 
     def _pairs(self) -> Iterator[tuple[np.ndarray[Any, Any], int]]:
         for sample in self.photos.samples:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from model_maker.compat import classifier_training, exporting
+from model_maker.compat import classifier_training, exporting, metadata_json
 from model_maker.compat import model_spec as specs
 from model_maker.compat.absent import tells_absences
 from model_maker.compat.classifier_training import Trained
@@ -26,7 +26,7 @@ from model_maker.errors import DataError, ModelError
 from model_maker.inference import pipeline
 from model_maker.inference.classifier import Classifier
 from model_maker.options import Options
-from model_maker.system import extras
+from model_maker.system import extras, files
 from model_maker.tflite import inspection
 
 __all__ = [
@@ -291,7 +291,8 @@ class ImageClassifier:
           export_format: one of ALLOWED_EXPORT_FORMAT, or several; TFLITE by default, with
             `with_metadata=False` also LABEL.
           **kwargs: `quantization_config`: quantization of the `.tflite`; None for float; int8 with uint8 input and
-          output by default. Others have no effect and log a warning.
+          output by default. `export_metadata_json_file`: whether to write the metadata as JSON beside the `.tflite`.
+            Others have no effect and log a warning.
 
         Raises:
           DataError, ModelError, OutputError: with a one-line message that says what to do.
@@ -300,6 +301,7 @@ class ImageClassifier:
         if export_format is None and not kwargs.get("with_metadata", True):
             export_format = self.DEFAULT_EXPORT_FORMAT
         formats = exporting.formats(export_format)
+        with_json = bool(kwargs.pop("export_metadata_json_file", False))
         warn_unused("export", vocab_filename=vocab_filename, **kwargs)
         if tflite_filename == label_filename:
             raise DataError(f"The model and its labels cannot both be {label_filename}. Choose two names.")
@@ -311,6 +313,8 @@ class ImageClassifier:
         }
         paths = {kind: Path(export_dir, names[kind]) for kind in formats}
         exporting.write(self._trained.source, self.index_to_label, paths, config)
+        if with_json and (model := paths.get(ExportFormat.TFLITE)):
+            files.write(model.with_suffix(".json"), metadata_json.render(model.read_bytes()).encode())
 
 
 create = ImageClassifier.create

@@ -44,10 +44,6 @@ UNUSED_ARGUMENTS: dict[str, dict[str, tuple[Any, str]]] = {
     "export": {
         "vocab_filename": ("vocab.txt", "vocabularies are for text models"),
         "with_metadata": (True, "every file has metadata"),
-        "export_metadata_json_file": (
-            False,
-            "`model_maker inspect FILE --json` shows the metadata",
-        ),
         "overwrite": (True, "files and models with these names are always replaced"),
         "include_optimizer": (True, "there is no optimizer to save"),
         "save_format": (None, "it is a SavedModel; `model_maker export --format keras` writes a Keras file"),

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-from model_maker.data import images, layout, skipped_files, split_folders
+from model_maker.data import images, layout, named_datasets, skipped_files, split_folders
 from model_maker.data.entries import Entry, class_name, is_name
+from model_maker.data.named_datasets import NamedDataset
 from model_maker.data.split_folders import PartFolders
 from model_maker.errors import DataError
 
@@ -83,14 +84,16 @@ class StoredFolder:
             return store.exists(path)
 
 
-def place(data: str | os.PathLike[str]) -> Path | StoredFolder | PartFolders:
-    """Returns the location of a dataset: a path, a folder in a store, or one folder per split.
+def place(data: str | os.PathLike[str]) -> Path | StoredFolder | PartFolders | NamedDataset:
+    """Returns the location of a dataset: a path, a published dataset, a folder in a store, or one folder per split.
 
     Raises:
       DataError: it is empty or invalid.
     """
-    if not data or not isinstance(data, str | os.PathLike | StoredFolder | PartFolders):
+    if not data or not isinstance(data, str | os.PathLike | StoredFolder | PartFolders | NamedDataset):
         raise DataError(f"{data!r} is not a dataset: pass a folder with one folder of photos for each class.")
+    if named := data if isinstance(data, NamedDataset) else named_datasets.find(data):
+        return named
     if str(data).startswith(split_folders.SCHEME):
         return split_folders.parse(str(data))
     if not is_name(str(data)):

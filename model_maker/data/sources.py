@@ -15,6 +15,7 @@ from model_maker.data import (
     archives,
     folders,
     manifests,
+    named_datasets,
     object_stores,
     parquet,
     skipped_files,
@@ -23,6 +24,7 @@ from model_maker.data import (
 )
 from model_maker.data.dataset import Dataset, Sample, Skipped
 from model_maker.data.entries import Entry, Location, spelling_notes
+from model_maker.data.named_datasets import NamedDataset
 from model_maker.data.object_stores import StoredFolder, place
 from model_maker.data.split_folders import PartFolders
 from model_maker.data.web import Address
@@ -62,6 +64,7 @@ class Source:
 _FOLDERS = "one folder of photos for each class, such as roses/ and tulips/"
 # The first that accepts a path reads it; the last is a folder of class folders.
 SOURCES = {
+    "published": Source(named_datasets.accepts, named_datasets.entries, _FOLDERS),
     "parts": Source(split_folders.accepts, split_folders.entries, f"in each part {_FOLDERS}"),
     "object store": Source(object_stores.accepts, object_stores.entries, _FOLDERS),
     "manifest": Source(manifests.accepts, manifests.entries, "a line with path and label for each photo"),
@@ -82,7 +85,7 @@ def read(
     """Reads a dataset: `DIR/<class>/**`, `DIR/{train,val,test}/<class>/**`, or any other of SOURCES.
 
     Args:
-      data: the folder or file.
+      data: the folder or file, or the name of a published dataset, see `named_datasets.NAMED`.
       least_classes: minimum number of classes: two for training, one for evaluation.
       hasher: reads and hashes photos; threads of this process by default.
       progress: called with (done, total) photos.
@@ -99,6 +102,8 @@ def read(
       ('daisy', 'dandelion', 'rose', 'sunflower', 'tulip')
     """
     path, notes = place(data), list[str]()
+    if isinstance(path, NamedDataset):
+        path.fetch(notes, progress)
     source = source_of(path)
     try:
         entries = list(source.entries(path, notes))
@@ -160,14 +165,14 @@ def homes(data: str | os.PathLike[str]) -> set[Path]:
 def title(data: str | os.PathLike[str]) -> str:
     """Returns the name of a dataset: that of its folder, or of its file without the suffix."""
     path = place(data).resolve()
-    if isinstance(path, StoredFolder | PartFolders) or not path.is_file():
+    if isinstance(path, StoredFolder | PartFolders | NamedDataset) or not path.is_file():
         return path.name
     suffixes = (*archives.SUFFIXES, *manifests.SUFFIXES, ".parquet")
     suffix = max((suffix for suffix in suffixes if path.name.lower().endswith(suffix)), key=len, default="")
     return path.name[: len(path.name) - len(suffix)] or path.name
 
 
-def source_of(path: Path | StoredFolder | PartFolders) -> Source:
+def source_of(path: Path | StoredFolder | PartFolders | NamedDataset) -> Source:
     """Returns the first of SOURCES that accepts a path.
 
     Raises:
@@ -181,7 +186,7 @@ def source_of(path: Path | StoredFolder | PartFolders) -> Source:
                 raise DataError(
                     f"{url} is a web address, and datasets are not downloaded. Download it, and give the file."
                 )
-            raise DataError(f"{path} does not exist. {advice}")
+            raise DataError(f"{path} does not exist. {advice}{named_datasets.like(str(path))}")
         if isinstance(path, Path) and not path.is_dir() and not path.is_file():
             raise DataError(f"{path} is neither a file nor a folder, but a pipe or a device. Save it as a file.")
         for source in SOURCES.values():
@@ -194,7 +199,11 @@ def source_of(path: Path | StoredFolder | PartFolders) -> Source:
 
 
 def _check_classes(
-    path: Path | StoredFolder | PartFolders, source: Source, classes: tuple[str, ...], least: int, notes: list[str]
+    path: Path | StoredFolder | PartFolders | NamedDataset,
+    source: Source,
+    classes: tuple[str, ...],
+    least: int,
+    notes: list[str],
 ) -> None:
     # Skipped files may be why classes are missing.
     layout = " ".join([f"Expected {source.layout}.", *notes[:_MOST_NOTES]])

@@ -17,7 +17,7 @@ from model_maker.system import files
 
 # A photo of 100 megapixels has about 50 MB; more is a mistake or an attack.
 MAX_BYTES = 64 << 20
-_TIMEOUT_S = 20
+TIMEOUT_S = 20
 _CHUNK = 1 << 16
 # Seconds before each retry; an error follows if the server stays busy.
 PAUSES_S = (0.5, 2.0)
@@ -56,15 +56,19 @@ def is_address(name: str) -> bool:
     return name.lower().startswith(("http://", "https://"))
 
 
-def fetch(address: str) -> bytes:
+def fetch(address: str, *, timeout: float | None = None) -> bytes:
     """Downloads a photo.
+
+    Args:
+      address: http(s).
+      timeout: seconds that the server may keep silent; TIMEOUT_S by default.
 
     Raises:
       DataError: no answer, an error status, or more than MAX_BYTES.
     """
     try:
         request = urllib.request.Request(address, headers={"User-Agent": "model_maker"})
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+        with urllib.request.urlopen(request, timeout=timeout or TIMEOUT_S) as answer:
             content = limited(answer, address)
             if (stated := answer.length) and stated > 0:
                 raise DataError(f"{address}: cannot be fetched (the connection broke before the end)")

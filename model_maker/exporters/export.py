@@ -17,7 +17,7 @@ import numpy as np
 
 from model_maker import output_folder
 from model_maker.errors import DataError, ModelError, ModelMakerError, OutputError
-from model_maker.exporters import export_card, litert, openvino_ir, tensorflow_formats
+from model_maker.exporters import export_card, format_names, litert, openvino_ir, tensorflow_formats
 from model_maker.exporters.exported import Exported
 from model_maker.inference import training_overlap
 from model_maker.output_folder import LABELS
@@ -33,6 +33,8 @@ Array = np.ndarray[Any, Any]
 ALL = "all"
 RECORD = "export.json"
 UNKNOWN = "unknown"
+# Of ONNX: from the one that is written by default to the newest that tf2onnx writes.
+OPSETS = range(13, 19)
 # Another runtime adds up in another order, which moves a probability by some 1e-7; a wrong layout, colour order or
 # normalization moves it by more than a hundredth.
 _SAME = 1e-3
@@ -88,6 +90,9 @@ def export(
     *,
     formats: str | Sequence[str] = ALL,
     io: str | None = None,
+    half: bool = False,
+    int8: bool = False,
+    opset: int | None = None,
     data: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -97,14 +102,16 @@ def export(
     Args:
       model: a folder that `train` made, or a `.tflite` classifier with labels.
       output: the folder to make, with a folder for each format.
-      formats: keys of EXPORTERS, or "all".
+      formats: keys of EXPORTERS, names of other tools for them, or "all".
       io: the input and output type of the `.tflite` formats, one of `litert.IO_TYPES`.
+      half, int8: with "tflite", which of its quantizations, as the flags of other tools say it; int8 by default.
+      opset: of ONNX, one of OPSETS; 13 by default, which every current runtime supports.
       data: photos for calibration and checks, one folder per class; the training photos by default.
       overwrite: whether an export that stands there is replaced.
       progress: receives stages, progress and notes.
 
     Raises:
-      DataError: there is no such format.
+      DataError: there is no such format, or it has no such option; of formats that are not written here, the way there.
       ModelError: the model cannot be read, a format is named that needs a package that is not installed, or none of
         the formats can be made.
       OutputError: the folder cannot be made.
@@ -115,7 +122,7 @@ def export(
       >>> [(entry.path.as_posix(), entry.same_top1) for entry in found.entries]
       [('exported/tflite-float16/model.tflite', 1.0)]
     """
-    names, output = _names(formats, io), Path(output)
+    names, output = _names(formats, io, half=half, int8=int8, opset=opset), Path(output)
     _check_output(output, Path(model), overwrite=overwrite)
     progress = Progress(progress)
     with progress.stage("Read the model"):
@@ -125,7 +132,7 @@ def export(
         for name in names:
             try:
                 with progress.stage(f"Export {name}"):
-                    entries.append(export_one(name, origin, folder / name, io))
+                    entries.append(export_one(name, origin, folder / name, io, opset=opset))
             except ModelMakerError as error:
                 shutil.rmtree(folder / name, ignore_errors=True)
                 entries.append(Exported(name, failure=str(error)))
@@ -153,7 +160,7 @@ def as_dict(found: Export, origin: Source | None = None) -> dict[str, Any]:
     return {"model_maker": __version__, **made_from, "formats": rows}
 
 
-def export_one(name: str, origin: Source, folder: Path, io: str | None = None) -> Exported:
+def export_one(name: str, origin: Source, folder: Path, io: str | None = None, *, opset: int | None = None) -> Exported:
     """Writes one format and checks it.
 
     Args:
@@ -161,6 +168,7 @@ def export_one(name: str, origin: Source, folder: Path, io: str | None = None) -
       origin: what is exported.
       folder: to make; whatever is in it when this fails is for the caller to remove.
       io: the input and output type of the `.tflite` formats; None for the format's own.
+      opset: of ONNX; None for the default.
 
     Raises:
       ModelError: it cannot be made, or does not answer as the float model.
@@ -170,7 +178,8 @@ def export_one(name: str, origin: Source, folder: Path, io: str | None = None) -
     folder.mkdir()
     (folder / LABELS).write_text("\n".join(origin.info.labels), encoding="utf-8", newline="\n")
     edges = {"io": io or exporter.io} if exporter.io else {}
-    path, found = exporter.write(origin, folder, **edges)
+    more = {"opset": opset} if name == "onnx" and opset else {}
+    path, found = exporter.write(origin, folder, **edges, **more)
     difference = same_top1 = None
     if exporter.precision != UNKNOWN:
         found = export_source.scores(path, origin.probes) if found is None else found
@@ -214,16 +223,23 @@ def check_answers(precision: str, found: Array, expected: Array, *, uint8: bool)
     return float(apart.max())
 
 
-def _names(formats: str | Sequence[str], io: str | None) -> list[str]:
+def _names(
+    formats: str | Sequence[str], io: str | None, *, half: bool = False, int8: bool = False, opset: int | None = None
+) -> list[str]:
     """Returns the formats that are meant, each once; whatever can be refused before any work is."""
     if io is not None and io not in litert.IO_TYPES:
         raise DataError(f"`io={io!r}`: choose one of {', '.join(litert.IO_TYPES)}.")
+    if half and int8:
+        raise DataError("`half=True` and `int8=True` ask for different files. Leave one out.")
+    if opset is not None and opset not in OPSETS:
+        raise DataError(f"`opset={opset}`: give {OPSETS[0]} to {OPSETS[-1]}.")
     asked = [formats] if isinstance(formats, str) else list(formats)
-    if asked == [ALL]:
+    if asked == [ALL] and not half and not int8:
         return list(EXPORTERS)
+    asked = [format_names.resolve(name, tuple(EXPORTERS), half=half, int8=int8) for name in asked]
+    if opset is not None and "onnx" not in asked:
+        raise DataError(f"`opset={opset}` belongs to `formats='onnx'`. Leave it out.")
     for name in asked:
-        if name not in EXPORTERS:
-            raise DataError(f"`formats={name!r}`: choose from {', '.join(EXPORTERS)}, or {ALL}.")
         extras.require(*EXPORTERS[name].modules, what=f"`formats={name!r}`", error=ModelError)
     if not asked:
         raise DataError(f"No format is given: choose from {', '.join(EXPORTERS)}, or {ALL}.")

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,16 +24,17 @@ from model_maker.system import files, limited_process
 Array = np.ndarray
 
 LIMIT_S = 1800.0
-_OPSET = 13  # of 2020, which every runtime in use knows; these models need nothing newer
+OPSET = 13  # of 2020, which every runtime in use knows; these models need nothing newer
 
 
-def write(source: Source, folder: Path, *, kind: str) -> tuple[Path, Array | None]:
+def write(source: Source, folder: Path, *, kind: str, opset: int = OPSET) -> tuple[Path, Array | None]:
     """Writes a format in a child process, which also opens it again.
 
     Args:
       source: what is exported.
       folder: where to.
       kind: a key of WRITERS.
+      opset: of ONNX.
 
     Returns:
       The model, and its scores on the probes, float32 [N, C]; None where they have to be had elsewhere or cannot be.
@@ -43,7 +45,12 @@ def write(source: Source, folder: Path, *, kind: str) -> tuple[Path, Array | Non
     with files.temporary_directory() as aside:
         (aside / "pixels.tflite").write_bytes(source.pixels_model)
         np.save(aside / "probes.npy", source.probes)
-        facts = {"labels": source.info.labels, "author": source.info.author, "licence": source.info.licence}
+        facts: dict[str, Any] = {
+            "labels": source.info.labels,
+            "author": source.info.author,
+            "licence": source.info.licence,
+        }
+        facts["opset"] = opset
         facts["description"] = source.info.description or source.info.name
         (aside / "facts.json").write_text(json.dumps(facts), encoding="utf-8", newline="\n")
         found = limited_process.run(
@@ -113,7 +120,7 @@ def _onnx(float_file: Path, folder: Path, facts: dict) -> None:
     import onnx
     import tf2onnx
 
-    model, _ = tf2onnx.convert.from_tflite(str(float_file), opset=_OPSET)
+    model, _ = tf2onnx.convert.from_tflite(str(float_file), opset=facts["opset"])
     if not any(node.op_type == "Reshape" for node in model.graph.node):  # which would state the batch of one
         for edge in (*model.graph.input, *model.graph.output):
             edge.type.tensor_type.shape.dim[0].dim_param = "N"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -12,12 +12,12 @@ from typing import Any, overload
 import numpy as np
 
 from model_maker import evaluation
-from model_maker.data import in_memory, sources
+from model_maker.data import imagenet, in_memory, sources
 from model_maker.data.dataset import Dataset, Sample, Skipped
 from model_maker.data.images import Photo
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError, ModelError, about
-from model_maker.inference import label_files, pipeline, precision_thresholds, runtimes, training_overlap
+from model_maker.inference import label_files, pipeline, precision_thresholds, runtimes, training_overlap, views
 from model_maker.inference.pipeline import Answer
 from model_maker.normalization import Normalization
 from model_maker.output_folder import MODEL
@@ -138,6 +138,10 @@ class Classifier:
         top_k: int | None = 5,
         threshold: float | None = None,
         channels: str = "rgb",
+        allow: Collection[str] | None = None,
+        deny: Collection[str] | None = None,
+        region: views.Region | None = None,
+        rotation: int = 0,
     ) -> list[list[Prediction]]:
         """Classifies photos.
 
@@ -148,6 +152,9 @@ class Classifier:
           top_k: how many labels for each photo, best first; None for all.
           threshold: lower scores are omitted; the model's own thresholds by default.
           channels: the order of colours in arrays, "rgb" or, as OpenCV has them, "bgr".
+          allow, deny: labels that alone may be the answer, or that may not; one of the two.
+          region: left, top, right and bottom of the part that is classified, as shares from 0 to 1; all by default.
+          rotation: degrees clockwise by which that part is turned before, a multiple of 90.
 
         Returns:
           One list of predictions for each photo; a single one, "unknown", where no score suffices.
@@ -159,8 +166,10 @@ class Classifier:
             raise DataError(f"top_k={top_k!r}: pass a whole number from 1 on, or None for all labels.")
         if threshold is not None and not (isinstance(threshold, int | float | np.number) and 0 <= threshold <= 1):
             raise DataError(f"threshold={threshold!r}: pass a score from 0 to 1.")
-        rows = self._readable(pipeline.read(pipeline.each(photos), channels=channels))
-        return [self.rank(found, top_k=top_k, threshold=threshold) for found in rows]
+        allowed = views.candidates(self.labels, allow, deny)
+        view = views.View(region, rotation)
+        rows = self._readable(pipeline.read(pipeline.each(photos), channels=channels), view)
+        return [self.rank(found, top_k=top_k, threshold=threshold, allowed=allowed) for found in rows]
 
     @overload  # a text is several texts, too, and yet one photo: the first that fits
     def __call__(  # type: ignore[overload-overlap]
@@ -182,7 +191,7 @@ class Classifier:
         images: Photo | Iterable[Photo],
         *,
         top_k: int | None = pipeline.TOP_K,
-        function_to_apply: str | None = "softmax",
+        function_to_apply: str | None = None,
         channels: str = "rgb",
     ) -> list[Answer] | list[list[Answer]]:
         """Classifies photos as `pipeline("image-classification")` of transformers does.
@@ -190,7 +199,8 @@ class Classifier:
         Args:
           images: one photo or several, as `predict` takes them.
           top_k: how many labels for each photo, best first; all where there are fewer.
-          function_to_apply: "softmax" for probabilities, "none" for logits, "sigmoid" of these; see `pipeline.answer`.
+          function_to_apply: "softmax" (default) for probabilities, "none" for logits, "sigmoid" of these; see
+            `pipeline.answer`.
           channels: as `predict` takes it.
 
         Returns:
@@ -205,30 +215,56 @@ class Classifier:
           >>> Classifier("flowers_model")("rose.jpg", top_k=1)
           [{'label': 'rose', 'score': 0.99609375}]
         """
-        count, function = pipeline.check(top_k, function_to_apply)
-        rows = self._readable(pipeline.read(pipeline.each(images), channels=channels))
-        found = [pipeline.answer(scores, self.labels, top_k=count, function=function) for scores in rows]
+        photos = pipeline.each(images)
+        found = list(self.answers(photos, top_k=top_k, function_to_apply=function_to_apply, channels=channels))
         return found[0] if in_memory.is_one(images) else found
 
-    def _readable(self, photos: Iterable[Photo | DataError]) -> Iterator[Array]:
-        for scores in self.scores(photos):
+    def answers(
+        self,
+        photos: Iterable[Photo],
+        *,
+        top_k: int | None = pipeline.TOP_K,
+        function_to_apply: str | None = None,
+        channels: str = "rgb",
+        timeout: float | None = None,
+    ) -> Iterator[list[Answer]]:
+        """Yields what a call gives of each photo, one after another; `timeout` as `web.fetch` takes it."""
+        count, function = pipeline.check(top_k, function_to_apply)
+        for scores in self._readable(pipeline.read(photos, channels=channels, timeout=timeout)):
+            yield pipeline.answer(scores, self.labels, top_k=count, function=function)
+
+    def _readable(self, photos: Iterable[Photo | DataError], view: views.View = views.WHOLE) -> Iterator[Array]:
+        for scores in self.scores(photos, view=view):
             if isinstance(scores, DataError):
                 raise scores
             yield scores
 
-    def rank(self, scores: Array, *, top_k: int | None = 5, threshold: float | None = None) -> list[Prediction]:
-        """Returns the best labels of one row of scores, best first, ties by index; see `predict`."""
+    def rank(
+        self,
+        scores: Array,
+        *,
+        top_k: int | None = 5,
+        threshold: float | None = None,
+        allowed: Array | None = None,
+    ) -> list[Prediction]:
+        """Returns the best labels of one row of scores, best first, ties by index; see `predict`.
+
+        `allowed` is bool [C], as `views.candidates` returns it; None for all.
+        """
         limits = self.thresholds if threshold is None else np.full(len(scores), threshold)
-        ranked = np.argsort(-scores, kind="stable")[:top_k]
+        ranked = np.argsort(-scores, kind="stable")
+        ranked = (ranked if allowed is None else ranked[allowed[ranked]])[:top_k]
         best = ranked[0]
         if scores[best] < limits[best]:
             return [Prediction(precision_thresholds.UNKNOWN, float(scores[best]), -1)]
         kept = (index for index in ranked if scores[index] >= limits[index])
         return [Prediction(self.labels[index], float(scores[index]), int(index)) for index in kept]
 
-    def scores(self, photos: Iterable[Photo | DataError]) -> Iterator[Array | DataError]:
-        """Yields float32 [C] for each photo in order, or the DataError that says why it cannot be read."""
-        yield from stream(photos, self.image_size, self._worker, threads=self._threads)
+    def scores(
+        self, photos: Iterable[Photo | DataError], *, view: views.View = views.WHOLE
+    ) -> Iterator[Array | DataError]:
+        """Yields float32 [C] for each photo, or its part, in order, or the DataError that says why there is none."""
+        yield from stream(photos, self.image_size, self._worker, threads=self._threads, load=view.load)
 
     def score(self, dataset: Dataset, *, progress: Progress | None = None) -> Array:
         """Returns float32 [N, C], the scores of every photo of a dataset.
@@ -301,16 +337,22 @@ class Classifier:
     def indices(self, classes: Sequence[str]) -> Array:
         """Returns the index of each class of a dataset among the labels, int [K].
 
+        Those of a model of ImageNet also go by WordNet's numbers, as ImageNet's folders do.
+
         Raises:
           DataError: one is not.
         """
-        unknown = sorted(set(classes) - set(self.labels))
+        known = {label: index for index, label in reversed(list(enumerate(self.labels)))}
+        if (first := imagenet.first_class(self.labels)) is not None:
+            by_number = {name: number for name in classes if (number := imagenet.class_of(name)) is not None}
+            known = {name: first + number for name, number in by_number.items()} | known
+        unknown = sorted(set(classes) - set(known))
         if unknown:
             raise DataError(
                 f"The data has classes that the model does not know: {_listed(unknown)}. "
                 f"It knows {_listed(self.labels)}."
             )
-        return np.array([self.labels.index(name) for name in classes])
+        return np.array([known[name] for name in classes])
 
     def _worker(self) -> Callable[[Array], Array]:
         runner, normalization = self._model.runner(), self.info.normalization

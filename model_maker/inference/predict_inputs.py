@@ -17,6 +17,7 @@ from model_maker.data import images, video
 from model_maker.data.web import is_address
 from model_maker.errors import DataError
 from model_maker.inference import addresses
+from model_maker.inference.views import WHOLE, View, smoothed
 
 if TYPE_CHECKING:
     from model_maker.inference.classifier import Classifier
@@ -93,7 +94,13 @@ def _listed(name: str) -> Iterator[str]:
 
 
 def scored(
-    classifier: Classifier, names: Sequence[str], *, every: int | None = None, frames: int | None = None
+    classifier: Classifier,
+    names: Sequence[str],
+    *,
+    every: int | None = None,
+    frames: int | None = None,
+    view: View = WHOLE,
+    smooth: int | None = None,
 ) -> Iterator[tuple[Item, Array | DataError]]:
     """Classifies all that is named, in order; a camera or a stream has no end.
 
@@ -102,18 +109,25 @@ def scored(
       names: as `expand` takes them.
       every: of a video each n-th frame; `video.EVERY` by default.
       frames: how many of a video, a camera or a stream; all by default.
+      view: what of each picture is classified.
+      smooth: over how many frames the scores of a video, a camera or a stream are averaged; one by default.
 
     Yields:
       Each picture with its scores, float32 [C], or with the DataError that says why it has none.
 
     Raises:
-      DataError: see `expand`; or `every` or `frames` has no effect.
+      DataError: see `expand`; or `every`, `frames` or `smooth` has no effect.
     """
     places = [place for name in expand(names) for place in addresses.expand([name])]
-    _check(places, every=every, frames=frames)
+    _check(places, every=every, frames=frames, smooth=smooth)
     for live, group in itertools.groupby(places, video.is_live):
         items = (item for place in group for item in _items(place, every or video.EVERY, frames))
-        yield from _at_once(classifier, items) if live else _ahead(classifier, items)
+        rows = _at_once(classifier, items, view) if live else _ahead(classifier, items, view)
+        yield from smoothed(rows, _video, smooth or 1)
+
+
+def _video(item: Item) -> str:
+    return item.name.rpartition("#")[0] if item.frame else ""
 
 
 def _check(places: Iterable[str], **stated: int | None) -> None:
@@ -139,7 +153,7 @@ def _items(place: str, every: int, most: int | None) -> Iterator[Item]:
         yield Item(name, error, live=live)
 
 
-def _ahead(classifier: Classifier, items: Iterable[Item]) -> Iterator[tuple[Item, Array | DataError]]:
+def _ahead(classifier: Classifier, items: Iterable[Item], view: View) -> Iterator[tuple[Item, Array | DataError]]:
     """On every core, some pictures ahead."""
     waiting: deque[Item] = deque()
 
@@ -148,11 +162,11 @@ def _ahead(classifier: Classifier, items: Iterable[Item]) -> Iterator[tuple[Item
             waiting.append(item)
             yield item.photo
 
-    for scores in classifier.scores(photos()):
+    for scores in classifier.scores(photos(), view=view):
         yield waiting.popleft(), scores
 
 
-def _at_once(classifier: Classifier, items: Iterable[Item]) -> Iterator[tuple[Item, Array | DataError]]:
+def _at_once(classifier: Classifier, items: Iterable[Item], view: View) -> Iterator[tuple[Item, Array | DataError]]:
     """Each picture when it comes, for the next may be a second away."""
     for item in items:
-        yield from ((item, scores) for scores in classifier.scores([item.photo]))
+        yield from ((item, scores) for scores in classifier.scores([item.photo], view=view))

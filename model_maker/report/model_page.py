@@ -73,7 +73,7 @@ def make(
         thresholds=_thresholds(report),
         mistakes=_mistakes(scored, labels),
         wrong=int((scored.scores.argmax(axis=1) != scored.labels).sum()),
-        classes=sorted(test["per_class"].items(), key=lambda item: item[1]["f1"]),
+        classes=sorted(_seen_classes(test).items(), key=lambda item: item[1]["f1"]),
         learned=learned or {},
         pairs=_pairs(labels, test["confusion"]),
         confusion=_confusion(labels, test["confusion"]),
@@ -144,6 +144,11 @@ def _seen(test: dict[str, Any]) -> str:
     return learned.describe(test["photos"])
 
 
+def _seen_classes(test: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The classes that have photos; of the others there is nothing to show."""
+    return {name: entry for name, entry in test["per_class"].items() if entry["photos"]}
+
+
 def _of_training(model: str, test: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Reads the records that `train` wrote beside a model: the report, and further arguments of `make`."""
     folder = output_folder.home(model)
@@ -187,15 +192,15 @@ def reliability(scored: Scored) -> evaluation.Reliability:
 
 def wanted_figures(test: dict[str, Any], binned: evaluation.Reliability, report: dict[str, Any]) -> dict[str, Wanted]:
     """Returns the figures of the page and the plots."""
-    per_class, (low, high) = test["per_class"], test["top1_interval"]
+    per_class, seen, (low, high) = test["per_class"], _seen_classes(test), test["top1_interval"]
     bins = {"photos": binned.photos.tolist(), "right": binned.right.tolist()}
-    scores = {key: [entry[key] for entry in per_class.values()] for key in ("f1", "precision", "recall")}
+    scores = {key: [entry[key] for entry in seen.values()] for key in ("f1", "precision", "recall")}
     wanted = {
         "interval.svg": Wanted("interval", {"low": low, "value": test["top1"], "high": high}),
         "confusion.png": Wanted("confusion", {"labels": list(per_class), "counts": test["confusion"]}),
         "calibration.svg": Wanted("calibration", bins),
         "calibration.png": Wanted("calibration", bins | {"title": f"Calibration: ECE {test['ece']:.3f}", "wide": True}),
-        "per_class.png": Wanted("class_scores", {"labels": list(per_class), "scores": scores}),
+        "per_class.png": Wanted("class_scores", {"labels": list(seen), "scores": scores}),
     }
     if path := (report.get("cross_validation") or {}).get("path"):
         series = {"held out": [float(entry["loss"]) for entry in path]}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 import zipfile
 from dataclasses import dataclass, field
 from functools import partial
@@ -47,6 +48,7 @@ class ModelInfo:
       provenance: plain JSON types: fingerprint of the dataset, options, metrics.
       threshold: the score below which clients leave a label out.
       label_thresholds: the same of each label, where they have some of their own; then `threshold` is above 0.
+      display_names: by locale, for example "de", what each label is called there, in the order of the labels.
     """
 
     labels: tuple[str, ...] = ()
@@ -59,6 +61,7 @@ class ModelInfo:
     provenance: dict[str, Any] = field(default_factory=dict)
     threshold: float = 0.0
     label_thresholds: tuple[float, ...] = ()
+    display_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def limits(self) -> np.ndarray:
@@ -88,6 +91,8 @@ def write(content: bytes, info: ModelInfo, *, embedder: bool = False) -> bytes:
         _check_labels(info.labels, int(scores.shape[-1]))
     output = _vector_metadata() if embedder else _scores_metadata(scores)
     more = {} if embedder else thresholds.put(output, info.threshold, info.label_thresholds, labels=len(info.labels))
+    if not embedder:
+        more |= _put_display_names(output, info)
     _set_entry(model, schema.pack(_model_metadata(info, _image_metadata(info.normalization, image), output)))
     lines = "\n".join(info.labels).encode()
     provenance = json.dumps(info.provenance, sort_keys=True, ensure_ascii=False, indent=1).encode()
@@ -120,9 +125,18 @@ def read(content: bytes) -> ModelInfo:
         text = {ours: (getattr(metadata, theirs) or b"").decode() for ours, theirs in _TEXTS.items()}
         if labels:
             _check_count(labels, model)
+        localized = _display_names(outputs[0], content) if outputs else {}
         if own and len(own) != len(labels):
             raise ModelError(f"it holds thresholds of {len(own)} labels, and {len(labels)} labels.")
-    return ModelInfo(labels, normalization, provenance=provenance, threshold=threshold, label_thresholds=own, **text)
+    return ModelInfo(
+        labels,
+        normalization,
+        provenance=provenance,
+        threshold=threshold,
+        label_thresholds=own,
+        display_names=localized,
+        **text,
+    )
 
 
 def tables(model: model_schema.ModelT) -> schema.ModelMetadata | None:
@@ -241,13 +255,46 @@ def _finite(number: str) -> float | None:
 def _labels(output: schema.TensorMetadata, content: bytes) -> tuple[str, ...]:
     for file in output.associated_files or []:
         if file.type == schema.AssociatedFileType.TENSOR_AXIS_LABELS:
-            name = (file.name or b"").decode()
-            packed = file_in(content, name)
-            if packed is None:
-                raise ModelError(f"The model's metadata names the label file {name!r}, which is not in the file.")
-            text = packed.decode().replace("\r\n", "\n")
-            return tuple(text.removesuffix("\n").split("\n"))
+            return _lines(file, content)
     return ()
+
+
+def _display_names(output: schema.TensorMetadata, content: bytes) -> dict[str, tuple[str, ...]]:
+    """Reads the label files that state a locale, where they have a name for each label."""
+    labels, found = _labels(output, content), {}
+    for file in output.associated_files or []:
+        if file.type == schema.AssociatedFileType.TENSOR_AXIS_LABELS and file.locale:
+            names = _lines(file, content)
+            if len(names) == len(labels) and names is not labels:
+                found[file.locale.decode()] = names
+    return found
+
+
+def _put_display_names(output: schema.TensorMetadata, info: ModelInfo) -> dict[str, bytes]:
+    """Names a label file for each locale in the output's metadata, and returns these files."""
+    made = {}
+    for locale, names in sorted(info.display_names.items()):
+        if not re.fullmatch(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]+)*", locale):
+            raise ModelError(f"{locale!r} is no locale. Give for example de, pt-BR or zh-Hans.")
+        _check_labels(names, len(info.labels))
+        name = f"labels_{locale}.txt"
+        text = f"The labels in {locale}, in the order of the scores."
+        kind = schema.AssociatedFileType.TENSOR_AXIS_LABELS
+        output.associated_files = [
+            *(output.associated_files or []),
+            schema.AssociatedFile(name.encode(), text.encode(), kind, locale.encode()),
+        ]
+        made[name] = "\n".join(names).encode()
+    return made
+
+
+def _lines(file: schema.AssociatedFile, content: bytes) -> tuple[str, ...]:
+    name = (file.name or b"").decode()
+    packed = file_in(content, name)
+    if packed is None:
+        raise ModelError(f"The model's metadata names the label file {name!r}, which is not in the file.")
+    text = packed.decode().replace("\r\n", "\n")
+    return tuple(text.removesuffix("\n").split("\n"))
 
 
 def _normalization(image: schema.TensorMetadata) -> Normalization | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,12 @@ from model_maker import evaluation, output_folder, run_record
 from model_maker.backbones import embedder, small_inputs
 from model_maker.backbones.int8_backbone import Int8Backbone
 from model_maker.backbones.registry import Backbone
-from model_maker.data import sources
+from model_maker.data import given_photos, sources
+from model_maker.data.given_photos import Indexed
+from model_maker.data.images import Photo
 from model_maker.embeddings import int8_suitability
 from model_maker.embeddings.engines import ENGINES
+from model_maker.errors import DataError
 from model_maker.learning.callbacks import NO_CALLBACKS, Callbacks
 from model_maker.options import Options, check
 from model_maker.packaging import accuracy_budget
@@ -47,9 +50,12 @@ class Result:
 
 
 def train(
-    data: str | os.PathLike[str],
+    data: str | os.PathLike[str] | Iterable[Any] | Indexed[Any] | None = None,
     output: str | os.PathLike[str] | None = None,
     *,
+    images: Iterable[Photo] | None = None,
+    labels: Iterable[Any] | None = None,
+    class_names: Sequence[str] | None = None,
     overwrite: bool = False,
     resume: bool = False,
     callbacks: Sequence[Any] = (),
@@ -62,7 +68,11 @@ def train(
 
     Args:
       data: `DIR/<class>/**`, `DIR/{train,val,test}/<class>/**`, or any other dataset format of `data.sources.read`.
-      output: output folder; `<data name>_model` by default.
+        Or photos that the program holds: pairs of photo and label, or a dataset of PyTorch, TensorFlow or Hugging Face;
+        they are kept in the cache.
+      images, labels: photos (arrays, tensors, Pillow images, paths) and as many labels, names or numbers from 0.
+      class_names: the names of labels that are numbers.
+      output: output folder; `<data name>_model` by default, `images_model` for photos that the program holds.
       overwrite: whether to replace an existing folder.
       resume: whether to continue an interrupted fine-tuning with the same output, options and photos.
       callbacks: `keras.callbacks.Callback` objects, which receive the epochs of fine-tuning.
@@ -84,6 +94,16 @@ def train(
       '9... of 61 test photos'
     """
     chosen = dataclasses.replace(options or Options(), **changes)
+    progress = Progress(progress)
+    if images is not None or labels is not None or given_photos.is_given(data):
+        with progress.stage("Keep the photos in the cache"):
+            data = given_photos.keep(
+                data, images=images, labels=labels, class_names=class_names, progress=progress.step
+            )
+    elif class_names is not None:
+        raise DataError("`class_names` belongs to photos that the program holds. Leave it out.")
+    if not isinstance(data, str | os.PathLike):
+        raise DataError(f"{data!r} is not a dataset: pass a folder with one folder of photos for each class.")
     output = Path(output) if output is not None else Path(f"{sources.title(data)}_model")
     followers = Callbacks(callbacks, Path(tensorboard) if tensorboard else None)
     return train_on(None, data, output, chosen, progress, followers, overwrite=overwrite, resume=resume)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ def describe(
     *,
     labels: str | os.PathLike[str] | None = None,
     normalization: Normalization | None = None,
+    display_names: Mapping[str, str | os.PathLike[str]] | None = None,
     overwrite: bool = False,
     **texts: str | None,
 ) -> Described:
@@ -58,6 +60,7 @@ def describe(
       output: the file to write.
       labels: a file, see `label_files.read`.
       normalization: of the input; integer input states it itself.
+      display_names: by locale, for example "de", a file with one name per label.
       overwrite: whether to replace an existing file.
       **texts: some of TEXTS.
 
@@ -75,9 +78,13 @@ def describe(
         scores = inspection.inspect(content).outputs[0].shape
         if names:
             label_files.check_count(names, int(scores[-1]) if scores else 1, labels)
-            info = dataclasses.replace(info, labels=names, threshold=0.0, label_thresholds=())
+            info = dataclasses.replace(info, labels=names, threshold=0.0, label_thresholds=(), display_names={})
         if not info.labels:
             raise ModelError("it has no labels. Pass `labels=FILE` with one label per line.")
+        for locale, file in (display_names or {}).items():
+            localized = label_files.read(file)
+            label_files.check_count(localized, len(info.labels), file)
+            info = dataclasses.replace(info, display_names=info.display_names | {locale: localized})
         told: dict[str, Any] = {name: text for name, text in texts.items() if text is not None}
         info = dataclasses.replace(info, normalization=normalization or _known(content, info), **told)
         new = metadata.write(content, info)

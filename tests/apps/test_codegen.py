@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from shutil import which
 
+import dart_as_javascript
 import kotlin_runs
 import numpy as np
 import pytest
@@ -148,7 +149,7 @@ def test_javascript_keeps_thresholds_of_labels(models, tmp_path):
         assert [e["index"] for e in found] == [e.index for e in classifier.rank(scores) if e.index >= 0]
 
 
-@pytest.mark.parametrize("language", ["kotlin", "swift"])
+@pytest.mark.parametrize("language", ["kotlin", "swift", "dart"])
 def test_code_with_thresholds_of_labels_parses(models, language):
     text = codegen.codegen(models["own"], language)
     assert "0.5, 0.8, 0.853" in text and syntax.errors(language, text) == []
@@ -223,13 +224,40 @@ def test_kotlin_feeds_and_reads_the_model(kotlin_classes, models, pictures, tmp_
 
 
 @pytest.mark.parametrize("io", graph.IO_TYPES)
-@pytest.mark.parametrize("language", ["kotlin", "swift"])
+@pytest.mark.parametrize("language", ["kotlin", "swift", "dart"])
 def test_the_code_parses(models, language, io):
     assert syntax.errors(language, codegen.codegen(models[io], language)) == []
 
 
 def test_the_parser_finds_errors():
     assert syntax.errors("kotlin", "fun f( = 3\n") and syntax.errors("swift", "func f( -> {\n")
+    assert syntax.errors("dart", "int f( => {\n")
+
+
+@EACH_MODEL
+@pytest.mark.skipif(which("node") is None, reason="no node")
+def test_dart_stretches_and_reads_as_training_does(models, pictures, tmp_path, kind):
+    """No Dart is at hand, so its arithmetic, which is plain, runs as JavaScript."""
+    code = codegen.codegen(models[kind], "dart", name="Tiny")
+    script = dart_as_javascript.arithmetic(code)
+    plain = pictures[:-1]
+    rgba = [np.asarray(picture.convert("RGBA")) for picture in plain]
+    photos = [{"width": p.shape[1], "height": p.shape[0], "data": p.ravel().tolist()} for p in rgba]
+    script += f"\nconsole.log(JSON.stringify({json.dumps(photos)}.map((p) => [...toInput(p.data, p.width, p.height)])))"
+    script += f"\nconsole.log(JSON.stringify({json.dumps(SCORES)}.map((s) => rank(s, {{topK: 3}}))))"
+    (tmp_path / "run.mjs").write_text(script, encoding="utf-8")
+    done = subprocess.run(["node", "run.mjs"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    inputs, ranked = map(json.loads, done.stdout.splitlines())
+    for picture, found in zip(plain, inputs, strict=True):
+        pixels = images.load(picture, 8).astype(np.float32)
+        wanted = pixels if kind != "float32" else (pixels - 127) / 128
+        np.testing.assert_allclose(np.reshape(found, (8, 8, 3)), wanted, atol=1e-6)  # rounded to float32
+    classifier = Classifier(models[kind])
+    for found, scores in zip(ranked, np.array(SCORES, np.float32), strict=True):
+        assert [entry["label"] for entry in found] == [
+            e.index for e in classifier.rank(scores, top_k=3) if e.index >= 0
+        ]
 
 
 @pytest.mark.parametrize("language", codegen.LANGUAGES)
@@ -265,11 +293,12 @@ def test_labels_are_read_back_from_python_and_javascript_literals(labels):
 
 
 @settings(max_examples=60)
-@given(LABELS, st.sampled_from(["kotlin", "swift"]))
+@given(LABELS, st.sampled_from(["kotlin", "swift", "dart"]))
 def test_literals_of_any_label_parse(labels, language):
     target = codegen.LANGUAGES[language]
     quoted = [identifiers.quoted(label, target.escape, target.special) for label in labels]
-    code = "".join(f"{'val' if language == 'kotlin' else 'let'} a{n} = {text}\n" for n, text in enumerate(quoted))
+    keyword, end = {"kotlin": ("val", ""), "swift": ("let", ""), "dart": ("const", ";")}[language]
+    code = "".join(f"{keyword} a{n} = {text}{end}\n" for n, text in enumerate(quoted))
     assert syntax.errors(language, code) == []
     assert all(text.isprintable() for text in quoted)
 

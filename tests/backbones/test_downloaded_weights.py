@@ -9,9 +9,10 @@ from heard import Heard
 from loopback_files import serve
 
 from model_maker import backbones
-from model_maker.backbones import downloads, embedder
+from model_maker.backbones import embedder
 from model_maker.backbones.downloaded_weights import HubWeights, KerasWeights
 from model_maker.errors import BackboneError
+from model_maker.system import downloads
 
 HDF5 = b"\x89HDF\r\n\x1a\n" + bytes(range(256)) * 100
 SHA256 = hashlib.sha256(HDF5).hexdigest()

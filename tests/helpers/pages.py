@@ -46,6 +46,7 @@ SHOWN_ONLY = {
     "With no phone attached": "the same",
     "In Android Studio": "there is no Android SDK; tests/product/test_docs.py parses it and looks its names up",
     "On a cluster": "there are no other machines; tests/embeddings/test_ray_engine.py starts Ray on this one",
+    "With a network": "fetches, or uploads; test_named_datasets.py and test_hub_upload.py do so on 127.0.0.1",
     "With files of your own": "an address is fetched, weights are of 14 MB; "
     "tests/backbones/test_tensorflow_models.py opens such",
     "With weights from the Hub": "weights of 337 MB are fetched; tests/clip runs towers of its own",

@@ -13,6 +13,7 @@ from PIL import Image
 import model_maker
 from model_maker import Classifier, ModelMakerError, Options, Prediction
 from model_maker.apps.put_in_app import Installed
+from model_maker.classifiers import Pipeline
 from model_maker.compat import image_classifier, model_spec
 from model_maker.compat.config import QuantizationConfig
 from model_maker.compat.image_classifier import DataLoader
@@ -61,6 +62,7 @@ def classify(model: Path, photo: Image.Image, pixels: Array) -> str:
     assert_type(classifier("rose.jpg", top_k=1), list[Answer])
     assert_type(classifier(["rose.jpg", photo]), list[list[Answer]])
     classifier.predict(3)  # type: ignore[arg-type]
+    assert_type(model_maker.pipeline("image-classification", model=model), Pipeline)
     return best.label
 
 
@@ -70,6 +72,7 @@ def measure(model: Path, photos: str) -> float:
     assert_type(dataset.samples, tuple[Sample, ...])
     assert_type(Classifier(model).evaluate(dataset, progress=print), Metrics)
     assert_type(Classifier(model).evaluate(photos), Metrics)
+    assert_type(Classifier(model).evaluate(), Metrics)
     assert_type(model_maker.verify(model), Certificate)
     assert_type([run.right for run in model_maker.verify(model).runs], list[int | None])
     assert_type(model_maker.reproduce(model, photos), Reproduction)

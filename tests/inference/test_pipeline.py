@@ -135,7 +135,7 @@ def test_the_name_of_a_function_is_read_as_transformers_reads_it(classifier):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"function_to_apply": "relu"}, "function_to_apply='relu': choose one of softmax, none, sigmoid"),
+        ({"function_to_apply": "relu"}, "function_to_apply='relu': choose one of default, softmax, none, sigmoid"),
         ({"top_k": -1}, "top_k=-1: pass a whole number from 0 on"),
         ({"top_k": 2.5}, "top_k=2.5: pass a whole number"),
         ({"function_to_apply": 5}, "function_to_apply=5: choose one of"),

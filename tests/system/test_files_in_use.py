@@ -142,7 +142,7 @@ def test_what_is_open_for_a_moment_is_renamed_at_last(tmp_path, monkeypatch):
 FETCH = """
 import sys
 from pathlib import Path
-from model_maker.backbones import downloads
+from model_maker.system import downloads
 from model_maker.errors import BackboneError
 target, sha256 = Path(sys.argv[2]), sys.argv[3]
 for expected in ("0" * 64, sha256, sha256):

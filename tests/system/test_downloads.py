@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from loopback_files import serve
 
-from model_maker.backbones import downloads
 from model_maker.errors import BackboneError, OutputError
+from model_maker.system import downloads
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

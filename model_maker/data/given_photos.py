@@ -1,0 +1,203 @@
+"""Photos that a program holds, with labels: arrays, generators, datasets of PyTorch, Hugging Face and TensorFlow.
+
+They are kept in the cache, as PNG by content and with a list of them, so that what was learned from them can be
+measured, exported and made again later as from files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+
+from model_maker.data import images
+from model_maker.data.images import Photo
+from model_maker.errors import DataError
+from model_maker.system import files
+
+Progress = Callable[[int, int], None]
+Value = TypeVar("Value", covariant=True)
+
+LIST = "images.jsonl"
+_SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test"}
+_PAIRS = (
+    "give pairs of a photo and its label, or `images` and `labels`; of Hugging Face a Dataset with a column of images "
+    "and one of labels."
+)
+
+
+@runtime_checkable
+class Indexed(Protocol[Value]):
+    """What PyTorch's datasets are: asked by number."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Value: ...
+
+
+class _Labelled(NamedTuple):
+    photo: Any
+    label: Any
+    part: str = ""
+
+
+def keep(
+    data: object = None,
+    *,
+    images: Iterable[Photo] | None = None,
+    labels: Iterable[Any] | None = None,
+    class_names: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Writes photos into the cache, and returns the list of them, which is a dataset.
+
+    Args:
+      data: pairs of photo and label, one after another; a dataset of PyTorch or TensorFlow that gives such; or a
+        Dataset or DatasetDict of Hugging Face, whose splits are kept.
+      images, labels: the same, apart: as many labels as photos.
+      class_names: names of labels that are numbers; those that the dataset states by default.
+      progress: called with (done, total) photos, where their number is known.
+
+    Raises:
+      DataError: a photo or label that cannot be one; its number is named.
+    """
+    if images is not None or labels is not None:
+        if data is not None or images is None or labels is None:
+            raise DataError("Give `images` and `labels` together, and no `data` beside them.")
+        rows: Iterator[_Labelled] = _zipped(images, labels)
+        total, stated = _length(images), None
+    else:
+        rows, total, stated = _rows(data)
+    names = tuple(class_names) if class_names is not None else stated
+    kept, numbered = [], False
+    for number, row in enumerate(rows):
+        label, is_number = _label(row.label, names, number)
+        numbered |= is_number
+        kept.append((str(_photo(row.photo, number)), label, row.part))
+        if progress and total:
+            progress(number + 1, total)
+    if not kept:
+        raise DataError("There is no photo in what was given.")
+    width = max(len(label) for _, label, _ in kept) if numbered and names is None else 0
+    return _list([(path, label.zfill(width), part) for path, label, part in kept])
+
+
+def is_given(data: object) -> bool:
+    """Whether this is photos themselves rather than the name of a dataset."""
+    if data is None or isinstance(data, str | bytes | os.PathLike):
+        return False
+    return isinstance(data, Iterable | Indexed)
+
+
+def _list(rows: list[tuple[str, str, str]]) -> Path:
+    lines = [
+        json.dumps({"path": path, "label": label} | ({"split": part} if part else {}), ensure_ascii=False)
+        for path, label, part in rows
+    ]
+    content = ("\n".join(lines) + "\n").encode()
+    path = files.cache_directory() / "given" / hashlib.sha256(content).hexdigest()[:16] / LIST
+    files.write(path, content)
+    return path
+
+
+def _photo(photo: Any, number: int) -> Path:
+    """Returns where a photo lies; one that is not a file is written, losslessly, under the hash of its pixels."""
+    if isinstance(photo, str | os.PathLike):
+        return Path(photo).absolute()
+    try:
+        picture = images.picture(photo)
+    except DataError as error:
+        raise DataError(f"Photo {number}: {error}") from error
+    digest = hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).hexdigest()
+    path = files.cache_directory() / "given" / "photos" / digest[:2] / f"{digest}.png"
+    if not path.exists():
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG", compress_level=1)
+        files.write(path, buffer.getvalue())
+    return path
+
+
+def _label(label: Any, names: Sequence[str] | None, number: int) -> tuple[str, bool]:
+    """Returns the name of a photo's class, and whether it is a number without one."""
+    plain = np.asarray(label).item() if hasattr(label, "__array__") and np.asarray(label).size == 1 else label
+    if isinstance(plain, bytes):
+        plain = plain.decode(errors="replace")
+    if isinstance(plain, str) and plain.strip():
+        return plain.strip(), False
+    if not isinstance(plain, int | np.integer) or isinstance(plain, bool) or plain < 0:
+        raise DataError(f"Photo {number} has the label {plain!r}: give the name of its class, or its number from 0 on.")
+    if names is None:
+        return str(int(plain)), True
+    if plain >= len(names):
+        raise DataError(f"Photo {number} has the label {plain}, and there are {len(names)} class names.")
+    return str(names[int(plain)]), False
+
+
+def _zipped(photos: Iterable[Any], labels: Iterable[Any]) -> Iterator[_Labelled]:
+    missing = object()
+    for number, (photo, label) in enumerate(itertools.zip_longest(photos, labels, fillvalue=missing)):
+        if photo is missing or label is missing:
+            what = "labels" if photo is missing else "photos"
+            raise DataError(f"There are more {what} than {number}: give a label for each photo.")
+        yield _Labelled(photo, label)
+
+
+def _rows(data: Any) -> tuple[Iterator[_Labelled], int | None, tuple[str, ...] | None]:
+    """Returns the photos of a dataset, how many there are, and the names of its labels, as far as it says so."""
+    home = type(data).__module__.partition(".")[0]
+    if home == "datasets":
+        return _of_hugging_face(data)
+    if home == "tensorflow" and hasattr(data, "as_numpy_iterator"):
+        return _of_tensorflow(data), None, None
+    if isinstance(data, Mapping):
+        raise DataError(f"{type(data).__name__} holds no photos in an order: {_PAIRS}")
+    names = getattr(data, "classes", None)
+    stated = tuple(map(str, names)) if isinstance(names, list | tuple) else None
+    if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
+        return _paired(data[index] for index in range(len(data))), len(data), stated
+    return _paired(data), _length(data), stated
+
+
+def _paired(rows: Iterable[Any]) -> Iterator[_Labelled]:
+    for number, row in enumerate(rows):
+        if not isinstance(row, tuple | list) or len(row) != 2:
+            raise DataError(f"Photo {number} is {type(row).__name__}: {_PAIRS}")
+        yield _Labelled(*row)
+
+
+def _of_tensorflow(data: Any) -> Iterator[_Labelled]:
+    for row in _paired(data.as_numpy_iterator()):
+        if row.photo.ndim == 4:  # a batch
+            yield from (_Labelled(*one) for one in zip(row.photo, row.label, strict=True))
+        else:
+            yield row
+
+
+def _of_hugging_face(data: Any) -> tuple[Iterator[_Labelled], int | None, tuple[str, ...] | None]:
+    parts = dict(data) if isinstance(data, Mapping) else {"": data}
+    features = next(iter(parts.values())).features
+    kinds = {name: type(feature).__name__ for name, feature in features.items()}
+    photos = [name for name, kind in kinds.items() if kind == "Image"]
+    labels = [name for name, kind in kinds.items() if kind == "ClassLabel"] or [
+        name for name in ("label", "labels", "class") if name in kinds
+    ]
+    if len(photos) != 1 or len(labels) != 1:
+        raise DataError(f"The columns {', '.join(kinds)} do not name one of images and one of labels: {_PAIRS}")
+    stated = getattr(features[labels[0]], "names", None)
+    rows = (
+        _Labelled(row[photos[0]], row[labels[0]], _SPLITS.get(part.lower(), ""))
+        for part, rows in parts.items()
+        for row in rows
+    )
+    return rows, sum(len(part) for part in parts.values()), tuple(stated) if stated else None
+
+
+def _length(photos: object) -> int | None:
+    return len(photos) if hasattr(photos, "__len__") else None

@@ -1,0 +1,183 @@
+"""push(): a model in a repository on the Hugging Face Hub, with its card, and the page that runs it as a static Space.
+
+huggingface_hub does the uploading, knows who is logged in (`hf auth login`, HF_TOKEN) and where the Hub is.
+Only what describes the model leaves this machine: no photos, no paths, so neither the report nor run.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model_maker import output_folder
+from model_maker.demo import static_site
+from model_maker.errors import DataError, ModelError, OutputError
+from model_maker.inference.classifier import model_file
+from model_maker.output_folder import CARD, LABELS, METRICS, MODEL
+from model_maker.progress import Progress
+from model_maker.system import downloads
+from model_maker.tflite import interpreter, metadata
+from model_maker.tflite.metadata import ModelInfo
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_TAGS = ["tflite", "litert", "image-classification", "on-device"]
+_MESSAGE = "Upload a model made by Model Maker"
+_LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN to a token that may write there."
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What `push` uploaded.
+
+    Attributes:
+      url: of the repository.
+      files: names in it, of what was uploaded.
+      space_url: of the Space with the page; None without one.
+    """
+
+    url: str
+    files: tuple[str, ...]
+    space_url: str | None = None
+
+
+def push(
+    model: str | os.PathLike[str],
+    repository: str,
+    *,
+    private: bool = False,
+    space: str | None = None,
+    message: str = _MESSAGE,
+    progress: Progress | None = None,
+) -> Pushed:
+    """Uploads a model to the Hub; what is there already is not sent again.
+
+    Args:
+      model: a folder that `train` or `starter` made.
+      repository: "owner/name", made where it does not exist.
+      private: whether a new repository, and Space, is.
+      space: "owner/name" of a static Space to make of the page that runs the model in browsers; None for none.
+      message: of the commit.
+      progress: receives stages.
+
+    Raises:
+      ModelError: there is no model with a card, or LiteRT.js, which the page needs, is not here.
+      DataError: a name of a repository that cannot be one.
+      OutputError: the Hub cannot be reached, or refuses.
+    """
+    for name in (repository, *([space] if space else [])):
+        if not _NAME.fullmatch(name):
+            raise DataError(f"{name!r} is no repository of the Hub. Give OWNER/NAME, for example ada/flowers.")
+    progress = Progress(progress)
+    path = model_file(model)
+    content = interpreter.read(path)
+    info = metadata.read(content)
+    files = model_files(output_folder.home(model), content, info)
+    page = {**static_site.site(model), CARD: _space_card(info, repository).encode()} if space else {}
+    api = _api()
+    with progress.stage(f"Upload {repository}"):
+        url = _upload(api, repository, files, "model", private, message)
+    space_url = None
+    if space:
+        with progress.stage(f"Upload the Space {space}"):
+            space_url = _upload(api, space, page, "space", private, message)
+    return Pushed(url, tuple(sorted(files)), space_url)
+
+
+def model_files(folder: Path, content: bytes, info: ModelInfo) -> dict[str, bytes]:
+    """Returns what goes into the repository: name to content; the card begins with what the Hub reads of it.
+
+    Raises:
+      ModelError: the folder has no card, or the model no labels.
+    """
+    if not info.labels or not (folder / CARD).is_file():
+        raise ModelError(f"{folder} holds no classifier with a {CARD}. Give a folder that `train` or `starter` made.")
+    found = {MODEL: content, LABELS: "\n".join(info.labels).encode()}
+    report = json.loads((folder / METRICS).read_text(encoding="utf-8")) if (folder / METRICS).is_file() else {}
+    if report:
+        found[METRICS] = (folder / METRICS).read_bytes()
+    card = (folder / CARD).read_text(encoding="utf-8")
+    for plot in sorted(folder.glob("*.png")):
+        if plot.name in card:
+            found[plot.name] = plot.read_bytes()
+    return found | {CARD: (_front_matter(info, report) + card).encode()}
+
+
+def _front_matter(info: ModelInfo, report: dict[str, Any]) -> str:
+    from huggingface_hub import EvalResult, ModelCardData
+
+    measured = []
+    if test := report.get("test"):
+        measured = [
+            EvalResult(
+                task_type="image-classification",
+                dataset_type="custom",
+                dataset_name=f"{test['photos']} test photos, fingerprint {report['fingerprint'][:16]}",
+                metric_type="accuracy",
+                metric_value=test["top1"],
+            )
+        ]
+    known = info.licence.lower() in ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc0-1.0")
+    data = ModelCardData(
+        license=info.licence.lower() if known else "other",
+        license_name=None if known or not info.licence else info.licence,
+        library_name="litert",
+        pipeline_tag="image-classification",
+        tags=_TAGS,
+        model_name=info.name,
+        eval_results=measured or None,
+    )
+    return f"---\n{data.to_yaml()}\n---\n\n"
+
+
+def _space_card(info: ModelInfo, repository: str) -> str:
+    from huggingface_hub import SpaceCardData
+
+    # Isolation, which LiteRT.js needs for threads.
+    headers = {
+        "cross-origin-embedder-policy": "require-corp",
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-resource-policy": "cross-origin",
+    }
+    data = SpaceCardData(
+        title=info.name, sdk="static", app_file=static_site.INDEX, models=[repository], custom_headers=headers
+    )
+    return f"---\n{data.to_yaml()}\n---\n\n{info.name}: a model that runs in the browser; photos stay on the device.\n"
+
+
+def _api() -> Any:
+    for name in ("DISABLE_PROGRESS_BARS", "DISABLE_TELEMETRY"):
+        os.environ.setdefault(f"HF_HUB_{name}", "1")
+    import huggingface_hub
+
+    api = huggingface_hub.HfApi(library_name="model_maker")
+    if not downloads.reachable(api.endpoint):
+        raise OutputError(f"{api.endpoint} cannot be reached. Try again with a network.")
+    return api
+
+
+def _upload(api: Any, name: str, files: dict[str, bytes], kind: str, private: bool, message: str) -> str:
+    from huggingface_hub import CommitOperationAdd
+    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+
+    more = {"space_sdk": "static"} if kind == "space" else {}
+    try:
+        made = api.create_repo(name, repo_type=kind, private=private, exist_ok=True, **more)
+        adds = [CommitOperationAdd(path, content) for path, content in files.items()]
+        api.create_commit(name, adds, commit_message=message, repo_type=kind)
+    except LocalTokenNotFoundError as error:
+        raise OutputError(f"{api.endpoint} does not know you. {_LOG_IN}") from error
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        advice = _LOG_IN if status in (401, 403) else "Run the same command again; what was uploaded is not sent again."
+        raise OutputError(f"{api.endpoint} answers {status} for {name}. {advice}") from error
+    except Exception as error:  # of its HTTP client, of the Hub: none of which it documents
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise OutputError(
+            f"The upload to {name} broke off ({reason[:200]}). Run the same command again; what was uploaded is "
+            "not sent again."
+        ) from error
+    return str(made)

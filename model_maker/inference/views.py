@@ -1,0 +1,105 @@
+"""What of a photo is classified, and which labels may be the answer: the options of MediaPipe's classifier."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from model_maker.data import images
+from model_maker.errors import DataError
+
+Array = np.ndarray[Any, Any]
+Item = TypeVar("Item")
+Region = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class View:
+    """A part of each photo, turned.
+
+    Attributes:
+      region: left, top, right and bottom, as shares of the upright photo's width and height; None for all of it.
+      rotation: degrees clockwise by which that part is turned, a multiple of 90.
+
+    Raises:
+      DataError: they are no part, or no such multiple.
+    """
+
+    region: Region | None = None
+    rotation: int = 0
+
+    def __post_init__(self) -> None:
+        if self.region is not None:
+            sides = tuple(self.region)
+            if len(sides) != 4 or not (0 <= sides[0] < sides[2] <= 1 and 0 <= sides[1] < sides[3] <= 1):
+                raise DataError(
+                    f"region={sides!r}: give left, top, right and bottom as shares from 0 to 1, left before right and "
+                    "top before bottom."
+                )
+        if self.rotation % 90:
+            raise DataError(f"rotation={self.rotation!r}: give degrees clockwise, a multiple of 90.")
+
+    def load(self, photo: Any, size: int) -> Array:
+        """Returns uint8 [1, size, size, 3]; the part is cut out first, then turned, as MediaPipe does."""
+        picture = images.picture(photo)
+        if self.region is not None:
+            left, top, right, bottom = self.region
+            width, height = picture.size
+            # At least a pixel, however small the share.
+            x, y = min(int(left * width), width - 1), min(int(top * height), height - 1)
+            picture = picture.crop((x, y, max(round(right * width), x + 1), max(round(bottom * height), y + 1)))
+        if self.rotation % 360:
+            picture = picture.rotate(-self.rotation, expand=True)
+        return images.resize(picture, size)[None]
+
+
+WHOLE = View()
+
+
+def candidates(labels: Sequence[str], allow: Collection[str] | None, deny: Collection[str] | None) -> Array:
+    """Returns which labels may be an answer, bool [C].
+
+    Args:
+      labels: C names.
+      allow: only these; None for all.
+      deny: all but these.
+
+    Raises:
+      DataError: both are given, one of them names no label, or nothing is left.
+    """
+    if allow is not None and deny is not None:
+        raise DataError("allow and deny say the same in two ways. Give one of them.")
+    given = allow if allow is not None else deny
+    if given is None:
+        return np.ones(len(labels), bool)
+    named = {given} if isinstance(given, str) else set(given)
+    if unknown := sorted(named - set(labels)):
+        raise DataError(f"The model has no label {unknown[0]!r}. `model_maker inspect MODEL` lists its labels.")
+    found = np.array([(label in named) == (allow is not None) for label in labels], bool)
+    if not found.any():
+        raise DataError("No label is left to answer with. Allow one, or deny fewer.")
+    return found
+
+
+def smoothed(rows: Iterable[tuple[Item, Any]], source: Callable[[Item], str], count: int) -> Iterator[tuple[Item, Any]]:
+    """Yields scores of frames averaged with those of the frames before, so many in all, of the same video.
+
+    Args:
+      rows: each picture with its scores, or with an error, which stays.
+      source: names the video of a picture; empty for a photo, which stays, too.
+      count: how many frames.
+    """
+    recent: deque[Array] = deque(maxlen=count)
+    last = ""
+    for item, scores in rows:
+        if (name := source(item)) != last:
+            recent.clear()
+            last = name
+        if name and isinstance(scores, np.ndarray):
+            recent.append(scores)
+            scores = np.mean(recent, axis=0, dtype=np.float32)
+        yield item, scores

@@ -49,6 +49,10 @@ def add(commands) -> None:
 
 
 def _add(group: argparse._ArgumentGroup, name: str, declared: options.Declaration) -> None:
+    if options.kinds()[name] is bool:
+        flag = of_option(name).replace("--", "--no-", 1)
+        group.add_argument(flag, dest=name, action="store_false", help=in_flags(help_of(name, declared)))
+        return
     more: dict[str, Any] = {"nargs": "?", "const": declared.const} if declared.const else {}
     group.add_argument(
         of_option(name),

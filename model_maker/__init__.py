@@ -18,6 +18,7 @@ __all__ = [
     "codegen",
     "compare",
     "diagnose",
+    "edit_classes",
     "export",
     "export_embedder",
     "load_dataset",
@@ -33,6 +34,7 @@ __all__ = [
 if TYPE_CHECKING:  # what __getattr__ gives, told to type checkers and editors
     from model_maker.apps.codegen import codegen
     from model_maker.apps.put_in_app import put_in_app
+    from model_maker.classes.editing import edit_classes
     from model_maker.data.sources import read as load_dataset
     from model_maker.doctor.diagnosis import diagnose
     from model_maker.doctor.quarantine import mend, put_back
@@ -58,6 +60,7 @@ _HOMES = {
     "put_back": ("model_maker.doctor.quarantine", "put_back"),
     "codegen": ("model_maker.apps.codegen", "codegen"),
     "put_in_app": ("model_maker.apps.put_in_app", "put_in_app"),
+    "edit_classes": ("model_maker.classes.editing", "edit_classes"),
     "export": ("model_maker.exporters.export", "export"),
     "export_embedder": ("model_maker.exporters.embedder_file", "export_embedder"),
     "reproduce": ("model_maker.training.reproduction", "reproduce"),

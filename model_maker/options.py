@@ -220,7 +220,7 @@ class Options:
     memory: bool = _option(
         True,
         FILE,
-        "leave out of the model the memory of its classes, with which `model_maker classes` adds others without the photos",
+        "leave out the memory of the classes, by which `model_maker classes` adds others without these photos",
         "",
         shown="60 KB with 5 classes",
     )

@@ -14,6 +14,7 @@ from absl import app, logging
 from model_maker.cli import (
     augment_command,
     benchmark_command,
+    classes_command,
     codegen_command,
     completion_command,
     demo_command,
@@ -51,6 +52,7 @@ COMMANDS = (
     verify_command,
     inspect_command,
     metadata_command,
+    classes_command,
     models_command,
     export_command,
     codegen_command,

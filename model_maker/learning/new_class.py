@@ -36,6 +36,8 @@ _OLD_COUNTS = 7.0
 # The share of drawn old photos that the new class may take at most: real ones are further from their mean.
 _MOST_LOST = 0.003
 _FOLDS = 5
+# Where a new row is to be a sum of old ones, these are at least one for so many features.
+_SPANNING = 4
 _ITERATIONS = 40
 
 
@@ -77,6 +79,55 @@ def fit(
         return NewRow(real.astype(np.float32), float(bias + shift - real @ scaled.center), held_out)
 
 
+def imprint(rows: Rows, photos: Array, stand_ins: Array) -> NewRow:
+    """Makes the row of a class where nothing is known of the photos of the others.
+
+    Of many old rows, the new one is the sum, each as strongly as its logit stands out for the new photos: what all
+    photos have in common has no part in it. Of few, it is the mean of the photos, less that of pictures of anything.
+    The threshold lies half way between new photos and old ones, which are as far from the new row as these are from the
+    best old one.
+
+    Args:
+      rows: of the other classes.
+      photos: embeddings of the class, float32 [n, D].
+      stand_ins: embeddings of pictures of anything, [m, D]; none are needed where `needs_stand_ins` says so.
+    """
+    with threadpool_limits(1, "blas"):
+        logits = rows.logits(photos)
+        best, middle = logits.max(axis=1), logits.mean(axis=1)
+        kernel = _imprinted(rows, photos, stand_ins)
+        center = stand_ins.mean(axis=0) if len(stand_ins) else np.zeros(photos.shape[1], np.float32)
+        base = float(middle.mean()) - float(center @ kernel) if len(stand_ins) else 0.0
+        inside = photos @ kernel + base - best
+        if len(photos) > 1:
+            left = [(kept, _imprinted(rows, np.delete(photos, kept, axis=0), stand_ins)) for kept in range(len(photos))]
+            own = np.array([(photos[kept] - center) @ row for kept, row in left])
+            held_out = own + (float(middle.mean()) if len(stand_ins) else 0.0) - best
+            expected = float(held_out.mean())
+        else:
+            held_out, expected = np.empty(0), float(inside.mean()) / 2
+        shift = (float((best - middle).mean()) - expected) / 2
+        return NewRow(kernel, base + shift, (held_out + shift).astype(np.float32))
+
+
+def needs_stand_ins(rows: Rows) -> bool:
+    """Whether old rows are too few for a new one to be a sum of them."""
+    classes, features = rows.kernel.shape
+    return classes * _SPANNING < features
+
+
+def _imprinted(rows: Rows, photos: Array, stand_ins: Array) -> Array:
+    centered = rows.kernel - rows.kernel.mean(axis=0)
+    if len(stand_ins):
+        direction = photos.mean(axis=0) - stand_ins.mean(axis=0)
+    else:
+        logits = rows.logits(photos).mean(axis=0)
+        direction = (logits - logits.mean()) @ centered
+    length = float(np.linalg.norm(direction)) or 1.0
+    kernel: Array = (direction * (np.linalg.norm(centered, axis=1).mean() / length)).astype(np.float32)
+    return kernel
+
+
 class _Scaled:
     """Other classes as the fit sees them: embeddings centered and divided by layer, and photos drawn of them.
 
@@ -115,7 +166,7 @@ class _Scaled:
         known = np.ones((len(self._old) + len(photos), len(start) + 1), np.float32)
         known[:, :-1] = np.concatenate([self._old, photos])
         others = np.concatenate([self._old_others, self._others(photos)])
-        sign = np.repeat(np.float32([1, -1]), [len(self._old), len(photos)])
+        sign = np.repeat(np.array([1, -1], np.float32), [len(self._old), len(photos)])
         weight = np.concatenate([self._weight, np.full(len(photos), 1 / len(photos), np.float32)])
         first = np.append(start, self._bias.mean()).astype(np.float32)
         offset = known @ first - others

@@ -46,3 +46,10 @@ def render_starter(info: ModelInfo, model_bytes: int, *, backbone: Backbone, qua
         quantize=quantize,
         io=io,
     )
+
+
+def render_edited(record: dict[str, Any], *, name: str, size_bytes: int) -> str:
+    """Returns the Markdown of a model whose classes were edited; `record` is the content of `classes.json`."""
+    return pages.render(
+        "edited_card.md", name=name, size_bytes=size_bytes, **{key: record[key] for key in ("labels", "new", "old")}
+    )

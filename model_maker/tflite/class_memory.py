@@ -104,9 +104,7 @@ def summarize(features, labels: Array, *, classes: int, step: float) -> ClassMem
     basis *= np.where(basis[np.arange(len(basis)), np.abs(basis).argmax(axis=1)] < 0, -1, 1)[:, None]
     left = np.square(rest).sum(axis=0) / degrees - np.square(basis).sum(axis=0)
     spread = np.sqrt(np.maximum(left, 0))
-    return ClassMemory(
-        counts, *((array * step).astype(np.float32) for array in (means, basis, spread))
-    )
+    return ClassMemory(counts, *((array * step).astype(np.float32) for array in (means, basis, spread)))
 
 
 def _directions(classes: int, features: int) -> int:

@@ -107,7 +107,9 @@ class _Layer:
         self.classes = int(self.main.tensors[self.kernel].shape[0])
         sides = list(self.main.tensors[self.kernel].shape)[1:-1]
         if any(side != 1 for side in sides) or self.classes < 2:
-            raise ModelError(f"Its last layer has weights of shape {list(self.main.tensors[self.kernel].shape)}. {_ADVICE}")
+            raise ModelError(
+                f"Its last layer has weights of shape {list(self.main.tensors[self.kernel].shape)}. {_ADVICE}"
+            )
 
     def _constant(self, index: int) -> int:
         """Returns the constant that an operand is, or that it is made of: float16 weights are cast as they are read."""

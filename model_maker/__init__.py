@@ -16,6 +16,7 @@ __all__ = [
     "Prediction",
     "__version__",
     "codegen",
+    "combine",
     "compare",
     "diagnose",
     "edit_classes",
@@ -34,6 +35,7 @@ __all__ = [
 if TYPE_CHECKING:  # what __getattr__ gives, told to type checkers and editors
     from model_maker.apps.codegen import codegen
     from model_maker.apps.put_in_app import put_in_app
+    from model_maker.classes.combining import combine
     from model_maker.classes.editing import edit_classes
     from model_maker.data.sources import read as load_dataset
     from model_maker.doctor.diagnosis import diagnose
@@ -54,6 +56,7 @@ _HOMES = {
     "Prediction": ("model_maker.inference.classifier", "Prediction"),
     "Options": ("model_maker.options", "Options"),
     "ModelMakerError": ("model_maker.errors", "ModelMakerError"),
+    "combine": ("model_maker.classes.combining", "combine"),
     "compare": ("model_maker.training.comparison", "compare"),
     "diagnose": ("model_maker.doctor.diagnosis", "diagnose"),
     "mend": ("model_maker.doctor.quarantine", "mend"),

@@ -17,7 +17,7 @@ from model_maker.apps import identifiers
 from model_maker.errors import DataError, ModelError, about
 from model_maker.inference.classifier import Classifier, model_file
 from model_maker.normalization import Normalization
-from model_maker.tflite import inspection, vetting
+from model_maker.tflite import inspection, metadata, vetting
 from model_maker.tflite.inspection import TensorFacts
 from model_maker.tflite.metadata import ModelInfo
 
@@ -25,6 +25,7 @@ TOP_K = 3
 PACKAGE = "modelmaker"
 # A Kotlin enumeration is one method of at most 64 KB, some 30 bytes for an entry.
 _MOST_KOTLIN_LABELS = 2000
+_KOTLIN_RUN = "interpreter.runForMultipleInputsOutputs(arrayOf<Any>(input), mapOf<Int, Any>({} to output))"
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -69,6 +70,7 @@ def codegen(
     package: str = PACKAGE,
     top_k: int = TOP_K,
     threshold: float | None = None,
+    head: str | None = None,
 ) -> str:
     """Writes the source code that classifies with a model.
 
@@ -79,6 +81,7 @@ def codegen(
       package: of the Kotlin file.
       top_k: how many labels it gives unless told.
       threshold: lower scores are left out; the model's own, or those of its labels, unless told, mostly 0.
+      head: which output of a file that `combine` made; the first by default.
 
     Returns:
       The text of one file.
@@ -97,7 +100,7 @@ def codegen(
         raise DataError(f"There is no language {language!r}: choose one of {', '.join(LANGUAGES)}.")
     _check_numbers(top_k, threshold)
     target = LANGUAGES[language]
-    title, info, image, scores = _read(model, target)
+    title, info, image, scores, place = _read(model, target, head)
     values = {
         "title": identifiers.one_line(f"The classifier {title}"),
         "class": identifiers.class_name(title) if name is None else identifiers.check_class(name),
@@ -106,6 +109,9 @@ def codegen(
         "threshold": float(info.threshold if threshold is None else threshold),
         "own": ", ".join(map(str, info.label_thresholds if threshold is None else ())),
         "top_k": top_k,
+        "head": place,
+        # The shorter call gives the first output alone.
+        "run": "interpreter.run(input, output)" if place == 0 else _KOTLIN_RUN.format(place),
         **_edges(target, image, scores, info.normalization),
         **_labels(target, info.labels),
     }
@@ -113,8 +119,10 @@ def codegen(
     return _Template(text).substitute(values)
 
 
-def _read(model: str | os.PathLike[str], language: Language) -> tuple[str, ModelInfo, TensorFacts, TensorFacts]:
-    """Returns a model's title, what it says of itself, its input and its output.
+def _read(
+    model: str | os.PathLike[str], language: Language, head: str | None
+) -> tuple[str, ModelInfo, TensorFacts, TensorFacts, int]:
+    """Returns a model's title, what it says of itself, its input and its output, and the output's index.
 
     Raises:
       ModelError: it is none that an app, or the language, can use.
@@ -122,8 +130,9 @@ def _read(model: str | os.PathLike[str], language: Language) -> tuple[str, Model
     path = model_file(model)
     content = vetting.read(path)
     with about(path):
-        info, facts = Classifier(content).info, inspection.inspect(content)
-        image, scores = facts.inputs[0], facts.outputs[0]
+        info, facts = Classifier(content, head=head).info, inspection.inspect(content)
+        place = 0 if head is None else [*metadata.read_heads(content)].index(head)
+        image, scores = facts.inputs[0], facts.outputs[place]
         if not {image.dtype, scores.dtype} <= set(language.scalar):
             raise ModelError(
                 f"its edges are {image.dtype} and {scores.dtype}; apps take uint8 or float32. Make such a file with "
@@ -131,7 +140,7 @@ def _read(model: str | os.PathLike[str], language: Language) -> tuple[str, Model
             )
         if language.most_labels and len(info.labels) > language.most_labels:
             raise ModelError(f"it has {len(info.labels)} labels; an enumeration bears {language.most_labels} there.")
-    return info.name or path.stem, info, image, scores
+    return info.name or path.stem, info, image, scores, place
 
 
 def _edges(

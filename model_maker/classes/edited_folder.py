@@ -15,10 +15,11 @@ from model_maker.report import model_card
 from model_maker.system import files
 
 RECORD = "classes.json"
+COMBINED = "combined.json"
 
 
-def check_new(output: Path, model: Path, *, overwrite: bool) -> None:
-    """Checks before any work that the folder may be made; only one that an edit made is ever replaced.
+def check_new(output: Path, model: Path, *, overwrite: bool, record: str = RECORD) -> None:
+    """Checks before any work that the folder may be made; only one with this `record` is ever replaced.
 
     Raises:
       OutputError: it may not.
@@ -26,9 +27,9 @@ def check_new(output: Path, model: Path, *, overwrite: bool) -> None:
     files.check_new(output, overwrite=overwrite, advice="or pass `overwrite=True` to replace it")
     if model.resolve().is_relative_to(output.resolve()):
         raise OutputError(f"{output} holds the model itself and cannot be replaced. Choose another folder.")
-    if output.is_dir() and any(output.iterdir()) and not (output / RECORD).exists():
+    if output.is_dir() and any(output.iterdir()) and not (output / record).exists():
         raise OutputError(
-            f"{output} holds no {RECORD}, so it was not made by this command and `overwrite=True` does not replace it. "
+            f"{output} holds no {record}, so it was not made by this command and `overwrite=True` does not replace it. "
             "Choose another folder."
         )
 

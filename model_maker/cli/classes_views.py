@@ -6,10 +6,14 @@ from model_maker.classes.editing import Edited, NewPhotos
 from model_maker.cli.printing import show
 from model_maker.output_folder import MODEL
 
+# Labels that are listed; those at the end, for new ones are there.
+_MOST = 12
+
 
 def show_edited(found: Edited) -> None:
     """Prints what an edit made, and what is known of its accuracy."""
-    rows = [("classes", f"{len(found.labels)}: {', '.join(found.labels)}")]
+    names = found.labels if len(found.labels) <= _MOST else ("...", *found.labels[-_MOST:])
+    rows = [("classes", f"{len(found.labels)}: {', '.join(names)}")]
     rows += [(one.label, _known(one)) for one in found.new]
     if found.old:
         rows.append(

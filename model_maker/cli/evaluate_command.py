@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from model_maker.cli.arguments import command, foreign, foreign_flags, json_flag, new_page
+from model_maker.cli.arguments import command, foreign, foreign_flags, head_flag, json_flag, new_page
 from model_maker.cli.printing import print_json
 
 
@@ -13,6 +13,7 @@ def add(commands) -> None:
     parser.add_argument("model", metavar="MODEL", help="a .tflite, a folder that train made, or an export")
     parser.add_argument("--data", metavar="DIR", help="labelled photos (default: the test part of the training data)")
     foreign_flags(parser)
+    head_flag(parser)
     parser.add_argument("--report", metavar="FILE", help="also write a page with the worst mistakes, and its plots")
     parser.add_argument("--overwrite", action="store_true", help="replace that page and its plots")
     json_flag(parser)
@@ -26,7 +27,7 @@ def run(arguments: argparse.Namespace) -> None:
     from model_maker.report import model_page
 
     page = new_page(arguments)
-    classifier = Classifier(arguments.model, **foreign(arguments))
+    classifier = Classifier(arguments.model, head=arguments.head, **foreign(arguments))
     with Bars(arguments) as bars:
         dataset, notes = run_record.photos_for(arguments.model, arguments.data)
         for note in notes:

@@ -7,7 +7,7 @@ import csv
 import dataclasses
 import sys
 
-from model_maker.cli.arguments import command, foreign, foreign_flags
+from model_maker.cli.arguments import command, foreign, foreign_flags, head_flag
 from model_maker.cli.printing import print_json
 from model_maker.errors import DataError
 from model_maker.terminal import exit_codes, spreadsheet
@@ -31,6 +31,7 @@ def add(commands) -> None:
     parser.add_argument("--frames", type=int, metavar="N", help="so many frames of each video or camera (default: all)")
     parser.add_argument("--save", metavar="DIR", help="folder to make, of copies with the answer drawn onto them")
     foreign_flags(parser)
+    head_flag(parser)
     parser.add_argument("--top-k", type=int, default=3, metavar="K", help="labels for each photo (default: 3)")
     parser.add_argument(
         "--threshold", type=float, metavar="SCORE", help="lower scores are unknown, 0 to 1 (default: the model's own)"
@@ -101,11 +102,13 @@ def _classifier(arguments: argparse.Namespace):
 
     model, *photos = [arguments.model, *arguments.photos] if arguments.model else arguments.photos
     if arguments.model and (arguments.model in BACKBONES or not importers.is_address(model)):
-        if arguments.labels or arguments.normalization:
-            raise DataError(f"--labels and --normalization belong to a file; {model} knows its own. Leave them out.")
+        if arguments.labels or arguments.normalization or arguments.head:
+            raise DataError(
+                f"--labels, --normalization and --head belong to a file; {model} knows its own. Leave them out."
+            )
         with Bars(arguments) as bars:
             return Classifier(starter.cached(model, progress=bars)), photos
-    return Classifier(model, **foreign(arguments)), photos
+    return Classifier(model, head=arguments.head, **foreign(arguments)), photos
 
 
 def _print_csv(rows: list[dict]) -> None:

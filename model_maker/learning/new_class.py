@@ -32,7 +32,7 @@ _LENGTH = 0.6
 # Added to the variance of each feature, of unit variance by layer, where directions are weighed.
 _RIDGE = 1.0
 # What an old photo that is lost counts beside a new one that is found.
-_OLD_COUNTS = 7.0
+_OLD_COUNTS = 12.0
 # The share of drawn old photos that the new class may take at most: real ones are further from their mean.
 _MOST_LOST = 0.003
 _FOLDS = 5

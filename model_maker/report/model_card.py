@@ -53,3 +53,8 @@ def render_edited(record: dict[str, Any], *, name: str, size_bytes: int) -> str:
     return pages.render(
         "edited_card.md", name=name, size_bytes=size_bytes, **{key: record[key] for key in ("labels", "new", "old")}
     )
+
+
+def render_combined(record: dict[str, Any], *, name: str) -> str:
+    """Returns the Markdown of several classifiers in one file; `record` is the content of `combined.json`."""
+    return pages.render("combined_card.md", name=name, **record)

@@ -163,7 +163,12 @@ class _Layer:
         scale, _ = _steps(kernel)
         if len(scale) == 1:
             return np.repeat(scale, len(rows))
-        own = [scale[row] if isinstance(row, int) else max(float(np.abs(row[0]).max()) / 127, 1e-9) for row in rows]
+        # Where features tell little of a class, its bias still has to be a number of 32 bits.
+        most, unit = 2.0**30, self._feature_step()
+        own = [
+            scale[row] if isinstance(row, int) else max(np.abs(row[0]).max() / 127, abs(row[1]) / unit / most, 1e-9)
+            for row in rows
+        ]
         return np.array(own, np.float32)
 
     def _feature_step(self) -> float:

@@ -27,6 +27,7 @@ __all__ = [
     "put_back",
     "put_in_app",
     "reproduce",
+    "split_model",
     "starter",
     "train",
     "verify",
@@ -37,6 +38,7 @@ if TYPE_CHECKING:  # what __getattr__ gives, told to type checkers and editors
     from model_maker.apps.put_in_app import put_in_app
     from model_maker.classes.combining import combine
     from model_maker.classes.editing import edit_classes
+    from model_maker.classes.splitting import split_model
     from model_maker.data.sources import read as load_dataset
     from model_maker.doctor.diagnosis import diagnose
     from model_maker.doctor.quarantine import mend, put_back
@@ -67,6 +69,7 @@ _HOMES = {
     "export": ("model_maker.exporters.export", "export"),
     "export_embedder": ("model_maker.exporters.embedder_file", "export_embedder"),
     "reproduce": ("model_maker.training.reproduction", "reproduce"),
+    "split_model": ("model_maker.classes.splitting", "split_model"),
     "starter": ("model_maker.exporters.starter", "starter"),
     "load_dataset": ("model_maker.data.sources", "read"),
     "train": ("model_maker.training.train", "train"),

@@ -6,6 +6,7 @@ as training did, so it gives the same answers as `Classifier`. Its text is in `t
 
 from __future__ import annotations
 
+import hashlib
 import os
 import string
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model_maker import output_folder
 from model_maker.apps import identifiers
 from model_maker.errors import DataError, ModelError, about
 from model_maker.inference.classifier import Classifier, model_file
@@ -27,6 +29,7 @@ PACKAGE = "modelmaker"
 _MOST_KOTLIN_LABELS = 2000
 _KOTLIN_RUN = "interpreter.runForMultipleInputsOutputs(arrayOf<Any>(input), mapOf<Int, Any>({} to output))"
 _TEMPLATES = Path(__file__).parent / "templates"
+_OF_HEADS = ("python", "js")
 
 
 class _Template(string.Template):
@@ -75,7 +78,8 @@ def codegen(
     """Writes the source code that classifies with a model.
 
     Args:
-      model: a folder that `train` made, or a `.tflite` classifier with labels.
+      model: a folder that `train` made, or a `.tflite` classifier with labels; or a folder that `split_model` made,
+        whose code takes any head for that backbone and learns further classes (python, js).
       language: a key of LANGUAGES.
       name: of the class; by the model's name unless told.
       package: of the Kotlin file.
@@ -100,6 +104,8 @@ def codegen(
         raise DataError(f"There is no language {language!r}: choose one of {', '.join(LANGUAGES)}.")
     _check_numbers(top_k, threshold)
     target = LANGUAGES[language]
+    if (Path(model) / output_folder.HEAD).is_file():
+        return _head_code(Path(model), language, top_k=top_k)
     title, info, image, scores, place = _read(model, target, head)
     values = {
         "title": identifiers.one_line(f"The classifier {title}"),
@@ -115,8 +121,41 @@ def codegen(
         **_edges(target, image, scores, info.normalization),
         **_labels(target, info.labels),
     }
-    text = (_TEMPLATES / f"{language}.template").read_text(encoding="utf-8")
-    return _Template(text).substitute(values)
+    return _filled(language, language, values)
+
+
+def _filled(template: str, language: str, values: dict[str, Any]) -> str:
+    """Fills in a template, and in it what resizes pictures where that stands apart."""
+    place = _TEMPLATES / f"picture_{language}.template"
+    picture = _Template(place.read_text(encoding="utf-8")).substitute(values).rstrip("\n") if place.exists() else ""
+    text = (_TEMPLATES / f"{template}.template").read_text(encoding="utf-8")
+    return _Template(text).substitute(values | {"picture": picture})
+
+
+def _head_code(folder: Path, language: str, *, top_k: int) -> str:
+    """Writes what classifies with the backbone and the head that `split_model` put in a folder.
+
+    Raises:
+      DataError: there is no such code in that language.
+      ModelError: the backbone is none that an app can use.
+    """
+    if not (_TEMPLATES / f"head_{language}.template").exists():
+        raise DataError(f"{folder} is a split model, which is read in {' and '.join(_OF_HEADS)}, not in {language}.")
+    path = folder / output_folder.BACKBONE
+    content = vetting.read(path)
+    with about(path):
+        vetting.vet(content)
+        info, facts = metadata.read(content), inspection.inspect(content)
+        image, vector = facts.inputs[0], facts.outputs[0]
+        if image.dtype not in LANGUAGES[language].scalar or vector.dtype != "float32" or len(image.shape) != 4:
+            raise ModelError("it is no backbone that `export --split` wrote. Write it again.")
+    values = {
+        "size": image.shape[1],
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "top_k": top_k,
+        **_edges(LANGUAGES[language], image, vector, info.normalization),
+    }
+    return _filled(f"head_{language}", language, values)
 
 
 def _read(

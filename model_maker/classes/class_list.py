@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -139,3 +139,13 @@ class ClassList:
             last = len(self._labels) - 1
             order = [*range(place), last, *range(place, last)]
             self.memory = self.memory.with_class(mean, count).select(order)
+
+
+def layer_sizes(provenance: Mapping[str, Any]) -> list[int]:
+    """Returns the sizes of the parts of an embedding that a file of `train` states; none for any other."""
+    while isinstance(provenance.get("from"), dict):
+        provenance = provenance["from"]
+    try:
+        return [int(size) for _, size, _, _ in provenance["backbone"]["layers"]]
+    except (KeyError, TypeError, ValueError):
+        return []

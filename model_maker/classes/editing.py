@@ -18,7 +18,7 @@ import numpy as np
 from model_maker import evaluation
 from model_maker.classes import edited_folder
 from model_maker.classes import edits as class_edits
-from model_maker.classes.class_list import ClassList
+from model_maker.classes.class_list import ClassList, layer_sizes
 from model_maker.classes.edits import Edits, Photos
 from model_maker.classes.photo_embedder import PhotoEmbedder
 from model_maker.data import sources
@@ -185,7 +185,7 @@ class _Change:
     def make(self, labels: tuple[str, ...]) -> bytes:
         """Returns the edited file."""
         memory = class_memory.get(self._content)
-        layer, sizes = class_rows.read(self._content), _layer_sizes(self._info.provenance)
+        layer, sizes = class_rows.read(self._content), layer_sizes(self._info.provenance)
         classes = ClassList(self._info.labels, layer, memory, sizes)
         if memory is None and (self._edits.add or self._edits.more):
             self._progress.note(
@@ -270,16 +270,6 @@ class _Change:
                 f"The edited file gives other scores than its classes promise (difference {apart:.3f}, allowed "
                 f"{_ROUNDING}). Nothing was written; please report this."
             )
-
-
-def _layer_sizes(provenance: Mapping[str, Any]) -> list[int]:
-    """Returns the sizes of the parts of an embedding that a file of `train` states; none for any other."""
-    while isinstance(provenance.get("from"), dict):
-        provenance = provenance["from"]
-    try:
-        return [int(size) for _, size, _, _ in provenance["backbone"]["layers"]]
-    except (KeyError, TypeError, ValueError):
-        return []
 
 
 def _judge(before: bytes, after: bytes, data: Dataset, kept: set[str]) -> OldClasses:

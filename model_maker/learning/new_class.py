@@ -29,6 +29,8 @@ _DRAWN, _MOST_DRAWN = 120, 1200
 _PRIOR = 0.3
 # The imprint's length beside the mean length of old rows.
 _LENGTH = 0.6
+# The same where there is no fit behind it, and no threshold.
+_TAUGHT_LENGTH = 0.7
 # Added to the variance of each feature, of unit variance by layer, where directions are weighed.
 _RIDGE = 1.0
 # What an old photo that is lost counts beside a new one that is found.
@@ -77,6 +79,31 @@ def fit(
         shift, held_out = scaled.threshold(given, kernel, bias, start)
         real = kernel / scaled.divisor
         return NewRow(real.astype(np.float32), float(bias + shift - real @ scaled.center), held_out)
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """What an app needs to imprint classes by itself, by arithmetic that is the same in any language.
+
+    A new row is r = length * d / |d| / divisor with d = (mean of the photos - center) / divisor; its logit of a photo x
+    is r.(x - center) + offset.
+    """
+
+    center: Array
+    divisor: Array
+    length: float
+    offset: float
+
+
+def teaching(rows: Rows, memory: ClassMemory | None, stand_ins: Array, *, layers: Sequence[int] = ()) -> Teaching:
+    """Returns how classes are taught beside those of `rows`; see `fit` and `imprint` for the rest."""
+    if memory:
+        scaled = _Scaled(rows, memory, layers)
+        center, divisor = scaled.center, scaled.divisor
+    else:
+        center, divisor = stand_ins.mean(axis=0), np.ones(rows.kernel.shape[1], np.float32)
+    length = _TAUGHT_LENGTH * float(np.linalg.norm(rows.kernel * divisor, axis=1).mean())
+    return Teaching(center, divisor, length, float((rows.bias + rows.kernel @ center).mean()))
 
 
 def imprint(rows: Rows, photos: Array, stand_ins: Array) -> NewRow:

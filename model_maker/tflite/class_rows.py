@@ -32,10 +32,12 @@ class Rows:
     Attributes:
       kernel: float32 [C, D].
       bias: float32 [C].
+      steps: float32 [C], of the integers that the kernel stands for; None where rows have no step of their own.
     """
 
     kernel: Array
     bias: Array
+    steps: Array | None = None
 
     def logits(self, features: Array) -> Array:
         """Maps [N, D] to float32 [N, C]."""
@@ -51,7 +53,10 @@ def read(content: bytes) -> Rows:
     model = graph.parse(content)
     with graph.explained():
         layer = _Layer(model)
-        return Rows(layer.real(layer.kernel).reshape(layer.classes, -1), layer.real(layer.bias))
+        kernel, steps = layer.main.tensors[layer.kernel], None
+        if kernel.type == schema.TensorType.INT8 and len(_steps(kernel)[0]) == layer.classes:
+            steps = _steps(kernel)[0]
+        return Rows(layer.real(layer.kernel).reshape(layer.classes, -1), layer.real(layer.bias), steps)
 
 
 def embedder(content: bytes) -> bytes:

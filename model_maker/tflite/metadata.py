@@ -110,7 +110,7 @@ def write_heads(content: bytes, heads: Mapping[str, ModelInfo]) -> bytes:
     if first.normalization is None:
         raise ModelError("The metadata lacks the input's normalization, without which phone clients refuse a model.")
     main = model.subgraphs[0]
-    outputs, files = [], {}
+    outputs, files = [], dict[str, bytes]()
     for index, (name, info) in zip(main.outputs, heads.items(), strict=True):
         tensor = main.tensors[int(index)]
         _check_labels(info.labels, int(tensor.shape[-1]))

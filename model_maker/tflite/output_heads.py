@@ -146,7 +146,7 @@ def _digests(model: schema.ModelT) -> dict[int, bytes]:
 
 def _described(tensor: schema.TensorT) -> bytes:
     quantized = tensor.quantization
-    steps = (None, None)
+    steps: tuple = (None, None)
     if quantized is not None and quantized.scale is not None:
         zero = quantized.zeroPoint
         steps = ([float(one) for one in quantized.scale], None if zero is None else [int(one) for one in zero])

@@ -69,15 +69,13 @@ def test_the_metadata_names_each_head_and_its_labels(both):
 
 @pytest.mark.verify("mediapipe")
 def test_mediapipe_gives_both_heads(both, some):
-    from mediapipe.python import Image as MediaPipeImage
-    from mediapipe.python import ImageFormat
     from mediapipe.tasks.python import vision
     from mediapipe.tasks.python.core.base_options import BaseOptions
 
     options = vision.ImageClassifierOptions(BaseOptions(model_asset_path=str(both / "model.tflite")))
     pixels = np.asarray(Image.open(some[0]).convert("RGB").resize((224, 224)))
     with vision.ImageClassifier.create_from_options(options) as classifier:
-        found = classifier.classify(MediaPipeImage(ImageFormat.SRGB, pixels)).classifications
+        found = classifier.classify(mediapipe.Image(mediapipe.ImageFormat.SRGB, pixels)).classifications
     assert [(one.head_index, one.head_name) for one in found] == [(0, "flowers"), (1, "pair")]
     assert {entry.category_name for entry in found[1].categories} == {"dandelion", "rose"}
 
@@ -95,11 +93,8 @@ def test_commands_read_a_head(both, some, drawn_flowers, tmp_path, capsys):
 def test_generated_python_reads_a_head(both, some):
     module = {}
     exec(model_maker.codegen(both, "python", head="pair", name="Pair"), module)
-    path = str(both / "model.tflite")
-    pixels = np.asarray(Image.open(some[0]).convert("RGB"))
-    classifier = module["Pair"](path)
-    expected = scores(both, [pixels], head="pair")[0]
-    np.testing.assert_allclose(classifier.scores(pixels), expected, atol=1e-6)
+    found = module["Pair"](both / "model.tflite").scores(some[0])
+    np.testing.assert_allclose(found, scores(both, some[:1], head="pair")[0], atol=1e-6)
 
 
 def test_other_backbones_sizes_and_heads_are_refused_with_the_reason(models, trained, tmp_path):

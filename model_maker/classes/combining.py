@@ -89,8 +89,9 @@ def combine(
 
     Examples:
       >>> import model_maker
-      >>> model_maker.combine(["flowers_model", "petals_model"], "both_model").heads[1].name
-      'petals'
+      >>> pair = model_maker.edit_classes("flowers_model", "two_flowers", remove=["daisy", "rose", "tulip"])
+      >>> model_maker.combine(["flowers_model", pair.directory], "two_heads", names=["all", "two"]).heads[1].labels
+      ('dandelion', 'sunflower')
     """
     paths, output, progress = [model_file(model) for model in models], Path(output), Progress(progress)
     if len(paths) < 2:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from model_maker.apps.codegen import codegen
 from model_maker.classes import edited_folder
 from model_maker.classes.class_list import layer_sizes
 from model_maker.classes.photo_embedder import PhotoEmbedder
@@ -98,6 +99,20 @@ def split_model(
         (folder / BACKBONE).write_bytes(backbone)
         (folder / HEAD).write_text(head, encoding="utf-8", newline="\n")
     return SplitModel(output, info.labels, digest, len(backbone), len(head.encode()))
+
+
+def teaching_files(model: str | os.PathLike[str]) -> dict[str, bytes]:
+    """Returns what the demo page needs to be taught classes: backbone, head, and the code that knows them.
+
+    Of a model that cannot be split nothing is returned: its page goes without.
+    """
+    with files.temporary_directory() as folder:
+        try:
+            parts = split_model(model, Path(folder) / "parts").directory
+            code = codegen(parts, "js").replace("'@litertjs/core'", "'./runtime/core.js'")
+        except ModelError:
+            return {}
+        return {name: (parts / name).read_bytes() for name in (BACKBONE, HEAD)} | {"head.js": code.encode()}
 
 
 def _backbone(content: bytes, info: ModelInfo) -> bytes:

@@ -72,6 +72,11 @@ def fit(
       prior: the kernel to be near to, [D]; an imprint of the photos by default.
     """
     with threadpool_limits(1, "blas"):
+        if len(photos) == 1:
+            # One photo does not say how far from it others are, so there is nothing to find a threshold by.
+            taught = teaching(rows, memory, np.empty(0), layers=layers)
+            kernel = taught.kernel(photos[0])
+            return NewRow(kernel, float(taught.offset - kernel @ taught.center), np.empty(0, np.float32))
         scaled = _Scaled(rows, memory, layers)
         given = scaled(photos)
         start = None if prior is None else np.asarray(prior, np.float32) * scaled.divisor
@@ -93,6 +98,12 @@ class Teaching:
     divisor: Array
     length: float
     offset: float
+
+    def kernel(self, mean: Array) -> Array:
+        """Returns the row of a class whose photos have this mean."""
+        direction = (mean - self.center) / self.divisor
+        kernel: Array = direction * (self.length / (float(np.linalg.norm(direction)) or 1.0)) / self.divisor
+        return kernel.astype(np.float32)
 
 
 def teaching(rows: Rows, memory: ClassMemory | None, stand_ins: Array, *, layers: Sequence[int] = ()) -> Teaching:
@@ -221,8 +232,6 @@ class _Scaled:
         """Returns what to add to the bias, and the margins of photos that were left out."""
         lost = np.sort((self._fresh_best - self._fresh @ kernel - bias)[self._fresh_right])
         most = float(np.quantile(lost, min(1.0, _MOST_LOST * len(self._fresh) / max(1, len(lost))))) if len(lost) else 0
-        if len(photos) < 2:
-            return most, np.empty(0, np.float32)
         folds = np.arange(len(photos)) % min(_FOLDS, len(photos))
         new, best, old = np.empty(len(photos)), np.empty(len(photos)), []
         for fold in np.unique(folds):

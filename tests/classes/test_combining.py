@@ -69,6 +69,7 @@ def test_the_metadata_names_each_head_and_its_labels(both):
 
 @pytest.mark.verify("mediapipe")
 def test_mediapipe_gives_both_heads(both, some):
+    import mediapipe
     from mediapipe.tasks.python import vision
     from mediapipe.tasks.python.core.base_options import BaseOptions
 

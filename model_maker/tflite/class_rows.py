@@ -99,7 +99,7 @@ class _Layer:
     def __init__(self, model: schema.ModelT):
         self.model, self.main = model, model.subgraphs[0]
         if len(self.main.outputs) != 1:
-            raise ModelError("It has several outputs. Give the files that it was combined of.")
+            raise ModelError("It has several outputs. Give the files that it was combined from.")
         names = [graph.operator_name(model, operator) for operator in self.main.operators]
         place = max((index for index, name in enumerate(names) if name in _WEIGHTED), default=-1)
         behind = names[place + 1 :]

@@ -29,7 +29,6 @@ PACKAGE = "modelmaker"
 _MOST_KOTLIN_LABELS = 2000
 _KOTLIN_RUN = "interpreter.runForMultipleInputsOutputs(arrayOf<Any>(input), mapOf<Int, Any>({} to output))"
 _TEMPLATES = Path(__file__).parent / "templates"
-_OF_HEADS = ("python", "js")
 
 
 class _Template(string.Template):
@@ -79,7 +78,7 @@ def codegen(
 
     Args:
       model: a folder that `train` made, or a `.tflite` classifier with labels; or a folder that `split_model` made,
-        whose code takes any head for that backbone and learns further classes (python, js).
+        whose code takes any head for that backbone and learns further classes.
       language: a key of LANGUAGES.
       name: of the class; by the model's name unless told.
       package: of the Kotlin file.
@@ -105,7 +104,7 @@ def codegen(
     _check_numbers(top_k, threshold)
     target = LANGUAGES[language]
     if (Path(model) / output_folder.HEAD).is_file():
-        return _head_code(Path(model), language, top_k=top_k)
+        return _head_code(Path(model), language, package=identifiers.check_package(package), top_k=top_k)
     title, info, image, scores, place = _read(model, target, head)
     values = {
         "title": identifiers.one_line(f"The classifier {title}"),
@@ -132,15 +131,12 @@ def _filled(template: str, language: str, values: dict[str, Any]) -> str:
     return _Template(text).substitute(values | {"picture": picture})
 
 
-def _head_code(folder: Path, language: str, *, top_k: int) -> str:
+def _head_code(folder: Path, language: str, *, package: str, top_k: int) -> str:
     """Writes what classifies with the backbone and the head that `split_model` put in a folder.
 
     Raises:
-      DataError: there is no such code in that language.
       ModelError: the backbone is none that an app can use.
     """
-    if not (_TEMPLATES / f"head_{language}.template").exists():
-        raise DataError(f"{folder} is a split model, which is read in {' and '.join(_OF_HEADS)}, not in {language}.")
     path = folder / output_folder.BACKBONE
     content = vetting.read(path)
     with about(path):
@@ -152,6 +148,7 @@ def _head_code(folder: Path, language: str, *, top_k: int) -> str:
     values = {
         "size": image.shape[1],
         "sha256": hashlib.sha256(content).hexdigest(),
+        "package": package,
         "top_k": top_k,
         **_edges(LANGUAGES[language], image, vector, info.normalization),
     }

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import syntax
 from checkout import ROOT
+from kotlin_compiler import compile_kotlin, run_kotlin, stubs
 
 import model_maker
 from model_maker import Classifier, cli
-from model_maker.errors import DataError, OutputError
+from model_maker.errors import OutputError
 
 # A head of three features and two labels, and what it says, worked out below by hand.
 FEATURES, TAUGHT = [1.0, 2.0, -1.0], [[2.0, 4.0, 0.0], [4.0, 4.0, 0.0]]
@@ -184,6 +186,36 @@ def test_the_command_writes_both_and_refuses_what_has_no_meaning(trained, tmp_pa
         model_maker.split_model(trained["uint8"], Path(trained["float32"]), overwrite=True)
 
 
-def test_languages_without_a_head_say_so(parts):
-    with pytest.raises(DataError, match="python and js, not in kotlin"):
-        model_maker.codegen(parts, "kotlin")
+@pytest.mark.parametrize("language", ["kotlin", "swift"])
+def test_kotlin_and_swift_parse(parts, language):
+    code = model_maker.codegen(parts, language)
+    assert syntax.errors(language, code) == []
+    assert hashlib.sha256((parts / "backbone.tflite").read_bytes()).hexdigest() in code
+
+
+KOTLIN = """
+import modelmaker.Head
+fun main() {
+    val head = Head(
+        listOf("a", "b"), byteArrayOf(1, 2, 3, -4, 0, 2), doubleArrayOf(0.5, 0.25), doubleArrayOf(0.25, 1.0),
+        floatArrayOf(1f, 2f, 0f), floatArrayOf(2f, 1f, 4f), 2.0, 0.5,
+    )
+    head.teach("c", floatArrayOf(2f, 4f, 0f))
+    head.teach("c", floatArrayOf(4f, 4f, 0f))
+    println(head.scores(floatArrayOf(1f, 2f, -1f)).joinToString(","))
+    println(head.labels.joinToString(",") + " " + head.taught["c"])
+    head.forget("c")
+    println(head.labels.joinToString(","))
+    try { head.teach("a", floatArrayOf(1f, 2f, 3f)) } catch (error: IllegalArgumentException) { println(error.message) }
+}
+"""
+
+
+def test_kotlin_teaches_by_the_same_arithmetic(parts, tmp_path):
+    (tmp_path / "Head.kt").write_text(model_maker.codegen(parts, "kotlin"))
+    (tmp_path / "Main.kt").write_text(KOTLIN)
+    sources = [*stubs(tmp_path / "stubs"), tmp_path / "Head.kt", tmp_path / "Main.kt"]
+    assert compile_kotlin(sources, tmp_path / "classes") == []
+    scores, *told = run_kotlin(tmp_path / "classes", "MainKt").splitlines()
+    np.testing.assert_allclose([float(score) for score in scores.split(",")], by_hand(), rtol=1e-6)
+    assert told == ["a,b,c 2", "a,b", "'a' is no name for a new class."]

@@ -10,7 +10,7 @@ from model_maker.errors import DataError
 
 _EXAMPLE = """examples:
   model_maker classes flowers_model --output more_flowers --add poppy poppies/
-  model_maker classes flowers_model --output flowers_2 --remove daisy --rename rose="garden rose"
+  model_maker classes flowers_model --output fewer --remove daisy --rename a=b
 """
 
 
@@ -19,7 +19,7 @@ def add(commands) -> None:
         commands,
         run,
         "classes",
-        "add, remove, rename and merge the classes of a finished .tflite, without training",
+        "add, remove, rename and merge the classes of a finished .tflite",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

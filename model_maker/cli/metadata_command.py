@@ -29,7 +29,7 @@ def add(commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from model_maker.cli import certificate_views
-    from model_maker.cli.commands import foreign
+    from model_maker.cli.arguments import foreign
     from model_maker.verification import metadata_writing
 
     texts = {name: getattr(arguments, name) for name in metadata_writing.TEXTS}

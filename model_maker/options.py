@@ -220,9 +220,9 @@ class Options:
     memory: bool = _option(
         True,
         FILE,
-        "leave out the memory of the classes, by which `model_maker classes` adds others without these photos",
+        "whether the model keeps a memory of its classes, by which `model_maker classes` adds others",
         "",
-        shown="60 KB with 5 classes",
+        shown="kept; at most 60 KB for 5 classes",
     )
     folds: int = _option(
         0,

@@ -50,8 +50,7 @@ def add(commands) -> None:
 
 def _add(group: argparse._ArgumentGroup, name: str, declared: options.Declaration) -> None:
     if options.kinds()[name] is bool:
-        flag = of_option(name).replace("--", "--no-", 1)
-        group.add_argument(flag, dest=name, action="store_false", help=in_flags(help_of(name, declared)))
+        group.add_argument(of_option(name), dest=name, action="store_false", help=in_flags(help_of(name, declared)))
         return
     more: dict[str, Any] = {"nargs": "?", "const": declared.const} if declared.const else {}
     group.add_argument(
@@ -135,7 +134,7 @@ def _earlier_run(given: dict) -> str:
 
 
 def _edit_instead(before: Path, after: Path) -> str:
-    """Says that an edit would have done, where a run only adds classes to those of the earlier one, or leaves some out."""
+    """Says that an edit would have done, where a run only adds classes to the earlier one, or leaves some out."""
     from model_maker.output_folder import LABELS
 
     if not (before / LABELS).is_file():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from model_maker.backbones.registry import Backbone
 from model_maker.report import pages
 from model_maker.tflite.metadata import ModelInfo
+
+if TYPE_CHECKING:  # the registry brings every family of networks along
+    from model_maker.backbones.registry import Backbone
 
 
 def render(info: ModelInfo, report: dict[str, Any], *, backbone: str, quantize: str, io: str, image_size: int) -> str:

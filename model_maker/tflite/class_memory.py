@@ -179,7 +179,7 @@ def _identity(content: bytes) -> bytes:
             data = model.buffers[model.subgraphs[0].tensors[int(index)].buffer].data if index >= 0 else None
             if data is not None and len(data):
                 digest.update(np.ascontiguousarray(data).tobytes())
-    digest.update("\n".join(metadata.read(content).labels).encode())
+    digest.update(metadata.file_in(content, metadata.LABELS) or b"")
     return digest.digest()
 
 

@@ -22,8 +22,8 @@ Array = np.ndarray
 
 # Directions of the covariance; in cross-validation more of them gained nothing.
 _MOST_DIRECTIONS, _FEWEST_DIRECTIONS = 32, 4
-# What the arrays may take: 60 KB with 5 classes, 400 KB with 100.
-_BYTES, _BYTES_A_CLASS = 41_000, 3_550
+# What the arrays may take, less some 3 KB of headers: 60 KB with 5 classes, 400 KB with 100.
+_BYTES, _BYTES_A_CLASS = 38_000, 3_550
 # Photos whose differences from their class mean give the covariance.
 _PHOTOS = 1024
 _BLOCK = 4096

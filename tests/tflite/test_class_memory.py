@@ -4,9 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from tiny_network import TinyNetwork
 
 from model_maker.errors import ModelError
-from model_maker.tflite import class_memory, metadata
+from model_maker.normalization import Normalization
+from model_maker.tflite import class_memory, graph, metadata
 
 STEP = 0.5
 
@@ -120,3 +122,16 @@ def test_an_array_that_claims_more_than_is_there_takes_no_memory(trained_file):
         class_memory.get(
             metadata.with_files(plain, {"class_memory_counts.npy": counts, "class_memory_means.npy": huge})
         )
+
+
+@pytest.mark.parametrize(("classes", "features", "limit"), [(5, 3088, 60_000), (5, 1280, 60_000), (100, 3088, 400_000)])
+def test_the_memory_keeps_its_limit_whatever_the_head_sees(classes, features, limit):
+    random = np.random.default_rng(0)
+    labels = np.arange(4 * classes) % classes
+    values = random.integers(-128, 128, (len(labels), features)).astype(np.int8)
+    memory = class_memory.summarize(values, labels, classes=classes, step=1.0)
+    embedder = TinyNetwork(8).conv(random.normal(size=(features, 1, 1, 3)), np.zeros(features)).mean().content()
+    bare = graph.attach_head(embedder, np.zeros((classes, features)), np.zeros(classes))
+    info = metadata.ModelInfo(tuple(f"c{index}" for index in range(classes)), Normalization(127, 128))
+    plain = metadata.write(bare, info)
+    assert len(class_memory.put(plain, memory)) - len(plain) <= limit

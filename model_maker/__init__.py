@@ -16,8 +16,10 @@ __all__ = [
     "Prediction",
     "__version__",
     "codegen",
+    "combine",
     "compare",
     "diagnose",
+    "edit_classes",
     "export",
     "export_embedder",
     "keywords",
@@ -29,6 +31,7 @@ __all__ = [
     "put_in_app",
     "reproduce",
     "search",
+    "split_model",
     "starter",
     "train",
     "verify",
@@ -39,6 +42,9 @@ __all__ = [
 if TYPE_CHECKING:  # the names of __getattr__, for type checkers and editors
     from model_maker.apps.codegen import codegen
     from model_maker.apps.put_in_app import put_in_app
+    from model_maker.classes.combining import combine
+    from model_maker.classes.editing import edit_classes
+    from model_maker.classes.splitting import split_model
     from model_maker.classifiers import Classifier, pipeline
     from model_maker.collection.keywords import keywords
     from model_maker.collection.organize import organize
@@ -64,6 +70,7 @@ _HOMES = {
     "Prediction": ("model_maker.inference.classifier", "Prediction"),
     "Options": ("model_maker.options", "Options"),
     "ModelMakerError": ("model_maker.errors", "ModelMakerError"),
+    "combine": ("model_maker.classes.combining", "combine"),
     "compare": ("model_maker.training.comparison", "compare"),
     "diagnose": ("model_maker.doctor.diagnosis", "diagnose"),
     "mend": ("model_maker.doctor.quarantine", "mend"),
@@ -71,12 +78,14 @@ _HOMES = {
     "pipeline": ("model_maker.classifiers", "pipeline"),
     "codegen": ("model_maker.apps.codegen", "codegen"),
     "put_in_app": ("model_maker.apps.put_in_app", "put_in_app"),
+    "edit_classes": ("model_maker.classes.editing", "edit_classes"),
     "export": ("model_maker.exporters.export", "export"),
     "export_embedder": ("model_maker.exporters.embedder_file", "export_embedder"),
     "reproduce": ("model_maker.training.reproduction", "reproduce"),
     "search": ("model_maker.collection.search", "search"),
     "organize": ("model_maker.collection.organize", "organize"),
     "keywords": ("model_maker.collection.keywords", "keywords"),
+    "split_model": ("model_maker.classes.splitting", "split_model"),
     "starter": ("model_maker.exporters.starter", "starter"),
     "load_dataset": ("model_maker.data.sources", "read"),
     "train": ("model_maker.training.train", "train"),

@@ -225,6 +225,13 @@ class Options:
         shown="none",
         **_SHARE,
     )
+    memory: bool = _option(
+        True,
+        FILE,
+        "whether the model keeps a memory of its classes, by which `model_maker classes` adds others",
+        "",
+        shown="kept; at most 60 KB for 5 classes",
+    )
     folds: int = _option(
         0,
         DATA,
@@ -301,6 +308,10 @@ def seconds(text: str) -> float:
 
 
 def _plain(name: str, value: Any, kind: Any) -> Any:
+    if kind is bool:
+        if not isinstance(value, bool):
+            raise DataError(f"{name} = {value!r}: train takes True or False there.")
+        return value
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
     elif isinstance(value, numbers.Integral) and not isinstance(value, bool):

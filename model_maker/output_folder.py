@@ -16,6 +16,9 @@ RUN = "run.json"
 SPLIT = "split.json"
 CARD = "README.md"
 REPORT = "report.html"
+# In a folder that `split_model` made.
+BACKBONE = "backbone.tflite"
+HEAD = "head.json"
 
 
 def home(model: str | os.PathLike[str]) -> Path:

@@ -6,6 +6,7 @@ as training did, so it gives the same answers as `Classifier`. Its text is in `t
 
 from __future__ import annotations
 
+import hashlib
 import os
 import string
 from collections.abc import Callable, Sequence
@@ -13,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from model_maker import output_folder
 from model_maker.apps import identifiers
 from model_maker.errors import DataError, ModelError, about
 from model_maker.inference.classifier import Classifier, model_file
 from model_maker.normalization import Normalization
-from model_maker.tflite import inspection, vetting
+from model_maker.tflite import inspection, metadata, vetting
 from model_maker.tflite.inspection import TensorFacts
 from model_maker.tflite.metadata import ModelInfo
 
@@ -25,6 +27,7 @@ TOP_K = 3
 PACKAGE = "modelmaker"
 # A Kotlin enumeration is one method of at most 64 KB, some 30 bytes for an entry.
 _MOST_KOTLIN_LABELS = 2000
+_KOTLIN_RUN = "interpreter.runForMultipleInputsOutputs(arrayOf<Any>(input), mapOf<Int, Any>({} to output))"
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -71,16 +74,19 @@ def codegen(
     package: str = PACKAGE,
     top_k: int = TOP_K,
     threshold: float | None = None,
+    head: str | None = None,
 ) -> str:
     """Writes the source code that classifies with a model.
 
     Args:
-      model: a folder that `train` made, or a `.tflite` classifier with labels.
+      model: a folder that `train` made, or a `.tflite` classifier with labels; or a folder that `split_model` made,
+        whose code takes any head for that backbone and learns further classes.
       language: a key of LANGUAGES.
       name: of the class; derived from the model name by default.
       package: of the Kotlin file.
       top_k: default number of labels.
       threshold: lower scores are omitted; the thresholds of the model or its labels by default, usually 0.
+      head: which output of a file that `combine` made; the first by default.
 
     Returns:
       The text of one file.
@@ -99,7 +105,9 @@ def codegen(
         raise DataError(f"There is no language {language!r}: choose one of {', '.join(LANGUAGES)}.")
     _check_numbers(top_k, threshold)
     target = LANGUAGES[language]
-    title, info, image, scores = _read(model, target)
+    if (Path(model) / output_folder.HEAD).is_file():
+        return _head_code(Path(model), language, package=identifiers.check_package(package), top_k=top_k)
+    title, info, image, scores, place = _read(model, target, head)
     values = {
         "title": identifiers.one_line(f"The classifier {title}"),
         "class": identifiers.class_name(title) if name is None else identifiers.check_class(name),
@@ -108,15 +116,51 @@ def codegen(
         "threshold": float(info.threshold if threshold is None else threshold),
         "own": ", ".join(map(str, info.label_thresholds if threshold is None else ())),
         "top_k": top_k,
+        "head": place,
+        # The shorter call gives the first output alone.
+        "run": "interpreter.run(input, output)" if place == 0 else _KOTLIN_RUN.format(place),
         **_edges(target, image, scores, info.normalization),
         **_labels(target, info.labels),
     }
-    text = (_TEMPLATES / f"{language}.template").read_text(encoding="utf-8")
-    return _Template(text).substitute(values)
+    return _filled(language, language, values)
 
 
-def _read(model: str | os.PathLike[str], language: Language) -> tuple[str, ModelInfo, TensorFacts, TensorFacts]:
-    """Returns a model's title, what it says of itself, its input and its output.
+def _filled(template: str, language: str, values: dict[str, Any]) -> str:
+    """Fills in a template, and in it what resizes pictures where that stands apart."""
+    place = _TEMPLATES / f"picture_{language}.template"
+    picture = _Template(place.read_text(encoding="utf-8")).substitute(values).rstrip("\n") if place.exists() else ""
+    text = (_TEMPLATES / f"{template}.template").read_text(encoding="utf-8")
+    return _Template(text).substitute(values | {"picture": picture})
+
+
+def _head_code(folder: Path, language: str, *, package: str, top_k: int) -> str:
+    """Writes what classifies with the backbone and the head that `split_model` put in a folder.
+
+    Raises:
+      ModelError: the backbone is none that an app can use.
+    """
+    path = folder / output_folder.BACKBONE
+    content = vetting.read(path)
+    with about(path):
+        vetting.vet(content)
+        info, facts = metadata.read(content), inspection.inspect(content)
+        image, vector = facts.inputs[0], facts.outputs[0]
+        if image.dtype not in LANGUAGES[language].scalar or vector.dtype != "float32" or len(image.shape) != 4:
+            raise ModelError("it is not a backbone that `export --split` wrote. Export it again.")
+    values = {
+        "size": image.shape[1],
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "package": package,
+        "top_k": top_k,
+        **_edges(LANGUAGES[language], image, vector, info.normalization),
+    }
+    return _filled(f"head_{language}", language, values)
+
+
+def _read(
+    model: str | os.PathLike[str], language: Language, head: str | None
+) -> tuple[str, ModelInfo, TensorFacts, TensorFacts, int]:
+    """Returns a model's title, what it says of itself, its input and its output, and the output's index.
 
     Raises:
       ModelError: it is none that an app, or the language, can use.
@@ -124,8 +168,9 @@ def _read(model: str | os.PathLike[str], language: Language) -> tuple[str, Model
     path = model_file(model)
     content = vetting.read(path)
     with about(path):
-        info, facts = Classifier(content).info, inspection.inspect(content)
-        image, scores = facts.inputs[0], facts.outputs[0]
+        info, facts = Classifier(content, head=head).info, inspection.inspect(content)
+        place = 0 if head is None else [*metadata.read_heads(content)].index(head)
+        image, scores = facts.inputs[0], facts.outputs[place]
         if not {image.dtype, scores.dtype} <= set(language.scalar):
             raise ModelError(
                 f"its input and output are {image.dtype} and {scores.dtype}; apps take uint8 or float32. Use "
@@ -133,7 +178,7 @@ def _read(model: str | os.PathLike[str], language: Language) -> tuple[str, Model
             )
         if language.most_labels and len(info.labels) > language.most_labels:
             raise ModelError(f"it has {len(info.labels)} labels; an enumeration bears {language.most_labels} there.")
-    return info.name or path.stem, info, image, scores
+    return info.name or path.stem, info, image, scores, place
 
 
 def _edges(

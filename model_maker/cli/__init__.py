@@ -14,7 +14,9 @@ from absl import app, logging
 from model_maker.cli import (
     augment_command,
     benchmark_command,
+    classes_command,
     codegen_command,
+    combine_command,
     completion_command,
     demo_command,
     doctor_command,
@@ -55,6 +57,8 @@ COMMANDS = (
     verify_command,
     inspect_command,
     metadata_command,
+    classes_command,
+    combine_command,
     models_command,
     export_command,
     codegen_command,

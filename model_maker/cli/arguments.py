@@ -45,6 +45,11 @@ def foreign_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def head_flag(parser: argparse.ArgumentParser) -> None:
+    """Adds what names one of the outputs of a combined file."""
+    parser.add_argument("--head", metavar="NAME", help="which output of a file that combine made (default: the first)")
+
+
 def output_flags(parser: argparse.ArgumentParser, *, quantize: str, io: str) -> None:
     parser.add_argument("--output", metavar="DIR", required=True, help="output folder")
     parser.add_argument("--overwrite", action="store_true", help="replace the output folder if it exists")

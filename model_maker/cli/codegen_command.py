@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from model_maker.cli.arguments import command
+from model_maker.cli.arguments import command, head_flag
 from model_maker.cli.printing import show
 from model_maker.errors import DataError
 
@@ -26,6 +26,7 @@ def add(commands) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
     parser.add_argument("--name", metavar="CLASS", help="name of the class (default: derived from the model's name)")
     parser.add_argument("--package", metavar="NAME", help="package of the Kotlin file (default: modelmaker)")
+    head_flag(parser)
     parser.add_argument("--top-k", type=int, default=3, metavar="K", help="labels per photo (default: 3)")
     parser.add_argument("--threshold", type=float, metavar="SCORE", help="lowest score, 0 to 1 (default: the model's)")
 
@@ -46,6 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
         package=arguments.package or PACKAGE,
         top_k=arguments.top_k,
         threshold=arguments.threshold,
+        head=arguments.head,
     )
     if path is None:
         print(code, end="")

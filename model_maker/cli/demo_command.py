@@ -27,17 +27,20 @@ def add(commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    from model_maker.classes.splitting import teaching_files
     from model_maker.demo import static_site
     from model_maker.demo.server import Server
 
     if arguments.export:
         if arguments.port is not None:
             raise DataError(f"--port {arguments.port} has no effect with --export: leave one out.")
-        folder = static_site.write_site(arguments.model, arguments.export, overwrite=arguments.overwrite)
+        folder = static_site.write_site(
+            arguments.model, arguments.export, more=teaching_files(arguments.model), overwrite=arguments.overwrite
+        )
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         show(f"{folder}/{static_site.INDEX} ({size / 1e6:.1f} MB in all)")
         return
-    with Server(static_site.site(arguments.model), arguments.port or 0) as server:
+    with Server(static_site.site(arguments.model, teaching_files(arguments.model)), arguments.port or 0) as server:
         show(f"{arguments.model} at {server.url} (ctrl-C ends)", flush=True)
         if not arguments.no_browser:
             # In a thread, because a terminal browser returns only when the user quits it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from model_maker.cli.arguments import command, foreign, foreign_flags, json_flag, new_page
+from model_maker.cli.arguments import command, foreign, foreign_flags, head_flag, json_flag, new_page
 from model_maker.cli.printing import print_json
 
 
@@ -17,6 +17,7 @@ def add(commands) -> None:
     )
     parser.add_argument("--data", metavar="DIR", help="labeled photos (default: the test split of the training data)")
     foreign_flags(parser)
+    head_flag(parser)
     parser.add_argument("--report", metavar="FILE", help="also write an HTML report and its plots")
     parser.add_argument("--overwrite", action="store_true", help="replace the report and its plots")
     json_flag(parser)
@@ -31,7 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     page = new_page(arguments)
     with Bars(arguments) as bars:
-        classifier = Classifier(arguments.model, **foreign(arguments), progress=bars)
+        classifier = Classifier(arguments.model, head=arguments.head, **foreign(arguments), progress=bars)
         dataset, notes = run_record.photos_for(arguments.model, arguments.data)
         for note in notes:
             bars.note(note)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 
 from model_maker.cli.arguments import command, json_flag
-from model_maker.cli.printing import print_json
+from model_maker.cli.printing import print_json, show
 from model_maker.errors import DataError
+from model_maker.output_folder import BACKBONE, HEAD
 from model_maker.terminal import exit_codes
 from model_maker.terminal.flags import in_flags
 
@@ -15,6 +16,11 @@ def add(commands) -> None:
     parser = command(commands, run, "export", "convert a model to the formats of other runtimes and check each result")
     parser.add_argument("model", metavar="MODEL", help="a folder that train made, or a .tflite classifier")
     parser.add_argument("--format", metavar="NAME[,NAME]", help="see docs/EXPORT.md (default: all)")
+    parser.add_argument(
+        "--split",
+        action="store_true",
+        help="write backbone.tflite and head.json instead, for apps that download new heads",
+    )
     place = parser.add_mutually_exclusive_group(required=True)
     place.add_argument("--output", metavar="DIR", help="output folder")
     place.add_argument("--android", metavar="DIR", help="existing Android app, or a new folder for the sample app")
@@ -36,6 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
     from model_maker.cli.bars import Bars
     from model_maker.exporters.export import ALL, as_dict, export
 
+    if arguments.split:
+        return _split(arguments)
     if arguments.output is None:
         return _put_in_app(arguments)
     formats = [name.strip() for name in (arguments.format or ALL).split(",") if name.strip()]
@@ -60,6 +68,25 @@ def run(arguments: argparse.Namespace) -> int:
     for entry in failed:
         exit_codes.say("model_maker", in_flags(f"{entry.format}: {entry.failure}", arguments.parser))
     return 1 if failed and formats != [ALL] else 0
+
+
+def _split(arguments: argparse.Namespace) -> int:
+    from model_maker.classes.splitting import split_model
+    from model_maker.cli.bars import Bars
+
+    for flag in ("format", "io", "data", "android", "ios"):
+        if getattr(arguments, flag) is not None:
+            raise DataError(
+                f"--{flag} has no meaning beside --split, which writes the model's own numbers. Leave it out."
+            )
+    with Bars(arguments) as bars:
+        found = split_model(arguments.model, arguments.output, overwrite=arguments.overwrite, progress=bars)
+    if arguments.json:
+        print_json(found.as_dict())
+    else:
+        show(f"{found.directory / BACKBONE} ({found.backbone_bytes / 1e6:.2f} MB)")
+        show(f"{found.directory / HEAD} ({found.head_bytes / 1e3:.1f} KB, {len(found.labels)} labels)")
+    return 0
 
 
 def _put_in_app(arguments: argparse.Namespace) -> int:

@@ -25,7 +25,10 @@ def run(arguments: argparse.Namespace) -> None:
     content = vetting.read(path)
     with about(path):
         facts, info = inspection.inspect(content), metadata.read(content)
+        heads = {name: list(head.labels) for name, head in metadata.read_heads(content).items()}
     if arguments.json:
-        print_json({"path": str(path), **dataclasses.asdict(facts), "metadata": dataclasses.asdict(info)})
+        print_json(
+            {"path": str(path), **dataclasses.asdict(facts), "metadata": dataclasses.asdict(info), "heads": heads}
+        )
     else:
-        model_views.show_model(path, facts, info)
+        model_views.show_model(path, facts, info, heads)

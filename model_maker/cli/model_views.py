@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from model_maker.tflite.inspection import ModelFacts, TensorFacts
 from model_maker.tflite.metadata import ModelInfo
 
 
-def show_model(path: Path, facts: ModelFacts, info: ModelInfo) -> None:
-    """Prints the output of `inspect`."""
+def show_model(path: Path, facts: ModelFacts, info: ModelInfo, heads: Mapping[str, Sequence[str]]) -> None:
+    """Prints the output of `inspect`; `heads` are the labels of each output by name, if there are several."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_row("file", f"{escape(str(path))}  [dim]{facts.size_bytes:,} bytes[/]")
     for name in ("name", "version", "author", "licence", "description"):
@@ -32,7 +33,8 @@ def show_model(path: Path, facts: ModelFacts, info: ModelInfo) -> None:
     table.add_row("parameters", f"{facts.parameters:,}")
     table.add_row("MACs", f"{facts.macs / 1e6:,.0f} million")
     table.add_row("operators", ", ".join(f"{count} {name}" for name, count in facts.operators.items()))
-    table.add_row("labels", _labels(info.labels))
+    for name, labels in heads.items() if heads else [("", info.labels)]:
+        table.add_row(f"labels {escape(name)}".strip(), _labels(tuple(labels)))
     if info.threshold:
         most = f" to {max(info.limits):.3g}, by label" if info.label_thresholds else ""
         table.add_row("threshold", f"{info.threshold:.3g}{most}; lower scores are unknown")

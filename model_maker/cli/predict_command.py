@@ -7,7 +7,7 @@ import csv
 import dataclasses
 import sys
 
-from model_maker.cli.arguments import command, foreign, foreign_flags
+from model_maker.cli.arguments import command, foreign, foreign_flags, head_flag
 from model_maker.cli.printing import print_json
 from model_maker.cli.zero_shot_command import classifier_of, template_flag, tier_flags
 from model_maker.errors import DataError
@@ -44,6 +44,7 @@ def add(commands) -> None:
     parser.add_argument("--save", metavar="DIR", help="new folder for copies with the prediction drawn on them")
     foreign_flags(parser)
     _zero_shot(parser)
+    head_flag(parser)
     parser.add_argument("--top-k", type=int, default=3, metavar="K", help="labels per photo (default: 3)")
     parser.add_argument(
         "--threshold", type=float, metavar="SCORE", help="lower scores are unknown, 0 to 1 (default: the model's own)"
@@ -149,8 +150,10 @@ def _classifier(arguments: argparse.Namespace):
     from model_maker.cli.bars import Bars
 
     if arguments.candidate_labels is not None:
-        if arguments.labels or arguments.normalization:
-            raise DataError("--labels and --normalization belong to a model file, and candidate labels need none.")
+        if arguments.labels or arguments.normalization or arguments.head:
+            raise DataError(
+                "--labels, --normalization and --head belong to a model file, and candidate labels need none."
+            )
         classifier, tier = classifier_of(arguments)
         return classifier, arguments.photos, tier
     for flag in ("tier", "text_vectors", "tower", "hypothesis_template"):
@@ -160,7 +163,7 @@ def _classifier(arguments: argparse.Namespace):
     if arguments.model and not importers.is_address(model):
         embedder.choose(model)  # suggests similar names
     with Bars(arguments) as bars:
-        return Classifier(model, **foreign(arguments), progress=bars), photos, None
+        return Classifier(model, head=arguments.head, **foreign(arguments), progress=bars), photos, None
 
 
 def _print_csv(rows: list[dict]) -> None:

@@ -49,6 +49,9 @@ def add(commands) -> None:
 
 
 def _add(group: argparse._ArgumentGroup, name: str, declared: options.Declaration) -> None:
+    if options.kinds()[name] is bool:
+        group.add_argument(of_option(name), dest=name, action="store_false", help=in_flags(help_of(name, declared)))
+        return
     more: dict[str, Any] = {"nargs": "?", "const": declared.const} if declared.const else {}
     group.add_argument(
         of_option(name),
@@ -111,6 +114,8 @@ def run(arguments: argparse.Namespace) -> None:
             progress=bars,
             **chosen,
         )
+        if "init_from" in given and (note := _edit_instead(Path(given["init_from"]), result.directory)):
+            bars.note(note)
     if arguments.json:
         print_json({"output": str(result.directory), "seconds": round(result.seconds, 2), **result.report})
     else:
@@ -126,6 +131,21 @@ def _earlier_run(given: dict) -> str:
     if not (Path(folder) / FLOAT_MODEL).is_file():
         raise DataError(f"--init-from {folder}: there is no {FLOAT_MODEL}. Pass a folder that `train` made.")
     return folder
+
+
+def _edit_instead(before: Path, after: Path) -> str:
+    """Says that an edit would have done, where a run only adds classes to the earlier one, or leaves some out."""
+    from model_maker.output_folder import LABELS
+
+    if not (before / LABELS).is_file():
+        return ""
+    old, new = ((folder / LABELS).read_text(encoding="utf-8").split("\n") for folder in (before, after))
+    added, removed = [name for name in new if name not in old], [name for name in old if name not in new]
+    if bool(added) == bool(removed):
+        return ""
+    edits = [f"--add {name} PHOTOS" for name in added] + [f"--remove {name}" for name in removed]
+    shown = " ".join(edits[:3]) + (" ..." if len(edits) > 3 else "")
+    return f"Where nothing but classes changes, `model_maker classes {before} {shown}` does it without training."
 
 
 def _compare(data: str, chosen: dict, limits: dict, arguments: argparse.Namespace) -> None:

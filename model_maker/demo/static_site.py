@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
 from model_maker.errors import ModelError, OutputError, about
 from model_maker.inference.classifier import Classifier, model_file
-from model_maker.output_folder import MODEL
+from model_maker.output_folder import HEAD, MODEL
 from model_maker.system import files
 from model_maker.tflite import interpreter
 
@@ -32,11 +33,12 @@ RUNTIME = (
 _HEADERS_FILE = "_headers"
 
 
-def site(model: str | os.PathLike[str]) -> dict[str, bytes]:
+def site(model: str | os.PathLike[str], more: Mapping[str, bytes] | None = None) -> dict[str, bytes]:
     """Returns the page for a model: path below its address to content.
 
     Args:
       model: a `.tflite` classifier with labels, or a folder that `train` made.
+      more: what the page needs to be taught classes, `classes.splitting.teaching_files`; without it, it cannot.
 
     Raises:
       ModelError: the model cannot be read, is no classifier, or LiteRT.js is not here.
@@ -48,7 +50,11 @@ def site(model: str | os.PathLike[str]) -> dict[str, bytes]:
     if not has_runtime():
         raise ModelError(f"LiteRT.js, which runs models in browsers, is not here: {how_to_get_runtime()}.")
     screen = [entry.name for entry in PAGE.iterdir() if entry.name.endswith((".html", ".css", ".js", ".svg"))]
-    return {name: (PAGE / name).read_bytes() for name in (*sorted(screen), *RUNTIME)} | {MODEL: content}
+    return {name: (PAGE / name).read_bytes() for name in (*sorted(screen), *RUNTIME)} | {
+        MODEL: content,
+        HEAD: b"null\n",
+        **(more or {}),
+    }
 
 
 def has_runtime() -> bool:
@@ -80,13 +86,19 @@ def headers() -> dict[str, str]:
     }
 
 
-def write_site(model: str | os.PathLike[str], output: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+def write_site(
+    model: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    more: Mapping[str, bytes] | None = None,
+    overwrite: bool = False,
+) -> Path:
     """Writes the page for a model as a static site, for any host and any path on it.
 
     Where the host does not send `headers()`, the page runs with one thread and says so.
 
     Args:
-      model: see `site`.
+      model, more: see `site`.
       output: the folder to make.
       overwrite: whether a site that stands there is replaced.
 
@@ -100,7 +112,7 @@ def write_site(model: str | os.PathLike[str], output: str | os.PathLike[str], *,
     output = Path(output)
     files.check_new(output, overwrite=overwrite, advice="or pass `overwrite=True` to replace it")
     lines = "".join(f"  {name}: {value}\n" for name, value in headers().items())
-    content = site(model) | {_HEADERS_FILE: f"/*\n{lines}".encode()}
+    content = site(model, more) | {_HEADERS_FILE: f"/*\n{lines}".encode()}
     _check_replaceable(output, content)
     with files.new_directory(output, overwrite=overwrite) as folder:
         for name, data in content.items():

@@ -70,9 +70,10 @@ class Classifier:
       kernels: which of LiteRT's CPU paths, a key of `tflite.interpreter.KERNELS`.
       labels: names of the scores, or a file of them (see `label_files.read`), for a model that carries none.
       normalization: what a float input expects, for a model that does not say.
+      head: name of the output, of a file that `combine` made; the first by default.
 
     Raises:
-      ModelError: not a model, not an image classifier, or one without labels.
+      ModelError: not a model, not an image classifier, one without labels, or without such a head.
       DataError: the labels cannot be read, or are not as many as the scores.
 
     Examples:
@@ -90,10 +91,13 @@ class Classifier:
         kernels: str = "xnnpack",
         labels: str | os.PathLike[str] | Sequence[str] | None = None,
         normalization: Normalization | None = None,
+        head: str | None = None,
     ):
         self._threads = threads
         with about("the model" if isinstance(model, bytes) else model):
             self._model = runtimes.open_model(model, kernels=kernels)
+            if head is not None:
+                self._model = runtimes.open_head(self._model, head, kernels=kernels)
             self._folder = None if isinstance(model, bytes) else _home(model)
             self._kernels = kernels
             self._runner = self._model.runner()

@@ -22,7 +22,7 @@ from model_maker.errors import ModelError
 from model_maker.inference.opened import Opened
 from model_maker.output_folder import LABELS, MODEL
 from model_maker.system import extras, files
-from model_maker.tflite import interpreter, metadata, vetting
+from model_maker.tflite import interpreter, metadata, output_heads, vetting
 
 Array = np.ndarray[Any, Any]
 
@@ -69,6 +69,22 @@ def open_model(model: str | os.PathLike[str] | bytes, *, kernels: str = "xnnpack
         raise ModelError(f"{path} does not run in LiteRT, so it has no kernels named {kernels}.")
     extras.require(*runtime.modules, what=str(path), error=ModelError)
     return dataclasses.replace(runtime.open(path, kernels), path=path.resolve())
+
+
+def open_head(model: Opened, name: str, *, kernels: str = "xnnpack") -> Opened:
+    """Opens one head of a `.tflite` that has several.
+
+    Raises:
+      ModelError: it has none of that name.
+    """
+    heads = metadata.read_heads(model.content) if model.content else {}
+    if model.content is None or name not in heads:
+        known = f"it has {', '.join(heads)}" if heads else "it has one output, which needs no name"
+        raise ModelError(f"`head={name}`: the model has no head of that name; {known}.")
+    bare = output_heads.extract(model.content, list(heads).index(name))
+    content = metadata.write(bare, heads[name])
+    vetting.trust_as(content, model.content)
+    return dataclasses.replace(_open_content(content, kernels), path=model.path)
 
 
 def find(path: str | os.PathLike[str]) -> Path:

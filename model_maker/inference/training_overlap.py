@@ -6,6 +6,7 @@ states the fingerprint of its data and how these were divided, which suffices wh
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from model_maker.data.dataset import Dataset, Sample, Split
 from model_maker.errors import DataError
 from model_maker.evaluation import LearnedFrom
 from model_maker.output_folder import RUN, SPLIT
+from model_maker.system import files
 
 Array = np.ndarray[Any, Any]
 
@@ -90,10 +92,22 @@ def _of_training(provenance: dict[str, Any] | None) -> dict[str, Any]:
     return found
 
 
-def keep(folder: Path, output: Path) -> None:
-    """Copies SPLIT from the folder of a model to that of its exports."""
-    if (folder / SPLIT).is_file():
-        shutil.copyfile(folder / SPLIT, output / SPLIT)
+def keep(folder: Path, output: Path, *, more: Sequence[Any] = ()) -> None:
+    """Copies SPLIT from the folder of a model to that of its exports; these learned from `more` photos, too."""
+    if not more:
+        if (folder / SPLIT).is_file():
+            shutil.copyfile(folder / SPLIT, output / SPLIT)
+        return
+    try:
+        content = json.loads((folder / SPLIT).read_text(encoding="utf-8"))
+        content["train"] = sorted({*content["train"], *(_digest(photo)[:_DIGITS] for photo in more)})
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return  # without the others, a list of these alone would say that it learned from no others
+    (output / SPLIT).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8", newline="\n")
+
+
+def _digest(photo: Any) -> str:
+    return hashlib.sha256(files.read_regular(photo)).hexdigest()
 
 
 def _beside(folder: Path, fingerprint: str | None) -> set[str] | None:

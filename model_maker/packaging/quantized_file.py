@@ -13,7 +13,8 @@ from model_maker.errors import DataError
 from model_maker.normalization import Normalization
 from model_maker.packaging import file_checks
 from model_maker.progress import Progress
-from model_maker.tflite import graph, metadata, quantize, vetting
+from model_maker.tflite import class_memory, graph, metadata, quantize, vetting
+from model_maker.tflite.class_memory import ClassMemory
 from model_maker.tflite.metadata import ModelInfo
 
 CALIBRATION_PHOTOS = 50
@@ -166,9 +167,11 @@ def with_io_types(whole: bytes, normalization: Normalization, io: str, *, output
     return bare
 
 
-def with_metadata(bare: bytes, info: ModelInfo) -> bytes:
-    """Writes the metadata into a model that was made here, and marks it as trusted, so that it is not vetted."""
+def with_metadata(bare: bytes, info: ModelInfo, memory: ClassMemory | None = None) -> bytes:
+    """Writes metadata and memory into a model that was made here, and marks it as trusted, so that it is not vetted."""
     content = metadata.write(bare, info)
+    if memory:
+        content = class_memory.put(content, memory)
     vetting.trust(content)
     return content
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from model_maker.backbones.registry import Backbone
 from model_maker.data import imagenet
 from model_maker.report import pages
 from model_maker.tflite.metadata import ModelInfo
+
+if TYPE_CHECKING:  # the registry brings every family of networks along
+    from model_maker.backbones.registry import Backbone
 
 
 def render(info: ModelInfo, report: dict[str, Any], *, backbone: str, quantize: str, io: str, image_size: int) -> str:
@@ -83,3 +85,15 @@ def render_zero_shot(
         image_size=image_size,
         accuracy=accuracy,
     )
+
+
+def render_edited(record: dict[str, Any], *, name: str, size_bytes: int) -> str:
+    """Returns the Markdown of a model whose classes were edited; `record` is the content of `classes.json`."""
+    return pages.render(
+        "edited_card.md", name=name, size_bytes=size_bytes, **{key: record[key] for key in ("labels", "new", "old")}
+    )
+
+
+def render_combined(record: dict[str, Any], *, name: str) -> str:
+    """Returns the Markdown of several classifiers in one file; `record` is the content of `combined.json`."""
+    return pages.render("combined_card.md", name=name, **record)

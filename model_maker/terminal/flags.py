@@ -13,7 +13,9 @@ _OTHER_NAMES = {"formats": "format", "kinds": "fix", "max_latency_ms": "max_late
 
 
 def of_option(name: str) -> str:
-    """Returns the flag of an option."""
+    """Returns the flag of an option; one that is on by default has a flag that switches it off."""
+    if options.kinds().get(name) is bool and getattr(options.Options, name):
+        return f"--no-{name.replace('_', '-')}"
     return f"--{name.replace('_', '-')}"
 
 
@@ -35,7 +37,7 @@ def in_flags(text: str, parser: argparse.ArgumentParser | None = None) -> str:
         known = own.get(name) or (of_option(name) if name in options.declarations() else None)
         if known is None:
             return found[0]
-        shown = value.strip("'") if value not in (None, "True") else ""
+        shown = value.strip("'") if value not in (None, "True", "False") else ""
         return f"{known} {shown}".rstrip()
 
     return _PARAMETER.sub(flag, text)

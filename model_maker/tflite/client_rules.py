@@ -154,8 +154,10 @@ def _input_type(file: Contents) -> str:
 
 def _output_shape(file: Contents) -> str:
     shapes = [_shape(tensor) for tensor in file.outputs]
+    # Several are the heads of one classifier where the metadata describes each; a file without names the first alone.
+    described = len(shapes) == 1 or len(file.scores) == len(shapes) > 1
     # Four dimensions are how older classifiers end.
-    fits = len(shapes) == 1 and len(shapes[0]) in (2, 4) and set(shapes[0][:-1]) == {1}
+    fits = described and all(len(shape) in (2, 4) and set(shape[:-1]) == {1} for shape in shapes)
     return "" if fits else f"outputs of shape {shapes}"
 
 

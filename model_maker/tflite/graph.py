@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -340,8 +340,8 @@ def _opcode(model: schema.ModelT, builtin: int) -> int:
     return len(model.operatorCodes) - 1
 
 
-def sign(model: schema.ModelT, output: str = OUTPUT) -> None:
-    """Names the model's input and output, as litert-quantizer and the clients' tools look them up."""
+def sign(model: schema.ModelT, output: str | Sequence[str] = OUTPUT) -> None:
+    """Names the model's input and outputs, as litert-quantizer and the clients' tools look them up."""
     graph = model.subgraphs[0]
 
     def named(index: int, name: str) -> schema.TensorMapT:
@@ -352,5 +352,6 @@ def sign(model: schema.ModelT, output: str = OUTPUT) -> None:
     signature = schema.SignatureDefT()
     signature.signatureKey, signature.subgraphIndex = SIGNATURE.encode(), 0
     signature.inputs = [named(graph.inputs[0], INPUT)]
-    signature.outputs = [named(graph.outputs[0], output)]
+    names = [output] if isinstance(output, str) else output
+    signature.outputs = [named(index, name) for index, name in zip(graph.outputs, names, strict=False)]
     model.signatureDefs = [signature]

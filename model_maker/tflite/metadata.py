@@ -10,7 +10,8 @@ import json
 import math
 import re
 import zipfile
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -100,8 +101,63 @@ def write(content: bytes, info: ModelInfo, *, embedder: bool = False) -> bytes:
     return with_files(graph.pack(model), {**labels, **more, PROVENANCE: provenance})
 
 
+def write_heads(content: bytes, heads: Mapping[str, ModelInfo]) -> bytes:
+    """Writes the metadata of a network with several outputs: each has labels of its own, and its name.
+
+    Args:
+      content: a `.tflite` with as many outputs.
+      heads: what is known of each output, by name, in order; what they share is that of the first.
+
+    Raises:
+      ModelError: see `write`.
+    """
+    model, (first, *_) = graph.parse(content), heads.values()
+    if first.normalization is None:
+        raise ModelError("The metadata lacks the input's normalization, without which phone clients refuse a model.")
+    main = model.subgraphs[0]
+    outputs, files = [], dict[str, bytes]()
+    for index, (name, info) in zip(main.outputs, heads.items(), strict=True):
+        tensor = main.tensors[int(index)]
+        _check_labels(info.labels, int(tensor.shape[-1]))
+        output = _scores_metadata(tensor, name, f"{name}.txt")
+        files |= thresholds.put(output, info.threshold, (), labels=len(info.labels))
+        files[f"{name}.txt"] = "\n".join(info.labels).encode()
+        outputs.append(output)
+    image = _image_metadata(first.normalization, main.tensors[int(main.inputs[0])])
+    _set_entry(model, schema.pack(_model_metadata(first, image, *outputs)))
+    provenance = {name: info.provenance for name, info in heads.items()}
+    text = json.dumps({"heads": provenance}, sort_keys=True, ensure_ascii=False, indent=1).encode()
+    return with_files(graph.pack(model), {**files, LABELS_AGAIN: "\n".join(first.labels).encode(), PROVENANCE: text})
+
+
+def read_heads(content: bytes) -> dict[str, ModelInfo]:
+    """Reads the metadata of a network with several outputs, by their names; of one output, an empty dictionary.
+
+    Raises:
+      ModelError: the metadata is damaged, or an output has not as many labels as scores.
+    """
+    model = graph.parse(content)
+    metadata, main = tables(model), model.subgraphs[0]
+    if metadata is None or len(main.outputs) < 2:
+        return {}
+    with graph.explained("The model's metadata"):
+        whole, [part, *_] = read(content), metadata.subgraph_metadata or [schema.SubGraphMetadata()]
+        found = {}
+        for index, output in zip(main.outputs, part.output_tensor_metadata or [], strict=False):
+            labels = _labels(output, content)
+            _check_labels(labels, int(main.tensors[int(index)].shape[-1]))
+            threshold, _ = thresholds.get(output, partial(file_in, content))
+            name = (output.name or b"").decode()
+            stated = whole.provenance.get("heads")
+            own = stated.get(name, {}) if isinstance(stated, dict) else {}
+            found[name] = replace(
+                whole, labels=labels, name=name, threshold=threshold, label_thresholds=(), provenance=own
+            )
+        return found if len(found) == len(main.outputs) else {}
+
+
 def read(content: bytes) -> ModelInfo:
-    """Reads metadata, ours or another tool's; a file without any gives an empty ModelInfo.
+    """Reads metadata of the first output, ours or another tool's; a file without any gives an empty ModelInfo.
 
     Raises:
       ModelError: the metadata is damaged, or the number of labels is not the number of scores.
@@ -162,7 +218,7 @@ _TEXTS = {
 
 
 def _model_metadata(
-    info: ModelInfo, image: schema.TensorMetadata, output: schema.TensorMetadata
+    info: ModelInfo, image: schema.TensorMetadata, *outputs: schema.TensorMetadata
 ) -> schema.ModelMetadata:
     provenance = schema.AssociatedFile(
         PROVENANCE.encode(),
@@ -171,7 +227,9 @@ def _model_metadata(
     )
     return schema.ModelMetadata(
         **{theirs: getattr(info, ours).encode() for ours, theirs in _TEXTS.items()},
-        subgraph_metadata=[schema.SubGraphMetadata(input_tensor_metadata=[image], output_tensor_metadata=[output])],
+        subgraph_metadata=[
+            schema.SubGraphMetadata(input_tensor_metadata=[image], output_tensor_metadata=list(outputs))
+        ],
         associated_files=[provenance],
         min_parser_version=_MIN_PARSER,
     )
@@ -190,14 +248,16 @@ def _image_metadata(normalization: Normalization, tensor: model_schema.TensorT) 
     )
 
 
-def _scores_metadata(tensor: model_schema.TensorT) -> schema.TensorMetadata:
+def _scores_metadata(
+    tensor: model_schema.TensorT, name: str = "probability", file: str = LABELS
+) -> schema.TensorMetadata:
     labels = schema.AssociatedFile(
-        LABELS.encode(),
+        file.encode(),
         b"One label a line, in the order of the scores.",
         schema.AssociatedFileType.TENSOR_AXIS_LABELS,
     )
     return schema.TensorMetadata(
-        b"probability",
+        name.encode(),
         b"The probability of each label.",
         content=schema.Content(schema.FeatureProperties()),
         stats=schema.Stats(min=[0.0], max=[255.0 if tensor.type == model_schema.TensorType.UINT8 else 1.0]),

@@ -64,6 +64,11 @@ def trust(content: bytes) -> None:
     _remember(_record(content), {READ, *interpreter.KERNELS})
 
 
+def trust_as(content: bytes, original: bytes) -> None:
+    """Remembers a file whose network is that of another one but for numbers: it is good for what that one is."""
+    _remember(_record(content), _passed(_record(original)))
+
+
 def _record(content: bytes) -> Path:
     folder = files.cache_directory() / "vetted" / f"litert-{ai_edge_litert.__version__}-rules-{runnable.RULES}"
     return folder / hashlib.sha256(content).hexdigest()

@@ -24,7 +24,8 @@ from model_maker.progress import Progress
 from model_maker.report import model_card, model_page
 from model_maker.report.drawing import Drawing, Wanted
 from model_maker.system import files
-from model_maker.tflite import graph, network_layers
+from model_maker.tflite import class_memory, graph, network_layers
+from model_maker.tflite.class_memory import ClassMemory
 from model_maker.tflite.integer_heads import IntegerHead
 from model_maker.tflite.metadata import ModelInfo
 from model_maker.tflite.network_layers import Layer
@@ -54,6 +55,7 @@ class Package:
       budget: the search for that form; None without a budget.
       float_model: the network before quantization.
       bare: the file without metadata.
+      memory: of its classes, which the file carries, or None.
       scores: of the file, float32 [N, C], with their `metrics`.
       compared: test photos that the float model was run on.
       expected: their scores by the float model, float32 [n, C].
@@ -69,6 +71,7 @@ class Package:
     budget: accuracy_budget.Budget | None
     float_model: bytes
     bare: bytes
+    memory: ClassMemory | None
     scores: Array
     metrics: evaluation.Metrics
     compared: list[int]
@@ -83,7 +86,7 @@ class Package:
 
     def file(self, **more: Any) -> bytes:
         """Returns the file with its metadata; `more` replaces fields."""
-        return quantized_file.with_metadata(self.bare, dataclasses.replace(self.info, **more))
+        return quantized_file.with_metadata(self.bare, dataclasses.replace(self.info, **more), self.memory)
 
 
 def describe(data: str | os.PathLike[str], embedded: TrainingData, options: Options) -> ModelInfo:
@@ -126,11 +129,12 @@ def quantize(
             form = kept.choice.form
     network, test = learned.network, data.split.test
     float_model = graph.attach_head(network.embedder, network.head.kernel, network.head.bias)
-    head = promised = None
+    head = promised = memory = None
     if form.is_plain_int8 and network.layers and data.backbone.int8:
         with progress.stage("Quantize the head"):
             head, bare = _on_int8_backbone(network, join(data.split.train, data.split.validation), data, options)
             promised = functools.partial(_scores_on, head, network, data, options)
+            memory = _remember(network, data) if options.memory else None
     else:
         with progress.stage(f"Quantize ({form.quantize})"):
             seen, more = quantized_file.calibration_photos(quantized_file.by_hash(data.split.train))
@@ -157,6 +161,7 @@ def quantize(
         kept,
         float_model,
         bare,
+        memory,
         scores,
         metrics,
         run,
@@ -173,6 +178,13 @@ def _on_int8_backbone(
     head = learn.integer_head(network, photos, data)
     whole = learn.attached(head, network, data)
     return head, quantized_file.with_io_types(whole, data.backbone.normalization, options.io)
+
+
+def _remember(network: Network, data: TrainingData) -> ClassMemory:
+    """Returns the memory of the classes of a frozen network: of the photos that its head learned from."""
+    photos = join(data.split.train, data.split.validation)
+    seen = data.features(network, photos)
+    return class_memory.summarize(seen, np.array(photos.labels), classes=len(photos.classes), step=seen.step)
 
 
 def _scored(data: TrainingData, scores: Array) -> Scored:

@@ -1,11 +1,12 @@
 """What the terminal shows of results."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
-from model_maker import evaluation
+from model_maker import cli, evaluation
 from model_maker.cli import training_views
 from model_maker.training.train import Result
 
@@ -33,3 +34,12 @@ def shown(trained, classes, capsys):
 def test_the_summary_of_a_training_names_the_classes(trained, capsys, monkeypatch, classes, row):
     monkeypatch.setenv("COLUMNS", "200")
     assert shown(trained, classes, capsys) == row
+
+
+def test_a_run_that_only_adds_classes_names_the_edit_that_does_it(drawn_flowers, trained, tmp_path, capsys):
+    fewer = tmp_path / "fewer"
+    shutil.copytree(drawn_flowers, fewer, ignore=shutil.ignore_patterns("tulip"))
+    words = ["train", "--data", fewer, "--init-from", trained["uint8"], "--output", tmp_path / "model"]
+    assert cli.main(cli.parse(["model_maker", *map(str, words)])) == 0
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "--remove tulip` does it without training" in shown

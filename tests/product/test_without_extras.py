@@ -202,6 +202,8 @@ FREE = [
     ("inspect", "made"),
     ("models",),
     ("metadata", "made", "--name", "flowers", "--output", "named.tflite"),
+    ("classes", "made", "--output", "edited", "--add", "c", "photos/a/000.png"),
+    ("combine", "made", "edited", "--output", "both"),
     ("export", "made", "--output", "everything"),
     ("export", "made", "--output", "some", "--format", "tflite-float16,c_header,edgetpu"),
     ("export", "made", "--android", "app"),

@@ -269,3 +269,16 @@ def test_scores_may_have_leading_dimensions_of_one(shape, kept):
     [rule] = [rule for rule in client_rules.RULES if rule.demand == "one output [1, N]"]
     found = rule.broken(client_rules.Contents((), (tensor,), False, (), (), {}, None))
     assert (found == "") == kept
+
+
+def test_several_described_outputs_are_the_heads_of_one_classifier(make_tiny_model):
+    content = make_tiny_model()
+    info = metadata.read(content)
+    model = graph.parse(content)
+    main = model.subgraphs[0]
+    # The same scores twice: what counts here is how many outputs there are, and what is said of them.
+    main.outputs = [main.outputs[0], main.outputs[0]]
+    undescribed = metadata.with_files(graph.pack(model), {})
+    described = metadata.write_heads(graph.pack(model), {"one": info, "two": info})
+    broken = [{e.rule.demand for e in client_rules.check(each) if not e.passed} for each in (undescribed, described)]
+    assert "one output [1, N]" in broken[0] and "one output [1, N]" not in broken[1]

@@ -4,6 +4,7 @@ import {close, follow, openCamera, openFilm} from './live.js';
 import {Classifier, startRuntime} from './model.js';
 import {PictureError, decode, pixels} from './picture.js';
 import {resize} from './resize.js';
+import {Teacher} from './teach.js';
 import * as view from './view.js';
 
 const {byId} = view;
@@ -16,6 +17,9 @@ const MS_BETWEEN_WORDS = 2000;
 
 const video = byId('live');
 let classifier;
+// Knows classes that are taught here; null where the model cannot be split.
+let teacher = null;
+let held = false;
 let threads = 1;
 let photos = [];
 // Which camera or video is being followed; a new one, or none, ends the loop of the old one.
@@ -30,6 +34,9 @@ ready.catch((error) => {
 
 /** Scores float32 [C] and milliseconds of a decoded photo, or of a video's current frame. */
 export function classify(image) {
+  if (teacher?.taught.length) {
+    return teacher.run(image);
+  }
   return classifier.run(resize(pixels(image), classifier.size));
 }
 
@@ -45,6 +52,10 @@ async function start() {
   classifier = await Classifier.open(bytes, {threads});
   view.showModel(classifier.info, bytes);
   view.showThreads(counts, threads, note, useThreads);
+  teacher = await Teacher.open();
+  if (teacher) {
+    view.showTaught(teacher.taught, forget);
+  }
   ['choose', 'camera', 'film'].forEach((id) => (byId(id).disabled = false));
   return classifier;
 }
@@ -64,9 +75,9 @@ async function useThreads(count) {
 
 /** What is said of scores: the best labels, or "unknown" where the best does not reach its threshold. */
 function answerOf(scores) {
-  const ranked = classifier.rank(scores, SHOWN_LABELS);
+  const ranked = classifier.rank(scores, SHOWN_LABELS, teacher?.labels);
   const [{label, score, index}] = ranked;
-  const limit = classifier.info.limits[index];
+  const limit = classifier.info.limits[index] ?? 0; // taught classes have none
   const unknown = score < limit;
   const remark = unknown ? `The score of ${label} is below the model’s threshold for it, ${view.percent(limit)}.` : '';
   return {ranked, unknown, label: unknown ? 'unknown' : label, remark};
@@ -183,6 +194,7 @@ async function watch(caption, open, note = '') {
     }
     view.press(null);
     view.showPicture(caption);
+    byId('teach-hold').disabled = false;
     view.reveal();
     await follow(video, async (frame) => {
       if (watched !== mine) {
@@ -207,6 +219,7 @@ async function watch(caption, open, note = '') {
 function stop() {
   if (watched) {
     watched = null;
+    byId('teach-hold').disabled = true;
     close(video);
     view.hideStage();
   }
@@ -221,6 +234,25 @@ function clear() {
   view.hideStage();
   view.showProblem();
   byId('choose').focus();
+}
+
+/** Teaches the name in the field from the frames that are shown while `goesOn`. */
+async function teach(goesOn) {
+  const label = byId('teach-name').value.trim();
+  await guarded(async () => {
+    if (!label) {
+      throw new Error('Name what you teach first.');
+    }
+    await teacher.teach(label, video, goesOn, (frame, frames) => view.say(`${label}: ${frame} of ${frames} frames`));
+    view.showProblem();
+  });
+  view.showTaught(teacher.taught, forget);
+}
+
+function forget(label) {
+  teacher.forget(label);
+  view.showTaught(teacher.taught, forget);
+  view.say(`${label} is forgotten`);
 }
 
 async function guarded(task) {
@@ -240,6 +272,16 @@ function listen() {
     byId('camera').focus();
   });
   byId('clear').addEventListener('click', clear);
+  byId('teach-hold').addEventListener('pointerdown', () => {
+    held = true;
+    teach(() => held);
+  });
+  addEventListener('pointerup', () => (held = false));
+  byId('teach-hold').addEventListener('click', (event) => {
+    if (event.detail === 0) {
+      teach(() => true); // by keyboard, which cannot be held
+    }
+  });
   for (const input of [byId('photos'), byId('video')]) {
     input.addEventListener('change', () => {
       const files = [...input.files];

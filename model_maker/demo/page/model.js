@@ -98,11 +98,12 @@ export class Classifier {
   /**
    * The best labels, best first; equal scores by index.
    *
+   * @param {string[]} labels of the scores, where they are others than the model's own.
    * @returns {{label: string, score: number, index: number}[]}
    */
-  rank(scores, count) {
+  rank(scores, count, labels = this.info.labels) {
     const order = Array.from(scores.keys()).sort((a, b) => scores[b] - scores[a] || a - b);
-    return order.slice(0, count).map((index) => ({label: this.info.labels[index], score: scores[index], index}));
+    return order.slice(0, count).map((index) => ({label: labels[index], score: scores[index], index}));
   }
 
   async #infer(pixels) {

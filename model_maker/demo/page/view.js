@@ -24,6 +24,19 @@ export function showProblem(text = '') {
   show(byId('problem'), text !== '');
 }
 
+/** Shows what was taught, [label, number of frames] each, with a button that takes it back. */
+export function showTaught(taught, forget) {
+  show(byId('teach'), true);
+  const rows = taught.map(([label, frames]) => {
+    const button = make('button', '', 'Undo');
+    button.type = 'button';
+    button.setAttribute('aria-label', `Undo ${label}`);
+    button.addEventListener('click', () => forget(label));
+    return make('li', '', make('span', '', `${label}, ${frames} ${frames === 1 ? 'frame' : 'frames'}`), ' ', button);
+  });
+  byId('taught').replaceChildren(...rows);
+}
+
 /** Tells those who listen; a change of the picture alone would stay unheard. */
 export function say(text) {
   byId('said').textContent = text;

@@ -1,0 +1,189 @@
+"""combine(): several classifiers on one backbone as one file with one inference and an output for each."""
+
+from __future__ import annotations
+
+import os
+import re
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model_maker import output_folder
+from model_maker.classes import edited_folder
+from model_maker.data import calibration_pictures, images
+from model_maker.errors import DataError, ModelError, about
+from model_maker.inference.classifier import model_file
+from model_maker.output_folder import CARD, MODEL
+from model_maker.progress import Progress
+from model_maker.report import model_card
+from model_maker.system import files
+from model_maker.tflite import io_types, metadata, output_heads, vetting
+from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.metadata import ModelInfo
+
+Array = np.ndarray[Any, Any]
+
+# Pictures on which scores have to be equal; inferences by which latencies are compared.
+_PICTURES, _RUNS = 8, 20
+
+
+@dataclass(frozen=True)
+class Head:
+    """One output of a combined file: its name, and the labels of its scores."""
+
+    name: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Combined:
+    """What `combine` made.
+
+    Attributes:
+      directory: holds `model.tflite`, `combined.json` and `README.md`.
+      heads: its outputs, in order.
+      size_bytes: of the file; `apart_bytes` of all that it was made of.
+      latency_ms: of one inference here, with one thread; `apart_ms` of one in each of the others.
+    """
+
+    directory: Path
+    heads: tuple[Head, ...]
+    size_bytes: int
+    apart_bytes: int
+    latency_ms: float
+    apart_ms: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns plain JSON types."""
+        return asdict(self) | {"directory": str(self.directory)}
+
+
+def combine(
+    models: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    *,
+    names: Sequence[str] | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Combined:
+    """Makes one file of several classifiers on the same backbone: one inference, an output for each.
+
+    The memory of classes stays in the single files, where classes are edited before they are combined again.
+
+    Args:
+      models: folders that `train` made, or `.tflite` classifiers with labels; two or more.
+      output: the folder to make.
+      names: of the outputs; by default those of the models.
+      overwrite: whether a folder that `combine` made is replaced.
+      progress: receives stages and notes.
+
+    Raises:
+      DataError: fewer than two models, or names that are no names or not as many.
+      ModelError: the models are on different backbones, or one is no classifier with labels.
+      OutputError: the folder cannot be made.
+
+    Examples:
+      >>> import model_maker
+      >>> pair = model_maker.edit_classes("flowers_model", "two_flowers", remove=["daisy", "rose", "tulip"])
+      >>> model_maker.combine(["flowers_model", pair.directory], "two_heads", names=["all", "two"]).heads[1].labels
+      ('dandelion', 'sunflower')
+    """
+    paths, output, progress = [model_file(model) for model in models], Path(output), Progress(progress)
+    if len(paths) < 2:
+        raise DataError("One model alone is no combination. Give two or more.")
+    for path in paths:
+        edited_folder.check_new(output, path, overwrite=overwrite, record=edited_folder.COMBINED)
+    contents = [vetting.read(path) for path in paths]
+    infos = [_described(path, content) for path, content in zip(paths, contents, strict=True)]
+    chosen = _names(names, [info.name or path.parent.name for info, path in zip(infos, paths, strict=True)])
+    with progress.stage("Combine"):
+        whole = contents[0]
+        for count in range(2, len(contents) + 1):
+            with about(f"{paths[0]} and {paths[count - 1]}"):
+                whole = output_heads.combine(contents[:count], chosen[:count])
+        content = metadata.write_heads(whole, dict(zip(chosen, infos, strict=True)))
+    with progress.stage("Check the file"):
+        for single in contents:
+            vetting.vet(single)
+        vetting.vet(content)
+        _check(content, contents)
+    with progress.stage("Measure latency"):
+        latency, *apart = _latencies([content, *contents])
+    heads = tuple(Head(name, info.labels) for name, info in zip(chosen, infos, strict=True))
+    found = Combined(output, heads, len(content), sum(map(len, contents)), latency, sum(apart))
+    record = {key: value for key, value in found.as_dict().items() if key != "directory"}
+    with files.new_directory(output, overwrite=overwrite) as folder:
+        texts = {
+            edited_folder.COMBINED: output_folder.as_json(record),
+            CARD: model_card.render_combined(record, name=output.name),
+        }
+        output_folder.write(folder, {MODEL: content, **texts})
+    return found
+
+
+def _described(path: Path, content: bytes) -> ModelInfo:
+    with about(path):
+        info = metadata.read(content)
+        if metadata.read_heads(content):
+            raise ModelError("it has several outputs already. Combine the files that it was made of.")
+        if not info.labels:
+            raise ModelError("it carries no labels. Write them into it with `model_maker metadata` first.")
+        return replace(info, normalization=info.normalization or io_types.stated_normalization(content))
+
+
+def _names(given: Sequence[str] | None, own: Sequence[str]) -> list[str]:
+    """Returns names of outputs: plain ones, which also name files inside the model."""
+    if given is None:
+        found: list[str] = []
+        for name in own:
+            plain = re.sub(r"\W+", "_", name).strip("_") or "head"
+            number = sum(other == plain or other.startswith(f"{plain}_") for other in found)
+            found.append(f"{plain}_{number + 1}" if number else plain)
+        return found
+    if len(given) != len(own):
+        raise DataError(f"`names={','.join(given)}`: {len(given)} names for {len(own)} models. Give one for each.")
+    for name in given:
+        if not re.fullmatch(r"\w+", name) or list(given).count(name) > 1 or name == "labels_without_background":
+            raise DataError(f"`names={name}`: give each head a name of its own, of letters, digits and underscores.")
+    return list(given)
+
+
+def _check(content: bytes, singles: Sequence[bytes]) -> None:
+    """Runs all files on pictures; scores have to be equal to the bit.
+
+    Raises:
+      ModelError: they are not.
+    """
+    runner, others = Runner(content), [Runner(single) for single in singles]
+    for picture in list(calibration_pictures.pictures(_PICTURES // 2)):
+        pixels = _input(runner, images.load(picture, runner.input_shape[1]))
+        for score, other in zip(runner.run_all(pixels), others, strict=True):
+            if not np.array_equal(score, other.run_all(pixels)[0]):
+                raise ModelError(
+                    "A head of the combined file gives other scores than its own file. Please report this."
+                )
+
+
+def _input(runner: Runner, pixels: Array) -> Array:
+    given = pixels[None]
+    return given if runner.input_dtype == np.uint8 else (given.astype(np.float32) - 127) / 128
+
+
+def _latencies(contents: Sequence[bytes]) -> list[float]:
+    """Returns the median milliseconds of an inference of each file, run in turns."""
+    runners = [Runner(content) for content in contents]
+    for runner in runners:
+        runner.set_input(np.zeros(runner.input_shape, runner.input_dtype))
+        runner.invoke()
+    taken: list[list[float]] = [[] for _ in runners]
+    for _ in range(_RUNS):
+        for runner, times in zip(runners, taken, strict=True):
+            began = time.perf_counter()
+            runner.invoke()
+            times.append(1000 * (time.perf_counter() - began))
+    return [round(statistics.median(times), 3) for times in taken]

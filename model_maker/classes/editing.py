@@ -1,0 +1,301 @@
+"""edit_classes(): classes added, removed, renamed and merged in a finished `.tflite`, without its photos.
+
+The backbone inside the file stays; each class is one row of the last layer. What a new row is fitted on beside the new
+photos is the memory that `train` leaves in the file (`tflite.class_memory`); a file without one gets an imprint.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model_maker import evaluation
+from model_maker.classes import edited_folder
+from model_maker.classes import edits as class_edits
+from model_maker.classes.class_list import ClassList, layer_sizes
+from model_maker.classes.edits import Edits, Photos
+from model_maker.classes.photo_embedder import PhotoEmbedder
+from model_maker.data import sources
+from model_maker.data.dataset import Dataset
+from model_maker.errors import DataError, ModelError, about
+from model_maker.evaluation import Interval
+from model_maker.inference import addresses
+from model_maker.inference.classifier import Classifier, model_file
+from model_maker.progress import Progress
+from model_maker.tflite import class_memory, class_rows, io_types, metadata, vetting
+from model_maker.tflite.class_rows import Rows
+from model_maker.tflite.metadata import ModelInfo
+
+Array = np.ndarray[Any, Any]
+
+# Integer logits and scores have steps, older files coarse ones; a row in the wrong place moves scores by far more.
+_ROUNDING = 0.06
+_CHECKED = 8
+
+
+@dataclass(frozen=True)
+class NewPhotos:
+    """Photos of a class, and how well the model knows them.
+
+    Attributes:
+      label: of the class.
+      photos: how many were used.
+      unreadable: how many could not be read.
+      known_before: how many the file knew before the edit; None for a new class.
+      found: of how many the class was the answer, by rows that had not learned from them.
+      top1_interval: 95 % confidence interval of their share; None where there was one photo, which nothing was left of.
+    """
+
+    label: str
+    photos: int
+    unreadable: int
+    known_before: int | None
+    found: int | None
+    top1_interval: Interval | None
+
+
+@dataclass(frozen=True)
+class OldClasses:
+    """Accuracy on photos of classes that were there before, as far as photos were given.
+
+    Attributes:
+      photos: how many.
+      before, after: share that the file answered right, 0 to 1, among the classes that it has.
+    """
+
+    photos: int
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class Edited:
+    """What `edit_classes` made.
+
+    Attributes:
+      directory: holds `model.tflite`, `labels.txt`, `classes.json` and `README.md`.
+      labels: of the new file, in the order of its scores.
+      new: the photos that were given, by class.
+      old: accuracy on old classes; None where no photos of them were given.
+      memory: whether the file has a memory of its classes.
+    """
+
+    directory: Path
+    labels: tuple[str, ...]
+    new: tuple[NewPhotos, ...]
+    old: OldClasses | None
+    memory: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns plain JSON types."""
+        return dataclasses.asdict(self) | {"directory": str(self.directory)}
+
+
+def edit_classes(
+    model: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    add: Mapping[str, Photos] | None = None,
+    more: Mapping[str, Photos] | None = None,
+    remove: Iterable[str] = (),
+    rename: Mapping[str, str] | None = None,
+    merge: Mapping[str, Sequence[str]] | None = None,
+    data: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Edited:
+    """Edits the classes of a finished `.tflite` classifier and writes it to a new folder.
+
+    Args:
+      model: a folder that `train` made, or a `.tflite` classifier with labels, whoever made it.
+      output: the folder to make.
+      add: photos of new classes, a folder or a single photo each, by label; one photo is enough, five are good.
+      more: further photos for classes that are there.
+      remove: labels to remove.
+      rename: new labels by old ones.
+      merge: labels that become one, by the new one's label.
+      data: labeled photos to measure the old classes on; not measured by default.
+      overwrite: whether a folder that `edit_classes` made is replaced.
+      progress: receives stages, steps and notes.
+
+    Raises:
+      DataError: a label is not there, there already or empty, fewer than two would be left, or no photo can be read.
+      ModelError: the file has no last layer of classes, or a memory that does not belong to it.
+      OutputError: the folder cannot be made.
+
+    Examples:
+      >>> import model_maker
+      >>> edited = model_maker.edit_classes("flowers_model", "renamed_model", rename={"rose": "garden rose"})
+      >>> edited.labels
+      ('daisy', 'dandelion', 'garden rose', 'sunflower', 'tulip')
+    """
+    edits = class_edits.gather(add=add, more=more, remove=remove, rename=rename, merge=merge)
+    path, output, progress = model_file(model), Path(output), Progress(progress)
+    edited_folder.check_new(output, path, overwrite=overwrite)
+    content = vetting.read(path)
+    with about(path):
+        info = _described(content)
+        labels = class_edits.check(edits, info.labels)
+        judged = sources.read(data, least_classes=1) if data is not None else None
+        changed = _Change(content, info, edits, progress)
+        new = changed.make(labels)
+        if changed.moves_rows:
+            with progress.stage("Check the file"):
+                changed.check(new)
+        found = Edited(output, labels, tuple(changed.found), None, changed.has_memory)
+        if judged is not None:
+            with progress.stage("Evaluate"):
+                found = dataclasses.replace(found, old=_judge(content, new, judged, set(info.labels) & set(labels)))
+        with progress.stage("Write"):
+            record = {"edits": edits.as_dict()} | {
+                key: found.as_dict()[key] for key in ("labels", "new", "old", "memory")
+            }
+            edited_folder.write(output, path, new, record, changed.photos, overwrite=overwrite)
+    return found
+
+
+def _described(content: bytes) -> ModelInfo:
+    """Returns what a file says of itself; it has labels and a normalization, or it cannot be written again."""
+    info = metadata.read(content)
+    if not info.labels:
+        raise ModelError("it carries no labels. Write them into it with `model_maker metadata` first.")
+    normalization = info.normalization or io_types.stated_normalization(content)
+    if normalization is None:
+        raise ModelError(
+            "it does not state what its float input expects. Write that into it with `model_maker metadata` first."
+        )
+    return dataclasses.replace(info, normalization=normalization)
+
+
+class _Change:
+    """An edit under way: the file, its classes as they become, and what was found out about new photos."""
+
+    def __init__(self, content: bytes, info: ModelInfo, edits: Edits, progress: Progress):
+        self._content, self._info, self._edits, self._progress = content, info, edits, progress
+        self._embedder = PhotoEmbedder(content, info.normalization)
+        self._seen: list[Array] = []
+        self.found: list[NewPhotos] = []
+        self.has_memory = False
+        self.photos: list[Path] = []
+
+    def make(self, labels: tuple[str, ...]) -> bytes:
+        """Returns the edited file."""
+        memory = class_memory.get(self._content)
+        self.has_memory = memory is not None
+        sizes = layer_sizes(self._info.provenance)
+        # A rename has no use for the layer, and reading it takes a tenth of its time.
+        count = len(self._info.labels)
+        layer = class_rows.read(self._content) if self.moves_rows else Rows(np.empty((count, 0)), np.empty(count))
+        classes = ClassList(self._info.labels, layer, memory, sizes)
+        if memory is None and (self._edits.add or self._edits.more):
+            self._progress.note(
+                "The file has no memory of its classes, so new rows are imprints of the new photos alone, and less "
+                "reliable than in a file of `train`."
+            )
+        for name in self._edits.remove:
+            classes.remove(name)
+        for one in self._edits.merge:
+            classes.merge(one.names, one.into)
+        for old, name in self._edits.rename:
+            classes.rename(old, name)
+        for name, photos in self._edits.more:
+            self._learn(classes, name, photos, is_new=False)
+        for name, photos in self._edits.add:
+            self._learn(classes, name, photos, is_new=True)
+        if classes.labels != labels:
+            raise ModelError(f"The edits led to {classes.labels}, not to {labels}. Please report this.")
+        return self._packed(classes)
+
+    def _learn(self, classes: ClassList, name: str, place: str, *, is_new: bool) -> None:
+        with self._progress.stage(f"Learn {name}"):
+            listed = list(addresses.expand([place]))
+            embedded, paths = self._embedder.embed(listed, self._progress)
+            if not len(embedded):
+                raise DataError(f"{place}: none of {len(listed)} photos of {name} can be read. Give others.")
+            if len(paths) < len(listed):
+                self._progress.note(f"{len(listed) - len(paths)} of {len(listed)} photos of {name} cannot be read.")
+            known = None if is_new else classes.count_right(name, embedded)
+            stand_ins = self._embedder.stand_ins() if classes.needs_stand_ins else np.empty((0, embedded.shape[1]))
+            margins = classes.learn(name, embedded, stand_ins, is_new=is_new)
+            found = int((margins > 0).sum()) if len(margins) else None
+            interval = None if found is None else evaluation.wilson(found, len(margins))
+            self.found.append(NewPhotos(name, len(paths), len(listed) - len(paths), known, found, interval))
+            self._seen.append(embedded)
+            self.photos += paths
+
+    def _packed(self, classes: ClassList) -> bytes:
+        content, seen = self._content, np.concatenate(self._seen) if self._seen else np.empty((0, 0), np.float32)
+        if classes.rows != list(range(len(self._info.labels))):
+            known = [classes.memory.means] if classes.memory and len(seen) else []
+            content = class_rows.replace(content, classes.rows, np.concatenate([seen, *known]) if len(seen) else seen)
+        own = self._info.label_thresholds
+        info = dataclasses.replace(
+            self._info,
+            labels=classes.labels,
+            label_thresholds=tuple(own[row] if isinstance(row, int) else self._info.threshold for row in classes.rows)
+            if own
+            else (),
+            provenance={"classes_edited": self._edits.as_dict(), "from": self._info.provenance},
+        )
+        new = metadata.write(content, info)
+        if classes.memory:
+            new = class_memory.put(new, classes.memory)
+        vetting.trust_as(new, self._content)
+        return new
+
+    @property
+    def moves_rows(self) -> bool:
+        """Whether the edits change the network, not its labels alone."""
+        return dataclasses.replace(self._edits, rename=()) != Edits()
+
+    def check(self, new: bytes) -> None:
+        """Runs the new file, whose scores have to be those of its last layer on what it sees of the photos.
+
+        Raises:
+          ModelError: it gives others.
+        """
+        classifier, rows = Classifier(new, threads=1), class_rows.read(new)
+        photos: list[Any] = list(self.photos[:_CHECKED])
+        if not photos:
+            side = classifier.image_size
+            photos = [np.random.default_rng(0).integers(0, 255, (side, side, 3), dtype=np.uint8)]
+        features, _ = PhotoEmbedder(new, self._info.normalization).embed(photos, Progress(None))
+        logits = rows.logits(features)
+        expected = np.exp(logits - logits.max(axis=1, keepdims=True))
+        expected /= expected.sum(axis=1, keepdims=True)
+        scores = np.stack([row for row in classifier.scores(photos) if not isinstance(row, DataError)])
+        apart = float(np.abs(scores - expected).max(axis=1).mean())
+        if not apart <= _ROUNDING:
+            raise ModelError(
+                f"The edited file gives other scores than its classes promise (difference {apart:.3f}, allowed "
+                f"{_ROUNDING}). Nothing was written; please report this."
+            )
+
+
+def _judge(before: bytes, after: bytes, data: Dataset, kept: set[str]) -> OldClasses:
+    """Scores photos of the classes that both files have.
+
+    Raises:
+      DataError: there are none.
+    """
+    chosen = [index for index, sample in enumerate(data.samples) if data.classes[sample.label] in kept]
+    if not chosen:
+        raise DataError("`data` holds no photo of a class that was there before and still is.")
+    photos = data.of(chosen)
+    names = [photos.classes[label] for label in photos.labels]
+    shares = []
+    for content in (before, after):
+        classifier = Classifier(content)
+        answers = classifier.score(photos).argmax(axis=1)
+        shares.append(
+            float(
+                np.mean([classifier.labels[int(answer)] == name for answer, name in zip(answers, names, strict=True)])
+            )
+        )
+    return OldClasses(len(names), *shares)

@@ -1,0 +1,64 @@
+"""What a finished classifier sees of photos before its last layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from model_maker.data import calibration_pictures
+from model_maker.data.streaming import stream
+from model_maker.errors import DataError
+from model_maker.inference import addresses
+from model_maker.normalization import Normalization
+from model_maker.progress import Progress
+from model_maker.tflite import class_rows, vetting
+from model_maker.tflite.interpreter import Runner
+
+Array = np.ndarray[Any, Any]
+
+
+class PhotoEmbedder:
+    """What a classifier sees of photos before its last layer; made when it is first asked for."""
+
+    def __init__(self, classifier: bytes, normalization: Normalization | None):
+        self._classifier, self._normalization = classifier, normalization
+        self._made: bytes | None = None
+
+    def embed(self, photos: Sequence[Any], progress: Progress) -> tuple[Array, list[Any]]:
+        """Returns float32 [n, D] of those photos that can be read, and these photos."""
+        if self._made is None:
+            vetting.vet(self._classifier)
+            self._made = class_rows.embedder(self._classifier)
+        size = Runner(self._made).input_shape[1]
+        given = (_opened(photo) for photo in photos)
+        vectors, read = [], []
+        for done, (photo, result) in enumerate(zip(photos, stream(given, size, self._worker), strict=True), start=1):
+            if not isinstance(result, DataError):
+                vectors.append(result)
+                read.append(photo)
+            progress.step(done, len(photos))
+        return (np.stack(vectors) if vectors else np.empty((0, 0), np.float32)), read
+
+    def stand_ins(self) -> Array:
+        """Returns embeddings of pictures of anything."""
+        return self.embed(list(calibration_pictures.pictures(8)), Progress(None))[0]
+
+    def _worker(self) -> Callable[[Array], Array]:
+        runner, normalization = Runner(self._made or b""), self._normalization
+
+        def work(pixels: Array) -> Array:
+            if runner.input_dtype == np.float32 and normalization:
+                pixels = normalization(pixels)
+            elif runner.input_dtype == np.int8:
+                pixels = (pixels.astype(np.int16) - 128).astype(np.int8)
+            vector: Array = runner.run(pixels).ravel()
+            return vector
+
+        return work
+
+
+def _opened(photo: Any) -> Any:
+    """Returns what `images.load` takes: addresses are fetched."""
+    return addresses.open_photo(photo) if isinstance(photo, str) else photo

@@ -1,0 +1,156 @@
+"""split_model(): a classifier as a backbone, the same for many, and a small head that apps can download anew."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model_maker.apps.codegen import codegen
+from model_maker.classes import edited_folder
+from model_maker.classes.class_list import layer_sizes
+from model_maker.classes.photo_embedder import PhotoEmbedder
+from model_maker.errors import ModelError, about
+from model_maker.inference.classifier import model_file
+from model_maker.learning import new_class
+from model_maker.output_folder import BACKBONE, HEAD
+from model_maker.progress import Progress
+from model_maker.system import files
+from model_maker.tflite import class_memory, class_rows, graph, io_types, metadata, vetting
+from model_maker.tflite.class_rows import Rows
+from model_maker.tflite.metadata import ModelInfo
+
+Array = np.ndarray[Any, Any]
+
+FORMAT = "model_maker head 1"
+
+
+@dataclass(frozen=True)
+class SplitModel:
+    """What `split_model` made.
+
+    Attributes:
+      directory: holds `backbone.tflite` and `head.json`.
+      labels: of the head.
+      backbone_sha256: of the backbone's file, which the head states, too.
+      backbone_bytes, head_bytes: their sizes.
+    """
+
+    directory: Path
+    labels: tuple[str, ...]
+    backbone_sha256: str
+    backbone_bytes: int
+    head_bytes: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns plain JSON types."""
+        return asdict(self) | {"directory": str(self.directory)}
+
+
+def split_model(
+    model: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> SplitModel:
+    """Splits a classifier into its backbone, a `.tflite` that gives features, and its head, a small JSON file.
+
+    Classifiers on the same backbone that see the same layers (`train` with `layers`) share the backbone to the byte.
+
+    Args:
+      model: a folder that `train` made, or a `.tflite` classifier with labels.
+      output: the folder to make.
+      overwrite: whether a folder that `split_model` made is replaced.
+      progress: receives stages and notes.
+
+    Raises:
+      ModelError: it is no classifier with labels, or its last layer cannot be separated.
+      OutputError: the folder cannot be made.
+
+    Examples:
+      >>> import model_maker
+      >>> parts = model_maker.split_model("flowers_model", "flowers_parts")
+      >>> parts.head_bytes < 60_000 < parts.backbone_bytes
+      True
+    """
+    path, output, progress = model_file(model), Path(output), Progress(progress)
+    edited_folder.check_new(output, path, overwrite=overwrite, record=HEAD)
+    content = vetting.read(path)
+    with about(path), progress.stage("Split"):
+        info = metadata.read(content)
+        normalization = info.normalization or io_types.stated_normalization(content)
+        if not info.labels or normalization is None:
+            raise ModelError("it lacks labels or its input's normalization. Use `model_maker metadata` first.")
+        rows = class_rows.read(content)
+        backbone = _backbone(content, ModelInfo(normalization=normalization, name="backbone", licence=info.licence))
+        memory = class_memory.get(content)
+        stand_ins = np.empty((0, rows.kernel.shape[1])) if memory else PhotoEmbedder(content, normalization).stand_ins()
+        taught = new_class.teaching(rows, memory, stand_ins, layers=layer_sizes(info.provenance))
+        digest = hashlib.sha256(backbone).hexdigest()
+        head = json.dumps(_head(rows, info, taught, digest), ensure_ascii=False, indent=1) + "\n"
+    with files.new_directory(output, overwrite=overwrite) as folder:
+        (folder / BACKBONE).write_bytes(backbone)
+        (folder / HEAD).write_text(head, encoding="utf-8", newline="\n")
+    return SplitModel(output, info.labels, digest, len(backbone), len(head.encode()))
+
+
+def teaching_files(model: str | os.PathLike[str]) -> dict[str, bytes]:
+    """Returns what the demo page needs to be taught classes: backbone, head, and the code that knows them.
+
+    Of a model that cannot be split nothing is returned: its page goes without.
+    """
+    with files.temporary_directory() as folder:
+        try:
+            parts = split_model(model, Path(folder) / "parts").directory
+            code = codegen(parts, "js").replace("'@litertjs/core'", "'./runtime/core.js'")
+        except ModelError:
+            return {}
+        return {name: (parts / name).read_bytes() for name in (BACKBONE, HEAD)} | {"head.js": code.encode()}
+
+
+def _backbone(content: bytes, info: ModelInfo) -> bytes:
+    """Returns what lies before the last layer, with features as float32 whatever is inside."""
+    model = graph.parse(class_rows.embedder(content))
+    main = model.subgraphs[0]
+    if len(main.tensors[int(main.outputs[0])].shape) != 2:
+        last = main.tensors[int(main.outputs[0])]
+        last.shape = [1, int(np.prod(last.shape))]
+    name = main.tensors[int(main.outputs[0])].name.decode()
+    cast = graph.edge_operators(model, main.outputs, name, "float32", None, entering=False)
+    main.operators = [*main.operators, *cast]
+    graph.sign(model, "embedding")
+    made = metadata.write(graph.pack(model), info, embedder=True)
+    vetting.vet(made)
+    return made
+
+
+def _head(rows: Rows, info: ModelInfo, taught: new_class.Teaching, digest: str) -> dict[str, Any]:
+    steps = np.abs(rows.kernel).max(axis=1) / 127 if rows.steps is None else rows.steps
+    steps = np.where(steps > 0, steps, 1.0).astype(np.float32)
+    return {
+        "format": FORMAT,
+        "name": info.name,
+        "backbone_sha256": digest,
+        "features": int(rows.kernel.shape[1]),
+        "labels": list(info.labels),
+        "kernel": _packed(np.rint(rows.kernel / steps[:, None]), "i1"),
+        "steps": [float(step) for step in steps],
+        "bias": [float(bias) for bias in rows.bias],
+        "teach": {
+            "center": _packed(taught.center, "<f4"),
+            "divisor": _packed(taught.divisor, "<f4"),
+            "length": taught.length,
+            "offset": taught.offset,
+        },
+    }
+
+
+def _packed(array: Array, kind: str) -> str:
+    return base64.b64encode(array.astype(kind).tobytes()).decode()

@@ -53,7 +53,7 @@ class Classifier(inference.Classifier):
       kernels: which of LiteRT's CPU paths, a key of `tflite.interpreter.KERNELS`.
       labels: names of the scores, or a file of them, for a model that carries none.
       normalization: what a float input expects, for a model that does not say.
-      head: which output of a file that `combine` made; the first by default.
+      head: name of the output, of a file that `combine` made; the first by default.
       progress: receives the stages of preparing a backbone, on first use.
 
     Raises:
@@ -78,7 +78,7 @@ class Classifier(inference.Classifier):
         kernels: str = "xnnpack",
         labels: str | os.PathLike[str] | Sequence[str] | None = None,
         normalization: Normalization | None = None,
-        head: int | str | None = None,
+        head: str | None = None,
         progress: Progress | None = None,
     ):
         self._origin = None if isinstance(model, bytes) or is_backbone(model) else model
@@ -181,7 +181,7 @@ def pipeline(
     Args:
       task: "image-classification", the only one here; None means it, too.
       model: what `Classifier` takes, or one; the default backbone with ImageNet's classes where it is None.
-      head: which output of a file that `combine` made; the first by default.
+      head: name of the output, of a file that `combine` made; the first by default.
       progress: receives the stages of preparing a backbone, on first use.
       **options: defaults of its calls: `top_k`; `function_to_apply`, "default", "softmax", "sigmoid" or "none";
         `timeout` in seconds; `batch_size`, which changes no answer, for photos go through LiteRT one by one on all

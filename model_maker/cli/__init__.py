@@ -28,6 +28,7 @@ from model_maker.cli import (
     reproduce_command,
     sample_data_command,
     starter_command,
+    studio_command,
     train_command,
     verify_command,
 )
@@ -57,6 +58,7 @@ COMMANDS = (
     starter_command,
     embedder_command,
     benchmark_command,
+    studio_command,
     demo_command,
     doctor_command,
     augment_command,

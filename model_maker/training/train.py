@@ -16,6 +16,7 @@ from model_maker.backbones.registry import Backbone
 from model_maker.data import sources
 from model_maker.embeddings import int8_suitability
 from model_maker.embeddings.engines import ENGINES
+from model_maker.inference.classifier import Scored
 from model_maker.learning.callbacks import NO_CALLBACKS, Callbacks
 from model_maker.options import Options, check
 from model_maker.packaging import accuracy_budget
@@ -37,6 +38,7 @@ class Result:
       report: the content of `metrics.json`.
       seconds: from beginning to end.
       budget: what was tried to keep `max_drop`, with latencies; None without one.
+      scored: the test part, and the file's scores of it.
     """
 
     directory: Path
@@ -44,6 +46,7 @@ class Result:
     report: dict[str, Any]
     seconds: float
     budget: accuracy_budget.Budget | None = None
+    scored: Scored = dataclasses.field(kw_only=True)
 
 
 def train(
@@ -144,4 +147,4 @@ def train_on(
             report = package.write(output, made, report, record, overwrite=overwrite)
     if checkpoint:
         checkpoint.remove()
-    return Result(output, made.metrics, report, progress.seconds, made.budget)
+    return Result(output, made.metrics, report, progress.seconds, made.budget, scored=made.scored)

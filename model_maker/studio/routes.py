@@ -7,7 +7,7 @@ import functools
 import json
 import mimetypes
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -19,7 +19,7 @@ from model_maker.data import thumbnails
 from model_maker.errors import DataError, ModelMakerError
 from model_maker.studio import shipping, uploads
 from model_maker.studio.guard import Guard
-from model_maker.studio.pages import addresses
+from model_maker.studio.page_files import addresses
 from model_maker.studio.studio import Studio
 
 # Of a request that asks for something in JSON.
@@ -127,6 +127,11 @@ class _Routes:
     async def upload(self, request: Request) -> Response:
         workspace, query = self._studio.workspace, request.query_params
         name, label = query.get("name", ""), query.get("class")
+        home = None
+        if "pile" in query:
+            home = workspace.unlabelled
+        elif label is not None or not uploads.is_archive(name):
+            home = await run_in_threadpool(workspace.home_of, label)
         stated = request.headers.get("content-length", "")
         if not stated.isdecimal():
             raise DataError("An upload says how long it is.")
@@ -135,10 +140,9 @@ class _Routes:
             with uploads.aside(workspace, ".zip" if uploads.is_archive(name) else ".jpg") as received:
                 await uploads.receive(request.stream(), received, uploads.limit(name))
                 if uploads.is_archive(name):
-                    taken, refused = await run_in_threadpool(uploads.take_archive, workspace, received, label)
-                else:
-                    folder = await run_in_threadpool(workspace.home_of, label)
-                    await run_in_threadpool(uploads.take_photo, workspace, received, name, folder)
+                    taken, refused = await run_in_threadpool(uploads.take_archive, workspace, received, home)
+                elif home:
+                    await run_in_threadpool(uploads.take_photo, workspace, received, name, home)
                     taken, refused = 1, []
         self._studio.ahead.look()
         return JSONResponse({"taken": taken, "refused": refused})
@@ -158,11 +162,23 @@ class _Routes:
     @_explained
     async def model(self, request: Request) -> Response:
         name = request.path_params["name"]
-        path = shipping.path(self._studio.workspace, name)
-        return FileResponse(path, media_type="application/octet-stream", filename=name)
+        threshold = _share(request.query_params.get("threshold", "0"))
+        found = await run_in_threadpool(shipping.content, self._studio.workspace, name, threshold)
+        if isinstance(found, bytes):
+            headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+            return Response(found, media_type="application/octet-stream", headers=headers)
+        return FileResponse(found, media_type="application/octet-stream", filename=name)
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 1:
+        raise DataError(f"{text[:20]!r} is no threshold: give a score from 0 to below 1.")
+    return value
 
 
 def _thumbnail(path: str, _changed: int) -> bytes:
-    from pathlib import Path
-
     return thumbnails.jpeg(Path(path), _THUMBNAIL_PIXELS)

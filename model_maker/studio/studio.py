@@ -7,10 +7,11 @@ from typing import Any
 
 from model_maker.demo import static_site
 from model_maker.errors import DataError
-from model_maker.studio import results, shipping, training, workspace
+from model_maker.progress import Progress
+from model_maker.studio import checking, labelling, results, shipping, training, workspace
 from model_maker.studio.embedding_ahead import EmbeddingAhead
 from model_maker.studio.jobs import Jobs
-from model_maker.studio.workspace import Workspace
+from model_maker.studio.workspace import Workspace, shown
 
 Request = Mapping[str, Any]
 
@@ -20,10 +21,16 @@ class Studio:
 
     Args:
       workspace: the photos.
+
+    Attributes:
+      findings: of the last check; None before.
+      queue: what to label first, as it was sorted last.
     """
 
     def __init__(self, workspace: Workspace):
         self.workspace, self.jobs = workspace, Jobs()
+        self.findings: dict[str, Any] | None = None
+        self.queue: list[dict[str, Any]] = []
         self.ahead = EmbeddingAhead(workspace, lambda: self.jobs.is_running)
 
     def __enter__(self) -> Studio:
@@ -41,8 +48,10 @@ class Studio:
         if result:
             result = result | {"mistakes": self._with_photos(result["mistakes"])}
         return found | {
-            "model": str(self.workspace.model).encode(errors="replace").decode(),
+            "model": shown(self.workspace.model),
             "result": result,
+            "findings": self.findings,
+            "queue": self.queue,
             "options": training.offered(),
             "shipped": shipping.shipped(self.workspace),
             "runtime": static_site.has_runtime(),
@@ -94,6 +103,35 @@ def _train(studio: Studio, request: Request) -> None:
     studio.jobs.start("train", lambda progress: training.make_model(studio.workspace, wanted, progress))
 
 
+def _check(studio: Studio, request: Request) -> None:
+    def check(progress: Progress) -> dict[str, Any]:
+        studio.findings = checking.check(studio.workspace, progress)
+        return {}
+
+    studio.jobs.start("check", check)
+
+
+def _queue(studio: Studio, request: Request) -> None:
+    def sort(progress: Progress) -> dict[str, Any]:
+        workspace = studio.workspace
+        pile = [photo.path for photo in workspace.pile()]
+        if not pile:
+            raise DataError("There are no photos to label: drop some first.")
+        found = labelling.suggest(workspace.photos, pile, progress=progress)
+        studio.queue = [
+            {"id": workspace.id_of(one.path), "name": shown(one.path.name), "guess": one.guess, "score": one.score}
+            for one in found
+        ]
+        return {}
+
+    studio.jobs.start("queue", sort)
+
+
+def _ship(studio: Studio, request: Request) -> None:
+    name = request.get("name")
+    studio.jobs.start("ship", lambda progress: shipping.make(studio.workspace, name, progress))
+
+
 # What a page may ask for, by the last part of its address.
 ACTIONS: dict[str, Callable[[Studio, Request], dict[str, Any] | None]] = {
     "add_class": lambda studio, request: {"name": studio.workspace.add_class(request.get("name"))},
@@ -106,5 +144,8 @@ ACTIONS: dict[str, Callable[[Studio, Request], dict[str, Any] | None]] = {
     "delete": lambda studio, request: studio.workspace.delete(_photos(request)),
     "undo": lambda studio, request: {"undone": studio.workspace.undo()},
     "train": _train,
+    "check": _check,
+    "queue": _queue,
+    "ship": _ship,
     "cancel": lambda studio, request: studio.jobs.cancel(),
 }

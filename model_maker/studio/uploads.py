@@ -83,13 +83,13 @@ def take_photo(workspace: Workspace, received: Path, name: str, folder: Path) ->
     workspace.put(received, folder, name)
 
 
-def take_archive(workspace: Workspace, received: Path, label: object) -> tuple[int, list[str]]:
+def take_archive(workspace: Workspace, received: Path, home: Path | None) -> tuple[int, list[str]]:
     """Puts the photos of an archive into classes; returns how many, and what was refused of it and why.
 
     Args:
       workspace: where they go.
       received: the archive.
-      label: the class of all; None to go by the archive's folders, which make classes where there are none.
+      home: the folder of all; None to go by the archive's folders, which make classes where there are none.
 
     Raises:
       DataError: it is damaged or not to be trusted, or its photos lie in no folders and there is no class for them.
@@ -99,16 +99,13 @@ def take_archive(workspace: Workspace, received: Path, label: object) -> tuple[i
         whole = sum(size for _, size in members)
         if len(members) > _MOST_MEMBERS or whole > shutil.disk_usage(workspace.side).free - _SPARE_BYTES:
             raise DataError(f"It holds {len(members):,} photos of {whole / 1e6:,.0f} MB, more than can be taken.")
-        if label is not None:
-            homes = {member: workspace.home_of(label) for member, _ in members}
-        else:
-            homes = _homes(workspace, received)
+        homes = {member: home for member, _ in members} if home else _homes(workspace, received)
         count, refused = 0, []
-        for member, home in homes.items():
+        for member, folder in homes.items():
             with aside(workspace, PurePosixPath(member.name).suffix) as path:
                 path.write_bytes(member.read_bytes())
                 try:
-                    take_photo(workspace, path, member.name, home)
+                    take_photo(workspace, path, member.name, folder)
                     count += 1
                 except DataError as error:
                     refused.append(f"{member.name}: {error}")

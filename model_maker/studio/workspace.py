@@ -162,8 +162,8 @@ class Workspace:
         return self._moves.undo()
 
     def home_of(self, name: object) -> Path:
-        """Returns the folder of a class; the pile of unlabelled photos for None."""
-        return self.unlabelled if name is None else self._class(name)
+        """Returns the folder of a class."""
+        return self._class(name)
 
     def put(self, source: Path, folder: Path, name: str) -> Path:
         """Takes a new file into a folder of this workspace.
@@ -210,15 +210,20 @@ def as_dict(workspace: Workspace) -> dict[str, Any]:
     """Returns what a page shows of the photos, as plain JSON types."""
 
     def plain(photos: Iterable[Photo]) -> list[dict[str, str]]:
-        return [{"id": photo.id, "name": photo.path.name.encode(errors="replace").decode()} for photo in photos]
+        return [{"id": photo.id, "name": shown(photo.path.name)} for photo in photos]
 
     return {
-        "folder": str(workspace.photos).encode(errors="replace").decode(),
+        "folder": shown(workspace.photos),
         "classes": [{"name": name, "photos": plain(photos)} for name, photos in workspace.classes().items()],
         "unlabelled": plain(workspace.pile()),
         "undo": workspace.last_action(),
         "stamp": workspace.stamp(),
     }
+
+
+def shown(name: object) -> str:
+    """Returns a name as a page can have it: bytes that are no text are replaced."""
+    return str(name).encode(errors="replace").decode()
 
 
 def _classes_of(root: Path) -> Path:

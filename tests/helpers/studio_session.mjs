@@ -1,12 +1,18 @@
-// Drives the studio in Chromium for studio/test_pages.py. stdin: what to do, JSON; stdout: what was seen, JSON.
+// Drives the studio in Chromium for studio/test_page_files.py. stdin: what to do, JSON; stdout: what was seen, JSON.
 
 import {readFileSync} from 'node:fs';
 
 import {launch} from '../../model_maker/demo/chromium.mjs';
+import {violations} from './axe.mjs';
 
 const job = JSON.parse(readFileSync(0, 'utf8'));
-const browser = await launch(job.chromium);
-const seen = {requests: [], errors: []};
+const browser = await launch(job.chromium, [
+  '--use-fake-device-for-media-stream',
+  '--use-fake-ui-for-media-stream',
+  `--use-file-for-fake-video-capture=${job.camera}`,
+]);
+const seen = {requests: [], errors: [], axe: {}, sideways: {}};
+const VIEWS = ['collect', 'train', 'try', 'check', 'label', 'ship'];
 
 async function open(options = {}) {
   const context = await browser.newContext(options);
@@ -60,6 +66,108 @@ async function fromPhotosToModel() {
   await page.context().close();
 }
 
+const count = (page, name, number) =>
+  page.waitForFunction(
+    ([name, number]) => document.querySelector(`.class[data-key="${CSS.escape(name)}"] .count`)?.textContent === `${number} photos`,
+    [name, number],
+  );
+const problem = async (page) => {
+  await page.waitForSelector('#problem:not([hidden])');
+  return page.innerText('#problem');
+};
+
+async function classes() {
+  const page = await open();
+  const other = await open();
+  await page.fill('#class-name', '<img src=x onerror=alert(1)>');
+  await page.press('#class-name', 'Enter');
+  seen.refusedName = await problem(page);
+  seen.hostile = await page.locator('.class h3').allInnerTexts();
+  await page.fill('#class-name', 'rose');
+  await page.press('#class-name', 'Enter');
+  await other.waitForSelector('.class[data-key="rose"]'); // the other tab follows
+  await page.click('button[aria-label="Rename: rose"]');
+  await page.fill('#ask-input', 'shot');
+  await page.click('#ask-yes');
+  await page.waitForSelector('.class[data-key="shot"]');
+  await page.click('button[aria-label="Camera: shot"]');
+  await page.waitForFunction(() => document.getElementById('camera-live').videoWidth > 0);
+  seen.axe.camera = await violations(page);
+  await page.locator('#camera-hold').dispatchEvent('pointerdown');
+  await page.waitForFunction(() => parseInt(document.getElementById('camera-count').textContent) >= 3);
+  await page.locator('#camera-hold').dispatchEvent('pointerup');
+  await page.waitForFunction(() => document.querySelectorAll('.class[data-key="shot"] .thumb').length >= 3);
+  await page.click('#camera-close');
+  const shots = await page.locator('.class[data-key="shot"] .thumb').count();
+  await page.locator('.class[data-key="shot"] .thumb').first().click();
+  seen.chosen = await page.innerText('#selection-count');
+  await page.selectOption('#selection-class', job.names[0]);
+  await page.click('#selection-move');
+  await count(page, 'shot', shots - 1);
+  await page.click('#undo');
+  await count(page, 'shot', shots);
+  await page.click('button[aria-label="Delete: shot"]');
+  await page.waitForSelector('.class[data-key="shot"]', {state: 'detached'});
+  seen.undoable = await page.innerText('#undo-what');
+  await other.waitForSelector('.class[data-key="shot"]', {state: 'detached'});
+  await page.context().close();
+  await other.context().close();
+}
+
+async function labelling() {
+  const page = await open();
+  await page.click('a[href="#label"]');
+  await page.setInputFiles('#pile-photos', job.unseen);
+  await page.waitForSelector('#labelling:not([hidden])');
+  await page.click('#queue-start');
+  await page.waitForFunction(() => document.getElementById('queue-guess').textContent.startsWith('Looks like'));
+  seen.guess = await page.innerText('#queue-guess');
+  seen.pile = await page.innerText('#pile-count');
+  await page.locator('#label-title').click();
+  await page.keyboard.press('Enter');
+  await page.waitForFunction((before) => document.getElementById('pile-count').textContent !== before, seen.pile);
+  await page.keyboard.press('1');
+  await page.waitForFunction((left) => document.getElementById('pile-count').textContent.startsWith(left), String(job.unseen.length - 2));
+  await page.context().close();
+}
+
+async function checking() {
+  const page = await open();
+  await page.click('a[href="#check"]');
+  await page.click('#check-start');
+  await page.waitForSelector('#findings p');
+  seen.findings = await page.locator('#findings h3').allInnerTexts();
+  await page.context().close();
+}
+
+// Every view on a narrow phone, light and dark; screenshots where somebody wants to look at them.
+async function accessible() {
+  for (const colorScheme of ['light', 'dark']) {
+    for (const width of [360, 1100]) {
+      const page = await open({viewport: {width, height: 800}, colorScheme});
+      await page.waitForSelector('.class');
+      for (const view of VIEWS) {
+        await page.click(`a[href="#${view}"]`);
+        if (view === 'try') {
+          await page.setInputFiles('#try-photos', job.unseen);
+          await page.waitForFunction((count) => document.querySelectorAll('#try-grid .score').length === count, job.unseen.length);
+        }
+        await page.waitForTimeout(300); // until colours have come to rest
+        seen.axe[`${view} ${colorScheme} ${width}`] = await violations(page);
+        seen.sideways[`${view} ${width}`] = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        if (job.screenshots) {
+          await page.screenshot({path: `${job.screenshots}/${view}-${colorScheme}-${width}.png`, fullPage: true});
+        }
+      }
+      await page.context().close();
+    }
+  }
+}
+
 await fromPhotosToModel();
+await classes();
+await labelling();
+await checking();
+await accessible();
 await browser.close();
 console.log(JSON.stringify(seen));

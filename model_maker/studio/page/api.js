@@ -30,16 +30,11 @@ export function act(name, body = {}) {
   return answer(fetch(`api/do/${name}`, {method: 'POST', body: JSON.stringify(body)}));
 }
 
-/** Looks something up that takes a while. */
-export function look(name) {
-  return answer(fetch(`api/${name}`));
-}
-
 /**
  * Sends files, a few at a time, in their order.
  *
- * @param {{blob: Blob, name: string, label: ?string}[]} files `label` is the class; without one they are unlabelled,
- *   and a zip file goes by its own folders.
+ * @param {{blob: Blob, name: string, label: ?string, pile: ?boolean}[]} files `label` is the class; without one a zip
+ *   file goes by its own folders; `pile` puts them among those without a label.
  * @param {(done: number, total: number) => void} progress
  * @returns {Promise<{taken: number, refused: string[]}>}
  */
@@ -49,9 +44,9 @@ export async function upload(files, progress = () => {}) {
   let done = 0;
   async function work() {
     while (next < files.length) {
-      const {blob, name, label} = files[next];
+      const {blob, name, label, pile = false} = files[next];
       next += 1;
-      const query = new URLSearchParams({name, ...(label === null ? {} : {class: label})});
+      const query = new URLSearchParams({name, ...(label === null ? {} : {class: label}), ...(pile ? {pile: 1} : {})});
       try {
         const {taken, refused} = await answer(fetch(`api/upload?${query}`, {method: 'PUT', body: blob}));
         found.taken += taken;

@@ -231,7 +231,7 @@ function drawMending(names) {
   );
 }
 
-function limit() {
+export function limit() {
   return Number(byId('threshold').value);
 }
 

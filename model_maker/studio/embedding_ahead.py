@@ -18,8 +18,9 @@ from model_maker.embeddings import computing
 from model_maker.errors import ModelMakerError
 from model_maker.studio.workspace import Workspace
 
-# Photos between two looks whether somebody needs the processor, and how long to wait for news.
-_BATCH = 16
+# Photos between two looks whether somebody needs the processor: to begin with some takes as long as a dozen photos. For
+# fewer it waits as long as others arrive.
+_BATCH = 64
 _WAIT_S = 0.25
 
 
@@ -84,14 +85,16 @@ class EmbeddingAhead:
 
     def _catch_up(self) -> None:
         lacking = self._lacking()
+        while 0 < len(lacking) < _BATCH and self._news.wait(_WAIT_S) and not self._ends.is_set():
+            self._news.clear()
+            self._ends.wait(_WAIT_S)
+            lacking = self._lacking()
         for start in range(0, len(lacking), _BATCH):
             while self._is_needed_elsewhere() and not self._ends.wait(_WAIT_S):
                 pass
             if self._ends.is_set():
                 return
             self._embed(lacking[start : start + _BATCH])
-            if self._news.is_set():  # the order of what is left may be another by now
-                return
 
     def _lacking(self) -> list[tuple[tuple[str, int, int], Entry]]:
         """Lists the photos that were not embedded by this thread, in the order of their classes."""

@@ -78,11 +78,15 @@ class Jobs:
         """Ends the running job at its next step; what it made so far vanishes."""
         self._ends.set()
 
+    def join(self) -> None:
+        """Waits for the end of the running job."""
+        if self._thread:
+            self._thread.join()
+
     def close(self) -> None:
         """Ends the running job and waits for that."""
         self.cancel()
-        if self._thread:
-            self._thread.join()
+        self.join()
 
     def _run(self, work: Callable[[Progress], dict[str, Any]]) -> None:
         try:

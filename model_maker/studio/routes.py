@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import json
 import mimetypes
@@ -16,16 +17,19 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from model_maker.data import thumbnails
+from model_maker.data.web import MAX_BYTES
 from model_maker.errors import DataError, ModelMakerError
 from model_maker.studio import shipping, uploads
 from model_maker.studio.guard import Guard
 from model_maker.studio.page_files import addresses
 from model_maker.studio.studio import Studio
+from model_maker.studio.workspace import shown
 
 # Of a request that asks for something in JSON.
 _MOST_REQUEST_BYTES = 4 << 20
 # Uploads that are written at a time; more wait.
 _UPLOADS = 8
+_DRAIN_S = 3
 _PULSE_S = 0.1
 # Looks between two at the folders, which others may change, too.
 _LOOKS = 5
@@ -54,13 +58,23 @@ def _explained(endpoint: Callable[..., Awaitable[Response]]) -> Callable[..., Aw
         try:
             return await endpoint(self, request)
         except ModelMakerError as error:
-            text = str(error).encode(errors="replace").decode()
-            # The body may not have been read to its end, so the connection ends with it.
-            return JSONResponse({"error": text}, 400, {"Connection": "close"})
+            await _drain(request)
+            return JSONResponse({"error": shown(error)}, 400, {"Connection": "close"})
         except ClientDisconnect:
             return Response(status_code=400)
 
     return answer
+
+
+async def _drain(request: Request) -> None:
+    """Reads what is left of a body, for browsers read an answer only then; it is not waited for one without an end."""
+    size = 0
+    with contextlib.suppress(TimeoutError, ClientDisconnect, RuntimeError):
+        async with asyncio.timeout(_DRAIN_S):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > MAX_BYTES:
+                    return
 
 
 class _Routes:

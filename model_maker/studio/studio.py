@@ -8,7 +8,7 @@ from typing import Any
 from model_maker.demo import static_site
 from model_maker.errors import DataError
 from model_maker.progress import Progress
-from model_maker.studio import checking, labelling, results, shipping, training, workspace
+from model_maker.studio import checking, labelling, results, shipping, training, uploads, workspace
 from model_maker.studio.embedding_ahead import EmbeddingAhead
 from model_maker.studio.jobs import Jobs
 from model_maker.studio.workspace import Workspace, shown
@@ -53,6 +53,7 @@ class Studio:
             "findings": self.findings,
             "queue": self.queue,
             "options": training.offered(),
+            "limits": {"photo": uploads.limit(""), "archive": uploads.limit(".zip")},
             "shipped": shipping.shipped(self.workspace),
             "runtime": static_site.has_runtime(),
         }

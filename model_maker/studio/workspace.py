@@ -98,10 +98,11 @@ class Workspace:
         Raises:
           DataError: there is none of that identifier.
         """
-        if photo not in self._known:
+        name = photo if isinstance(photo, str) else ""
+        if name not in self._known:
             self.classes()
             self.pile()
-        found = self._known.get(photo) if isinstance(photo, str) else None
+        found = self._known.get(name)
         if found is None or not found.is_file():
             raise DataError("This photo is no longer there: somebody has moved it.")
         return found

@@ -35,10 +35,11 @@ export function act(name, body = {}) {
  *
  * @param {{blob: Blob, name: string, label: ?string, pile: ?boolean}[]} files `label` is the class; without one a zip
  *   file goes by its own folders; `pile` puts them among those without a label.
+ * @param {{photo: number, archive: number}} limits bytes that a file may have.
  * @param {(done: number, total: number) => void} progress
  * @returns {Promise<{taken: number, refused: string[]}>}
  */
-export async function upload(files, progress = () => {}) {
+export async function upload(files, limits, progress) {
   const found = {taken: 0, refused: []};
   let next = 0;
   let done = 0;
@@ -47,7 +48,11 @@ export async function upload(files, progress = () => {}) {
       const {blob, name, label, pile = false} = files[next];
       next += 1;
       const query = new URLSearchParams({name, ...(label === null ? {} : {class: label}), ...(pile ? {pile: 1} : {})});
+      const most = name.toLowerCase().endsWith('.zip') ? limits.archive : limits.photo;
       try {
+        if (blob.size > most) {
+          throw new Refusal(`larger than ${most >> 20} MB, which is the most that is taken.`);
+        }
         const {taken, refused} = await answer(fetch(`api/upload?${query}`, {method: 'PUT', body: blob}));
         found.taken += taken;
         found.refused.push(...refused);

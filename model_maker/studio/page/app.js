@@ -31,7 +31,7 @@ async function act(name, body) {
 
 /** Sends files and says what was refused. */
 async function upload(files) {
-  const found = await api.upload(files, (done, total) => say(`${done} of ${total} files sent`, done === total));
+  const found = await api.upload(files, studio.state.limits, (done, total) => say(`${done} of ${total} files sent`, done === total));
   if (found.refused.length) {
     const more = found.refused.length > 3 ? ` And ${found.refused.length - 3} more.` : '';
     tell(`${found.refused.slice(0, 3).join(' ')}${more}`);

@@ -77,6 +77,7 @@ def _bound(port: int) -> socket.socket:
         if sys.platform != "win32":  # there it would take a port that another server has
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((_HOST, port))
+        found.listen()  # so that whoever knows the address may ask at once, and waits
     except (OSError, OverflowError) as error:
         found.close()
         reason = getattr(error, "strerror", None) or "it is no port"

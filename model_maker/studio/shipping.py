@@ -13,7 +13,7 @@ from typing import Any
 from model_maker import output_folder
 from model_maker.apps import codegen, put_in_app
 from model_maker.errors import DataError
-from model_maker.exporters.export import EXPORTERS, export
+from model_maker.exporters.export import EXPORTERS, Exporter, export
 from model_maker.progress import Progress
 from model_maker.studio.workspace import Workspace
 from model_maker.system import extras, files
@@ -35,50 +35,49 @@ APPS = {
 }
 _LANGUAGES = {"kotlin": "Kotlin", "swift": "Swift", "js": "JavaScript", "python": "Python"}
 CERTIFICATE = "certificate"
-# What each format is for, by key of EXPORTERS; those that are not here are told by their contract.
-_PURPOSES = {
-    "tflite-int8": "The smallest and, on most phones, quickest form.",
-    "tflite-int16x8": "Activations of 16 bits: nearer to float, slower.",
-    "tflite-int4": "Weights of 4 bits, for when the download has to be small.",
-    "tflite-dynamic": "Weights of 8 bits, all else in float.",
-    "tflite-float16": "For GPUs; half the size of float32.",
-    "tflite-float32": "As it was trained, without quantization.",
-    "saved_model": "For TensorFlow and its tools.",
-    "keras": "To go on with in Keras.",
-    "onnx": "For ONNX Runtime, on servers and Windows.",
-    "openvino": "For Intel's processors.",
-    "tfjs": "For TensorFlow.js in web pages.",
-    "c_header": "For microcontrollers with TensorFlow Lite Micro.",
-    "edgetpu": "To compile for Coral's Edge TPU.",
-    "coreml": "For Apple's Core ML.",
+_CODE = "A class around this very model, with its labels as an enumeration."
+# What each format is called and for, by key of EXPORTERS; those that are not here are told by their contract.
+_FORMATS = {
+    "tflite-int8": ("TFLite, int8", "The smallest and, on most phones, quickest form."),
+    "tflite-int16x8": ("TFLite, int16x8", "Activations of 16 bits: nearer to float, slower."),
+    "tflite-int4": ("TFLite, int4", "Weights of 4 bits, for when the download has to be small."),
+    "tflite-dynamic": ("TFLite, dynamic", "Weights of 8 bits, all else in float."),
+    "tflite-float16": ("TFLite, float16", "For GPUs; half the size of float32."),
+    "tflite-float32": ("TFLite, float32", "As it was trained, without quantization."),
+    "saved_model": ("SavedModel", "For TensorFlow and its tools."),
+    "keras": ("Keras", "To go on with in Keras."),
+    "onnx": ("ONNX", "For ONNX Runtime, on servers and Windows."),
+    "openvino": ("OpenVINO", "For Intel's processors."),
+    "tfjs": ("TensorFlow.js", "For web pages with TensorFlow.js."),
+    "c_header": ("C header", "For microcontrollers with TensorFlow Lite Micro."),
+    "edgetpu": ("Edge TPU", "To compile for Coral's accelerators."),
+    "coreml": ("Core ML", "For Apple's systems."),
 }
 
 
 def shipped(workspace: Workspace) -> list[dict[str, Any]]:
-    """Returns what there is to download, or to make: name, title, purpose, whether it is there, what keeps it away."""
+    """Returns what there is to download or to make, by groups: name, title, purpose, whether it is there, what is not.
+
+    Each row has `ready`, whether it is there, and `obstacle`, what keeps it from being made.
+    """
     if not (workspace.model / output_folder.MODEL).is_file():
         return []
     made = _home(workspace)
-    rows = [_row(name, *FILES[name]) for name in FILES if (workspace.model / name).is_file()]
-    rows += [
-        _row(_code(language), f"{title} code", "A class around this very model, with its labels as an enumeration.")
-        for language, title in _LANGUAGES.items()
+    formats = [
+        _row(f"{name}.zip", *_FORMATS.get(name, (name, entry.contract)), made, _obstacle(entry))
+        for name, entry in EXPORTERS.items()
     ]
-    rows += [_row(f"{name}.zip", *APPS[name], made) for name in APPS]
-    rows += [
-        _row(
-            f"{name}.zip",
-            name,
-            _PURPOSES.get(name, exporter.contract),
-            made,
-            extras.lacking(*exporter.modules, what="It"),
-        )
-        for name, exporter in EXPORTERS.items()
-    ]
-    rows.append(
-        _row(f"{CERTIFICATE}.json", "Certificate", "Where the file runs, how alike, and which rules it keeps.", made)
-    )
-    return rows
+    proof = "Where the file runs, how alike, and which rules of phone clients it keeps, as JSON."
+    groups = {
+        "The model": [_row(name, *FILES[name]) for name in FILES if (workspace.model / name).is_file()],
+        "For an app": [
+            *(_row(f"{name}.zip", *APPS[name], made) for name in APPS),
+            *(_row(_code(name), f"{title} code", _CODE) for name, title in _LANGUAGES.items()),
+        ],
+        "Proof": [_row(f"{CERTIFICATE}.json", "Certificate", proof, made)],
+        "Other formats": formats,
+    }
+    return [{"title": title, "rows": rows} for title, rows in groups.items()]
 
 
 def make(workspace: Workspace, name: object, progress: Progress) -> dict[str, Any]:
@@ -98,7 +97,8 @@ def make(workspace: Workspace, name: object, progress: Progress) -> dict[str, An
             with progress.stage(f"Make the {APPS[stem][0]}"):
                 put_in_app.put_in_app(model, folder / stem, stem, progress=progress)
         elif stem in EXPORTERS:
-            export(model, folder / stem, formats=[stem], progress=progress)
+            export(model, folder / "exported", formats=[stem], progress=progress)
+            (folder / "exported" / stem).rename(folder / stem)
         else:
             raise DataError("There is no such format.")
         with progress.stage("Pack"):
@@ -119,7 +119,7 @@ def content(workspace: Workspace, name: str, threshold: float = 0) -> Path | byt
       DataError: there is none.
     """
     model = workspace.model
-    known = {row["name"]: row for row in shipped(workspace)}
+    known = {row["name"]: row for group in shipped(workspace) for row in group["rows"]}
     if name not in known or not known[name]["ready"]:
         raise DataError("There is no such file: train first, or make it.")
     if name == output_folder.MODEL and threshold:
@@ -132,6 +132,10 @@ def content(workspace: Workspace, name: str, threshold: float = 0) -> Path | byt
         if name == _code(language):
             return codegen.codegen(model, language, threshold=threshold or None).encode()
     return _home(workspace) / name
+
+
+def _obstacle(exporter: Exporter) -> str:
+    return extras.lacking(*exporter.modules, what="It")
 
 
 def _code(language: str) -> str:

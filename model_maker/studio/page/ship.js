@@ -31,7 +31,10 @@ export function draw({state}) {
   const least = limit();
   // What it takes to make a file, or whether it is there, changes what stands in its row.
   const key = ({name, ready, obstacle}) => `${name} ${ready} ${Boolean(obstacle)} ${least}`;
-  sync(byId('ship-files'), state.result ? state.shipped : [], key, (entry) => row(entry, least));
+  const group = ({title}) => make('section', {}, make('h3', {}, title), make('ul', {className: 'ship'}));
+  sync(byId('ship-files'), state.result ? state.shipped : [], ({title}) => title, group, (element, {rows}) => {
+    sync(element.lastElementChild, rows, key, (entry) => row(entry, least));
+  });
 }
 
 function row({name, title, what, ready, obstacle, takes_threshold: able}, least) {
@@ -45,7 +48,7 @@ function row({name, title, what, ready, obstacle, takes_threshold: able}, least)
   return make(
     'li',
     {className: 'card'},
-    make('div', {className: 'grow'}, make('h3', {}, title), make('p', {className: 'dim'}, obstacle || what + remark)),
+    make('div', {className: 'grow'}, make('h4', {}, title), make('p', {className: 'dim'}, obstacle || what + remark)),
     act,
   );
 }

@@ -61,8 +61,10 @@ async function fromPhotosToModel() {
   seen.answers = await page.locator('#try-grid .found > span:first-child').allInnerTexts();
   seen.bars = await page.locator('#bars li').allInnerTexts();
   await page.click('a[href="#ship"]');
-  const [download] = await Promise.all([page.waitForEvent('download'), page.click('a[download="model.tflite"]')]);
-  await download.saveAs(job.shipped);
+  for (const [name, path] of Object.entries({'model.tflite': job.shipped, 'metrics.json': job.metrics})) {
+    const [download] = await Promise.all([page.waitForEvent('download'), page.click(`a[download="${name}"]`)]);
+    await download.saveAs(path);
+  }
   await page.context().close();
 }
 

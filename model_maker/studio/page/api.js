@@ -70,9 +70,21 @@ export async function upload(files, limits, progress) {
   return found;
 }
 
-/** Calls `tell` with each pulse of the studio, and with null when it falls silent. */
+/**
+ * Calls `tell` with each pulse of the studio, and with null when it falls silent. A tab that nobody sees lets go of its
+ * connection: a browser has six for all tabs of a studio.
+ */
 export function follow(tell) {
-  const source = new EventSource('api/events');
-  source.onmessage = ({data}) => tell(JSON.parse(data));
-  source.onerror = () => tell(null);
+  let source = null;
+  const turn = () => {
+    source?.close();
+    source = null;
+    if (!document.hidden) {
+      source = new EventSource('api/events');
+      source.onmessage = ({data}) => tell(JSON.parse(data));
+      source.onerror = () => tell(null);
+    }
+  };
+  document.addEventListener('visibilitychange', turn);
+  turn();
 }

@@ -79,12 +79,11 @@ function card({key, text, photos, removable, suggestion}, classOf) {
   if (ids.length) {
     buttons.push(button('It is right', () => (passed.add(key), draw(shared))));
   }
-  return make(
-    'li',
-    {className: 'card finding'},
-    make('div', {className: 'several'}, ...here.map(({id, class: name, name: file}) => make('img', {src: `thumbnail/${id}`, alt: `${file} in ${name}`, loading: 'lazy'}))),
-    make('p', {}, text),
-    make('p', {className: 'dim'}, here.map(({class: name, name: file}) => (name ? `${name}/${file}` : file)).join(', ')),
-    make('div', {className: 'row'}, ...buttons),
+  const pictures = here.map(({id, class: name, name: file}) =>
+    make('img', {src: `thumbnail/${id}`, alt: `${file} in ${name}`, loading: 'lazy'}),
   );
+  const names = here.map(({class: name, name: file}) => (name ? `${name}/${file}` : file)).join(', ');
+  const about = ids.length ? [make('p', {className: 'dim'}, names), make('div', {className: 'row'}, ...buttons)] : [];
+  const seen = ids.length ? [make('div', {className: 'several'}, ...pictures)] : [];
+  return make('li', {className: 'card finding'}, ...seen, make('p', {}, text), ...about);
 }

@@ -5,6 +5,7 @@ import {byId, fillSelect} from './elements.js';
 import {snapshot} from './files.js';
 
 const MS_BETWEEN_SHOTS = 150;
+const MS_FOR_A_FRAME = 2000;
 const SECONDS = 3;
 const BURST = 10;
 
@@ -80,17 +81,28 @@ async function capture(most = Infinity) {
   }
   holding = true;
   const shots = [];
-  while (holding && shots.length < most && byId('camera').open) {
+  while (holding && shots.length < most && (await newFrame()) && byId('camera').open) {
     shots.push(await shoot());
     byId('camera-count').textContent = `${taken} taken`;
     await new Promise((resolve) => setTimeout(resolve, MS_BETWEEN_SHOTS));
   }
   holding = false;
-  await send(shots);
+  shots.length && (await send(shots));
+}
+
+/** Waits for a frame that is new, for a slow camera would give the same one twice; false where none comes any more. */
+function newFrame() {
+  const video = byId('camera-live');
+  return new Promise((resolve) => {
+    setTimeout(() => resolve(false), MS_FOR_A_FRAME);
+    const come = () => resolve(true);
+    video.requestVideoFrameCallback ? video.requestVideoFrameCallback(come) : requestAnimationFrame(come);
+  });
 }
 
 async function shoot() {
-  const blob = await snapshot(byId('camera-live'));
+  const video = byId('camera-live');
+  const blob = await snapshot(video);
   taken += 1;
   const stamp = new Date().toISOString().replace(/[:.]/g, '-').slice(0, 23);
   return {blob, name: `camera ${stamp}.jpg`, label};

@@ -134,6 +134,23 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
         yield Entry(found[place], name, part, reasons[place])
 
 
+def photos(path: Path) -> list[tuple[ZipMember, int]]:
+    """Lists the photos of a zip file in whatever folders they lie, and their sizes, bytes.
+
+    Raises:
+      DataError: it is damaged, or not to be trusted.
+    """
+    try:
+        members = _zip_members(path)
+    except _BROKEN as error:
+        raise DataError(f"{path} is damaged ({error or 'it ends too early'}). Make it anew.") from error
+    return [(member, size) for member, size in members if _is_visible_photo(PurePosixPath(member.name))]
+
+
+def _is_visible_photo(place: PurePosixPath) -> bool:
+    return images.is_photo(place.suffix) and not any(map(skipped_files.is_passed_over, place.parts))
+
+
 def _classes(
     path: Path, members: list[PurePosixPath], places: set[PurePosixPath], notes: list[str]
 ) -> dict[PurePosixPath, tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Thumbnails as `data:` URLs, for self-contained pages."""
+"""Thumbnails: small JPEGs of photos, also as `data:` URLs for self-contained pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from model_maker.errors import DataError
 
 
 def address(photo: Location, side: int) -> str:
-    """Returns a `data:` address of a JPEG without EXIF, or an empty string for a photo that cannot be read.
+    """Returns a `data:` address of what `jpeg` gives; an empty string for a photo that cannot be read."""
+    content = jpeg(photo, side)
+    return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}" if content else ""
+
+
+def jpeg(photo: Location, side: int) -> bytes:
+    """Returns a JPEG without EXIF; nothing for a photo that cannot be read.
 
     Args:
       photo: whatever `images.decode` takes.
@@ -24,9 +30,9 @@ def address(photo: Location, side: int) -> str:
             image.draft("RGB", (2 * side, 2 * side))  # a JPEG is decoded no larger than that needs
             small = images.to_rgb(image)
     except DataError:
-        return ""
+        return b""
     small.thumbnail((side, side))
     bare = Image.frombytes("RGB", small.size, small.tobytes())  # pixels and nothing else
     file = io.BytesIO()
     bare.save(file, "JPEG", quality=75)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return file.getvalue()

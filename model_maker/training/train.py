@@ -19,6 +19,7 @@ from model_maker.data.images import Photo
 from model_maker.embeddings import int8_suitability
 from model_maker.embeddings.engines import ENGINES
 from model_maker.errors import DataError
+from model_maker.inference.classifier import Scored
 from model_maker.learning.callbacks import NO_CALLBACKS, Callbacks
 from model_maker.options import Options, check
 from model_maker.packaging import accuracy_budget
@@ -40,6 +41,7 @@ class Result:
       report: the content of `metrics.json`.
       seconds: total time.
       budget: the search within `max_drop`, with latencies; None without.
+      scored: the test split, with the scores of the file.
     """
 
     directory: Path
@@ -47,6 +49,7 @@ class Result:
     report: dict[str, Any]
     seconds: float
     budget: accuracy_budget.Budget | None = None
+    scored: Scored = dataclasses.field(kw_only=True)
 
 
 def train(
@@ -164,4 +167,4 @@ def train_on(
             report = package.write(output, made, report, record, overwrite=overwrite)
     if checkpoint:
         checkpoint.remove()
-    return Result(output, made.metrics, report, progress.seconds, made.budget)
+    return Result(output, made.metrics, report, progress.seconds, made.budget, scored=made.scored)

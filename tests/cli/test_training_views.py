@@ -8,14 +8,16 @@ import pytest
 
 from model_maker import cli, evaluation
 from model_maker.cli import training_views
+from model_maker.inference.classifier import Scored
 from model_maker.training.train import Result
 
 
 def shown(trained, classes, capsys):
     """The row of the summary that names the classes."""
     report = json.loads((trained["uint8"] / "metrics.json").read_text())
-    metrics = evaluation.measure(np.eye(len(classes)), np.arange(len(classes)), classes)
-    training_views.show_training(Result(trained["uint8"], metrics, report, 1.0))
+    scored = Scored((), np.arange(len(classes)), np.eye(len(classes)))
+    metrics = evaluation.measure(scored.scores, scored.labels, classes)
+    training_views.show_training(Result(trained["uint8"], metrics, report, 1.0, scored=scored))
     lines = capsys.readouterr().out.splitlines()
     begin = next(number for number, line in enumerate(lines) if line.startswith("classes"))
     end = next(number for number, line in enumerate(lines) if line.startswith("layers"))

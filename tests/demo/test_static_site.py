@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import threading
 
+import camera_film
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
@@ -108,15 +109,6 @@ def _unrunnable(content):
     return metadata.write(graph.pack(model), metadata.read(content))
 
 
-def _camera(path, photo):
-    """A film for Chromium's camera: the photo, still, as raw 4:2:0 frames."""
-    luma, *chroma = Image.open(photo).convert("YCbCr").split()
-    width, height = luma.size
-    planes = [luma, *(plane.resize((width // 2, height // 2), Image.Resampling.BOX) for plane in chroma)]
-    frame = b"FRAME\n" + b"".join(plane.tobytes() for plane in planes)
-    path.write_bytes(f"YUV4MPEG2 W{width} H{height} F30:1 Ip A1:1 C420jpeg\n".encode() + 10 * frame)
-
-
 @contextlib.contextmanager
 def _static(folder):
     """Another server: Python's own, which sends none of our headers."""
@@ -148,7 +140,7 @@ def models(trained, make_tiny_model, tmp_path_factory):
 def seen(chromium, trained, photos, broken, raw, pictures, models, tmp_path_factory):
     """One browser, driven through everything; what it showed, and the addresses it was given."""
     folder = tmp_path_factory.mktemp("session")
-    _camera(folder / "camera.y4m", photos[0])
+    camera_film.write(folder / "camera.y4m", photos[0])
     static_site.write_site(trained["uint8"], folder / "public/flowers/demo")
     pages = static_site.site(trained["uint8"])
     job = {

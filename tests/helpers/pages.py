@@ -45,6 +45,7 @@ SHOWN_ONLY = {
     "With a phone attached": "needs adb; tests/product/test_docs.py runs them on a device that is played",
     "With no phone attached": "the same",
     "In Android Studio": "there is no Android SDK; tests/product/test_docs.py parses it and looks its names up",
+    "Until ctrl-C": "a server; tests/cli/test_studio_command.py starts it, tests/studio drives its page",
     "On a cluster": "there are no other machines; tests/embeddings/test_ray_engine.py starts Ray on this one",
     "With a network": "fetches, or uploads; test_named_datasets.py and test_hub_upload.py do so on 127.0.0.1",
     "With files of your own": "an address is fetched, weights are of 14 MB; "

@@ -212,6 +212,7 @@ FREE = [
     ("embedder", "--model", "net.tflite", "--normalization", "127,128", "--output", "embedder"),
     ("benchmark", "made/model.tflite", "--threads", "1", "--runs", "3", "--rounds", "1"),
     ("doctor", "photos", "--model", "made"),
+    ("label", "photos", "--unlabelled", "photos/a", "--top", "3"),
     ("augment", "photos", "--preview", "sheet.png"),
     ("sample-data", "drawn", "--per-class", "1"),
     ("completion", "bash"),
@@ -231,7 +232,8 @@ def ended(absent, desk, cache, lite0, tmp_path_factory):
 
 
 def test_each_command_is_tried():
-    assert {words[0] for words in FREE} | {"demo"} == set(commands())
+    # A server goes on until it is ended; tests/cli/test_studio_command.py does that, and it imports no extra.
+    assert {words[0] for words in FREE} | {"demo", "studio"} == set(commands())
 
 
 def test_everything_else_works(ended):

@@ -8,13 +8,15 @@ const REFUSED = {
   NotReadableError: 'The camera is in use by another program.',
 };
 
-/** Starts the camera, on phones the one at the back. */
-export async function openCamera(video) {
+/** Starts a camera, by its identifier; without one, on phones the one at the back. */
+export async function openCamera(video, device = null) {
   if (!navigator.mediaDevices) {
     throw new PictureError('The camera needs a page from https or from this computer.');
   }
   try {
-    video.srcObject = await navigator.mediaDevices.getUserMedia({video: {facingMode: 'environment'}});
+    video.srcObject = await navigator.mediaDevices.getUserMedia({
+      video: device === null ? {facingMode: 'environment'} : {deviceId: {exact: device}},
+    });
   } catch (error) {
     throw new PictureError(REFUSED[error.name] ?? `The camera does not start (${error.message}).`);
   }

@@ -1,0 +1,30 @@
+"""`label`: which photos to label first."""
+
+from __future__ import annotations
+
+import argparse
+
+from model_maker.cli.arguments import command, json_flag
+from model_maker.cli.printing import print_json
+
+
+def add(commands) -> None:
+    parser = command(commands, run, "label", "tell which unlabelled photos to label first, and what each looks like")
+    parser.add_argument("data", metavar="DATA", help="labelled photos, as for train")
+    parser.add_argument("--unlabelled", metavar="DIR", required=True, help="folder of photos without labels")
+    parser.add_argument("--top", type=int, metavar="N", default=50, help="how many (default: 50)")
+    json_flag(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from model_maker.cli import label_views
+    from model_maker.cli.bars import Bars
+    from model_maker.studio.labelling import label
+
+    with Bars(arguments) as bars:
+        found = label(arguments.data, arguments.unlabelled, top=arguments.top, progress=bars)
+    if arguments.json:
+        rows = [{"path": str(one.path), "guess": one.guess or None, "score": round(one.score, 4)} for one in found]
+        print_json({"photos": rows})
+    else:
+        label_views.show_queue(found)

@@ -1,0 +1,152 @@
+"""Studio: one workspace with its background work, and what a page may ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from model_maker.demo import static_site
+from model_maker.errors import DataError
+from model_maker.progress import Progress
+from model_maker.studio import checking, labelling, results, shipping, training, uploads, workspace
+from model_maker.studio.embedding_ahead import EmbeddingAhead
+from model_maker.studio.jobs import Jobs
+from model_maker.studio.workspace import Workspace, shown
+
+Request = Mapping[str, Any]
+
+
+class Studio:
+    """What one server works on.
+
+    Args:
+      workspace: the photos.
+
+    Attributes:
+      findings: of the last check; None before.
+      queue: what to label first, as it was sorted last.
+    """
+
+    def __init__(self, workspace: Workspace):
+        self.workspace, self.jobs = workspace, Jobs()
+        self.findings: dict[str, Any] | None = None
+        self.queue: list[dict[str, Any]] = []
+        self.ahead = EmbeddingAhead(workspace, lambda: self.jobs.is_running)
+
+    def __enter__(self) -> Studio:
+        self.ahead.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.jobs.close()
+        self.ahead.close()
+
+    def state(self) -> dict[str, Any]:
+        """Returns all that a page shows, but for what changes by the second, which is `pulse`."""
+        found = workspace.as_dict(self.workspace)
+        result = results.kept(self.workspace)
+        if result:
+            result = result | {"mistakes": self._with_photos(result["mistakes"])}
+        return found | {
+            "model": shown(self.workspace.model),
+            "result": result,
+            "findings": self.findings,
+            "queue": self.queue,
+            "options": training.offered(),
+            "limits": {"photo": uploads.limit(""), "archive": uploads.limit(".zip")},
+            "shipped": shipping.shipped(self.workspace),
+            "runtime": static_site.has_runtime(),
+        }
+
+    def pulse(self) -> dict[str, Any]:
+        """Returns how work stands."""
+        job = self.jobs.job
+        return {
+            "embedded": [self.ahead.done, self.ahead.total],
+            "job": {name: getattr(job, name) for name in job.__dataclass_fields__},
+        }
+
+    def act(self, name: str, request: Request) -> dict[str, Any]:
+        """Does what a page asks for.
+
+        Raises:
+          ModelMakerError: it cannot be done; the message is for the page.
+        """
+        if name not in ACTIONS:
+            raise DataError(f"The studio knows no {name[:40]!r}.")
+        answer = ACTIONS[name](self, request)
+        self.ahead.look()
+        return answer or {}
+
+    def _with_photos(self, mistakes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Adds to mistakes the photos that they are of, as far as these are where they were."""
+        by_digest = self.ahead.by_digest()
+        found = []
+        for mistake in mistakes:
+            path = by_digest.get((mistake["digest"], mistake["true"]))
+            found.append(mistake | {"id": self.workspace.id_of(path) if path else None})
+        return found
+
+
+def _photos(request: Request) -> list[object]:
+    found = request.get("photos")
+    if not isinstance(found, list) or not found:
+        raise DataError("Choose some photos.")
+    return found
+
+
+def _train(studio: Studio, request: Request) -> None:
+    given = request.get("options") or {}
+    if not isinstance(given, dict):
+        raise DataError("Options are given by name.")
+    wanted = training.chosen(given)
+    training.check_replaceable(studio.workspace, agreed=request.get("replace") is True)
+    studio.jobs.start("train", lambda progress: training.make_model(studio.workspace, wanted, progress))
+
+
+def _check(studio: Studio, request: Request) -> None:
+    def check(progress: Progress) -> dict[str, Any]:
+        studio.findings = checking.check(studio.workspace, progress)
+        return {}
+
+    studio.jobs.start("check", check)
+
+
+def _queue(studio: Studio, request: Request) -> None:
+    def sort(progress: Progress) -> dict[str, Any]:
+        workspace = studio.workspace
+        pile = [photo.path for photo in workspace.pile()]
+        if not pile:
+            raise DataError("There are no photos to label: drop some first.")
+        found = labelling.suggest(workspace.photos, pile, progress=progress)
+        studio.queue = [
+            {"id": workspace.id_of(one.path), "name": shown(one.path.name), "guess": one.guess, "score": one.score}
+            for one in found
+        ]
+        return {}
+
+    studio.jobs.start("queue", sort)
+
+
+def _ship(studio: Studio, request: Request) -> None:
+    name = request.get("name")
+    studio.jobs.start("ship", lambda progress: shipping.make(studio.workspace, name, progress))
+
+
+# What a page may ask for, by the last part of its address.
+ACTIONS: dict[str, Callable[[Studio, Request], dict[str, Any] | None]] = {
+    "add_class": lambda studio, request: {"name": studio.workspace.add_class(request.get("name"))},
+    "rename_class": lambda studio, request: {
+        "name": studio.workspace.rename_class(request.get("name"), request.get("to"))
+    },
+    "merge_classes": lambda studio, request: studio.workspace.merge_classes(request.get("name"), request.get("into")),
+    "delete_class": lambda studio, request: studio.workspace.delete_class(request.get("name")),
+    "move": lambda studio, request: studio.workspace.move(_photos(request), request.get("to")),
+    "delete": lambda studio, request: studio.workspace.delete(_photos(request)),
+    "undo": lambda studio, request: {"undone": studio.workspace.undo()},
+    "train": _train,
+    "check": _check,
+    "queue": _queue,
+    "ship": _ship,
+    "cancel": lambda studio, request: studio.jobs.cancel(),
+}

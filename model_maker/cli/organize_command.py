@@ -1,4 +1,4 @@
-"""`organize`: a pile of photos into folders, or its keywords."""
+"""`organize`: a folder of photos sorted into folders, or its keywords."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from model_maker.cli.zero_shot_command import template_flag, tier_flags
 from model_maker.errors import DataError
 
 _EXAMPLES = """examples:
-  model_maker organize pile --output sorted --labels cat,dog     by labels, without training
+  model_maker organize pile --output sorted --labels cat,dog    without training
   model_maker organize pile --output sorted --model flowers_model
-  model_maker organize pile --output sorted --groups 5           photos that are alike
-  model_maker organize pile --output words --keywords --xmp      keywords.csv and sidecars
+  model_maker organize pile --output sorted --groups 5          similar photos
+  model_maker organize pile --output words --keywords --xmp     CSV and XMP
 """
 
 

@@ -94,7 +94,7 @@ def find(path: str | os.PathLike[str]) -> Path:
       ModelError: there is none or more than one, or it may not be looked at.
     """
     if not is_name(os.fspath(path)):
-        raise ModelError(f"{str(path)!r} can be no file's name. {_ADVICE}")
+        raise ModelError(f"{str(path)!r} is not a valid path. {_ADVICE}")
     path = Path(path)
     try:
         if not files.exists(path):

@@ -193,7 +193,7 @@ def test_an_archive_is_diagnosed_as_its_folder_and_not_mended(faulty, found, tmp
 def test_one_class_or_few_photos_are_said_and_do_not_stop_it(make_photos, tmp_path, lite0):
     make_photos(tmp_path / "one", {"red": 5})
     found = diagnose(tmp_path / "one", model=LITE0)
-    assert "labels" not in found.findings and "one class only, red" in found.notes[-1]
+    assert "labels" not in found.findings and "The only class is red" in found.notes[-1]
     make_photos(tmp_path / "few", {"red": 8, "blue": 8, "green": 1})
     found = diagnose(tmp_path / "few", model=LITE0)
     assert "Labels of green were not assessed" in found.notes[-1]

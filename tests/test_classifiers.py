@@ -129,7 +129,7 @@ def test_the_name_of_a_backbone_is_its_published_classifier(shared_data):
     assert classifier.labels == imagenet.labels()
     assert classifier.predict(shared_data / "photos/parrot.jpg")[0][0].label == "macaw"
     assert model_maker.pipeline()(shared_data / "photos/parrot.jpg", top_k=1)[0]["label"] == "macaw"
-    with pytest.raises(DataError, match="belong to a file"):
+    with pytest.raises(DataError, match="apply to model files"):
         model_maker.Classifier("efficientnet_lite0", labels=["a"])
 
 

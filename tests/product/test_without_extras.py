@@ -184,7 +184,7 @@ def test_the_compatible_api_says_the_same(absent, desk, tmp_path):
         f"net.keras {TENSORFLOW}",
         f"ExportFormat.SAVED_MODEL {TENSORFLOW}",
         f"ExportFormat.TFJS {TENSORFLOW}",
-        "callbacks follows the epochs of fine-tuning, and there are none: add `fine_tune='tail'`.",
+        "callbacks applies to the epochs of fine-tuning: add `fine_tune='tail'`.",
     ]
     assert sorted(desk.rglob("*")) == before
 
@@ -214,6 +214,9 @@ FREE = [
     ("doctor", "photos", "--model", "made"),
     ("label", "photos", "--unlabelled", "photos/a", "--top", "3"),
     ("augment", "photos", "--preview", "sheet.png"),
+    ("zero-shot", "--labels", "cat,dog", "--output", "from_names"),
+    ("search", "photos", "photos/a/000.png"),
+    ("organize", "photos", "--output", "sorted", "--labels", "cat,dog"),
     ("sample-data", "drawn", "--per-class", "1"),
     ("completion", "bash"),
     ("train", "--data", "photos", "--output", "several", "--model", "net.tflite,made"),
@@ -232,8 +235,8 @@ def ended(absent, desk, cache, lite0, tmp_path_factory):
 
 
 def test_each_command_is_tried():
-    # A server goes on until it is ended; tests/cli/test_studio_command.py does that, and it imports no extra.
-    assert {words[0] for words in FREE} | {"demo", "studio"} == set(commands())
+    # A server runs until it is ended, and push needs the Hub: tests/cli starts both, and neither imports an extra.
+    assert {words[0] for words in FREE} | {"demo", "studio", "push"} == set(commands())
 
 
 def test_everything_else_works(ended):

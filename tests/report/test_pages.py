@@ -180,6 +180,21 @@ VALUES = {
         "image_size": 8,
         "accuracy": {"photos": 1, "top1": 0.5, "top1_interval": INTERVAL},
     },
+    "combined_card.md": {
+        "name": NASTY,
+        "heads": [{"name": NASTY, "labels": [NASTY]}],
+        "size_bytes": 1,
+        "apart_bytes": 2,
+        "latency_ms": 1.0,
+        "apart_ms": 2.0,
+    },
+    "edited_card.md": {
+        "name": NASTY,
+        "labels": [NASTY],
+        "new": [{"label": NASTY, "photos": 2, "found": 1, "top1_interval": INTERVAL}],
+        "old": {"photos": 1, "before": 0.5, "after": 0.5},
+        "size_bytes": 1,
+    },
     "export_card.md": {
         "info": INFO,
         "entry": {"format": NASTY, "difference": 0.1, "same_top1": 0.5, "note": NASTY},

@@ -235,7 +235,7 @@ def ended(absent, desk, cache, lite0, tmp_path_factory):
 
 
 def test_each_command_is_tried():
-    # A server runs until it is ended, and push needs the Hub: tests/cli starts both, and neither imports an extra.
+    # A server runs until it is ended, and push needs the Hub: test_studio_command and test_hub_upload try these.
     assert {words[0] for words in FREE} | {"demo", "studio", "push"} == set(commands())
 
 

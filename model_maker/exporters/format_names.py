@@ -65,7 +65,7 @@ def resolve(name: str, known: Sequence[str], *, half: bool = False, int8: bool =
     if given in ("tflite", "litert") and asked:
         found = _WITH_FLAG[asked]
     if found not in known:
-        raise DataError(f"`formats={name!r}`: choose among {', '.join(known)}, or all.")
+        raise DataError(f"`formats={name!r}`: choose from {', '.join(known)}, or all.")
     if asked and found != _WITH_FLAG[asked] and _ALWAYS.get(found) != asked:
         raise DataError(
             f"`{asked}=True` means nothing for `formats={name!r}`. {_WITH_FLAG[asked]} is what it asks for; leave it "

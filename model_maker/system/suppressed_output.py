@@ -34,13 +34,14 @@ def may_redirect() -> bool:
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
-    """Drops what Python code prints and warns while the block runs, where that may be redirected."""
-    if not may_redirect():
-        yield
-        return
+    """Drops warnings of Python code while the block runs, and what it prints, where that may be redirected."""
     silence = io.StringIO()
-    with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence), warnings.catch_warnings():
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
+        if may_redirect():
+            stack.enter_context(contextlib.redirect_stdout(silence))
+            stack.enter_context(contextlib.redirect_stderr(silence))
         try:
             yield
         finally:

@@ -15,11 +15,11 @@ from checkout import HELPERS
 from loopback_files import serve
 from safetensors.numpy import load_file, save_file
 
-from model_maker.system import downloads
 from model_maker.clip import records
 from model_maker.clip.image import ImageTower
 from model_maker.clip.text import TextTower
 from model_maker.errors import BackboneError
+from model_maker.system import downloads
 from model_maker.tflite.interpreter import Runner
 
 FILES = ("model.safetensors", "vocab.json", "merges.txt")

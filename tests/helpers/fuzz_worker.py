@@ -132,7 +132,7 @@ def look_into(content):
     facts, info = inspection.inspect(content), metadata.read(content)
     json.dumps([dataclasses.asdict(facts), dataclasses.asdict(info)], allow_nan=False)
     with contextlib.redirect_stdout(io.StringIO()) as shown:
-        model_views.show_model(Path("model.tflite"), facts, info)
+        model_views.show_model(Path("model.tflite"), facts, info, {})
     assert not set(shown.getvalue()) & set("\x1b\x07\x9b"), "sent commands to the terminal"
     export_source.float_model(Path("model.tflite"), content, Progress())
 

@@ -13,7 +13,13 @@ from PIL import Image
 import model_maker
 from model_maker import Classifier, ModelMakerError, Options, Prediction
 from model_maker.apps.put_in_app import Installed
+from model_maker.classes.combining import Combined
+from model_maker.classes.editing import Edited
+from model_maker.classes.splitting import SplitModel
 from model_maker.classifiers import Pipeline
+from model_maker.collection.keywords import Keywords
+from model_maker.collection.organize import Organized
+from model_maker.collection.search import Found
 from model_maker.compat import image_classifier, model_spec
 from model_maker.compat.config import QuantizationConfig
 from model_maker.compat.image_classifier import DataLoader
@@ -28,6 +34,7 @@ from model_maker.training.comparison import Comparison
 from model_maker.training.reproduction import Reproduction
 from model_maker.training.train import Result
 from model_maker.verification.certificate import Certificate
+from model_maker.zero_shot_learning.phone_file import Made
 
 Array = np.ndarray[Any, Any]
 
@@ -86,6 +93,20 @@ def ship(model: Path) -> None:
     assert_type(model_maker.codegen(model, "kotlin"), str)
     assert_type(model_maker.starter(output="starter"), Path)
     assert_type(model_maker.export_embedder(output="embedder"), Path)
+
+
+def edit(model: Path, photo: str) -> None:
+    assert_type(model_maker.edit_classes(model, "edited", add={"mug": photo}), Edited)
+    assert_type(model_maker.combine([model, "other"], "both"), Combined)
+    assert_type(model_maker.split_model(model, "split"), SplitModel)
+
+
+def without_photos(photos: str) -> None:
+    assert_type(model_maker.zero_shot_file(["cat", "dog"], "from_names"), Made)
+    model_maker.zero_shot(photos, ["cat", "dog"])
+    assert_type(model_maker.search(photos, "cat"), Found)
+    assert_type(model_maker.organize(photos, "sorted", groups=3), Organized)
+    assert_type(model_maker.keywords(photos, "words"), Keywords)
 
 
 def look_after(photos: str) -> None:

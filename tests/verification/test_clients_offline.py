@@ -17,7 +17,7 @@ def test_a_client_that_cannot_be_loaded_says_how_to_get_it(model, photos, monkey
     reply = clients.reply_missing(ImportError("No module named 'mediapipe'"), "Run: pip install it")
     monkeypatch.setattr(clients, "offline", lambda: ("unshare",))
     monkeypatch.setattr(limited_process, "run", lambda *_, **__: reply)
-    with pytest.raises(clients.NotHere, match="Tasks is not available .No module named .mediapipe.. Run: pip"):
+    with pytest.raises(clients.NotHere, match="Tasks is not available .No module named .mediapipe... Run: pip"):
         clients.ask("MediaPipe Tasks", [model], [])
 
 

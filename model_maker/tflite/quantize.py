@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import numpy as np
+import tqdm
 from ai_edge_litert import schema_py_generated as schema
 
 from model_maker.errors import ModelError
@@ -125,6 +127,10 @@ def quantize(
     # It prints, draws bars and warns of its own debugging run; `--json` promises one document.
     with suppressed_output.silenced(), without_greeting():
         from litert_quantizer import quantizer
+        from litert_quantizer.utils import progress_utils
+
+        # Rewriting the graph draws a bar on stderr, with enable_progress_bar=False too.
+        vars(progress_utils)["tqdm"] = SimpleNamespace(tqdm=lambda **more: tqdm.tqdm(**{**more, "disable": True}))
 
         worker = quantizer.Quantizer(model, recipe(kind, kept))
         measured = None

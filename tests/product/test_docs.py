@@ -301,5 +301,15 @@ def test_reference_states_every_command_and_option(site):
     offered = named | {flags.of_option(name) for name in options.declarations()}
     assert len(named) > 40 and len(offered) > 70
     assert "<code>--help" not in html and "SUPPRESS" not in html
-    for option in offered - {"model", "models", "photos", "data", "directory", "query", "repository", "shell"}:
+    for option in offered - {
+        "model",
+        "models",
+        "photos",
+        "data",
+        "directory",
+        "folder",
+        "query",
+        "repository",
+        "shell",
+    }:
         assert f"<code>{option}" in html, option

@@ -132,7 +132,7 @@ def test_an_archive_goes_into_the_class_that_it_is_dropped_on(client, workspace,
 def test_hostile_archives_are_refused(client, workspace, members, said):
     status, answer = client.upload("evil.zip", archive(**members))
     assert status == 400
-    assert answer["error"].startswith("This archive is refused: ")
+    assert answer["error"].startswith("This archive is rejected: ")
     assert said in answer["error"]
     assert everything_below(workspace.photos.parent) == []
 

@@ -124,7 +124,7 @@ def test_an_archive_goes_into_the_class_that_it_is_dropped_on(client, workspace,
     ("members", "said"),
     [
         ({"a/bomb.jpg": bytes(200 << 20)}, "it would unpack to"),
-        ({"../../escaped.jpg": b"x", "a/1.jpg": b"x"}, "leads out of it"),
+        ({"../../escaped.jpg": b"x", "a/1.jpg": b"x"}, "points outside of it"),
         ({f"a/{number}.jpg": b"" for number in range(2000)}, "are empty"),
     ],
     ids=["bomb", "traversal", "empty files"],

@@ -1,7 +1,7 @@
 """What a photo costs in fine-tuning the tail, against plain Keras `fit`; `python -m benchmarks.fine_tuning` tells.
 
 Both see the same number of random examples at the same batch size, in one process and in turns. The whole network is
-the one that its family builds, batch normalization and all, as anyone would train it.
+the same one, rebuilt from its file, with batch normalization folded into the convolutions.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from model_maker.learning import fine_tuning, trainer
 from model_maker.learning.heads import Head
 from model_maker.learning.recipe import Recipe
 from model_maker.learning.trainer import Trainer
-from model_maker.tflite import trunk
+from model_maker.tflite import keras_model, trunk
 from model_maker.tflite.interpreter import Runner
 
 CLASSES, BATCHES, ROUNDS = 5, 4, 5
@@ -41,7 +41,7 @@ def main(name: str = backbones.DEFAULT) -> None:
     labels = np.eye(CLASSES, dtype=np.float32)[random.integers(0, CLASSES, number)]
     maps = random.normal(size=(number, *activations.output_shape[1:])).astype(np.float32)
     pictures = random.normal(size=(number, backbone.image_size, backbone.image_size, 3)).astype(np.float32)
-    whole = _plain_keras(backbone)
+    whole = _plain_keras(base.content)
 
     def tail() -> None:
         for begin in range(0, number, recipe.batch_size):
@@ -82,10 +82,10 @@ def _measure(works: dict[str, Callable[[], None]], number: int) -> dict[str, tup
     }
 
 
-def _plain_keras(backbone: backbones.Backbone):
+def _plain_keras(content: bytes):
     import keras
 
-    features = backbone.family.build(backbone.image_size, **dict(backbone.variant))
+    features = keras_model.to_keras(content)
     model = keras.Model(features.input, keras.layers.Dense(CLASSES)(features.output))
     model.compile(keras.optimizers.AdamW(1e-4), keras.losses.CategoricalCrossentropy(from_logits=True))
     return model

@@ -181,7 +181,6 @@ def pipeline(
     Args:
       task: "image-classification", the only one here; None means it, too.
       model: what `Classifier` takes, or one; the default backbone with ImageNet's classes where it is None.
-      head: name of the output, of a file that `combine` made; the first by default.
       progress: receives the stages of preparing a backbone, on first use.
       **options: defaults of its calls: `top_k`; `function_to_apply`, "default", "softmax", "sigmoid" or "none";
         `timeout` in seconds; `batch_size`, which changes no answer, for photos go through LiteRT one by one on all
@@ -204,7 +203,7 @@ def pipeline(
     options = {name: value for name, value in options.items() if name not in _MEANINGLESS}
     _checked(options)
     if model is None:
-        (progress or Progress()).note(f"No model is named, so this is {DEFAULT} with ImageNet's 1000 classes.")
+        (progress or Progress()).note(f"Using the default model, {DEFAULT} with ImageNet's 1000 classes.")
     opened = model if isinstance(model, Classifier) else Classifier(model or DEFAULT, progress=progress)
     return Pipeline(opened, **options)
 
@@ -222,7 +221,7 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
     """
     known = ("top_k", "function_to_apply", "timeout", "batch_size")
     if unknown := sorted(options.keys() - set(known)):
-        raise DataError(f"pipeline: {unknown[0]} is no option; choose among {', '.join(known)}.")
+        raise DataError(f"pipeline: {unknown[0]} is not an option; choose from {', '.join(known)}.")
     rules.check(cast(Any, options.get("top_k")), options.get("function_to_apply"))
     size, timeout = options.get("batch_size"), options.get("timeout")
     if size is not None and not (isinstance(size, int) and size >= 1):

@@ -108,7 +108,7 @@ def test_what_means_something_to_pytorch_only_is_passed_over(model):
     "arguments, message",
     [
         ({"task": "object-detection"}, "task='object-detection' is not offered"),
-        ({"topk": 3}, "topk is no option; choose among top_k, function_to_apply, timeout, batch_size"),
+        ({"topk": 3}, "topk is not an option; choose from top_k, function_to_apply, timeout, batch_size"),
         ({"batch_size": 0}, "batch_size=0: give a whole number"),
         ({"timeout": -1}, "timeout=-1: give seconds above 0"),
         ({"function_to_apply": "relu"}, "choose one of default, softmax, none, sigmoid"),

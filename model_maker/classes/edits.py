@@ -70,7 +70,7 @@ def gather(
         tuple((name, os.fspath(photos)) for name, photos in (add or {}).items()),
     )
     if edits == Edits():
-        raise DataError("No edit is given: use `add`, `more`, `remove`, `rename` or `merge`.")
+        raise DataError("Nothing to edit: pass at least one edit, `add`, `more`, `remove`, `rename` or `merge`.")
     return edits
 
 

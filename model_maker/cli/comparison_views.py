@@ -52,7 +52,7 @@ def show_comparison(found: Comparison) -> None:
             "*" if entry.on_front else "",
         )
     console.print(table)
-    console.print("*: no other is as accurate, as small and as fast.")
+    console.print("*: on the Pareto front of accuracy, size and latency.")
     for entry in found.entries:
         if entry.failure:
             rendering.say(console, f"{escape(entry.name)}: {escape(in_flags(entry.failure))}")

@@ -183,7 +183,7 @@ def folder_names(labels: Sequence[str]) -> dict[str, str]:
     for label in labels:
         name = _UNSAFE.sub("_", label)
         if (other := taken.setdefault(name.casefold(), label)) != label:
-            reason = f"the same as of {other!r}" if other else "which is for photos that no label is sure of"
+            reason = f"the same as for {other!r}" if other else "which is reserved for uncertain photos"
             raise DataError(f"The label {label!r} gives the folder {name}, {reason}. Choose another label.")
         found[label] = name
     return found

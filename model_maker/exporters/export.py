@@ -242,7 +242,7 @@ def _names(
     for name in asked:
         extras.require(*EXPORTERS[name].modules, what=f"`formats={name!r}`", error=ModelError)
     if not asked:
-        raise DataError(f"No format is given: choose from {', '.join(EXPORTERS)}, or {ALL}.")
+        raise DataError(f"`formats` is empty: choose from {', '.join(EXPORTERS)}, or {ALL}.")
     return list(dict.fromkeys(asked))
 
 

@@ -11,7 +11,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from model_maker import evaluation
+from model_maker import evaluation, output_folder
 from model_maker.data import imagenet, in_memory, sources
 from model_maker.data.dataset import Dataset, Sample, Skipped
 from model_maker.data.images import Photo
@@ -98,7 +98,7 @@ class Classifier:
             self._model = runtimes.open_model(model, kernels=kernels)
             if head is not None:
                 self._model = runtimes.open_head(self._model, head, kernels=kernels)
-            self._folder = None if isinstance(model, bytes) else _home(model)
+            self._folder = None if isinstance(model, bytes) else output_folder.home(Path(model).resolve())
             self._kernels = kernels
             self._runner = self._model.runner()
             self.info = self._described(labels, normalization)
@@ -412,11 +412,6 @@ class Classifier:
                 "it takes float input, but its metadata does not state one normalization. Pass "
                 "`normalization=MEAN,STD` in pixels: 127.5,127.5 for -1 to 1, 0,255 for 0 to 1."
             )
-
-
-def _home(model: str | os.PathLike[str]) -> Path:
-    path = Path(model).resolve()
-    return path if path.is_dir() else path.parent
 
 
 def _listed(names: Sequence[str]) -> str:

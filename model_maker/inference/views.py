@@ -81,7 +81,7 @@ def candidates(labels: Sequence[str], allow: Collection[str] | None, deny: Colle
         raise DataError(f"The model has no label {unknown[0]!r}. `model_maker inspect MODEL` lists its labels.")
     found = np.array([(label in named) == (allow is not None) for label in labels], bool)
     if not found.any():
-        raise DataError("No label is left to answer with. Allow one, or deny fewer.")
+        raise DataError("The choice of labels excludes every label. Allow one, or deny fewer.")
     return found
 
 

@@ -151,7 +151,7 @@ def test_a_class_is_added_to_a_published_classifier(shared_data, shared_weights,
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
-        ({}, "No edit is given"),
+        ({}, "pass at least one edit"),
         ({"add": {"rose": "."}}, "`add=rose`: the model has a class of that name already"),
         ({"add": {" ": "."}}, "a label is one line of text that is not empty"),
         ({"add": {"a\nb": "."}}, "a label is one line of text"),

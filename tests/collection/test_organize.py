@@ -146,7 +146,7 @@ def test_labels_become_names_that_every_system_takes():
         "..": "_",
         "cat": "cat",
     }
-    with pytest.raises(DataError, match="the same as of 'a:b'"):
+    with pytest.raises(DataError, match="the same as for 'a:b'"):
         organize.folder_names(["a:b", "a?b"])
     with pytest.raises(DataError, match="no label is sure of"):
         organize.folder_names(["cat", "unsure"])

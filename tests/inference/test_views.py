@@ -68,7 +68,7 @@ def test_labels_that_may_be_the_answer(colours):
     [
         ({"allow": ["red"], "deny": ["blue"]}, "allow and deny say the same"),
         ({"deny": ["violet"]}, "no label 'violet'"),
-        ({"deny": list(LABELS)}, "No label is left"),
+        ({"deny": list(LABELS)}, "excludes every label"),
         ({"region": (0.5, 0, 0.5, 1)}, "region=.*left before right"),
         ({"region": (0, 0, 2, 1)}, "shares from 0 to 1"),
         ({"region": (0, float("nan"), 1, 1)}, "shares from 0 to 1"),

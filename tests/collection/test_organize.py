@@ -148,7 +148,7 @@ def test_labels_become_names_that_every_system_takes():
     }
     with pytest.raises(DataError, match="the same as for 'a:b'"):
         organize.folder_names(["a:b", "a?b"])
-    with pytest.raises(DataError, match="no label is sure of"):
+    with pytest.raises(DataError, match="reserved for uncertain photos"):
         organize.folder_names(["cat", "unsure"])
 
 

@@ -1,17 +1,49 @@
-// Opens pages in Chromium for product/test_docs.py: `node site_session.mjs CHROMIUM URL...`; stdout: what axe finds on each, JSON.
+// Opens pages in Chromium for product/test_site.py. stdin: the job, JSON; stdout: what was seen, JSON.
+
+import {readFileSync} from 'node:fs';
 
 import {launch} from '../../model_maker/demo/chromium.mjs';
 import {violations} from './axe.mjs';
 
-const [path, ...urls] = process.argv.slice(2);
-const browser = await launch(path, []);
-const seen = {};
+const job = JSON.parse(readFileSync(0, 'utf8'));
+const browser = await launch(job.chromium, []);
+const seen = {axe: {}, overflow: {}, navigation: {}, answers: {}};
+
 for (const colorScheme of ['light', 'dark']) {
-  const page = await browser.newPage({colorScheme, viewport: {width: 1100, height: 800}});
-  for (const url of urls) {
+  const page = await browser.newPage({colorScheme, viewport: {width: 1200, height: 900}});
+  for (const url of job.pages) {
     await page.goto(url);
-    seen[`${url} ${colorScheme}`] = await violations(page);
+    seen.axe[`${url} ${colorScheme}`] = await violations(page);
   }
+  await page.close();
+}
+
+const page = await browser.newPage();
+for (const width of [390, 800, 1200]) {
+  await page.setViewportSize({width, height: 900});
+  for (const url of job.pages) {
+    await page.goto(url);
+    seen.overflow[`${url} ${width}`] = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    if (width === 1200) {
+      seen.navigation[url] = await page.locator('.md-tabs a, .md-sidebar--primary a').filter({visible: true}).count();
+    }
+  }
+}
+
+// The search listens to keys alone; so the whole question is there at its only key.
+async function answers(question) {
+  await page.fill('.md-search__input', question);
+  await page.locator('.md-search-result__list').evaluate((list) => list.replaceChildren());
+  await page.press('.md-search__input', 'End');
+  await page.waitForSelector('.md-search-result__link', {state: 'attached'});
+  const links = await page.locator('.md-search-result__item > a').evaluateAll((all) => all.map((link) => link.href));
+  return [...new Set(links.map((link) => link.replace(/[?#].*/, '')))];
+}
+
+await page.goto(job.pages[0]);
+await page.click('.md-search__input');
+for (const question of job.questions) {
+  seen.answers[question] = (await answers(question)).slice(0, 3);
 }
 await browser.close();
 console.log(JSON.stringify(seen));

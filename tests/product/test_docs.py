@@ -1,19 +1,15 @@
 """Every block of code in docs/ runs as it stands, or says why it cannot; the site builds, and fetches nothing."""
 
-import ast
 import doctest
-import inspect
-import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-import typing
-from collections.abc import Callable
 from pathlib import Path
 
+import kotlin_compiler
 import loopback_benchmark
 import pages
 import published_samples
@@ -23,12 +19,8 @@ import videos
 from checkout import HELPERS
 
 import model_maker
-from model_maker import cli, errors, options
-from model_maker.compat import config, image_classifier, model_spec
-from model_maker.demo import browser
 from model_maker.normalization import Normalization
 from model_maker.system import extras
-from model_maker.terminal import flags
 from model_maker.tflite import metadata
 
 pytestmark = pytest.mark.slow
@@ -110,6 +102,8 @@ def test_kotlin_parses_and_names_what_is_there(tutorial):
     assert len(shown) >= 2 and sum("FlowersClassifier" in text for text in shown) >= 1
     for text in shown:
         assert syntax.errors("kotlin", text) == []
+        if text.startswith("package "):
+            continue  # a whole file, which is compiled
         if "FlowersClassifier" in text:
             # What the class offers is behind a dot, and its own name; `first` is Kotlin's.
             names = set(re.findall(r"\b(FlowersClassifier)\b|(?<=\.)(\w+)", text)) - {("", "first")}
@@ -117,6 +111,57 @@ def test_kotlin_parses_and_names_what_is_there(tutorial):
             assert {"".join(pair) for pair in names} <= {"".join(pair) for pair in declared}
         else:
             assert "\n".join(text.splitlines()[1:-1]) in gradle
+
+
+def _shown(language):
+    texts = [page.read_text(encoding="utf-8") for page in pages.PAGES]
+    return [block.text for text in texts for block in pages.blocks(text) if block.language == language]
+
+
+def test_kotlin_for_an_app_of_ones_own_compiles(tutorial, tmp_path):
+    wrapper = tmp_path / "FlowersClassifier.kt"
+    wrapper.write_text(model_maker.codegen(tutorial[0] / "flowers_model", "kotlin", package="com.example.app"))
+    [whole] = [text for text in _shown("kotlin") if text.startswith("package ")]
+    shown = tmp_path / "Shown.kt"
+    shown.write_text(whole)
+    sources = [*kotlin_compiler.stubs(tmp_path / "stubs"), wrapper, shown]
+    assert kotlin_compiler.compile_kotlin(sources, tmp_path / "classes") == []
+    shown.write_text(whole.replace("best.label.text", "best.label.name_of_it"))
+    assert kotlin_compiler.compile_kotlin(sources, tmp_path / "classes") != []
+
+
+def test_swift_and_dart_parse_and_call_what_is_generated(tutorial):
+    for language, name in (("swift", "classify"), ("dart", "fromAsset")):
+        [whole] = _shown(language)
+        generated = model_maker.codegen(tutorial[0] / "flowers_model", language)
+        assert syntax.errors(language, whole) == []
+        assert name in whole and f"{name}(" in generated
+
+
+def test_javascript_parses_and_imports_what_is_generated(tutorial, tmp_path):
+    generated = model_maker.codegen(tutorial[0] / "flowers_model", "js")
+    imported = []
+    for number, text in enumerate(_shown("js")):
+        module = tmp_path / f"{number}.mjs"
+        module.write_text(text)
+        assert subprocess.run(["node", "--check", module], capture_output=True, check=False).returncode == 0, text
+        for names in re.findall(r"import \{(.*)\} from './flowers_classifier.mjs'", text):
+            imported += names.split(", ")
+    assert len(imported) >= 6
+    assert [name for name in imported if not re.search(rf"export (class|const|function) {name}\b", generated)] == []
+
+
+def test_versions_of_libraries_are_those_of_the_apps():
+    android = (DOCS / "how-to/android-app.md").read_text(encoding="utf-8")
+    catalog = (pages.ROOT / "android_assets/gradle/libs.versions.toml").read_text(encoding="utf-8")
+    [version] = re.findall(r'^litert = "(.+)"', catalog, re.M)
+    assert f'litert = "{version}"' in android and f"litert:litert:{version}" in android
+    [pod] = re.findall(
+        r"pod 'TensorFlowLiteSwift', .*", (pages.ROOT / "ios_assets/Podfile").read_text(encoding="utf-8")
+    )
+    assert pod in (DOCS / "how-to/ios-app.md").read_text(encoding="utf-8")
+    [litertjs] = re.findall(r'"@litertjs/core": "(.+)"', (pages.ROOT / "package.json").read_text(encoding="utf-8"))
+    assert f"@litertjs/core@{litertjs}" in (DOCS / "how-to/web-app.md").read_text(encoding="utf-8")
 
 
 def _titled(title):
@@ -198,118 +243,3 @@ def test_every_public_name_has_an_example_that_runs(tutorial, conv_embedder, tmp
         if any(result.failed for result in results) or sum(result.attempted for result in results) < 2:
             failed.append(name)
     assert failed == []
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """The site, as `make docs` builds it."""
-    pytest.importorskip("material", reason="mkdocs-material is missing: pip install 'model-maker[docs]'")
-    folder = tmp_path_factory.mktemp("site")
-    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
-    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run(words, cwd=pages.ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder
-
-
-def test_site_fetches_nothing(site):
-    for path in site.rglob("*.html"):
-        sources = re.findall(r"<(?:script|img|iframe)[^>]+src=[\"']?([^\"' >]+)", path.read_text(encoding="utf-8"))
-        sources += re.findall(r"<link[^>]+href=[\"']?([^\"' >]+)", path.read_text(encoding="utf-8"))
-        assert sources
-        assert [source for source in sources if "//" in source] == [], path
-
-
-def _types(hint):
-    """Our classes in a type; what callbacks are called with is no affair of those who call."""
-    if typing.get_origin(hint) is Callable:
-        return set()
-    if inspect.isclass(hint) and not typing.get_args(hint):
-        return {hint} if hint.__module__.startswith("model_maker.") else set()
-    return set().union(*map(_types, typing.get_args(hint)))
-
-
-def _held():
-    """The types that users get or give: those of public functions, and of what is public of these types."""
-    found, waiting = set(), {getattr(model_maker, name) for name in PUBLIC}
-    while waiting:
-        thing = waiting.pop()
-        annotated = [thing]
-        if inspect.isclass(thing):
-            found.add(thing)
-            open_names = [value for name, value in vars(thing).items() if name == "__call__" or name[0] != "_"]
-            annotated += [getattr(value, "fget", None) or getattr(value, "func", value) for value in open_names]
-        hints = [typing.get_type_hints(each) for each in annotated if callable(each)]
-        waiting |= set().union(*(_types(hint) for each in hints for hint in each.values())) - found
-    return found
-
-
-def test_reference_states_every_public_name_and_type(site):
-    html = "".join((site / f"reference/{page}.html").read_text(encoding="utf-8") for page in ("python", "types"))
-    held = _held() - {getattr(model_maker, name) for name in PUBLIC}
-    names = {f"{thing.__module__}.{thing.__name__}" for thing in held}
-    assert len(names) > 30 and "model_maker.tflite.client_rules.Rule" in names  # of a Finding of a Certificate
-    names |= {f"model_maker.errors.{name}" for name in vars(errors) if name.endswith("Error")}
-    names |= {f"model_maker.{name}" for name in PUBLIC}
-    for name in names - {"model_maker.errors.ModelMakerError"}:
-        assert f'id="{name}"' in html, name
-    private = re.findall(r'id="(model_maker[\w.]*\._[a-z]\w*)"', html)
-    assert private == []
-
-
-def test_reference_states_what_moves_in(site):
-    html = (site / "reference/compat.html").read_text(encoding="utf-8")
-    for module in (image_classifier, config, model_spec):
-        names = getattr(module, "__all__", None) or [
-            name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__
-        ]
-        for name in {name for name in names if name[0] != "_"}:
-            assert f'id="{module.__name__}.{name}"' in html or f"<code>{name}</code>" in html, name
-
-
-def test_attributes_that_share_a_line_stand_together(site):
-    html = (site / "reference/python.html").read_text(encoding="utf-8")
-    assert "<code>max_size_mb, max_latency_ms</code>" in html
-    assert not re.search(r",(</span>)?</code></b>", html)
-
-
-def test_site_passes_axe(site):
-    """In light and dark."""
-    if lacking := browser.missing_tools():
-        pytest.skip(f"no {lacking}")
-    addresses = [
-        (site / f"{page}.html").as_uri() for page in ("index", "tutorial", "reference/python", "reference/commands")
-    ]
-    words = ["node", HELPERS / "site_session.mjs", browser.chromium(), *addresses]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert json.loads(done.stdout) == {
-        f"{address} {scheme}": [] for address in addresses for scheme in ("light", "dark")
-    }
-
-
-def test_reference_states_every_command_and_option(site):
-    """Against the source of the parser: what stands in its calls as a string stands in the page."""
-    html = (site / "reference/commands.html").read_text(encoding="utf-8")
-    sources = (path.read_text(encoding="utf-8") for path in Path(cli.__file__).parent.glob("*.py"))
-    calls = [node for text in sources for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
-    named = {
-        call.args[0].value
-        for call in calls
-        if getattr(call.func, "attr", "") == "add_argument" and isinstance(call.args[0], ast.Constant)
-    } - {"--version", "--debug"}
-    offered = named | {flags.of_option(name) for name in options.declarations()}
-    assert len(named) > 40 and len(offered) > 70
-    assert "<code>--help" not in html and "SUPPRESS" not in html
-    for option in offered - {
-        "model",
-        "models",
-        "photos",
-        "data",
-        "directory",
-        "folder",
-        "query",
-        "repository",
-        "shell",
-    }:
-        assert f"<code>{option}" in html, option

@@ -26,7 +26,7 @@ from model_maker.packaging import accuracy_budget
 from model_maker.progress import Progress
 from model_maker.report.drawing import Drawing
 from model_maker.system import files
-from model_maker.training import folds, package, preparation, training_data
+from model_maker.training import folds, multi_label, package, preparation, training_data
 from model_maker.training.learn import learn
 
 
@@ -37,7 +37,7 @@ class Result:
     Attributes:
       directory: the folder with `model.tflite`, `float.tflite`, `labels.txt`, `metrics.json`, `run.json`, `split.json`,
         `README.md`, `report.html` and its plots.
-      metrics: of the shipped file on the test photos.
+      metrics: of the shipped file on the test photos; MultiLabelMetrics with `multi_label`.
       report: the content of `metrics.json`.
       seconds: total time.
       budget: the search within `max_drop`, with latencies; None without.
@@ -141,7 +141,7 @@ def train_on(
     engine = ENGINES[options.engine](options.address, options.shards, progress)
 
     with progress.stage("List photos"):
-        photos = sources.read(data, hasher=engine.hash, progress=progress.step)
+        photos = sources.read(data, multi_label=options.multi_label, hasher=engine.hash, progress=progress.step)
         preparation.check_output(photos, data, output)
         # Checks for too few photos before the long work; repeated without unreadable ones later.
         first = training_data.split(photos, options, progress)
@@ -159,6 +159,8 @@ def train_on(
             estimate = folds.estimate(embedded, options, progress)
 
     info = package.describe(data, embedded, options)
+    if options.multi_label:
+        info = multi_label.with_thresholds(info, learned.fit, options)
     with Drawing() as drawing:
         made = package.quantize(learned, embedded, info, options, progress, drawing)
         made, report = package.measure(made, learned, estimate, progress)

@@ -313,7 +313,7 @@ class Classifier:
         Raises:
           DataError: a class of the dataset is not among the labels, or more than half of the photos are unreadable.
         """
-        names = self.indices(dataset.classes)
+        self.indices(dataset.classes)  # raises an error before the long work
         scores, readable = np.empty((len(dataset), len(self.labels)), np.float32), np.ones(len(dataset), bool)
         unreadable = []
         results = self.scores(sample.path for sample in dataset.samples)
@@ -326,11 +326,18 @@ class Classifier:
             if progress:
                 progress(index + 1, len(dataset))
         read = dataset.without(unreadable)
-        truth = self._targets(read, names) if self.info.multi_label else names[read.labels]
-        return Scored(read.samples, truth, scores[readable])
+        return Scored(read.samples, self.truth(read), scores[readable])
 
-    def _targets(self, dataset: Dataset, names: Array) -> Array:
-        """Returns which of the model's labels each photo has, bool [N, C]."""
+    def truth(self, dataset: Dataset) -> Array:
+        """Returns the true labels of photos as in Scored.
+
+        Raises:
+          DataError: a class of the dataset is not among the labels, or photos have several and the model gives one.
+        """
+        names = self.indices(dataset.classes)
+        if not self.info.multi_label:
+            labels: Array = names[dataset.labels]
+            return labels
         found = np.zeros((len(dataset), len(self.labels)), bool)
         if isinstance(dataset, MultiLabelDataset):
             found[:, names] = dataset.targets

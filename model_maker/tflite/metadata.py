@@ -202,6 +202,21 @@ def read(content: bytes) -> ModelInfo:
     )
 
 
+def check_single(info: ModelInfo, what: str, advice: str) -> None:
+    """Checks that a model gives one label a photo.
+
+    Args:
+      info: its metadata.
+      what: that supposes it, as the subject of the message.
+      advice: what to do instead.
+
+    Raises:
+      ModelError: it gives several.
+    """
+    if info.multi_label:
+        raise ModelError(f"{what} needs a model of one label a photo, and this one gives several. {advice}")
+
+
 def tables(model: model_schema.ModelT) -> schema.ModelMetadata | None:
     """Returns the metadata of a model as it stands there; None where there is none.
 

@@ -78,6 +78,10 @@ class Dataset:
     def labels(self) -> list[int]:
         return [sample.label for sample in self.samples]
 
+    def name(self, sample: Sample) -> str:
+        """The class of a photo, in words."""
+        return self.classes[sample.label]
+
     @property
     def counts(self) -> list[int]:
         """The number of photos of each class."""

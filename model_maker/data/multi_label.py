@@ -42,6 +42,10 @@ class MultiLabelDataset(Dataset):
             row[list(self.sets[sample.digest])] = True
         return found
 
+    def name(self, sample: Sample) -> str:
+        """The labels of a photo, in words."""
+        return ", ".join(self.classes[label] for label in sorted(self.sets[sample.digest])) or "no label"
+
     @property
     def counts(self) -> list[int]:
         return [int(count) for count in self.targets.sum(axis=0)]

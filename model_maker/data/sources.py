@@ -165,6 +165,8 @@ def _merged(
     several, none = sum(len(labels) > 1 for labels in frozen.values()), sum(not labels for labels in frozen.values())
     counts = f"{several} of {skipped_files.counted(len(frozen), 'photo')} have several labels"
     notes.append(f"{counts}, and {none} have none." if none else f"{counts}.")
+    if copies := len(hashed) - len(samples):
+        notes.append(f"Exact copies of photos: {copies}. Each photo is used once, with the labels of its copies.")
     return MultiLabelDataset(tuple(samples.values()), tuple(index), tuple(skipped), tuple(notes), sets=frozen)
 
 

@@ -75,7 +75,7 @@ SOURCES = {
         manifests.accepts, manifests.entries, "a line with path and label for each photo", manifests.sets
     ),
     "archive": Source(archives.accepts, archives.entries, f"in the archive {_FOLDERS}"),
-    "parquet": Source(parquet.accepts, parquet.entries, "a column of images and one of labels"),
+    "parquet": Source(parquet.accepts, parquet.entries, "a column of images and one of labels", parquet.sets),
     "tfrecord": Source(tfrecords.accepts, tfrecords.entries, "tf.Examples with an image and a label"),
     "folder": Source(Path.is_dir, folders.entries, _FOLDERS),
 }

@@ -73,7 +73,8 @@ def train(
       data: `DIR/<class>/**`, `DIR/{train,val,test}/<class>/**`, or any other dataset format of `data.sources.read`.
         Or photos that the program holds: pairs of photo and label, or a dataset of PyTorch, TensorFlow or Hugging Face;
         they are kept in the cache.
-      images, labels: photos (arrays, tensors, Pillow images, paths) and as many labels, names or numbers from 0.
+      images, labels: photos (arrays, tensors, Pillow images, paths) and as many labels, names or numbers from 0; with
+        `multi_label`, a list of them for each photo, or an array of 0 and 1 for each class.
       class_names: the names of labels that are numbers.
       output: output folder; `<data name>_model` by default, `images_model` for photos that the program holds.
       overwrite: whether to replace an existing folder.
@@ -101,7 +102,12 @@ def train(
     if images is not None or labels is not None or given_photos.is_given(data):
         with progress.stage("Keep the photos in the cache"):
             data = given_photos.keep(
-                data, images=images, labels=labels, class_names=class_names, progress=progress.step
+                data,
+                images=images,
+                labels=labels,
+                class_names=class_names,
+                multi_label=chosen.multi_label,
+                progress=progress.step,
             )
     elif class_names is not None:
         raise DataError("`class_names` belongs to photos that the program holds. Leave it out.")

@@ -99,6 +99,7 @@ VALUES = {
     "doctor.html": {
         "name": NASTY,
         "classes": {NASTY: 1},
+        "readable": 1,
         "notes": [NASTY],
         "sentences": [NASTY],
         "kinds": [

@@ -85,6 +85,8 @@ class LearnedFrom:
         """Returns a note, given the total number of photos."""
         if self.photos is None:
             return "The model may have been trained on these photos: no split.json beside it lists its training photos."
+        if self.others and self.top1 is None:  # measured in another way, see `multi_label_metrics`
+            return f"The model was trained on {self.photos} of these {photos} photos, which inflates metrics."
         if self.top1 is None or self.top1_interval is None:
             return "The model was trained on all of these photos, so the metrics do not apply to new photos."
         low, high = self.top1_interval

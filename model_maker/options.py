@@ -145,6 +145,13 @@ class Options:
         choices="model_maker.data.augment:PRESETS",
     )
     views: int = _option(4, DATA, "views per augmented photo; the first is not augmented", "K")
+    multi_label: bool = _option(
+        False,
+        LEARNING,
+        "photos may have several labels, or none: each label gets a score and a threshold of its own",
+        "",
+        shown="-",
+    )
     layers: str = _option(
         "auto",
         LEARNING,
@@ -284,6 +291,13 @@ class Options:
         return {name: value for name, value in asdict(self).items() if name not in _OF_THE_PLACE}
 
 
+# Options that suppose one label a photo, and what to do instead.
+_NOT_OF_SEVERAL_LABELS = {
+    "fine_tune": "Leave one of them out: the head is trained on frozen features.",
+    "labels_from_text": "Leave one of them out.",
+    "max_drop": "Leave it out; metrics.json compares the file with its float model.",
+    "precision": "Pass `label_precision` for a threshold of each label.",
+}
 CLASS_WEIGHTS = ("auto", "none")
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 _OF_THE_PLACE = ("engine", "address", "shards")
@@ -366,6 +380,10 @@ def check(options: Options) -> None:
         )
     if options.labels_from_text is not None and options.fine_tune is not None:
         raise DataError("`labels_from_text` is for a head on frozen features: leave it or `fine_tune` out.")
+    if options.multi_label:
+        for name, advice in _NOT_OF_SEVERAL_LABELS.items():
+            if getattr(options, name) is not None:
+                raise DataError(f"`{name}` does not work with `multi_label=True`. {advice}")
     for name in ("address", "shards"):
         if (value := getattr(options, name)) is not None and options.engine != "ray":
             raise DataError(f"`{name}={value!r}` applies to a Ray cluster: add `engine='ray'`.")

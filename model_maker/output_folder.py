@@ -16,6 +16,8 @@ RUN = "run.json"
 SPLIT = "split.json"
 CARD = "README.md"
 REPORT = "report.html"
+# Beside an export without metadata, of a model that gives several labels.
+MULTI_LABEL = "multi_label.json"
 # In a folder that `split_model` made.
 BACKBONE = "backbone.tflite"
 HEAD = "head.json"

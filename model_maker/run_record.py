@@ -7,7 +7,6 @@ import dataclasses
 import json
 import os
 import platform
-from collections import Counter
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -30,13 +29,12 @@ def compose(
     data: str | os.PathLike[str], options: Any, dataset: Dataset, split: Split, progress: Progress
 ) -> dict[str, Any]:
     """Returns the record of a run in plain JSON types; `options` is a dataclass."""
-    counts = Counter(dataset.labels)
     return {
         "model_maker": __version__,
         "data": str(object_stores.place(data).resolve()),
         "options": dataclasses.asdict(options),
         "fingerprint": dataset.fingerprint,
-        "classes": {name: counts[label] for label, name in enumerate(dataset.classes)},
+        "classes": dict(zip(dataset.classes, dataset.counts, strict=True)),
         "photos": {part: len(getattr(split, part)) for part in ("train", "validation", "test")},
         "notes": progress.notes,
         "skipped": [{"path": _absolute(str(bad.path), Path(data)), "reason": bad.reason} for bad in dataset.skipped],
@@ -100,17 +98,20 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     return record
 
 
-def photos_for(model: str | os.PathLike[str], data: str | os.PathLike[str] | None) -> tuple[Dataset, list[str]]:
+def photos_for(
+    model: str | os.PathLike[str], data: str | os.PathLike[str] | None, *, multi_label: bool = False
+) -> tuple[Dataset, list[str]]:
     """Returns the photos for evaluating a model, and notes.
 
     Args:
       model: see `parts`.
       data: labeled photos; only the test split if there is one. None for the test photos of the model.
+      multi_label: whether those may have several labels.
 
     Raises:
       ModelError, DataError: see `parts`.
     """
-    return test_part(model) if data is None else sources.read_to_judge(data)
+    return test_part(model) if data is None else sources.read_to_judge(data, multi_label=multi_label)
 
 
 def is_own_test(model: str | os.PathLike[str], data: str | os.PathLike[str] | None) -> bool:
@@ -143,8 +144,8 @@ def parts(model: str | os.PathLike[str]) -> tuple[Split, list[str]]:
     record = load(folder)
     if not object_stores.place(record["data"]).exists():
         raise DataError(f"The photos that {model} was trained on are no longer in {record['data']}. Pass `data=DIR`.")
-    dataset = sources.read(record["data"])
     options = record["options"]
+    dataset = sources.read(record["data"], multi_label=options.get("multi_label") is True)
     try:
         dataset = without_skipped(dataset, record)
         split = dataset.split(validation=options["validation"], test=options["test"], seed=options["seed"])

@@ -58,7 +58,7 @@ final class Classifier {
     size = shape[1]
   }
 
-  /// The best labels, best first; those of equal score in the model's order.
+  /// The best labels, best first, those of equal score in the model's order; all of a photo that may have several.
   func classify(_ photo: Photo, topK: Int = 3) throws -> Answer {
     let pixels = photo.stretched(to: size)
     let image = try interpreter.input(at: 0)
@@ -70,7 +70,7 @@ final class Classifier {
     let latencyMs = Double(DispatchTime.now().uptimeNanoseconds - start) / 1e6
     let scores = values(of: try interpreter.output(at: 0))
     let order = scores.indices.sorted { scores[$0] == scores[$1] ? $0 < $1 : scores[$0] > scores[$1] }
-    let best = order.filter { scores[$0] >= model.thresholds[$0] }.prefix(topK)
+    let best = order.filter { scores[$0] >= model.thresholds[$0] }.prefix(model.multiLabel ? scores.count : topK)
     return Answer(
       predictions: best.map { Prediction(id: $0, label: model.labels[$0], score: scores[$0]) }, latencyMs: latencyMs)
   }

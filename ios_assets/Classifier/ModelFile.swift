@@ -29,6 +29,7 @@ struct ModelFile {
   let mean: Float
   let std: Float
   let thresholds: [Float]  // the least score worth showing, of each label
+  let multiLabel: Bool  // whether a photo may have several labels, or none
 
   init(contentsOf path: String) throws {
     try self.init(Bytes(data: try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)))
@@ -49,6 +50,7 @@ struct ModelFile {
     let lines = text.hasSuffix("\n") ? String(text.dropLast()) : text
     labels = lines.components(separatedBy: "\n")
     thresholds = try Self.ownThresholds(scores, bytes, count: labels.count).map { max(threshold, $0) }
+    multiLabel = try bytes.storedFile(Self.provenance)?.contains(Self.severalLabels) ?? false
   }
 
   /// Those of single labels, 0 where there are none.
@@ -75,6 +77,8 @@ struct ModelFile {
   private static let normalization = 1  // ProcessUnitOptions
   private static let thresholding = 3
   private static let axisLabels = 2  // AssociatedFileType
+  private static let provenance = "model_maker.json"  // which other tools do not write
+  private static let severalLabels = "\"multi_label\": true"
   private static let labelThresholds = "label_thresholds.csv"  // the last column, where labels have their own
 }
 

@@ -72,7 +72,7 @@ def codegen(
     *,
     name: str | None = None,
     package: str = PACKAGE,
-    top_k: int = TOP_K,
+    top_k: int | None = None,
     threshold: float | None = None,
     head: str | None = None,
 ) -> str:
@@ -84,7 +84,7 @@ def codegen(
       language: a key of LANGUAGES.
       name: of the class; derived from the model name by default.
       package: of the Kotlin file.
-      top_k: default number of labels.
+      top_k: default number of labels; TOP_K, or all labels of a model that gives several.
       threshold: lower scores are omitted; the thresholds of the model or its labels by default, usually 0.
       head: which output of a file that `combine` made; the first by default.
 
@@ -106,7 +106,7 @@ def codegen(
     _check_numbers(top_k, threshold)
     target = LANGUAGES[language]
     if (Path(model) / output_folder.HEAD).is_file():
-        return _head_code(Path(model), language, package=identifiers.check_package(package), top_k=top_k)
+        return _head_code(Path(model), language, package=identifiers.check_package(package), top_k=top_k or TOP_K)
     title, info, image, scores, place = _read(model, target, head)
     values = {
         "title": identifiers.one_line(f"The classifier {title}"),
@@ -115,7 +115,7 @@ def codegen(
         "size": image.shape[1],
         "threshold": float(info.threshold if threshold is None else threshold),
         "own": ", ".join(map(str, info.label_thresholds if threshold is None else ())),
-        "top_k": top_k,
+        "top_k": top_k or (len(info.labels) if info.multi_label else TOP_K),
         "head": place,
         # The shorter call gives the first output alone.
         "run": "interpreter.run(input, output)" if place == 0 else _KOTLIN_RUN.format(place),
@@ -210,8 +210,8 @@ def _labels(language: Language, labels: Sequence[str]) -> dict[str, str]:
     return {"members": "\n".join(members), "texts": "\n".join(f"    {text}," for text in quoted)}
 
 
-def _check_numbers(top_k: int, threshold: float | None) -> None:
-    if top_k < 1:
+def _check_numbers(top_k: int | None, threshold: float | None) -> None:
+    if top_k is not None and top_k < 1:
         raise DataError(f"`top_k={top_k}`: pass 1 or more.")
     if threshold is not None and not 0 <= threshold <= 1:
         raise DataError(f"`threshold={threshold:g}`: pass a score from 0 to 1.")

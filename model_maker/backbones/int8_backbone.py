@@ -160,7 +160,8 @@ def of_file(
     """
     model = graph.parse(classifier)
     kinds = [graph.operator_name(model, operator) for operator in model.subgraphs[0].operators]
-    if kinds[0] != "QUANTIZE" or kinds[-3:-1] != ["FULLY_CONNECTED", "SOFTMAX"]:
+    scores = (["FULLY_CONNECTED", "SOFTMAX"], ["FULLY_CONNECTED", "LOGISTIC"])
+    if kinds[0] != "QUANTIZE" or kinds[-3:-1] not in scores:
         raise ModelError("It has no head on an int8 backbone.")
     model = graph.parse(io_types.within(classifier, normalization))
     main = model.subgraphs[0]

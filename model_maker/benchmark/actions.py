@@ -203,13 +203,16 @@ def _with_accuracy(
     """Adds top-1, or a note for a model without labels of these classes. True if interrupted by ctrl-C."""
     from model_maker.benchmark.result_table import Bar
     from model_maker.inference.classifier import Classifier
+    from model_maker.tflite import metadata
 
     done = list(models)
     for index, model in enumerate(models):
         try:
             photos, notes = _unseen(model, dataset, data)
             with Bar(f"Accuracy of {model.name}") as bar:
-                metrics = Classifier(model.path, labels=labels).evaluate(photos, progress=bar.progress)
+                classifier = Classifier(model.path, labels=labels)
+                metadata.check_single(classifier.info, "top-1", "`evaluate` measures it.")
+                metrics = classifier.evaluate(photos, progress=bar.progress)
             if metrics.learned_from:
                 notes = (*notes, metrics.learned_from.describe(metrics.photos))
             done[index] = dataclasses.replace(model, top1=metrics.top1, top1_photos=metrics.photos, notes=notes)

@@ -129,6 +129,7 @@ def combine(
 def _described(path: Path, content: bytes) -> ModelInfo:
     with about(path):
         info = metadata.read(content)
+        metadata.check_single(info, "combining", "Ship its model.tflite as a file of its own.")
         if metadata.read_heads(content):
             raise ModelError("it has several outputs already. Combine the files that it was made of.")
         if not info.labels:

@@ -165,6 +165,7 @@ def _described(content: bytes) -> ModelInfo:
     info = metadata.read(content)
     if not info.labels:
         raise ModelError("it carries no labels. Write them into it with `model_maker metadata` first.")
+    metadata.check_single(info, "editing classes", "Change the labels of its photos and train again.")
     normalization = info.normalization or io_types.stated_normalization(content)
     if normalization is None:
         raise ModelError(

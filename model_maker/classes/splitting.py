@@ -85,6 +85,7 @@ def split_model(
     content = vetting.read(path)
     with about(path), progress.stage("Split"):
         info = metadata.read(content)
+        metadata.check_single(info, "a head that learns classes", "Ship its model.tflite whole.")
         normalization = info.normalization or io_types.stated_normalization(content)
         if not info.labels or normalization is None:
             raise ModelError("it lacks labels or its input's normalization. Use `model_maker metadata` first.")

@@ -27,7 +27,9 @@ def add(commands) -> None:
     parser.add_argument("--name", metavar="CLASS", help="name of the class (default: derived from the model's name)")
     parser.add_argument("--package", metavar="NAME", help="package of the Kotlin file (default: modelmaker)")
     head_flag(parser)
-    parser.add_argument("--top-k", type=int, default=3, metavar="K", help="labels per photo (default: 3)")
+    parser.add_argument(
+        "--top-k", type=int, metavar="K", help="labels per photo (default: 3; all of a model of several labels)"
+    )
     parser.add_argument("--threshold", type=float, metavar="SCORE", help="lowest score, 0 to 1 (default: the model's)")
 
 

@@ -28,6 +28,7 @@ def add(commands) -> None:
     parser.add_argument("--yes", action="store_true", help="move them without confirmation")
     parser.add_argument("--undo", action="store_true", help="move everything back from the quarantine")
     parser.add_argument("--quarantine", metavar="DIR", help="quarantine folder (default: DATA_quarantine beside DATA)")
+    parser.add_argument("--multi-label", action="store_true", help="photos may have several labels, or none")
     parser.add_argument("--model", metavar="NAME", help="backbone for comparing photos (default: efficientnet_lite0)")
     parser.add_argument("--threads", type=int, metavar="N", help="photos processed in parallel (default: all cores)")
     json_flag(parser)
@@ -59,7 +60,11 @@ def run(arguments: argparse.Namespace) -> None:
         raise DataError("--quarantine needs --fix or --undo.")
     with Bars(arguments) as bars:
         found = diagnosis.diagnose(
-            arguments.data, model=arguments.model or backbones.DEFAULT, threads=arguments.threads, progress=bars
+            arguments.data,
+            model=arguments.model or backbones.DEFAULT,
+            multi_label=arguments.multi_label,
+            threads=arguments.threads,
+            progress=bars,
         )
         if html is not None:
             with bars.stage("Write the report"):

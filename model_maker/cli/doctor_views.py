@@ -26,7 +26,7 @@ _STYLES = {"serious": "bold red", "look": "bold yellow", "know": "bold"}
 def show_diagnosis(found: Diagnosis) -> None:
     """Prints the findings, the most serious first, with advice."""
     console = rendering.console()
-    photos, classes = sum(found.photos.values()), len(found.photos)
+    photos, classes = found.readable, len(found.photos)
     console.print(f"{_count(photos, 'photo')} of {_count(classes, 'class', 'es')} in {escape(found.data)}")
     for note in found.notes:
         rendering.say(console, f"[yellow]note[/] {escape(note)}")

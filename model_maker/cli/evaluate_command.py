@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> None:
     page = new_page(arguments)
     with Bars(arguments) as bars:
         classifier = Classifier(arguments.model, head=arguments.head, **foreign(arguments), progress=bars)
-        dataset, notes = run_record.photos_for(arguments.model, arguments.data)
+        dataset, notes = run_record.photos_for(arguments.model, arguments.data, multi_label=classifier.info.multi_label)
         for note in notes:
             bars.note(note)
         with bars.stage("Evaluate the file"):

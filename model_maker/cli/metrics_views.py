@@ -7,7 +7,9 @@ from typing import Any
 
 from rich.table import Table
 
+from model_maker.cli import multi_label_views
 from model_maker.evaluation import Metrics
+from model_maker.multi_label_metrics import MultiLabelMetrics
 from model_maker.terminal import rendering
 from model_maker.terminal.rendering import escape, percent
 
@@ -15,8 +17,11 @@ from model_maker.terminal.rendering import escape, percent
 _WIDEST_CONFUSION = 12
 
 
-def show_metrics(metrics: Metrics) -> None:
+def show_metrics(metrics: Metrics | MultiLabelMetrics) -> None:
     """Prints accuracy, results per class and the confusion matrix."""
+    if isinstance(metrics, MultiLabelMetrics):
+        multi_label_views.show_metrics(metrics)
+        return
     console, (low, high) = rendering.console(), metrics.top1_interval
     console.print(
         f"top-1 [bold green]{percent(metrics.top1)}[/] on {metrics.photos} photos "
@@ -74,6 +79,8 @@ def show_predictions(rows: list[dict[str, Any]]) -> None:
     table = rendering.table("photo", "label", "score>", "")
     for row in rows:
         name = escape(row["photo"])
+        if row.get("predictions") == []:
+            table.add_row(name, "[dim]no label[/]", "", "")
         for entry in row.get("predictions", ()):
             label = (
                 escape(entry.get("display_name", entry["label"]))
@@ -91,7 +98,7 @@ def show_answer(row: dict[str, Any]) -> None:
     answers = ", ".join(
         f"{escape(entry.get('display_name', entry['label']))} {entry['score']:.3f}" for entry in row["predictions"]
     )
-    rendering.say(rendering.console(), f"{escape(row['photo'])}  {answers}")
+    rendering.say(rendering.console(), f"{escape(row['photo'])}  {answers or 'no label'}")
 
 
 def _bar(score: float, width: int = 20) -> str:

@@ -99,6 +99,6 @@ def _labels(labels: tuple[str, ...]) -> str:
 
 def _flat(metrics: Any) -> dict[str, str]:
     """Formats text that other tools wrote into a model, which may be anything."""
-    names = {"top1": "top-1 on test", "float_top1": "float top-1"}
+    names = {"top1": "top-1 on test", "float_top1": "float top-1", "mean_average_precision": "mAP on test"}
     known = metrics if isinstance(metrics, dict) else {}
     return {text: percent(known[key]) for key, text in names.items() if isinstance(known.get(key), int | float)}

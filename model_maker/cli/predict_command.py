@@ -45,7 +45,12 @@ def add(commands) -> None:
     foreign_flags(parser)
     _zero_shot(parser)
     head_flag(parser)
-    parser.add_argument("--top-k", type=int, default=3, metavar="K", help="labels per photo (default: 3)")
+    parser.add_argument(
+        "--top-k",
+        type=int,
+        metavar="K",
+        help="labels per photo (default: 3; of a model of several labels all that reach their thresholds)",
+    )
     parser.add_argument(
         "--threshold", type=float, metavar="SCORE", help="lower scores are unknown, 0 to 1 (default: the model's own)"
     )
@@ -69,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     from model_maker.cli import metrics_views
     from model_maker.inference import annotation, predict_inputs, views
 
-    if arguments.top_k < 1:
+    if arguments.top_k is not None and arguments.top_k < 1:
         raise DataError(f"--top-k {arguments.top_k}: pass 1 or more.")
     if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
         raise DataError(f"--threshold {arguments.threshold:g}: pass a score from 0 to 1.")
@@ -91,9 +96,9 @@ def run(arguments: argparse.Namespace) -> int:
             ):
                 live = item.live
                 row, ranked = _answer(classifier, item, scores, arguments, tier, allowed)
-                if ranked:
+                if "error" not in row:
                     keep(item, [f"{one.label} {one.score:.3f}" for one in ranked])
-                if live and ranked and not (arguments.json or arguments.csv):
+                if live and "error" not in row and not (arguments.json or arguments.csv):
                     metrics_views.show_answer(row)
                 else:
                     rows.append(row)
@@ -117,7 +122,8 @@ def _answer(classifier, item, scores, arguments: argparse.Namespace, tier: str |
     row = {"photo": item.name, **item.frame, **({"tier": tier} if tier else {})}
     if isinstance(scores, DataError):
         return row | {"error": str(scores).removeprefix(f"{item.name}: ").removeprefix("the picture: ")}, []
-    ranked = classifier.rank(scores, top_k=arguments.top_k, threshold=arguments.threshold, allowed=allowed)
+    top_k = arguments.top_k or (None if classifier.info.multi_label else 3)
+    ranked = classifier.rank(scores, top_k=top_k, threshold=arguments.threshold, allowed=allowed)
     answers = [dataclasses.asdict(entry) for entry in ranked]
     if names := classifier.info.display_names.get(arguments.locale or ""):
         for answer in answers:

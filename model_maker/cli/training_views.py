@@ -6,8 +6,10 @@ from typing import Any
 
 from rich.table import Table
 
-from model_maker.cli import metrics_views
+from model_maker.cli import metrics_views, multi_label_views
 from model_maker.demo import static_site
+from model_maker.evaluation import Metrics
+from model_maker.multi_label_metrics import MultiLabelMetrics
 from model_maker.output_folder import MODEL, REPORT
 from model_maker.packaging.accuracy_budget import Budget
 from model_maker.terminal import rendering
@@ -21,25 +23,24 @@ _MOST_CLASSES = 12
 def show_training(result: Result) -> None:
     """Prints the model, its accuracy and the next steps."""
     report, console = result.report, rendering.console()
-    agreement, low, high = report["agreement"], *result.metrics.top1_interval
+    metrics, several = result.metrics, isinstance(result.metrics, MultiLabelMetrics)
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_row(
-        "top-1",
-        f"[bold green]{percent(result.metrics.top1)}[/] on {result.metrics.photos} test photos "
-        f"[dim](95 % interval {percent(low)} to {percent(high)})[/]",
-    )
-    table.add_row(
-        "float model",
-        f"{percent(report['float']['top1'])}{_share(report)}, same answer on {percent(agreement['same_top1'])}",
-    )
-    table.add_row("classes", _class_names([entry.label for entry in result.metrics.per_class]))
+    if isinstance(metrics, MultiLabelMetrics):
+        multi_label_views.add_training(table, metrics, report)
+    else:
+        _add_accuracy(table, metrics, report)
+    table.add_row("classes", _class_names([entry.label for entry in metrics.per_class]))
     table.add_row("layers", _layers(report["cross_validation"]))
     if tuning := report.get("fine_tuning"):
         table.add_row("fine-tuning", _change(tuning["against_frozen"]))
-    if thresholds := report.get("thresholds"):
+    if several:
+        table.add_row("thresholds", multi_label_views.thresholds(report["thresholds"]))
+    elif thresholds := report.get("thresholds"):
         table.add_row("answers", metrics_views.answers(thresholds["test"]))
         table.add_row("threshold", _threshold(thresholds))
-    if folds := report["folds"]:
+    if several and report["folds"]:
+        multi_label_views.add_folds(table, report["folds"])
+    elif folds := report["folds"]:
         low, high = folds["top1_interval"]
         table.add_row(
             f"{folds['folds']} folds",
@@ -67,6 +68,17 @@ def show_training(result: Result) -> None:
         ("next", then),
     ):
         rendering.say(console, f"{name:<{width}}{text}")  # not a table, which would wrap a path or a command
+
+
+def _add_accuracy(table: Table, metrics: Metrics, report: dict[str, Any]) -> None:
+    low, high = metrics.top1_interval
+    table.add_row(
+        "top-1",
+        f"[bold green]{percent(metrics.top1)}[/] on {metrics.photos} test photos "
+        f"[dim](95 % interval {percent(low)} to {percent(high)})[/]",
+    )
+    same = percent(report["agreement"]["same_top1"])
+    table.add_row("float model", f"{percent(report['float']['top1'])}{_share(report)}, same answer on {same}")
 
 
 def _class_names(names: list[str]) -> str:

@@ -47,7 +47,9 @@ def run(arguments: argparse.Namespace) -> int:
         with Bars(arguments) as bars:
             classifier = Classifier(arguments.model)
             with bars.stage("Evaluate the file"):
-                dataset, _ = run_record.photos_for(arguments.model, arguments.data)
+                dataset, _ = run_record.photos_for(
+                    arguments.model, arguments.data, multi_label=classifier.info.multi_label
+                )
                 scored = classifier.score_labelled(dataset, progress=bars.step)
             metrics, name = classifier.measure(scored), classifier.info.name
             own, certificate = run_record.is_own_test(arguments.model, arguments.data), found.as_dict()

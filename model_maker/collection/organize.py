@@ -19,12 +19,13 @@ from model_maker.collection import groups as grouping
 from model_maker.collection import photos, vectors
 from model_maker.data.dataset import Dataset
 from model_maker.data.skipped_files import UNSURE
-from model_maker.errors import DataError, OutputError
+from model_maker.errors import DataError, OutputError, about
 from model_maker.inference.classifier import Classifier
 from model_maker.progress import Progress
 from model_maker.report import photo_page
 from model_maker.system import files
 from model_maker.terminal import spreadsheet
+from model_maker.tflite import metadata
 from model_maker.zero_shot_learning import classify
 from model_maker.zero_shot_learning.text_vectors import TEMPLATE
 
@@ -152,6 +153,8 @@ def organize(
         classifier, tier_of, source = found.classifier, found.tier, found.source
     elif model is not None:
         classifier, source = Classifier(model), Path(model).name
+        with about(model):
+            metadata.check_single(classifier.info, "sorting into folders", "List its labels with `predict`.")
     if classifier is not None:
         folder_names(classifier.labels)
     with report.stage("List photos"):

@@ -78,6 +78,16 @@ class Dataset:
     def labels(self) -> list[int]:
         return [sample.label for sample in self.samples]
 
+    def name(self, sample: Sample) -> str:
+        """The class of a photo, in words."""
+        return self.classes[sample.label]
+
+    @property
+    def counts(self) -> list[int]:
+        """The number of photos of each class."""
+        found = Counter(self.labels)
+        return [found[label] for label in range(len(self.classes))]
+
     @cached_property
     def fingerprint(self) -> str:
         """sha256 over class names, photo contents and stated splits; independent of file names and order."""
@@ -100,8 +110,8 @@ class Dataset:
         different = len({sample.digest for sample in self.samples})
         if self.conflicts > max(_FEW_CONFLICTS, _SEVERAL_LABELS * different):
             raise DataError(
-                f"{self.conflicts} of {different} photos are in more than one class. Multi-label classification is not "
-                "supported: keep each photo in one class, make a class of each combination, or train a model per label."
+                f"{self.conflicts} of {different} photos are in more than one class. If photos may have several "
+                "labels, add `multi_label=True`; otherwise keep each photo in one class."
             )
 
     def by_digest(self) -> list[Sample]:
@@ -154,8 +164,7 @@ class Dataset:
         Raises:
           DataError: a class has fewer than three different photos, or is missing from a stated split.
         """
-        if not (0 < validation < 1 and 0 < test < 1 and validation + test < 1):
-            raise DataError(f"`validation={validation}` and `test={test}` must each be above 0, and below 1 in total.")
+        check_shares(validation, test)
         wanted = self._missing_parts(validation, test)
         if not validating:
             wanted.pop("validation", None)
@@ -187,7 +196,7 @@ class Dataset:
                     f"{name} has {len(digests)} different photos; `folds={count}` needs {least} in each "
                     "class. Use fewer folds, or add photos."
                 )
-            for rank, digest in enumerate(sorted(digests, key=lambda digest: _unit(digest, seed))):
+            for rank, digest in enumerate(sorted(digests, key=lambda digest: unit(digest, seed))):
                 fold.setdefault(digest, rank % count)
         return [fold[sample.digest] for sample in self.samples]
 
@@ -234,7 +243,7 @@ def _divide(
     different: set[str], wanted: dict[str, float], seed: int, name: str, files: int
 ) -> tuple[dict[str, str], list[str]]:
     """Assigns each digest of one class to a split; also returns the splits that had to borrow a photo."""
-    digests = sorted(different, key=lambda digest: _unit(digest, seed))
+    digests = sorted(different, key=lambda digest: unit(digest, seed))
     if len(digests) < len(wanted) + 1:
         needed = ", ".join(["train", *reversed(wanted)])
         what = "photo" if len(digests) == 1 else "different photos"
@@ -247,7 +256,7 @@ def _divide(
     borrowed, start, before, threshold = [], 0, 0, 0.0
     for index, (part, share) in enumerate(wanted.items()):
         threshold += share
-        natural = sum(_unit(digest, seed) < threshold for digest in digests)
+        natural = sum(unit(digest, seed) < threshold for digest in digests)
         # One photo must remain for training and for each further split.
         stop = min(max(natural, start + 1), len(digests) - (len(wanted) - index))
         if natural <= max(start, before):
@@ -259,7 +268,17 @@ def _divide(
     return assigned | dict.fromkeys(digests[start:], "train"), borrowed
 
 
-def _unit(digest: str, seed: int) -> float:
+def check_shares(validation: float, test: float) -> None:
+    """Checks the fractions of a split.
+
+    Raises:
+      DataError: one is 0 or less, or they leave nothing for training.
+    """
+    if not (0 < validation < 1 and 0 < test < 1 and validation + test < 1):
+        raise DataError(f"`validation={validation}` and `test={test}` must each be above 0, and below 1 in total.")
+
+
+def unit(digest: str, seed: int) -> float:
     """Maps a content hash to [0, 1), uniformly; the seed salts it."""
     salted = hashlib.sha256(f"{seed}:{digest}".encode()).digest()
     return int.from_bytes(salted[:8], "big") / 2**64

@@ -54,6 +54,7 @@ def keep(
     images: Iterable[Photo] | None = None,
     labels: Iterable[Any] | None = None,
     class_names: Sequence[str] | None = None,
+    multi_label: bool = False,
     progress: Progress | None = None,
 ) -> Path:
     """Writes photos into the cache, and returns the list of them, which is a dataset.
@@ -63,6 +64,7 @@ def keep(
         Dataset or DatasetDict of Hugging Face, whose splits are kept.
       images, labels: the same, apart: as many labels as photos.
       class_names: names of labels that are numbers; those that the dataset states by default.
+      multi_label: whether each label is a list of names or numbers, or an array of 0 and 1 for each class.
       progress: called with (done, total) photos, where their number is known.
 
     Raises:
@@ -78,15 +80,16 @@ def keep(
     names = tuple(class_names) if class_names is not None else stated
     kept, numbered = [], False
     for number, row in enumerate(rows):
-        label, is_number = _label(row.label, names, number)
-        numbered |= is_number
-        kept.append((str(_photo(row.photo, number)), label, row.part))
+        given = _several(row.label, number) if multi_label else [row.label]
+        found = [_label(label, names, number) for label in given]
+        numbered |= any(is_number for _, is_number in found)
+        kept.append((str(_photo(row.photo, number)), [label for label, _ in found], row.part))
         if progress and total:
             progress(number + 1, total)
     if not kept:
         raise DataError("There is no photo in what was given.")
-    width = max(len(label) for _, label, _ in kept) if numbered and names is None else 0
-    return _list([(path, label.zfill(width), part) for path, label, part in kept])
+    width = max(len(label) for _, found, _ in kept for label in found) if numbered and names is None else 0
+    return _list([(path, [label.zfill(width) for label in found], part) for path, found, part in kept], multi_label)
 
 
 def is_given(data: object) -> bool:
@@ -96,10 +99,13 @@ def is_given(data: object) -> bool:
     return isinstance(data, Iterable | Indexed)
 
 
-def _list(rows: list[tuple[str, str, str]]) -> Path:
+def _list(rows: list[tuple[str, list[str], str]], multi_label: bool) -> Path:
     lines = [
-        json.dumps({"path": path, "label": label} | ({"split": part} if part else {}), ensure_ascii=False)
-        for path, label, part in rows
+        json.dumps(
+            {"path": path, "label": found if multi_label else found[0]} | ({"split": part} if part else {}),
+            ensure_ascii=False,
+        )
+        for path, found, part in rows
     ]
     content = ("\n".join(lines) + "\n").encode()
     path = files.cache_directory() / "given" / hashlib.sha256(content).hexdigest()[:16] / LIST
@@ -122,6 +128,19 @@ def _photo(photo: Any, number: int) -> Path:
         picture.save(buffer, "PNG", compress_level=1)
         files.write(path, buffer.getvalue())
     return path
+
+
+def _several(labels: Any, number: int) -> list[Any]:
+    """Returns the labels of a photo: of a list as they are, of an array the classes that are not 0."""
+    if isinstance(labels, list | tuple | set | frozenset):
+        return sorted(labels) if isinstance(labels, set | frozenset) else list(labels)
+    values = np.asarray(labels) if hasattr(labels, "__array__") else np.zeros(())
+    if values.ndim == 1 and np.isin(values, (0, 1)).all():
+        return np.flatnonzero(values).tolist()
+    raise DataError(
+        f"Photo {number} has the labels {labels!r}: with `multi_label=True`, give a list of names or numbers, or an "
+        "array of 0 and 1 for each class."
+    )
 
 
 def _label(label: Any, names: Sequence[str] | None, number: int) -> tuple[str, bool]:
@@ -190,7 +209,9 @@ def _of_hugging_face(data: Any) -> tuple[Iterator[_Labelled], int | None, tuple[
     ]
     if len(photos) != 1 or len(labels) != 1:
         raise DataError(f"The columns {', '.join(kinds)} do not name one of images and one of labels: {_PAIRS}")
-    stated = getattr(features[labels[0]], "names", None)
+    stated = getattr(features[labels[0]], "names", None) or getattr(
+        getattr(features[labels[0]], "feature", None), "names", None
+    )
     rows = (
         _Labelled(row[photos[0]], row[labels[0]], _SPLITS.get(part.lower(), ""))
         for part, rows in parts.items()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import PureWindowsPath
 
 from model_maker.data import images, object_stores
+from model_maker.data.entries import PART_NAMES
 from model_maker.data.web import is_address
 from model_maker.errors import DataError
 
@@ -32,12 +33,14 @@ COLUMNS = {
     ),
     "label": (
         *("label", "class", "category", "class_name", "target", "labels", "classes", "label_name", "classname"),
-        *("species", "class_label", "category_name", "image_label", "tag"),
+        *("species", "class_label", "category_name", "image_label", "tag", "tags"),
     ),
     "part": ("split", "part", "subset", "set", "partition", "ml_use", "data_set", "dataset"),
 }
 # Google's AutoML and Vertex AI put the split first; UNASSIGNED leaves it to the program.
 _VERTEX_PARTS = ("train", "training", "validation", "validate", "test", "unassigned")
+# Splits, as `entries.PART_NAMES` spells them, or Vertex AI.
+_PARTS = frozenset({*PART_NAMES, *_VERTEX_PARTS})
 _DELIMITERS = (",", ";", "\t", "|")
 # Values of one-hot columns.
 _YES, _NO = ("1", "1.0", "true"), ("0", "0.0", "false", "")
@@ -59,8 +62,10 @@ class Columns:
     classes: dict[int, str]
     has_names: bool
 
-    def read(self, where: str, cells: Sequence[str]) -> tuple[str, str, str]:
-        """Returns path, label and split of a line.
+    def read(
+        self, where: str, cells: Sequence[str], *, several: bool = False
+    ) -> tuple[str, str | tuple[str, ...], str]:
+        """Returns path, label and split of a line; of several labels that stand in cells of their own, a tuple.
 
         Raises:
           DataError: the one-hot columns do not select one class.
@@ -69,11 +74,26 @@ class Columns:
         def cell(column: int | None) -> str:
             return cells[column].strip() if column is not None and column < len(cells) else ""
 
-        label = self._one(where, cells) if self.classes else cell(self.label)
-        part = cell(self.part)
+        part, label = cell(self.part), self._label(where, cells, several=several)
+        if several and isinstance(label, tuple) and self.part is not None and self.label is not None:
+            part = part if part.lower() in _PARTS or self.part < self.label else ""
         return cell(self.path), label, "" if part.lower() == "unassigned" else part
 
-    def _one(self, where: str, cells: Sequence[str]) -> str:
+    def _label(self, where: str, cells: Sequence[str], *, several: bool) -> str | tuple[str, ...]:
+        if self.label is None:
+            found = self._hot(where, cells)
+            return found if several else self._one(where, found)
+        if several and not self.has_names and self.label > self.path:
+            # Vertex AI and AutoML put each label into a cell of its own, behind the path.
+            rest = [cell.strip() for cell in cells[self.label :]]
+            if self.part == self.label + 1 and len(rest) > 1 and rest[1].lower() in _PARTS:
+                del rest[1]
+            if len(rest) != 1:
+                return tuple(rest)
+        return cells[self.label].strip() if self.label < len(cells) else ""
+
+    def _hot(self, where: str, cells: Sequence[str]) -> tuple[str, ...]:
+        """Returns the classes whose columns are 1."""
         found = []
         for column, name in self.classes.items():
             value = cells[column].strip().lower() if column < len(cells) else ""
@@ -81,10 +101,16 @@ class Columns:
                 found.append(name)
             elif value not in _NO:
                 raise DataError(f"{where}: column {name} has the value {value[:40]!r}; one-hot columns are 0 or 1.")
+        return tuple(found)
+
+    def _one(self, where: str, found: Sequence[str]) -> str:
         if len(found) == 1:
             return found[0]
         what = f"is 1 in {', '.join(found)}" if found else "has no class that is 1"
-        raise DataError(f"{where}: {what}. Each photo needs exactly one label: correct the line, or remove it.")
+        raise DataError(
+            f"{where}: {what}. Each photo needs exactly one label: correct the line, or remove it. If photos may have "
+            "several labels, add `multi_label=True`."
+        )
 
 
 def delimiter(manifest: object, text: str, usual: str) -> str:

@@ -32,7 +32,9 @@ _LONG, _SAMPLED = 10_000, 1000
 # A path that is the same on all systems, below the manifest's folder.
 _PLAIN = re.compile(r"[^\\/:][^\\:]*\Z")
 _SEPARATORS = re.compile(r"\s*[|;]\s*")
-_Row = tuple[str, str, str]  # path, label, part
+# A comma inside a cell separates labels, too, where they may be several.
+_LABEL_SEPARATORS = re.compile(r"\s*[|;,]\s*")
+_Row = tuple[str, str | tuple[str, ...], str]  # path; label, or labels that stand apart; part
 
 
 def accepts(path: Path) -> bool:
@@ -49,12 +51,23 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
     Raises:
       DataError: a line that cannot be read; the message names it.
     """
+    for manifest, part in _manifests(path):
+        yield from _entries(manifest, part)
+
+
+def sets(path: Path, notes: list[str]) -> Iterator[Entry]:
+    """The same where photos may have several labels: an entry for each, and one without a class name for none."""
+    for manifest, part in _manifests(path):
+        yield from _entries(manifest, part, several=True)
+
+
+def _manifests(path: Path) -> Iterator[tuple[Path, str]]:
+    """Yields the manifests that a path means, each with the split of its folder."""
     if path.is_file():
-        yield from _entries(path, "")
+        yield path, ""
         return
     for manifest in _in_folder(path):
-        part = "" if manifest.parent == path else PART_NAMES[manifest.parent.name.lower()]
-        yield from _entries(manifest, part)
+        yield manifest, "" if manifest.parent == path else PART_NAMES[manifest.parent.name.lower()]
 
 
 def _in_folder(folder: Path) -> list[Path]:
@@ -71,7 +84,7 @@ def _lists_photos(manifest: Path) -> bool:
     """Returns whether a file with a usual name is a manifest, and not another file in a folder of class folders."""
     if any(path.is_dir() and not skipped_files.is_passed_over(path.name) for path in manifest.parent.iterdir()):
         try:
-            next(_entries(manifest, ""), None)
+            next(_entries(manifest, "", several=True), None)  # its labels are checked when it is read
         except DataError:
             return False
     return True
@@ -83,17 +96,21 @@ def _text(manifest: Path) -> str:
     return content.decode(encoding)
 
 
-def _entries(manifest: Path, part: str) -> Iterator[Entry]:
+def _entries(manifest: Path, part: str, *, several: bool = False) -> Iterator[Entry]:
     reader = _json_rows if manifest.suffix.lower() == ".jsonl" else _table_rows
     lines: dict[str, int] = {}  # where each label comes first
     locate = _Locator(manifest.parent)
     try:
-        rows = list(reader(manifest, io.StringIO(_text(manifest), newline="")))
+        rows = list(reader(manifest, io.StringIO(_text(manifest), newline=""), several))
         _check_there(manifest, rows, locate)
         for number, (path, label, stated) in rows:
-            yield _entry(manifest, number, (path, label, stated or part), locate)
-            lines.setdefault(label.strip(), number)
-        _check_single(manifest, lines)
+            where = f"{manifest}, line {number}"
+            names = labels_in(label, where) if several else [_single(label, where)]
+            for name in names or [""]:
+                yield _entry(where, (path, name, stated or part), locate, labeled=bool(name) or not several)
+                lines.setdefault(name.strip(), number)
+        if not several:
+            _check_single(manifest, lines)
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{manifest} cannot be read as text in UTF-8 ({error}). Save it as UTF-8.") from error
 
@@ -156,17 +173,47 @@ def _check_single(manifest: Path, lines: dict[str, int]) -> None:
             raise _several(f"{manifest}, line {lines[label]}", label)
 
 
+def labels_in(label: str | tuple[str, ...], where: str) -> list[str]:
+    """Returns the labels of a photo, each once: a cell separates them by | or ; or commas, or is a JSON list.
+
+    Raises:
+      DataError: the cell begins as a JSON list and is none of texts.
+    """
+    if isinstance(label, str) and label.strip().startswith("["):
+        try:
+            found = json.loads(label)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+            raise DataError(f"{where}: {label.strip()[:60]!r} is no JSON list of labels. Separate labels by | instead.")
+        label = tuple(found)
+    names = _LABEL_SEPARATORS.split(label) if isinstance(label, str) else label
+    return list(dict.fromkeys(name.strip() for name in names if name.strip()))
+
+
+def _single(label: str | tuple[str, ...], where: str) -> str:
+    """Returns the only label of a photo.
+
+    Raises:
+      DataError: there are several, or none in a list.
+    """
+    if isinstance(label, str):
+        return label
+    if len(label) == 1:
+        return label[0]
+    raise _several(where, list(label))
+
+
 def _several(where: str, label: object) -> DataError:
     return DataError(
-        f"{where}: {label!r} looks like several labels. Multi-label classification is not supported: keep one label, "
-        "make a class of each combination, or train one model per label."
+        f"{where}: {label!r} looks like several labels. If photos may have several labels, add `multi_label=True`; "
+        "otherwise keep one label."
     )
 
 
-def _entry(manifest: Path, number: int, row: _Row, locate: _Locator) -> Entry:
+def _entry(where: str, row: tuple[str, str, str], locate: _Locator, *, labeled: bool = True) -> Entry:
     path, label, part = (cell.strip() for cell in row)
-    where = f"{manifest}, line {number}"
-    if not path or not label:
+    if not path or (labeled and not label):
         raise DataError(f"{where}: no {'label' if path else 'path'}. Each line names a photo and its label.")
     if not is_name(path):
         raise DataError(f"{where}: {path!r} is not a valid path. Correct it.")
@@ -180,7 +227,7 @@ def _entry(manifest: Path, number: int, row: _Row, locate: _Locator) -> Entry:
     return Entry(locate(path), name, part, images.obstacle(os.path.splitext(path)[1]))
 
 
-def _table_rows(manifest: Path, file: io.StringIO) -> Iterator[tuple[int, _Row]]:
+def _table_rows(manifest: Path, file: io.StringIO, several: bool) -> Iterator[tuple[int, _Row]]:
     usual = "\t" if manifest.suffix.lower() == ".tsv" else ","
     mark = manifest_columns.delimiter(manifest, file.getvalue()[:100_000], usual)
     reader = csv.reader(file, delimiter=mark)
@@ -190,10 +237,10 @@ def _table_rows(manifest: Path, file: io.StringIO) -> Iterator[tuple[int, _Row]]
         return
     columns = manifest_columns.find(manifest, [cells for _, cells in first])
     for number, cells in itertools.chain(first[1:] if columns.has_names else first, rows):
-        yield number, columns.read(f"{manifest}, line {number}", cells)
+        yield number, columns.read(f"{manifest}, line {number}", cells, several=several)
 
 
-def _json_rows(manifest: Path, file) -> Iterator[tuple[int, _Row]]:
+def _json_rows(manifest: Path, file: io.StringIO, several: bool) -> Iterator[tuple[int, _Row]]:
     for number, line in enumerate(file, 1):
         if not line.strip():
             continue
@@ -203,12 +250,20 @@ def _json_rows(manifest: Path, file) -> Iterator[tuple[int, _Row]]:
             raise DataError(f"{manifest}, line {number}: not JSON ({error}). Each line is one object.") from error
         if not isinstance(content, dict):
             raise DataError(f"{manifest}, line {number}: {line.strip()[:60]!r} is not an object with path and label.")
-        cells = []
-        for known in manifest_columns.COLUMNS.values():
+        where = f"{manifest}, line {number}"
+        cells: list[str | tuple[str, ...]] = []
+        for kind, known in manifest_columns.COLUMNS.items():
             value = next((content[name] for name in known if name in content), "")
-            if isinstance(value, list):
-                raise _several(f"{manifest}, line {number}", value)
-            if isinstance(value, bool | float | dict) or value is None:
-                raise DataError(f"{manifest}, line {number}: {known[0]} is {value!r}; it must be a single text.")
-            cells.append(str(value))
-        yield number, (cells[0], cells[1], cells[2])
+            if several and kind == "label" and not any(name in content for name in known):
+                raise DataError(f"{where}: no label. A photo without labels has an empty list.")
+            if isinstance(value, list) and kind == "label":
+                cells.append(tuple(_text_of(one, known[0], where) for one in value))
+            else:
+                cells.append(_text_of(value, known[0], where))
+        yield number, (str(cells[0]), cells[1], str(cells[2]))
+
+
+def _text_of(value: object, name: str, where: str) -> str:
+    if isinstance(value, bool | float | dict | list) or value is None:
+        raise DataError(f"{where}: {name} is {value!r}; it must be a single text.")
+    return str(value)

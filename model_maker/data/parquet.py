@@ -70,6 +70,26 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
       DataError: pyarrow is missing, a file is damaged, or has no such columns.
     """
     unlabelled = 0
+    for cell, value, names, part in _rows(path):
+        if value is None or (names and value == -1):  # -1 is how `datasets` writes that there is none
+            unlabelled += 1
+            continue
+        yield Entry(cell, class_name(_name(value, names, str(cell)), cell), part)
+    if unlabelled:
+        notes.append(f"{unlabelled} rows have no label and are not used.")
+
+
+def sets(path: Path, notes: list[str]) -> Iterator[Entry]:
+    """The same where photos may have several labels, in a column of lists: an entry for each, and one for none."""
+    for cell, value, names, part in _rows(path):
+        labels = [] if value is None else value if isinstance(value, list) else [value]
+        found = [class_name(_name(label, names, str(cell)), cell) for label in labels]
+        for name in dict.fromkeys(found) or [""]:
+            yield Entry(cell, name, part)
+
+
+def _rows(path: Path) -> Iterator[tuple[Cell, Any, list[str], str]]:
+    """Yields the photo of each row, its label, the names of labels that are numbers, and its split."""
     for file in files_in(path):
         opened = _opened(str(file))
         image, label, names = _columns(file, opened.schema_arrow)
@@ -77,13 +97,7 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
         for group in range(opened.num_row_groups):
             values = opened.read_row_group(group, columns=[label])[label].to_pylist()
             for row, value in enumerate(values):
-                if value is None or (names and value == -1):  # -1 is how `datasets` writes that there is none
-                    unlabelled += 1
-                    continue
-                where = f"{file}[{group}:{row}]"
-                yield Entry(Cell(str(file), image, group, row), class_name(_name(value, names, where), where), part)
-    if unlabelled:
-        notes.append(f"{unlabelled} rows have no label and are not used.")
+                yield Cell(str(file), image, group, row), value, names, part
 
 
 def files_in(path: Path) -> list[Path]:
@@ -98,7 +112,10 @@ def files_in(path: Path) -> list[Path]:
 
 def _name(value: Any, names: list[str], where: str) -> str:
     if isinstance(value, list | dict):
-        raise DataError(f"{where} has the label {value!r}; each photo needs exactly one label.")
+        raise DataError(
+            f"{where} has the label {value!r}; each photo needs exactly one label. If photos may have several labels, "
+            "add `multi_label=True`."
+        )
     if not names or not isinstance(value, int):
         return str(value)
     if not 0 <= value < len(names):
@@ -119,7 +136,8 @@ def _columns(file: Path, schema: Any) -> tuple[str, str, list[str]]:
             f"{file} has the columns {', '.join(schema.names)}: none is {'an image' if image is None else 'a label'}. "
             "Name them image and label."
         )
-    return image, label, stated.get(label, {}).get("names") or []
+    feature = stated.get(label, {})
+    return image, label, (feature.get("feature") or feature).get("names") or []
 
 
 @functools.lru_cache(maxsize=8)

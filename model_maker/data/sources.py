@@ -24,6 +24,7 @@ from model_maker.data import (
 )
 from model_maker.data.dataset import Dataset, Sample, Skipped
 from model_maker.data.entries import Entry, Location, spelling_notes
+from model_maker.data.multi_label import NO_LABEL, MultiLabelDataset
 from model_maker.data.named_datasets import NamedDataset
 from model_maker.data.object_stores import StoredFolder, place
 from model_maker.data.split_folders import PartFolders
@@ -54,11 +55,14 @@ class Source:
       accepts: whether a path has this format.
       entries: lists its photos in the order of the Dataset; the second argument receives notes.
       layout: description for messages.
+      sets: the same where photos may have several labels: an entry for each of them, one without a class name for a
+        photo without labels. None if the format states one label a photo; then copies of a photo may have others.
     """
 
     accepts: Callable[[Any], bool]
     entries: Callable[[Any, list[str]], Iterator[Entry]]
     layout: str
+    sets: Callable[[Any, list[str]], Iterator[Entry]] | None = None
 
 
 _FOLDERS = "one folder of photos for each class, such as roses/ and tulips/"
@@ -67,9 +71,11 @@ SOURCES = {
     "published": Source(named_datasets.accepts, named_datasets.entries, _FOLDERS),
     "parts": Source(split_folders.accepts, split_folders.entries, f"in each part {_FOLDERS}"),
     "object store": Source(object_stores.accepts, object_stores.entries, _FOLDERS),
-    "manifest": Source(manifests.accepts, manifests.entries, "a line with path and label for each photo"),
+    "manifest": Source(
+        manifests.accepts, manifests.entries, "a line with path and label for each photo", manifests.sets
+    ),
     "archive": Source(archives.accepts, archives.entries, f"in the archive {_FOLDERS}"),
-    "parquet": Source(parquet.accepts, parquet.entries, "a column of images and one of labels"),
+    "parquet": Source(parquet.accepts, parquet.entries, "a column of images and one of labels", parquet.sets),
     "tfrecord": Source(tfrecords.accepts, tfrecords.entries, "tf.Examples with an image and a label"),
     "folder": Source(Path.is_dir, folders.entries, _FOLDERS),
 }
@@ -79,6 +85,7 @@ def read(
     data: str | os.PathLike[str],
     *,
     least_classes: int = 2,
+    multi_label: bool = False,
     hasher: Hasher | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
@@ -87,11 +94,12 @@ def read(
     Args:
       data: the folder or file, or the name of a published dataset, see `named_datasets.NAMED`.
       least_classes: minimum number of classes: two for training, one for evaluation.
+      multi_label: whether photos may have several labels, or none; copies of a photo then have the labels of all.
       hasher: reads and hashes photos; threads of this process by default.
       progress: called with (done, total) photos.
 
     Returns:
-      The photos with digests of their content; they are not decoded yet.
+      The photos with digests of their content; they are not decoded yet. With `multi_label`, a MultiLabelDataset.
 
     Raises:
       DataError: the dataset does not exist, cannot be opened, or has too few classes with photos.
@@ -106,30 +114,67 @@ def read(
         path.fetch(notes, progress)
     source = source_of(path)
     try:
-        entries = list(source.entries(path, notes))
+        listed = source.sets if multi_label and source.sets else source.entries
+        entries = list(listed(path, notes))
     except OSError as error:
         raise DataError(f"{path} cannot be opened ({error.strerror}). Check its name and permissions.") from error
     skipped_files.refuse_mask_files(entries)
-    classes = tuple(sorted({entry.class_name for entry in entries}))
+    classes = tuple(sorted({entry.class_name for entry in entries if entry.class_name}))
     notes += spelling_notes(classes)
     _check_classes(path, source, classes, least_classes, notes)
     _note_downloads(entries, notes)
     index = {name: label for label, name in enumerate(classes)}
-    samples, skipped = [], [Skipped(entry.path, entry.reason, entry.part) for entry in entries if entry.reason]
+    if multi_label:
+        return _merged(entries, index, hasher or hash_all, notes, progress)
+    hashed, skipped = _hashed(entries, hasher or hash_all, progress)
+    samples = tuple(Sample(entry.path, index[entry.class_name], digest, entry.part) for entry, digest in hashed)
+    dataset = Dataset(samples, classes, tuple(skipped))
+    return replace(dataset, notes=tuple(notes) + conflict_notes(dataset))
+
+
+def _hashed(
+    entries: list[Entry], hasher: Hasher, progress: Progress | None
+) -> tuple[list[tuple[Entry, str]], list[Skipped]]:
+    """Returns the entries that can be read with their digests, and the others."""
+    found, skipped = [], [Skipped(entry.path, entry.reason, entry.part) for entry in entries if entry.reason]
     entries = [entry for entry in entries if not entry.reason]
-    for done, (entry, (digest, reason)) in enumerate(zip(entries, (hasher or hash_all)(entries), strict=True), 1):
+    for done, (entry, (digest, reason)) in enumerate(zip(entries, hasher(entries), strict=True), 1):
         if digest:
-            samples.append(Sample(entry.path, index[entry.class_name], digest, entry.part))
+            found.append((entry, digest))
         else:
             skipped.append(Skipped(entry.path, reason, entry.part))
         if progress and (done % _SLICE == 0 or done == len(entries)):
             progress(done, len(entries))
-    dataset = Dataset(tuple(samples), classes, tuple(skipped))
-    return replace(dataset, notes=tuple(notes) + conflict_notes(dataset))
+    return found, skipped
 
 
-def read_to_judge(data: str | os.PathLike[str]) -> tuple[Dataset, list[str]]:
+def _merged(
+    entries: list[Entry], index: dict[str, int], hasher: Hasher, notes: list[str], progress: Progress | None
+) -> MultiLabelDataset:
+    """Returns each photo once in each split, with the labels of all entries of its path and of its copies."""
+    named: dict[Location, set[int]] = {}
+    for entry in entries:
+        named.setdefault(entry.path, set()).update([index[entry.class_name]] if entry.class_name else [])
+    hashed, skipped = _hashed(list({entry.path: entry for entry in reversed(entries)}.values())[::-1], hasher, progress)
+    sets: dict[str, set[int]] = {}
+    samples: dict[tuple[str, str], Sample] = {}
+    for entry, digest in hashed:
+        sets.setdefault(digest, set()).update(named[entry.path])
+        samples.setdefault((digest, entry.part), Sample(entry.path, NO_LABEL, digest, entry.part))
+    frozen = {digest: frozenset(labels) for digest, labels in sets.items()}
+    several, none = sum(len(labels) > 1 for labels in frozen.values()), sum(not labels for labels in frozen.values())
+    counts = f"{several} of {skipped_files.counted(len(frozen), 'photo')} have several labels"
+    notes.append(f"{counts}, and {none} have none." if none else f"{counts}.")
+    if copies := len(hashed) - len(samples):
+        notes.append(f"Exact copies of photos: {copies}. Each photo is used once, with the labels of its copies.")
+    return MultiLabelDataset(tuple(samples.values()), tuple(index), tuple(skipped), tuple(notes), sets=frozen)
+
+
+def read_to_judge(data: str | os.PathLike[str], *, multi_label: bool = False) -> tuple[Dataset, list[str]]:
     """Reads labeled photos for evaluation: the test split of a dataset that has one.
+
+    Args:
+      data, multi_label: see `read`.
 
     Returns:
       The photos, and notes.
@@ -137,7 +182,7 @@ def read_to_judge(data: str | os.PathLike[str]) -> tuple[Dataset, list[str]]:
     Raises:
       DataError: see `read`.
     """
-    dataset = read(data, least_classes=1)
+    dataset = read(data, least_classes=1, multi_label=multi_label)
     notes, stated = list(dataset.notes), dataset.stated("test")
     if len(stated):
         return stated, [*notes, f"{data} has a test split, which is used."]

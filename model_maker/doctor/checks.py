@@ -12,7 +12,7 @@ import numpy as np
 
 from model_maker.data import images, split_names
 from model_maker.data.entries import spelled
-from model_maker.doctor import fallback_decoders
+from model_maker.doctor import fallback_decoders, multi_label_checks
 from model_maker.doctor.examination import Examination
 from model_maker.doctor.findings import Finding
 
@@ -77,6 +77,8 @@ def _leaks(examination: Examination) -> Iterator[Finding]:
 
 
 def _conflicts(examination: Examination) -> Iterator[Finding]:
+    if examination.is_multi_label:
+        return
     for group in examination.members():
         names = [examination.dataset.classes[examination.labels[index]] for index in group]
         if len(set(names)) > 1:
@@ -84,6 +86,8 @@ def _conflicts(examination: Examination) -> Iterator[Finding]:
 
 
 def _labels(examination: Examination) -> Iterator[Finding]:
+    if examination.is_multi_label:
+        return
     judged, samples, classes = examination.label_errors, examination.dataset.samples, examination.dataset.classes
     copies: dict[tuple[int, int], list[int]] = {}
     for index in np.argsort(judged.margins, kind="stable"):  # NaN, not assessed, comes last
@@ -121,7 +125,7 @@ def _near_copies(examination: Examination) -> Iterator[Finding]:
     for group in examination.members():
         samples = [examination.dataset.samples[index] for index in group]
         # Copies in more than one class are reported as conflicts.
-        if len({sample.digest for sample in samples}) > 1 and len({sample.label for sample in samples}) == 1:
+        if len({sample.digest for sample in samples}) > 1 and len({examination.label_of(at) for at in group}) == 1:
             sizes = [
                 f"{examination.properties[index].width} x {examination.properties[index].height}" for index in group
             ]
@@ -153,10 +157,12 @@ def _tiny(examination: Examination) -> Iterator[Finding]:
 
 
 def _classes(examination: Examination) -> Iterator[Finding]:
-    counts = np.bincount(examination.labels, minlength=len(examination.dataset.classes))
+    counts = np.array(examination.dataset.counts)
     for name, count in zip(examination.dataset.classes, counts, strict=True):
         if count < _FEW:
             yield Finding(f"{name} has {count} readable photo{'' if count == 1 else 's'}")
+    if examination.is_multi_label:
+        return  # labels are not weighted: each has its own threshold
     large, small = int(counts.argmax()), int(counts.argmin())
     if counts[large] > _UNEVEN * counts[small]:
         names = examination.dataset.classes
@@ -245,6 +251,13 @@ CHECKS = {
         _conflicts,
         mends=True,
     ),
+    "label-sets": Check(
+        "The same image with different labels",
+        "serious",
+        "Labels are wrong, or missing on a copy. Keep one copy with all its labels; --fix moves all copies.",
+        multi_label_checks.differing_sets,
+        mends=True,
+    ),
     "parts": Check(
         "Splits used as classes",
         "serious",
@@ -259,6 +272,18 @@ CHECKS = {
         "out.",
         _labels,
         mends=True,
+    ),
+    "doubtful-labels": Check(
+        "Labels that photos may lack, or have by mistake",
+        "serious",
+        "Check each photo, the clearest case first, and correct its labels.",
+        multi_label_checks.doubtful,
+    ),
+    "inseparable": Check(
+        "Labels without contrary examples",
+        "look",
+        "A model cannot learn what tells them apart. Add photos that have one and lack the other, or merge them.",
+        multi_label_checks.inseparable,
     ),
     "duplicates": Check(
         "Exact copies",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,8 +34,9 @@ class Diagnosis:
       findings: by kind, a key of CHECKS; kinds without findings are omitted.
       flattery: how much near duplicates inflate accuracy: `folds` and `test`, see `near_duplicates`; None if not.
       notes: what was skipped, or could not be checked, and why.
-      class_of: the class of each photo and unreadable file that a finding names.
+      class_of: the class, or the labels, of each photo and unreadable file that a finding names.
       digests: sha256 of each file whose bytes could be read; `mend` moves only unchanged files.
+      total: number of readable photos, if they may have several labels, so that `photos` counts some more than once.
     """
 
     data: str
@@ -46,6 +46,12 @@ class Diagnosis:
     notes: tuple[str, ...]
     class_of: dict[Location, str]
     digests: dict[Location, str]
+    total: int | None = None
+
+    @property
+    def readable(self) -> int:
+        """The number of readable photos."""
+        return sum(self.photos.values()) if self.total is None else self.total
 
     def name(self, photo: Location) -> str:
         """Returns the name of a photo within the dataset, with slashes on all systems."""
@@ -58,6 +64,7 @@ def diagnose(
     data: str | os.PathLike[str],
     *,
     model: str = DEFAULT,
+    multi_label: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Diagnosis:
@@ -66,6 +73,7 @@ def diagnose(
     Args:
       data: as for `train`; with a single class no labels can be assessed.
       model: the backbone that compares photos; `train` with the same one finds the embeddings in the cache.
+      multi_label: whether photos may have several labels, as for `train`.
       threads: number of threads; all cores by default.
       progress: receives progress events.
 
@@ -82,21 +90,21 @@ def diagnose(
     if threads is not None and threads < 1:
         raise DataError(f"`threads={threads}`: pass 1 or more.")
     progress = Progress(progress)
-    examination = examine(data, model, progress, threads=threads)
+    examination = examine(data, model, progress, multi_label=multi_label, threads=threads)
     findings = {name: tuple(check.find(examination)) for name, check in CHECKS.items()}
     with progress.stage("Measure data leakage"):
         inflation = _inflation(examination)
     dataset = examination.dataset
-    counts = Counter(dataset.labels)
-    class_of: dict[Location, str] = {sample.path: dataset.classes[sample.label] for sample in dataset.samples}
+    class_of: dict[Location, str] = {sample.path: dataset.name(sample) for sample in dataset.samples}
     return Diagnosis(
         str(object_stores.place(data)),
-        {name: counts[label] for label, name in enumerate(dataset.classes)},
+        dict(zip(dataset.classes, dataset.counts, strict=True)),
         {name: found for name, found in findings.items() if found},
         inflation,
         dataset.notes + _unjudged(examination),
         class_of,
         examination.digests,
+        total=len(dataset) if examination.is_multi_label else None,
     )
 
 
@@ -153,6 +161,8 @@ def _worth(points: float) -> str:
 
 
 def _inflation(examination: Examination) -> dict[str, dict[str, float] | None]:
+    if examination.is_multi_label:
+        return {"folds": None, "test": None}
     vectors, labels, numbers = examination.vectors, examination.labels, examination.numbers
     if (near_duplicates.sizes(numbers) < 2).all():
         return {"folds": None, "test": None}
@@ -167,6 +177,10 @@ def _inflation(examination: Examination) -> dict[str, dict[str, float] | None]:
 def _unjudged(examination: Examination) -> tuple[str, ...]:
     """Notes which labels could not be assessed."""
     names = examination.dataset.classes
+    if examination.is_multi_label:
+        unknown = np.isnan(examination.label_errors.scores).all(axis=0)
+        few = [name for name, left_out in zip(names, unknown, strict=True) if left_out]
+        return (f"{_some(few)} has too few photos with it or without it to be assessed.",) if few else ()
     if len(names) < 2:
         return (f"The only class is {names[0]}: labels were not assessed, and training needs two classes.",)
     judged = set(examination.labels[label_errors.assessable(examination.labels, examination.numbers)].tolist())

@@ -23,6 +23,7 @@ def render(diagnosis: Diagnosis) -> str:
         "doctor.html",
         name=sources.title(diagnosis.data),
         classes=diagnosis.photos,
+        readable=diagnosis.readable,
         notes=diagnosis.notes,
         sentences=sentences(diagnosis.flattery),
         kinds=[_kind(diagnosis, key) for key in diagnosis.findings],

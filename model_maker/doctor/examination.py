@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections import Counter
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from model_maker.backbones.int8_backbone import QuantizedEmbedder
 from model_maker.data import images, skipped_files, sources
 from model_maker.data.dataset import PARTS, Dataset, Skipped
 from model_maker.data.entries import Location, spelled
+from model_maker.data.multi_label import MultiLabelDataset
 from model_maker.doctor import file_properties, label_errors, near_duplicates
 from model_maker.doctor.file_properties import FileProperties
 from model_maker.doctor.label_errors import LabelErrors
@@ -51,7 +53,17 @@ class Examination:
 
     @cached_property
     def labels(self) -> Array:
-        return np.array(self.dataset.labels, int)
+        return np.array([sample.label for sample in self.dataset.samples], int)
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether photos may have several labels."""
+        return isinstance(self.dataset, MultiLabelDataset)
+
+    def label_of(self, index: int) -> Hashable:
+        """Returns the label of a photo, or the set of its labels."""
+        sample = self.dataset.samples[index]
+        return self.dataset.sets[sample.digest] if isinstance(self.dataset, MultiLabelDataset) else sample.label
 
     @cached_property
     def parts(self) -> tuple[str, ...]:
@@ -97,7 +109,14 @@ class Examination:
         return linked, part, -file.width * file.height, len(name), name
 
 
-def examine(data: str | os.PathLike[str], model: str, progress: Progress, *, threads: int | None = None) -> Examination:
+def examine(
+    data: str | os.PathLike[str],
+    model: str,
+    progress: Progress,
+    *,
+    multi_label: bool = False,
+    threads: int | None = None,
+) -> Examination:
     """Reads all photos once, embeds new ones, finds near duplicates and assesses labels.
 
     Raises:
@@ -106,7 +125,7 @@ def examine(data: str | os.PathLike[str], model: str, progress: Progress, *, thr
     """
     choice = embedder.choose(model)
     with progress.stage("List photos"):
-        dataset = sources.read(data, least_classes=1, progress=progress.step)
+        dataset = sources.read(data, least_classes=1, multi_label=multi_label, progress=progress.step)
     digests = {sample.path: sample.digest for sample in dataset.samples}
     # The check of that name reports this without unreadable files.
     spare = sources.conflict_notes(dataset)
@@ -133,9 +152,14 @@ def examine(data: str | os.PathLike[str], model: str, progress: Progress, *, thr
     with progress.stage("Compare photos"):
         numbers = _numbers(dataset, known, vectors)
     with progress.stage("Assess labels"):
-        labels = np.array(dataset.labels, int)
-        judged = label_errors.find(vectors, labels, numbers, classes=len(dataset.classes))
+        judged = _judged(dataset, vectors, numbers)
     return Examination(dataset, known, vectors, numbers, judged, strays_in(str(data)), digests)
+
+
+def _judged(dataset: Dataset, vectors: Array, numbers: Array) -> LabelErrors:
+    if isinstance(dataset, MultiLabelDataset):
+        return label_errors.find_several(vectors, dataset.targets, numbers)
+    return label_errors.find(vectors, np.array(dataset.labels, int), numbers, classes=len(dataset.classes))
 
 
 def _embed(

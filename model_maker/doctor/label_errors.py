@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from model_maker.data import multi_label
 from model_maker.errors import DataError
 from model_maker.learning import heads
 
@@ -78,6 +79,38 @@ def find(vectors: Array, labels: Array, numbers: Array, *, classes: int) -> Labe
         confident[kept] = (margins[kept] < 0) & (mixed[rows, best] >= usual[best])
         scores[np.ix_(kept, named)] = mixed
     return LabelErrors(scores, margins, confident, distances)
+
+
+def find_several(vectors: Array, targets: Array, numbers: Array) -> LabelErrors:
+    """Assesses the labels of photos that may have several: each for itself, by held-out probabilities.
+
+    Args:
+      vectors: float [N, D], embeddings.
+      targets: bool [N, C], the labels that each photo has.
+      numbers: int [N], equal for near duplicates.
+
+    Returns:
+      Scores as in `find`; margins and `confident` are [N, C], of each label: below 0 if the contrary is more likely. A
+      label that fewer than LEAST different photos have, or lack, is NaN.
+    """
+    scores = np.full(targets.shape, np.nan)
+    _, first, group = np.unique(numbers, return_index=True, return_inverse=True)
+    union = np.zeros((len(first), targets.shape[1]), bool)
+    np.logical_or.at(union, group, targets)
+    having = union.sum(axis=0)
+    kept = (having >= LEAST) & (len(first) - having >= LEAST)
+    if kept.any():
+        assigned = multi_label.deal(union[:, kept], FOLDS)[group]
+        fit = heads.fit(vectors, targets[:, kept], classes=int(kept.sum()), folds=assigned.tolist())
+        scores[:, kept] = fit.held_out
+    own = np.where(targets, scores, 1 - scores)
+    margins = np.log((own + _FLOOR) / (1 - own + _FLOOR))
+    confident = np.zeros(targets.shape, bool)
+    for label in np.flatnonzero(kept):
+        has, score = targets[:, label], scores[:, label]
+        usual, usual_without = score[has].mean(), score[~has].mean()
+        confident[:, label] = np.where(has, score <= usual_without, score >= usual)
+    return LabelErrors(scores, margins, confident, _distances(vectors, numbers))
 
 
 def divisions(photos: int) -> tuple[int, ...]:

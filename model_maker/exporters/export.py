@@ -20,12 +20,13 @@ from model_maker.errors import DataError, ModelError, ModelMakerError, OutputErr
 from model_maker.exporters import export_card, format_names, litert, openvino_ir, tensorflow_formats
 from model_maker.exporters.exported import Exported
 from model_maker.inference import training_overlap
-from model_maker.output_folder import LABELS
+from model_maker.output_folder import LABELS, MULTI_LABEL
 from model_maker.packaging import export_source
 from model_maker.packaging.export_source import Source
 from model_maker.progress import Progress
 from model_maker.system import extras, files
 from model_maker.tflite import quantize
+from model_maker.tflite.metadata import ModelInfo
 from model_maker.version import __version__
 
 Array = np.ndarray[Any, Any]
@@ -177,18 +178,31 @@ def export_one(name: str, origin: Source, folder: Path, io: str | None = None, *
     extras.require(*exporter.modules, what="It", error=ModelError)
     folder.mkdir()
     (folder / LABELS).write_text("\n".join(origin.info.labels), encoding="utf-8", newline="\n")
+    if origin.info.multi_label and not exporter.io:  # the others carry metadata
+        stated = {"thresholds": dict(zip(origin.info.labels, origin.info.limits.round(6).tolist(), strict=True))}
+        (folder / MULTI_LABEL).write_text(output_folder.as_json(stated), encoding="utf-8", newline="\n")
     edges = {"io": io or exporter.io} if exporter.io else {}
     more = {"opset": opset} if name == "onnx" and opset else {}
     path, found = exporter.write(origin, folder, **edges, **more)
     difference = same_top1 = None
     if exporter.precision != UNKNOWN:
         found = export_source.scores(path, origin.probes) if found is None else found
-        difference = check_answers(exporter.precision, found, origin.float_scores, uint8=edges.get("io") == "uint8")
-        same_top1 = float((found.argmax(1) == origin.float_scores.argmax(1)).mean())
+        difference = check_answers(
+            exporter.precision,
+            found,
+            origin.float_scores,
+            uint8=edges.get("io") == "uint8",
+            multi_label=origin.info.multi_label,
+        )
+        same_top1 = _same_answers(found, origin.float_scores, origin.info)
     entry = Exported(
         name,
         path,
-        sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and file.name != LABELS),
+        sum(
+            file.stat().st_size
+            for file in folder.rglob("*")
+            if file.is_file() and file.name not in (LABELS, MULTI_LABEL)
+        ),
         difference,
         same_top1,
         exporter.note,
@@ -198,7 +212,14 @@ def export_one(name: str, origin: Source, folder: Path, io: str | None = None, *
     return entry
 
 
-def check_answers(precision: str, found: Array, expected: Array, *, uint8: bool) -> float:
+def _same_answers(found: Array, expected: Array, info: ModelInfo) -> float:
+    """Returns the share of photos with the same best label; where there may be several, with the same labels."""
+    if info.multi_label:
+        return float(((found >= info.limits) == (expected >= info.limits)).all(axis=1).mean())
+    return float((found.argmax(1) == expected.argmax(1)).mean())
+
+
+def check_answers(precision: str, found: Array, expected: Array, *, uint8: bool, multi_label: bool = False) -> float:
     """Compares scores float32 [N, C] of an export with the float model's.
 
     Returns:
@@ -213,7 +234,9 @@ def check_answers(precision: str, found: Array, expected: Array, *, uint8: bool)
     measured, allowed = float(apart.max()), (_HALF if precision == "half" else _SAME) + _STEP * uint8
     what = "a probability differs"
     if precision == "quantized":
-        measured, allowed = float(apart.sum(1).mean() / 2), _BROKEN
+        # Scores of several labels do not add up to 1: the mean of the label that differs most.
+        moved = apart.max(1) if multi_label else apart.sum(1) / 2
+        measured, allowed = float(moved.mean()), _BROKEN
         what = "on average, probability is placed elsewhere"
     if not measured <= allowed:  # not a number is a difference, too
         raise ModelError(

@@ -111,13 +111,14 @@ def _front_matter(info: ModelInfo, report: dict[str, Any]) -> str:
 
     measured = []
     if test := report.get("test"):
+        metric = "mean_average_precision" if info.multi_label else "top1"
         measured = [
             EvalResult(
                 task_type="image-classification",
                 dataset_type="custom",
                 dataset_name=f"{test['photos']} test photos, fingerprint {report['fingerprint'][:16]}",
-                metric_type="accuracy",
-                metric_value=test["top1"],
+                metric_type="mean_average_precision" if info.multi_label else "accuracy",
+                metric_value=test[metric],
             )
         ]
     known = info.licence.lower() in ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc0-1.0")

@@ -7,14 +7,15 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy as np
 
-from model_maker import evaluation, output_folder
+from model_maker import evaluation, multi_label_metrics, output_folder
 from model_maker.data import imagenet, in_memory, sources
 from model_maker.data.dataset import Dataset, Sample, Skipped
 from model_maker.data.images import Photo
+from model_maker.data.multi_label import MultiLabelDataset
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError, ModelError, about
 from model_maker.inference import label_files, pipeline, precision_thresholds, runtimes, training_overlap, views
@@ -52,7 +53,7 @@ class Scored:
 
     Attributes:
       samples: N photos; their own `label` is that of the dataset, whose classes may have another order.
-      labels: int [N], indices into the model's labels.
+      labels: int [N], indices into the model's labels; of a model of several labels bool [N, C].
       scores: float32 [N, C].
     """
 
@@ -161,7 +162,8 @@ class Classifier:
           rotation: degrees clockwise by which that part is turned before, a multiple of 90.
 
         Returns:
-          One list of predictions for each photo; a single one, "unknown", where no score suffices.
+          One list of predictions for each photo; a single one, "unknown", where no score suffices. Of a model of
+          several labels, those that reach their thresholds: possibly none.
 
         Raises:
           DataError: a photo cannot be read, or an argument means nothing.
@@ -235,7 +237,9 @@ class Classifier:
         """Yields what a call gives of each photo, one after another; `timeout` as `web.fetch` takes it."""
         count, function = pipeline.check(top_k, function_to_apply)
         for scores in self._readable(pipeline.read(photos, channels=channels, timeout=timeout)):
-            yield pipeline.answer(scores, self.labels, top_k=count, function=function)
+            yield pipeline.answer(
+                scores, self.labels, top_k=count, function=function, multi_label=self.info.multi_label
+            )
 
     def _readable(self, photos: Iterable[Photo | DataError], view: views.View = views.WHOLE) -> Iterator[Array]:
         for scores in self.scores(photos, view=view):
@@ -259,7 +263,7 @@ class Classifier:
         ranked = np.argsort(-scores, kind="stable")
         ranked = (ranked if allowed is None else ranked[allowed[ranked]])[:top_k]
         best = ranked[0]
-        if scores[best] < limits[best]:
+        if scores[best] < limits[best] and not self.info.multi_label:
             return [Prediction(precision_thresholds.UNKNOWN, float(scores[best]), -1)]
         kept = (index for index in ranked if scores[index] >= limits[index])
         return [Prediction(self.labels[index], float(scores[index]), int(index)) for index in kept]
@@ -286,7 +290,7 @@ class Classifier:
     def evaluate(
         self, data: Dataset | str | os.PathLike[str], *, progress: Progress | None = None
     ) -> evaluation.Metrics:
-        """Measures accuracy on labelled photos.
+        """Measures accuracy on labelled photos; of a model of several labels, the result is a MultiLabelMetrics.
 
         Args:
           data: a dataset, or the path of one: a folder with one folder per class.
@@ -295,7 +299,8 @@ class Classifier:
         Raises:
           DataError: see `score_labelled` and `sources.read`.
         """
-        dataset = data if isinstance(data, Dataset) else sources.read_to_judge(data)[0]
+        several = self.info.multi_label
+        dataset = data if isinstance(data, Dataset) else sources.read_to_judge(data, multi_label=several)[0]
         return self.measure(self.score_labelled(dataset, progress=progress))
 
     def score_labelled(self, dataset: Dataset, *, progress: Progress | None = None) -> Scored:
@@ -308,7 +313,7 @@ class Classifier:
         Raises:
           DataError: a class of the dataset is not among the labels, or more than half of the photos are unreadable.
         """
-        names = self.indices(dataset.classes)
+        self.indices(dataset.classes)  # raises an error before the long work
         scores, readable = np.empty((len(dataset), len(self.labels)), np.float32), np.ones(len(dataset), bool)
         unreadable = []
         results = self.scores(sample.path for sample in dataset.samples)
@@ -321,11 +326,30 @@ class Classifier:
             if progress:
                 progress(index + 1, len(dataset))
         read = dataset.without(unreadable)
-        return Scored(read.samples, names[read.labels], scores[readable])
+        return Scored(read.samples, self.truth(read), scores[readable])
+
+    def truth(self, dataset: Dataset) -> Array:
+        """Returns the true labels of photos as in Scored.
+
+        Raises:
+          DataError: a class of the dataset is not among the labels, or photos have several and the model gives one.
+        """
+        names = self.indices(dataset.classes)
+        if not self.info.multi_label:
+            labels: Array = names[dataset.labels]
+            return labels
+        found = np.zeros((len(dataset), len(self.labels)), bool)
+        if isinstance(dataset, MultiLabelDataset):
+            found[:, names] = dataset.targets
+        else:
+            found[np.arange(len(dataset)), names[dataset.labels]] = True
+        return found
 
     def measure(self, scored: Scored) -> evaluation.Metrics:
-        """Measures accuracy from scores, by its own thresholds, too, and apart from photos that it learned from."""
-        metrics = evaluation.measure(scored.scores, scored.labels, self.labels)
+        """Measures accuracy from scores, by its own thresholds, too, and apart from photos that it learned from.
+
+        Of a model of several labels, the result is a MultiLabelMetrics.
+        """
         learned = training_overlap.judge(
             scored.samples,
             scored.labels,
@@ -335,6 +359,11 @@ class Classifier:
             folder=self._folder,
         )
         limits = self.thresholds
+        if self.info.multi_label:
+            several = multi_label_metrics.measure(scored.scores, scored.labels, self.labels, limits)
+            # A union would make every program that measures models of one label tell the two apart.
+            return cast(evaluation.Metrics, dataclasses.replace(several, learned_from=learned))
+        metrics = evaluation.measure(scored.scores, scored.labels, self.labels)
         answered = evaluation.answered(scored.scores, scored.labels, limits) if limits.any() else None
         return dataclasses.replace(metrics, answered=answered, learned_from=learned)
 

@@ -113,25 +113,44 @@ def check(top_k: int | None, function_to_apply: str | None) -> tuple[int, str]:
     return TOP_K if top_k is None else top_k, function
 
 
-def answer(scores: Array, labels: Sequence[str], *, top_k: int, function: str) -> list[Answer]:
+def answer(
+    scores: Array, labels: Sequence[str], *, top_k: int, function: str, multi_label: bool = False
+) -> list[Answer]:
     """Returns the best labels of one photo, best first; score thresholds in the model play no part.
 
     Args:
-      scores: float32 [C], what the model gives: its last operator is a softmax.
+      scores: float32 [C], what the model gives: its last operator is a softmax, or a sigmoid.
       labels: C names.
       top_k: how many, as `check` returns it.
       function: "softmax" for the probabilities as they are, which is also the default; "none" for logits; "sigmoid" of
-        these.
+        these. Of a model of several labels, "sigmoid" gives the probabilities as they are, and is the default.
+      multi_label: whether the model gives several labels.
 
     A softmax leaves logits but for one number, the same for all labels of a photo. Here their mean is 0, as it is of
     the logits of every head that is fitted on frozen features. A probability that was rounded to 0 counts as half a
     step of a uint8 output, or half of the least one, so the logits of a uint8 file have a floor.
     """
     values = scores
-    if function not in ("default", "softmax"):
-        logarithms = np.log(np.where(scores > 0, scores, min(LEAST, scores[scores > 0].min() / 2)))
-        values = logarithms - logarithms.mean()
-    if function == "sigmoid":
-        values = 1 / (1 + np.exp(-values))
+    if function not in ("default", "sigmoid" if multi_label else "softmax"):
+        values = _odds(scores) if multi_label else _logits(scores)
+        if function == "sigmoid":
+            values = 1 / (1 + np.exp(-values))
+        if function == "softmax":
+            values = np.exp(values - values.max())
+            values = values / values.sum()
     ranked = np.argsort(-scores, kind="stable")[:top_k]
     return [{"label": labels[index], "score": float(values[index])} for index in ranked]
+
+
+def _logits(scores: Array) -> Array:
+    """Returns what a softmax made the scores of, with the mean 0."""
+    found: Array = np.log(np.where(scores > 0, scores, min(LEAST, scores[scores > 0].min() / 2)))
+    centered: Array = found - found.mean()
+    return centered
+
+
+def _odds(scores: Array) -> Array:
+    """Returns what a sigmoid made the scores of; those that were rounded to 0 or 1 count as half a step from there."""
+    inside = np.clip(scores.astype(np.float64), LEAST, 1 - LEAST)
+    found: Array = np.log(inside / (1 - inside))
+    return found

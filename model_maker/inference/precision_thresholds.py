@@ -15,6 +15,8 @@ UNKNOWN = "unknown"
 # Shares of photos to answer, tried from all down to few; for a single label there are too few photos to try as many.
 _COVERAGES = tuple(share / 20 for share in range(20, 0, -1))
 _COVERAGES_OF_A_LABEL = (1.0, 0.8, 0.6, 0.4, 0.2)
+# Most photos lack a label, so few of all photos are its answers.
+_ANSWERS_OF_A_LABEL = (1.0, 0.6, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01)
 # The chance that a threshold is taken which does not keep the precision, over all that were tried (Bonferroni).
 _RISK = 0.05
 # Where labels have thresholds of their own, the second best must not step in for a best one that was left out: only
@@ -92,6 +94,18 @@ def choose_by_label(scores: Array, labels: Array, precision: float, *, least: fl
         right = np.asarray(labels)[given] == label
         found.append(_choose(best[given], right, precision, _COVERAGES_OF_A_LABEL, least))
     return found
+
+
+def choose_for_label(scores: Array, truth: Array, precision: float, *, least: float) -> Threshold:
+    """Chooses a threshold for a label that does not compete with others.
+
+    Args:
+      scores: float [N], of photos that the scorer has not learned from.
+      truth: bool [N], whether they have the label.
+      precision: above 0 and below 1.
+      least: no threshold is lower.
+    """
+    return _choose(scores, np.asarray(truth), precision, _ANSWERS_OF_A_LABEL, least)
 
 
 def in_bytes(scores: Array) -> Array:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -20,9 +21,10 @@ import numpy as np
 from model_maker.data.entries import is_name
 from model_maker.errors import ModelError
 from model_maker.inference.opened import Opened
-from model_maker.output_folder import LABELS, MODEL
+from model_maker.output_folder import LABELS, MODEL, MULTI_LABEL
 from model_maker.system import extras, files
 from model_maker.tflite import interpreter, metadata, output_heads, vetting
+from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray[Any, Any]
 
@@ -68,7 +70,9 @@ def open_model(model: str | os.PathLike[str] | bytes, *, kernels: str = "xnnpack
     if kernels != "xnnpack" and name not in ("tflite", "c_header"):
         raise ModelError(f"{path} does not run in LiteRT, so it has no kernels named {kernels}.")
     extras.require(*runtime.modules, what=str(path), error=ModelError)
-    return dataclasses.replace(runtime.open(path, kernels), path=path.resolve())
+    opened = runtime.open(path, kernels)
+    info = opened.info if opened.content else _with_thresholds(opened.info, path)
+    return dataclasses.replace(opened, info=info, path=path.resolve())
 
 
 def open_head(model: Opened, name: str, *, kernels: str = "xnnpack") -> Opened:
@@ -150,6 +154,27 @@ def labels_beside(model: Path) -> tuple[str, ...]:
     except UnicodeDecodeError as error:
         raise ModelError(f"{path} is not UTF-8 text; write one label per line.") from error
     return tuple(text.removesuffix("\n").split("\n"))
+
+
+def _with_thresholds(info: ModelInfo, model: Path) -> ModelInfo:
+    """Reads the thresholds beside a format without metadata, of a model that gives several labels.
+
+    Raises:
+      ModelError: they are not as `export` wrote them.
+    """
+    path = (model if model.is_dir() else model.parent) / MULTI_LABEL
+    if not path.is_file():
+        return info
+    try:
+        stated = json.loads(files.read_regular(path))["thresholds"]
+        limits = tuple(float(stated[label]) for label in info.labels)
+        if not limits or not all(map(math.isfinite, limits)):
+            raise ValueError("no numbers")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ModelError(
+            f"{path} does not list a threshold of each label ({error!r}). Export the model again."
+        ) from error
+    return dataclasses.replace(info, multi_label=True, threshold=min(limits), label_thresholds=limits)
 
 
 def stated_labels(path: Path, stated: str) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ def judge(
 
     Args:
       samples: N photos.
-      labels: int [N], indices into the classes.
+      labels: int [N], indices into the classes; or bool [N, C], for which no accuracy is computed.
       scores: float32 [N, C].
       classes: the model's.
       provenance: what the model says of its making.
@@ -64,13 +64,14 @@ def judge(
     learned = _beside(folder, fingerprint) if folder else None
     if learned is None and not isinstance(fingerprint, str):
         return None
-    if learned is None and fingerprint:
+    several = labels.ndim == 2
+    if learned is None and fingerprint and not several:
         named = tuple(
             Sample(sample.path, int(label), sample.digest, sample.part)
             for sample, label in zip(samples, labels, strict=True)
         )
         learned = _divided(Dataset(named, classes), fingerprint, provenance)
-    if learned is None and fingerprint and folder:
+    if learned is None and fingerprint and folder and not several:
         learned = _found_again(folder, fingerprint)
     if learned is None:
         return LearnedFrom(None)
@@ -79,8 +80,10 @@ def judge(
         return None
     if seen.all():
         return LearnedFrom(len(samples))
-    right = int((scores[~seen].argmax(axis=1) == labels[~seen]).sum())
     others = int((~seen).sum())
+    if several:
+        return LearnedFrom(int(seen.sum()), others)
+    right = int((scores[~seen].argmax(axis=1) == labels[~seen]).sum())
     return LearnedFrom(int(seen.sum()), others, right / others, evaluation.wilson(right, others))
 
 

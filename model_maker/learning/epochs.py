@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from model_maker.data import mixing
-from model_maker.learning import heads
+from model_maker.learning import heads, likelihoods
 from model_maker.learning.callbacks import NO_CALLBACKS, Callbacks
 from model_maker.learning.checkpoint import Checkpoint
 from model_maker.learning.recipe import Recipe
@@ -182,7 +182,9 @@ class Epochs:
             weights = [old + np.float32(share) * (new - old) for old, new in zip(begin, end, strict=True)]
             worker.set_weights(weights)
             logits = self._logits(worker, judged)
-            losses.append(heads.losses(logits / heads.calibrate(logits, self._validation)[0], self._validation))
+            losses.append(
+                likelihoods.softmax_losses(logits / heads.calibrate(logits, self._validation)[0], self._validation)
+            )
             found.append(({"share": share, **self._measure(logits)}, weights))
         blend, weights = found[nearest_of_the_best(np.array(losses))]
         before = min(entry["validation_loss"] for entry in (self.history[0], *self.blends.values()))

@@ -1,4 +1,4 @@
-"""The head: multinomial logistic regression on frozen embeddings, and selection of layers."""
+"""The head: logistic regression on frozen embeddings, of one label a photo or several, and selection of layers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from model_maker.data.streaming import cores
 from model_maker.embeddings.store import FeatureMaps
 from model_maker.errors import DataError
 from model_maker.learning.features import Features, FeatureTable
+from model_maker.learning.likelihoods import SIGMOID, SOFTMAX, Likelihood
 from model_maker.learning.regression import Problem
 from model_maker.tflite import network_layers
 from model_maker.tflite.network_layers import Layer
@@ -45,10 +46,12 @@ class Head:
     Attributes:
       kernel: float32 [C, D].
       bias: float32 [C].
+      multi_label: whether photos may have several labels, so that each has a score for itself.
     """
 
     kernel: Array
     bias: Array
+    multi_label: bool = False
 
     def logits(self, embeddings: Array) -> Array:
         """Maps [N, D] to float32 [N, C]."""
@@ -56,7 +59,7 @@ class Head:
 
     def scores(self, embeddings: Array) -> Array:
         """The same as `logits`, converted to probabilities."""
-        return softmax(self.logits(embeddings))
+        return _likelihood(self.multi_label).scores(self.logits(embeddings))
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Candidate:
     Attributes:
       layers: of the set.
       loss: mean calibrated loss of held-out photos.
-      top1: their accuracy, 0 to 1.
+      top1: their accuracy, 0 to 1; of several labels, the share of photos with exactly these above one half.
       behind: by how much a photo's loss is above that of the best set in the mean; `behind_error` its standard error.
     """
 
@@ -101,9 +104,9 @@ class Fit:
       regularization: the chosen one of REGULARIZATION.
       temperature: what logits were divided by.
       class_weights: float [C]; all 1 where classes are even.
-      top1: cross-validated accuracy, 0 to 1.
+      top1: cross-validated accuracy, 0 to 1, see Candidate.
       held_out: float [M, C], calibrated scores of photos by heads that have not learned from them.
-      held_out_labels: int [M].
+      held_out_labels: int [M]; of several labels, bool [M, C].
       path: (regularization, mean loss of photos held out), from strong to weak, until it rose.
       prior_scale: what the logits of the prior were multiplied by; 0 without one.
     """
@@ -138,7 +141,7 @@ def fit(
     prior: Prior | None = None,
     progress: Progress | None = None,
 ) -> Fit:
-    """Fits a softmax head on frozen embeddings.
+    """Fits a head on frozen embeddings: softmax, or sigmoid where photos may have several labels.
 
     Layers, regularization and temperature come from cross-validated logits of the plain photos; the head itself is then
     fitted on all photos, in all their views. What is in a store and large (see `features`) stays there and is read once
@@ -146,13 +149,13 @@ def fit(
 
     Args:
       embeddings: of N photos, of one layer where they are just numbers.
-      labels: int [N], values in [0, classes).
+      labels: int [N], values in [0, classes); or bool [N, C], the labels that each photo has.
       classes: C.
       layers: one of `tflite.network_layers.CHOICES`. "auto" takes the simplest set whose loss cannot be told from the
         best one's: the paired difference is within one standard error.
       among: the layers that a set may hold; all unless given.
       folds: the fold of each photo; five, stratified in the given order, by default.
-      balance: whether uneven classes weigh alike.
+      balance: whether uneven classes weigh alike; of no effect on several labels.
       prior: what to regularize towards, in the place of zero; its logits are scaled to suit the photos.
       progress: called with (done, total) steps; those that prove unnecessary count as done.
 
@@ -160,17 +163,14 @@ def fit(
       Fit; its head's probabilities are calibrated.
 
     Raises:
-      DataError: a class has fewer than two photos, or none where there is a prior.
+      DataError: a class has fewer than two photos, or none where there is a prior; a label has fewer than two photos
+        with it, or without.
     Source:
       Guo et al. 2017, "On Calibration of Modern Neural Networks" (temperature).
     """
     labels = np.asarray(labels)
-    counts = np.bincount(labels, minlength=classes)
-    least = 1 if prior else 2
-    if (fewest := counts.min()) < least:
-        found, needed = "1 photo" if fewest else "no photo", "one" if prior else "two"
-        raise DataError(f"Class {int(counts.argmin())} has {found} to learn from; each needs {needed}.")
-    weights = class_weights(counts) if balance else np.ones(classes)
+    likelihood = _likelihood(labels.ndim == 2)
+    weights = _weights(labels, classes, 1 if prior else 2, balance=balance)
     given = embeddings if isinstance(embeddings, FeatureTable) else FeatureTable(embeddings)
     held_out = _held_out(labels, given, classes) if folds is None else _parts(np.asarray(folds))
     sets = _sets(tuple(among) or given.layers, layers)
@@ -190,10 +190,12 @@ def fit(
         for number, (name, some) in enumerate(sets.items()):
             features = given.standardize(some)
             step = partial(_offset_progress, report, number * path)
-            walks[name] = cross_validate(features, labels, weights, held_out, pool, step, strengths, offsets)
-        chosen, candidates = _choose(sets, walks, labels[np.any(held_out, axis=0)], weights)
+            walks[name] = cross_validate(
+                features, labels, weights, held_out, pool, step, strengths, offsets, likelihood
+            )
+        chosen, candidates = _choose(sets, walks, labels[np.any(held_out, axis=0)], weights, likelihood)
         best = walks[chosen]
-        whole = Problem(best.features.rows(slice(None)), labels, weights, pool, offsets)
+        whole = Problem(best.features.rows(slice(None)), labels, weights, pool, offsets, likelihood)
         step = partial(_offset_progress, report, len(sets) * path)
         parameters = whole.solve(best.strength, best.start, _FINAL_ITERATIONS, step)
         report(total)
@@ -201,10 +203,12 @@ def fit(
     if prior:
         kernel[:, -prior.kernel.shape[1] :] += scale * prior.kernel
         bias = bias + scale * prior.bias
-    # What all logits share changes no score; a search that ends before its minimum leaves some of it.
-    kernel, bias = kernel - kernel.mean(axis=0), bias - bias.mean()
-    head = Head((kernel / best.temperature).astype(np.float32), (bias / best.temperature).astype(np.float32))
-    truth, scores = labels[np.any(held_out, axis=0)], softmax(best.logits / best.temperature)
+    if likelihood.is_shared:
+        # What all logits share changes no score; a search that ends before its minimum leaves some of it.
+        kernel, bias = kernel - kernel.mean(axis=0), bias - bias.mean()
+    kernel, bias = (kernel / best.temperature).astype(np.float32), (bias / best.temperature).astype(np.float32)
+    head = Head(kernel, bias, labels.ndim == 2)
+    truth, scores = labels[np.any(held_out, axis=0)], likelihood.scores(best.logits / best.temperature)
     return Fit(
         head,
         chosen,
@@ -218,6 +222,33 @@ def fit(
         best.walked,
         scale,
     )
+
+
+def _likelihood(multi_label: bool) -> Likelihood:
+    return SIGMOID if multi_label else SOFTMAX
+
+
+def _weights(labels: Array, classes: int, least: int, *, balance: bool) -> Array:
+    """Returns the weight of each class, after a check that all have photos enough.
+
+    Raises:
+      DataError: see `fit`.
+    """
+    if labels.ndim == 2:
+        having = labels.sum(axis=0)
+        fewest = np.minimum(having, len(labels) - having)
+        if fewest.min() < least:
+            label = int(fewest.argmin())
+            raise DataError(
+                f"Label {label} has {having[label]} photos with it and {len(labels) - having[label]} without it to "
+                f"learn from; each needs {least} of both."
+            )
+        return np.ones(classes)
+    counts = np.bincount(labels, minlength=classes)
+    if (fewest := counts.min()) < least:
+        found, needed = "1 photo" if fewest else "no photo", "one" if least == 1 else "two"
+        raise DataError(f"Class {int(counts.argmin())} has {found} to learn from; each needs {needed}.")
+    return class_weights(counts) if balance else np.ones(classes)
 
 
 def _offsets(prior: Prior | None, given: FeatureTable, labels: Array) -> tuple[Array | None, float]:
@@ -239,17 +270,18 @@ def _sets(layers: Sequence[Layer], name: str) -> dict[str, tuple[Layer, ...]]:
 
 
 def _choose(
-    sets: dict[str, tuple[Layer, ...]], walks: dict[str, _Walk], truth: Array, weights: Array
+    sets: dict[str, tuple[Layer, ...]], walks: dict[str, _Walk], truth: Array, weights: Array, likelihood: Likelihood
 ) -> tuple[str, dict[str, Candidate]]:
     """Takes the simplest set that is within one standard error of the best."""
-    share = weights[truth] / weights[truth].mean()
-    single = {name: share * losses(walk.logits / walk.temperature, truth) for name, walk in walks.items()}
+    share = likelihood.shares(truth, weights)
+    share = share / share.mean()
+    single = {name: share * likelihood.losses(walk.logits / walk.temperature, truth) for name, walk in walks.items()}
     best = min(single, key=lambda name: single[name].mean())
     candidates = {}
     for name, walk in walks.items():
         behind = single[name] - single[best]
         error = float(behind.std(ddof=1) / np.sqrt(len(behind)))
-        right = float((walk.logits.argmax(axis=1) == truth).mean())
+        right = float(likelihood.right(walk.logits, truth).mean())
         candidates[name] = Candidate(sets[name], float(single[name].mean()), right, float(behind.mean()), error)
     chosen = next(name for name, one in candidates.items() if one.behind <= one.behind_error)
     return chosen, candidates
@@ -266,8 +298,8 @@ def calibrate(logits: Array, labels: Array) -> tuple[float, float]:
       What to divide the logits by, and the mean loss that is left.
     """
     share = np.ones(len(labels))
-    temperature = _temperature(logits, labels, share)
-    return temperature, _loss_at(temperature, logits, labels, share)
+    temperature = SOFTMAX.temperature(logits, labels, share)
+    return temperature, SOFTMAX.loss_at(temperature, logits, labels, share)
 
 
 def class_weights(counts: Array) -> Array:
@@ -277,21 +309,19 @@ def class_weights(counts: Array) -> Array:
     return counts.sum() / (len(counts) * counts)
 
 
-def softmax(logits: Array) -> Array:
-    """Maps logits [N, C] to probabilities [N, C]."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)
-
-
 def _held_out(labels: Array, features: FeatureTable, classes: int) -> list[Array]:
     """Chooses the parts that regularization and temperature are found on, bool [N] each."""
+    likelihood = _likelihood(labels.ndim == 2)
     if features.streamed:
-        return [_stratified(labels, max(_PARTS, len(labels) // MOST_HELD_OUT)) == 0]
+        return [likelihood.folds(labels, max(_PARTS, len(labels) // MOST_HELD_OUT)) == 0]
     folds = 5 if len(labels) * classes < _LARGE else 3
+    if labels.ndim == 2:
+        having = labels.sum(axis=0)
+        return _parts(likelihood.folds(labels, min(folds, int(having.min()), int((len(labels) - having).min()))))
     fewest = int(np.bincount(labels).min())
     if fewest == 1:  # with a prior: classes take turns, so that each part lacks some of them
-        return _parts((_stratified(labels, len(labels)) + labels) % min(folds, len(labels)))
-    return _parts(_stratified(labels, min(folds, fewest)))
+        return _parts((likelihood.folds(labels, len(labels)) + labels) % min(folds, len(labels)))
+    return _parts(likelihood.folds(labels, min(folds, fewest)))
 
 
 def _parts(folds: Array) -> list[Array]:
@@ -328,14 +358,23 @@ def cross_validate(
     report: Callable[[int], None],
     strengths: Sequence[float] = REGULARIZATION,
     offsets: Array | None = None,
+    likelihood: Likelihood = SOFTMAX,
 ) -> _Walk:
     """Walks the regularization path in all folds side by side and stops behind the best step."""
     problems = [
-        Problem(features.rows(~held), labels[~held], weights, pool, None if offsets is None else offsets[~held])
+        Problem(
+            features.rows(~held),
+            labels[~held],
+            weights,
+            pool,
+            None if offsets is None else offsets[~held],
+            likelihood,
+        )
         for held in held_out
     ]
     judged = np.any(held_out, axis=0)
     truth = labels[judged]
+    share = likelihood.shares(truth, weights)
     best: tuple[float, float, Array, Array] = (np.inf, 0.0, np.empty(0), np.empty(0))
     found = [np.zeros((len(weights), features.size + 1), np.float32) for _ in problems]
     solved, walked = count(), []
@@ -347,51 +386,15 @@ def cross_validate(
             logits[held[judged]] = features.logits(held, parameters)
             if offsets is not None:
                 logits[held[judged]] += offsets[held, 0]
-        loss = _loss_at(1.0, logits, truth, weights[truth])
+        loss = likelihood.loss_at(1.0, logits, truth, share)
         walked.append((strength, loss))
         if loss >= best[0]:
             break
         best = (loss, strength, logits, np.mean(found, axis=0))
     _, strength, logits, start = best
-    temperature = _temperature(logits, truth, weights[truth])
+    temperature = likelihood.temperature(logits, truth, share)
     return _Walk(features, strength, logits, temperature, start, tuple(walked))
 
 
 def _offset_progress(report: Callable[[int], None], before: int, step: int) -> None:
     report(before + step)
-
-
-def _temperature(logits: Array, labels: Array, share: Array) -> float:
-    """Minimizes the held-out loss over the temperature: Newton's method on its inverse, in which it is convex."""
-    own = logits[np.arange(len(labels)), labels]
-    inverse = 1.0
-    for _ in range(50):
-        scores = softmax(inverse * logits.astype(np.float64))
-        mean = (scores * logits).sum(axis=1)
-        spread = (scores * logits**2).sum(axis=1) - mean**2
-        slope, curvature = np.average(mean - own, weights=share), np.average(spread, weights=share)
-        step = slope / max(curvature, 1e-12)
-        # A held-out set without a single mistake has no minimum: the walk is bounded.
-        inverse = float(np.clip(inverse - np.clip(step, -0.5 * inverse, inverse), 0.05, 20.0))
-        if abs(step) < 1e-6:
-            break
-    return 1.0 / inverse
-
-
-def losses(logits: Array, labels: Array) -> Array:
-    """Returns the loss of each photo, float64 [N], of logits [N, C]: minus the log of its class's probability."""
-    shifted = logits.astype(np.float64)
-    shifted -= shifted.max(axis=1, keepdims=True)
-    return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
-
-
-def _loss_at(temperature: float, logits: Array, labels: Array, share: Array) -> float:
-    return float(np.average(losses(logits / temperature, labels), weights=share))
-
-
-def _stratified(labels: Array, count: int) -> Array:
-    """Deals the photos of each class to so many folds in turn: int [N]."""
-    order, counts = np.argsort(labels, kind="stable"), np.bincount(labels)
-    folds = np.empty(len(labels), int)
-    folds[order] = (np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)) % count
-    return folds

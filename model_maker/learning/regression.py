@@ -1,4 +1,4 @@
-"""Multinomial logistic regression: its loss and gradient, in pieces on every core.
+"""Logistic regression, of one label a photo or several: its loss and gradient, in pieces on every core.
 
 scikit-learn's wants all embeddings in memory at once, and takes 45 MB; tests compare the two.
 """
@@ -14,6 +14,7 @@ import numpy as np
 
 from model_maker.learning.features import Rows
 from model_maker.learning.lbfgs import minimize
+from model_maker.learning.likelihoods import SOFTMAX, Likelihood
 
 Array = np.ndarray
 
@@ -26,26 +27,33 @@ _PLAIN_SHARE = 0.75
 
 
 class Problem:
-    """Weighted multinomial logistic regression with an L2 penalty on the kernel, in float32.
+    """Weighted logistic regression with an L2 penalty on the kernel, in float32.
 
     Parameters are [C, D + 1]: the kernel, and the bias as the coefficient of a constant feature.
 
     Args:
       rows: the photos' features, K views each.
-      labels: int [N], of the photos.
+      truth: of the photos, as the likelihood takes it.
       weights: float [C].
       pool: does the work.
       offsets: float32 [N, K, C], what is added to the logits; nothing where not given.
+      likelihood: of the truth by logits.
     """
 
     def __init__(
-        self, rows: Rows, labels: Array, weights: Array, pool: ThreadPoolExecutor, offsets: Array | None = None
+        self,
+        rows: Rows,
+        truth: Array,
+        weights: Array,
+        pool: ThreadPoolExecutor,
+        offsets: Array | None = None,
+        likelihood: Likelihood = SOFTMAX,
     ):
-        self._rows, self._pool = rows, pool
+        self._rows, self._pool, self._likelihood = rows, pool, likelihood
         self._offsets = None if offsets is None else offsets.reshape(-1, len(weights))
-        views = len(rows) // len(labels)
-        self._labels = np.repeat(labels, views)
-        share = weights[self._labels] * np.tile(_shares(views), len(labels))
+        views = len(rows) // len(truth)
+        self._truth = np.repeat(truth, views, axis=0)
+        share = likelihood.shares(self._truth, weights) * np.tile(_shares(views), len(truth))
         self._share = (share / share.sum()).astype(np.float32)[:, None]
 
     def solve(self, strength: float, start: Array, iterations: int, report: Callable[[int], None]) -> Array:
@@ -81,18 +89,12 @@ class Problem:
         yield from (future.result() for future in waiting)
 
     def _share_of_loss(self, parameters: Array, rows: slice) -> tuple[float, Array]:
-        features, labels, share = self._rows[rows], self._labels[rows], self._share[rows]
-        own = (np.arange(len(labels)), labels)
+        features, share = self._rows[rows], self._share[rows]
         logits = features @ parameters.T
         if self._offsets is not None:
             logits += self._offsets[rows]
-        logits -= logits.max(axis=1, keepdims=True)
-        right = logits[own]
-        residual = np.exp(logits, out=logits)
-        total = residual.sum(axis=1, keepdims=True)
-        value = float(np.vdot(np.log(total[:, 0]) - right, share[:, 0]))
-        residual /= total
-        residual[own] -= 1
+        losses, residual = self._likelihood.residual(logits, self._truth[rows])
+        value = float(np.vdot(losses, share[:, 0]))
         residual *= share
         return value, residual.T @ features
 

@@ -200,6 +200,27 @@ def class_scores(*, labels: Sequence[str], scores: Mapping[str, Sequence[float]]
     return figure
 
 
+def precision_recall(
+    *, curves: Mapping[str, Mapping[str, Sequence[float]]], title: str = "", wide: bool = False
+) -> Figure:
+    """Draws precision against recall, a line for each label.
+
+    Args:
+      curves: of each label its `recall` and `precision`, from the highest score on; at most as many as SERIES.
+      title: above the figure.
+      wide: whether it is a file of its own.
+    """
+    width = _FILE if wide else _PAGE
+    figure = _figure(width, width, title)
+    axes = figure.add_subplot(xlim=(0, 101), ylim=(0, 102), xlabel="% of the photos found", ylabel="% correct")
+    for (name, curve), colour in zip(curves.items(), SERIES, strict=False):
+        recall, precision = (100 * np.array(curve[key]) for key in ("recall", "precision"))
+        axes.step(recall, precision, where="pre", color=colour, label=_fitted(name, _SMALL, 90), clip_on=False)
+    axes.grid()
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0, handlelength=1.2)
+    return figure
+
+
 def latency(*, lines: Sequence[Mapping[str, Any]], limits: tuple[float, float], width: int = _PAGE) -> Figure:
     """Draws latency against threads, a line for each delegate, with intervals.
 
@@ -246,6 +267,7 @@ KINDS: dict[str, Callable[..., Figure]] = {
     "interval": interval,
     "latency": latency,
     "losses": losses,
+    "precision_recall": precision_recall,
 }
 
 

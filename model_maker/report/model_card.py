@@ -38,6 +38,24 @@ def render(info: ModelInfo, report: dict[str, Any], *, backbone: str, quantize: 
     )
 
 
+def render_multi_label(
+    info: ModelInfo, report: dict[str, Any], *, backbone: str, quantize: str, io: str, image_size: int
+) -> str:
+    """Returns the Markdown of a model of several labels a photo; arguments as of `render`."""
+    seen = report["cross_validation"]
+    return pages.render(
+        "multi_label_card.md",
+        info=info,
+        report=report,
+        backbone=backbone,
+        layers=seen["layers"],
+        features=seen["candidates"][seen["layers"]]["features"],
+        quantize=quantize,
+        io=io,
+        image_size=image_size,
+    )
+
+
 def render_starter(info: ModelInfo, model_bytes: int, *, backbone: Backbone, quantize: str, io: str) -> str:
     """Returns the Markdown of a starter model with the published accuracy, because nothing was trained."""
     shares = {"float": backbone.top1, "int8": backbone.top1_int8}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
@@ -13,16 +12,15 @@ import numpy as np
 
 from model_maker import evaluation, output_folder, run_record
 from model_maker.data import thumbnails
-from model_maker.data.dataset import Split
 from model_maker.errors import DataError
 from model_maker.inference.classifier import Scored
+from model_maker.multi_label_metrics import MultiLabelMetrics
 from model_maker.output_folder import METRICS, REPORT
-from model_maker.report import drawing, pages
+from model_maker.report import drawing, multi_label_page, page_parts, pages
 from model_maker.report.drawing import Wanted
 from model_maker.system import files
-from model_maker.terminal import rendering
 
-ALWAYS = ("confusion.png", "calibration.png", "per_class.png")  # the plots of every model
+ALWAYS = ("confusion.png", "calibration.png", "per_class.png")  # the plots of every model of one label a photo
 # Keeps the page far below 3 MB: a thumbnail takes about 8 kB.
 _MISTAKES, _SIDE = 24, 200
 _MOST_PAIRS = 12
@@ -80,9 +78,9 @@ def make(
         most=evaluation.MOST_SHOWN,
         calibration=_calibration(binned),
         tuning=_tuning((report.get("fine_tuning") or {}).get("history", ())),
-        certificate=certificate and _certificate(certificate),
-        usage=_usage(model),
-        stages=[_stage(entry) for entry in stages],
+        certificate=certificate and page_parts.certificate_rows(certificate),
+        usage=page_parts.usage(model),
+        stages=[page_parts.stage_row(entry) for entry in stages],
     )
     plots = {file: content for file, content in drawn.items() if file.endswith(".png")}
     # File names may contain bytes that are not text.
@@ -103,7 +101,7 @@ def write(
     page: Path,
     name: str,
     scored: Scored,
-    metrics: evaluation.Metrics,
+    metrics: evaluation.Metrics | MultiLabelMetrics,
     *,
     model: str,
     own_test: bool = False,
@@ -123,15 +121,17 @@ def write(
     """
     test = metrics.as_dict()
     report, more = ({"test": test}, {}) if not own_test else _of_training(model, test)
+    several = isinstance(metrics, MultiLabelMetrics)
+    draw, plots = (multi_label_page.make, multi_label_page.ALWAYS) if several else (make, ALWAYS)
     try:
-        made = make(name, scored, report, model=model, certificate=certificate, **more)
+        made = draw(name, scored, report, model=model, certificate=certificate, **more)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if not own_test:
             raise
         raise DataError(f"{METRICS} beside {model} is not as `train` wrote it ({error!r}). Pass `data=DIR`.") from error
     text = made.pop(REPORT)
-    for plot in ALWAYS:
-        files.write(beside(page, plot), made[plot])
+    for plot in plots:
+        files.write(page_parts.beside(page, plot), made[plot])
     files.write(page, text)
 
 
@@ -170,19 +170,8 @@ def check_new(page: Path, *, overwrite: bool) -> None:
       OutputError: the page or a plot exists and must not be replaced, or cannot be written.
     """
     files.check_new_page(page, overwrite=overwrite)
-    for plot in ALWAYS:
-        files.check_new_file(beside(page, plot), overwrite=overwrite)
-
-
-def beside(page: Path, plot: str) -> Path:
-    """Returns the path of a plot: page_confusion.png beside page.html."""
-    return page.with_name(f"{page.stem}_{plot}")
-
-
-def learned_from(split: Split) -> dict[str, int]:
-    """Counts the training and validation photos of each class."""
-    counts = Counter(split.train.labels) + Counter(split.validation.labels)
-    return {label: counts[index] for index, label in enumerate(split.train.classes)}
+    for plot in dict.fromkeys((*ALWAYS, *multi_label_page.ALWAYS)):
+        files.check_new_file(page_parts.beside(page, plot), overwrite=overwrite)
 
 
 def reliability(scored: Scored) -> evaluation.Reliability:
@@ -202,11 +191,7 @@ def wanted_figures(test: dict[str, Any], binned: evaluation.Reliability, report:
         "calibration.png": Wanted("calibration", bins | {"title": f"Calibration: ECE {test['ece']:.3f}", "wide": True}),
         "per_class.png": Wanted("class_scores", {"labels": list(seen), "scores": scores}),
     }
-    if path := (report.get("cross_validation") or {}).get("path"):
-        series = {"held out": [float(entry["loss"]) for entry in path]}
-        data = {"series": series, "ticks": [f"{entry['regularization']:g}" for entry in path], "axis": "regularization"}
-        wanted["head.svg"] = Wanted("losses", data)
-        wanted["head.png"] = Wanted("losses", data | {"title": "Head: loss of held-out photos", "wide": True})
+    wanted |= page_parts.head_figures(report)
     if history := (report.get("fine_tuning") or {}).get("history"):
         series = {name: [entry.get(key) for entry in history] for name, key in _TUNING}
         data = {"series": series, "ticks": [str(index) for index in range(len(history))], "axis": "epoch"}
@@ -305,55 +290,3 @@ def _tuning(history: Sequence[dict[str, Any]]) -> list[Row]:
         )
         for index, entry in enumerate(history)
     ]
-
-
-def _certificate(found: dict[str, Any]) -> dict[str, Any]:
-    """Returns table rows of runtimes, accuracy in each app, and requirements of phone clients."""
-    unknown = any(run["unknown"] for run in (*found["runtimes"], *found["apps"]))
-    pixels = {"same": "ours", "own": "its own"}
-    rules = [
-        (rule["demand"], rule["by"], "kept" if rule["passed"] else "broken" if rule["binding"] else "missed")
-        for rule in found["rules"]
-    ]
-    return found | {
-        "columns": ("correct", *(["unknown"] if unknown else []), "same answer", "differs by"),
-        "runtimes": [(run["name"], pixels[run["pixels"]], *_run(run, unknown=unknown)) for run in found["runtimes"]],
-        "apps": [(run["name"], run["pixels"], *_run(run, unknown=unknown)) for run in found["apps"]],
-        "rules": rules,
-        "remarks": (*found["notes"], *found["remarks"]),
-    }
-
-
-def _run(run: dict[str, Any], *, unknown: bool) -> list[str]:
-    if run["right"] is None:
-        return ["runs" if run["state"] == "ran" else run["state"], *[""] * (3 if unknown else 2)]
-    right, same = (f"{run[count]} of {run['photos']}" for count in ("right", "same_answer"))
-    return [right, *([str(run["unknown"] or "")] if unknown else []), same, f"{run['largest_difference']:.3f}"]
-
-
-def _usage(model: str) -> dict[str, str]:
-    quoted = rendering.quoted(model)
-    return {
-        "On a phone": f"model_maker export {quoted} --android app\nmodel_maker export {quoted} --ios app",
-        "In Python": (
-            "import model_maker\n\n"
-            f"classifier = model_maker.Classifier({model!r})\n"
-            '[best] = classifier.predict("photo.jpg", top_k=1)\n'
-            "print(best[0].label, best[0].score)"
-        ),
-        "On the command line": (
-            f"model_maker predict {quoted} photo.jpg\n"
-            f"model_maker evaluate {quoted} --data other_photos\n"
-            f"model_maker demo {quoted}"
-        ),
-    }
-
-
-def _stage(entry: dict[str, Any]) -> Row:
-    memory = entry["peak_memory_mb"]
-    return (
-        entry["name"],
-        f"{entry['seconds']:.1f} s",
-        f"{entry['cpu_seconds']:.1f} s",
-        "not measured" if memory is None else f"{memory:.0f} MB",
-    )

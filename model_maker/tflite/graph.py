@@ -85,13 +85,14 @@ def new_model() -> schema.ModelT:
     return model
 
 
-def attach_head(embedder: bytes, kernel: Array, bias: Array) -> bytes:
-    """Appends a fully connected layer and a softmax to an embedder.
+def attach_head(embedder: bytes, kernel: Array, bias: Array, *, multi_label: bool = False) -> bytes:
+    """Appends a fully connected layer and a softmax to an embedder; a sigmoid where photos may have several labels.
 
     Args:
       embedder: a float `.tflite` with the output [1, D].
       kernel: float [C, D].
       bias: float [C].
+      multi_label: whether each label has a score for itself.
 
     Returns:
       A float classifier with the output `probabilities` [1, C] and a signature.
@@ -111,15 +112,22 @@ def attach_head(embedder: bytes, kernel: Array, bias: Array) -> bytes:
     weights = add_tensor(model, "head/kernel", kernel.shape, data=kernel.astype(np.float32))
     biases = add_tensor(model, "head/bias", bias.shape, data=bias.astype(np.float32))
     dense = schema.FullyConnectedOptionsT()
-    softmax = schema.SoftmaxOptionsT()
-    softmax.beta = 1.0
     graph.operators += [
         make_operator(model, "FULLY_CONNECTED", [embedding, weights, biases], [logits], dense),
-        make_operator(model, "SOFTMAX", [logits], [probabilities], softmax),
+        make_scores(model, logits, probabilities, multi_label=multi_label),
     ]
     graph.outputs = [probabilities]
     sign(model)
     return pack(model)
+
+
+def make_scores(model: schema.ModelT, logits: int, scores: int, *, multi_label: bool) -> schema.OperatorT:
+    """Makes the operator that turns logits into scores: a softmax, or a sigmoid for each label."""
+    if multi_label:
+        return make_operator(model, "LOGISTIC", [logits], [scores], None)
+    softmax = schema.SoftmaxOptionsT()
+    softmax.beta = 1.0
+    return make_operator(model, "SOFTMAX", [logits], [scores], softmax)
 
 
 def expose_activations(content: bytes) -> tuple[bytes, list[str]]:

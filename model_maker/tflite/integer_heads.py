@@ -25,6 +25,8 @@ _INPUT = "features"
 _TOGETHER = 256
 # Photos that tell which features rise and fall together.
 _PHOTOS = 2048
+# A sigmoid of this is less than half a step of 1 / 256 from 1.
+_MOST_LOGIT = 8.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class IntegerHead:
       bias: int32 [C], in units of a feature's step times the class's.
       feature_step: what one unit of a feature stands for; their zero is 0.
       logit_step, logit_zero: of the int8 logits.
+      multi_label: whether each label has a score for itself: a sigmoid in the place of the softmax.
     """
 
     kernel: Array
@@ -45,6 +48,7 @@ class IntegerHead:
     feature_step: float
     logit_step: float
     logit_zero: int
+    multi_label: bool = False
 
     def scores(self, features: Array, *, kernels: str = "xnnpack") -> Array:
         """Returns the scores that a file with this head gives, float32 [N, C], of int8 features [N, D]."""
@@ -96,17 +100,17 @@ class IntegerHead:
         main.tensors[logits].quantization = graph.quantization(self.logit_step, self.logit_zero)
         scores = graph.add_tensor(model, graph.OUTPUT, (1, classes), "int8")
         main.tensors[scores].quantization = graph.quantization(1 / 256, -128)
-        softmax = schema.SoftmaxOptionsT()
-        softmax.beta = 1.0
         dense = schema.FullyConnectedOptionsT()
         main.operators += [
             graph.make_operator(model, "FULLY_CONNECTED", [features, kernel, bias], [logits], dense),
-            graph.make_operator(model, "SOFTMAX", [logits], [scores], softmax),
+            graph.make_scores(model, logits, scores, multi_label=self.multi_label),
         ]
         main.outputs = [scores]
 
 
-def quantize(kernel: Array, bias: Array, features: Array, feature_step: float) -> IntegerHead:
+def quantize(
+    kernel: Array, bias: Array, features: Array, feature_step: float, *, multi_label: bool = False
+) -> IntegerHead:
     """Rounds a fitted head to integers so that its logits of some photos change least.
 
     Args:
@@ -114,9 +118,10 @@ def quantize(kernel: Array, bias: Array, features: Array, feature_step: float) -
       bias: float [C].
       features: int8 [N, D], of the photos that it learned from.
       feature_step: what one unit of a feature stands for.
+      multi_label: as in IntegerHead.
     """
-    # What is added to all logits alike changes no score, and would widen their range.
-    kernel, bias = kernel - kernel.mean(axis=0), bias - bias.mean()
+    if not multi_label:  # what is added to all logits alike changes no score, and would widen their range
+        kernel, bias = kernel - kernel.mean(axis=0), bias - bias.mean()
     kernel = kernel.astype(np.float64)
     # Of a class of which features tell nothing, the bias still has to be a number of 32 bits.
     least = np.maximum(np.abs(bias) / feature_step / 2**30, 1e-12)
@@ -135,8 +140,16 @@ def quantize(kernel: Array, bias: Array, features: Array, feature_step: float) -
     whole_bias = np.clip(np.rint((bias + lost) / products), -(2**31) + 1, 2**31 - 1)
     logits = (features.astype(np.float32) @ rounded.T.astype(np.float32) + whole_bias) * products
     low, high = min(0.0, float(logits.min())), max(0.0, float(logits.max()))
+    if multi_label:  # scores beyond these end at 0 and 255 of 256 steps, and finer steps suit the others
+        low, high = max(low, -_MOST_LOGIT), min(high, _MOST_LOGIT)
     logit_step = (high - low) / 255 or 1.0
     zero = int(np.clip(np.rint(-128 - low / logit_step), -128, 127))
     return IntegerHead(
-        rounded.astype(np.int8), steps, whole_bias.astype(np.int32), feature_step, float(np.float32(logit_step)), zero
+        rounded.astype(np.int8),
+        steps,
+        whole_bias.astype(np.int32),
+        feature_step,
+        float(np.float32(logit_step)),
+        zero,
+        multi_label,
     )

@@ -27,6 +27,8 @@ LABELS = "labels.txt"
 # The LiteRT sample apps look for this name; the same lines under both names suit every client.
 LABELS_AGAIN = "labels_without_background.txt"
 PROVENANCE = "model_maker.json"
+# The schema has no field for it; clients need none, since the graph itself ends in a sigmoid.
+_MULTI_LABEL = "multi_label"
 _ENTRY = b"TFLITE_METADATA"
 # The first parser version that knows all the fields written here (tflite-support's own computation).
 _MIN_PARSER = b"1.0.0"
@@ -50,6 +52,7 @@ class ModelInfo:
       threshold: the score below which clients leave a label out.
       label_thresholds: the same of each label, where they have some of their own; then `threshold` is above 0.
       display_names: by locale, for example "de", what each label is called there, in the order of the labels.
+      multi_label: whether a photo may have several labels, or none; then each score stands for itself.
     """
 
     labels: tuple[str, ...] = ()
@@ -63,6 +66,7 @@ class ModelInfo:
     threshold: float = 0.0
     label_thresholds: tuple[float, ...] = ()
     display_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    multi_label: bool = False
 
     @property
     def limits(self) -> np.ndarray:
@@ -96,7 +100,8 @@ def write(content: bytes, info: ModelInfo, *, embedder: bool = False) -> bytes:
         more |= _put_display_names(output, info)
     _set_entry(model, schema.pack(_model_metadata(info, _image_metadata(info.normalization, image), output)))
     lines = "\n".join(info.labels).encode()
-    provenance = json.dumps(info.provenance, sort_keys=True, ensure_ascii=False, indent=1).encode()
+    stated = info.provenance | ({_MULTI_LABEL: True} if info.multi_label else {})
+    provenance = json.dumps(stated, sort_keys=True, ensure_ascii=False, indent=1).encode()
     labels = {} if embedder else {LABELS: lines, LABELS_AGAIN: lines}
     return with_files(graph.pack(model), {**labels, **more, PROVENANCE: provenance})
 
@@ -178,6 +183,7 @@ def read(content: bytes) -> ModelInfo:
         )
         if not isinstance(provenance, dict):
             raise ModelError(f"The model's {PROVENANCE} is no JSON object.")
+        multi_label = provenance.pop(_MULTI_LABEL, False) is True
         text = {ours: (getattr(metadata, theirs) or b"").decode() for ours, theirs in _TEXTS.items()}
         if labels:
             _check_count(labels, model)
@@ -191,8 +197,24 @@ def read(content: bytes) -> ModelInfo:
         threshold=threshold,
         label_thresholds=own,
         display_names=localized,
+        multi_label=multi_label,
         **text,
     )
+
+
+def check_single(info: ModelInfo, what: str, advice: str) -> None:
+    """Checks that a model gives one label a photo.
+
+    Args:
+      info: its metadata.
+      what: that supposes it, as the subject of the message.
+      advice: what to do instead.
+
+    Raises:
+      ModelError: it gives several.
+    """
+    if info.multi_label:
+        raise ModelError(f"{what} needs a model of one label a photo, and this one gives several. {advice}")
 
 
 def tables(model: model_schema.ModelT) -> schema.ModelMetadata | None:

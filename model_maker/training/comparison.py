@@ -112,6 +112,8 @@ def compare(
       'efficientnet_lite0'
     """
     progress = Progress(progress)
+    if options.get("multi_label"):
+        raise DataError("`multi_label=True` trains one model at a time: pass one `model`, and compare their mAP.")
     names = _check(models, max_size_mb, max_latency_ms, options)
     output = Path(output) if output is not None else Path(f"{sources.title(data)}_models")
     if output.is_file():

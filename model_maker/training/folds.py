@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from model_maker import evaluation
+from model_maker import evaluation, multi_label_metrics
 from model_maker.data.dataset import Dataset, Split
+from model_maker.data.multi_label import MultiLabelDataset
+from model_maker.inference import label_thresholds
 from model_maker.options import Options
 from model_maker.progress import Progress
 from model_maker.training.learn import learn, score
@@ -28,18 +30,26 @@ def estimate(data: TrainingData, options: Options, progress: Progress) -> dict[s
       The metrics; with fine-tuning, also those of frozen features, and the paired difference.
     """
     photos = data.photos
-    labels, folds = np.array(photos.labels), np.array(photos.folds(options.folds, seed=options.seed))
+    several = isinstance(photos, MultiLabelDataset)
+    folds = np.array(photos.folds(options.folds, seed=options.seed))
     names = ("network", "frozen") if options.fine_tune else ("network",)
-    scores = {name: np.empty((len(labels), len(photos.classes)), np.float32) for name in names}
+    scores = {name: np.empty((len(photos), len(photos.classes)), np.float32) for name in names}
+    limits = np.zeros_like(scores["network"])
     for fold in range(options.folds):
         held = folds == fold
         judged = _select(photos, held)
         if options.fine_tune:
             progress.note(f"Fold {fold + 1} of {options.folds}.")
-        split = Split(*part_for_stopping(_select(photos, ~held), options), judged)
+        rest = _select(photos, ~held)
+        split = Split(*((rest, rest.of([])) if several else part_for_stopping(rest, options)), judged)
         learned = learn(dataclasses.replace(data, split=split), options, progress)
+        limits[held] = label_thresholds.limits(learned.fit.held_out, learned.fit.held_out_labels) if several else 0
         for name in scores:
             scores[name][held] = score(getattr(learned, name), judged, data, options)
+    if isinstance(photos, MultiLabelDataset):
+        measured = multi_label_metrics.measure(scores["network"], photos.targets, photos.classes, limits)
+        return {"folds": options.folds, **measured.as_dict()}
+    labels = np.array(photos.labels)
     metrics = evaluation.measure(scores["network"], labels, photos.classes).as_dict()
     if not options.fine_tune:
         return {"folds": options.folds, **metrics}

@@ -10,6 +10,7 @@ import numpy as np
 
 from model_maker.data.augment import PRESETS
 from model_maker.data.dataset import Dataset
+from model_maker.data.multi_label import MultiLabelDataset
 from model_maker.embeddings import computing
 from model_maker.embeddings.engines import LOCAL
 from model_maker.embeddings.work import Engine
@@ -168,7 +169,8 @@ def float_scores(network: Network, photos: Dataset, data: TrainingData, options:
 def integer_head(network: Network, photos: Dataset, data: TrainingData) -> IntegerHead:
     """Quantizes the head of a frozen network to integers, calibrated on its training photos."""
     seen = data.features(network, photos)
-    return integer_heads.quantize(network.head.kernel, network.head.bias, seen[:], seen.step)
+    head = network.head
+    return integer_heads.quantize(head.kernel, head.bias, seen[:], seen.step, multi_label=head.multi_label)
 
 
 def attached(head: IntegerHead, network: Network, data: TrainingData) -> bytes:
@@ -202,11 +204,11 @@ def _fit(
     """Fits a head on the layers that `choice` selects, by default the option, `among` some layers."""
     plain = choice is not None or bool(among)  # with fine-tuning, which has its own augmentation
     found = (data.embeddings if plain else data.views).select(photos)
-    labels, classes = np.array(photos.labels), len(photos.classes)
+    labels = photos.targets if isinstance(photos, MultiLabelDataset) else np.array(photos.labels)
     return heads.fit(
         FeatureTable(found, data.backbone.layers),
         labels,
-        classes=classes,
+        classes=len(photos.classes),
         layers=choice or _choice(data, options),
         among=among,
         balance=options.class_weight == "auto",

@@ -96,8 +96,9 @@ def warn(report: dict[str, Any], progress: Progress) -> None:
     }
     for other, agreement in answers.items():
         # One differing photo is normal; more than that, and more than two in a hundred, is reported.
-        differing = round((1 - agreement["same_top1"]) * agreement["photos"])
-        if differing > 1 and agreement["same_top1"] < _LOW_AGREEMENT:
+        same = agreement["same_labels" if "same_labels" in agreement else "same_top1"]
+        differing = round((1 - same) * agreement["photos"])
+        if differing > 1 and same < _LOW_AGREEMENT:
             progress.note(
                 f"The file gives another answer than {other} on {differing} of {agreement['photos']} photos. "
                 "If that is too many, try `max_drop=0.5`, or `quantize='float16'`."

@@ -7,13 +7,14 @@ import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from model_maker import evaluation, output_folder, run_record
+from model_maker import evaluation, multi_label_metrics, output_folder, run_record
 from model_maker.data import sources
 from model_maker.data.dataset import Dataset
+from model_maker.data.multi_label import MultiLabelDataset
 from model_maker.embeddings import computing
 from model_maker.inference import training_overlap
 from model_maker.inference.classifier import Classifier, Scored
@@ -21,7 +22,7 @@ from model_maker.learning.fine_tuning import Network
 from model_maker.options import Options
 from model_maker.packaging import accuracy_budget, file_checks, quantized_file
 from model_maker.progress import Progress
-from model_maker.report import model_card, model_page
+from model_maker.report import model_card, model_page, multi_label_page, page_parts
 from model_maker.report.drawing import Drawing, Wanted
 from model_maker.system import files
 from model_maker.tflite import class_memory, graph, network_layers
@@ -29,7 +30,7 @@ from model_maker.tflite.class_memory import ClassMemory
 from model_maker.tflite.integer_heads import IntegerHead
 from model_maker.tflite.metadata import ModelInfo
 from model_maker.tflite.network_layers import Layer
-from model_maker.training import learn, metrics_record
+from model_maker.training import learn, metrics_record, multi_label
 from model_maker.training.learn import Learned
 from model_maker.training.training_data import TrainingData, join
 from model_maker.version import __version__
@@ -101,6 +102,7 @@ def describe(data: str | os.PathLike[str], embedded: TrainingData, options: Opti
         author=options.author or "",
         licence=options.licence or backbone.licence,
         description=f"Image classifier for {len(classes)} classes on {backbone.name} features.",
+        multi_label=options.multi_label,
     )
 
 
@@ -128,13 +130,15 @@ def quantize(
             kept = _keep_budget(learned, data, info, options, progress)
             form = kept.choice.form
     network, test = learned.network, data.split.test
-    float_model = graph.attach_head(network.embedder, network.head.kernel, network.head.bias)
+    float_model = graph.attach_head(
+        network.embedder, network.head.kernel, network.head.bias, multi_label=network.head.multi_label
+    )
     head = promised = memory = None
     if form.is_plain_int8 and network.layers and data.backbone.int8:
         with progress.stage("Quantize the head"):
             head, bare = _on_int8_backbone(network, join(data.split.train, data.split.validation), data, options)
             promised = functools.partial(_scores_on, head, network, data, options)
-            memory = _remember(network, data) if options.memory else None
+            memory = _remember(network, data) if options.memory and not options.multi_label else None
     else:
         with progress.stage(f"Quantize ({form.quantize})"):
             seen, more = quantized_file.calibration_photos(quantized_file.by_hash(data.split.train))
@@ -144,7 +148,7 @@ def quantize(
     shipped = quantized_file.with_metadata(bare, info)
     with progress.stage("Evaluate the file"):
         run, scores = _evaluate(shipped, head, network, data, options, progress)
-    metrics = evaluation.measure(scores, np.array(test.labels), test.classes)
+    metrics = _metrics(test, scores, info)
     drawing.begin(_figures(learned, metrics, _scored(data, scores)))
     with progress.stage("Compare with the float model"):
         few = test.of(run)
@@ -189,7 +193,16 @@ def _remember(network: Network, data: TrainingData) -> ClassMemory:
 
 def _scored(data: TrainingData, scores: Array) -> Scored:
     test = data.split.test
-    return Scored(test.samples, np.array(test.labels), scores)
+    truth = test.targets if isinstance(test, MultiLabelDataset) else np.array(test.labels)
+    return Scored(test.samples, truth, scores)
+
+
+def _metrics(test: Dataset, scores: Array, info: ModelInfo) -> evaluation.Metrics:
+    """Returns the metrics of test photos; a MultiLabelMetrics where they may have several labels."""
+    if isinstance(test, MultiLabelDataset):
+        several = multi_label_metrics.measure(scores, test.targets, test.classes, info.limits)
+        return cast(evaluation.Metrics, several)  # see `Classifier.measure`
+    return evaluation.measure(scores, np.array(test.labels), test.classes)
 
 
 def _figures(learned: Learned, metrics: evaluation.Metrics, scored: Scored) -> dict[str, Wanted]:
@@ -198,7 +211,8 @@ def _figures(learned: Learned, metrics: evaluation.Metrics, scored: Scored) -> d
         "cross_validation": {"path": metrics_record.path(learned.fit)},
         "fine_tuning": {"history": metrics_record.history(learned.tuned) if learned.tuned else ()},
     }
-    return model_page.wanted(scored, report)
+    page = multi_label_page if scored.labels.ndim == 2 else model_page
+    return page.wanted(scored, report)
 
 
 def _scores_on(
@@ -244,6 +258,19 @@ def measure(
     """
     options, data = package.options, package.data
     test = data.split.test
+    if isinstance(test, MultiLabelDataset):
+        report = multi_label.compose(
+            data,
+            package.scored,
+            learned.fit,
+            package.info,
+            options,
+            compared=package.compared,
+            expected=package.expected,
+        )
+        report |= {"kernels": package.kernels, "folds": folds, "budget": None}
+        metrics_record.warn(report, progress)
+        return package, report
     scores, labels = package.scores, np.array(test.labels)
     report = metrics_record.compose(
         data, scores, package.metrics, learned.fit, compared=package.compared, expected=package.expected
@@ -286,13 +313,13 @@ def write(
     binaries = {
         output_folder.MODEL: shipped,
         output_folder.FLOAT_MODEL: quantized_file.with_metadata(package.float_model, package.info),
-        **model_page.make(
+        **(multi_label_page if package.info.multi_label else model_page).make(
             package.info.name,
             package.scored,
             report,
             drawn=package.drawing.result(),
             model=output.name,
-            learned=model_page.learned_from(package.data.split),
+            learned=page_parts.learned_from(package.data.split),
             stages=record["stages"],
         ),
     }
@@ -312,7 +339,8 @@ def write(
 
 def _card(package: Package, report: dict[str, Any]) -> str:
     backbone, kept = package.data.backbone, package.budget
-    return model_card.render(
+    render = model_card.render_multi_label if package.info.multi_label else model_card.render
+    return render(
         package.info,
         report,
         backbone=backbone.name,
@@ -352,18 +380,20 @@ def _provenance(package: Package, report: dict[str, Any]) -> dict[str, Any]:
         "options": package.options.decisive | {"name": package.info.name},
         "fingerprint": report["fingerprint"],
         "photos": report["photos"],
-        "metrics": {
-            "photos": report["test"]["photos"],
-            "top1": report["test"]["top1"],
-            "top1_interval": report["test"]["top1_interval"],
-            "float_top1": report["float"]["top1"],
-            "ece": report["test"]["ece"],
-        },
+        "metrics": _headline(report),
         "backbone": _backbone(package),
-        "answered": report.get("thresholds") and report["thresholds"]["test"],
+        "answered": report.get("thresholds") and report["thresholds"].get("test"),
         "budget": report["budget"] and {key: report["budget"][key] for key in ("max_drop", "within", "chosen")},
         **({"labels_from_text": report["labels_from_text"]} if "labels_from_text" in report else {}),
     }
+
+
+def _headline(report: dict[str, Any]) -> dict[str, Any]:
+    """The metrics inside the file."""
+    test = report["test"]
+    names = multi_label.HEADLINE if "exact_match" in test else ("photos", "top1", "top1_interval", "ece")
+    main = names[1]
+    return {name: test[name] for name in names} | {f"float_{main}": report["float"][main]}
 
 
 def _backbone(package: Package) -> dict[str, Any] | None:

@@ -26,7 +26,7 @@ from model_maker.packaging import accuracy_budget
 from model_maker.progress import Progress
 from model_maker.report.drawing import Drawing
 from model_maker.system import files
-from model_maker.training import folds, package, preparation, training_data
+from model_maker.training import folds, multi_label, package, preparation, training_data
 from model_maker.training.learn import learn
 
 
@@ -37,7 +37,7 @@ class Result:
     Attributes:
       directory: the folder with `model.tflite`, `float.tflite`, `labels.txt`, `metrics.json`, `run.json`, `split.json`,
         `README.md`, `report.html` and its plots.
-      metrics: of the shipped file on the test photos.
+      metrics: of the shipped file on the test photos; MultiLabelMetrics with `multi_label`.
       report: the content of `metrics.json`.
       seconds: total time.
       budget: the search within `max_drop`, with latencies; None without.
@@ -73,7 +73,8 @@ def train(
       data: `DIR/<class>/**`, `DIR/{train,val,test}/<class>/**`, or any other dataset format of `data.sources.read`.
         Or photos that the program holds: pairs of photo and label, or a dataset of PyTorch, TensorFlow or Hugging Face;
         they are kept in the cache.
-      images, labels: photos (arrays, tensors, Pillow images, paths) and as many labels, names or numbers from 0.
+      images, labels: photos (arrays, tensors, Pillow images, paths) and as many labels, names or numbers from 0; with
+        `multi_label`, a list of them for each photo, or an array of 0 and 1 for each class.
       class_names: the names of labels that are numbers.
       output: output folder; `<data name>_model` by default, `images_model` for photos that the program holds.
       overwrite: whether to replace an existing folder.
@@ -101,7 +102,12 @@ def train(
     if images is not None or labels is not None or given_photos.is_given(data):
         with progress.stage("Keep the photos in the cache"):
             data = given_photos.keep(
-                data, images=images, labels=labels, class_names=class_names, progress=progress.step
+                data,
+                images=images,
+                labels=labels,
+                class_names=class_names,
+                multi_label=chosen.multi_label,
+                progress=progress.step,
             )
     elif class_names is not None:
         raise DataError("`class_names` belongs to photos that the program holds. Leave it out.")
@@ -141,7 +147,7 @@ def train_on(
     engine = ENGINES[options.engine](options.address, options.shards, progress)
 
     with progress.stage("List photos"):
-        photos = sources.read(data, hasher=engine.hash, progress=progress.step)
+        photos = sources.read(data, multi_label=options.multi_label, hasher=engine.hash, progress=progress.step)
         preparation.check_output(photos, data, output)
         # Checks for too few photos before the long work; repeated without unreadable ones later.
         first = training_data.split(photos, options, progress)
@@ -159,6 +165,8 @@ def train_on(
             estimate = folds.estimate(embedded, options, progress)
 
     info = package.describe(data, embedded, options)
+    if options.multi_label:
+        info = multi_label.with_thresholds(info, learned.fit, options)
     with Drawing() as drawing:
         made = package.quantize(learned, embedded, info, options, progress, drawing)
         made, report = package.measure(made, learned, estimate, progress)

@@ -28,9 +28,10 @@ class Run:
       state: RAN, REFUSED or NOT_HERE.
       why: reason if it did not run.
       photos: number of photos.
-      right: number of correct answers.
+      right: number of correct answers: the best label; of a model of several labels, exactly the right ones.
       same_answer: number of photos with the same answer as the reference, LiteRT on XNNPACK with our pixels.
-      unknown: number of photos without an answer, because no score reaches its threshold.
+      unknown: number of photos without an answer, because no score reaches its threshold; 0 where photos may have no
+        label.
       largest_difference: of any score from the reference; scores below the threshold count as the threshold.
     """
 
@@ -123,20 +124,31 @@ def judge(run: Run, scores: Array, expected: Array, truth: Array, *, limits: Arr
       run: the run.
       scores: float [N, C], NaN for omitted labels.
       expected: reference scores, float [N, C].
-      truth: int [N], the true labels.
+      truth: int [N], the true labels; bool [N, C] where there may be several.
       limits: float [C], the threshold of each label, for all runtimes.
     """
-    theirs, ours = answers(scores, limits), answers(expected, limits)
+    several = truth.ndim == 2
+    theirs, ours = ((label_sets if several else answers)(found, limits) for found in (scores, expected))
     # fmax replaces NaN, an omitted label, by its threshold.
     difference = np.abs(np.fmax(scores, limits) - np.fmax(expected, limits))
     return replace(
         run,
         photos=len(scores),
-        right=int((theirs == truth).sum()),
-        same_answer=int((theirs == ours).sum()),
-        unknown=int((theirs == _UNKNOWN).sum()),
+        right=_count(theirs == truth),
+        same_answer=_count(theirs == ours),
+        unknown=0 if several else int((theirs == _UNKNOWN).sum()),
         largest_difference=float(difference.max()),
     )
+
+
+def _count(equal: Array) -> int:
+    """Returns the number of photos whose answer is equal, of bool [N] or of all labels in bool [N, C]."""
+    return int(equal.reshape(len(equal), -1).all(axis=1).sum())
+
+
+def label_sets(scores: Array, limits: Array) -> Array:
+    """Returns which labels each photo gets, bool [N, C]; those that are omitted are not among them."""
+    return np.where(np.isnan(scores), -1.0, scores) >= limits
 
 
 def answers(scores: Array, limits: Array) -> Array:

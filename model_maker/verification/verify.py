@@ -24,6 +24,7 @@ from model_maker.apps.preprocessing import OURS, PREPARATIONS
 from model_maker.apps.put_in_app import App
 from model_maker.data import images
 from model_maker.data.dataset import Dataset
+from model_maker.data.multi_label import MultiLabelDataset
 from model_maker.demo import browser
 from model_maker.errors import DataError, ModelError, ModelMakerError, about
 from model_maker.inference.classifier import Classifier, model_file
@@ -66,10 +67,11 @@ def verify(
     content = interpreter.read(path)
     with about(path):
         findings = client_rules.check_apart(path)
-    dataset, notes = run_record.photos_for(model, data)
+    ours = _classifier(content)
+    several = ours is not None and ours.info.multi_label
+    dataset, notes = run_record.photos_for(model, data, multi_label=several)
     for note in notes:
         progress.note(note)
-    ours = _classifier(content)
     with files.temporary_directory() as folder:
         with progress.stage("Prepare photos"):
             trial = _prepare(spread(dataset, MAX_PHOTOS), ours, Path(folder), progress)
@@ -92,7 +94,7 @@ def spread(dataset: Dataset, count: int) -> Dataset:
     """Returns a number of photos, evenly from all classes, independent of their names and order."""
     by_class = defaultdict(list)
     for sample in sorted(dataset.samples, key=lambda sample: sample.digest):
-        by_class[sample.label].append(sample)
+        by_class[dataset.sets[sample.digest] if isinstance(dataset, MultiLabelDataset) else sample.label].append(sample)
     ranked = [(rank, s.digest, s) for samples in by_class.values() for rank, s in enumerate(samples)]
     chosen = {id(sample) for *_, sample in sorted(ranked, key=lambda entry: entry[:2])[:count]}
     return replace(dataset, samples=tuple(sample for sample in dataset.samples if id(sample) in chosen))
@@ -106,7 +108,7 @@ class _Trial:
       files: photos that any client decodes, JPEG or PNG.
       pixel_files: the same at the input's size.
       prepared: uint8 [N, size, size, 3] by preparation.
-      truth: int [N], indices of the true labels.
+      truth: int [N], indices of the true labels; of a model of several labels bool [N, C].
       expected: float32 [N, C], reference scores.
       limits: float32 [C], the threshold of each label.
 
@@ -129,7 +131,7 @@ def _classifier(content: bytes) -> Classifier | None:
 
 
 def _prepare(dataset: Dataset, ours: Classifier | None, folder: Path, progress: Progress) -> _Trial:
-    names = ours.indices(dataset.classes) if ours else np.zeros(len(dataset.classes), int)
+    targets = ours.truth(dataset) if ours else np.zeros(len(dataset), int)
     files, pixel_files, prepared, truth = [], [], defaultdict(list), []
     for number, sample in enumerate(dataset.samples):
         progress.step(number, len(dataset))
@@ -144,7 +146,7 @@ def _prepare(dataset: Dataset, ours: Classifier | None, folder: Path, progress: 
                 prepared[name].append(preparation.prepare(picture, ours.image_size))
             pixel_files.append(folder / f"pixels_{number}.png")
             Image.fromarray(prepared[OURS][-1]).save(pixel_files[-1])
-            truth.append(names[sample.label])
+            truth.append(targets[number])
     if not files:
         raise DataError("There are no photos to run the model on. Pass `data=DIR` with photos.")
     if ours is None:

@@ -17,7 +17,7 @@ from scipy import optimize
 from sklearn.linear_model import LogisticRegression
 
 from model_maker.errors import DataError
-from model_maker.learning import features, heads, lbfgs
+from model_maker.learning import features, heads, lbfgs, likelihoods
 from model_maker.learning.features import FeatureTable
 
 
@@ -117,7 +117,9 @@ def test_head_is_a_softmax_of_kernel_and_bias():
 
 
 def test_softmax_survives_large_logits():
-    np.testing.assert_allclose(heads.softmax(np.array([[1e4, 1e4 + np.log(3)], [-1e4, 0]])), [[0.25, 0.75], [0, 1]])
+    np.testing.assert_allclose(
+        likelihoods.softmax(np.array([[1e4, 1e4 + np.log(3)], [-1e4, 0]])), [[0.25, 0.75], [0, 1]]
+    )
 
 
 def test_types_and_shapes_of_a_fit():

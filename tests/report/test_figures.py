@@ -29,6 +29,7 @@ EVERY_KIND = {
     "calibration": {"photos": [0, 2, 4], "right": [0, 1, 4]},
     "class_scores": {"labels": ["ant", "bee"], "scores": SCORES},
     "confusion": {"labels": ["ant", "bee"], "counts": [[3, 1], [0, 4]]},
+    "precision_recall": {"curves": {"ant": {"recall": [0, 0.5, 1], "precision": [1, 1, 0.7]}}},
     "interval": {"low": 0.5, "value": 0.7, "high": 0.9},
     "latency": {"lines": [LINE], "limits": [4.0, 8.5]},
     "losses": LOSSES,

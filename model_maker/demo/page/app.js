@@ -73,9 +73,17 @@ async function useThreads(count) {
   }
 }
 
-/** What is said of scores: the best labels, or "unknown" where the best does not reach its threshold. */
+/**
+ * What is said of scores: the best label, or "unknown" where it does not reach its threshold; of a model of several labels
+ * all that reach theirs.
+ */
 function answerOf(scores) {
   const ranked = classifier.rank(scores, SHOWN_LABELS, teacher?.labels);
+  if (classifier.info.provenance.multi_label === true) {
+    const found = ranked.filter(({score, index}) => score >= classifier.info.limits[index]);
+    const label = found.map((one) => one.label).join(', ') || 'no label';
+    return {ranked, unknown: !found.length, label, remark: '', several: true};
+  }
   const [{label, score, index}] = ranked;
   const limit = classifier.info.limits[index] ?? 0; // taught classes have none
   const unknown = score < limit;
@@ -176,8 +184,8 @@ function summarize(added) {
   }
 }
 
-function tell({name, answer: {label, ranked}}) {
-  view.say(`${name}: ${label}, ${view.percent(ranked[0].score)}`);
+function tell({name, answer: {label, ranked, several}}) {
+  view.say(several ? `${name}: ${label}` : `${name}: ${label}, ${view.percent(ranked[0].score)}`);
 }
 
 /** Follows camera or video until another picture is chosen; a note says what else there is to know. */

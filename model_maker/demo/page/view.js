@@ -72,13 +72,17 @@ export function showModel(info, bytes) {
   byId('about').replaceChildren(...rows.flatMap(([key, value]) => [make('dt', '', key), make('dd', '', value)]));
 }
 
-function thresholds({threshold, limits}) {
+function thresholds({threshold, limits, provenance}) {
   const others = limits.some((limit) => limit !== threshold) ? ', and other ones for some labels' : '';
-  return (threshold || others) && `${percent(threshold)}${others}; below it an answer is “unknown”`;
+  const below = provenance.multi_label === true ? 'a photo does not get the label' : 'an answer is “unknown”';
+  return (threshold || others) && `${percent(threshold)}${others}; below it ${below}`;
 }
 
 function accuracy({provenance}) {
-  const {top1, photos} = provenance.metrics ?? {};
+  const {top1, mean_average_precision: precision, photos} = provenance.metrics ?? {};
+  if (typeof precision === 'number' && photos) {
+    return [`mAP ${percent(precision)} on ${photos} test photos`];
+  }
   return typeof top1 === 'number' && photos ? [`${percent(top1)} of ${photos} test photos right`] : [];
 }
 

@@ -44,7 +44,7 @@ class Classifier(content: ByteBuffer, threads: Int = 2) : AutoCloseable {
         size = shape[1]
     }
 
-    /** The best labels, best first; those of equal score in the model's order. */
+    /** The best labels, best first, those of equal score in the model's order; all of a photo that may have several. */
     fun classify(photo: Photo, topK: Int = 3): Answer {
         input.rewind()
         if (image.dataType() == DataType.UINT8) {
@@ -58,7 +58,8 @@ class Classifier(content: ByteBuffer, threads: Int = 2) : AutoCloseable {
         interpreter.run(input, output)
         val latencyMs = (System.nanoTime() - start) / 1e6
         val found = results()
-        val best = found.indices.sortedByDescending { found[it] }.filter { found[it] >= model.thresholds[it] }.take(topK)
+        val most = if (model.multiLabel) found.size else topK
+        val best = found.indices.sortedByDescending { found[it] }.filter { found[it] >= model.thresholds[it] }.take(most)
         return Answer(best.map { Prediction(model.labels[it], found[it]) }, latencyMs)
     }
 

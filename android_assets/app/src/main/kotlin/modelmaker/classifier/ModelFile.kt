@@ -19,6 +19,7 @@ class ModelFile(content: ByteBuffer) {
     val mean: Float
     val std: Float
     val thresholds: List<Float> // the least score worth showing, of each label
+    val multiLabel: Boolean // whether a photo may have several labels, or none
 
     init {
         val data = content.duplicate().order(ByteOrder.LITTLE_ENDIAN)
@@ -36,6 +37,7 @@ class ModelFile(content: ByteBuffer) {
             val own = scores.tables(6).firstOrNull { it.text(0) == LABEL_THRESHOLDS }
                 ?.let { storedFile(data, LABEL_THRESHOLDS).split("\n").map { line -> line.substringAfterLast(",").toFloat() } }
             thresholds = labels.indices.map { maxOf(threshold, own?.get(it) ?: 0f) }
+            multiLabel = runCatching { storedFile(data, PROVENANCE) }.getOrDefault("").contains(MULTI_LABEL)
         } catch (error: IndexOutOfBoundsException) {
             throw IllegalArgumentException("its metadata is damaged", error)
         } catch (error: NoSuchElementException) {
@@ -54,6 +56,8 @@ class ModelFile(content: ByteBuffer) {
         const val NORMALIZATION = 1 // ProcessUnitOptions
         const val THRESHOLDING = 3
         const val AXIS_LABELS = 2 // AssociatedFileType
+        const val PROVENANCE = "model_maker.json" // which other tools do not write
+        const val MULTI_LABEL = "\"multi_label\": true"
         const val LABEL_THRESHOLDS = "label_thresholds.csv" // the last column, where labels have their own
     }
 }

@@ -134,6 +134,13 @@ class Options:
     image_size: int | None = _option(
         None, LEARNING, "input size, height and width", "PIXELS", shown="the backbone's own"
     )
+    resize: str = _option(
+        "stretch",
+        DATA,
+        "how photos are fitted to the input: stretch, letterbox (scaled as a whole, on black) or crop (the center)",
+        "HOW",
+        choices="model_maker.fitting:RESIZES",
+    )
     validation: float = _option(0.1, DATA, "validation share of each class, if the dataset has no such split", "SHARE")
     test: float = _option(0.2, DATA, "test share of each class, if the dataset has no such split", "SHARE")
     augment: str | None = _option(
@@ -280,8 +287,13 @@ class Options:
 
     @property
     def decisive(self) -> dict[str, Any]:
-        """The options that the model may depend on, by name: all except those of execution."""
-        return {name: value for name, value in asdict(self).items() if name not in _OF_THE_PLACE}
+        """The options that the model may depend on, by name: all except those of execution.
+
+        Models contain them, so one that is newer than released models is left out where it changes nothing.
+        """
+        plain = {"resize": "stretch"}
+        chosen = {name: value for name, value in asdict(self).items() if name not in _OF_THE_PLACE}
+        return {name: value for name, value in chosen.items() if value != plain.get(name, ...)}
 
 
 CLASS_WEIGHTS = ("auto", "none")

@@ -19,6 +19,7 @@ from model_maker import output_folder
 from model_maker.errors import DataError, ModelError, ModelMakerError, OutputError
 from model_maker.exporters import export_card, format_names, litert, openvino_ir, tensorflow_formats
 from model_maker.exporters.exported import Exported
+from model_maker.fitting import STRETCH
 from model_maker.inference import training_overlap
 from model_maker.output_folder import LABELS
 from model_maker.packaging import export_source
@@ -26,6 +27,7 @@ from model_maker.packaging.export_source import Source
 from model_maker.progress import Progress
 from model_maker.system import extras, files
 from model_maker.tflite import quantize
+from model_maker.tflite.metadata import RESIZE
 from model_maker.version import __version__
 
 Array = np.ndarray[Any, Any]
@@ -177,6 +179,8 @@ def export_one(name: str, origin: Source, folder: Path, io: str | None = None, *
     extras.require(*exporter.modules, what="It", error=ModelError)
     folder.mkdir()
     (folder / LABELS).write_text("\n".join(origin.info.labels), encoding="utf-8", newline="\n")
+    if origin.info.resize != STRETCH:
+        (folder / RESIZE).write_text(origin.info.resize, encoding="utf-8")
     edges = {"io": io or exporter.io} if exporter.io else {}
     more = {"opset": opset} if name == "onnx" and opset else {}
     path, found = exporter.write(origin, folder, **edges, **more)
@@ -188,7 +192,7 @@ def export_one(name: str, origin: Source, folder: Path, io: str | None = None, *
     entry = Exported(
         name,
         path,
-        sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and file.name != LABELS),
+        sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and file.name not in (LABELS, RESIZE)),
         difference,
         same_top1,
         exporter.note,

@@ -19,10 +19,12 @@ import numpy as np
 
 from model_maker.data.entries import is_name
 from model_maker.errors import ModelError
+from model_maker.fitting import STRETCH
 from model_maker.inference.opened import Opened
 from model_maker.output_folder import LABELS, MODEL
 from model_maker.system import extras, files
 from model_maker.tflite import interpreter, metadata, output_heads, vetting
+from model_maker.tflite.metadata import RESIZE
 
 Array = np.ndarray[Any, Any]
 
@@ -68,7 +70,10 @@ def open_model(model: str | os.PathLike[str] | bytes, *, kernels: str = "xnnpack
     if kernels != "xnnpack" and name not in ("tflite", "c_header"):
         raise ModelError(f"{path} does not run in LiteRT, so it has no kernels named {kernels}.")
     extras.require(*runtime.modules, what=str(path), error=ModelError)
-    return dataclasses.replace(runtime.open(path, kernels), path=path.resolve())
+    opened = dataclasses.replace(runtime.open(path, kernels), path=path.resolve())
+    if opened.content is None:  # a `.tflite` says it in itself
+        opened = dataclasses.replace(opened, info=dataclasses.replace(opened.info, resize=resize_beside(path)))
+    return opened
 
 
 def open_head(model: Opened, name: str, *, kernels: str = "xnnpack") -> Opened:
@@ -150,6 +155,19 @@ def labels_beside(model: Path) -> tuple[str, ...]:
     except UnicodeDecodeError as error:
         raise ModelError(f"{path} is not UTF-8 text; write one label per line.") from error
     return tuple(text.removesuffix("\n").split("\n"))
+
+
+def resize_beside(model: Path) -> str:
+    """Returns how photos are fitted to a model's input, as resize.txt beside it says; without one, stretched.
+
+    Raises:
+      ModelError: it says nothing that this version knows.
+    """
+    path = (model if model.is_dir() else model.parent) / RESIZE
+    try:
+        return metadata.parse_resize(files.read_regular(path))
+    except OSError:
+        return STRETCH
 
 
 def stated_labels(path: Path, stated: str) -> tuple[str, ...]:

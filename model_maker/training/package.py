@@ -101,6 +101,7 @@ def describe(data: str | os.PathLike[str], embedded: TrainingData, options: Opti
         author=options.author or "",
         licence=options.licence or backbone.licence,
         description=f"Image classifier for {len(classes)} classes on {backbone.name} features.",
+        resize=backbone.resize,
     )
 
 
@@ -318,7 +319,7 @@ def _card(package: Package, report: dict[str, Any]) -> str:
         backbone=backbone.name,
         quantize=kept.choice.name if kept else package.form.quantize,
         io=package.options.io,
-        image_size=backbone.image_size,
+        fit=backbone.fit,
     )
 
 

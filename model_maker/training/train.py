@@ -147,7 +147,7 @@ def train_on(
         first = training_data.split(photos, options, progress)
     checkpoint = preparation.open_checkpoint(output, photos, options, progress, resume=resume)
     with progress.stage(f"Prepare {choice.name}"):
-        base = embedder.embedder(choice, progress=progress)
+        base = embedder.embedder(choice, resize=options.resize, progress=progress)
         backbone = int8_suitability.prepare(base, first.train, progress, threads=options.threads, known=int8)
     embedded = training_data.prepare(photos, backbone, options, progress, engine=engine)
     learned = learn(embedded, options, progress, checkpoint=checkpoint, callbacks=callbacks, engine=engine)

@@ -1,7 +1,7 @@
 """Stretching, letterboxing and cropping photos of extreme proportions; `python -m benchmarks.resize --data DIR`.
 
-Each set is made of the photos in DIR, a folder for each class; accuracy is that of a 5-fold cross-validation of the default
-backbone, embedded as training does.
+Each set is made of the photos in DIR, a folder for each class; accuracy is that of a 5-fold cross-validation of the
+default backbone, embedded as training does.
 """
 
 from __future__ import annotations

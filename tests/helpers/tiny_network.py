@@ -32,14 +32,18 @@ def residual_network(*, seed=0):
 
 
 class TinyNetwork:
-    """A chain of operators behind one image input [1, size, size, 3]; `last` is the index of what the chain gives."""
+    """A chain of operators behind one image input [1, H, W, 3]; `last` is the index of what the chain gives.
+
+    Args:
+      size: H and W, or both as a pair.
+    """
 
     def __init__(self, size=8):
         self.model, self.main = schema.ModelT(), schema.SubGraphT()
         self.model.version, self.model.buffers, self.model.operatorCodes = 3, [schema.BufferT()], []
         self.model.subgraphs, self.model.signatureDefs = [self.main], []
         self.main.tensors, self.main.operators = [], []
-        self.last = self._tensor("image", (1, size, size, 3))
+        self.last = self._tensor("image", (1, *(size if isinstance(size, tuple) else (size, size)), 3))
         self.main.inputs = [self.last]
 
     def conv(self, kernel, bias=None, *, stride=1, dilation=1, padding=SAME, fused=FUSED.NONE):

@@ -1,7 +1,8 @@
 """codegen(): a short typed wrapper around one very model, in the language of an app.
 
-The code carries what the model's metadata says: input, labels as an enumeration, normalization, threshold. It fits photos
-to the input as training did, so it gives the same answers as `Classifier`. Its text is in `templates`, one a language.
+The code carries what the model's metadata says: input, labels as an enumeration, normalization, threshold. It fits
+photos to the input as training did, so it gives the same answers as `Classifier`. Its text is in `templates`, one a
+language.
 """
 
 from __future__ import annotations

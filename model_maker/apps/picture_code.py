@@ -48,7 +48,8 @@ PICTURES = {
     ),
     "swift": Picture(
         "  /// Height and width of the input, pixels.\n  public static let size = {height}",
-        "  /// The input, pixels.\n  public static let inputHeight = {height}\n  public static let inputWidth = {width}",
+        "  /// The input, pixels.\n  public static let inputHeight = {height}\n"
+        "  public static let inputWidth = {width}",
         "size",
         ("inputHeight", "inputWidth"),
         "(0, 0, {}, {})",

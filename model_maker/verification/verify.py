@@ -139,8 +139,8 @@ def _clients_note(fit: Fit) -> str:
         return ""
     return (
         f"The model was trained on photos {fit.description}. TFLite Task Library and MediaPipe Tasks stretch photos "
-        "and have no option for this: pass them photos that are fitted already, as in the rows with the same pixels. Model "
-        "Maker's apps, generated code and demo page fit photos themselves."
+        "and have no option for this: pass them photos that are fitted already, as in the rows with the same pixels. "
+        "Model Maker's apps, generated code and demo page fit photos themselves."
     )
 
 

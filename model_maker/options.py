@@ -287,17 +287,22 @@ class Options:
 
     @property
     def decisive(self) -> dict[str, Any]:
-        """The options that the model may depend on, by name: all except those of execution.
+        """The options that the model may depend on, by name: all except those of execution."""
+        return {name: value for name, value in asdict(self).items() if name not in _OF_THE_PLACE}
 
-        Models contain them, so one that is newer than released models is left out where it changes nothing.
+    @property
+    def stated(self) -> dict[str, Any]:
+        """The decisive options as models state them: newer ones only where they change something.
+
+        So an option that is added later leaves the bytes of all other models as they were.
         """
-        plain = {"resize": "stretch"}
-        chosen = {name: value for name, value in asdict(self).items() if name not in _OF_THE_PLACE}
-        return {name: value for name, value in chosen.items() if value != plain.get(name, ...)}
+        return {name: value for name, value in self.decisive.items() if value != _NEWER.get(name, ...)}
 
 
 CLASS_WEIGHTS = ("auto", "none")
 _UNITS = {"s": 1, "m": 60, "h": 3600}
+# Options that were added after models began to state their options, with their defaults.
+_NEWER = {"resize": "stretch"}
 _OF_THE_PLACE = ("engine", "address", "shards")
 
 

@@ -99,7 +99,7 @@ def _source(learned: Learned, data: TrainingData, options: Options, progress: Pr
         provenance={
             "model_maker": __version__,
             # Not as "options": they do not describe the split, so `train` with them would make a different model.
-            "learned_with": options.decisive,
+            "learned_with": options.stated,
             "fingerprint": photos.fingerprint,
             "photos": {"train": len(set(train.samples)), "validation": len(data.split.validation)},
         },

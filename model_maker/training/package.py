@@ -350,7 +350,7 @@ def _provenance(package: Package, report: dict[str, Any]) -> dict[str, Any]:
     return {
         "model_maker": __version__,
         "packages": run_record.versions(_DECISIVE),
-        "options": package.options.decisive | {"name": package.info.name},
+        "options": package.options.stated | {"name": package.info.name},
         "fingerprint": report["fingerprint"],
         "photos": report["photos"],
         "metrics": {

@@ -33,9 +33,13 @@ def main() -> None:
     """Prints top-1 of each way on each set, in percent."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.resize", description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="folder with a folder of photos for each class")
-    data = Path(parser.parse_args().data)
+    parser.add_argument("--sets", default="", help="only sets whose names begin so")
+    arguments = parser.parse_args()
+    data = Path(arguments.data)
     sys.stdout.write(f"{'':24}{''.join(f'{resize:>16}' for resize in RESIZES)}\n")
     for name, change in SETS.items():
+        if not name.startswith(arguments.sets):
+            continue
         with files.temporary_directory() as folder:
             changed = make(data, Path(folder), change) if change else data
             found = [accuracy(changed, resize) for resize in RESIZES]
@@ -69,13 +73,17 @@ def band(photo: Image.Image, width: int, height: int) -> Image.Image:
     return images.used(photo, Fit(height, width, CROP))
 
 
-def surrounded(photo: Image.Image, *, across: bool) -> Image.Image:
-    """Continues a photo by its mirror images on two sides: the object stays whole, and small."""
-    mirrored = (ImageOps.mirror if across else ImageOps.flip)(photo)
+def panorama(photo: Image.Image, ratio: float) -> Image.Image:
+    """Widens a photo to a ratio by its mirror images on both sides: the object stays whole, and gets small."""
     width, height = photo.size
-    whole = Image.new("RGB", (_LONG * width, height) if across else (width, _LONG * height))
-    for place, part in enumerate((mirrored, photo, mirrored)):
-        whole.paste(part, (place * width, 0) if across else (0, place * height))
+    margin = round((ratio * height - width) / 2)
+    if margin <= 0:
+        return photo
+    whole, mirrored = Image.new("RGB", (width + 2 * margin, height)), ImageOps.mirror(photo)
+    for place in range(-(-margin // width) + 1):
+        part = mirrored if place % 2 else photo
+        for left in {margin + place * width, margin - place * width}:
+            whole.paste(part, (left, 0))
     return whole
 
 
@@ -83,13 +91,21 @@ def _either(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
     return band(photo, _LONG, 1) if rng.random() < 0.5 else band(photo, 1, _LONG)
 
 
+def _either_panorama(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
+    if rng.random() < 0.5:
+        return panorama(photo, _LONG)
+    return panorama(photo.transpose(Image.Transpose.TRANSPOSE), _LONG).transpose(Image.Transpose.TRANSPOSE)
+
+
 SETS: dict[str, Change | None] = {
     "as they are": None,
     "cut to 3:1": lambda photo, _: band(photo, _LONG, 1),
     "cut to 1:3": lambda photo, _: band(photo, 1, _LONG),
     "cut to 3:1 or 1:3": _either,
-    "panoramas, across": lambda photo, _: surrounded(photo, across=True),
-    "panoramas, either way": lambda photo, rng: surrounded(photo, across=rng.random() < 0.5),
+    "panoramas, 1.5:1": lambda photo, _: panorama(photo, 1.5),
+    "panoramas, 2:1": lambda photo, _: panorama(photo, 2),
+    "panoramas, 3:1": lambda photo, _: panorama(photo, 3),
+    "panoramas, 3:1 or 1:3": _either_panorama,
 }
 
 if __name__ == "__main__":

@@ -134,6 +134,13 @@ class Options:
     image_size: int | None = _option(
         None, LEARNING, "input size, height and width", "PIXELS", shown="the backbone's own"
     )
+    resize: str = _option(
+        "stretch",
+        DATA,
+        "how photos are fitted to the input: stretch, letterbox (scaled as a whole, on black) or crop (the center)",
+        "HOW",
+        choices="model_maker.fitting:RESIZES",
+    )
     validation: float = _option(0.1, DATA, "validation share of each class, if the dataset has no such split", "SHARE")
     test: float = _option(0.2, DATA, "test share of each class, if the dataset has no such split", "SHARE")
     augment: str | None = _option(
@@ -290,6 +297,14 @@ class Options:
         """The options that the model may depend on, by name: all except those of execution."""
         return {name: value for name, value in asdict(self).items() if name not in _OF_THE_PLACE}
 
+    @property
+    def stated(self) -> dict[str, Any]:
+        """The decisive options as models state them: newer ones only where they change something.
+
+        So an option that is added later leaves the bytes of all other models as they were.
+        """
+        return {name: value for name, value in self.decisive.items() if value != _NEWER.get(name, ...)}
+
 
 # Options that suppose one label a photo, and what to do instead.
 _NOT_OF_SEVERAL_LABELS = {
@@ -300,6 +315,8 @@ _NOT_OF_SEVERAL_LABELS = {
 }
 CLASS_WEIGHTS = ("auto", "none")
 _UNITS = {"s": 1, "m": 60, "h": 3600}
+# Options that were added after models began to state their options, with their defaults.
+_NEWER = {"resize": "stretch"}
 _OF_THE_PLACE = ("engine", "address", "shards")
 
 

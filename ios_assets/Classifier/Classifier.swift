@@ -23,7 +23,7 @@ final class Classifier {
 
     var errorDescription: String? {
       switch self {
-      case .shape(let shape): return "model.tflite takes \(shape), not a square photo."
+      case .shape(let shape): return "model.tflite takes \(shape), not a photo."
       case .type: return "The edges of model.tflite are neither uint8 nor float32."
       case .labels(let scores, let labels): return "model.tflite gives \(scores) scores but carries \(labels) labels."
       }
@@ -32,7 +32,7 @@ final class Classifier {
 
   private let model: ModelFile
   private let interpreter: Interpreter
-  private let size: Int
+  private let fit: Fit
 
   /// Opens model.tflite among the app's resources; `threads` are those inside one inference.
   init(threads: Int = 2) throws {
@@ -46,7 +46,7 @@ final class Classifier {
     try interpreter.allocateTensors()
     let image = try interpreter.input(at: 0), scores = try interpreter.output(at: 0)
     let shape = image.shape.dimensions
-    guard shape.count == 4, shape[0] == 1, shape[1] == shape[2], shape[3] == 3 else { throw Failure.shape(shape) }
+    guard shape.count == 4, shape[0] == 1, shape[3] == 3 else { throw Failure.shape(shape) }
     for tensor in [image, scores] where tensor.dataType != .uInt8 && tensor.dataType != .float32 {
       throw Failure.type
     }
@@ -55,12 +55,12 @@ final class Classifier {
     }
     self.model = model
     self.interpreter = interpreter
-    size = shape[1]
+    fit = Fit(height: shape[1], width: shape[2], resize: model.resize)
   }
 
   /// The best labels, best first, those of equal score in the model's order; all of a photo that may have several.
   func classify(_ photo: Photo, topK: Int = 3) throws -> Answer {
-    let pixels = photo.stretched(to: size)
+    let pixels = photo.fitted(to: fit)
     let image = try interpreter.input(at: 0)
     let normalized = pixels.map { (Float($0) - model.mean) / model.std }
     let input = image.dataType == .uInt8 ? Data(pixels) : normalized.withUnsafeBufferPointer { Data(buffer: $0) }

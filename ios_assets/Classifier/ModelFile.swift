@@ -1,6 +1,6 @@
 import Foundation
 
-/// What a `.tflite` says of itself: labels, the normalization of a float input, the least score worth showing.
+/// What a `.tflite` says of itself: labels, how photos become its input, the least score worth showing.
 ///
 /// Metadata is a flatbuffer inside the model's flatbuffer, the labels a file in the zip that is appended to it. Both are
 /// read here, field by field as TensorFlow Lite's metadata_schema.fbs numbers them, so no library is needed for it.
@@ -14,6 +14,7 @@ struct ModelFile {
     case noModel
     case damaged
     case noLabels
+    case unknownResize
 
     var errorDescription: String? {
       switch self {
@@ -21,6 +22,7 @@ struct ModelFile {
       case .noModel: return "model.tflite is not a .tflite file."
       case .damaged: return "The metadata of model.tflite is damaged."
       case .noLabels: return "The metadata of model.tflite names no labels."
+      case .unknownResize: return "model.tflite fits photos in a way that this app does not know."
       }
     }
   }
@@ -30,6 +32,7 @@ struct ModelFile {
   let std: Float
   let thresholds: [Float]  // the least score worth showing, of each label
   let multiLabel: Bool  // whether a photo may have several labels, or none
+  let resize: Fit.Resize  // how photos are fitted to the input
 
   init(contentsOf path: String) throws {
     try self.init(Bytes(data: try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)))
@@ -43,6 +46,7 @@ struct ModelFile {
     let normalization = try image.tables(4).first { try $0.byte(0) == Self.normalization }?.table(1)
     mean = try normalization?.floats(0).first ?? 0
     std = try normalization?.floats(1).first ?? 1
+    resize = try Self.resize(image, bytes)
     let threshold = try scores.tables(4).first { try $0.byte(0) == Self.thresholding }?.table(1)?.float(0) ?? 0
     guard let file = try scores.tables(6).first(where: { try $0.byte(2) == Self.axisLabels }),
       let text = try bytes.storedFile(try file.text(0))
@@ -51,6 +55,15 @@ struct ModelFile {
     labels = lines.components(separatedBy: "\n")
     thresholds = try Self.ownThresholds(scores, bytes, count: labels.count).map { max(threshold, $0) }
     multiLabel = try bytes.storedFile(Self.provenance)?.contains(Self.severalLabels) ?? false
+  }
+
+  /// How photos are fitted to the input; a file that does not say stretches them.
+  private static func resize(_ image: Table, _ bytes: Bytes) throws -> Fit.Resize {
+    guard try image.tables(6).contains(where: { try $0.text(0) == Self.resizeFile }) else { return .stretch }
+    guard let text = try bytes.storedFile(Self.resizeFile), let found = Fit.Resize(rawValue: text) else {
+      throw Failure.unknownResize
+    }
+    return found
   }
 
   /// Those of single labels, 0 where there are none.
@@ -79,6 +92,7 @@ struct ModelFile {
   private static let axisLabels = 2  // AssociatedFileType
   private static let provenance = "model_maker.json"  // which other tools do not write
   private static let severalLabels = "\"multi_label\": true"
+  private static let resizeFile = "resize.txt"
   private static let labelThresholds = "label_thresholds.csv"  // the last column, where labels have their own
 }
 

@@ -1,7 +1,8 @@
 """codegen(): a short typed wrapper around one very model, in the language of an app.
 
-The code carries what the model's metadata says: input, labels as an enumeration, normalization, threshold. It resizes
-as training did, so it gives the same answers as `Classifier`. Its text is in `templates`, one a language.
+The code carries what the model's metadata says: input, labels as an enumeration, normalization, threshold. It fits
+photos to the input as training did, so it gives the same answers as `Classifier`. Its text is in `templates`, one a
+language.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from model_maker import output_folder
-from model_maker.apps import identifiers
+from model_maker.apps import identifiers, picture_code
 from model_maker.errors import DataError, ModelError, about
+from model_maker.fitting import Fit
 from model_maker.inference.classifier import Classifier, model_file
 from model_maker.normalization import Normalization
 from model_maker.tflite import inspection, metadata, vetting
@@ -112,7 +114,7 @@ def codegen(
         "title": identifiers.one_line(f"The classifier {title}"),
         "class": identifiers.class_name(title) if name is None else identifiers.check_class(name),
         "package": identifiers.check_package(package),
-        "size": image.shape[1],
+        **picture_code.values(language, Fit.to(image.shape, info.resize), _TEMPLATES),
         "threshold": float(info.threshold if threshold is None else threshold),
         "own": ", ".join(map(str, info.label_thresholds if threshold is None else ())),
         "top_k": top_k or (len(info.labels) if info.multi_label else TOP_K),
@@ -148,7 +150,7 @@ def _head_code(folder: Path, language: str, *, package: str, top_k: int) -> str:
         if image.dtype not in LANGUAGES[language].scalar or vector.dtype != "float32" or len(image.shape) != 4:
             raise ModelError("it is not a backbone that `export --split` wrote. Export it again.")
     values = {
-        "size": image.shape[1],
+        **picture_code.values(language, Fit.to(image.shape, info.resize), _TEMPLATES),
         "sha256": hashlib.sha256(content).hexdigest(),
         "package": package,
         "top_k": top_k,

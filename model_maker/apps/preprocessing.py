@@ -1,60 +1,67 @@
 """What apps make of a photo before a model sees it: PREPARATIONS, emulated with Pillow.
 
-Training stretches bilinearly, as the phones' engines do; an app that does otherwise shows the same model other pixels.
+Training stretches bilinearly by default, as the phones' engines do; an app that does otherwise than training shows the
+same model other pixels.
 Which app of `apps.APPS` goes which way stands there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
 
 from model_maker.data import images
+from model_maker.fitting import CROP, LETTERBOX, STRETCH, Fit
 
 Array = np.ndarray
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """One way to a square.
+    """One way from a photo to the input.
 
     Attributes:
       others: who goes it beside the apps of `apps.APPS`; empty for nobody worth showing.
-      prepare: makes an upright RGB photo into uint8 [size, size, 3].
+      prepare: makes an upright RGB photo into uint8 [H, W, 3], whatever the `resize` of the input.
     """
 
     others: str
-    prepare: Callable[[Image.Image, int], Array]
+    prepare: Callable[[Image.Image, Fit], Array]
 
 
-def _crop(photo: Image.Image) -> Image.Image:
-    """The largest square in the middle, as TFLite Support's ResizeWithCropOrPadOp."""
-    width, height = photo.size
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
-    return photo.crop((left, top, left + side, top + side))
+def _fitted(resize: str) -> Callable[[Image.Image, Fit], Array]:
+    return lambda photo, fit: images.resize(photo, replace(fit, resize=resize))
 
 
-def _nearest(photo: Image.Image, size: int) -> Array:
-    return np.asarray(photo.resize((size, size), Image.Resampling.NEAREST))
+def _nearest(photo: Image.Image, fit: Fit) -> Array:
+    return np.asarray(photo.resize((fit.width, fit.height), Image.Resampling.NEAREST))
 
 
-def _antialiased(photo: Image.Image, size: int) -> Array:
-    return np.asarray(photo.resize((size, size), Image.Resampling.BILINEAR))
+def _cropped_nearest(photo: Image.Image, fit: Fit) -> Array:
+    """The middle of the photo, as TFLite Support's ResizeWithCropOrPadOp."""
+    return _nearest(images.used(photo, replace(fit, resize=CROP)), fit)
 
 
-# As training does.
-OURS = "stretched, bilinear"
+def _antialiased(photo: Image.Image, fit: Fit) -> Array:
+    return np.asarray(photo.resize((fit.width, fit.height), Image.Resampling.BILINEAR))
+
+
+# What training does, by `resize`.
+AS_TRAINED = {
+    STRETCH: "stretched, bilinear",
+    LETTERBOX: "letterboxed, bilinear",
+    CROP: "centre crop, bilinear",
+}
+STRETCHED = AS_TRAINED[STRETCH]
 PREPARATIONS = {
-    OURS: Preparation("", images.resize),
+    STRETCHED: Preparation("", _fitted(STRETCH)),
     "stretched, nearest": Preparation("apps that take the nearest pixel", _nearest),
     # TensorFlow's sample for Play services, and its older one in Java.
-    "centre crop, nearest": Preparation(
-        "apps that crop, as older samples", lambda photo, size: _nearest(_crop(photo), size)
-    ),
-    "centre crop, bilinear": Preparation("apps that crop", lambda photo, size: images.resize(_crop(photo), size)),
+    "centre crop, nearest": Preparation("apps that crop, as older samples", _cropped_nearest),
+    AS_TRAINED[CROP]: Preparation("apps that crop", _fitted(CROP)),
+    AS_TRAINED[LETTERBOX]: Preparation("apps that letterbox", _fitted(LETTERBOX)),
     "stretched, antialiased": Preparation("apps on canvas, Core Graphics", _antialiased),
 }

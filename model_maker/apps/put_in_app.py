@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_maker.apps import destinations
-from model_maker.apps.preprocessing import OURS
+from model_maker.apps.preprocessing import STRETCHED
 from model_maker.errors import DataError, ModelError, OutputError, about
+from model_maker.fitting import Fit
 from model_maker.inference.classifier import Classifier, model_file
 from model_maker.normalization import Normalization
 from model_maker.packaging import export_source, quantized_file
@@ -55,7 +56,7 @@ class App:
       io: the types of input and output that it feeds and reads.
       image_size: the only size that it feeds; None for any.
       normalization: what it makes of pixels for a float input, whatever the metadata says; None if it reads that.
-      preparation: what it makes of a photo, a key of `app_pixels.PREPARATIONS`.
+      preparation: what it makes of a photo, a key of `preprocessing.PREPARATIONS`; "" for what the metadata says.
       labels: the file in the model's zip that it reads; "" for the one that the metadata names.
       engine: what it runs models in, as `clients` and `rules` call it; "" where these know nothing of it.
     """
@@ -67,7 +68,7 @@ class App:
     io: tuple[str, ...] = graph.IO_TYPES
     image_size: int | None = None
     normalization: Normalization | None = None
-    preparation: str = OURS
+    preparation: str = STRETCHED
     labels: str = ""
     engine: str = ""
 
@@ -81,12 +82,14 @@ APPS = (
         "android",
         ("app/src/main/kotlin/**/ModelFile.kt", "model_maker export --android"),
         f"{_ASSETS}/model.tflite",
+        preparation="",
     ),
     App(
         "Model Maker's iOS app",
         "ios",
         ("Classifier/ModelFile.swift", "model_maker export --ios"),
         "Classifier/model.tflite",
+        preparation="",
     ),
     App(
         "TensorFlow's Android sample",
@@ -270,7 +273,7 @@ def refusal(info: metadata.ModelInfo, facts: inspection.ModelFacts, app: App) ->
       app: one of APPS.
     """
     image, scores = facts.inputs[0], facts.outputs[0]
-    size, edges, wanted, options = image.shape[1], (image.dtype, scores.dtype), [], []
+    fit, edges, wanted, options = Fit.to(image.shape), (image.dtype, scores.dtype), [], []
     if app.engine == client_rules.TASK_LIBRARY and (
         note := quantized_file.task_library_warning(Form(facts.quantization, image.dtype))
     ):
@@ -278,7 +281,7 @@ def refusal(info: metadata.ModelInfo, facts: inspection.ModelFacts, app: App) ->
     if not set(edges) <= set(app.io):
         wanted.append(" or ".join(app.io))
         options.append(f"`io={app.io[0]!r}` in export or train")
-    if app.image_size not in (None, size):
+    if app.image_size is not None and (app.image_size, app.image_size) != (fit.height, fit.width):
         wanted.append(f"{app.image_size} x {app.image_size} pixels")
         options.append(f"train `image_size={app.image_size}`")
     if image.dtype == "float32" and app.normalization and not _near(info.normalization, app.normalization):
@@ -287,8 +290,8 @@ def refusal(info: metadata.ModelInfo, facts: inspection.ModelFacts, app: App) ->
     if not wanted:
         return ""
     return (
-        f"the model takes {edges[0]}, {size} x {size} pixels, and gives {edges[1]}; wanted: {' and '.join(wanted)}. "
-        f"Use {' and '.join(options)}."
+        f"the model takes {edges[0]}, {fit.width} x {fit.height} pixels, and gives {edges[1]}; "
+        f"wanted: {' and '.join(wanted)}. Use {' and '.join(options)}."
     )
 
 

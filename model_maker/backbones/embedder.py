@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +24,7 @@ from model_maker.backbones.importers import ForeignModel, Import
 from model_maker.backbones.registry import BACKBONES, Backbone, get
 from model_maker.backbones.weights import FileWeights
 from model_maker.errors import BackboneError
+from model_maker.fitting import STRETCH, Fit
 from model_maker.normalization import Normalization
 from model_maker.progress import SILENT, Progress
 from model_maker.system import downloads, files
@@ -39,17 +40,25 @@ class Embedder:
 
     Attributes:
       name: for people.
-      content: a float `.tflite`: float32 [1, H, H, 3], normalized, to float32 [1, D].
+      content: a float `.tflite`: float32 [1, H, W, 3], normalized, to float32 [1, D].
       normalization: from pixels to what its input expects.
-      image_size: H.
+      image_size: H, or (H, W) where they differ.
       licence: of the weights; empty where nothing states it.
+      resize: how photos are fitted to the input, a key of `fitting.RESIZES`.
     """
 
     name: str
     content: bytes
     normalization: Normalization
-    image_size: int
+    image_size: int | tuple[int, int]
     licence: str
+    resize: str = field(default=STRETCH, kw_only=True)
+
+    @property
+    def fit(self) -> Fit:
+        """The input, and how photos are fitted to it."""
+        sides = self.image_size if isinstance(self.image_size, tuple) else (self.image_size, self.image_size)
+        return Fit(*sides, self.resize)
 
 
 def choose(
@@ -92,11 +101,12 @@ def choose(
     return backbone
 
 
-def embedder(choice: Backbone | ForeignModel, *, progress: Progress = SILENT) -> Embedder:
+def embedder(choice: Backbone | ForeignModel, *, resize: str = STRETCH, progress: Progress = SILENT) -> Embedder:
     """Makes a backbone ready to run; it is cached on first use.
 
     Args:
       choice: from `choose`.
+      resize: how photos are fitted to its input, a key of `fitting.RESIZES`.
       progress: receives what is downloaded, kilobytes of it, and automatic choices.
 
     Raises:
@@ -108,10 +118,10 @@ def embedder(choice: Backbone | ForeignModel, *, progress: Progress = SILENT) ->
         content = _make(choice, progress)
         files.write_checked(path, content)
     if isinstance(choice, Backbone):
-        return Embedder(choice.name, content, choice.normalization, choice.image_size, choice.licence)
+        return Embedder(choice.name, content, choice.normalization, choice.image_size, choice.licence, resize=resize)
     found = Import.unpack(content)
     progress.note(f"{choice.name}: {found.note}")
-    return Embedder(choice.name, found.content, found.normalization, found.image_size, found.licence)
+    return Embedder(choice.name, found.content, found.normalization, found.image_size, found.licence, resize=resize)
 
 
 def _make(choice: Backbone | ForeignModel, progress: Progress) -> bytes:

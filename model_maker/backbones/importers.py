@@ -16,6 +16,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from model_maker.backbones import input_range, tensorflow_models
 from model_maker.errors import BackboneError, ModelError
+from model_maker.fitting import Fit
 from model_maker.normalization import Normalization
 from model_maker.output_folder import FLOAT_MODEL
 from model_maker.progress import Progress
@@ -68,14 +69,14 @@ class Import:
     """A foreign model made ready.
 
     Attributes:
-      content: a float `.tflite`, float32 [1, H, H, 3] to float32 [1, D].
+      content: a float `.tflite`, float32 [1, H, W, 3] to float32 [1, D].
       normalization, image_size, licence: as in `embedder.Embedder`.
       note: what was chosen on the way, and why.
     """
 
     content: bytes
     normalization: Normalization
-    image_size: int
+    image_size: int | tuple[int, int]
     licence: str
     note: str
 
@@ -90,6 +91,8 @@ class Import:
         """Reads what `pack` wrote."""
         line, content = packed.split(b"\n", 1)
         facts = json.loads(line)
+        if isinstance(facts["image_size"], list):
+            facts["image_size"] = tuple(facts["image_size"])
         return cls(content, Normalization(facts.pop("mean"), facts.pop("std")), **facts)
 
 
@@ -197,24 +200,26 @@ def from_tflite(
     return Import(embedder, normalization, size, info.licence, note)
 
 
-def _image_size(model: schema.ModelT, asked: int | None) -> int:
+def _image_size(model: schema.ModelT, asked: int | None) -> int | tuple[int, int]:
     main = model.subgraphs[0]
     if len(model.subgraphs) != 1 or len(main.inputs) != 1:
         raise ModelError(f"It has {len(main.inputs)} inputs and {len(model.subgraphs)} graphs; an image model has one.")
     if custom := [code.customCode.decode() for code in model.operatorCodes if code.customCode]:
         raise ModelError(f"It uses operators that LiteRT does not have: {', '.join(custom)}.")
     shape = [int(side) for side in main.tensors[main.inputs[0]].shape]
-    if len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3:
-        raise ModelError(f"It takes an input of shape {shape}; an image model takes [1, H, H, 3].")
-    if asked not in (None, shape[1]):
-        raise ModelError(f"It takes {shape[1]} pixels, not {asked}: leave `image_size` out.")
-    return shape[1]
+    if len(shape) != 4 or shape[0] != 1 or min(shape[1:3]) < 1 or shape[3] != 3:
+        raise ModelError(f"It takes an input of shape {shape}; an image model takes [1, H, W, 3].")
+    height, width = shape[1:3]
+    if asked is not None and (asked, asked) != (height, width):
+        raise ModelError(f"It takes {Fit(height, width).size} pixels, not {asked}: leave `image_size` out.")
+    return height if height == width else (height, width)
 
 
-def _test_picture(size: int) -> np.ndarray:
-    """Seeded blocks of colour, uint8 [1, size, size, 3]."""
-    blocks = np.random.default_rng(0).integers(0, 256, (-(-size // 8), -(-size // 8), 3), np.uint8)
-    return blocks.repeat(8, 0).repeat(8, 1)[None, :size, :size]
+def _test_picture(size: int | tuple[int, int]) -> np.ndarray:
+    """Seeded blocks of colour, uint8 [1, H, W, 3]."""
+    height, width = (size, size) if isinstance(size, int) else size
+    blocks = np.random.default_rng(0).integers(0, 256, (-(-height // 8), -(-width // 8), 3), np.uint8)
+    return blocks.repeat(8, 0).repeat(8, 1)[None, :height, :width]
 
 
 def _import(path: str, name: str, image_size: str, normalization: str, assumption: str, kind: str) -> bytes:

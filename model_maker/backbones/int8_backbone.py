@@ -23,6 +23,7 @@ from model_maker.backbones.int8_recipe import Recipe
 from model_maker.data.images import Photo
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError, ModelError
+from model_maker.fitting import STRETCH
 from model_maker.normalization import Normalization
 from model_maker.progress import SILENT, Progress
 from model_maker.system import files
@@ -100,9 +101,10 @@ class QuantizedEmbedder(Embedder):
     is_chosen: bool = False
 
     @property
-    def computing(self) -> tuple[bytes, Normalization | None]:
-        """The `.tflite` that photos go through, and what it expects; None for pixels as they are."""
-        return (self.int8.embedder, None) if self.int8 else (self.content, self.normalization)
+    def computing(self) -> tuple[bytes, Normalization | None, str]:
+        """The `.tflite` that photos go through, what it expects (None for pixels as they are), and the resize."""
+        content, normalization = (self.int8.embedder, None) if self.int8 else (self.content, self.normalization)
+        return content, normalization, self.resize
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -180,7 +182,8 @@ def calibrated_on(
     threads: int | None = None,
 ) -> Int8Backbone:
     """Returns the int8 form with the ranges of just these photos, whose contents have the `digests`."""
-    path = cache_path(base, " ".join(digests[:PHOTOS]).encode())
+    named = " ".join(digests[:PHOTOS]) + ("" if base.resize == STRETCH else f" {base.resize}")
+    path = cache_path(base, named.encode())
     if packed := files.read_checked(path):
         return Int8Backbone.unpack(packed, base.normalization)
     made = calibrated(base, photos, progress=progress, threads=threads)
@@ -256,7 +259,7 @@ def _observed(
         return lambda pixels: calibrator.observe(base.normalization(pixels))
 
     observed = []
-    for done, result in enumerate(stream(photos, base.image_size, worker, threads=threads), start=1):
+    for done, result in enumerate(stream(photos, base.fit, worker, threads=threads), start=1):
         if not isinstance(result, DataError):
             observed.append(result)
         progress.step(done, len(photos))
@@ -288,4 +291,4 @@ def cache_path(base: Embedder, calibration: bytes) -> Path:
         "versions": [metadata.version(package) for package in ("ai-edge-litert", "litert-quantizer", "numpy")],
     }
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
-    return files.cache_directory() / "backbones" / f"{base.name}-{base.image_size}-int8-{key}.tflite"
+    return files.cache_directory() / "backbones" / f"{base.name}-{base.fit.size.replace(' ', '')}-int8-{key}.tflite"

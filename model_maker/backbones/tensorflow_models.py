@@ -14,6 +14,7 @@ from typing import Any
 
 from model_maker.backbones import conversion, input_range
 from model_maker.errors import BackboneError
+from model_maker.fitting import Fit
 from model_maker.system import downloads, extras, files, limited_process
 from model_maker.tensorflow_files import keras_files, saved_models
 from model_maker.tflite import metadata
@@ -103,7 +104,7 @@ def _from_keras(address: str, image_size: int | None) -> bytes:
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise BackboneError(f"{address} has {len(model.inputs)} inputs and {len(model.outputs)} outputs, not one each.")
     size = _size(address, tuple(model.inputs[0].shape), image_size)
-    content = conversion.convert_function(lambda image: model(image, training=False), (size, size, 3), tf.float32)
+    content = conversion.convert_function(lambda image: model(image, training=False), (*size, 3), tf.float32)
     if any(isinstance(layer, keras.layers.Rescaling) for layer in model.layers[:3]):
         # The converter may fold it into the first convolution, where nobody sees that raw pixels come in.
         return metadata.write(content, metadata.ModelInfo(normalization=input_range.PIXELS), embedder=True)
@@ -137,7 +138,7 @@ def _from_saved_model(folder: str, address: str, image_size: int | None) -> byte
     chosen = next((name for name in ("serving_default", "default", "image_feature_vector") if name in signatures), None)
     if callable(loaded) and not chosen:
         size = _size(address, (None, None, None, 3), image_size)
-        return conversion.convert_function(lambda image: _output(loaded(image), address), (size, size, 3), tf.float32)
+        return conversion.convert_function(lambda image: _output(loaded(image), address), (*size, 3), tf.float32)
     if chosen is None:
         listed = ", ".join(signatures) or "none"
         raise BackboneError(f"{address} has no signature serving_default or default, only: {listed}.")
@@ -151,7 +152,7 @@ def _from_saved_model(folder: str, address: str, image_size: int | None) -> byte
     def call(image):
         return _output(signature(**{name: tf.cast(image, spec.dtype)}), address)
 
-    return conversion.convert_function(call, (size, size, 3), tf.float32)
+    return conversion.convert_function(call, (*size, 3), tf.float32)
 
 
 def _output(result: Any, address: str):
@@ -166,17 +167,20 @@ def _output(result: Any, address: str):
     raise BackboneError(f"{address} has several outputs, none of which is named for features: {', '.join(result)}.")
 
 
-def _size(address: str, shape: tuple[int | None, ...], asked: int | None) -> int:
+def _size(address: str, shape: tuple[int | None, ...], asked: int | None) -> tuple[int, int]:
+    """Returns height and width of the input."""
     if len(shape) != 4 or shape[3] not in (3, None):
-        raise BackboneError(f"{address} takes an input of shape {list(shape)}; an image model takes [N, H, H, 3].")
-    own = shape[1] if shape[1] == shape[2] else 0
-    if own == 0:
-        raise BackboneError(f"{address} takes pictures of {shape[1]} x {shape[2]} pixels; they have to be square.")
-    if own is None and asked is None:
-        raise BackboneError(f"{address} takes pictures of any size. Say which with `image_size`, as 224.")
-    if own and asked not in (None, own):
-        raise BackboneError(f"{address} takes {own} pixels, not {asked}: leave `image_size` out.")
-    return own or int(asked or 0)
+        raise BackboneError(f"{address} takes an input of shape {list(shape)}; an image model takes [N, H, W, 3].")
+    height, width = shape[1:3]
+    if height is None and width is None:
+        if asked is None:
+            raise BackboneError(f"{address} takes pictures of any size. Say which with `image_size`, as 224.")
+        return asked, asked
+    if height is None or width is None:
+        raise BackboneError(f"{address} fixes one side of its input only: {height} x {width}. Save it with both sides.")
+    if asked is not None and (asked, asked) != (height, width):
+        raise BackboneError(f"{address} takes {Fit(height, width).size} pixels, not {asked}: leave `image_size` out.")
+    return height, width
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import numpy as np
 from model_maker.data import images
 from model_maker.data.entries import Location
 from model_maker.errors import DataError
+from model_maker.fitting import Fit
 from model_maker.normalization import Normalization
 
 Array = np.ndarray
@@ -39,13 +40,13 @@ def photo_inputs(
     Returns:
       One input per photo; none if the model does not take photos, or its file does not state how.
     """
-    square = len(shape) == 4 and shape[0] == 1 and shape[1] == shape[2] and shape[3] == 3
-    if not square or dtype not in (np.uint8, np.int8, np.float32) or (dtype == np.float32 and not normalization):
+    an_image = len(shape) == 4 and shape[0] == 1 and shape[3] == 3
+    if not an_image or dtype not in (np.uint8, np.int8, np.float32) or (dtype == np.float32 and not normalization):
         return []
     found = []
     for photo in photos:
         try:
-            pixels = images.load(photo, shape[1])[None]
+            pixels = images.load(photo, Fit.to(shape))[None]
         except DataError:
             continue
         if dtype == np.int8:

@@ -17,6 +17,7 @@ from model_maker import output_folder
 from model_maker.classes import edited_folder
 from model_maker.data import calibration_pictures, images
 from model_maker.errors import DataError, ModelError, about
+from model_maker.fitting import Fit
 from model_maker.inference.classifier import model_file
 from model_maker.output_folder import CARD, MODEL
 from model_maker.progress import Progress
@@ -100,6 +101,8 @@ def combine(
         edited_folder.check_new(output, path, overwrite=overwrite, record=edited_folder.COMBINED)
     contents = [vetting.read(path) for path in paths]
     infos = [_described(path, content) for path, content in zip(paths, contents, strict=True)]
+    if len(ways := {info.resize for info in infos}) > 1:
+        raise ModelError(f"They fit photos in different ways: {', '.join(sorted(ways))}. Train all with one `resize`.")
     chosen = _names(names, [info.name or path.parent.name for info, path in zip(infos, paths, strict=True)])
     with progress.stage("Combine"):
         whole = contents[0]
@@ -162,7 +165,7 @@ def _check(content: bytes, singles: Sequence[bytes]) -> None:
     """
     runner, others = Runner(content), [Runner(single) for single in singles]
     for picture in list(calibration_pictures.pictures(_PICTURES // 2)):
-        pixels = _input(runner, images.load(picture, runner.input_shape[1]))
+        pixels = _input(runner, images.load(picture, Fit.to(runner.input_shape)))
         for score, other in zip(runner.run_all(pixels), others, strict=True):
             if not np.array_equal(score, other.run_all(pixels)[0]):
                 raise ModelError(

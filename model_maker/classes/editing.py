@@ -179,7 +179,7 @@ class _Change:
 
     def __init__(self, content: bytes, info: ModelInfo, edits: Edits, progress: Progress):
         self._content, self._info, self._edits, self._progress = content, info, edits, progress
-        self._embedder = PhotoEmbedder(content, info.normalization)
+        self._embedder = PhotoEmbedder(content, info.normalization, info)
         self._seen: list[Array] = []
         self.found: list[NewPhotos] = []
         self.has_memory = False
@@ -264,9 +264,9 @@ class _Change:
         classifier, rows = Classifier(new, threads=1), class_rows.read(new)
         photos: list[Any] = list(self.photos[:_CHECKED])
         if not photos:
-            side = classifier.image_size
-            photos = [np.random.default_rng(0).integers(0, 255, (side, side, 3), dtype=np.uint8)]
-        features, _ = PhotoEmbedder(new, self._info.normalization).embed(photos, Progress(None))
+            shape = (classifier.fit.height, classifier.fit.width, 3)
+            photos = [np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)]
+        features, _ = PhotoEmbedder(new, self._info.normalization, self._info).embed(photos, Progress(None))
         logits = rows.logits(features)
         expected = np.exp(logits - logits.max(axis=1, keepdims=True))
         expected /= expected.sum(axis=1, keepdims=True)

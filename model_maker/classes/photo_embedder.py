@@ -10,20 +10,28 @@ import numpy as np
 from model_maker.data import calibration_pictures
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError
+from model_maker.fitting import Fit
 from model_maker.inference import addresses
 from model_maker.normalization import Normalization
 from model_maker.progress import Progress
 from model_maker.tflite import class_rows, vetting
 from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray[Any, Any]
 
 
 class PhotoEmbedder:
-    """What a classifier sees of photos before its last layer; made when it is first asked for."""
+    """What a classifier sees of photos before its last layer; made when it is first asked for.
 
-    def __init__(self, classifier: bytes, normalization: Normalization | None):
-        self._classifier, self._normalization = classifier, normalization
+    Args:
+      classifier: a `.tflite`.
+      normalization: of its input; `info` may lack it.
+      info: what it says of itself.
+    """
+
+    def __init__(self, classifier: bytes, normalization: Normalization | None, info: ModelInfo):
+        self._classifier, self._normalization, self._resize = classifier, normalization, info.resize
         self._made: bytes | None = None
 
     def embed(self, photos: Sequence[Any], progress: Progress) -> tuple[Array, list[Any]]:
@@ -31,7 +39,7 @@ class PhotoEmbedder:
         if self._made is None:
             vetting.vet(self._classifier)
             self._made = class_rows.embedder(self._classifier)
-        size = Runner(self._made).input_shape[1]
+        size = Fit.to(Runner(self._made).input_shape, self._resize)
         given = (_opened(photo) for photo in photos)
         vectors, read = [], []
         for done, (photo, result) in enumerate(zip(photos, stream(given, size, self._worker), strict=True), start=1):

@@ -90,9 +90,11 @@ def split_model(
         if not info.labels or normalization is None:
             raise ModelError("it lacks labels or its input's normalization. Use `model_maker metadata` first.")
         rows = class_rows.read(content)
-        backbone = _backbone(content, ModelInfo(normalization=normalization, name="backbone", licence=info.licence))
+        described = ModelInfo((), normalization, "backbone", licence=info.licence, resize=info.resize)
+        backbone = _backbone(content, described)
         memory = class_memory.get(content)
-        stand_ins = np.empty((0, rows.kernel.shape[1])) if memory else PhotoEmbedder(content, normalization).stand_ins()
+        seen = PhotoEmbedder(content, normalization, info)
+        stand_ins = np.empty((0, rows.kernel.shape[1])) if memory else seen.stand_ins()
         taught = new_class.teaching(rows, memory, stand_ins, layers=layer_sizes(info.provenance))
         digest = hashlib.sha256(backbone).hexdigest()
         head = json.dumps(_head(rows, info, taught, digest), ensure_ascii=False, indent=1) + "\n"

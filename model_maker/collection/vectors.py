@@ -23,6 +23,7 @@ from model_maker.embeddings import computing
 from model_maker.embeddings.store import EmbeddingStore, FeatureMaps, pack
 from model_maker.embeddings.work import Work
 from model_maker.errors import DataError
+from model_maker.fitting import Fit
 from model_maker.progress import Progress
 from model_maker.system import files
 from model_maker.tflite import network_layers
@@ -102,8 +103,8 @@ def of_photo(photo: Photo, backbone: QuantizedEmbedder) -> Array:
     Raises:
       DataError: it cannot be read.
     """
-    content, normalization = backbone.computing
-    pixels = images.load(photo, Runner(content).input_shape[1])
+    content, normalization, resize = backbone.computing
+    pixels = images.load(photo, Fit.to(Runner(content).input_shape, resize))
     vector: Array = Work(content, normalization).worker()(pixels[None])[0]
     return vector[-backbone.layers[-1].size :].astype(np.float32)
 

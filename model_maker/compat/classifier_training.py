@@ -71,7 +71,8 @@ def train(train: Dataset, validation: Dataset, options: Options) -> Trained:
     )
     progress = Progress(Notices())
     train = _twice_where_alone(train, validation)
-    base = int8_suitability.prepare(embedder.embedder(choice, progress=progress), train, progress)
+    plain = embedder.embedder(choice, resize=options.resize, progress=progress)
+    base = int8_suitability.prepare(plain, train, progress)
     embeddings, unreadable = embed(join(train, validation), base, options, progress=progress)
     train, validation = _without(train, unreadable), _without(validation, unreadable)
     _check_classes(embeddings.photos)
@@ -94,10 +95,11 @@ def _source(learned: Learned, data: TrainingData, options: Options, progress: Pr
         version="1",
         licence=base.licence,
         description=f"Image classifier for {len(photos.classes)} classes on {base.name} features.",
+        resize=base.resize,
         provenance={
             "model_maker": __version__,
             # Not as "options": they do not describe the split, so `train` with them would make a different model.
-            "learned_with": options.decisive,
+            "learned_with": options.stated,
             "fingerprint": photos.fingerprint,
             "photos": {"train": len(set(train.samples)), "validation": len(data.split.validation)},
         },
@@ -107,8 +109,9 @@ def _source(learned: Learned, data: TrainingData, options: Options, progress: Pr
     last = set(ordered[-PROBES:])
     few = dataclasses.replace(train, samples=tuple(sample for sample in train.samples if sample.path in last))
     file_checks.check_promise(finished, few, learn.float_scores(network, few, data, options))
-    probes = np.stack([images.load(sample.path, base.image_size) for sample in few.samples])
-    classifier = Embedder(base.name, content, base.normalization, base.image_size, base.licence)
+    probes = np.stack([images.load(sample.path, base.fit) for sample in few.samples])
+    facts = base.name, content, base.normalization, base.image_size, base.licence
+    classifier = Embedder(*facts, resize=base.resize)
     seen = ordered[: quantized_file.CALIBRATION_PHOTOS]
     int8 = None
     if network.layers and base.int8:

@@ -18,6 +18,7 @@ from PIL import Image, ImageFilter
 
 from model_maker.data import images
 from model_maker.errors import DataError
+from model_maker.fitting import Fit
 
 Array = np.ndarray
 Rng = np.random.Generator
@@ -127,19 +128,23 @@ def identity(digest: str, augmentation: Augmentation, *, seed: int, number: int)
     return hashlib.sha256(f"{_VERSION} {digest} {augmentation} {seed} {number}".encode()).hexdigest()
 
 
-def views(photo, size: int, augmentation: Augmentation, *, digest: str, seed: int = 0, numbers: Sequence[int]) -> Array:
+def views(
+    photo, size: int | Fit, augmentation: Augmentation, *, digest: str, seed: int = 0, numbers: Sequence[int]
+) -> Array:
     """Makes views of one photo, which is decoded once.
+
+    What is cropped off in every photo is cropped off first; a letterboxed photo is augmented within its frame.
 
     Args:
       photo: whatever `images.load` takes.
-      size: height and width of a view, pixels.
+      size: the input, as `images.load` takes it.
       augmentation: the strengths.
       digest: sha256 of the photo's content, hexadecimal.
       seed: random seed of the views.
       numbers: which views; 0 is the plain photo.
 
     Returns:
-      uint8 [len(numbers), size, size, 3].
+      uint8 [len(numbers), H, W, 3].
 
     Raises:
       DataError: the photo cannot be read.
@@ -148,28 +153,31 @@ def views(photo, size: int, augmentation: Augmentation, *, digest: str, seed: in
       >>> views("rose.jpg", 224, PRESETS["standard"], digest="ab" * 32, numbers=range(4)).shape
       (4, 224, 224, 3)
     """
-    image = images.picture(photo)
-    made = np.empty((len(numbers), size, size, 3), np.uint8)
+    fit = Fit.of(size)
+    image = images.used(images.picture(photo), fit)
+    left, top, width, height = fit.target(*image.size)
+    made = np.empty((len(numbers), fit.height, fit.width, 3), np.uint8)
     for row, number in zip(made, numbers, strict=True):
         if number == 0:
-            row[:] = images.resize(image, size)
+            pixels = images.stretched(image, width, height)
         else:
             name = identity(digest, augmentation, seed=seed, number=number)
-            row[:] = view(image, size, augmentation, np.random.default_rng(int(name, 16)))
+            pixels = view(image, Fit(height, width), augmentation, np.random.default_rng(int(name, 16)))
+        row[:] = images.framed(pixels, fit, left, top)
     return made
 
 
-def view(image: Image.Image, size: int, augmentation: Augmentation, rng: Rng) -> Array:
+def view(image: Image.Image, size: int | Fit, augmentation: Augmentation, rng: Rng) -> Array:
     """Makes one view, drawing every strength at random.
 
     Args:
       image: RGB, at full resolution.
-      size: height and width of the result, pixels.
+      size: of the result; all of it shows the photo.
       augmentation: the strengths.
       rng: seeded by the caller.
 
     Returns:
-      uint8 [size, size, 3].
+      uint8 [H, W, 3].
     """
     image = _sampled(image, size, augmentation, rng)
     image = recolour(
@@ -193,11 +201,11 @@ def _about_zero(rng: Rng, most: float) -> float:
     return float(rng.uniform(-most, most))
 
 
-def _sampled(image: Image.Image, size: int, augmentation: Augmentation, rng: Rng) -> Image.Image:
+def _sampled(image: Image.Image, size: int | Fit, augmentation: Augmentation, rng: Rng) -> Image.Image:
     """Applies a random crop, rotation and flip in a single transform."""
     area = rng.uniform(augmentation.least_area, 1)
     ratio = augmentation.stretch ** _about_zero(rng, 1)
-    # Shares of the photo's own sides: the phone stretches every photo, so a crop of it is stretched alike.
+    # Shares of the photo's own sides, so that a crop of it is stretched as the photo is.
     shares = min(1.0, math.sqrt(area * ratio)), min(1.0, math.sqrt(area / ratio))
     degrees = _about_zero(rng, augmentation.degrees)
     place = rng.uniform(0, 1, 2)
@@ -208,7 +216,7 @@ def _sampled(image: Image.Image, size: int, augmentation: Augmentation, rng: Rng
 
 def sample(
     image: Image.Image,
-    size: int,
+    size: int | Fit,
     *,
     shares: tuple[float, float] = (1.0, 1.0),
     place: tuple[float, float] = (0.5, 0.5),
@@ -219,7 +227,7 @@ def sample(
 
     Args:
       image: RGB.
-      size: height and width of the result, pixels.
+      size: of the result.
       shares: width and height of the box, of the photo's. A turned box that would stick out of the photo is made
         smaller, for a phone never shows an empty corner.
       place: of the box, across and down: 0 at the left or upper edge, 1 at the right or lower one.
@@ -227,8 +235,9 @@ def sample(
       flip: whether left and right change places.
 
     Returns:
-      RGB, [size, size].
+      RGB, [H, W].
     """
+    made = Fit.of(size)
     width, height = shares[0] * image.width, shares[1] * image.height
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     across = width * abs(cosine) + height * abs(sine)
@@ -238,11 +247,18 @@ def sample(
         (side - shrink * extent) * where + shrink * extent / 2
         for side, extent, where in ((image.width, across, place[0]), (image.height, down, place[1]))
     ]
-    step_x, step_y = shrink * width / size * (-1 if flip else 1), shrink * height / size
+    step_x, step_y = shrink * width / made.width * (-1 if flip else 1), shrink * height / made.height
     rows = ((cosine * step_x, -sine * step_y), (sine * step_x, cosine * step_y))
-    half = size / 2  # pixel centres lie at halves, which Pillow adds
-    matrix = [value for (a, b), middle in zip(rows, centre, strict=True) for value in (a, b, middle - (a + b) * half)]
-    return image.transform((size, size), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    # Pixel centers lie at halves, which Pillow adds.
+    matrix = [
+        value for (a, b), middle in zip(rows, centre, strict=True) for value in (a, b, middle - _middle(a, b, made))
+    ]
+    return image.transform((made.width, made.height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+
+
+def _middle(a: float, b: float, size: Fit) -> float:
+    """Returns what a row of the matrix makes of the middle of the result; for squares rounded as always."""
+    return (a + b) * (size.width / 2) if size.width == size.height else a * size.width / 2 + b * size.height / 2
 
 
 def recolour(

@@ -23,6 +23,7 @@ from PIL import __version__ as pillow_version
 from model_maker.data import bit_depth, in_memory, png
 from model_maker.data.entries import Location
 from model_maker.errors import DataError
+from model_maker.fitting import STRETCH, Fit
 from model_maker.system import extras, files
 
 Array = np.ndarray[Any, Any]
@@ -61,7 +62,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# Part of cache keys; increment it when the result of `load` changes.
+# Part of cache keys, see `preprocessing`; increment it when the result of `load` changes.
 PREPROCESSING = f"stretch-bilinear-3/pillow-{pillow_version}"
 # Pillow refuses larger pictures as decompression bombs; stated here because the message tells it. Until it is upright
 # RGB, a JPEG, PNG, TIFF, GIF or BMP takes up to 12 bytes of memory for each pixel, WebP and AVIF, which have their own
@@ -103,16 +104,22 @@ def obstacle(suffix: str) -> str:
     return _NO_HEIF if suffix.lower() in HEIF and not reads_heif() else ""
 
 
-def load(photo: Photo, size: int) -> Array:
+def preprocessing(resize: str) -> str:
+    """Returns what tells results of `load` with one `resize` of RESIZES from those with another, for cache keys."""
+    return PREPROCESSING if resize == STRETCH else f"{resize} {PREPROCESSING}"
+
+
+def load(photo: Photo, size: int | Fit) -> Array:
     """Returns the pixels of a photo at the input size of a model.
 
     Args:
       photo: a path, the bytes of a file, an open file, anything with `read_bytes`, a Pillow image, or an array or
         tensor as `given.read` takes it.
-      size: height and width of the result, pixels; the photo is stretched, as the phone clients do.
+      size: the input and how the photo is fitted to it; a number is height and width, and the photo is stretched, as
+        phone clients do.
 
     Returns:
-      uint8 [size, size, 3], RGB.
+      uint8 [H, W, 3], RGB.
 
     Raises:
       DataError: the photo cannot be read; the message states its name and the reason.
@@ -174,14 +181,39 @@ def to_rgb(image: Image.Image) -> Image.Image:
         return _upright_rgb(image)
 
 
-def resize(image: Image.Image, size: int) -> Array:
-    """Stretches to [size, size, 3]: bilinear between the four nearest pixels, half-pixel centres, no antialiasing."""
-    width, height = image.size
-    if (width, height) == (size, size):
+def resize(image: Image.Image, size: int | Fit) -> Array:
+    """Fits a photo to an input, uint8 [H, W, 3].
+
+    Bilinear between the four nearest pixels, half-pixel centers, no antialiasing.
+    """
+    fit = Fit.of(size)
+    image = used(image, fit)
+    left, top, width, height = fit.target(*image.size)
+    return framed(stretched(image, width, height), fit, left, top)
+
+
+def used(image: Image.Image, fit: Fit) -> Image.Image:
+    """Returns the part of a photo that is used."""
+    left, top, width, height = fit.source(*image.size)
+    return image if (width, height) == image.size else image.crop((left, top, left + width, top + height))
+
+
+def stretched(image: Image.Image, width: int, height: int) -> Array:
+    """Stretches all of a photo to uint8 [height, width, 3]."""
+    if image.size == (width, height):
         return np.asarray(image)
-    return np.asarray(
-        image.transform((size, size), Image.Transform.EXTENT, (0, 0, width, height), Image.Resampling.BILINEAR)
-    )
+    box = (0, 0, *image.size)
+    return np.asarray(image.transform((width, height), Image.Transform.EXTENT, box, Image.Resampling.BILINEAR))
+
+
+def framed(pixels: Array, fit: Fit, left: int, top: int) -> Array:
+    """Puts pixels at their place of the input; what they leave is black."""
+    height, width = pixels.shape[:2]
+    if (width, height) == (fit.width, fit.height):
+        return pixels
+    whole = np.zeros((fit.height, fit.width, 3), np.uint8)
+    whole[top : top + height, left : left + width] = pixels
+    return whole
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import numpy as np
 
 from model_maker.data import images
 from model_maker.errors import DataError
+from model_maker.fitting import Fit
 
 Array = np.ndarray
 Item = TypeVar("Item")
@@ -22,14 +23,14 @@ Result = TypeVar("Result")
 _AHEAD = 4
 
 
-def plain(photo, size: int) -> Array:
-    """Loads a photo as its only view: uint8 [1, size, size, 3]."""
+def plain(photo, size: int | Fit) -> Array:
+    """Loads a photo as its only view: uint8 [1, H, W, 3]."""
     return images.load(photo, size)[None]
 
 
 def stream(
     photos: Iterable,
-    size: int,
+    size: int | Fit,
     make_worker: Callable[[], Callable[[Any], Result]],
     *,
     threads: int | None = None,
@@ -39,8 +40,8 @@ def stream(
 
     Args:
       photos: whatever `load` takes; a DataError in the place of a photo is passed on.
-      size: pixels, height and width.
-      make_worker: called once in each thread; what it returns maps uint8 [K, size, size, 3] to a result. Decoding and
+      size: the input, as `images.load` takes it.
+      make_worker: called once in each thread; what it returns maps uint8 [K, H, W, 3] to a result. Decoding and
         LiteRT both leave the interpreter lock, so threads use all cores.
       threads: number of threads; all cores by default.
       load: returns the K views of a photo, given it and the size; by default one view, from anything that

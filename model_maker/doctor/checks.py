@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model_maker.data import images, split_names
+from model_maker.data import images, proportions, split_names
 from model_maker.data.entries import spelled
 from model_maker.doctor import fallback_decoders, multi_label_checks
 from model_maker.doctor.examination import Examination
@@ -154,6 +154,16 @@ def _tiny(examination: Examination) -> Iterator[Finding]:
     for sample, file in zip(examination.dataset.samples, examination.properties, strict=True):
         if min(file.width, file.height) < TINY_PIXELS:
             yield Finding(f"{file.width} x {file.height} pixels", (sample.path,), (sample.path,))
+
+
+def _proportions(examination: Examination) -> Iterator[Finding]:
+    found = [
+        Finding(f"{file.width} x {file.height} pixels", (sample.path,))
+        for sample, file in zip(examination.dataset.samples, examination.properties, strict=True)
+        if proportions.is_extreme(file.width, file.height)
+    ]
+    if len(found) >= proportions.MANY * len(examination.properties):
+        yield from found
 
 
 def _classes(examination: Examination) -> Iterator[Finding]:
@@ -333,6 +343,13 @@ CHECKS = {
         "look",
         "Rename them with a suffix such as .jpg to use them.",
         _strays,
+    ),
+    "proportions": Check(
+        "Many photos of extreme proportions",
+        "know",
+        f"Training stretches photos to the input, which distorts those of more than {proportions.EXTREME:g} to 1. "
+        "`resize='crop'` shows their center alone, `resize='letterbox'` all of them on black; compare with `folds=5`.",
+        _proportions,
     ),
     "suffixes": Check(
         "Wrong file name suffixes",

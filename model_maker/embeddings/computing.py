@@ -21,6 +21,7 @@ from model_maker.embeddings.engines import LOCAL
 from model_maker.embeddings.store import FORMAT, EmbeddingStore, FeatureMaps, pack
 from model_maker.embeddings.work import Engine, Wanted, Work, stored_type
 from model_maker.errors import DataError, OutputError
+from model_maker.fitting import STRETCH, Fit
 from model_maker.normalization import Normalization
 from model_maker.progress import SILENT, Progress
 from model_maker.system import files
@@ -51,14 +52,19 @@ class Embeddings:
 
 
 def compute(
-    dataset: Dataset, embedder: bytes, normalization: Normalization | None, *, threads: int | None = None
+    dataset: Dataset,
+    embedder: bytes,
+    normalization: Normalization | None,
+    resize: str = STRETCH,
+    *,
+    threads: int | None = None,
 ) -> tuple[Array, list[Skipped]]:
     """Embeds photos without caching, for embedders that are used only once.
 
     Returns:
       float16 [N, D] of the photos that can be read, in order, and the photos that cannot.
     """
-    size = Runner(embedder).input_shape[1]
+    size = Fit.to(Runner(embedder).input_shape, resize)
     results = stream((s.path for s in dataset.samples), size, Work(embedder, normalization).worker, threads=threads)
     vectors, skipped = [], []
     for sample, result in zip(dataset.samples, results, strict=True):
@@ -70,21 +76,28 @@ def compute(
 
 
 def look_up(
-    dataset: Dataset, embedder: bytes, normalization: Normalization | None, *, threads: int | None = None
+    dataset: Dataset,
+    embedder: bytes,
+    normalization: Normalization | None,
+    resize: str = STRETCH,
+    *,
+    threads: int | None = None,
 ) -> Array:
     """Returns [N, D] of readable photos, from the cache if it has all of them; does not write to the cache."""
     probe = Runner(embedder)
-    store = EmbeddingStore(cache_path(embedder, normalization), math.prod(probe.output_shape[1:]), stored_type(probe))
+    path = cache_path(embedder, normalization, resize=resize)
+    store = EmbeddingStore(path, math.prod(probe.output_shape[1:]), stored_type(probe))
     rows = store.find(_names(dataset, 1, PRESETS["none"], 0))[:, 0]
     if (rows >= 0).all():
         return store.read(rows)
-    return compute(dataset, embedder, normalization, threads=threads)[0]
+    return compute(dataset, embedder, normalization, resize, threads=threads)[0]
 
 
 def feature_maps(
     dataset: Dataset,
     embedder: bytes,
     normalization: Normalization | None,
+    resize: str = STRETCH,
     *,
     views: int = 1,
     augmentation: Augmentation = PRESETS["none"],
@@ -98,8 +111,9 @@ def feature_maps(
 
     Args:
       dataset: the photos.
-      embedder: a `.tflite`, [1, H, H, 3] to [1, ...], float32 or int8.
+      embedder: a `.tflite`, [1, H, W, 3] to [1, ...], float32 or int8.
       normalization: of its input; None for raw pixels.
+      resize: how photos are fitted to its input, a key of `fitting.RESIZES`.
       views: K, number of views per photo; the first is the original, shared by all augmentations.
       augmentation, seed: of the other views.
       threads: number of threads; all cores by default.
@@ -111,8 +125,8 @@ def feature_maps(
       FeatureMaps of the photos that can be read, in order, and the photos that cannot.
     """
     probe = Runner(embedder)
-    size, shape = probe.input_shape[1], probe.output_shape[1:]
-    path = cache_path(embedder, normalization, kernels)
+    size, shape = Fit.to(probe.input_shape, resize), probe.output_shape[1:]
+    path = cache_path(embedder, normalization, kernels, resize=resize)
     store = EmbeddingStore(path, math.prod(shape), stored_type(probe))
     names = _names(dataset, views, augmentation, seed)
     rows = store.find(names)
@@ -131,12 +145,13 @@ def feature_maps(
     return FeatureMaps(store, rows, shape, probe.output_step), skipped
 
 
-def cache_path(embedder: bytes, normalization: Normalization | None, kernels: str = "xnnpack") -> Path:
+def cache_path(
+    embedder: bytes, normalization: Normalization | None, kernels: str = "xnnpack", *, resize: str = STRETCH
+) -> Path:
     """Returns the name of the store, derived from everything but the photo that an embedding depends on."""
     runtime = f"litert-{metadata.version('ai-edge-litert')}"
-    recipe = (
-        f"{FORMAT} {hashlib.sha256(embedder).hexdigest()} {normalization} {images.PREPROCESSING} {runtime} {kernels}"
-    )
+    pixels = images.preprocessing(resize)
+    recipe = f"{FORMAT} {hashlib.sha256(embedder).hexdigest()} {normalization} {pixels} {runtime} {kernels}"
     return files.cache_directory() / "embeddings" / f"{hashlib.sha256(recipe.encode()).hexdigest()[:24]}.vectors"
 
 

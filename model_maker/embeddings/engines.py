@@ -11,6 +11,7 @@ from typing import Any
 from model_maker.data.sources import hash_all
 from model_maker.data.streaming import stream
 from model_maker.embeddings.work import Engine, Results, Wanted, Work
+from model_maker.fitting import Fit
 from model_maker.progress import Progress
 
 
@@ -20,7 +21,7 @@ class Local:
     def hash(self, entries: Iterable[Any]) -> Iterator[tuple[str, str]]:
         return hash_all(entries)
 
-    def embed(self, photos: Sequence[Wanted], work: Work, size: int, *, threads: int | None = None) -> Results:
+    def embed(self, photos: Sequence[Wanted], work: Work, size: Fit, *, threads: int | None = None) -> Results:
         yield from stream(photos, size, work.worker, threads=threads, load=work.views)
 
 

@@ -69,12 +69,12 @@ def blurred(base: Embedder, form: Int8Backbone, photos: Dataset, *, threads: int
       share of the standard deviation of the features themselves. A constant error is no blur, for a head takes it back.
     """
     joined = network_layers.join(base.content, form.layers)
-    real, _ = computing.feature_maps(photos, joined, base.normalization, threads=threads)
+    real, _ = computing.feature_maps(photos, joined, base.normalization, base.resize, threads=threads)
     if len(real) < 2:
         return form.layers[-1].name, 0.0
     values = real.read()[:, 0].astype(np.float32)
     # Not kept: the photos are embedded anyway, and those that were before are counted then.
-    whole = computing.look_up(photos, form.embedder, None, threads=threads)
+    whole = computing.look_up(photos, form.embedder, None, base.resize, threads=threads)
     error = (whole * np.float32(form.step) - values).var(axis=0)
     spread = values.var(axis=0)
     shares = {}

@@ -24,6 +24,7 @@ from model_maker.embeddings.cluster import Cluster, check_installed, connected
 from model_maker.embeddings.shards import Shards, Unreadable
 from model_maker.embeddings.work import Results, Wanted, Work, stored_type
 from model_maker.errors import ClusterError, DataError
+from model_maker.fitting import Fit
 from model_maker.progress import Progress
 from model_maker.system import files
 from model_maker.tflite.interpreter import Runner
@@ -76,7 +77,7 @@ class Ray:
                 for path, (digest, reason) in zip(batch, waiting.pop(number), strict=True):
                     yield (digest, "") if digest else self._agreed(path, reason)
 
-    def embed(self, photos: Sequence[Wanted], work: Work, size: int, *, threads: int | None = None) -> Results:
+    def embed(self, photos: Sequence[Wanted], work: Work, size: Fit, *, threads: int | None = None) -> Results:
         """Does what `Engine.embed` says; `threads` limits the workers."""
         folder = Shards(f"{self._folder}/{work.name}")
         found = folder.index()
@@ -160,7 +161,7 @@ class _Hasher:
 class _Embedder:
     """Embeds a batch of photos in a worker, and leaves the shard where this machine finds it."""
 
-    def __init__(self, work: Work, size: int, folder: Shards):
+    def __init__(self, work: Work, size: Fit, folder: Shards):
         self._work, self._size, self._folder = work, size, folder
         self._run = work.worker()
 

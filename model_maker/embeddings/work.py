@@ -12,6 +12,7 @@ from model_maker.data import augment
 from model_maker.data.augment import PRESETS, Augmentation
 from model_maker.data.dataset import Sample
 from model_maker.errors import DataError
+from model_maker.fitting import Fit
 from model_maker.normalization import Normalization
 from model_maker.tflite.interpreter import Runner
 
@@ -26,7 +27,7 @@ class Work:
     """What is made of photos.
 
     Attributes:
-      embedder: a `.tflite`, [1, H, H, 3] to [1, ...], float32 or int8.
+      embedder: a `.tflite`, [1, H, W, 3] to [1, ...], float32 or int8.
       normalization: what it expects; None for pixels as they are, uint8.
       augmentation, seed: what makes the views beside the plain photo.
       kernels: which of LiteRT's CPU paths computes.
@@ -40,12 +41,12 @@ class Work:
     kernels: str = "xnnpack"
     name: str = ""
 
-    def views(self, photo: Wanted, size: int, content: bytes | None = None) -> Array:
-        """Makes the views that are wanted of a photo: uint8 [K, size, size, 3].
+    def views(self, photo: Wanted, size: Fit, content: bytes | None = None) -> Array:
+        """Makes the views that are wanted of a photo: uint8 [K, H, W, 3].
 
         Args:
           photo: which photo, and which views.
-          size: pixels, height and width.
+          size: the input, and how photos are fitted to it.
           content: the photo's bytes, where they have been read before.
 
         Raises:
@@ -62,7 +63,7 @@ class Work:
         )
 
     def worker(self) -> Callable[[Array], Array]:
-        """Returns what maps views, uint8 [K, H, H, 3], to [K, D]: float16, or the int8 that the file computes."""
+        """Returns what maps views, uint8 [K, H, W, 3], to [K, D]: float16, or the int8 that the file computes."""
         runner, normalize = Runner(self.embedder, kernels=self.kernels), self.normalization or (lambda pixels: pixels)
         kept = stored_type(runner)
 
@@ -84,12 +85,12 @@ class Engine(Protocol):
     def hash(self, entries: Iterable[Any]) -> Iterator[tuple[str, str]]:
         """Yields (sha256 of the photo's bytes, ""), or ("", reason), for each entry that a source lists."""
 
-    def embed(self, photos: Sequence[Wanted], work: Work, size: int, *, threads: int | None = None) -> Results:
+    def embed(self, photos: Sequence[Wanted], work: Work, size: Fit, *, threads: int | None = None) -> Results:
         """Yields [K, D] for each photo, float16 or int8, or why it cannot be read.
 
         Args:
           photos: what is wanted.
           work: what is made of them.
-          size: pixels, height and width.
+          size: the input, and how photos are fitted to it.
           threads: number of threads; all cores by default.
         """

@@ -19,6 +19,7 @@ from model_maker import output_folder
 from model_maker.errors import DataError, ModelError, ModelMakerError, OutputError
 from model_maker.exporters import export_card, format_names, litert, openvino_ir, tensorflow_formats
 from model_maker.exporters.exported import Exported
+from model_maker.fitting import STRETCH
 from model_maker.inference import training_overlap
 from model_maker.output_folder import LABELS, MULTI_LABEL
 from model_maker.packaging import export_source
@@ -26,7 +27,7 @@ from model_maker.packaging.export_source import Source
 from model_maker.progress import Progress
 from model_maker.system import extras, files
 from model_maker.tflite import quantize
-from model_maker.tflite.metadata import ModelInfo
+from model_maker.tflite.metadata import RESIZE, ModelInfo
 from model_maker.version import __version__
 
 Array = np.ndarray[Any, Any]
@@ -181,6 +182,8 @@ def export_one(name: str, origin: Source, folder: Path, io: str | None = None, *
     if origin.info.multi_label and not exporter.io:  # the others carry metadata
         stated = {"thresholds": dict(zip(origin.info.labels, origin.info.limits.round(6).tolist(), strict=True))}
         (folder / MULTI_LABEL).write_text(output_folder.as_json(stated), encoding="utf-8", newline="\n")
+    if origin.info.resize != STRETCH:
+        (folder / RESIZE).write_text(origin.info.resize, encoding="utf-8")
     edges = {"io": io or exporter.io} if exporter.io else {}
     more = {"opset": opset} if name == "onnx" and opset else {}
     path, found = exporter.write(origin, folder, **edges, **more)
@@ -201,7 +204,7 @@ def export_one(name: str, origin: Source, folder: Path, io: str | None = None, *
         sum(
             file.stat().st_size
             for file in folder.rglob("*")
-            if file.is_file() and file.name not in (LABELS, MULTI_LABEL)
+            if file.is_file() and file.name not in (LABELS, MULTI_LABEL, RESIZE)
         ),
         difference,
         same_top1,

@@ -68,7 +68,7 @@ def render(entry: Exported, source: Source, *, contract: str, usage: str, io: st
         "export_card.md",
         entry=entry,
         info=source.info,
-        size=source.base.image_size,
+        fit=source.base.fit,
         probes=len(source.probes),
         contract=contract,
         usage=usage,

@@ -18,6 +18,7 @@ from model_maker.data.images import Photo
 from model_maker.data.multi_label import MultiLabelDataset
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError, ModelError, about
+from model_maker.fitting import Fit
 from model_maker.inference import label_files, pipeline, precision_thresholds, runtimes, training_overlap, views
 from model_maker.inference.pipeline import Answer
 from model_maker.normalization import Normalization
@@ -127,9 +128,15 @@ class Classifier:
         return self.info.labels
 
     @property
-    def image_size(self) -> int:
-        """Height and width of the input, pixels."""
-        return self._runner.input_shape[1]
+    def image_size(self) -> int | tuple[int, int]:
+        """Height and width of the input, pixels: one number for a square."""
+        height, width = self._runner.input_shape[1:3]
+        return height if height == width else (height, width)
+
+    @property
+    def fit(self) -> Fit:
+        """The input, and how photos are fitted to it, as the model's metadata states; else they are stretched."""
+        return Fit.to(self._runner.input_shape, self.info.resize)
 
     @property
     def thresholds(self) -> Array:
@@ -272,7 +279,7 @@ class Classifier:
         self, photos: Iterable[Photo | DataError], *, view: views.View = views.WHOLE
     ) -> Iterator[Array | DataError]:
         """Yields float32 [C] for each photo, or its part, in order, or the DataError that says why there is none."""
-        yield from stream(photos, self.image_size, self._worker, threads=self._threads, load=view.load)
+        yield from stream(photos, self.fit, self._worker, threads=self._threads, load=view.load)
 
     def score(self, dataset: Dataset, *, progress: Progress | None = None) -> Array:
         """Returns float32 [N, C], the scores of every photo of a dataset.
@@ -432,8 +439,8 @@ class Classifier:
                 "Pass `labels=FILE` with one label per line."
             )
         shape, dtype = self._runner.input_shape, self._runner.input_dtype
-        if len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3:
-            raise ModelError(f"it takes an input of shape {list(shape)}; an image model takes [1, H, H, 3].")
+        if len(shape) != 4 or shape[0] != 1 or min(shape[1:3]) < 1 or shape[3] != 3:
+            raise ModelError(f"it takes an input of shape {list(shape)}; an image model takes [1, H, W, 3].")
         if dtype not in (np.uint8, np.float32, np.int8):
             raise ModelError(f"it takes {dtype} input; uint8, int8 and float32 are supported.")
         if dtype == np.float32 and self.info.normalization is None:

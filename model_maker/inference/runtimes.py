@@ -20,11 +20,12 @@ import numpy as np
 
 from model_maker.data.entries import is_name
 from model_maker.errors import ModelError
+from model_maker.fitting import STRETCH
 from model_maker.inference.opened import Opened
 from model_maker.output_folder import LABELS, MODEL, MULTI_LABEL
 from model_maker.system import extras, files
 from model_maker.tflite import interpreter, metadata, output_heads, vetting
-from model_maker.tflite.metadata import ModelInfo
+from model_maker.tflite.metadata import RESIZE, ModelInfo
 
 Array = np.ndarray[Any, Any]
 
@@ -70,9 +71,11 @@ def open_model(model: str | os.PathLike[str] | bytes, *, kernels: str = "xnnpack
     if kernels != "xnnpack" and name not in ("tflite", "c_header"):
         raise ModelError(f"{path} does not run in LiteRT, so it has no kernels named {kernels}.")
     extras.require(*runtime.modules, what=str(path), error=ModelError)
-    opened = runtime.open(path, kernels)
-    info = opened.info if opened.content else _with_thresholds(opened.info, path)
-    return dataclasses.replace(opened, info=info, path=path.resolve())
+    opened = dataclasses.replace(runtime.open(path, kernels), path=path.resolve())
+    if opened.content is None:  # a `.tflite` says it in itself
+        info = dataclasses.replace(_with_thresholds(opened.info, path), resize=resize_beside(path))
+        opened = dataclasses.replace(opened, info=info)
+    return opened
 
 
 def open_head(model: Opened, name: str, *, kernels: str = "xnnpack") -> Opened:
@@ -175,6 +178,17 @@ def _with_thresholds(info: ModelInfo, model: Path) -> ModelInfo:
             f"{path} does not list a threshold of each label ({error!r}). Export the model again."
         ) from error
     return dataclasses.replace(info, multi_label=True, threshold=min(limits), label_thresholds=limits)
+def resize_beside(model: Path) -> str:
+    """Returns how photos are fitted to a model's input, as resize.txt beside it says; without one, stretched.
+
+    Raises:
+      ModelError: it says nothing that this version knows.
+    """
+    path = (model if model.is_dir() else model.parent) / RESIZE
+    try:
+        return metadata.parse_resize(files.read_regular(path))
+    except OSError:
+        return STRETCH
 
 
 def stated_labels(path: Path, stated: str) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from model_maker.data import images
 from model_maker.errors import DataError
+from model_maker.fitting import Fit
 
 Array = np.ndarray[Any, Any]
 Item = TypeVar("Item")
@@ -43,8 +44,8 @@ class View:
         if self.rotation % 90:
             raise DataError(f"rotation={self.rotation!r}: give degrees clockwise, a multiple of 90.")
 
-    def load(self, photo: Any, size: int) -> Array:
-        """Returns uint8 [1, size, size, 3]; the part is cut out first, then turned, as MediaPipe does."""
+    def load(self, photo: Any, size: int | Fit) -> Array:
+        """Returns uint8 [1, H, W, 3]; the part is cut out first, then turned, as MediaPipe does."""
         picture = images.picture(photo)
         if self.region is not None:
             left, top, right, bottom = self.region

@@ -21,6 +21,7 @@ from model_maker.embeddings.computing import compute, feature_maps
 from model_maker.embeddings.engines import LOCAL
 from model_maker.embeddings.work import Engine
 from model_maker.errors import DataError
+from model_maker.fitting import STRETCH, Fit
 from model_maker.learning import heads, trainer
 from model_maker.learning.callbacks import NO_CALLBACKS, Callbacks
 from model_maker.learning.checkpoint import Checkpoint
@@ -55,6 +56,7 @@ class Photos:
       seed: of the views.
       threads: number of threads; None for all cores.
       engine: computes the frozen trunk.
+      resize: how photos are fitted to the input, a key of `fitting.RESIZES`.
     """
 
     train: Dataset
@@ -65,6 +67,7 @@ class Photos:
     seed: int = 0
     threads: int | None = None
     engine: Engine = LOCAL
+    resize: str = STRETCH
 
 
 @dataclass(frozen=True)
@@ -232,6 +235,7 @@ def _source(embedder: bytes, part: str | None, photos: Photos, dataset: Dataset,
         dataset,
         trunk.trunk(embedder, part),
         photos.normalization,
+        photos.resize,
         views=photos.views,
         augmentation=photos.augmentation,
         seed=photos.seed,
@@ -257,7 +261,7 @@ class Pixels:
 
     def __init__(self, dataset: Dataset, photos: Photos, embedder: bytes):
         self._samples, self._photos = dataset.samples, photos
-        self._size = Runner(embedder).input_shape[1]
+        self._size = Fit.to(Runner(embedder).input_shape, photos.resize)
 
     def batch(self, photos: Array, views: Array | int = 0) -> Array:
         """Returns one view of each photo, float32 [B, H, H, 3], normalized; view 0 is the plain photo."""
@@ -269,7 +273,7 @@ class Pixels:
             rows.append(result)
         return np.concatenate(rows)
 
-    def _load(self, wanted: tuple[Sample, int], size: int) -> Array:
+    def _load(self, wanted: tuple[Sample, int], size: Fit) -> Array:
         sample, number = wanted
         augmentation, seed = self._photos.augmentation, self._photos.seed
         return augment.views(sample.path, size, augmentation, digest=sample.digest, seed=seed, numbers=[number])
@@ -277,7 +281,8 @@ class Pixels:
 
 def _temperature(network: Network, photos: Photos) -> float:
     """Returns what suits the validation photos, as LiteRT embeds them."""
-    vectors, _ = compute(photos.validation, network.embedder, photos.normalization, threads=photos.threads)
+    found = photos.validation, network.embedder, photos.normalization, photos.resize
+    vectors, _ = compute(*found, threads=photos.threads)
     return heads.calibrate(network.head.logits(vectors), np.array(photos.validation.labels))[0]
 
 

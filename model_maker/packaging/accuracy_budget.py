@@ -229,9 +229,7 @@ def sensitivities(trial: Trial, form: Form) -> dict[str, float]:
       Difference by the name of the operator's output, the most sensitive first.
     """
     normalization = trial.base.normalization
-    pixels = [
-        normalization(images.load(photo, trial.base.image_size)[None]) for photo in trial.photos[:_SENSITIVITY_PHOTOS]
-    ]
+    pixels = [normalization(images.load(photo, trial.base.fit)[None]) for photo in trial.photos[:_SENSITIVITY_PHOTOS]]
     runner = Runner(trial.model)
     real = np.concatenate([runner.run(picture) for picture in pixels])
     calibration = trial.calibrations.get(rule=form.rule, more=form.more)

@@ -131,9 +131,15 @@ def read(model: str | os.PathLike[str], *, data: str | os.PathLike[str] | None, 
     if info.normalization is None:
         raise ModelError(f"{path} does not state the normalization of its input, so it cannot be exported.")
     photos, probes = _photos(path, data, progress)
-    size = classifier.image_size
-    base = Embedder(info.name or path.stem, content, info.normalization, size, info.licence)
-    pixels = np.stack([images.load(photo, size) for photo in probes])
+    base = Embedder(
+        info.name or path.stem,
+        content,
+        info.normalization,
+        classifier.image_size,
+        info.licence,
+        resize=info.resize,
+    )
+    pixels = np.stack([images.load(photo, base.fit) for photo in probes])
     return Source(str(path), shipped, base, info, photos, pixels, progress, _int8(shipped, info))
 
 

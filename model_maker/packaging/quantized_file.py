@@ -102,7 +102,7 @@ class Calibrations:
             return lambda pixels: calibrator.observe(self._base.normalization(pixels), sample=sample)
 
         observed = []
-        for result in stream(photos, self._base.image_size, worker, threads=self._threads):
+        for result in stream(photos, self._base.fit, worker, threads=self._threads):
             if isinstance(result, DataError):
                 raise result
             observed.append(result)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from model_maker.data import imagenet
+from model_maker.fitting import Fit
 from model_maker.report import pages
 from model_maker.tflite.metadata import ModelInfo
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:  # the registry brings every family of networks along
     from model_maker.backbones.registry import Backbone
 
 
-def render(info: ModelInfo, report: dict[str, Any], *, backbone: str, quantize: str, io: str, image_size: int) -> str:
+def render(info: ModelInfo, report: dict[str, Any], *, backbone: str, quantize: str, io: str, fit: Fit) -> str:
     """Returns Markdown.
 
     Args:
@@ -21,7 +22,7 @@ def render(info: ModelInfo, report: dict[str, Any], *, backbone: str, quantize: 
       report: the content of `metrics.json`.
       backbone: name of the pretrained network.
       quantize, io: as given to `train`.
-      image_size: pixels.
+      fit: the input, and how photos are fitted to it.
     """
     seen = report["cross_validation"]
     return pages.render(
@@ -34,7 +35,7 @@ def render(info: ModelInfo, report: dict[str, Any], *, backbone: str, quantize: 
         features=seen["candidates"][seen["layers"]]["features"],
         quantize=quantize,
         io=io,
-        image_size=image_size,
+        fit=fit,
     )
 
 
@@ -79,7 +80,7 @@ def render_zero_shot(
     source: str,
     meanings: Sequence[str],
     backbone: str,
-    image_size: int,
+    fit: Fit,
     accuracy: dict[str, Any] | None,
 ) -> str:
     """Returns the Markdown of a model that was made without photos.
@@ -89,7 +90,7 @@ def render_zero_shot(
       model_bytes: size of the file.
       tier, source: which tier answered, and what it knows words from.
       meanings: what each label was taken for.
-      backbone, image_size: the pretrained network and its input, pixels.
+      backbone, fit: the pretrained network and its input.
       accuracy: `photos`, `top1` and `top1_interval`, where it was measured.
     """
     return pages.render(
@@ -100,7 +101,7 @@ def render_zero_shot(
         source=source,
         meanings=list(zip(info.labels, meanings, strict=True)),
         backbone=backbone,
-        image_size=image_size,
+        fit=fit,
         accuracy=accuracy,
     )
 

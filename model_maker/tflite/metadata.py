@@ -19,6 +19,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as model_schema
 
 from model_maker.errors import ModelError
+from model_maker.fitting import RESIZES, STRETCH, Fit
 from model_maker.normalization import Normalization
 from model_maker.tflite import graph, thresholds
 from model_maker.tflite import metadata_schema as schema
@@ -30,6 +31,8 @@ PROVENANCE = "model_maker.json"
 # The schema has no field for it; clients need none, since the graph itself ends in a sigmoid.
 _MULTI_LABEL = "multi_label"
 _ENTRY = b"TFLITE_METADATA"
+# Says how photos are fitted to the input; absent where they are stretched, which is what the schema's clients do.
+RESIZE = "resize.txt"
 # The first parser version that knows all the fields written here (tflite-support's own computation).
 _MIN_PARSER = b"1.0.0"
 # Zip files carry dates; a fixed one keeps equal models equal.
@@ -51,6 +54,7 @@ class ModelInfo:
       provenance: plain JSON types: fingerprint of the dataset, options, metrics.
       threshold: the score below which clients leave a label out.
       label_thresholds: the same of each label, where they have some of their own; then `threshold` is above 0.
+      resize: how photos are fitted to the input, a key of `fitting.RESIZES`.
       display_names: by locale, for example "de", what each label is called there, in the order of the labels.
       multi_label: whether a photo may have several labels, or none; then each score stands for itself.
     """
@@ -67,6 +71,7 @@ class ModelInfo:
     label_thresholds: tuple[float, ...] = ()
     display_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
     multi_label: bool = False
+    resize: str = STRETCH
 
     @property
     def limits(self) -> np.ndarray:
@@ -98,7 +103,8 @@ def write(content: bytes, info: ModelInfo, *, embedder: bool = False) -> bytes:
     more = {} if embedder else thresholds.put(output, info.threshold, info.label_thresholds, labels=len(info.labels))
     if not embedder:
         more |= _put_display_names(output, info)
-    _set_entry(model, schema.pack(_model_metadata(info, _image_metadata(info.normalization, image), output)))
+    more |= _resize_file(info)
+    _set_entry(model, schema.pack(_model_metadata(info, _image_metadata(info, image), output)))
     lines = "\n".join(info.labels).encode()
     stated = info.provenance | ({_MULTI_LABEL: True} if info.multi_label else {})
     provenance = json.dumps(stated, sort_keys=True, ensure_ascii=False, indent=1).encode()
@@ -128,7 +134,8 @@ def write_heads(content: bytes, heads: Mapping[str, ModelInfo]) -> bytes:
         files |= thresholds.put(output, info.threshold, (), labels=len(info.labels))
         files[f"{name}.txt"] = "\n".join(info.labels).encode()
         outputs.append(output)
-    image = _image_metadata(first.normalization, main.tensors[int(main.inputs[0])])
+    files |= _resize_file(first)
+    image = _image_metadata(first, main.tensors[int(main.inputs[0])])
     _set_entry(model, schema.pack(_model_metadata(first, image, *outputs)))
     provenance = {name: info.provenance for name, info in heads.items()}
     text = json.dumps({"heads": provenance}, sort_keys=True, ensure_ascii=False, indent=1).encode()
@@ -176,6 +183,7 @@ def read(content: bytes) -> ModelInfo:
         inputs, outputs = part.input_tensor_metadata or [], part.output_tensor_metadata or []
         labels = _labels(outputs[0], content) if outputs else ()
         normalization = _normalization(inputs[0]) if inputs else None
+        resize = _resize(inputs[0], content) if inputs else STRETCH
         threshold, own = thresholds.get(outputs[0], partial(file_in, content)) if outputs else (0.0, ())
         # What JSON has no word for is nothing, so that it can be written again.
         provenance = json.loads(
@@ -198,6 +206,7 @@ def read(content: bytes) -> ModelInfo:
         label_thresholds=own,
         display_names=localized,
         multi_label=multi_label,
+        resize=resize,
         **text,
     )
 
@@ -257,17 +266,51 @@ def _model_metadata(
     )
 
 
-def _image_metadata(normalization: Normalization, tensor: model_schema.TensorT) -> schema.TensorMetadata:
-    height, width = tensor.shape[1:3]
+def _image_metadata(info: ModelInfo, tensor: model_schema.TensorT) -> schema.TensorMetadata:
+    fit, normalization = Fit.to(tensor.shape, info.resize), info.normalization
+    assert normalization is not None  # checked by the callers
     # The range of what the tensor holds: raw pixels, or normalized ones.
     low, high = (0.0, 255.0) if tensor.type == model_schema.TensorType.UINT8 else normalization(np.array([0, 255]))
     return schema.TensorMetadata(
         b"image",
-        f"An RGB photo, stretched to {width} x {height} pixels.".encode(),
+        f"An RGB photo, {fit.description}.".encode(),
         content=schema.Content(schema.ImageProperties(schema.ColorSpaceType.RGB)),
         process_units=[schema.ProcessUnit(schema.NormalizationOptions([normalization.mean], [normalization.std]))],
         stats=schema.Stats(min=[float(low)], max=[float(high)]),
+        associated_files=[_RESIZE_FILE] if _resize_file(info) else None,
     )
+
+
+_RESIZE_FILE = schema.AssociatedFile(
+    RESIZE.encode(), b"How photos are fitted to the input.", schema.AssociatedFileType.DESCRIPTIONS
+)
+
+
+def _resize_file(info: ModelInfo) -> dict[str, bytes]:
+    return {} if info.resize == STRETCH else {RESIZE: info.resize.encode()}
+
+
+def _resize(image: schema.TensorMetadata, content: bytes) -> str:
+    """Reads how photos are fitted to the input; files from before that was a choice, and from others, do not say.
+
+    Raises:
+      ModelError: in a way that this version does not know.
+    """
+    if all(file.name != _RESIZE_FILE.name for file in image.associated_files or []):
+        return STRETCH
+    return parse_resize(file_in(content, RESIZE) or b"")
+
+
+def parse_resize(stated: bytes) -> str:
+    """Returns what the file RESIZE says, a key of RESIZES.
+
+    Raises:
+      ModelError: it says nothing that this version knows.
+    """
+    text = stated.decode(errors="replace").strip()
+    if text not in RESIZES:
+        raise ModelError(f"its {RESIZE} says {text[:40]!r}; known are {', '.join(RESIZES)}. Update model-maker.")
+    return text
 
 
 def _scores_metadata(

@@ -239,8 +239,8 @@ def _is_finished(folder: Path, options: Options, dataset: Dataset) -> bool:
     if not (folder / output_folder.RUN).exists():
         return False
     record = run_record.load(folder)
-    decisive = options.decisive
-    if {name: record["options"].get(name) for name in decisive} != decisive:
+    decisive, known = options.decisive, {**Options().decisive, **record["options"]}  # older records lack newer options
+    if {name: known[name] for name in decisive} != decisive:
         return False
     try:
         return bool(run_record.without_skipped(dataset, record).fingerprint == record["fingerprint"])

@@ -93,6 +93,7 @@ def learn(
         seed=options.seed,
         threads=options.threads,
         engine=engine,
+        resize=data.backbone.resize,
     )
     try:
         tuned = fine_tuning.fine_tune(
@@ -149,8 +150,8 @@ def choose_thresholds(
 def score(network: Network, photos: Dataset, data: TrainingData, options: Options) -> Array:
     """Returns the scores of a network, float32 [N, C]; embeddings of a fine-tuned network are not cached."""
     if not network.layers:
-        normalization = data.backbone.normalization
-        found, _ = computing.compute(photos, network.embedder, normalization, threads=options.threads)
+        expected = data.backbone.normalization, data.backbone.resize
+        found, _ = computing.compute(photos, network.embedder, *expected, threads=options.threads)
         return network.head.scores(found)
     maps = data.features(network, photos)
     blocks = (maps[start : start + BLOCK] for start in range(0, max(1, len(maps)), BLOCK))
@@ -161,8 +162,8 @@ def float_scores(network: Network, photos: Dataset, data: TrainingData, options:
     """Returns the scores of the float network, float32 [N, C]."""
     if not network.layers:
         return score(network, photos, data, options)
-    normalization = data.backbone.normalization
-    maps, _ = computing.feature_maps(photos, network.embedder, normalization, threads=options.threads)
+    expected = data.backbone.normalization, data.backbone.resize
+    maps, _ = computing.feature_maps(photos, network.embedder, *expected, threads=options.threads)
     return network.head.scores(maps[:])
 
 

@@ -103,6 +103,7 @@ def describe(data: str | os.PathLike[str], embedded: TrainingData, options: Opti
         licence=options.licence or backbone.licence,
         description=f"Image classifier for {len(classes)} classes on {backbone.name} features.",
         multi_label=options.multi_label,
+        resize=backbone.resize,
     )
 
 
@@ -346,7 +347,7 @@ def _card(package: Package, report: dict[str, Any]) -> str:
         backbone=backbone.name,
         quantize=kept.choice.name if kept else package.form.quantize,
         io=package.options.io,
-        image_size=backbone.image_size,
+        fit=backbone.fit,
     )
 
 
@@ -377,7 +378,7 @@ def _provenance(package: Package, report: dict[str, Any]) -> dict[str, Any]:
     return {
         "model_maker": __version__,
         "packages": run_record.versions(_DECISIVE),
-        "options": package.options.decisive | {"name": package.info.name},
+        "options": package.options.stated | {"name": package.info.name},
         "fingerprint": report["fingerprint"],
         "photos": report["photos"],
         "metrics": _headline(report),

@@ -13,7 +13,7 @@ from model_maker import evaluation, output_folder, run_record
 from model_maker.backbones import embedder, small_inputs
 from model_maker.backbones.int8_backbone import Int8Backbone
 from model_maker.backbones.registry import Backbone
-from model_maker.data import given_photos, sources
+from model_maker.data import given_photos, proportions, sources
 from model_maker.data.given_photos import Indexed
 from model_maker.data.images import Photo
 from model_maker.embeddings import int8_suitability
@@ -153,7 +153,7 @@ def train_on(
         first = training_data.split(photos, options, progress)
     checkpoint = preparation.open_checkpoint(output, photos, options, progress, resume=resume)
     with progress.stage(f"Prepare {choice.name}"):
-        base = embedder.embedder(choice, progress=progress)
+        base = embedder.embedder(choice, resize=options.resize, progress=progress)
         backbone = int8_suitability.prepare(base, first.train, progress, threads=options.threads, known=int8)
     embedded = training_data.prepare(photos, backbone, options, progress, engine=engine)
     learned = learn(embedded, options, progress, checkpoint=checkpoint, callbacks=callbacks, engine=engine)
@@ -170,6 +170,8 @@ def train_on(
     with Drawing() as drawing:
         made = package.quantize(learned, embedded, info, options, progress, drawing)
         made, report = package.measure(made, learned, estimate, progress)
+        if note := proportions.note(embedded.photos, base.fit):
+            progress.note(note)
         with progress.stage("Write"):
             record = run_record.compose(data, options, embedded.photos, embedded.split, progress)
             report = package.write(output, made, report, record, overwrite=overwrite)

@@ -20,13 +20,14 @@ from PIL import Image
 
 from model_maker import run_record
 from model_maker.apps import put_in_app
-from model_maker.apps.preprocessing import OURS, PREPARATIONS
+from model_maker.apps.preprocessing import AS_TRAINED, PREPARATIONS
 from model_maker.apps.put_in_app import App
 from model_maker.data import images
 from model_maker.data.dataset import Dataset
 from model_maker.data.multi_label import MultiLabelDataset
 from model_maker.demo import browser
 from model_maker.errors import DataError, ModelError, ModelMakerError, about
+from model_maker.fitting import STRETCH, Fit
 from model_maker.inference.classifier import Classifier, model_file
 from model_maker.normalization import Normalization
 from model_maker.packaging.file_checks import KERNEL_PHOTOS
@@ -72,6 +73,8 @@ def verify(
     dataset, notes = run_record.photos_for(model, data, multi_label=several)
     for note in notes:
         progress.note(note)
+    if ours and (note := _clients_note(ours.fit)):
+        progress.note(note)
     with files.temporary_directory() as folder:
         with progress.stage("Prepare photos"):
             trial = _prepare(spread(dataset, MAX_PHOTOS), ours, Path(folder), progress)
@@ -107,7 +110,8 @@ class _Trial:
     Attributes:
       files: photos that any client decodes, JPEG or PNG.
       pixel_files: the same at the input's size.
-      prepared: uint8 [N, size, size, 3] by preparation.
+      trained: what training did with photos, a key of PREPARATIONS.
+      prepared: uint8 [N, H, W, 3] by preparation.
       truth: int [N], indices of the true labels; of a model of several labels bool [N, C].
       expected: float32 [N, C], reference scores.
       limits: float32 [C], the threshold of each label.
@@ -117,6 +121,7 @@ class _Trial:
 
     files: list[Path]
     pixel_files: list[Path] = field(default_factory=list)
+    trained: str = ""
     prepared: dict[str, Array] = field(default_factory=dict)
     truth: Array = field(default_factory=lambda: np.zeros(0, int))
     expected: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
@@ -130,9 +135,21 @@ def _classifier(content: bytes) -> Classifier | None:
         return None
 
 
+def _clients_note(fit: Fit) -> str:
+    """Returns what clients that resize photos themselves have to be given; empty where they do what training did."""
+    if fit.resize == STRETCH:
+        return ""
+    return (
+        f"The model was trained on photos {fit.description}. TFLite Task Library and MediaPipe Tasks stretch photos "
+        "and have no option for this: pass them photos that are fitted already, as in the rows with the same pixels. "
+        "Model Maker's apps, generated code and demo page fit photos themselves."
+    )
+
+
 def _prepare(dataset: Dataset, ours: Classifier | None, folder: Path, progress: Progress) -> _Trial:
     targets = ours.truth(dataset) if ours else np.zeros(len(dataset), int)
     files, pixel_files, prepared, truth = [], [], defaultdict(list), []
+    trained = AS_TRAINED[ours.fit.resize] if ours else ""
     for number, sample in enumerate(dataset.samples):
         progress.step(number, len(dataset))
         try:
@@ -143,17 +160,17 @@ def _prepare(dataset: Dataset, ours: Classifier | None, folder: Path, progress: 
         files.append(plain_file(sample.path, picture, folder / f"photo_{number}.png"))
         if ours:
             for name, preparation in PREPARATIONS.items():
-                prepared[name].append(preparation.prepare(picture, ours.image_size))
+                prepared[name].append(preparation.prepare(picture, ours.fit))
             pixel_files.append(folder / f"pixels_{number}.png")
-            Image.fromarray(prepared[OURS][-1]).save(pixel_files[-1])
+            Image.fromarray(prepared[trained][-1]).save(pixel_files[-1])
             truth.append(targets[number])
     if not files:
         raise DataError("There are no photos to run the model on. Pass `data=DIR` with photos.")
     if ours is None:
         return _Trial(files)
     arrays = {name: np.array(pixels) for name, pixels in prepared.items()}
-    expected = _scores(ours, arrays[OURS])
-    return _Trial(files, pixel_files, arrays, np.array(truth), expected, ours.thresholds)
+    expected = _scores(ours, arrays[trained])
+    return _Trial(files, pixel_files, trained, arrays, np.array(truth), expected, ours.thresholds)
 
 
 def plain_file(photo: Any, picture: Image.Image, spare: Path) -> Path:
@@ -178,7 +195,7 @@ def _run_kernels(content: bytes, kernels: str, trial: _Trial) -> Run:
         return replace(run, state=REFUSED, why=str(error))
     count = KERNEL_PHOTOS[kernels] if kernels == "reference" else len(trial.files)
     chosen = np.linspace(0, len(trial.files) - 1, min(count, len(trial.files))).astype(int)
-    return _judged(run, _scores(classifier, trial.prepared[OURS][chosen]), trial, chosen)
+    return _judged(run, _scores(classifier, trial.prepared[trial.trained][chosen]), trial, chosen)
 
 
 def _refusals(runs: Iterable[Run], findings: Iterable[client_rules.Finding]) -> dict[str, str]:
@@ -198,17 +215,17 @@ def _run_apps(ours: Classifier, facts: inspection.ModelFacts, trial: _Trial, ref
 
     @functools.cache
     def scores(preparation: str, normalization: Normalization | None) -> Array:
-        if (preparation, normalization) == (OURS, ours.info.normalization):
+        if (preparation, normalization) == (trial.trained, ours.info.normalization):
             return trial.expected
         return _scores(_fed(ours, normalization), trial.prepared[preparation])
 
     def run(app: App) -> Run:
-        row = Run(app.name, app.preparation)
+        row = Run(app.name, app.preparation or trial.trained)
         if why := put_in_app.refusal(ours.info, facts, app) or refusals.get(app.engine, ""):
             return replace(row, state=REFUSED, why=why)
-        return _judged(row, scores(app.preparation, app.normalization or ours.info.normalization), trial)
+        return _judged(row, scores(row.pixels, app.normalization or ours.info.normalization), trial)
 
-    taken = {app.preparation for app in put_in_app.APPS}
+    taken = {app.preparation or trial.trained for app in put_in_app.APPS}
     return [run(app) for app in put_in_app.APPS] + [
         _judged(Run(way.others, name), scores(name, ours.info.normalization), trial)
         for name, way in PREPARATIONS.items()

@@ -142,7 +142,7 @@ def _write(
             source=made.head.source,
             meanings=made.head.meanings,
             backbone=made.base.name,
-            image_size=made.base.image_size,
+            fit=made.base.fit,
             accuracy=accuracy or None,
         ),
     }

@@ -129,9 +129,9 @@ def bad_files():
     yield "nothing", b"", "TFL3"
     yield "truncated", content[: len(content) // 2], "damaged"
     yield "no pooling", TinyNetwork().conv(KERNEL).content(), "no pooling"
-    wide = TinyNetwork().conv(KERNEL).mean()
-    wide.main.tensors[0].shape = [1, 8, 6, 3]
-    yield "not square", wide.content(), r"\[1, 8, 6, 3\]"
+    gray = TinyNetwork().conv(KERNEL).mean()
+    gray.main.tensors[0].shape = [1, 8, 8, 1]
+    yield "gray", gray.content(), r"\[1, 8, 8, 1\]"
     yield "dead", TinyNetwork().conv(0 * KERNEL).mean().content(), "not finite, varied numbers"
     yield "endless", TinyNetwork().conv(np.inf * KERNEL).mean().content(), "not finite, varied numbers"
 

@@ -10,6 +10,7 @@ import tempfile
 import threading
 
 import camera_film
+import fitted_models
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
@@ -21,6 +22,7 @@ from model_maker.data import images
 from model_maker.demo import browser, static_site
 from model_maker.demo.server import serving
 from model_maker.errors import ModelError
+from model_maker.fitting import RESIZES, Fit
 from model_maker.tflite import graph, metadata
 
 pytestmark = pytest.mark.slow
@@ -63,10 +65,15 @@ def broken(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def raw():
-    """(uint8 [H, W, 3], size): pictures of noise, shrunk and enlarged, one too large for a single band."""
+    """(uint8 [H, W, 3], Fit): pictures of noise, shrunk and enlarged, one too large for a single band."""
     shapes = [(37, 53, 24), (10, 7, 24), (24, 24, 24), (1, 1, 8), (8, 50, 8), (3000, 1700, 16)]
     random = np.random.default_rng(0)
-    return [(random.integers(0, 256, (height, width, 3), np.uint8), size) for height, width, size in shapes]
+    made = [(random.integers(0, 256, (height, width, 3), np.uint8), size) for height, width, size in shapes]
+    return [(array, fit) for array, size in made for resize in RESIZES for fit in _fits(size, resize)]
+
+
+def _fits(size, resize):
+    return Fit(size, size, resize), Fit(size, size + 7, resize)
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +139,7 @@ def models(trained, make_tiny_model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     (folder / "float.tflite").write_bytes(make_tiny_model("none", "float32"))
     (folder / "threshold.tflite").write_bytes(_with_thresholds(make_tiny_model(), 0.6, ü=0.853))
+    (folder / "crop.tflite").write_bytes(fitted_models.make("oblong_crop"))
     (folder / "cut.tflite").write_bytes(make_tiny_model()[:900])
     return [trained["uint8"] / "model.tflite", *sorted(folder.iterdir())]
 
@@ -149,13 +157,14 @@ def seen(chromium, trained, photos, broken, raw, pictures, models, tmp_path_fact
         "photos": list(map(str, photos)),
         "broken": list(map(str, broken)),
         "raw": [],
-        "pictures": [{"path": str(path), "size": 32} for path in pictures],
+        "pictures": [{"path": str(path), "fit": dataclasses.asdict(Fit(32, 32))} for path in pictures],
         "models": list(map(str, models)),
     }
-    for number, (array, size) in enumerate(raw):
+    for number, (array, fit) in enumerate(raw):
         path = folder / f"{number}.rgba"
         path.write_bytes(np.dstack([array, np.full(array.shape[:2], 255, np.uint8)]).tobytes())
-        job["raw"].append({"path": str(path), "width": array.shape[1], "height": array.shape[0], "size": size})
+        height, width = array.shape[:2]
+        job["raw"].append({"path": str(path), "width": width, "height": height, "fit": dataclasses.asdict(fit)})
     with contextlib.ExitStack() as stack:
         for name, content in {
             "uint8": pages[static_site.MODEL],
@@ -186,8 +195,8 @@ def expected(trained, photos):
 
 
 def test_the_resize_is_pillows_to_the_bit(seen, raw):
-    for (array, size), found in zip(raw, seen["resized"], strict=True):
-        np.testing.assert_array_equal(np.reshape(found, (size, size, 3)), images.load(array, size))
+    for (array, fit), found in zip(raw, seen["resized"], strict=True):
+        np.testing.assert_array_equal(np.reshape(found, (fit.height, fit.width, 3)), images.load(array, fit))
 
 
 def test_pictures_are_decoded_as_in_training(seen, pictures):
@@ -206,6 +215,7 @@ def test_metadata_is_read_as_in_python(seen, models):
         assert found["labels"] == list(info.labels)
         assert found["normalization"] == {"mean": info.normalization.mean, "std": info.normalization.std}
         assert found["provenance"] == info.provenance
+        assert found["resize"] == ("crop" if path.name == "crop.tflite" else "stretch")
         np.testing.assert_array_equal(found["limits"], Classifier(path).thresholds)
         for text in ("name", "description", "version", "author", "licence"):
             assert found[text] == getattr(info, text)

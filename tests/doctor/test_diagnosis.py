@@ -84,6 +84,15 @@ def test_each_fault_is_found_and_nothing_else_of_its_kind(found, kind, names):
     assert set().union(*_names(found, kind)) == names
 
 
+def test_photos_of_extreme_proportions_are_listed_where_they_are_many(found, faulty, tmp_path, lite0):
+    assert "proportions" not in found.findings  # drawings are 4:3
+    shutil.copytree(faulty.parent / "flowers" / "daisy", tmp_path / "flowers" / "daisy")
+    for number, path in enumerate(sorted((tmp_path / "flowers" / "daisy").glob("daisy*"))[:6]):
+        Image.open(path).convert("RGB").resize((90, 270 + number)).save(path.with_suffix(".png"))
+    many = diagnose(tmp_path / "flowers", model=LITE0, threads=2).findings["proportions"]
+    assert sorted(finding.text for finding in many) == [f"90 x {270 + number} pixels" for number in range(6)]
+
+
 def test_copies_are_found_exact_or_not_and_across_classes(found, faulty):
     second = sorted((faulty / "daisy").glob("daisy*"))[1].name
     assert _names(found, "duplicates") == [{second, f"copy of {second}"}]

@@ -120,7 +120,7 @@ def test_a_backbone_that_cannot_be_quantized_computes_in_float(tiny_base, tmp_pa
     for path in paths:
         path.write_bytes(b"no photo " + path.name.encode())
     both, [note] = prepared(tiny_base, dataset_of(paths))
-    assert both.int8 is None and both.computing == (tiny_base.content, tiny_base.normalization)
+    assert both.int8 is None and both.computing == (tiny_base.content, tiny_base.normalization, "stretch")
     assert note.startswith("tiny is quantized on photos, and none of 3 could be read.") and "\n" not in note
     assert note.endswith("So its float form computes, and the head sees its last layer.")
 

@@ -19,14 +19,17 @@ const Prediction = (label, score) => ({label, score}), Label = {values: [...Arra
 def arithmetic(code):
     """Returns what resizes and ranks, from `lowest` and `ownThresholds` to `toInput` and `rank`."""
     constants = re.findall(r"^const (?:\S+) (\w+) = (.*);$", code, re.M)
-    stretch = re.search(r"^(Uint8List|Float32List) toInput.*?^}$", code, re.M | re.S)[0]
+    fit = re.search(r"^(Uint8List|Float32List) toInput.*?^}$(.*?^List<int> centered.*?^}$)?", code, re.M | re.S)[0]
     rank = re.search(r"^List<Prediction> rank.*?^}$", code, re.M | re.S)[0]
-    stretch = re.sub(r"^\w+ toInput\(.*\) {", "function toInput(rgba, width, height) {", stretch)
-    stretch = re.sub(r"= (\w+List)\(", r"= new \1(", stretch)
-    stretch = re.sub(r"num pixel\(int x, int y, int c\)", "function pixel(x, y, c)", stretch)
+    fit = re.sub(r"^\w+ toInput\(.*\) {", "function toInput(rgba, width, height) {", fit)
+    fit = re.sub(
+        r"^List<int> centered\(.*\) {", "function centered(width, height, shapeWidth, shapeHeight) {", fit, flags=re.M
+    )
+    fit = re.sub(r"= (\w+List)\(", r"= new \1(", fit)
+    fit = re.sub(r"num pixel\(int x, int y, int c\)", "function pixel(x, y, c)", fit)
     rank = re.sub(r"^.*{$", "function rank(scores, {topK, threshold} = {}) {", rank, count=1, flags=re.M)
     rank = re.sub(r"double limit\(int index\) =>", "const limit = (index) =>", rank)
     rank = re.sub(r"\[for \(var index = 0; index < scores.length; index\+\+\) index\]", "[...scores.keys()]", rank)
     rank = re.sub(r"\[for \(final index in best\) (.*)\];", r"best.map((index) => \1);", rank)
-    body = re.sub(r"\bfinal\b", "const", f"{stretch}\n{rank}").replace("var ", "let ")
+    body = re.sub(r"\bfinal\b", "const", f"{fit}\n{rank}").replace("var ", "let ")
     return _METHODS + "".join(f"const {name} = {value};\n" for name, value in constants) + body

@@ -164,9 +164,9 @@ async function modules() {
     const rows = [];
     for (const [index, file] of [...files].entries()) {
       const rgba = new Uint8Array(await file.arrayBuffer());
-      const {width, height, size} = raw[index];
+      const {width, height, fit} = raw[index];
       const picture = {width, height, rows: (top, count) => rgba.subarray(4 * width * top, 4 * width * (top + count))};
-      rows.push([...resize(picture, size)]);
+      rows.push([...resize(picture, fit)]);
     }
     return rows;
   }, job.raw);
@@ -175,7 +175,7 @@ async function modules() {
     const [{resize}, {decode, pixels}] = await Promise.all([import('./resize.js'), import('./picture.js')]);
     const rows = [];
     for (const [index, file] of [...files].entries()) {
-      rows.push([...resize(pixels(await decode(file)), pictures[index].size)]);
+      rows.push([...resize(pixels(await decode(file)), pictures[index].fit)]);
     }
     return rows;
   }, job.pictures);

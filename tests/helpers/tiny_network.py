@@ -9,8 +9,8 @@ FUSED = schema.ActivationFunctionType
 SAME, VALID = schema.Padding.SAME, schema.Padding.VALID
 
 
-def residual_network(*, seed=0):
-    """A float embedder in five blocks, float32 [1, 16, 16, 3] to [1, 12].
+def residual_network(*, seed=0, size=16):
+    """A float embedder in five blocks, float32 [1, 16, 16, 3] to [1, 12]; `size` as in TinyNetwork.
 
     Their maps are 4 x 8 x 8, two of 6 x 8 x 8 and two of 8 x 4 x 4, channels first; the embedding is the mean of a last
     convolution of 4 x 4.
@@ -20,7 +20,7 @@ def residual_network(*, seed=0):
     def filters(*shape):
         return random.normal(size=shape) * np.sqrt(2 / (shape[1] * shape[2] * (1 if shape[0] == 1 else shape[3])))
 
-    network = TinyNetwork(16).conv(filters(4, 3, 3, 3), np.ones(4), stride=2, fused=FUSED.RELU6)
+    network = TinyNetwork(size).conv(filters(4, 3, 3, 3), np.ones(4), stride=2, fused=FUSED.RELU6)
     for inputs, outputs, stride in ((4, 6, 1), (6, 6, 1), (6, 8, 2), (8, 8, 1)):
         shortcut = network.last
         network.conv(filters(2 * outputs, 1, 1, inputs), np.ones(2 * outputs), fused=FUSED.RELU6)
@@ -32,14 +32,18 @@ def residual_network(*, seed=0):
 
 
 class TinyNetwork:
-    """A chain of operators behind one image input [1, size, size, 3]; `last` is the index of what the chain gives."""
+    """A chain of operators behind one image input [1, H, W, 3]; `last` is the index of what the chain gives.
+
+    Args:
+      size: H and W, or both as a pair.
+    """
 
     def __init__(self, size=8):
         self.model, self.main = schema.ModelT(), schema.SubGraphT()
         self.model.version, self.model.buffers, self.model.operatorCodes = 3, [schema.BufferT()], []
         self.model.subgraphs, self.model.signatureDefs = [self.main], []
         self.main.tensors, self.main.operators = [], []
-        self.last = self._tensor("image", (1, size, size, 3))
+        self.last = self._tensor("image", (1, *(size if isinstance(size, tuple) else (size, size)), 3))
         self.main.inputs = [self.last]
 
     def conv(self, kernel, bias=None, *, stride=1, dilation=1, padding=SAME, fused=FUSED.NONE):

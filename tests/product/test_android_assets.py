@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
 
+import fitted_models
 import kotlin_runs
 import numpy as np
 import pytest
@@ -108,6 +109,16 @@ def test_the_app_reads_the_model_and_feeds_it_as_training_did(classes, make_tiny
     np.testing.assert_allclose([float(text) for text in texts[4::2]], [entry.score for entry in best], rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", fitted_models.NAMES)
+def test_the_app_fits_photos_as_the_metadata_says(classes, tmp_path, name):
+    content = fitted_models.make(name)
+    for number, shape in enumerate([(20, 71, 4), (67, 21, 4), (1, 9, 4)]):
+        rgba = np.random.default_rng(number).integers(0, 256, shape, np.uint8)
+        kotlin_runs.prepare(tmp_path / str(number), content, rgba)
+        _, fed = kotlin_runs.run(classes, "harness.app.AppHarnessKt", tmp_path / str(number))
+        np.testing.assert_array_equal(fed[0], images.load(Image.fromarray(rgba), Classifier(content).fit))
+
+
 def test_the_app_reads_metadata_that_other_tools_wrote(classes, shared_weights, tmp_path):
     content = (shared_weights / "tflite/automl_labeler_model.tflite").read_bytes()
     kotlin_runs.prepare(tmp_path / "run", content, np.zeros((2, 2, 4), np.uint8))
@@ -123,6 +134,10 @@ def test_the_app_reads_metadata_that_other_tools_wrote(classes, shared_weights, 
         (lambda content: content.replace(b"TFLITE_METADATA", b"TFLITE_METADATE"), "its metadata names no labels"),
         (lambda content: content.replace(b"labels.txt", b"labels.TXT", 1), "its metadata names no labels"),
         (lambda content: content[: len(content) // 3], "its metadata is damaged"),
+        (
+            lambda _: fitted_models.make("square_crop").replace(b"crop", b"cowl"),
+            "it fits photos in a way that this app does not know",
+        ),
     ],
 )
 def test_a_damaged_model_is_reported(classes, make_tiny_model, tmp_path, damage, message):

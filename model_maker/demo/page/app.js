@@ -37,7 +37,7 @@ export function classify(image) {
   if (teacher?.taught.length) {
     return teacher.run(image);
   }
-  return classifier.run(resize(pixels(image), classifier.size));
+  return classifier.run(resize(pixels(image), classifier.fit));
 }
 
 async function start() {

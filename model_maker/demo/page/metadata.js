@@ -10,6 +10,8 @@ const SCORE_THRESHOLD = 3;
 const AXIS_LABELS = 2;
 const PROVENANCE = 'model_maker.json';
 const LABEL_THRESHOLDS = 'label_thresholds.csv';
+const RESIZE = 'resize.txt';
+const RESIZES = ['stretch', 'letterbox', 'crop'];
 
 /**
  * Reads a model's metadata, ours or another tool's.
@@ -18,6 +20,7 @@ const LABEL_THRESHOLDS = 'label_thresholds.csv';
  * @returns name, version, author, licence, description: texts;
  *   labels: one a class, empty where the file has none;
  *   normalization: {mean, std} of a float input, or null;
+ *   resize: how photos are fitted to the input: 'stretch', 'letterbox' or 'crop';
  *   threshold: the score from which on a label is an answer, 0 for any; limits: the same for each label;
  *   provenance: what train wrote, or {};
  *   input, output: {shape, type, scale, zeroPoint}.
@@ -75,6 +78,7 @@ function described(metadata, inside) {
     licence: text(5),
     labels,
     normalization: input ? normalizationOf(input) : null,
+    resize: input ? resizeOf(input, inside) : RESIZES[0],
     threshold,
     limits: limitsOf(labels, threshold, inside),
     provenance,
@@ -91,6 +95,18 @@ function normalizationOf(image) {
   const [means, deviations] = [new Set(found?.float32s(0)), new Set(found?.float32s(1))];
   const [[mean], [std]] = [means, deviations];
   return means.size === 1 && deviations.size === 1 && std !== 0 ? {mean, std} : null;
+}
+
+/** A file that does not say stretches photos. */
+function resizeOf(image, inside) {
+  if (!image.tables(6).some((file) => file.text(0) === RESIZE)) {
+    return RESIZES[0];
+  }
+  const stated = new TextDecoder().decode(inside.get(RESIZE));
+  if (!RESIZES.includes(stated)) {
+    throw new Error(`The model fits photos in a way that this page does not know: ${stated.slice(0, 40)}.`);
+  }
+  return stated;
 }
 
 function labelsOf(scores, inside) {

@@ -61,9 +61,10 @@ export class Classifier {
     return classifier;
   }
 
-  /** Height and width of the input. */
-  get size() {
-    return this.info.input.shape[1];
+  /** The input, and how photos are fitted to it. */
+  get fit() {
+    const [, height, width] = this.info.input.shape;
+    return {height, width, resize: this.info.resize};
   }
 
   /** Compiles the model again, for another number of threads. */
@@ -75,7 +76,7 @@ export class Classifier {
         this.#compiled?.delete();
         this.#compiled = compiled;
         // The first inference also prepares the kernels, which is no latency of the model.
-        await this.#infer(new Uint8Array(this.size * this.size * 3));
+        await this.#infer(new Uint8Array(this.fit.height * this.fit.width * 3));
       } catch (error) {
         errors.push(error.message);
       }
@@ -88,7 +89,7 @@ export class Classifier {
   /**
    * Runs the model.
    *
-   * @param {Uint8Array} pixels RGB, [size, size, 3].
+   * @param {Uint8Array} pixels RGB, [height, width, 3].
    * @returns {Promise<{scores: Float32Array, latencyMs: number}>}
    */
   run(pixels) {
@@ -140,8 +141,8 @@ function dequantized(values, {scale, zeroPoint}) {
 
 function check({input, output, labels, normalization}) {
   const [batch, height, width, channels] = input.shape;
-  if (input.shape.length !== 4 || batch !== 1 || height !== width || channels !== 3) {
-    throw new Error(`The model takes an input of shape [${input.shape}]; an image model takes [1, H, H, 3].`);
+  if (input.shape.length !== 4 || batch !== 1 || height < 1 || width < 1 || channels !== 3) {
+    throw new Error(`The model takes an input of shape [${input.shape}]; an image model takes [1, H, W, 3].`);
   }
   for (const edge of [input, output]) {
     if (!['uint8', 'float32'].includes(edge.type)) {

@@ -7,38 +7,52 @@
 const BAND_PIXELS = 1 << 22;
 
 /**
- * Stretches a picture to a square.
+ * Fits a picture to the input of a model.
  *
  * @param picture {width, height, rows(top, count)}; rows gives RGBA bytes of whole rows.
- * @param {number} size height and width of the result.
- * @returns {Uint8Array} RGB, [size, size, 3].
+ * @param {{height: number, width: number, resize: string}} fit the input, and what to do with pictures of another shape:
+ *   'stretch', 'letterbox' (scaled as a whole, centered on black) or 'crop' (the middle, scaled).
+ * @returns {Uint8Array} RGB, [height, width, 3].
  */
-export function resize(picture, size) {
-  const columns = positions(picture.width, size);
-  const rows = positions(picture.height, size);
+export function resize(picture, {height, width, resize}) {
+  const whole = {left: 0, top: 0, width: picture.width, height: picture.height};
+  const source = resize === 'crop' ? centered(picture, {width, height}) : whole;
+  const target = resize === 'letterbox' ? centered({width, height}, picture) : {left: 0, top: 0, width, height};
+  const columns = positions(source.left, source.width, target.width);
+  const rows = positions(source.top, source.height, target.height);
   const bandRows = Math.max(2, Math.floor(BAND_PIXELS / picture.width));
-  const result = new Uint8Array(size * size * 3);
-  for (let first = 0; first < size; ) {
+  const result = new Uint8Array(height * width * 3);
+  for (let first = 0; first < rows.length; ) {
     const top = rows[first].low;
     let last = first;
-    while (last + 1 < size && rows[last + 1].high - top < bandRows) {
+    while (last + 1 < rows.length && rows[last + 1].high - top < bandRows) {
       last += 1;
     }
     const band = picture.rows(top, rows[last].high - top + 1);
     for (let y = first; y <= last; y += 1) {
-      blend(band, picture.width, top, rows[y], columns, result.subarray(y * size * 3, (y + 1) * size * 3));
+      const start = ((target.top + y) * width + target.left) * 3;
+      blend(band, picture.width, top, rows[y], columns, result.subarray(start, start + columns.length * 3));
     }
     first = last + 1;
   }
   return result;
 }
 
+/** The largest box of a shape in the middle of another box. */
+function centered(box, shape) {
+  const wide = box.width * shape.height > box.height * shape.width;
+  const side = (known, one, other) => Math.max(1, Math.floor((2 * known * one + other) / (2 * other)));
+  const width = wide ? side(box.height, shape.width, shape.height) : box.width;
+  const height = wide ? box.height : side(box.width, shape.height, shape.width);
+  return {left: Math.floor((box.width - width) / 2), top: Math.floor((box.height - height) / 2), width, height};
+}
+
 /** For each pixel of the result: the two that it lies between, and how far it is towards the second. */
-function positions(length, size) {
+function positions(start, length, size) {
   return Array.from({length: size}, (_, index) => {
     const position = (length / size) * (index + 0.5) - 0.5;
     const low = Math.floor(position);
-    return {low: Math.max(low, 0), high: Math.min(low + 1, length - 1), share: position - low};
+    return {low: start + Math.max(low, 0), high: start + Math.min(low + 1, length - 1), share: position - low};
   });
 }
 

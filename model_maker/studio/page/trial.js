@@ -84,7 +84,7 @@ function again() {
 
 async function classify(image) {
   const model = await classifier();
-  const {scores, latencyMs} = await model.run(resize(pixels(image), model.size));
+  const {scores, latencyMs} = await model.run(resize(pixels(image), model.fit));
   return {ranked: model.rank(scores, SHOWN_LABELS), latencyMs};
 }
 

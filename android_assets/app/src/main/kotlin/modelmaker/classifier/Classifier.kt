@@ -24,14 +24,14 @@ class Classifier(content: ByteBuffer, threads: Int = 2) : AutoCloseable {
     private val interpreter = InterpreterApi.create(content, InterpreterApi.Options().setNumThreads(threads))
     private val image: Tensor = interpreter.getInputTensor(0)
     private val scores: Tensor = interpreter.getOutputTensor(0)
-    private val size: Int
+    private val fit: Fit
     private val input = buffer(image)
     private val output = buffer(scores)
 
     init {
         val shape = image.shape()
-        require(shape.size == 4 && shape[0] == 1 && shape[1] == shape[2] && shape[3] == 3) {
-            "it takes ${shape.joinToString("x")}, not a square photo"
+        require(shape.size == 4 && shape[0] == 1 && shape[3] == 3) {
+            "it takes ${shape.joinToString("x")}, not a photo"
         }
         for (tensor in listOf(image, scores)) {
             require(tensor.dataType() in listOf(DataType.UINT8, DataType.FLOAT32)) {
@@ -41,16 +41,16 @@ class Classifier(content: ByteBuffer, threads: Int = 2) : AutoCloseable {
         require(scores.shape().last() == model.labels.size) {
             "it gives ${scores.shape().last()} scores but carries ${model.labels.size} labels"
         }
-        size = shape[1]
+        fit = Fit(shape[1], shape[2], model.resize)
     }
 
     /** The best labels, best first, those of equal score in the model's order; all of a photo that may have several. */
     fun classify(photo: Photo, topK: Int = 3): Answer {
         input.rewind()
         if (image.dataType() == DataType.UINT8) {
-            stretch(photo, size) { value -> input.put(value.toByte()) }
+            fit(photo, fit) { value -> input.put(value.toByte()) }
         } else {
-            stretch(photo, size) { value -> input.putFloat((value - model.mean) / model.std) }
+            fit(photo, fit) { value -> input.putFloat((value - model.mean) / model.std) }
         }
         input.rewind()
         output.rewind()

@@ -7,7 +7,7 @@ import java.nio.ByteOrder
 const val MODEL_FILE = "model.tflite"
 
 /**
- * What a `.tflite` says of itself: labels, the normalization of a float input, the least score worth showing.
+ * What a `.tflite` says of itself: labels, how photos become its input, the least score worth showing.
  *
  * Metadata is a flatbuffer inside the model's flatbuffer, the labels a file in the zip that is appended to it. Both are
  * read here, field by field as TensorFlow Lite's metadata_schema.fbs numbers them, so no library is needed for it.
@@ -20,6 +20,7 @@ class ModelFile(content: ByteBuffer) {
     val std: Float
     val thresholds: List<Float> // the least score worth showing, of each label
     val multiLabel: Boolean // whether a photo may have several labels, or none
+    val resize: String // how photos are fitted to the input
 
     init {
         val data = content.duplicate().order(ByteOrder.LITTLE_ENDIAN)
@@ -31,6 +32,8 @@ class ModelFile(content: ByteBuffer) {
             val normalization = image.tables(4).firstOrNull { it.byte(0) == NORMALIZATION }?.table(1)
             mean = normalization?.floats(0)?.first() ?: 0f
             std = normalization?.floats(1)?.first() ?: 1f
+            val stated = image.tables(6).any { it.text(0) == RESIZE }
+            resize = if (stated) storedFile(data, RESIZE) else "stretch"
             val threshold = scores.tables(4).firstOrNull { it.byte(0) == THRESHOLDING }?.table(1)?.float(0) ?: 0f
             val file = scores.tables(6).first { it.byte(2) == AXIS_LABELS }.text(0)
             labels = storedFile(data, file).removeSuffix("\n").split("\n")
@@ -38,6 +41,7 @@ class ModelFile(content: ByteBuffer) {
                 ?.let { storedFile(data, LABEL_THRESHOLDS).split("\n").map { line -> line.substringAfterLast(",").toFloat() } }
             thresholds = labels.indices.map { maxOf(threshold, own?.get(it) ?: 0f) }
             multiLabel = runCatching { storedFile(data, PROVENANCE) }.getOrDefault("").contains(MULTI_LABEL)
+            require(resize in listOf("stretch", "letterbox", "crop")) { "it fits photos in a way that this app does not know" }
         } catch (error: IndexOutOfBoundsException) {
             throw IllegalArgumentException("its metadata is damaged", error)
         } catch (error: NoSuchElementException) {
@@ -58,6 +62,7 @@ class ModelFile(content: ByteBuffer) {
         const val AXIS_LABELS = 2 // AssociatedFileType
         const val PROVENANCE = "model_maker.json" // which other tools do not write
         const val MULTI_LABEL = "\"multi_label\": true"
+        const val RESIZE = "resize.txt"
         const val LABEL_THRESHOLDS = "label_thresholds.csv" // the last column, where labels have their own
     }
 }
@@ -113,7 +118,7 @@ private fun storedFile(data: ByteBuffer, name: String): String {
     repeat(data.getShort(end + 10).toInt()) {
         val nameSize = data.getShort(entry + 28).toInt()
         if (text(data, entry + 46, nameSize) == name) {
-            require(data.getShort(entry + 10).toInt() == 0) { "its labels or thresholds are compressed" }
+            require(data.getShort(entry + 10).toInt() == 0) { "$name is compressed" }
             val local = start + data.getInt(entry + 42)
             val begin = local + 30 + data.getShort(local + 26) + data.getShort(local + 28)
             return text(data, begin, data.getInt(entry + 24))

@@ -1,0 +1,65 @@
+"""Photos of extreme proportions: their shape is so unlike the input's that it matters how they are fitted to it."""
+
+from __future__ import annotations
+
+from model_maker.data import images
+from model_maker.data.dataset import Dataset
+from model_maker.errors import DataError
+from model_maker.fitting import CROP, LETTERBOX, STRETCH, Fit
+
+# The longer side in shorter sides, in the input's pixels. Cameras and screens make up to 16:9 and 2:1, on which
+# stretching costs little; see docs/MEASUREMENTS.md.
+EXTREME = 2.0
+# Share of the photos. Fewer than one in ten change the accuracy of all by less than a percentage point, even if
+# another way gains ten points on each, which is what was measured at 3:1.
+MANY = 0.1
+# So many photos are looked at; the standard error of a share of one in ten is then 0.027.
+_LOOKED = 128
+_SIDEWAYS = range(5, 9)  # EXIF orientations that exchange width and height
+_DOES = {
+    STRETCH: "stretching distorts them",
+    LETTERBOX: "letterboxing leaves most of the input black",
+    CROP: "cropping cuts off more than half of each",
+}
+_ALTERNATIVES = {
+    STRETCH: "`stretch` shows all of a photo, distorted",
+    LETTERBOX: "`letterbox` shows all of it, small and undistorted",
+    CROP: "`crop` shows the center alone, large",
+}
+
+
+def is_extreme(width: int, height: int, fit: Fit | None = None) -> bool:
+    """Returns whether an upright photo has extreme proportions, as an input sees them; None for a square one."""
+    across, down = (width / fit.width, height / fit.height) if fit else (width, height)
+    return max(across, down) > EXTREME * min(across, down)
+
+
+def note(photos: Dataset, fit: Fit) -> str:
+    """Returns what to say where many photos have extreme proportions; empty where they do not.
+
+    Args:
+      photos: of which up to 128 are opened, for their sizes alone.
+      fit: the input, and how photos are fitted to it.
+    """
+    ordered = photos.by_digest()[:_LOOKED]
+    found = [size for sample in ordered if (size := _size(sample.path))]
+    extreme = sum(is_extreme(*size, fit) for size in found)
+    if not found or extreme < MANY * len(found):
+        return ""
+    others = " and ".join(text for resize, text in _ALTERNATIVES.items() if resize != fit.resize)
+    looked = f"{len(found)} photos" + ("" if len(photos) <= _LOOKED else " that were looked at")
+    others = " and ".join(text for resize, text in _ALTERNATIVES.items() if resize != fit.resize)
+    return (
+        f"{extreme} of {looked} have extreme proportions, more than {EXTREME:g} to 1 beside the input's: "
+        f"{_DOES[fit.resize]}. Other values of `resize`: {others}. Compare their accuracy with `folds=5`."
+    )
+
+
+def _size(photo) -> tuple[int, int] | None:
+    """Returns width and height of a photo turned upright."""
+    try:
+        with images.opened(photo) as image:
+            width, height = image.size
+            return (height, width) if images.orientation(image.getexif()) in _SIDEWAYS else (width, height)
+    except DataError:
+        return None

@@ -1,8 +1,8 @@
 """A hook of mkdocs for what the theme has no option for.
 
 The navigation stands beside the text from 1100 pixels on, not only from 1220. The theme has this width in its
-stylesheets and scripts: 76.25em, and just below it 76.2344em or 76.234375em. And the search dialog has a name for screen
-readers.
+stylesheets and scripts: 76.25em, and just below it 76.2344em or 76.234375em. And the search dialog has a name for
+screen readers.
 """
 
 from pathlib import Path

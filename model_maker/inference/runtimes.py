@@ -178,6 +178,8 @@ def _with_thresholds(info: ModelInfo, model: Path) -> ModelInfo:
             f"{path} does not list a threshold of each label ({error!r}). Export the model again."
         ) from error
     return dataclasses.replace(info, multi_label=True, threshold=min(limits), label_thresholds=limits)
+
+
 def resize_beside(model: Path) -> str:
     """Returns how photos are fitted to a model's input, as resize.txt beside it says; without one, stretched.
 

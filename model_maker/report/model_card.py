@@ -40,7 +40,7 @@ def render(info: ModelInfo, report: dict[str, Any], *, backbone: str, quantize: 
 
 
 def render_multi_label(
-    info: ModelInfo, report: dict[str, Any], *, backbone: str, quantize: str, io: str, image_size: int
+    info: ModelInfo, report: dict[str, Any], *, backbone: str, quantize: str, io: str, fit: Fit
 ) -> str:
     """Returns the Markdown of a model of several labels a photo; arguments as of `render`."""
     seen = report["cross_validation"]
@@ -53,7 +53,7 @@ def render_multi_label(
         features=seen["candidates"][seen["layers"]]["features"],
         quantize=quantize,
         io=io,
-        image_size=image_size,
+        fit=fit,
     )
 
 

@@ -215,7 +215,7 @@ def with_head(network: Network, part: str | None, recipe: Recipe):
     """Returns keras.Model from activations at `part`, or normalized pixels, to logits."""
     import keras
 
-    body = keras_model.to_keras(network.embedder, start=part)
+    body = keras_model.to_keras(network.embedder, start=part, convolutions=trainer.convolutions())
     embedding = keras.layers.Dropout(recipe.dropout, seed=recipe.seed)(body.output)
     # Also with half precision: a softmax of large numbers needs full precision.
     dense = keras.layers.Dense(len(network.head.bias), name=_HEAD, dtype="float32")

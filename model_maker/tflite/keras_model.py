@@ -34,13 +34,14 @@ _ACTIVATIONS = {
 }
 
 
-def to_keras(content: bytes, *, start: str | None = None, batch_size: int | None = None):
+def to_keras(content: bytes, *, start: str | None = None, batch_size: int | None = None, convolutions: Any = None):
     """Rebuilds a float `.tflite` as a functional Keras model; layers are named by their operator: `conv_2d_17`.
 
     Args:
       content: a float model with one input and one output.
       start: the name of an activation that becomes the input; what comes before it is left out. None for the whole.
       batch_size: fixed; any by default.
+      convolutions: has classes `Conv2D` and `DepthwiseConv2D`; those of Keras by default.
 
     Returns:
       keras.Model from float32 [N, ...] to what the file gives.
@@ -61,7 +62,7 @@ def to_keras(content: bytes, *, start: str | None = None, batch_size: int | None
     for index, operator in enumerate(main.operators):
         output = int(operator.outputs[0])
         if output in needed and output not in known:
-            known[output] = _Layer(model, index, operator)(known)
+            known[output] = _Layer(model, index, operator, convolutions or keras.layers)(known)
     if last not in known or last == first:
         raise ModelError(f"Its output does not follow from {start}.")
     return keras.Model(entering, known[last])
@@ -127,8 +128,8 @@ _KERNELS_BACK: dict[str, Callable[[Array], Array]] = {
 class _Layer:
     """One operator as Keras layers, called with what is known and giving its output."""
 
-    def __init__(self, model: schema.ModelT, index: int, operator: schema.OperatorT):
-        self._model, self._operator = model, operator
+    def __init__(self, model: schema.ModelT, index: int, operator: schema.OperatorT, convolutions: Any):
+        self._model, self._operator, self._convolutions = model, operator, convolutions
         self._options = operator.builtinOptions
         self._kind = graph.operator_name(model, operator)
         self._name = layer_name(self._kind, index)
@@ -156,11 +157,9 @@ class _Layer:
         return layers.Activation(_ACTIVATIONS[kind], name=name, dtype="float32" if kind == "SOFTMAX" else None)(value)
 
     def _conv_2d(self, known):
-        from keras import layers
-
         kernel = self._constant(1).transpose(1, 2, 3, 0)
         image = self._tensor(known, 0)
-        layer = layers.Conv2D(
+        layer = self._convolutions.Conv2D(
             kernel.shape[3],
             kernel.shape[:2],
             (self._options.strideH, self._options.strideW),
@@ -172,11 +171,9 @@ class _Layer:
         return self._weighted(layer, kernel, image)
 
     def _depthwise_conv_2d(self, known):
-        from keras import layers
-
         image, flat = self._tensor(known, 0), self._constant(1)[0]
         kernel = flat.reshape(*flat.shape[:2], image.shape[-1], -1)
-        layer = layers.DepthwiseConv2D(
+        layer = self._convolutions.DepthwiseConv2D(
             kernel.shape[:2],
             (self._options.strideH, self._options.strideW),
             self._padding(),

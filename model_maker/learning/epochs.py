@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from model_maker.data import mixing
+from model_maker.data.streaming import in_order
 from model_maker.learning import heads
 from model_maker.learning.callbacks import NO_CALLBACKS, Callbacks
 from model_maker.learning.checkpoint import Checkpoint
@@ -207,19 +209,25 @@ class Epochs:
         order = rng.permutation(len(every))
         views = rng.integers(0, source.views, len(order))
         steps = math.ceil(len(order) / recipe.batch_size)
-        losses = []
-        for step in range(steps):
+
+        def load(step: int) -> tuple[Array, Array]:
             chosen = slice(step * recipe.batch_size, (step + 1) * recipe.batch_size)
             batch, labels = source.batch(order[chosen], views[chosen]), self._one_hot[every[order[chosen]]]
-            if recipe.mix:
-                blend = mixing.mixup if rng.random() < 0.5 else mixing.cutmix
-                batch, labels = blend(batch, labels, rng, alpha=recipe.mix)
-            done, total = epoch * steps + step, recipe.epochs * steps
-            progress = max(done / total, (self._elapsed() - start) / (end - start))
-            losses.append(worker.step(batch, labels, progress=progress))
-            if not math.isfinite(losses[-1]) or self._elapsed() >= end:
-                break
-            self.progress.step(done + 1, total if progress == done / total else round((done + 1) / progress))
+            if not recipe.mix:
+                return batch, labels
+            blend = mixing.mixup if rng.random() < 0.5 else mixing.cutmix
+            return blend(batch, labels, rng, alpha=recipe.mix)
+
+        losses = []
+        # One thread loads ahead while the others compute; only one, so that `rng` is asked in order.
+        with contextlib.closing(in_order(load, range(steps), threads=1)) as batches:
+            for step, (batch, labels) in enumerate(batches):
+                done, total = epoch * steps + step, recipe.epochs * steps
+                progress = max(done / total, (self._elapsed() - start) / (end - start))
+                losses.append(worker.step(batch, labels, progress=progress))
+                if not math.isfinite(losses[-1]) or self._elapsed() >= end:
+                    break
+                self.progress.step(done + 1, total if progress == done / total else round((done + 1) / progress))
         return float(np.mean(losses))
 
     def _judge(self, worker: Trainer, source: Source) -> dict[str, float]:

@@ -215,7 +215,8 @@ def with_head(network: Network, part: str | None, recipe: Recipe):
     """Returns keras.Model from activations at `part`, or normalized pixels, to logits."""
     import keras
 
-    body = keras_model.to_keras(network.embedder, start=part, convolutions=trainer.convolutions())
+    start = trunk.crossing(network.embedder, part) if part else None
+    body = keras_model.to_keras(network.embedder, start=start, convolutions=trainer.convolutions())
     embedding = keras.layers.Dropout(recipe.dropout, seed=recipe.seed)(body.output)
     # Also with half precision: a softmax of large numbers needs full precision.
     dense = keras.layers.Dense(len(network.head.bias), name=_HEAD, dtype="float32")
@@ -230,7 +231,7 @@ def _source(embedder: bytes, part: str | None, photos: Photos, dataset: Dataset,
         return Pixels(dataset, photos, embedder)
     maps, unreadable = feature_maps(
         dataset,
-        trunk.trunk(embedder, part),
+        trunk.trunk(embedder, *trunk.crossing(embedder, part)),
         photos.normalization,
         views=photos.views,
         augmentation=photos.augmentation,

@@ -80,7 +80,7 @@ def _depthwise(inputs, kernel, padding: str):
 
         return tf.nn.depthwise_conv2d(inputs, kernel, [1, 1, 1, 1], padding), gradient
 
-    return convolve(inputs, kernel)
+    return convolve(inputs, tf.convert_to_tensor(kernel))
 
 
 def _filter_gradient(inputs, upstream, shape, padding: str):

@@ -7,8 +7,9 @@ TensorFlow is imported inside; what runs on the phone stays the file.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,12 +35,15 @@ _ACTIVATIONS = {
 }
 
 
-def to_keras(content: bytes, *, start: str | None = None, batch_size: int | None = None, convolutions: Any = None):
+def to_keras(
+    content: bytes, *, start: str | Sequence[str] | None = None, batch_size: int | None = None, convolutions: Any = None
+):
     """Rebuilds a float `.tflite` as a functional Keras model; layers are named by their operator: `conv_2d_17`.
 
     Args:
       content: a float model with one input and one output.
       start: the name of an activation that becomes the input; what comes before it is left out. None for the whole.
+        Several, as `trunk.trunk` joins them, become an input [N, D].
       batch_size: fixed; any by default.
       convolutions: has classes `Conv2D` and `DepthwiseConv2D`; those of Keras by default.
 
@@ -53,19 +57,34 @@ def to_keras(content: bytes, *, start: str | None = None, batch_size: int | None
 
     model = graph.parse(content)
     main = model.subgraphs[0]
-    first = graph.find_tensor(model, start) if start else int(main.inputs[0])
+    names = [start] if isinstance(start, str) else start or ()
+    given = [graph.find_tensor(model, name) for name in names] or [int(main.inputs[0])]
     [last] = (int(index) for index in main.outputs)
-    shape = tuple(int(side) for side in main.tensors[first].shape[1:])
-    entering = keras.Input(shape, batch_size=batch_size, name="input")
-    known: dict[int, Any] = {first: entering}
-    needed = _leading_to(main, last, {first})
+    entering, known = _enter(main, given, batch_size)
+    needed = _leading_to(main, last, set(given))
     for index, operator in enumerate(main.operators):
         output = int(operator.outputs[0])
         if output in needed and output not in known:
             known[output] = _Layer(model, index, operator, convolutions or keras.layers)(known)
-    if last not in known or last == first:
+    if last not in known or last in given:
         raise ModelError(f"Its output does not follow from {start}.")
     return keras.Model(entering, known[last])
+
+
+def _enter(main: schema.SubGraphT, given: list[int], batch_size: int | None) -> tuple[Any, dict[int, Any]]:
+    """Returns the input of a model, and the activations that it holds."""
+    import keras
+
+    shapes = [tuple(int(side) for side in main.tensors[index].shape[1:]) for index in given]
+    if len(given) == 1:
+        entering = keras.Input(shapes[0], batch_size=batch_size, name="input")
+        return entering, {given[0]: entering}
+    sizes = [math.prod(shape) for shape in shapes]
+    entering, known, begin = keras.Input((sum(sizes),), batch_size=batch_size, name="input"), {}, 0
+    for index, shape, size in zip(given, shapes, sizes, strict=True):
+        known[index] = keras.layers.Reshape(shape)(entering[:, begin : begin + size])
+        begin += size
+    return entering, known
 
 
 def from_keras(content: bytes, model) -> bytes:

@@ -65,7 +65,7 @@ def crossing(content: bytes, name: str) -> tuple[str, ...]:
 
 
 def trunk(content: bytes, *names: str) -> bytes:
-    """Returns what leads to activations: a float `.tflite`, float32 [1, H, H, 3] to one activation, or several in a row.
+    """Returns what leads to activations: a float `.tflite`, float32 [1, H, H, 3] to one of them, or several in a row.
 
     Args:
       content: a float embedder.

@@ -15,7 +15,7 @@ from model_maker.embeddings.engines import LOCAL
 from model_maker.embeddings.work import Engine
 from model_maker.errors import ModelError
 from model_maker.inference import precision_thresholds
-from model_maker.learning import fine_tuning, heads, recipe
+from model_maker.learning import examples, fine_tuning, heads, recipe
 from model_maker.learning.callbacks import NO_CALLBACKS, Callbacks
 from model_maker.learning.checkpoint import Checkpoint
 from model_maker.learning.features import FeatureTable
@@ -85,7 +85,7 @@ def learn(
         layers = _mixable(data, fit.layers) if options.mix else fit.layers
         start = _fit(train, data, options, progress, choice="all", among=layers)
         whole = _fit(both, data, options, progress, choice="all", among=layers) if layers != fit.layers else fit
-    photos = fine_tuning.Photos(
+    photos = examples.Photos(
         train,
         validation,
         data.backbone.normalization,
@@ -99,7 +99,7 @@ def learn(
         tuned = fine_tuning.fine_tune(
             dataclasses.replace(_network(data, start), layers=()),
             photos,
-            recipe.of(options),
+            recipe.of(options, len(train)),
             whole=dataclasses.replace(_network(data, whole), layers=()),
             balance=options.class_weight == "auto",
             progress=progress,

@@ -193,7 +193,7 @@ class Options:
         const="tail",
     )
     epochs: int | None = _option(
-        None, FINE_TUNING, "passes over the training photos; at most 40 with `budget`", "N", **_count(1)
+        None, FINE_TUNING, "passes over the training photos", "N", shown="10, or 5 for many photos", **_count(1)
     )
     batch_size: int | None = _option(None, FINE_TUNING, "photos per step", "N", **_count(1))
     learning_rate: float | None = _option(
@@ -217,7 +217,7 @@ class Options:
     budget: str | None = _option(
         None,
         FINE_TUNING,
-        "time limit for training: 90s, 5m, 1h",
+        "time limit for fine-tuning, activations included: 90s, 5m, 1h",
         "TIME",
         shown="none",
         allowed=lambda value: bool(seconds(value)),

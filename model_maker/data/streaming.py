@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -66,7 +66,9 @@ def stream(
     yield from in_order(work, photos, threads=threads or cores())
 
 
-def in_order(function: Callable[[Item], Result], items: Iterable[Item], *, threads: int) -> Iterator[Result]:
+def in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], *, threads: int
+) -> Generator[Result, None, None]:
     """Calls a function in threads, a few items ahead; yields what it returns for each item, in order."""
     pool = ThreadPoolExecutor(threads)
     waiting: collections.deque = collections.deque()

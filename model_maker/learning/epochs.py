@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from model_maker.data import mixing
+from model_maker.data.streaming import in_order
 from model_maker.learning import heads, likelihoods
 from model_maker.learning.callbacks import NO_CALLBACKS, Callbacks
 from model_maker.learning.checkpoint import Checkpoint
@@ -21,6 +23,13 @@ Array = np.ndarray
 
 # Share of the time limit for the phase before all layers are trained, which has most of the gain.
 _FIRST_SHARE = 0.3
+# Share of a phase's time that may be spent on the activations that it learns from.
+_ACTIVATIONS_SHARE = 0.4
+# What follows the last epoch judges the validation photos so many times, blends and temperature; its time is kept
+# back, but no more than this share.
+_JUDGED_AFTER, _MOST_KEPT_BACK = 8, 0.1
+# What a repetition may take longer than the epochs that it repeats.
+_SAFETY = 1.2
 # A smaller relative improvement of the validation loss does not count, nor one below the precision of float32 logits.
 _GAIN = 1e-4
 _LEAST_GAIN = 1e-6
@@ -86,6 +95,7 @@ class Epochs:
         self.temperature: float = facts.get("temperature", 1.0)
         self.found: Mapping[str, Array] = self._group("found")
         self._repeated: int = facts.get("repeated", 0)
+        self._judging = math.inf
         self._begin = time.monotonic() - facts.get("spent", 0.0)
 
     def is_over(self, phase: str) -> bool:
@@ -96,8 +106,35 @@ class Epochs:
         """Returns the network passed to `run` at the start of the checkpoint's phase; empty for another phase."""
         return self._group("network") if phase == self._saved_phase else {}
 
+    def seconds_for_activations(self, last: bool) -> float | None:
+        """Returns the time for what a phase learns from; None without a limit."""
+        if self._recipe.budget_s is None:
+            return None
+        end = self._recipe.budget_s * (1.0 if last else _FIRST_SHARE)
+        return max(0.0, _ACTIVATIONS_SHARE * end - self._elapsed())
+
+    def has_time_to_repeat(self, more: float) -> bool:
+        """Whether the epochs to be repeated, with `more` times the photos, probably end within the time limit."""
+        if self._recipe.budget_s is None:
+            return True
+        repeated = sum(
+            entry["seconds"]
+            for phase in self.blends
+            for entry in self.history
+            if entry["phase"] == phase and entry["epoch"] <= self.history[self._best(phase)]["epoch"]
+        )
+        return self._elapsed() + _SAFETY * more * repeated < self._recipe.budget_s
+
     def run(
-        self, phase: str, worker: Trainer, learned: Source, judged: Source, *, network: Mapping[str, Array], last: bool
+        self,
+        phase: str,
+        worker: Trainer,
+        learned: Source,
+        judged: Source,
+        *,
+        network: Mapping[str, Array],
+        last: bool,
+        chosen: Array | None = None,
     ) -> list[Array] | None:
         """Trains until the epochs, the time limit or the patience are exhausted.
 
@@ -105,6 +142,7 @@ class Epochs:
           phase: its name.
           worker: the network; left as it is after the last step.
           learned, judged: the examples, in the order of the labels.
+          chosen: int [M], which training photos `learned` has; all by default.
           network: arrays in the checkpoint from which the phase can restart.
           last: whether this is the last phase.
 
@@ -118,13 +156,14 @@ class Epochs:
             best = [values for _, values in sorted(self._group("best").items(), key=lambda item: int(item[0]))] or None
         elif not self.history:
             self.history.append({"phase": "frozen", "epoch": 0, **self._judge(worker, judged)})
-        start, end = self._window(last)
+        start, every = self._elapsed(), self._labels if chosen is None else self._labels[chosen]
         with self._callbacks.open(worker, phase, self._recipe) as callbacks:
             for epoch in range(first, self._recipe.epochs):
+                end = self._end(last)
                 if self._is_stale(phase) or callbacks.stop or self._elapsed() >= end:
                     break
                 began = time.monotonic()
-                loss = self._epoch(worker, learned, self._labels, epoch, (start, end))
+                loss = self._epoch(worker, learned, every, epoch, (start, end))
                 if not math.isfinite(loss):
                     self.notes.append(f"The loss was no number in epoch {epoch + 1} of {phase}: lower `learning_rate`.")
                     break
@@ -188,7 +227,8 @@ class Epochs:
             found.append(({"share": share, **self._measure(logits)}, weights))
         blend, weights = found[nearest_of_the_best(np.array(losses))]
         before = min(entry["validation_loss"] for entry in (self.history[0], *self.blends.values()))
-        if not is_better(blend["validation_loss"], before):
+        fewer = self._recipe.budget_s is not None and blend["validation_top1"] < self.history[0]["validation_top1"]
+        if fewer or not is_better(blend["validation_loss"], before):
             return None
         self.blends[phase] = blend
         return weights
@@ -209,23 +249,32 @@ class Epochs:
         order = rng.permutation(len(every))
         views = rng.integers(0, source.views, len(order))
         steps = math.ceil(len(order) / recipe.batch_size)
-        losses = []
-        for step in range(steps):
+
+        def load(step: int) -> tuple[Array, Array]:
             chosen = slice(step * recipe.batch_size, (step + 1) * recipe.batch_size)
             batch, labels = source.batch(order[chosen], views[chosen]), self._one_hot[every[order[chosen]]]
-            if recipe.mix:
-                blend = mixing.mixup if rng.random() < 0.5 else mixing.cutmix
-                batch, labels = blend(batch, labels, rng, alpha=recipe.mix)
-            done, total = epoch * steps + step, recipe.epochs * steps
-            progress = max(done / total, (self._elapsed() - start) / (end - start))
-            losses.append(worker.step(batch, labels, progress=progress))
-            if not math.isfinite(losses[-1]) or self._elapsed() >= end:
-                break
-            self.progress.step(done + 1, total if progress == done / total else round((done + 1) / progress))
+            if not recipe.mix:
+                return batch, labels
+            blend = mixing.mixup if rng.random() < 0.5 else mixing.cutmix
+            return blend(batch, labels, rng, alpha=recipe.mix)
+
+        losses = []
+        # One thread loads ahead while the others compute; only one, so that `rng` is asked in order.
+        with contextlib.closing(in_order(load, range(steps), threads=1)) as batches:
+            for step, (batch, labels) in enumerate(batches):
+                done, total = epoch * steps + step, recipe.epochs * steps
+                progress = max(done / total, (self._elapsed() - start) / (end - start))
+                losses.append(worker.step(batch, labels, progress=progress))
+                if not math.isfinite(losses[-1]) or self._elapsed() >= end:
+                    break
+                self.progress.step(done + 1, total if progress == done / total else round((done + 1) / progress))
         return float(np.mean(losses))
 
     def _judge(self, worker: Trainer, source: Source) -> dict[str, float]:
-        return self._measure(self._logits(worker, source))
+        began = time.monotonic()
+        found = self._measure(self._logits(worker, source))
+        self._judging = min(self._judging, time.monotonic() - began)
+        return found
 
     def _logits(self, worker: Trainer, source: Source) -> Array:
         """Returns the logits of the validation photos."""
@@ -242,11 +291,12 @@ class Epochs:
         """Whether the last epochs of this phase had no improvement."""
         return len(self.history) - 1 - self._best(phase) >= self._recipe.patience
 
-    def _window(self, last: bool) -> tuple[float, float]:
-        """Returns the start and the time limit of the phase, in seconds since the beginning."""
-        if self._recipe.budget_s is None:
-            return 0.0, math.inf
-        return min(self._elapsed(), self._recipe.budget_s), self._recipe.budget_s * (1.0 if last else _FIRST_SHARE)
+    def _end(self, last: bool) -> float:
+        """Returns the time limit of the epochs of a phase, in seconds since the beginning."""
+        budget = self._recipe.budget_s
+        if budget is None:
+            return math.inf
+        return budget * (1.0 if last else _FIRST_SHARE) - min(_JUDGED_AFTER * self._judging, _MOST_KEPT_BACK * budget)
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._begin

@@ -13,61 +13,25 @@ from typing import Any
 
 import numpy as np
 
-from model_maker.data import augment
-from model_maker.data.augment import Augmentation
-from model_maker.data.dataset import Dataset, Sample
-from model_maker.data.streaming import stream
-from model_maker.embeddings.computing import compute, feature_maps
-from model_maker.embeddings.engines import LOCAL
-from model_maker.embeddings.work import Engine
-from model_maker.errors import DataError
-from model_maker.fitting import STRETCH, Fit
-from model_maker.learning import heads, trainer
+from model_maker.embeddings.computing import compute
+from model_maker.learning import examples, heads, trainer
 from model_maker.learning.callbacks import NO_CALLBACKS, Callbacks
 from model_maker.learning.checkpoint import Checkpoint
 from model_maker.learning.epochs import Epochs, Source, again
+from model_maker.learning.examples import Photos, Pixels
 from model_maker.learning.heads import Head
 from model_maker.learning.recipe import Recipe
 from model_maker.learning.trainer import Trainer
-from model_maker.normalization import Normalization
 from model_maker.progress import SILENT, Progress
 from model_maker.tflite import keras_model, trunk
-from model_maker.tflite.interpreter import Runner
 from model_maker.tflite.network_layers import Layer
 
 Array = np.ndarray
 
 PHASES = {"tail": ("tail",), "all": ("tail", "all")}
 _HEAD = "head"
-# Practically unlimited: each epoch uses new views.
-_FRESH_VIEWS = 1 << 30
-
-
-@dataclass(frozen=True)
-class Photos:
-    """The photos of fine-tuning.
-
-    Attributes:
-      train: training photos.
-      validation: validation photos of the same classes.
-      normalization: of the network's input.
-      augmentation: strength of augmentation.
-      views: number of views per photo for the tail, including the original.
-      seed: of the views.
-      threads: number of threads; None for all cores.
-      engine: computes the frozen trunk.
-      resize: how photos are fitted to the input, a key of `fitting.RESIZES`.
-    """
-
-    train: Dataset
-    validation: Dataset
-    normalization: Normalization
-    augmentation: Augmentation
-    views: int = 4
-    seed: int = 0
-    threads: int | None = None
-    engine: Engine = LOCAL
-    resize: str = STRETCH
+# Training photos from which on a repetition takes longer than it is worth, see docs/MEASUREMENTS.md.
+REPEATED_BELOW = 1500
 
 
 @dataclass(frozen=True)
@@ -124,8 +88,8 @@ def fine_tune(
 ) -> Tuned:
     """Trains a network further.
 
-    Validation photos choose the epoch and how far to go. What was found is then repeated from `whole`, with the
-    validation photos among those to learn from; not so where time is limited.
+    Validation photos choose the epoch and how far to go. With fewer photos than REPEATED_BELOW, what was found is then
+    repeated from `whole`, with the validation photos among those to learn from, if the time limit allows it.
 
     Args:
       start: a network whose head was not trained on the validation photos.
@@ -141,13 +105,13 @@ def fine_tune(
       DataError: a batch does not fit into memory, or a photo cannot be read any more.
       ModelError: the network has operators that cannot be trained, or no place to cut it.
     """
-    trainer.load_tensorflow()
     train, validation = np.array(photos.train.labels), np.array(photos.validation.labels)
     counts = np.bincount(train, minlength=len(photos.train.classes))
     weights = heads.class_weights(counts) if balance else np.ones(len(counts))
     epochs = Epochs(
         recipe, train, validation, len(counts), progress=progress, checkpoint=checkpoint, callbacks=callbacks
     )
+    trainer.load_tensorflow()  # part of the time limit, which began with `epochs`
     network = start
     for name in PHASES[recipe.scope]:
         if not epochs.is_over(name):
@@ -158,7 +122,7 @@ def fine_tune(
     if not epochs.found:
         epochs.found, epochs.temperature = _pack(network), _temperature(network, photos)
     judged = network = _divided(_unpack(epochs.found) or network, epochs.temperature)
-    if whole and recipe.budget_s is None:
+    if whole and len(train) < REPEATED_BELOW and epochs.has_time_to_repeat((len(train) + len(validation)) / len(train)):
         repeated = _repeat(whole, photos, recipe, weights, epochs)
         network = _divided(repeated, epochs.temperature) if repeated else judged
     return Tuned(network, judged, epochs.history, epochs.blends, tuple(epochs.notes))
@@ -168,13 +132,12 @@ def _phase(name: str, network: Network, photos: Photos, recipe: Recipe, weights:
     """Trains the tail, or everything, and returns the better of the initial and the trained network."""
     network = _unpack(epochs.saved_network(name)) or network
     part = _part(name, network)
+    last = name == PHASES[recipe.scope][-1]
     with epochs.progress.stage("Compute activations" if part else "Open the network"):
-        learned = _source(network.embedder, part, photos, photos.train, epochs.progress)
-        judged = _source(network.embedder, part, replace(photos, views=1), photos.validation, epochs.progress)
+        learned, chosen, judged = _sources(network, part, photos, epochs, last=last)
     with trainer.precision(), epochs.progress.stage(f"Fine-tune ({name})"):
         worker = _worker(network, part, recipe, weights)
-        last = name == PHASES[recipe.scope][-1]
-        best = epochs.run(name, worker, learned, judged, network=_pack(network), last=last)
+        best = epochs.run(name, worker, learned, judged, network=_pack(network), last=last, chosen=chosen)
         if best is None:
             return network
         worker.set_weights(best)
@@ -190,7 +153,11 @@ def _repeat(network: Network, photos: Photos, recipe: Recipe, weights: Array, ep
         network = _unpack(epochs.saved_network(again(name))) or network
         part = _part(name, network)
         with trainer.precision(), epochs.progress.stage(f"Repeat with all photos ({name})"):
-            learned = _source(network.embedder, part, photos, both, epochs.progress)
+            learned: Source = (
+                examples.activations(network.embedder, part, photos, both, epochs.progress)
+                if part
+                else Pixels(both, photos, network.embedder)
+            )
             worker = _worker(network, part, recipe, weights)
             if not epochs.repeat(name, worker, learned, np.array(both.labels), _pack(network)):
                 return None
@@ -218,7 +185,8 @@ def with_head(network: Network, part: str | None, recipe: Recipe):
     """Returns keras.Model from activations at `part`, or normalized pixels, to logits."""
     import keras
 
-    body = keras_model.to_keras(network.embedder, start=part)
+    start = trunk.crossing(network.embedder, part) if part else None
+    body = keras_model.to_keras(network.embedder, start=start, convolutions=trainer.convolutions())
     embedding = keras.layers.Dropout(recipe.dropout, seed=recipe.seed)(body.output)
     # Also with half precision: a softmax of large numbers needs full precision.
     dense = keras.layers.Dense(len(network.head.bias), name=_HEAD, dtype="float32")
@@ -227,56 +195,22 @@ def with_head(network: Network, part: str | None, recipe: Recipe):
     return model
 
 
-def _source(embedder: bytes, part: str | None, photos: Photos, dataset: Dataset, progress: Progress) -> Source:
-    """Returns the source of the examples of a dataset."""
+def _sources(
+    network: Network, part: str | None, photos: Photos, epochs: Epochs, *, last: bool
+) -> tuple[Source, Array, Source]:
+    """Returns the source of training photos, which of them it has, and the source of validation photos."""
+    every, progress = np.arange(len(photos.train)), epochs.progress
     if part is None:
-        return Pixels(dataset, photos, embedder)
-    maps, unreadable = feature_maps(
-        dataset,
-        trunk.trunk(embedder, part),
-        photos.normalization,
-        photos.resize,
-        views=photos.views,
-        augmentation=photos.augmentation,
-        seed=photos.seed,
-        threads=photos.threads,
-        engine=photos.engine,
-        progress=progress,
+        sources = (Pixels(dataset, photos, network.embedder) for dataset in (photos.train, photos.validation))
+        return next(sources), every, next(sources)
+    judged = examples.activations(network.embedder, part, photos, photos.validation, progress, views=1)
+    seconds = epochs.seconds_for_activations(last)
+    if seconds is None:
+        return examples.activations(network.embedder, part, photos, photos.train, progress), every, judged
+    learned, chosen = examples.activations_in_time(
+        network.embedder, part, photos, photos.train, progress, seconds=seconds
     )
-    if unreadable:
-        raise DataError(f"{unreadable[0].path} could be read before and cannot now: {unreadable[0].reason}.")
-    return maps
-
-
-class Pixels:
-    """Input of the whole network; photos are read and augmented in each epoch.
-
-    Args:
-      dataset: the photos.
-      photos: how they are augmented and normalized.
-      embedder: a `.tflite` whose input says their size.
-    """
-
-    views = _FRESH_VIEWS
-
-    def __init__(self, dataset: Dataset, photos: Photos, embedder: bytes):
-        self._samples, self._photos = dataset.samples, photos
-        self._size = Fit.to(Runner(embedder).input_shape, photos.resize)
-
-    def batch(self, photos: Array, views: Array | int = 0) -> Array:
-        """Returns one view of each photo, float32 [B, H, H, 3], normalized; view 0 is the plain photo."""
-        wanted = [(self._samples[photo], int(view)) for photo, view in np.broadcast(photos, views)]
-        normalize, rows = self._photos.normalization, []
-        for result in stream(wanted, self._size, lambda: normalize, threads=self._photos.threads, load=self._load):
-            if isinstance(result, DataError):
-                raise result
-            rows.append(result)
-        return np.concatenate(rows)
-
-    def _load(self, wanted: tuple[Sample, int], size: Fit) -> Array:
-        sample, number = wanted
-        augmentation, seed = self._photos.augmentation, self._photos.seed
-        return augment.views(sample.path, size, augmentation, digest=sample.digest, seed=seed, numbers=[number])
+    return learned, chosen, judged
 
 
 def _temperature(network: Network, photos: Photos) -> float:

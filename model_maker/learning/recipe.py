@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from model_maker.options import Options, seconds
 
 SCOPES = ("tail", "all")
-# With --budget, more epochs than this gain nothing: early stopping comes first.
-MOST_EPOCHS = 40
+# Few photos need many epochs; with more, so many views are enough, but not fewer epochs than the least.
+MOST_EPOCHS, LEAST_EPOCHS, _VIEWS = 10, 5, 13_000
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,13 @@ class Recipe:
       patience: epochs without a better validation loss after which it stops.
       warmup: share of all steps.
       whole_rate: learning rate of "all" where everything is trained, as a share of `learning_rate`.
-      budget_s: seconds for everything, or None; the learning rate then falls with time, so results depend on speed.
+      budget_s: seconds for everything, or None; where they do not suffice for all epochs, the learning rate falls with
+        time, so results depend on speed.
       seed: of order, views, dropout and mixing.
     """
 
     scope: str = "tail"
-    epochs: int = 10
+    epochs: int = MOST_EPOCHS
     batch_size: int = 32
     learning_rate: float = 5e-4
     weight_decay: float = 0.01
@@ -48,10 +49,21 @@ class Recipe:
     seed: int = 0
 
 
-def of(options: Options) -> Recipe:
-    """Returns how options have a network fine-tuned; what they leave open has the recipe's defaults."""
+def of(options: Options, photos: int = 0) -> Recipe:
+    """Returns how options have a network fine-tuned.
+
+    Args:
+      options: what they leave open has the recipe's defaults.
+      photos: number of training photos, on which the default number of epochs depends.
+    """
     names = {field.name for field in fields(Recipe)} & {field.name for field in fields(options)}
     stated = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    stated = {"epochs": default_epochs(photos)} | stated
     if options.budget:
-        stated = {"epochs": MOST_EPOCHS, "budget_s": seconds(options.budget)} | stated
+        stated["budget_s"] = seconds(options.budget)
     return Recipe(**stated, scope=options.fine_tune or "tail")
+
+
+def default_epochs(photos: int) -> int:
+    """Returns the number of epochs for a number of training photos, see docs/MEASUREMENTS.md."""
+    return min(MOST_EPOCHS, max(LEAST_EPOCHS, round(_VIEWS / max(1, photos))))

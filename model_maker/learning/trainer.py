@@ -1,6 +1,6 @@
 """One network under training: its steps, its running mean, its whole state. TensorFlow is imported inside.
 
-It knows neither photos nor epochs; `finetune` brings both.
+It knows neither photos nor epochs; `epochs` brings both.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from typing import Any
 import numpy as np
 
 from model_maker.errors import DataError
+from model_maker.learning import matrix_layers
 from model_maker.learning.recipe import Recipe
-from model_maker.system import suppressed_output
+from model_maker.system import processor, suppressed_output
 
 Array = np.ndarray
 
+# Of a batch, computed side by side.
+_PARTS = 2
 # Of activations: kept for the way back, their gradients, and what kernels need beside.
 _COPIES = 3
 # Of libraries that look for graphics cards, or tell what the processor can do.
@@ -57,6 +60,7 @@ class Trainer:
         self._means = [tf.Variable(variable) for variable in model.trainable_variables]
         self._steps = 0
         self._compiled = tf.function(self._step, reduce_retracing=True)
+        self._forward = tf.function(self._answer, reduce_retracing=True)
 
     def step(self, batch: Array, labels: Array, *, progress: float) -> float:
         """Learns from one batch.
@@ -76,30 +80,38 @@ class Trainer:
 
         smoothing = self._recipe.label_smoothing
         weights = labels @ self._class_weights
-        targets = (1 - smoothing) * labels + smoothing / labels.shape[1]
+        targets = ((1 - smoothing) * labels + smoothing / labels.shape[1]).astype(np.float32)
         decay = min(self._recipe.average, (1 + self._steps) / (10 + self._steps))
         self._steps += 1
         self.rate = self._highest * schedule(progress, self._recipe.warmup)
+        weights /= weights.sum()
         try:
-            numbers = (np.float32(value) for value in (self.rate, decay))
-            return float(self._compiled(*map(tf.constant, (batch, targets.astype(np.float32), weights, *numbers))))
+            numbers = (tf.constant(value, tf.float32) for value in (self.rate, decay))
+            return float(self._compiled(_parts(batch, targets, weights), *numbers))
         except (tf.errors.ResourceExhaustedError, MemoryError) as error:
             raise _too_large(len(batch)) from error
 
-    def _step(self, batch, targets, weights, rate, decay):
+    def _step(self, parts, rate, decay):
         import tensorflow as tf
 
         self._optimizer.learning_rate.assign(rate)
         trained = self.model.trainable_variables
-        with tf.GradientTape() as tape:
-            logits = tf.cast(self.model(batch, training=True), tf.float32)
-            losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
-            loss = tf.reduce_sum(weights * losses) / tf.reduce_sum(weights)
-            scaled = self._optimizer.scale_loss(loss)
-        self._optimizer.apply_gradients(zip(tape.gradient(scaled, trained), trained, strict=True))
+        losses, gradients = zip(*(self._gradients(*part) for part in parts), strict=True)
+        summed = [tf.add_n(of_parts) for of_parts in zip(*gradients, strict=True)]
+        self._optimizer.apply_gradients(zip(summed, trained, strict=True))
         for mean, variable in zip(self._means, trained, strict=True):
             mean.assign(decay * mean + (1 - decay) * variable)
-        return loss
+        return tf.add_n(losses)
+
+    def _gradients(self, batch, targets, weights):
+        """Returns what a part of a batch adds to the loss, and its gradients."""
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            logits = tf.cast(self.model(batch, training=True), tf.float32)
+            loss = tf.reduce_sum(weights * tf.nn.softmax_cross_entropy_with_logits(targets, logits))
+            scaled = self._optimizer.scale_loss(loss)
+        return loss, tape.gradient(scaled, self.model.trainable_variables)
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
@@ -122,7 +134,12 @@ class Trainer:
 
     def logits(self, batches: Iterable[Array]) -> Array:
         """Maps batches of examples to float32 [N, C], nothing left out."""
-        return np.concatenate([np.asarray(self.model(batch, training=False), np.float32) for batch in batches])
+        return np.concatenate([part.numpy() for batch in batches for part in self._forward(_parts(batch))])
+
+    def _answer(self, parts):
+        import tensorflow as tf
+
+        return [tf.cast(self.model(batch, training=False), tf.float32) for (batch,) in parts]
 
     def state(self) -> dict[str, Array]:
         """Returns all on which the next step depends: weights, moments, running mean, the dropout's generator."""
@@ -139,6 +156,18 @@ class Trainer:
         for group, variables in groups.items():
             for index, variable in enumerate(variables):
                 yield f"{group}/{index}", variable
+
+
+def _parts(*arrays: Array) -> list[tuple[Any, ...]]:
+    """Divides a batch into parts that TensorFlow computes side by side.
+
+    One product of matrices seldom keeps two cores busy; two that do not depend on each other do. Their number is
+    fixed, so that sums have the same order on any number of cores.
+    """
+    import tensorflow as tf
+
+    pieces = [np.array_split(values, min(_PARTS, len(values))) for values in arrays]
+    return [tuple(map(tf.constant, part)) for part in zip(*pieces, strict=True)]
 
 
 def load_tensorflow() -> None:
@@ -166,6 +195,13 @@ def precision() -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def convolutions() -> Any:
+    """Returns the classes of convolutions to train with; None for those of Keras, which suit a graphics card."""
+    import tensorflow as tf
+
+    return None if tf.config.list_physical_devices("GPU") else matrix_layers.layers(half=processor.multiplies_halves())
 
 
 def schedule(progress: float, warmup: float) -> float:

@@ -138,7 +138,7 @@ def replace_squeezes(model: schema.ModelT) -> None:
     for index, operator in enumerate(main.operators):
         if graph.operator_name(model, operator) == "SQUEEZE":
             [entering], [leaving] = operator.inputs, operator.outputs
-            main.operators[index] = _reshape(model, entering, leaving, main.tensors[leaving].shape)
+            main.operators[index] = reshape(model, entering, leaving, main.tensors[leaving].shape)
 
 
 def _flatten(model: schema.ModelT, size: int) -> None:
@@ -146,12 +146,13 @@ def _flatten(model: schema.ModelT, size: int) -> None:
     [embedding] = main.outputs
     if list(main.tensors[embedding].shape) != [1, size]:
         flat = graph.add_tensor(model, EMBEDDING, (1, size))
-        main.operators.append(_reshape(model, embedding, flat, (1, size)))
+        main.operators.append(reshape(model, embedding, flat, (1, size)))
         main.outputs = [flat]
     main.tensors[main.outputs[0]].name = EMBEDDING.encode()
 
 
-def _reshape(model: schema.ModelT, entering: int, leaving: int, shape: Iterable[int]) -> schema.OperatorT:
+def reshape(model: schema.ModelT, entering: int, leaving: int, shape: Iterable[int]) -> schema.OperatorT:
+    """Returns an operator that gives an activation another shape."""
     sides = np.array(list(shape), np.int32)
     constant = graph.add_tensor(model, f"shape_of_{leaving}", (len(sides),), "int32", sides)
     options = schema.ReshapeOptionsT()

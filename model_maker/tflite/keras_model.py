@@ -7,8 +7,9 @@ TensorFlow is imported inside; what runs on the phone stays the file.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,13 +35,17 @@ _ACTIVATIONS = {
 }
 
 
-def to_keras(content: bytes, *, start: str | None = None, batch_size: int | None = None):
+def to_keras(
+    content: bytes, *, start: str | Sequence[str] | None = None, batch_size: int | None = None, convolutions: Any = None
+):
     """Rebuilds a float `.tflite` as a functional Keras model; layers are named by their operator: `conv_2d_17`.
 
     Args:
       content: a float model with one input and one output.
       start: the name of an activation that becomes the input; what comes before it is left out. None for the whole.
+        Several, as `trunk.trunk` joins them, become an input [N, D].
       batch_size: fixed; any by default.
+      convolutions: has classes `Conv2D` and `DepthwiseConv2D`; those of Keras by default.
 
     Returns:
       keras.Model from float32 [N, ...] to what the file gives.
@@ -52,19 +57,34 @@ def to_keras(content: bytes, *, start: str | None = None, batch_size: int | None
 
     model = graph.parse(content)
     main = model.subgraphs[0]
-    first = graph.find_tensor(model, start) if start else int(main.inputs[0])
+    names = [start] if isinstance(start, str) else start or ()
+    given = [graph.find_tensor(model, name) for name in names] or [int(main.inputs[0])]
     [last] = (int(index) for index in main.outputs)
-    shape = tuple(int(side) for side in main.tensors[first].shape[1:])
-    entering = keras.Input(shape, batch_size=batch_size, name="input")
-    known: dict[int, Any] = {first: entering}
-    needed = _leading_to(main, last, {first})
+    entering, known = _enter(main, given, batch_size)
+    needed = _leading_to(main, last, set(given))
     for index, operator in enumerate(main.operators):
         output = int(operator.outputs[0])
         if output in needed and output not in known:
-            known[output] = _Layer(model, index, operator)(known)
-    if last not in known or last == first:
+            known[output] = _Layer(model, index, operator, convolutions or keras.layers)(known)
+    if last not in known or last in given:
         raise ModelError(f"Its output does not follow from {start}.")
     return keras.Model(entering, known[last])
+
+
+def _enter(main: schema.SubGraphT, given: list[int], batch_size: int | None) -> tuple[Any, dict[int, Any]]:
+    """Returns the input of a model, and the activations that it holds."""
+    import keras
+
+    shapes = [tuple(int(side) for side in main.tensors[index].shape[1:]) for index in given]
+    if len(given) == 1:
+        entering = keras.Input(shapes[0], batch_size=batch_size, name="input")
+        return entering, {given[0]: entering}
+    sizes = [math.prod(shape) for shape in shapes]
+    entering, known, begin = keras.Input((sum(sizes),), batch_size=batch_size, name="input"), {}, 0
+    for index, shape, size in zip(given, shapes, sizes, strict=True):
+        known[index] = keras.layers.Reshape(shape)(entering[:, begin : begin + size])
+        begin += size
+    return entering, known
 
 
 def from_keras(content: bytes, model) -> bytes:
@@ -127,8 +147,8 @@ _KERNELS_BACK: dict[str, Callable[[Array], Array]] = {
 class _Layer:
     """One operator as Keras layers, called with what is known and giving its output."""
 
-    def __init__(self, model: schema.ModelT, index: int, operator: schema.OperatorT):
-        self._model, self._operator = model, operator
+    def __init__(self, model: schema.ModelT, index: int, operator: schema.OperatorT, convolutions: Any):
+        self._model, self._operator, self._convolutions = model, operator, convolutions
         self._options = operator.builtinOptions
         self._kind = graph.operator_name(model, operator)
         self._name = layer_name(self._kind, index)
@@ -156,11 +176,9 @@ class _Layer:
         return layers.Activation(_ACTIVATIONS[kind], name=name, dtype="float32" if kind == "SOFTMAX" else None)(value)
 
     def _conv_2d(self, known):
-        from keras import layers
-
         kernel = self._constant(1).transpose(1, 2, 3, 0)
         image = self._tensor(known, 0)
-        layer = layers.Conv2D(
+        layer = self._convolutions.Conv2D(
             kernel.shape[3],
             kernel.shape[:2],
             (self._options.strideH, self._options.strideW),
@@ -172,11 +190,9 @@ class _Layer:
         return self._weighted(layer, kernel, image)
 
     def _depthwise_conv_2d(self, known):
-        from keras import layers
-
         image, flat = self._tensor(known, 0), self._constant(1)[0]
         kernel = flat.reshape(*flat.shape[:2], image.shape[-1], -1)
-        layer = layers.DepthwiseConv2D(
+        layer = self._convolutions.DepthwiseConv2D(
             kernel.shape[:2],
             (self._options.strideH, self._options.strideW),
             self._padding(),

@@ -44,17 +44,61 @@ def seam(content: bytes) -> str:
     return main.tensors[narrowest].name.decode()
 
 
-def trunk(content: bytes, name: str) -> bytes:
-    """Returns what leads to an activation: a float `.tflite`, float32 [1, H, H, 3] to float32 [1, h, w, D].
+def crossing(content: bytes, name: str) -> tuple[str, ...]:
+    """Names what the layers behind an activation need: itself, and means of earlier maps that join the embedding.
+
+    Raises:
+      ModelError: there is no such activation, or they need an earlier map.
+    """
+    model = graph.parse(content)
+    main = model.subgraphs[0]
+    behind, besides = {graph.find_tensor(model, name)}, []
+    made = {int(index) for index in main.inputs} | {int(operator.outputs[0]) for operator in main.operators}
+    for operator in main.operators:
+        inputs = [int(index) for index in operator.inputs if int(index) in made]
+        if behind & set(inputs):
+            behind.add(int(operator.outputs[0]))
+            besides += [index for index in inputs if index not in behind and index not in besides]
+    if any(len(main.tensors[index].shape) != 2 for index in besides):
+        raise ModelError(f"What follows {name} also needs what comes before it.")
+    return (name, *(main.tensors[index].name.decode() for index in besides))
+
+
+def trunk(content: bytes, *names: str) -> bytes:
+    """Returns what leads to activations: a float `.tflite`, float32 [1, H, H, 3] to one of them, or several in a row.
+
+    Args:
+      content: a float embedder.
+      names: one, whose shape [1, h, w, D] stays; or several, which are flattened and joined: [1, h * w * D + ...].
 
     Raises:
       ModelError: there is no such activation.
     """
     model = graph.parse(content)
-    model.subgraphs[0].outputs = [graph.find_tensor(model, name)]
+    main = model.subgraphs[0]
+    found = [graph.find_tensor(model, name) for name in names]
+    main.outputs = found if len(found) == 1 else [_joined(model, found)]
     cut.prune(model)
     graph.sign(model, FEATURES)
     return graph.pack(model)
+
+
+def _joined(model: schema.ModelT, tensors: list[int]) -> int:
+    """Adds what flattens activations and joins them; returns the result."""
+    main = model.subgraphs[0]
+    sizes = [_size(main, index) for index in tensors]
+    flat = []
+    for index, size in zip(tensors, sizes, strict=True):
+        if len(main.tensors[index].shape) > 2:
+            row = graph.add_tensor(model, f"{FEATURES}_{index}", (1, size))
+            main.operators.append(cut.reshape(model, index, row, (1, size)))
+            index = row
+        flat.append(index)
+    options = schema.ConcatenationOptionsT()
+    options.axis = 1
+    joined = graph.add_tensor(model, FEATURES, (1, sum(sizes)))
+    main.operators.append(graph.make_operator(model, "CONCATENATION", flat, [joined], options))
+    return joined
 
 
 def behind(content: bytes, name: str) -> set[str]:

@@ -16,7 +16,7 @@ from model_maker.embeddings.engines import LOCAL
 from model_maker.embeddings.work import Engine
 from model_maker.errors import ModelError
 from model_maker.inference import precision_thresholds
-from model_maker.learning import fine_tuning, heads, recipe
+from model_maker.learning import examples, fine_tuning, heads, recipe
 from model_maker.learning.callbacks import NO_CALLBACKS, Callbacks
 from model_maker.learning.checkpoint import Checkpoint
 from model_maker.learning.features import FeatureTable
@@ -82,9 +82,11 @@ def learn(
         frozen = _network(data, fit)
         if not options.fine_tune:
             return Learned(frozen, fit, frozen)
-        start = _fit(train, data, options, progress, among=_trainable(data, options))
-        whole = _fit(both, data, options, progress, choice="all", among=start.layers)
-    photos = fine_tuning.Photos(
+        # The layers of the head that would ship otherwise, so that fine-tuning begins where frozen features end.
+        layers = _mixable(data, fit.layers) if options.mix else fit.layers
+        start = _fit(train, data, options, progress, choice="all", among=layers)
+        whole = _fit(both, data, options, progress, choice="all", among=layers) if layers != fit.layers else fit
+    photos = examples.Photos(
         train,
         validation,
         data.backbone.normalization,
@@ -99,7 +101,7 @@ def learn(
         tuned = fine_tuning.fine_tune(
             dataclasses.replace(_network(data, start), layers=()),
             photos,
-            recipe.of(options),
+            recipe.of(options, len(train)),
             whole=dataclasses.replace(_network(data, whole), layers=()),
             balance=options.class_weight == "auto",
             progress=progress,
@@ -228,13 +230,11 @@ def _network(data: TrainingData, fit: heads.Fit) -> Network:
     return Network(network_layers.join(data.backbone.content, fit.layers), fit.head, fit.layers)
 
 
-def _trainable(data: TrainingData, options: Options) -> tuple[Layer, ...]:
-    """Returns the layers that fine-tuning changes: for the tail, those after the cut."""
-    backbone = data.backbone
-    if options.fine_tune != "tail":
-        return backbone.layers
+def _mixable(data: TrainingData, layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """Returns those of some layers that follow the cut: means of earlier maps cannot be computed from mixed maps."""
+    content = data.backbone.content
     try:
-        behind = trunk.behind(backbone.content, trunk.seam(backbone.content))
+        behind = trunk.behind(content, trunk.seam(content))
     except ModelError:  # fine-tuning itself will raise a better error
-        return backbone.layers[-1:]
-    return tuple(layer for layer in backbone.layers if layer.name in behind)
+        return layers[-1:]
+    return tuple(layer for layer in layers if layer.name in behind)

@@ -13,7 +13,8 @@ from model_maker.learning import fine_tuning, heads
 from model_maker.learning.callbacks import Callbacks
 from model_maker.learning.checkpoint import open_checkpoint
 from model_maker.learning.epochs import is_better, nearest_of_the_best
-from model_maker.learning.fine_tuning import Network, Photos
+from model_maker.learning.examples import Photos, Pixels
+from model_maker.learning.fine_tuning import Network
 from model_maker.learning.recipe import Recipe
 from model_maker.learning.trainer import Trainer
 from model_maker.normalization import Normalization
@@ -208,6 +209,35 @@ def test_a_budget_that_is_ample_changes_nothing(start, photos):
     assert ample.network.embedder == fine_tuning.fine_tune(start, photos, RECIPE).network.embedder
 
 
+def test_a_budget_with_time_left_repeats(start, photos):
+    ample = fine_tuning.fine_tune(start, photos, dataclasses.replace(RECIPE, budget_s=1e9), whole=start)
+    assert ample.network.embedder == fine_tuning.fine_tune(start, photos, RECIPE, whole=start).network.embedder
+    assert ample.network.embedder != ample.judged.embedder
+
+
+def test_many_photos_are_not_repeated(start, photos, monkeypatch):
+    monkeypatch.setattr(fine_tuning, "REPEATED_BELOW", len(photos.train))
+    tuned = fine_tuning.fine_tune(start, photos, RECIPE, whole=start)
+    assert tuned.improved and tuned.network is tuned.judged
+
+
+def test_half_precision_of_graphics_cards(start, photos, monkeypatch):
+    """No graphics card is at hand, so the processor computes with the types that one would get."""
+    plain, seen = Trainer.step, set()
+
+    def step(self, batch, labels, **options):
+        seen.update((layer.compute_dtype, layer.variable_dtype) for layer in self.model.layers if layer.weights)
+        return plain(self, batch, labels, **options)
+
+    monkeypatch.setattr(Trainer, "step", step)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["a card"] if kind == "GPU" else [])
+    tuned = fine_tuning.fine_tune(start, photos, dataclasses.replace(RECIPE, epochs=8, learning_rate=0.03))
+    # Convolutions in half, the head in full; weights in full.
+    assert seen == {("float16", "float32"), ("float32", "float32")}
+    assert tuned.blends["tail"]["validation_loss"] < 0.7 * tuned.history[0]["validation_loss"]
+    assert keras.config.dtype_policy().name == "float32"
+
+
 def test_listeners_hear_of_each_epoch(start, photos, tmp_path):
     heard = []
     callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: heard.append((epoch, logs["val_loss"])))
@@ -233,7 +263,7 @@ def test_a_callback_can_end_it(start, photos):
 
 
 def test_pixels_are_what_the_phone_sees(photos, embedder):
-    source = fine_tuning.Pixels(photos.train, photos, embedder)
+    source = Pixels(photos.train, photos, embedder)
     from model_maker.data import images
 
     batch = source.batch(np.array([3, 0]), np.array([0, 0]))

@@ -43,10 +43,16 @@ def test_options_become_a_recipe():
     assert made.batch_size == Recipe().batch_size and made.budget_s is None
 
 
-def test_a_budget_allows_more_epochs_unless_they_are_reported():
-    assert recipe.of(Options(fine_tune="tail", budget="5m")).epochs > Recipe().epochs
+def test_a_budget_limits_the_usual_epochs():
+    limited = recipe.of(Options(fine_tune="tail", budget="5m"), 600)
+    assert (limited.epochs, limited.budget_s) == (recipe.of(Options(fine_tune="tail"), 600).epochs, 300)
     assert recipe.of(Options(fine_tune="tail", budget="5m", epochs=2)).epochs == 2
-    assert recipe.of(Options(fine_tune="tail", budget="5m")).budget_s == 300
+
+
+@pytest.mark.parametrize(("photos", "epochs"), [(30, 10), (1300, 10), (1857, 7), (2637, 5), (100_000, 5)])
+def test_many_photos_need_fewer_epochs(photos, epochs):
+    """13,000 views, in no fewer than 5 epochs and no more than 10."""
+    assert recipe.of(Options(fine_tune="tail"), photos).epochs == epochs
 
 
 def test_fine_tuning_is_augmented_by_default():

@@ -3,8 +3,9 @@ import pytest
 from tiny_network import FUSED, TinyNetwork
 
 from model_maker.errors import ModelError
-from model_maker.tflite import inspection, keras_model, trunk
+from model_maker.tflite import inspection, keras_model, network_layers, trunk
 from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.network_layers import Layer
 
 
 def filters(*shape, seed=0):
@@ -62,6 +63,37 @@ def test_trunk_and_tail_are_the_whole():
     assert expected.std() > 0.01
     # Two runtimes sum in another order.
     np.testing.assert_allclose(keras_model.to_keras(content, start=name)(maps), expected, atol=1e-5)
+
+
+@pytest.mark.tensorflow
+def test_means_of_earlier_maps_cross_with_the_seam():
+    content, names = staged()
+    layers = [Layer(names[0], 4, 8, 0.5), Layer(names[1], 4, 8, 2.0)]
+    embedding = network_layers.find(content)[-1]
+    joined = network_layers.join(content, (*layers, embedding))
+    seam = trunk.seam(joined)
+    # The mean of the seam's own maps can be computed behind it.
+    assert trunk.crossing(joined, seam) == (seam, layers[0].output)
+    assert trunk.crossing(content, seam) == (seam,)
+    base = trunk.trunk(joined, *trunk.crossing(joined, seam))
+    picture = np.random.default_rng(1).normal(size=(1, 16, 16, 3)).astype(np.float32)
+    row = Runner(base).run(picture)
+    assert row.shape == (1, 8 * 8 * 4 + 4)
+    np.testing.assert_array_equal(row[0, :256].reshape(1, 8, 8, 4), Runner(trunk.trunk(content, seam)).run(picture))
+    first = Runner(trunk.trunk(content, names[0])).run(picture)
+    np.testing.assert_allclose(row[0, 256:], 0.5 * first[0].mean(axis=(0, 1)), rtol=1e-5)
+    tail = keras_model.to_keras(joined, start=trunk.crossing(joined, seam))
+    np.testing.assert_allclose(tail(row), Runner(joined).run(picture), atol=1e-5)
+
+
+def test_an_earlier_map_cannot_cross():
+    network = TinyNetwork(16).conv(filters(4, 3, 3, 3), stride=2)
+    before = network.last
+    network.conv(filters(4, 1, 1, 4))
+    middle = network.main.tensors[network.last].name.decode()
+    content = network.combine("ADD", before).mean().content()
+    with pytest.raises(ModelError, match="also needs what comes before"):
+        trunk.crossing(content, middle)
 
 
 def test_real_backbone_is_parted_before_its_last_stages(lite0):

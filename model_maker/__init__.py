@@ -20,6 +20,7 @@ __all__ = [
     "compare",
     "diagnose",
     "edit_classes",
+    "explain",
     "export",
     "export_embedder",
     "keywords",
@@ -53,6 +54,7 @@ if TYPE_CHECKING:  # the names of __getattr__, for type checkers and editors
     from model_maker.doctor.diagnosis import diagnose
     from model_maker.doctor.quarantine import mend, put_back
     from model_maker.errors import ModelMakerError
+    from model_maker.explanations.explain import explain
     from model_maker.exporters.embedder_file import export_embedder
     from model_maker.exporters.export import export
     from model_maker.exporters.starter import starter
@@ -79,6 +81,7 @@ _HOMES = {
     "codegen": ("model_maker.apps.codegen", "codegen"),
     "put_in_app": ("model_maker.apps.put_in_app", "put_in_app"),
     "edit_classes": ("model_maker.classes.editing", "edit_classes"),
+    "explain": ("model_maker.explanations.explain", "explain"),
     "export": ("model_maker.exporters.export", "export"),
     "export_embedder": ("model_maker.exporters.embedder_file", "export_embedder"),
     "reproduce": ("model_maker.training.reproduction", "reproduce"),

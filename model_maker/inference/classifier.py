@@ -126,6 +126,11 @@ class Classifier:
         return self.info.labels
 
     @property
+    def content(self) -> bytes | None:
+        """The bytes of a `.tflite`; None for other formats."""
+        return self._model.content
+
+    @property
     def image_size(self) -> int:
         """Height and width of the input, pixels."""
         return self._runner.input_shape[1]
@@ -358,16 +363,18 @@ class Classifier:
             )
         return np.array([known[name] for name in classes])
 
-    def _worker(self) -> Callable[[Array], Array]:
-        runner, normalization = self._model.runner(), self.info.normalization
+    def prepared(self, pixels: Array, kind: np.dtype[Any]) -> Array:
+        """Returns pixels, uint8 [1, H, H, 3], as an input of a type takes them."""
+        if kind == np.float32 and self.info.normalization:
+            normalized: Array = self.info.normalization(pixels)
+            return normalized
+        return (pixels.astype(np.int16) - 128).astype(np.int8) if kind == np.int8 else pixels
 
-        def prepared(pixels: Array) -> Array:
-            if runner.input_dtype == np.float32 and normalization:
-                return normalization(pixels)
-            return (pixels.astype(np.int16) - 128).astype(np.int8) if runner.input_dtype == np.int8 else pixels
+    def _worker(self) -> Callable[[Array], Array]:
+        runner = self._model.runner()
 
         def work(pixels: Array) -> Array:
-            scores: Array = runner.run(prepared(pixels))[0]
+            scores: Array = runner.run(self.prepared(pixels, runner.input_dtype))[0]
             if scores.shape != (len(self.labels),) or not np.isfinite(scores).all():
                 raise ModelError(
                     f"The model does not give one finite score for each of its {len(self.labels)} labels, so it is "

@@ -65,6 +65,7 @@ REPORT = {
     "thresholds": {"test": SHARE},
 }
 PHOTO = {"true": NASTY, "answer": NASTY, "score": 0.5, "place": NASTY, "address": NASTY, "name": NASTY, "label": NASTY}
+PHOTO |= {"heat": NASTY, "near": [NASTY]}
 VALUES = {
     "model_page.html": {
         "title": NASTY,
@@ -127,6 +128,21 @@ VALUES = {
                     {"address": NASTY, "name": NASTY, "text": NASTY},
                     {"address": "", "name": NASTY, "text": ""},
                 ],
+            }
+        ],
+    },
+    "explanations.html": {
+        "title": NASTY,
+        "lead": NASTY,
+        "photos": [
+            {
+                "answer": NASTY,
+                "name": NASTY,
+                "text": NASTY,
+                "sum": NASTY,
+                "address": NASTY,
+                "heat": NASTY,
+                "training": [{"label": NASTY, "name": NASTY, "weight": NASTY, "address": NASTY}],
             }
         ],
     },

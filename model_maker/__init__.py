@@ -18,6 +18,7 @@ __all__ = [
     "codegen",
     "combine",
     "compare",
+    "compare_models",
     "diagnose",
     "edit_classes",
     "explain",
@@ -43,6 +44,7 @@ __all__ = [
 if TYPE_CHECKING:  # the names of __getattr__, for type checkers and editors
     from model_maker.apps.codegen import codegen
     from model_maker.apps.put_in_app import put_in_app
+    from model_maker.assessment.model_comparison import compare_models
     from model_maker.classes.combining import combine
     from model_maker.classes.editing import edit_classes
     from model_maker.classes.splitting import split_model
@@ -74,6 +76,7 @@ _HOMES = {
     "ModelMakerError": ("model_maker.errors", "ModelMakerError"),
     "combine": ("model_maker.classes.combining", "combine"),
     "compare": ("model_maker.training.comparison", "compare"),
+    "compare_models": ("model_maker.assessment.model_comparison", "compare_models"),
     "diagnose": ("model_maker.doctor.diagnosis", "diagnose"),
     "mend": ("model_maker.doctor.quarantine", "mend"),
     "put_back": ("model_maker.doctor.quarantine", "put_back"),

@@ -131,6 +131,22 @@ VALUES = {
             }
         ],
     },
+    "compare_models.html": {
+        "title": NASTY,
+        "photos": 9,
+        "verdict": NASTY,
+        "rows": [ROW[:3]],
+        "notes": [NASTY],
+        "limits": NASTY,
+        **dict.fromkeys(
+            ("wrong", "right"),
+            {
+                "title": NASTY,
+                "count": 3,
+                "shown": [dict.fromkeys(("address", "name", "label", "old", "new"), NASTY)],
+            },
+        ),
+    },
     "explanations.html": {
         "title": NASTY,
         "lead": NASTY,

@@ -32,6 +32,7 @@ __all__ = [
     "put_back",
     "put_in_app",
     "reproduce",
+    "robustness",
     "search",
     "split_model",
     "starter",
@@ -45,6 +46,7 @@ if TYPE_CHECKING:  # the names of __getattr__, for type checkers and editors
     from model_maker.apps.codegen import codegen
     from model_maker.apps.put_in_app import put_in_app
     from model_maker.assessment.model_comparison import compare_models
+    from model_maker.assessment.robustness import robustness
     from model_maker.classes.combining import combine
     from model_maker.classes.editing import edit_classes
     from model_maker.classes.splitting import split_model
@@ -88,6 +90,7 @@ _HOMES = {
     "export": ("model_maker.exporters.export", "export"),
     "export_embedder": ("model_maker.exporters.embedder_file", "export_embedder"),
     "reproduce": ("model_maker.training.reproduction", "reproduce"),
+    "robustness": ("model_maker.assessment.robustness", "robustness"),
     "search": ("model_maker.collection.search", "search"),
     "organize": ("model_maker.collection.organize", "organize"),
     "keywords": ("model_maker.collection.keywords", "keywords"),

@@ -273,7 +273,7 @@ class Classifier:
         self, photos: Iterable[Photo | DataError], *, view: views.View = views.WHOLE
     ) -> Iterator[Array | DataError]:
         """Yields float32 [C] for each photo, or its part, in order, or the DataError that says why there is none."""
-        yield from stream(photos, self.image_size, self._worker, threads=self._threads, load=view.load)
+        yield from stream(photos, self.image_size, self.scorer, threads=self._threads, load=view.load)
 
     def score(self, dataset: Dataset, *, progress: Progress | None = None) -> Array:
         """Returns float32 [N, C], the scores of every photo of a dataset.
@@ -370,7 +370,8 @@ class Classifier:
             return normalized
         return (pixels.astype(np.int16) - 128).astype(np.int8) if kind == np.int8 else pixels
 
-    def _worker(self) -> Callable[[Array], Array]:
+    def scorer(self) -> Callable[[Array], Array]:
+        """Returns what maps pixels, uint8 [1, H, H, 3], to scores, float32 [C]; belongs to one thread."""
         runner = self._model.runner()
 
         def work(pixels: Array) -> Array:

@@ -147,6 +147,22 @@ VALUES = {
             },
         ),
     },
+    "robustness.html": {
+        "title": NASTY,
+        "photos": 9,
+        "augment": NASTY,
+        "background": NASTY,
+        "betrayed": True,
+        "notes": [NASTY],
+        "limits": NASTY,
+        "rows": [
+            {
+                **dict.fromkeys(("name", "what", "source", "interval", "change", "score", "regained"), NASTY),
+                "share": "50.0",
+                "photos": [NASTY, ""],
+            }
+        ],
+    },
     "explanations.html": {
         "title": NASTY,
         "lead": NASTY,

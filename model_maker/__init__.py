@@ -18,8 +18,10 @@ __all__ = [
     "codegen",
     "combine",
     "compare",
+    "compare_models",
     "diagnose",
     "edit_classes",
+    "explain",
     "export",
     "export_embedder",
     "keywords",
@@ -30,6 +32,7 @@ __all__ = [
     "put_back",
     "put_in_app",
     "reproduce",
+    "robustness",
     "search",
     "split_model",
     "starter",
@@ -42,6 +45,8 @@ __all__ = [
 if TYPE_CHECKING:  # the names of __getattr__, for type checkers and editors
     from model_maker.apps.codegen import codegen
     from model_maker.apps.put_in_app import put_in_app
+    from model_maker.assessment.model_comparison import compare_models
+    from model_maker.assessment.robustness import robustness
     from model_maker.classes.combining import combine
     from model_maker.classes.editing import edit_classes
     from model_maker.classes.splitting import split_model
@@ -53,6 +58,7 @@ if TYPE_CHECKING:  # the names of __getattr__, for type checkers and editors
     from model_maker.doctor.diagnosis import diagnose
     from model_maker.doctor.quarantine import mend, put_back
     from model_maker.errors import ModelMakerError
+    from model_maker.explanations.explain import explain
     from model_maker.exporters.embedder_file import export_embedder
     from model_maker.exporters.export import export
     from model_maker.exporters.starter import starter
@@ -72,6 +78,7 @@ _HOMES = {
     "ModelMakerError": ("model_maker.errors", "ModelMakerError"),
     "combine": ("model_maker.classes.combining", "combine"),
     "compare": ("model_maker.training.comparison", "compare"),
+    "compare_models": ("model_maker.assessment.model_comparison", "compare_models"),
     "diagnose": ("model_maker.doctor.diagnosis", "diagnose"),
     "mend": ("model_maker.doctor.quarantine", "mend"),
     "put_back": ("model_maker.doctor.quarantine", "put_back"),
@@ -79,9 +86,11 @@ _HOMES = {
     "codegen": ("model_maker.apps.codegen", "codegen"),
     "put_in_app": ("model_maker.apps.put_in_app", "put_in_app"),
     "edit_classes": ("model_maker.classes.editing", "edit_classes"),
+    "explain": ("model_maker.explanations.explain", "explain"),
     "export": ("model_maker.exporters.export", "export"),
     "export_embedder": ("model_maker.exporters.embedder_file", "export_embedder"),
     "reproduce": ("model_maker.training.reproduction", "reproduce"),
+    "robustness": ("model_maker.assessment.robustness", "robustness"),
     "search": ("model_maker.collection.search", "search"),
     "organize": ("model_maker.collection.organize", "organize"),
     "keywords": ("model_maker.collection.keywords", "keywords"),

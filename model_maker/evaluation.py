@@ -284,6 +284,21 @@ def paired(won: int, lost: int, total: int) -> Interval:
     return max(-1.0, change - half), min(1.0, change + half)
 
 
+def mcnemar(one: Sequence[bool], other: Sequence[bool]) -> float:
+    """Returns the p-value of the difference of two models on the same photos (exact, two-sided).
+
+    Args:
+      one, other: for each photo, whether the answer of that model is correct.
+
+    Source:
+      McNemar 1947, "Note on the sampling error of the difference between correlated proportions".
+    """
+    only_one = sum(a and not b for a, b in zip(one, other, strict=True))
+    only_other = sum(b and not a for a, b in zip(one, other, strict=True))
+    total, fewer = only_one + only_other, min(only_one, only_other)
+    return min(1.0, float(2 * sum(math.comb(total, k) for k in range(fewer + 1)) / 2**total))
+
+
 def reliability(confidence: Array, right: Array) -> Reliability:
     """Bins photos by their best score.
 

@@ -19,6 +19,7 @@ def add(commands) -> None:
     foreign_flags(parser)
     head_flag(parser)
     parser.add_argument("--report", metavar="FILE", help="also write an HTML report and its plots")
+    parser.add_argument("--why", metavar="DIR", help="new folder for heat maps of where the wrong answers come from")
     parser.add_argument("--overwrite", action="store_true", help="replace the report and its plots")
     json_flag(parser)
 
@@ -26,7 +27,7 @@ def add(commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from model_maker import run_record
     from model_maker.classifiers import Classifier
-    from model_maker.cli import metrics_views
+    from model_maker.cli import metrics_views, why
     from model_maker.cli.bars import Bars
     from model_maker.report import model_page
 
@@ -36,16 +37,20 @@ def run(arguments: argparse.Namespace) -> None:
         dataset, notes = run_record.photos_for(arguments.model, arguments.data, multi_label=classifier.info.multi_label)
         for note in notes:
             bars.note(note)
+        why.check(arguments.why, classifier)
         with bars.stage("Evaluate the file"):
             scored = classifier.score_labelled(dataset, progress=bars.step)
             metrics = classifier.measure(scored)
         if skipped := len(dataset.skipped) + len(dataset) - metrics.photos:
             bars.note(f"{skipped} files cannot be read as photos and are skipped.")
+        rows = why.mistakes(arguments, classifier, scored, bars) if arguments.why else []
         if page is not None:
             name, own = classifier.info.name, run_record.is_own_test(arguments.model, arguments.data)
-            model_page.write(page, name, scored, metrics, model=arguments.model, own_test=own)
+            with bars.stage("Explain errors"):
+                explain = why.for_page(arguments.model, classifier)
+            model_page.write(page, name, scored, metrics, model=arguments.model, own_test=own, explain=explain)
             bars.note(f"Report: {page}")
     if arguments.json:
-        print_json(metrics.as_dict())
+        print_json(metrics.as_dict() | ({"why": rows} if arguments.why else {}))
     else:
         metrics_views.show_metrics(metrics)

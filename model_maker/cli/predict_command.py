@@ -42,6 +42,7 @@ def add(commands) -> None:
     labels.add_argument("--deny", action="append", metavar="LABEL", help="never answer with this label; repeatable")
     parser.add_argument("--locale", metavar="CODE", help="also show labels in this language, if the model has them")
     parser.add_argument("--save", metavar="DIR", help="new folder for copies with the prediction drawn on them")
+    parser.add_argument("--why", metavar="DIR", help="new folder for heat maps of where the answers come from")
     foreign_flags(parser)
     _zero_shot(parser)
     head_flag(parser)
@@ -71,7 +72,7 @@ def _zero_shot(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from model_maker.cli import metrics_views
+    from model_maker.cli import metrics_views, why
     from model_maker.inference import annotation, predict_inputs, views
 
     if arguments.top_k is not None and arguments.top_k < 1:
@@ -84,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     allowed = views.candidates(classifier.labels, arguments.allow, arguments.deny)
     rows: list[dict] = []
     live = False
-    with annotation.album(arguments.save, named) as keep:
+    with annotation.album(arguments.save, named) as keep, why.album(arguments, classifier, named, view) as explain:
         try:
             for item, scores in predict_inputs.scored(
                 classifier,
@@ -98,6 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
                 row, ranked = _answer(classifier, item, scores, arguments, tier, allowed)
                 if "error" not in row:
                     keep(item, [f"{one.label} {one.score:.3f}" for one in ranked])
+                    explain(item, ranked, row)
                 if live and "error" not in row and not (arguments.json or arguments.csv):
                     metrics_views.show_answer(row)
                 else:

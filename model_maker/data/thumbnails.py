@@ -15,7 +15,12 @@ from model_maker.errors import DataError
 def address(photo: Location, side: int) -> str:
     """Returns a `data:` address of what `jpeg` gives; an empty string for a photo that cannot be read."""
     content = jpeg(photo, side)
-    return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}" if content else ""
+    return _address(content) if content else ""
+
+
+def address_of(picture: Image.Image, side: int) -> str:
+    """Returns the same of a picture in memory, RGB."""
+    return _address(_encoded(picture, side))
 
 
 def jpeg(photo: Location, side: int) -> bytes:
@@ -31,6 +36,15 @@ def jpeg(photo: Location, side: int) -> bytes:
             small = images.to_rgb(image)
     except DataError:
         return b""
+    return _encoded(small, side)
+
+
+def _address(content: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
+
+
+def _encoded(picture: Image.Image, side: int) -> bytes:
+    small = picture.copy()
     small.thumbnail((side, side))
     bare = Image.frombytes("RGB", small.size, small.tobytes())  # pixels and nothing else
     file = io.BytesIO()

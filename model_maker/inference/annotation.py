@@ -57,23 +57,28 @@ def album(folder: str | None, named: Sequence[str]) -> Iterator[Keep]:
         yield lambda item, lines: None
         return
     path = Path(folder)
-    for name in named:
-        if Path(name).is_dir() and path.resolve().is_relative_to(Path(name).resolve()):
-            raise DataError(
-                f"`save='{folder}'` lies in {name}, whose photos are classified. Choose a folder elsewhere."
-            )
+    check_apart(path, named, parameter="save")
     with files.new_directory(path) as new:
         taken: set[str] = set()
 
         def keep(item: Item, lines: Sequence[str]) -> None:
             pixels: Any = item.photo
-            name = _name(item.name, taken)
+            name = copy_name(item.name, taken)
             annotated(images.picture(pixels), lines).save(new / name, quality=_QUALITY)
 
         yield keep
 
 
-def _name(shown: str, taken: set[str]) -> str:
+def check_apart(folder: Path, named: Sequence[str], *, parameter: str) -> None:
+    """Raises a DataError where a folder to make lies in one whose photos are classified."""
+    for name in named:
+        if Path(name).is_dir() and folder.resolve().is_relative_to(Path(name).resolve()):
+            raise DataError(
+                f"`{parameter}='{folder}'` lies in {name}, whose photos are classified. Choose a folder elsewhere."
+            )
+
+
+def copy_name(shown: str, taken: set[str]) -> str:
     """Returns a name for a copy: that of the photo, or of the video with the frame's number, each once."""
     base, _, frame = shown.rpartition("#") if re.search(r"#\d+$", shown) else (shown, "", "")
     stem = re.sub(r"[^\w.-]+", "_", Path(base).stem).strip("._") or "picture"

@@ -128,6 +128,11 @@ class Classifier:
         return self.info.labels
 
     @property
+    def content(self) -> bytes | None:
+        """The bytes of a `.tflite`; None for other formats."""
+        return self._model.content
+
+    @property
     def image_size(self) -> int | tuple[int, int]:
         """Height and width of the input, pixels: one number for a square."""
         height, width = self._runner.input_shape[1:3]
@@ -279,7 +284,7 @@ class Classifier:
         self, photos: Iterable[Photo | DataError], *, view: views.View = views.WHOLE
     ) -> Iterator[Array | DataError]:
         """Yields float32 [C] for each photo, or its part, in order, or the DataError that says why there is none."""
-        yield from stream(photos, self.fit, self._worker, threads=self._threads, load=view.load)
+        yield from stream(photos, self.fit, self.scorer, threads=self._threads, load=view.load)
 
     def score(self, dataset: Dataset, *, progress: Progress | None = None) -> Array:
         """Returns float32 [N, C], the scores of every photo of a dataset.
@@ -394,16 +399,19 @@ class Classifier:
             )
         return np.array([known[name] for name in classes])
 
-    def _worker(self) -> Callable[[Array], Array]:
-        runner, normalization = self._model.runner(), self.info.normalization
+    def prepared(self, pixels: Array, kind: np.dtype[Any]) -> Array:
+        """Returns pixels, uint8 [1, H, H, 3], as an input of a type takes them."""
+        if kind == np.float32 and self.info.normalization:
+            normalized: Array = self.info.normalization(pixels)
+            return normalized
+        return (pixels.astype(np.int16) - 128).astype(np.int8) if kind == np.int8 else pixels
 
-        def prepared(pixels: Array) -> Array:
-            if runner.input_dtype == np.float32 and normalization:
-                return normalization(pixels)
-            return (pixels.astype(np.int16) - 128).astype(np.int8) if runner.input_dtype == np.int8 else pixels
+    def scorer(self) -> Callable[[Array], Array]:
+        """Returns what maps pixels, uint8 [1, H, H, 3], to scores, float32 [C]; belongs to one thread."""
+        runner = self._model.runner()
 
         def work(pixels: Array) -> Array:
-            scores: Array = runner.run(prepared(pixels))[0]
+            scores: Array = runner.run(self.prepared(pixels, runner.input_dtype))[0]
             if scores.shape != (len(self.labels),) or not np.isfinite(scores).all():
                 raise ModelError(
                     f"The model does not give one finite score for each of its {len(self.labels)} labels, so it is "

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+from PIL import Image
 
 from model_maker.data import images
 from model_maker.errors import DataError
@@ -46,7 +47,10 @@ class View:
 
     def load(self, photo: Any, size: int | Fit) -> Array:
         """Returns uint8 [1, H, W, 3]; the part is cut out first, then turned, as MediaPipe does."""
-        picture = images.picture(photo)
+        return images.resize(self.part(images.picture(photo)), size)[None]
+
+    def part(self, picture: Image.Image) -> Image.Image:
+        """Returns that part of a picture, turned; the whole picture itself where it is all of it."""
         if self.region is not None:
             left, top, right, bottom = self.region
             width, height = picture.size
@@ -55,7 +59,7 @@ class View:
             picture = picture.crop((x, y, max(round(right * width), x + 1), max(round(bottom * height), y + 1)))
         if self.rotation % 360:
             picture = picture.rotate(-self.rotation, expand=True)
-        return images.resize(picture, size)[None]
+        return picture
 
 
 WHOLE = View()

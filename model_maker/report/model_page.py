@@ -12,11 +12,13 @@ import numpy as np
 
 from model_maker import evaluation, output_folder, run_record
 from model_maker.data import thumbnails
+from model_maker.data.entries import Location
 from model_maker.errors import DataError
 from model_maker.inference.classifier import Scored
+from model_maker.inference.explanation import Explain, Explanation
 from model_maker.multi_label_metrics import MultiLabelMetrics
 from model_maker.output_folder import METRICS, REPORT
-from model_maker.report import drawing, multi_label_page, page_parts, pages
+from model_maker.report import drawing, heat_map, multi_label_page, page_parts, pages
 from model_maker.report.drawing import Wanted
 from model_maker.system import files
 
@@ -42,6 +44,7 @@ def make(
     stages: Sequence[dict[str, Any]] = (),
     certificate: dict[str, Any] | None = None,
     drawn: Mapping[str, bytes] | None = None,
+    explain: Explain | None = None,
 ) -> dict[str, bytes]:
     """Returns the page and its plots; thumbnails are made from the misclassified photos and contain no EXIF.
 
@@ -54,6 +57,7 @@ def make(
       stages: `Progress.records`, if any.
       certificate: `Certificate.as_dict()`, if the file was verified.
       drawn: its figures, if drawn before, see `wanted`.
+      explain: says where answers come from, if that can be said of this model.
 
     Returns:
       File name to content: REPORT, ALWAYS and, if there are losses to show, `head.png` and `fine_tuning.png`.
@@ -69,7 +73,7 @@ def make(
         report=report,
         charts={file.removesuffix(".svg"): content for file, content in drawn.items() if file.endswith(".svg")},
         thresholds=_thresholds(report),
-        mistakes=_mistakes(scored, labels),
+        mistakes=_mistakes(scored, labels, explain),
         wrong=int((scored.scores.argmax(axis=1) != scored.labels).sum()),
         classes=sorted(_seen_classes(test).items(), key=lambda item: item[1]["f1"]),
         learned=learned or {},
@@ -106,12 +110,13 @@ def write(
     model: str,
     own_test: bool = False,
     certificate: dict[str, Any] | None = None,
+    explain: Explain | None = None,
 ) -> None:
     """Writes the page of an evaluated file, and its plots beside it; see `make`.
 
     Args:
       page: the file to write.
-      name, scored, model, certificate: see `make`.
+      name, scored, model, certificate, explain: see `make`.
       metrics: of the file.
       own_test: whether these are the test photos of `train`, so that the records beside the file apply.
 
@@ -122,9 +127,12 @@ def write(
     test = metrics.as_dict()
     report, more = ({"test": test}, {}) if not own_test else _of_training(model, test)
     several = isinstance(metrics, MultiLabelMetrics)
-    draw, plots = (multi_label_page.make, multi_label_page.ALWAYS) if several else (make, ALWAYS)
+    plots = multi_label_page.ALWAYS if several else ALWAYS
     try:
-        made = draw(name, scored, report, model=model, certificate=certificate, **more)
+        if several:
+            made = multi_label_page.make(name, scored, report, model=model, certificate=certificate, **more)
+        else:
+            made = make(name, scored, report, model=model, certificate=certificate, explain=explain, **more)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if not own_test:
             raise
@@ -221,10 +229,18 @@ def _thresholds(report: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _mistakes(scored: Scored, labels: Sequence[str]) -> list[dict[str, Any]]:
-    """Returns the most confident errors."""
-    best, scores = scored.scores.argmax(axis=1), scored.scores.max(axis=1)
-    wrong = np.flatnonzero(best != scored.labels)
+def worst(scored: Scored, most: int = _MISTAKES) -> list[int]:
+    """Returns the indices of the most confident errors, the most confident first."""
+    scores = scored.scores.max(axis=1)
+    wrong = np.flatnonzero(scored.scores.argmax(axis=1) != scored.labels)
+    return [int(index) for index in wrong[np.argsort(-scores[wrong], kind="stable")][:most]]
+
+
+def _mistakes(scored: Scored, labels: Sequence[str], explain: Explain | None) -> list[dict[str, Any]]:
+    best, scores, wrong = scored.scores.argmax(axis=1), scored.scores.max(axis=1), worst(scored)
+    found: Sequence[Explanation | None] = [None] * len(wrong)
+    if explain:
+        found = explain([scored.samples[index].path for index in wrong], [int(best[index]) for index in wrong])
     return [
         {
             "true": labels[scored.labels[index]],
@@ -232,9 +248,19 @@ def _mistakes(scored: Scored, labels: Sequence[str]) -> list[dict[str, Any]]:
             "score": float(scores[index]),
             "place": "/".join(PurePath(str(scored.samples[index].path)).parts[-2:]),
             "address": thumbnails.address(scored.samples[index].path, _SIDE),
+            **_why(scored.samples[index].path, explanation),
         }
-        for index in wrong[np.argsort(-scores[wrong], kind="stable")][:_MISTAKES]
+        for index, explanation in zip(wrong, found, strict=True)
     ]
+
+
+def _why(photo: Location, explanation: Explanation | None) -> dict[str, Any]:
+    """Returns the heat map of an answer, and the training photos that speak for it."""
+    if explanation is None:
+        return {"heat": "", "near": []}
+    drawn = heat_map.draw(photo, explanation.shares, _SIDE, explanation.fit)
+    near = ["/".join(PurePath(entry.path).parts[-2:]) for entry in explanation.training_photos]
+    return {"heat": thumbnails.address_of(drawn, _SIDE), "near": near}
 
 
 def _pairs(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> list[Row]:

@@ -74,6 +74,26 @@ def embedder(content: bytes) -> bytes:
         return graph.pack(model)
 
 
+def features(model: schema.ModelT) -> int:
+    """Returns the index of what the last layer of an object tree sees.
+
+    Raises:
+      ModelError: it has no such layer.
+    """
+    return int(_Layer(model).operator.inputs[0])
+
+
+def real(model: schema.ModelT, index: int) -> Array:
+    """Returns a constant of an object tree in real numbers, float32."""
+    tensor = model.subgraphs[0].tensors[index]
+    values = graph.constant(model, tensor)
+    if values.dtype.kind == "f":
+        return values.astype(np.float32)
+    scale, zero = _steps(tensor)
+    along = (-1, *[1] * (values.ndim - 1))
+    return ((values.astype(np.float32) - zero.reshape(along)) * scale.reshape(along)).astype(np.float32)
+
+
 def replace(content: bytes, rows: Sequence[int | tuple[Array, float]], seen: Array) -> bytes:
     """Returns a classifier with other classes, without metadata.
 
@@ -127,13 +147,7 @@ class _Layer:
 
     def real(self, index: int) -> Array:
         """Returns a constant in real numbers, float32."""
-        tensor = self.main.tensors[index]
-        values = graph.constant(self.model, tensor)
-        if values.dtype.kind == "f":
-            return values.astype(np.float32)
-        scale, zero = _steps(tensor)
-        along = (-1, *[1] * (values.ndim - 1))
-        return ((values.astype(np.float32) - zero.reshape(along)) * scale.reshape(along)).astype(np.float32)
+        return real(self.model, index)
 
     def put(self, rows: Sequence[int | tuple[Array, float]], seen: Array) -> None:
         """Replaces the rows."""

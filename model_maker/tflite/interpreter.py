@@ -105,6 +105,10 @@ class Runner:
         with _explained(self._kernels):
             return [self._interpreter.get_tensor(detail["index"]) for detail in self._outputs]
 
+    def run_real(self, batch: Array) -> list[Array]:
+        """Runs one inference and returns every output, in float32 where it is quantized."""
+        return [dequantize(values, detail) for values, detail in zip(self.run_all(batch), self._outputs, strict=True)]
+
 
 def read(path: str | os.PathLike[str]) -> bytes:
     """Returns the bytes of a `.tflite` file.

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from model_maker import output_folder, run_record
+from model_maker import evaluation, output_folder, run_record
 from model_maker.backbones import BACKBONES, embedder
 from model_maker.benchmark import host
 from model_maker.benchmark.environment import this_machine
@@ -190,7 +190,7 @@ def recommend(
         entry
         for entry in within
         if entry.latency_ms.get(1, math.inf) < best.latency_ms.get(1, 0)
-        and mcnemar(best.right, entry.right) >= _SIGNIFICANT
+        and evaluation.mcnemar(best.right, entry.right) >= _SIGNIFICANT
     ]
     if not quicker:
         return best.name, f"{reason} ({_figures(best)})."
@@ -200,14 +200,6 @@ def recommend(
         f"{reason} ({_figures(best)}); on {len(best.right)} test photos {fastest.name}, {times:.1f} times as fast, "
         "is not significantly different."
     )
-
-
-def mcnemar(one: Sequence[bool], other: Sequence[bool]) -> float:
-    """Returns the p-value of the difference of two models on the same photos (exact, two-sided)."""
-    only_one = sum(a and not b for a, b in zip(one, other, strict=True))
-    only_other = sum(b and not a for a, b in zip(one, other, strict=True))
-    total, fewer = only_one + only_other, min(only_one, only_other)
-    return min(1.0, float(2 * sum(math.comb(total, k) for k in range(fewer + 1)) / 2**total))
 
 
 def _check(

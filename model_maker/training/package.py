@@ -18,6 +18,9 @@ from model_maker.data.multi_label import MultiLabelDataset
 from model_maker.embeddings import computing
 from model_maker.inference import training_overlap
 from model_maker.inference.classifier import Classifier, Scored
+from model_maker.inference.explanation import Explain
+from model_maker.learning import evidence
+from model_maker.learning.evidence import TrainingPhotos
 from model_maker.learning.fine_tuning import Network
 from model_maker.options import Options
 from model_maker.packaging import accuracy_budget, file_checks, quantized_file
@@ -25,7 +28,7 @@ from model_maker.progress import Progress
 from model_maker.report import model_card, model_page, multi_label_page, page_parts
 from model_maker.report.drawing import Drawing, Wanted
 from model_maker.system import files
-from model_maker.tflite import class_memory, graph, network_layers
+from model_maker.tflite import class_memory, class_rows, graph, network_layers
 from model_maker.tflite.class_memory import ClassMemory
 from model_maker.tflite.integer_heads import IntegerHead
 from model_maker.tflite.metadata import ModelInfo
@@ -322,6 +325,7 @@ def write(
             model=output.name,
             learned=page_parts.learned_from(package.data.split),
             stages=record["stages"],
+            explain=_explaining(package, shipped),
         ),
     }
     texts = {
@@ -336,6 +340,19 @@ def write(
         file_checks.check_same_scores((folder / output_folder.MODEL).read_bytes(), test, package.scores)
         output_folder.write(folder, texts)
     return report
+
+
+def _explaining(package: Package, shipped: bytes) -> Explain | None:
+    """Returns what explains the answers of the file, with the photos that a frozen network's head learned from."""
+    data, known = package.data, None
+    if package.layers and data.backbone.int8:
+        photos = join(data.split.train, data.split.validation)
+        columns = network_layers.features(data.backbone.layers, package.layers)
+        maps = data.embeddings.select(photos).columns(columns)
+        sizes = [layer.size for layer in package.layers]
+        rows = class_rows.read(shipped)
+        known = TrainingPhotos(photos.samples, np.array(photos.labels), photos.classes, maps, sizes, rows)
+    return evidence.explaining(Classifier(shipped, threads=package.options.threads), known)
 
 
 def _card(package: Package, report: dict[str, Any]) -> str:

@@ -89,6 +89,7 @@ SEVERAL_REPORT = REPORT | {
     },
 }
 PHOTO = {"true": NASTY, "answer": NASTY, "score": 0.5, "place": NASTY, "address": NASTY, "name": NASTY, "label": NASTY}
+PHOTO |= {"heat": NASTY, "near": [NASTY]}
 VALUES = {
     "model_page.html": {
         "title": NASTY,
@@ -179,6 +180,53 @@ VALUES = {
                     {"address": NASTY, "name": NASTY, "text": NASTY},
                     {"address": "", "name": NASTY, "text": ""},
                 ],
+            }
+        ],
+    },
+    "compare_models.html": {
+        "title": NASTY,
+        "photos": 9,
+        "verdict": NASTY,
+        "rows": [ROW[:3]],
+        "notes": [NASTY],
+        "limits": NASTY,
+        **dict.fromkeys(
+            ("wrong", "right"),
+            {
+                "title": NASTY,
+                "count": 3,
+                "shown": [dict.fromkeys(("address", "name", "label", "old", "new"), NASTY)],
+            },
+        ),
+    },
+    "robustness.html": {
+        "title": NASTY,
+        "photos": 9,
+        "augment": NASTY,
+        "background": NASTY,
+        "betrayed": True,
+        "notes": [NASTY],
+        "limits": NASTY,
+        "rows": [
+            {
+                **dict.fromkeys(("name", "what", "source", "interval", "change", "score", "regained"), NASTY),
+                "share": "50.0",
+                "photos": [NASTY, ""],
+            }
+        ],
+    },
+    "explanations.html": {
+        "title": NASTY,
+        "lead": NASTY,
+        "photos": [
+            {
+                "answer": NASTY,
+                "name": NASTY,
+                "text": NASTY,
+                "sum": NASTY,
+                "address": NASTY,
+                "heat": NASTY,
+                "training": [{"label": NASTY, "name": NASTY, "weight": NASTY, "address": NASTY}],
             }
         ],
     },

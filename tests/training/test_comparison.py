@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_maker.errors import BackboneError, DataError, OutputError
+from model_maker.evaluation import mcnemar
 from model_maker.training import comparison
-from model_maker.training.comparison import Entry, mark_front, mcnemar, recommend
+from model_maker.training.comparison import Entry, mark_front, recommend
 
 
 def entry(name, top1, size_mb, ms, right=()):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from model_maker.errors import DataError
-from model_maker.evaluation import Interval, LearnedFrom, wilson
+from model_maker.evaluation import ClassMetrics, Interval, LearnedFrom, wilson
 
 Array = np.ndarray[Any, Any]
 
@@ -17,23 +17,15 @@ _RESAMPLES, _FEWEST_RESAMPLES, _SCORES = 1000, 100, 20_000_000
 
 
 @dataclass(frozen=True)
-class LabelMetrics:
-    """One label: shares from 0 to 1, at its threshold except for the average precision.
+class LabelMetrics(ClassMetrics):
+    """One label: shares from 0 to 1; precision, recall and F1 are those of the answers from its threshold on.
 
     Attributes:
-      label: its name.
       average_precision: area under its precision-recall curve; None without photos of it.
-      precision, recall, f1: of the answers from its threshold on.
-      photos: number of photos that have it.
       threshold: the score from which on it is an answer.
     """
 
-    label: str
     average_precision: float | None
-    precision: float
-    recall: float
-    f1: float
-    photos: int
     threshold: float
 
 
@@ -125,7 +117,7 @@ def measure(scores: Array, targets: Array, classes: tuple[str, ...], limits: Arr
     for index, name in enumerate(classes):
         precise = float(average_precision(scores[:, index], targets[:, index])) if having[index] else None
         shares = _shares(targets[:, index], said[:, index])
-        per_class.append(LabelMetrics(name, precise, *shares, int(having[index]), float(limits[..., index].mean())))
+        per_class.append(LabelMetrics(name, *shares, int(having[index]), precise, float(limits[..., index].mean())))
     precisions = [entry.average_precision for entry in per_class if entry.average_precision is not None]
     exact = int((said == targets).all(axis=1).sum())
     return MultiLabelMetrics(

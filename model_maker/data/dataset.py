@@ -111,7 +111,7 @@ class Dataset:
         if self.conflicts > max(_FEW_CONFLICTS, _SEVERAL_LABELS * different):
             raise DataError(
                 f"{self.conflicts} of {different} photos are in more than one class. If photos may have several "
-                "labels, add `multi_label=True`; otherwise keep each photo in one class."
+                "labels, train with `multi_label=True`; otherwise keep each photo in one class."
             )
 
     def by_digest(self) -> list[Sample]:

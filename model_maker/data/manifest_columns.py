@@ -109,7 +109,7 @@ class Columns:
         what = f"is 1 in {', '.join(found)}" if found else "has no class that is 1"
         raise DataError(
             f"{where}: {what}. Each photo needs exactly one label: correct the line, or remove it. If photos may have "
-            "several labels, add `multi_label=True`."
+            "several labels, train with `multi_label=True`."
         )
 
 

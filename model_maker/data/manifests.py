@@ -206,8 +206,8 @@ def _single(label: str | tuple[str, ...], where: str) -> str:
 
 def _several(where: str, label: object) -> DataError:
     return DataError(
-        f"{where}: {label!r} looks like several labels. If photos may have several labels, add `multi_label=True`; "
-        "otherwise keep one label."
+        f"{where}: {label!r} looks like several labels. If photos may have several labels, train with "
+        "`multi_label=True`; otherwise keep one label."
     )
 
 

@@ -114,7 +114,7 @@ def _name(value: Any, names: list[str], where: str) -> str:
     if isinstance(value, list | dict):
         raise DataError(
             f"{where} has the label {value!r}; each photo needs exactly one label. If photos may have several labels, "
-            "add `multi_label=True`."
+            "train with `multi_label=True`."
         )
     if not names or not isinstance(value, int):
         return str(value)

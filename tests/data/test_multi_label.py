@@ -94,7 +94,7 @@ def test_lists_that_mean_nothing_are_refused(tmp_path, name, text, message):
     ],
 )
 def test_several_labels_are_refused_until_they_are_asked_for(tmp_path, name, text):
-    with pytest.raises(DataError, match="If photos may have several labels, add `multi_label=True`"):
+    with pytest.raises(DataError, match="If photos may have several labels, train with `multi_label=True`"):
         read(listed(tmp_path, text, name))
 
 
@@ -128,7 +128,7 @@ def test_parquet_lists_of_labels_are_read_by_name(tmp_path):
     parquet.write_table(table, tmp_path / "photos.parquet")
     data = read(tmp_path / "photos.parquet", multi_label=True)
     assert data.targets.tolist() == [[True, False], [True, True], [False, False]]
-    with pytest.raises(DataError, match=r"has the label \[0\].*add `multi_label=True`"):
+    with pytest.raises(DataError, match=r"has the label \[0\].*train with `multi_label=True`"):
         read(tmp_path / "photos.parquet")
 
 

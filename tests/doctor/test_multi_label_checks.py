@@ -3,11 +3,11 @@
 import csv
 import json
 
-import flower_pairs
 import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks import several_labels
 from model_maker import cli, diagnose
 from model_maker.doctor import doctor_page, label_errors
 
@@ -16,7 +16,7 @@ from model_maker.doctor import doctor_page, label_errors
 def faulty(drawn_flowers, tmp_path_factory, lite0):
     """Pairs of drawings; each fault lies in a photo that is named after it."""
     home = tmp_path_factory.mktemp("doctor") / "pairs"
-    several, _ = flower_pairs.make(drawn_flowers, home, side=112)
+    several, _ = several_labels.make(drawn_flowers, home, side=112)
     with open(several, encoding="utf-8") as file:
         rows = {row["path"]: set(row["labels"].split("|")) for row in csv.DictReader(file)}
     names = sorted(rows)
@@ -27,7 +27,7 @@ def faulty(drawn_flowers, tmp_path_factory, lite0):
         if "rose" in labels:
             labels.add("thorny")
         labels.add("flower")
-    flower_pairs.write(several, [(name, "|".join(sorted(labels))) for name, labels in sorted(rows.items())])
+    several_labels.write(several, [(name, "|".join(sorted(labels))) for name, labels in sorted(rows.items())])
     return several
 
 

@@ -30,6 +30,7 @@ from model_maker.errors import DataError
 from model_maker.evaluation import Metrics
 from model_maker.exporters.export import Export
 from model_maker.inference.pipeline import Answer
+from model_maker.multi_label_metrics import MultiLabelMetrics
 from model_maker.training.comparison import Comparison
 from model_maker.training.reproduction import Reproduction
 from model_maker.training.train import Result
@@ -52,6 +53,13 @@ def train(photos: Path) -> Path:
     model_maker.train(3)  # type: ignore[arg-type]
     Options(quantise="int8")  # type: ignore[call-arg]
     return result.directory
+
+
+def several_labels(photos: Path) -> float | None:
+    metrics = model_maker.train(photos, multi_label=True).metrics
+    assert isinstance(metrics, MultiLabelMetrics)
+    assert_type(metrics.mean_average_precision_interval, tuple[float, float])
+    return metrics.per_class[0].average_precision
 
 
 def classify(model: Path, photo: Image.Image, pixels: Array) -> str:

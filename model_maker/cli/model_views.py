@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
+from model_maker.fitting import STRETCH, Fit
 from model_maker.terminal import rendering
 from model_maker.terminal.rendering import escape, percent
 from model_maker.tflite.inspection import ModelFacts, TensorFacts
@@ -26,6 +27,8 @@ def show_model(path: Path, facts: ModelFacts, info: ModelInfo, heads: Mapping[st
             table.add_row(kind, _tensor(tensor))
     if info.normalization:
         table.add_row("normalization", f"(pixel - {info.normalization.mean:g}) / {info.normalization.std:g}")
+    if info.resize != STRETCH:
+        table.add_row("photos", Fit.to(facts.inputs[0].shape, info.resize).description)
     table.add_row("quantization", facts.quantization)
     if facts.quantization == "int8":
         inside = ", ".join(facts.float_operators[:3])

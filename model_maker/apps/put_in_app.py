@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_maker.apps import destinations
-from model_maker.apps.preprocessing import STRETCHED
+from model_maker.apps.preprocessing import AS_TRAINED, STRETCHED
 from model_maker.errors import DataError, ModelError, OutputError, about
-from model_maker.fitting import Fit
+from model_maker.fitting import STRETCH, Fit
 from model_maker.inference.classifier import Classifier, model_file
 from model_maker.normalization import Normalization
 from model_maker.packaging import export_source, quantized_file
@@ -209,8 +209,14 @@ def put_in_app(
     app, progress = here or OWN[platform], Progress(progress)
     content = _content(model, io, data, progress)
     with about(model):
-        if why := refusal(Classifier(content).info, inspection.inspect(content), app):
+        info = Classifier(content).info
+        if why := refusal(info, inspection.inspect(content), app):
             raise ModelError(f"{app.name} refuses it: {why}")
+        if info.resize != STRETCH and app.preparation not in ("", AS_TRAINED[info.resize]):
+            progress.note(
+                f"{app.name} does not {info.resize} photos, as training did ({app.preparation} there): give it fitted "
+                "photos, train with `resize='stretch'`, or use Model Maker's app."
+            )
         content = _with_labels(content, app, progress)
     if here is not None:
         return _replace(app, folder, content, overwrite=overwrite)

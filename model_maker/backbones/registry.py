@@ -25,7 +25,7 @@ class Published:
 
     Attributes:
       macs: multiply-accumulates of one inference, with the classifier.
-      top1, top1_int8: ImageNet accuracy, percent, float and int8; None where nobody published it.
+      top1, top1_int8, top5: ImageNet accuracy, percent (int8: of the int8 model); None where nobody published it.
       weights: where they are found.
     """
 
@@ -33,6 +33,7 @@ class Published:
     top1: float | None
     top1_int8: float | None
     weights: Weights
+    top5: float | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Backbone:
       embedding_size: length of the output.
       parameters: published count, with the ImageNet classifier.
       macs: published multiply-accumulates of one inference at the published size, with the classifier.
-      top1, top1_int8: published ImageNet accuracy, percent, float and int8; None where nobody published it.
+      top1, top1_int8, top5: published ImageNet accuracy, percent (int8: of the int8 model); None where nobody did.
       source: where accuracy, parameters and MACs are published.
       licence: of the weights.
       weights: where they are found.
@@ -70,6 +71,7 @@ class Backbone:
     variant: tuple[tuple[str, float | str], ...]
     sizes: tuple[tuple[int, Published], ...] = ()
     classes: int = 1000
+    top5: float | None = None
 
     def build(self, weights: Path) -> bytes:
         """Writes the float `.tflite`, float32 [1, H, H, 3] to float32 [1, D], with the weights of a file.
@@ -130,7 +132,7 @@ _SLIM = "https://github.com/tensorflow/models/tree/master/research/slim/nets"
 
 
 def _mobilenet(name: str, architecture: str, alpha: float, features: int, *, millions, sizes, source):
-    """A record of Keras Applications; `sizes` maps pixels to (million MACs, top-1, int8 top-1), its own size first."""
+    """A record of Keras Applications; `sizes`: pixels to (million MACs, top-1, top-5, int8 top-1), its own first."""
     parameters = round(millions * 1e6)
     published = [
         (
@@ -140,9 +142,10 @@ def _mobilenet(name: str, architecture: str, alpha: float, features: int, *, mil
                 top1,
                 top1_int8,
                 KerasWeights(mobilenet.weights_url(architecture, alpha, size), 4 * parameters),
+                top5,
             ),
         )
-        for size, (macs, top1, top1_int8) in sizes.items()
+        for size, (macs, top1, top5, top1_int8) in sizes.items()
     ]
     return Backbone(
         name=name,
@@ -165,17 +168,17 @@ def _v1(suffix: str, alpha: float, *, millions: float, sizes):
 
 
 def _v2(suffix: str, alpha: float, *, millions: float, sizes, features: int = 1280):
-    sizes = {size: (macs, top1, None) for size, (macs, top1) in sizes.items()}
+    sizes = {size: (*figures, None) for size, figures in sizes.items()}
     return _mobilenet(f"mobilenet_v2{suffix}", "v2", alpha, features, millions=millions, sizes=sizes,
                       source="mobilenet")  # fmt: skip
 
 
 def _v3(name: str, alpha: float = 1.0, suffix: str = "", *, millions: float, macs: int, top1: float, int8=None):
     return _mobilenet(f"mobilenet_v3_{name}{suffix}", f"v3_{name}", alpha, 1280 if "large" in name else 1024,
-                      millions=millions, sizes={224: (macs, top1, int8)}, source="mobilenet")  # fmt: skip
+                      millions=millions, sizes={224: (macs, top1, None, int8)}, source="mobilenet")  # fmt: skip
 
 
-def _v4(stages: str, image_size: int, recipe: str, *, parameters: int, macs: int, top1: float):
+def _v4(stages: str, image_size: int, recipe: str, *, parameters: int, macs: int, top1: float, top5: float):
     repository = f"timm/mobilenetv4_{stages}.{recipe}_in1k"
     return Backbone(
         name=f"mobilenet_v4_{stages}",
@@ -191,6 +194,7 @@ def _v4(stages: str, image_size: int, recipe: str, *, parameters: int, macs: int
         weights=HubWeights(repository, 4 * parameters),
         family=mobilenet_v4,
         variant=(("stages", stages),),
+        top5=top5,
     )
 
 
@@ -230,26 +234,34 @@ BACKBONES: dict[str, Backbone] = {backbone.name: backbone for backbone in (
           weights=HubWeights("timm/tf_efficientnet_lite3.in1k", 33_000_000)),
     _lite(4, 300, 1.4, 1.8, parameters=13_006_568, macs=2_640_000_000, top1=81.5, top1_int8=80.2,
           weights=HubWeights("timm/tf_efficientnet_lite4.in1k", 52_000_000)),
-    _v4("conv_small", 224, "e2400_r224", parameters=3_770_000, macs=190_000_000, top1=73.8),
-    _v4("conv_medium", 256, "e500_r256", parameters=9_720_000, macs=1_100_000_000, top1=79.9),
+    _v4("conv_small", 224, "e2400_r224", parameters=3_770_000, macs=190_000_000, top1=73.8, top5=91.4),
+    _v4("conv_medium", 256, "e500_r256", parameters=9_720_000, macs=1_100_000_000, top1=79.9, top5=95.2),
     _v1("", 1.0, millions=4.24, sizes={
-        224: (569, 70.9, 69.7), 192: (418, 70.0, 69.0), 160: (291, 68.0, 67.3), 128: (186, 65.2, 64.0)}),
+        224: (569, 70.9, 89.9, 69.7), 192: (418, 70.0, 89.2, 69.0),
+        160: (291, 68.0, 87.7, 67.3), 128: (186, 65.2, 85.8, 64.0)}),
     _v1("_0.75", 0.75, millions=2.59, sizes={
-        224: (317, 68.4, 67.9), 192: (233, 67.2, 66.2), 160: (162, 65.3, 63.9), 128: (104, 62.1, 59.8)}),
+        224: (317, 68.4, 88.2, 67.9), 192: (233, 67.2, 87.3, 66.2),
+        160: (162, 65.3, 86.0, 63.9), 128: (104, 62.1, 83.9, 59.8)}),
     _v1("_0.5", 0.5, millions=1.34, sizes={
-        224: (150, 63.3, 62.2), 192: (110, 61.7, 60.4), 160: (77, 59.1, 57.7), 128: (49, 56.3, 54.9)}),
+        224: (150, 63.3, 84.9, 62.2), 192: (110, 61.7, 83.6, 60.4),
+        160: (77, 59.1, 81.9, 57.7), 128: (49, 56.3, 79.4, 54.9)}),
     _v1("_0.25", 0.25, millions=0.47, sizes={
-        224: (41, 49.8, 48.2), 192: (34, 47.7, 45.8), 160: (21, 45.5, 43.5), 128: (14, 41.5, 39.9)}),
-    _v2("_1.4", 1.4, millions=6.06, sizes={224: (582, 75.0)}, features=1792),
-    _v2("_1.3", 1.3, millions=5.34, sizes={224: (509, 74.4)}, features=1664),
+        224: (41, 49.8, 74.2, 48.2), 192: (34, 47.7, 72.3, 45.8),
+        160: (21, 45.5, 70.3, 43.5), 128: (14, 41.5, 66.3, 39.9)}),
+    _v2("_1.4", 1.4, millions=6.06, sizes={224: (582, 75.0, 92.5)}, features=1792),
+    _v2("_1.3", 1.3, millions=5.34, sizes={224: (509, 74.4, 92.1)}, features=1664),
     _v2("", 1.0, millions=3.47, sizes={
-        224: (300, 71.8), 192: (221, 70.7), 160: (154, 68.8), 128: (99, 65.3), 96: (56, 60.3)}),
+        224: (300, 71.8, 91.0), 192: (221, 70.7, 90.1),
+        160: (154, 68.8, 89.0), 128: (99, 65.3, 86.9), 96: (56, 60.3, 83.2)}),
     _v2("_0.75", 0.75, millions=2.61, sizes={
-        224: (209, 69.8), 192: (153, 68.7), 160: (107, 66.4), 128: (69, 63.2), 96: (39, 58.8)}),
+        224: (209, 69.8, 89.6), 192: (153, 68.7, 88.9),
+        160: (107, 66.4, 87.3), 128: (69, 63.2, 85.3), 96: (39, 58.8, 81.6)}),
     _v2("_0.5", 0.5, millions=1.95, sizes={
-        224: (97, 65.4), 192: (71, 63.9), 160: (50, 61.0), 128: (32, 57.7), 96: (18, 51.2)}),
+        224: (97, 65.4, 86.4), 192: (71, 63.9, 85.4),
+        160: (50, 61.0, 83.2), 128: (32, 57.7, 80.8), 96: (18, 51.2, 75.8)}),
     _v2("_0.35", 0.35, millions=1.66, sizes={
-        224: (59, 60.3), 192: (43, 58.2), 160: (30, 55.7), 128: (20, 50.8), 96: (11, 45.5)}),
+        224: (59, 60.3, 82.9), 192: (43, 58.2, 81.2),
+        160: (30, 55.7, 79.1), 128: (20, 50.8, 75.0), 96: (11, 45.5, 70.4)}),
     _v3("large", millions=5.4, macs=217, top1=75.2, int8=73.9),
     _v3("large", 0.75, "_0.75", millions=4.0, macs=155, top1=73.3),
     _v3("large_minimalistic", millions=3.9, macs=209, top1=72.3, int8=71.3),

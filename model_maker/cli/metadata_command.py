@@ -8,6 +8,7 @@ import dataclasses
 from model_maker.cli.arguments import command, foreign, foreign_flags, json_flag
 from model_maker.cli.printing import print_json
 from model_maker.errors import DataError
+from model_maker.fitting import RESIZES
 from model_maker.terminal import exit_codes
 
 
@@ -25,6 +26,11 @@ def add(commands) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace it if it exists")
     for name in ("name", "version", "author", "licence", "description"):
         parser.add_argument(f"--{name}", metavar="TEXT", help=f"{name} in the metadata (default: as it is)")
+    parser.add_argument(
+        "--resize",
+        choices=tuple(RESIZES),
+        help="how photos were fitted to the input when it was trained (default: as it is, or stretch)",
+    )
     parser.add_argument(
         "--display-names",
         action="append",
@@ -46,6 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.output,
         overwrite=arguments.overwrite,
         display_names=localized,
+        resize=arguments.resize,
         **foreign(arguments),
         **texts,
     )

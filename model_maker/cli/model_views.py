@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
+from model_maker.fitting import STRETCH, Fit
 from model_maker.terminal import rendering
 from model_maker.terminal.rendering import escape, percent
 from model_maker.tflite.inspection import ModelFacts, TensorFacts
@@ -26,6 +27,8 @@ def show_model(path: Path, facts: ModelFacts, info: ModelInfo, heads: Mapping[st
             table.add_row(kind, _tensor(tensor))
     if info.normalization:
         table.add_row("normalization", f"(pixel - {info.normalization.mean:g}) / {info.normalization.std:g}")
+    if info.resize != STRETCH:
+        table.add_row("photos", Fit.to(facts.inputs[0].shape, info.resize).description)
     table.add_row("quantization", facts.quantization)
     if facts.quantization == "int8":
         inside = ", ".join(facts.float_operators[:3])
@@ -47,17 +50,19 @@ def show_model(path: Path, facts: ModelFacts, info: ModelInfo, heads: Mapping[st
 
 def show_models(rows: list[dict[str, Any]], default: str) -> None:
     """Prints the registry; models that need no download are marked."""
-    table = rendering.table("model", "px>", "param>", "MACs>", "top-1>", "int8>", "MB>", "ms>", "")
-    # The longest name has 31 characters, and the table 80 columns.
+    console = rendering.console()
+    # The longest name has 31 characters, and with these the table has 80 columns.
+    shown = [column for column in _COLUMNS if column != "top-5>" or console.width >= _WIDE]
+    table = rendering.table("model", *shown, "")
     table.padding, table.columns[0].no_wrap = (0, 1, 0, 0), True
     for row in rows:
         name = f"[bold]{row['name']}[/]" if row["name"] == default else row["name"]
-        cells = [cell.split()[0] for cell in _model_cells(row)]
-        table.add_row(name, *cells, "*" if row["offline"] else "")
-    console = rendering.console()
+        cells = dict(zip(_COLUMNS, (cell.split()[0] for cell in _model_cells(row)), strict=True))
+        table.add_row(name, *(cells[column] for column in shown), "*" if row["offline"] else "")
     console.print(table)
     console.print(
-        "param, MACs: millions. top-1, int8: published ImageNet accuracy, percent. MB, ms: int8 classifier on one "
+        "param, MACs: millions. top-1, int8: published ImageNet accuracy, percent, float and int8"
+        f"{'; top-5 in a wider terminal' if len(shown) < len(_COLUMNS) else ''}. MB, ms: int8 classifier on one "
         f"thread, as measured once. *: needs no download. The default is {default}."
     )
 
@@ -65,8 +70,8 @@ def show_models(rows: list[dict[str, Any]], default: str) -> None:
 def models_markdown(rows: list[dict[str, Any]], default: str) -> str:
     """Returns the registry as a Markdown table, as the documentation shows it."""
     lines = [
-        "| model | input | parameters | MACs | top-1, % | int8, % | int8 MB | int8 ms |",
-        "|---|---|---|---|---|---|---|---|",
+        "| model | input | parameters | MACs | top-1, % | top-5, % | int8 top-1, % | int8 MB | int8 ms |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         name = f"{row['name']} (default)" if row["name"] == default else row["name"]
@@ -74,12 +79,16 @@ def models_markdown(rows: list[dict[str, Any]], default: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+_COLUMNS = ("px>", "param>", "MACs>", "top-1>", "top-5>", "int8>", "MB>", "ms>")
+_WIDE = 90
+
+
 def _model_cells(row: dict[str, Any]) -> tuple[str, ...]:
     return (
         f"{row['image_size']} px",
         f"{row['parameters'] / 1e6:.1f} M",
         f"{row['macs'] / 1e6:.0f} M",
-        *(f"{row[key]:.1f}" if row[key] is not None else "-" for key in ("top1", "top1_int8")),
+        *(f"{row[key]:.1f}" if row[key] is not None else "-" for key in ("top1", "top5", "top1_int8")),
         f"{row['size_bytes'] / 1e6:.1f}" if "size_bytes" in row else "-",
         f"{row['latency_ms']:.1f}" if "latency_ms" in row else "-",
     )

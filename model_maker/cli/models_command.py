@@ -20,7 +20,18 @@ def run(arguments: argparse.Namespace) -> None:
     from model_maker.backbones import BACKBONES, DEFAULT, measured
     from model_maker.cli import model_views
 
-    shown = ("name", "image_size", "embedding_size", "parameters", "macs", "top1", "top1_int8", "licence", "source")
+    shown = (
+        "name",
+        "image_size",
+        "embedding_size",
+        "parameters",
+        "macs",
+        "top1",
+        "top5",
+        "top1_int8",
+        "licence",
+        "source",
+    )
     found = measured.read()
     rows = [
         {key: getattr(backbone, key) for key in shown}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from model_maker.exporters.exported import Exported
+from model_maker.fitting import CROP, LETTERBOX, STRETCH
 from model_maker.packaging.export_source import Source
 from model_maker.report import pages
 
@@ -36,7 +37,7 @@ probabilities = compiled(pixels)[0]
 ```"""
 TFJS = """```javascript
 const model = await tf.loadGraphModel('model.json');
-const pixels = tf.image.resizeBilinear(tf.browser.fromPixels(image), [size, size]).expandDims(0).toFloat();
+const pixels = tf.image.resizeBilinear(tf.browser.fromPixels(image), [height, width]).expandDims(0).toFloat();
 const probabilities = model.predict(pixels);
 ```"""
 C = """```cpp
@@ -52,6 +53,22 @@ let model = try VNCoreMLModel(for: MLModel(contentsOf: compiledURL))
 let request = VNCoreMLRequest(model: model)
 request.imageCropAndScaleOption = .scaleFill
 ```"""
+
+
+# What stretches in these examples, and what does not.
+_VISION = {STRETCH: ".scaleFill", LETTERBOX: ".scaleFit", CROP: ".centerCrop"}
+_TENSORFLOW = {
+    STRETCH: "tf.image.resizeBilinear(tf.browser.fromPixels(image), [height, width])",
+    LETTERBOX: "tf.tensor(letterboxed, [height, width, 3])",
+    CROP: "tf.tensor(cropped, [height, width, 3])",
+}
+
+
+def _fitted(usage: str, resize: str) -> str:
+    """Returns an example for models that want photos fitted in another way than stretched."""
+    for words in (_VISION, _TENSORFLOW):
+        usage = usage.replace(words[STRETCH], words[resize])
+    return usage
 
 
 def render(entry: Exported, source: Source, *, contract: str, usage: str, io: str) -> str:
@@ -71,6 +88,6 @@ def render(entry: Exported, source: Source, *, contract: str, usage: str, io: st
         fit=source.base.fit,
         probes=len(source.probes),
         contract=contract,
-        usage=usage,
+        usage=_fitted(usage, source.info.resize),
         io=io,
     )

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from model_maker.errors import ModelError, about
+from model_maker.errors import DataError, ModelError, about
+from model_maker.fitting import RESIZES
 from model_maker.inference import label_files
 from model_maker.inference.classifier import Classifier, model_file
 from model_maker.normalization import Normalization
@@ -50,6 +51,7 @@ def describe(
     labels: str | os.PathLike[str] | None = None,
     normalization: Normalization | None = None,
     display_names: Mapping[str, str | os.PathLike[str]] | None = None,
+    resize: str | None = None,
     overwrite: bool = False,
     **texts: str | None,
 ) -> Described:
@@ -61,6 +63,7 @@ def describe(
       labels: a file, see `label_files.read`.
       normalization: of the input; integer input states it itself.
       display_names: by locale, for example "de", a file with one name per label.
+      resize: how photos were fitted to the input when it was trained, a key of `fitting.RESIZES`.
       overwrite: whether to replace an existing file.
       **texts: some of TEXTS.
 
@@ -70,6 +73,8 @@ def describe(
       OutputError: the file cannot be written.
     """
     path, output = model_file(model), Path(output)
+    if resize is not None and resize not in RESIZES:
+        raise DataError(f"`resize={resize!r}`: choose one of {', '.join(RESIZES)}.")
     files.check_new_file(output, overwrite=overwrite)
     names = label_files.read(labels) if labels is not None else ()
     content = vetting.read(path)
@@ -85,7 +90,7 @@ def describe(
             localized = label_files.read(file)
             label_files.check_count(localized, len(info.labels), file)
             info = dataclasses.replace(info, display_names=info.display_names | {locale: localized})
-        told: dict[str, Any] = {name: text for name, text in texts.items() if text is not None}
+        told: dict[str, Any] = {name: text for name, text in (texts | {"resize": resize}).items() if text is not None}
         info = dataclasses.replace(info, normalization=normalization or _known(content, info), **told)
         new = metadata.write(content, info)
         _check_same(content, new)

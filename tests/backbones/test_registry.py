@@ -34,7 +34,20 @@ def test_the_registry_states_what_is_published():
         b = backbones.BACKBONES[name]
         assert (b.parameters, b.macs, b.top1, b.top1_int8, b.image_size) == figures
         assert b.embedding_size == 1280 and (b.normalization.mean, b.normalization.std) == (127, 128)
+        assert b.top5 is None  # that page has none
+    # tensorflow/models, research/slim/nets: mobilenet_v1.md and mobilenet/README.md; the cards of timm's weights.
+    top5 = {"mobilenet_v1": 89.9, "mobilenet_v1_0.25": 74.2, "mobilenet_v2_1.4": 92.5, "mobilenet_v2_0.35": 82.9}
+    top5 |= {"mobilenet_v4_conv_small": 91.4, "mobilenet_v4_conv_medium": 95.2, "mobilenet_v3_large": None}
+    assert {name: backbones.BACKBONES[name].top5 for name in top5} == top5
+    assert (
+        backbones.get("mobilenet_v1_0.5", image_size=160).top5,
+        backbones.get("mobilenet_v2", image_size=96).top5,
+    ) == (
+        81.9,
+        83.2,
+    )
     for name, backbone in backbones.BACKBONES.items():
+        assert backbone.top5 is None or backbone.top1 < backbone.top5 < 100
         assert backbone.name == name and backbone.licence == "Apache-2.0"
 
 

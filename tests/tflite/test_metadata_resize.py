@@ -1,13 +1,15 @@
 import dataclasses
 import zlib
 
+import command
 import fitted_models
 import pytest
 
 from model_maker import Classifier
-from model_maker.errors import ModelError
+from model_maker.errors import DataError, ModelError
 from model_maker.fitting import CROP, LETTERBOX, STRETCH, Fit
 from model_maker.tflite import client_rules, graph, metadata
+from model_maker.verification import metadata_writing
 
 EACH = pytest.mark.parametrize("name", fitted_models.NAMES)
 
@@ -68,3 +70,16 @@ def test_a_way_that_is_named_and_missing_is_an_error():
     )
     with pytest.raises(ModelError, match="its resize.txt says ''"):
         metadata.read(content)
+
+
+def test_the_commands_write_and_show_it(tmp_path):
+    model, made = str(tmp_path / "m.tflite"), str(tmp_path / "new.tflite")
+    (tmp_path / "m.tflite").write_bytes(fitted_models.make("square_stretch"))
+    assert (
+        command.model_maker("metadata", model, "--resize", "letterbox", "--output", made, cwd=tmp_path).returncode == 0
+    )
+    assert Classifier(made).fit == Fit(8, 8, LETTERBOX)
+    out, _ = command.said(command.model_maker("inspect", made, cwd=tmp_path))
+    assert "letterboxed to 8 x 8 pixels" in out
+    with pytest.raises(DataError, match="`resize='fold'`: choose one of stretch"):
+        metadata_writing.describe(model, tmp_path / "x.tflite", resize="fold")

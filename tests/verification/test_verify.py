@@ -193,7 +193,7 @@ def test_an_app_does_not_run_without_the_labels_that_it_looks_for(float_model, p
 
 
 def test_every_way_and_engine_of_an_app_is_known():
-    assert {app.preparation for app in put_in_app.APPS} <= set(PREPARATIONS)
+    assert {app.preparation for app in put_in_app.APPS} <= {"", *PREPARATIONS}
     assert {app.engine for app in put_in_app.APPS} == {"", *clients.CLIENTS, "LiteRT's samples"}
 
 

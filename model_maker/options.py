@@ -162,6 +162,14 @@ class Options:
         shown="-",
         const="known",
     )
+    keep_answers: str | None = _option(
+        None,
+        LEARNING,
+        "an older model on the same backbone: average towards its head as far as accuracy permits, so that fewer photos"
+        " turn wrong",
+        "MODEL",
+        shown="none",
+    )
     class_weight: str = _option(
         "auto",
         LEARNING,
@@ -366,6 +374,8 @@ def check(options: Options) -> None:
         )
     if options.labels_from_text is not None and options.fine_tune is not None:
         raise DataError("`labels_from_text` is for a head on frozen features: leave it or `fine_tune` out.")
+    if options.keep_answers is not None:
+        _check_keeping(options)
     for name in ("address", "shards"):
         if (value := getattr(options, name)) is not None and options.engine != "ray":
             raise DataError(f"`{name}={value!r}` applies to a Ray cluster: add `engine='ray'`.")
@@ -375,3 +385,11 @@ def check(options: Options) -> None:
     for name, declaration in declarations().items():
         if declaration.group == FINE_TUNING and getattr(options, name) is not None:
             raise DataError(f"`{name}` applies to fine-tuning: add `fine_tune='tail'`.")
+
+
+def _check_keeping(options: Options) -> None:
+    """Checks what `keep_answers` goes with: a plain head on the layers of the old one."""
+    defaults = {"layers": "auto", "fine_tune": None, "labels_from_text": None, "folds": 0, "max_drop": None}
+    for name, default in defaults.items():
+        if (value := getattr(options, name)) != default:
+            raise DataError(f"`keep_answers` cannot be combined with `{name}={value}`: leave one out.")

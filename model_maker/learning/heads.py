@@ -172,7 +172,7 @@ def fit(
         raise DataError(f"Class {int(counts.argmin())} has {found} to learn from; each needs {needed}.")
     weights = class_weights(counts) if balance else np.ones(classes)
     given = embeddings if isinstance(embeddings, FeatureTable) else FeatureTable(embeddings)
-    held_out = _held_out(labels, given, classes) if folds is None else _parts(np.asarray(folds))
+    held_out = held_out_parts(labels, given, classes) if folds is None else _parts(np.asarray(folds))
     sets = _sets(tuple(among) or given.layers, layers)
     offsets, scale = _offsets(prior, given, labels)
     strengths = (*_STRONGER, *REGULARIZATION) if prior else REGULARIZATION
@@ -283,7 +283,7 @@ def softmax(logits: Array) -> Array:
     return shifted / shifted.sum(axis=1, keepdims=True)
 
 
-def _held_out(labels: Array, features: FeatureTable, classes: int) -> list[Array]:
+def held_out_parts(labels: Array, features: FeatureTable, classes: int) -> list[Array]:
     """Chooses the parts that regularization and temperature are found on, bool [N] each."""
     if features.streamed:
         return [_stratified(labels, max(_PARTS, len(labels) // MOST_HELD_OUT)) == 0]

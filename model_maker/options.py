@@ -176,6 +176,14 @@ class Options:
         shown="-",
         const="known",
     )
+    keep_answers: str | None = _option(
+        None,
+        LEARNING,
+        "an older model on the same backbone: average towards its head as far as accuracy permits, so that fewer photos"
+        " turn wrong",
+        "MODEL",
+        shown="none",
+    )
     class_weight: str = _option(
         "auto",
         LEARNING,
@@ -309,6 +317,7 @@ class Options:
 # Options that suppose one label a photo, and what to do instead.
 _NOT_OF_SEVERAL_LABELS = {
     "fine_tune": "Leave one of them out: the head is trained on frozen features.",
+    "keep_answers": "Leave one of them out.",
     "labels_from_text": "Leave one of them out.",
     "max_drop": "Leave it out; metrics.json compares the file with its float model.",
     "precision": "Pass `label_precision` for a threshold of each label.",
@@ -401,6 +410,8 @@ def check(options: Options) -> None:
         for name, advice in _NOT_OF_SEVERAL_LABELS.items():
             if getattr(options, name) is not None:
                 raise DataError(f"`{name}` does not work with `multi_label=True`. {advice}")
+    if options.keep_answers is not None:
+        _check_keeping(options)
     for name in ("address", "shards"):
         if (value := getattr(options, name)) is not None and options.engine != "ray":
             raise DataError(f"`{name}={value!r}` applies to a Ray cluster: add `engine='ray'`.")
@@ -410,3 +421,11 @@ def check(options: Options) -> None:
     for name, declaration in declarations().items():
         if declaration.group == FINE_TUNING and getattr(options, name) is not None:
             raise DataError(f"`{name}` applies to fine-tuning: add `fine_tune='tail'`.")
+
+
+def _check_keeping(options: Options) -> None:
+    """Checks what `keep_answers` goes with: a plain head on the layers of the old one."""
+    defaults = {"layers": "auto", "fine_tune": None, "labels_from_text": None, "folds": 0, "max_drop": None}
+    for name, default in defaults.items():
+        if (value := getattr(options, name)) != default:
+            raise DataError(f"`keep_answers` cannot be combined with `{name}={value}`: leave one out.")

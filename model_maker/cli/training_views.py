@@ -33,6 +33,8 @@ def show_training(result: Result) -> None:
     table.add_row("layers", _layers(report["cross_validation"]))
     if tuning := report.get("fine_tuning"):
         table.add_row("fine-tuning", _change(tuning["against_frozen"]))
+    if kept := report.get("kept_answers"):
+        table.add_row("kept answers", _kept(kept))
     if several:
         table.add_row("thresholds", multi_label_views.thresholds(report["thresholds"]))
     elif thresholds := report.get("thresholds"):
@@ -134,3 +136,15 @@ def budget_table(found: Budget) -> Table:
             "[bold green]chosen[/]" if index == found.chosen else "",
         )
     return table
+
+
+def _kept(kept: dict[str, Any]) -> str:
+    """Says how far the head was averaged with the old one, and what that saved and cost."""
+    lines = [f"weight {kept['weight']:.1f} of the head of {escape(kept['old'])}"]
+    for name, found in (("held out", kept["held_out"]), ("test", kept["test"])):
+        lost = 100 * (found["top1"] - found["top1_alone"])
+        lines.append(
+            f"{name}: {found['turned_wrong']} of {found['photos']} photos turn wrong, {found['turned_wrong_alone']} "
+            f"without it; top-1 {lost:+.1f} points"
+        )
+    return "\n".join(lines)

@@ -27,13 +27,13 @@ from model_maker.system import files
 Array = np.ndarray[Any, Any]
 
 # Hexadecimal digits of each hash that are kept: among a million photos, two share them once in 30 million times.
-_DIGITS = 16
+DIGITS = 16
 
 
 def compose(split: Split, fingerprint: str) -> str:
     """Returns the content of `split.json`."""
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
-    listed = {name: sorted({sample.digest[:_DIGITS] for sample in part.samples}) for name, part in parts.items()}
+    listed = {name: sorted({sample.digest[:DIGITS] for sample in part.samples}) for name, part in parts.items()}
     return json.dumps({"fingerprint": fingerprint, **listed}, indent=1) + "\n"
 
 
@@ -75,7 +75,7 @@ def judge(
         learned = _found_again(folder, fingerprint)
     if learned is None:
         return LearnedFrom(None)
-    seen = np.array([sample.digest[:_DIGITS] in learned for sample in samples], bool)
+    seen = np.array([sample.digest[:DIGITS] in learned for sample in samples], bool)
     if not seen.any():
         return None
     if seen.all():
@@ -103,7 +103,7 @@ def keep(folder: Path, output: Path, *, more: Sequence[Any] = ()) -> None:
         return
     try:
         content = json.loads((folder / SPLIT).read_text(encoding="utf-8"))
-        content["train"] = sorted({*content["train"], *(_digest(photo)[:_DIGITS] for photo in more)})
+        content["train"] = sorted({*content["train"], *(_digest(photo)[:DIGITS] for photo in more)})
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return  # without the others, a list of these alone would say that it learned from no others
     (output / SPLIT).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8", newline="\n")
@@ -123,6 +123,11 @@ def _beside(folder: Path, fingerprint: str | None) -> set[str] | None:
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue  # what is not there, or not as `train` wrote it, tells nothing
     return None
+
+
+def learned_beside(folder: Path) -> set[str] | None:
+    """Returns the beginnings of the hashes of the photos that the model in a folder learned from; None if unknown."""
+    return _beside(folder, None)
 
 
 def _divided(dataset: Dataset, fingerprint: str, record: dict[str, Any]) -> set[str] | None:
@@ -150,4 +155,4 @@ def _found_again(folder: Path, fingerprint: str) -> set[str] | None:
 
 
 def _learned(split: Split) -> set[str]:
-    return {sample.digest[:_DIGITS] for part in (split.train, split.validation) for sample in part.samples}
+    return {sample.digest[:DIGITS] for part in (split.train, split.validation) for sample in part.samples}

@@ -172,7 +172,7 @@ def fit(
     likelihood = _likelihood(labels.ndim == 2)
     weights = _weights(labels, classes, 1 if prior else 2, balance=balance)
     given = embeddings if isinstance(embeddings, FeatureTable) else FeatureTable(embeddings)
-    held_out = _held_out(labels, given, classes) if folds is None else _parts(np.asarray(folds))
+    held_out = held_out_parts(labels, given, classes) if folds is None else _parts(np.asarray(folds))
     sets = _sets(tuple(among) or given.layers, layers)
     offsets, scale = _offsets(prior, given, labels)
     strengths = (*_STRONGER, *REGULARIZATION) if prior else REGULARIZATION
@@ -309,7 +309,7 @@ def class_weights(counts: Array) -> Array:
     return counts.sum() / (len(counts) * counts)
 
 
-def _held_out(labels: Array, features: FeatureTable, classes: int) -> list[Array]:
+def held_out_parts(labels: Array, features: FeatureTable, classes: int) -> list[Array]:
     """Chooses the parts that regularization and temperature are found on, bool [N] each."""
     likelihood = _likelihood(labels.ndim == 2)
     if features.streamed:

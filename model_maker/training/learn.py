@@ -12,6 +12,7 @@ from model_maker.data.augment import PRESETS
 from model_maker.data.dataset import Dataset
 from model_maker.data.multi_label import MultiLabelDataset
 from model_maker.embeddings import computing
+from model_maker.embeddings.computing import Embeddings
 from model_maker.embeddings.engines import LOCAL
 from model_maker.embeddings.work import Engine
 from model_maker.errors import ModelError
@@ -27,7 +28,8 @@ from model_maker.tflite import integer_heads, network_layers, trunk
 from model_maker.tflite.integer_heads import IntegerHead
 from model_maker.tflite.metadata import ModelInfo
 from model_maker.tflite.network_layers import Layer
-from model_maker.training import metrics_record
+from model_maker.training import answer_keeping, metrics_record
+from model_maker.training.answer_keeping import Kept
 from model_maker.training.training_data import TrainingData, join
 
 Array = np.ndarray
@@ -45,12 +47,14 @@ class Learned:
       fit: details of the head on frozen features.
       frozen: the network with that head; the same as `network` unless fine-tuning improved it.
       tuned: details of fine-tuning; None without.
+      kept: what averaging with an older head did; None without.
     """
 
     network: Network
     fit: heads.Fit
     frozen: Network
     tuned: Tuned | None = None
+    kept: Kept | None = None
 
 
 def learn(
@@ -77,6 +81,8 @@ def learn(
     """
     train, validation = data.split.train, data.split.validation
     both = join(train, validation)
+    if options.keep_answers is not None:
+        return _keeping(both, data, options, progress)
     with progress.stage("Fit the head"):
         fit = _fit(both, data, options, progress)
         frozen = _network(data, fit)
@@ -115,6 +121,21 @@ def learn(
     for note in tuned.notes:
         progress.note(note)
     return Learned(tuned.network if tuned.improved else frozen, fit, frozen, tuned)
+
+
+def _keeping(both: Dataset, data: TrainingData, options: Options, progress: Progress) -> Learned:
+    """Fits a head on the layers of an older one, and averages both."""
+    balance, test = options.class_weight == "auto", data.split.test
+    old = answer_keeping.read(str(options.keep_answers), data)
+    with progress.stage("Fit the head"):
+        plain = _fit(both, data, options, progress, choice="all", among=old.layers, views=data.views)
+    with progress.stage("Average with the old head"):
+        fit, kept = answer_keeping.keep(plain, old, both, data, balance=balance)
+    network = _network(data, fit)
+    seen = data.features(network, test)
+    embeddings = seen[:].astype(np.float32) * np.float32(seen.step)
+    kept = answer_keeping.on_test(kept, plain.head, fit.head, old, embeddings, np.array(test.labels))
+    return Learned(network, fit, network, kept=kept)
 
 
 def unseeing(learned: Learned, data: TrainingData, options: Options, progress: Progress) -> Network:
@@ -203,10 +224,11 @@ def _fit(
     *,
     choice: str | None = None,
     among: tuple[Layer, ...] = (),
+    views: Embeddings | None = None,
 ) -> heads.Fit:
     """Fits a head on the layers that `choice` selects, by default the option, `among` some layers."""
     plain = choice is not None or bool(among)  # with fine-tuning, which has its own augmentation
-    found = (data.embeddings if plain else data.views).select(photos)
+    found = (views or (data.embeddings if plain else data.views)).select(photos)
     labels = photos.targets if isinstance(photos, MultiLabelDataset) else np.array(photos.labels)
     return heads.fit(
         FeatureTable(found, data.backbone.layers),

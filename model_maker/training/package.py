@@ -288,6 +288,8 @@ def measure(
     if learned.tuned:
         frozen, tuned = (learn.score(one, test, data, options) for one in (learned.frozen, learned.network))
         report["fine_tuning"] = metrics_record.tuning(learned.tuned, frozen, tuned, labels)
+    if learned.kept:
+        report["kept_answers"] = learned.kept.as_dict()
     metrics_record.warn(report, progress)
     return package, report
 

@@ -1,0 +1,223 @@
+"""`keep_answers`: a head averaged with an older one as far as accuracy permits, so that fewer answers turn wrong.
+
+How far is decided on photos that were held out from both heads: the old one is fitted anew on those of its photos that
+are left. The average that turns fewest photos wrong is taken among those whose accuracy cannot be told from that of the
+new head: the paired difference is within one standard error, and within one point.
+
+Sources:
+  Yan et al. 2021, "Positive-Congruent Training: Towards Regression-Free Model Updates" (what turns wrong).
+  Wortsman et al. 2022, "Robust Fine-Tuning of Zero-Shot Models" (averages of heads).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from model_maker.data.dataset import Dataset
+from model_maker.data.streaming import cores
+from model_maker.errors import DataError, about
+from model_maker.inference import training_overlap
+from model_maker.inference.classifier import model_file
+from model_maker.learning import heads, likelihoods
+from model_maker.learning.features import FeatureTable
+from model_maker.learning.heads import Fit, Head
+from model_maker.learning.regression import Problem
+from model_maker.tflite import class_rows, metadata, vetting
+from model_maker.tflite.network_layers import Layer
+from model_maker.training.training_data import TrainingData
+
+Array = np.ndarray
+
+# Weights of the old head that are tried.
+WEIGHTS = tuple(round(0.1 * step, 1) for step in range(10))
+_ITERATIONS = 200
+# Where photos are few, one standard error is several points.
+_MOST_LOST = 0.01
+
+
+@dataclass(frozen=True)
+class OldHead:
+    """The head of an older model, in the classes of the new one.
+
+    Attributes:
+      path: of the model.
+      layers: that it sees.
+      kernel, bias: float [C, D] and [C]; zeros for a class that it does not know.
+      known: bool [C], which classes it knows.
+      learned: the beginnings of the hashes of the photos that it learned from.
+    """
+
+    path: str
+    layers: tuple[Layer, ...]
+    kernel: Array
+    bias: Array
+    known: Array
+    learned: frozenset[str]
+
+    def has_learned(self, photos: Dataset) -> Array:
+        """Returns which photos it learned from, bool [N]."""
+        return np.array([sample.digest[: training_overlap.DIGITS] in self.learned for sample in photos.samples])
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What averaging did; `counts` has photos, both top-1 and both shares that turned wrong.
+
+    Attributes:
+      old: the path of the older model.
+      weight: of its head in the average.
+      held_out: of photos that neither head had learned from.
+      test: of the test photos, with the older model as it is; None before they are measured.
+    """
+
+    old: str
+    weight: float
+    held_out: dict[str, Any]
+    test: dict[str, Any] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns plain JSON types."""
+        return dataclasses.asdict(self)
+
+
+def read(model: str, data: TrainingData) -> OldHead:
+    """Reads the head of an older model.
+
+    Raises:
+      ModelError: it is no model.
+      DataError: it is on another backbone, knows fewer than two of the classes, or nothing names its photos.
+    """
+    path, advice = model_file(model), "Pass an int8 model that `train` made on the same backbone."
+    content = vetting.read(path)
+    with about(path):
+        info = metadata.read(content)
+        stated, int8 = info.provenance.get("backbone") or {}, data.backbone.int8
+        if int8 is None or not stated or not int8.digest.startswith(str(stated.get("int8"))):
+            raise DataError(f"`keep_answers`: it is on another backbone than {data.backbone.name}. {advice}")
+        rows = class_rows.read(content)
+        layers = tuple(Layer(*row) for row in stated["layers"])
+        learned = training_overlap.learned_beside(Path(path).parent)
+        if learned is None:
+            raise DataError(f"`keep_answers`: no split.json beside it names the photos that it learned from. {advice}")
+        classes = data.photos.classes
+        known = np.array([name in info.labels for name in classes])
+        if known.sum() < 2:
+            raise DataError(f"`keep_answers`: it knows {known.sum()} of the classes {', '.join(classes[:5])}. {advice}")
+        kernel, bias = np.zeros((len(classes), rows.kernel.shape[1])), np.zeros(len(classes))
+        for index in np.flatnonzero(known):
+            row = info.labels.index(classes[index])
+            kernel[index], bias[index] = rows.kernel[row], rows.bias[row]
+    return OldHead(model, layers, kernel, bias, known, frozenset(learned))
+
+
+def keep(fit: Fit, old: OldHead, photos: Dataset, data: TrainingData, *, balance: bool) -> tuple[Fit, Kept]:
+    """Averages a head with an older one.
+
+    Args:
+      fit: the new head, on the layers of the old one.
+      old: the older head.
+      photos: that the new one learned from.
+      data: their embeddings.
+      balance: whether uneven classes weigh alike.
+    """
+    labels = np.array(photos.labels)
+    new_logits, old_logits, judged = _held_out(fit, old, photos, data, balance=balance)
+    truth = labels[judged]
+    found = {weight: average(new_logits, old_logits, old.known, weight) for weight in WEIGHTS}
+    weight = choose(found, old_answers(old_logits, old.known), truth)
+    temperature, _ = heads.calibrate(found[weight], truth)
+    head = averaged(fit.head, old, weight, temperature)
+    scores = likelihoods.softmax(found[weight] / temperature)
+    counts = changes(found[0.0], found[weight], old_answers(old_logits, old.known), truth)
+    top1 = float((found[weight].argmax(axis=1) == truth).mean())
+    changed = dataclasses.replace(fit, head=head, held_out=scores, held_out_labels=truth, top1=top1)
+    return changed, Kept(old.path, weight, counts)
+
+
+def on_test(kept: Kept, plain: Head, head: Head, old: OldHead, embeddings: Array, labels: Array) -> Kept:
+    """Adds what averaging did to test photos, float [N, D] as the head sees them."""
+    logits = embeddings.astype(np.float64) @ old.kernel.T + old.bias
+    answers = old_answers(logits, old.known)
+    return dataclasses.replace(
+        kept, test=changes(plain.logits(embeddings), head.logits(embeddings), answers, np.asarray(labels))
+    )
+
+
+def averaged(head: Head, old: OldHead, weight: float, temperature: float) -> Head:
+    """Returns the average of two heads, divided by a temperature; classes that only the new one knows stay its own."""
+    parameters = np.column_stack([head.kernel, head.bias]).astype(np.float64)
+    mixed = average(parameters.T, np.column_stack([old.kernel, old.bias]).T, old.known, weight).T / temperature
+    return Head(mixed[:, :-1].astype(np.float32), mixed[:, -1].astype(np.float32))
+
+
+def average(new: Array, old: Array, known: Array, weight: float) -> Array:
+    """Averages logits, float [N, C], of which those of unknown classes stay; what all share does not count."""
+    shifted = old - old[:, known].mean(axis=1, keepdims=True) + new[:, known].mean(axis=1, keepdims=True)
+    return np.where(known, (1 - weight) * new + weight * shifted, new)
+
+
+def old_answers(logits: Array, known: Array) -> Array:
+    return np.where(known, logits, -np.inf).argmax(axis=1)
+
+
+def choose(found: dict[float, Array], old: Array, truth: Array) -> float:
+    """Returns the weight that turns fewest photos wrong and loses no more than one standard error and one point."""
+    plain = found[0.0].argmax(axis=1) == truth
+    permitted = {}
+    for weight, logits in found.items():
+        right = logits.argmax(axis=1) == truth
+        lost = plain.astype(float) - right
+        if lost.mean() <= min(lost.std(ddof=1) / np.sqrt(len(lost)), _MOST_LOST):
+            permitted[weight] = int(((old == truth) & ~right).sum())
+    return min(permitted, key=lambda weight: (permitted[weight], weight))
+
+
+def changes(plain: Array, kept: Array, old: Array, truth: Array) -> dict[str, Any]:
+    """Counts what averaging did: logits of the new head alone and averaged, answers of the old one, classes."""
+    was, right = old == truth, [logits.argmax(axis=1) == truth for logits in (plain, kept)]
+    return {
+        "photos": len(truth),
+        "top1_alone": float(right[0].mean()),
+        "top1": float(right[1].mean()),
+        "turned_wrong_alone": int((was & ~right[0]).sum()),
+        "turned_wrong": int((was & ~right[1]).sum()),
+    }
+
+
+def _held_out(
+    fit: Fit, old: OldHead, photos: Dataset, data: TrainingData, *, balance: bool
+) -> tuple[Array, Array, Array]:
+    """Returns logits of photos by heads that have not learned from them, and which photos these are."""
+    labels, learned = np.array(photos.labels), old.has_learned(photos)
+    classes = len(photos.classes)
+    table = FeatureTable(data.views.select(photos), data.backbone.layers)
+    parts = heads.held_out_parts(labels, table, classes)
+    features = table.standardize(fit.layers)
+    judged = np.any(parts, axis=0)
+    logits = np.zeros((2, len(labels), classes))
+    places = np.flatnonzero(old.known)
+    numbers = np.cumsum(old.known) - 1
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:
+        for held in parts:
+            for row, chosen, some in (
+                (0, ~held, np.arange(classes)),
+                (1, ~held & learned & old.known[labels], places),
+            ):
+                targets = labels[chosen] if row == 0 else numbers[labels[chosen]]
+                counts = np.maximum(np.bincount(targets, minlength=len(some)), 1)
+                weights = heads.class_weights(counts) if balance else np.ones(len(some))
+                problem = Problem(features.rows(chosen), targets, weights, pool)
+                start = np.zeros((len(some), features.size + 1), np.float32)
+                parameters = problem.solve(fit.regularization, start, _ITERATIONS, lambda step: None)
+                logits[row][np.ix_(held, some)] = features.logits(held, parameters)
+    new, older = logits[0][judged] / fit.temperature, logits[1][judged]
+    own = old.known[labels[judged]]
+    share, _ = heads.calibrate(older[own][:, places], numbers[labels[judged][own]])
+    return new, older / share, judged

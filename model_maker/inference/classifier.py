@@ -98,6 +98,7 @@ class Classifier:
             self._model = runtimes.open_model(model, kernels=kernels)
             if head is not None:
                 self._model = runtimes.open_head(self._model, head, kernels=kernels)
+            self._head = head
             self._folder = None if isinstance(model, bytes) else output_folder.home(Path(model).resolve())
             self._kernels = kernels
             self._runner = self._model.runner()
@@ -113,6 +114,7 @@ class Classifier:
             "kernels": self._kernels,
             "labels": self.labels,
             "normalization": self.info.normalization,
+            "head": self._head,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:

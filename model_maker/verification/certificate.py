@@ -28,10 +28,11 @@ class Run:
       state: RAN, REFUSED or NOT_HERE.
       why: reason if it did not run.
       photos: number of photos.
-      right: number of correct answers.
+      right: number of correct answers; None of a head that does not know the classes of the photos.
       same_answer: number of photos with the same answer as the reference, LiteRT on XNNPACK with our pixels.
       unknown: number of photos without an answer, because no score reaches its threshold.
       largest_difference: of any score from the reference; scores below the threshold count as the threshold.
+      head: which output, of a file that `combine` made.
     """
 
     name: str
@@ -43,6 +44,12 @@ class Run:
     same_answer: int | None = None
     unknown: int | None = None
     largest_difference: float | None = None
+    head: str = ""
+
+    @property
+    def title(self) -> str:
+        """The name, and the head where there are several."""
+        return f"{self.name}, {self.head}" if self.head else self.name
 
     @property
     def accuracy(self) -> float | None:
@@ -75,16 +82,16 @@ class Certificate:
     @property
     def failures(self) -> list[str]:
         """One sentence for each runtime that rejects the file, and each mandatory requirement that it violates."""
-        refused = [f"{run.name} rejects it: {run.why}" for run in self.runs if run.state == REFUSED]
+        refused = list(dict.fromkeys(f"{run.name} rejects it: {run.why}" for run in self.runs if run.state == REFUSED))
         broken = [found for found in self.findings if not found.passed and found.rule.binding]
         return refused + [f"{entry.rule.demand}: {entry.received}. {entry.rule.advice}" for entry in broken]
 
     @property
     def remarks(self) -> list[str]:
         """Remarks that are not failures: missing runtimes, rejections by apps, and recommendations that it violates."""
-        absent = [run.why for run in self.runs if run.state == NOT_HERE]
+        absent = list(dict.fromkeys(run.why for run in self.runs if run.state == NOT_HERE))
         reasons = dict.fromkeys(run.why for run in self.apps if run.state == REFUSED)
-        names = {why: [run.name for run in self.apps if run.why == why] for why in reasons}
+        names = {why: dict.fromkeys(run.name for run in self.apps if run.why == why) for why in reasons}
         refused = [f"Rejected by {', '.join(names[why])}: {why}" for why in reasons]
         missed = [found.rule for found in self.findings if not found.passed and not found.rule.binding]
         return absent + refused + [f"{rule.by} look for {rule.demand}: {rule.advice}" for rule in missed]
@@ -116,14 +123,14 @@ class Certificate:
         }
 
 
-def judge(run: Run, scores: Array, expected: Array, truth: Array, *, limits: Array) -> Run:
+def judge(run: Run, scores: Array, expected: Array, truth: Array | None, *, limits: Array) -> Run:
     """Returns a run with the evaluation of its scores.
 
     Args:
       run: the run.
       scores: float [N, C], NaN for omitted labels.
       expected: reference scores, float [N, C].
-      truth: int [N], the true labels.
+      truth: int [N], the true labels; None where they are not among those of the scores.
       limits: float [C], the threshold of each label, for all runtimes.
     """
     theirs, ours = answers(scores, limits), answers(expected, limits)
@@ -132,7 +139,7 @@ def judge(run: Run, scores: Array, expected: Array, truth: Array, *, limits: Arr
     return replace(
         run,
         photos=len(scores),
-        right=int((theirs == truth).sum()),
+        right=None if truth is None else int((theirs == truth).sum()),
         same_answer=int((theirs == ours).sum()),
         unknown=int((theirs == _UNKNOWN).sum()),
         largest_difference=float(difference.max()),

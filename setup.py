@@ -13,6 +13,7 @@ APPS = ("android_assets", "ios_assets")
 LEFT_OUT = shutil.ignore_patterns(
     "__pycache__",
     "*.tflite",
+    "head.json",
     "build",
     "Pods",
     "*.xcworkspace",

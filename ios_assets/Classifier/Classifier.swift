@@ -1,5 +1,4 @@
 import Foundation
-import TensorFlowLite
 
 /// One label with its score, from 0 to 1.
 struct Prediction: Identifiable {
@@ -8,78 +7,62 @@ struct Prediction: Identifiable {
   let score: Float
 }
 
+/// What one head says; a model that has several names them.
+struct HeadAnswer: Identifiable {
+  let id: Int
+  let head: String
+  let predictions: [Prediction]
+
+  init(id: Int, head: String, scores: [Float], labels: [String], thresholds: [Float], topK: Int) {
+    self.id = id
+    self.head = head
+    let order = scores.indices.sorted { scores[$0] == scores[$1] ? $0 < $1 : scores[$0] > scores[$1] }
+    let best = order.filter { scores[$0] >= thresholds[$0] }.prefix(topK)
+    predictions = best.map { Prediction(id: $0, label: labels[$0], score: scores[$0]) }
+  }
+}
+
 /// What a model says of a photo, and how long it took: the inference alone, without resizing.
 struct Answer {
-  let predictions: [Prediction]
+  let heads: [HeadAnswer]
   let latencyMs: Double
 }
 
 /// A model in LiteRT's interpreter, for one thread at a time.
 final class Classifier {
   enum Failure: LocalizedError {
-    case shape([Int])
-    case type
     case labels(Int, Int)
 
     var errorDescription: String? {
       switch self {
-      case .shape(let shape): return "model.tflite takes \(shape), not a photo."
-      case .type: return "The edges of model.tflite are neither uint8 nor float32."
       case .labels(let scores, let labels): return "model.tflite gives \(scores) scores but carries \(labels) labels."
       }
     }
   }
 
-  private let model: ModelFile
-  private let interpreter: Interpreter
-  private let fit: Fit
+  private let network: Network
 
   /// Opens model.tflite among the app's resources; `threads` are those inside one inference.
   init(threads: Int = 2) throws {
     guard let path = Bundle.main.path(forResource: ModelFile.name, ofType: ModelFile.type) else {
       throw ModelFile.Failure.missing
     }
-    let model = try ModelFile(contentsOf: path)
-    var options = Interpreter.Options()
-    options.threadCount = threads
-    let interpreter = try Interpreter(modelPath: path, options: options)
-    try interpreter.allocateTensors()
-    let image = try interpreter.input(at: 0), scores = try interpreter.output(at: 0)
-    let shape = image.shape.dimensions
-    guard shape.count == 4, shape[0] == 1, shape[3] == 3 else { throw Failure.shape(shape) }
-    for tensor in [image, scores] where tensor.dataType != .uInt8 && tensor.dataType != .float32 {
-      throw Failure.type
+    network = try Network(path: path, threads: threads)
+    if network.file.heads.isEmpty { throw ModelFile.Failure.noLabels }
+    for (head, count) in zip(network.file.heads, try network.sizes()) where head.labels.count != count {
+      throw Failure.labels(count, head.labels.count)
     }
-    guard let count = scores.shape.dimensions.last, count == model.labels.count else {
-      throw Failure.labels(scores.shape.dimensions.last ?? 0, model.labels.count)
-    }
-    self.model = model
-    self.interpreter = interpreter
-    fit = Fit(height: shape[1], width: shape[2], resize: model.resize)
   }
 
-  /// The best labels, best first, those of equal score in the model's order; all of a photo that may have several.
+  /// The best labels of each head, best first, those of equal score in the model's order; all of a photo that may have
+  /// several.
   func classify(_ photo: Photo, topK: Int = 3) throws -> Answer {
-    let pixels = photo.fitted(to: fit)
-    let image = try interpreter.input(at: 0)
-    let normalized = pixels.map { (Float($0) - model.mean) / model.std }
-    let input = image.dataType == .uInt8 ? Data(pixels) : normalized.withUnsafeBufferPointer { Data(buffer: $0) }
-    try interpreter.copy(input, toInputAt: 0)
-    let start = DispatchTime.now().uptimeNanoseconds
-    try interpreter.invoke()
-    let latencyMs = Double(DispatchTime.now().uptimeNanoseconds - start) / 1e6
-    let scores = values(of: try interpreter.output(at: 0))
-    let order = scores.indices.sorted { scores[$0] == scores[$1] ? $0 < $1 : scores[$0] > scores[$1] }
-    let best = order.filter { scores[$0] >= model.thresholds[$0] }.prefix(model.multiLabel ? scores.count : topK)
-    return Answer(
-      predictions: best.map { Prediction(id: $0, label: model.labels[$0], score: scores[$0]) }, latencyMs: latencyMs)
-  }
-
-  private func values(of tensor: Tensor) -> [Float] {
-    if tensor.dataType == .float32 {
-      return tensor.data.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
+    let found = try network.run(photo), heads = network.file.heads
+    let answers = heads.indices.map {
+      HeadAnswer(
+        id: $0, head: heads.count > 1 ? heads[$0].name : "", scores: found.values[$0], labels: heads[$0].labels,
+        thresholds: heads[$0].thresholds, topK: network.file.multiLabel ? heads[$0].labels.count : topK)
     }
-    let scale = tensor.quantizationParameters?.scale ?? 1, zeroPoint = tensor.quantizationParameters?.zeroPoint ?? 0
-    return tensor.data.map { Float(Int($0) - zeroPoint) * scale }
+    return Answer(heads: answers, latencyMs: found.latencyMs)
   }
 }

@@ -11,6 +11,7 @@ struct ContentView: View {
       picture.frame(maxWidth: .infinity, maxHeight: .infinity)
       if let problem = model.problem { Text(problem).foregroundStyle(.red) }
       if let answer = model.answer { bars(answer) }
+      if model.photo == nil, let taught = model.taught { TeachArea(model: model, taught: taught) }
       HStack {
         // The system's picker runs outside the app, so the app needs no permission to read photos.
         PhotosPicker("Pick a photo", selection: $picked, matching: .images).buttonStyle(.borderedProminent)
@@ -39,12 +40,15 @@ struct ContentView: View {
   }
 
   @ViewBuilder private func bars(_ answer: Answer) -> some View {
-    ForEach(answer.predictions) { prediction in
-      ProgressView(value: prediction.score) {
-        HStack {
-          Text(prediction.label)
-          Spacer()
-          Text(prediction.score, format: .percent.precision(.fractionLength(0)))
+    ForEach(answer.heads) { head in
+      if !head.head.isEmpty { Text(head.head).font(.headline) }
+      ForEach(head.predictions) { prediction in
+        ProgressView(value: prediction.score) {
+          HStack {
+            Text(prediction.label)
+            Spacer()
+            Text(prediction.score, format: .percent.precision(.fractionLength(0)))
+          }
         }
       }
     }

@@ -1,6 +1,13 @@
 import Foundation
 
-/// What a `.tflite` says of itself: labels, how photos become its input, the least score worth showing.
+/// One output: its name, its labels, and the least score worth showing of each.
+struct ModelHead {
+  let name: String
+  let labels: [String]
+  let thresholds: [Float]
+}
+
+/// What a `.tflite` says of itself: the labels of each output, how photos become its input.
 ///
 /// Metadata is a flatbuffer inside the model's flatbuffer, the labels a file in the zip that is appended to it. Both are
 /// read here, field by field as TensorFlow Lite's metadata_schema.fbs numbers them, so no library is needed for it.
@@ -27,12 +34,11 @@ struct ModelFile {
     }
   }
 
-  let labels: [String]
   let mean: Float
   let std: Float
-  let thresholds: [Float]  // the least score worth showing, of each label
   let multiLabel: Bool  // whether a photo may have several labels, or none
   let resize: Fit.Resize  // how photos are fitted to the input
+  let heads: [ModelHead]  // of a backbone, none
 
   init(contentsOf path: String) throws {
     try self.init(Bytes(data: try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)))
@@ -40,21 +46,24 @@ struct ModelFile {
 
   private init(_ bytes: Bytes) throws {
     guard bytes.data.count > 8, try bytes.int32(4) == Self.modelMark else { throw Failure.noModel }
-    guard let part = try Self.metadata(bytes).tables(3).first, let image = try part.tables(2).first,
-      let scores = try part.tables(3).first
-    else { throw Failure.noLabels }
+    guard let part = try Self.metadata(bytes).tables(3).first, let image = try part.tables(2).first else {
+      throw Failure.noLabels
+    }
     let normalization = try image.tables(4).first { try $0.byte(0) == Self.normalization }?.table(1)
     mean = try normalization?.floats(0).first ?? 0
     std = try normalization?.floats(1).first ?? 1
     resize = try Self.resize(image, bytes)
-    let threshold = try scores.tables(4).first { try $0.byte(0) == Self.thresholding }?.table(1)?.float(0) ?? 0
-    guard let file = try scores.tables(6).first(where: { try $0.byte(2) == Self.axisLabels }),
-      let text = try bytes.storedFile(try file.text(0))
-    else { throw Failure.noLabels }
-    let lines = text.hasSuffix("\n") ? String(text.dropLast()) : text
-    labels = lines.components(separatedBy: "\n")
-    thresholds = try Self.ownThresholds(scores, bytes, count: labels.count).map { max(threshold, $0) }
     multiLabel = try bytes.storedFile(Self.provenance)?.contains(Self.severalLabels) ?? false
+    heads = try part.tables(3).compactMap { try Self.head($0, bytes) }
+  }
+
+  private static func head(_ scores: Table, _ bytes: Bytes) throws -> ModelHead? {
+    guard let file = try scores.tables(6).first(where: { try $0.byte(2) == Self.axisLabels }) else { return nil }
+    guard let text = try bytes.storedFile(try file.text(0)) else { throw Failure.noLabels }
+    let labels = (text.hasSuffix("\n") ? String(text.dropLast()) : text).components(separatedBy: "\n")
+    let threshold = try scores.tables(4).first { try $0.byte(0) == Self.thresholding }?.table(1)?.float(0) ?? 0
+    let own = try ownThresholds(scores, bytes, count: labels.count)
+    return ModelHead(name: try scores.text(0), labels: labels, thresholds: own.map { max(threshold, $0) })
   }
 
   /// How photos are fitted to the input; a file that does not say stretches them.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from model_maker import output_folder
-from model_maker.apps import identifiers, picture_code
+from model_maker.apps import identifiers, picture_code, put_in_app
 from model_maker.errors import DataError, ModelError, about
 from model_maker.fitting import Fit
 from model_maker.inference.classifier import Classifier, model_file
@@ -31,6 +32,11 @@ PACKAGE = "modelmaker"
 _MOST_KOTLIN_LABELS = 2000
 _KOTLIN_RUN = "interpreter.runForMultipleInputsOutputs(arrayOf<Any>(input), mapOf<Int, Any>({} to output))"
 _TEMPLATES = Path(__file__).parent / "templates"
+# Whose apps do the arithmetic of heads, too, and where.
+_HEADS = {
+    "kotlin": ("android", "app/src/main/kotlin/modelmaker/classifier/Head.kt"),
+    "swift": ("ios", "Classifier/Head.swift"),
+}
 
 
 class _Template(string.Template):
@@ -151,12 +157,24 @@ def _head_code(folder: Path, language: str, *, package: str, top_k: int) -> str:
             raise ModelError("it is not a backbone that `export --split` wrote. Export it again.")
     values = {
         **picture_code.values(language, Fit.to(image.shape, info.resize), _TEMPLATES),
+        "arithmetic": _arithmetic(language),
         "sha256": hashlib.sha256(content).hexdigest(),
         "package": package,
         "top_k": top_k,
         **_edges(LANGUAGES[language], image, vector, info.normalization),
     }
     return _filled(f"head_{language}", language, values)
+
+
+def _arithmetic(language: str) -> str:
+    """Returns the class `Head` of our own app in that language: what follows its imports."""
+    if language not in _HEADS:
+        return ""
+    platform, place = _HEADS[language]
+    text = (put_in_app.sources(platform) / place).read_text(encoding="utf-8")
+    documented = re.search(r"^(/\*\*|/// )", text, re.MULTILINE)
+    assert documented
+    return text[documented.start() :].strip()
 
 
 def _read(

@@ -10,6 +10,7 @@ import io as streams
 import os
 import shutil
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from model_maker.apps import destinations
 from model_maker.apps.preprocessing import AS_TRAINED, STRETCHED
 from model_maker.errors import DataError, ModelError, OutputError, about
 from model_maker.fitting import STRETCH, Fit
+from model_maker.inference import runtimes
 from model_maker.inference.classifier import Classifier, model_file
 from model_maker.normalization import Normalization
+from model_maker.output_folder import BACKBONE, HEAD
 from model_maker.packaging import export_source, quantized_file
 from model_maker.packaging.quantized_file import Form
 from model_maker.progress import Progress
@@ -31,6 +34,7 @@ _HOMES = Path(__file__).parents[1], Path(__file__).parents[2]
 # What building leaves there, and a model that was put there.
 _NO_SOURCES = (
     "*.tflite",
+    HEAD,
     "build",
     "Pods",
     "*.xcworkspace",
@@ -175,6 +179,8 @@ def put_in_app(
     *,
     io: str | None = None,
     data: str | os.PathLike[str] | None = None,
+    head: str | None = None,
+    more: Mapping[str, bytes] | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Installed:
@@ -186,7 +192,9 @@ def put_in_app(
       platform: one of PLATFORMS.
       io: the type of input and output, where the model as it is has another: it is made again, as `export` does.
       data: calibration photos in that case; the training photos by default.
-      overwrite: whether another model that stands there is replaced.
+      head: which output of a file that `combine` made; all of them by default.
+      more: files that go beside the model, `classes.splitting.pair`, with which our own apps can be taught classes.
+      overwrite: whether other files that stand there are replaced.
       progress: receives stages and notes.
 
     Raises:
@@ -207,7 +215,9 @@ def put_in_app(
     folder = Path(folder)
     here = recognise(folder, platform)
     app, progress = here or OWN[platform], Progress(progress)
-    content = _content(model, io, data, progress)
+    if more and app not in OWN.values():
+        raise OutputError(f"{folder} is {app.name}, which cannot be taught. Leave `teach` out, or give a new folder.")
+    content = _content(model, io, data, head, progress)
     with about(model):
         info = Classifier(content).info
         if why := refusal(info, inspection.inspect(content), app):
@@ -218,11 +228,14 @@ def put_in_app(
                 "photos, train with `resize='stretch'`, or use Model Maker's app."
             )
         content = _with_labels(content, app, progress)
+    place = Path(app.model)
+    put = {place: content, **{place.with_name(name): beside for name, beside in (more or {}).items()}}
     if here is not None:
-        return _replace(app, folder, content, overwrite=overwrite)
+        return _replace(app, folder, put, overwrite=overwrite, progress=progress)
     with files.new_directory(folder) as new:
-        shutil.copytree(_sources(platform), new, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*_NO_SOURCES))
-        files.write(new / app.model, content)
+        shutil.copytree(sources(platform), new, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*_NO_SOURCES))
+        for name, file in put.items():
+            files.write(new / name, file)
     return Installed(app, folder / app.model, len(content), True)
 
 
@@ -254,18 +267,24 @@ def _has_mark(app: App, folder: Path) -> bool:
 
 
 def _content(
-    model: str | os.PathLike[str], io: str | None, data: str | os.PathLike[str] | None, progress: Progress
+    model: str | os.PathLike[str],
+    io: str | None,
+    data: str | os.PathLike[str] | None,
+    head: str | None,
+    progress: Progress,
 ) -> bytes:
     """Returns the model as it shipped, or converted to another input and output type."""
     shipped = vetting.read(model_file(model))
     with about(model):
+        if head is not None:
+            shipped = runtimes.single_head(shipped, head, what="an app")
         facts = inspection.inspect(shipped)
     if io is None or {facts.inputs[0].dtype, facts.outputs[0].dtype} == {io}:
         return shipped
     if facts.quantization == "int8" and facts.float_operators:
         raise ModelError(f"{model} keeps some operators in float, which `io` here would lose. Use train `io={io!r}`.")
     with progress.stage("Read the model"):
-        origin = export_source.read(model, data=data, progress=progress)
+        origin = export_source.read(model, data=data, progress=progress, head=head)
     with progress.stage(f"Make {facts.quantization} with {io} input and output"):
         return origin.in_form(facts.quantization, io)
 
@@ -318,17 +337,28 @@ def _with_labels(content: bytes, app: App, progress: Progress) -> bytes:
     return metadata.write(content, metadata.read(content))
 
 
-def _replace(app: App, folder: Path, content: bytes, *, overwrite: bool) -> Installed:
-    path = folder / app.model
-    with files.explained(path):
-        other = path.exists() and path.read_bytes() != content
-    if other and not overwrite:
-        raise OutputError(f"{path} is another model. Pass `overwrite=True` to replace it.")
-    files.write(path, content)
-    return Installed(app, path, len(content), False)
+def _replace(app: App, folder: Path, put: Mapping[Path, bytes], *, overwrite: bool, progress: Progress) -> Installed:
+    """Writes the files; of a pair that was put there earlier and is of another model, nothing stays."""
+    for name, content in put.items():
+        path = folder / name
+        with files.explained(path):
+            other = path.exists() and path.read_bytes() != content
+        if other and not overwrite:
+            raise OutputError(f"{path} is another model. Pass `overwrite=True` to replace it.")
+    if app in OWN.values():
+        for name in (Path(app.model).with_name(name) for name in (BACKBONE, HEAD)):
+            if name not in put and (folder / name).exists():
+                with files.explained(folder / name):
+                    (folder / name).unlink()
+                progress.note(
+                    f"{name.name} was of an earlier model and is removed. Pass `teach` to put both files again."
+                )
+    for name, content in put.items():
+        files.write(folder / name, content)
+    return Installed(app, folder / app.model, len(put[Path(app.model)]), False)
 
 
-def _sources(platform: str) -> Path:
+def sources(platform: str) -> Path:
     """The folder of our own app.
 
     Raises:

@@ -163,6 +163,8 @@ def edit_classes(
 def _described(content: bytes) -> ModelInfo:
     """Returns what a file says of itself; it has labels and a normalization, or it cannot be written again."""
     info = metadata.read(content)
+    if "heads" in info.provenance:
+        raise ModelError("it has several heads. Edit the files that it was made of, and combine them again.")
     if not info.labels:
         raise ModelError("it carries no labels. Write them into it with `model_maker metadata` first.")
     metadata.check_single(info, "editing classes", "Change the labels of its photos and train again.")

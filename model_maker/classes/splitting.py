@@ -17,6 +17,7 @@ from model_maker.classes import edited_folder
 from model_maker.classes.class_list import layer_sizes
 from model_maker.classes.photo_embedder import PhotoEmbedder
 from model_maker.errors import ModelError, about
+from model_maker.inference import runtimes
 from model_maker.inference.classifier import model_file
 from model_maker.learning import new_class
 from model_maker.output_folder import BACKBONE, HEAD
@@ -57,6 +58,7 @@ def split_model(
     model: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
+    head: str | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> SplitModel:
@@ -67,11 +69,13 @@ def split_model(
     Args:
       model: a folder that `train` made, or a `.tflite` classifier with labels.
       output: the folder to make.
+      head: which output of a file that `combine` made.
       overwrite: whether a folder that `split_model` made is replaced.
       progress: receives stages and notes.
 
     Raises:
-      ModelError: it is no classifier with labels, or its last layer cannot be separated.
+      ModelError: it is no classifier with labels, it has several heads and none is named, or its last layer cannot be
+        separated.
       OutputError: the folder cannot be made.
 
     Examples:
@@ -82,8 +86,8 @@ def split_model(
     """
     path, output, progress = model_file(model), Path(output), Progress(progress)
     edited_folder.check_new(output, path, overwrite=overwrite, record=HEAD)
-    content = vetting.read(path)
     with about(path), progress.stage("Split"):
+        content = runtimes.single_head(vetting.read(path), head, what="a split")
         info = metadata.read(content)
         metadata.check_single(info, "a head that learns classes", "Ship its model.tflite whole.")
         normalization = info.normalization or io_types.stated_normalization(content)
@@ -97,17 +101,24 @@ def split_model(
         stand_ins = np.empty((0, rows.kernel.shape[1])) if memory else seen.stand_ins()
         taught = new_class.teaching(rows, memory, stand_ins, layers=layer_sizes(info.provenance))
         digest = hashlib.sha256(backbone).hexdigest()
-        head = json.dumps(_head(rows, info, taught, digest), ensure_ascii=False, indent=1) + "\n"
+        text = json.dumps(_head(rows, info, taught, digest), ensure_ascii=False, indent=1) + "\n"
     with files.new_directory(output, overwrite=overwrite) as folder:
         (folder / BACKBONE).write_bytes(backbone)
-        (folder / HEAD).write_text(head, encoding="utf-8", newline="\n")
-    return SplitModel(output, info.labels, digest, len(backbone), len(head.encode()))
+        (folder / HEAD).write_text(text, encoding="utf-8", newline="\n")
+    return SplitModel(output, info.labels, digest, len(backbone), len(text.encode()))
+
+
+def pair(model: str | os.PathLike[str], *, head: str | None = None) -> dict[str, bytes]:
+    """Returns what our apps need to be taught classes, backbone and head, by name; see `split_model`."""
+    with files.temporary_directory() as folder:
+        parts = split_model(model, Path(folder) / "parts", head=head).directory
+        return {name: (parts / name).read_bytes() for name in (BACKBONE, HEAD)}
 
 
 def teaching_files(model: str | os.PathLike[str]) -> dict[str, bytes]:
     """Returns what the demo page needs to be taught classes: backbone, head, and the code that knows them.
 
-    Of a model that cannot be split nothing is returned: its page goes without.
+    Of a model that cannot be split or has several heads nothing is returned: its page goes without.
     """
     with files.temporary_directory() as folder:
         try:

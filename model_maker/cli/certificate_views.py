@@ -60,12 +60,12 @@ def _runs(name: str, pixels: str, runs: Sequence[Run]) -> Table:
     for column, width in zip(table.columns[2:], (8, *([7] if unknown else []), 8, 7), strict=True):
         column.min_width = width
     for run in runs:
-        table.add_row(escape(run.name), _PIXELS.get(run.pixels, run.pixels), *_cells(run, unknown=unknown))
+        table.add_row(escape(run.title), _PIXELS.get(run.pixels, run.pixels), *_cells(run, unknown=unknown))
     return table
 
 
 def _cells(run: Run, *, unknown: bool) -> list[str]:
-    if run.right is None:
+    if run.same_answer is None:
         return [_STATES[run.state]]
-    counts = [f"{count} of {run.photos}" for count in (run.right, run.same_answer)]
+    counts = ["-" if count is None else f"{count} of {run.photos}" for count in (run.right, run.same_answer)]
     return [counts[0], *([str(run.unknown or "")] if unknown else []), counts[1], f"{run.largest_difference:.3f}"]

@@ -21,6 +21,11 @@ def add(commands) -> None:
         action="store_true",
         help="write backbone.tflite and head.json instead, for apps that download new heads",
     )
+    parser.add_argument(
+        "--teach",
+        action="store_true",
+        help="with --android or --ios: add backbone.tflite and head.json, with which our app can be taught classes",
+    )
     place = parser.add_mutually_exclusive_group(required=True)
     place.add_argument("--output", metavar="DIR", help="output folder")
     place.add_argument("--android", metavar="DIR", help="existing Android app, or a new folder for the sample app")
@@ -34,6 +39,7 @@ def add(commands) -> None:
     precision.add_argument("--int8", action="store_true", help="with --format tflite: int8, which is its default")
     parser.add_argument("--opset", type=int, metavar="N", help="of ONNX, 13 to 18 (default: 13)")
     parser.add_argument("--data", metavar="DIR", help="photos to calibrate and check on (default: the training's)")
+    parser.add_argument("--head", metavar="NAME", help="which output of a file that combine made (default: none)")
     json_flag(parser)
 
 
@@ -42,6 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     from model_maker.cli.bars import Bars
     from model_maker.exporters.export import ALL, as_dict, export
 
+    if arguments.teach and arguments.output is not None:
+        raise DataError("--teach belongs to --android or --ios. Leave it out; --split writes both files by themselves.")
     if arguments.split:
         return _split(arguments)
     if arguments.output is None:
@@ -57,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
             int8=arguments.int8,
             opset=arguments.opset,
             data=arguments.data,
+            head=arguments.head,
             overwrite=arguments.overwrite,
             progress=bars,
         )
@@ -80,7 +89,9 @@ def _split(arguments: argparse.Namespace) -> int:
                 f"--{flag} has no meaning beside --split, which writes the model's own numbers. Leave it out."
             )
     with Bars(arguments) as bars:
-        found = split_model(arguments.model, arguments.output, overwrite=arguments.overwrite, progress=bars)
+        found = split_model(
+            arguments.model, arguments.output, head=arguments.head, overwrite=arguments.overwrite, progress=bars
+        )
     if arguments.json:
         print_json(found.as_dict())
     else:
@@ -91,6 +102,7 @@ def _split(arguments: argparse.Namespace) -> int:
 
 def _put_in_app(arguments: argparse.Namespace) -> int:
     from model_maker.apps import put_in_app
+    from model_maker.classes import splitting
     from model_maker.cli import export_views
     from model_maker.cli.bars import Bars
 
@@ -101,12 +113,15 @@ def _put_in_app(arguments: argparse.Namespace) -> int:
         if getattr(arguments, flag):
             raise DataError(f"--{flag} belongs to --output. Leave it out; --io states the edges of an app's model.")
     with Bars(arguments) as bars:
+        more = splitting.pair(arguments.model, head=arguments.head) if arguments.teach else None
         found = put_in_app.put_in_app(
             arguments.model,
             getattr(arguments, platform),
             platform,
             io=arguments.io,
             data=arguments.data,
+            head=arguments.head,
+            more=more,
             overwrite=arguments.overwrite,
             progress=bars,
         )

@@ -21,6 +21,9 @@ def add(commands) -> None:
     parser.add_argument(
         "--data", metavar="DIR", help="labeled photos; 50 are used (default: the test split of the training data)"
     )
+    parser.add_argument(
+        "--head", metavar="NAME", help="which output of a file that combine made (default: each of them)"
+    )
     parser.add_argument("--report", metavar="FILE", help="also write an HTML report of certificate and accuracy")
     parser.add_argument("--overwrite", action="store_true", help="replace the report and its plots")
     json_flag(parser)
@@ -36,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     page = new_page(arguments)
     with Bars(arguments) as bars:
-        found = verify(arguments.model, data=arguments.data, progress=bars)
+        found = verify(arguments.model, data=arguments.data, head=arguments.head, progress=bars)
     if arguments.json:
         print_json(found.as_dict())
     else:
@@ -45,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         exit_codes.say("model_maker", f"{page} is not written because LiteRT cannot run the file.")
     elif page is not None:
         with Bars(arguments) as bars:
-            classifier = Classifier(arguments.model)
+            classifier = Classifier(arguments.model, head=arguments.head)
             with bars.stage("Evaluate the file"):
                 dataset, _ = run_record.photos_for(
                     arguments.model, arguments.data, multi_label=classifier.info.multi_label

@@ -34,14 +34,19 @@ class BrowserRun:
     """What a browser made of photos.
 
     Attributes:
-      scores: float32 [N, C].
+      heads: float32 [N, C] of each output.
       latency_ms: of each photo, inference alone.
       runtime: versions of LiteRT.js and of the browser.
     """
 
-    scores: Array
+    heads: tuple[Array, ...]
     latency_ms: tuple[float, ...]
     runtime: str
+
+    @property
+    def scores(self) -> Array:
+        """Those of the first output, float32 [N, C]."""
+        return self.heads[0]
 
 
 def chromium() -> str | None:
@@ -103,9 +108,9 @@ def run(
         paths = [str(_file(photo, Path(folder) / f"{number}.png")) for number, photo in enumerate(photos)]
         job = {"chromium": chromium(), "url": server.url, "threads": threads, "photos": paths}
         found = _drive(job, seconds=_START_SECONDS + _PHOTO_SECONDS * len(paths), folder=folder)
-    scores = np.array(found["scores"], np.float32)
+    heads = tuple(np.array(scores, np.float32) for scores in found["heads"])
     runtime = f"LiteRT.js {static_site.litertjs_version()} in Chromium {found['browser']}"
-    return BrowserRun(scores, tuple(found["latency_ms"]), runtime)
+    return BrowserRun(heads, tuple(found["latency_ms"]), runtime)
 
 
 def _file(photo: str | os.PathLike[str] | Array, spare: Path) -> Path:

@@ -2,7 +2,7 @@
  * Runs a page of `demo` on photos, in headless Chromium.
  *
  * stdin: {"chromium": path, "url": address of the page, "threads": number, "photos": [paths]}
- * stdout: {"browser": version, "scores": [[score of each label]], "latency_ms": [of each photo]}
+ * stdout: {"browser": version, "heads": [[[score of each label] of each photo]], "latency_ms": [of each photo]}
  */
 
 import {readFileSync} from 'node:fs';
@@ -27,7 +27,7 @@ try {
     await (await ready).useThreads(threads);
     return Object.assign(document.createElement('input'), {type: 'file', multiple: true});
   }, job);
-  const [scores, latencyMs] = [[], []];
+  const [heads, latencyMs] = [[], []];
   for (const photo of job.photos) {
     try {
       await input.setInputFiles(photo);
@@ -35,19 +35,19 @@ try {
         const [{classify}, {decode}] = await Promise.all([import('./app.js'), import('./picture.js')]);
         const image = await decode(file);
         try {
-          const {scores, latencyMs} = await classify(image);
-          return {scores: [...scores], latencyMs};
+          const {heads, latencyMs} = await classify(image);
+          return {heads: heads.map((scores) => [...scores]), latencyMs};
         } finally {
           image.close();
         }
       });
-      scores.push(found.scores);
+      found.heads.forEach((scores, head) => (heads[head] ??= []).push(scores));
       latencyMs.push(found.latencyMs);
     } catch (error) {
       throw new Error(`${photo}: ${inWords(error)}`);
     }
   }
-  console.log(JSON.stringify({browser: browser.version(), scores, latency_ms: latencyMs}));
+  console.log(JSON.stringify({browser: browser.version(), heads, latency_ms: latencyMs}));
 } catch (error) {
   console.error(inWords(error));
   process.exitCode = 1;

@@ -96,6 +96,7 @@ def export(
     int8: bool = False,
     opset: int | None = None,
     data: str | os.PathLike[str] | None = None,
+    head: str | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Export:
@@ -109,13 +110,14 @@ def export(
       half, int8: with "tflite", which of its quantizations, as the flags of other tools say it; int8 by default.
       opset: of ONNX, one of OPSETS; 13 by default, which every current runtime supports.
       data: photos for calibration and checks, one folder per class; the training photos by default.
+      head: which output of a file that `combine` made.
       overwrite: whether an export that stands there is replaced.
       progress: receives stages, progress and notes.
 
     Raises:
       DataError: there is no such format, or it has no such option; of formats that are not written here, the way there.
-      ModelError: the model cannot be read, a format is named that needs a package that is not installed, or none of
-        the formats can be made.
+      ModelError: the model cannot be read or has several heads and none is named, a format is named that needs a
+        package that is not installed, or none of the formats can be made.
       OutputError: the folder cannot be made.
 
     Examples:
@@ -128,7 +130,7 @@ def export(
     _check_output(output, Path(model), overwrite=overwrite)
     progress = Progress(progress)
     with progress.stage("Read the model"):
-        origin = export_source.read(model, data=data, progress=progress)
+        origin = export_source.read(model, data=data, progress=progress, head=head)
     entries = []
     with files.new_directory(output, overwrite=overwrite) as folder:
         for name in names:

@@ -100,6 +100,7 @@ class Classifier:
             self._model = runtimes.open_model(model, kernels=kernels)
             if head is not None:
                 self._model = runtimes.open_head(self._model, head, kernels=kernels)
+            self._head = head
             self._folder = None if isinstance(model, bytes) else output_folder.home(Path(model).resolve())
             self._kernels = kernels
             self._runner = self._model.runner()
@@ -115,6 +116,7 @@ class Classifier:
             "kernels": self._kernels,
             "labels": self.labels,
             "normalization": self.info.normalization,
+            "head": self._head,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:

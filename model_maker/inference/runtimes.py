@@ -79,19 +79,47 @@ def open_model(model: str | os.PathLike[str] | bytes, *, kernels: str = "xnnpack
 
 
 def open_head(model: Opened, name: str, *, kernels: str = "xnnpack") -> Opened:
-    """Opens one head of a `.tflite` that has several.
+    """Opens one head of a `.tflite` that has several: the whole file runs.
 
     Raises:
       ModelError: it has none of that name.
     """
-    heads = metadata.read_heads(model.content) if model.content else {}
-    if model.content is None or name not in heads:
+    content = model.content or b""
+    heads = _heads_with(content, name)
+    output = list(heads).index(name)
+    return dataclasses.replace(
+        model, info=heads[name], runner=lambda: interpreter.Runner(content, kernels=kernels, output=output)
+    )
+
+
+def single_head(content: bytes, name: str | None, *, what: str) -> bytes:
+    """Returns a file with one head of a `.tflite` that has several; any other file as it is.
+
+    Args:
+      content: the file.
+      name: of the head; None for a file that has one.
+      what: needs a file with one, for the message.
+
+    Raises:
+      ModelError: it has none of that name, or several and none is named.
+    """
+    if name is None:
+        if heads := metadata.read_heads(content):
+            first = next(iter(heads))
+            raise ModelError(f"it has several heads ({', '.join(heads)}); {what} takes one. Choose it: `head={first}`.")
+        return content
+    heads = _heads_with(content, name)
+    single = metadata.write(output_heads.extract(content, list(heads).index(name)), heads[name])
+    vetting.trust_as(single, content)
+    return single
+
+
+def _heads_with(content: bytes, name: str) -> dict[str, ModelInfo]:
+    heads = metadata.read_heads(content) if content else {}
+    if name not in heads:
         known = f"it has {', '.join(heads)}" if heads else "it has one output, which needs no name"
         raise ModelError(f"`head={name}`: the model has no head of that name; {known}.")
-    bare = output_heads.extract(model.content, list(heads).index(name))
-    content = metadata.write(bare, heads[name])
-    vetting.trust_as(content, model.content)
-    return dataclasses.replace(_open_content(content, kernels), path=model.path)
+    return heads
 
 
 def find(path: str | os.PathLike[str]) -> Path:

@@ -17,6 +17,7 @@ from model_maker.data import calibration_pictures, images, sources
 from model_maker.data.dataset import Dataset
 from model_maker.errors import DataError, ModelError, about
 from model_maker.inference import classifier as classifiers
+from model_maker.inference import runtimes
 from model_maker.inference.classifier import Classifier
 from model_maker.output_folder import FLOAT_MODEL
 from model_maker.packaging import quantized_file
@@ -111,20 +112,29 @@ def scores(model: bytes | Path, pixels: Array) -> Array:
     return np.stack([row for row in Classifier(model).scores(list(pixels)) if not isinstance(row, DataError)])
 
 
-def read(model: str | os.PathLike[str], *, data: str | os.PathLike[str] | None, progress: Progress) -> Source:
+def read(
+    model: str | os.PathLike[str],
+    *,
+    data: str | os.PathLike[str] | None,
+    progress: Progress,
+    head: str | None = None,
+) -> Source:
     """Collects the input of an export.
 
     Args:
       model: a folder that `train` made, or a `.tflite` classifier with labels.
       data: photos, one folder per class; the training photos by default.
       progress: receives notes on what was chosen, and why.
+      head: which output of a file that `combine` made; none of any other.
 
     Raises:
-      ModelError: the model does not exist, or its operators cannot be converted to float.
+      ModelError: the model does not exist, has several heads and none is named, or its operators cannot be converted
+        to float.
       DataError: a photo cannot be read.
     """
     path = classifiers.model_file(model)
-    shipped = vetting.read(path)
+    with about(path):
+        shipped = runtimes.single_head(vetting.read(path), head, what="an export")
     classifier = Classifier(shipped)
     with about(path):
         content, info = float_model(path, shipped, progress)

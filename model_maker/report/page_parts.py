@@ -47,17 +47,21 @@ def certificate_rows(found: dict[str, Any]) -> dict[str, Any]:
     ]
     return found | {
         "columns": ("correct", *(["unknown"] if unknown else []), "same answer", "differs by"),
-        "runtimes": [(run["name"], pixels[run["pixels"]], *_run(run, unknown=unknown)) for run in found["runtimes"]],
-        "apps": [(run["name"], run["pixels"], *_run(run, unknown=unknown)) for run in found["apps"]],
+        "runtimes": [(_title(run), pixels[run["pixels"]], *_run(run, unknown=unknown)) for run in found["runtimes"]],
+        "apps": [(_title(run), run["pixels"], *_run(run, unknown=unknown)) for run in found["apps"]],
         "rules": rules,
         "remarks": (*found["notes"], *found["remarks"]),
     }
 
 
+def _title(run: dict[str, Any]) -> str:
+    return f"{run['name']}, {run['head']}" if run.get("head") else run["name"]
+
+
 def _run(run: dict[str, Any], *, unknown: bool) -> list[str]:
-    if run["right"] is None:
+    if run["same_answer"] is None:
         return ["runs" if run["state"] == "ran" else run["state"], *[""] * (3 if unknown else 2)]
-    right, same = (f"{run[count]} of {run['photos']}" for count in ("right", "same_answer"))
+    right, same = ("-" if run[key] is None else f"{run[key]} of {run['photos']}" for key in ("right", "same_answer"))
     return [right, *([str(run["unknown"] or "")] if unknown else []), same, f"{run['largest_difference']:.3f}"]
 
 

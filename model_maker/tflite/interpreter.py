@@ -34,14 +34,17 @@ class Runner:
       model: the bytes of a `.tflite`, or its path.
       threads: threads inside one inference.
       kernels: a key of KERNELS.
+      output: which of several outputs `run` returns.
 
     Raises:
       ModelError: the file is missing, not a `.tflite`, or cannot be prepared on these kernels.
     """
 
-    def __init__(self, model: bytes | str | os.PathLike[str], *, threads: int = 1, kernels: str = "xnnpack"):
+    def __init__(
+        self, model: bytes | str | os.PathLike[str], *, threads: int = 1, kernels: str = "xnnpack", output: int = 0
+    ):
         content = model if isinstance(model, bytes) else read(model)
-        self._kernels = kernels
+        self._kernels, self._output = kernels, output
         with without_greeting(), _explained(kernels):
             self._interpreter = litert.Interpreter(
                 model_content=content, num_threads=threads, experimental_op_resolver_type=KERNELS[kernels]
@@ -64,16 +67,16 @@ class Runner:
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        return tuple(int(side) for side in self._outputs[0]["shape"])
+        return tuple(int(side) for side in self._outputs[self._output]["shape"])
 
     @property
     def output_dtype(self) -> np.dtype:
-        return np.dtype(self._outputs[0]["dtype"])
+        return np.dtype(self._outputs[self._output]["dtype"])
 
     @property
     def output_step(self) -> float:
         """What one unit of the output stands for: the scale of an integer, 1 for a real number."""
-        return float(self._outputs[0]["quantization"][0]) or 1.0
+        return float(self._outputs[self._output]["quantization"][0]) or 1.0
 
     def shapes(self) -> list[tuple[int, ...]]:
         """Returns the shapes of all tensors as they are now, in the file's order."""
@@ -81,12 +84,12 @@ class Runner:
         return [tuple(int(side) for side in details.get(index, (0,))) for index in range(max(details, default=-1) + 1)]
 
     def run(self, batch: Array) -> Array:
-        """Runs one inference and returns the first output, in float32 where it is quantized.
+        """Runs one inference and returns the chosen output, in float32 where it is quantized.
 
         Args:
           batch: an array of the input's shape; real values for a float input, raw integers for a quantized one.
         """
-        return dequantize(self.run_all(batch)[0], self._outputs[0])
+        return dequantize(self.run_all(batch)[self._output], self._outputs[self._output])
 
     def set_input(self, batch: Array) -> None:
         """Puts a batch into the input, for any number of `invoke`."""

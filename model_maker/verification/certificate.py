@@ -28,11 +28,13 @@ class Run:
       state: RAN, REFUSED or NOT_HERE.
       why: reason if it did not run.
       photos: number of photos.
-      right: number of correct answers: the best label; of a model of several labels, exactly the right ones.
+      right: number of correct answers: the best label; of a model of several labels, exactly the right ones. None of a
+        head that does not know the classes of the photos.
       same_answer: number of photos with the same answer as the reference, LiteRT on XNNPACK with our pixels.
       unknown: number of photos without an answer, because no score reaches its threshold; 0 where photos may have no
         label.
       largest_difference: of any score from the reference; scores below the threshold count as the threshold.
+      head: which output, of a file that `combine` made.
     """
 
     name: str
@@ -44,6 +46,12 @@ class Run:
     same_answer: int | None = None
     unknown: int | None = None
     largest_difference: float | None = None
+    head: str = ""
+
+    @property
+    def title(self) -> str:
+        """The name, and the head where there are several."""
+        return f"{self.name}, {self.head}" if self.head else self.name
 
     @property
     def accuracy(self) -> float | None:
@@ -76,16 +84,16 @@ class Certificate:
     @property
     def failures(self) -> list[str]:
         """One sentence for each runtime that rejects the file, and each mandatory requirement that it violates."""
-        refused = [f"{run.name} rejects it: {run.why}" for run in self.runs if run.state == REFUSED]
+        refused = list(dict.fromkeys(f"{run.name} rejects it: {run.why}" for run in self.runs if run.state == REFUSED))
         broken = [found for found in self.findings if not found.passed and found.rule.binding]
         return refused + [f"{entry.rule.demand}: {entry.received}. {entry.rule.advice}" for entry in broken]
 
     @property
     def remarks(self) -> list[str]:
         """Remarks that are not failures: missing runtimes, rejections by apps, and recommendations that it violates."""
-        absent = [run.why for run in self.runs if run.state == NOT_HERE]
+        absent = list(dict.fromkeys(run.why for run in self.runs if run.state == NOT_HERE))
         reasons = dict.fromkeys(run.why for run in self.apps if run.state == REFUSED)
-        names = {why: [run.name for run in self.apps if run.why == why] for why in reasons}
+        names = {why: dict.fromkeys(run.name for run in self.apps if run.why == why) for why in reasons}
         refused = [f"Rejected by {', '.join(names[why])}: {why}" for why in reasons]
         missed = [found.rule for found in self.findings if not found.passed and not found.rule.binding]
         return absent + refused + [f"{rule.by} look for {rule.demand}: {rule.advice}" for rule in missed]
@@ -117,24 +125,25 @@ class Certificate:
         }
 
 
-def judge(run: Run, scores: Array, expected: Array, truth: Array, *, limits: Array) -> Run:
+def judge(run: Run, scores: Array, expected: Array, truth: Array | None, *, limits: Array) -> Run:
     """Returns a run with the evaluation of its scores.
 
     Args:
       run: the run.
       scores: float [N, C], NaN for omitted labels.
       expected: reference scores, float [N, C].
-      truth: int [N], the true labels; bool [N, C] where there may be several.
+      truth: int [N], the true labels, or bool [N, C] where there may be several; None where they are not among those of
+        the scores.
       limits: float [C], the threshold of each label, for all runtimes.
     """
-    several = truth.ndim == 2
+    several = truth is not None and truth.ndim == 2
     theirs, ours = ((label_sets if several else answers)(found, limits) for found in (scores, expected))
     # fmax replaces NaN, an omitted label, by its threshold.
     difference = np.abs(np.fmax(scores, limits) - np.fmax(expected, limits))
     return replace(
         run,
         photos=len(scores),
-        right=_count(theirs == truth),
+        right=None if truth is None else _count(theirs == truth),
         same_answer=_count(theirs == ours),
         unknown=0 if several else int((theirs == _UNKNOWN).sum()),
         largest_difference=float(difference.max()),

@@ -9,24 +9,19 @@ import copy
 import functools
 import hashlib
 import os
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from model_maker import run_record
 from model_maker.apps import put_in_app
-from model_maker.apps.preprocessing import AS_TRAINED, PREPARATIONS
+from model_maker.apps.preprocessing import PREPARATIONS
 from model_maker.apps.put_in_app import App
-from model_maker.data import images
-from model_maker.data.dataset import Dataset
-from model_maker.data.multi_label import MultiLabelDataset
 from model_maker.demo import browser
-from model_maker.errors import DataError, ModelError, ModelMakerError, about
+from model_maker.errors import ModelError, ModelMakerError, about
 from model_maker.fitting import STRETCH, Fit
 from model_maker.inference.classifier import Classifier, model_file
 from model_maker.normalization import Normalization
@@ -35,8 +30,9 @@ from model_maker.progress import Progress
 from model_maker.system import files
 from model_maker.tflite import client_rules, inspection, interpreter
 from model_maker.tflite.interpreter import KERNELS
-from model_maker.verification import clients
+from model_maker.verification import clients, trials
 from model_maker.verification.certificate import NOT_HERE, OWN, REFUSED, SAME, Certificate, Run, judge
+from model_maker.verification.trials import Trial
 
 Array = np.ndarray[Any, Any]
 
@@ -45,18 +41,23 @@ _KERNEL_NAMES = {"xnnpack": "LiteRT, XNNPACK", "none": "LiteRT, no delegate", "r
 
 
 def verify(
-    model: str | os.PathLike[str], *, data: str | os.PathLike[str] | None = None, progress: Progress | None = None
+    model: str | os.PathLike[str],
+    *,
+    data: str | os.PathLike[str] | None = None,
+    head: str | None = None,
+    progress: Progress | None = None,
 ) -> Certificate:
     """Runs a file in every available runtime and checks it against phone-client requirements.
 
     Args:
       model: a `.tflite`, or a folder that `train` made.
       data: labeled photos; the test photos of the model by default. MAX_PHOTOS at most, of all classes.
+      head: which output of a file that `combine` made; each of them by default.
       progress: receives progress events.
 
     Raises:
-      ModelError: the model cannot be read, is damaged, or does not record its test photos.
-      DataError: there are no photos, or they have classes that the model does not know.
+      ModelError: the model cannot be read, is damaged, has no such head, or does not record its test photos.
+      DataError: there are no photos, or they have classes that no head of the model knows.
 
     Examples:
       >>> import model_maker
@@ -68,71 +69,32 @@ def verify(
     content = interpreter.read(path)
     with about(path):
         findings = client_rules.check_apart(path)
-    ours = _classifier(content)
-    several = ours is not None and ours.info.multi_label
+    ours = trials.classifiers(content, head)
+    several = any(found.classifier.info.multi_label for found in ours)
     dataset, notes = run_record.photos_for(model, data, multi_label=several)
     for note in notes:
         progress.note(note)
-    if ours and (note := _clients_note(ours.fit)):
+    if ours and (note := _clients_note(ours[0].classifier.fit)):
         progress.note(note)
     with files.temporary_directory() as folder:
         with progress.stage("Prepare photos"):
-            trial = _prepare(spread(dataset, MAX_PHOTOS), ours, Path(folder), progress)
+            heads = trials.prepare(trials.spread(dataset, MAX_PHOTOS), ours, Path(folder), progress)
         with progress.stage("Run in LiteRT"):
-            runs = [_run_kernels(content, kernels, trial) for kernels in KERNELS]
+            runs = [_run_kernels(content, kernels, trial) for kernels in KERNELS for trial in heads]
         for name, engine in ELSEWHERE.items():
             if why := engine.missing():  # no stage, because nothing runs
                 runs.append(Run(name, OWN, state=NOT_HERE, why=why))
                 continue
             with progress.stage(f"Run in {name}"):
-                runs += _run_elsewhere(name, engine.run, path, trial)
+                runs += _run_elsewhere(name, engine.run, path, heads)
         with progress.stage("Run with preprocessing of apps"):
-            in_apps = _run_apps(ours, inspection.inspect(content), trial, _refusals(runs, findings)) if ours else []
+            in_apps = []
+            for trial in heads:
+                if trial.ours:
+                    in_apps += _run_apps(trial.ours, inspection.inspect(content), trial, _refusals(runs, findings))
     digest = hashlib.sha256(content).hexdigest()
     found = tuple(runs), tuple(in_apps), tuple(findings), tuple(progress.notes)
-    return Certificate(path, len(content), digest, len(trial.files), *found)
-
-
-def spread(dataset: Dataset, count: int) -> Dataset:
-    """Returns a number of photos, evenly from all classes, independent of their names and order."""
-    by_class = defaultdict(list)
-    for sample in sorted(dataset.samples, key=lambda sample: sample.digest):
-        by_class[dataset.sets[sample.digest] if isinstance(dataset, MultiLabelDataset) else sample.label].append(sample)
-    ranked = [(rank, s.digest, s) for samples in by_class.values() for rank, s in enumerate(samples)]
-    chosen = {id(sample) for *_, sample in sorted(ranked, key=lambda entry: entry[:2])[:count]}
-    return replace(dataset, samples=tuple(sample for sample in dataset.samples if id(sample) in chosen))
-
-
-@dataclass(frozen=True)
-class _Trial:
-    """Photos, ready for every runtime.
-
-    Attributes:
-      files: photos that any client decodes, JPEG or PNG.
-      pixel_files: the same at the input's size.
-      trained: what training did with photos, a key of PREPARATIONS.
-      prepared: uint8 [N, H, W, 3] by preparation.
-      truth: int [N], indices of the true labels; of a model of several labels bool [N, C].
-      expected: float32 [N, C], reference scores.
-      limits: float32 [C], the threshold of each label.
-
-    All but `files` are empty if LiteRT cannot run the model.
-    """
-
-    files: list[Path]
-    pixel_files: list[Path] = field(default_factory=list)
-    trained: str = ""
-    prepared: dict[str, Array] = field(default_factory=dict)
-    truth: Array = field(default_factory=lambda: np.zeros(0, int))
-    expected: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-    limits: Array = field(default_factory=lambda: np.zeros(0, np.float32))
-
-
-def _classifier(content: bytes) -> Classifier | None:
-    try:
-        return Classifier(content)
-    except ModelError:  # `_run_kernels` reports the reason
-        return None
+    return Certificate(path, len(content), digest, len(heads[0].files), *found)
 
 
 def _clients_note(fit: Fit) -> str:
@@ -146,56 +108,15 @@ def _clients_note(fit: Fit) -> str:
     )
 
 
-def _prepare(dataset: Dataset, ours: Classifier | None, folder: Path, progress: Progress) -> _Trial:
-    targets = ours.truth(dataset) if ours else np.zeros(len(dataset), int)
-    files, pixel_files, prepared, truth = [], [], defaultdict(list), []
-    trained = AS_TRAINED[ours.fit.resize] if ours else ""
-    for number, sample in enumerate(dataset.samples):
-        progress.step(number, len(dataset))
-        try:
-            picture = images.picture(sample.path)
-        except DataError as error:
-            progress.note(f"{error}; it is skipped.")
-            continue
-        files.append(plain_file(sample.path, picture, folder / f"photo_{number}.png"))
-        if ours:
-            for name, preparation in PREPARATIONS.items():
-                prepared[name].append(preparation.prepare(picture, ours.fit))
-            pixel_files.append(folder / f"pixels_{number}.png")
-            Image.fromarray(prepared[trained][-1]).save(pixel_files[-1])
-            truth.append(targets[number])
-    if not files:
-        raise DataError("There are no photos to run the model on. Pass `data=DIR` with photos.")
-    if ours is None:
-        return _Trial(files)
-    arrays = {name: np.array(pixels) for name, pixels in prepared.items()}
-    expected = _scores(ours, arrays[trained])
-    return _Trial(files, pixel_files, trained, arrays, np.array(truth), expected, ours.thresholds)
-
-
-def plain_file(photo: Any, picture: Image.Image, spare: Path) -> Path:
-    """Returns the original file if every client decodes it as we do: an upright JPEG in RGB."""
-    if isinstance(photo, Path):
-        with Image.open(photo) as opened:
-            if (opened.format, opened.mode, images.orientation(opened.getexif())) == ("JPEG", "RGB", 1):
-                return photo.absolute()
-    picture.save(spare)
-    return spare
-
-
-def _scores(classifier: Classifier, pixels: Iterable[Array]) -> Array:
-    return np.array(list(classifier.scores(pixels)), np.float32)
-
-
-def _run_kernels(content: bytes, kernels: str, trial: _Trial) -> Run:
-    run = Run(_KERNEL_NAMES[kernels], SAME)
+def _run_kernels(content: bytes, kernels: str, trial: Trial) -> Run:
+    run = Run(_KERNEL_NAMES[kernels], SAME, head=trial.head)
     try:
-        classifier = Classifier(content, kernels=kernels)
+        classifier = Classifier(content, kernels=kernels, head=trial.head or None)
     except ModelError as error:
         return replace(run, state=REFUSED, why=str(error))
     count = KERNEL_PHOTOS[kernels] if kernels == "reference" else len(trial.files)
     chosen = np.linspace(0, len(trial.files) - 1, min(count, len(trial.files))).astype(int)
-    return _judged(run, _scores(classifier, trial.prepared[trial.trained][chosen]), trial, chosen)
+    return _judged(run, trials.scores(classifier, trial.prepared[trial.trained][chosen]), trial, chosen)
 
 
 def _refusals(runs: Iterable[Run], findings: Iterable[client_rules.Finding]) -> dict[str, str]:
@@ -210,21 +131,23 @@ def _refusals(runs: Iterable[Run], findings: Iterable[client_rules.Finding]) -> 
     return why | {run.name: run.why for run in runs if run.state == REFUSED}
 
 
-def _run_apps(ours: Classifier, facts: inspection.ModelFacts, trial: _Trial, refusals: Mapping[str, str]) -> list[Run]:
-    """Returns the runs of every app, then of other preprocessing."""
+def _run_apps(ours: Classifier, facts: inspection.ModelFacts, trial: Trial, refusals: Mapping[str, str]) -> list[Run]:
+    """Returns the runs of every app, then of other preprocessing; published samples show the first head alone."""
 
     @functools.cache
     def scores(preparation: str, normalization: Normalization | None) -> Array:
         if (preparation, normalization) == (trial.trained, ours.info.normalization):
             return trial.expected
-        return _scores(_fed(ours, normalization), trial.prepared[preparation])
+        return trials.scores(_fed(ours, normalization), trial.prepared[preparation])
 
     def run(app: App) -> Run:
-        row = Run(app.name, app.preparation or trial.trained)
+        row = Run(app.name, app.preparation or trial.trained, head=trial.head)
         if why := put_in_app.refusal(ours.info, facts, app) or refusals.get(app.engine, ""):
             return replace(row, state=REFUSED, why=why)
         return _judged(row, scores(row.pixels, app.normalization or ours.info.normalization), trial)
 
+    if trial.output:
+        return [run(app) for app in put_in_app.OWN.values()]
     taken = {app.preparation or trial.trained for app in put_in_app.APPS}
     return [run(app) for app in put_in_app.APPS] + [
         _judged(Run(way.others, name), scores(name, ours.info.normalization), trial)
@@ -240,8 +163,8 @@ def _fed(classifier: Classifier, normalization: Normalization | None) -> Classif
     return other
 
 
-# Scores float [N, C] of files; NaN for omitted labels.
-_Runner = Callable[[Path, Sequence[Path], int], Array]
+# Scores float [N, C] of files by output, whose numbers of classes are given; NaN for omitted labels.
+_Runner = Callable[[Path, Sequence[Path], Mapping[int, int]], Mapping[int, Array]]
 
 
 @dataclass(frozen=True)
@@ -252,26 +175,31 @@ class Engine:
     run: _Runner
 
 
-def _run_elsewhere(name: str, run: _Runner, path: Path, trial: _Trial) -> list[Run]:
-    """Runs both kinds of pixels at once, because starting takes most of the time."""
-    count = len(trial.pixel_files)
+def _run_elsewhere(name: str, run: _Runner, path: Path, heads: Sequence[Trial]) -> list[Run]:
+    """Runs both kinds of pixels and all heads at once, because starting takes most of the time."""
+    files, pixel_files = heads[0].files, heads[0].pixel_files
+    sizes = {trial.output: trial.expected.shape[1] for trial in heads if trial.ours}
     try:
-        found = run(path, [*trial.pixel_files, *trial.files], trial.expected.shape[1])
+        found = run(path, [*pixel_files, *files], sizes)
     except clients.NotHere as error:
         return [Run(name, OWN, state=NOT_HERE, why=str(error))]
     except ModelMakerError as error:
         return [Run(name, OWN, state=REFUSED, why=str(error))]
-    if not count:
-        return [Run(name, OWN, photos=len(found))]
-    return [_judged(Run(name, SAME), found[:count], trial), _judged(Run(name, OWN), found[count:], trial)]
+    if not pixel_files:
+        return [Run(name, OWN, photos=len(files))]
+    runs, count = [], len(pixel_files)
+    for trial in heads:
+        scores = found[trial.output]
+        runs += [_judged(Run(name, SAME), scores[:count], trial), _judged(Run(name, OWN), scores[count:], trial)]
+    return runs
 
 
 def _ask(client: str) -> _Runner:
-    def run(path: Path, files: Sequence[Path], classes: int) -> Array:
+    def run(path: Path, files: Sequence[Path], sizes: Mapping[int, int]) -> Mapping[int, Array]:
         [answer] = clients.ask(client, [path], files)
         if answer.refusal:
             raise ModelError(answer.refusal)
-        return answer.scores(classes) if classes else np.zeros((len(files), 0))
+        return {output: answer.scores(classes, output) for output, classes in sizes.items()}
 
     return run
 
@@ -281,8 +209,9 @@ def _no_browser() -> str:
     return f"LiteRT.js in Chromium is not available. It needs {lacking}." if lacking else ""
 
 
-def _browse(path: Path, files: Sequence[Path], _: int) -> Array:
-    return browser.run(path, files).scores
+def _browse(path: Path, files: Sequence[Path], sizes: Mapping[int, int]) -> Mapping[int, Array]:
+    found = browser.run(path, files).heads
+    return {output: found[output] for output in sizes}
 
 
 # Runtimes other than LiteRT, each in separate processes.
@@ -292,5 +221,6 @@ ELSEWHERE: dict[str, Engine] = {
 }
 
 
-def _judged(run: Run, scores: Array, trial: _Trial, chosen: Array | slice = slice(None)) -> Run:
-    return judge(run, scores, trial.expected[chosen], trial.truth[chosen], limits=trial.limits)
+def _judged(run: Run, scores: Array, trial: Trial, chosen: Array | slice = slice(None)) -> Run:
+    truth = None if trial.truth is None else trial.truth[chosen]
+    return judge(replace(run, head=trial.head), scores, trial.expected[chosen], truth, limits=trial.limits)

@@ -211,7 +211,7 @@ def test_kotlin_feeds_and_reads_the_model(kotlin_classes, models, pictures, tmp_
     classifier = Classifier(models[kind])
     for number, picture in enumerate(pictures[:-1]):
         given = tmp_path / str(number)
-        scores = kotlin_runs.prepare(given, models[kind].read_bytes(), np.asarray(picture.convert("RGBA")))
+        [scores] = kotlin_runs.prepare(given, models[kind].read_bytes(), np.asarray(picture.convert("RGBA")))
         main = f"harness.generated.{kind}.{kind.capitalize()}MainKt"
         (size, threshold, count, *texts), fed = kotlin_runs.run(kotlin_classes, main, given)
         assert (size, threshold, count) == ("8", "0.5" if kind == "own" else "0.0", "3")

@@ -1,6 +1,8 @@
 """Models in apps: which app a folder is, where its model goes, and what an app refuses."""
 
+import hashlib
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -10,6 +12,7 @@ import published_samples
 import pytest
 from checkout import ROOT
 
+from model_maker import output_folder
 from model_maker.apps import put_in_app
 from model_maker.errors import DataError, ModelError, OutputError
 from model_maker.normalization import Normalization
@@ -226,6 +229,35 @@ def test_the_command_states_where_the_model_is_and_what_to_do_next(models, tmp_p
     done = model_maker("export", model, "--ios", "ios", "--output", "x", cwd=tmp_path)
     assert done.returncode == 2 and "not allowed with" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["my app"]
+
+
+def test_an_app_that_can_be_taught_has_the_pair_beside_its_model(models, tmp_path):
+    model = models["int8", "uint8"]
+    for platform, option in (("android", "--android"), ("ios", "--ios")):
+        done = model_maker("export", model, option, platform, "--teach", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        place = (tmp_path / platform / put_in_app.OWN[platform].model).parent
+        assert (place / "model.tflite").read_bytes() == model.read_bytes()
+        head = json.loads((place / "head.json").read_text(encoding="utf-8"))
+        assert head["labels"] == list(metadata.read(model.read_bytes()).labels)
+        assert head["backbone_sha256"] == hashlib.sha256((place / "backbone.tflite").read_bytes()).hexdigest()
+    # Without the option the next model takes the pair of the old one away.
+    done = model_maker("export", model, "--ios", "ios", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert not (place / "head.json").exists() and not (place / "backbone.tflite").exists()
+    wrong = model_maker("export", model, "--output", "out", "--teach", cwd=tmp_path)
+    assert wrong.returncode == 1 and "--teach belongs to --android or --ios" in wrong.stderr
+    published_samples.make(tmp_path / "sample", "MediaPipe's Android sample")
+    wrong = model_maker("export", model, "--android", "sample", "--teach", cwd=tmp_path)
+    assert wrong.returncode == 1 and "MediaPipe's Android sample, which cannot be taught" in wrong.stderr
+
+
+def test_our_apps_look_for_the_pair_where_it_is_put():
+    kotlin = (ROOT / "android_assets/app/src/main/kotlin/modelmaker/classifier/Teacher.kt").read_text()
+    assert re.findall(r'const val \w+_FILE = "(.*)"', kotlin) == [output_folder.BACKBONE, output_folder.HEAD]
+    swift = (ROOT / "ios_assets/Classifier/Teacher.swift").read_text()
+    names = dict(re.findall(r'static let (\w+)File = "(.*)"', swift))
+    assert [f"{names['backbone']}.tflite", f"{names['head']}.json"] == [output_folder.BACKBONE, output_folder.HEAD]
 
 
 def test_codegen_prints_or_writes(models, tmp_path):

@@ -1,12 +1,9 @@
 """A backbone and a head: the same file for all, heads that say whose they are, and one arithmetic in every language."""
 
-import base64
 import hashlib
 import json
-import math
 import os
 import shutil
-import struct
 import subprocess
 from pathlib import Path
 
@@ -15,13 +12,11 @@ import pytest
 import syntax
 from checkout import ROOT
 from kotlin_compiler import compile_kotlin, run_kotlin, stubs
+from taught_head import FEATURES, TAUGHT, by_hand, small_head
 
 import model_maker
 from model_maker import Classifier, cli
 from model_maker.errors import OutputError
-
-# A head of three features and two labels, and what it says, worked out below by hand.
-FEATURES, TAUGHT = [1.0, 2.0, -1.0], [[2.0, 4.0, 0.0], [4.0, 4.0, 0.0]]
 
 
 def run_cli(*arguments):
@@ -46,35 +41,7 @@ def written(parts):
 @pytest.fixture(scope="module")
 def small(parts):
     """The content of a head.json that can be worked out by hand."""
-    packed = lambda kind, *values: base64.b64encode(struct.pack(f"<{len(values)}{kind}", *values)).decode()  # noqa: E731
-    return json.dumps(
-        {
-            "format": "model_maker head 1",
-            "backbone_sha256": hashlib.sha256((parts / "backbone.tflite").read_bytes()).hexdigest(),
-            "features": 3,
-            "labels": ["a", "b"],
-            "kernel": packed("b", 1, 2, 3, -4, 0, 2),
-            "steps": [0.5, 0.25],
-            "bias": [0.25, 1.0],
-            "teach": {
-                "center": packed("f", 1, 2, 0),
-                "divisor": packed("f", 2, 1, 4),
-                "length": 2.0,
-                "offset": 0.5,
-            },
-        }
-    )
-
-
-def by_hand():
-    """Scores of FEATURES, after both of TAUGHT were taught as one label."""
-    a = 0.5 * (1 * 1 + 2 * 2 + 3 * -1) + 0.25  # 1.25
-    b = 0.25 * (-4 * 1 + 0 * 2 + 2 * -1) + 1.0  # -0.5
-    # The mean is (3, 4, 0); less the center (1, 2, 0), divided by (2, 1, 4): (1, 2, 0), of length sqrt(5).
-    row = (2 / math.sqrt(5) * 1 / 2, 2 / math.sqrt(5) * 2 / 1, 0)
-    taught = row[0] * (1 - 1) + row[1] * (2 - 2) + row[2] * (-1 - 0) + 0.5  # 0.5
-    powers = [math.exp(logit) for logit in (a, b, taught)]
-    return [power / sum(powers) for power in powers]
+    return small_head(hashlib.sha256((parts / "backbone.tflite").read_bytes()).hexdigest())
 
 
 def test_the_parts_score_as_the_file(trained, parts, written, drawn_flowers):
@@ -198,7 +165,7 @@ import modelmaker.Head
 fun main() {
     val head = Head(
         listOf("a", "b"), byteArrayOf(1, 2, 3, -4, 0, 2), doubleArrayOf(0.5, 0.25), doubleArrayOf(0.25, 1.0),
-        floatArrayOf(1f, 2f, 0f), floatArrayOf(2f, 1f, 4f), 2.0, 0.5,
+        floatArrayOf(1f, 2f, 0f), floatArrayOf(2f, 1f, 4f), 2.0, 0.5, "f",
     )
     head.teach("c", floatArrayOf(2f, 4f, 0f))
     head.teach("c", floatArrayOf(4f, 4f, 0f))

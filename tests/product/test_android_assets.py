@@ -1,5 +1,6 @@
 """The Android app, as far as it can be checked without a phone: names, types, resources, what it makes of a model."""
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -16,11 +17,13 @@ import syntax
 from checkout import HELPERS, ROOT
 from kotlin_compiler import compile_kotlin, stubs
 from PIL import Image
+from taught_head import by_hand, small_head
 
 from model_maker import Classifier
 from model_maker.apps import put_in_app
 from model_maker.data import images
-from model_maker.tflite import graph, metadata
+from model_maker.normalization import Normalization
+from model_maker.tflite import graph, metadata, output_heads
 
 APP = ROOT / "android_assets"
 MAIN = APP / "app/src/main"
@@ -73,6 +76,7 @@ def classes(linked, tmp_path_factory):
         *linked.glob("java/**/R.java"),
         here / "Fake.kt",
         here / "AppHarness.kt",
+        here / "TeachHarness.kt",
     ]
     assert compile_kotlin(sources, folder / "classes") == []
     return folder / "classes"
@@ -96,8 +100,9 @@ def test_the_app_reads_the_model_and_feeds_it_as_training_did(classes, make_tiny
     content = metadata.write(content, info)
     (tmp_path / "m.tflite").write_bytes(content)
     rgba = np.random.default_rng(4).integers(0, 256, (33, 47, 4), np.uint8)
-    scores = kotlin_runs.prepare(tmp_path / "run", content, rgba)
-    (mean, std, limits, count, *texts), fed = kotlin_runs.run(classes, "harness.app.AppHarnessKt", tmp_path / "run")
+    [scores] = kotlin_runs.prepare(tmp_path / "run", content, rgba)
+    told, fed = kotlin_runs.run(classes, "harness.app.AppHarnessKt", tmp_path / "run")
+    mean, std, _, limits, count, *texts = told
     assert (float(mean), float(std), int(count)) == (127, 128, 3)
     assert tuple(map(float, limits.split())) == (own or (0.25,) * 3)
     assert tuple(texts[:3]) == labels
@@ -105,8 +110,33 @@ def test_the_app_reads_the_model_and_feeds_it_as_training_did(classes, make_tiny
     expected = pixels if io == "uint8" else ((pixels.astype(np.float64) - 127) / 128).astype(np.float32)
     np.testing.assert_array_equal(fed, expected)
     best = [entry for entry in Classifier(content).rank(scores, top_k=2) if entry.index >= 0]
-    assert texts[3::2] == [entry.label for entry in best]
-    np.testing.assert_allclose([float(text) for text in texts[4::2]], [entry.score for entry in best], rtol=1e-6)
+    name, shown, *ranked = texts[3:]
+    assert (name, int(shown)) == ("", len(best))
+    assert ranked[::2] == [entry.label for entry in best]
+    np.testing.assert_allclose([float(text) for text in ranked[1::2]], [entry.score for entry in best], rtol=1e-6)
+
+
+def test_the_app_shows_each_head_of_a_combined_model(classes, conv_embedder, tmp_path):
+    names, labels = ("letters", "light"), (("a", "b", "ü"), ("day", "night"))
+    single = [graph.attach_head(conv_embedder, np.ones((len(own), 16)), np.zeros(len(own))) for own in labels]
+    infos = [metadata.ModelInfo(own, Normalization(127, 128), threshold=0.25) for own in labels]
+    content = metadata.write_heads(output_heads.combine(single, names), dict(zip(names, infos, strict=True)))
+    rgba = np.random.default_rng(4).integers(0, 256, (9, 7, 4), np.uint8)
+    scores = kotlin_runs.prepare(tmp_path / "run", content, rgba)
+    (mean, std, *told), _ = kotlin_runs.run(classes, "harness.app.AppHarnessKt", tmp_path / "run")
+    assert (float(mean), float(std)) == (127, 128)
+    expected = []
+    for name, own in zip(names, labels, strict=True):
+        expected += [name, " ".join(["0.25"] * len(own)), str(len(own)), *own]
+    assert told[: len(expected)] == expected
+    told = told[len(expected) :]
+    for name, own, row in zip(names, labels, scores, strict=True):
+        best = [index for index in np.argsort(-row, kind="stable")[:2] if row[index] >= 0.25]
+        shown = [name, str(len(best)), *(text for index in best for text in (own[index], str(row[index])))]
+        assert [told[0], told[1], *told[2 : len(shown) : 2]] == [*shown[:2], *shown[2::2]]
+        np.testing.assert_allclose(np.array(told[3 : len(shown) : 2], float), row[best], rtol=1e-6)
+        told = told[len(shown) :]
+    assert told == []
 
 
 @pytest.mark.parametrize("name", fitted_models.NAMES)
@@ -122,8 +152,29 @@ def test_the_app_fits_photos_as_the_metadata_says(classes, tmp_path, name):
 def test_the_app_reads_metadata_that_other_tools_wrote(classes, shared_weights, tmp_path):
     content = (shared_weights / "tflite/automl_labeler_model.tflite").read_bytes()
     kotlin_runs.prepare(tmp_path / "run", content, np.zeros((2, 2, 4), np.uint8))
-    (_, _, _, count, *texts), _ = kotlin_runs.run(classes, "harness.app.AppHarnessKt", tmp_path / "run")
+    (_, _, _, _, count, *texts), _ = kotlin_runs.run(classes, "harness.app.AppHarnessKt", tmp_path / "run")
     assert tuple(texts[: int(count)]) == metadata.read(content).labels
+
+
+def test_the_app_is_taught_frame_by_frame_and_keeps_it(classes, conv_embedder, tmp_path):
+    backbone = metadata.write(conv_embedder, metadata.ModelInfo(normalization=Normalization(127, 128)), embedder=True)
+    kotlin_runs.prepare(tmp_path / "run", backbone, np.zeros((2, 2, 4), np.uint8))
+    # The fake network gives the three features that can be worked out by hand.
+    (tmp_path / "run/edges").write_text("FLOAT32 1,8,8,3 0 0\nFLOAT32 1,3 0 0")
+    (tmp_path / "run/head.json").write_text(small_head(hashlib.sha256(backbone).hexdigest()))
+    told, _ = kotlin_runs.run(classes, "harness.teach.TeachHarnessKt", tmp_path / "run")
+    assert told[:4] == ["{}", "1", "0", "{c=2}"]
+    scores = {label: float(score) for label, score in zip(told[4:10:2], told[5:10:2], strict=True)}
+    # The app rounds to float32.
+    np.testing.assert_allclose([scores[label] for label in "abc"], by_hand(), rtol=1e-6)
+    assert told[10] == "{c=2}" and told[11:17] == told[4:10]
+    assert told[17:] == [
+        "{c=2, pressed shortly=1, held long=5}",
+        "'a' is not a name for a new class.",
+        "{}",
+        "This head is for another backbone.",
+        "head.json or what was taught is damaged",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def test_the_podfile_names_the_target(project):
     podfile = (APP / "Podfile").read_text()
     assert f"target '{target['name']}' do" in podfile and "pod 'TensorFlowLiteSwift'" in podfile
     imported = {name for path in SOURCES for name in re.findall(r"^import (\w+)", path.read_text(), re.MULTILINE)}
-    system = {"AVFoundation", "CoreGraphics", "CoreVideo", "Foundation", "PhotosUI", "SwiftUI", "UIKit"}
+    system = {"AVFoundation", "CoreGraphics", "CoreVideo", "CryptoKit", "Foundation", "PhotosUI", "SwiftUI", "UIKit"}
     assert imported == system | {"TensorFlowLite"}  # the pod's module
 
 

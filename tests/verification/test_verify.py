@@ -19,7 +19,7 @@ from model_maker.normalization import Normalization
 from model_maker.system import extras
 from model_maker.tflite import graph, metadata
 from model_maker.tflite.interpreter import Runner
-from model_maker.verification import clients, verify
+from model_maker.verification import clients, trials, verify
 from model_maker.verification.certificate import NOT_HERE, OWN, RAN, REFUSED, SAME, Run, judge
 
 pytestmark = pytest.mark.slow
@@ -78,9 +78,9 @@ def dataset_of(counts):
 )
 def test_photos_are_spread_over_classes(counts, count, expected):
     dataset = dataset_of(counts)
-    chosen = verify.spread(dataset, count)
+    chosen = trials.spread(dataset, count)
     assert sorted(Counter(chosen.labels).values()) == sorted(expected)
-    turned = verify.spread(replace(dataset, samples=dataset.samples[::-1]), count)
+    turned = trials.spread(replace(dataset, samples=dataset.samples[::-1]), count)
     assert set(turned.samples) == set(chosen.samples)
 
 
@@ -198,12 +198,12 @@ def test_every_way_and_engine_of_an_app_is_known():
 
 
 def test_what_differs_refuses_or_is_not_here_is_told(model, photos, elsewhere):
-    def turned(path, files, classes):
-        assert (path, len(files), classes) == (model, 22, 3)
+    def turned(path, files, sizes):
+        assert (path, len(files), sizes) == (model, 22, {0: 3})
         assert Image.open(files[0]).size == (8, 8)
         assert Image.open(files[11]).size == (20, 20)
         ours = list(model_maker.Classifier(model).scores(files[:11]))
-        return np.array([*ours, *(scores[::-1] for scores in ours)])
+        return {0: np.array([*ours, *(scores[::-1] for scores in ours)])}
 
     def refusing(*_):
         raise ModelError("it will not")
@@ -285,7 +285,7 @@ def test_files_of_photos_are_given_as_they_are_where_clients_read_them_alike(tmp
     Image.fromarray(pixels).convert("RGBA").save(png)
     spare = tmp_path / "spare.png"
     for path in (plain, turned, grey, png):
-        file = verify.plain_file(path, images.picture(path), spare)
+        file = trials.plain_file(path, images.picture(path), spare)
         assert file == (plain if path == plain else spare)
         # Whichever it is, it reads as the upright photo does.
         assert (np.asarray(images.picture(file)) == np.asarray(images.picture(path))).all()

@@ -52,6 +52,7 @@ async function start() {
   classifier = await Classifier.open(bytes, {threads});
   view.showModel(classifier.info, bytes);
   view.showThreads(counts, threads, note, useThreads);
+  view.showHeads(classifier.info.heads, useHead);
   teacher = await Teacher.open();
   if (teacher) {
     view.showTaught(teacher.taught, forget);
@@ -69,6 +70,21 @@ async function useThreads(count) {
   const shown = photos.find((photo) => photo.tile.getAttribute('aria-pressed') === 'true');
   if (shown && !watched) {
     await guarded(() => look(shown));
+    select(shown);
+  }
+}
+
+/** Shows the labels of another head; the answers on the page are given anew. */
+async function useHead(index) {
+  classifier.useHead(index);
+  view.showModel(classifier.info, classifier.bytes);
+  const shown = photos.find((photo) => photo.tile.getAttribute('aria-pressed') === 'true');
+  await guarded(async () => {
+    for (const photo of photos.filter((other) => other.answer)) {
+      await look(photo);
+    }
+  });
+  if (shown && !watched) {
     select(shown);
   }
 }

@@ -18,6 +18,7 @@ const RESIZES = ['stretch', 'letterbox', 'crop'];
  *
  * @param {Uint8Array} bytes a whole .tflite.
  * @returns name, version, author, licence, description: texts;
+ *   heads: of each output {name, labels, threshold, limits, output}; these stand here, too, as the first one has them:
  *   labels: one a class, empty where the file has none;
  *   normalization: {mean, std} of a float input, or null;
  *   resize: how photos are fitted to the input: 'stretch', 'letterbox' or 'crop';
@@ -44,8 +45,20 @@ async function parse(bytes) {
   const graph = model.tables(2)[0];
   const edge = (field) => edgeOf(graph.tables(0)[graph.int32s(field)[0]]);
   const [packed, inside] = [packedMetadata(model), await files(bytes)];
-  const facts = packed ? described(Table.root(packed), inside) : described(null, inside);
-  return {...facts, input: edge(1), output: edge(2)};
+  const metadata = packed ? Table.root(packed) : null;
+  const outputs = metadata?.tables(3)[0]?.tables(3) ?? [];
+  const heads = graph.int32s(2).map((tensor, index) => ({
+    ...headOf(outputs[index], inside),
+    output: edgeOf(graph.tables(0)[tensor]),
+  }));
+  const {name: _, ...first} = heads[0];
+  return {...described(metadata, inside), ...first, input: edge(1), heads};
+}
+
+function headOf(output, inside) {
+  const labels = output ? labelsOf(output, inside) : [];
+  const threshold = output ? (options(output, SCORE_THRESHOLD)?.float32(0) ?? 0) : 0;
+  return {name: output?.text(0) ?? '', labels, threshold, limits: limitsOf(labels, threshold, inside)};
 }
 
 function edgeOf(tensor) {
@@ -65,22 +78,17 @@ function packedMetadata(model) {
 
 function described(metadata, inside) {
   const part = metadata?.tables(3)[0];
-  const [input, output] = [part?.tables(2)[0], part?.tables(3)[0]];
+  const input = part?.tables(2)[0];
   const text = (field) => metadata?.text(field) ?? '';
-  const labels = output ? labelsOf(output, inside) : [];
   const provenance = inside.has(PROVENANCE) ? JSON.parse(new TextDecoder().decode(inside.get(PROVENANCE))) : {};
-  const threshold = output ? (options(output, SCORE_THRESHOLD)?.float32(0) ?? 0) : 0;
   return {
     name: text(0),
     description: text(1),
     version: text(2),
     author: text(4),
     licence: text(5),
-    labels,
     normalization: input ? normalizationOf(input) : null,
     resize: input ? resizeOf(input, inside) : RESIZES[0],
-    threshold,
-    limits: limitsOf(labels, threshold, inside),
     provenance,
   };
 }

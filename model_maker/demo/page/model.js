@@ -43,6 +43,7 @@ function listen(line) {
 export class Classifier {
   #compiled;
   #busy = Promise.resolve();
+  #head = 0;
 
   constructor(bytes, info) {
     this.bytes = bytes;
@@ -55,7 +56,7 @@ export class Classifier {
    */
   static async open(bytes, {threads}) {
     const info = await read(bytes);
-    check(info);
+    info.heads.forEach((head) => check({...info, ...head}));
     const classifier = new Classifier(bytes, info);
     await classifier.useThreads(threads);
     return classifier;
@@ -65,6 +66,13 @@ export class Classifier {
   get fit() {
     const [, height, width] = this.info.input.shape;
     return {height, width, resize: this.info.resize};
+  }
+
+  /** Chooses the head that `run` and `rank` mean, by its place. */
+  useHead(index) {
+    const {name: _, ...head} = this.info.heads[index];
+    this.#head = index;
+    this.info = {...this.info, ...head};
   }
 
   /** Compiles the model again, for another number of threads. */
@@ -90,7 +98,7 @@ export class Classifier {
    * Runs the model.
    *
    * @param {Uint8Array} pixels RGB, [height, width, 3].
-   * @returns {Promise<{scores: Float32Array, latencyMs: number}>}
+   * @returns {Promise<{scores: Float32Array, heads: Float32Array[], latencyMs: number}>} of the chosen head, and of all.
    */
   run(pixels) {
     return this.#alone(() => this.#infer(pixels));
@@ -108,14 +116,14 @@ export class Classifier {
   }
 
   async #infer(pixels) {
-    const {input, output} = this.info;
+    const {input} = this.info;
     const tensor = new Tensor(input.type === 'uint8' ? pixels : normalized(pixels, this.info), input.shape);
     const start = performance.now();
     const results = await this.#compiled.run(tensor);
     const latencyMs = performance.now() - start;
-    const scores = dequantized(results[0].toTypedArray(), output);
+    const heads = this.info.heads.map(({output}, index) => dequantized(results[index].toTypedArray(), output));
     [tensor, ...results].forEach((each) => each.delete());
-    return {scores, latencyMs};
+    return {scores: heads[this.#head], heads, latencyMs};
   }
 
   /** Lets one task at a time use the runtime. */

@@ -86,18 +86,29 @@ function accuracy({provenance}) {
   return typeof top1 === 'number' && photos ? [`${percent(top1)} of ${photos} test photos right`] : [];
 }
 
+/** Fills a group of choices; `choose` receives the place of the one that is taken. */
+function showChoices(id, texts, chosen, choose) {
+  const choices = texts.map((text, index) => {
+    const input = make('input', '');
+    Object.assign(input, {type: 'radio', name: id, value: text, checked: index === chosen});
+    input.addEventListener('change', () => choose(index));
+    return make('label', '', input, make('span', '', text));
+  });
+  byId(id).replaceChildren(...choices);
+}
+
+/** Lets one choose among the heads of a combined model. */
+export function showHeads(heads, choose) {
+  showChoices('heads', heads.map(({name}) => name), 0, choose);
+  show(byId('heads-row'), heads.length > 1);
+}
+
 /**
  * @param {number} counts the numbers of threads to choose among.
  * @param {string} note why there is no choice.
  */
 export function showThreads(counts, chosen, note, choose) {
-  const choices = counts.map((count) => {
-    const input = make('input', '');
-    Object.assign(input, {type: 'radio', name: 'threads', value: count, checked: count === chosen});
-    input.addEventListener('change', () => choose(count));
-    return make('label', '', input, make('span', '', String(count)));
-  });
-  byId('threads').replaceChildren(...choices);
+  showChoices('threads', counts.map(String), counts.indexOf(chosen), (index) => choose(counts[index]));
   byId('threads-note').textContent = note;
   show(byId('threads'), counts.length > 1);
   show(byId('threads-name'), counts.length > 1);

@@ -58,17 +58,22 @@ class Answer:
     """The results of a client for one model.
 
     Attributes:
-      photos: ranked labels of each photo; those below the file's threshold are omitted.
+      heads: of each head the ranked labels of each photo; those below the file's threshold are omitted.
       refusal: why the client rejects the file; empty if it runs.
     """
 
-    photos: tuple[tuple[Category, ...], ...] = ()
+    heads: tuple[tuple[tuple[Category, ...], ...], ...] = ()
     refusal: str = ""
 
-    def scores(self, classes: int) -> Array:
-        """Returns float32 [N, classes], NaN for omitted labels."""
-        found = np.full((len(self.photos), classes), np.nan, np.float32)
-        for row, photo in zip(found, self.photos, strict=True):
+    @property
+    def photos(self) -> tuple[tuple[Category, ...], ...]:
+        """Those of the first head."""
+        return self.heads[0] if self.heads else ()
+
+    def scores(self, classes: int, head: int = 0) -> Array:
+        """Returns float32 [N, classes] of one head, NaN for omitted labels."""
+        found = np.full((len(self.heads[head]), classes), np.nan, np.float32)
+        for row, photo in zip(found, self.heads[head], strict=True):
             for category in photo:
                 row[category.index] = category.score
         return found
@@ -125,11 +130,11 @@ def _works(within: Sequence[str]) -> bool:
 
 
 def _answer(entry: dict[str, Any]) -> Answer:
-    photos = tuple(tuple(Category(*category) for category in photo) for photo in entry.get("photos", ()))
-    return Answer(photos, entry.get("refusal", ""))
+    photos = [[tuple(Category(*category) for category in head) for head in photo] for photo in entry.get("photos", ())]
+    return Answer(tuple(zip(*photos, strict=True)), entry.get("refusal", ""))
 
 
-# In the child: opens a model and returns a function from the file of a photo to the client's categories.
+# In the child: opens a model and returns a function from the file of a photo to the client's answer of each head.
 Opener = Callable[[str], AbstractContextManager[Callable[[str], Sequence[Any]]]]
 
 
@@ -148,7 +153,7 @@ def reply_missing(error: Exception, advice: str) -> bytes:
 def _run(opener: Opener, model: str, photos: Sequence[str]) -> dict[str, Any]:
     try:
         with opener(model) as classify:
-            return {"photos": [list(_categories(classify(photo))) for photo in photos]}
+            return {"photos": [[list(_categories(head.categories)) for head in classify(photo)] for photo in photos]}
     except Exception as error:  # MediaPipe turns its status codes into nearly any exception, also FileNotFoundError
         return {"refusal": _in_words(error)}
 

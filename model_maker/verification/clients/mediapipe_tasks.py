@@ -25,7 +25,7 @@ def _opened(model: str) -> Iterator[Callable[[str], Sequence[Any]]]:
 
     options = vision.ImageClassifierOptions(base_options=BaseOptions(model_asset_path=model))
     with vision.ImageClassifier.create_from_options(options) as classifier:
-        yield lambda photo: classifier.classify(mediapipe.Image.create_from_file(photo)).classifications[0].categories
+        yield lambda photo: classifier.classify(mediapipe.Image.create_from_file(photo)).classifications
 
 
 def _work(*names: str) -> bytes:

@@ -32,7 +32,7 @@ def _opened(model: str) -> Iterator[Callable[[str], Sequence[Any]]]:
             classification_options=processor.ClassificationOptions(max_results=-1),
         )
     )
-    yield lambda photo: classifier.classify(vision.TensorImage.create_from_file(photo)).classifications[0].categories
+    yield lambda photo: classifier.classify(vision.TensorImage.create_from_file(photo)).classifications
 
 
 def _work(*names: str) -> bytes:

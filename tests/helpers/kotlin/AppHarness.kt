@@ -15,9 +15,13 @@ fun main(arguments: Array<String>) {
     val (model, edges, picture, answer, seen) = listOf("model", "edges", "photo", "answer", "seen")
         .map { File(arguments[0], it) }
     val file = ModelFile(direct(model))
-    tell(file.mean, file.std, file.thresholds.joinToString(" "), file.labels.size, *file.labels.toTypedArray())
+    tell(file.mean, file.std)
+    for (head in file.heads) {
+        tell(head.name, head.thresholds.joinToString(" "), head.labels.size, *head.labels.toTypedArray())
+    }
     InterpreterApi.next = FakeInterpreter(edges, answer, seen)
-    for (prediction in Classifier(direct(model)).classify(BitmapPhoto(photo(picture)), topK = 2).predictions) {
-        tell(prediction.label, prediction.score)
+    for (head in Classifier(direct(model)).classify(BitmapPhoto(photo(picture)), topK = 2).heads) {
+        tell(head.head, head.predictions.size)
+        for (prediction in head.predictions) tell(prediction.label, prediction.score)
     }
 }

@@ -8,19 +8,25 @@ import org.tensorflow.lite.DataType
 import org.tensorflow.lite.InterpreterApi
 import org.tensorflow.lite.Tensor
 
-/** An interpreter that keeps what it is fed, in `seen`, and answers with the bytes of `answer`. */
+/** An interpreter that keeps what it is fed, in `seen`, and answers with the bytes of `answer`, output after output. */
 class FakeInterpreter(edges: File, private val answer: File, private val seen: File) : InterpreterApi {
     private val tensors = edges.readLines().map { FakeTensor(it.split(" ")) }
 
     override fun getInputTensor(index: Int) = tensors[0]
 
-    override fun getOutputTensor(index: Int) = tensors[1]
+    override fun getOutputTensor(index: Int) = tensors[1 + index]
 
-    override fun run(input: Any, output: Any) {
+    override fun run(input: Any, output: Any) = runForMultipleInputsOutputs(arrayOf(input), mapOf(0 to output))
+
+    override fun runForMultipleInputsOutputs(inputs: Array<Any>, outputs: Map<Int, Any>) {
+        val input = inputs.single()
         val fed = ByteArray((input as ByteBuffer).remaining())
         input.get(fed)
         seen.writeBytes(fed)
-        (output as ByteBuffer).put(answer.readBytes())
+        val starts = tensors.drop(1).runningFold(0) { at, tensor -> at + tensor.numBytes() }
+        for ((index, output) in outputs) {
+            (output as ByteBuffer).put(answer.readBytes(), starts[index], tensors[1 + index].numBytes())
+        }
     }
 
     override fun close() {}

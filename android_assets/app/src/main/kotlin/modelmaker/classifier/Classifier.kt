@@ -1,16 +1,15 @@
 package modelmaker.classifier
 
 import java.nio.ByteBuffer
-import java.nio.ByteOrder
-import org.tensorflow.lite.DataType
-import org.tensorflow.lite.InterpreterApi
-import org.tensorflow.lite.Tensor
 
 /** One label with its score, from 0 to 1. */
 data class Prediction(val label: String, val score: Float)
 
+/** What one head says; a model that has several names them. */
+data class HeadAnswer(val head: String, val predictions: List<Prediction>)
+
 /** What a model says of a photo, and how long it took: the inference alone, without resizing. */
-data class Answer(val predictions: List<Prediction>, val latencyMs: Double)
+data class Answer(val heads: List<HeadAnswer>, val latencyMs: Double)
 
 /**
  * A model in LiteRT's interpreter, for one thread at a time.
@@ -20,59 +19,31 @@ data class Answer(val predictions: List<Prediction>, val latencyMs: Double)
  * @throws IllegalArgumentException it is no image classifier that this app can feed
  */
 class Classifier(content: ByteBuffer, threads: Int = 2) : AutoCloseable {
-    private val model = ModelFile(content)
-    private val interpreter = InterpreterApi.create(content, InterpreterApi.Options().setNumThreads(threads))
-    private val image: Tensor = interpreter.getInputTensor(0)
-    private val scores: Tensor = interpreter.getOutputTensor(0)
-    private val fit: Fit
-    private val input = buffer(image)
-    private val output = buffer(scores)
+    private val network = Network(content, threads)
+    private val heads = network.file.heads
 
     init {
-        val shape = image.shape()
-        require(shape.size == 4 && shape[0] == 1 && shape[3] == 3) {
-            "it takes ${shape.joinToString("x")}, not a photo"
+        require(heads.isNotEmpty()) { "its metadata names no labels" }
+        for ((head, count) in heads.zip(network.sizes)) {
+            require(count == head.labels.size) { "it gives $count scores but carries ${head.labels.size} labels" }
         }
-        for (tensor in listOf(image, scores)) {
-            require(tensor.dataType() in listOf(DataType.UINT8, DataType.FLOAT32)) {
-                "its edges are ${tensor.dataType()}, not UINT8 or FLOAT32"
-            }
-        }
-        require(scores.shape().last() == model.labels.size) {
-            "it gives ${scores.shape().last()} scores but carries ${model.labels.size} labels"
-        }
-        fit = Fit(shape[1], shape[2], model.resize)
     }
 
-    /** The best labels, best first, those of equal score in the model's order; all of a photo that may have several. */
+    /**
+     * The best labels of each head, best first, those of equal score in the model's order; all of a photo that may have
+     * several.
+     */
     fun classify(photo: Photo, topK: Int = 3): Answer {
-        input.rewind()
-        if (image.dataType() == DataType.UINT8) {
-            fit(photo, fit) { value -> input.put(value.toByte()) }
-        } else {
-            fit(photo, fit) { value -> input.putFloat((value - model.mean) / model.std) }
-        }
-        input.rewind()
-        output.rewind()
-        val start = System.nanoTime()
-        interpreter.run(input, output)
-        val latencyMs = (System.nanoTime() - start) / 1e6
-        val found = results()
-        val most = if (model.multiLabel) found.size else topK
-        val best = found.indices.sortedByDescending { found[it] }.filter { found[it] >= model.thresholds[it] }.take(most)
-        return Answer(best.map { Prediction(model.labels[it], found[it]) }, latencyMs)
+        val found = network.run(photo)
+        return Answer(heads.zip(found.values) { head, scores -> best(head, scores, topK) }, found.latencyMs)
     }
 
-    override fun close() = interpreter.close()
+    override fun close() = network.close()
 
-    private fun results(): FloatArray {
-        output.rewind()
-        if (scores.dataType() == DataType.FLOAT32) return FloatArray(model.labels.size) { output.getFloat() }
-        val quantization = scores.quantizationParams()
-        return FloatArray(model.labels.size) {
-            ((output.get().toInt() and 0xFF) - quantization.zeroPoint) * quantization.scale
-        }
+    private fun best(head: ModelHead, scores: FloatArray, topK: Int): HeadAnswer {
+        val order = scores.indices.sortedByDescending { scores[it] }
+        val most = if (network.file.multiLabel) scores.size else topK
+        val best = order.filter { scores[it] >= head.thresholds[it] }.take(most)
+        return HeadAnswer(if (heads.size > 1) head.name else "", best.map { Prediction(head.labels[it], scores[it]) })
     }
-
-    private fun buffer(tensor: Tensor) = ByteBuffer.allocateDirect(tensor.numBytes()).order(ByteOrder.nativeOrder())
 }

@@ -23,6 +23,14 @@ class MainViewModel(application: Application) : AndroidViewModel(application) {
     var problem by mutableStateOf<String?>(null)
         private set
 
+    /** What was taught, a class with its number of frames each; null where the app cannot be taught. */
+    var taught by mutableStateOf<List<Pair<String, Int>>?>(null)
+        private set
+
+    /** Which frame of a lesson is being learned; 0 when none is. */
+    var frame by mutableStateOf(0)
+        private set
+
     /** The photo that was picked; null while the camera is watched. */
     var photo by mutableStateOf<Bitmap?>(null)
         private set
@@ -30,11 +38,14 @@ class MainViewModel(application: Application) : AndroidViewModel(application) {
     /** The one thread on which the model is opened, run and closed. */
     val worker: ExecutorService = Executors.newSingleThreadExecutor()
     private var classifier: Classifier? = null
+    private var teacher: Teacher? = null
 
     init {
         worker.execute {
             try {
-                classifier = Classifier(map(application.assets))
+                classifier = Classifier(map(application.assets, MODEL_FILE))
+                teacher = open(application)
+                show()
             } catch (error: IOException) {
                 tell(R.string.no_model, error)
             } catch (error: IllegalArgumentException) {
@@ -43,9 +54,13 @@ class MainViewModel(application: Application) : AndroidViewModel(application) {
         }
     }
 
-    /** Classifies a frame of the camera, on `worker`. */
+    /** Classifies a frame of the camera, on `worker`, and learns it during a lesson. */
     fun watch(frame: ImageProxy) = frame.use {
-        if (photo == null) answer = classifier?.classify(FramePhoto(it))
+        if (photo == null) {
+            val seen = FramePhoto(it)
+            learn(seen)
+            answer = classify(seen)
+        }
     }
 
     /** Classifies a photo and shows it. */
@@ -54,10 +69,31 @@ class MainViewModel(application: Application) : AndroidViewModel(application) {
         try {
             val bitmap = decode(getApplication<Application>().contentResolver, uri)
             photo = bitmap
-            answer = classifier?.classify(BitmapPhoto(bitmap))
+            answer = classify(BitmapPhoto(bitmap))
         } catch (error: IOException) {
             tell(R.string.no_photo, error)
         }
+    }
+
+    /** The button is held, and released. */
+    fun beginLesson(label: String) = worker.execute {
+        problem = null
+        teacher?.begin(label)
+    }
+
+    fun endLesson() = worker.execute {
+        teacher?.end()
+        show()
+    }
+
+    /** Takes a taught class back. */
+    fun forget(label: String) = worker.execute {
+        try {
+            teacher?.forget(label)
+        } catch (error: IOException) {
+            tell(R.string.not_kept, error)
+        }
+        show()
     }
 
     fun backToCamera() {
@@ -68,7 +104,10 @@ class MainViewModel(application: Application) : AndroidViewModel(application) {
     fun cameraFailed(error: Exception) = tell(R.string.no_camera, error)
 
     override fun onCleared() {
-        worker.execute { classifier?.close() }
+        worker.execute {
+            classifier?.close()
+            teacher?.close()
+        }
         worker.shutdown()
     }
 
@@ -76,7 +115,35 @@ class MainViewModel(application: Application) : AndroidViewModel(application) {
         problem = getApplication<Application>().getString(message, error.message ?: error.toString())
     }
 
-    private fun map(assets: AssetManager): ByteBuffer = assets.openFd(MODEL_FILE).use { file ->
+    /** What was taught is asked first, as long as there is any. */
+    private fun classify(photo: Photo): Answer? =
+        teacher?.takeIf { it.taught.isNotEmpty() }?.classify(photo) ?: classifier?.classify(photo)
+
+    private fun learn(photo: Photo) {
+        try {
+            teacher?.learn(photo) ?: return
+        } catch (error: IllegalArgumentException) {
+            tell(R.string.not_taught, error)
+        } catch (error: IOException) {
+            tell(R.string.not_kept, error)
+        }
+        show()
+    }
+
+    private fun show() {
+        val known = teacher ?: return
+        taught = known.taught.toList()
+        frame = known.frame
+    }
+
+    /** What the app can be taught with; null where it has no such files. */
+    private fun open(application: Application): Teacher? {
+        if (application.assets.list("")?.contains(HEAD_FILE) != true) return null
+        val head = application.assets.open(HEAD_FILE).use { it.readBytes().decodeToString() }
+        return Teacher(map(application.assets, BACKBONE_FILE), head, application.filesDir)
+    }
+
+    private fun map(assets: AssetManager, name: String): ByteBuffer = assets.openFd(name).use { file ->
         FileInputStream(file.fileDescriptor).use { stream ->
             stream.channel.map(FileChannel.MapMode.READ_ONLY, file.startOffset, file.declaredLength)
         }

@@ -6,8 +6,11 @@ import java.nio.ByteOrder
 /** The model among the app's assets, where `model_maker export --android` puts it. */
 const val MODEL_FILE = "model.tflite"
 
+/** One output: its name, its labels, and the least score worth showing of each. */
+class ModelHead(val name: String, val labels: List<String>, val thresholds: List<Float>)
+
 /**
- * What a `.tflite` says of itself: labels, how photos become its input, the least score worth showing.
+ * What a `.tflite` says of itself: the labels of each output, how photos become its input.
  *
  * Metadata is a flatbuffer inside the model's flatbuffer, the labels a file in the zip that is appended to it. Both are
  * read here, field by field as TensorFlow Lite's metadata_schema.fbs numbers them, so no library is needed for it.
@@ -15,12 +18,11 @@ const val MODEL_FILE = "model.tflite"
  * @throws IllegalArgumentException it is no model, or its metadata lacks something
  */
 class ModelFile(content: ByteBuffer) {
-    val labels: List<String>
     val mean: Float
     val std: Float
-    val thresholds: List<Float> // the least score worth showing, of each label
     val multiLabel: Boolean // whether a photo may have several labels, or none
     val resize: String // how photos are fitted to the input
+    val heads: List<ModelHead> // of a backbone, none
 
     init {
         val data = content.duplicate().order(ByteOrder.LITTLE_ENDIAN)
@@ -28,25 +30,28 @@ class ModelFile(content: ByteBuffer) {
         try {
             val part = metadata(data).tables(3).first()
             val image = part.tables(2).first()
-            val scores = part.tables(3).first()
             val normalization = image.tables(4).firstOrNull { it.byte(0) == NORMALIZATION }?.table(1)
             mean = normalization?.floats(0)?.first() ?: 0f
             std = normalization?.floats(1)?.first() ?: 1f
             val stated = image.tables(6).any { it.text(0) == RESIZE }
             resize = if (stated) storedFile(data, RESIZE) else "stretch"
-            val threshold = scores.tables(4).firstOrNull { it.byte(0) == THRESHOLDING }?.table(1)?.float(0) ?: 0f
-            val file = scores.tables(6).first { it.byte(2) == AXIS_LABELS }.text(0)
-            labels = storedFile(data, file).removeSuffix("\n").split("\n")
-            val own = scores.tables(6).firstOrNull { it.text(0) == LABEL_THRESHOLDS }
-                ?.let { storedFile(data, LABEL_THRESHOLDS).split("\n").map { line -> line.substringAfterLast(",").toFloat() } }
-            thresholds = labels.indices.map { maxOf(threshold, own?.get(it) ?: 0f) }
             multiLabel = runCatching { storedFile(data, PROVENANCE) }.getOrDefault("").contains(MULTI_LABEL)
+            heads = part.tables(3).mapNotNull { head(data, it) }
             require(resize in listOf("stretch", "letterbox", "crop")) { "it fits photos in a way that this app does not know" }
         } catch (error: IndexOutOfBoundsException) {
             throw IllegalArgumentException("its metadata is damaged", error)
         } catch (error: NoSuchElementException) {
             throw IllegalArgumentException("its metadata names no labels", error)
         }
+    }
+
+    private fun head(data: ByteBuffer, scores: Table): ModelHead? {
+        val file = scores.tables(6).firstOrNull { it.byte(2) == AXIS_LABELS }?.text(0) ?: return null
+        val labels = storedFile(data, file).removeSuffix("\n").split("\n")
+        val threshold = scores.tables(4).firstOrNull { it.byte(0) == THRESHOLDING }?.table(1)?.float(0) ?: 0f
+        val own = scores.tables(6).firstOrNull { it.text(0) == LABEL_THRESHOLDS }
+            ?.let { storedFile(data, LABEL_THRESHOLDS).split("\n").map { line -> line.substringAfterLast(",").toFloat() } }
+        return ModelHead(scores.text(0), labels, labels.indices.map { maxOf(threshold, own?.get(it) ?: 0f) })
     }
 
     private fun metadata(model: ByteBuffer): Table {

@@ -40,6 +40,7 @@ fun Screen(model: MainViewModel) {
             }
             model.problem?.let { Text(it, color = MaterialTheme.colorScheme.error) }
             model.answer?.let { Bars(it) }
+            if (photo == null) model.taught?.let { TeachArea(model, it) }
             Row(horizontalArrangement = Arrangement.spacedBy(12.dp)) {
                 Button(onClick = { picker.launch(PickVisualMediaRequest(PickVisualMedia.ImageOnly)) }) {
                     Text(stringResource(R.string.pick_photo))
@@ -54,12 +55,15 @@ fun Screen(model: MainViewModel) {
 
 @Composable
 private fun Bars(answer: Answer) {
-    for (prediction in answer.predictions) {
-        Row(Modifier.fillMaxWidth(), Arrangement.SpaceBetween) {
-            Text(prediction.label, Modifier.weight(1f))
-            Text(stringResource(R.string.percent, prediction.score * 100))
+    for (head in answer.heads) {
+        if (head.head.isNotEmpty()) Text(head.head, style = MaterialTheme.typography.titleSmall)
+        for (prediction in head.predictions) {
+            Row(Modifier.fillMaxWidth(), Arrangement.SpaceBetween) {
+                Text(prediction.label, Modifier.weight(1f))
+                Text(stringResource(R.string.percent, prediction.score * 100))
+            }
+            LinearProgressIndicator(progress = { prediction.score }, modifier = Modifier.fillMaxWidth())
         }
-        LinearProgressIndicator(progress = { prediction.score }, modifier = Modifier.fillMaxWidth())
     }
     Text(stringResource(R.string.latency, answer.latencyMs), style = MaterialTheme.typography.bodySmall)
 }

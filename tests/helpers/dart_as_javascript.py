@@ -11,9 +11,11 @@ Number.prototype.compareTo = function (other) { return Number(this) - other; };
 Object.defineProperty(Array.prototype, 'isEmpty', {get() { return this.length === 0; }});
 Array.prototype.where = Array.prototype.filter;
 Array.prototype.take = function (count) { return this.slice(0, count); };
+Set.prototype.contains = Set.prototype.has;
 const math = Math, Uint8List = Uint8Array, Float32List = Float32Array;
 const Prediction = (label, score) => ({label, score}), Label = {values: [...Array(1000).keys()]};
 """
+_RANK = "function rank(scores, {topK, threshold, allow, deny = new Set()} = {}) {"
 
 
 def arithmetic(code):
@@ -27,7 +29,8 @@ def arithmetic(code):
     )
     fit = re.sub(r"= (\w+List)\(", r"= new \1(", fit)
     fit = re.sub(r"num pixel\(int x, int y, int c\)", "function pixel(x, y, c)", fit)
-    rank = re.sub(r"^.*{$", "function rank(scores, {topK, threshold} = {}) {", rank, count=1, flags=re.M)
+    rank = re.sub(r"^List<Prediction> rank[^)]*\) {$", _RANK, rank, count=1, flags=re.M)
+    rank = re.sub(r"bool may\(int index\) =>", "const may = (index) =>", rank)
     rank = re.sub(r"double limit\(int index\) =>", "const limit = (index) =>", rank)
     rank = re.sub(r"\[for \(var index = 0; index < scores.length; index\+\+\) index\]", "[...scores.keys()]", rank)
     rank = re.sub(r"\[for \(final index in best\) (.*)\];", r"best.map((index) => \1);", rank)

@@ -1,4 +1,4 @@
-"""Generated code takes labels that alone may be an answer, or that may not, as `predict` does."""
+"""Generated code takes what `predict` takes: labels that are allowed or not, a part of the photo, a rotation."""
 
 import json
 import subprocess
@@ -6,11 +6,13 @@ from shutil import which
 
 import dart_as_javascript
 import fitted_models
+import kotlin_runs
 import numpy as np
 import pytest
 import syntax
 from checkout import HELPERS
 from kotlin_compiler import compile_kotlin, run_kotlin, stubs
+from PIL import Image
 
 from model_maker import Classifier
 from model_maker.apps import codegen
@@ -105,4 +107,78 @@ def test_kotlin(model, expected, tmp_path):
 
 def test_swift_parses(model):
     code = codegen.codegen(model, "swift")
-    assert syntax.errors("swift", code) == [] and "deny: Set<Label>" in code
+    assert syntax.errors("swift", code) == [] and "deny: Set<Label>" in code and "region: [Double]" in code
+
+
+# Parts of a photo of 31 x 20: whole, halves that are rounded to even, a corner, less than a pixel.
+PARTS = [
+    ((0, 0, 1, 1), 90),
+    ((0, 0, 1, 1), 180),
+    ((0.25, 0, 0.75, 0.625), 0),
+    ((0.5, 0.5, 1, 1), 270),
+    ((0.1, 0.2, 0.5, 0.675), -90),
+    ((0.99, 0.99, 1, 1), 450),
+    ((0.3, 0.3, 0.301, 0.301), 0),
+]
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return Image.fromarray(np.random.default_rng(6).integers(0, 256, (20, 31, 3), np.uint8))
+
+
+def shown(photo, region, rotation):
+    return views.View(region, rotation).load(photo, 8)[0]
+
+
+def test_python_parts(model, photo):
+    namespace = {"__name__": "generated"}
+    exec(compile(codegen.codegen(model, "python", name="Tiny"), "generated.py", "exec"), namespace)
+    generated, classifier = namespace["Tiny"](model), Classifier(model)
+    for region, rotation in PARTS:
+        [expected] = classifier.scores([photo], view=views.View(region, rotation))
+        np.testing.assert_array_equal(generated.scores(photo, region, rotation), expected)
+        [best, *_] = generated.classify(photo, region=region, rotation=rotation)
+        assert best.score == expected.max()
+
+
+@NODE
+@pytest.mark.parametrize("language", ["js", "dart"])
+def test_parts_in_node(model, photo, tmp_path, language):
+    height, width = 20, 31
+    data = np.asarray(photo.convert("RGBA")).ravel().tolist()
+    if language == "js":
+        package = tmp_path / "node_modules/@litertjs/core"
+        package.mkdir(parents=True)
+        (package / "package.json").write_text('{"type": "module", "exports": "./index.js"}')
+        (package / "index.js").write_text("export const loadAndCompile = 0, Tensor = 0;")
+        (tmp_path / "m.mjs").write_text(codegen.codegen(model, "js"), encoding="utf-8")
+        script = "import {part, toInput} from './m.mjs';\n"
+        call = "[...toInput(part({data, width, height}, region, rotation))]"
+    else:
+        script = dart_as_javascript.arithmetic(codegen.codegen(model, "dart"))
+        script += "\nconst input = (photo) => toInput(photo.rgba, photo.width, photo.height);\n"
+        call = "[...input(part({rgba: data, width, height}, {region, rotation}))]"
+    script += f"const data = {json.dumps(data)}, width = {width}, height = {height};\n"
+    script += f"console.log(JSON.stringify({json.dumps(PARTS)}.map(([region, rotation]) => {call})))"
+    for (region, rotation), found in zip(PARTS, in_node(script, tmp_path), strict=True):
+        np.testing.assert_array_equal(np.reshape(found, (8, 8, 3)), shown(photo, region, rotation))
+
+
+def test_kotlin_parts(model, photo, tmp_path):
+    code = codegen.codegen(model, "kotlin", name="Tiny", package="generated")
+    main = (HELPERS / "kotlin/WrapperHarness.kt").read_text(encoding="utf-8")
+    main = main.replace("harness.PACKAGE", "harness").replace("PACKAGE", "generated").replace("CLASS", "Tiny")
+    given = "arguments[1].split(' ').map { it.toDouble() }"
+    chosen = f"region = {given}.let {{ Tiny.Region(it[0], it[1], it[2], it[3]) }}, rotation = arguments[2].toInt()"
+    main = main.replace("topK = 2", f"topK = 2, {chosen}")
+    for name, text in (("Tiny", code), ("Main", main)):
+        (tmp_path / f"{name}.kt").write_text(text, encoding="utf-8")
+    sources = [*stubs(tmp_path / "stubs"), HELPERS / "kotlin/Fake.kt", tmp_path / "Tiny.kt", tmp_path / "Main.kt"]
+    assert compile_kotlin(sources, tmp_path / "classes") == []
+    for number, (region, rotation) in enumerate(PARTS):
+        folder = tmp_path / str(number)
+        kotlin_runs.prepare(folder, model.read_bytes(), np.asarray(photo.convert("RGBA")))
+        run_kotlin(tmp_path / "classes", "harness.MainKt", folder, " ".join(map(str, region)), rotation)
+        fed = np.frombuffer((folder / "seen").read_bytes(), np.uint8).reshape(8, 8, 3)
+        np.testing.assert_array_equal(fed, shown(photo, region, rotation))

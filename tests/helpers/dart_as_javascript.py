@@ -22,6 +22,11 @@ def arithmetic(code):
     """Returns what resizes and ranks, from `lowest` and `ownThresholds` to `toInput` and `rank`."""
     constants = re.findall(r"^const (?:\S+) (\w+) = (.*);$", code, re.M)
     fit = re.search(r"^(Uint8List|Float32List) toInput.*?^}$(.*?^List<int> centered.*?^}$)?", code, re.M | re.S)[0]
+    part = re.search(r"^Photo part.*?^}$", code, re.M | re.S)[0]
+    part = re.sub(r"^Photo part\(.*\) {", "function part(photo, {region = [0, 0, 1, 1], rotation = 0} = {}) {", part)
+    part = re.sub(r"int even\(double value\) =>", "const even = (value) =>", part)
+    part = re.sub(r"= Uint8List\(", "= new Uint8Array(", part)
+    part = re.sub(r"return Photo\((\w+), (\w+), (\w+)\);", r"return {rgba: \1, width: \2, height: \3};", part)
     rank = re.search(r"^List<Prediction> rank.*?^}$", code, re.M | re.S)[0]
     fit = re.sub(r"^\w+ toInput\(.*\) {", "function toInput(rgba, width, height) {", fit)
     fit = re.sub(
@@ -34,5 +39,5 @@ def arithmetic(code):
     rank = re.sub(r"double limit\(int index\) =>", "const limit = (index) =>", rank)
     rank = re.sub(r"\[for \(var index = 0; index < scores.length; index\+\+\) index\]", "[...scores.keys()]", rank)
     rank = re.sub(r"\[for \(final index in best\) (.*)\];", r"best.map((index) => \1);", rank)
-    body = re.sub(r"\bfinal\b", "const", f"{fit}\n{rank}").replace("var ", "let ")
+    body = re.sub(r"\bfinal\b", "const", f"{part}\n{fit}\n{rank}").replace("var ", "let ")
     return _METHODS + "".join(f"const {name} = {value};\n" for name, value in constants) + body

@@ -134,11 +134,14 @@ def codegen(
 
 
 def _filled(template: str, language: str, values: dict[str, Any]) -> str:
-    """Fills in a template, and in it what resizes pictures where that stands apart."""
-    place = _TEMPLATES / f"picture_{language}.template"
-    picture = _Template(place.read_text(encoding="utf-8")).substitute(values).rstrip("\n") if place.exists() else ""
-    text = (_TEMPLATES / f"{template}.template").read_text(encoding="utf-8")
-    return _Template(text).substitute(values | {"picture": picture})
+    """Fills in a template, and in it what cuts a part out of pictures and what resizes them."""
+
+    def text(name: str, more: dict[str, Any]) -> str:
+        content = (_TEMPLATES / f"{name}.template").read_text(encoding="utf-8")
+        return _Template(content).substitute(values | more)
+
+    parts = {name: text(f"{name}_{language}", {}).rstrip("\n") for name in ("part", "picture")}
+    return text(template, parts)
 
 
 def _head_code(folder: Path, language: str, *, package: str, top_k: int) -> str:

@@ -197,12 +197,12 @@ class ImageClassifier:
     def summary(self) -> None:
         """Prints the layers of the model."""
         trained = self._trained
-        size, classes = trained.source.base.image_size, self.num_classes
+        fit, classes = trained.source.base.fit, self.num_classes
         head = classes * (trained.features + 1)
         rest = inspection.inspect(trained.source.base.content).parameters - head
         print(f"Model: {self.model_spec.name}")
         print(f"{'part':<12}{'output':<20}{'parameters':>12}  learns")
-        print(f"{'image':<12}{f'[1, {size}, {size}, 3]':<20}{0:>12,}")
+        print(f"{'image':<12}{f'[1, {fit.height}, {fit.width}, 3]':<20}{0:>12,}")
         print(f"{'backbone':<12}{f'[1, {trained.features}]':<20}{rest:>12,}  {'yes' if trained.history else 'no'}")
         print(f"{'head':<12}{f'[1, {classes}]':<20}{head:>12,}  yes")
 

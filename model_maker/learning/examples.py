@@ -31,7 +31,7 @@ from model_maker.tflite.interpreter import Runner
 Array = np.ndarray
 
 # Photos between two looks at the clock.
-_CHUNK = 128
+CHUNK = 128
 # Practically unlimited: each epoch uses new views.
 _FRESH_VIEWS = 1 << 30
 
@@ -120,13 +120,13 @@ def activations_in_time(
         chosen = replace(dataset, samples=tuple(dataset.samples[row] for row in rows))
         return activations(embedder, part, photos, chosen, SILENT, views=views)
 
-    some(order[:_CHUNK], photos.views)
-    view = max(clock() - begin, 1e-6) / min(number, _CHUNK) / photos.views
+    some(order[:CHUNK], photos.views)
+    view = max(clock() - begin, 1e-6) / min(number, CHUNK) / photos.views
     affordable = int(seconds / (number * view))
-    views, done = min(photos.views, max(1, affordable)), min(number, _CHUNK)
+    views, done = min(photos.views, max(1, affordable)), min(number, CHUNK)
     while done < number and clock() - begin < seconds:
-        some(order[done : done + _CHUNK], views)
-        done = min(number, done + _CHUNK)
+        some(order[done : done + CHUNK], views)
+        done = min(number, done + CHUNK)
         progress.step(done, number)
     chosen = np.sort(order[:done])
     if done < number or views < photos.views:

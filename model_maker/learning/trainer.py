@@ -22,7 +22,7 @@ from model_maker.system import processor, suppressed_output
 
 Array = np.ndarray
 
-# Of a batch, computed side by side.
+# Parts of a batch that the cores compute side by side; a graphics card takes it whole.
 _PARTS = 2
 # Of activations: kept for the way back, their gradients, and what kernels need beside.
 _COPIES = 3
@@ -87,7 +87,7 @@ class Trainer:
         weights /= weights.sum()
         try:
             numbers = (tf.constant(value, tf.float32) for value in (self.rate, decay))
-            return float(self._compiled(_parts(batch, targets, weights), *numbers))
+            return float(self._compiled(_divided(batch, targets, weights), *numbers))
         except (tf.errors.ResourceExhaustedError, MemoryError) as error:
             raise _too_large(len(batch)) from error
 
@@ -134,7 +134,7 @@ class Trainer:
 
     def logits(self, batches: Iterable[Array]) -> Array:
         """Maps batches of examples to float32 [N, C], nothing left out."""
-        return np.concatenate([part.numpy() for batch in batches for part in self._forward(_parts(batch))])
+        return np.concatenate([part.numpy() for batch in batches for part in self._forward(_divided(batch))])
 
     def _answer(self, parts):
         import tensorflow as tf
@@ -158,7 +158,7 @@ class Trainer:
                 yield f"{group}/{index}", variable
 
 
-def _parts(*arrays: Array) -> list[tuple[Any, ...]]:
+def _divided(*arrays: Array) -> list[tuple[Any, ...]]:
     """Divides a batch into parts that TensorFlow computes side by side.
 
     One product of matrices seldom keeps two cores busy; two that do not depend on each other do. Their number is
@@ -166,7 +166,8 @@ def _parts(*arrays: Array) -> list[tuple[Any, ...]]:
     """
     import tensorflow as tf
 
-    pieces = [np.array_split(values, min(_PARTS, len(values))) for values in arrays]
+    number = 1 if has_graphics_card() else min(_PARTS, len(arrays[0]))
+    pieces = [np.array_split(values, number) for values in arrays]
     return [tuple(map(tf.constant, part)) for part in zip(*pieces, strict=True)]
 
 
@@ -186,22 +187,26 @@ def load_tensorflow() -> None:
 def precision() -> Iterator[None]:
     """Trains in half precision where there is a graphics card, which is made for it; weights stay float32."""
     import keras
-    import tensorflow as tf
 
     before = keras.config.dtype_policy()
     try:
-        if tf.config.list_physical_devices("GPU"):
+        if has_graphics_card():
             keras.config.set_dtype_policy("mixed_float16")
         yield
     finally:
         keras.config.set_dtype_policy(before)
 
 
-def convolutions() -> Any:
-    """Returns the classes of convolutions to train with; None for those of Keras, which suit a graphics card."""
+def has_graphics_card() -> bool:
+    """Whether TensorFlow computes on a graphics card."""
     import tensorflow as tf
 
-    return None if tf.config.list_physical_devices("GPU") else matrix_layers.layers(half=processor.multiplies_halves())
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def convolutions() -> Any:
+    """Returns the classes of convolutions to train with; None for those of Keras, which suit a graphics card."""
+    return None if has_graphics_card() else matrix_layers.layers(half=processor.multiplies_halves())
 
 
 def schedule(progress: float, warmup: float) -> float:

@@ -43,7 +43,7 @@ def in_time(embedder, part, photos, seconds, tick, progress=SILENT):
 
 
 def test_with_enough_time_all_views_are_computed(embedder, part, photos, monkeypatch):
-    monkeypatch.setattr(examples, "_CHUNK", 10)
+    monkeypatch.setattr(examples, "CHUNK", 10)
     found, chosen = in_time(embedder, part, photos, 1e9, 1)
     whole = examples.activations(embedder, part, photos, photos.train, SILENT)
     number = len(photos.train)
@@ -53,7 +53,7 @@ def test_with_enough_time_all_views_are_computed(embedder, part, photos, monkeyp
 
 
 def test_with_less_time_views_are_fewer(embedder, part, photos, monkeypatch):
-    monkeypatch.setattr(examples, "_CHUNK", 10)
+    monkeypatch.setattr(examples, "CHUNK", 10)
     heard = Heard()
     number = len(photos.train)
     # Three views of ten photos take 1 s, so two of all take `number / 15`, three `number / 10`.
@@ -63,7 +63,7 @@ def test_with_less_time_views_are_fewer(embedder, part, photos, monkeypatch):
 
 
 def test_with_little_time_photos_are_fewer(embedder, part, photos, monkeypatch):
-    monkeypatch.setattr(examples, "_CHUNK", 10)
+    monkeypatch.setattr(examples, "CHUNK", 10)
     found, chosen = in_time(embedder, part, photos, 1.5, 1)
     assert found.views == 1 and len(chosen) == 10 < len(photos.train)
     # They are those that it names, and not the first of the list, which are of one class.
@@ -73,7 +73,7 @@ def test_with_little_time_photos_are_fewer(embedder, part, photos, monkeypatch):
 
 
 def test_more_seeds_choose_others(embedder, part, photos, monkeypatch):
-    monkeypatch.setattr(examples, "_CHUNK", 10)
+    monkeypatch.setattr(examples, "CHUNK", 10)
     _, one = in_time(embedder, part, photos, 1.5, 1)
     _, other = in_time(embedder, part, dataclasses.replace(photos, seed=1), 1.5, 1)
     assert one.tolist() != other.tolist()

@@ -18,6 +18,8 @@ from model_maker.learning.fine_tuning import Network
 from model_maker.learning.recipe import Recipe
 from model_maker.learning.trainer import Trainer
 from model_maker.normalization import Normalization
+from model_maker.tflite import network_layers, trunk
+from model_maker.tflite.network_layers import Layer
 
 pytestmark = pytest.mark.tensorflow
 keras, tf = load("keras"), load("tensorflow")
@@ -68,6 +70,25 @@ def test_the_network_learns(scope, start, photos):
     assert tuned.network.embedder != start.embedder
     phases = [entry["phase"] for entry in tuned.history]
     assert phases == ["frozen"] + ["tail"] * 8 + (["all"] * 8 if scope == "all" else [])
+
+
+@pytest.mark.parametrize("scope", ["tail", "all"])
+def test_a_head_on_layers_before_the_cut(scope, photos):
+    made = TinyNetwork(16).conv(0.3 * filters(4, 3, 3, 3), stride=2, fused=FUSED.RELU6)
+    first = made.main.tensors[made.last].name.decode()
+    made.conv(0.3 * filters(6, 1, 1, 4, seed=1), fused=FUSED.RELU6).conv(0.3 * filters(4, 1, 1, 6, seed=2))
+    made.depthwise(0.3 * filters(1, 3, 3, 4, seed=3), stride=2).activation("RELU6")
+    content = made.mean().content()
+    layers = (Layer(first, 4, 8, 2.0), network_layers.find(content)[-1])
+    joined = network_layers.join(content, layers)
+    assert len(trunk.crossing(joined, trunk.seam(joined))) == 2
+    begin = Network(joined, heads.Head(filters(3, 8, seed=4), np.zeros(3, np.float32)))
+    recipe = dataclasses.replace(RECIPE, scope=scope, epochs=6, learning_rate=0.03, whole_rate=1.0)
+    tuned = fine_tuning.fine_tune(begin, photos, recipe)
+    last = list(tuned.blends.values())[-1]
+    assert last["validation_loss"] < 0.9 * tuned.history[0]["validation_loss"]
+    assert accuracy(tuned.network, photos.validation) == pytest.approx(last["validation_top1"])
+    assert tuned.network.head.kernel.shape == (3, 8)
 
 
 def test_the_trunk_stays(start, photos):

@@ -257,6 +257,6 @@ def _dense(model: schema.ModelT, tensor: int, kernel: Array, shape: Sequence[int
 def _operate(model: schema.ModelT, name: str, options, inputs: list[int], shape: Sequence[int]) -> int:
     """Appends an operator and returns its output, float32."""
     main = model.subgraphs[0]
-    output = graph.add_tensor(model, f"shares_{len(main.tensors)}", shape)
+    output = graph.add_tensor(model, f"{SHARES}_{len(main.tensors)}", shape)
     main.operators.append(graph.make_operator(model, name, inputs, [output], options))
     return output

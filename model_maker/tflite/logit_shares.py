@@ -95,7 +95,10 @@ def attach(content: bytes, *, blocks: bool = False) -> Explaining:
     Raises:
       ModelError: it has no last layer with a softmax, or nothing that this layer sees is the mean of a map.
     """
-    rows = class_rows.read(content)
+    try:
+        rows = class_rows.read(content)
+    except ModelError as error:  # which advises on editing classes
+        raise ModelError(f"{str(error).split('. ')[0].removesuffix('.')}. {_ADVICE}") from error
     model = graph.parse(content)
     with graph.explained():
         main, features = model.subgraphs[0], class_rows.features(model)

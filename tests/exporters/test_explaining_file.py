@@ -6,7 +6,9 @@ import sys
 
 import numpy as np
 import pytest
+import syntax
 from checkout import ROOT
+from kotlin_compiler import compile_kotlin, stubs
 from PIL import Image
 
 import model_maker
@@ -88,3 +90,10 @@ def test_other_files_and_other_languages_go_without(made, trained):
     assert "shares" not in codegen(trained["uint8"], "python") + codegen(made.path, "swift")
     kotlin = codegen(made.path, "kotlin")
     assert "fun shares(photo: Bitmap, label: Label): Array<FloatArray>" in kotlin and "@@" not in kotlin
+    assert syntax.errors("kotlin", kotlin) == []
+
+
+def test_generated_kotlin_compiles(made, tmp_path):
+    (tmp_path / "Flowers.kt").write_text(codegen(made.path, "kotlin", name="Flowers"))
+    sources = [*stubs(tmp_path / "stubs"), ROOT / "tests/helpers/kotlin/Fake.kt", tmp_path / "Flowers.kt"]
+    assert compile_kotlin(sources, tmp_path / "classes") == []

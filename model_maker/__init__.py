@@ -24,6 +24,7 @@ __all__ = [
     "explain",
     "export",
     "export_embedder",
+    "export_explaining",
     "keywords",
     "load_dataset",
     "mend",
@@ -60,6 +61,7 @@ if TYPE_CHECKING:  # the names of __getattr__, for type checkers and editors
     from model_maker.errors import ModelMakerError
     from model_maker.explanations.explain import explain
     from model_maker.exporters.embedder_file import export_embedder
+    from model_maker.exporters.explaining_file import export_explaining
     from model_maker.exporters.export import export
     from model_maker.exporters.starter import starter
     from model_maker.inference.classifier import Prediction
@@ -89,6 +91,7 @@ _HOMES = {
     "explain": ("model_maker.explanations.explain", "explain"),
     "export": ("model_maker.exporters.export", "export"),
     "export_embedder": ("model_maker.exporters.embedder_file", "export_embedder"),
+    "export_explaining": ("model_maker.exporters.explaining_file", "export_explaining"),
     "reproduce": ("model_maker.training.reproduction", "reproduce"),
     "robustness": ("model_maker.assessment.robustness", "robustness"),
     "search": ("model_maker.collection.search", "search"),

@@ -22,7 +22,7 @@ from model_maker.errors import DataError, ModelError, about
 from model_maker.fitting import Fit
 from model_maker.inference.classifier import Classifier, model_file
 from model_maker.normalization import Normalization
-from model_maker.tflite import inspection, metadata, vetting
+from model_maker.tflite import inspection, logit_shares, metadata, vetting
 from model_maker.tflite.inspection import TensorFacts
 from model_maker.tflite.metadata import ModelInfo
 
@@ -115,7 +115,7 @@ def codegen(
     target = LANGUAGES[language]
     if (Path(model) / output_folder.HEAD).is_file():
         return _head_code(Path(model), language, package=identifiers.check_package(package), top_k=top_k or TOP_K)
-    title, info, image, scores, place = _read(model, target, head)
+    title, info, image, scores, place, side = _read(model, target, head)
     values = {
         "title": identifiers.one_line(f"The classifier {title}"),
         "class": identifiers.class_name(title) if name is None else identifiers.check_class(name),
@@ -130,7 +130,15 @@ def codegen(
         **_edges(target, image, scores, info.normalization),
         **_labels(target, info.labels),
     }
-    return _filled(language, language, values)
+    return _filled(language, language, values | {"shares": _shares(language, values, side)})
+
+
+def _shares(language: str, values: dict[str, Any], side: int | None) -> str:
+    """Returns the method that says where an answer comes from, of a file of `export --why`; else nothing."""
+    place = _TEMPLATES / f"shares_{language}.template"
+    if side is None or not place.exists():
+        return ""
+    return _Template(place.read_text(encoding="utf-8")).substitute(values | {"side": side})
 
 
 def _filled(template: str, language: str, values: dict[str, Any]) -> str:
@@ -182,8 +190,8 @@ def _arithmetic(language: str) -> str:
 
 def _read(
     model: str | os.PathLike[str], language: Language, head: str | None
-) -> tuple[str, ModelInfo, TensorFacts, TensorFacts, int]:
-    """Returns a model's title, what it says of itself, its input and its output, and the output's index.
+) -> tuple[str, ModelInfo, TensorFacts, TensorFacts, int, int | None]:
+    """Returns a model's title, what it says of itself, input, output, the output's index, and the grid of its shares.
 
     Raises:
       ModelError: it is none that an app, or the language, can use.
@@ -201,7 +209,9 @@ def _read(
             )
         if language.most_labels and len(info.labels) > language.most_labels:
             raise ModelError(f"it has {len(info.labels)} labels; an enumeration bears {language.most_labels} there.")
-    return info.name or path.stem, info, image, scores, place
+        [*_, last] = facts.outputs
+        side = last.shape[1] if len(facts.outputs) == 2 and last.name.startswith(logit_shares.SHARES) else None
+    return info.name or path.stem, info, image, scores, place, side
 
 
 def _edges(

@@ -26,6 +26,11 @@ def add(commands) -> None:
         action="store_true",
         help="with --android or --ios: add backbone.tflite and head.json, with which our app can be taught classes",
     )
+    parser.add_argument(
+        "--why",
+        action="store_true",
+        help="write a model.tflite instead that also gives where its answers come from",
+    )
     place = parser.add_mutually_exclusive_group(required=True)
     place.add_argument("--output", metavar="DIR", help="output folder")
     place.add_argument("--android", metavar="DIR", help="existing Android app, or a new folder for the sample app")
@@ -50,8 +55,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.teach and arguments.output is not None:
         raise DataError("--teach belongs to --android or --ios. Leave it out; --split writes both files by themselves.")
+    if arguments.split and arguments.why:
+        raise DataError("--split and --why write different files. Leave one out.")
     if arguments.split:
         return _split(arguments)
+    if arguments.why:
+        return _explaining(arguments)
     if arguments.output is None:
         return _put_in_app(arguments)
     formats = [name.strip() for name in (arguments.format or ALL).split(",") if name.strip()]
@@ -83,11 +92,7 @@ def _split(arguments: argparse.Namespace) -> int:
     from model_maker.classes.splitting import split_model
     from model_maker.cli.bars import Bars
 
-    for flag in ("format", "io", "data", "android", "ios"):
-        if getattr(arguments, flag) is not None:
-            raise DataError(
-                f"--{flag} has no meaning beside --split, which writes the model's own numbers. Leave it out."
-            )
+    _check_alone(arguments, "split")
     with Bars(arguments) as bars:
         found = split_model(
             arguments.model, arguments.output, head=arguments.head, overwrite=arguments.overwrite, progress=bars
@@ -98,6 +103,28 @@ def _split(arguments: argparse.Namespace) -> int:
         show(f"{found.directory / BACKBONE} ({found.backbone_bytes / 1e6:.2f} MB)")
         show(f"{found.directory / HEAD} ({found.head_bytes / 1e3:.1f} KB, {len(found.labels)} labels)")
     return 0
+
+
+def _explaining(arguments: argparse.Namespace) -> int:
+    import dataclasses
+
+    from model_maker.exporters.explaining_file import export_explaining
+
+    _check_alone(arguments, "why")
+    made = export_explaining(arguments.model, arguments.output, overwrite=arguments.overwrite)
+    if arguments.json:
+        print_json(dataclasses.asdict(made) | {"path": str(made.path)})
+    else:
+        show(f"{made.path} ({made.size_bytes / 1e6:.2f} MB, shares of {made.side} x {made.side} cells)")
+    return 0
+
+
+def _check_alone(arguments: argparse.Namespace, mode: str) -> None:
+    for flag in ("format", "io", "data", "android", "ios"):
+        if getattr(arguments, flag) is not None:
+            raise DataError(
+                f"--{flag} has no meaning beside --{mode}, which writes the model's own numbers. Leave it out."
+            )
 
 
 def _put_in_app(arguments: argparse.Namespace) -> int:

@@ -16,10 +16,12 @@ from model_maker.errors import ModelError, OutputError, about
 from model_maker.inference.classifier import Classifier, model_file
 from model_maker.output_folder import HEAD, MODEL
 from model_maker.system import files
-from model_maker.tflite import interpreter
+from model_maker.tflite import interpreter, logit_shares
 
 PAGE = resources.files("model_maker.demo") / "page"
 INDEX = "index.html"
+# The model with the shares of cells as another output, and the number of cells in each direction.
+WHY, WHY_FACTS = "why.tflite", "why.json"
 # LiteRT.js, as `make runtime` copies it out of the npm packages: with threads, without, and for older processors and
 # browsers, Safari among them.
 _BUILDS = ("litert_wasm_threaded_internal", "litert_wasm_internal", "litert_wasm_compat_internal")
@@ -52,9 +54,19 @@ def site(model: str | os.PathLike[str], more: Mapping[str, bytes] | None = None)
     screen = [entry.name for entry in PAGE.iterdir() if entry.name.endswith((".html", ".css", ".js", ".svg"))]
     return {name: (PAGE / name).read_bytes() for name in (*sorted(screen), *RUNTIME)} | {
         MODEL: content,
+        **_explaining(content),
         HEAD: b"null\n",
         **(more or {}),
     }
+
+
+def _explaining(content: bytes) -> dict[str, bytes]:
+    """Returns the file that says where answers come from, and the size of its grid; null where there is none."""
+    try:
+        made = logit_shares.attach(content)
+    except ModelError:
+        return {WHY_FACTS: b"null\n"}
+    return {WHY: made.content, WHY_FACTS: json.dumps({"side": made.side}).encode() + b"\n"}
 
 
 def has_runtime() -> bool:

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from model_maker.classifiers import Classifier
 from model_maker.data.images import Photo
 from model_maker.errors import DataError
 from model_maker.explanations import training_photos
+from model_maker.inference import classifier as inference
 from model_maker.inference import pipeline
-from model_maker.inference.classifier import Classifier
 from model_maker.inference.explanation import Explainer, Explanation
 from model_maker.progress import Progress
 
@@ -42,7 +43,7 @@ def explain(
       >>> found.label, found.shares.shape, len(found.training_photos)
       ('rose', (7, 7), 3)
     """
-    classifier = model if isinstance(model, Classifier) else Classifier(model)
+    classifier = model if isinstance(model, inference.Classifier) else Classifier(model)
     explainer = Explainer(classifier)
     index = None if label is None else int(classifier.indices([label])[0])
     given: list[Any] = list(pipeline.read(pipeline.each(photos)))
@@ -55,13 +56,13 @@ def explain(
 
 
 def with_training_photos(
-    model: str | os.PathLike[str] | Classifier,
-    classifier: Classifier,
+    model: str | os.PathLike[str] | inference.Classifier,
+    classifier: inference.Classifier,
     found: list[Explanation],
     progress: Progress | None = None,
 ) -> list[Explanation]:
     """Adds the training photos that speak most for each answer, where the model's folder names them."""
-    if isinstance(model, Classifier) or not found:
+    if isinstance(model, inference.Classifier) or not found:
         return found
     known = training_photos.of(Path(model), classifier, Progress(progress))
     return known.add_to(found) if known else found

@@ -29,8 +29,8 @@ _NAMES = {
 # These take several names separated by commas.
 _LISTS = ("delegate", "fix", "format", "model")
 # These metavars stand for paths. `train --data DIR` takes files, too.
-_PATHS = ("DATA", "DIR", "FILE", "MODEL", "PHOTO", "RUN.JSON")
-_FOLDERS_ONLY = ("android", "ios", "output", "quarantine", "shards", "tensorboard", "text_vectors")
+_PATHS = ("DATA", "DIR", "FILE", "MODEL", "NEW", "OLD", "PHOTO", "RUN.JSON")
+_FOLDERS_ONLY = ("android", "ios", "output", "quarantine", "shards", "tensorboard", "text_vectors", "why")
 
 Completer = Callable[..., Iterable[str]]
 

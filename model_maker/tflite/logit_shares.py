@@ -95,7 +95,10 @@ def attach(content: bytes, *, blocks: bool = False) -> Explaining:
     Raises:
       ModelError: it has no last layer with a softmax, or nothing that this layer sees is the mean of a map.
     """
-    rows = class_rows.read(content)
+    try:
+        rows = class_rows.read(content)
+    except ModelError as error:  # which advises on editing classes
+        raise ModelError(f"{str(error).split('. ')[0].removesuffix('.')}. {_ADVICE}") from error
     model = graph.parse(content)
     with graph.explained():
         main, features = model.subgraphs[0], class_rows.features(model)
@@ -257,6 +260,6 @@ def _dense(model: schema.ModelT, tensor: int, kernel: Array, shape: Sequence[int
 def _operate(model: schema.ModelT, name: str, options, inputs: list[int], shape: Sequence[int]) -> int:
     """Appends an operator and returns its output, float32."""
     main = model.subgraphs[0]
-    output = graph.add_tensor(model, f"shares_{len(main.tensors)}", shape)
+    output = graph.add_tensor(model, f"{SHARES}_{len(main.tensors)}", shape)
     main.operators.append(graph.make_operator(model, name, inputs, [output], options))
     return output

@@ -91,7 +91,7 @@ def read(model: str, data: TrainingData) -> OldHead:
     """Reads the head of an older model.
 
     Raises:
-      ModelError: it is no model.
+      ModelError: it is not a model.
       DataError: it is on another backbone, knows fewer than two of the classes, or nothing names its photos.
     """
     path, advice = model_file(model), "Pass an int8 model that `train` made on the same backbone."

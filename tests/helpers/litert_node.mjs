@@ -30,6 +30,7 @@ for (const photo of JSON.parse(fs.readFileSync(photos))) {
     input: [...generated.toInput({data, width, height})],
     scores: [...await classifier.scores({data, width, height})],
     best: await classifier.classify({data, width, height}, 2),
+    shares: photo.label === undefined ? null : [...await classifier.shares({data, width, height}, photo.label)],
   });
 }
 classifier.delete();

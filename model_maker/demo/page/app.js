@@ -6,6 +6,7 @@ import {PictureError, decode, pixels} from './picture.js';
 import {resize} from './resize.js';
 import {Teacher} from './teach.js';
 import * as view from './view.js';
+import {Explainer, draw} from './why.js';
 
 const {byId} = view;
 const SHOWN_LABELS = 5;
@@ -19,6 +20,8 @@ const video = byId('live');
 let classifier;
 // Knows classes that are taught here; null where the model cannot be split.
 let teacher = null;
+// Says where answers come from; null where that cannot be said of this model.
+let explainer = null;
 let held = false;
 let threads = 1;
 let photos = [];
@@ -57,6 +60,7 @@ async function start() {
   if (teacher) {
     view.showTaught(teacher.taught, forget);
   }
+  explainer = await Explainer.open(classifier);
   ['choose', 'camera', 'film'].forEach((id) => (byId(id).disabled = false));
   return classifier;
 }
@@ -182,6 +186,28 @@ function select(photo) {
   view.press(photo.tile);
   view.showPicture(photo.name, photo.address);
   view.showAnswer(photo.answer, told(photo.latencyMs));
+  const [{index}] = photo.answer.ranked;
+  view.offerWhy(explainer !== null && index < classifier.info.labels.length); // of taught classes nothing is known
+}
+
+/** Shows where the answer to the photo on the stage comes from, or the photo again. */
+async function explain() {
+  const photo = photos.find((each) => each.tile.getAttribute('aria-pressed') === 'true');
+  if (view.showsWhy() || !photo) {
+    view.showWhy(false);
+    return;
+  }
+  await guarded(async () => {
+    const image = await decode(photo.file);
+    try {
+      const [{label, index}] = photo.answer.ranked;
+      draw(byId('heat'), image, await explainer.shares(resize(pixels(image), classifier.size), index));
+      view.showWhy(true, label);
+      view.say(`The heat map shows where ${label} comes from`);
+    } finally {
+      image.close();
+    }
+  });
 }
 
 /** Shows the result for some photos, and why others could not be read. */
@@ -295,6 +321,7 @@ function listen() {
     stop();
     byId('camera').focus();
   });
+  byId('why').addEventListener('click', explain);
   byId('clear').addEventListener('click', clear);
   byId('teach-hold').addEventListener('pointerdown', () => {
     held = true;

@@ -77,7 +77,7 @@ export class Classifier {
 
   /** Compiles the model again, for another number of threads. */
   useThreads(threads) {
-    return this.#alone(async () => {
+    return this.alone(async () => {
       errors = [];
       try {
         const compiled = await loadAndCompile(this.bytes, {accelerator: 'wasm', cpuOptions: {numThreads: threads}});
@@ -101,7 +101,7 @@ export class Classifier {
    * @returns {Promise<{scores: Float32Array, heads: Float32Array[], latencyMs: number}>} of the chosen head, and of all.
    */
   run(pixels) {
-    return this.#alone(() => this.#infer(pixels));
+    return this.alone(() => this.#infer(pixels));
   }
 
   /**
@@ -116,8 +116,7 @@ export class Classifier {
   }
 
   async #infer(pixels) {
-    const {input} = this.info;
-    const tensor = new Tensor(input.type === 'uint8' ? pixels : normalized(pixels, this.info), input.shape);
+    const tensor = inputTensor(pixels, this.info);
     const start = performance.now();
     const results = await this.#compiled.run(tensor);
     const latencyMs = performance.now() - start;
@@ -127,11 +126,16 @@ export class Classifier {
   }
 
   /** Lets one task at a time use the runtime. */
-  #alone(task) {
+  alone(task) {
     const result = this.#busy.then(task);
     this.#busy = result.catch(() => {});
     return result;
   }
+}
+
+/** Pixels, RGB [size, size, 3], as the input of a model takes them. */
+export function inputTensor(pixels, info) {
+  return new Tensor(info.input.type === 'uint8' ? pixels : normalized(pixels, info), info.input.shape);
 }
 
 /** Normalizes in float32, as in training. */

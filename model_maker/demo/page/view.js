@@ -124,9 +124,31 @@ export function showPicture(caption, address = null) {
     byId('photo').src = address;
     byId('photo').alt = caption;
   }
+  offerWhy(false);
   byId('caption').textContent = caption;
   show(byId('stage'), true);
   byId('drop').classList.add('small');
+}
+
+/** Offers to show where the answer comes from; what was shown before goes. */
+export function offerWhy(possible) {
+  show(byId('why'), possible);
+  if (!byId('heat').hidden) {
+    showWhy(false);
+  }
+}
+
+export function showsWhy() {
+  return !byId('heat').hidden;
+}
+
+/** Shows the heat map in the place of the photo, or the photo again. */
+export function showWhy(shown, label = '') {
+  show(byId('heat'), shown);
+  show(byId('photo'), !shown && byId('photo').hasAttribute('src') && byId('live').hidden);
+  byId('heat').setAttribute('aria-label', `Where ${label} comes from: orange for it, blue against it`);
+  byId('why').setAttribute('aria-pressed', String(shown));
+  byId('why').textContent = shown ? 'Show the photo' : 'Show where the answer comes from';
 }
 
 /** Shows an answer of `answerOf` on the stage. */

@@ -225,6 +225,14 @@ class Options:
         shown="none",
         **_SHARE,
     )
+    coverage: float | None = _option(
+        None,
+        FILE,
+        "choose how many labels to show so that the right one is among them this often, for example 0.95",
+        "SHARE",
+        shown="no label sets",
+        **_SHARE,
+    )
     memory: bool = _option(
         True,
         FILE,

@@ -12,6 +12,7 @@ struct Prediction: Identifiable {
 struct Answer {
   let predictions: [Prediction]
   let latencyMs: Double
+  var labelSet: [String] = []  // the labels of which one is right as often as the model promises
 }
 
 /// A model in LiteRT's interpreter, for one thread at a time.
@@ -72,7 +73,8 @@ final class Classifier {
     let order = scores.indices.sorted { scores[$0] == scores[$1] ? $0 < $1 : scores[$0] > scores[$1] }
     let best = order.filter { scores[$0] >= model.thresholds[$0] }.prefix(topK)
     return Answer(
-      predictions: best.map { Prediction(id: $0, label: model.labels[$0], score: scores[$0]) }, latencyMs: latencyMs)
+      predictions: best.map { Prediction(id: $0, label: model.labels[$0], score: scores[$0]) }, latencyMs: latencyMs,
+      labelSet: model.labelSets.map { sets in sets.of(scores).map { model.labels[$0] } } ?? [])
   }
 
   private func values(of tensor: Tensor) -> [Float] {

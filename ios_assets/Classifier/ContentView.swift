@@ -39,6 +39,7 @@ struct ContentView: View {
   }
 
   @ViewBuilder private func bars(_ answer: Answer) -> some View {
+    if answer.labelSet.count > 1 { Text(answer.labelSet.joined(separator: " or ")) }
     ForEach(answer.predictions) { prediction in
       ProgressView(value: prediction.score) {
         HStack {

@@ -29,6 +29,7 @@ struct ModelFile {
   let mean: Float
   let std: Float
   let thresholds: [Float]  // the least score worth showing, of each label
+  let labelSets: LabelSets?  // how many labels to show, where the model promises a coverage
 
   init(contentsOf path: String) throws {
     try self.init(Bytes(data: try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)))
@@ -49,6 +50,7 @@ struct ModelFile {
     let lines = text.hasSuffix("\n") ? String(text.dropLast()) : text
     labels = lines.components(separatedBy: "\n")
     thresholds = try Self.ownThresholds(scores, bytes, count: labels.count).map { max(threshold, $0) }
+    labelSets = try bytes.storedFile(LabelSets.file).map { try LabelSets($0, labels: labels.count) }
   }
 
   /// Those of single labels, 0 where there are none.

@@ -115,6 +115,7 @@ def codegen(
         "size": image.shape[1],
         "threshold": float(info.threshold if threshold is None else threshold),
         "own": ", ".join(map(str, info.label_thresholds if threshold is None else ())),
+        **_promise(info),
         "top_k": top_k,
         "head": place,
         # The shorter call gives the first output alone.
@@ -123,6 +124,12 @@ def codegen(
         **_labels(target, info.labels),
     }
     return _filled(language, language, values)
+
+
+def _promise(info: ModelInfo) -> dict[str, Any]:
+    """The coverage of the model's label sets, 0 for none, and the limits that they take."""
+    sets = info.label_sets
+    return {"coverage": sets.coverage if sets else 0.0, "limits": ", ".join(map(str, sets.limits if sets else ()))}
 
 
 def _filled(template: str, language: str, values: dict[str, Any]) -> str:

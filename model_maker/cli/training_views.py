@@ -39,6 +39,8 @@ def show_training(result: Result) -> None:
     if thresholds := report.get("thresholds"):
         table.add_row("answers", metrics_views.answers(thresholds["test"]))
         table.add_row("threshold", _threshold(thresholds))
+    if sets := report.get("label_sets"):
+        table.add_row("label sets", metrics_views.label_sets(sets["test"]))
     if folds := report["folds"]:
         low, high = folds["top1_interval"]
         table.add_row(

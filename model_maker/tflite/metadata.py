@@ -20,8 +20,9 @@ from ai_edge_litert import schema_py_generated as model_schema
 
 from model_maker.errors import ModelError
 from model_maker.normalization import Normalization
-from model_maker.tflite import graph, thresholds
+from model_maker.tflite import graph, label_sets, thresholds
 from model_maker.tflite import metadata_schema as schema
+from model_maker.tflite.label_sets import LabelSets
 
 LABELS = "labels.txt"
 # The LiteRT sample apps look for this name; the same lines under both names suit every client.
@@ -50,6 +51,7 @@ class ModelInfo:
       threshold: the score below which clients leave a label out.
       label_thresholds: the same of each label, where they have some of their own; then `threshold` is above 0.
       display_names: by locale, for example "de", what each label is called there, in the order of the labels.
+      label_sets: how many labels to show for a stated coverage; None without such a promise.
     """
 
     labels: tuple[str, ...] = ()
@@ -63,6 +65,7 @@ class ModelInfo:
     threshold: float = 0.0
     label_thresholds: tuple[float, ...] = ()
     display_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    label_sets: LabelSets | None = None
 
     @property
     def limits(self) -> np.ndarray:
@@ -94,6 +97,7 @@ def write(content: bytes, info: ModelInfo, *, embedder: bool = False) -> bytes:
     more = {} if embedder else thresholds.put(output, info.threshold, info.label_thresholds, labels=len(info.labels))
     if not embedder:
         more |= _put_display_names(output, info)
+        more |= {label_sets.LABEL_SETS: label_sets.pack(info.label_sets)} if info.label_sets else {}
     _set_entry(model, schema.pack(_model_metadata(info, _image_metadata(info.normalization, image), output)))
     lines = "\n".join(info.labels).encode()
     provenance = json.dumps(info.provenance, sort_keys=True, ensure_ascii=False, indent=1).encode()
@@ -182,6 +186,8 @@ def read(content: bytes) -> ModelInfo:
         if labels:
             _check_count(labels, model)
         localized = _display_names(outputs[0], content) if outputs else {}
+        packed = file_in(content, label_sets.LABEL_SETS) if labels else None
+        sets = None if packed is None else label_sets.unpack(packed, labels=len(labels))
         if own and len(own) != len(labels):
             raise ModelError(f"it holds thresholds of {len(own)} labels, and {len(labels)} labels.")
     return ModelInfo(
@@ -191,6 +197,7 @@ def read(content: bytes) -> ModelInfo:
         threshold=threshold,
         label_thresholds=own,
         display_names=localized,
+        label_sets=sets,
         **text,
     )
 

@@ -15,7 +15,7 @@ from model_maker import evaluation, output_folder, run_record
 from model_maker.data import sources
 from model_maker.data.dataset import Dataset
 from model_maker.embeddings import computing
-from model_maker.inference import training_overlap
+from model_maker.inference import conformal, training_overlap
 from model_maker.inference.classifier import Classifier, Scored
 from model_maker.learning.fine_tuning import Network
 from model_maker.options import Options
@@ -257,8 +257,24 @@ def measure(
     if learned.tuned:
         frozen, tuned = (learn.score(one, test, data, options) for one in (learned.frozen, learned.network))
         report["fine_tuning"] = metrics_record.tuning(learned.tuned, frozen, tuned, labels)
+    if options.coverage is not None:
+        package, report["label_sets"] = _promise(package, learned, options.coverage, progress)
     metrics_record.warn(report, progress)
     return package, report
+
+
+def _promise(package: Package, learned: Learned, coverage: float, progress: Progress) -> tuple[Package, dict[str, Any]]:
+    """Chooses label sets of a coverage, and measures on the test photos what they hold.
+
+    Returns:
+      The package with them, and their report.
+    """
+    in_bytes = package.options.io == "uint8" or package.form.quantize == "int8"
+    sets = learn.choose_label_sets(learned, package.data, package.options, coverage, in_bytes=in_bytes)
+    info = dataclasses.replace(package.info, label_sets=sets)
+    metrics_record.warn_label_sets(sets, info.labels, progress)
+    held = conformal.measure(sets, package.scores, np.array(package.data.split.test.labels), info.labels)
+    return dataclasses.replace(package, info=info), sets.as_dict(info.labels) | {"test": held.as_dict()}
 
 
 def write(

@@ -1,5 +1,6 @@
 """The Android app, as far as it can be checked without a phone: names, types, resources, what it makes of a model."""
 
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from model_maker import Classifier
 from model_maker.apps import put_in_app
 from model_maker.data import images
 from model_maker.tflite import graph, metadata
+from model_maker.tflite.label_sets import LabelSets
 
 APP = ROOT / "android_assets"
 MAIN = APP / "app/src/main"
@@ -106,6 +108,17 @@ def test_the_app_reads_the_model_and_feeds_it_as_training_did(classes, make_tiny
     best = [entry for entry in Classifier(content).rank(scores, top_k=2) if entry.index >= 0]
     assert texts[3::2] == [entry.label for entry in best]
     np.testing.assert_allclose([float(text) for text in texts[4::2]], [entry.score for entry in best], rtol=1e-6)
+
+
+def test_the_app_shows_as_many_labels_as_the_model_promises(classes, make_tiny_model, tmp_path):
+    content = make_tiny_model()
+    # The scores of `prepare` are 0.08, 0.23 and 0.8: the second reaches its limit, the first does not.
+    sets = LabelSets(0.9, (0.1, 0.2, 0.9), (40, 40, 40), (True, True, True))
+    content = metadata.write(content, dataclasses.replace(metadata.read(content), label_sets=sets))
+    scores = kotlin_runs.prepare(tmp_path / "run", content, np.zeros((2, 2, 4), np.uint8))
+    told, _ = kotlin_runs.run(classes, "harness.app.AppHarnessKt", tmp_path / "run")
+    shown = told[told.index("labels") + 1 :]
+    assert shown == [metadata.read(content).labels[index] for index in sets.indices(scores)] and len(shown) == 2
 
 
 def test_the_app_reads_metadata_that_other_tools_wrote(classes, shared_weights, tmp_path):

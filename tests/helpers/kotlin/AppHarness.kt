@@ -17,7 +17,7 @@ fun main(arguments: Array<String>) {
     val file = ModelFile(direct(model))
     tell(file.mean, file.std, file.thresholds.joinToString(" "), file.labels.size, *file.labels.toTypedArray())
     InterpreterApi.next = FakeInterpreter(edges, answer, seen)
-    for (prediction in Classifier(direct(model)).classify(BitmapPhoto(photo(picture)), topK = 2).predictions) {
-        tell(prediction.label, prediction.score)
-    }
+    val found = Classifier(direct(model)).classify(BitmapPhoto(photo(picture)), topK = 2)
+    for (prediction in found.predictions) tell(prediction.label, prediction.score)
+    if (file.labelSets != null) tell("labels", *found.labelSet.toTypedArray())
 }

@@ -10,7 +10,11 @@ import org.tensorflow.lite.Tensor
 data class Prediction(val label: String, val score: Float)
 
 /** What a model says of a photo, and how long it took: the inference alone, without resizing. */
-data class Answer(val predictions: List<Prediction>, val latencyMs: Double)
+data class Answer(
+    val predictions: List<Prediction>,
+    val latencyMs: Double,
+    val labelSet: List<String> = emptyList(), // the labels of which one is right as often as the model promises
+)
 
 /**
  * A model in LiteRT's interpreter, for one thread at a time.
@@ -59,7 +63,8 @@ class Classifier(content: ByteBuffer, threads: Int = 2) : AutoCloseable {
         val latencyMs = (System.nanoTime() - start) / 1e6
         val found = results()
         val best = found.indices.sortedByDescending { found[it] }.filter { found[it] >= model.thresholds[it] }.take(topK)
-        return Answer(best.map { Prediction(model.labels[it], found[it]) }, latencyMs)
+        val set = model.labelSets?.of(found).orEmpty().map { model.labels[it] }
+        return Answer(best.map { Prediction(model.labels[it], found[it]) }, latencyMs, set)
     }
 
     override fun close() = interpreter.close()

@@ -19,6 +19,7 @@ class ModelFile(content: ByteBuffer) {
     val mean: Float
     val std: Float
     val thresholds: List<Float> // the least score worth showing, of each label
+    val labelSets: LabelSets? // how many labels to show, where the model promises a coverage
 
     init {
         val data = content.duplicate().order(ByteOrder.LITTLE_ENDIAN)
@@ -36,6 +37,7 @@ class ModelFile(content: ByteBuffer) {
             val own = scores.tables(6).firstOrNull { it.text(0) == LABEL_THRESHOLDS }
                 ?.let { storedFile(data, LABEL_THRESHOLDS).split("\n").map { line -> line.substringAfterLast(",").toFloat() } }
             thresholds = labels.indices.map { maxOf(threshold, own?.get(it) ?: 0f) }
+            labelSets = stored(data, LabelSets.FILE)?.let { LabelSets.read(it.decodeToString(), labels.size) }
         } catch (error: IndexOutOfBoundsException) {
             throw IllegalArgumentException("its metadata is damaged", error)
         } catch (error: NoSuchElementException) {
@@ -100,8 +102,11 @@ private const val END_OF_ZIP = 0x06054B50
 private const val END_OF_ZIP_SIZE = 22
 private const val LONGEST_COMMENT = 0xFFFF
 
-/** A file of the zip at the end, which stores without compression, as phone clients want it. */
-private fun storedFile(data: ByteBuffer, name: String): String {
+private fun storedFile(data: ByteBuffer, name: String): String =
+    stored(data, name)?.decodeToString() ?: throw NoSuchElementException(name)
+
+/** A file of the zip at the end, which stores without compression, as phone clients want it; null if there is none. */
+internal fun stored(data: ByteBuffer, name: String): ByteArray? {
     val last = data.limit() - END_OF_ZIP_SIZE
     val end = (last downTo maxOf(0, last - LONGEST_COMMENT)).first { data.getInt(it) == END_OF_ZIP }
     var entry = end - data.getInt(end + 12)
@@ -112,16 +117,18 @@ private fun storedFile(data: ByteBuffer, name: String): String {
             require(data.getShort(entry + 10).toInt() == 0) { "its labels or thresholds are compressed" }
             val local = start + data.getInt(entry + 42)
             val begin = local + 30 + data.getShort(local + 26) + data.getShort(local + 28)
-            return text(data, begin, data.getInt(entry + 24))
+            return bytes(data, begin, data.getInt(entry + 24))
         }
         entry += 46 + nameSize + data.getShort(entry + 30) + data.getShort(entry + 32)
     }
-    throw NoSuchElementException(name)
+    return null
 }
 
-private fun text(data: ByteBuffer, at: Int, size: Int): String {
+private fun text(data: ByteBuffer, at: Int, size: Int): String = bytes(data, at, size).decodeToString()
+
+private fun bytes(data: ByteBuffer, at: Int, size: Int): ByteArray {
     if (size < 0 || at < 0 || size > data.limit() - at) throw IndexOutOfBoundsException()
     val bytes = ByteArray(size)
     data.duplicate().apply { position(at) }.get(bytes)
-    return bytes.decodeToString()
+    return bytes
 }

@@ -54,6 +54,7 @@ fun Screen(model: MainViewModel) {
 
 @Composable
 private fun Bars(answer: Answer) {
+    if (answer.labelSet.size > 1) Text(answer.labelSet.joinToString(stringResource(R.string.or)))
     for (prediction in answer.predictions) {
         Row(Modifier.fillMaxWidth(), Arrangement.SpaceBetween) {
             Text(prediction.label, Modifier.weight(1f))

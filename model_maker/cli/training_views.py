@@ -41,6 +41,8 @@ def show_training(result: Result) -> None:
         table.add_row("threshold", _threshold(thresholds))
     if sets := report.get("label_sets"):
         table.add_row("label sets", metrics_views.label_sets(sets["test"]))
+    if advice := report.get("advice"):
+        table.add_row("more photos", _advice(advice))
     if folds := report["folds"]:
         low, high = folds["top1_interval"]
         table.add_row(
@@ -69,6 +71,15 @@ def show_training(result: Result) -> None:
         ("next", then),
     ):
         rendering.say(console, f"{name:<{width}}{text}")  # not a table, which would wrap a path or a command
+
+
+def _advice(found: dict[str, Any]) -> str:
+    twice, best = found["forecasts"][-1], found["classes"][0]
+    low, high = (100 * end for end in twice["interval"])
+    return (
+        f"twice as many of each class: {percent(twice['top1'])} [dim]({low:.0f} to {high:.0f} %)[/]; {best['more']} of "
+        f"{escape(best['label'])} alone: {percent(best['top1'])} [dim](model_maker advise)[/]"
+    )
 
 
 def _class_names(names: list[str]) -> str:

@@ -29,7 +29,7 @@ from model_maker.tflite.class_memory import ClassMemory
 from model_maker.tflite.integer_heads import IntegerHead
 from model_maker.tflite.metadata import ModelInfo
 from model_maker.tflite.network_layers import Layer
-from model_maker.training import learn, metrics_record
+from model_maker.training import advice, learn, metrics_record
 from model_maker.training.learn import Learned
 from model_maker.training.training_data import TrainingData, join
 from model_maker.version import __version__
@@ -259,6 +259,8 @@ def measure(
         report["fine_tuning"] = metrics_record.tuning(learned.tuned, frozen, tuned, labels)
     if options.coverage is not None:
         package, report["label_sets"] = _promise(package, learned, options.coverage, progress)
+    if not options.fine_tune:
+        report["advice"] = advice.in_training(data, learned.fit, report["test"], options, progress)
     metrics_record.warn(report, progress)
     return package, report
 

@@ -28,6 +28,7 @@ _OF_THE_FILE = (
     "folds",
     "precision",
     "label_precision",
+    "coverage",
 )
 
 

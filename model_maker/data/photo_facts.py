@@ -52,9 +52,9 @@ NAMES = {"format": "file format", "camera": "camera"}
 def of(image: Image.Image, upright: Image.Image) -> PhotoFacts:
     """Returns the facts of an opened photo and the same as upright RGB."""
     width, height = upright.size
-    small = upright.convert("L")
+    small = upright.copy()
     small.thumbnail((_SIDE, _SIDE))
-    gray = np.asarray(small, np.float64)
+    gray = np.asarray(small.convert("L"), np.float64)
     exif = image.getexif()
     named = (str(exif.get(tag, "")).replace("\0", "").strip() for tag in (ExifTags.Base.Make, ExifTags.Base.Model))
     return PhotoFacts(

@@ -16,6 +16,7 @@ from model_maker.backbones.int8_backbone import QuantizedEmbedder
 from model_maker.data import images, skipped_files, sources
 from model_maker.data.dataset import PARTS, Dataset, Skipped
 from model_maker.data.entries import Location, spelled
+from model_maker.data.photo_facts import PhotoFacts
 from model_maker.doctor import file_properties, label_errors, near_duplicates
 from model_maker.doctor.file_properties import FileProperties
 from model_maker.doctor.label_errors import LabelErrors
@@ -71,6 +72,11 @@ class Examination:
         """The number of listed paths to the real file of each duplicate; links to it do not count."""
         paths = (self.dataset.samples[index].path for group in self.members() for index in group)
         return Counter(os.path.realpath(path) for path in paths if isinstance(path, Path) and not path.is_symlink())
+
+    @property
+    def facts(self) -> list[PhotoFacts]:
+        """What each photo is like apart from what it shows."""
+        return [file.facts for file in self.properties]
 
     @property
     def states_parts(self) -> bool:

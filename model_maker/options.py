@@ -233,6 +233,13 @@ class Options:
         shown="no label sets",
         **_SHARE,
     )
+    self_test: bool = _option(
+        False,
+        FILE,
+        "put eight drawn pictures and their scores into the model, by which apps test the delegates of a phone",
+        "",
+        shown="left out; about 0.2 MB",
+    )
     memory: bool = _option(
         True,
         FILE,

@@ -20,6 +20,7 @@ from model_maker.inference.classifier import Classifier, model_file
 from model_maker.normalization import Normalization
 from model_maker.packaging import export_source, quantized_file
 from model_maker.packaging.quantized_file import Form
+from model_maker.packaging.self_test import added as with_self_test
 from model_maker.progress import Progress
 from model_maker.system import files
 from model_maker.tflite import client_rules, graph, inspection, metadata, vetting
@@ -172,6 +173,7 @@ def put_in_app(
     *,
     io: str | None = None,
     data: str | os.PathLike[str] | None = None,
+    self_test: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Installed:
@@ -183,6 +185,7 @@ def put_in_app(
       platform: one of PLATFORMS.
       io: the type of input and output, where the model as it is has another: it is made again, as `export` does.
       data: calibration photos in that case; the training photos by default.
+      self_test: whether the model gets a self-test, by which the app tests the delegates of a phone.
       overwrite: whether another model that stands there is replaced.
       progress: receives stages and notes.
 
@@ -209,6 +212,7 @@ def put_in_app(
         if why := refusal(Classifier(content).info, inspection.inspect(content), app):
             raise ModelError(f"{app.name} refuses it: {why}")
         content = _with_labels(content, app, progress)
+        content = with_self_test(content) if self_test else content
     if here is not None:
         return _replace(app, folder, content, overwrite=overwrite)
     with files.new_directory(folder) as new:

@@ -33,6 +33,11 @@ def add(commands) -> None:
     precision.add_argument("--half", action="store_true", help="with --format tflite: float16")
     precision.add_argument("--int8", action="store_true", help="with --format tflite: int8, which is its default")
     parser.add_argument("--opset", type=int, metavar="N", help="of ONNX, 13 to 18 (default: 13)")
+    parser.add_argument(
+        "--self-test",
+        action="store_true",
+        help="put eight drawn pictures and their scores into .tflite files, by which apps test a phone's delegates",
+    )
     parser.add_argument("--data", metavar="DIR", help="photos to calibrate and check on (default: the training's)")
     json_flag(parser)
 
@@ -57,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
             int8=arguments.int8,
             opset=arguments.opset,
             data=arguments.data,
+            self_test=arguments.self_test,
             overwrite=arguments.overwrite,
             progress=bars,
         )
@@ -107,6 +113,7 @@ def _put_in_app(arguments: argparse.Namespace) -> int:
             platform,
             io=arguments.io,
             data=arguments.data,
+            self_test=arguments.self_test,
             overwrite=arguments.overwrite,
             progress=bars,
         )

@@ -50,7 +50,8 @@ def add(commands) -> None:
 
 def _add(group: argparse._ArgumentGroup, name: str, declared: options.Declaration) -> None:
     if options.kinds()[name] is bool:
-        group.add_argument(of_option(name), dest=name, action="store_false", help=in_flags(help_of(name, declared)))
+        action = "store_false" if getattr(options.Options, name) else "store_true"
+        group.add_argument(of_option(name), dest=name, action=action, help=in_flags(help_of(name, declared)))
         return
     more: dict[str, Any] = {"nargs": "?", "const": declared.const} if declared.const else {}
     group.add_argument(

@@ -94,6 +94,7 @@ def export(
     int8: bool = False,
     opset: int | None = None,
     data: str | os.PathLike[str] | None = None,
+    self_test: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Export:
@@ -107,6 +108,7 @@ def export(
       half, int8: with "tflite", which of its quantizations, as the flags of other tools say it; int8 by default.
       opset: of ONNX, one of OPSETS; 13 by default, which every current runtime supports.
       data: photos for calibration and checks, one folder per class; the training photos by default.
+      self_test: whether `.tflite` files for apps get a self-test, as they do where the model has one.
       overwrite: whether an export that stands there is replaced.
       progress: receives stages, progress and notes.
 
@@ -126,7 +128,7 @@ def export(
     _check_output(output, Path(model), overwrite=overwrite)
     progress = Progress(progress)
     with progress.stage("Read the model"):
-        origin = export_source.read(model, data=data, progress=progress)
+        origin = export_source.read(model, data=data, progress=progress, with_self_test=self_test)
     entries = []
     with files.new_directory(output, overwrite=overwrite) as folder:
         for name in names:

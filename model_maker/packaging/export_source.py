@@ -19,7 +19,7 @@ from model_maker.errors import DataError, ModelError, about
 from model_maker.inference import classifier as classifiers
 from model_maker.inference.classifier import Classifier
 from model_maker.output_folder import FLOAT_MODEL
-from model_maker.packaging import quantized_file
+from model_maker.packaging import quantized_file, self_test
 from model_maker.packaging.quantized_file import Form
 from model_maker.progress import Progress
 from model_maker.tflite import client_rules, cut, dequantize, graph, inspection, io_types, metadata, vetting
@@ -44,6 +44,7 @@ class Source:
       probes: uint8 [N, H, H, 3], photos for checking exports.
       progress: receives progress events.
       int8: the classifier with int8 input and output, if it needs no calibration; else None.
+      self_test: whether files for apps get a self-test.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Source:
     probes: Array
     progress: Progress
     int8: bytes | None = None
+    self_test: bool = False
 
     @property
     def pixels_model(self) -> bytes:
@@ -71,6 +73,10 @@ class Source:
         Raises:
           ModelError: the conversion is not possible.
         """
+        content = self._in_form(kind, io)
+        return self_test.added(content) if self.self_test and io != "int8" else content
+
+    def _in_form(self, kind: str, io: str) -> bytes:
         facts = inspection.inspect(self.shipped)
         if facts.quantization == kind and {facts.inputs[0].dtype, facts.outputs[0].dtype} == {io}:
             # Phone clients reject int8 input, and files with wrong metadata, which is rewritten.
@@ -80,7 +86,7 @@ class Source:
             if kind != "int8":
                 raise ModelError(f"int8 input and output need an int8 model, not {kind}. Use `io='uint8'` or float32.")
             # The measurements still hold: the same int8 model without the operators that convert its input and output.
-            return metadata.write(io_types.bare_int8(self.in_form("int8", "uint8")), self._described(kind))
+            return metadata.write(io_types.bare_int8(self._in_form("int8", "uint8")), self._described(kind))
         return self._made[kind, io] if (kind, io) in self._made else self._make(kind, io)
 
     @functools.cached_property
@@ -111,13 +117,20 @@ def scores(model: bytes | Path, pixels: Array) -> Array:
     return np.stack([row for row in Classifier(model).scores(list(pixels)) if not isinstance(row, DataError)])
 
 
-def read(model: str | os.PathLike[str], *, data: str | os.PathLike[str] | None, progress: Progress) -> Source:
+def read(
+    model: str | os.PathLike[str],
+    *,
+    data: str | os.PathLike[str] | None,
+    progress: Progress,
+    with_self_test: bool = False,
+) -> Source:
     """Collects the input of an export.
 
     Args:
       model: a folder that `train` made, or a `.tflite` classifier with labels.
       data: photos, one folder per class; the training photos by default.
       progress: receives notes on what was chosen, and why.
+      with_self_test: whether files for apps get a self-test, as they do where the model has one.
 
     Raises:
       ModelError: the model does not exist, or its operators cannot be converted to float.
@@ -134,7 +147,8 @@ def read(model: str | os.PathLike[str], *, data: str | os.PathLike[str] | None, 
     size = classifier.image_size
     base = Embedder(info.name or path.stem, content, info.normalization, size, info.licence)
     pixels = np.stack([images.load(photo, size) for photo in probes])
-    return Source(str(path), shipped, base, info, photos, pixels, progress, _int8(shipped, info))
+    wanted = with_self_test or self_test.get(shipped) is not None
+    return Source(str(path), shipped, base, info, photos, pixels, progress, _int8(shipped, info), wanted)
 
 
 def _int8(shipped: bytes, info: ModelInfo) -> bytes | None:

@@ -19,7 +19,7 @@ from model_maker.inference import conformal, training_overlap
 from model_maker.inference.classifier import Classifier, Scored
 from model_maker.learning.fine_tuning import Network
 from model_maker.options import Options
-from model_maker.packaging import accuracy_budget, file_checks, quantized_file
+from model_maker.packaging import accuracy_budget, file_checks, quantized_file, self_test
 from model_maker.progress import Progress
 from model_maker.report import model_card, model_page
 from model_maker.report.drawing import Drawing, Wanted
@@ -300,6 +300,8 @@ def write(
     """
     test, kept = package.data.split.test, package.budget
     shipped = package.file(provenance=_provenance(package, report))
+    if package.options.self_test:
+        shipped = self_test.added(shipped)
     report = report | {"sizes": {"model_bytes": len(shipped), "float_model_bytes": len(package.float_model)}}
     binaries = {
         output_folder.MODEL: shipped,

@@ -29,6 +29,7 @@ _OF_THE_FILE = (
     "precision",
     "label_precision",
     "coverage",
+    "self_test",
 )
 
 

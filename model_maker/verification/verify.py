@@ -28,6 +28,7 @@ from model_maker.demo import browser
 from model_maker.errors import DataError, ModelError, ModelMakerError, about
 from model_maker.inference.classifier import Classifier, model_file
 from model_maker.normalization import Normalization
+from model_maker.packaging import self_test
 from model_maker.packaging.file_checks import KERNEL_PHOTOS
 from model_maker.progress import Progress
 from model_maker.system import files
@@ -75,6 +76,7 @@ def verify(
             trial = _prepare(spread(dataset, MAX_PHOTOS), ours, Path(folder), progress)
         with progress.stage("Run in LiteRT"):
             runs = [_run_kernels(content, kernels, trial) for kernels in KERNELS]
+            trials = _self_test(content) if ours else ()
         for name, engine in ELSEWHERE.items():
             if why := engine.missing():  # no stage, because nothing runs
                 runs.append(Run(name, OWN, state=NOT_HERE, why=why))
@@ -85,7 +87,7 @@ def verify(
             in_apps = _run_apps(ours, inspection.inspect(content), trial, _refusals(runs, findings)) if ours else []
     digest = hashlib.sha256(content).hexdigest()
     found = tuple(runs), tuple(in_apps), tuple(findings), tuple(progress.notes)
-    return Certificate(path, len(content), digest, len(trial.files), *found)
+    return Certificate(path, len(content), digest, len(trial.files), *found, trials)
 
 
 def spread(dataset: Dataset, count: int) -> Dataset:
@@ -162,6 +164,12 @@ def plain_file(photo: Any, picture: Image.Image, spare: Path) -> Path:
                 return photo.absolute()
     picture.save(spare)
     return spare
+
+
+def _self_test(content: bytes) -> tuple[self_test.Trial, ...]:
+    """Returns what the file's self-test says of LiteRT's kernels; nothing where it has none."""
+    test = self_test.get(content)
+    return self_test.run(test, self_test.kernels(content)) if test else ()
 
 
 def _scores(classifier: Classifier, pixels: Iterable[Array]) -> Array:

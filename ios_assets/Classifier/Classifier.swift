@@ -35,15 +35,15 @@ final class Classifier {
   private let interpreter: Interpreter
   private let size: Int
 
-  /// Opens model.tflite among the app's resources; `threads` are those inside one inference.
-  init(threads: Int = 2) throws {
+  /// Opens model.tflite among the app's resources; `threads` are those inside one inference on the CPU.
+  init(threads: Int = 2, delegate: Delegate? = nil) throws {
     guard let path = Bundle.main.path(forResource: ModelFile.name, ofType: ModelFile.type) else {
       throw ModelFile.Failure.missing
     }
     let model = try ModelFile(contentsOf: path)
     var options = Interpreter.Options()
     options.threadCount = threads
-    let interpreter = try Interpreter(modelPath: path, options: options)
+    let interpreter = try Interpreter(modelPath: path, options: options, delegates: delegate.map { [$0] })
     try interpreter.allocateTensors()
     let image = try interpreter.input(at: 0), scores = try interpreter.output(at: 0)
     let shape = image.shape.dimensions
@@ -61,6 +61,16 @@ final class Classifier {
 
   /// The best labels, best first; those of equal score in the model's order.
   func classify(_ photo: Photo, topK: Int = 3) throws -> Answer {
+    let (scores, latencyMs) = try run(photo)
+    let order = scores.indices.sorted { scores[$0] == scores[$1] ? $0 < $1 : scores[$0] > scores[$1] }
+    let best = order.filter { scores[$0] >= model.thresholds[$0] }.prefix(topK)
+    return Answer(
+      predictions: best.map { Prediction(id: $0, label: model.labels[$0], score: scores[$0]) }, latencyMs: latencyMs,
+      labelSet: model.labelSets.map { sets in sets.of(scores).map { model.labels[$0] } } ?? [])
+  }
+
+  /// A score for each label, and how long the inference took.
+  func run(_ photo: Photo) throws -> (scores: [Float], latencyMs: Double) {
     let pixels = photo.stretched(to: size)
     let image = try interpreter.input(at: 0)
     let normalized = pixels.map { (Float($0) - model.mean) / model.std }
@@ -69,12 +79,7 @@ final class Classifier {
     let start = DispatchTime.now().uptimeNanoseconds
     try interpreter.invoke()
     let latencyMs = Double(DispatchTime.now().uptimeNanoseconds - start) / 1e6
-    let scores = values(of: try interpreter.output(at: 0))
-    let order = scores.indices.sorted { scores[$0] == scores[$1] ? $0 < $1 : scores[$0] > scores[$1] }
-    let best = order.filter { scores[$0] >= model.thresholds[$0] }.prefix(topK)
-    return Answer(
-      predictions: best.map { Prediction(id: $0, label: model.labels[$0], score: scores[$0]) }, latencyMs: latencyMs,
-      labelSet: model.labelSets.map { sets in sets.of(scores).map { model.labels[$0] } } ?? [])
+    return (values(of: try interpreter.output(at: 0)), latencyMs)
   }
 
   private func values(of tensor: Tensor) -> [Float] {

@@ -16,7 +16,7 @@ final class ScreenModel: ObservableObject {
 
   init() {
     camera.queue.async { [self] in
-      do { classifier = try Classifier() } catch { tell(error) }
+      do { classifier = try Classifier.proven() } catch { tell(error) }
     }
     camera.onFrame = { [weak self] frame in
       guard let self, self.watching, let photo = Photo(frame) else { return }

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import syntax
 from checkout import HELPERS, ROOT
-from kotlin_compiler import compile_kotlin, stubs
+from kotlin_compiler import compile_kotlin, run_kotlin, stubs
 from PIL import Image
 
 from model_maker import Classifier
 from model_maker.apps import put_in_app
 from model_maker.data import images
+from model_maker.packaging import self_test
 from model_maker.tflite import graph, metadata
 from model_maker.tflite.label_sets import LabelSets
 
@@ -74,6 +75,7 @@ def classes(linked, tmp_path_factory):
         *linked.glob("java/**/R.java"),
         here / "Fake.kt",
         here / "AppHarness.kt",
+        here / "SelfTestHarness.kt",
     ]
     assert compile_kotlin(sources, folder / "classes") == []
     return folder / "classes"
@@ -119,6 +121,22 @@ def test_the_app_shows_as_many_labels_as_the_model_promises(classes, make_tiny_m
     told, _ = kotlin_runs.run(classes, "harness.app.AppHarnessKt", tmp_path / "run")
     shown = told[told.index("labels") + 1 :]
     assert shown == [metadata.read(content).labels[index] for index in sets.indices(scores)] and len(shown) == 2
+
+
+def test_the_app_tells_wrong_delegates_by_the_models_self_test(classes, make_tiny_model, tmp_path):
+    content = make_tiny_model()
+    test = self_test.make(content)
+    (tmp_path / "model").write_bytes(self_test.put(content, test))
+    (tmp_path / "rows").write_text("\n".join(",".join(map(str, row)) for row in test.scores))
+    told = run_kotlin(classes, "harness.selftest.SelfTestHarnessKt", tmp_path).split("\0")[:-1]
+    shifted = test.deviation(np.roll(test.scores, -1, axis=0))
+    assert told[:2] == ["honest", "true"] and float(told[2]) < 1e-6
+    assert told[3:5] == ["shifted", str(bool(shifted <= test.tolerance)).lower()]
+    assert float(told[5]) == pytest.approx(shifted, abs=1e-5)
+    assert told[6:9] == ["nan", "false", "NaN"]
+    assert told[9:] == ["absent", "no GPU", "fastest", "NNAPI", ""]
+    (tmp_path / "model").write_bytes(content)
+    assert run_kotlin(classes, "harness.selftest.SelfTestHarnessKt", tmp_path) == "none\0"
 
 
 def test_the_app_reads_metadata_that_other_tools_wrote(classes, shared_weights, tmp_path):

@@ -20,12 +20,15 @@ data class Answer(
  * A model in LiteRT's interpreter, for one thread at a time.
  *
  * @param content the `.tflite`, as a direct or mapped buffer
- * @param threads inside one inference
+ * @param options the delegate, and the threads inside one inference
  * @throws IllegalArgumentException it is no image classifier that this app can feed
  */
-class Classifier(content: ByteBuffer, threads: Int = 2) : AutoCloseable {
+class Classifier(
+    content: ByteBuffer,
+    options: InterpreterApi.Options = InterpreterApi.Options().setNumThreads(2),
+) : Scorer {
     private val model = ModelFile(content)
-    private val interpreter = InterpreterApi.create(content, InterpreterApi.Options().setNumThreads(threads))
+    private val interpreter = InterpreterApi.create(content, options)
     private val image: Tensor = interpreter.getInputTensor(0)
     private val scores: Tensor = interpreter.getOutputTensor(0)
     private val size: Int
@@ -50,6 +53,15 @@ class Classifier(content: ByteBuffer, threads: Int = 2) : AutoCloseable {
 
     /** The best labels, best first; those of equal score in the model's order. */
     fun classify(photo: Photo, topK: Int = 3): Answer {
+        val (found, latencyMs) = run(photo)
+        val best = found.indices.sortedByDescending { found[it] }.filter { found[it] >= model.thresholds[it] }.take(topK)
+        val set = model.labelSets?.of(found).orEmpty().map { model.labels[it] }
+        return Answer(best.map { Prediction(model.labels[it], found[it]) }, latencyMs, set)
+    }
+
+    override fun scores(photo: Photo): FloatArray = run(photo).first
+
+    private fun run(photo: Photo): Pair<FloatArray, Double> {
         input.rewind()
         if (image.dataType() == DataType.UINT8) {
             stretch(photo, size) { value -> input.put(value.toByte()) }
@@ -61,10 +73,7 @@ class Classifier(content: ByteBuffer, threads: Int = 2) : AutoCloseable {
         val start = System.nanoTime()
         interpreter.run(input, output)
         val latencyMs = (System.nanoTime() - start) / 1e6
-        val found = results()
-        val best = found.indices.sortedByDescending { found[it] }.filter { found[it] >= model.thresholds[it] }.take(topK)
-        val set = model.labelSets?.of(found).orEmpty().map { model.labels[it] }
-        return Answer(best.map { Prediction(model.labels[it], found[it]) }, latencyMs, set)
+        return Pair(results(), latencyMs)
     }
 
     override fun close() = interpreter.close()

@@ -34,7 +34,7 @@ class MainViewModel(application: Application) : AndroidViewModel(application) {
     init {
         worker.execute {
             try {
-                classifier = Classifier(map(application.assets))
+                classifier = proven(map(application.assets))
             } catch (error: IOException) {
                 tell(R.string.no_model, error)
             } catch (error: IllegalArgumentException) {

@@ -19,6 +19,7 @@ from model_maker.apps import identifiers
 from model_maker.errors import DataError, ModelError, about
 from model_maker.inference.classifier import Classifier, model_file
 from model_maker.normalization import Normalization
+from model_maker.packaging import self_test
 from model_maker.tflite import inspection, metadata, vetting
 from model_maker.tflite.inspection import TensorFacts
 from model_maker.tflite.metadata import ModelInfo
@@ -107,6 +108,7 @@ def codegen(
     target = LANGUAGES[language]
     if (Path(model) / output_folder.HEAD).is_file():
         return _head_code(Path(model), language, package=identifiers.check_package(package), top_k=top_k)
+    content = vetting.read(model_file(model))
     title, info, image, scores, place = _read(model, target, head)
     values = {
         "title": identifiers.one_line(f"The classifier {title}"),
@@ -116,6 +118,7 @@ def codegen(
         "threshold": float(info.threshold if threshold is None else threshold),
         "own": ", ".join(map(str, info.label_thresholds if threshold is None else ())),
         **_promise(info),
+        "tests": ", ".join(map(str, self_test.places(content))) if head is None else "",
         "top_k": top_k,
         "head": place,
         # The shorter call gives the first output alone.
@@ -137,6 +140,8 @@ def _filled(template: str, language: str, values: dict[str, Any]) -> str:
     place = _TEMPLATES / f"picture_{language}.template"
     picture = _Template(place.read_text(encoding="utf-8")).substitute(values).rstrip("\n") if place.exists() else ""
     text = (_TEMPLATES / f"{template}.template").read_text(encoding="utf-8")
+    if values.get("tests"):  # of a model that has a self-test
+        text += "\n" + (_TEMPLATES / f"self_test_{language}.template").read_text(encoding="utf-8")
     return _Template(text).substitute(values | {"picture": picture})
 
 

@@ -144,6 +144,20 @@ def names() -> tuple[str, ...]:
     return (FILE, *(_PICTURE.format(index) for index in range(PICTURES)))
 
 
+def places(content: bytes) -> list[int]:
+    """Returns where the files of `names` are in a model: offset and length of each in turn; empty without a self-test.
+
+    Generated code is written for one file, so it reads them there without a zip reader.
+    """
+    if get(content) is None:
+        return []
+    found = []
+    for name in names():
+        data = metadata.file_in(content, name) or b""
+        found += [content.index(data), len(data)]
+    return found
+
+
 def run(test: SelfTest, delegates: Mapping[str, Scorer | ModelError]) -> tuple[Trial, ...]:
     """Runs the pictures on delegates.
 

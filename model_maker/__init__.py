@@ -15,6 +15,7 @@ __all__ = [
     "Options",
     "Prediction",
     "__version__",
+    "advise",
     "codegen",
     "combine",
     "compare",
@@ -22,6 +23,7 @@ __all__ = [
     "edit_classes",
     "export",
     "export_embedder",
+    "forget",
     "keywords",
     "load_dataset",
     "mend",
@@ -58,7 +60,9 @@ if TYPE_CHECKING:  # the names of __getattr__, for type checkers and editors
     from model_maker.exporters.starter import starter
     from model_maker.inference.classifier import Prediction
     from model_maker.options import Options
+    from model_maker.training.advice import advise
     from model_maker.training.comparison import compare
+    from model_maker.training.forgetting import forget
     from model_maker.training.reproduction import reproduce
     from model_maker.training.train import train
     from model_maker.verification.verify import verify
@@ -70,6 +74,7 @@ _HOMES = {
     "Prediction": ("model_maker.inference.classifier", "Prediction"),
     "Options": ("model_maker.options", "Options"),
     "ModelMakerError": ("model_maker.errors", "ModelMakerError"),
+    "advise": ("model_maker.training.advice", "advise"),
     "combine": ("model_maker.classes.combining", "combine"),
     "compare": ("model_maker.training.comparison", "compare"),
     "diagnose": ("model_maker.doctor.diagnosis", "diagnose"),
@@ -81,6 +86,7 @@ _HOMES = {
     "edit_classes": ("model_maker.classes.editing", "edit_classes"),
     "export": ("model_maker.exporters.export", "export"),
     "export_embedder": ("model_maker.exporters.embedder_file", "export_embedder"),
+    "forget": ("model_maker.training.forgetting", "forget"),
     "reproduce": ("model_maker.training.reproduction", "reproduce"),
     "search": ("model_maker.collection.search", "search"),
     "organize": ("model_maker.collection.organize", "organize"),

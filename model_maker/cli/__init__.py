@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from absl import app, logging
 
 from model_maker.cli import (
+    advise_command,
     augment_command,
     benchmark_command,
     classes_command,
@@ -23,6 +24,7 @@ from model_maker.cli import (
     embedder_command,
     evaluate_command,
     export_command,
+    forget_command,
     inspect_command,
     label_command,
     metadata_command,
@@ -55,7 +57,9 @@ COMMANDS = (
     train_command,
     evaluate_command,
     predict_command,
+    advise_command,
     reproduce_command,
+    forget_command,
     verify_command,
     inspect_command,
     metadata_command,

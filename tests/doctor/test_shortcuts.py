@@ -112,9 +112,11 @@ def betrayed(drawn_flowers, tmp_path_factory):
 def test_doctor_says_what_betrays_a_class_and_the_test_split(betrayed, lite0):
     found = diagnose(betrayed)
     texts = [finding.text for finding in found.findings["shortcuts"]]
-    assert any(text.startswith("rose is told from the other classes by sharpness alone: right for ") for text in texts)
     assert any(
-        text.startswith("The test split is told from the others by file format alone: right for 100 %")
+        text.startswith("rose differs from the other classes by sharpness, which alone is right for ") for text in texts
+    )
+    assert any(
+        text.startswith("The test split differs from the others by file format, which alone is right for 100 %")
         for text in texts
     )
     assert len([text for text in texts if not text.startswith(("rose", "The test"))]) == 0

@@ -28,8 +28,8 @@ def shortcuts_of(examination: Examination) -> Iterator[Finding]:
         for found in shortcuts.find(examination.facts, member, folds, tried=len(groups)):
             low, high = (100 * end for end in found.interval)
             yield Finding(
-                f"{text} by {shortcuts.noun(found.fact)}, which alone is right for {100 * found.share:.0f} % (95 % interval "
-                f"{low:.0f} to {high:.0f} %, by chance 50 %); {found.how}",
+                f"{text} by {shortcuts.noun(found.fact)}, which alone is right for {100 * found.share:.0f} % "
+                f"(95 % interval {low:.0f} to {high:.0f} %, by chance 50 %); {found.how}",
                 score=found.share,
             )
 

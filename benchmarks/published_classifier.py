@@ -26,8 +26,8 @@ def main(model: str, old: str, *datasets: str) -> None:
     """Prints a table with a line for each class."""
     content = Path(model).read_bytes()
     rows = class_rows.read(content)
-    stated = metadata.read(content).normalization or io_types.stated_normalization(content)
-    embedder = PhotoEmbedder(content, stated)
+    info = metadata.read(content)
+    embedder = PhotoEmbedder(content, info.normalization or io_types.stated_normalization(content), info)
     known, _ = embedder.embed(sorted(Path(old).iterdir()), Progress(None))
     print(f"| class | recall, mean (least) | of {len(known)} answers kept, mean (least) |\n|---|---|---|")
     for name in datasets:

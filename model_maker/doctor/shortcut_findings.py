@@ -17,10 +17,10 @@ THIN = 5
 def shortcuts_of(examination: Examination) -> Iterator[Finding]:
     """Yields each fact that gives a class away, or the test split where the source states one."""
     names = examination.dataset.classes
-    groups = [(f"{name} is told from the other classes", examination.having(index)) for index, name in enumerate(names)]
+    groups = [(f"{name} differs from the other classes", examination.having(index)) for index, name in enumerate(names)]
     tests = np.array(examination.parts) == "test"
     if examination.states_parts and tests.any():
-        groups.append(("The test split is told from the others", tests))
+        groups.append(("The test split differs from the others", tests))
     for text, member in groups if len(names) > 1 else ():
         if member.all() or not member.any():
             continue
@@ -28,8 +28,8 @@ def shortcuts_of(examination: Examination) -> Iterator[Finding]:
         for found in shortcuts.find(examination.facts, member, folds, tried=len(groups)):
             low, high = (100 * end for end in found.interval)
             yield Finding(
-                f"{text} by {shortcuts.noun(found.fact)} alone: right for {100 * found.share:.0f} % (95 % interval "
-                f"{low:.0f} to {high:.0f} %, by chance 50 %); {found.how}",
+                f"{text} by {shortcuts.noun(found.fact)}, which alone is right for {100 * found.share:.0f} % "
+                f"(95 % interval {low:.0f} to {high:.0f} %, by chance 50 %); {found.how}",
                 score=found.share,
             )
 

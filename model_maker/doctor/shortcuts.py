@@ -58,7 +58,7 @@ class Together:
 
 
 def find(facts: Sequence[PhotoFacts], member: Array, folds: Array, *, tried: int) -> Iterator[Shortcut]:
-    """Yields the facts that tell a group of photos from the others beyond doubt, the surest first.
+    """Yields the facts that tell a group of photos from the others beyond doubt, the most accurate first.
 
     Args:
       facts: of N photos.

@@ -26,7 +26,7 @@ from model_maker.training import learning_curve, training_data
 from model_maker.training.learning_curve import Curve, Estimate
 from model_maker.training.training_data import TrainingData, join
 
-Array = np.ndarray
+Array = np.ndarray[Any, Any]
 
 FACTORS = (1.5, 2.0)
 # Each class that is tried alone costs one fit for each fold; those with the lowest F1 have most to gain.

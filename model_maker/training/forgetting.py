@@ -121,7 +121,8 @@ def forget(
                 "retraining can be proven equal to one that never saw some. Train it anew without them."
             )
     folder = output_folder.home(path)
-    target = Path(output) if output is not None else Path(f"{folder.resolve()}_without")
+    named = folder if folder.name else folder.resolve()
+    target = Path(output) if output is not None else named.with_name(f"{named.name}_without")
     if target.resolve() == path.resolve().parent:
         raise OutputError(f"{target} contains the model that is to forget. Choose another folder.")
     # Before any work, and before anything in the cache is overwritten.

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -23,7 +24,7 @@ from model_maker.learning.features import Features, FeatureTable
 from model_maker.learning.regression import Problem
 from model_maker.tflite.network_layers import Layer
 
-Array = np.ndarray
+Array = np.ndarray[Any, Any]
 
 # Shares of the photos of the other folds that heads are fitted on.
 SHARES = (0.25, 0.5, 0.75, 1.0)

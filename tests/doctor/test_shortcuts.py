@@ -2,14 +2,18 @@
 
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
 from model_maker import diagnose
+from model_maker.data.dataset import Sample
+from model_maker.data.multi_label import NO_LABEL, MultiLabelDataset
 from model_maker.data.photo_facts import PhotoFacts
-from model_maker.doctor import diagnosis, shortcuts
+from model_maker.doctor import diagnosis, shortcut_findings, shortcuts
+from model_maker.doctor.examination import Examination
 
 
 def photos(random, count):
@@ -83,6 +87,22 @@ def test_all_facts_together_are_compared_with_chance():
     assert shortcuts.together(facts, np.zeros(400, int), folds) is None
 
 
+def test_a_label_beside_others_is_told_by_its_shortcut_alone():
+    random = np.random.default_rng(1)
+    samples = tuple(Sample(f"{index}.jpg", NO_LABEL, f"{index:064x}") for index in range(150))
+    # Every photo has the first label or none, every third one the second.
+    sets = {s.digest: frozenset([0] * (index % 5 > 0) + [1] * (index % 3 == 0)) for index, s in enumerate(samples)}
+    facts = [
+        replace(one, format="WEBP") if 1 in sets[sample.digest] else one
+        for one, sample in zip(photos(random, 150), samples, strict=True)
+    ]
+    dataset = MultiLabelDataset(samples, ("flower", "rose"), sets=sets)
+    files = tuple(SimpleNamespace(facts=one) for one in facts)
+    examination = Examination(dataset, files, None, np.arange(150), None, (), {})
+    [finding] = shortcut_findings.shortcuts_of(examination)
+    assert finding.text.startswith("rose differs from the other classes by file format, which alone is right for 100 %")
+
+
 def test_too_few_photos_prove_nothing():
     random = np.random.default_rng(1)
     facts = [replace(one, format="PNG") for one in photos(random, 7)] + photos(random, 40)
@@ -112,9 +132,11 @@ def betrayed(drawn_flowers, tmp_path_factory):
 def test_doctor_says_what_betrays_a_class_and_the_test_split(betrayed, lite0):
     found = diagnose(betrayed)
     texts = [finding.text for finding in found.findings["shortcuts"]]
-    assert any(text.startswith("rose is told from the other classes by sharpness alone: right for ") for text in texts)
     assert any(
-        text.startswith("The test split is told from the others by file format alone: right for 100 %")
+        text.startswith("rose differs from the other classes by sharpness, which alone is right for ") for text in texts
+    )
+    assert any(
+        text.startswith("The test split differs from the others by file format, which alone is right for 100 %")
         for text in texts
     )
     assert len([text for text in texts if not text.startswith(("rose", "The test"))]) == 0

@@ -158,7 +158,7 @@ def test_the_app_shows_as_many_labels_as_the_model_promises(classes, make_tiny_m
     # The scores of `prepare` are 0.08, 0.23 and 0.8: the second reaches its limit, the first does not.
     sets = LabelSets(0.9, (0.1, 0.2, 0.9), (40, 40, 40), (True, True, True))
     content = metadata.write(content, dataclasses.replace(metadata.read(content), label_sets=sets))
-    scores = kotlin_runs.prepare(tmp_path / "run", content, np.zeros((2, 2, 4), np.uint8))
+    [scores] = kotlin_runs.prepare(tmp_path / "run", content, np.zeros((2, 2, 4), np.uint8))
     told, _ = kotlin_runs.run(classes, "harness.app.AppHarnessKt", tmp_path / "run")
     shown = told[told.index("labels") + 1 :]
     assert shown == [metadata.read(content).labels[index] for index in sets.indices(scores)] and len(shown) == 2

@@ -1,4 +1,4 @@
-"""forget(): the same bytes as a training that never saw the photos, and nothing of them in the cache."""
+"""forget(): byte-identical to a training that never saw the photos, and nothing of them in the cache."""
 
 import hashlib
 import json

@@ -1,6 +1,7 @@
 package modelmaker.classifier
 
 import java.nio.ByteBuffer
+import org.tensorflow.lite.InterpreterApi
 
 /** One label with its score, from 0 to 1. */
 data class Prediction(val label: String, val score: Float)

@@ -15,6 +15,7 @@ __all__ = [
     "Options",
     "Prediction",
     "__version__",
+    "advise",
     "codegen",
     "combine",
     "compare",
@@ -25,6 +26,7 @@ __all__ = [
     "export",
     "export_embedder",
     "export_explaining",
+    "forget",
     "keywords",
     "load_dataset",
     "mend",
@@ -66,7 +68,9 @@ if TYPE_CHECKING:  # the names of __getattr__, for type checkers and editors
     from model_maker.exporters.starter import starter
     from model_maker.inference.classifier import Prediction
     from model_maker.options import Options
+    from model_maker.training.advice import advise
     from model_maker.training.comparison import compare
+    from model_maker.training.forgetting import forget
     from model_maker.training.reproduction import reproduce
     from model_maker.training.train import train
     from model_maker.verification.verify import verify
@@ -78,6 +82,7 @@ _HOMES = {
     "Prediction": ("model_maker.inference.classifier", "Prediction"),
     "Options": ("model_maker.options", "Options"),
     "ModelMakerError": ("model_maker.errors", "ModelMakerError"),
+    "advise": ("model_maker.training.advice", "advise"),
     "combine": ("model_maker.classes.combining", "combine"),
     "compare": ("model_maker.training.comparison", "compare"),
     "compare_models": ("model_maker.assessment.model_comparison", "compare_models"),
@@ -92,6 +97,7 @@ _HOMES = {
     "export": ("model_maker.exporters.export", "export"),
     "export_embedder": ("model_maker.exporters.embedder_file", "export_embedder"),
     "export_explaining": ("model_maker.exporters.explaining_file", "export_explaining"),
+    "forget": ("model_maker.training.forgetting", "forget"),
     "reproduce": ("model_maker.training.reproduction", "reproduce"),
     "robustness": ("model_maker.assessment.robustness", "robustness"),
     "search": ("model_maker.collection.search", "search"),

@@ -61,6 +61,52 @@ class Answered:
 
 
 @dataclass(frozen=True)
+class SetMetrics:
+    """The label sets of some photos.
+
+    Attributes:
+      label: the class of the photos; empty for all.
+      photos: their number.
+      coverage: share whose label is in its set.
+      coverage_interval: 95 %, Wilson.
+      size: mean number of labels in a set.
+    """
+
+    label: str
+    photos: int
+    coverage: float
+    coverage_interval: Interval
+    size: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns plain JSON types."""
+        held = {"photos": self.photos, "coverage": self.coverage, "coverage_interval": list(self.coverage_interval)}
+        return held | {"size": self.size}
+
+
+@dataclass(frozen=True)
+class LabelSetMetrics:
+    """Whether label sets hold what they promise.
+
+    Attributes:
+      promised: the coverage that was asked for.
+      whole: all photos.
+      single: share of the photos with one label only.
+      per_class: of each class that has photos.
+    """
+
+    promised: float
+    whole: SetMetrics
+    single: float
+    per_class: tuple[SetMetrics, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns plain JSON types."""
+        per_class = {entry.label: entry.as_dict() for entry in self.per_class}
+        return {"promised": self.promised, **self.whole.as_dict(), "single": self.single, "per_class": per_class}
+
+
+@dataclass(frozen=True)
 class LearnedFrom:
     """How many of the photos a model was trained on, and its accuracy on the others.
 
@@ -109,6 +155,7 @@ class Metrics:
       per_class: in the order of the labels.
       confusion: int [C, C], true label by predicted label.
       answered: effect of the model's own thresholds; None if it has none.
+      label_sets: coverage and size of the model's label sets; None if it has none.
       learned_from: number of photos that the model was trained on; None if none, or for third-party models.
     """
 
@@ -122,6 +169,7 @@ class Metrics:
     confusion: Array
     answered: Answered | None = None
     learned_from: LearnedFrom | None = None
+    label_sets: LabelSetMetrics | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Returns plain JSON types."""
@@ -143,6 +191,7 @@ class Metrics:
             },
             "confusion": self.confusion.tolist(),
             **({"answered": self.answered.as_dict()} if self.answered else {}),
+            **({"label_sets": self.label_sets.as_dict()} if self.label_sets else {}),
             **({"learned_from": self.learned_from.as_dict()} if self.learned_from else {}),
         }
 

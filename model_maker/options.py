@@ -247,6 +247,21 @@ class Options:
         shown="none",
         **_SHARE,
     )
+    coverage: float | None = _option(
+        None,
+        FILE,
+        "choose how many labels to show so that the right one is among them this often, for example 0.95",
+        "SHARE",
+        shown="no label sets",
+        **_SHARE,
+    )
+    self_test: bool = _option(
+        False,
+        FILE,
+        "put eight drawn pictures and their scores into the model, by which apps test the delegates of a phone",
+        "",
+        shown="left out; about 0.2 MB",
+    )
     memory: bool = _option(
         True,
         FILE,
@@ -316,6 +331,7 @@ class Options:
 
 # Options that suppose one label a photo, and what to do instead.
 _NOT_OF_SEVERAL_LABELS = {
+    "coverage": "Leave it out: each label has a threshold, and all labels that reach theirs are shown.",
     "fine_tune": "Leave one of them out: the head is trained on frozen features.",
     "keep_answers": "Leave one of them out.",
     "labels_from_text": "Leave one of them out.",

@@ -65,14 +65,14 @@ def _absolute(photo: str, data: Path) -> str:
 
 
 def without_skipped(dataset: Dataset, record: dict[str, Any]) -> Dataset:
-    """Returns the photos without those that the run could not use.
+    """Returns the photos without those that the run could not use, or was to forget.
 
     Raises:
       KeyError, TypeError: the record does not list them in the format of `compose`.
     """
     unusable = {entry["path"] for entry in record.get("skipped", [])}
     kept = tuple(sample for sample in dataset.samples if str(sample.path) not in unusable)
-    return dataclasses.replace(dataset, samples=kept)
+    return dataclasses.replace(dataset, samples=kept).without_contents(record.get("forgotten", ()))
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Any]:

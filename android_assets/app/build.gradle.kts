@@ -60,4 +60,5 @@ dependencies {
     implementation(libs.lifecycle.runtime.compose)
     implementation(libs.lifecycle.viewmodel)
     implementation(libs.litert)
+    implementation(libs.litert.gpu)
 }

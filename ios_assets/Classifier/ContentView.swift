@@ -42,6 +42,7 @@ struct ContentView: View {
   @ViewBuilder private func bars(_ answer: Answer) -> some View {
     ForEach(answer.heads) { head in
       if !head.head.isEmpty { Text(head.head).font(.headline) }
+      if head.labelSet.count > 1 { Text(head.labelSet.joined(separator: " or ")) }
       ForEach(head.predictions) { prediction in
         ProgressView(value: prediction.score) {
           HStack {

@@ -39,6 +39,7 @@ struct ModelFile {
   let multiLabel: Bool  // whether a photo may have several labels, or none
   let resize: Fit.Resize  // how photos are fitted to the input
   let heads: [ModelHead]  // of a backbone, none
+  let labelSets: LabelSets?  // how many labels to show, where a model of one head promises a coverage
 
   init(contentsOf path: String) throws {
     try self.init(Bytes(data: try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)))
@@ -54,7 +55,10 @@ struct ModelFile {
     std = try normalization?.floats(1).first ?? 1
     resize = try Self.resize(image, bytes)
     multiLabel = try bytes.storedFile(Self.provenance)?.contains(Self.severalLabels) ?? false
-    heads = try part.tables(3).compactMap { try Self.head($0, bytes) }
+    let heads = try part.tables(3).compactMap { try Self.head($0, bytes) }
+    self.heads = heads
+    let sets = heads.count == 1 ? try bytes.storedFile(LabelSets.file) : nil
+    labelSets = try sets.map { try LabelSets($0, labels: heads[0].labels.count) }
   }
 
   private static func head(_ scores: Table, _ bytes: Bytes) throws -> ModelHead? {
@@ -73,6 +77,21 @@ struct ModelFile {
       throw Failure.unknownResize
     }
     return found
+  }
+
+  /// The pictures and scores by which the app tests delegates; nil where the model has none.
+  static func selfTest() throws -> SelfTest? {
+    guard let path = Bundle.main.path(forResource: name, ofType: type) else { throw Failure.missing }
+    let bytes = Bytes(data: try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe))
+    guard let text = try bytes.storedFile("self_test.csv") else { return nil }
+    let lines = text.components(separatedBy: "\n")
+    guard let tolerance = Float(lines[0]) else { throw Failure.damaged }
+    let pictures = try lines.dropFirst().indices.map { line -> Data in
+      guard let picture = try bytes.storedData("self_test_\(line - 1).png") else { throw Failure.damaged }
+      return picture
+    }
+    let scores = lines.dropFirst().map { $0.components(separatedBy: ",").compactMap { Float($0) } }
+    return SelfTest(pictures: pictures, scores: scores, tolerance: tolerance)
   }
 
   /// Those of single labels, 0 where there are none.
@@ -172,8 +191,12 @@ private struct Bytes {
     return String(decoding: data[at..<(at + count)], as: UTF8.self)
   }
 
-  /// A file of the zip at the end, which stores without compression, as phone clients want it.
   func storedFile(_ name: String) throws -> String? {
+    try storedData(name).map { String(decoding: $0, as: UTF8.self) }
+  }
+
+  /// A file of the zip at the end, which stores without compression, as phone clients want it.
+  func storedData(_ name: String) throws -> Data? {
     let last = data.count - 22
     guard last >= 0, let end = try (max(0, last - 0xFFFF)...last).reversed().first(where: { try int32($0) == 0x0605_4B50 })
     else { return nil }
@@ -184,7 +207,9 @@ private struct Bytes {
       if try text(entry + 46, count: nameSize) == name, try int16(entry + 10) == 0 {
         let local = try start + int32(entry + 42)
         let begin = try local + 30 + int16(local + 26) + int16(local + 28)
-        return try text(begin, count: try int32(entry + 24))
+        let count = try int32(entry + 24)
+        try check(begin, count)
+        return data.subdata(in: begin..<(begin + count))
       }
       entry = try entry + 46 + nameSize + int16(entry + 30) + int16(entry + 32)
     }

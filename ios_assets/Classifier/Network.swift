@@ -25,12 +25,12 @@ final class Network {
   private let interpreter: Interpreter
   private let fit: Fit
 
-  /// Opens a `.tflite`; `threads` are those inside one inference.
-  init(path: String, threads: Int) throws {
+  /// Opens a `.tflite`; `threads` are those inside one inference on the CPU.
+  init(path: String, threads: Int, delegate: Delegate? = nil) throws {
     file = try ModelFile(contentsOf: path)
     var options = Interpreter.Options()
     options.threadCount = threads
-    interpreter = try Interpreter(modelPath: path, options: options)
+    interpreter = try Interpreter(modelPath: path, options: options, delegates: delegate.map { [$0] })
     try interpreter.allocateTensors()
     let image = try interpreter.input(at: 0)
     let shape = image.shape.dimensions

@@ -30,7 +30,7 @@ final class ScreenModel: ObservableObject {
   init() {
     camera.queue.async { [self] in
       do {
-        classifier = try Classifier()
+        classifier = try Classifier.proven()
         teacher = try Teacher()
       } catch { tell(error) }
       show()

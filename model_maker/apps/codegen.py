@@ -22,6 +22,7 @@ from model_maker.errors import DataError, ModelError, about
 from model_maker.fitting import Fit
 from model_maker.inference.classifier import Classifier, model_file
 from model_maker.normalization import Normalization
+from model_maker.packaging import self_test
 from model_maker.tflite import inspection, logit_shares, metadata, vetting
 from model_maker.tflite.inspection import TensorFacts
 from model_maker.tflite.metadata import ModelInfo
@@ -115,6 +116,7 @@ def codegen(
     target = LANGUAGES[language]
     if (Path(model) / output_folder.HEAD).is_file():
         return _head_code(Path(model), language, package=identifiers.check_package(package), top_k=top_k or TOP_K)
+    content = vetting.read(model_file(model))
     title, info, image, scores, place, side = _read(model, target, head)
     values = {
         "title": identifiers.one_line(f"The classifier {title}"),
@@ -123,6 +125,8 @@ def codegen(
         **picture_code.values(language, Fit.to(image.shape, info.resize), _TEMPLATES),
         "threshold": float(info.threshold if threshold is None else threshold),
         "own": ", ".join(map(str, info.label_thresholds if threshold is None else ())),
+        **_promise(info),
+        "tests": ", ".join(map(str, self_test.places(content))) if head is None else "",
         "top_k": top_k or (len(info.labels) if info.multi_label else TOP_K),
         "head": place,
         # The shorter call gives the first output alone.
@@ -141,6 +145,12 @@ def _shares(language: str, values: dict[str, Any], side: int | None) -> str:
     return _Template(place.read_text(encoding="utf-8")).substitute(values | {"side": side})
 
 
+def _promise(info: ModelInfo) -> dict[str, Any]:
+    """The coverage of the model's label sets, 0 for none, and the limits that they take."""
+    sets = info.label_sets
+    return {"coverage": sets.coverage if sets else 0.0, "limits": ", ".join(map(str, sets.limits if sets else ()))}
+
+
 def _filled(template: str, language: str, values: dict[str, Any]) -> str:
     """Fills in a template, and in it what cuts a part out of pictures and what resizes them."""
 
@@ -149,7 +159,8 @@ def _filled(template: str, language: str, values: dict[str, Any]) -> str:
         return _Template(content).substitute(values | more)
 
     parts = {name: text(f"{name}_{language}", {}).rstrip("\n") for name in ("part", "picture")}
-    return text(template, parts)
+    tests = "\n" + text(f"self_test_{language}", {}) if values.get("tests") else ""  # of a model that has a self-test
+    return text(template, parts) + tests
 
 
 def _head_code(folder: Path, language: str, *, package: str, top_k: int) -> str:

@@ -24,6 +24,7 @@ from model_maker.normalization import Normalization
 from model_maker.output_folder import BACKBONE, HEAD
 from model_maker.packaging import export_source, quantized_file
 from model_maker.packaging.quantized_file import Form
+from model_maker.packaging.self_test import added as with_self_test
 from model_maker.progress import Progress
 from model_maker.system import files
 from model_maker.tflite import client_rules, graph, inspection, metadata, vetting
@@ -181,6 +182,7 @@ def put_in_app(
     data: str | os.PathLike[str] | None = None,
     head: str | None = None,
     more: Mapping[str, bytes] | None = None,
+    self_test: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Installed:
@@ -194,6 +196,7 @@ def put_in_app(
       data: calibration photos in that case; the training photos by default.
       head: which output of a file that `combine` made; all of them by default.
       more: files that go beside the model, `classes.splitting.pair`, with which our own apps can be taught classes.
+      self_test: whether the model gets a self-test, by which the app tests the delegates of a phone.
       overwrite: whether other files that stand there are replaced.
       progress: receives stages and notes.
 
@@ -228,6 +231,7 @@ def put_in_app(
                 "photos, train with `resize='stretch'`, or use Model Maker's app."
             )
         content = _with_labels(content, app, progress)
+        content = with_self_test(content) if self_test else content
     place = Path(app.model)
     put = {place: content, **{place.with_name(name): beside for name, beside in (more or {}).items()}}
     if here is not None:

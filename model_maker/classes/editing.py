@@ -244,6 +244,8 @@ class _Change:
             label_thresholds=tuple(own[row] if isinstance(row, int) else self._info.threshold for row in classes.rows)
             if own
             else (),
+            # The promise was measured on photos of the classes that the file had.
+            label_sets=self._info.label_sets if not self.moves_rows else None,
             provenance={"classes_edited": self._edits.as_dict(), "from": self._info.provenance},
         )
         new = metadata.write(content, info)

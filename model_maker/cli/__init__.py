@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from absl import app, logging
 
 from model_maker.cli import (
+    advise_command,
     augment_command,
     benchmark_command,
     classes_command,
@@ -24,6 +25,7 @@ from model_maker.cli import (
     embedder_command,
     evaluate_command,
     export_command,
+    forget_command,
     inspect_command,
     label_command,
     metadata_command,
@@ -59,7 +61,9 @@ COMMANDS = (
     predict_command,
     compare_command,
     robustness_command,
+    advise_command,
     reproduce_command,
+    forget_command,
     verify_command,
     inspect_command,
     metadata_command,

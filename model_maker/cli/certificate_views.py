@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from model_maker.packaging import self_test
+from model_maker.packaging.self_test import Trial
 from model_maker.terminal import rendering
 from model_maker.terminal.flags import in_flags
 from model_maker.terminal.rendering import escape
@@ -23,6 +25,8 @@ def show_certificate(found: Certificate) -> None:
     console.print(_runs("runtime", "pixels", found.runs))
     if found.apps:
         console.print(_runs("app", "photos", found.apps))
+    if found.self_test:
+        console.print(trials(found.self_test))
     console.print(_demands(found.findings))
     for remark in found.remarks:
         rendering.say(console, escape(in_flags(remark)))
@@ -42,6 +46,19 @@ def show_described(found: Described) -> None:
         f"{info.normalization.std:g}",
         soft_wrap=True,
     )
+
+
+def trials(found: Sequence[Trial]) -> Table:
+    """Returns a table of delegates that ran a self-test, the fastest that passed marked."""
+    best = self_test.fastest(found)
+    table = rendering.table("self-test", "", "differs by>", "ms a picture>", "")
+    for trial in found:
+        state = "[green]passed[/]" if trial.passed else "[red]failed[/]"
+        deviation = "" if trial.deviation is None else f"{trial.deviation:.3f}"
+        latency = "" if trial.latency_ms is None else f"{trial.latency_ms:.1f}"
+        last = "fastest" if trial is best else escape(trial.why)
+        table.add_row(escape(trial.delegate), state, deviation, latency, last)
+    return table
 
 
 def _demands(findings: Sequence[Finding]) -> Table:

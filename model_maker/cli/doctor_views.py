@@ -45,6 +45,9 @@ def show_diagnosis(found: Diagnosis) -> None:
         console.print("\n[bold]Data leakage through duplicates[/]")
         for sentence in said:
             console.print(Padding(escape(sentence), (0, 0, 0, 2)))
+    if sentence := diagnosis.of_facts(found.facts):
+        console.print()
+        console.print(f"[dim]{escape(sentence)}[/]")
     console.print()
     console.print(_next_step(found))
 

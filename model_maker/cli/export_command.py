@@ -43,6 +43,11 @@ def add(commands) -> None:
     precision.add_argument("--half", action="store_true", help="with --format tflite: float16")
     precision.add_argument("--int8", action="store_true", help="with --format tflite: int8, which is its default")
     parser.add_argument("--opset", type=int, metavar="N", help="of ONNX, 13 to 18 (default: 13)")
+    parser.add_argument(
+        "--self-test",
+        action="store_true",
+        help="put eight drawn pictures and their scores into .tflite files, by which apps test a phone's delegates",
+    )
     parser.add_argument("--data", metavar="DIR", help="photos to calibrate and check on (default: the training's)")
     parser.add_argument("--head", metavar="NAME", help="which output of a file that combine made (default: none)")
     json_flag(parser)
@@ -75,6 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
             opset=arguments.opset,
             data=arguments.data,
             head=arguments.head,
+            self_test=arguments.self_test,
             overwrite=arguments.overwrite,
             progress=bars,
         )
@@ -149,6 +155,7 @@ def _put_in_app(arguments: argparse.Namespace) -> int:
             data=arguments.data,
             head=arguments.head,
             more=more,
+            self_test=arguments.self_test,
             overwrite=arguments.overwrite,
             progress=bars,
         )

@@ -35,6 +35,9 @@ def show_metrics(metrics: Metrics | MultiLabelMetrics) -> None:
         console.print(f"answers {answers(metrics.answered.as_dict())}")
     if metrics.learned_from:
         console.print(f"[yellow]{metrics.learned_from.describe(metrics.photos)}[/]")
+    if metrics.label_sets:
+        console.print(f"label sets {label_sets(metrics.label_sets.as_dict())}")
+        console.print(label_set_table(metrics.label_sets.as_dict()["per_class"]))
     table = rendering.table("class", "photos>", "precision>", "recall>", "F1>")
     seen = [entry for entry in metrics.per_class if entry.photos]
     for entry in seen:
@@ -74,13 +77,37 @@ def answers(answered: dict[str, Any]) -> str:
     )
 
 
+def label_sets(held: dict[str, Any]) -> str:
+    """What the label sets hold on photos that they were not chosen on."""
+    low, high = held["coverage_interval"]
+    return (
+        f"hold the label of {percent(held['coverage'])} of {held['photos']} photos "
+        f"[dim](95 % interval {percent(low)} to {percent(high)})[/], {100 * held['promised']:g} % promised; "
+        f"{held['size']:.2f} labels on average, one for {percent(held['single'])}"
+    )
+
+
+def label_set_table(per_class: dict[str, Any]) -> Table:
+    """Coverage and set size of each class."""
+    table = rendering.table("class", "photos>", "label in set>", "95 % interval>", "labels>")
+    for name, entry in per_class.items():
+        low, high = entry["coverage_interval"]
+        interval = f"{percent(low)} to {percent(high)}"
+        row = (str(entry["photos"]), percent(entry["coverage"]), interval, f"{entry['size']:.2f}")
+        table.add_row(escape(name), *row)
+    return table
+
+
 def show_predictions(rows: list[dict[str, Any]]) -> None:
-    """Prints one block per photo, best label first."""
+    """Prints one block per photo, best label first, after its label set if the model promises a coverage."""
     table = rendering.table("photo", "label", "score>", "")
     for row in rows:
         name = escape(row["photo"])
         if row.get("predictions") == []:
             table.add_row(name, "[dim]no label[/]", "", "")
+        if "label_set" in row:
+            table.add_row(name, f"[bold]{escape(' or '.join(row['label_set']))}[/]", "", f"{100 * row['coverage']:g} %")
+            name = ""
         for entry in row.get("predictions", ()):
             label = (
                 escape(entry.get("display_name", entry["label"]))
@@ -98,7 +125,8 @@ def show_answer(row: dict[str, Any]) -> None:
     answers = ", ".join(
         f"{escape(entry.get('display_name', entry['label']))} {entry['score']:.3f}" for entry in row["predictions"]
     )
-    rendering.say(rendering.console(), f"{escape(row['photo'])}  {answers or 'no label'}")
+    promised = f"{escape(' or '.join(row['label_set']))}: " if "label_set" in row else ""
+    rendering.say(rendering.console(), f"{escape(row['photo'])}  {promised}{answers or 'no label'}")
 
 
 def _bar(score: float, width: int = 20) -> str:

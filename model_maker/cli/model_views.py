@@ -41,6 +41,9 @@ def show_model(path: Path, facts: ModelFacts, info: ModelInfo, heads: Mapping[st
     if info.threshold:
         most = f" to {max(info.limits):.3g}, by label" if info.label_thresholds else ""
         table.add_row("threshold", f"{info.threshold:.3g}{most}; lower scores are unknown")
+    if info.label_sets:
+        limits = f"{min(info.label_sets.limits):.3g} to {max(info.label_sets.limits):.3g}"
+        table.add_row("label sets", f"{100 * info.label_sets.coverage:g} % promised; limits {limits}")
     for name, value in _flat(info.provenance.get("metrics")).items():
         table.add_row(name, value)
     if fingerprint := info.provenance.get("fingerprint"):

@@ -130,6 +130,9 @@ def _answer(classifier, item, scores, arguments: argparse.Namespace, tier: str |
     if names := classifier.info.display_names.get(arguments.locale or ""):
         for answer in answers:
             answer["display_name"] = names[answer["index"]] if answer["index"] >= 0 else answer["label"]
+    if sets := classifier.info.label_sets:
+        shown = [(names or classifier.labels)[one.index] for one in classifier.label_set(scores)]
+        row |= {"coverage": sets.coverage, "label_set": shown}
     return row | {"predictions": answers}, ranked
 
 

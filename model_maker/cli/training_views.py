@@ -40,6 +40,10 @@ def show_training(result: Result) -> None:
     elif thresholds := report.get("thresholds"):
         table.add_row("answers", metrics_views.answers(thresholds["test"]))
         table.add_row("threshold", _threshold(thresholds))
+    if sets := report.get("label_sets"):
+        table.add_row("label sets", metrics_views.label_sets(sets["test"]))
+    if advice := report.get("advice"):
+        table.add_row("more photos", _advice(advice))
     if several and report["folds"]:
         multi_label_views.add_folds(table, report["folds"])
     elif folds := report["folds"]:
@@ -81,6 +85,15 @@ def _add_accuracy(table: Table, metrics: Metrics, report: dict[str, Any]) -> Non
     )
     same = percent(report["agreement"]["same_top1"])
     table.add_row("float model", f"{percent(report['float']['top1'])}{_share(report)}, same answer on {same}")
+
+
+def _advice(found: dict[str, Any]) -> str:
+    twice, best = found["forecasts"][-1], found["classes"][0]
+    low, high = (100 * end for end in twice["interval"])
+    return (
+        f"twice as many of each class: {percent(twice['top1'])} [dim]({low:.0f} to {high:.0f} %)[/]; {best['more']} of "
+        f"{escape(best['label'])} alone: {percent(best['top1'])} [dim](model_maker advise)[/]"
+    )
 
 
 def _class_names(names: list[str]) -> str:

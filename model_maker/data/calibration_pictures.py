@@ -21,10 +21,16 @@ def pictures(number: int = 50) -> Iterator[Image.Image]:
     The drawings have edges and objects; the noise has every scale and colour. On ImageNet photos int8 models come as
     near to their float ones as when they are calibrated on photos; see docs/MEASUREMENTS.md.
     """
+    for index, drawing in enumerate(drawings(number)):
+        yield drawing
+        yield _clouds(index)
+
+
+def drawings(number: int) -> Iterator[Image.Image]:
+    """Yields a number of drawings, deterministically."""
     species = list(SPECIES)
     for index in range(number):
         yield sample_data.picture(species[index % len(species)], index // len(species))
-        yield _clouds(index)
 
 
 def _clouds(seed: int) -> Image.Image:

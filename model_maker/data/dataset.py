@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -143,6 +143,10 @@ class Dataset:
                 "That is more than half: check the dataset."
             )
         return replace(self, samples=kept, skipped=bad)
+
+    def without_contents(self, digests: Collection[str]) -> Dataset:
+        """Returns the dataset as it would be without the photos of some contents, sha256 in hexadecimal."""
+        return replace(self, samples=tuple(s for s in self.samples if s.digest not in digests)) if digests else self
 
     def stated(self, part: str) -> Dataset:
         """Returns the photos and skipped files of one of PARTS, as stated by the source."""

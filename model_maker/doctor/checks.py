@@ -12,7 +12,7 @@ import numpy as np
 
 from model_maker.data import images, proportions, split_names
 from model_maker.data.entries import spelled
-from model_maker.doctor import fallback_decoders, multi_label_checks
+from model_maker.doctor import fallback_decoders, multi_label_checks, shortcut_findings
 from model_maker.doctor.examination import Examination
 from model_maker.doctor.findings import Finding
 
@@ -317,6 +317,20 @@ CHECKS = {
         "They contain nothing to learn. Remove them unless the class looks like that.",
         _one_colour,
         mends=True,
+    ),
+    "shortcuts": Check(
+        "Shortcuts",
+        "look",
+        "Brightness, sharpness, size, aspect, file format or camera alone give a class away: a model may learn that "
+        "instead of the content, and fail where it differs. Take photos of all classes in the same ways.",
+        shortcut_findings.shortcuts_of,
+    ),
+    "thin-splits": Check(
+        "Nearly empty test or validation classes",
+        "look",
+        f"With fewer than {shortcut_findings.THIN} photos of a class, its recall moves by more than "
+        f"{100 // shortcut_findings.THIN} points with each. Add some, or move some there.",
+        shortcut_findings.thin_parts,
     ),
     "outliers": Check(
         "Outliers",

@@ -13,10 +13,11 @@ import numpy as np
 from model_maker.backbones.registry import DEFAULT
 from model_maker.data import object_stores
 from model_maker.data.entries import Location, spelled
-from model_maker.doctor import label_errors, near_duplicates
+from model_maker.doctor import label_errors, near_duplicates, shortcuts
 from model_maker.doctor.checks import CHECKS
 from model_maker.doctor.examination import Examination, examine
 from model_maker.doctor.findings import Finding
+from model_maker.doctor.shortcuts import Together
 from model_maker.errors import DataError
 from model_maker.progress import Progress
 
@@ -33,6 +34,8 @@ class Diagnosis:
       photos: number of readable photos by class.
       findings: by kind, a key of CHECKS; kinds without findings are omitted.
       flattery: how much near duplicates inflate accuracy: `folds` and `test`, see `near_duplicates`; None if not.
+      facts: how many photos brightness, sharpness, size, aspect, format and camera alone put into their class; None
+        where there is nothing to tell, or photos may have several labels.
       notes: what was skipped, or could not be checked, and why.
       class_of: the class, or the labels, of each photo and unreadable file that a finding names.
       digests: sha256 of each file whose bytes could be read; `mend` moves only unchanged files.
@@ -43,6 +46,7 @@ class Diagnosis:
     photos: dict[str, int]
     findings: dict[str, tuple[Finding, ...]]
     flattery: dict[str, dict[str, float] | None]
+    facts: Together | None
     notes: tuple[str, ...]
     class_of: dict[Location, str]
     digests: dict[Location, str]
@@ -101,6 +105,7 @@ def diagnose(
         dict(zip(dataset.classes, dataset.counts, strict=True)),
         {name: found for name, found in findings.items() if found},
         inflation,
+        _from_facts(examination),
         dataset.notes + _unjudged(examination),
         class_of,
         examination.digests,
@@ -130,6 +135,7 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
             for name, found in diagnosis.findings.items()
         },
         "flattery": diagnosis.flattery,
+        "facts": dataclasses.asdict(diagnosis.facts) if diagnosis.facts else None,
         "notes": list(diagnosis.notes),
     }
 
@@ -152,6 +158,29 @@ def sentences(inflation: dict[str, dict[str, float] | None]) -> list[str]:
             f"{100 * folds['top1_together']:.1f} % with copies in the same fold, {_worth(folds['points'])}."
         )
     return said
+
+
+def of_facts(facts: Together | None) -> str:
+    """Describes how far classes can be told without looking at the content; empty where nothing was judged."""
+    if facts is None:
+        return ""
+    low, high = (100 * end for end in facts.interval)
+    beyond = "" if low > 100 * facts.chance else ", so no better than chance"
+    return (
+        f"Brightness, sharpness, size, aspect, format and camera alone put {100 * facts.share:.0f} % of the photos "
+        f"into their class (95 % interval {low:.0f} to {high:.0f} %), and chance {100 * facts.chance:.0f} %{beyond}."
+    )
+
+
+def _from_facts(examination: Examination) -> Together | None:
+    if examination.is_multi_label:  # there is no class of a photo that could be told from others
+        return None
+    labels, numbers = examination.labels, examination.numbers
+    kept = label_errors.assessable(labels, numbers)
+    if len(np.unique(labels[kept])) < 2:
+        return None
+    facts = [one for one, enough in zip(examination.facts, kept, strict=True) if enough]
+    return shortcuts.together(facts, labels[kept], shortcuts.folds(labels[kept], numbers[kept]))
 
 
 def _worth(points: float) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from model_maker.data import sources, thumbnails
 from model_maker.data.entries import Location
 from model_maker.doctor.checks import CHECKS
-from model_maker.doctor.diagnosis import Diagnosis, sentences
+from model_maker.doctor.diagnosis import Diagnosis, of_facts, sentences
 from model_maker.doctor.findings import Finding
 from model_maker.report import pages
 
@@ -25,7 +25,7 @@ def render(diagnosis: Diagnosis) -> str:
         classes=diagnosis.photos,
         readable=diagnosis.readable,
         notes=diagnosis.notes,
-        sentences=sentences(diagnosis.flattery),
+        sentences=[*sentences(diagnosis.flattery), *filter(None, [of_facts(diagnosis.facts)])],
         kinds=[_kind(diagnosis, key) for key in diagnosis.findings],
     )
 

@@ -18,6 +18,7 @@ from model_maker.data import images, skipped_files, sources
 from model_maker.data.dataset import PARTS, Dataset, Skipped
 from model_maker.data.entries import Location, spelled
 from model_maker.data.multi_label import MultiLabelDataset
+from model_maker.data.photo_facts import PhotoFacts
 from model_maker.doctor import file_properties, label_errors, near_duplicates
 from model_maker.doctor.file_properties import FileProperties
 from model_maker.doctor.label_errors import LabelErrors
@@ -60,6 +61,11 @@ class Examination:
         """Whether photos may have several labels."""
         return isinstance(self.dataset, MultiLabelDataset)
 
+    def having(self, label: int) -> Array:
+        """Returns which photos have a label, bool [N]."""
+        several = self.dataset.targets if isinstance(self.dataset, MultiLabelDataset) else None
+        return self.labels == label if several is None else several[:, label]
+
     def label_of(self, index: int) -> Hashable:
         """Returns the label of a photo, or the set of its labels."""
         sample = self.dataset.samples[index]
@@ -83,6 +89,11 @@ class Examination:
         """The number of listed paths to the real file of each duplicate; links to it do not count."""
         paths = (self.dataset.samples[index].path for group in self.members() for index in group)
         return Counter(os.path.realpath(path) for path in paths if isinstance(path, Path) and not path.is_symlink())
+
+    @property
+    def facts(self) -> list[PhotoFacts]:
+        """What each photo is like apart from what it shows."""
+        return [file.facts for file in self.properties]
 
     @property
     def states_parts(self) -> bool:

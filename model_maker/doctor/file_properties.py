@@ -9,8 +9,9 @@ import numpy as np
 from PIL import ExifTags, Image
 from scipy import fft
 
-from model_maker.data import bit_depth, images
+from model_maker.data import bit_depth, images, photo_facts
 from model_maker.data.entries import Location
+from model_maker.data.photo_facts import PhotoFacts
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError
 
@@ -45,6 +46,7 @@ class FileProperties:
       personal: kinds of personal data in EXIF, for example "GPS position"; the data itself is not kept.
       spread: standard deviation of the channel that varies most, 0 to 127.
       hash, mirrored: perceptual hashes of the upright photo and of its mirror image, 64 bits.
+      facts: what it is like apart from what it shows.
       bits: bit depth of the file and number of bits in use, if lower.
     """
 
@@ -56,6 +58,7 @@ class FileProperties:
     spread: float
     hash: int
     mirrored: int
+    facts: PhotoFacts
     bits: tuple[int, int] | None = None
 
 
@@ -78,6 +81,7 @@ def read(content: bytes) -> FileProperties | DataError:
             upright = images.to_rgb(image)
             exif = image.getexif()
             bits = image.info.get(bit_depth.BITS)
+            facts = photo_facts.of(image, upright)
     except DataError as error:
         return error
     upright.thumbnail((_GLANCE, _GLANCE))
@@ -91,6 +95,7 @@ def read(content: bytes) -> FileProperties | DataError:
         float(np.asarray(upright).std(axis=(0, 1)).max()),
         perceptual_hash(upright),
         perceptual_hash(mirrored),
+        facts,
         bits,
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -46,6 +46,15 @@ def _together(rows: Array) -> slice | None:
 def names_in(path: Path) -> Array:
     """Returns the name of each row of the store at a path, "V32" [N]."""
     return np.fromfile(path.with_suffix(".index"), _ROW)["name"]
+
+
+def stores(folder: Path) -> Iterator[EmbeddingStore]:
+    """Yields every store in a folder, for what needs no vectors' type: its numbers are taken for bytes."""
+    for path in sorted(folder.glob("*.vectors")):
+        index = path.with_suffix(".index")
+        rows = index.stat().st_size // _ROW.itemsize if index.exists() else 0
+        if rows:
+            yield EmbeddingStore(path, path.stat().st_size // rows, "u1")
 
 
 class EmbeddingStore:
@@ -125,6 +134,28 @@ class EmbeddingStore:
                 values.write(vectors.tobytes())
                 values.flush()
                 index.write(rows.tobytes())
+
+    def drop(self, names: Array) -> int:
+        """Overwrites embeddings with zeros, all that were ever stored of these names; returns how many there were.
+
+        Rows keep their places, so that others stay where they are. No other process may be reading these ones.
+
+        Args:
+          names: "V32" [N], see `pack`.
+        """
+        if not (self._index.exists() and self.path.exists()):
+            return 0
+        with files.explained(self.path), locks.locked(self.path):
+            # As bytes of a fixed length, which numpy can compare; names that end in zeros stay different.
+            known = np.ascontiguousarray(self._rows_of_index()["name"]).view("S32")
+            rows = np.flatnonzero(np.isin(known, np.ascontiguousarray(names).view("S32")))
+            with open(self.path, "r+b") as vectors, open(self._index, "r+b") as index:
+                for row in map(int, rows):
+                    vectors.seek(row * self._width)
+                    vectors.write(bytes(self._width))
+                    index.seek(row * _ROW.itemsize)
+                    index.write(bytes(_ROW.itemsize))
+        return len(rows)
 
     @property
     def lost(self) -> str:

@@ -97,6 +97,7 @@ def export(
     opset: int | None = None,
     data: str | os.PathLike[str] | None = None,
     head: str | None = None,
+    self_test: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Export:
@@ -111,6 +112,7 @@ def export(
       opset: of ONNX, one of OPSETS; 13 by default, which every current runtime supports.
       data: photos for calibration and checks, one folder per class; the training photos by default.
       head: which output of a file that `combine` made.
+      self_test: whether `.tflite` files for apps get a self-test, as they do where the model has one.
       overwrite: whether an export that stands there is replaced.
       progress: receives stages, progress and notes.
 
@@ -130,7 +132,7 @@ def export(
     _check_output(output, Path(model), overwrite=overwrite)
     progress = Progress(progress)
     with progress.stage("Read the model"):
-        origin = export_source.read(model, data=data, progress=progress, head=head)
+        origin = export_source.read(model, data=data, progress=progress, head=head, with_self_test=self_test)
     entries = []
     with files.new_directory(output, overwrite=overwrite) as folder:
         for name in names:

@@ -19,7 +19,15 @@ from model_maker.data.multi_label import MultiLabelDataset
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError, ModelError, about
 from model_maker.fitting import Fit
-from model_maker.inference import label_files, pipeline, precision_thresholds, runtimes, training_overlap, views
+from model_maker.inference import (
+    conformal,
+    label_files,
+    pipeline,
+    precision_thresholds,
+    runtimes,
+    training_overlap,
+    views,
+)
 from model_maker.inference.pipeline import Answer
 from model_maker.normalization import Normalization
 from model_maker.output_folder import MODEL
@@ -282,6 +290,37 @@ class Classifier:
         kept = (index for index in ranked if scores[index] >= limits[index])
         return [Prediction(self.labels[index], float(scores[index]), int(index)) for index in kept]
 
+    def label_sets(self, photos: Photo | Iterable[Photo], *, channels: str = "rgb") -> list[list[Prediction]]:
+        """Returns as many labels for each photo as it takes to keep the coverage that `train(coverage=)` promised.
+
+        Args:
+          photos: as `predict` takes them.
+          channels: as there.
+
+        Returns:
+          One list for each photo, best first, never empty. Score thresholds in the model play no part.
+
+        Raises:
+          ModelError: the model promises no coverage.
+          DataError: a photo cannot be read.
+
+        Examples:
+          >>> import model_maker
+          >>> result = model_maker.train("flowers", "flowers_promised", coverage=0.95)
+          >>> [found] = model_maker.Classifier("flowers_promised").label_sets("rose.jpg")
+          >>> " or ".join(one.label for one in found)
+          'rose...'
+        """
+        if self.info.label_sets is None:
+            raise ModelError("The model promises no coverage. Train it with `coverage=0.95`.")
+        rows = self._readable(pipeline.read(pipeline.each(photos), channels=channels))
+        return [self.label_set(scores) for scores in rows]
+
+    def label_set(self, scores: Array) -> list[Prediction]:
+        """Returns the label set of one row of scores; empty if the model promises no coverage."""
+        indices = self.info.label_sets.indices(scores) if self.info.label_sets else []
+        return [Prediction(self.labels[index], float(scores[index]), index) for index in indices]
+
     def scores(
         self, photos: Iterable[Photo | DataError], *, view: views.View = views.WHOLE
     ) -> Iterator[Array | DataError]:
@@ -379,7 +418,9 @@ class Classifier:
             return cast(evaluation.Metrics, dataclasses.replace(several, learned_from=learned))
         metrics = evaluation.measure(scored.scores, scored.labels, self.labels)
         answered = evaluation.answered(scored.scores, scored.labels, limits) if limits.any() else None
-        return dataclasses.replace(metrics, answered=answered, learned_from=learned)
+        sets = self.info.label_sets
+        held = conformal.measure(sets, scored.scores, scored.labels, self.labels) if sets else None
+        return dataclasses.replace(metrics, answered=answered, learned_from=learned, label_sets=held)
 
     def indices(self, classes: Sequence[str]) -> Array:
         """Returns the index of each class of a dataset among the labels, int [K].
@@ -440,7 +481,7 @@ class Classifier:
         label_files.check_count(names, self._runner.run(blank).size, source)
         if names == info.labels:
             return info
-        return dataclasses.replace(info, labels=names, threshold=0.0, label_thresholds=())
+        return dataclasses.replace(info, labels=names, threshold=0.0, label_thresholds=(), label_sets=None)
 
     def _check(self) -> None:
         if not self.info.labels:

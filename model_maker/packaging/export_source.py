@@ -20,7 +20,7 @@ from model_maker.inference import classifier as classifiers
 from model_maker.inference import runtimes
 from model_maker.inference.classifier import Classifier
 from model_maker.output_folder import FLOAT_MODEL
-from model_maker.packaging import quantized_file
+from model_maker.packaging import quantized_file, self_test
 from model_maker.packaging.quantized_file import Form
 from model_maker.progress import Progress
 from model_maker.tflite import client_rules, cut, dequantize, graph, inspection, io_types, metadata, vetting
@@ -45,6 +45,7 @@ class Source:
       probes: uint8 [N, H, H, 3], photos for checking exports.
       progress: receives progress events.
       int8: the classifier with int8 input and output, if it needs no calibration; else None.
+      self_test: whether files for apps get a self-test.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Source:
     probes: Array
     progress: Progress
     int8: bytes | None = None
+    self_test: bool = False
 
     @property
     def pixels_model(self) -> bytes:
@@ -72,6 +74,10 @@ class Source:
         Raises:
           ModelError: the conversion is not possible.
         """
+        content = self._in_form(kind, io)
+        return self_test.added(content) if self.self_test and io != "int8" else content
+
+    def _in_form(self, kind: str, io: str) -> bytes:
         facts = inspection.inspect(self.shipped)
         if facts.quantization == kind and {facts.inputs[0].dtype, facts.outputs[0].dtype} == {io}:
             # Phone clients reject int8 input, and files with wrong metadata, which is rewritten.
@@ -81,7 +87,7 @@ class Source:
             if kind != "int8":
                 raise ModelError(f"int8 input and output need an int8 model, not {kind}. Use `io='uint8'` or float32.")
             # The measurements still hold: the same int8 model without the operators that convert its input and output.
-            return metadata.write(io_types.bare_int8(self.in_form("int8", "uint8")), self._described(kind))
+            return metadata.write(io_types.bare_int8(self._in_form("int8", "uint8")), self._described(kind))
         return self._made[kind, io] if (kind, io) in self._made else self._make(kind, io)
 
     @functools.cached_property
@@ -118,6 +124,7 @@ def read(
     data: str | os.PathLike[str] | None,
     progress: Progress,
     head: str | None = None,
+    with_self_test: bool = False,
 ) -> Source:
     """Collects the input of an export.
 
@@ -126,6 +133,7 @@ def read(
       data: photos, one folder per class; the training photos by default.
       progress: receives notes on what was chosen, and why.
       head: which output of a file that `combine` made; none of any other.
+      with_self_test: whether files for apps get a self-test, as they do where the model has one.
 
     Raises:
       ModelError: the model does not exist, has several heads and none is named, or its operators cannot be converted
@@ -150,7 +158,8 @@ def read(
         resize=info.resize,
     )
     pixels = np.stack([images.load(photo, base.fit) for photo in probes])
-    return Source(str(path), shipped, base, info, photos, pixels, progress, _int8(shipped, info))
+    wanted = with_self_test or self_test.get(shipped) is not None
+    return Source(str(path), shipped, base, info, photos, pixels, progress, _int8(shipped, info), wanted)
 
 
 def _int8(shipped: bytes, info: ModelInfo) -> bytes | None:

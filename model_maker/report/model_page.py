@@ -74,6 +74,7 @@ def make(
         charts={file.removesuffix(".svg"): content for file, content in drawn.items() if file.endswith(".svg")},
         thresholds=_thresholds(report),
         mistakes=_mistakes(scored, labels, explain),
+        label_sets=_label_sets(report),
         wrong=int((scored.scores.argmax(axis=1) != scored.labels).sum()),
         classes=sorted(_seen_classes(test).items(), key=lambda item: item[1]["f1"]),
         learned=learned or {},
@@ -227,6 +228,28 @@ def _thresholds(report: dict[str, Any]) -> dict[str, Any]:
             for entry in report.get("trade_off", ())
         ],
     }
+
+
+def _label_sets(report: dict[str, Any]) -> dict[str, Any] | None:
+    """Returns what the model's label sets hold, and rows by class; None without any."""
+    chosen = report.get("label_sets", {})
+    held = chosen.get("test") or report["test"].get("label_sets")
+    if held is None:
+        return None
+    own = {name: entry["by_class"] for name, entry in chosen.get("labels", {}).items()}
+    said = {True: "for this class", False: "on average", None: ""}
+    rows = [
+        (
+            name,
+            str(entry["photos"]),
+            _percent(entry["coverage"]),
+            f"{_percent(entry['coverage_interval'][0])} to {_percent(entry['coverage_interval'][1])}",
+            f"{entry['size']:.2f}",
+            said[own.get(name)],
+        )
+        for name, entry in held["per_class"].items()
+    ]
+    return {"promised": held["promised"], "held": held, "rows": rows}
 
 
 def worst(scored: Scored, most: int = _MISTAKES) -> list[int]:

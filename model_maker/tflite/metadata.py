@@ -21,8 +21,9 @@ from ai_edge_litert import schema_py_generated as model_schema
 from model_maker.errors import ModelError
 from model_maker.fitting import RESIZES, STRETCH, Fit
 from model_maker.normalization import Normalization
-from model_maker.tflite import graph, thresholds
+from model_maker.tflite import graph, label_sets, thresholds
 from model_maker.tflite import metadata_schema as schema
+from model_maker.tflite.label_sets import LabelSets
 
 LABELS = "labels.txt"
 # The LiteRT sample apps look for this name; the same lines under both names suit every client.
@@ -57,6 +58,7 @@ class ModelInfo:
       resize: how photos are fitted to the input, a key of `fitting.RESIZES`.
       display_names: by locale, for example "de", what each label is called there, in the order of the labels.
       multi_label: whether a photo may have several labels, or none; then each score stands for itself.
+      label_sets: how many labels to show for a stated coverage; None without such a promise.
     """
 
     labels: tuple[str, ...] = ()
@@ -72,6 +74,7 @@ class ModelInfo:
     display_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
     multi_label: bool = False
     resize: str = STRETCH
+    label_sets: LabelSets | None = None
 
     @property
     def limits(self) -> np.ndarray:
@@ -103,6 +106,7 @@ def write(content: bytes, info: ModelInfo, *, embedder: bool = False) -> bytes:
     more = {} if embedder else thresholds.put(output, info.threshold, info.label_thresholds, labels=len(info.labels))
     if not embedder:
         more |= _put_display_names(output, info)
+        more |= {label_sets.LABEL_SETS: label_sets.pack(info.label_sets)} if info.label_sets else {}
     more |= _resize_file(info)
     _set_entry(model, schema.pack(_model_metadata(info, _image_metadata(info, image), output)))
     lines = "\n".join(info.labels).encode()
@@ -163,7 +167,13 @@ def read_heads(content: bytes) -> dict[str, ModelInfo]:
             stated = whole.provenance.get("heads")
             own = stated.get(name, {}) if isinstance(stated, dict) else {}
             found[name] = replace(
-                whole, labels=labels, name=name, threshold=threshold, label_thresholds=(), provenance=own
+                whole,
+                labels=labels,
+                name=name,
+                threshold=threshold,
+                label_thresholds=(),
+                label_sets=None,
+                provenance=own,
             )
         return found if len(found) == len(main.outputs) else {}
 
@@ -196,6 +206,8 @@ def read(content: bytes) -> ModelInfo:
         if labels:
             _check_count(labels, model)
         localized = _display_names(outputs[0], content) if outputs else {}
+        packed = file_in(content, label_sets.LABEL_SETS) if labels else None
+        sets = None if packed is None else label_sets.unpack(packed, labels=len(labels))
         if own and len(own) != len(labels):
             raise ModelError(f"it holds thresholds of {len(own)} labels, and {len(labels)} labels.")
     return ModelInfo(
@@ -207,6 +219,7 @@ def read(content: bytes) -> ModelInfo:
         display_names=localized,
         multi_label=multi_label,
         resize=resize,
+        label_sets=sets,
         **text,
     )
 

@@ -16,7 +16,7 @@ from model_maker.embeddings.computing import Embeddings
 from model_maker.embeddings.engines import LOCAL
 from model_maker.embeddings.work import Engine
 from model_maker.errors import ModelError
-from model_maker.inference import precision_thresholds
+from model_maker.inference import conformal, precision_thresholds
 from model_maker.learning import examples, fine_tuning, heads, recipe
 from model_maker.learning.callbacks import NO_CALLBACKS, Callbacks
 from model_maker.learning.checkpoint import Checkpoint
@@ -26,6 +26,7 @@ from model_maker.options import Options
 from model_maker.progress import Progress
 from model_maker.tflite import integer_heads, network_layers, trunk
 from model_maker.tflite.integer_heads import IntegerHead
+from model_maker.tflite.label_sets import LabelSets
 from model_maker.tflite.metadata import ModelInfo
 from model_maker.tflite.network_layers import Layer
 from model_maker.training import answer_keeping, metrics_record
@@ -168,6 +169,24 @@ def choose_thresholds(
         report["labels"] = {name: entry.as_dict() for name, entry in zip(info.labels, own, strict=True)}
     metrics_record.warn_unproven(report, progress)
     return info, {"score": info.threshold, **report}
+
+
+def choose_label_sets(
+    learned: Learned, data: TrainingData, options: Options, coverage: float, *, in_bytes: bool
+) -> LabelSets:
+    """Chooses how many labels to show, by photos that the scoring heads were not trained on; see `_held_out`.
+
+    The shipped head has learned from the training and the validation photos, so its own scores of them are too good to
+    calibrate on; those of heads that were trained without them are what new photos get.
+
+    Args:
+      learned, data, options: of the model.
+      coverage: above 0 and below 1.
+      in_bytes: whether the file states scores in steps of 1/256.
+    """
+    scores, labels = _held_out(learned, data, options)
+    scores = precision_thresholds.in_bytes(scores) if in_bytes else scores
+    return conformal.choose(scores, labels, coverage)
 
 
 def score(network: Network, photos: Dataset, data: TrainingData, options: Options) -> Array:

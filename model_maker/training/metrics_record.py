@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from model_maker import evaluation
+from model_maker.inference import conformal
 from model_maker.learning import heads
 from model_maker.learning.fine_tuning import Tuned
 from model_maker.progress import Progress
+from model_maker.tflite.label_sets import LabelSets
 from model_maker.training.training_data import TrainingData
 
 Array = np.ndarray
@@ -120,4 +123,22 @@ def warn_unproven(thresholds: dict[str, Any], progress: Progress) -> None:
         progress.note(
             f"A precision of {100 * precision:g} % cannot be proven for {len(short)} of {len(labels)} labels. Proven "
             f"precision: {named}{' and so on' if len(short) > _NAMED else ''}. Add photos of these for more."
+        )
+
+
+def warn_label_sets(sets: LabelSets, labels: Sequence[str], progress: Progress) -> None:
+    """Notes for which classes the promised coverage is an average only, and how many photos they lack."""
+    needed, asked = conformal.fewest(sets.coverage), f"{100 * sets.coverage:g} %"
+    if not any(sets.limits):
+        progress.note(
+            f"{max(sets.photos)} photos are too few to promise {asked} with less than all labels. Add photos, or ask "
+            "for less."
+        )
+        return
+    short = [name for name, own in zip(labels, sets.by_class, strict=True) if not own]
+    if short:
+        named = ", ".join(short[:_NAMED]) + (" and others" if len(short) > _NAMED else "")
+        progress.note(
+            f"The coverage of {asked} is kept on average over all classes, not for each of: {named}. A class needs "
+            f"{needed} photos to learn from for a promise of its own."
         )

@@ -16,14 +16,14 @@ from model_maker.data import sources
 from model_maker.data.dataset import Dataset
 from model_maker.data.multi_label import MultiLabelDataset
 from model_maker.embeddings import computing
-from model_maker.inference import training_overlap
+from model_maker.inference import conformal, training_overlap
 from model_maker.inference.classifier import Classifier, Scored
 from model_maker.inference.explanation import Explain
 from model_maker.learning import evidence
 from model_maker.learning.evidence import TrainingPhotos
 from model_maker.learning.fine_tuning import Network
 from model_maker.options import Options
-from model_maker.packaging import accuracy_budget, file_checks, quantized_file
+from model_maker.packaging import accuracy_budget, file_checks, quantized_file, self_test
 from model_maker.progress import Progress
 from model_maker.report import model_card, model_page, multi_label_page, page_parts
 from model_maker.report.drawing import Drawing, Wanted
@@ -33,7 +33,7 @@ from model_maker.tflite.class_memory import ClassMemory
 from model_maker.tflite.integer_heads import IntegerHead
 from model_maker.tflite.metadata import ModelInfo
 from model_maker.tflite.network_layers import Layer
-from model_maker.training import learn, metrics_record, multi_label
+from model_maker.training import advice, learn, metrics_record, multi_label
 from model_maker.training.learn import Learned
 from model_maker.training.training_data import TrainingData, join
 from model_maker.version import __version__
@@ -290,8 +290,26 @@ def measure(
         report["fine_tuning"] = metrics_record.tuning(learned.tuned, frozen, tuned, labels)
     if learned.kept:
         report["kept_answers"] = learned.kept.as_dict()
+    if options.coverage is not None:
+        package, report["label_sets"] = _promise(package, learned, options.coverage, progress)
+    if not options.fine_tune:
+        report["advice"] = advice.in_training(data, learned.fit, report["test"], options, progress)
     metrics_record.warn(report, progress)
     return package, report
+
+
+def _promise(package: Package, learned: Learned, coverage: float, progress: Progress) -> tuple[Package, dict[str, Any]]:
+    """Chooses label sets of a coverage, and measures on the test photos what they hold.
+
+    Returns:
+      The package with them, and their report.
+    """
+    in_bytes = package.options.io == "uint8" or package.form.quantize == "int8"
+    sets = learn.choose_label_sets(learned, package.data, package.options, coverage, in_bytes=in_bytes)
+    info = dataclasses.replace(package.info, label_sets=sets)
+    metrics_record.warn_label_sets(sets, info.labels, progress)
+    held = conformal.measure(sets, package.scores, np.array(package.data.split.test.labels), info.labels)
+    return dataclasses.replace(package, info=info), sets.as_dict(info.labels) | {"test": held.as_dict()}
 
 
 def write(
@@ -315,6 +333,8 @@ def write(
     """
     test, kept = package.data.split.test, package.budget
     shipped = package.file(provenance=_provenance(package, report))
+    if package.options.self_test:
+        shipped = self_test.added(shipped)
     report = report | {"sizes": {"model_bytes": len(shipped), "float_model_bytes": len(package.float_model)}}
     binaries = {
         output_folder.MODEL: shipped,

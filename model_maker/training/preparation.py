@@ -28,6 +28,8 @@ _OF_THE_FILE = (
     "folds",
     "precision",
     "label_precision",
+    "coverage",
+    "self_test",
 )
 
 

@@ -84,7 +84,7 @@ def reproduce(
     before = vetting.read(path)
     with about(path):
         info = metadata.read(before)
-        stated, int8 = _options(info.provenance), _int8_backbone(before, info)
+        stated, int8 = options_of(info.provenance), _int8_backbone(before, info)
         if stated.fine_tune:
             extras.require("tensorflow", what="its fine-tuning", error=ModelError)
     if output is not None and Path(output).resolve() == path.resolve().parent:
@@ -115,7 +115,12 @@ def _int8_backbone(model: bytes, info: ModelInfo) -> Int8Backbone | None:
         return None  # another form, or fine-tuned: the backbone is calibrated, or taken from the cache
 
 
-def _options(provenance: dict[str, Any]) -> Options:
+def options_of(provenance: dict[str, Any]) -> Options:
+    """Returns the options that a file says it was trained with.
+
+    Raises:
+      ModelError: it says none, or such that this version does not know.
+    """
     if kind := provenance.get("exported_as"):
         raise ModelError(f"it is an export ({kind}). Pass the original model.tflite.")
     stated = provenance.get("options")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,8 +128,12 @@ def train_on(
     *,
     overwrite: bool = False,
     resume: bool = False,
+    forgotten: Collection[str] = (),
 ) -> Result:
-    """The same as `train`, with a given int8 backbone; None for the one of the options."""
+    """The same as `train`, with a given int8 backbone; None for the one of the options.
+
+    Photos whose sha256 is among `forgotten` are treated as if they were not there.
+    """
     check(options)
     preparation.check_fine_tuning(options, callbacks, resume=resume)
     choice = embedder.choose(
@@ -148,6 +152,7 @@ def train_on(
 
     with progress.stage("List photos"):
         photos = sources.read(data, multi_label=options.multi_label, hasher=engine.hash, progress=progress.step)
+        photos = photos.without_contents(forgotten)
         preparation.check_output(photos, data, output)
         # Checks for too few photos before the long work; repeated without unreadable ones later.
         first = training_data.split(photos, options, progress)
@@ -174,6 +179,7 @@ def train_on(
             progress.note(note)
         with progress.stage("Write"):
             record = run_record.compose(data, options, embedded.photos, embedded.split, progress)
+            record |= {"forgotten": sorted(forgotten)} if forgotten else {}
             report = package.write(output, made, report, record, overwrite=overwrite)
     if checkpoint:
         checkpoint.remove()

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from model_maker.packaging.self_test import Trial
 from model_maker.tflite import client_rules
 
 Array = np.ndarray[Any, Any]
@@ -70,6 +71,7 @@ class Certificate:
       apps: those of `apps.APPS`, then other preprocessing; empty if LiteRT does not run the file.
       findings: requirements of phone clients.
       notes: what was skipped.
+      self_test: of the file, on LiteRT's kernels; empty where it has none.
     """
 
     model: Path
@@ -80,13 +82,19 @@ class Certificate:
     apps: tuple[Run, ...]
     findings: tuple[client_rules.Finding, ...]
     notes: tuple[str, ...] = field(default=())
+    self_test: tuple[Trial, ...] = field(default=())
 
     @property
     def failures(self) -> list[str]:
         """One sentence for each runtime that rejects the file, and each mandatory requirement that it violates."""
         refused = list(dict.fromkeys(f"{run.name} rejects it: {run.why}" for run in self.runs if run.state == REFUSED))
         broken = [found for found in self.findings if not found.passed and found.rule.binding]
-        return refused + [f"{entry.rule.demand}: {entry.received}. {entry.rule.advice}" for entry in broken]
+        failed = [
+            f"The self-test fails on {trial.delegate}: {trial.why or f'scores differ by {trial.deviation:.3f}'}."
+            for trial in self.self_test
+            if not trial.passed
+        ]
+        return failed + refused + [f"{entry.rule.demand}: {entry.received}. {entry.rule.advice}" for entry in broken]
 
     @property
     def remarks(self) -> list[str]:
@@ -119,6 +127,7 @@ class Certificate:
                 }
                 for entry in self.findings
             ],
+            "self_test": [trial.as_dict() for trial in self.self_test],
             "failures": self.failures,
             "remarks": self.remarks,
             "notes": list(self.notes),

@@ -83,7 +83,9 @@ def describe(
         scores = inspection.inspect(content).outputs[0].shape
         if names:
             label_files.check_count(names, int(scores[-1]) if scores else 1, labels)
-            info = dataclasses.replace(info, labels=names, threshold=0.0, label_thresholds=(), display_names={})
+            info = dataclasses.replace(
+                info, labels=names, threshold=0.0, label_thresholds=(), label_sets=None, display_names={}
+            )
         if not info.labels:
             raise ModelError("it has no labels. Pass `labels=FILE` with one label per line.")
         for locale, file in (display_names or {}).items():

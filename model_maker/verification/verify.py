@@ -25,6 +25,7 @@ from model_maker.errors import ModelError, ModelMakerError, about
 from model_maker.fitting import STRETCH, Fit
 from model_maker.inference.classifier import Classifier, model_file
 from model_maker.normalization import Normalization
+from model_maker.packaging import self_test
 from model_maker.packaging.file_checks import KERNEL_PHOTOS
 from model_maker.progress import Progress
 from model_maker.system import files
@@ -81,6 +82,7 @@ def verify(
             heads = trials.prepare(trials.spread(dataset, MAX_PHOTOS), ours, Path(folder), progress)
         with progress.stage("Run in LiteRT"):
             runs = [_run_kernels(content, kernels, trial) for kernels in KERNELS for trial in heads]
+            tested = _self_test(content) if ours else ()
         for name, engine in ELSEWHERE.items():
             if why := engine.missing():  # no stage, because nothing runs
                 runs.append(Run(name, OWN, state=NOT_HERE, why=why))
@@ -94,7 +96,7 @@ def verify(
                     in_apps += _run_apps(trial.ours, inspection.inspect(content), trial, _refusals(runs, findings))
     digest = hashlib.sha256(content).hexdigest()
     found = tuple(runs), tuple(in_apps), tuple(findings), tuple(progress.notes)
-    return Certificate(path, len(content), digest, len(heads[0].files), *found)
+    return Certificate(path, len(content), digest, len(heads[0].files), *found, tested)
 
 
 def _clients_note(fit: Fit) -> str:
@@ -106,6 +108,12 @@ def _clients_note(fit: Fit) -> str:
         "and have no option for this: pass them photos that are fitted already, as in the rows with the same pixels. "
         "Model Maker's apps, generated code and demo page fit photos themselves."
     )
+
+
+def _self_test(content: bytes) -> tuple[self_test.Trial, ...]:
+    """Returns what the file's self-test says of LiteRT's kernels; nothing where it has none."""
+    test = self_test.get(content)
+    return self_test.run(test, self_test.kernels(content)) if test else ()
 
 
 def _run_kernels(content: bytes, kernels: str, trial: Trial) -> Run:

@@ -263,7 +263,7 @@ def test_dart_stretches_and_reads_as_training_does(models, pictures, tmp_path, k
 @pytest.mark.parametrize("language", codegen.LANGUAGES)
 def test_the_code_is_short_and_says_what_it_is(models, language):
     lines = codegen.codegen(models["uint8"], language).splitlines()
-    assert len(lines) < 170 and max(map(len, lines)) <= 130
+    assert len(lines) < 180 and max(map(len, lines)) <= 130
     assert "The classifier tiny, written by model_maker" in lines[0]
 
 

@@ -96,5 +96,6 @@ def test_a_photo_in_two_folders_is_no_conflict(drawn_flowers, tmp_path, lite0):
     (tmp_path / "rose" / "both.png").write_bytes(both.read_bytes())
     assert "conflicts" in diagnose(tmp_path).findings
     several = diagnose(tmp_path, multi_label=True)
+    assert several.facts is None
     assert not {"conflicts", "label-sets", "duplicates"} & several.findings.keys()
     assert several.photos == {"daisy": 5, "rose": 6}

@@ -1,5 +1,6 @@
 """The Android app, as far as it can be checked without a phone: names, types, resources, what it makes of a model."""
 
+import dataclasses
 import hashlib
 import re
 import shutil
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 import syntax
 from checkout import HELPERS, ROOT
-from kotlin_compiler import compile_kotlin, stubs
+from kotlin_compiler import compile_kotlin, run_kotlin, stubs
 from PIL import Image
 from taught_head import by_hand, small_head
 
@@ -23,7 +24,9 @@ from model_maker import Classifier
 from model_maker.apps import put_in_app
 from model_maker.data import images
 from model_maker.normalization import Normalization
+from model_maker.packaging import self_test
 from model_maker.tflite import graph, metadata, output_heads
+from model_maker.tflite.label_sets import LabelSets
 
 APP = ROOT / "android_assets"
 MAIN = APP / "app/src/main"
@@ -77,6 +80,7 @@ def classes(linked, tmp_path_factory):
         here / "Fake.kt",
         here / "AppHarness.kt",
         here / "TeachHarness.kt",
+        here / "SelfTestHarness.kt",
     ]
     assert compile_kotlin(sources, folder / "classes") == []
     return folder / "classes"
@@ -147,6 +151,33 @@ def test_the_app_fits_photos_as_the_metadata_says(classes, tmp_path, name):
         kotlin_runs.prepare(tmp_path / str(number), content, rgba)
         _, fed = kotlin_runs.run(classes, "harness.app.AppHarnessKt", tmp_path / str(number))
         np.testing.assert_array_equal(fed[0], images.load(Image.fromarray(rgba), Classifier(content).fit))
+
+
+def test_the_app_shows_as_many_labels_as_the_model_promises(classes, make_tiny_model, tmp_path):
+    content = make_tiny_model()
+    # The scores of `prepare` are 0.08, 0.23 and 0.8: the second reaches its limit, the first does not.
+    sets = LabelSets(0.9, (0.1, 0.2, 0.9), (40, 40, 40), (True, True, True))
+    content = metadata.write(content, dataclasses.replace(metadata.read(content), label_sets=sets))
+    [scores] = kotlin_runs.prepare(tmp_path / "run", content, np.zeros((2, 2, 4), np.uint8))
+    told, _ = kotlin_runs.run(classes, "harness.app.AppHarnessKt", tmp_path / "run")
+    shown = told[told.index("labels") + 1 :]
+    assert shown == [metadata.read(content).labels[index] for index in sets.indices(scores)] and len(shown) == 2
+
+
+def test_the_app_tells_wrong_delegates_by_the_models_self_test(classes, make_tiny_model, tmp_path):
+    content = make_tiny_model()
+    test = self_test.make(content)
+    (tmp_path / "model").write_bytes(self_test.put(content, test))
+    (tmp_path / "rows").write_text("\n".join(",".join(map(str, row)) for row in test.scores))
+    told = run_kotlin(classes, "harness.selftest.SelfTestHarnessKt", tmp_path).split("\0")[:-1]
+    shifted = test.deviation(np.roll(test.scores, -1, axis=0))
+    assert told[:2] == ["honest", "true"] and float(told[2]) < 1e-6
+    assert told[3:5] == ["shifted", str(bool(shifted <= test.tolerance)).lower()]
+    assert float(told[5]) == pytest.approx(shifted, abs=1e-5)
+    assert told[6:9] == ["nan", "false", "NaN"]
+    assert told[9:] == ["absent", "no GPU", "fastest", "NNAPI", ""]
+    (tmp_path / "model").write_bytes(content)
+    assert run_kotlin(classes, "harness.selftest.SelfTestHarnessKt", tmp_path) == "none\0"
 
 
 def test_the_app_reads_metadata_that_other_tools_wrote(classes, shared_weights, tmp_path):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -169,6 +170,10 @@ def test_cross_validation_scores_every_photo_once(several, lists):
     ("options", "message"),
     [
         ({"precision": 0.9}, "`precision` does not work with `multi_label=True`. Pass `label_precision`"),
+        (
+            {"coverage": 0.9},
+            "`coverage` does not work with `multi_label=True`. Leave it out: each label has a threshold",
+        ),
         ({"max_drop": 0.5}, "`max_drop` does not work with `multi_label=True`. Leave it out"),
         ({"labels_from_text": "known"}, "`labels_from_text` does not work with `multi_label=True`"),
         ({"fine_tune": "tail"}, "`fine_tune` does not work with `multi_label=True`. Leave one of them out"),
@@ -203,6 +208,11 @@ def test_what_needs_one_label_says_so(several, tmp_path, work, message):
     assert not (tmp_path / "output").exists()
 
 
+def test_a_forecast_for_one_label_a_photo_is_refused(several):
+    with pytest.raises(ModelError, match="several labels a photo, and the forecast is of accuracy with one"):
+        model_maker.advise(several.directory)
+
+
 def test_data_of_one_label_is_measured_as_sets_of_one(several, flowers):
     found = Classifier(several.directory).evaluate(sources.read(flowers))
     assert found.photos == 70 and {entry.photos for entry in found.per_class} == {14}
@@ -235,6 +245,25 @@ def test_the_file_alone_gives_the_scores_of_the_interpreter(several, lists):
 @pytest.mark.slow
 def test_a_run_is_reproduced_to_the_byte(several, lists):
     assert model_maker.reproduce(several.directory, lists[0]).equal
+
+
+@pytest.mark.slow
+def test_a_photo_is_forgotten_to_the_byte(lists, tmp_path, lite0):
+    """Also with a self-test in the file, and photos that are letterboxed."""
+    options = {"multi_label": True, "resize": "letterbox", "self_test": True}
+    model = model_maker.train(lists[0], tmp_path / "model", **options).directory
+    forgotten = lists[0].parent / "0000.jpg"
+    receipt = model_maker.forget(model, [forgotten], lists[0], tmp_path / "without")
+    fewer = shutil.copytree(lists[0].parent, tmp_path / "fewer")
+    (fewer / forgotten.name).unlink()
+    rows = [line.split(",") for line in lists[0].read_text(encoding="utf-8").splitlines()[1:]]
+    several_labels.write(fewer / lists[0].name, [row for row in rows if row[0] != forgotten.name])
+    never = model_maker.train(fewer / lists[0].name, tmp_path / "never", **options)
+    ours, theirs = ((folder / output_folder.MODEL).read_bytes() for folder in (tmp_path / "without", never.directory))
+    assert ours == theirs
+    assert receipt.before.photos - receipt.after.photos == 1
+    assert receipt.metric == "mean_average_precision"
+    assert receipt.values[1] == never.metrics.mean_average_precision
 
 
 @pytest.mark.slow

@@ -63,7 +63,7 @@ def test_the_file_says_it_and_predicts_by_it(trained, photos, shape, resize):
     height, width = (16, 16) if shape == "square" else (16, 24)
     assert classifier.fit == Fit(height, width, resize)
     assert classifier.image_size == SIZES[shape]
-    # By hand: pixels that are fitted as in training give the scores of the photo.
+    # By hand: pixels that are fitted as training was asked to give the scores of the photo.
     photo = photos / "red/1.png"
     [found] = classifier.scores([photo])
     content = (result.directory / "model.tflite").read_bytes()

@@ -23,5 +23,6 @@ fun main(arguments: Array<String>) {
     for (head in Classifier(direct(model)).classify(BitmapPhoto(photo(picture)), topK = 2).heads) {
         tell(head.head, head.predictions.size)
         for (prediction in head.predictions) tell(prediction.label, prediction.score)
+        if (file.labelSets != null) tell("labels", *head.labelSet.toTypedArray())
     }
 }

@@ -17,4 +17,5 @@ fun main(arguments: Array<String>) {
     for (prediction in CLASS(direct(model)).classify(photo(picture), topK = 2)) {
         tell(prediction.label.text, prediction.score)
     }
+    if (CLASS.COVERAGE > 0) tell(*CLASS.labelSet(floatArrayOf(0.3125f, 0.375f, 0.3125f)).map { it.label }.toTypedArray())
 }

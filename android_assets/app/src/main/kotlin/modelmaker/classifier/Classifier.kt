@@ -1,12 +1,17 @@
 package modelmaker.classifier
 
 import java.nio.ByteBuffer
+import org.tensorflow.lite.InterpreterApi
 
 /** One label with its score, from 0 to 1. */
 data class Prediction(val label: String, val score: Float)
 
 /** What one head says; a model that has several names them. */
-data class HeadAnswer(val head: String, val predictions: List<Prediction>)
+data class HeadAnswer(
+    val head: String,
+    val predictions: List<Prediction>,
+    val labelSet: List<String> = emptyList(), // the labels of which one is right as often as the model promises
+)
 
 /** What a model says of a photo, and how long it took: the inference alone, without resizing. */
 data class Answer(val heads: List<HeadAnswer>, val latencyMs: Double)
@@ -15,11 +20,14 @@ data class Answer(val heads: List<HeadAnswer>, val latencyMs: Double)
  * A model in LiteRT's interpreter, for one thread at a time.
  *
  * @param content the `.tflite`, as a direct or mapped buffer
- * @param threads inside one inference
+ * @param options the delegate, and the threads inside one inference
  * @throws IllegalArgumentException it is no image classifier that this app can feed
  */
-class Classifier(content: ByteBuffer, threads: Int = 2) : AutoCloseable {
-    private val network = Network(content, threads)
+class Classifier(
+    content: ByteBuffer,
+    options: InterpreterApi.Options = InterpreterApi.Options().setNumThreads(2),
+) : Scorer {
+    private val network = Network(content, options)
     private val heads = network.file.heads
 
     init {
@@ -38,12 +46,20 @@ class Classifier(content: ByteBuffer, threads: Int = 2) : AutoCloseable {
         return Answer(heads.zip(found.values) { head, scores -> best(head, scores, topK) }, found.latencyMs)
     }
 
+    /** Those of the first head, whose scores the self-test states. */
+    override fun scores(photo: Photo): FloatArray = network.run(photo).values.first()
+
     override fun close() = network.close()
 
     private fun best(head: ModelHead, scores: FloatArray, topK: Int): HeadAnswer {
         val order = scores.indices.sortedByDescending { scores[it] }
         val most = if (network.file.multiLabel) scores.size else topK
         val best = order.filter { scores[it] >= head.thresholds[it] }.take(most)
-        return HeadAnswer(if (heads.size > 1) head.name else "", best.map { Prediction(head.labels[it], scores[it]) })
+        val set = network.file.labelSets?.of(scores).orEmpty().map { head.labels[it] }
+        return HeadAnswer(
+            if (heads.size > 1) head.name else "",
+            best.map { Prediction(head.labels[it], scores[it]) },
+            set,
+        )
     }
 }

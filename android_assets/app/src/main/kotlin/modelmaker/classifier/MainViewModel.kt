@@ -43,7 +43,7 @@ class MainViewModel(application: Application) : AndroidViewModel(application) {
     init {
         worker.execute {
             try {
-                classifier = Classifier(map(application.assets, MODEL_FILE))
+                classifier = proven(map(application.assets, MODEL_FILE))
                 teacher = open(application)
                 show()
             } catch (error: IOException) {

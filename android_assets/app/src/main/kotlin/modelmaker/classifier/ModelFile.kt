@@ -23,6 +23,7 @@ class ModelFile(content: ByteBuffer) {
     val multiLabel: Boolean // whether a photo may have several labels, or none
     val resize: String // how photos are fitted to the input
     val heads: List<ModelHead> // of a backbone, none
+    val labelSets: LabelSets? // how many labels to show, where a model of one head promises a coverage
 
     init {
         val data = content.duplicate().order(ByteOrder.LITTLE_ENDIAN)
@@ -37,6 +38,9 @@ class ModelFile(content: ByteBuffer) {
             resize = if (stated) storedFile(data, RESIZE) else "stretch"
             multiLabel = runCatching { storedFile(data, PROVENANCE) }.getOrDefault("").contains(MULTI_LABEL)
             heads = part.tables(3).mapNotNull { head(data, it) }
+            labelSets = heads.singleOrNull()?.let { head ->
+                stored(data, LabelSets.FILE)?.let { LabelSets.read(it.decodeToString(), head.labels.size) }
+            }
             require(resize in listOf("stretch", "letterbox", "crop")) { "it fits photos in a way that this app does not know" }
         } catch (error: IndexOutOfBoundsException) {
             throw IllegalArgumentException("its metadata is damaged", error)
@@ -114,8 +118,11 @@ private const val END_OF_ZIP = 0x06054B50
 private const val END_OF_ZIP_SIZE = 22
 private const val LONGEST_COMMENT = 0xFFFF
 
-/** A file of the zip at the end, which stores without compression, as phone clients want it. */
-private fun storedFile(data: ByteBuffer, name: String): String {
+private fun storedFile(data: ByteBuffer, name: String): String =
+    stored(data, name)?.decodeToString() ?: throw NoSuchElementException(name)
+
+/** A file of the zip at the end, which stores without compression, as phone clients want it; null if there is none. */
+internal fun stored(data: ByteBuffer, name: String): ByteArray? {
     val last = data.limit() - END_OF_ZIP_SIZE
     val end = (last downTo maxOf(0, last - LONGEST_COMMENT)).first { data.getInt(it) == END_OF_ZIP }
     var entry = end - data.getInt(end + 12)
@@ -126,16 +133,18 @@ private fun storedFile(data: ByteBuffer, name: String): String {
             require(data.getShort(entry + 10).toInt() == 0) { "$name is compressed" }
             val local = start + data.getInt(entry + 42)
             val begin = local + 30 + data.getShort(local + 26) + data.getShort(local + 28)
-            return text(data, begin, data.getInt(entry + 24))
+            return bytes(data, begin, data.getInt(entry + 24))
         }
         entry += 46 + nameSize + data.getShort(entry + 30) + data.getShort(entry + 32)
     }
-    throw NoSuchElementException(name)
+    return null
 }
 
-private fun text(data: ByteBuffer, at: Int, size: Int): String {
+private fun text(data: ByteBuffer, at: Int, size: Int): String = bytes(data, at, size).decodeToString()
+
+private fun bytes(data: ByteBuffer, at: Int, size: Int): ByteArray {
     if (size < 0 || at < 0 || size > data.limit() - at) throw IndexOutOfBoundsException()
     val bytes = ByteArray(size)
     data.duplicate().apply { position(at) }.get(bytes)
-    return bytes.decodeToString()
+    return bytes
 }

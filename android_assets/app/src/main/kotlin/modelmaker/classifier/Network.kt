@@ -13,12 +13,12 @@ class Outputs(val values: List<FloatArray>, val latencyMs: Double)
  * A network that takes photos, in LiteRT's interpreter, for one thread at a time.
  *
  * @param content the `.tflite`, as a direct or mapped buffer
- * @param threads inside one inference
+ * @param options the delegate, and the threads inside one inference
  * @throws IllegalArgumentException this app cannot feed it
  */
-class Network(content: ByteBuffer, threads: Int) : AutoCloseable {
+class Network(content: ByteBuffer, options: InterpreterApi.Options) : AutoCloseable {
     val file = ModelFile(content)
-    private val interpreter = InterpreterApi.create(content, InterpreterApi.Options().setNumThreads(threads))
+    private val interpreter = InterpreterApi.create(content, options)
     private val image: Tensor = interpreter.getInputTensor(0)
     private val results = List(maxOf(1, file.heads.size)) { interpreter.getOutputTensor(it) }
     private val fit: Fit

@@ -57,6 +57,7 @@ fun Screen(model: MainViewModel) {
 private fun Bars(answer: Answer) {
     for (head in answer.heads) {
         if (head.head.isNotEmpty()) Text(head.head, style = MaterialTheme.typography.titleSmall)
+        if (head.labelSet.size > 1) Text(head.labelSet.joinToString(stringResource(R.string.or)))
         for (prediction in head.predictions) {
             Row(Modifier.fillMaxWidth(), Arrangement.SpaceBetween) {
                 Text(prediction.label, Modifier.weight(1f))

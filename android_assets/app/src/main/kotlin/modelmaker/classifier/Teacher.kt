@@ -5,6 +5,7 @@ import java.io.IOException
 import java.nio.ByteBuffer
 import java.security.MessageDigest
 import org.json.JSONException
+import org.tensorflow.lite.InterpreterApi
 
 /** The files among the app's assets that it can be taught with, where `model_maker export --android --teach` puts them. */
 const val BACKBONE_FILE = "backbone.tflite"
@@ -22,7 +23,7 @@ const val FRAMES = 5
  * @throws IllegalArgumentException they do not belong together, or what was taught cannot be read
  */
 class Teacher(backbone: ByteBuffer, head: String, folder: File, threads: Int = 2) : AutoCloseable {
-    private val network = Network(backbone, threads)
+    private val network = Network(backbone, InterpreterApi.Options().setNumThreads(threads))
     private val head: Head
     private val kept: File
     private var lesson = ""

@@ -1,0 +1,62 @@
+"""How advice on photos to add, and the receipt of photos that were forgotten, look in a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from model_maker.terminal import rendering
+from model_maker.terminal.rendering import escape, percent
+
+
+def show_advice(found: dict[str, Any]) -> None:
+    """Prints forecasts, gains by class and missing kinds."""
+    console, test = rendering.console(), found["test"]
+    console.print(
+        f"[bold green]{percent(test['top1'])}[/] of {test['photos']} test photos are correct now, with "
+        f"{found['per_class']:.0f} photos per class to learn from."
+    )
+    table = rendering.table("photos to add", "top-1 then>", "95 % interval>")
+    for entry in found["forecasts"]:
+        more = round((entry["factor"] - 1) * found["per_class"])
+        table.add_row(f"{more} of each class ({entry['factor']:g} times as many)", *_forecast(entry))
+    for entry in found["classes"]:
+        table.add_row(escape(f"{entry['more']} of {entry['label']} alone"), *_forecast(entry))
+    console.print(table)
+    for line in kinds(found["kinds"]):
+        rendering.say(console, escape(line))
+
+
+def show_receipt(found: dict[str, Any]) -> None:
+    """Prints what was forgotten, both models, and what remains."""
+    console = rendering.console()
+    parts = ", ".join(f"{found['parts'].count(part)} from {part}" for part in dict.fromkeys(found["parts"]))
+    console.print(f"[bold]{len(found['forgotten'])}[/] photos forgotten ({parts})")
+    metric = {"top1": "top-1"}.get(found["metric"], "mAP")
+    table = rendering.table("", "photos>", f"{metric}>", "dataset", "model.tflite")
+    for name, value in zip(("before", "after"), found["values"], strict=True):
+        entry = found[name]
+        hashes = (entry["fingerprint"][:16], entry["sha256"][:16])
+        table.add_row(name, str(entry["photos"]), percent(value), *hashes)
+    console.print(table)
+    console.print(f"Embeddings overwritten in the cache: {found['cached']}")
+    for line in found["remains"]:
+        rendering.say(console, f"Remains: {escape(line)}")
+    rendering.say(console, f"model     {escape(found['output'])}")
+
+
+def kinds(found: list[dict[str, Any]] | None) -> list[str]:
+    """Returns a sentence for each missing kind, or one that there is none."""
+    if not found:
+        return [
+            "No kind of photo (by brightness, sharpness, size, aspect, format, camera) is wrong noticeably more often."
+        ]
+    return [
+        f"Missing: {one['text']}{' of ' + one['label'] if one['label'] else ''}: {one['wrong']} of {one['photos']} "
+        f"wrong, of the others {one['others_wrong']} of {one['others']}."
+        for one in found
+    ]
+
+
+def _forecast(entry: dict[str, Any]) -> tuple[str, str]:
+    low, high = entry["interval"]
+    return percent(entry["top1"]), f"{percent(low)} to {percent(high)}"

@@ -1,0 +1,94 @@
+"""How many labels to show: split conformal prediction, so that the right label is among them as often as promised.
+
+The rule is the least ambiguous one (LAC): a label is shown if its score reaches a limit, and the limit is the quantile
+of the scores that held-out photos give their own labels. Where a class has photos enough it has a limit of its own, and
+the promise is then kept for that class and not only on average.
+
+Sources:
+  Vovk, Gammerman & Shafer 2005, "Algorithmic Learning in a Random World" (split and class-conditional prediction sets).
+  Sadinle, Lei & Wasserman 2019, "Least Ambiguous Set-Valued Classifiers With Bounded Error Levels" (the rule).
+  Romano, Sesia & Candès 2020, "Classification with Valid and Adaptive Coverage" (APS, whose sets are larger).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from model_maker import evaluation
+from model_maker.tflite.label_sets import LabelSets
+
+Array = np.ndarray[Any, Any]
+
+# So many photos of a class must lie below its limit: with one, a single mislabeled photo would set it.
+_BELOW = 2
+# Limits are rounded down to so many digits: enough for a score in steps of 1/256, and never above the quantile.
+_DIGITS = 6
+
+
+def choose(scores: Array, labels: Array, coverage: float) -> LabelSets:
+    """Chooses the limit of each label.
+
+    Of n held-out photos and one new photo, exchangeable with them, each is as likely to have the k-th lowest score of
+    its own label. So the new photo's is below the floor((1 - coverage) (n + 1))-th lowest with a chance of at most
+    1 - coverage.
+
+    Args:
+      scores: float [N, C], of photos that the scorer has not learned from, as the file states them.
+      labels: int [N].
+      coverage: above 0 and below 1.
+    """
+    labels = np.asarray(labels)
+    own = scores[np.arange(len(labels)), labels]
+    shared = _quantile(own, coverage) or 0.0
+    limits, photos, by_class = [], [], []
+    for label in range(scores.shape[1]):
+        of_class = own[labels == label]
+        enough = _rank(len(of_class), coverage) >= _BELOW
+        limits.append((_quantile(of_class, coverage) or 0.0) if enough else shared)
+        photos.append(len(of_class) if enough else len(own))
+        by_class.append(enough)
+    return LabelSets(coverage, tuple(limits), tuple(photos), tuple(by_class))
+
+
+def fewest(coverage: float) -> int:
+    """Returns how many held-out photos a class needs for a limit of its own."""
+    return math.ceil(_BELOW / (1 - coverage) - 1e-9) - 1
+
+
+def measure(sets: LabelSets, scores: Array, labels: Array, classes: tuple[str, ...]) -> evaluation.LabelSetMetrics:
+    """Measures coverage and set size on labeled photos.
+
+    Args:
+      sets: the limits.
+      scores: float [N, C].
+      labels: int [N].
+      classes: C names.
+    """
+    labels, shown = np.asarray(labels), sets.members(scores)
+    covered, sizes = shown[np.arange(len(labels)), labels], shown.sum(axis=1)
+
+    def part(name: str, rows: Array) -> evaluation.SetMetrics:
+        count, held = int(rows.sum()), int(covered[rows].sum())
+        return evaluation.SetMetrics(
+            name, count, held / count, evaluation.wilson(held, count), float(sizes[rows].mean())
+        )
+
+    per_class = tuple(part(name, labels == index) for index, name in enumerate(classes) if (labels == index).any())
+    single = float((sizes == 1).mean())
+    return evaluation.LabelSetMetrics(sets.coverage, part("", np.ones(len(labels), bool)), single, per_class)
+
+
+def _rank(count: int, coverage: float) -> int:
+    # The tolerance: 0.05 * 20 is 1, not a little less.
+    return math.floor((1 - coverage) * (count + 1) + 1e-9)
+
+
+def _quantile(own: Array, coverage: float) -> float | None:
+    """Returns the limit; None where there are too few photos for any but 0."""
+    rank = _rank(len(own), coverage)
+    if rank < 1:
+        return None
+    return math.floor(float(np.sort(own)[rank - 1]) * 10**_DIGITS) / 10**_DIGITS

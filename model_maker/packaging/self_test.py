@@ -1,0 +1,233 @@
+"""Self-test: eight pictures and the scores they have to get, inside the model file, so that a phone can prove itself.
+
+A delegate may compute wrongly on one phone and rightly on all others. An app runs the pictures on each delegate at hand
+and keeps the fastest that reproduces the scores. The pictures are drawn by code, so that nobody's photos are in the
+file. They lie in its zip as PNG of the input size. Their scores are a file of text: the tolerance in the first line,
+then one line for each picture. Clients that do not know these files ignore them.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from model_maker.data import calibration_pictures, images
+from model_maker.errors import DataError, ModelError
+from model_maker.fitting import Fit
+from model_maker.inference.classifier import Classifier
+from model_maker.tflite import metadata, vetting
+from model_maker.tflite.interpreter import KERNELS
+
+Array = np.ndarray[Any, Any]
+# Scores, float [N, C], of pictures, uint8 [N, H, W, 3].
+Scorer = Callable[[Array], Array]
+
+PICTURES = 8
+# Of which those are taken whose scores say most.
+_DRAWN = 40
+FILE, _PICTURE = "self_test.csv", "self_test_{}.png"
+# Colors are rounded to so many steps of 256: PNG then takes 40 % of the bytes.
+_COLOR_STEP = 16
+# By how much scores may differ, at least: a GPU computes an int8 model in float16, whose activations are not rounded.
+TOLERANCE = 0.06
+# And by how many times of what LiteRT's CPU kernels differ among themselves.
+_TIMES = 3
+_RUNS = 5
+_DAMAGED = "The model's self-test is damaged: {}. Write it again with `export --self-test`."
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """Pictures and what they have to score.
+
+    Attributes:
+      pictures: uint8 [8, H, W, 3], at the input's size.
+      scores: float32 [8, C], on XNNPACK.
+      tolerance: by how much scores may differ: the largest difference of each picture, mean over pictures.
+    """
+
+    pictures: Array
+    scores: Array
+    tolerance: float
+
+    def deviation(self, found: Array) -> float:
+        """Returns by how much scores, float [8, C], differ; infinite if they are not those of a classifier."""
+        if found.shape != self.scores.shape or not np.isfinite(found).all():
+            return math.inf
+        return float(np.abs(found - self.scores).max(axis=1).mean())
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A delegate that ran the pictures.
+
+    Attributes:
+      delegate: its name.
+      passed: whether it reproduces the scores within the tolerance.
+      deviation: by how much it differs; None if it did not run.
+      latency_ms: median time of a picture; None if it did not run.
+      why: the reason if it did not run.
+    """
+
+    delegate: str
+    passed: bool
+    deviation: float | None = None
+    latency_ms: float | None = None
+    why: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns plain JSON types; an infinite deviation is no JSON number."""
+        finite = self.deviation is not None and math.isfinite(self.deviation)
+        return asdict(self) | {"deviation": self.deviation if finite else None}
+
+
+def make(content: bytes) -> SelfTest:
+    """Makes the self-test of a finished classifier.
+
+    Raises:
+      ModelError: it is none.
+    """
+    classifier = Classifier(content, threads=1)
+    drawn = _pictures(classifier.fit)
+    chosen = drawn[_telling(scores_of(classifier, drawn))]
+    scores = scores_of(classifier, chosen)
+    test = SelfTest(chosen, scores, 1.0)
+    other = test.deviation(scores_of(Classifier(content, threads=1, kernels="none"), chosen))
+    return SelfTest(chosen, scores, round(max(TOLERANCE, _TIMES * other), 3))
+
+
+def put(content: bytes, test: SelfTest) -> bytes:
+    """Returns a finished file, with metadata, that carries a self-test."""
+    rows = [",".join(f"{float(one):.6f}" for one in row) for row in test.scores]
+    pictures = {_PICTURE.format(index): _png(picture) for index, picture in enumerate(test.pictures)}
+    return metadata.with_files(content, {FILE: "\n".join([f"{test.tolerance}", *rows]).encode(), **pictures})
+
+
+def added(content: bytes) -> bytes:
+    """Returns a finished file that was made here with a self-test of its own, if it has none."""
+    if get(content) is not None:
+        return content
+    new = put(content, make(content))
+    vetting.trust_as(new, content)
+    return new
+
+
+def get(content: bytes) -> SelfTest | None:
+    """Reads the self-test of a file; None where it has none.
+
+    Raises:
+      ModelError: it is damaged.
+    """
+    packed = metadata.file_in(content, FILE)
+    if packed is None:
+        return None
+    try:
+        first, *lines = packed.decode().splitlines()
+        tolerance, scores = float(first), np.array([line.split(",") for line in lines], np.float32)
+        if scores.ndim != 2 or len(scores) != PICTURES or not np.isfinite(scores).all() or not 0 < tolerance < 1:
+            raise ValueError("scores or tolerance are not those of a classifier")
+        pictures = [_decoded(metadata.file_in(content, _PICTURE.format(index))) for index in range(PICTURES)]
+        return SelfTest(np.stack(pictures), scores, tolerance)
+    except (ValueError, DataError) as error:
+        raise ModelError(_DAMAGED.format(error)) from error
+
+
+def names() -> tuple[str, ...]:
+    """Returns the names of the files in the zip: the scores, then the pictures."""
+    return (FILE, *(_PICTURE.format(index) for index in range(PICTURES)))
+
+
+def places(content: bytes) -> list[int]:
+    """Returns where the files of `names` are in a model: offset and length of each in turn; empty without a self-test.
+
+    Generated code is written for one file, so it reads them there without a zip reader.
+    """
+    if get(content) is None:
+        return []
+    found = []
+    for name in names():
+        data = metadata.file_in(content, name) or b""
+        found += [content.index(data), len(data)]
+    return found
+
+
+def run(test: SelfTest, delegates: Mapping[str, Scorer | ModelError]) -> tuple[Trial, ...]:
+    """Runs the pictures on delegates.
+
+    Args:
+      test: of the model.
+      delegates: by name, what scores pictures, or why it cannot.
+    """
+    return tuple(_tried(test, name, scorer) for name, scorer in delegates.items())
+
+
+def fastest(trials: Sequence[Trial]) -> Trial | None:
+    """Returns the fastest delegate that passed; None if none did."""
+    return min((one for one in trials if one.passed), key=lambda one: one.latency_ms or math.inf, default=None)
+
+
+def kernels(content: bytes) -> dict[str, Scorer | ModelError]:
+    """Returns LiteRT's CPU kernels as delegates for `run`."""
+    found: dict[str, Scorer | ModelError] = {}
+    for name in KERNELS:
+        try:
+            found[name] = functools.partial(scores_of, Classifier(content, threads=1, kernels=name))
+        except ModelError as error:
+            found[name] = error
+    return found
+
+
+def scores_of(classifier: Classifier, pictures: Array) -> Array:
+    """Returns the scores of pictures at the input's size, float32 [N, C]."""
+    return np.array([row for row in classifier.scores(pictures) if not isinstance(row, DataError)], np.float32)
+
+
+def _tried(test: SelfTest, name: str, scorer: Scorer | ModelError) -> Trial:
+    if isinstance(scorer, ModelError):
+        return Trial(name, passed=False, why=str(scorer))
+    try:
+        deviation, times = test.deviation(np.asarray(scorer(test.pictures))), []
+        for picture in test.pictures[:_RUNS]:
+            start = time.perf_counter()
+            scorer(picture[None])
+            times.append(1000 * (time.perf_counter() - start))
+    except ModelError as error:
+        return Trial(name, passed=False, why=str(error))
+    return Trial(name, deviation <= test.tolerance, deviation, float(np.median(times)))
+
+
+def _pictures(fit: Fit) -> Array:
+    """Draws pictures of the input's size, uint8 [N, H, W, 3], in few colors."""
+    drawn = (images.resize(picture.convert("RGB"), fit) for picture in calibration_pictures.drawings(_DRAWN))
+    return np.stack([picture // _COLOR_STEP * _COLOR_STEP for picture in drawn])
+
+
+def _telling(scores: Array) -> Array:
+    """Chooses pictures, int [8]: of each label in turn the least certain one, which any change of the scores moves."""
+    best, certainty = scores.argmax(axis=1), scores.max(axis=1)
+    order = np.argsort(certainty, kind="stable")
+    turn = np.empty(len(order), int)
+    for label in np.unique(best):
+        members = order[best[order] == label]
+        turn[members] = np.arange(len(members))
+    return np.sort(np.lexsort((certainty, turn))[:PICTURES])
+
+
+def _png(picture: Array) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
+def _decoded(content: bytes | None) -> Array:
+    if content is None:
+        raise ValueError("a picture is missing")
+    return np.asarray(images.picture(content))

@@ -1,0 +1,91 @@
+"""Label sets in a model file: how many labels to show so that the right one is among them as often as promised.
+
+A file of the zip behind the model holds them as text, which apps read without a library: the coverage in the first
+line, then for each label, in the order of the scores, its limit, the photos that this was chosen on, and whether they
+are the label's own (`class`) or those of all labels (`all`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from model_maker.errors import ModelError
+
+Array = np.ndarray[Any, Any]
+
+LABEL_SETS = "label_sets.csv"
+OWN, ALL = "class", "all"
+_DAMAGED = f"The model's {LABEL_SETS} is damaged: {{}}. Train or export the model again."
+
+
+@dataclass(frozen=True)
+class LabelSets:
+    """Which labels to show for a photo: the best one, and each whose score reaches its limit.
+
+    Attributes:
+      coverage: the promised share of photos whose label is among those shown, for example 0.95.
+      limits: the score that a label needs, one for each label; 0 where too few photos allow no promise with less than
+        all labels.
+      photos: the number of photos that each limit was chosen on.
+      by_class: whether these are photos of the label itself, so that the promise is for each class, not on average.
+    """
+
+    coverage: float
+    limits: tuple[float, ...]
+    photos: tuple[int, ...]
+    by_class: tuple[bool, ...]
+
+    def members(self, scores: Array) -> Array:
+        """Returns which labels are shown, bool [N, C], for scores, float [N, C]."""
+        shown = scores >= np.array(self.limits, np.float32)
+        shown[np.arange(len(scores)), scores.argmax(axis=1)] = True
+        return shown
+
+    def indices(self, scores: Array) -> list[int]:
+        """Returns the labels to show for the scores of one photo, float [C], best first."""
+        shown = self.members(scores[None])[0]
+        return [int(index) for index in np.argsort(-scores, kind="stable") if shown[index]]
+
+    def as_dict(self, labels: tuple[str, ...]) -> dict[str, Any]:
+        """Returns plain JSON types."""
+        rows = zip(labels, self.limits, self.photos, self.by_class, strict=True)
+        return {
+            "coverage": self.coverage,
+            "labels": {
+                label: {"limit": limit, "photos": photos, "by_class": own} for label, limit, photos, own in rows
+            },
+        }
+
+
+def pack(sets: LabelSets) -> bytes:
+    """Returns the content of LABEL_SETS."""
+    rows = zip(sets.limits, sets.photos, sets.by_class, strict=True)
+    lines = [f"{float(limit)},{photos},{OWN if own else ALL}" for limit, photos, own in rows]
+    return "\n".join([f"{sets.coverage}", *lines]).encode()
+
+
+def unpack(content: bytes, *, labels: int) -> LabelSets:
+    """Reads the content of LABEL_SETS.
+
+    Raises:
+      ModelError: it is damaged, or has not as many rows as the model has labels.
+    """
+    try:
+        first, *lines = content.decode().splitlines()
+        rows = [line.split(",") for line in lines]
+        sets = LabelSets(
+            float(first),
+            tuple(float(limit) for limit, _, _ in rows),
+            tuple(int(photos) for _, photos, _ in rows),
+            tuple({OWN: True, ALL: False}[kind] for _, _, kind in rows),
+        )
+    except (ValueError, KeyError) as error:
+        raise ModelError(_DAMAGED.format("a line cannot be read")) from error
+    if not 0 < sets.coverage < 1 or not all(0 <= limit <= 1 for limit in sets.limits):
+        raise ModelError(_DAMAGED.format("a number is not a share"))
+    if len(sets.limits) != labels:
+        raise ModelError(_DAMAGED.format(f"it has {len(sets.limits)} rows, and the model {labels} labels"))
+    return sets

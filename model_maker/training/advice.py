@@ -1,0 +1,316 @@
+"""advise(): what more photos would gain, of which class, and what kind of photo is missing."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from model_maker import output_folder, run_record
+from model_maker.backbones import embedder
+from model_maker.data import object_stores, photo_facts, sources
+from model_maker.data.photo_facts import NAMES, NUMBERS, PhotoFacts
+from model_maker.embeddings import int8_suitability
+from model_maker.errors import DataError, ModelError
+from model_maker.learning import heads
+from model_maker.learning.features import FeatureTable
+from model_maker.options import Options, from_record
+from model_maker.progress import Progress
+from model_maker.tflite import network_layers
+from model_maker.tflite.network_layers import Layer
+from model_maker.training import learning_curve, training_data
+from model_maker.training.learning_curve import Curve, Estimate
+from model_maker.training.training_data import TrainingData, join
+
+Array = np.ndarray[Any, Any]
+
+FACTORS = (1.5, 2.0)
+# Each class that is tried alone costs one fit for each fold; those with the lowest F1 have most to gain.
+_CLASSES = 8
+# Photos x features x classes up to which `train` measures the curve by itself: some seconds.
+_QUICK = 1.5e7
+# A kind of photo is the darkest quarter of all, or what has one format; fewer photos of it prove nothing.
+_QUARTER, _FEWEST = 0.25, 8
+# The chance that a kind is reported although its photos are wrong no more often, over all kinds (Bonferroni).
+_RISK = 0.05
+
+
+@dataclass(frozen=True)
+class ClassGain:
+    """What more photos of one class alone would gain.
+
+    Attributes:
+      label: the class.
+      photos: that the model has learned from.
+      more: how many more: half as many again.
+      top1: forecast accuracy on all test photos.
+    """
+
+    label: str
+    photos: int
+    more: int
+    top1: Estimate
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of training photo that heads that have not learned from it get wrong more often than others.
+
+    Attributes:
+      text: for example "dark photos (brightness up to 61)".
+      label: the class whose photos are meant; empty for all.
+      photos, wrong: how many of them there are, and how many are wrong.
+      others, others_wrong: the same of the other photos.
+    """
+
+    text: str
+    label: str
+    photos: int
+    wrong: int
+    others: int
+    others_wrong: int
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What more photos would gain.
+
+    Attributes:
+      photos: number of training and validation photos.
+      per_class: their mean number for each class.
+      test_photos, now: the test photos and the accuracy of the model on them, 0 to 1.
+      curve: (photos per class, accuracy) by cross-validation, from few to many.
+      forecasts: by factor of the photos of each class.
+      classes: gains of single classes, the largest first.
+      kinds: kinds of photos that are missing, the clearest first; None if they were not examined.
+    """
+
+    photos: int
+    per_class: float
+    test_photos: int
+    now: float
+    curve: tuple[tuple[float, float], ...]
+    forecasts: dict[float, Estimate]
+    classes: tuple[ClassGain, ...]
+    kinds: tuple[Kind, ...] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns plain JSON types."""
+        return {
+            "photos": self.photos,
+            "per_class": self.per_class,
+            "test": {"photos": self.test_photos, "top1": self.now},
+            "curve": [{"per_class": count, "top1": top1} for count, top1 in self.curve],
+            "forecasts": [{"factor": factor, **found.as_dict()} for factor, found in self.forecasts.items()],
+            "classes": [
+                {"label": one.label, "photos": one.photos, "more": one.more, **one.top1.as_dict()}
+                for one in self.classes
+            ],
+            "kinds": None if self.kinds is None else [vars(one) for one in self.kinds],
+        }
+
+
+def advise(
+    model: str | os.PathLike[str],
+    data: str | os.PathLike[str] | None = None,
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Advice:
+    """Forecasts what more photos would gain, in all, by class, and finds kinds of photos that are missing.
+
+    Args:
+      model: a folder that `train` made.
+      data: its training photos, if they have moved.
+      threads: number of threads; all cores by default.
+      progress: receives progress events.
+
+    Raises:
+      ModelError: not a folder that `train` made, a fine-tuned model, or one of several labels a photo.
+      DataError: its photos are missing, or too few for a curve.
+
+    Examples:
+      >>> import model_maker
+      >>> advice = model_maker.advise("flowers_model")
+      >>> sorted(advice.forecasts)
+      [1.5, 2.0]
+    """
+    progress, folder = Progress(progress), output_folder.home(model)
+    record = run_record.load(folder)
+    try:
+        report = output_folder.read_metrics(folder)
+        test, fit = report["test"], report["cross_validation"]
+        chosen, strength = fit["layers"], float(fit["regularization"])
+        here = {"threads": threads, "engine": "local", "address": None, "shards": None}
+        options = from_record(record["options"] | here)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder} is not as `train` wrote it ({error!r}). Pass a folder that `train` made.") from error
+    if options.multi_label:
+        raise ModelError(
+            f"{model} gives several labels a photo, and the forecast is of accuracy with one. Its metrics.json says "
+            "which labels have the fewest photos and the lowest F1."
+        )
+    if options.fine_tune:
+        raise ModelError(
+            f"{model} was fine-tuned, and a learning curve would fine-tune it dozens of times. Train it without "
+            "`fine_tune` for a forecast."
+        )
+    prepared = _prepared(record, data, options, progress)
+    found = _measured(
+        prepared, network_layers.choose(prepared.backbone.layers, chosen), strength, test, options, progress
+    )
+    if found is None:
+        raise DataError(f"A class has fewer than {learning_curve.FEWEST} photos to learn from, too few for a curve.")
+    advice, curve = found
+    photos = join(prepared.split.train, prepared.split.validation)
+    with progress.stage("Read photos"):
+        paths = [sample.path for sample in photos.samples]
+        facts = list(photo_facts.collect(paths, threads=threads, progress=progress.step))
+    return dataclasses.replace(advice, kinds=missing_kinds(curve, photos.classes, facts))
+
+
+def _prepared(
+    record: dict[str, Any], data: str | os.PathLike[str] | None, options: Options, progress: Progress
+) -> TrainingData:
+    """Returns the photos of a run with their embeddings, which the cache usually has."""
+    place = record["data"] if data is None else data
+    if not object_stores.place(place).exists():
+        raise DataError(f"The training photos are not in {place}. Pass `data=DIR`.")
+    with progress.stage("List photos"):
+        dataset = run_record.without_skipped(sources.read(place, progress=progress.step), record)
+        first = training_data.split(dataset, options, progress)
+    with progress.stage("Prepare the backbone"):
+        choice = embedder.choose(
+            options.model,
+            image_size=options.image_size,
+            weights_file=options.weights,
+            normalization=options.normalization,
+        )
+        base = embedder.embedder(choice, resize=options.resize, progress=progress)
+        backbone = int8_suitability.prepare(base, first.train, progress, threads=options.threads)
+    plain = dataclasses.replace(options, augment=None, labels_from_text=None)  # the curve is of plain photos
+    return training_data.prepare(dataset, backbone, plain, progress)
+
+
+def in_training(
+    data: TrainingData, fit: heads.Fit, test: dict[str, Any], options: Options, progress: Progress
+) -> dict[str, Any] | None:
+    """Returns the forecast that `train` reports; None where a class is too small, or measuring takes long.
+
+    Args:
+      data: of the training.
+      fit: its head on frozen features.
+      test: metrics of the test photos.
+      options: of the training.
+      progress: receives progress events.
+    """
+    size = sum(layer.size for layer in fit.layers)
+    if (len(data.split.train) + len(data.split.validation)) * size * len(data.photos.classes) > _QUICK:
+        return None
+    found = _measured(data, fit.layers, fit.regularization, test, options, progress, repeats=1)
+    return found and found[0].as_dict()
+
+
+def _measured(
+    data: TrainingData,
+    layers: Sequence[Layer],
+    strength: float,
+    test: dict[str, Any],
+    options: Options,
+    progress: Progress,
+    *,
+    repeats: int = 2,
+) -> tuple[Advice, Curve] | None:
+    photos = join(data.split.train, data.split.validation)
+    labels, classes = np.array(photos.labels), photos.classes
+    counts = np.bincount(labels, minlength=len(classes))
+    if counts.min() < learning_curve.FEWEST:
+        return None
+    columns = network_layers.features(data.backbone.layers, layers)
+    table = FeatureTable(data.embeddings.select(photos).columns(columns), layers)
+    scores = {name: entry["f1"] for name, entry in test["per_class"].items()}
+    tried = sorted(range(len(classes)), key=lambda label: (scores[classes[label]], label))[:_CLASSES]
+    with progress.stage("Measure the learning curve"):
+        curve = learning_curve.measure(
+            table,
+            layers,
+            labels,
+            weights=heads.class_weights(counts) if options.class_weight == "auto" else np.ones(len(classes)),
+            strength=strength,
+            halve=tried,
+            repeats=repeats,
+            progress=progress.step,
+        )
+    now, number, mean = test["top1"], test["photos"], len(labels) / len(classes)
+    step = FACTORS[0]
+    gains = [
+        ClassGain(
+            classes[label],
+            int(counts[label]),
+            round((step - 1) * int(counts[label])),
+            learning_curve.forecast_class(curve, label, now, number, step),
+        )
+        for label in tried
+    ]
+    learned = (learning_curve.FOLDS - 1) / learning_curve.FOLDS * mean
+    advice = Advice(
+        len(labels),
+        mean,
+        number,
+        now,
+        tuple(zip((learned * share for share in learning_curve.SHARES), curve.accuracy, strict=True)),
+        {factor: learning_curve.forecast(curve, now, number, factor) for factor in FACTORS},
+        tuple(sorted(gains, key=lambda one: -one.top1.value)),
+    )
+    return advice, curve
+
+
+def missing_kinds(curve: Curve, classes: Sequence[str], facts: Sequence[PhotoFacts | DataError]) -> tuple[Kind, ...]:
+    """Finds kinds of photos that are wrong more often than chance explains, in all and in each class.
+
+    Args:
+      curve: of the photos.
+      classes: names.
+      facts: of each photo; unreadable ones are left out.
+
+    Returns:
+      Kinds whose excess is significant by Fisher's exact test, over all that were tried; the clearest first.
+    """
+    readable = np.array([isinstance(one, PhotoFacts) for one in facts], bool)
+    wrong, labels = curve.right[readable, -1] <= 0.5, curve.labels[readable]
+    kinds = list(_kinds([one for one in facts if isinstance(one, PhotoFacts)]))
+    tried = []
+    for label in (None, *range(len(classes))):
+        part = np.ones(len(labels), bool) if label is None else labels == label
+        for text, members in kinds:
+            inside, outside = part & members, part & ~members
+            if min(inside.sum(), outside.sum()) >= _FEWEST:
+                counts = (int(inside.sum()), int(wrong[inside].sum()), int(outside.sum()), int(wrong[outside].sum()))
+                tried.append((_chance(*counts), Kind(text, "" if label is None else classes[label], *counts)))
+    clear = sorted((entry for entry in tried if entry[0] * len(tried) < _RISK), key=lambda entry: entry[0])
+    return tuple(kind for _, kind in clear)
+
+
+def _kinds(facts: Sequence[PhotoFacts]) -> Iterator[tuple[str, Array]]:
+    """Yields kinds of photos: in words, and which photos are of it, bool [N]."""
+    for name, (noun, few, many) in NUMBERS.items():
+        values = np.array([getattr(one, name) for one in facts])
+        low, high = np.quantile(values, (_QUARTER, 1 - _QUARTER)) if len(values) else (0.0, 0.0)
+        if low < high:
+            yield f"{few} photos ({noun} up to {low:.3g})", values <= low
+            yield f"{many} photos ({noun} from {high:.3g})", values >= high
+    for name, noun in NAMES.items():
+        texts = np.array([getattr(one, name) for one in facts])
+        for text in np.unique(texts):
+            yield f"photos with {noun} {text}" if text else f"photos without {noun}", texts == text
+
+
+def _chance(photos: int, wrong: int, others: int, others_wrong: int) -> float:
+    """Returns the chance of so many wrong photos in a kind, if it did not matter (Fisher's exact test, one-sided)."""
+    from scipy.stats import hypergeom  # here, for `train` imports this module and need not wait for it
+
+    return float(hypergeom.sf(wrong - 1, photos + others, wrong + others_wrong, photos))

@@ -1,0 +1,210 @@
+"""Learning curve of a head on frozen features: accuracy by number of photos, and its forecast for more of them.
+
+Heads are fitted on growing shares of the training photos and judged on photos that they have not learned from. Their
+error falls about as a power of the number of photos; the exponent is measured here and carried on from the accuracy of
+the model.
+
+Sources:
+  Cortes et al. 1993, "Learning Curves: Asymptotic Values and Rate of Convergence" (the power law).
+  Hestness et al. 2017, "Deep Learning Scaling is Predictable, Empirically" (its exponents, by task).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from model_maker.data.streaming import cores
+from model_maker.learning.features import Features, FeatureTable
+from model_maker.learning.regression import Problem
+from model_maker.tflite.network_layers import Layer
+
+Array = np.ndarray[Any, Any]
+
+# Shares of the photos of the other folds that heads are fitted on.
+SHARES = (0.25, 0.5, 0.75, 1.0)
+FOLDS = 5
+# A class with fewer photos would have fewer than one at the smallest share.
+FEWEST = 5
+# Every fit but the first of a fold starts from a smaller one, so few steps suffice.
+_ITERATIONS = 25
+# The error cannot grow with photos, nor fall faster than their number rises.
+_STEEPEST = 1.0
+_RESAMPLED = 400
+_Z95 = 1.959964
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How often photos are classified correctly by heads that have not learned from them.
+
+    Attributes:
+      labels: int [N], of the photos.
+      right: float [N, S], share of the rounds in which a photo is classified correctly, by share of the others.
+      moved: share of the photos whose correctness changes from the second share to the last, a doubling.
+      halved: by class, float [N]: the same as the last column of `right`, with half of that class's photos.
+    """
+
+    labels: Array
+    right: Array
+    moved: float
+    halved: dict[int, Array]
+
+    @property
+    def accuracy(self) -> list[float]:
+        """By share, 0 to 1."""
+        return [float(value) for value in self.right.mean(axis=0)]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A forecast accuracy, 0 to 1, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def as_dict(self) -> dict[str, float | list[float]]:
+        """Returns plain JSON types."""
+        return {"top1": self.value, "interval": [self.low, self.high]}
+
+
+def measure(
+    table: FeatureTable,
+    layers: Sequence[Layer],
+    labels: Array,
+    *,
+    weights: Array,
+    strength: float,
+    halve: Sequence[int] = (),
+    repeats: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> Curve:
+    """Fits heads on shares of photos, in folds, and judges them on the photos left out.
+
+    Args:
+      table: features of N photos.
+      layers: those that the head takes.
+      labels: int [N].
+      weights: float [C], of the classes.
+      strength: regularization of the head.
+      halve: classes of which single halves are left out, too.
+      repeats: how often all photos are divided into folds.
+      progress: called with (done, total) fits.
+    """
+    features, random = table.standardize(layers), np.random.default_rng(0)
+    right = np.zeros((len(labels), len(SHARES)))
+    halved = {label: np.zeros(len(labels)) for label in halve}
+    moved, done, total = 0, 0, repeats * FOLDS * (len(SHARES) + len(halve))
+
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:
+
+        def fit(chosen: Array, start: Array, held: Array) -> tuple[Array, Array]:
+            nonlocal done
+            problem = Problem(features.rows(chosen), labels[chosen], weights, pool)
+            found = problem.solve(strength, start, _ITERATIONS, lambda step: None)
+            done += 1
+            if progress:
+                progress(done, total)
+            return found, features.logits(held, found).argmax(axis=1) == labels[held]
+
+        for _ in range(repeats):
+            folds, ranks = _ranks(labels, random, FOLDS), _ranks(labels, random, None)
+            for fold in range(FOLDS):
+                held, parameters, judged = folds == fold, _zeros(features, weights), []
+                order = _order(ranks, labels, ~held)
+                for share in SHARES:
+                    parameters, correct = fit(~held & (order < share), parameters, held)
+                    judged.append(correct)
+                right[held] += np.stack(judged, axis=1)
+                moved += int((judged[1] != judged[-1]).sum())
+                for label, found in halved.items():
+                    found[held] += fit(~held & ((order < 0.5) | (labels != label)), parameters, held)[1]
+    halved = {label: found / repeats for label, found in halved.items()}
+    return Curve(labels, right / repeats, moved / (repeats * len(labels)), halved)
+
+
+def forecast(curve: Curve, now: float, test_photos: int, factor: float) -> Estimate:
+    """Forecasts the accuracy with so many times the photos of each class.
+
+    The interval is for what the same test photos would show: it takes in how well the curve is known, and that single
+    test photos go either way.
+
+    Args:
+      curve: of the training photos.
+      now: accuracy of the model on test photos.
+      test_photos: their number.
+      factor: photos of each class, by those there are.
+    """
+    drawn = _exponents(curve)
+    then = 1 - (1 - now) * factor ** -_exponent(curve.right.mean(axis=0))
+    spread = float(np.std(1 - (1 - now) * factor**-drawn))
+    return _estimate(now, then, spread, curve.moved * np.log2(factor), test_photos)
+
+
+def forecast_class(curve: Curve, label: int, now: float, test_photos: int, factor: float) -> Estimate:
+    """Forecasts the accuracy on all photos with so many times the photos of one class alone; see `forecast`.
+
+    With half of them `halved` was measured; the part of the error that depends on them falls by the curve's exponent.
+    """
+    random, count = np.random.default_rng(1), len(curve.labels)
+    lost = curve.right[:, -1] - curve.halved[label]
+    rows = random.integers(0, count, (_RESAMPLED, count))
+    scale = np.array([_passed_on(exponent, factor) for exponent in _exponents(curve)])
+    drawn = lost[rows].mean(axis=1) * scale
+    gain = max(0.0, float(lost.mean()) * _passed_on(_exponent(curve.right.mean(axis=0)), factor))
+    moved = float(np.abs(lost).mean()) * np.log2(factor)
+    return _estimate(now, now + gain, float(np.std(drawn)), moved, test_photos)
+
+
+def _estimate(now: float, then: float, spread: float, moved: float, photos: int) -> Estimate:
+    then = min(1.0, then)
+    half = _Z95 * np.sqrt(spread**2 + max(0.0, moved - (then - now) ** 2) / photos)
+    return Estimate(float(then), float(max(0.0, then - half)), float(min(1.0, then + half)))
+
+
+def _passed_on(exponent: float, factor: float) -> float:
+    """Returns what the next growth by a factor gains, by what the last doubling gained."""
+    exponent = max(exponent, 0.05)  # its limit where the error falls with the logarithm of the number
+    return float((1 - factor**-exponent) / (2**exponent - 1))
+
+
+def _exponent(accuracy: Array) -> float:
+    """Fits error = a * photos ** -exponent by least squares of logarithms."""
+    # A curve without an error left has nothing to gain, and half a photo stands for none.
+    errors = np.log(np.maximum(1 - accuracy, 1e-4))
+    return float(np.clip(-np.polyfit(np.log(SHARES), errors, 1)[0], 0.0, _STEEPEST))
+
+
+def _exponents(curve: Curve) -> Array:
+    """Returns the exponents of curves of resampled photos, float [R]."""
+    random, count = np.random.default_rng(0), len(curve.labels)
+    drawn = (curve.right[random.integers(0, count, count)].mean(axis=0) for _ in range(_RESAMPLED))
+    return np.array([_exponent(accuracy) for accuracy in drawn])
+
+
+def _ranks(labels: Array, random: np.random.Generator, modulus: int | None) -> Array:
+    """Numbers the photos of each class in a random order, int [N]; by a modulus, so that folds are even."""
+    ranks = np.empty(len(labels), int)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        ranks[random.permutation(members)] = np.arange(len(members))
+    return ranks if modulus is None else ranks % modulus
+
+
+def _order(ranks: Array, labels: Array, pool: Array) -> Array:
+    """Returns the place of each photo of a pool among those of its class, float [N] from 0 to below 1."""
+    order = np.zeros(len(labels))
+    for label in np.unique(labels):
+        members = np.flatnonzero(pool & (labels == label))
+        order[members[np.argsort(ranks[members])]] = np.arange(len(members)) / max(1, len(members))
+    return order
+
+
+def _zeros(features: Features, weights: Array) -> Array:
+    return np.zeros((len(weights), features.size + 1), np.float32)

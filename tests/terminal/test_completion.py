@@ -68,6 +68,8 @@ def _offered(desk, line):
         ("model_maker export m --format onnx,", [f"onnx,{name}" for name in EXPORTERS if name != "onnx"]),
         ("model_maker completion ", completion.SHELLS),
         ("model_maker evaluate f", ["flowers model/"]),
+        ("model_maker compare f", ["flowers model/"]),
+        ("model_maker robustness m --augment st", ["standard", "strong"]),
         ("model_maker evaluate flowers\\ model/", ["flowers model/model.tflite"]),
         ("model_maker train --data ", ["bin/", "flowers model/", "notes.txt", "photos/"]),
         ("model_maker train --data .h", [".hidden/"]),

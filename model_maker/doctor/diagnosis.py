@@ -35,21 +35,21 @@ class Diagnosis:
       photos: number of readable photos by class.
       findings: by kind, a key of CHECKS; kinds without findings are omitted.
       flattery: how much near duplicates inflate accuracy: `folds` and `test`, see `near_duplicates`; None if not.
-      facts: how many photos brightness, sharpness, size, aspect, format and camera alone put into their class; None
-        where there is nothing to tell.
       notes: what was skipped, or could not be checked, and why.
       class_of: the class of each photo and unreadable file that a finding names.
       digests: sha256 of each file whose bytes could be read; `mend` moves only unchanged files.
+      facts: how many photos brightness, sharpness, size, aspect, format and camera alone put into their class; None
+        where there is nothing to tell.
     """
 
     data: str
     photos: dict[str, int]
     findings: dict[str, tuple[Finding, ...]]
     flattery: dict[str, dict[str, float] | None]
-    facts: Together | None
     notes: tuple[str, ...]
     class_of: dict[Location, str]
     digests: dict[Location, str]
+    facts: Together | None = None
 
     def name(self, photo: Location) -> str:
         """Returns the name of a photo within the dataset, with slashes on all systems."""
@@ -98,10 +98,10 @@ def diagnose(
         {name: counts[label] for label, name in enumerate(dataset.classes)},
         {name: found for name, found in findings.items() if found},
         inflation,
-        _from_facts(examination),
         dataset.notes + _unjudged(examination),
         class_of,
         examination.digests,
+        _from_facts(examination),
     )
 
 

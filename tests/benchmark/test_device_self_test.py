@@ -1,4 +1,4 @@
-"""The self-test of a model on a device: wrong delegates are told, and tools that write no output."""
+"""The self-test of a model on a device: wrong delegates are reported, and tools that write no output."""
 
 import pytest
 from loopback_benchmark import write_benchmark

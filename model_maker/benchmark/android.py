@@ -16,10 +16,11 @@ from pathlib import Path
 
 from model_maker.benchmark import benchmark_model
 from model_maker.benchmark.adb import Answer, Device, DeviceError, DeviceLost
+from model_maker.benchmark.device_self_test import DeviceSelfTest
 from model_maker.benchmark.official import fill
 from model_maker.benchmark.phone import MODEL, DeviceFacts, Workbench
 from model_maker.benchmark.results import Interrupted, Row
-from model_maker.errors import ModelMakerError
+from model_maker.errors import ModelError, ModelMakerError
 
 # Signals of Linux, by number; the host may be macOS or Windows.
 _SIGNALS = {
@@ -151,6 +152,7 @@ class _Session:
         self._facts: DeviceFacts | None = None
         self._stopped = ""  # why no further cell can run on this device
         self._warm = False
+        self._test: DeviceSelfTest | None = None  # of the loaded model
 
     def open(self, binary: Path) -> None:
         """Prepares the device; a failure becomes the reason of every cell."""
@@ -165,10 +167,11 @@ class _Session:
             return self._stopped
         try:
             self._bench.load(model)
+            self._test = DeviceSelfTest(model, self._bench)
         except DeviceLost as error:
             self._stopped = str(error)
             return self._stopped
-        except DeviceError as error:
+        except (DeviceError, ModelError) as error:
             return str(error)
         return ""
 
@@ -184,12 +187,20 @@ class _Session:
         mask = _mask(options.cpu_mask) if options.cpu_mask else None
         try:
             answer = self._bench.execute(_arguments(cell, options), cpu_mask=mask, timeout_s=options.timeout_s)
+            return self._tested(_read(cell, answer, options.runs))
         except DeviceLost as error:
             self._stopped = str(error)
             return dataclasses.replace(cell, reason=self._stopped)
         except DeviceError as error:
             return dataclasses.replace(cell, reason=str(error))
-        return _read(cell, answer, options.runs)
+
+    def _tested(self, cell: Row) -> Row:
+        """Adds to a cell that ran what the model's self-test says of its delegate."""
+        if cell.reason or self._test is None:
+            return cell
+        flag = DELEGATES[cell.delegate].flag
+        note = self._test.note(cell.delegate, flag, timeout_s=self._options.timeout_s)
+        return dataclasses.replace(cell, notes=(*cell.notes, note)) if note else cell
 
 
 def _arguments(cell: Row, options: Options) -> list[str]:

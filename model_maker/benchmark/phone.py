@@ -151,6 +151,27 @@ class Workbench:
         self._running = False
         return answer
 
+    def place(self, name: str) -> str:
+        """Returns the path of a file of `put` or `take` on the device."""
+        return f"{_RUN}/{name}"
+
+    def put(self, file: Path, name: str) -> None:
+        """Copies a file to the device, beside the model.
+
+        Raises:
+          DeviceError: the device has no space or does not answer.
+        """
+        self._device.push(file, self.place(name))
+
+    def take(self, name: str) -> str:
+        """Reads a file there, in base64, and removes it; empty text where there is none.
+
+        Raises:
+          DeviceError: the device does not answer.
+        """
+        found = self._device.shell(f"base64 {self.place(name)} && rm {self.place(name)}")
+        return found.output if found.code == 0 else ""
+
     def clean(self) -> None:
         """Removes all copied files from the device; only logs a failure if it was disconnected."""
         leftovers = [_RUN]

@@ -34,23 +34,23 @@ class Diagnosis:
       photos: number of readable photos by class.
       findings: by kind, a key of CHECKS; kinds without findings are omitted.
       flattery: how much near duplicates inflate accuracy: `folds` and `test`, see `near_duplicates`; None if not.
-      facts: how many photos brightness, sharpness, size, aspect, format and camera alone put into their class; None
-        where there is nothing to tell, or photos may have several labels.
       notes: what was skipped, or could not be checked, and why.
       class_of: the class, or the labels, of each photo and unreadable file that a finding names.
       digests: sha256 of each file whose bytes could be read; `mend` moves only unchanged files.
       total: number of readable photos, if they may have several labels, so that `photos` counts some more than once.
+      facts: how many photos brightness, sharpness, size, aspect, format and camera alone put into their class; None
+        where there is nothing to tell, or photos may have several labels.
     """
 
     data: str
     photos: dict[str, int]
     findings: dict[str, tuple[Finding, ...]]
     flattery: dict[str, dict[str, float] | None]
-    facts: Together | None
     notes: tuple[str, ...]
     class_of: dict[Location, str]
     digests: dict[Location, str]
     total: int | None = None
+    facts: Together | None = None
 
     @property
     def readable(self) -> int:
@@ -105,11 +105,11 @@ def diagnose(
         dict(zip(dataset.classes, dataset.counts, strict=True)),
         {name: found for name, found in findings.items() if found},
         inflation,
-        _from_facts(examination),
         dataset.notes + _unjudged(examination),
         class_of,
         examination.digests,
         total=len(dataset) if examination.is_multi_label else None,
+        facts=_from_facts(examination),
     )
 
 

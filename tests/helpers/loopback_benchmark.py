@@ -84,7 +84,8 @@ def write_benchmark(folder: Path, behaviours: dict[str, str] | None = None) -> B
 def run_benchmark(arguments: Sequence[str], record: str, behaviours: dict[str, str]) -> int:
     """Does what the official tool does, and prints what it prints (INFO goes to stderr there too).
 
-    A behaviour is one of: `partial` and `refused` (runs, and says so of the delegate), `fails` (a delegate that cannot
+    With `output_filepath` it writes the output there, labels the other way round if `wrong`, and not at all if `old`.
+    Other behaviours: `partial` and `refused` (runs, and says so of the delegate), `fails` (a delegate that cannot
     be applied), `crashes` (a segmentation fault), `hangs`, `silent` (exits well without a word).
     """
     flags = dict(argument[2:].split("=", 1) for argument in arguments)
@@ -106,6 +107,10 @@ def run_benchmark(arguments: Sequence[str], record: str, behaviours: dict[str, s
               f"{delegate.upper()} delegate.\nERROR: Benchmarking failed.")  # fmt: skip
         return 1
     samples = _measure(flags)
+    if (target := flags.get("output_filepath")) and behaviour != "old":
+        output = samples.pop("output")
+        Path(target).write_bytes((output[..., ::-1] if behaviour == "wrong" else output).tobytes())
+    samples.pop("output", None)
     for line in _delegation(delegate, behaviour, samples.pop("kernels")):
         _say(line)
     _say_results(samples, flags)
@@ -130,7 +135,10 @@ def _measure(flags: dict[str, str]) -> dict:
     interpreter.allocate_tensors()
     init = (time.perf_counter_ns() - start) // 1000
     detail = interpreter.get_input_details()[0]
-    interpreter.set_tensor(detail["index"], np.ones(detail["shape"], detail["dtype"]))
+    values = np.ones(detail["shape"], detail["dtype"])
+    if given := flags.get("input_layer_value_files"):
+        values = np.fromfile(given.partition(":")[2], detail["dtype"]).reshape(detail["shape"])
+    interpreter.set_tensor(detail["index"], values)
 
     def once() -> int:
         begin = time.perf_counter_ns()
@@ -138,13 +146,14 @@ def _measure(flags: dict[str, str]) -> dict:
         return (time.perf_counter_ns() - begin) // 1000
 
     kernels = sum(op["op_name"] == "DELEGATE" for op in interpreter._get_ops_details())
-    return {
+    measured = {
         "kernels": kernels,
         "cores": sorted(os.sched_getaffinity(0)),
         "init": init,
         "warmup": [once() for _ in range(int(flags["warmup_runs"]))],
         "inference": [once() for _ in range(int(flags["num_runs"]))],
     }
+    return measured | {"output": interpreter.get_tensor(interpreter.get_output_details()[0]["index"]).copy()}
 
 
 def _delegation(delegate: str, behaviour: str, kernels: int) -> list[str]:

@@ -11,7 +11,16 @@ from model_maker.report import figures, pages
 TEMPLATES = Path(pages.__file__).with_name("templates")
 NASTY = '<script>alert(1)</script><img src=x onerror=alert(2)>" onload="alert(3)\' {{ 7 + 7 }} `x` | [a](b) *c*\n# d'
 # Parts of others, which have no page of their own.
-PARTS = {"base.html", "parts.html", "model_tiles.html", "model_thresholds.html", "confusion.html", "certificate.html"}
+PARTS = {
+    "base.html",
+    "parts.html",
+    "model_tiles.html",
+    "model_thresholds.html",
+    "model_label_sets.html",
+    "advice.html",
+    "confusion.html",
+    "certificate.html",
+}
 
 
 class Tags(HTMLParser):
@@ -49,7 +58,21 @@ INFO = {
     "multi_label": True,
 }
 SHARE = {"coverage": 0.5, "precision": 0.5, "precision_interval": INTERVAL, "score": 0.5}
+HELD = {"photos": 4, "coverage": 0.5, "coverage_interval": INTERVAL, "size": 1.5}
+ADVICE = {
+    "per_class": 10.0,
+    "test": {"photos": 4, "top1": 0.5},
+    "curve": [{"per_class": 2.0, "top1": 0.5}],
+    "forecasts": [{"factor": 1.5, "top1": 0.5, "interval": INTERVAL}],
+    "classes": [{"label": NASTY, "photos": 10, "more": 5, "top1": 0.5, "interval": INTERVAL}],
+    "kinds": [{"text": NASTY, "label": NASTY, "photos": 9, "wrong": 4, "others": 20, "others_wrong": 1}],
+}
 REPORT = {
+    "advice": ADVICE,
+    "label_sets": {
+        "labels": {NASTY: {"by_class": True}},
+        "test": HELD | {"promised": 0.9, "single": 0.5, "per_class": {NASTY: HELD}},
+    },
     "test": METRICS,
     "float": METRICS,
     "agreement": {"same_top1": 0.5, "largest_difference": 0.1},
@@ -101,6 +124,7 @@ VALUES = {
         "charts": dict.fromkeys(("interval", "calibration", "head", "fine_tuning"), SVG),
         "learned": {NASTY: 1},
         "thresholds": {"own": SHARE, "proven": [ROW], "others": [ROW]},
+        "label_sets": {"promised": 0.9, "held": HELD | {"single": 0.5}, "rows": [ROW]},
         "classes": METRICS["per_class"].items(),
         "pairs": [ROW],
         "most": 150,
@@ -118,6 +142,7 @@ VALUES = {
             "runtimes": [ROW],
             "apps": [ROW],
             "rules": [ROW],
+            "self_test": [{"delegate": NASTY, "passed": False, "deviation": None, "why": NASTY}],
             "remarks": [NASTY],
         },
     },
@@ -145,9 +170,11 @@ VALUES = {
             "runtimes": [ROW],
             "apps": [ROW],
             "rules": [ROW],
+            "self_test": [{"delegate": NASTY, "passed": True, "deviation": 0.5, "why": ""}],
             "remarks": [NASTY],
         },
     },
+    "advice_page.html": {"title": NASTY, "advice": ADVICE},
     "doctor.html": {
         "name": NASTY,
         "classes": {NASTY: 1},

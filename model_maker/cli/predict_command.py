@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
                 live = item.live
                 row, ranked = _answer(classifier, item, scores, arguments, tier, allowed)
                 if "error" not in row:
-                    keep(item, [f"{one.label} {one.score:.3f}" for one in ranked])
+                    keep(item, [f"{one.label} {one.score:.3f}" for one in ranked] or ["no label"])
                     explain(item, ranked, row)
                 if live and "error" not in row and not (arguments.json or arguments.csv):
                     metrics_views.show_answer(row)

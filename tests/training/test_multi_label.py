@@ -117,11 +117,12 @@ def test_a_pipeline_gives_the_scores_as_they_are(several, lists):
     assert sum(shares) == pytest.approx(1) and sorted(shares, reverse=True) == shares
 
 
-def test_the_command_line_shows_labels_and_metrics(several, lists, tmp_path, capsys):
+def test_the_command_line_shows_labels_and_metrics(several, lists, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     blank = tmp_path / "blank.png"
     Image.new("RGB", (50, 50), "white").save(blank)
     photo = lists[0].parent / "0001.jpg"
-    assert command("predict", several.directory, photo, blank, "--threshold", "0.999") == 0
+    assert command("predict", several.directory, photo, blank, "--threshold", "0.999", "--save", "kept") == 0
     assert capsys.readouterr().out.count("no label") >= 1
     assert command("predict", several.directory, photo, "--json", "--threshold", "0") == 0
     assert len(json.loads(capsys.readouterr().out)[0]["predictions"]) == 5

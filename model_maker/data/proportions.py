@@ -10,8 +10,8 @@ from model_maker.fitting import CROP, LETTERBOX, STRETCH, Fit
 # The longer side in shorter sides, in the input's pixels. Cameras and screens make up to 16:9 and 2:1. On panoramas of
 # 1.5:1 stretching was as good as cropping, of 2:1 it cost 3 points; see docs/MEASUREMENTS.md.
 EXTREME = 2.0
-# Share of the photos. Fewer than one in ten change the accuracy of all by about a percentage point at most: another way
-# gained up to 13 points on them.
+# Share of the photos. Fewer than one in ten change the accuracy of all by a point or two at most: cropping gained 3
+# points on panoramas of 2:1, and up to 17 on those of 3:1.
 MANY = 0.1
 # So many photos are looked at; the standard error of a share of one in ten is then 0.027.
 _LOOKED = 128

@@ -123,10 +123,10 @@ def imprint(rows: Rows, photos: Array, stand_ins: Array) -> NewRow:
     """Makes the row of a class where nothing is known of the photos of the others.
 
     Of many old rows, the new one is a row like them. They are class means, weighed by how little features vary inside
-    of classes; where means spread alike in all directions, the square root of the rows' covariance says how. So the new
-    row is that root times the mean of the new photos, as long as the old ones are and with their mean bias, and needs
-    no threshold. With more classes than features rows cannot be independent, and the new one also answers to photos of
-    others: there it has to be ahead by half of what new photos are.
+    of classes; where means spread alike in all directions, the square root of the rows' covariance says how. So the
+    new row is that root times the mean of the new photos, as long as the old ones are and with their mean bias, and
+    needs no threshold. With more classes than features rows cannot be independent, and the new one also answers to
+    photos of others: there it has to be ahead by half of what new photos are.
 
     Of few old rows, it is the mean of the photos, less that of pictures of anything. There the threshold lies half way
     between new photos and old ones, which are as far from the new row as these are from the best old one.

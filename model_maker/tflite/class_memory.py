@@ -172,13 +172,12 @@ def get(content: bytes) -> ClassMemory | None:
 
 def _identity(content: bytes) -> bytes:
     """Returns a hash of all constants of the network and the labels, which a memory belongs to."""
-    model, digest = graph.parse(content), hashlib.sha256()
-    for operator in model.subgraphs[0].operators:
-        digest.update(graph.operator_name(model, operator).encode())
-        for index in operator.inputs:
-            data = model.buffers[model.subgraphs[0].tensors[int(index)].buffer].data if index >= 0 else None
-            if data is not None and len(data):
-                digest.update(np.ascontiguousarray(data).tobytes())
+    digest = hashlib.sha256()
+    with graph.explained():
+        for name, constants in graph.operators_in_place(content):
+            digest.update(name.encode())
+            for data in constants:
+                digest.update(data)
     digest.update(metadata.file_in(content, metadata.LABELS) or b"")
     return digest.digest()
 

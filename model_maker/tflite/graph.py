@@ -59,6 +59,27 @@ def parse(content: bytes) -> schema.ModelT:
         return model
 
 
+def operators_in_place(content: bytes) -> Iterator[tuple[str, list[bytes]]]:
+    """Yields each operator's name and its constant inputs, read where they stand, which is quicker than `parse`."""
+    model = schema.Model.GetRootAs(content, 0)
+    main = model.Subgraphs(0)
+    for place in range(main.OperatorsLength()):
+        operator = main.Operators(place)
+        code = model.OperatorCodes(operator.OpcodeIndex())
+        constants = []
+        for index in map(int, operator.InputsAsNumpy() if operator.InputsLength() else ()):
+            if index < 0:
+                continue
+            buffer = model.Buffers(main.Tensors(index).Buffer())
+            start, size = buffer.Offset(), buffer.Size()
+            if start > 1:  # it lies behind the flatbuffer
+                constants.append(content[start : start + size])
+            elif buffer.DataLength():
+                constants.append(buffer.DataAsNumpy().tobytes())
+        kind = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        yield _OPERATOR_NAMES.get(kind, "CUSTOM"), constants
+
+
 @contextlib.contextmanager
 def explained(part: str = "The .tflite file") -> Iterator[None]:
     """Says that a file is damaged where reading its object tree fails: missing tables, indices that lead nowhere."""

@@ -30,7 +30,8 @@ def show_receipt(found: dict[str, Any]) -> None:
     """Prints what was forgotten, both models, and what remains."""
     console = rendering.console()
     parts = ", ".join(f"{found['parts'].count(part)} from {part}" for part in dict.fromkeys(found["parts"]))
-    console.print(f"[bold]{len(found['forgotten'])}[/] photos forgotten ({parts})")
+    count = len(found["forgotten"])
+    console.print(f"[bold]{count}[/] photo{'' if count == 1 else 's'} forgotten ({parts})")
     table = rendering.table("", "photos>", "top-1>", "dataset", "model.tflite")
     for name, top1 in zip(("before", "after"), found["top1"], strict=True):
         entry = found[name]

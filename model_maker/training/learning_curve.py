@@ -29,8 +29,8 @@ Array = np.ndarray[Any, Any]
 # Shares of the photos of the other folds that heads are fitted on.
 SHARES = (0.25, 0.5, 0.75, 1.0)
 FOLDS = 5
-# A class with fewer photos would have fewer than one at the smallest share.
-FEWEST = 5
+# Of fewer photos of a class the smallest share is less than one.
+FEWEST = 4
 # Every fit but the first of a fold starts from a smaller one, so few steps suffice.
 _ITERATIONS = 25
 # The error cannot grow with photos, nor fall faster than their number rises.

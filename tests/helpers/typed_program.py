@@ -30,7 +30,9 @@ from model_maker.errors import DataError
 from model_maker.evaluation import Metrics
 from model_maker.exporters.export import Export
 from model_maker.inference.pipeline import Answer
+from model_maker.training.advice import Advice
 from model_maker.training.comparison import Comparison
+from model_maker.training.forgetting import Receipt
 from model_maker.training.reproduction import Reproduction
 from model_maker.training.train import Result
 from model_maker.verification.certificate import Certificate
@@ -83,6 +85,8 @@ def measure(model: Path, photos: str) -> float:
     assert_type(model_maker.verify(model), Certificate)
     assert_type([run.right for run in model_maker.verify(model).runs], list[int | None])
     assert_type(model_maker.reproduce(model, photos), Reproduction)
+    assert_type(model_maker.advise(model), Advice)
+    assert_type(model_maker.forget(model, ["rose.jpg"], photos), Receipt)
     return Classifier(model).evaluate(dataset).top1
 
 

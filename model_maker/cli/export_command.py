@@ -89,8 +89,8 @@ def _split(arguments: argparse.Namespace) -> int:
     from model_maker.classes.splitting import split_model
     from model_maker.cli.bars import Bars
 
-    for flag in ("format", "io", "data", "android", "ios"):
-        if getattr(arguments, flag) is not None:
+    for flag in ("format", "io", "data", "self-test", "android", "ios"):
+        if getattr(arguments, flag.replace("-", "_")) not in (None, False):
             raise DataError(
                 f"--{flag} has no meaning beside --split, which writes the model's own numbers. Leave it out."
             )

@@ -30,8 +30,8 @@ def show_receipt(found: dict[str, Any]) -> None:
     """Prints what was forgotten, both models, and what remains."""
     console = rendering.console()
     parts = ", ".join(f"{found['parts'].count(part)} from {part}" for part in dict.fromkeys(found["parts"]))
-    console.print(f"[bold]{len(found['forgotten'])}[/] photos forgotten ({parts})")
-    metric = {"top1": "top-1"}.get(found["metric"], "mAP")
+    count, metric = len(found["forgotten"]), "top-1" if found["metric"] == "top1" else "mAP"
+    console.print(f"[bold]{count}[/] photo{'' if count == 1 else 's'} forgotten ({parts})")
     table = rendering.table("", "photos>", f"{metric}>", "dataset", "model.tflite")
     for name, value in zip(("before", "after"), found["values"], strict=True):
         entry = found[name]

@@ -126,8 +126,8 @@ def _explaining(arguments: argparse.Namespace) -> int:
 
 
 def _check_alone(arguments: argparse.Namespace, mode: str) -> None:
-    for flag in ("format", "io", "data", "android", "ios"):
-        if getattr(arguments, flag) is not None:
+    for flag in ("format", "io", "data", "self-test", "android", "ios"):
+        if getattr(arguments, flag.replace("-", "_")) not in (None, False):
             raise DataError(
                 f"--{flag} has no meaning beside --{mode}, which writes the model's own numbers. Leave it out."
             )

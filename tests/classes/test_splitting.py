@@ -147,7 +147,9 @@ def test_the_command_writes_both_and_refuses_what_has_no_meaning(trained, tmp_pa
     told = json.loads(capsys.readouterr().out)
     assert sorted(os.listdir(tmp_path / "parts")) == ["backbone.tflite", "head.json"]
     assert told["backbone_sha256"] == hashlib.sha256((tmp_path / "parts/backbone.tflite").read_bytes()).hexdigest()
-    assert run_cli("export", trained["uint8"], "--split", "--output", tmp_path / "other", "--io", "uint8") == 1
+    for flag in (("--io", "uint8"), ("--self-test",)):
+        assert run_cli("export", trained["uint8"], "--split", "--output", tmp_path / "other", *flag) == 1
+        assert f"{flag[0]} has no meaning beside --split" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
     with pytest.raises(OutputError, match=r"holds no head.json"):
         model_maker.split_model(trained["uint8"], Path(trained["float32"]), overwrite=True)

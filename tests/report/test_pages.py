@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from model_maker.fitting import Fit
 from model_maker.report import figures, pages
 
 TEMPLATES = Path(pages.__file__).with_name("templates")
@@ -286,7 +287,7 @@ VALUES = {
         "features": 1000,
         "quantize": NASTY,
         "io": "float32",
-        "image_size": 8,
+        "fit": Fit(8, 8),
     },
     "multi_label_card.md": {
         "info": INFO,
@@ -296,7 +297,7 @@ VALUES = {
         "features": 1000,
         "quantize": NASTY,
         "io": "float32",
-        "image_size": 8,
+        "fit": Fit(8, 8),
     },
     "starter_card.md": {
         "info": INFO,
@@ -314,7 +315,7 @@ VALUES = {
         "source": NASTY,
         "meanings": [(NASTY, NASTY)],
         "backbone": NASTY,
-        "image_size": 8,
+        "fit": Fit(8, 8),
         "accuracy": {"photos": 1, "top1": 0.5, "top1_interval": INTERVAL},
     },
     "combined_card.md": {
@@ -335,7 +336,7 @@ VALUES = {
     "export_card.md": {
         "info": INFO,
         "entry": {"format": NASTY, "difference": 0.1, "same_top1": 0.5, "note": NASTY},
-        "size": 8,
+        "fit": Fit(8, 8),
         "probes": 3,
         "contract": "a `line`",
         "usage": "```\nx\n```",

@@ -36,8 +36,8 @@ FILE, _PICTURE = "self_test.csv", "self_test_{}.png"
 _COLOR_STEP = 16
 # By how much scores may differ, at least: a GPU computes an int8 model in float16, whose activations are not rounded.
 TOLERANCE = 0.06
-# And by how many times of what LiteRT's CPU kernels differ among themselves.
-_TIMES = 3
+# And by how many times of what LiteRT's CPU kernels differ among themselves; with three times wrong scores passed.
+_TIMES = 1.5
 _RUNS = 5
 _DAMAGED = "The model's self-test is damaged: {}. Write it again with `export --self-test`."
 

@@ -30,7 +30,7 @@ Array = np.ndarray[Any, Any]
 
 FACTORS = (1.5, 2.0)
 # Each class that is tried alone costs one fit for each fold; those with the lowest F1 have most to gain.
-_CLASSES = 8
+_CLASSES, _CLASSES_IN_TRAINING = 8, 3
 # Photos x features x classes up to which `train` measures the curve by itself: some seconds.
 _QUICK = 1.5e7
 # A kind of photo is the darkest quarter of all, or what has one format; fewer photos of it prove nothing.
@@ -211,7 +211,9 @@ def in_training(
     size = sum(layer.size for layer in fit.layers)
     if (len(data.split.train) + len(data.split.validation)) * size * len(data.photos.classes) > _QUICK:
         return None
-    found = _measured(data, fit.layers, fit.regularization, test, options, progress, repeats=1)
+    found = _measured(
+        data, fit.layers, fit.regularization, test, options, progress, classes=_CLASSES_IN_TRAINING, repeats=1
+    )
     return found and found[0].as_dict()
 
 
@@ -223,33 +225,34 @@ def _measured(
     options: Options,
     progress: Progress,
     *,
+    classes: int = _CLASSES,
     repeats: int = 2,
 ) -> tuple[Advice, Curve] | None:
     photos = join(data.split.train, data.split.validation)
-    labels, classes = np.array(photos.labels), photos.classes
-    counts = np.bincount(labels, minlength=len(classes))
+    labels, names = np.array(photos.labels), photos.classes
+    counts = np.bincount(labels, minlength=len(names))
     if counts.min() < learning_curve.FEWEST:
         return None
     columns = network_layers.features(data.backbone.layers, layers)
     table = FeatureTable(data.embeddings.select(photos).columns(columns), layers)
     scores = {name: entry["f1"] for name, entry in test["per_class"].items()}
-    tried = sorted(range(len(classes)), key=lambda label: (scores[classes[label]], label))[:_CLASSES]
+    tried = sorted(range(len(names)), key=lambda label: (scores[names[label]], label))[:classes]
     with progress.stage("Measure the learning curve"):
         curve = learning_curve.measure(
             table,
             layers,
             labels,
-            weights=heads.class_weights(counts) if options.class_weight == "auto" else np.ones(len(classes)),
+            weights=heads.class_weights(counts) if options.class_weight == "auto" else np.ones(len(names)),
             strength=strength,
             halve=tried,
             repeats=repeats,
             progress=progress.step,
         )
-    now, number, mean = test["top1"], test["photos"], len(labels) / len(classes)
+    now, number, mean = test["top1"], test["photos"], len(labels) / len(names)
     step = FACTORS[0]
     gains = [
         ClassGain(
-            classes[label],
+            names[label],
             int(counts[label]),
             round((step - 1) * int(counts[label])),
             learning_curve.forecast_class(curve, label, now, number, step),

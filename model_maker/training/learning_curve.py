@@ -142,7 +142,7 @@ def forecast(curve: Curve, now: float, test_photos: int, factor: float) -> Estim
       factor: photos of each class, by those there are.
     """
     drawn = _exponents(curve)
-    then = 1 - (1 - now) * factor ** -_exponent(curve.right.mean(axis=0))
+    then = 1 - (1 - now) * factor ** -float(_exponent(curve.right.mean(axis=0)))
     spread = float(np.std(1 - (1 - now) * factor**-drawn))
     return _estimate(now, then, spread, curve.moved * np.log2(factor), test_photos)
 
@@ -157,7 +157,7 @@ def forecast_class(curve: Curve, label: int, now: float, test_photos: int, facto
     rows = random.integers(0, count, (_RESAMPLED, count))
     scale = np.array([_passed_on(exponent, factor) for exponent in _exponents(curve)])
     drawn = lost[rows].mean(axis=1) * scale
-    gain = max(0.0, float(lost.mean()) * _passed_on(_exponent(curve.right.mean(axis=0)), factor))
+    gain = max(0.0, float(lost.mean()) * _passed_on(float(_exponent(curve.right.mean(axis=0))), factor))
     moved = float(np.abs(lost).mean()) * np.log2(factor)
     return _estimate(now, now + gain, float(np.std(drawn)), moved, test_photos)
 
@@ -174,18 +174,18 @@ def _passed_on(exponent: float, factor: float) -> float:
     return float((1 - factor**-exponent) / (2**exponent - 1))
 
 
-def _exponent(accuracy: Array) -> float:
-    """Fits error = a * photos ** -exponent by least squares of logarithms."""
+def _exponent(accuracy: Array) -> Array:
+    """Fits error = a * photos ** -exponent by least squares of logarithms, for each row of [..., S]."""
     # A curve without an error left has nothing to gain, and half a photo stands for none.
     errors = np.log(np.maximum(1 - accuracy, 1e-4))
-    return float(np.clip(-np.polyfit(np.log(SHARES), errors, 1)[0], 0.0, _STEEPEST))
+    shares = np.log(SHARES) - np.log(SHARES).mean()
+    return np.clip(-(errors @ shares) / (shares @ shares), 0.0, _STEEPEST)
 
 
 def _exponents(curve: Curve) -> Array:
     """Returns the exponents of curves of resampled photos, float [R]."""
     random, count = np.random.default_rng(0), len(curve.labels)
-    drawn = (curve.right[random.integers(0, count, count)].mean(axis=0) for _ in range(_RESAMPLED))
-    return np.array([_exponent(accuracy) for accuracy in drawn])
+    return _exponent(np.array([curve.right[random.integers(0, count, count)].mean(axis=0) for _ in range(_RESAMPLED)]))
 
 
 def _ranks(labels: Array, random: np.random.Generator, modulus: int | None) -> Array:

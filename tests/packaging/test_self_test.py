@@ -38,7 +38,7 @@ def model(number, pictures):
     runner = Runner(body)
     features = np.array([runner.run(PIXELS(picture[None]))[0] for picture in pictures])
     directions = random.normal(size=(CLASSES, features.shape[1]))
-    kernel = 4 * directions / (np.std((features - features.mean(0)) @ directions.T, axis=0)[:, None] + 1e-6)
+    kernel = 2 * directions / (np.std((features - features.mean(0)) @ directions.T, axis=0)[:, None] + 1e-6)
     whole = graph.attach_head(body, kernel, -kernel @ features.mean(0))
     calibrator = quantize.Calibrator(whole)
     calibration = quantize.combine([calibrator.observe(PIXELS(picture[None])) for picture in pictures])

@@ -4,13 +4,14 @@ import json
 import pytest
 from card_values import INFO, REPORT
 
+from model_maker.fitting import Fit
 from model_maker.report import model_card
 
 
 @pytest.fixture(params=["uint8", "float32"])
 def card(request):
     return request.param, model_card.render(
-        INFO, REPORT, backbone="efficientnet_lite0", quantize="int8", io=request.param, image_size=224
+        INFO, REPORT, backbone="efficientnet_lite0", quantize="int8", io=request.param, fit=Fit(224, 224)
     )
 
 
@@ -38,7 +39,7 @@ def test_card_states_the_measured_figures(card):
 @pytest.mark.parametrize("improved", [True, False])
 def test_card_says_whether_the_network_was_fine_tuned(improved):
     report = REPORT | {"fine_tuning": {"improved": improved}}
-    text = model_card.render(INFO, report, backbone="net", quantize="int8", io="uint8", image_size=224)
+    text = model_card.render(INFO, report, backbone="net", quantize="int8", io="uint8", fit=Fit(224, 224))
     assert ("net, fine-tuned on your photos" in text) == improved
     assert ("a head on frozen net features" in text) != improved
 
@@ -67,7 +68,7 @@ def test_card_has_one_row_a_class_whatever_its_name(card):
 )
 def test_card_states_what_thresholds_bring(thresholds, own):
     info = dataclasses.replace(INFO, **thresholds)
-    text = model_card.render(info, REPORT, backbone="b", quantize="int8", io="uint8", image_size=224)
+    text = model_card.render(info, REPORT, backbone="b", quantize="int8", io="uint8", fit=Fit(224, 224))
     found = {row[0]: row[1:] for row in rows(text) if len(row) == 3}
     expected = {"0.5": ["95.0 %", "96.0 %"], "0.9": ["70.0 %", "100.0 %"]} | (
         {own: ["51.2 %", "98.8 %"]} if own else {}

@@ -32,12 +32,19 @@ def draw(output: Path) -> None:
         with server.serving(site) as running:
             job = {"chromium": browser.chromium(), "page": running.url, "photo": str(photo), "output": str(output)}
             job["html"] = _page(_folders(folder / "flowers"), _terminal(printed))
-            subprocess.run(["node", _HERE / "readme_picture.mjs"], input=json.dumps(job), text=True, check=True)
+            subprocess.run(
+                ["node", _HERE / "readme_picture.mjs"], input=json.dumps(job), text=True, encoding="utf-8", check=True
+            )
 
 
 def _command(folder: Path, *words: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "model_maker", *words], cwd=folder, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "model_maker", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=True,
     )
     return done.stdout
 

@@ -34,7 +34,7 @@ def album(arguments: argparse.Namespace, classifier, named: Sequence[str], view)
         def explain(item, ranked, row) -> None:
             if item.live:
                 raise DataError("--why: a camera or a stream has no end. Pass photos or a video.")
-            made.add(item.name, item.photo, ranked[0].index if ranked[0].index >= 0 else None)
+            made.add(item.name, item.photo, ranked[0].index if ranked and ranked[0].index >= 0 else None)
             rows.append(row)
 
         yield explain
@@ -46,8 +46,10 @@ def check(folder: str | None, classifier) -> None:
     """Checks before long work that explanations can be written there, if they are wanted."""
     from model_maker.inference.explanation import Explainer
     from model_maker.system import files
+    from model_maker.tflite import metadata
 
     if folder is not None:
+        metadata.check_single(classifier.info, "`why`", "Explain photos with `predict --why`.")
         files.check_new(Path(folder))
         Explainer(classifier)
 

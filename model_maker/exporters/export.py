@@ -187,7 +187,7 @@ def export_one(name: str, origin: Source, folder: Path, io: str | None = None, *
         stated = {"thresholds": dict(zip(origin.info.labels, origin.info.limits.round(6).tolist(), strict=True))}
         (folder / MULTI_LABEL).write_text(output_folder.as_json(stated), encoding="utf-8", newline="\n")
     if origin.info.resize != STRETCH:
-        (folder / RESIZE).write_text(origin.info.resize, encoding="utf-8")
+        (folder / RESIZE).write_text(origin.info.resize, encoding="utf-8", newline="\n")
     edges = {"io": io or exporter.io} if exporter.io else {}
     more = {"opset": opset} if name == "onnx" and opset else {}
     path, found = exporter.write(origin, folder, **edges, **more)

@@ -17,8 +17,9 @@ from model_maker.tflite import cut, graph
 
 Array = np.ndarray
 
+SOFTMAX, SIGMOID = "SOFTMAX", "LOGISTIC"
 _WEIGHTED = ("FULLY_CONNECTED", "CONV_2D")
-# What may stand between the layer and the scores, beside one softmax.
+# What may stand between the layer and the scores, beside one softmax, or one sigmoid where there may be several labels.
 _BEHIND = ("RESHAPE", "SQUEEZE", "QUANTIZE", "DEQUANTIZE")
 _BITS = {schema.TensorType.INT8: 8, schema.TensorType.UINT8: 8, schema.TensorType.INT16: 16}
 _SIGNED = (schema.TensorType.INT8, schema.TensorType.INT16)
@@ -44,15 +45,19 @@ class Rows:
         return features @ self.kernel.T + self.bias
 
 
-def read(content: bytes) -> Rows:
+def read(content: bytes, *, ends: Sequence[str] = (SOFTMAX,)) -> Rows:
     """Reads the last layer of a classifier.
+
+    Args:
+      content: the classifier.
+      ends: the operators that may make scores of its logits, SOFTMAX or SIGMOID.
 
     Raises:
       ModelError: it has none.
     """
     model = graph.parse(content)
     with graph.explained():
-        layer = _Layer(model)
+        layer = _Layer(model, ends)
         kernel, steps = layer.main.tensors[layer.kernel], None
         if kernel.type == schema.TensorType.INT8 and len(_steps(kernel)[0]) == layer.classes:
             steps = _steps(kernel)[0]
@@ -74,13 +79,13 @@ def embedder(content: bytes) -> bytes:
         return graph.pack(model)
 
 
-def features(model: schema.ModelT) -> int:
-    """Returns the index of what the last layer of an object tree sees.
+def features(model: schema.ModelT, *, ends: Sequence[str] = (SOFTMAX,)) -> int:
+    """Returns the index of what the last layer of an object tree sees; `ends` as of `read`.
 
     Raises:
       ModelError: it has no such layer.
     """
-    return int(_Layer(model).operator.inputs[0])
+    return int(_Layer(model, ends).operator.inputs[0])
 
 
 def real(model: schema.ModelT, index: int) -> Array:
@@ -116,14 +121,14 @@ def replace(content: bytes, rows: Sequence[int | tuple[Array, float]], seen: Arr
 class _Layer:
     """The last layer of an object tree, and what stands behind it."""
 
-    def __init__(self, model: schema.ModelT):
+    def __init__(self, model: schema.ModelT, ends: Sequence[str] = (SOFTMAX,)):
         self.model, self.main = model, model.subgraphs[0]
         if len(self.main.outputs) != 1:
             raise ModelError("It has several outputs. Give the files that it was combined from.")
         names = [graph.operator_name(model, operator) for operator in self.main.operators]
         place = max((index for index, name in enumerate(names) if name in _WEIGHTED), default=-1)
         behind = names[place + 1 :]
-        if place < 0 or behind.count("SOFTMAX") != 1 or not {*behind} <= {*_BEHIND, "SOFTMAX"}:
+        if place < 0 or sum(name in ends for name in behind) != 1 or not {*behind} <= {*_BEHIND, *ends}:
             raise ModelError(f"It has no last layer of classes. {_ADVICE}")
         self.operator, self.behind = self.main.operators[place], self.main.operators[place + 1 :]
         self.logits, self.names = int(self.operator.outputs[0]), behind

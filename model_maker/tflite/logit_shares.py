@@ -25,6 +25,7 @@ Array = np.ndarray
 SHARES, FEATURES = "shares", "features"
 # What passes numbers on as they are, in another shape or type.
 _SAME = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE")
+_ENDS = (class_rows.SOFTMAX, class_rows.SIGMOID)
 _ADVICE = (
     "Where an answer comes from can be computed where the last layer sees means of feature maps, as in files that "
     "`train` makes."
@@ -93,15 +94,16 @@ def attach(content: bytes, *, blocks: bool = False) -> Explaining:
       blocks: whether the shares of each block and the features are outputs, too.
 
     Raises:
-      ModelError: it has no last layer with a softmax, or nothing that this layer sees is the mean of a map.
+      ModelError: it has no last layer with a softmax or a sigmoid, or nothing that this layer sees is the mean of a
+        map.
     """
     try:
-        rows = class_rows.read(content)
+        rows = class_rows.read(content, ends=_ENDS)
     except ModelError as error:  # which advises on editing classes
         raise ModelError(f"{str(error).split('. ')[0].removesuffix('.')}. {_ADVICE}") from error
     model = graph.parse(content)
     with graph.explained():
-        main, features = model.subgraphs[0], class_rows.features(model)
+        main, features = model.subgraphs[0], class_rows.features(model, ends=_ENDS)
         parts = _parts(model, features)
         if not parts:
             raise ModelError(f"Its last layer sees no mean of a feature map. {_ADVICE}")

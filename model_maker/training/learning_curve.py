@@ -179,7 +179,7 @@ def _exponent(accuracy: Array) -> Array:
     # A curve without an error left has nothing to gain, and half a photo stands for none.
     errors = np.log(np.maximum(1 - accuracy, 1e-4))
     shares = np.log(SHARES) - np.log(SHARES).mean()
-    return np.clip(-(errors @ shares) / (shares @ shares), 0.0, _STEEPEST)
+    return np.asarray(np.clip(-(errors @ shares) / (shares @ shares), 0.0, _STEEPEST))
 
 
 def _exponents(curve: Curve) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -339,16 +340,7 @@ def write(
     binaries = {
         output_folder.MODEL: shipped,
         output_folder.FLOAT_MODEL: quantized_file.with_metadata(package.float_model, package.info),
-        **(multi_label_page if package.info.multi_label else model_page).make(
-            package.info.name,
-            package.scored,
-            report,
-            drawn=package.drawing.result(),
-            model=output.name,
-            learned=page_parts.learned_from(package.data.split),
-            stages=record["stages"],
-            explain=_explaining(package, shipped),
-        ),
+        **_page(package, report, output.name, record["stages"], shipped),
     }
     texts = {
         output_folder.LABELS: "\n".join(package.info.labels),
@@ -362,6 +354,17 @@ def write(
         file_checks.check_same_scores((folder / output_folder.MODEL).read_bytes(), test, package.scores)
         output_folder.write(folder, texts)
     return report
+
+
+def _page(
+    package: Package, report: dict[str, Any], model: str, stages: Sequence[dict[str, Any]], shipped: bytes
+) -> dict[str, bytes]:
+    """Returns the report and its plots."""
+    shown: dict[str, Any] = {"drawn": package.drawing.result(), "learned": page_parts.learned_from(package.data.split)}
+    given = package.info.name, package.scored, report
+    if package.info.multi_label:
+        return multi_label_page.make(*given, model=model, stages=stages, **shown)
+    return model_page.make(*given, model=model, stages=stages, explain=_explaining(package, shipped), **shown)
 
 
 def _explaining(package: Package, shipped: bytes) -> Explain | None:

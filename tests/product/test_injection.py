@@ -19,6 +19,7 @@ from PIL import Image
 from model_maker.benchmark import results
 from model_maker.cli import main, parse, printing
 from model_maker.demo.server import serving
+from model_maker.fitting import Fit
 from model_maker.report import markdown, model_card
 from model_maker.terminal import safe_text, spreadsheet
 
@@ -178,7 +179,7 @@ def test_the_card_of_a_model_keeps_no_markup(value):
     per_class = {value: REPORT["test"]["per_class"]["rose"]}
     report = REPORT | {"test": REPORT["test"] | {"per_class": per_class}}
     info = type(INFO)((value, "b"), INFO.normalization, name=value, licence=value)
-    page = rendered(model_card.render(info, report, backbone=value, quantize="int8", io="uint8", image_size=224))
+    page = rendered(model_card.render(info, report, backbone=value, quantize="int8", io="uint8", fit=Fit(224, 224)))
     assert page.count(as_html(value)) == 4  # title, network, licence, class
     assert not any(mark in page for mark in ("<script", "<img", "<a "))
 

@@ -137,13 +137,17 @@ CERTIFICATE = {
     "runtimes": [
         run("LiteRT", pixels="same", unknown=0),
         run("Task Library"),
-        run("Engine", state="refused", right=None),
-        run("Other", state="not here", right=None),
-        run("Bare", right=None),
+        run("Engine", state="refused", right=None, same_answer=None),
+        run("Other", state="not here", right=None, same_answer=None),
+        run("Bare", right=None, same_answer=None),
     ],
-    "apps": [run("Sample", pixels="nearest"), run("Other sample", pixels="nearest", state="refused", right=None)],
+    "apps": [
+        run("Sample", pixels="nearest"),
+        run("Other sample", pixels="nearest", state="refused", right=None, same_answer=None),
+    ],
     "notes": ["one photo is <damaged>"],
     "remarks": ["Other is not here. Get it."],
+    "self_test": [],
     "rules": [
         {"demand": "labels", "by": "MediaPipe", "binding": True, "passed": True},
         {"demand": "one input", "by": "both", "binding": True, "passed": False},

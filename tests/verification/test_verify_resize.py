@@ -29,7 +29,7 @@ def stretching(elsewhere):
 
     def run(path, files, classes):
         seen.extend(np.asarray(Image.open(file)) for file in files)
-        return np.zeros((len(files), classes))
+        return {output: np.zeros((len(files), count)) for output, count in classes.items()}
 
     elsewhere(Client=run)
     return seen

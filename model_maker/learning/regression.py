@@ -81,6 +81,9 @@ class Problem:
 
         Few are under way at a time: with many classes a gradient is large.
         """
+        if len(self._rows) <= _CHUNK:  # handing a single piece over would take longer than it does
+            yield self._share_of_loss(parameters, slice(None))
+            return
         waiting: deque = deque()
         for start in range(0, len(self._rows), _CHUNK):
             waiting.append(self._pool.submit(self._share_of_loss, parameters, slice(start, start + _CHUNK)))

@@ -92,7 +92,7 @@ def make(content: bytes) -> SelfTest:
     """Makes the self-test of a finished classifier.
 
     Raises:
-      ModelError: it is none.
+      ModelError: it is none, or LiteRT's own kernels differ by as much as pictures do.
     """
     classifier = Classifier(content, threads=1)
     first, *others = (_scorer(content, classifier, name) for name in KERNELS)  # XNNPACK is the first
@@ -100,7 +100,14 @@ def make(content: bytes) -> SelfTest:
     chosen = drawn[_telling(first(drawn))]
     test = SelfTest(chosen, first(chosen), 1.0)
     apart = max(test.deviation(other(chosen)) for other in others)
-    return replace(test, tolerance=round(min(max(TOLERANCE, _TIMES * apart), _MOST), 3))
+    test = replace(test, tolerance=round(min(max(TOLERANCE, _TIMES * apart), _MOST), 3))
+    others_scores = (np.roll(test.scores, 1, axis=0), np.repeat(test.scores[:1], PICTURES, axis=0))
+    if min(map(test.deviation, others_scores)) <= test.tolerance:
+        raise ModelError(
+            f"Its scores differ by {apart:.2f} between LiteRT's own kernels, as much as between pictures, so a self-test "
+            "would prove nothing. Leave it out, or quantize less."
+        )
+    return test
 
 
 def put(content: bytes, test: SelfTest) -> bytes:

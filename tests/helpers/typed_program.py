@@ -13,6 +13,8 @@ from PIL import Image
 import model_maker
 from model_maker import Classifier, ModelMakerError, Options, Prediction
 from model_maker.apps.put_in_app import Installed
+from model_maker.assessment.model_comparison import ModelComparison
+from model_maker.assessment.robustness import Robustness
 from model_maker.classes.combining import Combined
 from model_maker.classes.editing import Edited
 from model_maker.classes.splitting import SplitModel
@@ -28,6 +30,8 @@ from model_maker.doctor.diagnosis import Diagnosis
 from model_maker.doctor.quarantine import Moves
 from model_maker.errors import DataError
 from model_maker.evaluation import Metrics
+from model_maker.explanations.explain import Explanation
+from model_maker.exporters.explaining_file import ExplainingFile
 from model_maker.exporters.export import Export
 from model_maker.inference.pipeline import Answer
 from model_maker.multi_label_metrics import MultiLabelMetrics
@@ -95,6 +99,9 @@ def measure(model: Path, photos: str) -> float:
     assert_type(model_maker.reproduce(model, photos), Reproduction)
     assert_type(model_maker.advise(model), Advice)
     assert_type(model_maker.forget(model, ["rose.jpg"], photos), Receipt)
+    assert_type(model_maker.compare_models(model, "other"), ModelComparison)
+    assert_type(model_maker.robustness(model), Robustness)
+    assert_type(model_maker.explain(model, ["rose.jpg"]), list[Explanation])
     return Classifier(model).evaluate(dataset).top1
 
 
@@ -105,6 +112,7 @@ def ship(model: Path) -> None:
     assert_type(model_maker.codegen(model, "kotlin"), str)
     assert_type(model_maker.starter(output="starter"), Path)
     assert_type(model_maker.export_embedder(output="embedder"), Path)
+    assert_type(model_maker.export_explaining(model, "explaining"), ExplainingFile)
 
 
 def edit(model: Path, photo: str) -> None:

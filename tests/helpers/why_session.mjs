@@ -44,7 +44,7 @@ try {
     const classifier = await app.ready;
     const explainer = await Explainer.open(classifier);
     const image = await decode(new Blob([Uint8Array.from(bytes)], {type: 'image/png'}));
-    const {values} = await explainer.shares(resize(pixels(image), classifier.size), 0);
+    const {values} = await explainer.shares(resize(pixels(image), classifier.fit), 0);
     return [...values];
   }, [...readFileSync(job.photo)]);
   await page.locator('#why').click();

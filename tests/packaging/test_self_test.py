@@ -62,10 +62,15 @@ WRONG = {
 
 @pytest.mark.slow
 def test_honest_kernels_pass_and_wrong_delegates_fail_on_200_models(pictures):
-    false, missed = [], []
+    false, missed, without = [], [], []
     for number in range(MODELS):
         content = model(number, pictures)
-        test = self_test.get(self_test.put(content, self_test.make(content)))
+        try:
+            test = self_test.get(self_test.put(content, self_test.make(content)))
+        except ModelError as error:
+            assert "a self-test would prove nothing" in str(error)
+            without.append(number)
+            continue
         kernels = self_test.kernels(content)
         honest = kernels["xnnpack"]
         false += [(number, trial) for trial in self_test.run(test, kernels) if not trial.passed]
@@ -73,6 +78,7 @@ def test_honest_kernels_pass_and_wrong_delegates_fail_on_200_models(pictures):
         missed += [(number, trial) for trial in self_test.run(test, doubles) if trial.passed]
     assert false == []
     assert missed == []
+    assert len(without) <= MODELS // 50
 
 
 def test_a_file_carries_its_self_test_and_runs_as_before(make_tiny_model):

@@ -180,5 +180,7 @@ def test_reference_states_every_command_and_option(site):
         "query",
         "repository",
         "shell",
+        "old",
+        "new",
     }:
         assert f"<code>{option}" in html, option

@@ -190,6 +190,16 @@ function select(photo) {
   view.offerWhy(explainer !== null && index < classifier.info.labels.length); // of taught classes nothing is known
 }
 
+/** Pixels, RGB [height, width, 3], as a picture. */
+function pictureOf(fitted, {height, width}) {
+  const picture = new ImageData(width, height);
+  fitted.forEach((value, place) => (picture.data[Math.floor(place / 3) * 4 + (place % 3)] = value));
+  for (let place = 3; place < picture.data.length; place += 4) {
+    picture.data[place] = 255;
+  }
+  return picture;
+}
+
 /** Shows where the answer to the photo on the stage comes from, or the photo again. */
 async function explain() {
   const photo = photos.find((each) => each.tile.getAttribute('aria-pressed') === 'true');
@@ -201,7 +211,9 @@ async function explain() {
     const image = await decode(photo.file);
     try {
       const [{label, index}] = photo.answer.ranked;
-      draw(byId('heat'), image, await explainer.shares(resize(pixels(image), classifier.size), index));
+      const fitted = resize(pixels(image), classifier.fit);
+      const shown = classifier.fit.resize === 'stretch' ? image : await createImageBitmap(pictureOf(fitted, classifier.fit));
+      draw(byId('heat'), shown, await explainer.shares(fitted, index));
       view.showWhy(true, label);
       view.say(`The heat map shows where ${label} comes from`);
     } finally {

@@ -30,9 +30,9 @@ from model_maker.doctor.diagnosis import Diagnosis
 from model_maker.doctor.quarantine import Moves
 from model_maker.errors import DataError
 from model_maker.evaluation import Metrics
-from model_maker.explanations.explain import Explanation
 from model_maker.exporters.explaining_file import ExplainingFile
 from model_maker.exporters.export import Export
+from model_maker.inference.explanation import Explanation
 from model_maker.inference.pipeline import Answer
 from model_maker.multi_label_metrics import MultiLabelMetrics
 from model_maker.training.advice import Advice

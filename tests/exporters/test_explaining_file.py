@@ -87,12 +87,19 @@ def test_generated_javascript_gives_the_shares_of_explain(made, trained, photo, 
     np.testing.assert_allclose(np.reshape(told["shares"], (7, 7)), found.shares, atol=0.02)
 
 
-def test_other_files_and_other_languages_go_without(made, trained):
-    for code in (codegen(trained["uint8"], "python"), codegen(made.path, "swift")):
-        assert re.search(r"(def|func) shares\b", code) is None
-    kotlin = codegen(made.path, "kotlin")
-    assert "fun shares(photo: Bitmap, label: Label): Array<FloatArray>" in kotlin and "@@" not in kotlin
-    assert syntax.errors("kotlin", kotlin) == []
+SHARES = {
+    "kotlin": "fun shares(photo: Bitmap, label: Label): Array<FloatArray>",
+    "swift": "func shares(_ photo: CGImage, label: Label) throws -> [[Float]]",
+    "dart": "List<List<double>> shares(Photo photo, Label label)",
+}
+
+
+@pytest.mark.parametrize("language", SHARES)
+def test_code_for_apps_has_them_and_other_files_go_without(made, trained, language):
+    code = codegen(made.path, language)
+    assert SHARES[language] in code and "@@" not in code
+    assert syntax.errors(language, code) == []
+    assert not re.search(r"\bshares\(", codegen(trained["uint8"], language))
 
 
 def test_generated_kotlin_compiles(made, tmp_path):

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from model_maker.data import thumbnails
@@ -35,6 +35,8 @@ _PULSE_S = 0.1
 _LOOKS = 5
 _THUMBNAIL_PIXELS = 240
 _MOST_THUMBNAILS = 2000
+# Looks for a photo that is being moved.
+_TRIES = 3
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -169,19 +171,27 @@ class _Routes:
 
     @_explained
     async def photo(self, request: Request) -> Response:
-        path = await run_in_threadpool(self._studio.workspace.path, request.path_params["photo"])
+        path, content = await run_in_threadpool(self._read, request.path_params["photo"])
         kind = mimetypes.guess_type(path.name)[0] or ""
-        return FileResponse(path, media_type=kind if kind.startswith("image/") else "application/octet-stream")
+        return Response(content, media_type=kind if kind.startswith("image/") else "application/octet-stream")
+
+    def _read(self, photo: str) -> tuple[Path, bytes]:
+        """Reads a photo at once, for it may be moved while a browser loads it."""
+        for _ in range(_TRIES):
+            path = self._studio.workspace.path(photo)
+            with contextlib.suppress(FileNotFoundError):
+                return path, path.read_bytes()
+        raise DataError("This photo is not here any more. Reload the page.")
 
     @_explained
     async def model(self, request: Request) -> Response:
         name = request.path_params["name"]
         threshold = _share(request.query_params.get("threshold", "0"))
         found = await run_in_threadpool(shipping.content, self._studio.workspace, name, threshold)
-        if isinstance(found, bytes):
-            headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-            return Response(found, media_type="application/octet-stream", headers=headers)
-        return FileResponse(found, media_type="application/octet-stream", filename=name)
+        # Read at once, for a training may replace the file while a browser loads it.
+        content = found if isinstance(found, bytes) else await run_in_threadpool(found.read_bytes)
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(content, media_type="application/octet-stream", headers=headers)
 
 
 def _share(text: str) -> float:

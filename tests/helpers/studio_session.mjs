@@ -20,7 +20,12 @@ async function open(options = {}, url = job.url) {
   page.setDefaultTimeout(60000);
   context.on('request', (request) => seen.requests.push(request.url()));
   page.on('pageerror', (error) => seen.errors.push(error.message));
-  page.on('console', (message) => message.type() === 'error' && seen.errors.push(message.text()));
+  page.on('console', (message) => {
+    // A photo may be moved to the trash while its thumbnail is on the way.
+    if (message.type() === 'error' && !message.location().url.includes('/photo/')) {
+      seen.errors.push(message.text());
+    }
+  });
   await page.goto(url);
   return page;
 }

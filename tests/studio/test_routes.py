@@ -28,6 +28,15 @@ def test_photos_stay_byte_for_byte(client, workspace, jpeg):
     assert client.ask("GET", f"thumbnail/{photo['id']}")[2].startswith(b"\xff\xd8\xff")
 
 
+def test_a_photo_that_is_moved_while_it_is_asked_for_is_given(client, workspace, jpeg, monkeypatch):
+    client.upload("a.jpg", jpeg(), "rose")
+    [photo] = client.state()["classes"][0]["photos"]
+    found, gone = workspace.path, [workspace.photos / "tulip/a.jpg"]
+    monkeypatch.setattr(workspace, "path", lambda name: gone.pop() if gone else found(name))
+    status, _, content = client.ask("GET", f"photo/{photo['id']}")
+    assert (status, content, gone) == (200, jpeg(), [])
+
+
 def test_equal_names_become_unique(client, workspace, jpeg):
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda seed: client.upload("same.jpg", jpeg(seed), "rose"), range(16)))

@@ -147,8 +147,22 @@ def test_javascript_parses_and_imports_what_is_generated(tutorial, tmp_path):
         assert subprocess.run(["node", "--check", module], capture_output=True, check=False).returncode == 0, text
         for names in re.findall(r"import \{(.*)\} from './flowers_classifier.mjs'", text):
             imported += names.split(", ")
-    assert len(imported) >= 6
+    assert len(imported) >= 5
     assert [name for name in imported if not re.search(rf"export (class|const|function) {name}\b", generated)] == []
+
+
+def test_javascript_shows_the_label_that_is_ranked_first(tutorial, tmp_path):
+    """By the expression on the page and the function in the generated file; the browser's runtime plays no part."""
+    generated = model_maker.codegen(tutorial[0] / "flowers_model", "js")
+    (tmp_path / "flowers.mjs").write_text(re.sub(r"^import .*@litertjs.*$", "", generated, flags=re.M))
+    shown = [text for text in _shown("js") if "const [best]" in text]
+    assert len(shown) == 2
+    for text in shown:
+        [told] = re.findall(r"return (best \?.*);", text)
+        line = f"import {{rank}} from './flowers.mjs'; const [best] = rank([0, 0, 0.75, 0, 0]); console.log({told});"
+        (tmp_path / "shown.mjs").write_text(line)
+        done = subprocess.run(["node", tmp_path / "shown.mjs"], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "rose 0.75"
 
 
 def test_versions_of_libraries_are_those_of_the_apps():

@@ -4,38 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, overload
 
 import numpy as np
 
-from model_maker import evaluation, multi_label_metrics, output_folder
+from model_maker import evaluation, multi_label_metrics
 from model_maker.data import imagenet, in_memory, sources
 from model_maker.data.dataset import Dataset, Sample, Skipped
 from model_maker.data.images import Photo
 from model_maker.data.multi_label import MultiLabelDataset
-from model_maker.data.streaming import stream
-from model_maker.errors import DataError, ModelError, about
-from model_maker.fitting import Fit
+from model_maker.errors import DataError, ModelError
 from model_maker.inference import (
     conformal,
-    label_files,
     pipeline,
     precision_thresholds,
-    runtimes,
     training_overlap,
     views,
 )
 from model_maker.inference.pipeline import Answer
-from model_maker.normalization import Normalization
+from model_maker.inference.scoring_model import Progress, ScoringModel
 from model_maker.output_folder import MODEL
 from model_maker.system import files
-from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray[Any, Any]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -71,7 +65,7 @@ class Scored:
     scores: Array
 
 
-class Classifier:
+class Classifier(ScoringModel):
     """An image classifier in a `.tflite` file, or in any other format that `export` writes.
 
     Args:
@@ -92,71 +86,6 @@ class Classifier:
       >>> classifier.predict(["rose.jpg"], top_k=1)[0][0].label
       'rose'
     """
-
-    def __init__(
-        self,
-        model: str | os.PathLike[str] | bytes,
-        *,
-        threads: int | None = None,
-        kernels: str = "xnnpack",
-        labels: str | os.PathLike[str] | Sequence[str] | None = None,
-        normalization: Normalization | None = None,
-        head: str | None = None,
-    ):
-        self._threads = threads
-        with about("the model" if isinstance(model, bytes) else model):
-            self._model = runtimes.open_model(model, kernels=kernels)
-            if head is not None:
-                self._model = runtimes.open_head(self._model, head, kernels=kernels)
-            self._head = head
-            self._folder = None if isinstance(model, bytes) else output_folder.home(Path(model).resolve())
-            self._kernels = kernels
-            self._runner = self._model.runner()
-            self.info = self._described(labels, normalization)
-            self._check()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Returns what another process opens it by: a `.tflite` by its content, wherever that process runs."""
-        return {
-            "model": self._model.content or self._model.path,
-            "folder": self._folder,
-            "threads": self._threads,
-            "kernels": self._kernels,
-            "labels": self.labels,
-            "normalization": self.info.normalization,
-            "head": self._head,
-        }
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        folder = state.pop("folder")
-        Classifier.__init__(self, state.pop("model"), **state)
-        self._folder = folder
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The class names, in the order of the scores."""
-        return self.info.labels
-
-    @property
-    def content(self) -> bytes | None:
-        """The bytes of a `.tflite`; None for other formats."""
-        return self._model.content
-
-    @property
-    def image_size(self) -> int | tuple[int, int]:
-        """Height and width of the input, pixels: one number for a square."""
-        height, width = self._runner.input_shape[1:3]
-        return height if height == width else (height, width)
-
-    @property
-    def fit(self) -> Fit:
-        """The input, and how photos are fitted to it, as the model's metadata states; else they are stretched."""
-        return Fit.to(self._runner.input_shape, self.info.resize)
-
-    @property
-    def thresholds(self) -> Array:
-        """The score from which on each label is an answer, float32 [C], as the model's metadata states; 0 for any."""
-        return self.info.limits
 
     def predict(
         self,
@@ -263,12 +192,6 @@ class Classifier:
                 scores, self.labels, top_k=count, function=function, multi_label=self.info.multi_label
             )
 
-    def _readable(self, photos: Iterable[Photo | DataError], view: views.View = views.WHOLE) -> Iterator[Array]:
-        for scores in self.scores(photos, view=view):
-            if isinstance(scores, DataError):
-                raise scores
-            yield scores
-
     def rank(
         self,
         scores: Array,
@@ -320,25 +243,6 @@ class Classifier:
         """Returns the label set of one row of scores; empty if the model promises no coverage."""
         indices = self.info.label_sets.indices(scores) if self.info.label_sets else []
         return [Prediction(self.labels[index], float(scores[index]), index) for index in indices]
-
-    def scores(
-        self, photos: Iterable[Photo | DataError], *, view: views.View = views.WHOLE
-    ) -> Iterator[Array | DataError]:
-        """Yields float32 [C] for each photo, or its part, in order, or the DataError that says why there is none."""
-        yield from stream(photos, self.fit, self.scorer, threads=self._threads, load=view.load)
-
-    def score(self, dataset: Dataset, *, progress: Progress | None = None) -> Array:
-        """Returns float32 [N, C], the scores of every photo of a dataset.
-
-        Raises:
-          DataError: a photo cannot be read.
-        """
-        scores = np.empty((len(dataset), len(self.labels)), np.float32)
-        for index, result in enumerate(self._readable(sample.path for sample in dataset.samples)):
-            scores[index] = result
-            if progress:
-                progress(index + 1, len(dataset))
-        return scores
 
     def evaluate(
         self, data: Dataset | str | os.PathLike[str], *, progress: Progress | None = None
@@ -441,64 +345,6 @@ class Classifier:
                 f"It knows {_listed(self.labels)}."
             )
         return np.array([known[name] for name in classes])
-
-    def prepared(self, pixels: Array, kind: np.dtype[Any]) -> Array:
-        """Returns pixels, uint8 [1, H, H, 3], as an input of a type takes them."""
-        if kind == np.float32 and self.info.normalization:
-            normalized: Array = self.info.normalization(pixels)
-            return normalized
-        return (pixels.astype(np.int16) - 128).astype(np.int8) if kind == np.int8 else pixels
-
-    def scorer(self) -> Callable[[Array], Array]:
-        """Returns what maps pixels, uint8 [1, H, H, 3], to scores, float32 [C]; belongs to one thread."""
-        runner = self._model.runner()
-
-        def work(pixels: Array) -> Array:
-            scores: Array = runner.run(self.prepared(pixels, runner.input_dtype))[0]
-            if scores.shape != (len(self.labels),) or not np.isfinite(scores).all():
-                raise ModelError(
-                    f"The model does not give one finite score for each of its {len(self.labels)} labels, so it is "
-                    "damaged. Download or export it again."
-                )
-            return scores
-
-        return work
-
-    def _described(
-        self, labels: str | os.PathLike[str] | Sequence[str] | None, normalization: Normalization | None
-    ) -> ModelInfo:
-        """Returns what the model says of itself, less what is given from outside."""
-        info = self._model.info
-        if normalization is not None:
-            info = dataclasses.replace(info, normalization=normalization)
-        if labels is None:
-            return info
-        if isinstance(labels, str | os.PathLike):
-            names, source = label_files.read(labels), str(labels)
-        else:
-            names, source = tuple(labels), "The list"
-        blank = np.zeros(self._runner.input_shape, self._runner.input_dtype)
-        label_files.check_count(names, self._runner.run(blank).size, source)
-        if names == info.labels:
-            return info
-        return dataclasses.replace(info, labels=names, threshold=0.0, label_thresholds=(), label_sets=None)
-
-    def _check(self) -> None:
-        if not self.info.labels:
-            raise ModelError(
-                "it has no labels in its metadata (an export: in its labels.txt). "
-                "Pass `labels=FILE` with one label per line."
-            )
-        shape, dtype = self._runner.input_shape, self._runner.input_dtype
-        if len(shape) != 4 or shape[0] != 1 or min(shape[1:3]) < 1 or shape[3] != 3:
-            raise ModelError(f"it takes an input of shape {list(shape)}; an image model takes [1, H, W, 3].")
-        if dtype not in (np.uint8, np.float32, np.int8):
-            raise ModelError(f"it takes {dtype} input; uint8, int8 and float32 are supported.")
-        if dtype == np.float32 and self.info.normalization is None:
-            raise ModelError(
-                "it takes float input, but its metadata does not state one normalization. Pass "
-                "`normalization=MEAN,STD` in pixels: 127.5,127.5 for -1 to 1, 0,255 for 0 to 1."
-            )
 
 
 def _listed(names: Sequence[str]) -> str:

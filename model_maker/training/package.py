@@ -1,35 +1,29 @@
-"""Converts the trained network to the shipped file, measures it, and writes the output folder."""
+"""Converts the trained network to the shipped file, and measures it."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
-from model_maker import evaluation, multi_label_metrics, output_folder, run_record
+from model_maker import evaluation, multi_label_metrics
 from model_maker.data import sources
 from model_maker.data.dataset import Dataset
 from model_maker.data.multi_label import MultiLabelDataset
 from model_maker.embeddings import computing
-from model_maker.inference import conformal, training_overlap
+from model_maker.inference import conformal
 from model_maker.inference.classifier import Classifier, Scored
-from model_maker.inference.explanation import Explain
-from model_maker.learning import evidence
-from model_maker.learning.evidence import TrainingPhotos
 from model_maker.learning.fine_tuning import Network
 from model_maker.options import Options
-from model_maker.packaging import accuracy_budget, file_checks, quantized_file, self_test
+from model_maker.packaging import accuracy_budget, file_checks, quantized_file
 from model_maker.progress import Progress
-from model_maker.report import model_card, model_page, multi_label_page, page_parts
+from model_maker.report import model_page, multi_label_page
 from model_maker.report.drawing import Drawing, Wanted
-from model_maker.system import files
-from model_maker.tflite import class_memory, class_rows, graph, network_layers
+from model_maker.tflite import class_memory, graph, network_layers
 from model_maker.tflite.class_memory import ClassMemory
 from model_maker.tflite.integer_heads import IntegerHead
 from model_maker.tflite.metadata import ModelInfo
@@ -37,15 +31,12 @@ from model_maker.tflite.network_layers import Layer
 from model_maker.training import advice, learn, metrics_record, multi_label
 from model_maker.training.learn import Learned
 from model_maker.training.training_data import TrainingData, join
-from model_maker.version import __version__
 
 Array = np.ndarray
 
 # Number of test photos that run through the complete file and the float model, if the scores of all photos are computed
-# # from embeddings.
+# from embeddings.
 _RUN_PHOTOS = 64
-# Packages that the exact weights may depend on.
-_DECISIVE = ("ai-edge-litert", "litert-quantizer", "numpy", "pillow")
 
 
 @dataclass(frozen=True)
@@ -313,86 +304,6 @@ def _promise(package: Package, learned: Learned, coverage: float, progress: Prog
     return dataclasses.replace(package, info=info), sets.as_dict(info.labels) | {"test": held.as_dict()}
 
 
-def write(
-    output: Path, package: Package, report: dict[str, Any], record: dict[str, Any], *, overwrite: bool
-) -> dict[str, Any]:
-    """Writes the folder atomically; reads the model back and checks that its scores are those measured.
-
-    Args:
-      output: the folder.
-      package: the model to ship.
-      report: the result of `measure`.
-      record: the content of `run.json` without the budget.
-      overwrite: whether to replace an existing folder.
-
-    Returns:
-      The report with sizes, as `metrics.json` has it.
-
-    Raises:
-      OutputError: it cannot be written.
-      ModelError: the written model gives different scores.
-    """
-    test, kept = package.data.split.test, package.budget
-    shipped = package.file(provenance=_provenance(package, report))
-    if package.options.self_test:
-        shipped = self_test.added(shipped)
-    report = report | {"sizes": {"model_bytes": len(shipped), "float_model_bytes": len(package.float_model)}}
-    binaries = {
-        output_folder.MODEL: shipped,
-        output_folder.FLOAT_MODEL: quantized_file.with_metadata(package.float_model, package.info),
-        **_page(package, report, output.name, record["stages"], shipped),
-    }
-    texts = {
-        output_folder.LABELS: "\n".join(package.info.labels),
-        output_folder.METRICS: output_folder.as_json(report),
-        output_folder.SPLIT: training_overlap.compose(package.data.split, report["fingerprint"]),
-        output_folder.RUN: output_folder.as_json(record | {"budget": kept and kept.as_dict()}),
-        output_folder.CARD: _card(package, report),
-    }
-    with files.new_directory(output, overwrite=overwrite) as folder:
-        output_folder.write(folder, binaries)
-        file_checks.check_same_scores((folder / output_folder.MODEL).read_bytes(), test, package.scores)
-        output_folder.write(folder, texts)
-    return report
-
-
-def _page(
-    package: Package, report: dict[str, Any], model: str, stages: Sequence[dict[str, Any]], shipped: bytes
-) -> dict[str, bytes]:
-    """Returns the report and its plots."""
-    shown: dict[str, Any] = {"drawn": package.drawing.result(), "learned": page_parts.learned_from(package.data.split)}
-    given = package.info.name, package.scored, report
-    if package.info.multi_label:
-        return multi_label_page.make(*given, model=model, stages=stages, **shown)
-    return model_page.make(*given, model=model, stages=stages, explain=_explaining(package, shipped), **shown)
-
-
-def _explaining(package: Package, shipped: bytes) -> Explain | None:
-    """Returns what explains the answers of the file, with the photos that a frozen network's head learned from."""
-    data, known = package.data, None
-    if package.layers and data.backbone.int8:
-        photos = join(data.split.train, data.split.validation)
-        columns = network_layers.features(data.backbone.layers, package.layers)
-        maps = data.embeddings.select(photos).columns(columns)
-        sizes = [layer.size for layer in package.layers]
-        rows = class_rows.read(shipped)
-        known = TrainingPhotos(photos.samples, np.array(photos.labels), photos.classes, maps, sizes, rows)
-    return evidence.explaining(Classifier(shipped, threads=package.options.threads), known)
-
-
-def _card(package: Package, report: dict[str, Any]) -> str:
-    backbone, kept = package.data.backbone, package.budget
-    render = model_card.render_multi_label if package.info.multi_label else model_card.render
-    return render(
-        package.info,
-        report,
-        backbone=backbone.name,
-        quantize=kept.choice.name if kept else package.form.quantize,
-        io=package.options.io,
-        fit=backbone.fit,
-    )
-
-
 def _keep_budget(
     learned: Learned, data: TrainingData, info: ModelInfo, options: Options, progress: Progress
 ) -> accuracy_budget.Budget:
@@ -413,36 +324,3 @@ def _keep_budget(
     )
     form = quantized_file.Form(options.quantize, options.io)
     return accuracy_budget.search(trial, form, float(options.max_drop or 0), progress=progress)
-
-
-def _provenance(package: Package, report: dict[str, Any]) -> dict[str, Any]:
-    """The provenance inside the file, which `reproduce` reads."""
-    return {
-        "model_maker": __version__,
-        "packages": run_record.versions(_DECISIVE),
-        "options": package.options.stated | {"name": package.info.name},
-        "fingerprint": report["fingerprint"],
-        "photos": report["photos"],
-        "metrics": _headline(report),
-        "backbone": _backbone(package),
-        "answered": report.get("thresholds") and report["thresholds"].get("test"),
-        "budget": report["budget"] and {key: report["budget"][key] for key in ("max_drop", "within", "chosen")},
-        **({"labels_from_text": report["labels_from_text"]} if "labels_from_text" in report else {}),
-    }
-
-
-def _headline(report: dict[str, Any]) -> dict[str, Any]:
-    """The metrics inside the file."""
-    test = report["test"]
-    names = multi_label.HEADLINE if "exact_match" in test else ("photos", "top1", "top1_interval", "ece")
-    main = names[1]
-    return {name: test[name] for name in names} | {f"float_{main}": report["float"][main]}
-
-
-def _backbone(package: Package) -> dict[str, Any] | None:
-    """Identifies the int8 backbone and the layers that feed the head."""
-    form = package.data.backbone.int8
-    if form is None or not package.layers:
-        return None
-    layers = [dataclasses.astuple(layer) for layer in package.layers]
-    return {"int8": form.digest[:16], "ranges": form.origin, "layers": layers}

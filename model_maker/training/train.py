@@ -26,7 +26,7 @@ from model_maker.packaging import accuracy_budget
 from model_maker.progress import Progress
 from model_maker.report.drawing import Drawing
 from model_maker.system import files
-from model_maker.training import folds, multi_label, package, preparation, training_data
+from model_maker.training import folds, multi_label, package, package_folder, preparation, training_data
 from model_maker.training.learn import learn
 
 
@@ -180,7 +180,7 @@ def train_on(
         with progress.stage("Write"):
             record = run_record.compose(data, options, embedded.photos, embedded.split, progress)
             record |= {"forgotten": sorted(forgotten)} if forgotten else {}
-            report = package.write(output, made, report, record, overwrite=overwrite)
+            report = package_folder.write(output, made, report, record, overwrite=overwrite)
     if checkpoint:
         checkpoint.remove()
     return Result(output, made.metrics, report, progress.seconds, made.budget, scored=made.scored)

@@ -14,7 +14,7 @@ from model_maker.output_folder import MODEL, REPORT
 from model_maker.packaging.accuracy_budget import Budget
 from model_maker.terminal import rendering
 from model_maker.terminal.rendering import escape, percent
-from model_maker.training.train import Result
+from model_maker.training.result import Result
 
 # Class names in the summary; labels.txt has all.
 _MOST_CLASSES = 12

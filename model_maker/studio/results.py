@@ -13,7 +13,7 @@ from model_maker import output_folder
 from model_maker.data.skipped_files import counted
 from model_maker.studio.workspace import Workspace
 from model_maker.system import files
-from model_maker.training.train import Result
+from model_maker.training.result import Result
 
 MOST_MISTAKES = 24
 _MOST_CONFUSIONS = 8

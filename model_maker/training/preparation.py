@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-from model_maker.data import sources
+from model_maker.data import given_photos, sources
 from model_maker.data.dataset import Dataset
+from model_maker.data.given_photos import Indexed
+from model_maker.data.images import Photo
 from model_maker.errors import DataError, OutputError
 from model_maker.learning import checkpoint
 from model_maker.learning.callbacks import Callbacks
@@ -31,6 +35,37 @@ _OF_THE_FILE = (
     "coverage",
     "self_test",
 )
+
+
+def kept_photos(
+    data: str | os.PathLike[str] | Iterable[Any] | Indexed[Any] | None,
+    *,
+    images: Iterable[Photo] | None,
+    labels: Iterable[Any] | None,
+    class_names: Sequence[str] | None,
+    multi_label: bool,
+    progress: Progress,
+) -> str | os.PathLike[str]:
+    """Returns the dataset that `train` is given, after photos that the program holds are kept in the cache.
+
+    Raises:
+      DataError: it is none, or `class_names` names the classes of files.
+    """
+    if images is not None or labels is not None or given_photos.is_given(data):
+        with progress.stage("Keep the photos in the cache"):
+            return given_photos.keep(
+                data,
+                images=images,
+                labels=labels,
+                class_names=class_names,
+                multi_label=multi_label,
+                progress=progress.step,
+            )
+    if class_names is not None:
+        raise DataError("`class_names` belongs to photos that the program holds. Leave it out.")
+    if not isinstance(data, str | os.PathLike):
+        raise DataError(f"{data!r} is not a dataset: pass a folder with one folder of photos for each class.")
+    return data
 
 
 def check_fine_tuning(options: Options, callbacks: Callbacks, *, resume: bool) -> None:

@@ -5,51 +5,26 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model_maker import evaluation, output_folder, run_record
+from model_maker import output_folder, run_record
 from model_maker.backbones import embedder, small_inputs
 from model_maker.backbones.int8_backbone import Int8Backbone
 from model_maker.backbones.registry import Backbone
-from model_maker.data import given_photos, proportions, sources
+from model_maker.data import proportions, sources
 from model_maker.data.given_photos import Indexed
 from model_maker.data.images import Photo
 from model_maker.embeddings import int8_suitability
 from model_maker.embeddings.engines import ENGINES
-from model_maker.errors import DataError
-from model_maker.inference.classifier import Scored
 from model_maker.learning.callbacks import NO_CALLBACKS, Callbacks
 from model_maker.options import Options, check
-from model_maker.packaging import accuracy_budget
 from model_maker.progress import Progress
 from model_maker.report.drawing import Drawing
 from model_maker.system import files
 from model_maker.training import folds, multi_label, package, package_folder, preparation, training_data
 from model_maker.training.learn import learn
-
-
-@dataclass(frozen=True)
-class Result:
-    """The result of `train`.
-
-    Attributes:
-      directory: the folder with `model.tflite`, `float.tflite`, `labels.txt`, `metrics.json`, `run.json`, `split.json`,
-        `README.md`, `report.html` and its plots.
-      metrics: of the shipped file on the test photos; MultiLabelMetrics with `multi_label`.
-      report: the content of `metrics.json`.
-      seconds: total time.
-      budget: the search within `max_drop`, with latencies; None without.
-      scored: the test split, with the scores of the file.
-    """
-
-    directory: Path
-    metrics: evaluation.Metrics
-    report: dict[str, Any]
-    seconds: float
-    budget: accuracy_budget.Budget | None = None
-    scored: Scored = dataclasses.field(kw_only=True)
+from model_maker.training.result import Result
 
 
 def train(
@@ -99,20 +74,9 @@ def train(
     """
     chosen = dataclasses.replace(options or Options(), **changes)
     progress = Progress(progress)
-    if images is not None or labels is not None or given_photos.is_given(data):
-        with progress.stage("Keep the photos in the cache"):
-            data = given_photos.keep(
-                data,
-                images=images,
-                labels=labels,
-                class_names=class_names,
-                multi_label=chosen.multi_label,
-                progress=progress.step,
-            )
-    elif class_names is not None:
-        raise DataError("`class_names` belongs to photos that the program holds. Leave it out.")
-    if not isinstance(data, str | os.PathLike):
-        raise DataError(f"{data!r} is not a dataset: pass a folder with one folder of photos for each class.")
+    data = preparation.kept_photos(
+        data, images=images, labels=labels, class_names=class_names, multi_label=chosen.multi_label, progress=progress
+    )
     output = Path(output) if output is not None else Path(f"{sources.title(data)}_model")
     followers = Callbacks(callbacks, Path(tensorboard) if tensorboard else None)
     return train_on(None, data, output, chosen, progress, followers, overwrite=overwrite, resume=resume)

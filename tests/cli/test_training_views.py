@@ -9,7 +9,7 @@ import pytest
 from model_maker import cli, evaluation
 from model_maker.cli import training_views
 from model_maker.inference.classifier import Scored
-from model_maker.training.train import Result
+from model_maker.training.result import Result
 
 
 def shown(trained, classes, capsys):

@@ -39,7 +39,7 @@ from model_maker.training.advice import Advice
 from model_maker.training.comparison import Comparison
 from model_maker.training.forgetting import Receipt
 from model_maker.training.reproduction import Reproduction
-from model_maker.training.train import Result
+from model_maker.training.result import Result
 from model_maker.verification.certificate import Certificate
 from model_maker.zero_shot_learning.phone_file import Made
 

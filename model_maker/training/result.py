@@ -1,0 +1,34 @@
+"""Result: what `train` gives back."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model_maker import evaluation
+from model_maker.inference.classifier import Scored
+from model_maker.packaging import accuracy_budget
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result of `train`.
+
+    Attributes:
+      directory: the folder with `model.tflite`, `float.tflite`, `labels.txt`, `metrics.json`, `run.json`, `split.json`,
+        `README.md`, `report.html` and its plots.
+      metrics: of the shipped file on the test photos; MultiLabelMetrics with `multi_label`.
+      report: the content of `metrics.json`.
+      seconds: total time.
+      budget: the search within `max_drop`, with latencies; None without.
+      scored: the test split, with the scores of the file.
+    """
+
+    directory: Path
+    metrics: evaluation.Metrics
+    report: dict[str, Any]
+    seconds: float
+    budget: accuracy_budget.Budget | None = None
+    scored: Scored = dataclasses.field(kw_only=True)

@@ -25,8 +25,8 @@ demo: $(VENV)/.installed
 	$(BIN)/model_maker predict demo/flowers_model demo/flowers/rose/rose_000.jpg demo/flowers/tulip/tulip_001.jpg
 	@echo "The model is demo/flowers_model/model.tflite"
 
-# On every core; a module's tests stay together, for they share what they trained.
-PYTEST = $(BIN)/pytest --numprocesses auto --dist loadfile --durations 30
+# On every core, see tests/helpers/scheduling.py.
+PYTEST = $(BIN)/pytest --numprocesses auto --no-loadscope-reorder --durations 30
 
 test: $(VENV)/.installed-test
 	$(PYTEST) $(or $(TESTS),-m "not slow")

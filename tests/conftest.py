@@ -14,6 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import settings
 from loopback_device import LoopbackDevice, adb_server
 from PIL import Image
+from scheduling import ByModule, longest_first
 from shared_folder import SHARED
 from tiny_network import residual_network
 
@@ -39,10 +40,17 @@ SLOW_EXTRAS = ("tensorflow", "kaggle", "coreml", "ray")
 
 
 def pytest_collection_modifyitems(items):
-    """Marks tests that start one of SLOW_EXTRAS as slow."""
+    """Marks tests that start one of SLOW_EXTRAS as slow, and puts the longest first."""
     for item in items:
         if any(item.get_closest_marker(extra) for extra in SLOW_EXTRAS):
             item.add_marker("slow")
+    longest_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)  # xdist's
+def pytest_xdist_make_scheduler(config, log):
+    """Keeps a module's tests on one worker."""
+    return ByModule(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)

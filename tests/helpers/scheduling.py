@@ -1,0 +1,21 @@
+"""Which worker of pytest-xdist runs which test."""
+
+from __future__ import annotations
+
+from xdist.scheduler import LoadScopeScheduling
+
+# Whose tests take long, and share little: each may run anywhere.
+SPREAD = ("tests/product/test_docs.py", "tests/product/test_notebooks.py")
+
+
+class ByModule(LoadScopeScheduling):
+    """A module's tests stay together, for they share what they trained; those of SPREAD do not."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return nodeid if module in SPREAD else module
+
+
+def longest_first(items: list) -> None:
+    """Puts what takes minutes in front, so that no worker is left with it while the others have nothing to do."""
+    items.sort(key=lambda item: "tests/product/" not in item.nodeid)

@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 # A fresh environment is not compiled, see PIP; each process that a test starts would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all check parity docs notebooks runtime dist clean
+.PHONY: demo test test-all check types parity docs notebooks runtime dist clean
 
 demo: $(VENV)/.installed
 	@test -d demo/flowers || $(BIN)/model_maker sample-data demo/flowers
@@ -38,15 +38,19 @@ test-all: $(VENV)/.installed-test
 parity: $(VENV)/.installed-parity
 	$(BIN)/pytest tests/parity
 
-check: $(VENV)/.installed-test
+# With `--jobs 2`, mypy sees two platforms at a time.
+check: types types-darwin types-win32 $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/python tests/helpers/wording.py
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/mypy
-	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin
-	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
 	$(BIN)/python -m pip check
+
+types: $(VENV)/.installed-test
+	$(BIN)/mypy
+
+types-%: $(VENV)/.installed-test
+	$(BIN)/mypy --platform $* --cache-dir .mypy_cache/$*
 
 # Any warning is an error: a link or an anchor that leads nowhere, a page that the navigation forgets.
 docs: $(VENV)/.installed-test

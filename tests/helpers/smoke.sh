@@ -62,7 +62,7 @@ fi
 # The README and all pages, followed from empty folders with what is installed here; what needs an extra is left out.
 if [ -n "${PYTEST:-}" ]; then
   cd "$checkout"
-  MODEL_MAKER_PAGES_PYTHON=$commands/python "$PYTEST" -q tests/product/test_readme.py tests/product/test_docs.py \
-    -k "prints_what_is_shown or tutorial_runs or every_block"
+  MODEL_MAKER_PAGES_PYTHON=$commands/python "$PYTEST" -q --numprocesses auto --no-loadscope-reorder \
+    tests/product/test_readme.py tests/product/test_docs.py -k "prints_what_is_shown or tutorial_runs or every_block"
 fi
 echo "The wheel works on $("$PYTHON" --version): $(basename "$wheel")"

@@ -206,6 +206,7 @@ def kotlin_classes(models, tmp_path_factory):
     return folder / "classes"
 
 
+@pytest.mark.slow
 @EACH_MODEL
 def test_kotlin_feeds_and_reads_the_model(kotlin_classes, models, pictures, tmp_path, kind):
     classifier = Classifier(models[kind])

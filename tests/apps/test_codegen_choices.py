@@ -84,6 +84,7 @@ def test_dart(model, expected, tmp_path):
     assert in_node(script, tmp_path) == expected
 
 
+@pytest.mark.slow
 def test_kotlin(model, expected, tmp_path):
     code = codegen.codegen(model, "kotlin", name="Tiny", package="generated")
 
@@ -165,6 +166,7 @@ def test_parts_in_node(model, photo, tmp_path, language):
         np.testing.assert_array_equal(np.reshape(found, (8, 8, 3)), shown(photo, region, rotation))
 
 
+@pytest.mark.slow
 def test_kotlin_parts(model, photo, tmp_path):
     code = codegen.codegen(model, "kotlin", name="Tiny", package="generated")
     main = (HELPERS / "kotlin/WrapperHarness.kt").read_text(encoding="utf-8")

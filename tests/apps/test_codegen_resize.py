@@ -117,6 +117,7 @@ def kotlin_classes(models, tmp_path_factory):
     return folder / "classes"
 
 
+@pytest.mark.slow
 @EACH
 def test_kotlin_feeds_the_model(kotlin_classes, models, pictures, tmp_path, name):
     for number, picture in enumerate(pictures):

@@ -180,6 +180,7 @@ fun main() {
 """
 
 
+@pytest.mark.slow
 def test_kotlin_teaches_by_the_same_arithmetic(parts, tmp_path):
     (tmp_path / "Head.kt").write_text(model_maker.codegen(parts, "kotlin"))
     (tmp_path / "Main.kt").write_text(KOTLIN)

@@ -275,6 +275,7 @@ def test_what_makes_no_sense_is_refused_before_any_work(faulty, words, message, 
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_planted_faults_of_real_photos_are_found(shared_data, tmp_path, lite0):
     planted = benchmark.plant(shared_data / "flowers", tmp_path / "flowers", seed=0)
     score = benchmark.score(diagnose(tmp_path / "flowers", model=LITE0), planted)

@@ -199,6 +199,7 @@ def test_the_recipe_suits_photos(base0, int8_lite0, shared_data, name):
     assert blur < 0.11  # measured: 0.08
 
 
+@pytest.mark.slow
 def test_negatives_of_photos_lose_nothing(base0, int8_lite0, shared_data, tmp_path):
     for path in sorted((shared_data / "flowers").rglob("*.jpg"))[::2]:
         target = tmp_path / path.parent.name / f"{path.stem}.png"
@@ -253,6 +254,7 @@ def xrays(tmp_path_factory):
     return read(folder)
 
 
+@pytest.mark.slow
 def test_xrays_give_ranges_of_their_own_and_lose_nothing(base0, int8_lite0, xrays):
     assert Image.open(xrays.samples[0].path).mode == "I;16"
     _, before = int8_suitability.blurred(base0, int8_lite0, xrays)

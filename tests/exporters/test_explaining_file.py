@@ -102,6 +102,7 @@ def test_code_for_apps_has_them_and_other_files_go_without(made, trained, langua
     assert not re.search(r"\bshares\(", codegen(trained["uint8"], language))
 
 
+@pytest.mark.slow
 def test_generated_kotlin_compiles(made, tmp_path):
     (tmp_path / "Flowers.kt").write_text(codegen(made.path, "kotlin", name="Flowers"))
     sources = [*stubs(tmp_path / "stubs"), ROOT / "tests/helpers/kotlin/Fake.kt", tmp_path / "Flowers.kt"]

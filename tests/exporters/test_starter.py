@@ -23,6 +23,7 @@ def starter_model(lite0, tmp_path_factory):
     return starter.starter("efficientnet_lite0", tmp_path_factory.mktemp("starter") / "made")
 
 
+@pytest.mark.slow
 def test_the_starter_is_a_complete_int8_classifier(starter_model):
     content = (starter_model / "model.tflite").read_bytes()
     assert inspection.inspect(content).float_operators == ()
@@ -37,6 +38,7 @@ def test_the_starter_is_a_complete_int8_classifier(starter_model):
     assert "74.4 % (int8)" in (starter_model / "README.md").read_text()  # published for Lite0
 
 
+@pytest.mark.slow
 def test_int8_knows_what_float_knows(starter_model, lite0, shared_data):
     photos = sorted((shared_data / "imagenet_samples").glob("*.jpg"))
     truth = np.array([int(photo.name.split("_")[0]) for photo in photos])
@@ -53,6 +55,7 @@ def test_int8_knows_what_float_knows(starter_model, lite0, shared_data):
     assert (floats.argmax(1) == int8.argmax(1)).sum() >= 34
 
 
+@pytest.mark.slow
 def test_predict_needs_no_file(starter_model, shared_data, tmp_path):
     photo = shared_data / "photos" / "parrot.jpg"
     command = [sys.executable, "-m", "model_maker", "predict", "--model", "efficientnet_lite0", str(photo), "--json"]
@@ -61,12 +64,14 @@ def test_predict_needs_no_file(starter_model, shared_data, tmp_path):
     assert found[0]["predictions"][0]["label"] == "macaw" and found[0]["predictions"][0]["score"] > 0.7
 
 
+@pytest.mark.slow
 def test_the_starter_of_predict_is_made_once(starter_model, monkeypatch):
     first = starter.cached("efficientnet_lite0")
     monkeypatch.setattr(starter, "build", lambda *_, **__: pytest.fail("it is in the cache"))
     assert starter.cached("efficientnet_lite0") == first
 
 
+@pytest.mark.slow
 def test_an_output_that_exists_is_left_alone(starter_model):
     before = (starter_model / "model.tflite").read_bytes()
     with pytest.raises(OutputError, match="already exists"):

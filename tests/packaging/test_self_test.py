@@ -156,6 +156,7 @@ def proven(drawn_flowers, lite0, tmp_path_factory):
     return model_maker.train(drawn_flowers, tmp_path_factory.mktemp("proven") / "model", self_test=True).directory
 
 
+@pytest.mark.slow
 def test_train_and_export_write_it_and_verify_runs_it(proven, trained, tmp_path, capsys):
     with_test, without = ((folder / "model.tflite").read_bytes() for folder in (proven, trained["uint8"]))
     growth = len(with_test) - len(without)
@@ -178,6 +179,7 @@ def test_train_and_export_write_it_and_verify_runs_it(proven, trained, tmp_path,
     assert self_test.get((tmp_path / "app/app/src/main/assets/model.tflite").read_bytes()) is not None
 
 
+@pytest.mark.slow
 def test_verify_fails_a_file_whose_scores_are_not_reproduced(proven, tmp_path, capsys):
     content = (proven / "model.tflite").read_bytes()
     test = self_test.get(content)

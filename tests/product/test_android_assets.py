@@ -86,6 +86,7 @@ def classes(linked, tmp_path_factory):
     return folder / "classes"
 
 
+@pytest.mark.slow
 def test_the_compiler_sees_a_name_that_is_not_there(linked, tmp_path):
     text = (MAIN / "kotlin/modelmaker/classifier/MainViewModel.kt").read_text()
     (tmp_path / "MainViewModel.kt").write_text(text.replace("R.string.no_photo", "R.string.no_foto"))
@@ -95,6 +96,7 @@ def test_the_compiler_sees_a_name_that_is_not_there(linked, tmp_path):
     assert "no_foto" in error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("io", graph.IO_TYPES)
 def test_the_app_reads_the_model_and_feeds_it_as_training_did(classes, make_tiny_model, tmp_path, io):
     labels = ("rose", "🌻 sun", 'a "b" \\ $c')
@@ -120,6 +122,7 @@ def test_the_app_reads_the_model_and_feeds_it_as_training_did(classes, make_tiny
     np.testing.assert_allclose([float(text) for text in ranked[1::2]], [entry.score for entry in best], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_app_shows_each_head_of_a_combined_model(classes, conv_embedder, tmp_path):
     names, labels = ("letters", "light"), (("a", "b", "ü"), ("day", "night"))
     single = [graph.attach_head(conv_embedder, np.ones((len(own), 16)), np.zeros(len(own))) for own in labels]
@@ -143,6 +146,7 @@ def test_the_app_shows_each_head_of_a_combined_model(classes, conv_embedder, tmp
     assert told == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", fitted_models.NAMES)
 def test_the_app_fits_photos_as_the_metadata_says(classes, tmp_path, name):
     content = fitted_models.make(name)
@@ -153,6 +157,7 @@ def test_the_app_fits_photos_as_the_metadata_says(classes, tmp_path, name):
         np.testing.assert_array_equal(fed[0], images.load(Image.fromarray(rgba), Classifier(content).fit))
 
 
+@pytest.mark.slow
 def test_the_app_shows_as_many_labels_as_the_model_promises(classes, make_tiny_model, tmp_path):
     content = make_tiny_model()
     # The scores of `prepare` are 0.08, 0.23 and 0.8: the second reaches its limit, the first does not.
@@ -164,6 +169,7 @@ def test_the_app_shows_as_many_labels_as_the_model_promises(classes, make_tiny_m
     assert shown == [metadata.read(content).labels[index] for index in sets.indices(scores)] and len(shown) == 2
 
 
+@pytest.mark.slow
 def test_the_app_tells_wrong_delegates_by_the_models_self_test(classes, make_tiny_model, tmp_path):
     content = make_tiny_model()
     test = self_test.make(content)
@@ -180,6 +186,7 @@ def test_the_app_tells_wrong_delegates_by_the_models_self_test(classes, make_tin
     assert run_kotlin(classes, "harness.selftest.SelfTestHarnessKt", tmp_path) == "none\0"
 
 
+@pytest.mark.slow
 def test_the_app_reads_metadata_that_other_tools_wrote(classes, shared_weights, tmp_path):
     content = (shared_weights / "tflite/automl_labeler_model.tflite").read_bytes()
     kotlin_runs.prepare(tmp_path / "run", content, np.zeros((2, 2, 4), np.uint8))
@@ -187,6 +194,7 @@ def test_the_app_reads_metadata_that_other_tools_wrote(classes, shared_weights, 
     assert tuple(texts[: int(count)]) == metadata.read(content).labels
 
 
+@pytest.mark.slow
 def test_the_app_is_taught_frame_by_frame_and_keeps_it(classes, conv_embedder, tmp_path):
     backbone = metadata.write(conv_embedder, metadata.ModelInfo(normalization=Normalization(127, 128)), embedder=True)
     kotlin_runs.prepare(tmp_path / "run", backbone, np.zeros((2, 2, 4), np.uint8))
@@ -208,6 +216,7 @@ def test_the_app_is_taught_frame_by_frame_and_keeps_it(classes, conv_embedder, t
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

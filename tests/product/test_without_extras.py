@@ -245,12 +245,14 @@ def test_each_command_is_tried():
     assert {words[0] for words in FREE} | {"demo", "studio", "push"} == set(commands())
 
 
+@pytest.mark.slow
 def test_everything_else_works(ended):
     for words, (code, _, err) in ended.items():
         assert code == 0, (words, err)
         assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_an_export_of_everything_leaves_out_what_needs_an_extra(ended):
     _, _, err = ended["export", "made", "--output", "everything"]
     missing = dict(line.removeprefix("model_maker: ").split(": ", 1) for line in err.splitlines() if "It needs" in line)
@@ -258,6 +260,7 @@ def test_an_export_of_everything_leaves_out_what_needs_an_extra(ended):
     assert missing["tfjs"] == f"It {TENSORFLOW}"
 
 
+@pytest.mark.slow
 def test_a_certificate_says_which_engines_were_skipped(ended):
     _, out, _ = ended["verify", "made"]
     shown = " ".join(out.split())

@@ -104,6 +104,7 @@ def test_the_model_itself_is_never_replaced(trained, drawn_flowers):
         model_maker.reproduce(trained["uint8"], drawn_flowers, output=trained["uint8"], overwrite=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("io", ["uint8", "float32"])
 @pytest.mark.parametrize("mean", ["127,128", "127.5,127.5"])
 def test_a_backbone_that_other_photos_calibrated_is_taken_from_the_file(

@@ -162,7 +162,9 @@ def main() -> None:
     print(f"{'':20} runs  seconds (least)  CPU seconds")
     for name, took in found.items():
         wall, cpu = [one.seconds for one in took], [one.cpu_seconds for one in took]
-        print(f"{name:20} {len(took):4} {statistics.median(wall):8.2f} ({min(wall):.2f}) {statistics.median(cpu):12.2f}")
+        print(
+            f"{name:20} {len(took):4} {statistics.median(wall):8.2f} ({min(wall):.2f}) {statistics.median(cpu):12.2f}"
+        )
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ class Jobs:
     def is_running(self) -> bool:
         return self.job.state == RUNNING
 
-    def start(self, kind: str, work: Callable[[Progress], dict[str, Any]]) -> Job:
+    def start(self, kind: str, work: Callable[[Progress], dict[str, Any] | None]) -> Job:
         """Begins a job.
 
         Raises:
@@ -88,7 +88,7 @@ class Jobs:
         self.cancel()
         self.join()
 
-    def _run(self, work: Callable[[Progress], dict[str, Any]]) -> None:
+    def _run(self, work: Callable[[Progress], dict[str, Any] | None]) -> None:
         try:
             result = work(_Followed(self))
         except Cancelled:
@@ -99,7 +99,7 @@ class Jobs:
             logging.error("%s", traceback.format_exc())
             self.change(state=FAILED, message=f"That should not happen: {type(error).__name__}: {error}")
         else:
-            self.change(state=DONE, result=result)
+            self.change(state=DONE, result=result or {})
 
     def change(self, **fields: Any) -> None:
         """Says how the job stands; after a cancellation it is ended here."""

@@ -1,8 +1,8 @@
 """How long the studio takes: `python -m benchmarks.studio_times PHOTOS [--runs 5]`, PHOTOS a folder of class folders.
 
 A studio in a process of its own, with an empty cache, gets all photos over HTTP, as a browser sends them. Measured are
-the time until all are embedded, beside that of `train` with an empty cache; the time from the request to train until
-the result has been fetched; and the same after one photo has moved to another class. CPU time is of the studio and of
+the time until all are embedded, beside that of `train` with an empty cache; what the rehearsal behind it takes; the time
+from the request to train until the result has been fetched; and the same after one photo has moved to another class. CPU time is of the studio and of
 the processes that it started.
 """
 
@@ -105,7 +105,8 @@ def studio(folder: Path, cache: Path) -> Iterator[Asking]:
 def measure(source: Path, folder: Path, *, runs: int) -> dict[str, list[Took]]:
     """Measures everything; the first training is apart from the later ones."""
     photos = sorted(path for group in source.iterdir() if group.is_dir() for path in group.iterdir())
-    found: dict[str, list[Took]] = {name: [] for name in ("train, empty cache", "embed", "first", "moved", "again")}
+    names = ("train, empty cache", "embed", "rehearse", "first", "moved", "again")
+    found: dict[str, list[Took]] = {name: [] for name in names}
     start = time.perf_counter()
     command = [sys.executable, "-m", "model_maker", "train", "--data", str(source), "--output", str(folder / "made")]
     before = os.times()
@@ -119,6 +120,8 @@ def measure(source: Path, folder: Path, *, runs: int) -> dict[str, list[Took]]:
         with asking.timed(found["embed"]):
             asking.upload(photos)
             asking.follow(lambda pulse: pulse["embedded"] == [len(photos), len(photos)])
+        with asking.timed(found["rehearse"]):
+            asking.follow(lambda pulse: bool(pulse["ready"]))
         _train(asking, found["first"])
         for number in range(runs):
             classes = asking.ask("GET", "api/state")["classes"]

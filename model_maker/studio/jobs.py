@@ -48,10 +48,14 @@ class Job:
 
 
 class Jobs:
-    """Starts jobs, and knows the last one."""
+    """Starts jobs, and knows the last one.
 
-    def __init__(self) -> None:
-        self.job = Job()
+    Args:
+      ended: is called when one has ended, however it did.
+    """
+
+    def __init__(self, ended: Callable[[], None] = lambda: None) -> None:
+        self.job, self._ended = Job(), ended
         self._lock, self._ends = threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -100,6 +104,8 @@ class Jobs:
             self.change(state=FAILED, message=f"That should not happen: {type(error).__name__}: {error}")
         else:
             self.change(state=DONE, result=result or {})
+        finally:
+            self._ended()
 
     def change(self, **fields: Any) -> None:
         """Says how the job stands; after a cancellation it is ended here."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from model_maker.demo import static_site
 from model_maker.errors import DataError
+from model_maker.progress import Progress
 from model_maker.studio import checking, pile_order, results, shipping, training, uploads, workspace
 from model_maker.studio.embedding_ahead import EmbeddingAhead
 from model_maker.studio.jobs import Jobs
@@ -23,8 +24,9 @@ class Studio:
     """
 
     def __init__(self, workspace: Workspace):
-        self.workspace, self.jobs = workspace, Jobs()
+        self.workspace = workspace
         self.ahead = EmbeddingAhead(workspace, lambda: self.jobs.is_running)
+        self.jobs = Jobs(self.ahead.look)
 
     def __enter__(self) -> Studio:
         self.ahead.start()
@@ -56,6 +58,7 @@ class Studio:
         job = self.jobs.job
         return {
             "embedded": [self.ahead.done, self.ahead.total],
+            "ready": self.ahead.is_ready,
             "job": {name: getattr(job, name) for name in job.__dataclass_fields__},
         }
 
@@ -94,7 +97,12 @@ def _train(studio: Studio, request: Request) -> None:
         raise DataError("Options are given by name.")
     wanted = training.chosen(given)
     training.check_replaceable(studio.workspace, agreed=request.get("replace") is True)
-    studio.jobs.start("train", lambda progress: training.make_model(studio.workspace, wanted, progress))
+
+    def make(progress: Progress) -> None:
+        training.make_model(studio.workspace, wanted, progress)
+        studio.ahead.rehearsal.spare(studio.ahead.total)
+
+    studio.jobs.start("train", make)
 
 
 def _check(studio: Studio, request: Request) -> None:

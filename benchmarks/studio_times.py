@@ -1,9 +1,9 @@
 """How long the studio takes: `python -m benchmarks.studio_times PHOTOS [--runs 5]`, PHOTOS a folder of class folders.
 
 A studio in a process of its own, with an empty cache, gets all photos over HTTP, as a browser sends them. Measured are
-the time until all are embedded, beside that of `train` with an empty cache; what the rehearsal behind it takes; the time
-from the request to train until the result has been fetched; and the same after one photo has moved to another class. CPU time is of the studio and of
-the processes that it started.
+the time until all are embedded, beside that of `train` with an empty cache; what the rehearsal behind it takes; the
+time from the request to train until the result has been fetched; and the same after one photo has moved to another
+class. CPU time is of the studio and of the processes that it started.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -88,7 +89,9 @@ def _thresholds(model: str | os.PathLike[str]) -> list[dict[str, Any]]:
             return []
         test = report["test"]
         all_answered = {"score": 0, "photos": test["photos"], "answered": test["photos"], "precision": test["top1"]}
-        return [{name: float(point[name]) for name in _FIGURES} for point in (all_answered, *report["trade_off"])]
+        points = [{name: float(point[name]) for name in _FIGURES} for point in (all_answered, *report["trade_off"])]
+        known = all(math.isfinite(value) for point in points for value in point.values()) and points[0]["photos"]
+        return points if known else []
     except (OSError, ValueError, KeyError, TypeError, ModelMakerError):
         return []  # made by another tool, by hand, or of several labels a photo
 

@@ -32,5 +32,5 @@ export function judged(scores, classifier, teacher) {
 /** The labels among which the right one is as often as the file promises, in words. */
 function setOf(ranked, {coverage, limits}) {
   const members = ranked.filter(({score, index}, place) => place === 0 || score >= limits[index]).map(({label}) => label);
-  return `For ${percent(coverage)} of photos the right label is in such a set: ${members.join(', ')}`;
+  return `Label set that holds the right label for ${percent(coverage)} of photos: ${members.join(', ')}`;
 }

@@ -39,7 +39,7 @@ export function limitOf(index) {
 
 /** Whose threshold this is, in words. */
 export function owner() {
-  return chosen === null ? 'the model’s threshold for it' : 'the threshold below';
+  return chosen === null ? 'the model’s threshold for it' : 'the chosen threshold';
 }
 
 function choose(score) {

@@ -19,6 +19,8 @@ from model_maker.training.train import train
 
 # Growth of the number of photos from which on another one is worth its while: it has other test photos by then.
 _GROWTH = 1.25
+# With more, fitting alone takes longer than what a rehearsal saves, and is not interrupted.
+_MOST = 5_000
 
 
 class Rehearsal:
@@ -35,7 +37,7 @@ class Rehearsal:
 
     def is_due(self, photos: int) -> bool:
         """Tells whether one is worth its while with so many photos."""
-        return photos >= max(1, _GROWTH * self._photos) and photos != self._failed
+        return max(1, _GROWTH * self._photos) <= photos <= _MOST and photos != self._failed
 
     def spare(self, photos: int) -> None:
         """Notes that there was a training with so many photos, which does as well as a rehearsal."""

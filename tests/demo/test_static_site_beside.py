@@ -1,4 +1,4 @@
-"""The demo page with what stands beside the model: photos to try, thresholds, files, label sets."""
+"""The demo page offers test photos, thresholds, files and label sets as Python has them."""
 
 import dataclasses
 import json

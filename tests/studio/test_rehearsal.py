@@ -32,7 +32,7 @@ def test_it_leaves_no_model(workspace, trained):
 
 
 @pytest.mark.parametrize(
-    ("photos", "due"), [(0, False), (19, False), (20, False), (24, False), (25, True), (100, True)]
+    ("photos", "due"), [(0, False), (19, False), (20, False), (24, False), (25, True), (100, True), (100_000, False)]
 )
 def test_another_one_is_due_with_a_quarter_more_photos(workspace, trained, photos, due):
     found = Rehearsal(workspace, lambda: False)

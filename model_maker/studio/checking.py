@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from model_maker.studio.workspace import Workspace, listing, shown
 # Of one kind, so many on the page; the next check has the others.
 MOST_FOUND = 60
 FILE = "findings.json"
+# What the command would do; the page has a button for it.
+_OF_COMMAND = re.compile(r"; --fix [^.]+(?=\.)")
 
 
 def check(workspace: Workspace, progress: Progress) -> None:
@@ -108,7 +111,8 @@ def _key(kind: str, finding: Mapping[str, Any]) -> str:
 
 def _headed(kind: str) -> dict[str, Any]:
     check = CHECKS[kind]
-    return {"kind": kind, "title": check.title, "severity": check.severity, "advice": check.advice}
+    advice = _OF_COMMAND.sub("", check.advice)
+    return {"kind": kind, "title": check.title, "severity": check.severity, "advice": advice}
 
 
 def _plain(key: str, finding: Mapping[str, Any], workspace: Workspace, *, same: bool) -> dict[str, Any] | None:

@@ -67,6 +67,12 @@ def test_a_restart_shows_what_the_check_found(checked):
     assert Workspace(checked.photos).path(photo["id"]) == checked.photos / "rose/2.jpg"
 
 
+def test_advice_is_for_the_page(checked):
+    advice = [group["advice"] for group in Studio(checked).state()["findings"]["groups"]]
+    assert advice[0] == "Check each photo, the least likely label first, and move it to the correct class."
+    assert not [text for text in advice if "--" in text]
+
+
 def test_without_a_check_there_are_no_findings(workspace):
     assert Studio(workspace).state()["findings"] is None
 

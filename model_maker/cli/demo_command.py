@@ -28,7 +28,7 @@ def add(commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from model_maker.classes.splitting import teaching_files
-    from model_maker.demo import static_site
+    from model_maker.demo import companions, static_site
     from model_maker.demo.server import Server
 
     if arguments.export:
@@ -40,7 +40,8 @@ def run(arguments: argparse.Namespace) -> None:
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         show(f"{folder}/{static_site.INDEX} ({size / 1e6:.1f} MB in all)")
         return
-    with Server(static_site.site(arguments.model, teaching_files(arguments.model)), arguments.port or 0) as server:
+    more = teaching_files(arguments.model) | companions.local(arguments.model)
+    with Server(static_site.site(arguments.model, more), arguments.port or 0) as server:
         show(f"{arguments.model} at {server.url} (ctrl-C ends)", flush=True)
         if not arguments.no_browser:
             # In a thread, because a terminal browser returns only when the user quits it.

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 from absl import logging
 
-from model_maker.demo import static_site
+from model_maker.demo import companions, static_site
 from model_maker.errors import OutputError
 
 _HOST = "127.0.0.1"
@@ -23,11 +23,25 @@ _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
+    ".md": "text/plain; charset=utf-8",
+    ".txt": "text/plain; charset=utf-8",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".png": "image/png",
+    ".webp": "image/webp",
+    ".gif": "image/gif",
     ".svg": "image/svg+xml",
     ".wasm": "application/wasm",
     ".tflite": "application/octet-stream",
     "": "text/plain; charset=utf-8",
 }
+
+
+# A page of the model folder, such as its report: it brings its style and pictures along, and may do nothing.
+_DOCUMENT_POLICY = (
+    "sandbox allow-downloads; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -82,6 +96,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "model_maker", ""
     timeout = 60
+    _policy: str | None = None
 
     def do_GET(self) -> None:
         if content := self._found():
@@ -108,6 +123,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", _TYPES[PurePosixPath(name).suffix])
         self.send_header("Content-Length", str(len(content)))
+        self._policy = _DOCUMENT_POLICY if name.startswith(companions.BESIDE) else None
         self.end_headers()
         return content
 
@@ -122,7 +138,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return True
 
     def end_headers(self) -> None:
-        for name, value in {**self.server.headers, "Cache-Control": "no-store"}.items():
+        own = {"Content-Security-Policy": self._policy} if self._policy else {}
+        self._policy = None  # the next request of this connection has another one
+        for name, value in {**self.server.headers, **own, "Cache-Control": "no-store"}.items():
             self.send_header(name, value)
         super().end_headers()
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
+from model_maker.demo import companions
 from model_maker.errors import ModelError, OutputError, about
 from model_maker.inference.classifier import Classifier, model_file
 from model_maker.output_folder import HEAD, MODEL
@@ -40,7 +41,8 @@ def site(model: str | os.PathLike[str], more: Mapping[str, bytes] | None = None)
 
     Args:
       model: a `.tflite` classifier with labels, or a folder that `train` made.
-      more: what the page needs to be taught classes, `classes.splitting.teaching_files`; without it, it cannot.
+      more: what the page needs to be taught classes, `classes.splitting.teaching_files`; without it, it cannot. And
+        `companions.local` where it is served to this machine alone.
 
     Raises:
       ModelError: the model cannot be read, is no classifier, or LiteRT.js is not here.
@@ -56,6 +58,7 @@ def site(model: str | os.PathLike[str], more: Mapping[str, bytes] | None = None)
         MODEL: content,
         **_explaining(content),
         HEAD: b"null\n",
+        **companions.shipped(model),
         **(more or {}),
     }
 

@@ -1,4 +1,4 @@
-"""Embeds photos in the background as they arrive, so that training and checking find all they need in the cache."""
+"""Prepares for training in the background: embeds photos as they arrive, and rehearses once no more do."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from model_maker.data.dataset import Dataset, Sample
 from model_maker.data.entries import Entry
 from model_maker.embeddings import computing
 from model_maker.errors import ModelMakerError
+from model_maker.studio.rehearsal import Rehearsal
 from model_maker.studio.workspace import Workspace
 
 # Photos between two looks whether somebody needs the processor: to begin with some takes as long as a dozen photos. For
 # fewer it waits as long as others arrive.
 _BATCH = 64
 _WAIT_S = 0.25
+# Without news for so long, photos are taken to be complete.
+_QUIET_S = 1.0
 
 
 class EmbeddingAhead:
-    """A thread that embeds whatever is in a workspace and not known yet.
+    """A thread that embeds whatever is in a workspace and not known yet, so that jobs find it in the cache.
 
     Args:
       workspace: whose photos.
@@ -33,6 +36,7 @@ class EmbeddingAhead:
 
     Attributes:
       done, total: photos that are embedded or cannot be read, and all.
+      rehearsal: what follows when all are.
     """
 
     def __init__(self, workspace: Workspace, is_needed_elsewhere: Callable[[], bool]):
@@ -41,6 +45,7 @@ class EmbeddingAhead:
         self._known: dict[tuple[str, int, int], str] = {}
         self.done = self.total = 0
         self._ends, self._news = threading.Event(), threading.Event()
+        self.rehearsal = Rehearsal(workspace, lambda: self._news.is_set() or is_needed_elsewhere())
         self._thread = threading.Thread(target=self._run, name="studio embedding", daemon=True)
 
     def start(self) -> None:
@@ -50,6 +55,11 @@ class EmbeddingAhead:
     def look(self) -> None:
         """Tells it that there may be new photos."""
         self._news.set()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether nothing is left to prepare."""
+        return self.done >= self.total and not self.rehearsal.is_due(self.total)
 
     def close(self) -> None:
         self._ends.set()
@@ -82,6 +92,9 @@ class EmbeddingAhead:
             except (ModelMakerError, OSError) as error:  # such as a photo that is moved meanwhile: train tells the rest
                 logging.info("embedding ahead: %s", error)
                 self._ends.wait(_WAIT_S)
+                continue
+            if self.rehearsal.is_due(self.total) and not self._news.wait(_QUIET_S) and not self._is_needed_elsewhere():
+                self.rehearsal.hold(self.total)
 
     def _catch_up(self) -> None:
         lacking = self._lacking()

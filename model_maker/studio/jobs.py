@@ -48,10 +48,14 @@ class Job:
 
 
 class Jobs:
-    """Starts jobs, and knows the last one."""
+    """Starts jobs, and knows the last one.
 
-    def __init__(self) -> None:
-        self.job = Job()
+    Args:
+      ended: is called when one has ended, however it did.
+    """
+
+    def __init__(self, ended: Callable[[], None] = lambda: None) -> None:
+        self.job, self._ended = Job(), ended
         self._lock, self._ends = threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -59,7 +63,7 @@ class Jobs:
     def is_running(self) -> bool:
         return self.job.state == RUNNING
 
-    def start(self, kind: str, work: Callable[[Progress], dict[str, Any]]) -> Job:
+    def start(self, kind: str, work: Callable[[Progress], dict[str, Any] | None]) -> Job:
         """Begins a job.
 
         Raises:
@@ -88,7 +92,7 @@ class Jobs:
         self.cancel()
         self.join()
 
-    def _run(self, work: Callable[[Progress], dict[str, Any]]) -> None:
+    def _run(self, work: Callable[[Progress], dict[str, Any] | None]) -> None:
         try:
             result = work(_Followed(self))
         except Cancelled:
@@ -99,7 +103,9 @@ class Jobs:
             logging.error("%s", traceback.format_exc())
             self.change(state=FAILED, message=f"That should not happen: {type(error).__name__}: {error}")
         else:
-            self.change(state=DONE, result=result)
+            self.change(state=DONE, result=result or {})
+        finally:
+            self._ended()
 
     def change(self, **fields: Any) -> None:
         """Says how the job stands; after a cancellation it is ended here."""

@@ -28,11 +28,13 @@ class Action:
       number: of the line that states it.
       what: it, for people.
       moves: from where to where.
+      note: what was noted instead of a move.
     """
 
     number: int
     what: str
     moves: tuple[tuple[Place, Place], ...]
+    note: str = ""
 
 
 class Moves:
@@ -81,6 +83,19 @@ class Moves:
             os.rename(source, named)
         return named
 
+    def note(self, what: str, note: str) -> None:
+        """Writes a note into the log, which moves nothing and can be undone all the same.
+
+        Raises:
+          OutputError: the system refuses.
+        """
+        with files.explained(self._log), locks.locked(self._log) as log:
+            _append(log, {"what": what, "moves": [], "note": note})
+
+    def notes(self) -> frozenset[str]:
+        """Returns the notes that are not undone."""
+        return frozenset(action.note for action in self._done() if action.note)
+
     def undo(self) -> str:
         """Takes the last action back that is not; returns what it was.
 
@@ -104,11 +119,14 @@ class Moves:
 
     def last(self) -> Action | None:
         """Returns what `undo` would take back."""
-        try:
-            done = self._standing(self._log.read_bytes())
-        except FileNotFoundError:
-            return None
+        done = self._done()
         return done[-1] if done else None
+
+    def _done(self) -> list[Action]:
+        try:
+            return self._standing(self._log.read_bytes())
+        except FileNotFoundError:
+            return []
 
     def _standing(self, content: bytes) -> list[Action]:
         """Reads the actions that are not undone; of a line that a crash cut off, nothing has moved."""
@@ -120,7 +138,7 @@ class Moves:
                     standing.pop(entry["undone"], None)
                     continue
                 moves = tuple((_read(origin), _read(now)) for origin, now in entry["moves"])
-                standing[number] = Action(number, str(entry["what"]), moves)
+                standing[number] = Action(number, str(entry["what"]), moves, str(entry.get("note", "")))
             except (ValueError, TypeError, KeyError):
                 continue
         return list(standing.values())

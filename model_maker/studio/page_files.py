@@ -10,6 +10,8 @@ from model_maker.demo import static_site
 
 _PAGE = resources.files("model_maker.studio") / "page"
 _SHOWN = (".html", ".css", ".js", ".svg")
+# Modules of the demo page that stand on its own elements.
+_DEMO_ALONE = ("app.js", "view.js", "answers.js", "beside.js", "threshold.js")
 
 
 @functools.cache
@@ -19,7 +21,7 @@ def addresses() -> dict[str, Traversable]:
     demo = {
         f"demo/{entry.name}": entry
         for entry in static_site.PAGE.iterdir()
-        if entry.name.endswith((".js", ".css")) and entry.name not in ("app.js", "view.js")
+        if entry.name.endswith((".js", ".css")) and entry.name not in _DEMO_ALONE
     }
     runtime = {
         f"demo/{name}": static_site.PAGE / name for name in static_site.RUNTIME if name.endswith((".js", ".wasm"))

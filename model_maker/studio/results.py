@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ import numpy as np
 
 from model_maker import output_folder
 from model_maker.data.skipped_files import counted
+from model_maker.studio import kept_work
 from model_maker.studio.workspace import Workspace
-from model_maker.system import files
 from model_maker.training.result import Result
 
 MOST_MISTAKES = 24
@@ -86,8 +85,7 @@ def confusions(labels: list[str], counts: list[list[int]]) -> list[dict[str, Any
 
 def keep(workspace: Workspace, result: dict[str, Any]) -> None:
     """Writes a result down, with the hash of the model that it is of."""
-    content = {"sha256": _model_hash(workspace.model)} | result
-    files.write(workspace.side / _FILE, json.dumps(content).encode())
+    kept_work.write(workspace.side / _FILE, {"sha256": _model_hash(workspace.model)} | result)
 
 
 def kept(workspace: Workspace) -> dict[str, Any] | None:
@@ -98,12 +96,9 @@ def kept(workspace: Workspace) -> dict[str, Any] | None:
     digest = _model_hash(workspace.model)
     if not digest:
         return None
-    try:
-        found: dict[str, Any] = json.loads((workspace.side / _FILE).read_bytes())
-        if found.get("sha256") == digest:
-            return found
-    except (OSError, ValueError):
-        pass
+    found = kept_work.read(workspace.side / _FILE)
+    if found and found.get("sha256") == digest:
+        return found
     try:
         report = output_folder.read_metrics(workspace.model)
         return {"sha256": digest, "foreign": True} | _of_report(report)
@@ -113,11 +108,8 @@ def kept(workspace: Workspace) -> dict[str, Any] | None:
 
 def is_of_studio(workspace: Workspace) -> bool:
     """Tells whether the model that stands beside the photos is the last one that was made here."""
-    try:
-        found = json.loads((workspace.side / _FILE).read_bytes())
-    except (OSError, ValueError):
-        return False
-    return bool(found.get("sha256") == _model_hash(workspace.model))
+    found = kept_work.read(workspace.side / _FILE)
+    return found is not None and found.get("sha256") == _model_hash(workspace.model)
 
 
 def _of_report(report: dict[str, Any]) -> dict[str, Any]:

@@ -165,22 +165,27 @@ class _Routes:
 
     @_explained
     async def thumbnail(self, request: Request) -> Response:
-        path = await run_in_threadpool(self._studio.workspace.path, request.path_params["photo"])
-        content = await run_in_threadpool(self._thumbnail, str(path), path.stat().st_mtime_ns)
-        return Response(content, media_type="image/jpeg", status_code=200 if content else 404)
+        def drawn(path: Path) -> bytes:
+            return self._thumbnail(str(path), path.stat().st_mtime_ns)
+
+        try:
+            _, content = await run_in_threadpool(self._use, request.path_params["photo"], drawn)
+        except _Unreadable:
+            return Response(status_code=404)
+        return Response(content, media_type="image/jpeg")
 
     @_explained
     async def photo(self, request: Request) -> Response:
-        path, content = await run_in_threadpool(self._read, request.path_params["photo"])
+        path, content = await run_in_threadpool(self._use, request.path_params["photo"], Path.read_bytes)
         kind = mimetypes.guess_type(path.name)[0] or ""
         return Response(content, media_type=kind if kind.startswith("image/") else "application/octet-stream")
 
-    def _read(self, photo: str) -> tuple[Path, bytes]:
+    def _use(self, photo: str, read: Callable[[Path], bytes]) -> tuple[Path, bytes]:
         """Reads a photo at once, for it may be moved while a browser loads it."""
         for _ in range(_TRIES):
             path = self._studio.workspace.path(photo)
             with contextlib.suppress(FileNotFoundError):
-                return path, path.read_bytes()
+                return path, read(path)
         raise DataError("This photo is not here any more. Reload the page.")
 
     @_explained
@@ -204,5 +209,11 @@ def _share(text: str) -> float:
     return value
 
 
+class _Unreadable(Exception):
+    """There is no thumbnail; as an exception it is not kept for later, for a file may be unreadable for a moment."""
+
+
 def _thumbnail(path: str, _changed: int) -> bytes:
-    return thumbnails.jpeg(Path(path), _THUMBNAIL_PIXELS)
+    if content := thumbnails.jpeg(Path(path), _THUMBNAIL_PIXELS):
+        return content
+    raise _Unreadable

@@ -8,7 +8,7 @@ from typing import Any
 from model_maker.demo import static_site
 from model_maker.errors import DataError
 from model_maker.progress import Progress
-from model_maker.studio import checking, labelling, results, shipping, training, uploads, workspace
+from model_maker.studio import checking, pile_order, results, shipping, training, uploads, workspace
 from model_maker.studio.embedding_ahead import EmbeddingAhead
 from model_maker.studio.jobs import Jobs
 from model_maker.studio.workspace import Workspace, shown
@@ -21,17 +21,12 @@ class Studio:
 
     Args:
       workspace: the photos.
-
-    Attributes:
-      findings: of the last check; None before.
-      queue: what to label first, as it was sorted last.
     """
 
     def __init__(self, workspace: Workspace):
-        self.workspace, self.jobs = workspace, Jobs()
-        self.findings: dict[str, Any] | None = None
-        self.queue: list[dict[str, Any]] = []
+        self.workspace = workspace
         self.ahead = EmbeddingAhead(workspace, lambda: self.jobs.is_running)
+        self.jobs = Jobs(self.ahead.look)
 
     def __enter__(self) -> Studio:
         self.ahead.start()
@@ -50,8 +45,8 @@ class Studio:
         return found | {
             "model": shown(self.workspace.model),
             "result": result,
-            "findings": self.findings,
-            "queue": self.queue,
+            "findings": checking.kept(self.workspace, found["listing"]),
+            "queue": pile_order.kept(self.workspace),
             "options": training.offered(),
             "limits": {"photo": uploads.limit(""), "archive": uploads.limit(".zip")},
             "shipped": shipping.shipped(self.workspace),
@@ -63,6 +58,7 @@ class Studio:
         job = self.jobs.job
         return {
             "embedded": [self.ahead.done, self.ahead.total],
+            "ready": self.ahead.is_ready,
             "job": {name: getattr(job, name) for name in job.__dataclass_fields__},
         }
 
@@ -101,31 +97,20 @@ def _train(studio: Studio, request: Request) -> None:
         raise DataError("Options are given by name.")
     wanted = training.chosen(given)
     training.check_replaceable(studio.workspace, agreed=request.get("replace") is True)
-    studio.jobs.start("train", lambda progress: training.make_model(studio.workspace, wanted, progress))
+
+    def make(progress: Progress) -> None:
+        training.make_model(studio.workspace, wanted, progress)
+        studio.ahead.rehearsal.spare(studio.ahead.total)
+
+    studio.jobs.start("train", make)
 
 
 def _check(studio: Studio, request: Request) -> None:
-    def check(progress: Progress) -> dict[str, Any]:
-        studio.findings = checking.check(studio.workspace, progress)
-        return {}
-
-    studio.jobs.start("check", check)
+    studio.jobs.start("check", lambda progress: checking.check(studio.workspace, progress))
 
 
 def _queue(studio: Studio, request: Request) -> None:
-    def sort(progress: Progress) -> dict[str, Any]:
-        workspace = studio.workspace
-        pile = [photo.path for photo in workspace.pile()]
-        if not pile:
-            raise DataError("There are no photos to label: drop some first.")
-        found = labelling.suggest(workspace.photos, pile, progress=progress)
-        studio.queue = [
-            {"id": workspace.id_of(one.path), "name": shown(one.path.name), "guess": one.guess, "score": one.score}
-            for one in found
-        ]
-        return {}
-
-    studio.jobs.start("queue", sort)
+    studio.jobs.start("queue", lambda progress: pile_order.sort(studio.workspace, progress))
 
 
 def _ship(studio: Studio, request: Request) -> None:
@@ -143,6 +128,7 @@ ACTIONS: dict[str, Callable[[Studio, Request], dict[str, Any] | None]] = {
     "delete_class": lambda studio, request: studio.workspace.delete_class(request.get("name")),
     "move": lambda studio, request: studio.workspace.move(_photos(request), request.get("to")),
     "delete": lambda studio, request: studio.workspace.delete(_photos(request)),
+    "accept": lambda studio, request: checking.accept(studio.workspace, request.get("finding")),
     "undo": lambda studio, request: {"undone": studio.workspace.undo()},
     "train": _train,
     "check": _check,

@@ -63,9 +63,8 @@ def check_replaceable(workspace: Workspace, *, agreed: bool) -> None:
         raise OutputError(f"{folder} holds a model that was not made here.")
 
 
-def make_model(workspace: Workspace, wanted: options.Options, progress: Progress) -> dict[str, Any]:
+def make_model(workspace: Workspace, wanted: options.Options, progress: Progress) -> None:
     """Trains on the photos as they are, exactly as `train` does, and keeps the result for reloads."""
     made = train(workspace.photos, workspace.model, overwrite=True, progress=progress, options=wanted)
     found = results.compose(made, list(progress.notes))
     results.keep(workspace, found)
-    return {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,8 +87,9 @@ class Workspace:
         return action.what if action else ""
 
     def stamp(self) -> str:
-        """Returns what changes whenever somebody adds, moves or removes photos, or trains; it costs a few looks."""
-        watched = [*self._folders(), self.photos, self.unlabelled, self.side / "moves.jsonl", self.model]
+        """Returns what changes whenever somebody adds or moves photos, trains, checks or sorts, for a few looks."""
+        kept = [self.side / name for name in ("moves.jsonl", "findings.json", "queue.json")]
+        watched = [*self._folders(), self.photos, self.unlabelled, *kept, self.model]
         facts = [f"{path.name} {_changed(path)}" for path in watched]
         return hashlib.sha256("\n".join(facts).encode(errors="surrogateescape")).hexdigest()[:16]
 
@@ -158,6 +159,14 @@ class Workspace:
             f"deleted {counted(len(paths), 'photo')}", [(path, place / path.parent.name / path.name) for path in paths]
         )
 
+    def accept(self, what: str, finding: str) -> None:
+        """Notes that a finding of a check is to be left alone."""
+        self._moves.note(what, finding)
+
+    def accepted(self) -> frozenset[str]:
+        """Returns the findings that are to be left alone."""
+        return self._moves.notes()
+
     def undo(self) -> str:
         """Takes the last action back; returns what it was."""
         return self._moves.undo()
@@ -213,13 +222,20 @@ def as_dict(workspace: Workspace) -> dict[str, Any]:
     def plain(photos: Iterable[Photo]) -> list[dict[str, str]]:
         return [{"id": photo.id, "name": shown(photo.path.name)} for photo in photos]
 
+    classes = workspace.classes()
     return {
         "folder": shown(workspace.photos),
-        "classes": [{"name": name, "photos": plain(photos)} for name, photos in workspace.classes().items()],
+        "classes": [{"name": shown(name), "photos": plain(photos)} for name, photos in classes.items()],
+        "listing": listing(classes),
         "unlabelled": plain(workspace.pile()),
-        "undo": workspace.last_action(),
+        "undo": shown(workspace.last_action()),
         "stamp": workspace.stamp(),
     }
+
+
+def listing(classes: Mapping[str, Sequence[Photo]]) -> str:
+    """Returns what is the same as long as no photo comes, moves or goes."""
+    return hashlib.sha256("".join(photo.id for group in classes.values() for photo in group).encode()).hexdigest()
 
 
 def shown(name: object) -> str:

@@ -68,3 +68,18 @@ def test_what_fails_says_why(error, message):
     found.start("train", work)
     found.join()
     assert (found.job.state, found.job.message) == (jobs.FAILED, message)
+
+
+@pytest.mark.parametrize("error", [None, DataError("Too few."), jobs.Cancelled(), KeyError("x")])
+def test_the_end_of_a_job_is_told(error):
+    ends = []
+    found = Jobs(lambda: ends.append(found.job.state))
+
+    def work(progress):
+        if error:
+            raise error
+
+    found.start("train", work)
+    found.join()
+    assert ends == [found.job.state]
+    assert ends != [jobs.RUNNING]

@@ -1,6 +1,7 @@
 """What the server does with what a page, or somebody else, sends."""
 
 import io
+import os
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
@@ -35,6 +36,26 @@ def test_a_photo_that_is_moved_while_it_is_asked_for_is_given(client, workspace,
     monkeypatch.setattr(workspace, "path", lambda name: gone.pop() if gone else found(name))
     status, _, content = client.ask("GET", f"photo/{photo['id']}")
     assert (status, content, gone) == (200, jpeg(), [])
+
+
+def test_a_thumbnail_of_a_photo_that_is_moved_is_given(client, workspace, jpeg, monkeypatch):
+    client.upload("a.jpg", jpeg(), "rose")
+    [photo] = client.state()["classes"][0]["photos"]
+    found, gone = workspace.path, [workspace.photos / "tulip/a.jpg"]
+    monkeypatch.setattr(workspace, "path", lambda name: gone.pop() if gone else found(name))
+    status, _, content = client.ask("GET", f"thumbnail/{photo['id']}")
+    assert (status, content[:3], gone) == (200, b"\xff\xd8\xff", [])
+
+
+def test_a_file_that_is_no_photo_has_no_thumbnail_until_it_is_one(client, workspace, jpeg):
+    path = workspace.photos / "rose/a.jpg"
+    path.write_bytes(bytes(len(jpeg())))
+    facts = path.stat()
+    [photo] = client.state()["classes"][0]["photos"]
+    assert client.ask("GET", f"thumbnail/{photo['id']}")[0] == 404
+    path.write_bytes(jpeg())
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))  # as if it had been unreadable for a moment
+    assert client.ask("GET", f"thumbnail/{photo['id']}")[0] == 200
 
 
 def test_equal_names_become_unique(client, workspace, jpeg):

@@ -1,15 +1,17 @@
 /** Puts it together: pictures in, the model over them, answers out. */
 
+import {judged} from './answers.js';
+import * as beside from './beside.js';
 import {close, follow, openCamera, openFilm} from './live.js';
 import {Classifier, startRuntime} from './model.js';
-import {PictureError, decode, pixels} from './picture.js';
+import {PictureError, decode, pictureOf, pixels} from './picture.js';
 import {resize} from './resize.js';
 import {Teacher} from './teach.js';
+import * as threshold from './threshold.js';
 import * as view from './view.js';
 import {Explainer, draw} from './why.js';
 
 const {byId} = view;
-const SHOWN_LABELS = 5;
 const THREADS = [1, 2, 4, 8];
 const DEFAULT_THREADS = 4;
 // A median of some frames does not flicker.
@@ -53,7 +55,10 @@ async function start() {
   const counts = THREADS.filter((count) => count === 1 || (!note && count <= navigator.hardwareConcurrency));
   threads = counts.filter((count) => count <= DEFAULT_THREADS).at(-1);
   classifier = await Classifier.open(bytes, {threads});
-  view.showModel(classifier.info, bytes);
+  const about = await beside.about();
+  beside.showFiles(about.files);
+  threshold.start(about.thresholds, judge);
+  showModel();
   view.showThreads(counts, threads, note, useThreads);
   view.showHeads(classifier.info.heads, useHead);
   teacher = await Teacher.open();
@@ -62,7 +67,28 @@ async function start() {
   }
   explainer = await Explainer.open(classifier);
   ['choose', 'camera', 'film'].forEach((id) => (byId(id).disabled = false));
+  beside.offerSamples(about.samples, (file) => take([file]));
   return classifier;
+}
+
+function showModel() {
+  view.showModel(classifier.info, classifier.bytes);
+  threshold.use(classifier.info);
+}
+
+/** The photo that is chosen among the tiles; none while a camera or video is followed. */
+function chosen() {
+  return watched ? undefined : photos.find((photo) => photo.tile.getAttribute('aria-pressed') === 'true');
+}
+
+/** Judges the scores of all photos by other thresholds; a video's next frame does so for itself. */
+function judge() {
+  for (const photo of photos.filter((other) => other.answer)) {
+    photo.answer = answerOf(photo.scores);
+    view.fillTile(photo.tile, photo);
+  }
+  const shown = chosen();
+  shown && view.showAnswer(shown.answer, told(shown.latencyMs));
 }
 
 async function useThreads(count) {
@@ -71,8 +97,8 @@ async function useThreads(count) {
     threads = count; // where LiteRT.js refuses, it runs on as before
   });
   // The answer on the stage is measured again.
-  const shown = photos.find((photo) => photo.tile.getAttribute('aria-pressed') === 'true');
-  if (shown && !watched) {
+  const shown = chosen();
+  if (shown) {
     await guarded(() => look(shown));
     select(shown);
   }
@@ -81,34 +107,20 @@ async function useThreads(count) {
 /** Shows the labels of another head; the answers on the page are given anew. */
 async function useHead(index) {
   classifier.useHead(index);
-  view.showModel(classifier.info, classifier.bytes);
-  const shown = photos.find((photo) => photo.tile.getAttribute('aria-pressed') === 'true');
+  showModel();
+  const shown = chosen();
   await guarded(async () => {
     for (const photo of photos.filter((other) => other.answer)) {
       await look(photo);
     }
   });
-  if (shown && !watched) {
+  if (shown) {
     select(shown);
   }
 }
 
-/**
- * What is said of scores: the best label, or "unknown" where it does not reach its threshold; of a model of several labels
- * all that reach theirs.
- */
 function answerOf(scores) {
-  const ranked = classifier.rank(scores, SHOWN_LABELS, teacher?.labels);
-  if (classifier.info.provenance.multi_label === true) {
-    const found = ranked.filter(({score, index}) => score >= classifier.info.limits[index]);
-    const label = found.map((one) => one.label).join(', ') || 'no label';
-    return {ranked, unknown: !found.length, label, remark: '', several: true};
-  }
-  const [{label, score, index}] = ranked;
-  const limit = classifier.info.limits[index] ?? 0; // taught classes have none
-  const unknown = score < limit;
-  const remark = unknown ? `The score of ${label} is below the model’s threshold for it, ${view.percent(limit)}.` : '';
-  return {ranked, unknown, label: unknown ? 'unknown' : label, remark};
+  return judged(scores, classifier, teacher);
 }
 
 function told(latencyMs) {
@@ -168,7 +180,7 @@ async function look(photo) {
     const image = await decode(photo.file);
     try {
       const {scores, latencyMs} = await classify(image);
-      Object.assign(photo, {answer: answerOf(scores), latencyMs});
+      Object.assign(photo, {scores, answer: answerOf(scores), latencyMs});
     } finally {
       image.close();
     }
@@ -188,16 +200,6 @@ function select(photo) {
   view.showAnswer(photo.answer, told(photo.latencyMs));
   const [{index}] = photo.answer.ranked;
   view.offerWhy(explainer !== null && index < classifier.info.labels.length); // of taught classes nothing is known
-}
-
-/** Pixels, RGB [height, width, 3], as a picture. */
-function pictureOf(fitted, {height, width}) {
-  const picture = new ImageData(width, height);
-  fitted.forEach((value, place) => (picture.data[Math.floor(place / 3) * 4 + (place % 3)] = value));
-  for (let place = 3; place < picture.data.length; place += 4) {
-    picture.data[place] = 255;
-  }
-  return picture;
 }
 
 /** Shows where the answer to the photo on the stage comes from, or the photo again. */

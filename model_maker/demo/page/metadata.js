@@ -10,6 +10,7 @@ const SCORE_THRESHOLD = 3;
 const AXIS_LABELS = 2;
 const PROVENANCE = 'model_maker.json';
 const LABEL_THRESHOLDS = 'label_thresholds.csv';
+const LABEL_SETS = 'label_sets.csv';
 const RESIZE = 'resize.txt';
 const RESIZES = ['stretch', 'letterbox', 'crop'];
 
@@ -23,6 +24,7 @@ const RESIZES = ['stretch', 'letterbox', 'crop'];
  *   normalization: {mean, std} of a float input, or null;
  *   resize: how photos are fitted to the input: 'stretch', 'letterbox' or 'crop';
  *   threshold: the score from which on a label is an answer, 0 for any; limits: the same for each label;
+ *   labelSets: {coverage, limits} of the labels to show so that the right one is among them, or null;
  *   provenance: what train wrote, or {};
  *   input, output: {shape, type, scale, zeroPoint}.
  */
@@ -52,7 +54,8 @@ async function parse(bytes) {
     output: edgeOf(graph.tables(0)[tensor]),
   }));
   const {name: _, ...first} = heads[0];
-  return {...described(metadata, inside), ...first, input: edge(1), heads};
+  const labelSets = heads.length === 1 ? labelSetsOf(first.labels, inside) : null;
+  return {...described(metadata, inside), ...first, labelSets, input: edge(1), heads};
 }
 
 function headOf(output, inside) {
@@ -134,4 +137,17 @@ function limitsOf(labels, threshold, inside) {
   const lines = inside.has(LABEL_THRESHOLDS) ? new TextDecoder().decode(inside.get(LABEL_THRESHOLDS)).split('\n') : [];
   const own = lines.map((line) => Math.fround(Number(line.split(',').at(-1))));
   return labels.map((_, index) => Math.max(threshold, own[index] ?? 0));
+}
+
+/** The coverage in the first line, then a row for each label, which its limit begins. */
+function labelSetsOf(labels, inside) {
+  if (!labels.length || !inside.has(LABEL_SETS)) {
+    return null;
+  }
+  const [coverage, ...rows] = new TextDecoder().decode(inside.get(LABEL_SETS)).trimEnd().split('\n');
+  const found = {coverage: Number(coverage), limits: rows.map((row) => Math.fround(Number(row.split(',')[0])))};
+  if (rows.length !== labels.length || ![found.coverage, ...found.limits].every((share) => share >= 0 && share <= 1)) {
+    throw new Error(`The model’s ${LABEL_SETS} is damaged.`);
+  }
+  return found;
 }

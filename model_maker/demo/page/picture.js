@@ -61,3 +61,13 @@ function reason(start) {
   const known = ['\xff\xd8\xff', '\x89PNG', 'GIF8', 'RIFF', 'BM'];
   return known.some((mark) => text.startsWith(mark)) ? 'damaged picture' : 'not a photo';
 }
+
+/** Pixels, RGB [height, width, 3], as a picture. */
+export function pictureOf(fitted, {height, width}) {
+  const picture = new ImageData(width, height);
+  fitted.forEach((value, place) => (picture.data[Math.floor(place / 3) * 4 + (place % 3)] = value));
+  for (let place = 3; place < picture.data.length; place += 4) {
+    picture.data[place] = 255;
+  }
+  return picture;
+}

@@ -3,14 +3,14 @@
 export const byId = (id) => document.getElementById(id);
 
 /** Makes an element; `content` is text or elements. */
-function make(tag, className, ...content) {
+export function make(tag, className, ...content) {
   const element = document.createElement(tag);
   element.className = className;
   element.append(...content);
   return element;
 }
 
-function show(element, visible) {
+export function show(element, visible) {
   element.hidden = !visible;
 }
 
@@ -156,6 +156,8 @@ export function showAnswer(answer, latency) {
   byId('top').textContent = answer.label;
   byId('remark').textContent = answer.remark;
   show(byId('remark'), answer.remark !== '');
+  byId('set').textContent = answer.set;
+  show(byId('set'), answer.set !== '');
   byId('bars').classList.toggle('unsure', answer.unknown);
   byId('latency').textContent = latency;
   // Bars that are there are changed and not replaced, so that those of a video glide.

@@ -7,8 +7,6 @@ const SEVERITIES = {serious: 'Serious', look: 'Worth a look', know: 'Good to kno
 
 let shared;
 let told = 0;
-// Findings that somebody has looked at and found right, in this visit.
-const passed = new Set();
 
 export function start(studio) {
   shared = studio;
@@ -28,44 +26,52 @@ export function beat({pulse}) {
 }
 
 export function draw({state}) {
-  const box = byId('findings');
-  if (!state.findings) {
-    box.replaceChildren();
+  const {findings} = state;
+  show(byId('findings'), findings !== null);
+  if (!findings) {
     return;
   }
-  const classOf = new Map(state.classes.flatMap(({name, photos}) => photos.map(({id}) => [id, name])));
-  const groups = state.findings.groups
-    .map((group) => ({...group, found: group.found.map((one, index) => ({...one, key: `${group.kind} ${index}`}))}))
-    .map((group) => ({...group, found: group.found.filter((one) => isOpen(one, classOf))}))
-    .filter(({found}) => found.length);
-  const notes = state.findings.notes.map((note) => make('p', {className: 'dim'}, note));
-  const head = make('p', {}, groups.length ? 'Fixed problems leave the list; undo restores them.' : 'No problems left.');
-  box.replaceChildren(head, ...groups.map((group) => section(group, classOf)), ...notes);
+  const since = findings.changed ? ' Photos have changed since this check: check again for what is new.' : '';
+  byId('findings-head').textContent =
+    (findings.groups.length ? 'Fixed problems leave the list; undo restores them.' : 'No problems left.') + since;
+  const focused = place();
+  sync(byId('findings-groups'), findings.groups, ({kind}) => kind, section, fill);
+  byId('findings-notes').replaceChildren(...findings.notes.map((note) => make('p', {className: 'dim'}, note)));
+  // The card with the button that was just used is gone: the next one takes its place, also for the keyboard.
+  if (focused >= 0 && !byId('findings').contains(document.activeElement)) {
+    const cards = byId('findings-groups').querySelectorAll('.finding');
+    (cards[Math.min(focused, cards.length - 1)]?.querySelector('button') ?? byId('check-start')).focus();
+  }
 }
 
-/** A finding is there as long as its photos are where they were, and nobody has called it right. */
-function isOpen({key, photos}, classOf) {
-  const gone = photos.filter((photo) => !classOf.has(photo.id)).length;
-  const left = photos.length - gone;
-  return !passed.has(key) && (photos.length === 0 || (photos.length === 1 ? left === 1 : left > (gone ? 1 : 0)));
+/** The number of the card with the focus; -1 where none has it. */
+function place() {
+  return [...byId('findings-groups').querySelectorAll('.finding')].findIndex((card) => card.contains(document.activeElement));
 }
 
-function section({title, severity, advice, count, found}, classOf) {
-  const list = make('ul', {className: 'cards'});
-  sync(list, found, ({key}) => key, (one) => card(one, classOf));
+function section({title, severity, advice}) {
   return make(
     'section',
     {className: 'group'},
-    make('h3', {}, `${title} (${count})`),
+    make('h3', {}, title),
     make('p', {className: 'dim'}, `${SEVERITIES[severity]}. ${advice}`),
-    list,
+    make('ul', {className: 'cards'}),
+    make('p', {className: 'dim'}),
   );
 }
 
-function card({key, text, photos, removable, suggestion}, classOf) {
-  const here = photos.filter(({id}) => classOf.has(id));
-  const ids = here.map(({id}) => id);
-  const spare = removable.filter((id) => classOf.has(id));
+function fill(element, {title, found, more}) {
+  element.querySelector('h3').textContent = `${title} (${found.length + more})`;
+  // A card says which of its photos are left.
+  const name = ({key, photos}) => [key, ...photos.map(({id}) => id)].join(' ');
+  sync(element.querySelector('ul'), found, name, card);
+  const rest = element.lastElementChild;
+  show(rest, more > 0);
+  rest.textContent = `${more} more: work through these, then check again.`;
+}
+
+function card({key, text, photos, removable: spare, suggestion}) {
+  const ids = photos.map(({id}) => id);
   const buttons = [];
   if (suggestion && shared.state.classes.some(({name}) => name === suggestion)) {
     buttons.push(button(`Move to ${suggestion}`, () => shared.act('move', {photos: ids, to: suggestion})));
@@ -77,12 +83,12 @@ function card({key, text, photos, removable, suggestion}, classOf) {
     buttons.push(button(`Delete ${counted(ids.length, 'photo')}`, () => shared.act('delete', {photos: ids})));
   }
   if (ids.length) {
-    buttons.push(button('It is right', () => (passed.add(key), draw(shared))));
+    buttons.push(button('It is right', () => shared.act('accept', {finding: key})));
   }
-  const pictures = here.map(({id, class: name, name: file}) =>
+  const pictures = photos.map(({id, class: name, name: file}) =>
     make('img', {src: `thumbnail/${id}`, alt: `${file} in ${name}`, loading: 'lazy'}),
   );
-  const names = here.map(({class: name, name: file}) => (name ? `${name}/${file}` : file)).join(', ');
+  const names = photos.map(({class: name, name: file}) => (name ? `${name}/${file}` : file)).join(', ');
   const about = ids.length ? [make('p', {className: 'dim'}, names), make('div', {className: 'row'}, ...buttons)] : [];
   const seen = ids.length ? [make('div', {className: 'several'}, ...pictures)] : [];
   return make('li', {className: 'card finding'}, ...seen, make('p', {}, text), ...about);

@@ -67,8 +67,9 @@ export function draw({state}) {
 
 export function beat({pulse}) {
   const [done, total] = pulse.embedded;
+  const prepared = pulse.ready ? 'All photos are prepared for training.' : 'Preparing for training: the last step';
   byId('embedded').textContent =
-    done < total ? `Preparing for training: ${done} of ${counted(total, 'photo')}` : total ? 'All photos are prepared for training.' : '';
+    done < total ? `Preparing for training: ${done} of ${counted(total, 'photo')}` : total ? prepared : '';
 }
 
 function balance(classes) {

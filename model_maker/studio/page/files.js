@@ -77,7 +77,7 @@ export async function frames(file) {
   video.pause();
   try {
     const stem = file.name.replace(/\.[^.]*$/, '');
-    const length = Number.isFinite(video.duration) ? video.duration : 0;
+    const length = await duration(video);
     const step = Math.max(SECONDS_BETWEEN_FRAMES, length / MOST_FRAMES);
     const found = [];
     for (let time = 0; time === 0 || time < length; time += step) {
@@ -88,6 +88,14 @@ export async function frames(file) {
   } finally {
     close(video);
   }
+}
+
+/** How long a video is, in seconds. What browsers record does not say so: it is known once its end has been looked for. */
+async function duration(video) {
+  if (!Number.isFinite(video.duration)) {
+    await seek(video, Number.MAX_SAFE_INTEGER);
+  }
+  return Number.isFinite(video.duration) ? video.duration : 0;
 }
 
 function seek(video, time) {

@@ -69,6 +69,21 @@ def test_site_fetches_nothing(site):
         assert [source for source in sources if "//" in source] == [], path
 
 
+def test_terms_lead_to_their_entries_in_the_glossary(site):
+    places = set(re.findall(r'<dt id="([^"]+)"', (site / "glossary.html").read_text(encoding="utf-8")))
+    linked = {
+        place
+        for path in site.rglob("*.html")
+        for place in re.findall(r'class="term" href="[./]*glossary\.html#([^"]+)"', path.read_text(encoding="utf-8"))
+    }
+    assert len(linked) >= 20 and linked <= places
+
+
+def test_blocks_of_two_kinds_stand_in_tabs(site):
+    html = (site / "tutorial.html").read_text(encoding="utf-8")
+    assert len(re.findall(r'<label for="__tabbed_\d+_2">Python', html)) >= 4 and 'tab="' not in html
+
+
 @pytest.fixture(scope="module")
 def seen(site):
     """Every page in Chromium, from the disk, as `make docs` says to open it."""

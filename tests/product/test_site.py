@@ -92,6 +92,7 @@ def seen(site):
     addresses = [path.as_uri() for path in sorted(site.rglob("*.html")) if path.name != "404.html"]
     first = (site / "index.html").as_uri()
     job = {"chromium": browser.chromium(), "questions": list(QUESTIONS)}
+    job["copied"] = (site / "tutorial.html").as_uri()
     job["pages"] = [first, *(address for address in addresses if address != first)]
     words = ["node", HELPERS / "site_session.mjs"]
     done = subprocess.run(words, input=json.dumps(job), capture_output=True, text=True, timeout=600, check=False)
@@ -112,6 +113,10 @@ def test_no_page_is_wider_than_its_window(seen):
 
 def test_navigation_is_visible_at_1200_pixels(seen):
     assert {page: links for page, links in seen["navigation"].items() if links < 6} == {}
+
+
+def test_the_copy_button_takes_commands_without_prompts_and_output(seen):
+    assert seen["copied"].splitlines() == ["model_maker --version"]
 
 
 @pytest.mark.parametrize("question", QUESTIONS)

@@ -25,8 +25,8 @@ def draw(output: Path) -> None:
     """Writes the picture, PNG."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        _command(folder, "sample-data", "flowers")
-        printed = _command(folder, "train", "--data", "flowers")
+        command(folder, "sample-data", "flowers")
+        printed = command(folder, "train", "--data", "flowers")
         photo = folder / "flowers/rose/rose_000.jpg"
         site = static_site.site(folder / "flowers_model")
         with server.serving(site) as running:
@@ -37,7 +37,8 @@ def draw(output: Path) -> None:
             )
 
 
-def _command(folder: Path, *words: str) -> str:
+def command(folder: Path, *words: str) -> str:
+    """Runs a command in a folder; returns what it printed."""
     done = subprocess.run(
         [sys.executable, "-m", "model_maker", *words],
         cwd=folder,
@@ -56,6 +57,16 @@ def _folders(data: Path) -> str:
         images = "".join(f'<img src="data:image/jpeg;base64,{_encoded(path)}" alt="">' for path in photos)
         rows.append(f"<li><b>{html.escape(label.name)}/</b>{images}</li>")
     return "".join(rows)
+
+
+def folders_page(data: Path) -> str:
+    """Returns a page with the folders of a dataset alone, side by side."""
+    style = (
+        "body { margin: 0; padding: 20px; font: 16px/1.5 'Liberation Sans', Arial, sans-serif; color: #1d2140 }"
+        "ul { list-style: none; padding: 0; display: grid; grid-template-columns: 1fr 1fr 1fr; gap: 18px; margin: 0 }"
+        "li b { display: block } img { width: 50px; height: 50px; border-radius: 6px; margin-right: 4px }"
+    )
+    return f'<!doctype html><meta charset="utf-8"><style>{style}</style><ul>{_folders(data)}</ul>'
 
 
 def _terminal(printed: str) -> str:

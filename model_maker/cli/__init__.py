@@ -45,7 +45,7 @@ from model_maker.cli import (
 )
 from model_maker.system import suppressed_output
 from model_maker.terminal import completion, exit_codes, flags
-from model_maker.terminal.argument_parser import Parser
+from model_maker.terminal.argument_parser import CommandsFormatter, Parser
 from model_maker.version import __version__
 
 _EXAMPLES = """examples:
@@ -53,6 +53,10 @@ _EXAMPLES = """examples:
   model_maker train --data flowers             write flowers_model/model.tflite
   model_maker evaluate flowers_model           accuracy on the test split
   model_maker predict flowers_model rose.jpg   classify photos
+
+exit codes: 0 done; 1 failed, the message says why; 2 wrong arguments;
+130 after ctrl-C.
+NO_COLOR=1 in the environment switches colors off.
 """
 # In the order of the help.
 COMMANDS = (
@@ -122,7 +126,7 @@ def parser() -> Parser:
         prog="model_maker",
         description="Turns a folder of photos into an image classifier that runs on a phone.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=CommandsFormatter,
     )
     parser.add_argument("--version", action="version", version=f"model_maker {__version__}")
     parser.add_argument("--debug", action="store_true", help="show tracebacks and the library's log")

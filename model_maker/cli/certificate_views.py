@@ -72,10 +72,6 @@ def _demands(findings: Sequence[Finding]) -> Table:
 def _runs(name: str, pixels: str, runs: Sequence[Run]) -> Table:
     unknown = any(run.unknown for run in runs)
     table = rendering.table(name, pixels, "right>", *(["unknown>"] if unknown else []), "same answer>", "differs by>")
-    # In a narrow terminal only names and headings wrap.
-    table.columns[1].no_wrap = True
-    for column, width in zip(table.columns[2:], (8, *([7] if unknown else []), 8, 7), strict=True):
-        column.min_width = width
     for run in runs:
         table.add_row(escape(run.title), _PIXELS.get(run.pixels, run.pixels), *_cells(run, unknown=unknown))
     return table

@@ -114,7 +114,7 @@ def show_predictions(rows: list[dict[str, Any]]) -> None:
                 if entry["index"] >= 0
                 else f"[dim]{entry['label']}[/]"
             )
-            table.add_row(name, label, f"{entry['score']:.3f}", _bar(entry["score"]))
+            table.add_row(name, label, f"{entry['score']:.3f}", rendering.Bar(entry["score"]))
             name = ""
     if table.row_count:
         rendering.console().print(table)
@@ -127,7 +127,3 @@ def show_answer(row: dict[str, Any]) -> None:
     )
     promised = f"{escape(' or '.join(row['label_set']))}: " if "label_set" in row else ""
     rendering.say(rendering.console(), f"{escape(row['photo'])}  {promised}{answers or 'no label'}")
-
-
-def _bar(score: float, width: int = 20) -> str:
-    return f"[green]{'━' * round(min(max(score, 0), 1) * width)}[/]"

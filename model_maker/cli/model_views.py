@@ -54,18 +54,19 @@ def show_model(path: Path, facts: ModelFacts, info: ModelInfo, heads: Mapping[st
 def show_models(rows: list[dict[str, Any]], default: str) -> None:
     """Prints the registry; models that need no download are marked."""
     console = rendering.console()
-    # The longest name has 31 characters, and with these the table has 80 columns.
-    shown = [column for column in _COLUMNS if column != "top-5>" or console.width >= _WIDE]
+    shown = [column for column in _COLUMNS if console.width >= _SHOWN_FROM.get(column, 0)]
     table = rendering.table("model", *shown, "")
     table.padding, table.columns[0].no_wrap = (0, 1, 0, 0), True
     for row in rows:
         name = f"[bold]{row['name']}[/]" if row["name"] == default else row["name"]
         cells = dict(zip(_COLUMNS, (cell.split()[0] for cell in _model_cells(row)), strict=True))
+        if row.get("latency_ms", 0) >= 100:
+            cells["ms>"] = f"{row['latency_ms']:.0f}"
         table.add_row(name, *(cells[column] for column in shown), "*" if row["offline"] else "")
     console.print(table)
     console.print(
         "param, MACs: millions. top-1, int8: published ImageNet accuracy, percent, float and int8"
-        f"{'; top-5 in a wider terminal' if len(shown) < len(_COLUMNS) else ''}. MB, ms: int8 classifier on one "
+        f"{'; more in a wider terminal' if len(shown) < len(_COLUMNS) else ''}. MB, ms: int8 classifier on one "
         f"thread, as measured once. *: needs no download. The default is {default}."
     )
 
@@ -83,7 +84,8 @@ def models_markdown(rows: list[dict[str, Any]], default: str) -> str:
 
 
 _COLUMNS = ("px>", "param>", "MACs>", "top-1>", "top-5>", "int8>", "MB>", "ms>")
-_WIDE = 90
+# Columns to leave out of narrower terminals; the longest name has 32 characters.
+_SHOWN_FROM = {"top-5>": 87, "param>": 80, "MACs>": 73, "int8>": 67, "px>": 61}
 
 
 def _model_cells(row: dict[str, Any]) -> tuple[str, ...]:

@@ -15,6 +15,10 @@ def add(commands) -> None:
     parser.add_argument("repository", metavar="OWNER/NAME", help="repository to make or to add to")
     parser.add_argument("--private", action="store_true", help="make it private, where it does not exist")
     parser.add_argument("--space", metavar="OWNER/NAME", help="also a static Space: the page that runs the model")
+    parser.add_argument(
+        "--examples", nargs="+", metavar="PHOTO", default=[], help="photos to publish with their answers"
+    )
+    parser.add_argument("--dataset", metavar="OWNER/NAME", help="dataset on the Hub that the model was trained on")
     parser.add_argument("--message", metavar="TEXT", help="of the commit")
     json_flag(parser)
 
@@ -30,6 +34,8 @@ def run(arguments: argparse.Namespace) -> None:
             arguments.repository,
             private=arguments.private,
             space=arguments.space,
+            examples=arguments.examples,
+            datasets=[arguments.dataset] if arguments.dataset else [],
             progress=bars,
             **more,
         )

@@ -66,12 +66,13 @@ def show_training(result: Result) -> None:
         console.print(budget_table(result.budget))
     console.print(table)
     folder = escape(rendering.quoted(str(result.directory)))
-    then = f"model_maker demo {folder}" if static_site.has_runtime() else f"model_maker predict {folder} PHOTO"
+    tried = f"demo {folder}" if static_site.has_runtime() else f"predict {folder} PHOTO"
     width = max(len(str(cell)) for cell in table.columns[0].cells) + 2
     for name, text in (
         ("model", f"[bold]{escape(str(result.directory / MODEL))}[/]"),
         ("report", escape(str(result.directory / REPORT))),
-        ("next", then),
+        ("next", f"model_maker {tried}"),
+        ("", f"model_maker export {folder} --android app"),
     ):
         rendering.say(console, f"{name:<{width}}{text}")  # not a table, which would wrap a path or a command
 

@@ -20,7 +20,7 @@ def address(photo: Location, side: int) -> str:
 
 def address_of(picture: Image.Image, side: int) -> str:
     """Returns the same of a picture in memory, RGB."""
-    return _address(_encoded(picture, side))
+    return _address(encoded(picture, side))
 
 
 def jpeg(photo: Location, side: int) -> bytes:
@@ -36,17 +36,18 @@ def jpeg(photo: Location, side: int) -> bytes:
             small = images.to_rgb(image)
     except DataError:
         return b""
-    return _encoded(small, side)
+    return encoded(small, side)
 
 
-def _address(content: bytes) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
-
-
-def _encoded(picture: Image.Image, side: int) -> bytes:
+def encoded(picture: Image.Image, side: int) -> bytes:
+    """Returns a JPEG without EXIF of a picture, RGB; `side` is of the longer edge at most, pixels."""
     small = picture.copy()
     small.thumbnail((side, side))
     bare = Image.frombytes("RGB", small.size, small.tobytes())  # pixels and nothing else
     file = io.BytesIO()
     bare.save(file, "JPEG", quality=75)
     return file.getvalue()
+
+
+def _address(content: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"

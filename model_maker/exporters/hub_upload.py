@@ -1,7 +1,8 @@
 """push(): a model in a repository on the Hugging Face Hub, with its card, and the page that runs it as a static Space.
 
 huggingface_hub does the uploading, knows who is logged in (`hf auth login`, HF_TOKEN) and where the Hub is.
-Only what describes the model leaves this machine: no photos, no paths, so neither the report nor run.json.
+Only what describes the model leaves this machine: no paths, so neither the report nor run.json, and no photos but those
+that are given as examples, without what cameras write into them.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +18,16 @@ from typing import Any
 from model_maker import output_folder
 from model_maker.demo import static_site
 from model_maker.errors import DataError, ModelError, OutputError
+from model_maker.exporters import hub_card
 from model_maker.inference.classifier import model_file
 from model_maker.output_folder import CARD, LABELS, METRICS, MODEL
 from model_maker.progress import Progress
+from model_maker.report import front_matter
 from model_maker.system import downloads
 from model_maker.tflite import interpreter, metadata
 from model_maker.tflite.metadata import ModelInfo
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_TAGS = ["tflite", "litert", "image-classification", "on-device"]
 _MESSAGE = "Upload a model made by Model Maker"
 _LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN to a token that may write there."
 
@@ -50,6 +53,8 @@ def push(
     *,
     private: bool = False,
     space: str | None = None,
+    examples: Sequence[str | os.PathLike[str]] = (),
+    datasets: Sequence[str] = (),
     message: str = _MESSAGE,
     progress: Progress | None = None,
 ) -> Pushed:
@@ -60,15 +65,17 @@ def push(
       repository: "owner/name", made where it does not exist.
       private: whether a new repository, and Space, is.
       space: "owner/name" of a static Space to make of the page that runs the model in browsers; None for none.
+      examples: photos to publish in small, whose answers the Hub shows beside them.
+      datasets: "owner/name" of datasets on the Hub that the model was trained on.
       message: of the commit.
       progress: receives stages.
 
     Raises:
       ModelError: there is no model with a card, or LiteRT.js, which the page needs, is not here.
-      DataError: a name of a repository that cannot be one.
+      DataError: a name of a repository that cannot be one, or an example that is not a photo.
       OutputError: the Hub cannot be reached, or refuses.
     """
-    for name in (repository, *([space] if space else [])):
+    for name in (repository, *([space] if space else []), *datasets):
         if not _NAME.fullmatch(name):
             raise DataError(f"{name!r} is no repository of the Hub. Give OWNER/NAME, for example ada/flowers.")
     progress = Progress(progress)
@@ -76,6 +83,8 @@ def push(
     content = interpreter.read(path)
     info = metadata.read(content)
     files = model_files(output_folder.home(model), content, info)
+    if examples or datasets:
+        files |= hub_card.completed(files[CARD].decode(), path, examples, datasets)
     page = {**static_site.site(model), CARD: _space_card(info, repository).encode()} if space else {}
     api = _api()
     with progress.stage(f"Upload {repository}"):
@@ -88,7 +97,7 @@ def push(
 
 
 def model_files(folder: Path, content: bytes, info: ModelInfo) -> dict[str, bytes]:
-    """Returns what goes into the repository: name to content; the card begins with what the Hub reads of it.
+    """Returns what goes into the repository: name to content.
 
     Raises:
       ModelError: the folder has no card, or the model no labels.
@@ -96,42 +105,17 @@ def model_files(folder: Path, content: bytes, info: ModelInfo) -> dict[str, byte
     if not info.labels or not (folder / CARD).is_file():
         raise ModelError(f"{folder} holds no classifier with a {CARD}. Give a folder that `train` or `starter` made.")
     found = {MODEL: content, LABELS: "\n".join(info.labels).encode()}
-    report = json.loads((folder / METRICS).read_text(encoding="utf-8")) if (folder / METRICS).is_file() else {}
-    if report:
+    report: dict[str, Any] = {}
+    if (folder / METRICS).is_file():
         found[METRICS] = (folder / METRICS).read_bytes()
+        report = json.loads(found[METRICS])
     card = (folder / CARD).read_text(encoding="utf-8")
+    if not card.startswith("---\n"):  # of an edited model, or by an older version
+        card = front_matter.compose(info, report) + card
     for plot in sorted(folder.glob("*.png")):
         if plot.name in card:
             found[plot.name] = plot.read_bytes()
-    return found | {CARD: (_front_matter(info, report) + card).encode()}
-
-
-def _front_matter(info: ModelInfo, report: dict[str, Any]) -> str:
-    from huggingface_hub import EvalResult, ModelCardData
-
-    measured = []
-    if test := report.get("test"):
-        metric = "mean_average_precision" if info.multi_label else "top1"
-        measured = [
-            EvalResult(
-                task_type="image-classification",
-                dataset_type="custom",
-                dataset_name=f"{test['photos']} test photos, fingerprint {report['fingerprint'][:16]}",
-                metric_type="mean_average_precision" if info.multi_label else "accuracy",
-                metric_value=test[metric],
-            )
-        ]
-    known = info.licence.lower() in ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc0-1.0")
-    data = ModelCardData(
-        license=info.licence.lower() if known else "other",
-        license_name=None if known or not info.licence else info.licence,
-        library_name="litert",
-        pipeline_tag="image-classification",
-        tags=_TAGS,
-        model_name=info.name,
-        eval_results=measured or None,
-    )
-    return f"---\n{data.to_yaml()}\n---\n\n"
+    return found | {CARD: card.encode()}
 
 
 def _space_card(info: ModelInfo, repository: str) -> str:

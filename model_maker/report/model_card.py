@@ -1,4 +1,4 @@
-"""The model card, README.md: description, accuracy, usage."""
+"""The model card, README.md: what the Hub reads, description, intended use, accuracy, limits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from model_maker.data import imagenet
 from model_maker.fitting import Fit
-from model_maker.report import pages
+from model_maker.report import front_matter, pages
 from model_maker.tflite.metadata import ModelInfo
 
 if TYPE_CHECKING:  # the registry brings every family of networks along
@@ -25,7 +25,7 @@ def render(info: ModelInfo, report: dict[str, Any], *, backbone: str, quantize: 
       fit: the input, and how photos are fitted to it.
     """
     seen = report["cross_validation"]
-    return pages.render(
+    return front_matter.compose(info, report) + pages.render(
         "model_card.md",
         info=info,
         report=report,
@@ -44,7 +44,7 @@ def render_multi_label(
 ) -> str:
     """Returns the Markdown of a model of several labels a photo; arguments as of `render`."""
     seen = report["cross_validation"]
-    return pages.render(
+    return front_matter.compose(info, report) + pages.render(
         "multi_label_card.md",
         info=info,
         report=report,
@@ -60,7 +60,7 @@ def render_multi_label(
 def render_starter(info: ModelInfo, model_bytes: int, *, backbone: Backbone, quantize: str, io: str) -> str:
     """Returns the Markdown of a starter model with the published accuracy, because nothing was trained."""
     shares = {"float": backbone.top1, "int8": backbone.top1_int8}
-    return pages.render(
+    return front_matter.compose(info, {}) + pages.render(
         "starter_card.md",
         info=info,
         backbone=backbone,
@@ -93,7 +93,7 @@ def render_zero_shot(
       backbone, fit: the pretrained network and its input.
       accuracy: `photos`, `top1` and `top1_interval`, where it was measured.
     """
-    return pages.render(
+    return front_matter.compose(info, {"test": accuracy} if accuracy else {}) + pages.render(
         "zero_shot_card.md",
         info=info,
         model_bytes=model_bytes,

@@ -17,6 +17,15 @@ from model_maker.terminal import exit_codes
 _NO_COMMAND = re.compile(r"argument COMMAND: invalid choice: (?P<quote>['\"])(?P<name>.*?)(?P=quote) ", re.DOTALL)
 
 
+class CommandsFormatter(argparse.RawDescriptionHelpFormatter):
+    """Leaves room for the names of commands, which argparse indents once more than it reckons."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        super().add_argument(action)
+        if isinstance(action, argparse._SubParsersAction):
+            self._action_max_length += self._indent_increment
+
+
 class Parser(argparse_flags.ArgumentParser):
     """A parser that suggests the command or option that was probably meant; its sub-parsers are of the same class."""
 

@@ -1,5 +1,6 @@
 """`push` against a Hub on 127.0.0.1: what arrives there, what does not, and what happens when it breaks off."""
 
+import io
 import json
 import os
 import subprocess
@@ -9,11 +10,14 @@ import loopback_hub
 import pytest
 import yaml
 from checkout import ROOT
+from huggingface_hub import ModelCard
+from PIL import Image
 
 from model_maker import Classifier
 from model_maker.demo import static_site
 from model_maker.errors import DataError, ModelError
-from model_maker.exporters.hub_upload import push
+from model_maker.exporters.hub_upload import model_files, push
+from model_maker.tflite import metadata
 
 
 @pytest.fixture
@@ -60,10 +64,42 @@ def test_the_model_arrives_with_its_card_and_nothing_private(run, hub, trained, 
     assert (head["pipeline_tag"], head["library_name"]) == ("image-classification", "litert")
     [result] = head["model-index"][0]["results"]
     assert result["metrics"][0]["value"] == json.loads(files["metrics.json"])["test"]["top1"]
-    assert rest.strip() == (trained["uint8"] / "README.md").read_text().strip()
+    assert files["README.md"] == (trained["uint8"] / "README.md").read_bytes() and rest.strip().startswith("# ")
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     assert Classifier(tmp_path).labels == Classifier(trained["uint8"]).labels
+
+
+def test_examples_arrive_in_small_with_their_answers_and_without_exif(run, hub, trained, tmp_path):
+    photo = Image.new("RGB", (2000, 1000), "red")
+    exif = Image.Exif()
+    exif[0x010F] = "A camera"
+    exif.get_ifd(0x8825)[1] = "N"  # where it was
+    photo.save(tmp_path / "secret name.jpg", exif=exif)
+    words = ("--examples", tmp_path / "secret name.jpg", "--dataset", "ada/photos", "--message", "With an example")
+    done = run(trained["uint8"], "ada/flowers", *words)
+    assert done.returncode == 0, done.stderr
+    files = hub.files["models/ada/flowers"]
+    [name] = [name for name in files if name.endswith(".jpg")]
+    with Image.open(io.BytesIO(files[name])) as published:
+        assert published.size == (512, 256) and not published.getexif()
+    card = ModelCard(files["README.md"].decode())
+    assert card.data.datasets == ["ada/photos"] and card.data.license == "apache-2.0"
+    [example] = card.data.widget
+    answers = Classifier(trained["uint8"]).predict(files[name])[0]
+    assert example["src"] == name
+    assert example["output"] == [{"label": a.label, "score": round(a.score, 4)} for a in answers]
+    assert b"secret" not in files["README.md"] and b"A camera" not in files[name]
+    assert card.text.strip() == ModelCard((trained["uint8"] / "README.md").read_text()).text.strip()
+
+
+def test_a_card_without_front_matter_gets_one(trained, tmp_path):
+    """As those of edited models are."""
+    (tmp_path / "README.md").write_text("# Edited\n")
+    content = (trained["uint8"] / "model.tflite").read_bytes()
+    found = model_files(tmp_path, content, metadata.read(content))
+    card = ModelCard(found["README.md"].decode())
+    assert (card.data.pipeline_tag, card.text.strip()) == ("image-classification", "# Edited")
 
 
 def test_what_broke_off_is_not_sent_again(run, hub, trained):
@@ -98,5 +134,9 @@ def test_what_cannot_be_pushed_is_refused_before_anything_is_sent(trained, tmp_p
     with pytest.raises(DataError, match="'flowers' is no repository of the Hub. Give OWNER/NAME"):
         push(trained["uint8"], "flowers")
     (tmp_path / "model.tflite").write_bytes((trained["uint8"] / "model.tflite").read_bytes())
+    with pytest.raises(DataError, match="'photos' is no repository of the Hub"):
+        push(trained["uint8"], "ada/flowers", datasets=["photos"])
+    with pytest.raises(DataError, match="nowhere.jpg"):
+        push(trained["uint8"], "ada/flowers", examples=["nowhere.jpg"])
     with pytest.raises(ModelError, match="holds no classifier with a README.md"):
         push(tmp_path, "ada/flowers")

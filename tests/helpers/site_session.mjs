@@ -45,5 +45,17 @@ await page.click('.md-search__input');
 for (const question of job.questions) {
   seen.answers[question] = (await answers(question)).slice(0, 3);
 }
+// What the copy button of the first command puts on the clipboard.
+await page.goto(job.copied);
+await page.evaluate(() => {
+  document.execCommand = () => {
+    window.copied = document.activeElement.value;
+    return true;
+  };
+});
+const block = page.locator('.language-console').first();
+await block.hover();
+await block.locator('button').click();
+seen.copied = await page.evaluate(() => window.copied);
 await browser.close();
 console.log(JSON.stringify(seen));

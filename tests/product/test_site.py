@@ -69,6 +69,21 @@ def test_site_fetches_nothing(site):
         assert [source for source in sources if "//" in source] == [], path
 
 
+def test_terms_lead_to_their_entries_in_the_glossary(site):
+    places = set(re.findall(r'<dt id="([^"]+)"', (site / "glossary.html").read_text(encoding="utf-8")))
+    linked = {
+        place
+        for path in site.rglob("*.html")
+        for place in re.findall(r'class="term" href="[./]*glossary\.html#([^"]+)"', path.read_text(encoding="utf-8"))
+    }
+    assert len(linked) >= 20 and linked <= places
+
+
+def test_blocks_of_two_kinds_stand_in_tabs(site):
+    html = (site / "tutorial.html").read_text(encoding="utf-8")
+    assert len(re.findall(r'<label for="__tabbed_\d+_2">Python', html)) >= 4 and 'tab="' not in html
+
+
 @pytest.fixture(scope="module")
 def seen(site):
     """Every page in Chromium, from the disk, as `make docs` says to open it."""
@@ -77,6 +92,7 @@ def seen(site):
     addresses = [path.as_uri() for path in sorted(site.rglob("*.html")) if path.name != "404.html"]
     first = (site / "index.html").as_uri()
     job = {"chromium": browser.chromium(), "questions": list(QUESTIONS)}
+    job["copied"] = (site / "tutorial.html").as_uri()
     job["pages"] = [first, *(address for address in addresses if address != first)]
     words = ["node", HELPERS / "site_session.mjs"]
     done = subprocess.run(words, input=json.dumps(job), capture_output=True, text=True, timeout=600, check=False)
@@ -97,6 +113,10 @@ def test_no_page_is_wider_than_its_window(seen):
 
 def test_navigation_is_visible_at_1200_pixels(seen):
     assert {page: links for page, links in seen["navigation"].items() if links < 6} == {}
+
+
+def test_the_copy_button_takes_commands_without_prompts_and_output(seen):
+    assert seen["copied"].splitlines() == ["model_maker --version"]
 
 
 @pytest.mark.parametrize("question", QUESTIONS)

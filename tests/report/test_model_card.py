@@ -3,9 +3,10 @@ import json
 
 import pytest
 from card_values import INFO, REPORT
+from huggingface_hub import ModelCard
 
 from model_maker.fitting import Fit
-from model_maker.report import model_card
+from model_maker.report import front_matter, model_card
 
 
 @pytest.fixture(params=["uint8", "float32"])
@@ -23,7 +24,7 @@ def rows(text):
 
 def test_card_states_the_measured_figures(card):
     _, text = card
-    assert text.startswith("# flowers\n") and text.endswith(".\n")
+    assert ModelCard(text).text.lstrip().startswith("# flowers\n") and text.endswith(".\n")
     found = {row[0]: row[1:] for row in rows(text)}
     assert found["top-1 on 125 test photos"] == ["92.8 % (95 % interval 86.9 to 96.2)"]
     assert found["top-1 of the float model on the same photos"] == ["93.6 %, same answer on 99.2 %"]
@@ -34,6 +35,34 @@ def test_card_states_the_measured_figures(card):
     assert found["data fingerprint"] == ["`0123456789abcdef`"]
     assert found["licence"] == ["Apache-2.0"]
     assert "frozen efficientnet_lite0 features" in text
+
+
+def test_card_begins_with_what_the_hub_reads(card):
+    data = ModelCard(card[1]).data
+    assert (data.license, data.pipeline_tag, data.library_name) == ("apache-2.0", "image-classification", "litert")
+    assert data.metrics == ["accuracy"] and "tflite" in data.tags
+    [result] = data.eval_results
+    assert (result.metric_type, result.metric_value, result.dataset_split) == ("accuracy", 0.9284, "test")
+    assert result.dataset_name == "125 test photos, fingerprint 0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("licence", "expected"),
+    [("MIT", ("mit", None)), ("ImageNet's terms\n---\n", ("other", "imagenet-s-terms")), ("", ("other", None))],
+)
+def test_licences_that_the_hub_does_not_know_are_named(licence, expected):
+    info = dataclasses.replace(INFO, licence=licence, name="---\n[x](y): <b>")
+    found = ModelCard(front_matter.compose(info, REPORT)).data
+    assert (found.license, found.license_name, found.model_name) == (*expected, "x-y-b")
+
+
+def test_front_matter_of_several_labels_a_photo_names_its_metrics():
+    report = {"test": {"photos": 9, "mean_average_precision": 0.5, "macro_f1": 0.25}}
+    found = ModelCard(front_matter.compose(INFO, report)).data
+    assert {result.metric_type: result.metric_value for result in found.eval_results} == {
+        "mean_average_precision": 0.5,
+        "f1": 0.25,
+    }
 
 
 @pytest.mark.parametrize("improved", [True, False])

@@ -16,8 +16,8 @@ _WIDENING = 2
 def seam(content: bytes) -> str:
     """Names the activation at which a network is best parted: the last narrow one before its last halving.
 
-    Behind it lie the stages that know most of the classes and, with small maps, cost little. Only one activation may
-    cross the seam, and not one that was widened for the halving.
+    Behind it lie the stages that know most of the classes and, with small maps, cost little: docs/MEASUREMENTS.md has
+    the cost of other places. Only one activation may cross the seam, and not one that was widened for the halving.
 
     Args:
       content: a float embedder.

@@ -1,4 +1,4 @@
-"""Pretrained feature extractors: the registry of those known by name, and what makes them, or foreign ones, run."""
+"""Pretrained feature extractors: the registry of named backbones, imports of other models, and embedders of both."""
 
 from model_maker.backbones.registry import BACKBONES, DEFAULT, Backbone, get
 

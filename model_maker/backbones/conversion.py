@@ -1,4 +1,4 @@
-"""From TensorFlow to a float `.tflite`; runs where TensorFlow may be imported, which is in a child."""
+"""Converts TensorFlow functions to a float `.tflite`; runs in a child process, where TensorFlow may be imported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def convert_function(function, shape: tuple[int, int, int], dtype) -> bytes:
     import tensorflow as tf
     from tensorflow.python.framework import convert_to_constants
 
-    # Freezing first: the converter takes 7 s instead of 26-37 s, and no variable operators stay in the file.
+    # Freeze first: the converter then takes 7 s instead of 26-37 s, and leaves no variable operators in the file.
     specification = tf.TensorSpec((1, *shape), dtype, name=INPUT)
     concrete = tf.function(lambda image: {OUTPUT: function(image)}).get_concrete_function(specification)
     frozen = convert_to_constants.convert_variables_to_constants_v2(concrete)

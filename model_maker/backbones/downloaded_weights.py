@@ -1,6 +1,6 @@
-"""Weights that are downloaded: where they lie afterwards, and where users may put them by hand.
+"""Downloaded weights: where they are stored, and where users may put them by hand.
 
-The first use says what is fetched from where; every use checks the file.
+The first use reports what is downloaded from where; every use verifies the file.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 @dataclass(frozen=True)
 class KerasWeights:
-    """A file of Keras Applications, in the folder where Keras itself looks for it.
+    """A file of Keras Applications, in Keras's own cache folder.
 
-    Keras' own loader would start TensorFlow to learn that there is no network, does not resume, and checks no sha256.
+    Keras's own loader starts TensorFlow even if there is no network, does not resume, and verifies no sha256.
 
     Attributes:
       url: of the file.
-      size_bytes: about; for messages.
-      sha256: of the file. None where it is not published: then the first one that comes is remembered.
+      size_bytes: approximate, for messages.
+      sha256: of the file. None if it is not published: then the hash of the first download is recorded.
     """
 
     url: str
@@ -52,10 +52,10 @@ class KerasWeights:
         return self._place.is_file()
 
     def path(self, *, progress: Progress = SILENT) -> Path:
-        """Finds the file, or downloads it.
+        """Returns the path of the file; downloads it if it is missing.
 
         Raises:
-          BackboneError: it cannot be had, or is another file than it was or should be.
+          BackboneError: it is unavailable, or does not match its hash.
         """
         if not self._place.is_file():
             url = downloads.address(self.url)
@@ -74,11 +74,12 @@ class HubWeights:
 
     Attributes:
       repository: "owner/name".
-      size_bytes: about; for messages.
+      size_bytes: approximate, for messages.
       sha256: of the file; None to trust the hash that the Hub states.
       revision: a branch, tag or commit.
       file: in the repository.
-      alone: whether no other file of the repository is used; else those put by hand lie in a folder of its name.
+      alone: whether this is the only file used of the repository; otherwise files put by hand are in a folder named
+        after it.
     """
 
     repository: str
@@ -109,10 +110,10 @@ class HubWeights:
         return self._by_hand.is_file() or self._in_cache() is not None
 
     def path(self, *, progress: Progress = SILENT) -> Path:
-        """Finds the file where the user put it or in the Hub's cache, or downloads it.
+        """Returns the path of the file, put by hand or in the Hub's cache; downloads it if it is missing.
 
         Raises:
-          BackboneError: it cannot be had, or is another file than it was or should be.
+          BackboneError: it is unavailable, or does not match its hash.
         """
         if self._by_hand.is_file():
             _verify(self._by_hand, self.sha256, self._record)
@@ -134,7 +135,7 @@ class HubWeights:
             return Path(
                 hub.hf_hub_download(self.repository, self.file, revision=self.revision, tqdm_class=_reporting(progress))
             )
-        except Exception as error:  # of httpx, of the Hub, of the disk: none of which it documents
+        except Exception as error:  # from httpx, the Hub or the disk; the Hub does not document them
             reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
             raise BackboneError(
                 f"The download of {url} failed ({reason}). Try again, or put the file at {self._by_hand}."
@@ -151,18 +152,18 @@ def _unavailable(url: str, size_bytes: int, remedy: str) -> downloads.Unavailabl
 
 
 def _folder() -> Path:
-    """Where users put files by hand, and where the hashes are kept that files had when they were first seen."""
+    """Folder of files put by hand, and of recorded hashes."""
     return files.cache_directory() / "weights"
 
 
 def _verify(path: Path, expected: str | None, record: Path) -> None:
-    """Compares a file with the published hash, or with the one in the record that it had when it was first seen."""
+    """Compares a file with the published hash, or with the hash recorded on first use."""
     found = sha256(path)
     if expected is None and record.is_file():
         expected = record.read_text(encoding="ascii").strip()
     if expected is None:
         if path.suffix == ".h5" and path.read_bytes()[: len(_HDF5)] != _HDF5:
-            raise BackboneError(f"{path} is no HDF5 file; perhaps a web page was saved. Remove it and fetch it again.")
+            raise BackboneError(f"{path} is not an HDF5 file, perhaps a web page. Remove it and fetch it again.")
         files.write(record, found.encode())
     elif found != expected:
         raise BackboneError(
@@ -172,7 +173,7 @@ def _verify(path: Path, expected: str | None, record: Path) -> None:
 
 
 def _hub():
-    """Imports huggingface_hub so that it keeps still: no bars, no warnings, no usage metrics."""
+    """Imports huggingface_hub without progress bars, warnings and usage metrics."""
     for name in ("DISABLE_PROGRESS_BARS", "DISABLE_TELEMETRY", "DISABLE_SYMLINKS_WARNING", "DISABLE_UPDATE_CHECK"):
         os.environ.setdefault(f"HF_HUB_{name}", "1")
     import huggingface_hub
@@ -184,7 +185,7 @@ def _reporting(progress: Progress):
     from tqdm import tqdm
 
     class Reporting(tqdm):
-        """Hands on what the Hub would draw."""
+        """Forwards the Hub's progress."""
 
         def __init__(self, *arguments, **options):
             options.pop("name", None)

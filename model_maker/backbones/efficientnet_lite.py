@@ -1,4 +1,4 @@
-"""EfficientNet-Lite: stage table, network and the names of the published weights.
+"""EfficientNet-Lite: stage table, network and names of the published weights.
 
 Source:
   Tan & Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", table 1; the Lite variants
@@ -61,7 +61,7 @@ class Block(NamedTuple):
 
 
 def staged_blocks(width: float, depth: float) -> Iterator[tuple[int, int, Block]]:
-    """Yields (stage, place in it, block) of a variant: table 1, scaled; first and last stage keep their repeats."""
+    """Yields (stage, index in it, block) of a variant: table 1, scaled; the first and last stage keep their repeats."""
     inputs = STEM
     for index, stage in enumerate(STAGES):
         outputs = _round_channels(stage.out * width)
@@ -84,7 +84,7 @@ def build(image_size: int, weights: LayerWeights, *, width: float, depth: float)
       A float `.tflite`: [1, image_size, image_size, 3], normalized, to [1, 1280].
 
     Raises:
-      BackboneError: the weights are another network's.
+      BackboneError: the weights belong to another network.
     """
     net = Network(image_size, weights, epsilon=EPSILON)
     x = net.convolve(net.photo, "stem", 3, STEM, stride=2, norm="stem_bn", activation="RELU6")
@@ -121,7 +121,7 @@ def read(path: Path, *, width: float, depth: float) -> LayerWeights:
 
 
 def _package_names(width: float, depth: float) -> dict[str, str]:
-    """The names in the torch packages."""
+    """Maps layers to names in the torch packages."""
     names = {"stem": "_conv_stem", "stem_bn": "_bn0", "head": "_conv_head", "head_bn": "_bn1"}
     for index, _ in enumerate(blocks(width, depth)):
         ours, theirs = f"block{index}", f"_blocks.{index}"
@@ -137,7 +137,7 @@ def _package_names(width: float, depth: float) -> dict[str, str]:
 
 
 def _timm_names(width: float, depth: float) -> dict[str, str]:
-    """The names in timm, which counts blocks by stage; a block that does not expand has one layer less."""
+    """Maps layers to names in timm, which counts blocks by stage; a block without expansion has one layer fewer."""
     names = {"stem": "conv_stem", "stem_bn": "bn1", "head": "conv_head", "head_bn": "bn2"}
     for index, (stage, place, block) in enumerate(staged_blocks(width, depth)):
         layers = ("expand", "depthwise", "project") if block.expand > 1 else ("depthwise", "project")

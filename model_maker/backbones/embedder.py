@@ -1,4 +1,4 @@
-"""What `--model` means becomes an Embedder: a float `.tflite` and what its input expects, made once and cached."""
+"""Turns `--model` into an Embedder: a float `.tflite` with the normalization of its input, built once and cached."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from model_maker.progress import SILENT, Progress
 from model_maker.system import downloads, files
 from model_maker.tflite import cut, dequantize, graph, runnable
 
-# What people call it.
+# Spellings of "train from scratch".
 _SCRATCH = ("none", "None", "random", "scratch", "")
 
 
@@ -39,11 +39,11 @@ class Embedder:
     """A pretrained feature extractor, ready to run.
 
     Attributes:
-      name: for people.
+      name: for display.
       content: a float `.tflite`: float32 [1, H, W, 3], normalized, to float32 [1, D].
       normalization: from pixels to what its input expects.
       image_size: H, or (H, W) where they differ.
-      licence: of the weights; empty where nothing states it.
+      licence: of the weights; empty if unknown.
       resize: how photos are fitted to the input, a key of `fitting.RESIZES`.
     """
 
@@ -56,7 +56,7 @@ class Embedder:
 
     @property
     def fit(self) -> Fit:
-        """The input, and how photos are fitted to it."""
+        """Input size, and how photos are fitted to it."""
         sides = self.image_size if isinstance(self.image_size, tuple) else (self.image_size, self.image_size)
         return Fit(*sides, self.resize)
 
@@ -69,17 +69,17 @@ def choose(
     normalization: str | None = None,
     assumed: Normalization | None = None,
 ) -> Backbone | ForeignModel:
-    """Finds out what `--model` means, before any work.
+    """Resolves `--model`, before any work.
 
     Args:
       model: a key of BACKBONES, or the path or address of another model.
-      image_size: another input size than the published one, pixels.
+      image_size: input size, pixels; the published one by default.
       weights_file: a file to use instead of the published weights of a backbone.
-      normalization: "MEAN,STD", what the input of a foreign model expects.
-      assumed: what it is taken to expect where nothing tells; such a model is refused unless given.
+      normalization: "MEAN,STD", of the input of a foreign model.
+      assumed: normalization to assume if it is unknown; without it such a model is an error.
 
     Raises:
-      BackboneError: nothing is called so, or the options do not fit it.
+      BackboneError: there is no such model, or the options do not apply to it.
     """
     if model not in BACKBONES and importers.is_address(model):
         if weights_file is not None:
@@ -102,12 +102,12 @@ def choose(
 
 
 def embedder(choice: Backbone | ForeignModel, *, resize: str = STRETCH, progress: Progress = SILENT) -> Embedder:
-    """Makes a backbone ready to run; it is cached on first use.
+    """Builds a backbone, or reads it from the cache.
 
     Args:
       choice: from `choose`.
       resize: how photos are fitted to its input, a key of `fitting.RESIZES`.
-      progress: receives what is downloaded, kilobytes of it, and automatic choices.
+      progress: receives downloads, in kilobytes, and notes on automatic choices.
 
     Raises:
       BackboneError: the weights are missing or damaged, or a foreign model cannot be used.
@@ -131,10 +131,10 @@ def _make(choice: Backbone | ForeignModel, progress: Progress) -> bytes:
 
 
 def weights_of(backbone: Backbone, *, progress: Progress = SILENT) -> Path:
-    """Returns the weights file of a backbone, downloaded where it has to be.
+    """Returns the weights file of a backbone; downloads it if necessary.
 
     Raises:
-      BackboneError: it cannot be had; where that is for want of a network, the models that need none are named.
+      BackboneError: it is unavailable; without a network, the message lists models that work offline.
     """
     try:
         return backbone.weights.path(progress=progress)
@@ -144,12 +144,12 @@ def weights_of(backbone: Backbone, *, progress: Progress = SILENT) -> Path:
 
 
 def is_cached(choice: Backbone | ForeignModel) -> bool:
-    """Whether `embedder` will answer without building."""
+    """Whether `embedder` finds it in the cache."""
     return files.read_checked(cache_path(choice)) is not None
 
 
 def cache_path(choice: Backbone | ForeignModel) -> Path:
-    """Names the cache entry by everything that its bytes depend on."""
+    """Returns the path of the cache entry, derived from everything that affects its content."""
     recipe: dict[str, object]
     sources: tuple[ModuleType, ...]
     packages = ["ai-edge-litert"]
@@ -179,7 +179,7 @@ def cache_path(choice: Backbone | ForeignModel) -> Path:
 
 @functools.cache
 def code_digest(file: str) -> str:
-    """Returns what tells one version of a source file from another, for the names of cache entries."""
+    """Returns a digest of a source file, for the names of cache entries."""
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
 
 

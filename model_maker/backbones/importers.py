@@ -1,7 +1,7 @@
-"""Other people's models as backbones: whatever `--model` names becomes a float embedder with a known normalization.
+"""Imports third-party models as backbones: converts them to a float embedder with a known normalization.
 
-Foreign files are opened in child processes with a time limit. A TensorFlow model becomes a `.tflite` first
-(`tensorflow_models`); a `.tflite` is turned into float and cut before its classifier.
+Foreign files are opened in child processes with a time limit. TensorFlow models are first converted to a `.tflite`
+(`tensorflow_models`); a `.tflite` is converted to float, and its classifying layer is cut off.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from model_maker.system import extras, limited_process
 from model_maker.tflite import cut, dequantize, graph, interpreter, metadata, runnable, vetting
 from model_maker.tflite.interpreter import Runner
 
-# A damaged file may keep LiteRT busy for ever; a sound one of 100 MB opens in a few seconds.
+# A damaged file may hang LiteRT; a valid one of 100 MB opens in a few seconds.
 LIMIT_S = 120
-# In a folder that `train` made: the float model that it ended with.
+# The final float model in an output folder of `train`.
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class ForeignModel:
     Attributes:
       address: a `.tflite`, `.keras` or `.h5` file, a SavedModel folder, or an address for tensorflow-hub.
       image_size: pixels, for models that take any size; None for the model's own.
-      normalization: what its input expects; None to find out.
-      assumed: what to take for it where nothing tells; None to refuse such a model.
+      normalization: of its input; None to detect it.
+      assumed: normalization if it cannot be detected; None to raise an error instead.
     """
 
     address: str
@@ -47,12 +47,12 @@ class ForeignModel:
 
     @property
     def name(self) -> str:
-        """The file's name, for people and for file names; the folder's where `train` made it."""
+        """Name for display and file names: that of the file, or of the folder that `train` wrote."""
         path = Path(self.address.split("?")[0].rstrip("/"))
         return (path.parent.name if path.name == FLOAT_MODEL else path.stem) or "model"
 
     def identity(self) -> str:
-        """Returns the hash of the model's files, or the address of one that is elsewhere."""
+        """Returns the hash of the model's files, or the address of a remote model."""
         path = Path(self.address)
         if not path.exists():
             return self.address
@@ -66,12 +66,12 @@ class ForeignModel:
 
 @dataclass(frozen=True)
 class Import:
-    """A foreign model made ready.
+    """An imported model.
 
     Attributes:
       content: a float `.tflite`, float32 [1, H, W, 3] to float32 [1, D].
       normalization, image_size, licence: as in `embedder.Embedder`.
-      note: what was chosen on the way, and why.
+      note: automatic choices, and their reasons.
     """
 
     content: bytes
@@ -81,14 +81,14 @@ class Import:
     note: str
 
     def pack(self) -> bytes:
-        """Returns one line of JSON and the `.tflite` behind it."""
+        """Serializes it as one line of JSON followed by the `.tflite`."""
         facts = {key: value for key, value in vars(self).items() if key not in ("content", "normalization")}
         facts |= {"mean": self.normalization.mean, "std": self.normalization.std}
         return json.dumps(facts).encode() + b"\n" + self.content
 
     @classmethod
     def unpack(cls, packed: bytes) -> Import:
-        """Reads what `pack` wrote."""
+        """Reads the result of `pack`."""
         line, content = packed.split(b"\n", 1)
         facts = json.loads(line)
         if isinstance(facts["image_size"], list):
@@ -103,16 +103,16 @@ def is_address(model: str) -> bool:
 
 
 def find(model: str, *, image_size: int | None = None, normalization: str | None = None) -> ForeignModel:
-    """Checks before any work what a foreign `--model` is.
+    """Checks a foreign `--model`, before any work.
 
     Args:
-      model: for which `is_address` holds.
+      model: a file, folder or address, as in `is_address`.
       image_size: pixels.
       normalization: "MEAN,STD" in pixels, as the user gave it.
 
     Raises:
-      BackboneError: there is nothing there, nothing that can be imported, a normalization that means nothing, or a
-        TensorFlow model where TensorFlow is not installed.
+      BackboneError: it does not exist or cannot be imported, the normalization is invalid, or it is a TensorFlow model
+        and TensorFlow is not installed.
     """
     path = Path(model)
     if (path / FLOAT_MODEL).is_file():
@@ -141,7 +141,7 @@ def find(model: str, *, image_size: int | None = None, normalization: str | None
 
 
 def load(model: ForeignModel, progress: Progress) -> Import:
-    """Opens a foreign model and makes an embedder of it.
+    """Opens a foreign model and converts it to an embedder.
 
     Raises:
       BackboneError: it cannot be used; the message says why.
@@ -167,14 +167,14 @@ def from_tflite(
     assumed: Normalization | None = None,
     kind: str = "",
 ) -> Import:
-    """Makes an embedder of a classifier's or an embedder's `.tflite`.
+    """Converts the `.tflite` of a classifier or an embedder to an embedder.
 
     Args:
       content: float or quantized, with metadata or without.
-      image_size: what the user asked for; it has to be the file's own.
-      stated: what the user says its input expects.
-      assumed: what to take for it where nothing tells.
-      kind: of the TensorFlow model that it was before, from `tensorflow_models.kind`; empty for none.
+      image_size: the user's `image_size`; must be the file's own.
+      stated: the user's `normalization`.
+      assumed: normalization if it cannot be detected.
+      kind: kind of the original TensorFlow model, from `tensorflow_models.kind`; empty for none.
 
     Raises:
       ModelError: it cannot be used.
@@ -190,7 +190,7 @@ def from_tflite(
         normalization = input_range.absorb(model, expected)
         found = cut.cut(model)
         embedder = graph.pack(model)
-    runnable.check(embedder)  # what learns and answers runs it in its own process
+    runnable.check(embedder)  # training and prediction run it in their own process
     vector = Runner(embedder).run(normalization(_test_picture(size)))
     if vector.shape != (1, found.features) or not np.isfinite(vector).all() or not np.ptp(vector):
         raise ModelError("Its features of a test picture are not finite, varied numbers, so it is damaged.")
@@ -216,7 +216,7 @@ def _image_size(model: schema.ModelT, asked: int | None) -> int | tuple[int, int
 
 
 def _test_picture(size: int | tuple[int, int]) -> np.ndarray:
-    """Seeded blocks of colour, uint8 [1, H, W, 3]."""
+    """Returns seeded blocks of color, uint8 [1, H, W, 3]."""
     height, width = (size, size) if isinstance(size, int) else size
     blocks = np.random.default_rng(0).integers(0, 256, (-(-height // 8), -(-width // 8), 3), np.uint8)
     return blocks.repeat(8, 0).repeat(8, 1)[None, :height, :width]

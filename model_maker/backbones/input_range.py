@@ -1,6 +1,6 @@
-"""What the input of a foreign model expects: stated, measured, described, or inferred from the graph.
+"""Finds the input normalization of a foreign model: stated, measured, described, or inferred from the graph.
 
-A model in the registry has its normalization in its record; this is for all others.
+Models in the registry have their normalization in their record.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _ADVICE = "State what its input expects with `normalization=MEAN,STD`, as 127.5,
 
 @dataclass(frozen=True)
 class Step:
-    """One operator of the scaling that a graph begins with: x becomes scale * x + offset.
+    """One operator of the scaling at the beginning of a graph: x -> scale * x + offset.
 
     Attributes:
-      scale, offset: in the mean of the channels.
-      alike: whether all channels share them.
-      operator: which leads to one tensor.
+      scale, offset: mean over the channels.
+      alike: whether they are the same for all channels.
+      operator: the operator, which has one output.
     """
 
     scale: float
@@ -54,14 +54,14 @@ def parse(text: str | None) -> Normalization | None:
 
 
 def from_quantization(image: schema.TensorT) -> Normalization | None:
-    """A quantized input states by its scale and zero point which number each pixel means."""
+    """Returns the normalization implied by a quantized input's scale and zero point."""
     scale = image.quantization.scale if image.quantization is not None else None
     if image.type == schema.TensorType.FLOAT32 or scale is None or not len(scale):
         return None
     stated = image.quantization.zeroPoint
     zero_point = 0 if stated is None or not len(stated) else int(stated[0])
     offset = 128 if image.type == schema.TensorType.INT8 else 0
-    # Six digits: 1 / 0.007843138 is 127.4999 in float32 where 127.5 was meant.
+    # Six digits, because 1 / 0.007843138 is 127.4999 in float32 instead of 127.5.
     return Normalization(float(zero_point + offset), float(f"{1 / float(scale[0]):.6g}"))
 
 
@@ -73,21 +73,21 @@ def infer(
     kind: str,
     assumed: Normalization | None = None,
 ) -> tuple[Normalization, str]:
-    """Decides what the input expects, and says on what grounds.
+    """Determines the normalization of the input, and explains why.
 
-    A network whose graph begins with its own scaling shows by it whether it wants 0 to 1 or raw pixels; metadata that
-    would feed it something lopsided is wrong, as that of published embedders is.
+    If the graph begins with its own scaling, that shows whether it expects 0 to 1 or raw pixels; metadata that would
+    lead to an asymmetric range is wrong, as in some published embedders.
 
     Args:
       model: a float object tree.
       stated: by the user.
-      measured: from the quantization of the input that the file had.
+      measured: from the quantization of the file's original input.
       described: by metadata.
       kind: of the TensorFlow model that it was before, from `tensorflow_models.kind`; empty for none.
-      assumed: what to take where nothing tells.
+      assumed: default if nothing determines it.
 
     Raises:
-      ModelError: nothing tells, and nothing is to be assumed; the user has to say.
+      ModelError: nothing determines it, and there is no default; the user has to state it.
     """
     if stated:
         return stated, ", as stated"
@@ -118,12 +118,12 @@ def infer(
 
 
 def absorb(model: schema.ModelT, normalization: Normalization) -> Normalization:
-    """Takes the scaling that the graph begins with out of it and into the normalization, where channels are alike.
+    """Moves the scaling at the beginning of the graph into the normalization, if it is the same for all channels.
 
-    Then int8 has no steps of its own for it, and what the pixels become is stated in one place.
+    This avoids separate quantization steps for it in int8, and states the normalization in one place.
 
     Returns:
-      What the shortened graph expects.
+      The normalization of the shortened graph.
     """
     mean, std = normalization.mean, normalization.std
     for step in list(_leading_steps(model)):
@@ -132,7 +132,7 @@ def absorb(model: schema.ModelT, normalization: Normalization) -> Normalization:
         mean, std = mean - step.offset * std / step.scale, std / step.scale
         model.subgraphs[0].inputs = [int(step.operator.outputs[0])]
         model.subgraphs[0].operators.remove(step.operator)
-    # Constants of a graph are float32: 0.00784313772 was meant as 1 / 127.5.
+    # Constants of a graph are float32: 0.00784313772 means 1 / 127.5.
     return Normalization(float(f"{mean:.6g}"), float(f"{std:.6g}"))
 
 
@@ -148,7 +148,7 @@ def _leading_steps(model: schema.ModelT) -> Iterator[Step]:
         if not other.buffer or users[0].builtinOptions.fusedActivationFunction:
             return
         values = graph.constant(model, other)
-        # Channels that differ lie near each other, so their mean tells the range well enough.
+        # Channels differ only slightly, so their mean is enough to recognize the range.
         value = float(values.mean())
         scale = {"MUL": value, "DIV": 1 / value if value else 0.0}.get(name, 1.0)
         offset = {"ADD": value, "SUB": -value}.get(name, 0.0)

@@ -1,7 +1,7 @@
-"""The int8 form of a backbone: made once, on ranges that do not depend on the photos to learn from.
+"""The int8 form of a backbone: built once, with ranges that do not depend on the training photos.
 
-Ranges and roundings of packaged weights are data beside this module. Those of any other backbone come from the first
-photos that it is used on, and stay with it in the cache: all classifiers on a backbone share it to the bit.
+Ranges and rounding of packaged weights are data files next to this module. Those of any other backbone come from the
+first photos that it is used on, and are cached with it: all classifiers on a backbone share it bit by bit.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Array = np.ndarray
 
 PHOTOS = 50
 RECIPES = Path(__file__).with_name("int8")
-# The greatest mean of any channel may lie beyond what some dozens of photos showed.
+# Margin for channel means above the maximum over the calibration photos, which are only some dozens.
 _MARGIN = 1.1
 _LEAST, _MOST = -128, 127
 
@@ -45,10 +45,10 @@ class Int8Backbone:
 
     Attributes:
       content: a `.tflite`, int8 [1, H, H, 3] to int8 [1, F]: the joined vector of its layers.
-      layers: what F is made of.
+      layers: the layers joined to F features.
       normalization: of the pixels, as in `Embedder`.
-      origin: what its ranges come from: "package" or "photos".
-      stated: its digest, or the beginning, where it was taken out of a file that states it.
+      origin: source of its ranges, "package" or "photos".
+      stated: its digest, or the beginning of it, if it was extracted from a file that states it.
     """
 
     content: bytes
@@ -59,30 +59,30 @@ class Int8Backbone:
 
     @functools.cached_property
     def embedder(self) -> bytes:
-        """The same from pixels, uint8 [1, H, H, 3], as every model on it takes them."""
+        """The backbone with uint8 pixel input, [1, H, H, 3], like every model on it."""
         mean, std = self.normalization.mean, self.normalization.std
         return graph.set_io(self.content, "uint8", mean=mean, std=std, output_io="int8")
 
     @functools.cached_property
     def step(self) -> float:
-        """What one unit of a feature stands for."""
+        """Quantization step of the features."""
         model = graph.parse(self.content)
         main = model.subgraphs[0]
         return float(main.tensors[main.outputs[0]].quantization.scale[0])
 
     @property
     def digest(self) -> str:
-        """Tells it from others."""
+        """Returns a hash that identifies it."""
         return self.stated or hashlib.sha256(self.content).hexdigest()
 
     def pack(self) -> bytes:
-        """Returns one line of JSON and the `.tflite` behind it."""
+        """Serializes it as one line of JSON followed by the `.tflite`."""
         facts = {"origin": self.origin, "layers": [dataclasses.astuple(layer) for layer in self.layers]}
         return json.dumps(facts).encode() + b"\n" + self.content
 
     @classmethod
     def unpack(cls, packed: bytes, normalization: Normalization) -> Int8Backbone:
-        """Reads what `pack` wrote."""
+        """Reads the result of `pack`."""
         line, content = packed.split(b"\n", 1)
         facts = json.loads(line)
         return cls(content, tuple(Layer(*row) for row in facts["layers"]), normalization, facts["origin"])
@@ -90,11 +90,11 @@ class Int8Backbone:
 
 @dataclass(frozen=True)
 class QuantizedEmbedder(Embedder):
-    """A backbone in both forms: heads are fitted on what the int8 one computes, and fit the float one, too.
+    """A backbone in both forms: heads are fitted on int8 features, and work with the float form, too.
 
     Attributes:
-      int8: None where it cannot be had in int8; then the float one computes, of its embedding alone.
-      is_chosen: whether layers are chosen already, so that a head sees all that are there.
+      int8: None if it cannot be quantized; then the float form is used, with its embedding only.
+      is_chosen: whether layers have already been chosen, so that a head uses all of them.
     """
 
     int8: Int8Backbone | None
@@ -102,13 +102,13 @@ class QuantizedEmbedder(Embedder):
 
     @property
     def computing(self) -> tuple[bytes, Normalization | None, str]:
-        """The `.tflite` that photos go through, what it expects (None for pixels as they are), and the resize."""
+        """Returns the `.tflite` that computes features, its normalization (None for raw pixels), and the resize."""
         content, normalization = (self.int8.embedder, None) if self.int8 else (self.content, self.normalization)
         return content, normalization, self.resize
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """What an embedding is made of."""
+        """The layers whose features form an embedding."""
         return self.int8.layers if self.int8 else network_layers.find(self.content)[-1:]
 
 
@@ -119,12 +119,12 @@ def int8_backbone(
     progress: Progress = SILENT,
     threads: int | None = None,
 ) -> Int8Backbone:
-    """Returns the int8 form of a backbone, made on first use.
+    """Returns the int8 form of a backbone, built on first use.
 
     Args:
-      base: the float one.
-      photos: to calibrate it on, best ones first, where it has never been and no recipe says how.
-      progress: receives automatic choices, and photos that are done.
+      base: the float backbone.
+      photos: calibration photos, best ones first; used if there is neither a recipe nor a cached result.
+      progress: receives notes on automatic choices, and photos done.
       threads: photos at a time; None for all cores.
 
     Raises:
@@ -148,17 +148,17 @@ def int8_backbone(
 def of_file(
     classifier: bytes, found: Sequence[Layer], normalization: Normalization, *, origin: str, stated: str
 ) -> Int8Backbone:
-    """Returns the int8 backbone inside a classifier that was made on it, with the layers that its head sees.
+    """Extracts the int8 backbone of a classifier, with the layers that its head uses.
 
     Args:
       classifier: an int8 `.tflite`.
-      found: what its head sees.
-      normalization: of its pixels.
-      origin: what its ranges came from.
-      stated: what the file says of its digest.
+      found: the layers that its head uses.
+      normalization: of its input.
+      origin: source of its ranges.
+      stated: its digest as the file states it.
 
     Raises:
-      ModelError: it has no head on such layers.
+      ModelError: it does not have a head on these layers.
     """
     model = graph.parse(classifier)
     kinds = [graph.operator_name(model, operator) for operator in model.subgraphs[0].operators]
@@ -181,7 +181,7 @@ def calibrated_on(
     progress: Progress = SILENT,
     threads: int | None = None,
 ) -> Int8Backbone:
-    """Returns the int8 form with the ranges of just these photos, whose contents have the `digests`."""
+    """Returns the int8 form calibrated on exactly these photos, whose content hashes are `digests`."""
     named = " ".join(digests[:PHOTOS]) + ("" if base.resize == STRETCH else f" {base.resize}")
     path = cache_path(base, named.encode())
     if packed := files.read_checked(path):
@@ -194,7 +194,7 @@ def calibrated_on(
 def calibrated(
     base: Embedder, photos: Sequence[Photo], *, progress: Progress = SILENT, threads: int | None = None
 ) -> Int8Backbone:
-    """Quantizes a backbone on the ranges of photos, and rounds its weights together on what they show.
+    """Quantizes a backbone with ranges from photos, and rounds its weights jointly with samples from them.
 
     Raises:
       ModelError: it has an operator that cannot be quantized, or no photo can be read.
@@ -203,10 +203,10 @@ def calibrated(
 
 
 def from_recipe(base: Embedder, recipe: Path) -> Int8Backbone | None:
-    """Does again what a recipe holds; None where it is another backbone's: of other weights or another size.
+    """Rebuilds the int8 form from a recipe; None if the recipe is for other weights or another size.
 
     Raises:
-      ModelError: it is damaged, or what comes of it is not what was written down.
+      ModelError: it is damaged, or the result does not match the recorded hash.
     """
     known = Recipe.read(recipe)
     if known.float_sha256 != hashlib.sha256(base.content).hexdigest():
@@ -219,7 +219,7 @@ def from_recipe(base: Embedder, recipe: Path) -> Int8Backbone | None:
 
 
 def write_recipe(base: Embedder, photos: Sequence[Photo], recipe: Path) -> Int8Backbone:
-    """Calibrates a backbone and writes down what makes it again."""
+    """Calibrates a backbone, and writes a recipe that reproduces it."""
     found, ranges, samples = _measured(base, photos, SILENT, None)
     made = quantized(base, found, ranges, samples, origin="package")
     plain = quantized(base, found, ranges, {}, origin="package")
@@ -247,7 +247,7 @@ def _measured(
 
 
 def _around_zero(step: float) -> tuple[float, float]:
-    """Returns the range of int8 numbers of a step whose zero is 0."""
+    """Returns the range of int8 values with a step and zero point 0."""
     return (_LEAST * step, _MOST * step)
 
 
@@ -281,7 +281,9 @@ def quantized(
 
 
 def cache_path(base: Embedder, calibration: bytes) -> Path:
-    """Names the cache entry by all that its bytes depend on but for the photos, which only the first use decides."""
+    """Returns the path of the cache entry, derived from everything that affects its content except the photos, since
+    those of the first use stay.
+    """
     sources = (blocks, network_layers, quantize, rounding, graph, int8_recipe)
     recipe = {
         "float": hashlib.sha256(base.content).hexdigest(),

@@ -1,4 +1,4 @@
-"""How an int8 backbone is made again without photos: the ranges of its activations, and how its weights are rounded."""
+"""Recipes rebuild an int8 backbone without photos: ranges of its activations, and rounding of its weights."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from model_maker.tflite.network_layers import Layer
 
 Array = np.ndarray
 
-# What reading a damaged recipe ends in.
+# Exceptions of reading a damaged recipe.
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A file of kilobytes beside weights of megabytes.
+    """A file of kilobytes that accompanies weights of megabytes.
 
     Attributes:
-      float_sha256, int8_sha256: of the backbone's float form, and of what has to come of it.
+      float_sha256, int8_sha256: of the backbone's float form, and of the expected int8 form.
       layers: of the int8 form.
       ranges: of its activations.
-      photos: how many they come from.
-      changes: by how much integer constants differ from those that rounding one by one gives, by name.
+      photos: number of photos that they come from.
+      changes: differences of integer constants from rounding one by one, by name.
     """
 
     float_sha256: str
@@ -44,7 +44,7 @@ class Recipe:
 
     @classmethod
     def read(cls, path: Path) -> Recipe:
-        """Reads what `write` wrote.
+        """Reads a recipe.
 
         Raises:
           ModelError: it is damaged.
@@ -61,7 +61,7 @@ class Recipe:
             raise ModelError(f"{path} is damaged ({reason}). Reinstall model-maker.") from error
 
     def write(self, path: Path) -> None:
-        """Writes it as `.npz`, without a date, so that it is byte-identical each time."""
+        """Writes a byte-identical `.npz` each time, without a date."""
         facts = dataclasses.asdict(self) | {"layers": [dataclasses.astuple(layer) for layer in self.layers]}
         del facts["changes"]
         buffer = io.BytesIO()
@@ -69,7 +69,7 @@ class Recipe:
         files.write(path, buffer.getvalue())
 
     def rounded(self, plain: bytes) -> bytes:
-        """Changes what rounding one by one gave to what rounding together gave.
+        """Replaces weights rounded one by one with those rounded jointly.
 
         Args:
           plain: an int8 `.tflite`.
@@ -83,7 +83,7 @@ class Recipe:
 
 
 def changes(before: bytes, after: bytes) -> dict[str, Array]:
-    """Returns by how much the integer constants of two forms of one network differ, by name, where they do."""
+    """Returns the differences of integer constants between two forms of a network, by name, without zeros."""
     trees = [graph.parse(content) for content in (before, after)]
     found = {}
     for tensors in zip(*(tree.subgraphs[0].tensors for tree in trees), strict=True):

@@ -1,4 +1,4 @@
-"""The weights of a network layer by layer, as its definition asks for them, from torch's tensors or a Keras file."""
+"""Provides a network's weights layer by layer, in the order of its definition, from torch tensors or a Keras file."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Normalization(NamedTuple):
 
 
 class LayerWeights(Protocol):
-    """Where a network's definition gets the weights of each of its layers, asked for in order.
+    """Source of the weights of a network's layers, requested in order.
 
-    Both methods raise KeyError, ValueError or StopIteration where there is no such layer.
+    Both methods raise KeyError, ValueError or StopIteration if there is no such layer.
     """
 
     def kernel(
@@ -37,8 +37,8 @@ class LayerWeights(Protocol):
 
         Args:
           layer: its name in the definition.
-          shape: [out, height, width, in], or [1, height, width, channels] of a depthwise one, as a `.tflite` has it.
-          depthwise: whether it is one.
+          shape: [out, height, width, in], or [1, height, width, channels] of a depthwise one, as in a `.tflite`.
+          depthwise: whether it is depthwise.
           biased: whether it has a bias of its own.
 
         Returns:
@@ -49,7 +49,7 @@ class LayerWeights(Protocol):
         """Returns the batch normalization of a layer."""
 
     def refusal(self, layer: str) -> BackboneError:
-        """Returns the error to raise where a layer is missing or has another shape."""
+        """Returns the error to raise if a layer is missing or has another shape."""
 
 
 class TorchTensors:
@@ -57,8 +57,8 @@ class TorchTensors:
 
     Args:
       tensors: convolutions [out, in, height, width], depthwise ones [channels, 1, height, width].
-      path: where they come from, for messages.
-      names: from the name of a layer to the name that its tensors begin with.
+      path: their file, for messages.
+      names: maps layer names to prefixes of tensor names.
     """
 
     def __init__(self, tensors: Mapping[str, Array], path: Path, names: Callable[[str], str] = str):
@@ -90,7 +90,7 @@ class KerasFile:
 
     Args:
       path: the file.
-      network: what it should hold, for messages.
+      network: the expected network, for messages.
 
     Raises:
       BackboneError: it is not such a file.
@@ -128,7 +128,7 @@ class KerasFile:
 
 
 def _read_layers(file) -> dict[str, Iterator[list[Array]]]:
-    """Returns the arrays of the layers of each kind; Keras 2 keeps one order for all, Keras 3 one for each kind."""
+    """Returns the arrays of layers by kind; Keras 2 stores one order for all layers, Keras 3 one per kind."""
     root = file.get("model_weights", file)
     if "layer_names" in root.attrs:
         groups = [root[_text(name)] for name in root.attrs["layer_names"]]
@@ -139,7 +139,7 @@ def _read_layers(file) -> dict[str, Iterator[list[Array]]]:
 
 
 def _numbered(layers, kind: str) -> Iterator[list[Array]]:
-    """Yields the arrays of the layers that Keras 3 calls conv2d, conv2d_1, conv2d_2 and so on."""
+    """Yields the arrays of the layers that Keras 3 names conv2d, conv2d_1, conv2d_2 and so on."""
     number, name = 0, kind
     while name in layers:
         variables = layers[name]["vars"]

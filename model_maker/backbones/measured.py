@@ -1,4 +1,4 @@
-"""What was measured of the backbones, as int8 classifiers; `python -m benchmarks.backbones` measures anew."""
+"""Measurements of the backbones as int8 classifiers; `python -m benchmarks.backbones` repeats them."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ FILE = Path(__file__).with_name("measured.json")
 
 
 def read() -> dict[str, Any]:
-    """Returns `processor`, `classes` and by name in `backbones` size_bytes and latency_ms (median, one thread)."""
+    """Returns `processor`, `classes` and `backbones`: by name, size_bytes and latency_ms (median, one thread)."""
     return json.loads(FILE.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""MobileNet V1, V2 and V3: tables and networks as Keras Applications defines them, with the weights that it publishes.
+"""MobileNet V1, V2 and V3: tables and networks as in Keras Applications, with its published weights.
 
 Source:
   Howard et al. 2017, "MobileNets"; Sandler et al. 2018, "MobileNetV2: Inverted Residuals and Linear Bottlenecks";
@@ -47,7 +47,9 @@ V2 = (
 
 
 class Block(NamedTuple):
-    """One row of V3's tables 1 and 2; minimalistic variants take 3 for the kernel, no gates and no hard swish."""
+    """One row of V3's tables 1 and 2; minimalistic variants use 3x3 kernels, no squeeze-and-excitation and no hard
+    swish.
+    """
 
     kernel: int
     expanded: int
@@ -92,12 +94,12 @@ V3 = {
 
 
 def weights_url(architecture: str, alpha: float, image_size: int) -> str:
-    """Returns where Keras Applications keeps the weights, classifier included.
+    """Returns the URL of the weights in Keras Applications, classifier included.
 
     Args:
       architecture: as in `build`.
-      alpha: one of those published.
-      image_size: one of those published for it, pixels.
+      alpha: a published width multiplier.
+      image_size: a published size for it, pixels.
     """
     if architecture == "v1":
         text = {1.0: "1_0", 0.75: "7_5", 0.5: "5_0", 0.25: "2_5"}[alpha]
@@ -110,19 +112,19 @@ def weights_url(architecture: str, alpha: float, image_size: int) -> str:
 
 
 def build(image_size: int, weights: LayerWeights, *, architecture: str, alpha: float) -> bytes:
-    """Writes the feature extractor: what the ImageNet classifier sees.
+    """Writes the feature extractor, up to the input of the ImageNet classifier.
 
     Args:
       image_size: pixels.
       weights: in the order of Keras Applications' layers.
       architecture: "v1", "v2", "v3_large", "v3_small", or the latter two with "_minimalistic".
-      alpha: the factor of all widths.
+      alpha: the width multiplier.
 
     Returns:
       A float `.tflite`: [1, image_size, image_size, 3], normalized, to [1, D].
 
     Raises:
-      BackboneError: the weights are another network's.
+      BackboneError: the weights belong to another network.
     """
     net = Network(image_size, weights, epsilon=EPSILON)
     if architecture.startswith("v3"):
@@ -136,7 +138,7 @@ def read(path: Path, *, architecture: str, alpha: float) -> LayerWeights:
     """Reads `.h5` of Keras 2 or `.weights.h5` of Keras 3, with the classifier or without.
 
     Raises:
-      BackboneError: the file is no weights file.
+      BackboneError: the file is not a weights file.
     """
     return KerasFile(path, f"MobileNet {architecture} with alpha {alpha}")
 
@@ -145,7 +147,7 @@ def classifier(path: Path) -> tuple[Array, Array]:
     """Returns the published ImageNet classifier: kernel float32 [1000, D] and bias float32 [1000].
 
     Raises:
-      BackboneError: the file holds none.
+      BackboneError: the file has no classifier.
     """
     import h5py
 
@@ -173,7 +175,7 @@ def classifier(path: Path) -> tuple[Array, Array]:
 def _v1(net: Network, alpha: float) -> int:
     x = net.convolve(net.photo, "conv1", 3, int(32 * alpha), stride=2, norm="conv1_bn", activation="RELU6")
     for index, (filters, stride) in enumerate(V1, start=1):
-        # Keras pads by hand before a stride of 2, behind only.
+        # Keras pads explicitly before a stride of 2, only at the right and bottom.
         padding, norm = (0, 1) if stride > 1 else None, f"conv_dw_{index}_bn"
         x = net.convolve(x, f"conv_dw_{index}", 3, None, stride=stride, norm=norm, activation="RELU6", padding=padding)
         x = net.convolve(x, f"conv_pw_{index}", 1, int(filters * alpha), norm=f"conv_pw_{index}_bn", activation="RELU6")
@@ -200,12 +202,12 @@ def _v2(net: Network, alpha: float) -> int:
 
 
 def v3(net: Network, alpha: float, architecture: str, *, symmetric: bool = False) -> int:
-    """Adds V3 up to what its classifier sees, [1, 1, 1, D].
+    """Adds V3 up to the input of its classifier, [1, 1, 1, D].
 
     Args:
-      net: with nothing but its input.
+      net: a network that has only its input so far.
       alpha, architecture: as in `build`.
-      symmetric: whether a stride pads alike on all sides, as torch does, and not as TensorFlow's "same".
+      symmetric: whether strided layers pad equally on all sides, as torch does, instead of TensorFlow's "same".
     """
     _, size, *minimalistic = architecture.split("_")
     swish, published = "RELU" if minimalistic else "HARD_SWISH", 16
@@ -213,7 +215,7 @@ def v3(net: Network, alpha: float, architecture: str, *, symmetric: bool = False
     x = net.convolve(net.photo, "conv", 3, 16, stride=2, norm="conv_bn", activation=swish, padding=padding)
     for index, block in enumerate(V3[size]):
         inputs = net.shape(x)[3]
-        # Keras scales the factor by which a block widens, not the widened channels of the paper's table.
+        # Keras scales the expansion factor of a block, not the expanded channels of the paper's table.
         wide = _round_channels(inputs * (block.expanded / published))
         published = block.out
         x = _inverted_residual(
@@ -246,7 +248,7 @@ def _inverted_residual(
     reduced: int | None = None,
     symmetric: bool = False,
 ) -> int:
-    """Expand 1x1 (where `wide` is given), depthwise, squeeze and excite (where `reduced` is given), project 1x1."""
+    """Adds expand 1x1 (if `wide` is given), depthwise, squeeze and excite (if `reduced` is given), project 1x1."""
     shortcut, inputs = x, net.shape(x)[3]
     if wide is not None:
         x = net.convolve(x, f"{name}_expand", 1, wide, norm=f"{name}_expand_bn", activation=activation)

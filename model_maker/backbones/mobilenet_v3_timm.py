@@ -1,4 +1,4 @@
-"""MobileNetV3-Large with timm's weights: the network of `mobilenet`, padded as torch does, by timm's names.
+"""MobileNetV3-Large with timm's weights: the network of `mobilenet`, with torch's padding and timm's names.
 
 Source: Ridnik et al. 2021, "ImageNet-21K Pretraining for the Masses"; weights and padding as in timm.
 """
@@ -20,7 +20,7 @@ from model_maker.errors import BackboneError
 Array = np.ndarray
 
 EPSILON = 1e-5  # of every batch normalization, torch's default
-# How many blocks of the table timm counts as a stage.
+# Blocks of the table per stage of timm.
 _STAGES = (1, 2, 3, 4, 2, 3)
 _OUTSIDE = {
     "conv": "conv_stem",
@@ -44,17 +44,17 @@ _FIRST = {"depthwise": "conv_dw", "depthwise_bn": "bn1", "project": "conv_pw", "
 
 
 def build(image_size: int, weights: LayerWeights) -> bytes:
-    """Writes the feature extractor: what the published classifier sees.
+    """Writes the feature extractor, up to the input of the published classifier.
 
     Args:
       image_size: pixels.
-      weights: by timm's names.
+      weights: weights with timm's names.
 
     Returns:
       A float `.tflite`: [1, image_size, image_size, 3], pixel / 255, to [1, 1280].
 
     Raises:
-      BackboneError: the weights are another network's.
+      BackboneError: the weights belong to another network.
     """
     net = Network(image_size, weights, epsilon=EPSILON)
     return net.finish(net.flatten(mobilenet.v3(net, 1.0, "v3_large", symmetric=True), "embedding"))
@@ -73,7 +73,7 @@ def classifier(path: Path) -> tuple[Array, Array]:
     """Returns the published classifier: kernel float32 [C, 1280] and bias float32 [C].
 
     Raises:
-      BackboneError: the file holds none.
+      BackboneError: the file has no classifier.
     """
     tensors = read_tensors(path)
     if "classifier.weight" not in tensors:

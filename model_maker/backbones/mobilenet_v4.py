@@ -21,7 +21,7 @@ Array = np.ndarray
 STEM = 32
 HEAD = 1280
 EPSILON = 1e-5  # of every batch normalization, torch's default
-# Mean and standard deviation of ImageNet's channels, as shares of the brightest pixel.
+# Mean and standard deviation of ImageNet's channels, for pixels from 0 to 1.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -43,7 +43,7 @@ class Fused(NamedTuple):
 
 
 class Universal(NamedTuple):
-    """UIB: start depthwise, expand 1x1, middle depthwise, project 1x1; 0 stands for a depthwise that is left out."""
+    """UIB: start depthwise, expand 1x1, middle depthwise, project 1x1; 0 omits a depthwise layer."""
 
     start: int
     middle: int
@@ -54,7 +54,7 @@ class Universal(NamedTuple):
 
 Block = Conv | Fused | Universal
 
-# Stages as the paper's tables have them; the row after them is the head's.
+# Stages as in the paper's tables, without the head's row at the end.
 STAGES: dict[str, tuple[tuple[Block, ...], ...]] = {
     "conv_small": (
         (Conv(3, 2, 32), Conv(1, 1, 32)),
@@ -100,22 +100,22 @@ STAGES: dict[str, tuple[tuple[Block, ...], ...]] = {
 def build(image_size: int, weights: LayerWeights, *, stages: str) -> bytes:
     """Writes the feature extractor.
 
-    The published weights expect each channel scaled by ImageNet's own statistics. Phone metadata cannot say that, so
-    the graph begins with it.
+    The published weights expect channels normalized by ImageNet's statistics per channel. Phone metadata cannot state
+    that, so the graph begins with this scaling.
 
     Args:
       image_size: pixels.
-      weights: by timm's names.
+      weights: weights with timm's names.
       stages: a key of STAGES.
 
     Returns:
       A float `.tflite`: [1, image_size, image_size, 3], (pixel - 127.5) / 127.5, to [1, 1280].
 
     Raises:
-      BackboneError: the weights are another network's.
+      BackboneError: the weights belong to another network.
     """
     net = Network(image_size, weights, epsilon=EPSILON)
-    # Not folded into the stem: behind a layer of its own a border of zeros is the mean colour, as in training.
+    # Not folded into the stem: after a separate layer, zero padding is the mean color, as in training.
     scale, offset = 0.5 / np.array(IMAGENET_STD), (0.5 - np.array(IMAGENET_MEAN)) / IMAGENET_STD
     x = net.scale(net.photo, "imagenet_scaling", scale, offset)
     x = _convolve(net, x, STEM, 3, 2, "conv_stem", "bn1")
@@ -152,7 +152,7 @@ def _block(net: Network, x: int, block: Block, name: str) -> int:
         x = _convolve(net, x, expanded, block.kernel, block.stride, f"{name}.conv_exp", f"{name}.bn1")
         x = _convolve(net, x, block.out, 1, 1, f"{name}.conv_pwl", f"{name}.bn2", activation="NONE")
     else:
-        # The stride is the middle depthwise's, if there is one.
+        # The middle depthwise layer has the stride, if there is one.
         strides = (1, block.stride) if block.middle else (block.stride, 1)
         if block.start:
             x = _universal(net, x, None, block.start, strides[0], f"{name}.dw_start", activation="NONE")
@@ -179,7 +179,7 @@ def _convolve(
     norm: str,
     activation: str = "RELU",
 ) -> int:
-    """Convolution, batch normalization, ReLU; padded alike on all sides, as torch does and "same" does not."""
+    """Adds convolution, batch normalization and ReLU; padded equally on all sides, as torch does, unlike "same"."""
     padding = (kernel // 2, kernel // 2) if stride > 1 else None
     return net.convolve(x, name, kernel, filters, stride=stride, norm=norm, activation=activation, padding=padding)
 

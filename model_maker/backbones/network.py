@@ -1,6 +1,6 @@
 """Writes a network as a float `.tflite`, one operator for each layer, without TensorFlow.
 
-Families describe what a network is; how a layer becomes operators and constants stands here.
+Modules of families define networks; this one converts each layer to operators and constants.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ OUTPUT = "embedding"
 
 
 class Canvas:
-    """A `.tflite` in the making, so far with its input only: float32 [1, image_size, image_size, 3].
+    """Builds a `.tflite`, which initially has only its input: float32 [1, image_size, image_size, 3].
 
     Args:
       image_size: height and width of the photo, pixels.
@@ -37,10 +37,10 @@ class Canvas:
         """Adds an operator and returns the index of its output's tensor.
 
         Args:
-          kind: its name in the schema, such as "CONV_2D".
-          inputs: tensors that it reads.
+          kind: its name in the schema, for example "CONV_2D".
+          inputs: indices of its input tensors.
           shape: of its output.
-          options: of its kind; None where it has none.
+          options: its options; None if it has none.
           name: of its output.
         """
         output = graph.add_tensor(self._model, name, shape)
@@ -53,7 +53,7 @@ class Canvas:
         return graph.add_tensor(self._model, name, values.shape, kind, values)
 
     def add(self, x: int, other: int, name: str) -> int:
-        """Adds two tensors of one shape."""
+        """Adds two tensors of the same shape."""
         return self.operator("ADD", [x, other], self.shape(x), schema.AddOptionsT(), name)
 
     def finish(self, x: int) -> bytes:
@@ -95,12 +95,12 @@ class Network(Canvas):
           kernel: its height and width.
           filters: output channels; None for a depthwise convolution.
           norm: the batch normalization; None for a convolution with a bias of its own.
-          activation: RELU, RELU6 or NONE, inside the convolution; HARD_SWISH, an operator of its own.
-          padding: zeros before and behind, where that is not what TensorFlow's "same" means.
-          shift: what is added before the activation.
+          activation: RELU, RELU6 or NONE, fused into the convolution; HARD_SWISH, a separate operator.
+          padding: zeros before and after; TensorFlow's "same" by default.
+          shift: constant to add before the activation.
 
         Raises:
-          BackboneError: the weights are another network's.
+          BackboneError: the weights belong to another network.
         """
         channels = self.shape(x)[3]
         shape = (1 if filters is None else filters, kernel, kernel, channels)
@@ -122,7 +122,7 @@ class Network(Canvas):
         return self.operator(activation, [y], self.shape(y), schema.HardSwishOptionsT(), f"{name}_hard_swish")
 
     def scale(self, x: int, name: str, factor: Array, offset: Array) -> int:
-        """Multiplies and adds by channel, float [C] each: a depthwise convolution of one pixel."""
+        """Scales and shifts each channel, float [C] each, by a 1x1 depthwise convolution."""
         options = schema.DepthwiseConv2DOptionsT()
         options.strideH = options.strideW = options.depthMultiplier = 1
         kernel = self.constant(f"{name}_kernel", np.reshape(factor, (1, 1, 1, -1)))
@@ -130,31 +130,31 @@ class Network(Canvas):
         return self.operator("DEPTHWISE_CONV_2D", inputs, self.shape(x), options, name)
 
     def squeeze_excite(self, x: int, reduced: int, name: str) -> int:
-        """Weighs channels by what the whole picture holds: pooled, reduced, widened, hard sigmoid, multiplied."""
+        """Adds squeeze-and-excitation: global pooling, reduction, expansion, hard sigmoid, multiplication."""
         y = self.pool(x, f"{name}_pool", keep=True)
         y = self.convolve(y, f"{name}_conv", 1, reduced, activation="RELU")
-        # The hard sigmoid, relu6(x + 3) / 6: its first half belongs to the convolution.
+        # The hard sigmoid is relu6(x + 3) / 6; shift and ReLU6 are fused into the convolution.
         y = self.convolve(y, f"{name}_conv_1", 1, self.shape(x)[3], activation="RELU6", shift=3.0)
         sixth = self.constant(f"{name}_sixth", np.array([1 / 6]))
         y = self.operator("MUL", [y, sixth], self.shape(y), schema.MulOptionsT(), f"{name}_sigmoid")
         return self.operator("MUL", [x, y], self.shape(x), schema.MulOptionsT(), name)
 
     def pool(self, x: int, name: str, *, keep: bool = False) -> int:
-        """Averages over the picture: [1, C], or [1, 1, 1, C] where the axes are kept."""
+        """Adds global average pooling: [1, C], or [1, 1, 1, C] if the axes are kept."""
         options, channels = schema.ReducerOptionsT(), self.shape(x)[3]
         options.keepDims = keep
         axes = self.constant(f"{name}_axes", np.array([1, 2]), "int32")
         return self.operator("MEAN", [x, axes], (1, 1, 1, channels) if keep else (1, channels), options, name)
 
     def flatten(self, x: int, name: str) -> int:
-        """Turns [1, 1, 1, C] into [1, C]."""
+        """Reshapes [1, 1, 1, C] to [1, C]."""
         shape, options = (1, self.shape(x)[3]), schema.ReshapeOptionsT()
         options.newShape = list(shape)
         sides = self.constant(f"{name}_shape", np.array(shape), "int32")
         return self.operator("RESHAPE", [x, sides], shape, options, name)
 
     def _folded(self, name: str, shape: tuple[int, ...], norm: str | None, *, depthwise: bool) -> tuple[Array, Array]:
-        """Returns kernel and bias with which a convolution does what its batch normalization did behind it."""
+        """Returns a convolution's kernel and bias with its batch normalization folded in."""
         channels = shape[3] if depthwise else shape[0]
         try:
             kernel, bias = self._weights.kernel(name, shape, depthwise=depthwise, biased=norm is None)
@@ -172,7 +172,7 @@ class Network(Canvas):
         return kernel, bias
 
     def _padded(self, x: int, kernel: int, stride: int, padding: tuple[int, int] | None) -> tuple[int, int, bool]:
-        """Returns what a convolution reads, the side of what it gives, and whether its padding is "same"."""
+        """Returns a convolution's input, the side of its output, and whether its padding is "same"."""
         height = self.shape(x)[1]
         out = -(-height // stride)
         total = max(0, (out - 1) * stride + kernel - height)

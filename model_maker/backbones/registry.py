@@ -1,4 +1,4 @@
-"""BACKBONES: the registry of pretrained feature extractors, one record a name."""
+"""BACKBONES: the registry of pretrained feature extractors, one record per name."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Published:
-    """What is published for one input size.
+    """Published figures and weights for one input size.
 
     Attributes:
       macs: multiply-accumulates of one inference, with the classifier.
-      top1, top1_int8, top5: ImageNet accuracy, percent (int8: of the int8 model); None where nobody published it.
-      weights: where they are found.
+      top1, top1_int8, top5: ImageNet accuracy, percent (int8: of the int8 model); None if unpublished.
+      weights: source of the weights.
     """
 
     macs: int
@@ -43,16 +43,16 @@ class Backbone:
     Attributes:
       name: upstream spelling.
       image_size: height and width of the input, pixels.
-      normalization: from pixels to what the network was trained on.
+      normalization: from pixels to the network's training input.
       embedding_size: length of the output.
       parameters: published count, with the ImageNet classifier.
       macs: published multiply-accumulates of one inference at the published size, with the classifier.
-      top1, top1_int8, top5: published ImageNet accuracy, percent (int8: of the int8 model); None where nobody did.
-      source: where accuracy, parameters and MACs are published.
+      top1, top1_int8, top5: published ImageNet accuracy, percent (int8: of the int8 model); None if unpublished.
+      source: publication of accuracy, parameters and MACs.
       licence: of the weights.
-      weights: where they are found.
+      weights: source of the weights.
       sizes: other input sizes, pixels, for which weights are published.
-      classes: of the published classifier: ImageNet's 1000, or 11,221 of ImageNet-21K, whose names `data.imagenet` has.
+      classes: of the published classifier: ImageNet's 1000, or 11,221 of ImageNet-21K, named in `data.imagenet`.
       family, variant: the module with its `build`, `read` and `classifier`, and their arguments.
     """
 
@@ -77,16 +77,16 @@ class Backbone:
         """Writes the float `.tflite`, float32 [1, H, H, 3] to float32 [1, D], with the weights of a file.
 
         Raises:
-          BackboneError: the file holds no weights, or another network's.
+          BackboneError: the file has no weights, or those of another network.
         """
         variant = dict(self.variant)
         return self.family.build(self.image_size, self.family.read(weights, **variant), **variant)
 
     def classifier(self) -> tuple[Array, Array]:
-        """Returns the published classifier: kernel float32 [C, D], bias float32 [C], C being `classes`.
+        """Returns the published classifier: kernel float32 [C, D], bias float32 [C], where C is `classes`.
 
         Raises:
-          BackboneError: there are no weights, or they hold no classifier.
+          BackboneError: the weights are unavailable, or have no classifier.
         """
         return self.family.classifier(self.weights.path())
 
@@ -132,7 +132,9 @@ _SLIM = "https://github.com/tensorflow/models/tree/master/research/slim/nets"
 
 
 def _mobilenet(name: str, architecture: str, alpha: float, features: int, *, millions, sizes, source):
-    """A record of Keras Applications; `sizes`: pixels to (million MACs, top-1, top-5, int8 top-1), its own first."""
+    """Makes a record of Keras Applications; `sizes` maps pixels to (million MACs, top-1, top-5, int8 top-1), the
+    default size first.
+    """
     parameters = round(millions * 1e6)
     published = [
         (
@@ -199,7 +201,9 @@ def _v4(stages: str, image_size: int, recipe: str, *, parameters: int, macs: int
 
 
 def _v3_21k():
-    """Trained on 11,221 classes of ImageNet-21K; MACs are the paper's of V3 and those of the larger classifier."""
+    """Makes the record of V3 trained on 11,221 classes of ImageNet-21K; its MACs are the paper's, plus the larger
+    classifier's.
+    """
     name, features, classes = "mobilenetv3_large_100.miil_in21k", 1280, 11221
     return Backbone(
         name=name,
@@ -265,8 +269,8 @@ BACKBONES: dict[str, Backbone] = {backbone.name: backbone for backbone in (
     _v3("large", millions=5.4, macs=217, top1=75.2, int8=73.9),
     _v3("large", 0.75, "_0.75", millions=4.0, macs=155, top1=73.3),
     _v3("large_minimalistic", millions=3.9, macs=209, top1=72.3, int8=71.3),
-    # Of the small ones parameters and MACs are the paper's, table 3: the repository states more than its networks have.
-    # The minimalistic one is not in the paper, so its MACs are counted.
+    # Parameters and MACs of the small variants are from the paper, table 3: the repository overstates them. The
+    # minimalistic one is not in the paper, so its MACs are counted.
     _v3("small", millions=2.5, macs=56, top1=67.5, int8=64.9),
     _v3("small", 0.75, "_0.75", millions=2.0, macs=44, top1=65.4),
     _v3("small_minimalistic", millions=2.0, macs=52, top1=61.9),
@@ -277,14 +281,14 @@ DEFAULT: str = Options.model
 
 
 def get(name: str, *, image_size: int | None = None) -> Backbone:
-    """Looks a backbone up by name.
+    """Looks up a backbone by name.
 
     Args:
       name: a key of BACKBONES.
-      image_size: another input size than the published one, pixels.
+      image_size: input size, pixels; the published one by default.
 
     Raises:
-      BackboneError: an unknown name (the nearest are suggested), or a size the network cannot take.
+      BackboneError: the name is unknown (the message suggests similar ones), or the network does not support the size.
     """
     if name not in BACKBONES:
         near = difflib.get_close_matches(name, BACKBONES, n=3, cutoff=0.4)

@@ -1,4 +1,4 @@
-"""What smaller inputs cost in accuracy, told before the work: measured for one backbone, published for others."""
+"""Warns before training how much accuracy smaller inputs cost: measured for one backbone, published for others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from model_maker.backbones.registry import BACKBONES, Backbone
 
-# Top-1 in percent by input size: EfficientNet-Lite0, which learned from 224 x 224 pixels, int8, on 600 photos of
+# Top-1 in percent by input size: EfficientNet-Lite0, which was trained at 224 x 224 pixels, int8, on 600 photos of
 # flowers in 5 folds; `train --image-size N --folds 5`. The 95 % interval is about 2 to 4 points to each side.
 MEASURED = {32: 62.5, 48: 72.7, 64: 78.8, 96: 84.7, 128: 87.7, 160: 90.5, 192: 90.7, 224: 91.3}
 _LEARNED_AT = 224
@@ -15,17 +15,17 @@ _TOLD = 2.0
 
 
 def warning(backbone: Backbone) -> str | None:
-    """Returns what is to be known of a backbone at an input size that is smaller than its own; None for nothing.
+    """Returns a warning about a backbone at a smaller input size than its own; None if the loss is small.
 
     Args:
-      backbone: as it will be used, see `Backbone.resized`.
+      backbone: the backbone at that size, see `Backbone.resized`.
     """
     own = BACKBONES[backbone.name]
     sizes = {own.image_size: own.top1} | {size: published.top1 for size, published in own.sizes}
     asked = backbone.image_size
     if asked >= own.image_size:
         return None
-    # Those whose weights it has.
+    # The size at which its weights were trained.
     learned_at = min(sizes, key=lambda size: (abs(size - asked), size != own.image_size))
     said = []
     published, best = sizes[learned_at], own.top1
@@ -47,7 +47,7 @@ def warning(backbone: Backbone) -> str | None:
 
 
 def _at(size: float) -> float:
-    """Interpolates the measured curve; below its end, the end holds."""
+    """Interpolates the measured curve; constant below its smallest size."""
     ends = sorted(MEASURED.items())
     for (low, worse), (high, better) in pairwise(ends):
         if low <= size <= high:

@@ -1,7 +1,7 @@
-"""TensorFlow's models as `.tflite`: `.keras` and `.h5` files, SavedModel folders, TF Hub and Kaggle handles.
+"""Converts TensorFlow models to `.tflite`: `.keras` and `.h5` files, SavedModel folders, TF Hub and Kaggle handles.
 
-Which part of the result is a backbone is up to `importers`. Models run in a child process, and only if they consist
-of what image models need: see `allowed_operators` and `keras_files`.
+`importers` extracts a backbone from the result. Models run in a child process, and only if they use nothing but what
+image models need: see `allowed_operators` and `keras_files`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from model_maker.tensorflow_files import keras_files, saved_models
 from model_maker.tflite import metadata
 
 LIMIT_S = 600.0
-# What each kind of model is opened with.
+# Packages required for each kind of model.
 PACKAGES = {
     "keras": ("tensorflow",),
     "saved_model": ("tensorflow", "tensorflow_hub", "pkg_resources"),
@@ -32,7 +32,7 @@ _OUTPUTS = ("feature_vector", "embedding", "pooled", "default", "logits")
 
 
 def kind(address: str) -> str | None:
-    """Tells what kind of TensorFlow model an address names: "keras", "saved_model", "hub", or None for no such."""
+    """Returns the kind of TensorFlow model at an address: "keras", "saved_model", "hub", or None for others."""
     path = Path(address)
     if path.suffix in _KERAS:
         return "keras"
@@ -44,7 +44,7 @@ def kind(address: str) -> str | None:
 
 
 def is_download(address: str) -> bool:
-    """Whether an address is fetched through tensorflow-hub."""
+    """Whether an address is downloaded through tensorflow-hub."""
     return kind(address) == "hub"
 
 
@@ -52,11 +52,11 @@ def convert(address: str, image_size: int | None) -> bytes:
     """Converts a model to a float `.tflite` in a child process.
 
     Args:
-      address: of which `kind` is one of the three.
+      address: a model for which `kind` is not None.
       image_size: pixels, for models that take any size.
 
     Raises:
-      BackboneError: it cannot be fetched, opened or converted, or would do more than compute.
+      BackboneError: it cannot be downloaded, opened or converted, or would do more than compute.
     """
     if is_download(address) and address.startswith("http") and not downloads.reachable(address):
         host = address.split("/")[2]
@@ -69,7 +69,7 @@ def convert(address: str, image_size: int | None) -> bytes:
 
 
 def hub_cache() -> str:
-    """Returns where tensorflow-hub keeps what it fetched: TFHUB_CACHE_DIR, or a folder in our own cache."""
+    """Returns the cache folder of tensorflow-hub: TFHUB_CACHE_DIR, or a folder in our own cache."""
     return os.environ.get("TFHUB_CACHE_DIR") or str(files.cache_directory() / "hub")
 
 
@@ -87,7 +87,7 @@ def _convert(address: str, image_size: str) -> bytes:
         return _from_saved_model(_fetched(address) if is_download(address) else address, address, size)
     except BackboneError:
         raise
-    except Exception as error:  # TensorFlow raises nearly anything at a damaged or strange model
+    except Exception as error:  # TensorFlow raises nearly anything for a damaged or unusual model
         reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
         raise BackboneError(f"{address} cannot be opened as a TensorFlow model: {reason}") from error
 
@@ -97,7 +97,7 @@ def _from_keras(address: str, image_size: int | None) -> bytes:
     import tensorflow as tf
 
     keras_files.check(Path(address))
-    # Custom classes are not looked up, either.
+    # Nor are custom classes loaded.
     model = keras.saving.load_model(address, compile=False, safe_mode=True)
     if any(isinstance(layer, keras.layers.Lambda) for layer in model._flatten_layers()):
         raise BackboneError(f"{address} holds Python code (a Lambda layer), which is not run. Save it without.")
@@ -106,7 +106,8 @@ def _from_keras(address: str, image_size: int | None) -> bytes:
     size = _size(address, tuple(model.inputs[0].shape), image_size)
     content = conversion.convert_function(lambda image: model(image, training=False), (*size, 3), tf.float32)
     if any(isinstance(layer, keras.layers.Rescaling) for layer in model.layers[:3]):
-        # The converter may fold it into the first convolution, where nobody sees that raw pixels come in.
+        # The converter may fold it into the first convolution, so the graph would not show that the input is raw
+        # pixels.
         return metadata.write(content, metadata.ModelInfo(normalization=input_range.PIXELS), embedder=True)
     return content
 
@@ -117,7 +118,7 @@ def _fetched(address: str) -> str:
 
     import tensorflow_hub
 
-    # Members that would leave the folder, links out of it and devices are refused when the archive is unpacked.
+    # Unpacking rejects members outside the folder, links out of it, and devices.
     tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
     if not address.startswith("http"):
         address = f"https://www.kaggle.com/models/{address}"
@@ -156,7 +157,7 @@ def _from_saved_model(folder: str, address: str, image_size: int | None) -> byte
 
 
 def _output(result: Any, address: str):
-    """Returns the one tensor that is meant: the only one, or that with a name which says so."""
+    """Returns the tensor of features: the only output, or the one with a matching name."""
     if not isinstance(result, dict):
         return result
     if len(result) == 1:
@@ -174,7 +175,7 @@ def _size(address: str, shape: tuple[int | None, ...], asked: int | None) -> tup
     height, width = shape[1:3]
     if height is None and width is None:
         if asked is None:
-            raise BackboneError(f"{address} takes pictures of any size. Say which with `image_size`, as 224.")
+            raise BackboneError(f"{address} takes images of any size. Choose one with `image_size`, for example 224.")
         return asked, asked
     if height is None or width is None:
         raise BackboneError(f"{address} fixes one side of its input only: {height} x {width}. Save it with both sides.")

@@ -17,7 +17,7 @@ Array = np.ndarray
 # The header of torch's file format before 1.6: magic number and protocol version, each a pickle of its own.
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
-# As what the unpickler and numpy report damage; lengths that no memory holds are among it.
+# Exceptions of the unpickler and NumPy for damaged files, including lengths beyond any memory.
 _DAMAGE = (
     pickle.UnpicklingError,
     EOFError,
@@ -34,16 +34,16 @@ def read_torch(content: bytes) -> dict[str, Array]:
     """Reads a state dict in torch's legacy (before 1.6) format, without torch.
 
     The file is a sequence of pickles followed by raw storages. Pickles are programs, so they run in an unpickler that
-    can build ordered dicts and tensor descriptions and nothing else.
+    can only build ordered dicts and tensor descriptions.
 
     Args:
-      content: the whole file.
+      content: content of the file.
 
     Returns:
       Tensor name to array, in the file's order.
 
     Raises:
-      BackboneError: another format, a pickle that asks for anything else, or data that ends early.
+      BackboneError: another format, a pickle that needs anything else, or truncated data.
     Source:
       The layout written by `torch.save(..., _use_new_zipfile_serialization=False)`.
     """
@@ -66,7 +66,7 @@ def read_torch(content: bytes) -> dict[str, Array]:
 
 @dataclass(frozen=True)
 class _Storage:
-    """What a pickle says of a storage; its numbers follow behind the pickles."""
+    """Description of a storage in a pickle; its values follow after the pickles."""
 
     dtype: type
     key: str
@@ -74,7 +74,7 @@ class _Storage:
 
 @dataclass(frozen=True)
 class _Tensor:
-    """A window on a storage; strides count elements, as torch's do."""
+    """A view of a storage; strides count elements, as in torch."""
 
     storage: _Storage
     offset: int
@@ -94,7 +94,7 @@ class _Tensor:
 
 
 def _unpickle(stream: io.BytesIO):
-    """Loads one pickle, once it is known that it asks for no table that is larger than it could fill."""
+    """Loads one pickle, after checking that it does not request a memo larger than it could fill."""
     import pickletools
 
     start = stream.tell()
@@ -118,7 +118,7 @@ def _rebuild_tensor(storage, offset, shape, strides, *_):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Admits the names a state dict needs, each mapped to something inert."""
+    """Allows only the names that a state dict needs, each mapped to a harmless substitute."""
 
     _ALLOWED = {
         ("collections", "OrderedDict"): collections.OrderedDict,
@@ -138,6 +138,6 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, pid) -> _Storage:
         kind, dtype, key, _location, _size, *view = pid
-        if kind != "storage" or any(view):  # the oldest files point into another storage; ours do not
+        if kind != "storage" or any(view):  # only the oldest files point into another storage
             raise ValueError(f"unknown object {kind!r} {view}")
         return _Storage(dtype, str(key))

@@ -1,6 +1,6 @@
-"""Where pretrained weights are found, and how their files are read.
+"""Sources of pretrained weights, and readers of their files.
 
-Whatever the place, a file is checked before it is used, and a backbone never starts from random values.
+Files from every source are verified before use, and a backbone never starts from random values.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ Array = np.ndarray
 
 
 class Weights(Protocol):
-    """A place where the weights of one backbone are found."""
+    """A source of the weights of one backbone."""
 
     @property
     def identity(self) -> str:
-        """What tells these weights from others: a hash, or where that is not known an address."""
+        """Identifies these weights: a hash, or an address if that is not known."""
 
     def is_here(self) -> bool:
-        """Whether `path` will answer without a network."""
+        """Whether `path` works without a network."""
 
     def path(self, *, progress: Progress = SILENT) -> Path:
-        """Returns the file, checked; it is downloaded first where it has to be.
+        """Returns the verified file; downloads it if necessary.
 
         Args:
-          progress: receives what is downloaded, from where, and kilobytes.
+          progress: receives notes on downloads, and kilobytes.
 
         Raises:
           BackboneError: there is no such file, or it is not the published one.
@@ -103,7 +103,7 @@ class FileWeights:
         return self.file.is_file()
 
     def path(self, *, progress: Progress = SILENT) -> Path:
-        """Returns the file; whether it fits the network shows when it is loaded.
+        """Returns the file; loading it checks whether it fits the network.
 
         Raises:
           BackboneError: there is no such file.

@@ -39,7 +39,7 @@ def of_zip(path: object, members: Sequence[zipfile.ZipInfo]) -> list[str]:
 
 
 def of_tar(path: object, names: Sequence[str]) -> list[str]:
-    """Returns the names of a tar file's members; those that are not in UTF-8 as `of_zip` does.
+    """Returns the names of a tar file's members; those that are not in UTF-8 are decoded as in `of_zip`.
 
     Raises:
       DataError: see `of_zip`.
@@ -50,7 +50,7 @@ def of_tar(path: object, names: Sequence[str]) -> list[str]:
 
 
 def decode(path: object, names: Sequence[bytes]) -> list[str]:
-    """Returns names of the same unknown encoding as text.
+    """Decodes names that share an unknown encoding.
 
     Raises:
       DataError: see `of_zip`.

@@ -75,7 +75,7 @@ class TarMember:
       tar: the uncompressed file.
       archive: what the user named.
       name: of the photo.
-      offset, size: where it lies in `tar`, bytes.
+      offset, size: its position in `tar`, bytes.
     """
 
     tar: str
@@ -88,7 +88,7 @@ class TarMember:
         return f"{self.archive}/{self.name}"
 
     def read_bytes(self) -> bytes:
-        """Returns the photo; raises OSError where the tar cannot be read any more."""
+        """Returns the photo; raises OSError if the tar can no longer be read."""
         with open(self.tar, "rb") as file:
             file.seek(self.offset)
             return file.read(self.size)
@@ -135,10 +135,10 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
 
 
 def photos(path: Path) -> list[tuple[ZipMember, int]]:
-    """Lists the photos of a zip file in whatever folders they lie, and their sizes, bytes.
+    """Lists the photos of a zip file in all folders, with their sizes in bytes.
 
     Raises:
-      DataError: it is damaged, or not to be trusted.
+      DataError: it is damaged or unsafe.
     """
     try:
         members = _zip_members(path)
@@ -154,7 +154,7 @@ def _is_visible_photo(place: PurePosixPath) -> bool:
 def _classes(
     path: Path, members: list[PurePosixPath], places: set[PurePosixPath], notes: list[str]
 ) -> dict[PurePosixPath, tuple[str, str]]:
-    """Returns class and stated part of each photo, by the folders that it lies in."""
+    """Returns class and stated split of each photo, from its folders."""
     tree = layout.ListedFolder.of(str(path), (member.parts for member in members))
     found = {}
     for each in layout.arrange(tree, notes, unwrap=True):
@@ -185,7 +185,7 @@ def _tar_members(path: Path, notes: list[str]) -> list[tuple[TarMember, int]]:
     found = []
     with tarfile.open(plain, "r:") as tar:
         for entry in tar:
-            tar.members = []  # type: ignore[attr-defined]  # or it keeps all it has seen
+            tar.members = []  # type: ignore[attr-defined]  # else it keeps all members in memory
             _check_name(path, entry.name)
             if entry.isdir():
                 continue
@@ -263,5 +263,5 @@ def unpack(path: Path, packed, plain: Path, most: int) -> None:
 def _read(path: Path, packed) -> bytes:
     try:
         return packed.read(_CHUNK)
-    except OSError as error:  # gzip and bz2 report damage so
+    except OSError as error:  # gzip and bz2 raise it for damaged files
         raise DataError(f"{path} is damaged ({error}). Recreate it.") from error

@@ -23,12 +23,12 @@ from model_maker.fitting import Fit
 Array = np.ndarray
 Rng = np.random.Generator
 
-# Part of each view's identity; raise the number when `view` changes what it returns.
+# Part of each view's identity; increase the number when the result of `view` changes.
 _VERSION = "views-1"
-# From RGB to brightness and two axes of colour, of the NTSC standard; Pillow's "L" has the same first row.
+# RGB to luma and two color axes, NTSC standard; Pillow's "L" uses the same first row.
 _YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 _RGB = np.linalg.inv(_YIQ)
-# Height by width of what is erased, least and greatest (Zhong et al. 2020 take 0.3; half of that range).
+# Minimum and maximum aspect ratio of the erased box; Zhong et al. 2020 use a range about twice as wide, from 0.3.
 _ERASED_ASPECT = (0.5, 2.0)
 
 
@@ -37,15 +37,15 @@ class Augmentation:
     """The strength of augmentation; the defaults disable it.
 
     Attributes:
-      least_area: share of the photo that a crop keeps at least.
-      stretch: a crop's sides change their ratio by up to this factor, either way.
+      least_area: minimum share of the photo that a crop keeps.
+      stretch: maximum factor by which a crop's aspect ratio changes, either way.
       flip: share of views that are mirrored, left to right.
-      degrees: rotation, up to so many either way.
-      brightness, contrast, saturation: factors, 1 plus or minus up to so much.
-      hue_degrees: turn of the colour circle, up to so many either way.
+      degrees: maximum rotation, either way.
+      brightness, contrast, saturation: maximum deviation of each factor from 1.
+      hue_degrees: maximum rotation of the hue, either way.
       blurred, blur_pixels: share of views that are blurred, and the largest radius in pixels of the view.
-      compressed, least_quality: share of views that are saved as JPEG, and the lowest quality, of 95.
-      erased, erased_area: share of views of which a box is erased, and its largest share of the view.
+      compressed, least_quality: share of views that are compressed as JPEG, and the lowest quality, up to 95.
+      erased, erased_area: share of views with an erased box, and the box's maximum share of the view.
     """
 
     least_area: float = 1.0
@@ -133,7 +133,7 @@ def views(
 ) -> Array:
     """Makes views of one photo, which is decoded once.
 
-    What is cropped off in every photo is cropped off first; a letterboxed photo is augmented within its frame.
+    The fixed crop of the resize comes first; a letterboxed photo is augmented within its frame.
 
     Args:
       photo: whatever `images.load` takes.
@@ -141,7 +141,7 @@ def views(
       augmentation: the strengths.
       digest: sha256 of the photo's content, hexadecimal.
       seed: random seed of the views.
-      numbers: which views; 0 is the plain photo.
+      numbers: numbers of the views; 0 is the original photo.
 
     Returns:
       uint8 [len(numbers), H, W, 3].
@@ -172,7 +172,7 @@ def view(image: Image.Image, size: int | Fit, augmentation: Augmentation, rng: R
 
     Args:
       image: RGB, at full resolution.
-      size: of the result; all of it shows the photo.
+      size: of the result, which the photo fills.
       augmentation: the strengths.
       rng: seeded by the caller.
 
@@ -205,7 +205,7 @@ def _sampled(image: Image.Image, size: int | Fit, augmentation: Augmentation, rn
     """Applies a random crop, rotation and flip in a single transform."""
     area = rng.uniform(augmentation.least_area, 1)
     ratio = augmentation.stretch ** _about_zero(rng, 1)
-    # Shares of the photo's own sides, so that a crop of it is stretched as the photo is.
+    # Shares of the photo's sides, so that a crop is stretched like the whole photo.
     shares = min(1.0, math.sqrt(area * ratio)), min(1.0, math.sqrt(area / ratio))
     degrees = _about_zero(rng, augmentation.degrees)
     place = rng.uniform(0, 1, 2)
@@ -223,16 +223,16 @@ def sample(
     degrees: float = 0.0,
     flip: bool = False,
 ) -> Image.Image:
-    """Cuts a box out of a photo, turned and mirrored, and stretches it as `images.resize` does: no antialiasing.
+    """Crops, rotates and flips a photo, and stretches the result as `images.resize` does: no antialiasing.
 
     Args:
       image: RGB.
       size: of the result.
-      shares: width and height of the box, of the photo's. A turned box that would stick out of the photo is made
-        smaller, for a phone never shows an empty corner.
-      place: of the box, across and down: 0 at the left or upper edge, 1 at the right or lower one.
-      degrees: by which the object appears turned, against the clock.
-      flip: whether left and right change places.
+      shares: width and height of the box, relative to the photo. A rotated box is shrunk to fit inside the photo,
+        because phone cameras never show empty corners.
+      place: position of the box, across and down: 0 is the left or upper edge, 1 the right or lower one.
+      degrees: counterclockwise rotation of the object.
+      flip: whether to mirror left to right.
 
     Returns:
       RGB, [H, W].
@@ -249,7 +249,7 @@ def sample(
     ]
     step_x, step_y = shrink * width / made.width * (-1 if flip else 1), shrink * height / made.height
     rows = ((cosine * step_x, -sine * step_y), (sine * step_x, cosine * step_y))
-    # Pixel centers lie at halves, which Pillow adds.
+    # Pillow adds the half pixel of pixel centers itself.
     matrix = [
         value for (a, b), middle in zip(rows, centre, strict=True) for value in (a, b, middle - _middle(a, b, made))
     ]
@@ -257,7 +257,7 @@ def sample(
 
 
 def _middle(a: float, b: float, size: Fit) -> float:
-    """Returns what a row of the matrix makes of the middle of the result; for squares rounded as always."""
+    """Maps the middle of the result by a row of the matrix; keeps the rounding of earlier versions for squares."""
     return (a + b) * (size.width / 2) if size.width == size.height else a * size.width / 2 + b * size.height / 2
 
 
@@ -269,7 +269,7 @@ def recolour(
     saturation: float = 1.0,
     hue_degrees: float = 0.0,
 ) -> Image.Image:
-    """Turns the hue, then scales saturation, brightness, and contrast about the mean; rounds and clips once.
+    """Rotates the hue, then scales saturation, brightness, and contrast about the mean; rounds and clips once.
 
     All four are linear in RGB, so they are one matrix.
 
@@ -284,7 +284,7 @@ def recolour(
 
 
 def compress(image: Image.Image, quality: int) -> Image.Image:
-    """Saves as JPEG of a quality from 1 to 95, and reads that."""
+    """Compresses as JPEG, quality 1 to 95, and decodes the result."""
     file = io.BytesIO()
     image.save(file, "JPEG", quality=quality)
     return images.decode(file.getvalue())
@@ -294,8 +294,8 @@ def erase(pixels: Array, area: float, rng: Rng) -> Array:
     """Fills a box of about this share of the pixels with noise.
 
     Args:
-      pixels: uint8 [H, W, 3]; left as it is.
-      area: from 0 to 1; a box that does not fit is cut to the picture.
+      pixels: uint8 [H, W, 3]; not modified.
+      area: from 0 to 1; a box that does not fit is clipped to the image.
       rng: draws the box's shape, place and noise.
 
     Source: Zhong et al. 2020, "Random Erasing Data Augmentation".

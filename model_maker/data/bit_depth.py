@@ -1,6 +1,6 @@
 """Images with more than eight bits per channel, scaled to eight by the range of their format or their own range.
 
-Cameras, microscopes and scanners give 10, 12 or 14 bits and store them in 16; cut off to the upper byte they are black.
+Cameras, microscopes and scanners store 10, 12 or 14 bits in 16; their upper byte alone would be nearly black.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from PIL import ExifTags, Image, ImageFile
 
 Array = np.ndarray[Any, Any]
 
-# Bits that cameras and scanners give, whatever the file has room for.
+# Bit depths of cameras and scanners; files may have more bits.
 _USUAL = (8, 10, 12, 14, 16, 24)
-# Pictures are converted in bands of about so many pixels, for the memory's sake.
+# Images are converted in bands of about this many pixels, to limit memory.
 BAND_PIXELS = 4_000_000
-# TIFF 6.0: the tag of what samples are, and the value for signed integers; the tag of their bits.
+# TIFF 6.0: tag of the sample format, its value for signed integers, and tag of the bits per sample.
 _SAMPLE_FORMAT, _SIGNED, _BITS = 339, 2, 258
-# What Pillow calls samples of 16 bits in a file, by their order of bytes, and the other order.
+# Pillow's raw modes for 16-bit samples in native byte order, and in the other order.
 _NATIVE, _FOREIGN = (";16L", ";16B") if sys.byteorder == "little" else (";16B", ";16L")
 _SWAPPED = {";16B": ";16L", ";16L": ";16B", ";16N": _FOREIGN}
-# Key of `Image.info` for the bits of a sample in the file and those in use, where these are fewer.
+# Key of `Image.info` for the bits per sample in the file and the bits in use, if fewer.
 BITS = "bits_in_file_and_used"
-# Below this brightest upper byte, 14 bits or fewer are used of 16.
+# If the brightest upper byte is below this, 14 or fewer of 16 bits are used.
 _DARK = 64
 
 
 def loaded(image: Image.Image) -> Image.Image:
-    """Loads a picture; one of 16-bit colours, of which Pillow keeps the upper byte, from the bits that it uses."""
+    """Loads an image; scales 16-bit colors, of which Pillow keeps only the upper byte, by the bits in use."""
     if not isinstance(image, ImageFile.ImageFile) or not (raw := _raw_mode(image)):
         image.load()
         return image
@@ -50,23 +50,23 @@ def loaded(image: Image.Image) -> Image.Image:
         bits = usual_bits(brightest * 256 + 255, 16) if brightest else 8
         result = _joined(image, _low_bytes(file, raw), bits)
     image.info[BITS] = 16, bits
-    # A transparent colour is stated in the bits of the file.
+    # A transparent color is given in the file's bit depth.
     result.info = {name: value for name, value in image.info.items() if name != "transparency"}
     result.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
     return result
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
-    """Makes grey of more bits, or of floats, a picture of mode L; plain conversion would clip or blacken.
+    """Converts a gray image with more bits, or floats, to mode L; Pillow's conversion would clip or blacken it.
 
     Raises:
-      ValueError: there are pixels that are no numbers.
+      ValueError: a pixel is not a finite number.
     """
     low, high = _extremes(image)
-    if low < 0:  # of no format's range
+    if low < 0:  # outside every format's range
         scale = 255 / ((high - low) or 1)
     elif image.mode == "F":
-        # Programs write 0 to 1 and 0 to 255; what lies a little beyond 1, or beyond 255, has its own range.
+        # Programs write 0 to 1 or 0 to 255; values slightly above 1, or above 255, are scaled by their maximum.
         low, scale = 0.0, 255.0 if high <= 1 else 1.0 if 8 <= high <= 255 else 255 / high
     else:
         room = _room(image)
@@ -77,7 +77,7 @@ def eight_bits(image: Image.Image) -> Image.Image:
     result = Image.new("L", image.size)
     for top, values in _values(image):
         scaled = np.clip((values.astype(np.float64) - low) * scale, 0, 255)
-        # Bits are cut off, as other readers do; floats are rounded.
+        # Integers are truncated, as in other readers; floats are rounded.
         scaled = np.rint(scaled) if image.mode == "F" else scaled
         result.paste(Image.fromarray(scaled.astype(np.uint8)), (0, top))
     return result
@@ -91,7 +91,7 @@ def bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
 
 
 def content(image: ImageFile.ImageFile) -> bytes:
-    """Returns the whole file of a picture that is just open."""
+    """Returns the whole file of an opened image."""
     assert image.fp is not None
     place = image.fp.tell()
     image.fp.seek(0)
@@ -110,7 +110,7 @@ def _extremes(image: Image.Image) -> tuple[float, float]:
 
 
 def _values(image: Image.Image) -> Iterator[tuple[int, Array]]:
-    """Yields the first row of each band, and its numbers; Pillow knows signed ones only, of 32 bits."""
+    """Yields the first row of each band, and its values; Pillow only has signed 32-bit integers."""
     unsigned = image.mode == "I" and _room(image) == 32
     for top, band in bands(image):
         values = np.asarray(band)
@@ -118,7 +118,7 @@ def _values(image: Image.Image) -> Iterator[tuple[int, Array]]:
 
 
 def _room(image: Image.Image) -> int:
-    """Returns how many bits a grey picture of integers has room for, without a sign."""
+    """Returns the number of bits of a gray integer image, without the sign."""
     tags = getattr(image, "tag_v2", {})
     if not tags:
         return 16 if image.mode != "I" or image.format == "PPM" else 31
@@ -128,12 +128,12 @@ def _room(image: Image.Image) -> int:
 
 
 def usual_bits(high: float, room: int) -> int:
-    """Returns how many bits values up to `high` use, of those for which there is room: what cameras give."""
+    """Returns the smallest usual bit depth for values up to `high`, at most `room`."""
     return next((bits for bits in _USUAL if high < 2**bits and bits < room), room)
 
 
 def _raw_mode(image: ImageFile.ImageFile) -> str:
-    """Returns how 16-bit colours lie in a file, as Pillow calls it, "ppm" for that format; else nothing."""
+    """Returns Pillow's raw mode of 16-bit colors in a file, "ppm" for that format; empty for other images."""
     modes = set()
     for tile in image.tile:
         arguments = tile.args if isinstance(tile.args, tuple) else (tile.args,)
@@ -145,12 +145,12 @@ def _raw_mode(image: ImageFile.ImageFile) -> str:
 
 
 def _colours(image: Image.Image) -> Image.Image:
-    """Returns a picture's colours, without transparency, so that there are several bands."""
+    """Returns an image's color bands, without transparency."""
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _low_bytes(file: bytes, raw: str) -> Image.Image:
-    """Reads a picture's lower bytes: in the other order of bytes, they stand where the upper ones do."""
+    """Reads an image's lower bytes, by decoding it with the other byte order."""
     with Image.open(io.BytesIO(file)) as image:
         assert isinstance(image, ImageFile.ImageFile)
         swapped = "RGBA" if raw == "LA;16B" else raw[:-4] + _SWAPPED[raw[-4:]]
@@ -158,7 +158,7 @@ def _low_bytes(file: bytes, raw: str) -> Image.Image:
         image.load()
         if raw != "LA;16B":
             return image.copy()
-        # As RGBA of 8 bits, grey and transparency are two bytes each, the upper one first.
+        # Read as 8-bit RGBA, gray and alpha have two bytes each, the upper one first.
         _, grey, _, alpha = image.split()
         return Image.merge("RGBA", (grey, grey, grey, alpha))
 
@@ -170,7 +170,7 @@ def _replaced(arguments: Any, raw: str, swapped: str) -> Any:
 
 
 def _joined(upper: Image.Image, lower: Image.Image, bits: int) -> Image.Image:
-    """Makes upper and lower bytes, of which the upper are dark, a picture of the bits that are used."""
+    """Combines upper and lower bytes, and scales them by the bits in use."""
     opaque = upper.mode == "RGBA" and int(np.asarray(upper.getchannel("A")).max()) >= _DARK
     result = Image.new(upper.mode, upper.size)
     for (top, high), (_, low) in zip(bands(upper), bands(lower), strict=True):
@@ -183,8 +183,8 @@ def _joined(upper: Image.Image, lower: Image.Image, bits: int) -> Image.Image:
 
 
 def _ppm(file: bytes, bits: int) -> Image.Image:
-    """Reads a PPM again, whose header states more than its values use."""
-    # From 256 on, a sample takes two bytes.
+    """Reads a PPM again, scaled by the bits in use instead of the maximum in its header."""
+    # If the maximum is 256 or more, a sample has two bytes.
     with Image.open(io.BytesIO(file), formats=["PPM"]) as image:
         assert isinstance(image, ImageFile.ImageFile)
         image.tile = [tile._replace(args=_stated(tile.args, max(2**bits - 1, 256))) for tile in image.tile]

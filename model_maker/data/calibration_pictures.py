@@ -1,4 +1,4 @@
-"""Calibration images if there are no photos: drawn flowers, and noise with the spectrum of photos."""
+"""Calibration images for use without photos: drawn flowers, and noise with the spectrum of photos."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from model_maker.data import sample_data
 from model_maker.data.drawn_flowers import SPECIES
 
 _SIDE = 256
-# From three fields that know nothing of each other to red, green and blue, which in photos rise and fall together.
+# Mixes three independent noise fields into red, green and blue, which are correlated in photos.
 _COLOURS = np.array([[1, 1, 1], [0.5, 0, -0.5], [0.3, -0.3, 0.3]])
 
 
 def pictures(number: int = 50) -> Iterator[Image.Image]:
     """Yields a number of drawings and as many noise images, deterministically.
 
-    The drawings have edges and objects; the noise has every scale and colour. On ImageNet photos int8 models come as
-    near to their float ones as when they are calibrated on photos; see docs/MEASUREMENTS.md.
+    The drawings have edges and objects; the noise has every scale and color. On ImageNet photos, int8 models calibrated
+    on these are as close to their float models as if calibrated on photos; see docs/MEASUREMENTS.md.
     """
     for index, drawing in enumerate(drawings(number)):
         yield drawing

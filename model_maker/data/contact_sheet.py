@@ -1,6 +1,6 @@
 """Contact sheets: augmented views of some photos in one image, for choosing the strength, or photos side by side.
 
-Uses Pillow and not a figure, because one pixel of a view has to be one pixel of the sheet.
+Uses Pillow and not matplotlib, because one pixel of a view has to be one pixel of the sheet.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ FORMATS = {
     ".jpg": ("JPEG", {"quality": 90, "subsampling": 0}),
     ".jpeg": ("JPEG", {"quality": 90, "subsampling": 0}),
 }
-_CELL = 224  # pixels a side: one of the view's is one of the sheet's, for the default backbone
-_GAP, _MARGIN, _LABELS = 8, 28, 190  # between cells, around the sheet, for the names left of the rows
+_CELL = 224  # pixels per side: the default backbone's input
+_GAP, _MARGIN, _LABELS = 8, 28, 190  # between cells, around the sheet, for names to the left of rows
 _HEADER = 116
 _PAPER, _INK, _FAINT, _ACCENT = (250, 250, 248), (28, 30, 33), (112, 116, 122), (20, 110, 190)
 _TITLE, _TEXT, _SMALL = 36, 22, 17  # heights of letters, pixels
 
 
 def check(path: Path, *, overwrite: bool) -> None:
-    """Checks before any work that a sheet may be written there.
+    """Checks early that a sheet can be written.
 
     Raises:
-      OutputError: the suffix is none of FORMATS, or the file exists and must not be replaced.
+      OutputError: the suffix is not in FORMATS, or the file exists and must not be replaced.
     """
     if path.suffix.lower() not in FORMATS:
         raise OutputError(f"{path}: the suffix selects the format; use one of {', '.join(FORMATS)}.")
@@ -59,13 +59,13 @@ def write(path: Path, sheet: Image.Image) -> None:
 
 
 def draw(dataset: Dataset, preset: str, *, photos: int = 6, views: int = 8, seed: int = 0) -> Image.Image:
-    """Draws a row for each photo: the plain one, and its augmented views beside it.
+    """Draws a row for each photo: the original, then its augmented views.
 
     Args:
       dataset: where photos are taken from, in turn from each class.
       preset: a key of `augment.PRESETS`.
-      photos: rows, at most.
-      views: columns, the plain photo's among them.
+      photos: maximum number of rows.
+      views: number of columns, including the original photo.
       seed: random seed of the views.
 
     Raises:
@@ -100,8 +100,8 @@ def grid(photos: Sequence[tuple[Location, str]], title: str, remark: str, *, col
     """Draws photos side by side, each whole and with a line of text below.
 
     Args:
-      photos: where each lies, and its line; one that cannot be read leaves its place empty.
-      title, remark: the lines above.
+      photos: location and text of each; unreadable photos leave their cell empty.
+      title, remark: the lines at the top.
       columns: photos in a row.
     """
     columns = max(1, min(columns, len(photos)))
@@ -124,7 +124,7 @@ def grid(photos: Sequence[tuple[Location, str]], title: str, remark: str, *, col
 
 
 def in_turn(dataset: Dataset) -> Iterator[Sample]:
-    """Yields one photo of each class, then another of each: those of the lowest hashes, so always the same."""
+    """Yields one photo of each class, then another of each, in the order of their hashes, so always the same."""
     place: dict[str, int] = {}
     count: dict[int, int] = {}
     for sample in sorted(dataset.samples, key=lambda sample: sample.digest):
@@ -136,7 +136,7 @@ def _lay_out(rows: list[Array], names: list[tuple[str, str]], title: str, remark
     """Puts rows, each uint8 [K, S, S, 3], below a title and beside their names."""
     columns, step = len(rows[0]), _CELL + _GAP
     left, top = _MARGIN + _LABELS, _MARGIN + _HEADER
-    # A single column is narrower than the lines above it.
+    # The text may be wider than a single column.
     width = max(left + columns * step - _GAP, _MARGIN + math.ceil(_font(_TEXT).getlength(remark))) + _MARGIN
     sheet = Image.new("RGB", (width, top + len(rows) * step - _GAP + _MARGIN), _PAPER)
     pen = ImageDraw.Draw(sheet)
@@ -161,7 +161,9 @@ def _font(height: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _fitted(text: str, height: int, room: int = _LABELS - 16) -> str:
-    """Cuts a name to its room, by default that left of the rows; its end, which tells one file from the next, stays."""
+    """Shortens a name to the available width, by default that to the left of rows; keeps its end, which distinguishes
+    files.
+    """
     text = text.encode(errors="replace").decode()
     font = _font(height)
     shown, kept = text, len(text)

@@ -20,9 +20,9 @@ Colour = tuple[float, float, float]
 Rng = np.random.Generator
 Pen = ImageDraw.ImageDraw
 
-# Between one floret and the next. Vogel 1979, "A better way to construct the sunflower head".
+# Angle between successive florets. Vogel 1979, "A better way to construct the sunflower head".
 GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
-UP = -math.pi / 2  # the picture's y points down
+UP = -math.pi / 2  # image y points down
 
 # fmt: off
 PALETTE: dict[str, Colour] = {
@@ -42,14 +42,14 @@ GRASS = ((1, 1, .5, 1),)
 GOBLET = (((-.22, .24, .02), 1.85, .42, .1, .72), ((-.42, .42), 1.85, .45, .55, .92), ((0.,), 1.7, .56, 0, 1))
 # fmt: on
 
-# --- strokes: all that grows is made of blades ---
+# --- strokes: all parts of plants are drawn as blades ---
 
 
 @dataclass(frozen=True)
 class Pose:
-    """How a blossom stands: its centre and radius in canvas pixels, and angles in radians.
+    """Pose of a blossom: its center and radius in canvas pixels, and angles in radians.
 
-    `tilt` is 0 when it faces the viewer, `lean` turns it in the picture, `light` is the direction the light comes from.
+    `tilt` is 0 if it faces the viewer, `lean` rotates it in the image, `light` is the direction of the light source.
     """
 
     x: float
@@ -62,10 +62,10 @@ class Pose:
 
 @dataclass(frozen=True)
 class Blades:
-    """Petals, leaves or blades of grass: one number for all, or an array with one for each.
+    """Petals, leaves or blades of grass; each field is one number for all, or an array with one per blade.
 
     Lengths are in radii of the pose, angles in radians. A blade starts `root` away from (x, y) towards `angle`, is
-    `width` wide to either side, turns by `bend` on its way, and stands `lift` above the blossom's plane, rising by
+    `width` wide to either side, curves by `bend` along its length, and lies `lift` above the blossom's plane, rising by
     `cup` towards the rim.
     """
 
@@ -94,7 +94,7 @@ def _outline(base: float, tip: float, teeth: float = 0.0) -> Array:
 
 
 def _blades(pen: Pen, rng: Rng, pose: Pose, blades: Blades, outline: Array, layers, colour: Colour) -> None:
-    """Draws blades one over the other, each with its layers, brighter towards the light."""
+    """Draws blades on top of each other, each with its layers, brighter towards the light."""
     table = np.array(layers)[:, :, None, None]  # [layers, blades, points]
     along = table[:, 2] + (outline[:, 0] - table[:, 2]) * table[:, 0]
     angle, length, width, x, y, lift, bend = (
@@ -119,7 +119,7 @@ def _project(x: Array, y: Array, z: Array, pose: Pose) -> Array:
 
 
 def _lit(colour: Colour, lightness: float) -> tuple[int, int, int]:
-    """Darkens a colour below 1, blue most, as in warm shade; above 1 it goes towards white."""
+    """Below 1, darkens a color, blue most, as in warm shade; above 1, lightens it towards white."""
     red, green, blue = colour
     if lightness > 1:
         share = min(1.0, (lightness - 1) * 1.5)
@@ -158,7 +158,7 @@ def _leaves(pen: Pen, rng: Rng, kind: Species, pose: Pose, foot: Pose, green: Co
 
 
 def _stem(pen: Pen, pose: Pose, foot: Pose, *, width: float, colour: Colour) -> None:
-    """Draws a stem with a lit side, along a quadratic Bezier curve that leaves the blossom in its own direction."""
+    """Draws a stem with a lit side, along a quadratic Bezier curve that starts in the blossom's direction."""
     reach = (foot.y - pose.y) * 0.5
     elbow = np.array([pose.x - math.sin(pose.lean) * reach, pose.y + math.cos(pose.lean) * reach])
     t = np.linspace(0, 1, 14)[:, None]
@@ -181,9 +181,9 @@ def grass(pen: Pen, rng: Rng, width: int, height: int, *, tall: float) -> None:
 def _rayed(pen: Pen, rng: Rng, pose: Pose, colour: Colour, *, rays, tip, breadth, disc, eyes, seeds) -> None:
     """Draws rays around a disc: daisy and sunflower.
 
-    `rays` is the range of their number in either of two rings, `tip` their outline's exponent, and `breadth` the share
-    they take of the room they have. `disc` is the range of its radius, `eyes` the colours (rim and middle) of which it
-    gets one, `seeds` the number of its florets.
+    `rays` is the range of their number in each of two rings, `tip` their outline's exponent, `breadth` their width
+    relative to the available space. `disc` is the range of its radius, `eyes` the colors (rim and middle) to choose
+    from, `seeds` the number of its florets.
     """
     disc, turn, cup = rng.uniform(*disc), rng.uniform(0, math.tau), rng.uniform(-0.25, 0.2)
     for ring in range(2):
@@ -226,7 +226,7 @@ def _dandelion(pen: Pen, rng: Rng, pose: Pose, colour: Colour) -> None:
 
 
 def _globe(pen: Pen, rng: Rng, pose: Pose, colour: Colour) -> None:
-    """Draws parachutes spread evenly over a sphere, the far ones first."""
+    """Draws parachutes evenly distributed over a sphere, the far ones first."""
     count = 110
     number = np.arange(count)[::-1] + 0.5
     depth, angle = 1 - 2 * number / count, number * GOLDEN_ANGLE
@@ -264,10 +264,11 @@ def _tulip(pen: Pen, rng: Rng, pose: Pose, colour: Colour) -> None:
 
 
 class Species(NamedTuple):
-    """What tells one kind from the others: how its blossom is drawn, in which colours, and how it grows.
+    """Properties of a kind: how its blossom is drawn, in which colors, and how it grows.
 
-    `tints` names colours, repeated where they are common. `tilt` is the largest, in radians. `stem` is half its width.
-    `leaf` is an outline's exponents, length, width (of the length) and teeth. Lengths are in radii of the blossom.
+    `tints` names colors, repeated if they are common. `tilt` is the maximum, in radians. `stem` is half the stem's
+    width. `leaf` has an outline's exponents, length, width (relative to the length) and teeth. Lengths are in radii of
+    the blossom.
     """
 
     blossom: Callable

@@ -29,7 +29,7 @@ class Location(Protocol):
     """The location of a photo: a Path or a similar object. It is hashable and can be pickled."""
 
     def read_bytes(self) -> bytes:
-        """Returns the file; raises OSError or DataError where it cannot be read."""
+        """Returns the file; raises OSError or DataError if it cannot be read."""
 
     def __str__(self) -> str: ...
 

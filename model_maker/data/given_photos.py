@@ -1,7 +1,7 @@
-"""Photos that a program holds, with labels: arrays, generators, datasets of PyTorch, Hugging Face and TensorFlow.
+"""In-memory photos with labels: arrays, generators, and datasets of PyTorch, Hugging Face and TensorFlow.
 
-They are kept in the cache, as PNG by content and with a list of them, so that what was learned from them can be
-measured, exported and made again later as from files.
+They are saved in the cache, as PNG by content hash with a manifest, so that models trained on them can be evaluated,
+exported and reproduced later as with files.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PAIRS = (
 
 @runtime_checkable
 class Indexed(Protocol[Value]):
-    """What PyTorch's datasets are: asked by number."""
+    """Interface of PyTorch's map-style datasets."""
 
     def __len__(self) -> int: ...
 
@@ -57,18 +57,18 @@ def keep(
     multi_label: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """Writes photos into the cache, and returns the list of them, which is a dataset.
+    """Writes photos to the cache, and returns their manifest, which is a dataset.
 
     Args:
-      data: pairs of photo and label, one after another; a dataset of PyTorch or TensorFlow that gives such; or a
-        Dataset or DatasetDict of Hugging Face, whose splits are kept.
-      images, labels: the same, apart: as many labels as photos.
-      class_names: names of labels that are numbers; those that the dataset states by default.
+      data: an iterable of pairs (photo, label); a dataset of PyTorch or TensorFlow with such pairs; or a Dataset or
+        DatasetDict of Hugging Face, whose splits are kept.
+      images, labels: photos and as many labels, instead of `data`.
+      class_names: names of numeric labels; those of the dataset by default.
       multi_label: whether each label is a list of names or numbers, or an array of 0 and 1 for each class.
-      progress: called with (done, total) photos, where their number is known.
+      progress: called with (done, total) photos, if their number is known.
 
     Raises:
-      DataError: a photo or label that cannot be one; its number is named.
+      DataError: a photo or label is invalid; the message states its number.
     """
     if images is not None or labels is not None:
         if data is not None or images is None or labels is None:
@@ -93,7 +93,7 @@ def keep(
 
 
 def is_given(data: object) -> bool:
-    """Whether this is photos themselves rather than the name of a dataset."""
+    """Whether `data` contains photos and is not the name of a dataset."""
     if data is None or isinstance(data, str | bytes | os.PathLike):
         return False
     return isinstance(data, Iterable | Indexed)
@@ -114,7 +114,7 @@ def _list(rows: list[tuple[str, list[str], str]], multi_label: bool) -> Path:
 
 
 def _photo(photo: Any, number: int) -> Path:
-    """Returns where a photo lies; one that is not a file is written, losslessly, under the hash of its pixels."""
+    """Returns the path of a photo; writes it losslessly under the hash of its pixels if it is not a file."""
     if isinstance(photo, str | os.PathLike):
         return Path(photo).absolute()
     try:
@@ -131,7 +131,7 @@ def _photo(photo: Any, number: int) -> Path:
 
 
 def _several(labels: Any, number: int) -> list[Any]:
-    """Returns the labels of a photo: of a list as they are, of an array the classes that are not 0."""
+    """Returns the labels of a photo: a list as it is, or the classes that are not 0 in an array."""
     if isinstance(labels, list | tuple | set | frozenset):
         return sorted(labels) if isinstance(labels, set | frozenset) else list(labels)
     values = np.asarray(labels) if hasattr(labels, "__array__") else np.zeros(())
@@ -144,7 +144,7 @@ def _several(labels: Any, number: int) -> list[Any]:
 
 
 def _label(label: Any, names: Sequence[str] | None, number: int) -> tuple[str, bool]:
-    """Returns the name of a photo's class, and whether it is a number without one."""
+    """Returns the name of a photo's class, and whether it is a number without a name."""
     plain = np.asarray(label).item() if hasattr(label, "__array__") and np.asarray(label).size == 1 else label
     if isinstance(plain, bytes):
         plain = plain.decode(errors="replace")
@@ -169,7 +169,7 @@ def _zipped(photos: Iterable[Any], labels: Iterable[Any]) -> Iterator[_Labelled]
 
 
 def _rows(data: Any) -> tuple[Iterator[_Labelled], int | None, tuple[str, ...] | None]:
-    """Returns the photos of a dataset, how many there are, and the names of its labels, as far as it says so."""
+    """Returns the photos of a dataset, their number and the names of its labels, if known."""
     home = type(data).__module__.partition(".")[0]
     if home == "datasets":
         return _of_hugging_face(data)

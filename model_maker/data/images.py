@@ -64,17 +64,17 @@ _TURNS = {
 }
 # Part of cache keys, see `preprocessing`; increment it when the result of `load` changes.
 PREPROCESSING = f"stretch-bilinear-3/pillow-{pillow_version}"
-# Pillow refuses larger pictures as decompression bombs; stated here because the message tells it. Until it is upright
-# RGB, a JPEG, PNG, TIFF, GIF or BMP takes up to 12 bytes of memory for each pixel, WebP and AVIF, which have their own
-# decoders, up to 20: 3.6 GB for the largest.
+# Pillow rejects larger images as decompression bombs; defined here for the message. Decoding to upright RGB takes up to
+# 12 bytes of memory per pixel for JPEG, PNG, TIFF, GIF and BMP, up to 20 for WebP and AVIF, which have their own
+# decoders: 3.6 GB for the largest.
 MAX_PIXELS = 2 * 89_478_485
-# Of larger ones than cameras take, one at a time is decoded, however many threads there are.
+# Larger images than cameras take are decoded one at a time, whatever the number of threads.
 LARGE_PIXELS = 64_000_000
 _one_large = threading.Lock()
-# Encoders write about ten scans. Each costs a walk over all of the picture and some 30 bytes of the file, so a file
-# of a megabyte could keep a core busy for an hour.
+# Encoders write about ten scans. Each is a pass over the whole image for some 30 bytes of file, so a file of a megabyte
+# could keep a core busy for an hour.
 _MAX_SCANS = 100
-_BMP_RUNS = (1, 2)  # BMP's compressions by runs, of 8 and of 4 bits
+_BMP_RUNS = (1, 2)  # BMP's run-length compression, 8 and 4 bits
 # Magic bytes; those of WebP and HEIC follow a few bytes later.
 _BEGINNINGS = (b"\xff\xd8\xff", png.MARK, b"GIF8", b"II*\0", b"MM\0*")
 _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])", re.DOTALL)
@@ -105,7 +105,7 @@ def obstacle(suffix: str) -> str:
 
 
 def preprocessing(resize: str) -> str:
-    """Returns what tells results of `load` with one `resize` of RESIZES from those with another, for cache keys."""
+    """Returns the part of cache keys that identifies the preprocessing of `load` with one of RESIZES."""
     return PREPROCESSING if resize == STRETCH else f"{resize} {PREPROCESSING}"
 
 
@@ -114,7 +114,7 @@ def load(photo: Photo, size: int | Fit) -> Array:
 
     Args:
       photo: a path, the bytes of a file, an open file, anything with `read_bytes`, a Pillow image, or an array or
-        tensor as `given.read` takes it.
+        tensor as `in_memory.read` takes it.
       size: the input and how the photo is fitted to it; a number is height and width, and the photo is stretched, as
         phone clients do.
 
@@ -144,7 +144,7 @@ def decode(photo: str | os.PathLike[str] | bytes | Location) -> Image.Image:
     """Reads a file's first frame as upright RGB.
 
     Raises:
-      DataError: missing, empty, truncated, too large, or none of FORMATS.
+      DataError: missing, empty, truncated, too large, or not in FORMATS.
     """
     with opened(photo) as image:
         return _upright_rgb(image)
@@ -199,7 +199,7 @@ def used(image: Image.Image, fit: Fit) -> Image.Image:
 
 
 def stretched(image: Image.Image, width: int, height: int) -> Array:
-    """Stretches all of a photo to uint8 [height, width, 3]."""
+    """Stretches a whole photo to uint8 [height, width, 3]."""
     if image.size == (width, height):
         return np.asarray(image)
     box = (0, 0, *image.size)
@@ -207,7 +207,7 @@ def stretched(image: Image.Image, width: int, height: int) -> Array:
 
 
 def framed(pixels: Array, fit: Fit, left: int, top: int) -> Array:
-    """Puts pixels at their place of the input; what they leave is black."""
+    """Places pixels in the input; the rest is black."""
     height, width = pixels.shape[:2]
     if (width, height) == (fit.width, fit.height):
         return pixels
@@ -228,7 +228,7 @@ def _explained(name: str, source: BinaryIO | None = None) -> Iterator[None]:
     except FileNotFoundError:
         raise DataError(f"{name}: no such file") from None
     except _DAMAGE as error:
-        # Errors of the system have a number and a message.
+        # Operating system errors have a number and a message.
         reason = getattr(error, "strerror", None) or f"damaged ({_reason(error)})"
         raise DataError(f"{name}: {reason}") from error
 
@@ -240,16 +240,16 @@ def _refuse_time_bomb(image: Image.Image) -> None:
         if scans > _MAX_SCANS:
             raise ValueError(f"{scans} scans, more than {_MAX_SCANS}")
     elif image.info.get("compression") in _BMP_RUNS and isinstance(image, BmpImagePlugin.BmpImageFile):
-        # A run has 255 pixels at most; what no run covers, Pillow fills one by one.
+        # A run has at most 255 pixels; Pillow fills pixels that no run covers one by one.
         size = len(bit_depth.content(image))
         if image.width * image.height > 255 * size:
             raise ValueError(f"{image.width} x {image.height} pixels from {size} bytes")
 
 
 def _scans(content: bytes) -> int:
-    """Counts the scans of a JPEG up to its end; phones put a video behind it, in which any bytes may stand."""
+    """Counts the scans of a JPEG up to its end; phones append a video, which may contain any bytes."""
     place, scans = 2, 0
-    # In the data of a scan, 255 is followed by 0 or a mark to restart; what else follows begins a segment.
+    # In scan data, 255 is followed by 0 or a restart marker; any other byte begins a segment.
     while (found := _MARKER.search(content, place)) and found[1] != b"\xd9":
         scans += found[1] == b"\xda"
         place = found.end() + int.from_bytes(content[found.end() : found.end() + 2], "big")

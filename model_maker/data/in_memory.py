@@ -35,7 +35,7 @@ class Tensor(Protocol):
 
     @property
     def shape(self) -> Any:
-        """Its lengths."""
+        """Its dimensions."""
 
     def __array__(self) -> Array:
         """Returns it as NumPy's."""
@@ -59,10 +59,10 @@ def is_array(photo: object) -> bool:
 
 
 def read(photo: object, *, channels: str = "rgb") -> bytes | Array | str | os.PathLike[str] | Image.Image | Location:
-    """Returns a photo as a path, bytes, an array uint8 [H, W, 3] or [H, W, 4], or what it is if it is none of these.
+    """Returns a photo as a path, bytes, an array uint8 [H, W, 3] or [H, W, 4], or unchanged otherwise.
 
     Args:
-      photo: anything that may be one.
+      photo: anything that may be a photo.
       channels: the order of colours in arrays, one of CHANNELS; OpenCV's is "bgr".
 
     Raises:
@@ -115,7 +115,7 @@ def _is_torch(photo: object) -> bool:
 
 
 def _as_numpy(tensor: Tensor) -> Array:
-    """Returns a tensor's numbers; one of PyTorch may lie on another device, need a gradient, or be of bfloat16."""
+    """Converts a tensor to NumPy; a PyTorch tensor may be on another device, need a gradient, or be bfloat16."""
     if isinstance(tensor, np.ndarray):
         return tensor
     try:

@@ -62,8 +62,8 @@ class ListedFolder:
     """A Folder from a list of files, for archives and object stores.
 
     Attributes:
-      home: what the path below is taken from, for messages.
-      path: from there, as parts.
+      home: the root of `path`, for messages.
+      path: path components from there.
       files: names of the files directly in it.
       below: the folders in it, by name.
     """
@@ -75,7 +75,7 @@ class ListedFolder:
 
     @classmethod
     def of(cls, home: str, places: Iterable[Sequence[str]]) -> ListedFolder:
-        """Makes the tree of files that are given as parts of their paths."""
+        """Builds the tree from files, each given as path components."""
         root = cls(home, (), [], {})
         for place in places:
             folder = root
@@ -110,7 +110,7 @@ class ListedFolder:
         return any(name in self.files for name in skipped_files.OUTPUTS)
 
     def photos(self) -> Iterable[tuple[str, ...]]:
-        """Yields the places of photos in it, without those in outputs of training."""
+        """Yields the paths of photos in it, without those in training outputs."""
         for name in self.files:
             if images.is_photo(PurePosixPath(name).suffix) and not skipped_files.is_hidden(name):
                 yield (*self.path, name)

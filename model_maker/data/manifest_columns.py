@@ -65,7 +65,7 @@ class Columns:
     def read(
         self, where: str, cells: Sequence[str], *, several: bool = False
     ) -> tuple[str, str | tuple[str, ...], str]:
-        """Returns path, label and split of a line; of several labels that stand in cells of their own, a tuple.
+        """Returns path, label and split of a line; several labels in separate cells are a tuple.
 
         Raises:
           DataError: the one-hot columns do not select one class.
@@ -84,7 +84,7 @@ class Columns:
             found = self._hot(where, cells)
             return found if several else self._one(where, found)
         if several and not self.has_names and self.label > self.path:
-            # Vertex AI and AutoML put each label into a cell of its own, behind the path.
+            # Vertex AI and AutoML put each label into its own cell, after the path.
             rest = [cell.strip() for cell in cells[self.label :]]
             if self.part == self.label + 1 and len(rest) > 1 and rest[1].lower() in _PARTS:
                 del rest[1]

@@ -32,9 +32,9 @@ _LONG, _SAMPLED = 10_000, 1000
 # A path that is the same on all systems, below the manifest's folder.
 _PLAIN = re.compile(r"[^\\/:][^\\:]*\Z")
 _SEPARATORS = re.compile(r"\s*[|;]\s*")
-# A comma inside a cell separates labels, too, where they may be several.
+# In multi-label datasets, a comma inside a cell also separates labels.
 _LABEL_SEPARATORS = re.compile(r"\s*[|;,]\s*")
-_Row = tuple[str, str | tuple[str, ...], str]  # path; label, or labels that stand apart; part
+_Row = tuple[str, str | tuple[str, ...], str]  # path; label, or labels in separate cells; split
 
 
 def accepts(path: Path) -> bool:
@@ -56,13 +56,15 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
 
 
 def sets(path: Path, notes: list[str]) -> Iterator[Entry]:
-    """The same where photos may have several labels: an entry for each, and one without a class name for none."""
+    """Lists photos that may have several labels: an entry per label, one without a class name for photos without
+    labels.
+    """
     for manifest, part in _manifests(path):
         yield from _entries(manifest, part, several=True)
 
 
 def _manifests(path: Path) -> Iterator[tuple[Path, str]]:
-    """Yields the manifests that a path means, each with the split of its folder."""
+    """Yields the manifests at a path, each with the split of its folder."""
     if path.is_file():
         yield path, ""
         return
@@ -123,7 +125,7 @@ class _Locator:
 
     def __call__(self, path: str) -> Path:
         plain = self.home / path
-        if _PLAIN.match(path):  # most are, and there may be a million
+        if _PLAIN.match(path):  # the usual case, and there may be a million
             return plain
         windows = PureWindowsPath(path)
         if os.sep == "/" and "\\" in path and not _is_there(plain):
@@ -177,7 +179,7 @@ def labels_in(label: str | tuple[str, ...], where: str) -> list[str]:
     """Returns the labels of a photo, each once: a cell separates them by | or ; or commas, or is a JSON list.
 
     Raises:
-      DataError: the cell begins as a JSON list and is none of texts.
+      DataError: the cell begins as a JSON list and is not a list of strings.
     """
     if isinstance(label, str) and label.strip().startswith("["):
         try:

@@ -18,7 +18,7 @@ def mixup(batch: Array, labels: Array, rng: Rng, *, alpha: float) -> tuple[Array
       batch: float [N, H, W, C].
       labels: float [N, classes], of sum 1.
       rng: draws partners and shares.
-      alpha: shares are drawn from Beta(alpha, alpha), each photo its own; 0 leaves the batch as it is.
+      alpha: shares are drawn per photo from Beta(alpha, alpha); 0 leaves the batch unchanged.
 
     Returns:
       float32 of the same shapes.
@@ -36,12 +36,12 @@ def cutmix(batch: Array, labels: Array, rng: Rng, *, alpha: float) -> tuple[Arra
       batch: float [N, H, W, C].
       labels: float [N, classes], of sum 1.
       rng: draws partners, areas and places.
-      alpha: areas are drawn from Beta(alpha, alpha), each photo its own; 0 leaves the batch as it is.
+      alpha: areas are drawn per photo from Beta(alpha, alpha); 0 leaves the batch unchanged.
 
     Returns:
       float32 of the same shapes.
 
-    Source: Yun et al. 2019, "CutMix"; its boxes may stick out of the photo, these do not.
+    Source: Yun et al. 2019, "CutMix"; whose boxes may extend beyond the photo; these do not.
     """
     partner, share = _draw(len(batch), rng, alpha)
     sides = np.array(batch.shape[1:3])
@@ -56,7 +56,7 @@ def cutmix(batch: Array, labels: Array, rng: Rng, *, alpha: float) -> tuple[Arra
 
 
 def _draw(number: int, rng: Rng, alpha: float) -> tuple[Array, Array]:
-    """Returns partners, int [N], and the shares that go to them, float [N]."""
+    """Returns partners, int [N], and their shares, float [N]."""
     partner = rng.permutation(number)
     return partner, rng.beta(alpha, alpha, number) if alpha else np.zeros(number)
 

@@ -1,4 +1,4 @@
-"""Datasets of photos with several labels, or none: their targets, split and folds."""
+"""Multi-label datasets: photos with any number of labels, their targets, split and folds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from model_maker.errors import DataError
 
 Array = np.ndarray
 
-# The `label` of a Sample whose labels stand in `MultiLabelDataset.sets`.
+# The `label` of a Sample whose labels are in `MultiLabelDataset.sets`.
 NO_LABEL = -1
 # A head is cross-validated, so two photos of each label have to remain for training.
 _LEAST = {"train": 2, "validation": 0, "test": 1}
@@ -61,7 +61,7 @@ class MultiLabelDataset(Dataset):
         return 0
 
     def check_labels(self) -> None:
-        """Raises an error for a label that all photos have, or all but one: there is nothing to tell it from."""
+        """Raises an error for a label that all photos have, or all but one: negatives are missing."""
         for name, count in zip(self.classes, self.counts, strict=True):
             if len(self) - count < _LEAST["train"]:
                 raise DataError(
@@ -72,8 +72,8 @@ class MultiLabelDataset(Dataset):
     def split(self, *, validation: float = 0.1, test: float = 0.2, seed: int = 0, validating: bool = True) -> Split:
         """Splits the photos by the hash of their content, so that a photo stays in its split when others are added.
 
-        Where a label would be missing from the test split, or have fewer than two training photos, a photo with it
-        moves there. Splits that the source states are kept.
+        If a label would be missing from the test split, or have fewer than two training photos, a photo with it moves
+        there. Splits that the source states are kept.
 
         Args:
           validation, test: fractions of the photos.
@@ -121,7 +121,7 @@ class MultiLabelDataset(Dataset):
         return "\1".join(sorted(self.classes[label] for label in self.sets[digest]))
 
     def _balanced(self, assigned: dict[str, str], parts: Sequence[str], notes: list[str]) -> dict[str, str]:
-        """Moves photos until each part has the least number of each label; rare labels come first."""
+        """Moves photos until each split has the minimum number of each label; rare labels come first."""
         digests = list(assigned)
         targets, place = self._targets_of(digests), np.array([assigned[digest] for digest in digests], dtype=object)
         totals = targets.sum(axis=0)
@@ -183,9 +183,9 @@ def _natural(digests: Sequence[str], wanted: Mapping[str, float], seed: int) -> 
 
 
 def _spare(targets: Array, place: Array, label: int, part: str) -> int | None:
-    """Returns the photo with a label that another part can best spare; photos come in the order of their hashes.
+    """Chooses a photo with a label to move to another split; photos are in the order of their hashes.
 
-    That is one of the validation split, then one with few labels, then the one closest to the part that needs it.
+    Prefers the validation split, then photos with few labels, then the photo closest to the split that needs it.
     """
     best: tuple[tuple[bool, int, int], int] | None = None
     for index in np.flatnonzero(targets[:, label] & (place != part)):

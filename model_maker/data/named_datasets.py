@@ -1,6 +1,6 @@
-"""Published datasets by name: NAMED, each fetched when it is asked for, checked, and read from the cache.
+"""Published datasets by name: NAMED, each downloaded on first use, verified, and read from the cache.
 
-A record holds what is known without fetching: addresses, sizes, hashes and the licence that the dataset states.
+A record holds addresses, sizes, hashes and the dataset's stated licence.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Archive:
     """A file of a dataset.
 
     Attributes:
-      url: of an archive that `archives` reads.
+      url: address of an archive in a format that `archives` reads.
       size_bytes, sha256: of the file.
-      part: of the split that it holds, where it holds one.
+      part: the split that it contains, if any.
     """
 
     url: str
@@ -38,14 +38,14 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class NamedDataset:
-    """A published dataset; where datasets are concerned, it reads as a Path.
+    """A published dataset; can replace a Path of a dataset.
 
     Attributes:
-      name: as users give it.
-      files: what to fetch.
+      name: as users write it.
+      files: files to download.
       licence: as the dataset states it.
       home: the page that describes it.
-      summary: what it shows.
+      summary: what its photos show.
     """
 
     name: str
@@ -59,7 +59,7 @@ class NamedDataset:
 
     @property
     def size_bytes(self) -> int:
-        """Of all files."""
+        """Total size of its files."""
         return sum(file.size_bytes for file in self.files)
 
     def resolve(self) -> NamedDataset:
@@ -69,23 +69,23 @@ class NamedDataset:
         return True
 
     def exists(self) -> bool:
-        """Whether it can be had: it is here, or can be fetched."""
+        """Always true: it is in the cache, or can be downloaded."""
         return True
 
     def place(self, file: Archive) -> Path:
-        """Where a file of it is kept, under a name that tells its content."""
+        """Returns the cache path of a file; the name identifies its content."""
         name = file.url.rsplit("/", 1)[1]
         return files.cache_directory() / "datasets" / self.name / f"{file.sha256[:16]}-{name}"
 
     def fetch(self, notes: list[str], progress: Progress | None = None) -> None:
-        """Downloads what is not here; an interrupted download is gone on with.
+        """Downloads missing files; resumes interrupted downloads.
 
         Args:
-          notes: receives what was fetched from where.
+          notes: receives what was downloaded from where.
           progress: called with (done, total) kilobytes.
 
         Raises:
-          DataError: a file cannot be had, or is not the published one.
+          DataError: a file cannot be downloaded, or is not the published one.
         """
         missing = [file for file in self.files if not self.place(file).exists()]
         if not missing:
@@ -113,13 +113,13 @@ class NamedDataset:
 
 
 def find(name: object) -> NamedDataset | None:
-    """Returns the dataset of that name; None where a file or folder is called so, or nothing is."""
+    """Returns the dataset of that name; None if a file or folder has this name, or no dataset does."""
     found = NAMED.get(name) if isinstance(name, str) else None
     return found if found and not Path(found.name).exists() else None
 
 
 def like(name: str) -> str:
-    """Returns a question for who wrote a name that is nearly one of NAMED, else nothing."""
+    """Returns a question that suggests the nearest name in NAMED for a misspelled one, else an empty string."""
     near = difflib.get_close_matches(name, NAMED, n=1)
     return f" Or is it the published dataset {near[0]}?" if near else ""
 

@@ -177,7 +177,7 @@ def _places(url: str) -> list[tuple[str, ...]]:
     store, root = open_store(url)
     with _explained(f"{url} cannot be listed", ". Check its name and permissions."):
         paths = store.find(root)
-        store.invalidate_cache()  # of listings, which are large and not needed any more
+        store.invalidate_cache()  # listings are large and no longer needed
     above = len(PurePosixPath(root).parts)
     return [PurePosixPath(path).parts[above:] for path in paths]
 

@@ -16,7 +16,7 @@ from model_maker.system import extras
 
 _IMAGES = ("image", "img", "picture", "photo")
 _LABELS = ("label", "labels", "class", "category", "target")
-# Row groups are decompressed whole and read in order, so the last few are all that is needed again.
+# Row groups are decompressed whole and read in order, so only the last few are needed again.
 _KEPT_GROUPS = 2
 _lock = threading.Lock()
 
@@ -26,7 +26,7 @@ class Cell:
     """An image in a row of a Parquet file.
 
     Attributes:
-      file, column: where.
+      file, column: the file, and its image column.
       group, row: the row group, and the row in it.
     """
 
@@ -39,13 +39,13 @@ class Cell:
         return f"{self.file}[{self.group}:{self.row}]"
 
     def read_bytes(self) -> bytes:
-        """Returns the encoded image; where the cell holds a path only, the file there.
+        """Returns the encoded image; if the cell holds only a path, the file there.
 
         Raises:
           DataError: the cell is empty.
           OSError: there is no such file.
         """
-        with _lock:  # or each thread reads the same group
+        with _lock:  # else each thread would read the same group
             cell = _group(self.file, self.column, self.group)[self.row].as_py()
         content, path = (cell.get("bytes"), cell.get("path")) if isinstance(cell, dict) else (cell, None)
         if content is None and path:
@@ -71,7 +71,7 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
     """
     unlabelled = 0
     for cell, value, names, part in _rows(path):
-        if value is None or (names and value == -1):  # -1 is how `datasets` writes that there is none
+        if value is None or (names and value == -1):  # `datasets` writes -1 for no label
             unlabelled += 1
             continue
         yield Entry(cell, class_name(_name(value, names, str(cell)), cell), part)
@@ -80,7 +80,7 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
 
 
 def sets(path: Path, notes: list[str]) -> Iterator[Entry]:
-    """The same where photos may have several labels, in a column of lists: an entry for each, and one for none."""
+    """Lists rows with a column of label lists: an entry per label, one without a class name for rows without labels."""
     for cell, value, names, part in _rows(path):
         labels = [] if value is None else value if isinstance(value, list) else [value]
         found = [class_name(_name(label, names, str(cell)), cell) for label in labels]
@@ -89,7 +89,7 @@ def sets(path: Path, notes: list[str]) -> Iterator[Entry]:
 
 
 def _rows(path: Path) -> Iterator[tuple[Cell, Any, list[str], str]]:
-    """Yields the photo of each row, its label, the names of labels that are numbers, and its split."""
+    """Yields the photo of each row, its label, the names of numeric labels, and its split."""
     for file in files_in(path):
         opened = _opened(str(file))
         image, label, names = _columns(file, opened.schema_arrow)
@@ -124,7 +124,7 @@ def _name(value: Any, names: list[str], where: str) -> str:
 
 
 def _columns(file: Path, schema: Any) -> tuple[str, str, list[str]]:
-    """Returns the image column, the label column, and the names of its classes where the file states them."""
+    """Returns the image column, the label column, and the class names, if the file states them."""
     features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
     stated = {name: entry for name, entry in features.items() if isinstance(entry, dict)}
     images = [name for name in schema.names if stated.get(name, {}).get("_type") == "Image"]

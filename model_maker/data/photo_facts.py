@@ -1,4 +1,4 @@
-"""PhotoFacts: what a photo is like apart from what it shows: brightness, sharpness, size, aspect, format, camera."""
+"""PhotoFacts: technical properties of a photo: brightness, sharpness, size, aspect ratio, format, camera."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from model_maker.data.entries import Location
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError
 
-# Longer side of the picture that brightness and sharpness are measured on, pixels.
+# Photos are scaled to this longer side, pixels, to measure brightness and sharpness.
 _SIDE = 256
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoFacts:
-    """What a photo is like.
+    """Technical properties of a photo.
 
     Attributes:
-      brightness: mean of its gray, 0 to 255.
-      sharpness: logarithm of the variance of its Laplacian over that of its gray; blurred photos have less.
+      brightness: mean gray value, 0 to 255.
+      sharpness: logarithm of the variance of the Laplacian over that of the gray values; lower for blurred photos.
       megapixels: as stored.
-      aspect: width by height, upright.
+      aspect: width / height, upright.
       format: Pillow's name of the format by content, for example JPEG.
-      camera: make and model in EXIF; empty without any.
+      camera: make and model from EXIF, or empty.
     """
 
     brightness: float
@@ -38,19 +38,19 @@ class PhotoFacts:
     camera: str
 
 
-# Those that are numbers: name in sentences, and what few and much of it are called.
+# Numeric facts: name in sentences, and adjectives for low and high values.
 NUMBERS = {
     "brightness": ("brightness", "dark", "bright"),
     "sharpness": ("sharpness", "blurred", "sharp"),
     "megapixels": ("size", "small", "large"),
     "aspect": ("aspect", "upright", "wide"),
 }
-# Those that are names.
+# Categorical facts.
 NAMES = {"format": "file format", "camera": "camera"}
 
 
 def of(image: Image.Image, upright: Image.Image) -> PhotoFacts:
-    """Returns the facts of an opened photo and the same as upright RGB."""
+    """Returns the facts of a photo, given as opened and as upright RGB."""
     width, height = upright.size
     small = upright.copy()
     small.thumbnail((_SIDE, _SIDE))
@@ -88,6 +88,6 @@ def _read(path: Location) -> PhotoFacts | DataError:
 
 def _sharpness(gray: np.ndarray) -> float:
     if min(gray.shape) < 3 or gray.std() < 1:
-        return 0.0  # nothing in it could be sharp
+        return 0.0  # uniform, so nothing can be sharp
     edges = gray[1:-1, :-2] + gray[1:-1, 2:] + gray[:-2, 1:-1] + gray[2:, 1:-1] - 4 * gray[1:-1, 1:-1]
     return float(np.log(edges.var() + 1e-3) - np.log(gray.var()))

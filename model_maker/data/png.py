@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 MARK = b"\x89PNG\r\n\x1a\n"
-# A chunk: its length, its name, what it holds, a checksum of four bytes.
+# A chunk: its length, its name, content, a checksum of four bytes.
 _HEAD, _CHECK = struct.Struct(">I4s"), 4
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
-# XMP, which may say how a photo lies; it is kept where it is plain and no larger than Pillow takes.
+# XMP, which may state the orientation; kept if uncompressed and within Pillow's limit.
 _XMP, _MOST_XMP = b"XML:com.adobe.xmp\0\0", 1 << 20
-# Bytes of them that cannot unfold to more than Pillow takes, a megabyte: zlib packs 1032 to one at most.
+# Compressed bytes that cannot exceed Pillow's limit, a megabyte: zlib's maximum ratio is 1032.
 _HARMLESS = 1000
 
 
 def without_texts(source: BinaryIO) -> BinaryIO:
-    """Returns a picture that Pillow opens: itself, or a copy in memory without texts where these may be too large."""
+    """Returns a file that Pillow can open: the source, or a copy in memory without texts if these may be too large."""
     with _kept_open(source) as file:
         if file.read(len(MARK)) != MARK:
             file.seek(0)

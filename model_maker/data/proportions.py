@@ -1,4 +1,4 @@
-"""Photos of extreme proportions: their shape is so unlike the input's that it matters how they are fitted to it."""
+"""Photos with extreme proportions: so unlike the input's shape that the way of resizing affects accuracy."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from model_maker.data.dataset import Dataset
 from model_maker.errors import DataError
 from model_maker.fitting import CROP, LETTERBOX, STRETCH, Fit
 
-# The longer side in shorter sides, in the input's pixels. Cameras and screens make up to 16:9 and 2:1. On panoramas of
+# Longer side / shorter side, in the input's pixels. Cameras and screens produce up to 16:9 and 2:1. On panoramas of
 # 1.5:1 stretching was as good as cropping, of 2:1 it cost 3 points; see docs/MEASUREMENTS.md.
 EXTREME = 2.0
-# Share of the photos. Fewer than one in ten change the accuracy of all by a point or two at most: cropping gained 3
-# points on panoramas of 2:1, and up to 17 on those of 3:1.
+# Share of the photos. Fewer than one in ten affect overall accuracy by a point or two at most: cropping gained 3 points
+# on panoramas of 2:1, and up to 17 on those of 3:1.
 MANY = 0.1
-# So many photos are looked at; the standard error of a share of one in ten is then 0.027.
+# Sample size; the standard error of a share of one in ten is then 0.027.
 _LOOKED = 128
 _SIDEWAYS = range(5, 9)  # EXIF orientations that exchange width and height
 _DOES = {
@@ -29,16 +29,16 @@ _ALTERNATIVES = {
 
 
 def is_extreme(width: int, height: int, fit: Fit | None = None) -> bool:
-    """Returns whether an upright photo has extreme proportions, as an input sees them; None for a square one."""
+    """Returns whether an upright photo has extreme proportions relative to an input; None for a square one."""
     across, down = (width / fit.width, height / fit.height) if fit else (width, height)
     return max(across, down) > EXTREME * min(across, down)
 
 
 def note(photos: Dataset, fit: Fit) -> str:
-    """Returns what to say where many photos have extreme proportions; empty where they do not.
+    """Returns a note if many photos have extreme proportions, else an empty string.
 
     Args:
-      photos: of which up to 128 are opened, for their sizes alone.
+      photos: the photos; up to 128 are opened, only to read their sizes.
       fit: the input, and how photos are fitted to it.
     """
     ordered = photos.by_digest()[:_LOOKED]

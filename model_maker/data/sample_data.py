@@ -33,7 +33,7 @@ def draw(
       directory: output folder; created atomically, when all images are drawn.
       per_class: images per class.
       seed: random seed.
-      progress: called after each image with the number done and the total number.
+      progress: called with (done, total) images.
 
     Returns:
       The paths, class by class.
@@ -58,11 +58,11 @@ def draw(
 
 
 def picture(species: str, number: int, *, seed: int = 0) -> Image.Image:
-    """Draws one picture.
+    """Draws one image.
 
     Args:
       species: a key of SPECIES.
-      number: which picture of that kind, from 0.
+      number: number of the image within its kind, from 0.
       seed: as for `draw`.
 
     Returns:
@@ -89,7 +89,7 @@ def _poses(rng: Rng, kind: Species, width: int, height: int) -> list[Pose]:
     largest = min(width, height) * rng.uniform(0.15, 0.44) / count**0.4
     light, lean = rng.uniform(-math.pi, 0), rng.normal(0, 0.15)
     poses: list[Pose] = []
-    for _ in range(40):  # tries; a crowded picture keeps fewer
+    for _ in range(40):  # attempts; a crowded image gets fewer blossoms
         radius = largest * (rng.uniform(0.6, 0.95) if poses else 1)
         x, y = width * rng.uniform(0.2, 0.8), height * rng.uniform(0.2, 0.65)
         if all(math.hypot(x - other.x, y - other.y) > 0.95 * (radius + other.radius) for other in poses):
@@ -105,7 +105,7 @@ def _poses(rng: Rng, kind: Species, width: int, height: int) -> list[Pose]:
 class Scene(NamedTuple):
     """A background: a gradient with grain (its deviation, of 255) and spots (radius in heights, opacity of 255).
 
-    It is drawn at a third of the picture's size and blurred there; `blur` is in those pixels.
+    It is drawn and blurred at a third of the image's size; `blur` is in those pixels.
     """
 
     top: Colour
@@ -119,7 +119,7 @@ class Scene(NamedTuple):
 
 
 def _scene(rng: Rng, scene: Scene, width: int, height: int) -> Image.Image:
-    """Draws a background small and enlarges it: cheap, and out of focus as behind a close-up."""
+    """Draws a small background and enlarges it: fast, and out of focus as in a close-up."""
     w, h = width // 3, height // 3
     ramp = np.linspace(0, 1, h)[:, None, None]
     pixels = np.array(vary(rng, scene.top, 14)) * (1 - ramp) + np.array(vary(rng, scene.bottom, 14)) * ramp
@@ -149,7 +149,7 @@ def _bricks(pen: Pen, width: int, height: int, step: int) -> None:
 
 
 def _photograph(rng: Rng, image: Image.Image) -> Image.Image:
-    """Lights the scene unevenly, warm or cool, and adds what a camera adds: blur and noise."""
+    """Lights the scene unevenly, warm or cool, and adds blur and noise like a camera."""
     light = rng.uniform(88, 180, (3, 3, 1)) * rng.uniform(0.93, 1.07, 3)  # 128 leaves a pixel as it is
     light[1, 1] += 25  # a slight vignette
     lamp = Image.fromarray(light.astype(np.uint8)).resize(image.size, Image.Resampling.BICUBIC)

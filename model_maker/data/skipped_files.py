@@ -12,8 +12,8 @@ from model_maker.data.entries import Entry
 from model_maker.errors import DataError
 from model_maker.output_folder import RUN
 
-# Files and folders that NAS boxes, galleries, macOS, Windows and notebooks put beside photos; in lower case. Names with
-# # a leading dot are hidden anyway.
+# Files and folders that NAS boxes, galleries, macOS, Windows and notebooks put next to photos, in lower case. Names
+# with a leading dot are hidden anyway.
 _LEFTOVERS = frozenset(
     [
         "__macosx",

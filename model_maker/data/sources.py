@@ -36,7 +36,7 @@ Progress = Callable[[int, int], None]
 # Hashes photos: yields (digest, "") or ("", reason) for each entry, in order.
 Hasher = Callable[[Iterable[Entry]], Iterator[tuple[str, str]]]
 
-# pathlib makes one slash of two.
+# pathlib collapses two slashes into one.
 _OF_THE_WEB = re.compile(r"(https?):/+", re.IGNORECASE)
 
 # Photos per progress report, and in the queue of the hashing threads.
@@ -56,7 +56,7 @@ class Source:
       entries: lists its photos in the order of the Dataset; the second argument receives notes.
       layout: description for messages.
       sets: the same where photos may have several labels: an entry for each of them, one without a class name for a
-        photo without labels. None if the format states one label a photo; then copies of a photo may have others.
+        photo without labels. None if the format has one label per photo; copies of a photo may still have others.
     """
 
     accepts: Callable[[Any], bool]
@@ -281,7 +281,7 @@ def hash_all(entries: Iterable[Entry]) -> Iterator[tuple[str, str]]:
 
 
 def hash_photo(path: Location) -> tuple[str, str]:
-    """Returns (sha256 of a photo's bytes, ""), or ("", reason) where they cannot be read."""
+    """Returns (sha256 of a photo's bytes, ""), or ("", reason) if they cannot be read."""
     try:
         if isinstance(path, Path):
             with files.open_regular(path) as file:

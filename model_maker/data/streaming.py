@@ -41,11 +41,11 @@ def stream(
     Args:
       photos: whatever `load` takes; a DataError in the place of a photo is passed on.
       size: the input, as `images.load` takes it.
-      make_worker: called once in each thread; what it returns maps uint8 [K, H, W, 3] to a result. Decoding and
-        LiteRT both leave the interpreter lock, so threads use all cores.
+      make_worker: called once in each thread; returns a function from uint8 [K, H, W, 3] to a result. Decoding and
+        LiteRT release the global interpreter lock, so threads use all cores.
       threads: number of threads; all cores by default.
-      load: returns the K views of a photo, given it and the size; by default one view, from anything that
-      `images.load` takes.
+      load: returns the K views of a photo, given the photo and the size; by default one view, of anything that
+        `images.load` takes.
 
     Yields:
       For each photo in order, the worker's result, or the DataError with the reason the photo cannot be read.

@@ -29,8 +29,8 @@ class Record:
     """A tf.Example in a TFRecord file.
 
     Attributes:
-      file: where it lies.
-      number: which record of it, from 0.
+      file: the file.
+      number: index of the record, from 0.
       offset, size: of the serialized example, bytes.
     """
 
@@ -46,7 +46,7 @@ class Record:
         """Returns the encoded image.
 
         Raises:
-          DataError: there is none in the record.
+          DataError: the record has no image.
         """
         return _image(self, _example(self))
 

@@ -13,26 +13,26 @@ from model_maker.errors import DataError
 
 
 def address(photo: Location, side: int) -> str:
-    """Returns a `data:` address of what `jpeg` gives; an empty string for a photo that cannot be read."""
+    """Returns the result of `jpeg` as a `data:` URL; an empty string if the photo cannot be read."""
     content = jpeg(photo, side)
     return _address(content) if content else ""
 
 
 def address_of(picture: Image.Image, side: int) -> str:
-    """Returns the same of a picture in memory, RGB."""
+    """Returns a `data:` URL for an RGB image in memory."""
     return _address(encoded(picture, side))
 
 
 def jpeg(photo: Location, side: int) -> bytes:
-    """Returns a JPEG without EXIF; nothing for a photo that cannot be read.
+    """Returns a JPEG without EXIF; empty bytes if the photo cannot be read.
 
     Args:
       photo: whatever `images.decode` takes.
-      side: of the longer edge at most, pixels.
+      side: maximum length of the longer side, pixels.
     """
     try:
         with images.opened(photo) as image:
-            image.draft("RGB", (2 * side, 2 * side))  # a JPEG is decoded no larger than that needs
+            image.draft("RGB", (2 * side, 2 * side))  # decodes a JPEG no larger than needed
             small = images.to_rgb(image)
     except DataError:
         return b""

@@ -32,13 +32,13 @@ _STREAM = re.compile(r"rtsps?://", re.IGNORECASE)
 _CAMERA = re.compile(r"\d{1,3}")
 # One frame per second of most videos.
 EVERY = 30
-# How long a camera or a stream may take to open, and to give a packet.
+# Time limits to open a camera or stream, and to receive a packet.
 _TIMEOUT_S = (10.0, 10.0)
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame: its number from 0 on, its second, if that is stated, and its pixels, uint8 [H, W, 3], upright."""
+    """One frame: its number from 0, its time in seconds, if known, and its pixels, uint8 [H, W, 3], upright."""
 
     number: int
     seconds: float | None
@@ -87,7 +87,7 @@ def frames(name: str, *, every: int = EVERY) -> Iterator[Frame]:
             for number, frame in enumerate(container.decode(stream)):
                 if number % every == 0:
                     yield Frame(number, frame.time, _upright(frame))
-    except (av.FFmpegError, ValueError, ArithmeticError) as error:  # the latter of what a damaged header states
+    except (av.FFmpegError, ValueError, ArithmeticError) as error:  # the latter two for damaged headers
         after = f" after frame {number}" if number >= 0 else ""
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{what}: cannot be read as a video{after} ({reason}){_advice(name)}") from error
@@ -106,7 +106,7 @@ def connect(name: str) -> Any:
         device, kind = _camera(int(name))
         return av.open(device, format=kind, timeout=_TIMEOUT_S)
     own = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}
-    # Titles and the like may be in any encoding, and are of no interest.
+    # Titles and the like may have any encoding, and are not used.
     return av.open(f"file:{name}", options=own, metadata_errors="replace")
 
 
@@ -133,7 +133,7 @@ def _advice(name: str) -> str:
 
 
 def _upright(frame: Any) -> Array:
-    """Returns the pixels, turned by the quarters that the file states."""
+    """Returns the pixels, rotated by the quarter turns that the file states."""
     pixels: Array = frame.to_ndarray(format="rgb24")
     quarters = round(frame.rotation / 90) if math.isfinite(frame.rotation) else 0
     return np.ascontiguousarray(np.rot90(pixels, quarters))

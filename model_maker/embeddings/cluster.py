@@ -1,6 +1,6 @@
-"""A Ray cluster: connects or starts it, compares its machines with this one, sends batches through Ray Data.
+"""Ray cluster: joins or starts one, compares its machines with this one, and runs batches through Ray Data.
 
-It is independent of photos: each actor constructs a worker once and calls it with one batch after the other.
+It knows nothing about photos: each actor constructs a worker once and calls it with one batch after the other.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from model_maker.version import __version__
 
 # Packages that affect pixels, views and embeddings, to the last bit.
 _PACKAGES = ("pillow", "ai-edge-litert", "numpy")
-# Shared memory of a Ray that is started here, bytes: photos and embeddings do not pass through it.
+# Shared memory of a Ray instance started here, bytes; small because photos and embeddings do not pass through it.
 _OBJECT_STORE_BYTES = 256 << 20
 _REACHED_S, _ANSWERED_S = 5, 60
-# How the lines begin that Ray's C++ parts write on their own.
+# Start of the log lines that Ray's C++ parts write.
 _CPP_LOG = re.compile(rb"\[\d{4}-\d\d-\d\d ")
 _NO_TOKEN = "the cluster asks for its token. Set RAY_AUTH_MODE=token, and copy ~/.ray/auth_token from its head node."
 
@@ -39,9 +39,9 @@ class Machine:
     """The properties of a machine that affect its embeddings.
 
     Attributes:
-      name: of the host.
-      versions: of Python, this package, and those that make pixels and embeddings.
-      processor: another kind may round differently.
+      name: host name.
+      versions: versions of Python, this package, and packages that affect pixels and embeddings.
+      processor: model of the processor; others may round differently.
     """
 
     name: str
@@ -71,10 +71,10 @@ def check_installed() -> None:
 
 
 class Cluster:
-    """A cluster that this process has joined; `connected` makes it.
+    """A cluster that this process has joined; created by `connected`.
 
     Attributes:
-      cpus: cores that it counts.
+      cpus: number of cores.
     """
 
     def __init__(self, ray: Any):
@@ -86,13 +86,13 @@ class Cluster:
 
         Args:
           mark: argument of `see` on every node.
-          see: returns the problem there, "" for none.
+          see: returns the problem on that node, "" for none.
 
         Returns:
           Notes, one sentence each.
 
         Raises:
-          ClusterError: a node does not answer, lacks something, or has other versions.
+          ClusterError: a node does not answer, reports a problem, or has other versions.
         """
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -131,21 +131,21 @@ class Cluster:
     def run(
         self, batches: Sequence[Any], make: Callable[..., Callable[[Any], Any]], arguments: tuple, *, most: int | None
     ) -> Generator[tuple[int, Any], None, None]:
-        """Sends batches through workers; batches of a lost machine are sent again.
+        """Runs batches on workers; batches of a lost machine run again.
 
-        Close it before leaving the cluster.
+        Close the generator before leaving the cluster.
 
         Args:
-          batches: each anything that can be pickled.
-          make: called with `arguments` in each worker process; what it returns maps a batch to plain JSON.
-          arguments: sent once.
+          batches: any objects that can be pickled.
+          make: called with `arguments` in each worker process; returns a function that maps a batch to JSON types.
+          arguments: arguments of `make`, sent once.
           most: maximum number of workers; all cores of the cluster by default.
 
         Yields:
-          (index of the batch, result), as they are finished.
+          (index of the batch, result), in the order of completion.
 
         Raises:
-          ModelMakerError: what a worker raised.
+          ModelMakerError: a worker raised it.
           ClusterError: the cluster failed.
         """
         data = self._ray.data
@@ -159,7 +159,7 @@ class Cluster:
             num_cpus=1,
         )
         dataset.context.enable_progress_bars = dataset.context.print_on_execution_start = False
-        # Not through its batches: threads that prefetch them outlive an early end, and then bring this process down.
+        # Not `iter_batches`: its prefetching threads outlive an early exit, and then crash this process.
         bundles: Iterator[Any] = iter(())
         try:
             bundles = dataset.iter_internal_ref_bundles()
@@ -169,16 +169,16 @@ class Cluster:
         except self._ray.exceptions.RayError as error:
             raise ClusterError(f"The cluster failed: {_line(error)}. Run the command again.") from error
         finally:
-            del bundles  # which ends whatever is still running
+            del bundles  # stops tasks that are still running
 
 
 @contextlib.contextmanager
 def connected(address: str | None) -> Iterator[Cluster]:
-    """Joins a cluster, or starts Ray on this machine; on leaving, only what was started here is ended.
+    """Joins a cluster, or starts Ray on this machine; on exit, only a Ray instance started here is stopped.
 
     Args:
-      address: "auto" for the one that this machine is a node of, or host:port; None for RAY_ADDRESS or a Ray of our
-        own. A process that has joined one already stays with it.
+      address: "auto" for the cluster that this machine belongs to, or host:port; None for RAY_ADDRESS, else a new Ray
+        instance. A process that has already joined a cluster keeps using it.
 
     Raises:
       ClusterError: Ray is not installed, or nothing answers at the address.
@@ -225,7 +225,7 @@ def _check(address: str) -> None:
 
 
 def _quiet_ray() -> Any:
-    # Read when Ray is imported: no statistics are sent, and what its C++ parts say stays in its log files.
+    # Ray reads these on import: they disable usage statistics, and keep the logs of its C++ parts in files.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
@@ -233,7 +233,7 @@ def _quiet_ray() -> Any:
     import ray.data
 
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    # Lost workers are reported on stdout, which has no switch; it is ours alone.
+    # Ray reports lost workers on stdout and has no option for it; stdout is for our output only.
     ray._private.worker._worker_logs_enabled = False
     return ray
 
@@ -257,7 +257,7 @@ class _Worker:
         make, arguments, there, folder = ray.get(task)
         with contextlib.suppress(OSError):
             os.chdir(folder)  # names of photos may be relative
-        # Of machines that came later; the others have been compared before.
+        # For machines that joined later; the others have already been compared.
         self._trouble = there.differences(here := this_machine())
         if self._trouble:
             self._trouble = f"The node {here.name} has {self._trouble}, and would make other embeddings. {_SAME}"
@@ -272,7 +272,7 @@ class _Worker:
             except ModelMakerError as error:
                 trouble = str(error)
             except Exception as error:
-                # Ray would wrap it in many lines; the trace is kept where its logs are.
+                # Ray would wrap it in many lines; the traceback stays in its logs.
                 logging.exception("A batch failed.")
                 trouble = f"A worker on {platform.node()} failed ({type(error).__name__}: {_line(error)}); see its log."
         return {"number": row["number"], "result": json.dumps(result), "trouble": trouble}
@@ -294,6 +294,6 @@ def _processor() -> str:
 
 
 def _line(error: Exception) -> str:
-    """Returns the line of an error's message that tells most: of one that Ray brings from elsewhere, the last."""
+    """Returns the most informative line of an error message: the last, if Ray forwarded it from a worker."""
     lines = (str(error).strip() or type(error).__name__).splitlines()
     return lines[-1 if "Traceback" in lines[0] or lines[0].count("ray::") else 0].strip().rstrip(".")[:300]

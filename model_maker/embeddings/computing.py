@@ -1,4 +1,4 @@
-"""Photos to embeddings: LiteRT on every core, streaming, cached by content hash in a store for each embedder."""
+"""Computes embeddings: LiteRT on every core, streaming, cached by content hash in one store per embedder."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Embeddings:
 
     Attributes:
       photos: the readable photos.
-      maps: of these photos, in order, with one or several views each.
+      maps: features of these photos, in order, with one or several views each.
     """
 
     photos: Dataset
@@ -112,14 +112,14 @@ def feature_maps(
     Args:
       dataset: the photos.
       embedder: a `.tflite`, [1, H, W, 3] to [1, ...], float32 or int8.
-      normalization: of its input; None for raw pixels.
+      normalization: of the embedder's input; None for raw pixels.
       resize: how photos are fitted to its input, a key of `fitting.RESIZES`.
       views: K, number of views per photo; the first is the original, shared by all augmentations.
       augmentation, seed: of the other views.
       threads: number of threads; all cores by default.
       engine: where to embed; this machine by default.
       kernels: LiteRT's CPU kernels to use.
-      progress: receives photos that are done, known ones counted in, and a note where some are known and others not.
+      progress: receives the number of photos done, including cached ones, and a note if only some are cached.
 
     Returns:
       FeatureMaps of the photos that can be read, in order, and the photos that cannot.
@@ -148,7 +148,7 @@ def feature_maps(
 def cache_path(
     embedder: bytes, normalization: Normalization | None, kernels: str = "xnnpack", *, resize: str = STRETCH
 ) -> Path:
-    """Returns the name of the store, derived from everything but the photo that an embedding depends on."""
+    """Returns the path of the store, derived from everything except the photo that affects an embedding."""
     runtime = f"litert-{metadata.version('ai-edge-litert')}"
     pixels = images.preprocessing(resize)
     recipe = f"{FORMAT} {hashlib.sha256(embedder).hexdigest()} {normalization} {pixels} {runtime} {kernels}"
@@ -156,7 +156,7 @@ def cache_path(
 
 
 def _names(dataset: Dataset, views: int, augmentation: Augmentation, seed: int) -> Array:
-    """Returns the name of each view of each photo, as the store takes them, [N, K]."""
+    """Returns the store's key of each view of each photo, [N, K]."""
     names = (
         augment.identity(sample.digest, augmentation, seed=seed, number=number)
         for sample in dataset.samples
@@ -166,12 +166,12 @@ def _names(dataset: Dataset, views: int, augmentation: Augmentation, seed: int) 
 
 
 class _Lacking(Sequence[Wanted]):
-    """What the store lacks, copies of a photo once; a million entries are not made before they are asked for.
+    """Views that are not in the store, each photo once; entries are created lazily, since there may be a million.
 
     Args:
       dataset: the photos.
-      names: of their views, [N, K].
-      rows: where the store has them, [N, K], -1 where it does not.
+      names: keys of their views, [N, K].
+      rows: their rows in the store, [N, K]; -1 if missing.
     """
 
     def __init__(self, dataset: Dataset, names: Array, rows: Array):
@@ -197,7 +197,7 @@ def _compute(
     total: int,
     progress: Progress,
 ) -> dict[str, str]:
-    """Adds each result to the store immediately; returns digest -> reason of unreadable photos."""
+    """Adds each result to the store immediately; returns digest -> reason for unreadable photos."""
     unreadable: dict[str, str] = {}
     done = total - len(missing)
     if done:

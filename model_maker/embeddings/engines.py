@@ -34,5 +34,5 @@ def _ray(address: str | None, shards: str | None, progress: Progress) -> Engine:
     return Ray(address, shards, progress)
 
 
-# Called with the address of a cluster, the folder through which its machines hand results over, what receives notes.
+# Each is called with the address of a cluster, the shared folder for its results, and a receiver of notes.
 ENGINES: dict[str, Callable[[str | None, str | None, Progress], Engine]] = {"local": lambda *_: LOCAL, "ray": _ray}

@@ -1,4 +1,4 @@
-"""Checks that an int8 backbone is accurate on the given photos, else calibrates it on them."""
+"""Checks that an int8 backbone is accurate on the given photos, and calibrates it on them if it is not."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from model_maker.tflite import network_layers
 
 # Photos on which both forms of a backbone are compared.
 _COMPARED = 32
-# Quantization may blur a layer by so much of how its features differ between photos, a ratio of standard deviations. On
-# photographs it is 0.07 to 0.1, on photos of low contrast 0.2; see docs/MEASUREMENTS.md.
+# Allowed quantization error of a layer, relative to how much its features vary between photos (ratio of standard
+# deviations). On photographs it is 0.07 to 0.1, on photos of low contrast 0.2; see docs/MEASUREMENTS.md.
 BLUR = 0.15
 
 
 def prepare(
     base: Embedder, train: Dataset, progress: Progress, *, threads: int | None = None, known: Int8Backbone | None = None
 ) -> QuantizedEmbedder:
-    """Adds to a backbone its int8 form, which photos go through from here on.
+    """Adds its int8 form to a backbone; all later steps use it to compute features.
 
-    Where that form blurs what the float one tells apart, as it may on pictures unlike those that its ranges come from,
-    they are taken from these photos, and it is said.
+    If the int8 form is too inaccurate, as it may be on photos unlike those that its ranges come from, it is calibrated
+    on these photos, with a note.
 
     Args:
-      base: the float form.
-      train: photos to learn from.
+      base: the backbone in float.
+      train: training photos.
       progress: receives notes and progress.
       threads: photos at a time; None for all cores.
-      known: the int8 form to use, whatever it does to these photos.
+      known: the int8 form to use, however accurate it is on these photos.
     """
     fields = {field.name: getattr(base, field.name) for field in dataclasses.fields(base)}
     if known:
@@ -51,7 +51,7 @@ def prepare(
     layer, blur = blurred(base, form, sample, threads=threads)
     if blur > BLUR:
         own = int8_backbone.calibrated_on(base, paths, digests, progress=progress, threads=threads)
-        if own.content != form.content:  # which may come from these very photos
+        if own.content != form.content:  # equal if it already came from these photos
             progress.note(
                 f"These photos are unlike those that {base.name} was quantized on: in int8 its layer {layer} differs "
                 f"by {100 * blur:.0f} % of its spread, above {100 * BLUR:.0f} %. Its ranges are taken from these "
@@ -62,18 +62,18 @@ def prepare(
 
 
 def blurred(base: Embedder, form: Int8Backbone, photos: Dataset, *, threads: int | None = None) -> tuple[str, float]:
-    """Compares both forms of a backbone on photos.
+    """Measures the quantization error of an int8 backbone on photos.
 
     Returns:
-      The layer that quantization blurs most, and by how much: the standard deviation of the error of its features, as a
-      share of the standard deviation of the features themselves. A constant error is no blur, for a head takes it back.
+      The layer with the largest error, and the error: the standard deviation of the errors of its features, relative to
+      that of the features. A constant error does not count, because a head compensates for it.
     """
     joined = network_layers.join(base.content, form.layers)
     real, _ = computing.feature_maps(photos, joined, base.normalization, base.resize, threads=threads)
     if len(real) < 2:
         return form.layers[-1].name, 0.0
     values = real.read()[:, 0].astype(np.float32)
-    # Not kept: the photos are embedded anyway, and those that were before are counted then.
+    # Not cached: the photos are embedded later anyway, and progress then counts those that were already cached.
     whole = computing.look_up(photos, form.embedder, None, base.resize, threads=threads)
     error = (whole * np.float32(form.step) - values).var(axis=0)
     spread = values.var(axis=0)

@@ -1,7 +1,7 @@
 """The engine `ray`: hashes and embeds photos on a Ray cluster, with byte-identical results.
 
-Photos are read where they lie, by each worker for itself, and embeddings come back through shards: so a worker that is
-lost costs its batch, and a killed run continues from the finished shards.
+Each worker reads its photos itself, and returns embeddings through shards. So losing a worker costs only its batch, and
+a killed run continues from the finished shards.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from model_maker.tflite.interpreter import Runner
 Array = np.ndarray
 Item = TypeVar("Item")
 
-# Photos in a batch, if there are many: seconds of work, so that it counts little what each batch costs besides.
+# Photos in a batch, if there are many: seconds of work, so that the overhead of a batch is negligible.
 MOST_EMBEDDED, MOST_HASHED, LEAST = 256, 1024, 16
-# Of the largest shard, bytes: feature maps are large.
+# Maximum size of a shard: feature maps are large.
 _SHARD_BYTES = 32 << 20
-# Batches for each core: enough that all have work to the end.
+# Batches per core: enough to keep all cores busy to the end.
 _BATCHES_A_CORE = 4
-# A worker's threads that read ahead, for stores answer slowly.
+# Read-ahead threads of a worker, because object stores are slow to answer.
 _READERS = 4
 
 
@@ -59,9 +59,9 @@ class Ray:
         self._logged_notes: set[str] = set()
 
     def hash(self, entries: Iterable[Any]) -> Iterator[tuple[str, str]]:
-        """Does what `Engine.hash` says."""
+        """Implements `Engine.hash`."""
         entries = list(entries)
-        if len(entries) <= MOST_HASHED:  # done before a cluster is joined
+        if len(entries) <= MOST_HASHED:  # faster than joining a cluster
             yield from hash_all(entries)
             return
         paths = [entry.path for entry in entries]
@@ -78,7 +78,7 @@ class Ray:
                     yield (digest, "") if digest else self._agreed(path, reason)
 
     def embed(self, photos: Sequence[Wanted], work: Work, size: Fit, *, threads: int | None = None) -> Results:
-        """Does what `Engine.embed` says; `threads` limits the workers."""
+        """Implements `Engine.embed`; `threads` limits the number of workers."""
         folder = Shards(f"{self._folder}/{work.name}")
         found = folder.index()
         rest = [photo for photo in photos if _key(photo) not in found]
@@ -99,7 +99,7 @@ class Ray:
         batches: list[list[Wanted]],
         finished: Iterator[tuple[int, str]],
     ) -> Results:
-        """Reads shards as photos ask for them, in the order of photos; in the end they have served."""
+        """Yields results in the order of photos, reading shards as needed; removes the shards at the end."""
         held: dict[str, dict[str, shards.Result]] = {}
         served = set()
         for photo in photos:
@@ -122,7 +122,7 @@ class Ray:
 
     @contextlib.contextmanager
     def _cluster(self) -> Iterator[Cluster]:
-        """Joins the cluster, and has every node read a file that this machine writes."""
+        """Joins the cluster, and checks that every node can read a file written by this machine."""
         mark = f"{self._folder}/{uuid.uuid4().hex}.mark"
         with connected(self._address) as cluster:
             shards.write_bytes(mark, mark.encode())
@@ -137,10 +137,10 @@ class Ray:
             yield cluster
 
     def _agreed(self, path: Any, reason: str) -> tuple[str, str]:
-        """Returns why a photo cannot be read, if that holds for this machine, too.
+        """Returns why a photo cannot be read, if this machine cannot read it either.
 
         Raises:
-          ClusterError: here it can be read, so the cluster's machines do not see the same photos.
+          ClusterError: this machine can read it, so the machines do not see the same photos.
         """
         digest, here = hash_photo(path)
         if digest:
@@ -159,7 +159,7 @@ class _Hasher:
 
 
 class _Embedder:
-    """Embeds a batch of photos in a worker, and leaves the shard where this machine finds it."""
+    """Embeds a batch of photos in a worker, and writes them as a shard to the shared folder."""
 
     def __init__(self, work: Work, size: Fit, folder: Shards):
         self._work, self._size, self._folder = work, size, folder
@@ -169,7 +169,7 @@ class _Embedder:
         keys = [_key(photo) for photo in photos]
         name = self._folder.name(keys)
         store, path = open_store(name)
-        # Where the worker that wrote it was lost before it could say so.
+        # It may exist if the worker that wrote it was lost before it could report.
         if not store.exists(path):
             contents = in_order(_content, photos, threads=_READERS)
             results = [self._embed(photo, content) for photo, content in zip(photos, contents, strict=True)]
@@ -191,7 +191,7 @@ class _Embedder:
 
 
 def _content(photo: Wanted) -> bytes | None:
-    """Returns a photo's bytes; None where `Work.views` is to say why there are none."""
+    """Returns a photo's bytes; None if they cannot be read, so that `Work.views` reports why."""
     try:
         return photo[0].path.read_bytes()
     except (OSError, DataError):
@@ -199,7 +199,7 @@ def _content(photo: Wanted) -> bytes | None:
 
 
 def _key(photo: Wanted) -> str:
-    """Names a photo and the views that are wanted of it."""
+    """Returns a key for a photo and its requested views."""
     return hashlib.sha256(" ".join(photo[1].values()).encode()).hexdigest()
 
 
@@ -216,14 +216,14 @@ def _photos_in_a_shard(work: Work, photos: Sequence[Wanted]) -> int:
 
 
 def _see(mark: str) -> str:
-    """Says on a node what is wrong with the folder of shards."""
+    """Returns the problem of a node with the folder of shards."""
     folder = mark.rpartition("/")[0]
     try:
         store, path = open_store(mark)
         if store.cat_file(path) == mark.encode():
             return ""
         trouble = "another file lies there"
-    except Exception as error:  # each store's client has errors of its own
+    except Exception as error:  # each store's client has its own exceptions
         trouble = str(error) or type(error).__name__
     return (
         f"does not reach the shards in {folder} ({trouble}). Pass `shards` with a folder, or an address as "

@@ -1,7 +1,7 @@
 """Shards: files with the embeddings of finished batches, in a folder that all machines of a cluster can reach.
 
-A shard is written atomically and describes its content, so this run, or the next one after a kill, can use it. It is a
-`.npz` with checksums; a damaged shard counts as missing.
+A shard is written atomically and describes its content, so this run, or the next one if this is killed, can use it. It
+is a `.npz` with checksums; a damaged shard counts as missing.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Unreadable:
     """A photo without an embedding.
 
     Attributes:
-      reason: why.
-      opened: whether its bytes could be read, so that the reason lies in the photo and not with the machine.
+      reason: why it could not be embedded.
+      opened: whether its bytes could be read, so that the photo is at fault and not the machine.
     """
 
     reason: str
@@ -46,17 +46,17 @@ class Shards:
     """The shards of one embedder in one folder.
 
     Attributes:
-      url: of the folder: a path, or an address that fsspec knows.
+      url: the folder, a path or an fsspec address.
     """
 
     url: str
 
     def name(self, keys: Sequence[str]) -> str:
-        """Returns the file of a batch, which has the same name whoever computes it."""
+        """Returns the file of a batch; the name depends only on its keys."""
         return f"{self.url}/{hashlib.sha256(' '.join(keys).encode()).hexdigest()[:32]}{_SUFFIX}"
 
     def index(self) -> dict[str, str]:
-        """Finds what earlier runs finished: the file of each photo's embedding; damaged files are removed."""
+        """Returns the file of each embedding that earlier runs finished; removes damaged files."""
         found: dict[str, str] = {}
         store, folder = open_store(self.url)
         if not store.exists(folder):
@@ -68,7 +68,7 @@ class Shards:
             name = f"{self.url}/{path.rpartition('/')[2]}"
             try:
                 with store.open(path, "rb") as file, np.load(file, allow_pickle=False) as content:
-                    # What could not be read may be readable by now.
+                    # Photos that were unreadable may be readable now.
                     usable = content["keys"][content["reasons"] == ""]
                 found |= dict.fromkeys((key.decode() for key in usable), name)
             except _DAMAGED:
@@ -81,8 +81,8 @@ def write(name: str, keys: Sequence[str], results: Sequence[Result]) -> None:
 
     Args:
       name: the file.
-      keys: of photos and their views, 64 letters each.
-      results: of each, [K, D], or why there is none.
+      keys: keys of photos and their views, 64 characters each.
+      results: for each, [K, D], or why there is none.
 
     Raises:
       OutputError: it cannot be written.
@@ -102,7 +102,7 @@ def write(name: str, keys: Sequence[str], results: Sequence[Result]) -> None:
 
 
 def write_bytes(name: str, content: bytes) -> None:
-    """Writes a file that no reader ever sees a part of: renamed on a disk, put at once into an object store.
+    """Writes a file atomically: by renaming on a disk, in one request to an object store.
 
     Raises:
       OutputError: it cannot be written.
@@ -113,15 +113,15 @@ def write_bytes(name: str, content: bytes) -> None:
         return
     try:
         store.pipe_file(path, content)
-    except Exception as error:  # each store's client has errors of its own
+    except Exception as error:  # each store's client has its own exceptions
         raise OutputError(f"Cannot write {name} ({reason(error)}). Choose another folder with `shards`.") from error
 
 
 def read(name: str) -> dict[str, Result]:
-    """Returns what a shard holds, by key.
+    """Returns the content of a shard, by key.
 
     Raises:
-      OutputError: it is gone, or damaged.
+      OutputError: it is missing or damaged.
     """
     store, path = open_store(name)
     try:

@@ -1,4 +1,4 @@
-"""Embeddings on disk, by the sha256 of their photo or view: two append-only files.
+"""Stores embeddings on disk, keyed by the sha256 of their photo or view, in two append-only files.
 
 Row i of the index has the name and checksum of row i of the vectors. A lookup reads only the index; vectors are mapped
 only while they are copied, so that they do not stay in memory. A vector is written before its row of the index: the
@@ -20,16 +20,16 @@ from model_maker.system import files, locks
 
 Array = np.ndarray
 
-# Part of the name of each cache; raise the number when the files change their form.
+# Part of the name of each cache; increase the number when the file format changes.
 FORMAT = "store-3"
 _ROW = np.dtype([("name", "V32"), ("check", "<u4")])
 _EVERY = slice(None)
-# Names that are packed, and bytes of vectors that are checked, in one go.
+# Names packed, and bytes of vectors checked, per step.
 _NAMES, _BYTES = 4096, 4 << 20
 
 
 def pack(names: Iterable[str]) -> Array:
-    """Returns sha256 sums, given in hexadecimal, as a store takes them: "V32" [N]."""
+    """Converts hexadecimal sha256 digests to a store's keys, "V32" [N]."""
     names, packed = iter(names), bytearray()
     while some := "".join(islice(names, _NAMES)):
         packed += bytes.fromhex(some)
@@ -37,7 +37,7 @@ def pack(names: Iterable[str]) -> Array:
 
 
 def _together(rows: Array) -> slice | None:
-    """Returns the slice that numbers are, int [N]; None where they do not follow each other."""
+    """Returns the slice that equals the indices, int [N]; None if they are not contiguous."""
     if rows.ndim != 1 or rows[0] < 0 or (np.diff(rows) != 1).any():
         return None
     return slice(int(rows[0]), int(rows[-1]) + 1)
@@ -49,7 +49,7 @@ def names_in(path: Path) -> Array:
 
 
 def stores(folder: Path) -> Iterator[EmbeddingStore]:
-    """Yields every store in a folder, for what needs no vectors' type: its numbers are taken for bytes."""
+    """Yields every store in a folder, for uses that do not need the vectors' type: they are read as bytes."""
     for path in sorted(folder.glob("*.vectors")):
         index = path.with_suffix(".index")
         rows = index.stat().st_size // _ROW.itemsize if index.exists() else 0
@@ -58,12 +58,12 @@ def stores(folder: Path) -> Iterator[EmbeddingStore]:
 
 
 class EmbeddingStore:
-    """Embeddings of one length, by name.
+    """Embeddings of the same length, by key.
 
     Args:
-      path: the file of the vectors; the index lies beside it. Both are made on the first write.
+      path: the file of the vectors; the index is next to it. Both are created on the first write.
       size: length of an embedding.
-      dtype: of its numbers, float16 or int8.
+      dtype: of the values, float16 or int8.
     """
 
     def __init__(self, path: Path, size: int, dtype: np.dtype | str = "<f2"):
@@ -71,20 +71,20 @@ class EmbeddingStore:
         self._index, self._width = path.with_suffix(".index"), size * self.dtype.itemsize
 
     def find(self, names: Array, *, check: bool = True) -> Array:
-        """Looks names up.
+        """Looks up names.
 
         Args:
           names: "V32" of any shape, see `pack`.
-          check: whether vectors are read and have to be what was written; without it the index alone is.
+          check: whether to read the vectors and verify their checksums; otherwise only the index is read.
 
         Returns:
-          The latest row of each name, of the same shape; -1 where there is none, or it is damaged.
+          The latest row of each name, of the same shape; -1 if missing or damaged.
         """
         index = self._rows_of_index()
         if not len(index) or not names.size:
             return np.full(names.shape, -1)
         known, wanted = (np.ascontiguousarray(array).view("<u8").reshape(-1, 4) for array in (index["name"], names))
-        # A quarter of the name to sort by, the whole to be sure.
+        # Sorts by a quarter of the name, then compares the whole.
         order = np.argsort(known[:, 0], kind="stable")
         last = np.searchsorted(known[:, 0], wanted[:, 0], side="right", sorter=order) - 1
         rows = order[np.maximum(last, 0)]
@@ -94,17 +94,17 @@ class EmbeddingStore:
         return rows.reshape(names.shape)
 
     def read(self, rows: Array, columns: Array | slice = _EVERY) -> Array:
-        """Copies vectors: [..., size] for rows of any shape; of each only some columns, where they are given.
+        """Copies vectors, [..., size], for rows of any shape; optionally only some columns.
 
         Raises:
-          OutputError: the files are no longer what they were when the rows were found.
+          OutputError: the files have changed since the rows were found.
         """
         if not rows.size:
             return np.empty((*rows.shape, self.size), self.dtype)[..., columns]
         try:
             count = self.path.stat().st_size // self._width
             every = np.asarray(np.memmap(self.path, self.dtype, "r", shape=(count, self.size)))
-            if isinstance(columns, slice):  # what lies together is copied at once, and nothing beside it
+            if isinstance(columns, slice):  # contiguous columns are copied at once, without the others
                 together = _together(rows)
                 if together and together.stop <= count:
                     return np.array(every[together, columns])
@@ -114,7 +114,7 @@ class EmbeddingStore:
             raise OutputError(self.lost) from error
 
     def append(self, names: Array, vectors: Array) -> None:
-        """Adds embeddings; several processes may do so at once.
+        """Adds embeddings; safe for several processes at once.
 
         Args:
           names: "V32" [N], see `pack`.
@@ -136,9 +136,9 @@ class EmbeddingStore:
                 index.write(rows.tobytes())
 
     def drop(self, names: Array) -> int:
-        """Overwrites embeddings with zeros, all that were ever stored of these names; returns how many there were.
+        """Overwrites all embeddings of these names with zeros; returns how many there were.
 
-        Rows keep their places, so that others stay where they are. No other process may be reading these ones.
+        Rows are not removed, so the others keep their positions. No other process may be reading these rows.
 
         Args:
           names: "V32" [N], see `pack`.
@@ -146,7 +146,7 @@ class EmbeddingStore:
         if not (self._index.exists() and self.path.exists()):
             return 0
         with files.explained(self.path), locks.locked(self.path):
-            # As bytes of a fixed length, which numpy can compare; names that end in zeros stay different.
+            # NumPy can compare bytes of a fixed length; names with trailing zeros stay different.
             known = np.ascontiguousarray(self._rows_of_index()["name"]).view("S32")
             rows = np.flatnonzero(np.isin(known, np.ascontiguousarray(names).view("S32")))
             with open(self.path, "r+b") as vectors, open(self._index, "r+b") as index:
@@ -159,11 +159,11 @@ class EmbeddingStore:
 
     @property
     def lost(self) -> str:
-        """What to say when rows are gone that were there."""
+        """Error message for rows that have disappeared."""
         return f"The cache {self.path} was removed or damaged while in use. Run the command again."
 
     def _intact(self, rows: Array, checks: Array) -> Array:
-        """Tells which rows, int [N], have the vectors of their checksums."""
+        """Returns which rows, int [N], have vectors that match their checksums."""
         result, found = np.zeros(len(rows), bool), np.flatnonzero(rows >= 0)
         step = max(1, _BYTES // self._width)
         for some in (found[start : start + step] for start in range(0, len(found), step)):
@@ -171,7 +171,7 @@ class EmbeddingStore:
         return result
 
     def _rows_of_index(self) -> Array:
-        """Reads those rows of the index that have a vector."""
+        """Reads the rows of the index that have a vector."""
         if not (self._index.exists() and self.path.exists()):
             return np.empty(0, _ROW)
         whole = self._index.stat().st_size // _ROW.itemsize
@@ -179,16 +179,17 @@ class EmbeddingStore:
 
 
 class FeatureMaps:
-    """What an embedder gives for photos and their views; it stays in the store until it is asked for.
+    """Outputs of an embedder for photos and their views, read from the store on demand.
 
-    `maps[photos]` reads the plain views of some photos, and `maps[photos, views]` others: [B, *shape], as it is stored.
+    `maps[photos]` reads the original views of some photos, `maps[photos, views]` others: [B, *shape], in the stored
+    type.
 
     Args:
-      store: where it is.
+      store: the store.
       rows: int [N, K], the row of each view of each photo.
-      shape: of one, for example (3088,) or (14, 14, 112).
-      step: what one unit of an integer stands for; 1 for real numbers.
-      columns: which numbers of each row are meant, int [D]; None for all.
+      shape: of one output, for example (3088,) or (14, 14, 112).
+      step: quantization step of integers; 1 for floats.
+      columns: the columns to use of each row, int [D]; None for all.
     """
 
     def __init__(
@@ -211,11 +212,11 @@ class FeatureMaps:
 
     @property
     def views(self) -> int:
-        """K; view 0 is the plain photo."""
+        """K; view 0 is the original photo."""
         return self._rows.shape[1]
 
     def batch(self, photos: Array, views: Array | int = 0) -> Array:
-        """Reads one view of each of some photos, as real numbers.
+        """Reads one view of each of some photos, dequantized.
 
         Args:
           photos: int [B], from 0 to N - 1.
@@ -237,7 +238,7 @@ class FeatureMaps:
         return FeatureMaps(self._store, self._rows, (len(chosen),), self.step, columns)
 
     def read(self) -> Array:
-        """Reads everything: [N, K, *shape], as it is stored."""
+        """Reads everything: [N, K, *shape], in the stored type."""
         return self._read(self._rows)
 
     def _read(self, rows: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Work: what is done to each photo, the same on every engine; Engine: what one of them does."""
+"""Work, the processing of each photo, the same on every engine; Engine, the interface of engines."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from model_maker.tflite.interpreter import Runner
 
 Array = np.ndarray
 Results = Generator[Array | DataError, None, None]
-# A photo, and the names of those of its views that are to be computed, by number.
+# A photo, and the names of the views to compute, by number.
 Wanted = tuple[Sample, dict[int, str]]
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is made of photos.
+    """How photos become embeddings.
 
     Attributes:
       embedder: a `.tflite`, [1, H, W, 3] to [1, ...], float32 or int8.
-      normalization: what it expects; None for pixels as they are, uint8.
-      augmentation, seed: what makes the views beside the plain photo.
-      kernels: which of LiteRT's CPU paths computes.
-      name: of all that an embedding depends on besides the photo and the view, see `embedding.cache_path`.
+      normalization: of its input; None for raw uint8 pixels.
+      augmentation, seed: how to make the views other than the original photo.
+      kernels: LiteRT's CPU kernels to use.
+      name: name of the store, see `computing.cache_path`.
     """
 
     embedder: bytes
@@ -42,12 +42,12 @@ class Work:
     name: str = ""
 
     def views(self, photo: Wanted, size: Fit, content: bytes | None = None) -> Array:
-        """Makes the views that are wanted of a photo: uint8 [K, H, W, 3].
+        """Makes the requested views of a photo: uint8 [K, H, W, 3].
 
         Args:
-          photo: which photo, and which views.
+          photo: the photo and its requested views.
           size: the input, and how photos are fitted to it.
-          content: the photo's bytes, where they have been read before.
+          content: the photo's bytes, if they have already been read.
 
         Raises:
           DataError: the photo cannot be read.
@@ -63,7 +63,7 @@ class Work:
         )
 
     def worker(self) -> Callable[[Array], Array]:
-        """Returns what maps views, uint8 [K, H, W, 3], to [K, D]: float16, or the int8 that the file computes."""
+        """Returns a function from views, uint8 [K, H, W, 3], to [K, D]: float16, or int8 if the file returns int8."""
         runner, normalize = Runner(self.embedder, kernels=self.kernels), self.normalization or (lambda pixels: pixels)
         kept = stored_type(runner)
 
@@ -75,12 +75,12 @@ class Work:
 
 
 def stored_type(runner: Runner) -> np.dtype:
-    """Returns as what the output of an embedder is kept: integers as they are, real numbers as float16."""
+    """Returns the type in which an embedder's output is stored: its own for integers, float16 for floats."""
     return runner.output_dtype if runner.output_dtype.kind == "i" else np.dtype("<f2")
 
 
 class Engine(Protocol):
-    """Reads photos, and embeds them; in order, and few in memory at a time."""
+    """Reads and embeds photos, in order, with few in memory at a time."""
 
     def hash(self, entries: Iterable[Any]) -> Iterator[tuple[str, str]]:
         """Yields (sha256 of the photo's bytes, ""), or ("", reason), for each entry that a source lists."""
@@ -89,8 +89,8 @@ class Engine(Protocol):
         """Yields [K, D] for each photo, float16 or int8, or why it cannot be read.
 
         Args:
-          photos: what is wanted.
-          work: what is made of them.
+          photos: photos and their requested views.
+          work: the processing.
           size: the input, and how photos are fitted to it.
           threads: number of threads; all cores by default.
         """

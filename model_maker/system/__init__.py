@@ -1,1 +1,1 @@
-"""What the project needs of the machine: files, locks, processes, installed packages."""
+"""Access to the machine: files, locks, processes, installed packages."""

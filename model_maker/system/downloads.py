@@ -1,4 +1,4 @@
-"""Downloads that are announced, resume, are checked, and fail soon where there is no network."""
+"""Downloads files: announced, resumable, verified, and failing quickly without a network."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from model_maker.errors import BackboneError
 from model_maker.system import files, locks
 from model_maker.version import __version__
 
-# Finding out that there is no network must not take longer than anyone waits; a name server may never answer.
+# Detecting a missing network must not take long; a name server may never answer.
 CONNECT_S = 2.0
-# Without a byte for so long a connection is dead.
+# A connection that receives no byte for this long is dead.
 STALLED_S = 30.0
 _CHUNK = 1 << 18
 _PORTS = {"http": 80, "https": 443}
 
 
 class Unavailable(BackboneError):
-    """A file that is not here, and cannot be fetched now."""
+    """A file that is not in the cache and cannot be downloaded now."""
 
 
 def address(url: str) -> str:
-    """Returns where to fetch a file: MODEL_MAKER_MIRROR, an http(s) address, stands in for scheme and host.
+    """Returns the address of a file; MODEL_MAKER_MIRROR, an http(s) address, replaces scheme and host.
 
     Raises:
-      BackboneError: the mirror is no such address.
+      BackboneError: the mirror is not such an address.
     """
     mirror = os.environ.get("MODEL_MAKER_MIRROR")
     if not mirror:
@@ -47,7 +47,7 @@ def address(url: str) -> str:
 
 
 def reachable(url: str) -> bool:
-    """Whether the host, or the proxy that stands before it, takes a connection within CONNECT_S."""
+    """Whether the host, or its proxy, accepts a connection within CONNECT_S."""
     parts = urllib.parse.urlsplit(url)
     proxy = urllib.request.getproxies().get(parts.scheme)
     if proxy and not urllib.request.proxy_bypass(parts.netloc):
@@ -60,7 +60,7 @@ def reachable(url: str) -> bool:
             socket.create_connection(place, CONNECT_S).close()
             answered.set()
 
-    # A thread, for looking a name up has no time limit of its own; a daemon, so that it holds nobody up at the end.
+    # In a thread, because name lookup has no time limit; a daemon thread, so that it does not delay exit.
     worker = threading.Thread(target=connect, daemon=True)
     worker.start()
     worker.join(CONNECT_S)
@@ -68,22 +68,22 @@ def reachable(url: str) -> bool:
 
 
 def fetch(url: str, target: Path, *, sha256: str | None, progress: Callable[[int, int], None]) -> None:
-    """Downloads a file; what an earlier attempt left in `<target>.part` is gone on with.
+    """Downloads a file; resumes from `<target>.part` of an earlier attempt.
 
     Args:
       url: http or https.
-      target: appears when the file is complete and checked.
-      sha256: of the file; None where nobody published it.
+      target: created when the file is complete and verified.
+      sha256: of the file; None if it is not published.
       progress: called with (done, total) kilobytes.
 
     Raises:
-      BackboneError: the server refuses, the connection breaks, or it is not the file that was asked for.
+      BackboneError: the server refuses, the connection breaks, or the file does not match its hash.
       OutputError: it cannot be written.
     """
     part = target.with_name(f"{target.name}.part")
     with files.explained(part):
         part.parent.mkdir(parents=True, exist_ok=True)
-        with locks.locked(target.with_name(f"{target.name}.lock")):  # another process may be at it
+        with locks.locked(target.with_name(f"{target.name}.lock")):  # another process may be downloading it
             if target.exists():
                 return
             with open(part, "ab") as file:
@@ -101,7 +101,7 @@ def fetch(url: str, target: Path, *, sha256: str | None, progress: Callable[[int
 
 
 def _receive(url: str, file: BinaryIO, progress: Callable[[int, int], None]) -> str | None:
-    """Writes what is missing to the end of the file; returns the md5 of the whole where the server tells it."""
+    """Appends the missing part to the file; returns the md5 of the whole if the server states it."""
     done = os.fstat(file.fileno()).st_size
     with _explained(url), _open(url, done) as response:
         if response.status != http.client.PARTIAL_CONTENT:

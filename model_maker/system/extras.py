@@ -1,7 +1,7 @@
-"""EXTRAS: the packages that each extra of this distribution brings.
+"""EXTRAS: the packages that each extra of this distribution installs.
 
-A feature that imports one of them calls `require` before any work, so a missing package is one line with the command
-that installs it. Nothing is imported here.
+A feature that imports one of them calls `require` before any work, so a missing package leads to a one-line message
+with the command that installs it. Nothing is imported here.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from model_maker.errors import ModelMakerError
 
-# Name of the extra to the names under which its packages are imported; tests compare it with setup.cfg.
+# Name of the extra to the import names of its packages; tests compare it with setup.cfg.
 EXTRAS = {
-    # tensorflow-hub imports pkg_resources, which setuptools brings up to version 81.
+    # tensorflow-hub imports pkg_resources, which setuptools contains up to version 81.
     "tensorflow": ("tensorflow", "keras", "tensorflow_hub", "pkg_resources", "tensorboard"),
     "kaggle": ("kagglehub",),
     "onnx": ("onnx", "onnxruntime", "tf2onnx"),
@@ -42,11 +42,11 @@ _TITLES = {
 
 @dataclass(frozen=True)
 class _Releases:
-    """Where a package can be installed.
+    """Platforms for which a package has releases.
 
     Attributes:
-      python: the newest Python that has a release.
-      machines: systems, with or without a processor, as `MACHINE` begins; any where it is empty.
+      python: the newest supported Python.
+      machines: prefixes of `MACHINE`, a system with or without a processor; empty for any.
     """
 
     python: tuple[int, int]
@@ -54,7 +54,7 @@ class _Releases:
 
 
 _TENSORFLOW, _TASK_LIBRARY = _Releases((3, 13)), _Releases((3, 11), ("Linux x86_64",))
-# Packages that cannot be installed wherever this one can; setup.cfg has the same limits as markers.
+# Packages with fewer platforms than this one; setup.cfg has the same limits as markers.
 _RELEASES = {
     **dict.fromkeys(EXTRAS["tensorflow"], _TENSORFLOW),
     "coremltools": _Releases((3, 13), ("macOS", "Linux x86_64")),
@@ -70,20 +70,20 @@ def is_here(module: str) -> bool:
     """Whether a package is installed, without importing it."""
     try:
         spec = importlib.util.find_spec(module)
-    except ImportError:  # some finder knows that it is not
+    except ImportError:  # raised by some finders
         return False
-    except ValueError:  # a stand-in that somebody put into sys.modules
+    except ValueError:  # a stub in sys.modules without a spec
         return True
-    # A bare folder of that name, as uninstalling may leave behind, has a spec but no origin.
+    # An empty folder of that name, which uninstalling may leave, has a spec but no origin.
     return spec is not None and spec.origin is not None
 
 
 def lacking(*modules: str, what: str) -> str:
-    """Returns one line on what is not installed and what to do, "" if nothing is missing.
+    """Returns a one-line message on missing packages and how to install them, "" if nothing is missing.
 
     Args:
       modules: import names, each of them in EXTRAS.
-      what: needs them; begins the line.
+      what: the feature that needs them; begins the line.
     """
     missing = [module for module in modules if not is_here(module)]
     if not missing:
@@ -96,7 +96,7 @@ def lacking(*modules: str, what: str) -> str:
 
 
 def require(*modules: str, what: str, error: type[ModelMakerError] = ModelMakerError) -> None:
-    """Raises `error` with the line of `lacking` if a package is missing."""
+    """Raises `error` with the message of `lacking` if a package is missing."""
     if line := lacking(*modules, what=what):
         raise error(line)
 
@@ -104,7 +104,7 @@ def require(*modules: str, what: str, error: type[ModelMakerError] = ModelMakerE
 def command(*modules: str) -> str:
     """Returns the command that installs packages, with as few extras as possible."""
     missing, chosen = set(modules), []
-    # Those that bring most come first: Ray's extra brings pyarrow, too.
+    # Extras with most of the packages come first: Ray's extra includes pyarrow, too.
     for extra in sorted(EXTRAS, key=lambda name: -len(missing.intersection(EXTRAS[name]))):
         if missing.intersection(EXTRAS[extra]):
             chosen.append(extra)
@@ -113,7 +113,7 @@ def command(*modules: str) -> str:
 
 
 def _obstacle(module: str) -> str:
-    """Returns what no release of a package is for, and the Python to use instead; "" where there is one."""
+    """Returns why no release of a package fits this platform, and the Python to use instead; "" if one fits."""
     releases = _RELEASES.get(module)
     if releases is None or (releases.python >= PYTHON and MACHINE.startswith(releases.machines or "")):
         return ""

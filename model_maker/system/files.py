@@ -1,6 +1,6 @@
-"""Where files go: the cache directory, and outputs that appear whole or not at all.
+"""File output: the cache directory, and atomic writes of files and folders.
 
-What is made on the way has names by which `leftovers` finds it, should the process be killed.
+Temporary files have names by which `leftovers` finds them if the process is killed.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from absl import logging
 from model_maker.errors import OutputError
 from model_maker.system import leftovers
 
-# Windows renames nothing that another program, such as a virus scanner, has open, which mostly is for a moment.
+# Windows cannot rename a file that another program, such as a virus scanner, has open, mostly for a moment.
 PAUSES_S = (0.02, 0.1, 0.5) if sys.platform == "win32" else ()
-# Opening a named pipe would wait for somebody to write. Windows has none among its files.
+# Without it, opening a named pipe would wait for a writer. Windows has no named pipes in its file system.
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0)
-# What is read as a whole: no photo, list or model that people use is larger, and memory would not do.
+# Maximum size of files read as a whole: real photos, lists and models are smaller, and memory is limited.
 MOST_BYTES = 1 << 30
 _OTHER_CACHE = "Set MODEL_MAKER_CACHE to a folder that can be written."
 _DENIED = (
@@ -41,7 +41,7 @@ def cache_directory() -> Path:
     """Returns the user's cache directory for this tool: MODEL_MAKER_CACHE, else below XDG_CACHE_HOME or ~/.cache.
 
     Raises:
-      OutputError: nothing says where that is.
+      OutputError: it is not configured, and the user has no home folder.
     """
     if own := os.environ.get("MODEL_MAKER_CACHE"):
         return Path(own)
@@ -52,13 +52,13 @@ def cache_directory() -> Path:
 
 
 def open_regular(path: str | os.PathLike[str], most_bytes: int = MOST_BYTES) -> BufferedReader:
-    """Opens a file that somebody has named, to read.
+    """Opens a user-supplied file for reading.
 
     Raises:
-      OSError: it cannot be opened, is none that has an end (a device, a named pipe), or is larger than that.
+      OSError: it cannot be opened, is not a regular file (a device, a named pipe), or is larger than `most_bytes`.
     """
-    # Opening a pipe would wait for somebody to write, and opening a device may do something. It is looked at again
-    # once it is open, for the name may stand for another file by then.
+    # Opening a pipe would wait for a writer, and opening a device may have side effects. The type is checked again
+    # after opening, because the name may refer to another file by then.
     if stat.S_ISREG(os.stat(path).st_mode):
         file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _AT_ONCE))  # noqa: SIM115 - handed on
         facts = os.fstat(file.fileno())
@@ -73,13 +73,13 @@ def open_regular(path: str | os.PathLike[str], most_bytes: int = MOST_BYTES) -> 
 
 
 def read_regular(path: str | os.PathLike[str], most_bytes: int = MOST_BYTES) -> bytes:
-    """Returns the content of such a file; raises OSError as `open_regular` does."""
+    """Returns the content of a regular file; raises OSError as `open_regular` does."""
     with open_regular(path, most_bytes) as file:
         return file.read(most_bytes + 1)[:most_bytes]
 
 
 def write(path: Path, content: bytes) -> None:
-    """Writes a file under another name and renames it, so that no reader ever sees a part of it.
+    """Writes a file atomically, under another name that is then renamed.
 
     Raises:
       OutputError: it cannot be written (disk full, no permission).
@@ -97,9 +97,9 @@ def write(path: Path, content: bytes) -> None:
 
 
 def rename(source: Path, target: Path) -> None:
-    """Gives a file or folder another name; a file takes the place of one that has it.
+    """Renames a file or folder; a file replaces an existing one.
 
-    On Windows this fails while somebody has either of them open, or a file in the folder.
+    On Windows this fails while either of them, or a file in the folder, is open.
     """
     for pause_s in PAUSES_S:
         with contextlib.suppress(PermissionError):
@@ -110,15 +110,15 @@ def rename(source: Path, target: Path) -> None:
 
 
 def exists(path: Path) -> bool:
-    """Tells whether something is there; `Path.exists` says no, from Python 3.14, to what cannot be looked at, too.
+    """Returns whether a path exists; from Python 3.14, `Path.exists` is also false if access is denied.
 
     Raises:
-      OSError: a folder above it may not be read, its name is too long, or the like.
+      OSError: a parent folder cannot be read, the name is too long, or similar.
     """
     try:
         path.stat()
     except OSError as error:
-        # On Windows also a drive without a disk, and a name that no file can have.
+        # On Windows, also a drive without a disk, and an invalid name.
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) or getattr(error, "winerror", 0) in (21, 123):
             return False
         raise
@@ -126,7 +126,7 @@ def exists(path: Path) -> bool:
 
 
 def write_checked(path: Path, content: bytes) -> None:
-    """Writes a file of the cache, and beside it the hash by which `read_checked` knows that it is whole.
+    """Writes a cache file, and next to it the hash with which `read_checked` verifies it.
 
     Raises:
       OutputError: it cannot be written.
@@ -136,7 +136,7 @@ def write_checked(path: Path, content: bytes) -> None:
 
 
 def read_checked(path: Path) -> bytes | None:
-    """Returns what `write_checked` wrote, or None where it is missing or damaged."""
+    """Returns the content that `write_checked` wrote; None if it is missing or damaged."""
     try:
         content, expected = path.read_bytes(), path.with_suffix(".sha256").read_bytes()
     except OSError:
@@ -149,17 +149,17 @@ def read_checked(path: Path) -> bytes | None:
 
 @contextlib.contextmanager
 def new_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Gives an empty folder that becomes `path` when the block ends well, and vanishes when it does not.
+    """Yields an empty folder that becomes `path` if the block succeeds, and is removed if it fails.
 
     Args:
-      path: the folder to make.
-      overwrite: whether a folder that stands there is replaced; it stays as it is until the new one is complete.
+      path: the folder to create.
+      overwrite: whether to replace an existing folder; it stays until the new one is complete.
 
     Raises:
-      OutputError: `path` holds something and `overwrite` is not set, or it cannot be written.
+      OutputError: `path` is not empty and `overwrite` is not set, or it cannot be written.
     """
     check_new(path, overwrite=overwrite)
-    path = path.resolve()  # a link to a folder stays, and what it points to is replaced
+    path = path.resolve()  # for a link to a folder, replaces the target and keeps the link
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = beside(path)
@@ -172,13 +172,13 @@ def new_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 def check_new(path: Path, *, overwrite: bool = False, advice: str = "or remove it", mark: str | None = None) -> None:
-    """Checks early, before long work, that `path` may be made.
+    """Checks early, before long work, that the folder can be created.
 
     Args:
       path: the folder.
-      overwrite: whether one that exists may be replaced.
-      advice: what to do where it may not.
-      mark: the file by which a folder is known to be replaceable; None replaces any.
+      overwrite: whether an existing folder may be replaced.
+      advice: end of the message if it may not.
+      mark: a folder may be replaced only if it contains this file; None allows any.
 
     Raises:
       OutputError: it exists and must not be replaced, is not a folder, or its parent cannot be written.
@@ -201,7 +201,7 @@ def check_new(path: Path, *, overwrite: bool = False, advice: str = "or remove i
 
 
 def check_new_file(path: Path, *, overwrite: bool = False) -> None:
-    """Checks before any work that a file may be written there.
+    """Checks before any work that a file can be written.
 
     Raises:
       OutputError: it exists and must not be replaced, is a folder, or its parent cannot be written.
@@ -215,7 +215,7 @@ def check_new_file(path: Path, *, overwrite: bool = False) -> None:
 
 
 def check_new_text(path: Path, *, overwrite: bool = False) -> None:
-    """The same of text; only a file that is text is ever replaced by some.
+    """Checks the same for a text file, which may replace only an existing text file.
 
     Raises:
       OutputError: see `check_new_file`; or the existing file is not text.
@@ -231,7 +231,7 @@ def check_new_text(path: Path, *, overwrite: bool = False) -> None:
 
 def _check_parent(path: Path) -> None:
     parent = next((folder for folder in path.absolute().parents if folder.exists()), None)
-    if parent is None:  # a drive, or below one that is not there
+    if parent is None:  # a drive, or below a missing drive
         raise OutputError(f"{path} cannot be created: its parent folder does not exist. Choose another one.")
     if not parent.is_dir():
         raise OutputError(f"{parent} is a file; {path} cannot stand below it. Choose another name.")
@@ -240,10 +240,10 @@ def _check_parent(path: Path) -> None:
 
 
 def check_new_page(path: Path, *, overwrite: bool = False) -> None:
-    """The same of a page; only a page is ever replaced by one.
+    """Checks the same for an HTML page, which may replace only an existing page.
 
     Raises:
-      OutputError: see `check_new_file`; or what is there is none.
+      OutputError: see `check_new_file`; or the existing file is not a page.
     """
     check_new_file(path, overwrite=overwrite)
     if path.exists() and path.suffix.lower() not in (".html", ".htm"):
@@ -254,29 +254,29 @@ def _swap(new: Path, path: Path) -> None:
     if not path.exists():
         rename(new, path)
         return
-    # A name that nothing has: on Windows no folder, be it empty, is replaced by another.
+    # An unused name, because on Windows a folder cannot replace another, not even an empty one.
     old = beside(path)
     old = old.with_name(f"{old.name}{leftovers.REPLACED}")
     rename(path, old)
     try:
         rename(new, path)
     except BaseException:
-        rename(old, path)  # what stood there comes back
+        rename(old, path)  # restores the old folder
         raise
     shutil.rmtree(old, ignore_errors=True)
 
 
 def beside(path: Path) -> Path:
-    """Returns a new name in the same folder, of what has to vanish if this process is killed.
+    """Returns a new name in the same folder, for something to be removed if this process is killed.
 
-    What is made under it has the permissions of any file or folder there.
+    Unlike with `tempfile`, files and folders of this name get the usual permissions.
     """
     return path.with_name(f".{path.name}{leftovers.mark(_running(), path.parent)}")
 
 
 @contextlib.contextmanager
 def temporary_directory() -> Iterator[Path]:
-    """Gives an empty folder among the system's temporary ones; it is gone when the block ends, however that ends."""
+    """Yields an empty folder in the system's temporary directory; always removed at the end of the block."""
     home = Path(tempfile.gettempdir())
     folder = home / f"model_maker{leftovers.mark(_running(), home)}"
     with explained(folder):
@@ -284,7 +284,7 @@ def temporary_directory() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        # On Windows the file of a child that was ended may be open for a moment longer.
+        # On Windows, a file of a killed child process may stay open for a moment.
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -303,7 +303,7 @@ def _running() -> Path | None:
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Says in words why the system will not write to `path`."""
+    """Converts OSError to an OutputError that explains why `path` cannot be written."""
     try:
         yield
     except OSError as error:
@@ -319,5 +319,5 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def leads_out(path: PurePath) -> bool:
-    """Tells whether a relative path is none, or leaves the folder that it is taken from."""
-    return bool(path.anchor) or ".." in path.parts  # "/x" and "C:x" are not absolute on Windows, but not below, either
+    """Returns whether a path is not relative, or leads out of its base folder."""
+    return bool(path.anchor) or ".." in path.parts  # on Windows "/x" and "C:x" are not absolute, but still lead out

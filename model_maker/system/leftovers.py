@@ -1,8 +1,8 @@
-"""What a process makes for a moment, and cannot remove if it is killed: the next process does that.
+"""Removes temporary files of killed processes: the next process does so.
 
-Each process that makes such things keeps a record in the cache directory, which it has locked as long as it lives: the
-system ends the lock with the process, whatever ends that. The record lists folders; what the process made in them has
-a mark in its name that no other process has. So nothing is ever removed but what a process made that is gone.
+Each process that creates temporary files keeps a record in the cache directory, and locks it for its lifetime: the
+system releases the lock with the process, however it ends. The record lists folders; the process's files in them have a
+mark in their names that is unique to the process. So only files of ended processes are ever removed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import BinaryIO
 
 from model_maker.system import locks
 
-# Behind the mark of what stood where an output was about to go.
+# Suffix after the mark, of an old output that was about to be replaced.
 REPLACED = ".replaced"
 _MARKED = re.compile(
     rf"(?P<name>\..*|model_maker)\.(?P<token>[0-9a-f]{{12}})-[0-9a-f]+(?P<replaced>{re.escape(REPLACED)})?", re.DOTALL
@@ -29,7 +29,7 @@ _MARKED = re.compile(
 
 
 class _Record:
-    """This process's record in one cache directory; without a file where none can be written."""
+    """This process's record in one cache directory; has no file if none can be written."""
 
     def __init__(self, running: Path | None) -> None:
         self.token, self._numbers = secrets.token_hex(6), itertools.count()
@@ -42,7 +42,7 @@ class _Record:
             running.mkdir(parents=True, exist_ok=True)
             self._path = running / self.token
             file = locks.open_locked(self._path, wait=True)
-        except OSError:  # such as a cache that cannot be written, or locks that the file system does not know
+        except OSError:  # for example a read-only cache, or a file system without locks
             return None
         self._write(file, platform.node())
         atexit.register(self._close)
@@ -55,7 +55,7 @@ class _Record:
         return f".{self.token}-{next(self._numbers):x}"
 
     def is_of_this_process(self) -> bool:
-        return self._pid == os.getpid()  # not that of the one from which it was forked
+        return self._pid == os.getpid()  # false in a forked child
 
     def _write(self, file: BinaryIO, line: str) -> None:
         with contextlib.suppress(OSError):
@@ -74,11 +74,11 @@ _one_at_a_time = threading.Lock()
 
 
 def mark(running: Path | None, folder: Path) -> str:
-    """Returns the end of a new name in a folder, by which it is known whose it is.
+    """Returns the suffix of a new name in a folder, which identifies the process.
 
     Args:
-      running: where the cache directory keeps records of running processes; None for no record.
-      folder: where something of that name is about to be made.
+      running: folder of the records of running processes; None for no record.
+      folder: folder in which the name will be used.
     """
     with _one_at_a_time:
         record = _records.get(running)
@@ -94,14 +94,14 @@ def collect(running: Path) -> None:
     except OSError:
         return
     for record in records:
-        # What cannot be locked is another's that lives, or is collected by another one right now.
+        # A locked record belongs to a running process, or is being collected by another one.
         with contextlib.suppress(OSError), locks.locked(record, wait=False) as file:
             file.seek(0)
             host, *folders = (os.fsdecode(line) for line in file.read().split(b"\0")[:-1] or [b""])
             if host in ("", platform.node()):
                 for folder in folders:
                     _collect_in(Path(folder), record.name)
-                file.truncate(0)  # and so `locked` removes it
+                file.truncate(0)  # so that `locked` removes it
 
 
 def _collect_in(folder: Path, token: str) -> None:

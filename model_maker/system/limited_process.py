@@ -1,4 +1,4 @@
-"""Work in a process of its own: its memory and log lines go with it, and what hangs or crashes is ended."""
+"""Runs work in a child process, so that its memory and log lines go with it, and hangs and crashes are contained."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if sys.platform != "win32":
     import resource
 
 _REFUSAL = ".refused"
-# prctl(2): the signal that a process gets when the thread that started it ends. `run` waits in that thread.
+# prctl(2): sets the signal that a process gets when the thread that started it ends. `run` waits in that thread.
 _PR_SET_PDEATHSIG = 1
-# What Windows ends a process with (NTSTATUS, in [MS-ERREF] 2.3): from this number on, and the usual ones by name.
+# Exit codes of crashes on Windows (NTSTATUS, [MS-ERREF] 2.3): the first one, and names of common ones.
 _CRASHED = 0xC0000000
 _CRASHES = {
     0xC0000005: "access violation",
@@ -46,24 +46,23 @@ def run(
     """Runs `python -m module ARGUMENTS... FILE` and returns what it wrote to FILE.
 
     Args:
-      module: a module of this package whose main part calls `answer`.
-      what: the thing that is worked on, for messages.
-      limit_s: seconds after which the process is ended; None for no limit.
-      error: what to raise.
-      within: the words of a command that runs the process inside something.
+      module: a module of this package that calls `answer` when run.
+      what: the subject of messages, for example a file.
+      limit_s: seconds after which the process is killed; None for no limit.
+      error: type of the error.
+      within: arguments of a wrapper command that runs the process, for example in a sandbox.
 
     Raises:
-      ModelMakerError: of the kind `error`: the child refused in a sentence of its own, failed, crashed, or took too
-        long.
+      ModelMakerError: of the type `error`: the child reported an error, failed, crashed, or took too long.
     """
     # On Windows the file of a child that was ended may be open for a moment longer.
     with files.temporary_directory() as folder:
         target = Path(folder) / "answer"
-        # -P: a file of the user's called keras.py must not stand in for the package.
+        # -P: a file keras.py in the current folder must not shadow the package.
         command = [*within, sys.executable, "-P", "-m", module, *arguments, str(target)]
-        # Converters walk through sets of names, in an order that is random unless this is fixed.
+        # Converters iterate over sets of names, whose order is random without a fixed hash seed.
         fixed = os.environ | {"PYTHONHASHSEED": "0", "PYTHONIOENCODING": "utf-8"} | temporary(folder)
-        # Nothing is ever written to it: it ends with this process, and so does the child.
+        # Nothing is ever written to this pipe: it closes when this process ends, and then the child ends, too.
         alive, ours = os.pipe()
         try:
             child = subprocess.run(command, stdin=alive, capture_output=True, check=False, timeout=limit_s, env=fixed)
@@ -86,8 +85,8 @@ def run(
 
 @contextlib.contextmanager
 def handed(content: bytes) -> Iterator[str]:
-    """Gives the path of a `.tflite` with some content, for a child to open; it is gone when the block ends."""
-    # A folder, for what this process has open, Windows opens for no other.
+    """Yields the path of a temporary `.tflite` with this content, for a child to open."""
+    # A folder, because on Windows a child cannot open a file that this process has open.
     with files.temporary_directory() as folder:
         file = Path(folder) / "model.tflite"
         file.write_bytes(content)
@@ -95,29 +94,28 @@ def handed(content: bytes) -> Iterator[str]:
 
 
 def temporary(folder: Path) -> dict[str, str]:
-    """Returns the environment in which a process puts what it makes for the moment into a folder of ours."""
+    """Returns environment variables that make a process put temporary files into this folder."""
     return dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
 
 
 def crash(code: int) -> str:
-    """Returns what ended a process that did not end itself, by its return code; empty where it did."""
+    """Returns the cause of a crash by the return code; empty for a normal exit."""
     if code < 0:
         try:
             return signal.Signals(-code).name
-        except ValueError:  # one of those without a name
+        except ValueError:  # a signal without a name
             return f"signal {-code}"
     return _CRASHES.get(code, f"0x{code:08X}") if code >= _CRASHED else ""
 
 
 def answer(work: Callable[..., bytes], *, memory_bytes: int | None = None, cpu_s: int | None = None) -> None:
-    """The main part of a child: hands back the bytes that `work(*arguments)` returns, or why it refuses.
+    """Main function of a child: returns the bytes of `work(*arguments)`, or its error message, to the parent.
 
     Args:
-      work: takes the arguments that `run` was given.
-      memory_bytes: how much address space the work may have beyond what the process has taken so far. Neither macOS
-        nor Windows has such a limit; there memory is not limited.
-      cpu_s: seconds of computing after which the system ends the process, also where nobody waits for it any more; on
-        Windows they are seconds on the clock.
+      work: called with the arguments of `run`.
+      memory_bytes: limit of additional address space. Not available on macOS and Windows, where memory is not limited.
+      cpu_s: seconds of CPU time after which the system kills the process, even if the parent is gone; on Windows
+        seconds of elapsed time.
     """
     *arguments, target = sys.argv[1:]
     _end_with_parent()
@@ -130,9 +128,9 @@ def answer(work: Callable[..., bytes], *, memory_bytes: int | None = None, cpu_s
 
 
 def _end_with_parent() -> None:
-    """Ends this process once that is gone that started it with `run`, however that ended."""
+    """Ends this process when its parent, which called `run`, has ended for any reason."""
     if not stat.S_ISFIFO(os.fstat(0).st_mode):
-        return  # started by hand
+        return  # started manually
 
     def wait() -> None:
         while os.read(0, 1):
@@ -140,7 +138,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
-    if sys.platform == "linux":  # also while a library lets no other thread run
+    if sys.platform == "linux":  # works even while a library holds the GIL
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -154,7 +152,7 @@ def _within_memory(work: Callable[..., bytes], arguments: list[str], limit_bytes
 
 
 def write_no_files() -> None:
-    """From now on this process puts nothing into files, where the system can see to that: not on Windows."""
+    """Prevents this process from writing files from now on; not available on Windows."""
     if sys.platform != "win32":
         _lower(resource.RLIMIT_FSIZE, 0)
 
@@ -163,18 +161,18 @@ if sys.platform == "win32":
 
     def limit(memory_bytes: int | None, cpu_s: int | None) -> None:
         if cpu_s is not None:
-            faulthandler.dump_traceback_later(cpu_s, exit=True)  # from a thread of its own, whatever the others do
+            faulthandler.dump_traceback_later(cpu_s, exit=True)  # from its own thread, even if the others hang
 
 else:
 
     def limit(memory_bytes: int | None, cpu_s: int | None) -> None:
-        if memory_bytes is not None and sys.platform != "darwin":  # which refuses it
+        if memory_bytes is not None and sys.platform != "darwin":  # macOS rejects it
             _lower(resource.RLIMIT_AS, _address_space_bytes() + memory_bytes)
         if cpu_s is not None:
             _lower(resource.RLIMIT_CPU, cpu_s)
 
     def _lower(limit: int, most: int) -> None:
-        """Lowers a limit, or leaves the one that was set for us from outside, where that is lower."""
+        """Lowers a limit; keeps an existing one that is lower."""
         _, hard = resource.getrlimit(limit)
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(limit, (most, most))
@@ -182,5 +180,5 @@ else:
     def _address_space_bytes() -> int:
         try:
             return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-        except OSError:  # not Linux: no telling, so what was taken so far is not counted against the work
+        except OSError:  # not Linux: current usage is unknown, so it is not subtracted
             return 2 << 30

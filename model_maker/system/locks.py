@@ -1,4 +1,4 @@
-"""Files that one process has at a time."""
+"""File locks between processes."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-# Windows keeps others from reading bytes that are locked, so what stands for a file is a byte that no file reaches.
+# On Windows others cannot read locked bytes, so the lock is on a byte beyond the end of any file.
 _LOCKED_BYTE = 1 << 42
 _POLL_S = 0.1
 
 
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[BinaryIO]:
-    """Opens a file to read and append; while the block runs, nobody else who asks here has it.
+    """Opens a file for reading and appending, and holds an exclusive lock on it while the block runs.
 
-    It is made where it is missing, and removed if the block leaves it empty.
+    The file is created if it is missing, and removed if it is empty at the end.
 
     Args:
-      path: the file; its folder is there.
-      wait: for whoever has it.
+      path: the file, in an existing folder.
+      wait: whether to wait for the lock.
 
     Raises:
-      BlockingIOError: another has it, and `wait` is not set.
+      BlockingIOError: the file is locked, and `wait` is not set.
     """
     file = open_locked(path, wait=wait)
     try:
@@ -45,7 +45,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[BinaryIO]:
                 path.unlink(missing_ok=True)
             _unlock(file)
         if empty and sys.platform == "win32":
-            # What is open cannot be removed there: only now can it be, and not if another one has opened it by now.
+            # Windows cannot remove an open file, so only now, and not if another process has opened it meanwhile.
             with contextlib.suppress(OSError):
                 if not path.stat().st_size:
                     path.unlink()
@@ -60,7 +60,7 @@ if sys.platform == "win32":
             except PermissionError:
                 if not wait:
                     raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
-                time.sleep(_POLL_S)  # its own way of waiting gives up after ten seconds
+                time.sleep(_POLL_S)  # Windows's own waiting gives up after ten seconds
             else:
                 return
 
@@ -68,7 +68,7 @@ if sys.platform == "win32":
         _locking(file, msvcrt.LK_UNLCK)
 
     def _locking(file: BinaryIO, mode: int) -> None:
-        """It locks from where the file stands, which is not changed."""
+        """Locks at _LOCKED_BYTE, and restores the file position."""
         descriptor = file.fileno()
         place = os.lseek(descriptor, 0, os.SEEK_CUR)
         os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
@@ -87,7 +87,7 @@ else:
 
 
 def open_locked(path: Path, *, wait: bool) -> BinaryIO:
-    """Opens a file to read and append, and has it until it is closed; see `locked`."""
+    """Opens a file for reading and appending, and holds its lock until it is closed; see `locked`."""
     while True:
         file = open(path, "a+b")  # noqa: SIM115 - `locked` closes it
         try:
@@ -97,7 +97,7 @@ def open_locked(path: Path, *, wait: bool) -> BinaryIO:
         except BaseException:
             file.close()
             raise
-        file.close()  # whoever had it has removed it meanwhile
+        file.close()  # its previous holder has removed it meanwhile
 
 
 def _is_still(file: BinaryIO, path: Path) -> bool:

@@ -1,15 +1,15 @@
-"""What the processor can do, where the system tells."""
+"""Detects capabilities of the processor."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-# Linux' names of instructions that multiply bfloat16 matrices: Intel since Sapphire Rapids, AMD since Zen 4.
+# Linux names of instructions that multiply bfloat16 matrices: Intel since Sapphire Rapids, AMD since Zen 4.
 _HALVES = {"amx_bf16", "avx512_bf16"}
 
 
 def multiplies_halves(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether it multiplies bfloat16 faster than float32."""
+    """Whether the processor multiplies bfloat16 faster than float32; false if unknown."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8").splitlines()
     except OSError:

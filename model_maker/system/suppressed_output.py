@@ -1,7 +1,7 @@
-"""Keeps what libraries write to the terminal on their own away from it, and nothing else.
+"""Suppresses output that libraries write to the terminal.
 
-Streams and file descriptors belong to the whole process. So they are redirected only where the process is ours, as the
-command line's is, or where no other thread runs that might write to them.
+Streams and file descriptors belong to the whole process. So they are redirected only if the process is ours, like that
+of the command line, or if no other thread is running that might write to them.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ _is_ours = False
 
 
 def own_process() -> None:
-    """Allows redirection while other threads run; for programs that are a command line, not for libraries."""
+    """Allows redirection while other threads run; for the command line, not for use as a library."""
     global _is_ours
     _is_ours = True
 
 
 def may_redirect() -> bool:
-    """Whether streams of this process may be redirected."""
+    """Returns whether streams of this process may be redirected."""
     return _is_ours or threading.active_count() == 1
 
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
-    """Drops warnings of Python code while the block runs, and what it prints, where that may be redirected."""
+    """Suppresses Python warnings and, if redirection is allowed, printed output while the block runs."""
     silence = io.StringIO()
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
@@ -45,7 +45,8 @@ def silenced() -> Iterator[None]:
         try:
             yield
         finally:
-            # Where logging is not set up, its first line does it, and all later ones would end in this silence.
+            # The first log call configures logging if necessary; all later output would then go to the redirected
+            # stream.
             for handler in list(logging.root.handlers):
                 if getattr(handler, "stream", None) is silence:
                     logging.root.removeHandler(handler)
@@ -53,19 +54,17 @@ def silenced() -> Iterator[None]:
 
 @contextlib.contextmanager
 def diverted(unwanted: Callable[[bytes], bool]) -> Iterator[list[bytes]]:
-    """Holds back lines that are written to file descriptor 2 while the block runs; not on a console of Windows.
+    """Filters lines written to file descriptor 2 while the block runs; not on a Windows console.
 
     Args:
-      unwanted: whether a line is dropped; the others are written when the block ends.
+      unwanted: returns whether to drop a line; other lines are written when the block ends.
 
     Yields:
-      A list, which holds the dropped lines afterwards.
+      A list, which contains the dropped lines after the block.
     """
     dropped: list[bytes] = []
     with _one_at_a_time:
-        if (
-            sys.stderr is None or is_console() or not may_redirect()
-        ):  # or the process was started with its stderr closed
+        if sys.stderr is None or is_console() or not may_redirect():  # or stderr was closed at startup
             yield dropped
             return
         with tempfile.TemporaryFile() as aside:
@@ -84,22 +83,22 @@ def diverted(unwanted: Callable[[bytes], bool]) -> Iterator[list[bytes]]:
 
 
 def is_console() -> bool:
-    """Tells whether Python writes to a console of Windows, which fails while descriptors 1 or 2 lead elsewhere."""
+    """Returns whether Python writes to a Windows console, which fails while descriptors 1 or 2 are redirected."""
     streams = (sys.stdout, sys.stderr)
     return sys.platform == "win32" and any(stream is not None and stream.isatty() for stream in streams)
 
 
 def hush_pillow() -> None:
-    """Keeps Pillow's remarks on photos off the terminal, for the rest of the process.
+    """Suppresses Pillow's messages on photos for the rest of the process.
 
-    What it can read it reads, and what it cannot becomes a message of its own; that it found damaged EXIF or more than
-    89 megapixels on the way is no concern of whoever runs a command.
+    Unreadable photos lead to our own messages; warnings of damaged EXIF or more than 89 megapixels do not help users of
+    the command line.
     """
     warnings.filterwarnings("ignore", module=r"PIL\.")
     logging.getLogger("PIL").setLevel(logging.CRITICAL)
     from PIL import _imaging
 
-    # libtiff, on which it builds, writes from C; its functions are found through the module that is linked with it.
+    # libtiff writes from C; its functions are found through Pillow's extension module, which is linked with it.
     for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
-        with contextlib.suppress(AttributeError, OSError):  # a Pillow without libtiff, or one that hides its functions
+        with contextlib.suppress(AttributeError, OSError):  # Pillow without libtiff, or with hidden symbols
             getattr(ctypes.CDLL(_imaging.__file__), name)(None)

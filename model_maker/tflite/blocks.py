@@ -1,4 +1,4 @@
-"""Finds the blocks of a network in its graph: the feature maps that everything behind them depends on."""
+"""Finds the blocks of a network in its graph: the feature maps on which all later operators depend."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from ai_edge_litert import schema_py_generated as schema
 
 from model_maker.tflite import graph, trunk
 
-# What is put behind a convolution by some writers, and inside it by others.
+# Some writers emit activations as operators after a convolution, others fuse them into it.
 _ACTIVATIONS = ("RELU", "RELU6", "HARD_SWISH", "LOGISTIC", "TANH", "PRELU", "ELU", "LEAKY_RELU")
-# What they give lies inside a block, or repeats what came before.
+# Their outputs lie inside a block, or repeat an earlier feature map.
 _INSIDE = ("DEPTHWISE_CONV_2D", "PAD", "PADV2", "QUANTIZE", "DEQUANTIZE")
-# What a map becomes its mean by.
+# Operators that reduce a feature map to its mean.
 _POOLING = ("MEAN", "AVERAGE_POOL_2D", "RESHAPE")
 
 
 def find(content: bytes) -> list[str]:
-    """Names the output of each block, [1, H, W, C] with H above 1, from the first to the last.
+    """Returns the name of each block's output, [1, H, W, C] with H > 1, first to last.
 
-    An output is alone when it is made: what lies inside a residual block is not. Expansions, which are wider than what
-    follows them, are left out, and so is the map whose mean is the embedding itself.
+    A block's output is the only live activation when it is computed, unlike tensors inside a residual block. Expansions
+    (wider than the layer that follows) are left out, and so is the map whose mean is the embedding itself.
 
     Args:
       content: a float embedder.
@@ -46,10 +46,10 @@ def _width(main: schema.SubGraphT, index: int) -> int:
 
 
 def _is_inside(model: schema.ModelT, producers: dict[int, schema.OperatorT], index: int) -> bool:
-    """Whether a map is what a depthwise convolution gives, activated or weighted by channel."""
+    """Whether a map is the output of a depthwise convolution, possibly activated or scaled per channel."""
     tensors = model.subgraphs[0].tensors
     while graph.operator_name(model, producers[index]) in (*_ACTIVATIONS, "MUL"):
-        # Either end of a product may be the weight; the map is the one of full size.
+        # Either factor may be the channel weight; the map is the factor of full size.
         ends = [int(end) for end in producers[index].inputs]
         index = next((end for end in ends if list(tensors[end].shape) == list(tensors[index].shape)), ends[0])
         if index not in producers:
@@ -58,7 +58,7 @@ def _is_inside(model: schema.ModelT, producers: dict[int, schema.OperatorT], ind
 
 
 def _is_activated(model: schema.ModelT, index: int) -> bool:
-    """Whether a map only becomes another by an activation, of which SiLU is two operators."""
+    """Whether only activations use a map; SiLU is two operators."""
     return {graph.operator_name(model, user) for user in graph.users(model, index)} <= {*_ACTIVATIONS, "MUL"}
 
 

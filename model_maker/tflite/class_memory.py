@@ -1,8 +1,8 @@
-"""The memory of a file's classes: what is kept of the embeddings that its head learned from.
+"""Class memory: summary statistics of the embeddings that a file's head was trained on.
 
-Per class the mean and the number of its embeddings, for all classes one covariance within classes: its strongest
-directions, and the standard deviation that is left of each feature. Photos like those of a class can be drawn from it,
-so that classes can be added without the photos. It lies in the file's zip beside the labels, as plain arrays.
+It holds the mean and number of embeddings per class, and one within-class covariance for all classes: its leading
+directions, and the residual standard deviation of each feature. Embeddings like those of a class can be sampled from
+it, so classes can be added without the photos. It is stored in the file's zip next to the labels, as plain arrays.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from model_maker.tflite import graph, metadata
 
 Array = np.ndarray
 
-# Directions of the covariance; in cross-validation more of them gained nothing.
+# Covariance directions to keep; more did not help in cross-validation.
 _MOST_DIRECTIONS, _FEWEST_DIRECTIONS = 32, 4
-# What the arrays may take, less some 3 KB of headers: 60 KB with 5 classes, 400 KB with 100.
+# Size limit of the arrays, without about 3 KB of headers: 60 KB for 5 classes, 400 KB for 100.
 _BYTES, _BYTES_A_CLASS = 38_000, 3_550
-# Photos whose differences from their class mean give the covariance.
+# Photos from which the covariance is estimated.
 _PHOTOS = 1024
 _BLOCK = 4096
 _NAME = "class_memory_{}.npy"
@@ -44,13 +44,13 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class ClassMemory:
-    """What is known of the embeddings of C classes, D features each.
+    """Statistics of the embeddings of C classes, D features each.
 
     Attributes:
       counts: int [C], embeddings of each class.
       means: float32 [C, D].
-      basis: float32 [R, D], directions of the covariance within classes, as long as the standard deviation along them.
-      spread: float32 [D], the standard deviation of each feature that they leave.
+      basis: float32 [R, D], directions of the within-class covariance, scaled to the standard deviation along each.
+      spread: float32 [D], the residual standard deviation of each feature.
     """
 
     counts: Array
@@ -59,17 +59,17 @@ class ClassMemory:
     spread: Array
 
     def select(self, classes: Sequence[int]) -> ClassMemory:
-        """Returns the memory of some classes, in their order."""
+        """Returns the memory of the given classes, in the given order."""
         chosen = list(classes)
         return ClassMemory(self.counts[chosen], self.means[chosen], self.basis, self.spread)
 
     def with_class(self, mean: Array, count: int) -> ClassMemory:
-        """Returns the memory with one more class, the last."""
+        """Returns the memory with one class appended."""
         counts = np.append(self.counts, count).astype(self.counts.dtype)
         return ClassMemory(counts, np.vstack([self.means, mean]).astype(np.float32), self.basis, self.spread)
 
     def draw(self, centers: Array, random: np.random.Generator, *, width: float = 1.0) -> Array:
-        """Returns an embedding around each center, float32 [N, D]; `width` multiplies their deviation."""
+        """Samples one embedding around each center, float32 [N, D]; `width` scales the deviation."""
         along = random.standard_normal((len(centers), len(self.basis)), np.float32) @ self.basis
         beside = random.standard_normal(centers.shape, np.float32) * self.spread
         drawn: Array = centers + np.float32(width) * (along + beside)
@@ -77,13 +77,13 @@ class ClassMemory:
 
 
 def summarize(features, labels: Array, *, classes: int, step: float) -> ClassMemory:
-    """Summarizes the embeddings that a head learned from.
+    """Summarizes the embeddings that a head was trained on.
 
     Args:
-      features: integers [N, D], an array or what gives rows as one does; read in blocks.
+      features: integers [N, D], an array or any object with the same row indexing; read in blocks.
       labels: int [N]; each class has at least one.
       classes: C.
-      step: what one unit of a feature stands for.
+      step: quantization step of the features.
     """
     counts = np.bincount(labels, minlength=classes)
     with threadpool_limits(1, "blas"):  # the same sums on any number of cores
@@ -100,7 +100,7 @@ def summarize(features, labels: Array, *, classes: int, step: float) -> ClassMem
         wanted = _directions(classes, rest.shape[1])
         values, vectors = np.linalg.eigh((rest @ rest.T).astype(np.float64) / degrees)
         basis = vectors[:, ::-1][:, :wanted].T @ rest / np.sqrt(degrees)
-    # An eigenvector may point either way.
+    # Eigenvectors have no defined sign; fix it so that results are reproducible.
     basis *= np.where(basis[np.arange(len(basis)), np.abs(basis).argmax(axis=1)] < 0, -1, 1)[:, None]
     left = np.square(rest).sum(axis=0) / degrees - np.square(basis).sum(axis=0)
     spread = np.sqrt(np.maximum(left, 0))
@@ -108,13 +108,13 @@ def summarize(features, labels: Array, *, classes: int, step: float) -> ClassMem
 
 
 def _directions(classes: int, features: int) -> int:
-    # The center has two bytes a feature, each mean, direction and deviation one.
+    # Bytes per feature: two for the center, one for each mean, direction and deviation.
     room = (_BYTES + _BYTES_A_CLASS * classes) // features - classes - 3
     return int(np.clip(room, _FEWEST_DIRECTIONS, _MOST_DIRECTIONS))
 
 
 def put(content: bytes, memory: ClassMemory) -> bytes:
-    """Returns a finished file, with metadata, that carries a memory of its classes."""
+    """Adds a class memory to a finished file with metadata."""
     center = memory.means.mean(axis=0).astype("<f2")
     means, mean_steps = _rounded(memory.means - center.astype(np.float32))
     basis, basis_steps = _rounded(memory.basis)
@@ -135,10 +135,10 @@ def put(content: bytes, memory: ClassMemory) -> bytes:
 
 
 def get(content: bytes) -> ClassMemory | None:
-    """Reads the memory of a file's classes; None where it has none.
+    """Reads a file's class memory; None if it has none.
 
     Raises:
-      ModelError: it is damaged, or belongs to another file: to another network, another head or other labels.
+      ModelError: it is damaged, or belongs to a file with another network, another head or other labels.
     """
     if metadata.file_in(content, _NAME.format("counts")) is None:
         return None
@@ -171,7 +171,7 @@ def get(content: bytes) -> ClassMemory | None:
 
 
 def _identity(content: bytes) -> bytes:
-    """Returns a hash of all constants of the network and the labels, which a memory belongs to."""
+    """Returns a hash of the network's constants and the labels, which ties a memory to its file."""
     digest = hashlib.sha256()
     with graph.explained():
         for name, constants in graph.operators_in_place(content):
@@ -183,7 +183,7 @@ def _identity(content: bytes) -> bytes:
 
 
 def _rounded(rows: Array) -> tuple[Array, Array]:
-    """Returns rows in int8, and what one unit of each stands for."""
+    """Returns rows rounded to int8, and the step of each row."""
     steps = (np.abs(rows).max(axis=1) / 127).astype(np.float32)
     steps[steps == 0] = 1.0
     return np.rint(rows / steps[:, None]), steps
@@ -196,7 +196,7 @@ def _pack(array: Array) -> bytes:
 
 
 def _unpack(name: str, packed: bytes | None) -> Array:
-    """Reads an array of the type that it must have; what its header claims is not allocated before it is there."""
+    """Reads an array of the expected type; checks its actual size before allocating what its header claims."""
     if packed is None:
         raise ModelError(_TAMPERED.format(f"{name} are missing"))
     stream = io.BytesIO(packed)

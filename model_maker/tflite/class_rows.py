@@ -1,7 +1,7 @@
-"""The classes of a finished classifier: one row of its last layer each, which can be left out, moved or added.
+"""Edits the classes of a finished classifier: each is a row of its last layer that can be removed, moved or added.
 
-Works for any file that ends in a layer with weights and a softmax, whoever made it and in whatever numbers: rows that
-stay keep their integers, new ones are rounded as the layer rounds its own.
+Works for any file, of any origin and number format, that ends in a layer with weights and a softmax. Rows that stay
+keep their integers; new ones are rounded in the layer's own format.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Array = np.ndarray
 
 SOFTMAX, SIGMOID = "SOFTMAX", "LOGISTIC"
 _WEIGHTED = ("FULLY_CONNECTED", "CONV_2D")
-# What may stand between the layer and the scores, beside one softmax, or one sigmoid where there may be several labels.
+# Operators allowed between the layer and the scores, besides one softmax (or sigmoid for multi-label files).
 _BEHIND = ("RESHAPE", "SQUEEZE", "QUANTIZE", "DEQUANTIZE")
 _BITS = {schema.TensorType.INT8: 8, schema.TensorType.UINT8: 8, schema.TensorType.INT16: 16}
 _SIGNED = (schema.TensorType.INT8, schema.TensorType.INT16)
@@ -28,12 +28,12 @@ _ADVICE = "Classes can be edited in files that end in a layer with weights and a
 
 @dataclass(frozen=True)
 class Rows:
-    """The last layer of a classifier in real numbers.
+    """The last layer of a classifier, dequantized.
 
     Attributes:
       kernel: float32 [C, D].
       bias: float32 [C].
-      steps: float32 [C], of the integers that the kernel stands for; None where rows have no step of their own.
+      steps: float32 [C], quantization step of each row; None if rows have no steps of their own.
     """
 
     kernel: Array
@@ -50,10 +50,10 @@ def read(content: bytes, *, ends: Sequence[str] = (SOFTMAX,)) -> Rows:
 
     Args:
       content: the classifier.
-      ends: the operators that may make scores of its logits, SOFTMAX or SIGMOID.
+      ends: operators accepted as the final activation, SOFTMAX or SIGMOID.
 
     Raises:
-      ModelError: it has none.
+      ModelError: it has no such layer.
     """
     model = graph.parse(content)
     with graph.explained():
@@ -65,7 +65,7 @@ def read(content: bytes, *, ends: Sequence[str] = (SOFTMAX,)) -> Rows:
 
 
 def embedder(content: bytes) -> bytes:
-    """Returns what lies before the last layer: from pixels to the features that it sees.
+    """Returns the network before the last layer, from pixels to that layer's input features.
 
     Raises:
       ModelError: the classifier has no such layer.
@@ -80,7 +80,7 @@ def embedder(content: bytes) -> bytes:
 
 
 def features(model: schema.ModelT, *, ends: Sequence[str] = (SOFTMAX,)) -> int:
-    """Returns the index of what the last layer of an object tree sees; `ends` as of `read`.
+    """Returns the tensor index of the last layer's input in an object tree; `ends` as in `read`.
 
     Raises:
       ModelError: it has no such layer.
@@ -89,7 +89,7 @@ def features(model: schema.ModelT, *, ends: Sequence[str] = (SOFTMAX,)) -> int:
 
 
 def real(model: schema.ModelT, index: int) -> Array:
-    """Returns a constant of an object tree in real numbers, float32."""
+    """Returns a constant of an object tree, dequantized to float32."""
     tensor = model.subgraphs[0].tensors[index]
     values = graph.constant(model, tensor)
     if values.dtype.kind == "f":
@@ -104,12 +104,12 @@ def replace(content: bytes, rows: Sequence[int | tuple[Array, float]], seen: Arr
 
     Args:
       content: the classifier.
-      rows: of the new one in order: the index of an old class, or kernel [D] and bias of a new one.
-      seen: features [N, D] that new rows are rounded for: rounding may not change their mean logit, nor may the logits
-        lie beyond what the layer's integers can say.
+      rows: the new classes in order: the index of an old class, or kernel [D] and bias of a new one.
+      seen: features [N, D] used to round new rows: rounding keeps their mean logit, and the range of integer logits is
+        widened to fit them.
 
     Raises:
-      ModelError: it has no layer of classes, or one of numbers that cannot be edited.
+      ModelError: it does not end in a layer of classes, or that layer's number format cannot be edited.
     """
     model = graph.parse(content)
     with graph.explained():
@@ -119,12 +119,12 @@ def replace(content: bytes, rows: Sequence[int | tuple[Array, float]], seen: Arr
 
 
 class _Layer:
-    """The last layer of an object tree, and what stands behind it."""
+    """The last layer of an object tree, and the operators after it."""
 
     def __init__(self, model: schema.ModelT, ends: Sequence[str] = (SOFTMAX,)):
         self.model, self.main = model, model.subgraphs[0]
         if len(self.main.outputs) != 1:
-            raise ModelError("It has several outputs. Give the files that it was combined from.")
+            raise ModelError("It has several outputs. Pass the files that it was combined from.")
         names = [graph.operator_name(model, operator) for operator in self.main.operators]
         place = max((index for index, name in enumerate(names) if name in _WEIGHTED), default=-1)
         behind = names[place + 1 :]
@@ -144,14 +144,14 @@ class _Layer:
             )
 
     def _constant(self, index: int) -> int:
-        """Returns the constant that an operand is, or that it is made of: float16 weights are cast as they are read."""
+        """Returns the constant behind an operand: float16 weights pass through a DEQUANTIZE."""
         made = self._made.get(index)
         if made is not None and graph.operator_name(self.model, made) == "DEQUANTIZE":
             return int(made.inputs[0])
         return index
 
     def real(self, index: int) -> Array:
-        """Returns a constant in real numbers, float32."""
+        """Returns a constant, dequantized to float32."""
         return real(self.model, index)
 
     def put(self, rows: Sequence[int | tuple[Array, float]], seen: Array) -> None:
@@ -181,15 +181,15 @@ class _Layer:
         self._reshape(len(rows))
 
     def _scales(self, kernel: schema.TensorT, rows: Sequence[int | tuple[Array, float]]) -> Array:
-        """Returns the step of each row's weights: its own where the layer has one for each, 1 for real numbers."""
+        """Returns the weight step of each row: per row if the layer is quantized per channel, 1 for float weights."""
         if kernel.type in (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16):
             return np.ones(len(rows), np.float32)
         if kernel.type not in _BITS:
-            raise ModelError(f"Its last layer has weights of 4 bits or another odd type. {_ADVICE}")
+            raise ModelError(f"Its last layer has 4-bit weights or another unsupported type. {_ADVICE}")
         scale, _ = _steps(kernel)
         if len(scale) == 1:
             return np.repeat(scale, len(rows))
-        # Where features tell little of a class, its bias still has to be a number of 32 bits.
+        # Even if a row's weights are tiny, its bias must fit into int32.
         most, unit = 2.0**30, self._feature_step()
         own = [
             scale[row] if isinstance(row, int) else max(np.abs(row[0]).max() / 127, abs(row[1]) / unit / most, 1e-9)
@@ -210,7 +210,7 @@ class _Layer:
             tensor.quantization = graph.quantization(scales, np.zeros(len(scales), int))
 
     def _widen(self, kernel: Array, bias: Array, scales: Array, unit: float, seen: Array) -> None:
-        """Gives integer logits a coarser step where those of what was seen would lie beyond the old ones' range."""
+        """Gives integer logits a coarser step if those of the given features exceed the old range."""
         tensor = self.main.tensors[self.logits]
         if tensor.type not in _BITS or not len(seen):
             return
@@ -228,7 +228,7 @@ class _Layer:
             self.main.tensors[index].quantization = wider
 
     def _same_numbers(self) -> list[int]:
-        """Returns the logits, and what only has another shape."""
+        """Returns the logits and their reshaped copies."""
         found = [self.logits]
         for name, operator in zip(self.names, self.behind, strict=True):
             if name not in ("RESHAPE", "SQUEEZE"):
@@ -252,10 +252,10 @@ class _Layer:
 
 
 def _steps(tensor: schema.TensorT) -> tuple[Array, Array]:
-    """Returns scales and zero points, float32, one or one for each row."""
+    """Returns scales and zero points, float32, one in all or one per row."""
     quantized = tensor.quantization
     if quantized is None or quantized.scale is None or not len(quantized.scale):
-        raise ModelError(f"An integer of its last layer does not say what it stands for. {_ADVICE}")
+        raise ModelError(f"A quantized tensor of its last layer has no scale. {_ADVICE}")
     scale = np.array(quantized.scale, np.float32)
     zero = np.zeros(len(scale)) if quantized.zeroPoint is None else np.array(quantized.zeroPoint)
     return scale, zero.astype(np.float32)
@@ -267,7 +267,7 @@ def _limits(kind: int) -> tuple[int, int]:
 
 
 def _rounded_row(row: Array, kernel: schema.TensorT, kind: np.dtype, scale: float) -> tuple[Array, Array]:
-    """Returns a row as the layer holds it, and what it lost by that."""
+    """Returns a row in the layer's number format, and the rounding error."""
     if kind.kind == "f":
         rounded = row.astype(kind)
         return rounded, row - rounded.astype(np.float32)

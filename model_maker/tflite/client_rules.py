@@ -1,7 +1,7 @@
-"""Requirements of phone clients for a classifier `.tflite`: RULES, each found by experiment.
+"""RULES: what phone clients require of a classifier `.tflite`, each found by experiment.
 
-A file that breaks one opens in LiteRT, and in apps it is refused or loses the names of its classes. Files are judged as
-they stand, ours or other tools'.
+A file that breaks a rule may open in LiteRT and still be refused by apps or lose its class names. Files are checked as
+they are, whichever tool wrote them.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _BY_MAKER = "Only who made the model knows them: write its metadata there."
 
 @dataclass(frozen=True)
 class Contents:
-    """What rules look at.
+    """The parts of a file that rules check.
 
     Attributes:
       inputs, outputs: tensors of the model.
-      described: whether there is any metadata.
-      image, scores: what it says of each input and output.
-      entries: the zip behind the model, by name.
-      labels: what the file of labels holds; None where there is none.
+      described: whether the file has metadata.
+      image, scores: its metadata of each input and output.
+      entries: files of the zip appended to the model, by name.
+      labels: content of the label file; None if there is none.
     """
 
     inputs: tuple[model_schema.TensorT, ...]
@@ -51,20 +51,20 @@ class Contents:
 
     @property
     def label_files(self) -> list[str]:
-        """The names of the files that the metadata calls labels of the first output."""
+        """Names of the label files that the metadata lists for the first output."""
         return _label_files(self.scores)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One demand.
+    """One requirement.
 
     Attributes:
-      demand: in words.
-      by: who makes it; a client of these refuses or misreads the file otherwise.
-      broken: returns what the file has instead; empty where it keeps the rule.
+      demand: the requirement, in words.
+      by: the clients that refuse or misread a file that breaks it.
+      broken: returns what the file has instead; empty if it follows the rule.
       advice: what to do.
-      binding: whether a file that breaks it fails; of others some apps only miss something.
+      binding: whether breaking it is an error; otherwise some apps only lose a feature.
     """
 
     demand: str
@@ -76,7 +76,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Finding:
-    """Whether a file keeps a rule; `received` says what it has instead."""
+    """Whether a file follows a rule; `received` says what it has instead."""
 
     rule: Rule
     received: str
@@ -87,7 +87,7 @@ class Finding:
 
 
 def check(content: bytes) -> list[Finding]:
-    """Holds a `.tflite` against RULES.
+    """Checks a `.tflite` against RULES.
 
     Raises:
       ModelError: it is damaged.
@@ -98,10 +98,10 @@ def check(content: bytes) -> list[Finding]:
 
 
 def check_apart(path: Path) -> list[Finding]:
-    """The same for a file from wherever, in a process with limits: what breaks a rule may not pass `vetting`.
+    """Checks an untrusted file in a process with limits: files that break a rule may fail `vetting`.
 
     Raises:
-      ModelError: it is damaged, or needs more time or memory than models need.
+      ModelError: it is damaged, or exceeds the limits of time or memory.
     """
     packed = limited_process.run(__name__, str(path), what="It", limit_s=vetting.LIMIT_S, error=ModelError)
     return [Finding(rule, received) for rule, received in zip(RULES, json.loads(packed), strict=True)]
@@ -154,9 +154,9 @@ def _input_type(file: Contents) -> str:
 
 def _output_shape(file: Contents) -> str:
     shapes = [_shape(tensor) for tensor in file.outputs]
-    # Several are the heads of one classifier where the metadata describes each; a file without names the first alone.
+    # Several outputs are heads of one classifier if the metadata describes each; otherwise only one is allowed.
     described = len(shapes) == 1 or len(file.scores) == len(shapes) > 1
-    # Four dimensions are how older classifiers end.
+    # Older classifiers have four-dimensional outputs.
     fits = described and all(len(shape) in (2, 4) and set(shape[:-1]) == {1} for shape in shapes)
     return "" if fits else f"outputs of shape {shapes}"
 

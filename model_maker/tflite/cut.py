@@ -1,4 +1,4 @@
-"""Cuts a float classifier before its classifier, so that it gives features; an embedder stays whole."""
+"""Turns a float classifier into an embedder by cutting off its last layer; embedders stay as they are."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _WEIGHTED = ("FULLY_CONNECTED", "CONV_2D")
 
 @dataclass(frozen=True)
 class Cut:
-    """What was found.
+    """Result of `cut`.
 
     Attributes:
       features: length of the embedding.
-      classes: outputs of the classifier that was cut off; 0 where there was none.
+      classes: outputs of the layer that was cut off; 0 if there was none.
     """
 
     features: int
@@ -31,22 +31,22 @@ class Cut:
 
 
 def cut(model: schema.ModelT) -> Cut:
-    """Makes the input of the classifier, float32 [1, D], the output of the model, in place.
+    """Makes the input of the classifying layer, float32 [1, D], the model's output, in place.
 
-    The classifier is the last layer with weights behind the last pooling over the whole picture. What does not lead to
-    the embedding is removed.
+    The classifying layer is the last layer with weights after the last global pooling. Operators that do not lead to
+    the embedding are removed.
 
     Args:
       model: a float object tree with one image input, from `dequantize`.
 
     Raises:
-      ModelError: it pools nowhere, or is not a network of one input and one path.
+      ModelError: it has no global pooling, or its output does not follow from its input.
     """
     main = model.subgraphs[0]
     names = [graph.operator_name(model, operator) for operator in main.operators]
     pooled = [index for index, name in enumerate(names) if name in _POOLS and _is_vector(main, index)]
     if not pooled:
-        raise ModelError("It has no pooling over the whole picture, behind which its features would stand.")
+        raise ModelError("It has no global pooling, whose output would be its features.")
     tail = range(pooled[-1] + 1, len(names))
     weighted = [index for index in tail if names[index] in _WEIGHTED]
     if weighted:
@@ -65,7 +65,7 @@ def cut(model: schema.ModelT) -> Cut:
 
 
 def last_layer(model: schema.ModelT, embedding: int) -> int:
-    """Of features that `layers.join` made, means of maps before the embedding itself, returns the latter."""
+    """Returns the embedding itself if `network_layers.join` has joined it to the means of feature maps."""
     main = model.subgraphs[0]
     producers = [operator for operator in main.operators if embedding in operator.outputs]
     if main.tensors[embedding].name != b"layers" or not producers:
@@ -75,12 +75,12 @@ def last_layer(model: schema.ModelT, embedding: int) -> int:
 
 
 def _last_vector(main: schema.SubGraphT, pool: int) -> int:
-    """An embedder's own output, if it has just one; else what its last pooling gives."""
+    """Returns an embedder's output if it has just one, else the output of its last pooling."""
     return int(main.outputs[0]) if len(main.outputs) == 1 else int(main.operators[pool].outputs[0])
 
 
 def _is_vector(main: schema.SubGraphT, index: int) -> bool:
-    """Whether an operator leaves one vector of a feature map: [1, 1, 1, D] or [1, D]."""
+    """Whether an operator reduces a feature map to one vector, [1, 1, 1, D] or [1, D]."""
     operator = main.operators[index]
     before, after = main.tensors[operator.inputs[0]].shape, main.tensors[operator.outputs[0]].shape
     if before is None or after is None or len(before) != 4:
@@ -95,7 +95,7 @@ def _length(tensor: schema.TensorT) -> int:
 
 
 def prune(model: schema.ModelT) -> None:
-    """Keeps the operators, tensors and buffers on which the output depends; a leftover makes calibrators fail."""
+    """Removes operators, tensors and buffers that the output does not need; leftovers make calibrators fail."""
     main = model.subgraphs[0]
     needed = {int(index) for index in main.outputs}
     kept = []
@@ -120,7 +120,7 @@ def prune(model: schema.ModelT) -> None:
 
 
 def prune_buffers(model: schema.ModelT) -> None:
-    """Drops what no tensor holds, metadata and signatures too, in place."""
+    """Removes buffers that no tensor uses, metadata and signatures too, in place."""
     buffers = [schema.BufferT()]  # the first is empty by convention
     for tensor in model.subgraphs[0].tensors:
         tensor.shapeSignature = None
@@ -133,7 +133,7 @@ def prune_buffers(model: schema.ModelT) -> None:
 
 
 def replace_squeezes(model: schema.ModelT) -> None:
-    """litert-quantizer knows RESHAPE and not SQUEEZE, which is the same."""
+    """Replaces SQUEEZE with RESHAPE, which litert-quantizer supports."""
     main = model.subgraphs[0]
     for index, operator in enumerate(main.operators):
         if graph.operator_name(model, operator) == "SQUEEZE":
@@ -152,7 +152,7 @@ def _flatten(model: schema.ModelT, size: int) -> None:
 
 
 def reshape(model: schema.ModelT, entering: int, leaving: int, shape: Iterable[int]) -> schema.OperatorT:
-    """Returns an operator that gives an activation another shape."""
+    """Returns a RESHAPE operator."""
     sides = np.array(list(shape), np.int32)
     constant = graph.add_tensor(model, f"shape_of_{leaving}", (len(sides),), "int32", sides)
     options = schema.ReshapeOptionsT()

@@ -1,4 +1,4 @@
-"""A quantized `.tflite` becomes the float model that it approximates."""
+"""Converts a quantized `.tflite` to the float model that it approximates."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _LOWEST = {schema.TensorType.INT8: -128, schema.TensorType.UINT8: 0}
 
 
 def dequantize(model: schema.ModelT) -> None:
-    """Turns an object tree into float32 in place: weights, biases, activations, input and output.
+    """Converts an object tree to float32 in place: weights, biases, activations, input and output.
 
-    QUANTIZE and DEQUANTIZE vanish. Converters drop a ReLU6 that the range of an int8 tensor makes superfluous, so where
-    a range begins at zero the activation is restored.
+    QUANTIZE and DEQUANTIZE are removed. Converters drop a ReLU6 that the range of an int8 tensor makes redundant, so
+    the activation is restored where a range begins at zero.
 
     Args:
-      model: from `graph.parse`; integers throughout, dynamic, float16, or float already.
+      model: from `graph.parse`; full integer, dynamic-range, float16, or already float.
 
     Raises:
-      ModelError: weights of a kind that is not known here.
+      ModelError: weights of an unsupported type.
     """
     main = model.subgraphs[0]
     for operator in main.operators:
@@ -47,7 +47,7 @@ def _restore_activation(main: schema.SubGraphT, operator: schema.OperatorT) -> N
 
 
 def _scale_bias(main: schema.SubGraphT, operator: schema.OperatorT) -> None:
-    """Some writers leave out a bias's scale, which is that of the input times that of the weights."""
+    """Adds a bias's scale, input scale times weight scale, which some writers leave out."""
     if len(operator.inputs) != 3 or min(operator.inputs) < 0:
         return
     image, weights, bias = (main.tensors[index] for index in operator.inputs)
@@ -59,7 +59,7 @@ def _scale_bias(main: schema.SubGraphT, operator: schema.OperatorT) -> None:
 
 def _to_float(model: schema.ModelT, tensor: schema.TensorT) -> None:
     if tensor.sparsity is not None:
-        raise ModelError("Its weights are packed (sparse), which cannot be turned into float here.")
+        raise ModelError("Its weights are sparse, which this package cannot convert to float.")
     quantized = tensor.type in _INTEGERS and _is_quantized(tensor)
     if quantized or tensor.type == schema.TensorType.FLOAT16:
         data = model.buffers[tensor.buffer].data
@@ -85,7 +85,7 @@ def _real(values: Array, tensor: schema.TensorT) -> Array:
 
 
 def _drop_casts(model: schema.ModelT) -> None:
-    """Takes QUANTIZE and DEQUANTIZE out: between float tensors they change nothing."""
+    """Removes QUANTIZE and DEQUANTIZE, which have no effect between float tensors."""
     main = model.subgraphs[0]
     same: dict[int, int] = {}
     kept = []
@@ -105,7 +105,7 @@ def _is_quantized(tensor: schema.TensorT) -> bool:
 
 
 def _zero_points(tensor: schema.TensorT) -> Array:
-    """Returns one zero point for each scale; some writers leave out zeros."""
+    """Returns one zero point per scale; some writers omit zeros."""
     stated = tensor.quantization.zeroPoint
     if stated is None or not len(stated):
         return np.zeros(len(tensor.quantization.scale), np.float32)

@@ -1,4 +1,4 @@
-"""What two `.tflite` files differ in, in words."""
+"""Describes how two `.tflite` files differ."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that is not the same: what it is, and what either file says of it."""
+    """One difference: what differs, and its value in each file."""
 
     what: str
     before: str
@@ -27,7 +27,7 @@ class Difference:
 
 
 def differences(before: bytes, after: bytes) -> list[Difference]:
-    """Compares the networks of two files and their metadata, provenance included; an empty list where all is the same.
+    """Compares the networks and metadata of two files, provenance included; the list is empty if they are equal.
 
     Raises:
       ModelError: one is damaged.
@@ -52,7 +52,7 @@ def _networks(before: schema.ModelT, after: schema.ModelT) -> Iterator[Differenc
 
 
 def _values(before: schema.ModelT, after: schema.ModelT) -> Iterator[Difference]:
-    """Compares weights and scales of the same network."""
+    """Compares the weights and scales of two files with the same graph."""
     weights, scales = [], []
     total = 0
     for one, other in zip(_tensors(before), _tensors(after), strict=True):

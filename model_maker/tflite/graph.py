@@ -33,13 +33,13 @@ _DTYPES: dict[int, np.dtype] = {
     schema.TensorType.INT32: np.dtype("<i4"),
     schema.TensorType.INT64: np.dtype("<i8"),
 }
-# The greatest code that the older, narrow field states.
+# The largest operator code that the older, 8-bit field can hold.
 _NARROW = 127
 _OPERATOR_NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 
 
 def parse(content: bytes) -> schema.ModelT:
-    """Reads the object tree of a `.tflite`; buffers stored behind the flatbuffer are brought inside.
+    """Reads the object tree of a `.tflite`; buffers stored after the flatbuffer are moved inside.
 
     Raises:
       ModelError: the bytes are not a `.tflite`, or are damaged.
@@ -49,18 +49,18 @@ def parse(content: bytes) -> schema.ModelT:
     with explained():
         model = flatbuffer_utils.read_model_from_bytearray(content)
         for buffer in model.buffers:
-            # Buffers from behind come as bytes, which the packer would write one by one: seconds instead of none.
+            # Buffers from outside the flatbuffer come as bytes, which the packer would write one at a time: seconds.
             if isinstance(buffer.data, bytes):
                 buffer.data = np.frombuffer(buffer.data, np.uint8)
         for code in model.operatorCodes:
-            # Files from before TensorFlow 2.4 state the narrow one only, and tools that read the other see ADD.
+            # Files from before TensorFlow 2.4 set only the 8-bit field; tools that read the newer one would see ADD.
             code.builtinCode = max(code.builtinCode, code.deprecatedBuiltinCode)
             code.deprecatedBuiltinCode = min(code.builtinCode, _NARROW)
         return model
 
 
 def operators_in_place(content: bytes) -> Iterator[tuple[str, list[bytes]]]:
-    """Yields each operator's name and its constant inputs, read where they stand, which is quicker than `parse`."""
+    """Yields each operator's name and constant inputs, read in place, which is faster than `parse`."""
     model = schema.Model.GetRootAs(content, 0)
     main = model.Subgraphs(0)
     for place in range(main.OperatorsLength()):
@@ -72,7 +72,7 @@ def operators_in_place(content: bytes) -> Iterator[tuple[str, list[bytes]]]:
                 continue
             buffer = model.Buffers(main.Tensors(index).Buffer())
             start, size = buffer.Offset(), buffer.Size()
-            if start > 1:  # it lies behind the flatbuffer
+            if start > 1:  # stored after the flatbuffer
                 constants.append(content[start : start + size])
             elif buffer.DataLength():
                 constants.append(buffer.DataAsNumpy().tobytes())
@@ -82,12 +82,12 @@ def operators_in_place(content: bytes) -> Iterator[tuple[str, list[bytes]]]:
 
 @contextlib.contextmanager
 def explained(part: str = "The .tflite file") -> Iterator[None]:
-    """Says that a file is damaged where reading its object tree fails: missing tables, indices that lead nowhere."""
+    """Raises ModelError if reading the object tree fails: missing tables, indices out of range."""
     try:
         yield
     except (ModelError, MemoryError):
         raise
-    except Exception as error:  # damaged flatbuffers surface as nearly any error
+    except Exception as error:  # damaged flatbuffers can raise nearly any exception
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise ModelError(f"{part} is damaged ({reason}). Download or export it again.") from error
 
@@ -107,13 +107,13 @@ def new_model() -> schema.ModelT:
 
 
 def attach_head(embedder: bytes, kernel: Array, bias: Array, *, multi_label: bool = False) -> bytes:
-    """Appends a fully connected layer and a softmax to an embedder; a sigmoid where photos may have several labels.
+    """Appends a fully connected layer and a softmax (a sigmoid for multi-label heads) to an embedder.
 
     Args:
       embedder: a float `.tflite` with the output [1, D].
       kernel: float [C, D].
       bias: float [C].
-      multi_label: whether each label has a score for itself.
+      multi_label: whether each label has an independent score.
 
     Returns:
       A float classifier with the output `probabilities` [1, C] and a signature.
@@ -143,7 +143,7 @@ def attach_head(embedder: bytes, kernel: Array, bias: Array, *, multi_label: boo
 
 
 def make_scores(model: schema.ModelT, logits: int, scores: int, *, multi_label: bool) -> schema.OperatorT:
-    """Makes the operator that turns logits into scores: a softmax, or a sigmoid for each label."""
+    """Returns the operator that turns logits into scores: a softmax, or a sigmoid if `multi_label`."""
     if multi_label:
         return make_operator(model, "LOGISTIC", [logits], [scores], None)
     softmax = schema.SoftmaxOptionsT()
@@ -152,7 +152,7 @@ def make_scores(model: schema.ModelT, logits: int, scores: int, *, multi_label: 
 
 
 def expose_activations(content: bytes) -> tuple[bytes, list[str]]:
-    """Makes every float activation an output, so that one run shows them all, on the fast kernels too.
+    """Makes every float activation an output, so that one run returns them all, with the fast kernels too.
 
     Returns:
       The model, and the names of its outputs in order.
@@ -167,27 +167,27 @@ def expose_activations(content: bytes) -> tuple[bytes, list[str]]:
 def set_io(content: bytes, io: str, *, mean: float, std: float, output_io: str | None = None) -> bytes:
     """Sets the input and output types of a model; adds QUANTIZE or DEQUANTIZE if types differ.
 
-    A uint8 input takes raw pixels: its scale 1 / std and its zero point `mean` are the normalization itself. A zero
-    point is a whole number; what is left of a mean like 127.5 goes into the first convolution's bias (integers), or is
-    added after the input (float). A uint8 output has steps of 1 / 256, which suits probabilities. Between uint8 and
-    int16 stands int8, for no runtime goes from int16 to uint8 at once, and older ones not the other way either.
+    A uint8 input takes raw pixels: its scale 1 / std and zero point `mean` are the normalization. A zero point is an
+    integer, so the fraction of a mean like 127.5 is folded into the first convolution's bias (integers) or added after
+    the input (float). A uint8 output has steps of 1 / 256, which suits probabilities. Conversions between uint8 and
+    int16 go through int8: no runtime converts int16 to uint8 directly, and older ones not uint8 to int16.
 
     Args:
-      content: a model with int8, int16 or float32 input and output; integer input must be quantized by the same
+      content: a model with int8, int16 or float32 input and output; integer input must be quantized with the same
         normalization.
       io: one of IO_TYPES.
       mean, std: the backbone's normalization.
-      output_io: one of IO_TYPES; None for the same.
+      output_io: one of IO_TYPES; `io` by default.
 
     Raises:
-      ModelError: a uint8 input is asked for and cannot state this mean.
+      ModelError: a uint8 input cannot represent this mean.
     """
     model = parse(content)
     graph = model.subgraphs[0]
     output = model.signatureDefs[0].outputs[0].name.decode() if model.signatureDefs else OUTPUT
     zero_point = _zero_point(graph.tensors[graph.inputs[0]], mean)
     if io == "uint8" and not 0 <= zero_point <= 255:
-        raise ModelError(f"A uint8 input cannot state the mean {mean:g}, which is no pixel. Use `io='float32'`.")
+        raise ModelError(f"A uint8 input cannot represent the mean {mean:g} (not within 0 to 255). Use `io='float32'`.")
     if io == "uint8" and zero_point != mean:
         shift_input(model, zero_point - mean, 1 / std)
     graph.operators = [
@@ -200,14 +200,14 @@ def set_io(content: bytes, io: str, *, mean: float, std: float, output_io: str |
 
 
 def _zero_point(inner: schema.TensorT, mean: float) -> int:
-    """Returns the pixel that stands for zero: the quantized input's own, or the one nearest to the mean."""
+    """Returns the pixel value of zero: the quantized input's zero point, or the integer nearest to the mean."""
     if inner.type == schema.TensorType.INT8:
         return int(inner.quantization.zeroPoint[0]) + 128
     return round(mean)
 
 
 def shift_input(model: schema.ModelT, pixels: float, scale: float) -> None:
-    """Makes a model add `pixels` times `scale` to its input, which reads too small by that."""
+    """Adds `pixels` times `scale` to a model's input, to make up for a rounded zero point."""
     graph = model.subgraphs[0]
     entering = int(graph.inputs[0])
     if graph.tensors[entering].type == schema.TensorType.FLOAT32:
@@ -222,14 +222,14 @@ def shift_input(model: schema.ModelT, pixels: float, scale: float) -> None:
         entering = int(first.outputs[0])
         [first, *others] = users(model, entering)
     if others or name not in ("CONV_2D", "DEPTHWISE_CONV_2D") or len(first.inputs) != 3:
-        raise ModelError("A uint8 input cannot state this mean exactly before such a first layer. Use `io='float32'`.")
-    # A convolution is linear: the shift adds (sum of its weights) to each channel, in steps of the bias.
+        raise ModelError("This first layer does not allow an exact uint8 input with this mean. Use `io='float32'`.")
+    # A convolution is linear: the shift adds the sum of a channel's weights, in steps of its bias.
     weights, bias = (graph.tensors[index] for index in first.inputs[1:])
     sums = constant(model, weights).astype(np.float64).sum((1, 2, 3) if name == "CONV_2D" else (0, 1, 2))
     values = constant(model, bias)
     if values.dtype.kind == "f":
         added = sums * pixels * scale
-    else:  # both are float32 in the file, so that int8 gives exactly 1
+    else:  # round both to float32 as the file does, so that int8 gives exactly 1
         step = np.float32(scale) / np.float32(graph.tensors[entering].quantization.scale[0])
         added = np.rint(sums * pixels * step)
     set_constant(model, bias, (values + added).astype(values.dtype))
@@ -243,7 +243,7 @@ def constant(model: schema.ModelT, tensor: schema.TensorT) -> Array:
     """Returns the values of a constant tensor, in its shape.
 
     Raises:
-      ModelError: it has no data, or of a kind that is not known here.
+      ModelError: it has no data, or data of an unsupported type.
     """
     data = model.buffers[tensor.buffer].data
     shape = () if tensor.shape is None else tuple(int(side) for side in tensor.shape)
@@ -255,7 +255,7 @@ def constant(model: schema.ModelT, tensor: schema.TensorT) -> Array:
 
 
 def set_constant(model: schema.ModelT, tensor: schema.TensorT, values: Array) -> None:
-    """Gives a constant tensor other values of its type (int4: as int8); a buffer that others share stays theirs."""
+    """Replaces the values of a constant tensor, in its type (int4: as int8); shared buffers are copied."""
     if tensor.type == schema.TensorType.INT4:
         values = pack_int4(values)
     users = sum(other.buffer == tensor.buffer for other in model.subgraphs[0].tensors)
@@ -269,7 +269,7 @@ def find_tensor(model: schema.ModelT, name: str) -> int:
     """Returns the index of a tensor.
 
     Raises:
-      ModelError: there is none of that name.
+      ModelError: no tensor has this name.
     """
     for index, tensor in enumerate(model.subgraphs[0].tensors):
         if tensor.name == name.encode():
@@ -278,19 +278,19 @@ def find_tensor(model: schema.ModelT, name: str) -> int:
 
 
 def pack_int4(values: Array) -> Array:
-    """Two numbers a byte, the first in the lower half."""
+    """Packs two numbers per byte, the first in the lower half."""
     flat = values.astype(np.uint8).ravel() & 15
     flat = np.append(flat, np.zeros(len(flat) % 2, np.uint8))
     return flat[::2] | flat[1::2] << 4
 
 
 def _unpack_int4(packed: Array, count: int) -> Array:
-    """The inverse; shifts of int8 keep the sign."""
+    """Reverses `pack_int4`; right shifts of int8 keep the sign."""
     return np.stack([packed << 4 >> 4, packed >> 4], axis=1).ravel()[:count]
 
 
 def operator_name(model: schema.ModelT, operator: schema.OperatorT) -> str:
-    """Returns the name in the schema, as "CONV_2D"; "CUSTOM" for what is not built in."""
+    """Returns an operator's name in the schema, for example "CONV_2D"; "CUSTOM" for custom operators."""
     code = model.operatorCodes[operator.opcodeIndex]
     return _OPERATOR_NAMES.get(code.builtinCode, "CUSTOM")
 
@@ -322,7 +322,7 @@ def _cast(model: schema.ModelT, begin: int, end: int) -> schema.OperatorT:
 
 
 def quantization(scale: float | Array, zero_point: int | Array) -> schema.QuantizationParametersT:
-    """Returns what turns a tensor's integers into real numbers: one scale, or one for each row of a kernel."""
+    """Returns quantization parameters: one scale, or one for each row of a kernel."""
     parameters = schema.QuantizationParametersT()
     parameters.scale = np.atleast_1d(scale).astype(np.float32).tolist()
     parameters.zeroPoint = np.atleast_1d(zero_point).astype(int).tolist()
@@ -330,7 +330,7 @@ def quantization(scale: float | Array, zero_point: int | Array) -> schema.Quanti
 
 
 def add_tensor(model: schema.ModelT, name: str, shape, kind: str = "float32", data: Array | None = None) -> int:
-    """Adds a tensor, constant where data is given, and returns its index."""
+    """Adds a tensor, a constant if data is given, and returns its index."""
     tensor = schema.TensorT()
     tensor.name, tensor.shape, tensor.type = name.encode(), [int(side) for side in shape], _TYPES[kind]
     if data is not None:
@@ -349,7 +349,7 @@ def add_buffer(model: schema.ModelT, data: Array) -> int:
 
 
 def make_operator(model: schema.ModelT, name: str, inputs: list[int], outputs: list[int], options) -> schema.OperatorT:
-    """Makes an operator of a built-in kind, options None where it has none; its place in the order is the caller's."""
+    """Makes a built-in operator; `options` is None if it has none. The caller inserts it into the graph."""
     operator = schema.OperatorT()
     operator.opcodeIndex = _opcode(model, getattr(schema.BuiltinOperator, name))
     operator.inputs, operator.outputs = inputs, outputs
@@ -370,7 +370,7 @@ def _opcode(model: schema.ModelT, builtin: int) -> int:
 
 
 def sign(model: schema.ModelT, output: str | Sequence[str] = OUTPUT) -> None:
-    """Names the model's input and outputs, as litert-quantizer and the clients' tools look them up."""
+    """Adds a signature with the names of input and outputs, which litert-quantizer and client tools look up."""
     graph = model.subgraphs[0]
 
     def named(index: int, name: str) -> schema.TensorMapT:

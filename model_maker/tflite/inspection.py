@@ -1,4 +1,4 @@
-"""What a `.tflite` contains: input, output, operators, multiply-accumulates, float leftovers."""
+"""Inspects a `.tflite`: inputs, outputs, operators, multiply-accumulates, remaining float operators."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FLOATS = (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16)
 
 @dataclass(frozen=True)
 class TensorFacts:
-    """An input or output of a model; scale and zero point if it is quantized."""
+    """An input or output of a model, with scale and zero point if it is quantized."""
 
     name: str
     shape: tuple[int, ...]
@@ -30,15 +30,15 @@ class TensorFacts:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What a file holds.
+    """Facts about a model file.
 
     Attributes:
       size_bytes: of the whole file.
       inputs, outputs: its input and output tensors.
       operators: name to count, most frequent first.
-      parameters: numbers in constant tensors.
+      parameters: number of values in constant tensors.
       macs: multiply-accumulates of one inference (convolutions and fully connected layers).
-      quantization: one of `quantize.FORMATS`, as the tensors show it; of a mixed model, what most operators are.
+      quantization: one of `quantize.FORMATS`, inferred from the tensors; the prevailing one in a mixed model.
       float_operators: operators between input and output that use a float tensor.
     """
 
@@ -56,7 +56,7 @@ def inspect(content: bytes) -> ModelFacts:
     """Reads the facts of a `.tflite`.
 
     Raises:
-      ModelError: it is not one, or it is damaged.
+      ModelError: it is not a `.tflite`, or is damaged.
     """
     model = graph.parse(content)
     with graph.explained():
@@ -79,12 +79,12 @@ def _model_facts(size_bytes: int, model, main) -> ModelFacts:
 
 
 def wider_operators(content: bytes, kind: str, *, kept: Collection[str] = ()) -> list[str]:
-    """Names the operators that touch a tensor which "int8" or "int16x8" does not allow, except input and output.
+    """Lists operators with a tensor that "int8" or "int16x8" does not allow, except input and output.
 
     Args:
       content: the `.tflite`.
       kind: "int8" (no float, no int16) or "int16x8" (no float).
-      kept: outputs of operators that are wider on purpose; they, and what casts for them, are left out.
+      kept: outputs of operators that are wider on purpose; these and their casts are left out.
 
     Returns:
       "NAME (output tensor)" of each.
@@ -100,11 +100,11 @@ def wider_operators(content: bytes, kind: str, *, kept: Collection[str] = ()) ->
 
 
 def wider_weights(content: bytes, types: Collection[str], *, kept: Collection[str] = ()) -> list[str]:
-    """Names the layers whose weights are of other types.
+    """Lists the layers whose weights have another type.
 
     Args:
       content: the `.tflite`.
-      types: of weights, such as "int8"; behind a DEQUANTIZE is what it reads.
+      types: allowed weight types, for example "int8"; a DEQUANTIZE counts as the type that it reads.
       kept: outputs of operators that are left out.
 
     Returns:
@@ -145,7 +145,7 @@ def _ends(operator) -> list[int]:
 
 
 def _gives(main, operator) -> str:
-    """Names what an operator gives, as it was called before `graph.set_io` put another tensor at the edge."""
+    """Returns the name of an operator's output, as it was before `graph.set_io` added another tensor."""
     return _text(main.tensors[operator.outputs[0]]).removesuffix(graph.INSIDE)
 
 
@@ -162,7 +162,7 @@ def _facts(tensor) -> TensorFacts:
     quantization = tensor.quantization
     quantized = quantization is not None and quantization.scale is not None and len(quantization.scale) == 1
     quantized = quantized and math.isfinite(quantization.scale[0])
-    # Some writers leave out an empty shape (one number) and a zero point of 0.
+    # Some writers omit the shape of a scalar and a zero point of 0.
     stated = quantized and quantization.zeroPoint is not None
     return TensorFacts(
         name=_text(tensor),

@@ -1,8 +1,8 @@
-"""A head in integers: what a fitted one becomes in an int8 file, behind the joined layers of an int8 backbone.
+"""Quantized heads: a fitted head in int8, for the joined layers of an int8 backbone.
 
-Features have one step, weights one for each class, the bias the product of both, logits one of their own; scores have
-steps of 1 / 256. A head alone is a small file of the same two operators, so that what it makes of embeddings at hand is
-what the whole file makes of their photos.
+Features have one step, weights one per class, biases the product of both, logits one of their own; scores have steps of
+1 / 256. A head on its own is a small file with the same two operators, so its scores for cached embeddings equal the
+scores of the full file for their photos.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Array = np.ndarray
 
 LOGITS = "logits"
 _INPUT = "features"
-# Features whose weights are rounded together: more take seconds, and bring less than a step of the logits.
+# Features whose weights are rounded together: more take seconds, and gain less than a logit step.
 _TOGETHER = 256
-# Photos that tell which features rise and fall together.
+# Photos from which correlations between features are estimated.
 _PHOTOS = 2048
-# A sigmoid of this is less than half a step of 1 / 256 from 1.
+# The sigmoid of this is within half a step (1 / 256) of 1.
 _MOST_LOGIT = 8.0
 
 
@@ -35,11 +35,11 @@ class IntegerHead:
 
     Attributes:
       kernel: int8 [C, D].
-      steps: float32 [C], of the weights of each class.
+      steps: float32 [C], weight step of each class.
       bias: int32 [C], in units of a feature's step times the class's.
-      feature_step: what one unit of a feature stands for; their zero is 0.
-      logit_step, logit_zero: of the int8 logits.
-      multi_label: whether each label has a score for itself: a sigmoid in the place of the softmax.
+      feature_step: quantization step of the features; their zero point is 0.
+      logit_step, logit_zero: step and zero point of the int8 logits.
+      multi_label: whether each label has an independent score: a sigmoid instead of the softmax.
     """
 
     kernel: Array
@@ -51,7 +51,7 @@ class IntegerHead:
     multi_label: bool = False
 
     def scores(self, features: Array, *, kernels: str = "xnnpack") -> Array:
-        """Returns the scores that a file with this head gives, float32 [N, C], of int8 features [N, D]."""
+        """Returns the scores of a file with this head, float32 [N, C], for int8 features [N, D]."""
         runner = Runner(self._alone(), kernels=kernels)
         rows = [runner.run(row[None])[0] for row in features]
         return np.array(rows, np.float32).reshape(len(features), len(self.bias))
@@ -66,7 +66,7 @@ class IntegerHead:
           A classifier with the output `probabilities`, int8 [1, C], and a signature.
 
         Raises:
-          ModelError: its features are not those of the head: of another number, step or type.
+          ModelError: the number, step or type of its features is not what the head expects.
         """
         model = graph.parse(embedder)
         self._append(model)
@@ -90,7 +90,7 @@ class IntegerHead:
         if tensor.type != schema.TensorType.INT8 or given is None or list(tensor.shape) != [1, size]:
             raise ModelError(f"The head expects {size} int8 features; the embedder gives {list(tensor.shape)}.")
         if np.float32(given.scale[0]) != np.float32(self.feature_step) or given.zeroPoint[0] != 0:
-            raise ModelError("The head was fitted on features of another step than the embedder's.")
+            raise ModelError("The head was fitted on features with another quantization step than the embedder's.")
         kernel = graph.add_tensor(model, "head/kernel", self.kernel.shape, "int8", self.kernel)
         bias = graph.add_tensor(model, "head/bias", (classes,), "int32", self.bias)
         main.tensors[kernel].quantization = graph.quantization(self.steps, np.zeros(classes, int))
@@ -111,36 +111,36 @@ class IntegerHead:
 def quantize(
     kernel: Array, bias: Array, features: Array, feature_step: float, *, multi_label: bool = False
 ) -> IntegerHead:
-    """Rounds a fitted head to integers so that its logits of some photos change least.
+    """Rounds a fitted head to integers so that its logits for the given photos change least.
 
     Args:
-      kernel: float [C, D], on real features.
+      kernel: float [C, D], for dequantized features.
       bias: float [C].
-      features: int8 [N, D], of the photos that it learned from.
-      feature_step: what one unit of a feature stands for.
+      features: int8 [N, D], of the training photos.
+      feature_step: quantization step of the features.
       multi_label: as in IntegerHead.
     """
-    if not multi_label:  # what is added to all logits alike changes no score, and would widen their range
+    if not multi_label:  # an offset common to all logits changes no score, but widens their range
         kernel, bias = kernel - kernel.mean(axis=0), bias - bias.mean()
     kernel = kernel.astype(np.float64)
-    # Of a class of which features tell nothing, the bias still has to be a number of 32 bits.
+    # Even if a class's weights are zero, its bias must fit into int32.
     least = np.maximum(np.abs(bias) / feature_step / 2**30, 1e-12)
     steps = np.maximum(np.abs(kernel).max(axis=1) / 127, least).astype(np.float32)
     seen = features[:: max(1, -(-len(features) // _PHOTOS))].astype(np.float32)
     rounded = np.empty(kernel.shape)
-    with threadpool_limits(1, "blas"):  # of small matrices, for which BLAS's threads wait longer than they work
+    with threadpool_limits(1, "blas"):  # BLAS threads are slower on matrices this small
         for start in range(0, kernel.shape[1], _TOGETHER):
             part = slice(start, start + _TOGETHER)
             second = (seen[:, part].T @ seen[:, part])[None]
             weights = kernel[None, :, part].transpose(0, 2, 1)
             rounded[:, part] = rounding.round_together(weights, steps[None].astype(np.float64), second)[0].T
-    # The bias takes what rounding the weights changes in the mean.
+    # The bias absorbs the mean error of rounding the weights.
     lost = (kernel - rounded * steps[:, None]) @ seen.mean(axis=0) * feature_step
     products = np.float32(feature_step) * steps
     whole_bias = np.clip(np.rint((bias + lost) / products), -(2**31) + 1, 2**31 - 1)
     logits = (features.astype(np.float32) @ rounded.T.astype(np.float32) + whole_bias) * products
     low, high = min(0.0, float(logits.min())), max(0.0, float(logits.max()))
-    if multi_label:  # scores beyond these end at 0 and 255 of 256 steps, and finer steps suit the others
+    if multi_label:  # scores beyond these saturate at 0 and 255 of 256; the others gain finer steps
         low, high = max(low, -_MOST_LOGIT), min(high, _MOST_LOGIT)
     logit_step = (high - low) / 255 or 1.0
     zero = int(np.clip(np.rint(-128 - low / logit_step), -128, 127))

@@ -1,6 +1,6 @@
 """A thin runner over the LiteRT interpreter.
 
-It knows threads, kernels and the scale of quantized input and output; callers interpret the numbers.
+It handles threads, kernels and the scales of quantized inputs and outputs; callers interpret the values.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from model_maker.system import files, suppressed_output
 
 Array = np.ndarray
 
-# Offsets inside are of 32 bits, and signed in some readers.
+# Flatbuffer offsets have 32 bits, and some readers treat them as signed.
 MOST_BYTES = (1 << 31) - 1
-# The three CPU paths of LiteRT. A phone may take any of them: XNNPACK is the default, some apps switch it off.
+# The three CPU paths of LiteRT. Phones may use any of them: XNNPACK is the default, and some apps disable it.
 KERNELS = {
     "xnnpack": litert.OpResolverType.BUILTIN,
     "none": litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
@@ -28,13 +28,13 @@ KERNELS = {
 
 
 class Runner:
-    """One interpreter with one input and its outputs; not for sharing between threads.
+    """One interpreter with one input and its outputs; not thread-safe.
 
     Args:
       model: the bytes of a `.tflite`, or its path.
       threads: threads inside one inference.
       kernels: a key of KERNELS.
-      output: which of several outputs `run` returns.
+      output: index of the output that `run` returns.
 
     Raises:
       ModelError: the file is missing, not a `.tflite`, or cannot be prepared on these kernels.
@@ -75,16 +75,16 @@ class Runner:
 
     @property
     def output_step(self) -> float:
-        """What one unit of the output stands for: the scale of an integer, 1 for a real number."""
+        """Quantization step of the output; 1 for float outputs."""
         return float(self._outputs[self._output]["quantization"][0]) or 1.0
 
     def shapes(self) -> list[tuple[int, ...]]:
-        """Returns the shapes of all tensors as they are now, in the file's order."""
+        """Returns the current shapes of all tensors, in the file's order."""
         details = {detail["index"]: detail["shape"] for detail in self._interpreter.get_tensor_details()}
         return [tuple(int(side) for side in details.get(index, (0,))) for index in range(max(details, default=-1) + 1)]
 
     def run(self, batch: Array) -> Array:
-        """Runs one inference and returns the chosen output, in float32 where it is quantized.
+        """Runs one inference and returns the chosen output, dequantized to float32.
 
         Args:
           batch: an array of the input's shape; real values for a float input, raw integers for a quantized one.
@@ -92,12 +92,12 @@ class Runner:
         return dequantize(self.run_all(batch)[self._output], self._outputs[self._output])
 
     def set_input(self, batch: Array) -> None:
-        """Puts a batch into the input, for any number of `invoke`."""
+        """Sets the input, for any number of calls of `invoke`."""
         with _explained(self._kernels):
             self._interpreter.set_tensor(self._inputs[0]["index"], batch.astype(self.input_dtype, copy=False))
 
     def invoke(self) -> None:
-        """Runs one inference and nothing else, which is what a benchmark times."""
+        """Runs one inference and nothing else, for benchmarks."""
         with _explained(self._kernels):
             self._interpreter.invoke()
 
@@ -109,7 +109,7 @@ class Runner:
             return [self._interpreter.get_tensor(detail["index"]) for detail in self._outputs]
 
     def run_real(self, batch: Array) -> list[Array]:
-        """Runs one inference and returns every output, in float32 where it is quantized."""
+        """Runs one inference and returns every output, dequantized to float32."""
         return [dequantize(values, detail) for values, detail in zip(self.run_all(batch), self._outputs, strict=True)]
 
 
@@ -117,7 +117,7 @@ def read(path: str | os.PathLike[str]) -> bytes:
     """Returns the bytes of a `.tflite` file.
 
     Raises:
-      ModelError: the file cannot be read, or does not carry the TensorFlow Lite identifier.
+      ModelError: the file cannot be read, or has no TensorFlow Lite identifier.
     """
     try:
         content = files.read_regular(path, MOST_BYTES)
@@ -130,7 +130,7 @@ def read(path: str | os.PathLike[str]) -> bytes:
 
 @contextlib.contextmanager
 def _explained(kernels: str) -> Iterator[None]:
-    """Says that LiteRT refuses a model, where it does."""
+    """Converts LiteRT's exceptions to ModelError."""
     try:
         yield
     except (ValueError, RuntimeError) as error:
@@ -156,7 +156,7 @@ greeted = False
 def without_greeting():
     """Keeps LiteRT's "INFO: Created TensorFlow Lite XNNPACK delegate for CPU." off the terminal.
 
-    It is written once a process, and has no switch; other kernels than XNNPACK do not greet.
+    LiteRT prints it once per process and has no option to disable it; only XNNPACK prints one.
     """
     global greeted
     if greeted:

@@ -14,10 +14,10 @@ def accept_pixels(content: bytes, normalization: Normalization) -> bytes:
 
     Args:
       content: a float `.tflite` whose input [1, H, W, 3] is normalized.
-      normalization: what that input expects.
+      normalization: of that input.
 
     Returns:
-      The same model on pixels from 0 to 255, float32, without metadata.
+      The same model for pixels from 0 to 255, float32, without metadata.
     """
     model = graph.parse(content)
     main = model.subgraphs[0]
@@ -40,7 +40,7 @@ def accept_pixels(content: bytes, normalization: Normalization) -> bytes:
 
 
 def bare_int8(content: bytes) -> bytes:
-    """Removes the QUANTIZE between uint8 input and an int8 model; its input is then the pixel minus 128.
+    """Removes the QUANTIZE after a uint8 input; the input is then int8, the pixel minus 128.
 
     Args:
       content: an int8 `.tflite` with uint8 input and output.
@@ -55,7 +55,7 @@ def bare_int8(content: bytes) -> bytes:
 
 
 def within(content: bytes, normalization: Normalization) -> bytes:
-    """Takes back all that `graph.set_io` did to an int8 model.
+    """Reverses `graph.set_io` on an int8 model.
 
     Args:
       content: an int8 `.tflite` with uint8 or float32 input and output.
@@ -73,7 +73,7 @@ def within(content: bytes, normalization: Normalization) -> bytes:
 
 
 def stated_normalization(content: bytes) -> Normalization | None:
-    """Returns what a quantized image input says of itself: its zero point and scale; None for a float input."""
+    """Returns the normalization implied by a quantized input's zero point and scale; None for a float input."""
     model = graph.parse(content)
     main = model.subgraphs[0]
     image = main.tensors[main.inputs[0]]

@@ -1,8 +1,8 @@
-"""A float `.tflite` as a Keras model, and trained weights back into the file.
+"""Converts a float `.tflite` to a Keras model, and writes trained weights back into the file.
 
-The Keras model computes what the file computes, to float rounding: batch normalization, long folded into the
-convolutions, stays folded. So training starts exactly from what was measured, and ends in the same graph.
-TensorFlow is imported inside; what runs on the phone stays the file.
+The Keras model computes the same as the file, to float rounding: batch normalization, already folded into the
+convolutions, stays folded. So training starts from exactly what was measured, and ends in the same graph. TensorFlow is
+imported inside functions; phones run only the file.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ def to_keras(
 
     Args:
       content: a float model with one input and one output.
-      start: the name of an activation that becomes the input; what comes before it is left out. None for the whole.
-        Several, as `trunk.trunk` joins them, become an input [N, D].
+      start: the name of an activation that becomes the input; earlier operators are left out. The whole model by
+        default. Several, joined as by `trunk.trunk`, become an input [N, D].
       batch_size: fixed; any by default.
-      convolutions: has classes `Conv2D` and `DepthwiseConv2D`; those of Keras by default.
+      convolutions: namespace with classes `Conv2D` and `DepthwiseConv2D`; Keras's by default.
 
     Returns:
-      keras.Model from float32 [N, ...] to what the file gives.
+      keras.Model from float32 [N, ...] to the file's output.
 
     Raises:
-      ModelError: the file is not float, holds operators that have no layer here, or needs more than `start`.
+      ModelError: the file is not float, has an unsupported operator, or its output needs more than `start`.
     """
     import keras
 
@@ -72,7 +72,7 @@ def to_keras(
 
 
 def _enter(main: schema.SubGraphT, given: list[int], batch_size: int | None) -> tuple[Any, dict[int, Any]]:
-    """Returns the input of a model, and the activations that it holds."""
+    """Returns a model's input, and the activations that it contains."""
     import keras
 
     shapes = [tuple(int(side) for side in main.tensors[index].shape[1:]) for index in given]
@@ -88,18 +88,18 @@ def _enter(main: schema.SubGraphT, given: list[int], batch_size: int | None) -> 
 
 
 def from_keras(content: bytes, model) -> bytes:
-    """Returns the file with the weights of a Keras model that `to_keras` made of it; layers it lacks stay."""
+    """Returns the file with the weights of a Keras model from `to_keras`; layers that it lacks stay as they are."""
     tree = graph.parse(content)
     layers = {layer.name: layer.get_weights() for layer in model.layers if layer.get_weights()}
     return set_weights(tree, layers)
 
 
 def set_weights(tree: schema.ModelT, layers: Mapping[str, list[Array]]) -> bytes:
-    """Returns the file with other weights.
+    """Returns the file with new weights.
 
     Args:
-      tree: the object tree; changed.
-      layers: kernel and bias as Keras lays them out, by the names that `to_keras` gives.
+      tree: the object tree; modified in place.
+      layers: kernel and bias in Keras's layout, by the layer names of `to_keras`.
     """
     main = tree.subgraphs[0]
     uses = Counter(int(index) for operator in main.operators for index in operator.inputs)
@@ -111,7 +111,7 @@ def set_weights(tree: schema.ModelT, layers: Mapping[str, list[Array]]) -> bytes
         for place, values in enumerate((_KERNELS_BACK[name](weights[0]), *weights[1:]), start=1):
             values = np.ascontiguousarray(values, np.float32)
             tensor = operator.inputs[place]
-            if uses[tensor] > 1:  # equal constants are stored once, until they are equal no more
+            if uses[tensor] > 1:  # equal constants share a buffer until one of them changes
                 label = f"{main.tensors[tensor].name.decode()}/{index}"
                 operator.inputs[place] = graph.add_tensor(tree, label, main.tensors[tensor].shape, data=values)
                 uses[tensor] -= 1
@@ -121,12 +121,12 @@ def set_weights(tree: schema.ModelT, layers: Mapping[str, list[Array]]) -> bytes
 
 
 def layer_name(operator: str, index: int) -> str:
-    """Returns the name of the layer that stands for an operator."""
+    """Returns the name of an operator's Keras layer."""
     return f"{operator.lower()}_{index}"
 
 
 def _leading_to(main: schema.SubGraphT, last: int, given: set[int]) -> set[int]:
-    """Returns the tensors on which one depends, as far back as those that are given."""
+    """Returns the tensors on which `last` depends, back to the given ones."""
     needed = {last}
     for operator in reversed(main.operators):
         output = int(operator.outputs[0])
@@ -135,8 +135,8 @@ def _leading_to(main: schema.SubGraphT, last: int, given: set[int]) -> set[int]:
     return needed
 
 
-# From the file's layout to Keras', and back: [out, h, w, in] and [h, w, in, out]; [1, h, w, in * times] and
-# [h, w, in, times]; [out, in] and [in, out].
+# From the file's layout to Keras's and back: [out, h, w, in] and [h, w, in, out]; [1, h, w, in * times] and [h, w, in,
+# times]; [out, in] and [in, out].
 _KERNELS_BACK: dict[str, Callable[[Array], Array]] = {
     "CONV_2D": lambda kernel: kernel.transpose(3, 0, 1, 2),
     "DEPTHWISE_CONV_2D": lambda kernel: kernel.reshape(1, *kernel.shape[:2], -1),
@@ -145,7 +145,7 @@ _KERNELS_BACK: dict[str, Callable[[Array], Array]] = {
 
 
 class _Layer:
-    """One operator as Keras layers, called with what is known and giving its output."""
+    """One operator as Keras layers; calling it with the known activations returns its output."""
 
     def __init__(self, model: schema.ModelT, index: int, operator: schema.OperatorT, convolutions: Any):
         self._model, self._operator, self._convolutions = model, operator, convolutions
@@ -159,13 +159,13 @@ class _Layer:
         if make is None and self._kind in _ACTIVATIONS:
             return self._activate(self._tensor(known, 0), self._kind, self._name)
         if make is None:
-            raise ModelError(f"The operator {self._kind} has no counterpart in Keras here.")
+            raise ModelError(f"The operator {self._kind} has no supported counterpart in Keras.")
         value = make(known)
         fused = getattr(self._options, "fusedActivationFunction", 0)
         if fused == schema.ActivationFunctionType.NONE:
             return value
         if fused not in _FUSED:
-            raise ModelError(f"{self._name} has a fused activation (number {fused}) that is not known here.")
+            raise ModelError(f"{self._name} has a fused activation (number {fused}) that is not supported.")
         return self._activate(value, _FUSED[fused], f"{self._name}_{_FUSED[fused].lower()}")
 
     def _activate(self, value, kind: str, name: str):
@@ -231,14 +231,14 @@ class _Layer:
         return self._arithmetic(known, layers.Subtract, scale=lambda _: 1.0, offset=lambda constant: -constant)
 
     def _arithmetic(self, known, layer, *, scale, offset):
-        """Two activations by a layer of their own; an activation and numbers by Rescaling."""
+        """Builds arithmetic on two activations as a layer of its own, on an activation and constants as Rescaling."""
         from keras import layers
 
         ends = [self._is_constant(place) for place in (0, 1)]
         if not any(ends):
             return layer(name=self._name)([self._tensor(known, 0), self._tensor(known, 1)])
         if ends[0] and self._kind == "SUB":
-            raise ModelError(f"{self._name} subtracts from a number, which is not known here.")
+            raise ModelError(f"{self._name} subtracts from a constant, which is not supported.")
         constant = self._constant(0 if ends[0] else 1)
         if constant.size > 1 and constant.size != constant.shape[-1]:
             raise ModelError(f"{self._name} has a constant of shape {list(constant.shape)}, not one for each channel.")
@@ -296,7 +296,7 @@ class _Layer:
     def _tensor(self, known: Mapping[int, Any], place: int):
         index = int(self._operator.inputs[place])
         if index not in known:
-            raise ModelError(f"{self._name} needs what comes before the place where the model is cut.")
+            raise ModelError(f"{self._name} depends on activations before the place where the model is cut.")
         return known[index]
 
     def _is_constant(self, place: int) -> bool:
@@ -312,5 +312,5 @@ class _Layer:
 
 
 def _plain(rule: Callable, numbers: float | list[float]) -> float | list[float]:
-    """Applies a rule to one number or to each, as JSON types: Keras writes them into its files."""
+    """Applies a rule to a number or to each of a list; returns JSON types, which Keras can save."""
     return rule(numbers) if isinstance(numbers, float) else [rule(number) for number in numbers]

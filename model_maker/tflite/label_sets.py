@@ -1,8 +1,8 @@
-"""Label sets in a model file: how many labels to show so that the right one is among them as often as promised.
+"""Label sets in a model file: which labels to show so that they include the right one at a promised rate.
 
-A file of the zip behind the model holds them as text, which apps read without a library: the coverage in the first
-line, then for each label, in the order of the scores, its limit, the photos that this was chosen on, and whether they
-are the label's own (`class`) or those of all labels (`all`).
+A text file in the zip appended to the model holds them, which apps can read without a library: the coverage in the
+first line, then for each label, in the order of the scores, its limit, the number of photos used to choose it, and
+whether these are photos of the label itself (`class`) or of all labels (`all`).
 """
 
 from __future__ import annotations
@@ -23,14 +23,13 @@ _DAMAGED = f"The model's {LABEL_SETS} is damaged: {{}}. Train or export the mode
 
 @dataclass(frozen=True)
 class LabelSets:
-    """Which labels to show for a photo: the best one, and each whose score reaches its limit.
+    """Which labels to show for a photo: the best one, and every other whose score reaches its limit.
 
     Attributes:
-      coverage: the promised share of photos whose label is among those shown, for example 0.95.
-      limits: the score that a label needs, one for each label; 0 where too few photos allow no promise with less than
-        all labels.
+      coverage: promised share of photos whose label is among those shown, for example 0.95.
+      limits: minimum score of each label; 0 where there are too few photos for a promise, so the label is always shown.
       photos: the number of photos that each limit was chosen on.
-      by_class: whether these are photos of the label itself, so that the promise is for each class, not on average.
+      by_class: whether these are photos of the label itself, so that the coverage holds per class, not only on average.
     """
 
     coverage: float
@@ -39,7 +38,7 @@ class LabelSets:
     by_class: tuple[bool, ...]
 
     def members(self, scores: Array) -> Array:
-        """Returns which labels are shown, bool [N, C], for scores, float [N, C]."""
+        """Returns which labels to show, bool [N, C], for scores, float [N, C]."""
         shown = scores >= np.array(self.limits, np.float32)
         shown[np.arange(len(scores)), scores.argmax(axis=1)] = True
         return shown
@@ -50,7 +49,7 @@ class LabelSets:
         return [int(index) for index in np.argsort(-scores, kind="stable") if shown[index]]
 
     def as_dict(self, labels: tuple[str, ...]) -> dict[str, Any]:
-        """Returns plain JSON types."""
+        """Returns the sets as JSON types."""
         rows = zip(labels, self.limits, self.photos, self.by_class, strict=True)
         return {
             "coverage": self.coverage,
@@ -71,7 +70,7 @@ def unpack(content: bytes, *, labels: int) -> LabelSets:
     """Reads the content of LABEL_SETS.
 
     Raises:
-      ModelError: it is damaged, or has not as many rows as the model has labels.
+      ModelError: it is damaged, or its number of rows is not the number of labels.
     """
     try:
         first, *lines = content.decode().splitlines()

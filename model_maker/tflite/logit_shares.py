@@ -1,10 +1,10 @@
-"""Where in a photo the logits of a classifier come from: a file that also gives the share of each cell in them.
+"""Attributes the logits of a classifier to cells of the photo: adds the contribution of each cell as an output.
 
-A linear head on means of feature maps is a sum over their cells, so each cell has a share in a logit: the head's
-weights times what the map holds there, divided by the number of cells. The shares of all maps on one grid, whatever has
-no place, and the bias add up to the logit; no gradients are needed.
+A linear head on means of feature maps is a sum over their cells, so each cell contributes to a logit the head's weights
+times the map's values there, divided by the number of cells. The contributions of all maps on one grid, those of
+features without a location, and the bias add up to the logit; no gradients are needed.
 
-Source: Zhou et al. 2016, "Learning Deep Features for Discriminative Localization", there for the last map alone.
+Source: Zhou et al. 2016, "Learning Deep Features for Discriminative Localization", which uses the last map only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from model_maker.tflite.class_rows import Rows
 Array = np.ndarray
 
 SHARES, FEATURES = "shares", "features"
-# What passes numbers on as they are, in another shape or type.
+# Operators that only change shape or type.
 _SAME = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE")
 _ENDS = (class_rows.SOFTMAX, class_rows.SIGMOID)
 _ADVICE = (
@@ -34,12 +34,12 @@ _ADVICE = (
 
 @dataclass(frozen=True)
 class Block:
-    """A feature map whose mean the last layer sees.
+    """A feature map whose mean is an input of the last layer.
 
     Attributes:
-      name: of its tensor.
+      name: name of its tensor.
       side: its height and width.
-      start, size: which of the last layer's features are its means.
+      start, size: range of its means among the last layer's input features.
     """
 
     name: str
@@ -50,13 +50,13 @@ class Block:
 
 @dataclass(frozen=True)
 class Explaining:
-    """A classifier with further outputs.
+    """A classifier with additional outputs.
 
     Attributes:
-      content: its outputs are the scores; float32 [1, side, side, C], the shares of all blocks; where `blocks` were
-        asked for, the same of each block, and the features, float32 [1, D].
+      content: the `.tflite`. Outputs: the scores; float32 [1, side, side, C], the shares summed over all blocks; with
+        `blocks`, the shares of each block and the features, float32 [1, D].
       side: cells of the grid, in each direction.
-      blocks: whose cells these are, from the first to the last.
+      blocks: the blocks whose cells these are, first to last.
       rows: the last layer.
     """
 
@@ -67,7 +67,7 @@ class Explaining:
 
     @property
     def unplaced(self) -> Array:
-        """Which features come from no map, bool [D]: what a further layer made of them has no place."""
+        """Which features have no location in the photo, bool [D]."""
         found = np.ones(self.rows.kernel.shape[1], bool)
         for block in self.blocks:
             found[block.start : block.start + block.size] = False
@@ -76,7 +76,7 @@ class Explaining:
 
 @dataclass(frozen=True)
 class _Part:
-    """Means of a map: the tensors of both, and what was multiplied on the way, one number or one for each channel."""
+    """A map and its means: both tensors, and the factor between them, one number or one per channel."""
 
     map: int
     means: int
@@ -85,7 +85,7 @@ class _Part:
 
 
 def attach(content: bytes, *, blocks: bool = False) -> Explaining:
-    """Adds the shares of cells to the outputs of a classifier; its scores stay what they are.
+    """Adds the shares of cells to the outputs of a classifier; its scores do not change.
 
     Rounding of integers between a map and its mean is spread evenly over the cells, so the sum is that of the features.
 
@@ -94,19 +94,19 @@ def attach(content: bytes, *, blocks: bool = False) -> Explaining:
       blocks: whether the shares of each block and the features are outputs, too.
 
     Raises:
-      ModelError: it has no last layer with a softmax or a sigmoid, or nothing that this layer sees is the mean of a
-        map.
+      ModelError: it does not end in a layer with a softmax or a sigmoid, or none of this layer's inputs is the mean of
+        a map.
     """
     try:
         rows = class_rows.read(content, ends=_ENDS)
-    except ModelError as error:  # which advises on editing classes
+    except ModelError as error:  # whose advice is about editing classes
         raise ModelError(f"{str(error).split('. ')[0].removesuffix('.')}. {_ADVICE}") from error
     model = graph.parse(content)
     with graph.explained():
         main, features = model.subgraphs[0], class_rows.features(model, ends=_ENDS)
         parts = _parts(model, features)
         if not parts:
-            raise ModelError(f"Its last layer sees no mean of a feature map. {_ADVICE}")
+            raise ModelError(f"No input of its last layer is the mean of a feature map. {_ADVICE}")
         side = min(min(main.tensors[part.map].shape[1:3]) for part in parts)
         own = [_shares(model, part, rows.kernel, int(side)) for part in parts]
         total = own[0]
@@ -124,7 +124,7 @@ def attach(content: bytes, *, blocks: bool = False) -> Explaining:
 
 
 def areas(coarse: int, fine: int) -> Array:
-    """Returns which part of each fine cell lies in each coarse one, float32 [coarse, fine]; columns add up to 1."""
+    """Returns the fraction of each fine cell in each coarse one, float32 [coarse, fine]; columns add up to 1."""
     edges, cells = np.arange(coarse + 1) * fine / coarse, np.arange(fine)
     overlap = np.minimum(edges[1:, None], cells + 1) - np.maximum(edges[:-1, None], cells)
     return np.maximum(overlap, 0).astype(np.float32)
@@ -137,7 +137,7 @@ def _block(main: schema.SubGraphT, part: _Part) -> Block:
 
 
 def _parts(model: schema.ModelT, features: int) -> list[_Part]:
-    """Returns the means of maps among the features of the last layer."""
+    """Returns the means of maps among the inputs of the last layer."""
     main = model.subgraphs[0]
     made = {int(operator.outputs[0]): operator for operator in main.operators}
     found, start = [], 0
@@ -149,7 +149,7 @@ def _parts(model: schema.ModelT, features: int) -> list[_Part]:
 
 
 def _joined(model: schema.ModelT, made: dict[int, schema.OperatorT], tensor: int) -> list[int]:
-    """Returns what a vector is made of, in order: itself, where nothing is joined."""
+    """Returns the parts of a concatenated vector in order, or the vector itself."""
     operator = made.get(tensor)
     if operator is None:
         return [tensor]
@@ -163,7 +163,7 @@ def _joined(model: schema.ModelT, made: dict[int, schema.OperatorT], tensor: int
 
 
 def _mean(model: schema.ModelT, made: dict[int, schema.OperatorT], tensor: int, start: int) -> _Part | None:
-    """Follows a vector back to the map that it is the mean of; None where it is something else."""
+    """Traces a vector back to the map whose mean it is; None if it is not a mean."""
     main, at, factor = model.subgraphs[0], tensor, np.ones(1)
     while (operator := made.get(at)) is not None:
         name, entering = graph.operator_name(model, operator), [int(index) for index in operator.inputs]
@@ -181,7 +181,7 @@ def _mean(model: schema.ModelT, made: dict[int, schema.OperatorT], tensor: int, 
 def _constant_factor(
     model: schema.ModelT, made: dict[int, schema.OperatorT], ends: Sequence[int], size: int
 ) -> tuple[int, Array] | None:
-    """Returns the end of a product that is computed, and the values of the other, a constant."""
+    """Returns a product's computed factor, and the values of the constant one."""
     constants = [end for end in ends if end not in made and end not in list(model.subgraphs[0].inputs)]
     if len(constants) != 1:
         return None
@@ -191,7 +191,7 @@ def _constant_factor(
 
 
 def _pools_all(model: schema.ModelT, operator: schema.OperatorT, name: str) -> bool:
-    """Whether an operator takes the mean over all of a map."""
+    """Whether an operator averages over a whole map."""
     tensors = model.subgraphs[0].tensors
     before, after = tensors[int(operator.inputs[0])].shape, tensors[int(operator.outputs[0])].shape
     if before is None or after is None or len(before) != 4 or math.prod(int(side) for side in after) != before[3]:
@@ -212,7 +212,7 @@ def _size(main: schema.SubGraphT, tensor: int) -> int:
 
 
 def _shares(model: schema.ModelT, part: _Part, kernel: Array, side: int) -> int:
-    """Adds the operators that give the shares of a map's cells on the grid, float32 [1, side, side, C]."""
+    """Adds operators that compute the shares of a map's cells on the grid, float32 [1, side, side, C]."""
     main = model.subgraphs[0]
     _, height, width, size = (int(length) for length in main.tensors[part.map].shape)
     classes, cells = len(kernel), side * side
@@ -234,7 +234,7 @@ def _shares(model: schema.ModelT, part: _Part, kernel: Array, side: int) -> int:
 
 
 def _real(model: schema.ModelT, tensor: int) -> int:
-    """Returns a tensor in real numbers: itself, or a dequantized copy."""
+    """Returns a float tensor: itself, or a dequantized copy."""
     entry = model.subgraphs[0].tensors[tensor]
     if entry.type == schema.TensorType.FLOAT32:
         return tensor

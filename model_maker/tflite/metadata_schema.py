@@ -3,7 +3,7 @@
 Names and order follow the schema; the order defines the binary format. Strings are bytes, because other tools may
 write text that is not UTF-8. Enum fields are plain integers, because files may hold values that are not listed here.
 
-The packages with generated classes for it are mediapipe (500 MB) and tflite-support, which ends with Python 3.11.
+Generated classes for it exist only in mediapipe (500 MB) and tflite-support, which ends with Python 3.11.
 
 Source: metadata_schema.fbs of TFLite Support, format version 1.5; MediaPipe ships the same schema.
 """

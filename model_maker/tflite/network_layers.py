@@ -1,8 +1,8 @@
-"""The means of a network's blocks beside its embedding, joined to one vector that a head can be fitted on.
+"""Joins the means of a network's blocks and its embedding to one vector, on which a head can be fitted.
 
-A `Layer` is one part of that vector. In the joined file each mean is multiplied by the layer's own factor, after which
-all of them have values of about one size; in int8 that costs no precision, for the multiplication only says the same
-integers in another step. So the vector has a single step, and no operator works in float.
+A `Layer` is one part of that vector. In the joined file each mean is multiplied by its layer's factor, so that all
+values have a similar magnitude. In int8 this costs no precision: the multiplication only changes the step of the same
+integers. So the vector has a single step, and no operator runs in float.
 
 Source: Evci et al. 2022, "Head2Toe: Utilizing Intermediate Representations for Better Transfer Learning".
 """
@@ -18,7 +18,7 @@ from ai_edge_litert import schema_py_generated as schema
 from model_maker.errors import ModelError
 from model_maker.tflite import blocks, cut, graph
 
-# Sets of layers, the simplest first; a choice is one of them, or the simplest that is as good as the best.
+# Sets of layers, the simplest first; automatic choice picks the simplest that is as good as the best.
 SETS = ("last", "top", "all")
 CHOICES = ("auto", *SETS)
 JOINED = "layers"
@@ -30,10 +30,10 @@ class Layer:
     """One part of the joined vector.
 
     Attributes:
-      name: of the block's output; of the embedding, where it is the last.
-      size: how many features it has.
+      name: of the block's output, or of the embedding for the last layer.
+      size: number of features.
       side: height of its map, pixels; 1 for the embedding.
-      factor: what its mean is multiplied by; 1 for the embedding.
+      factor: multiplier of its mean; 1 for the embedding.
     """
 
     name: str
@@ -43,17 +43,17 @@ class Layer:
 
     @property
     def mean(self) -> str:
-        """The name of its mean in a joined file."""
+        """Name of its mean in a joined file."""
         return self.name + _POOLED if self.side > 1 else self.name
 
     @property
     def output(self) -> str:
-        """The name of what is joined."""
+        """Name of the tensor that is joined."""
         return self.name + _SCALED if self.side > 1 else self.name
 
 
 def find(embedder: bytes) -> tuple[Layer, ...]:
-    """Returns the blocks of a float embedder from first to last, and its embedding; all factors are 1."""
+    """Returns the blocks of a float embedder, first to last, then its embedding; all factors are 1."""
     model = graph.parse(embedder)
     main = model.subgraphs[0]
     found = []
@@ -74,7 +74,7 @@ def choose(layers: Sequence[Layer], name: str) -> tuple[Layer, ...]:
 
 
 def features(layers: Sequence[Layer], chosen: Sequence[Layer]) -> np.ndarray:
-    """Returns which features of the vector of `layers` are those of `chosen`, int [D], in order."""
+    """Returns the indices of the features of `chosen` within the joined vector of `layers`, int [D]."""
     names = {layer.name for layer in chosen}
     starts = np.cumsum([0, *(layer.size for layer in layers)])
     parts = zip(layers, starts[:-1], starts[1:], strict=True)
@@ -82,14 +82,14 @@ def features(layers: Sequence[Layer], chosen: Sequence[Layer]) -> np.ndarray:
 
 
 def join(embedder: bytes, layers: Sequence[Layer]) -> bytes:
-    """Makes a float embedder give the joined vector of layers.
+    """Makes a float embedder return the joined vector of layers.
 
     Args:
       embedder: float32 [1, H, H, 3] to float32 [1, D].
-      layers: of it, in order, the embedding last.
+      layers: layers of the embedder, in order, the embedding last.
 
     Returns:
-      The same for the embedding alone; else float32 [1, H, H, 3] to float32 [1, sum of sizes].
+      The embedder unchanged for the embedding alone; else float32 [1, H, H, 3] to float32 [1, sum of sizes].
     """
     *maps, embedding = layers
     if not maps:
@@ -119,11 +119,11 @@ def join(embedder: bytes, layers: Sequence[Layer]) -> bytes:
 
 
 def select(joined: bytes, chosen: Sequence[Layer]) -> bytes:
-    """Leaves only some layers of a joined file, float or int8, and what they need.
+    """Reduces a joined file, float or int8, to some layers and the operators that they need.
 
     Args:
-      joined: from `join`, perhaps quantized.
-      chosen: in order, the embedding last.
+      joined: from `join`, possibly quantized.
+      chosen: layers to keep, in order, the embedding last.
 
     Raises:
       ModelError: it lacks one of them.
@@ -136,7 +136,7 @@ def select(joined: bytes, chosen: Sequence[Layer]) -> bytes:
         return joined
     last = main.operators[-1]
     if graph.operator_name(model, last) != "CONCATENATION" or not set(wanted) <= {int(index) for index in last.inputs}:
-        raise ModelError(f"It does not join {', '.join(layer.name for layer in chosen)}.")
+        raise ModelError(f"It does not join the layers {', '.join(layer.name for layer in chosen)}.")
     if len(wanted) == 1:
         main.outputs = wanted
     else:

@@ -1,6 +1,6 @@
-"""Several classifiers on one backbone as one network with several outputs, and one of them taken out again.
+"""Combines classifiers on one backbone into a network with several outputs, and extracts one again.
 
-Operators that compute the same from the same are found by what they are and what leads to them, and stand there once.
+Common operators are found by hashing each with everything that it depends on, and are stored once.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ def combine(contents: Sequence[bytes], names: Sequence[str]) -> bytes:
     """Returns one network with an output for each classifier, in order, without metadata.
 
     Args:
-      contents: classifiers, a `.tflite` each.
+      contents: classifiers, one `.tflite` each.
       names: of their outputs.
 
     Raises:
-      ModelError: they are not on the same backbone; what differs, without saying of which files.
+      ModelError: they are not on the same backbone; the message says what differs, without file names.
     """
     merged = _Merged(graph.parse(contents[0]), names[0])
     for content, name in zip(contents[1:], names[1:], strict=True):
@@ -42,7 +42,7 @@ def combine(contents: Sequence[bytes], names: Sequence[str]) -> bytes:
 
 
 def extract(content: bytes, index: int) -> bytes:
-    """Returns a network with one of its outputs and what that needs, without metadata."""
+    """Returns a network with one output and the operators that it needs, without metadata."""
     model = graph.parse(content)
     with graph.explained():
         main = model.subgraphs[0]
@@ -54,7 +54,7 @@ def extract(content: bytes, index: int) -> bytes:
 
 
 class _Merged:
-    """A network that others are merged into."""
+    """A network into which others are merged."""
 
     def __init__(self, model: schema.ModelT, name: str):
         self.model, self._main = model, model.subgraphs[0]
@@ -65,7 +65,7 @@ class _Merged:
                 self._known.setdefault(digest, index)
 
     def add(self, other: schema.ModelT, name: str) -> None:
-        """Adds what another network does beyond this one."""
+        """Adds the operators of another network that this one lacks."""
         main = other.subgraphs[0]
         ours, theirs = (each.tensors[int(each.inputs[0])] for each in (self._main, main))
         if list(ours.shape) != list(theirs.shape) or ours.type != theirs.type:
@@ -121,7 +121,7 @@ class _Merged:
 
 
 def _digests(model: schema.ModelT) -> dict[int, bytes]:
-    """Returns a hash of each tensor that an operator makes or reads: of all that its values depend on."""
+    """Returns a hash for each tensor of everything that its values depend on."""
     main = model.subgraphs[0]
     found: dict[int, bytes] = {int(main.inputs[0]): _hash(b"input", _described(main.tensors[int(main.inputs[0])]))}
 

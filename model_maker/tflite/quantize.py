@@ -21,12 +21,12 @@ Array = np.ndarray
 Ranges = dict[str, tuple[float, float]]
 
 FORMATS = ("int8", "int16x8", "int4", "dynamic", "float16", "none")
-# Those that need the ranges of activations, and those that photos serve: for ranges, and to round weights together.
+# Formats that need activation ranges; formats that benefit from photos, for ranges or for rounding weights together.
 STATIC = ("int8", "int16x8")
 CALIBRATED = (*STATIC, "int4", "dynamic")
-# As what single operators of a format may be kept, the cheaper first; "dynamic" means int8 weights.
+# Wider formats that single operators may use in a model of a format, cheapest first; "dynamic" means int8 weights.
 MIXES = {"int8": ("int16x8", "float"), "int16x8": ("float",), "int4": ("dynamic",), "dynamic": ("float",)}
-# Types of weights in each format; int4 has no kernels for depthwise layers.
+# Weight types in each format; depthwise layers have no int4 kernels.
 _WEIGHTS = {
     "int8": ("int8",),
     "int16x8": ("int8",),
@@ -38,11 +38,11 @@ _WEIGHTS = {
 
 @dataclass(frozen=True)
 class Calibration:
-    """What photos tell of a float model's activations.
+    """Statistics of a float model's activations over photos.
 
     Attributes:
-      ranges: the least and the greatest value of each activation, by name.
-      samples: what the weights of each layer saw; without them weights are rounded one by one.
+      ranges: minimum and maximum of each activation, by name.
+      samples: inputs of each layer with weights; without them weights are rounded one by one.
     """
 
     ranges: Ranges
@@ -50,7 +50,7 @@ class Calibration:
 
 
 class Calibrator:
-    """Observes every activation of a float model; one instance a thread.
+    """Observes every activation of a float model; use one instance per thread.
 
     Args:
       model: a float `.tflite`.
@@ -63,31 +63,31 @@ class Calibrator:
         self._layers = rounding.Layers(model)
 
     def observe(self, batch: Array, *, sample: bool = True) -> Calibration:
-        """Runs one photo, float32 [1, H, W, 3], normalized; `sample` tells whether weights are to be rounded by it."""
+        """Runs one photo, float32 [1, H, W, 3], normalized; `sample` collects layer inputs for rounding weights."""
         outputs = dict(zip(self._names, self._runner.run_all(batch), strict=True))
         ranges = {name: (float(values.min()), float(values.max())) for name, values in outputs.items()}
         return Calibration(ranges, self._layers.observe({**outputs, self._input: batch}) if sample else {})
 
 
 def combine(observed: Sequence[Calibration]) -> Calibration:
-    """Combines photos: the least and the greatest value that any of them gave, and the samples of all.
+    """Combines photos: minimum and maximum over all of them, and the samples of all.
 
-    Against the mean over photos (what litert-quantizer's own calibrator comes near to) this brings the int8 scores a
-    third closer to the float ones; see docs/MEASUREMENTS.md.
+    Compared with the mean over photos (close to litert-quantizer's own calibrator) this brings the int8 scores a third
+    closer to the float ones; see docs/MEASUREMENTS.md.
     """
     extremes = combine_ranges([entry.ranges for entry in observed])
     return Calibration(extremes, rounding.combine([entry.samples for entry in observed]))
 
 
 def combine_ranges(ranges: Sequence[Ranges], *, rule: str = "extremes") -> Ranges:
-    """Combines the ranges of photos by one of RULES; what lies outside is clipped, the rest gets finer steps."""
+    """Combines the ranges of photos by one of RULES; values outside are clipped, the others get finer steps."""
     return {
         name: (-RULES[rule]([-entry[name][0] for entry in ranges]), RULES[rule]([entry[name][1] for entry in ranges]))
         for name in ranges[0]
     }
 
 
-# From the ends of photos' ranges to the end of all.
+# Each reduces the range ends of single photos to one.
 RULES: dict[str, Callable[[Sequence[float]], float]] = {
     "extremes": max,
     "percentile": lambda ends: float(np.percentile(ends, 90)),
@@ -108,23 +108,22 @@ def quantize(
 
     Args:
       model: a float `.tflite` with one image input, normalized.
-      kind: one of FORMATS. "int8" and "int16x8" give integer edges, to be set with `graph.set_io`; the others keep
-        float ones.
-      normalization: states the range of the input exactly: pixel 0 to pixel 255.
-      calibration: from `Calibrator`, of photos; STATIC formats need its ranges, CALIBRATED ones are better for its
-        samples.
-      kept: operators that are spared, by the names of their outputs: as what of MIXES.
-      progress: called with (done, total) layers whose weights are rounded together, which takes most of the time.
+      kind: one of FORMATS. "int8" and "int16x8" have integer input and output, which `graph.set_io` can change; the
+        others keep float ones.
+      normalization: gives the exact input range, from pixel 0 to pixel 255.
+      calibration: from `Calibrator`; STATIC formats need its ranges, CALIBRATED ones gain from its samples.
+      kept: maps output names of operators to the wider format of MIXES that they use.
+      progress: called with (done, total) layers during rounding, which takes most of the time.
 
     Raises:
-      ModelError: an operator that litert-quantizer cannot quantize or passed over, or none that has a kept name.
+      ModelError: litert-quantizer cannot quantize an operator or skipped one, or `kept` names an unknown output.
     """
     if kind == "none":
         return model
     kept = kept or {}
     _check_mix(model, kind, kept)
-    model = graph.pack(graph.parse(model))  # states operators as litert-quantizer reads them
-    # It prints, draws bars and warns of its own debugging run; `--json` promises one document.
+    model = graph.pack(graph.parse(model))  # operator codes in the form that litert-quantizer reads
+    # litert-quantizer prints, draws bars and warns about its debug run; `--json` promises one document.
     with suppressed_output.silenced(), without_greeting():
         from litert_quantizer import quantizer
         from litert_quantizer.utils import progress_utils
@@ -164,16 +163,16 @@ def _check_mix(model: bytes, kind: str, kept: Mapping[str, str]) -> None:
             known = ", ".join(MIXES.get(kind, ())) or "nothing else"
             raise ModelError(f"{name} cannot be kept as {other} in a model of {kind}, which mixes with {known}.")
     if unknown := sorted(set(kept) - set(_types(graph.parse(model)))):
-        raise ModelError(f"No operator of the model gives {unknown[0]}, which was to be kept as {kept[unknown[0]]}.")
+        raise ModelError(f"No operator has the output {unknown[0]}, which was to be kept as {kept[unknown[0]]}.")
 
 
 def _check_kept(content: bytes, kept: Mapping[str, str]) -> None:
-    """litert-quantizer passes over what an operator cannot be, without a word."""
+    """Raises if litert-quantizer silently ignored a requested format."""
     wanted = {"float": schema.TensorType.FLOAT32, "int16x8": schema.TensorType.INT16}
     types = _types(graph.parse(content)) if kept else {}
     for name, other in kept.items():
         if other in wanted and types[name] != wanted[other]:
-            raise ModelError(f"The operator that gives {name} cannot be kept as {other}: litert-quantizer has no way.")
+            raise ModelError(f"litert-quantizer cannot keep the operator with output {name} as {other}.")
 
 
 def check_weights(content: bytes, kind: str, kept: Mapping[str, str]) -> None:
@@ -183,7 +182,7 @@ def check_weights(content: bytes, kind: str, kept: Mapping[str, str]) -> None:
     if wide:
         listed = ", ".join(wide[:3]) + (" ..." if len(wide) > 3 else "")
         raise ModelError(
-            f"litert-quantizer left the weights of {len(wide)} operators as they were, so this is no {kind} model: "
+            f"litert-quantizer did not quantize the weights of {len(wide)} operators, so this is not a {kind} model: "
             f"{listed}. Use `quantize='none'`, or another backbone."
         )
 
@@ -204,7 +203,7 @@ def recipe(kind: str, kept: Mapping[str, str]):
     manager = recipe_manager.RecipeManager()
     _add_recipe(manager, kind, ".*")
     for name, other in kept.items():
-        _add_recipe(manager, other, f"^{re.escape(name)};$")  # how it calls an operator
+        _add_recipe(manager, other, f"^{re.escape(name)};$")  # litert-quantizer's name of an operator
     return manager.get_quantization_recipe()
 
 
@@ -222,11 +221,11 @@ def _add_recipe(manager, kind: str, scope: str) -> None:
         manager.add_quantization_config(scope, every, algorithm_key=AlgorithmName.NO_QUANTIZE)
     else:
         manager.add_dynamic_config(scope, every, num_bits=8)
-        # The runtime in TFLite Task Library knows one scale for the whole kernel here; it takes scales by class for
-        # zeros, without a word, and answers softmax(bias) to every photo.
+        # The runtime in TFLite Task Library supports only one scale per kernel here; it silently reads per-channel
+        # scales as zeros, and returns softmax(bias) for every photo.
         manager.add_dynamic_config(
             scope, Operation.FULLY_CONNECTED, num_bits=8, granularity=QuantGranularity.TENSORWISE
         )
-    if kind == "int4":  # no kernel knows int4 for depthwise layers, which have few weights
+    if kind == "int4":  # depthwise layers, which have few weights, have no int4 kernels
         manager.add_dynamic_config(scope, Operation.CONV_2D, num_bits=4)
         manager.add_dynamic_config(scope, Operation.FULLY_CONNECTED, num_bits=4)

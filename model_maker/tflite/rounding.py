@@ -1,9 +1,9 @@
-"""Weights of a quantized model rounded together: what one rounding adds to a layer's output, the next ones take back.
+"""Rounds the weights of a quantized model jointly, so that rounding errors in a layer's output cancel.
 
-Rounding each weight to its nearest step is blind to the inputs. Where a layer's output is the small difference of large
-terms, as in the narrow layers of MobileNets, the errors add up to what no calibration of ranges can mend. From samples
-of a layer's inputs it is known which of them rise and fall together: the weights are rounded one input after the other,
-the error of each is spread over those still to come, and the bias takes what is left in the mean.
+Rounding each weight to its nearest step ignores the inputs. Where a layer's output is the small difference of large
+terms, as in the narrow layers of MobileNets, the errors add up, and no calibration of ranges can correct them. Samples
+of a layer's inputs show how these correlate: weights are rounded one input after the other, the error of each is spread
+over the remaining ones, and the bias absorbs the mean error.
 
 Source:
   Frantar et al. 2023, "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers" (weights);
@@ -24,12 +24,12 @@ Array = np.ndarray
 
 Samples = dict[str, Array]
 
-# Of a photo's feature map, whose neighbours say much the same; a depthwise layer has few weights to a channel.
+# Sampled positions of a feature map, since neighbors are similar; a depthwise layer has few weights per channel.
 POSITIONS, DEPTHWISE_POSITIONS = 32, 4
-# Of the mean second moment, as in the source: inputs that were hardly ever seen must not be trusted to take errors.
+# Fraction of the mean second moment, as in the source: inputs that were hardly ever active must not absorb errors.
 DAMPING = 0.01
 _BLOCK = 64
-# The greatest step of each kind of weights; the runtime's are symmetric.
+# The largest integer of each weight type; the runtime's ranges are symmetric.
 _LIMITS = {schema.TensorType.INT8: 127, schema.TensorType.INT4: 7}
 _KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
@@ -55,14 +55,14 @@ class Layers:
         }
 
     def observe(self, activations: Mapping[str, Array]) -> Samples:
-        """Samples what the weights of each layer see of one photo.
+        """Samples the inputs of each layer for one photo.
 
         Args:
           activations: the input and all activations, by name.
 
         Returns:
-          float32 [G, N, D] by the name of the layer's output. A depthwise layer has G channels with D inputs to each
-          output, any other layer has one group with all its inputs; N positions.
+          float32 [G, N, D] by the name of the layer's output, for N positions. A depthwise layer has G channels with D
+          inputs each, any other layer one group with all its inputs.
         """
         return {
             name: self._inputs(operator, activations[self._name(operator.inputs[0])])
@@ -70,10 +70,10 @@ class Layers:
         }
 
     def round(self, quantized: bytes, samples: Samples, *, progress: Callable[[int, int], None] | None = None) -> bytes:
-        """Rounds integer weights anew, on the steps that they have, and corrects the biases.
+        """Rounds integer weights again with their existing steps, and corrects the biases.
 
         Args:
-          quantized: made of this model by `quantize`; layers that are float in it stay as they are.
+          quantized: this model after `quantize`; layers that are still float stay as they are.
           samples: from `observe`, of all photos.
           progress: called with (done, total) layers.
         """
@@ -109,7 +109,7 @@ class Layers:
         return self._model.subgraphs[0].tensors[index].name.decode()
 
     def _is_dense(self, operator: schema.OperatorT) -> bool:
-        """Whether each weight sees one input: not so in grouped convolutions, which are rounded one by one."""
+        """Whether each weight has one input; false for grouped convolutions, whose weights are rounded one by one."""
         tensors = self._model.subgraphs[0].tensors
         image, kernel = (tensors[index].shape for index in operator.inputs[:2])
         if self._is_depthwise(operator):
@@ -129,13 +129,13 @@ class Layers:
         return values.reshape(1, len(values), -1).transpose(0, 2, 1)
 
     def _layout(self, operator: schema.OperatorT, weights: Array) -> Array:
-        """The inverse of `_weights`."""
+        """Reverses `_weights`."""
         shape = self._model.subgraphs[0].tensors[operator.inputs[1]].shape
         order = (1, 0, 2) if self._is_depthwise(operator) else (0, 2, 1)
         return weights.transpose(order).reshape(shape)
 
     def _inputs(self, operator: schema.OperatorT, image: Array) -> Array:
-        """Returns what the weights see at a sample of positions, float32 [G, N, D]."""
+        """Returns the inputs of the weights at sampled positions, float32 [G, N, D]."""
         tensors, options = self._model.subgraphs[0].tensors, operator.builtinOptions
         if graph.operator_name(self._model, operator) == "FULLY_CONNECTED":
             return image.reshape(1, -1, image.shape[-1])
@@ -153,7 +153,7 @@ class Layers:
 
 
 def combine(observed: Sequence[Samples]) -> Samples:
-    """Joins the samples of photos, which are emptied on the way: they are hundreds of megabytes."""
+    """Joins the samples of photos and empties `observed` on the way: they take hundreds of megabytes."""
     return {name: np.concatenate([samples.pop(name) for samples in observed], axis=1) for name in list(observed[0])}
 
 
@@ -161,23 +161,23 @@ def _corrected(values: Array, bias: schema.TensorT, lost: Array) -> Array:
     if values.dtype.kind == "f":
         return (values + lost).astype(values.dtype)
     step = np.asarray(bias.quantization.scale, np.float64)
-    # The bias of a channel whose weights are next to nothing may stand at the end of int32 already.
+    # The bias of a channel with tiny weights may already be at the limit of int32.
     limit = np.iinfo(values.dtype).max
     corrected = values + np.rint(np.divide(lost, step, out=np.zeros_like(lost), where=step > 0))
     return np.clip(corrected, -limit, limit).astype(values.dtype)
 
 
 def round_together(weights: Array, steps: Array, second: Array, *, limit: int = 127) -> Array:
-    """Rounds weights to whole steps so that the layer's outputs, not the single weights, change least.
+    """Rounds weights to integers so that the layer's outputs, not the single weights, change least.
 
     Args:
       weights: float [G, D, R].
       steps: float [G, R], above 0.
       second: the second moments of the inputs, float [G, D, D].
-      limit: the greatest step.
+      limit: the largest integer.
 
     Returns:
-      Whole numbers from -limit to limit, float64 [G, D, R].
+      Integers from -limit to limit, float64 [G, D, R].
     """
     left, rounded = weights.astype(np.float64), np.empty(weights.shape)
     factor = _inverse_factor(second)
@@ -199,7 +199,7 @@ def _inverse_factor(second: Array) -> Array:
     damped = second.astype(np.float64)
     diagonal = np.einsum("gdd->gd", damped)  # a view
     mean = diagonal.mean(axis=1, keepdims=True)
-    diagonal[diagonal == 0] = 1.0  # an input that is always zero takes no errors, and makes none
+    diagonal[diagonal == 0] = 1.0  # an input that is always zero neither absorbs nor causes errors
     diagonal += DAMPING * mean
     return np.linalg.cholesky(np.linalg.inv(damped)).transpose(0, 2, 1)
 
@@ -217,7 +217,7 @@ def _windows(image: Array, axis: int, size: int, stride: int, dilation: int, sam
 
 
 def _sample(positions: int, wanted: int) -> Array:
-    """Chooses positions at random, the same every time."""
+    """Chooses random positions, with a fixed seed."""
     if positions <= wanted:
         return np.arange(positions)
     return np.sort(np.random.default_rng(0).choice(positions, wanted, replace=False))

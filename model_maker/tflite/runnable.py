@@ -1,7 +1,7 @@
-"""Which `.tflite` may run in this process: operators of image classifiers, on tensors whose sizes no picture decides.
+"""Checks whether a `.tflite` may run in this process: only operators of image classifiers, on tensors of fixed size.
 
-A trial run on one picture proves nothing about the next where a model branches, loops, or computes sizes from pixels.
-Without all that, each run takes the time and the memory of the first one, which `vetting` measures in a child process.
+A trial run on one image proves nothing about the next if a model branches, loops, or computes sizes from pixels.
+Without these, each run takes the time and memory of the first, which `vetting` measures in a child process.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from ai_edge_litert import schema_py_generated as schema
 from model_maker.errors import ModelError
 from model_maker.tflite import graph
 
-# Part of the name of the cache of vetted files: raise it when this file refuses more, and they are checked anew.
+# Part of the cache key of vetted files: increase it when this module rejects more, so that files are checked again.
 RULES = 2
-# What activations that exist at the same time may take. EfficientNet-Lite4 in float needs 40 MB; a network of NASNet's
-# size for pictures of 1024 x 1024, the largest that anyone publishes, stays below half of this.
+# Limit for activations that are live at the same time. EfficientNet-Lite4 in float needs 40 MB; a network of NASNet's
+# size for images of 1024 x 1024, the largest published, needs less than half of this.
 MOST_ACTIVATION_BYTES = 1 << 30
 _ADVICE = "Convert the model again, without loops, conditions, custom operators and dynamic shapes."
 
-# Operators, and which of their operands decide the size of the result, or must be in a range that nothing checks. Such
-# an operand has to be known before a picture is.
+# Operators, and the operands that determine the size of their result or must be in a range that is not checked at run
+# time. Such an operand must be known before an image is.
 _SHAPED = {
     "ARG_MAX": (1,),
     "ARG_MIN": (1,),
@@ -59,7 +59,7 @@ _SHAPED = {
     "TRANSPOSE": (1,),
     "TRANSPOSE_CONV": (0,),
 }
-# Operators whose result has a size that the sizes of their operands decide.
+# Operators whose result size follows from the sizes of their operands.
 _PLAIN = frozenset(
     (
         *("ABS", "ADD", "ADD_N", "AVERAGE_POOL_2D", "BATCH_MATMUL", "CAST", "CEIL", "CONCATENATION", "CONV_2D", "COS"),
@@ -73,9 +73,9 @@ _PLAIN = frozenset(
     )
 )
 OPERATORS = frozenset(_SHAPED) | _PLAIN
-# Their result says nothing about the values of what they are given.
+# Operators whose result does not depend on the values of their operands.
 _BLIND = ("RANK", "SHAPE", "ZEROS_LIKE")
-# The smallest whole number divided by -1 ends a process on x86.
+# On x86, dividing the smallest integer by -1 kills the process.
 _REAL = ("DIV", "POW")
 _WHOLE = tuple(getattr(schema.TensorType, name) for name in ("INT16", "INT32", "UINT32", "INT64", "UINT64"))
 _BYTES = {
@@ -90,10 +90,10 @@ _BYTES = {
 
 
 def check(content: bytes) -> None:
-    """Refuses a `.tflite` that may behave otherwise once it gets another picture, or that takes too much memory.
+    """Rejects a `.tflite` that may behave differently for another image, or that needs too much memory.
 
     Raises:
-      ModelError: it uses what no image classifier needs, which is named; or it is damaged.
+      ModelError: it uses an operator or feature that image classifiers do not need, or is damaged.
     """
     model = graph.parse(content)
     with graph.explained():
@@ -111,11 +111,11 @@ def check(content: bytes) -> None:
 
 
 def check_memory(model: schema.ModelT, shapes: Sequence[Sequence[int]]) -> None:
-    """Refuses a model whose activations take more than MOST_ACTIVATION_BYTES at some time.
+    """Rejects a model whose live activations take more than MOST_ACTIVATION_BYTES at some point.
 
     Args:
       model: from `graph.parse`.
-      shapes: those of the tensors of its main graph, as stated or as a runtime found them.
+      shapes: tensor shapes of its main graph, as stored or as computed by a runtime.
 
     Raises:
       ModelError: they do.
@@ -135,7 +135,7 @@ def check_memory(model: schema.ModelT, shapes: Sequence[Sequence[int]]) -> None:
 
 
 def _peak(main: schema.SubGraphT, sizes: Mapping[int, int]) -> tuple[int, str]:
-    """Returns the most bytes that are in use at once, and the place where they are."""
+    """Returns the peak number of bytes in use, and the operator where it occurs."""
     last: dict[int, int] = {}
     for place, operator in enumerate(main.operators):
         last |= dict.fromkeys((int(index) for index in (*operator.inputs, *operator.outputs)), place)
@@ -153,7 +153,7 @@ def _peak(main: schema.SubGraphT, sizes: Mapping[int, int]) -> tuple[int, str]:
 def _check_tensor(tensor: schema.TensorT) -> None:
     if tensor.type not in _BYTES:
         raise ModelError(f"It has a tensor of {_type_name(tensor.type)}, no numbers of a known kind. {_ADVICE}")
-    if tensor.sparsity is not None:  # whose indices lead wherever the file says
+    if tensor.sparsity is not None:  # its indices are unchecked
         raise ModelError(f"It has a tensor with sparse weights. {_ADVICE}")
     if tensor.isVariable:
         raise ModelError(f"It has a tensor that keeps its value from one picture to the next. {_ADVICE}")
@@ -179,7 +179,7 @@ def _check_inputs(main: schema.SubGraphT) -> None:
 
 
 def _check_sizes_known(model: schema.ModelT, main: schema.SubGraphT) -> None:
-    """Follows what is known before a picture is: constants, shapes, and what is computed of them."""
+    """Checks that sizes depend only on constants and shapes, not on the image."""
     known = {index for index, tensor in enumerate(main.tensors) if _is_constant(model, tensor)}
     written = known | {int(index) for index in main.inputs}
     for operator in main.operators:

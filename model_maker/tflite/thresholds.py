@@ -1,7 +1,7 @@
-"""Score thresholds in the metadata: one for all labels, and one of each.
+"""Score thresholds in the metadata: one for all labels, and one per label.
 
-Phone clients know the second only as a part of score calibration: a label that scores less than its minimum gets 0
-instead, which the first then leaves out. What calibration does otherwise, logit and sigmoid, changes nothing here.
+Phone clients support the latter only through score calibration: a label that scores less than its minimum gets 0, which
+the threshold for all labels then drops. The other steps of calibration, logit and sigmoid, cancel out here.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from collections.abc import Callable, Sequence
 from model_maker.errors import ModelError
 from model_maker.tflite import metadata_schema as schema
 
-# By this name we know the calibration that holds thresholds and nothing else; the apps look for it, too.
+# This name marks a calibration that contains only thresholds; the apps look for it, too.
 LABEL_THRESHOLDS = "label_thresholds.csv"
-# Sigmoid's scale, slope and offset; then the least score.
+# Scale, slope and offset of the sigmoid; then the minimum score.
 _LINE = "1,1,0,{}"
 
 
 def put(scores: schema.TensorMetadata, threshold: float, own: Sequence[float], *, labels: int) -> dict[str, bytes]:
-    """Writes thresholds into the metadata of the scores; returns the files that belong to them.
+    """Writes thresholds into the metadata of the scores; returns the associated files.
 
     Args:
       scores: metadata of the scores.
       threshold: for all labels; 0 for none.
-      own: those of single labels; empty for none.
-      labels: how many there are.
+      own: thresholds of single labels; empty for none.
+      labels: number of labels.
 
     Raises:
-      ModelError: not every label has a threshold, or none is there to leave labels out.
+      ModelError: not every label has a threshold, or there is no threshold for all labels.
     """
     units = []
     if threshold:
@@ -54,14 +54,14 @@ def put(scores: schema.TensorMetadata, threshold: float, own: Sequence[float], *
 
 
 def get(scores: schema.TensorMetadata, read: Callable[[str], bytes | None]) -> tuple[float, tuple[float, ...]]:
-    """Reads the threshold for all labels, 0 for none, and those of single labels, empty for none.
+    """Reads the threshold for all labels (0 for none) and those of single labels (empty for none).
 
     Args:
       scores: metadata of the scores.
-      read: gives a file inside the model by its name, None where it is not.
+      read: returns a file inside the model by name, or None.
 
     Raises:
-      ModelError: a file is named and not there, or does not hold finite numbers.
+      ModelError: a listed file is missing, or contains values that are not finite numbers.
     """
     stated = (
         unit.options.global_score_threshold

@@ -1,4 +1,4 @@
-"""Where a float embedder parts into a trunk, which stays frozen, and a tail, which may be trained."""
+"""Splits a float embedder into a trunk, which stays frozen, and a tail, which may be trained."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ _WIDENING = 2
 
 
 def seam(content: bytes) -> str:
-    """Names the activation at which a network is best parted: the last narrow one before its last halving.
+    """Returns the name of the best activation to split at: the last narrow one before the last stride-2 layer.
 
-    Behind it lie the stages that know most of the classes and, with small maps, cost little: docs/MEASUREMENTS.md has
-    the cost of other places. Only one activation may cross the seam, and not one that was widened for the halving.
+    The stages after it contribute most to the classes and, with small maps, cost little: docs/MEASUREMENTS.md has the
+    cost of other places. Only one activation may cross the seam, and not one that was expanded for the stride-2 layer.
 
     Args:
       content: a float embedder.
 
     Raises:
-      ModelError: it never halves its maps, or has no such place.
+      ModelError: it never halves its feature maps, or has no such activation.
     """
     model = graph.parse(content)
     main = model.subgraphs[0]
-    # Means of maps, joined to the embedding, would keep every map in use to the end.
+    # Joined means of maps would keep every map live to the end.
     main.outputs = [cut.last_layer(model, int(main.outputs[0]))]
     cut.prune(model)
     alone = crossings(model)
     maps = [index for index in alone if len(main.tensors[index].shape) == 4 and _side(main, index) > 1]
     if not maps:
-        raise ModelError("It has no feature maps at which it could be parted.")
+        raise ModelError("It has no feature maps at which it could be split.")
     last = min(_side(main, index) for index in maps)
     sides = [_side(main, index) for index in maps if _side(main, index) > last]
     if not sides:
         raise ModelError("It never halves its feature maps, so it has no last stages that could be trained alone.")
     stage = [index for index in maps if _side(main, index) == min(sides)]
-    # A block that halves may widen first, by a convolution and an activation.
+    # A stride-2 block may expand first, by a convolution and an activation.
     narrowest = min(reversed(stage[-_WIDENING - 1 :]), key=lambda index: _size(main, index))
     return main.tensors[narrowest].name.decode()
 
 
 def crossing(content: bytes, name: str) -> tuple[str, ...]:
-    """Names what the layers behind an activation need: itself, and means of earlier maps that join the embedding.
+    """Returns the inputs of the layers after an activation: itself, and means of earlier maps joined to the embedding.
 
     Raises:
-      ModelError: there is no such activation, or they need an earlier map.
+      ModelError: there is no such activation, or the later layers need an earlier map.
     """
     model = graph.parse(content)
     main = model.subgraphs[0]
@@ -60,16 +60,16 @@ def crossing(content: bytes, name: str) -> tuple[str, ...]:
             behind.add(int(operator.outputs[0]))
             besides += [index for index in inputs if index not in behind and index not in besides]
     if any(len(main.tensors[index].shape) != 2 for index in besides):
-        raise ModelError(f"What follows {name} also needs what comes before it.")
+        raise ModelError(f"The layers after {name} also need earlier activations.")
     return (name, *(main.tensors[index].name.decode() for index in besides))
 
 
 def trunk(content: bytes, *names: str) -> bytes:
-    """Returns what leads to activations: a float `.tflite`, float32 [1, H, H, 3] to one of them, or several in a row.
+    """Returns the network up to some activations: a float `.tflite`, float32 [1, H, H, 3] to one or several joined.
 
     Args:
       content: a float embedder.
-      names: one, whose shape [1, h, w, D] stays; or several, which are flattened and joined: [1, h * w * D + ...].
+      names: one activation, which keeps its shape [1, h, w, D]; or several, flattened and joined: [1, h * w * D + ...].
 
     Raises:
       ModelError: there is no such activation.
@@ -84,7 +84,7 @@ def trunk(content: bytes, *names: str) -> bytes:
 
 
 def _joined(model: schema.ModelT, tensors: list[int]) -> int:
-    """Adds what flattens activations and joins them; returns the result."""
+    """Adds operators that flatten and join activations; returns the joined tensor."""
     main = model.subgraphs[0]
     sizes = [_size(main, index) for index in tensors]
     flat = []
@@ -102,7 +102,7 @@ def _joined(model: schema.ModelT, tensors: list[int]) -> int:
 
 
 def behind(content: bytes, name: str) -> set[str]:
-    """Names an activation and all that are made after it."""
+    """Returns the names of an activation and of all later ones."""
     model = graph.parse(content)
     main = model.subgraphs[0]
     made = [main.tensors[operator.outputs[0]].name.decode() for operator in main.operators]
@@ -110,7 +110,7 @@ def behind(content: bytes, name: str) -> set[str]:
 
 
 def crossings(model: schema.ModelT) -> list[int]:
-    """Returns, in order, the activations that are alone when they are made: all that follows depends on them only."""
+    """Returns the activations, in order, that are the only live one when computed: all later ones depend on them."""
     main = model.subgraphs[0]
     made = {int(index) for index in main.inputs} | {int(operator.outputs[0]) for operator in main.operators}
     last_use: dict[int, int] = {}

@@ -1,9 +1,8 @@
-"""Whether a `.tflite` from outside may be opened in this process: it is tried in another one first.
+"""Vets a `.tflite` from outside in a child process before it is opened in this one.
 
-A damaged or hostile file can keep LiteRT busy for ever, crash it, or make it and our own reading of the file ask for
-all the memory there is. So a file that is seen for the first time is read and run once in a process with limits, and
-only one whose next run will be like the first (`runnable`). What passes is remembered by its hash in the cache
-directory, and what this package has written itself is known to it.
+A damaged or hostile file can hang or crash LiteRT, or make it or our own parser allocate all memory. So a new file is
+first read and run once in a process with limits, and passes only if later runs will be like the first (`runnable`).
+Files that pass are cached by hash in the cache directory; so are files that this package has written.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ from model_maker.errors import ModelError, OutputError, about
 from model_maker.system import files, limited_process
 from model_maker.tflite import graph, inspection, interpreter, metadata, runnable
 
-# A sound model of 100 MB opens and runs in a few seconds, on the slow reference kernels in half a minute.
+# A sound model of 100 MB opens and runs in a few seconds, with the slow reference kernels in half a minute.
 LIMIT_S = 60
-# Beyond what LiteRT and numpy take at their start. EfficientNet-Lite4 in float needs 0.3 GB.
+# In addition to what LiteRT and NumPy take at startup. EfficientNet-Lite4 in float needs 0.3 GB.
 MEMORY_BYTES = 4 << 30
-# What a file is tried for: to be read without being run, or to be run on one of `interpreter.KERNELS`.
+# Purposes of vetting: only reading, or running with one of `interpreter.KERNELS`.
 READ = "read"
 
 
 def read(path: str | os.PathLike[str]) -> bytes:
-    """Returns the bytes of a `.tflite` that can be looked into here; whether it runs is another question.
+    """Returns the bytes of a `.tflite` that is safe to parse; it may still not be safe to run.
 
     Raises:
       ModelError: it cannot be read, or is damaged.
@@ -41,14 +40,14 @@ def read(path: str | os.PathLike[str]) -> bytes:
 
 
 def vet(content: bytes, purpose: str = "xnnpack") -> None:
-    """Makes sure that a file can be opened here.
+    """Checks that a file can be opened in this process.
 
     Args:
-      content: a `.tflite`, from wherever.
+      content: a `.tflite` from any source.
       purpose: READ or a key of `interpreter.KERNELS`.
 
     Raises:
-      ModelError: it is damaged, does not run, or needs more time or memory than models need.
+      ModelError: it is damaged, does not run, or exceeds the limits of time or memory.
     """
     record = _record(content)
     passed = _passed(record)
@@ -60,12 +59,12 @@ def vet(content: bytes, purpose: str = "xnnpack") -> None:
 
 
 def trust(content: bytes) -> None:
-    """Remembers a file that this package has made, so that it need not be tried."""
+    """Records a file that this package has written, so that it need not be vetted."""
     _remember(_record(content), {READ, *interpreter.KERNELS})
 
 
 def trust_as(content: bytes, original: bytes) -> None:
-    """Remembers a file whose network is that of another one but for numbers: it is good for what that one is."""
+    """Records a file that differs from an already vetted one only in values: it passes for the same purposes."""
     _remember(_record(content), _passed(_record(original)))
 
 
@@ -84,7 +83,7 @@ def _passed(record: Path) -> set[str]:
 def _remember(record: Path, purposes: set[str]) -> None:
     try:
         files.write(record, " ".join(sorted(purposes)).encode())
-    except OutputError as error:  # then it is tried again next time, which takes half a second
+    except OutputError as error:  # then it is vetted again next time, which takes half a second
         logging.warning("%s", error)
 
 
@@ -94,10 +93,10 @@ def _try(path: str, purpose: str) -> bytes:
 
 
 def attempt(content: bytes, purpose: str) -> None:
-    """Does once with a file what `purpose` stands for.
+    """Reads or runs a file once, as `purpose` says.
 
     Raises:
-      ModelError: it is damaged, does not run, or may run otherwise the next time.
+      ModelError: it is damaged, does not run, or may behave differently the next time.
     """
     metadata.read(content)
     if purpose == READ:
@@ -106,7 +105,7 @@ def attempt(content: bytes, purpose: str) -> None:
     runnable.check(content)
     runner = interpreter.Runner(content, kernels=purpose)
     runner.run(np.zeros(runner.input_shape, runner.input_dtype))
-    # What the file states of sizes, LiteRT may have found to be otherwise.
+    # LiteRT's shapes may differ from those that the file states.
     runnable.check_memory(graph.parse(content), runner.shapes())
 
 

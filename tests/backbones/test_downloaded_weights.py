@@ -77,7 +77,7 @@ def test_a_file_without_a_published_hash_must_stay_what_it_was(server, keras_hom
 def test_a_web_page_is_no_weights_file(offline, keras_home):
     (keras_home / "models").mkdir(parents=True)
     (keras_home / "models" / "w.h5").write_text("<html>log in first</html>")
-    with pytest.raises(BackboneError, match="no HDF5 file"):
+    with pytest.raises(BackboneError, match="not an HDF5 file"):
         KerasWeights(URL, 26_000).path()
 
 

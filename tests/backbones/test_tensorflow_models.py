@@ -84,7 +84,7 @@ def test_a_classifier_gives_the_features_before_its_classifier(made, form):
 @pytest.mark.tensorflow
 def test_a_feature_vector_of_any_size_is_told_which(made):
     path, expected = made["feature_vector"]
-    with pytest.raises(BackboneError, match="pictures of any size. Say which with `image_size`"):
+    with pytest.raises(BackboneError, match="images of any size. Choose one with `image_size`"):
         features(path, normalization="0,255")
     found, base, _ = features(path, normalization="0,255", image_size=16)
     assert base.image_size == 16

@@ -80,7 +80,7 @@ def test_a_second_output_is_dropped():
 
 def test_a_network_without_pooling_is_refused():
     model = graph.parse(TinyNetwork().conv(KERNEL).content())
-    with pytest.raises(ModelError, match="no pooling over the whole picture"):
+    with pytest.raises(ModelError, match="no global pooling"):
         cut.cut(model)
 
 

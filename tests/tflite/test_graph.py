@@ -222,5 +222,5 @@ def test_int4_lies_two_to_a_byte_the_first_in_the_lower_half():
 
 
 def test_a_mean_that_is_no_pixel_is_refused(float_classifier):
-    with pytest.raises(ModelError, match="cannot state the mean 300"):
+    with pytest.raises(ModelError, match="cannot represent the mean 300"):
         graph.set_io(float_classifier, "uint8", mean=300, std=1)

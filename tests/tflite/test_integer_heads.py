@@ -208,7 +208,7 @@ def test_classes_have_steps_of_their_own(tiny_int8, integers):
 @pytest.mark.parametrize("change", ["step", "size", "type"])
 def test_another_embedder_is_refused(tiny_int8, tiny_base, head, change):
     if change == "step":
-        wrong, message = dataclasses.replace(head, feature_step=1.001 * head.feature_step), "features of another step"
+        wrong, message = dataclasses.replace(head, feature_step=1.001 * head.feature_step), "another quantization step"
         content = tiny_int8.content
     elif change == "size":
         wrong, message = dataclasses.replace(head, kernel=head.kernel[:, :43]), r"expects 43 int8 .* gives \[1, 44\]"
@@ -225,7 +225,7 @@ def test_features_whose_zero_is_not_nought_are_refused(tiny_int8, head):
     model = graph.parse(tiny_int8.content)
     main = model.subgraphs[0]
     main.tensors[main.outputs[0]].quantization.zeroPoint = [1]
-    with pytest.raises(ModelError, match="features of another"):
+    with pytest.raises(ModelError, match="another quantization step"):
         head.attach(graph.pack(model))
 
 

@@ -115,7 +115,7 @@ def test_what_a_further_layer_makes_of_a_mean_has_no_place():
 
 def test_a_model_without_means_of_maps_says_so():
     network = TinyNetwork(8).mean().dense(np.eye(3), np.zeros(3), fused=FUSED.RELU).dense(*drawn(3)).softmax()
-    with pytest.raises(ModelError, match="sees no mean of a feature map"):
+    with pytest.raises(ModelError, match="No input of its last layer is the mean"):
         logit_shares.attach(network.content())
     with pytest.raises(ModelError, match=r"no last layer of classes\. Where an answer comes from"):
         logit_shares.attach(TinyNetwork(8).mean().content())

@@ -112,7 +112,7 @@ def test_a_layer_that_was_not_joined_cannot_be_selected(network, scaled):
         network_layers.select(joined, (scaled[0], scaled[-1]))
     # An activation that is there and not joined.
     inside = Layer(scaled[3].mean, 8, 1)
-    with pytest.raises(ModelError, match=f"It does not join {scaled[3].mean}") as caught:
+    with pytest.raises(ModelError, match=f"It does not join the layers {scaled[3].mean}") as caught:
         network_layers.select(joined, (inside, scaled[-1]))
     assert "\n" not in str(caught.value)
 

@@ -211,7 +211,7 @@ def test_a_kept_operator_is_what_it_was_kept_as_and_others_are_not(float_classif
 @pytest.mark.parametrize(
     ("kind", "kept", "text"),
     [
-        ("int8", {"nowhere": "float"}, "No operator of the model gives nowhere, which was to be kept as float"),
+        ("int8", {"nowhere": "float"}, "No operator has the output nowhere, which was to be kept as float"),
         ("int8", {"features": "int4"}, "cannot be kept as int4 in a model of int8, which mixes with int16x8, float"),
         ("float16", {"features": "float"}, "of float16, which mixes with nothing else"),
     ],

@@ -107,7 +107,8 @@ def _runnable_threads() -> Iterator[list[int]]:
 
     So other load on the machine does not change what is measured, as it does with CPU time divided by the clock.
     """
-    context, counts = multiprocessing.get_context("spawn"), []
+    context = multiprocessing.get_context("spawn")
+    counts: list[int] = []
     here, there = context.Pipe()
     child = context.Process(target=_sample, args=(os.getpid(), there), daemon=True)
     child.start()

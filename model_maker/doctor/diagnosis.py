@@ -223,13 +223,13 @@ def _unjudged(examination: Examination) -> tuple[str, ...]:
     counts = examination.dataset.counts
     small = [name for label, name in enumerate(names) if label in judged and counts[label] < FEW]
     notes = []
+    if small:
+        notes.append(
+            f"Of classes with fewer than {FEW} photos ({_some(small)}), only the clear label errors are listed."
+        )
     if few:
         notes.append(
             f"Labels of {_some(few)} were not assessed: each class needs {label_errors.LEAST} different photos."
-        )
-    if small:
-        notes.append(
-            f"Of classes with fewer than {FEW} photos ({_some(small)}) only the clear label errors are listed."
         )
     return tuple(notes)
 

@@ -19,6 +19,7 @@ for (const [name, colorScheme, width] of [['light', 'light', 1100], ['dark', 'da
   const others = requests.filter((found) => found !== url && !found.startsWith('data:'));
   seen.pages[name] = {violations: await violations(page), wider, others, errors};
   if (name === 'phone' && (await page.locator('#score').count())) seen.slider = await slide(page);
+  if (name === 'phone') seen.columns = await lastColumns(page);
   await page.close();
 }
 const plain = await browser.newPage({javaScriptEnabled: false});
@@ -29,6 +30,21 @@ if (await plain.locator('#score').count()) {
 }
 await browser.close();
 console.log(JSON.stringify(seen));
+
+/** Scrolls each table that is wider than its frame to its end by a key; returns the headings that are then in sight. */
+async function lastColumns(page) {
+  const found = [];
+  for (const frame of await page.locator('.wide').all()) {
+    if (await frame.evaluate((box) => box.scrollWidth <= box.clientWidth)) continue;
+    await frame.focus();
+    for (let press = 0; press < 60; press++) await page.keyboard.press('ArrowRight', {delay: 5});
+    const last = frame.locator('thead tr').last().locator('th').last();
+    await page.waitForTimeout(300); // scrolling is smooth
+    const [right, end] = [await last.boundingBox(), await frame.boundingBox()];
+    if (right.x + right.width <= end.x + end.width + 1) found.push(await last.textContent());
+  }
+  return found;
+}
 
 /** Moves the slider by keys, and reads what it shows and what screen readers are told. */
 async function slide(page) {

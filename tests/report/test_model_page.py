@@ -2,21 +2,17 @@
 
 import base64
 import io
-import json
 import re
-import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
-from checkout import HELPERS
+from page_reader import NOTHING, Page, look_at
 from PIL import Image
 
 from model_maker import evaluation, output_folder
 from model_maker.data import thumbnails
 from model_maker.data.dataset import Sample
-from model_maker.demo import browser
 from model_maker.inference.classifier import Scored
 from model_maker.report import model_page, page_parts
 
@@ -24,48 +20,6 @@ CLASSES = ("ant", "bee", "cat")
 # Four ants, three bees, three cats. Wrong: an ant taken for a bee (0.9), a bee for an ant (0.6), a cat for a bee (0.8).
 TRUTH = [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]
 ANSWERS = [(0, 0.95), (0, 0.7), (0, 0.95), (1, 0.9), (1, 0.95), (1, 0.7), (0, 0.6), (2, 0.95), (2, 0.7), (1, 0.8)]
-
-VOID = {"meta", "img", "line", "rect", "circle", "path", "br", "input"}
-
-
-class Page(HTMLParser):
-    """What a browser would make of a page: tables by their names, figures, attributes, words."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tables, self.figures, self.addresses, self.tags, self.words = {}, [], [], [], []
-        self._region, self._inside = None, []
-        self.feed(text)
-
-    def handle_starttag(self, tag, pairs):
-        attributes = dict(pairs)
-        self.tags.append((tag, attributes))
-        found = [value for name, value in pairs if name in ("src", "href", "srcset", "action", "data")]
-        self.addresses += [address for address in found if not address.startswith("#")]
-        if attributes.get("role") == "region":
-            self._region = self.tables.setdefault(attributes["aria-label"], [])
-        if tag == "tr":
-            self._region.append([])
-        if tag in ("td", "th"):
-            self._region[-1].append("")
-        if tag == "figure":
-            self.figures.append([])
-        self._inside = [tag] if tag in ("td", "th", "figure") else self._inside + [tag] * (tag not in VOID)
-
-    def handle_endtag(self, tag):
-        if tag in ("td", "th", "table", "figure"):
-            self._inside = []
-
-    def handle_data(self, text):
-        self.words.append(text)
-        if self._inside[:1] in (["td"], ["th"]) and self._region and self._region[-1]:
-            self._region[-1][-1] += text.strip()
-        elif self._inside[:1] == ["figure"]:
-            self.figures[-1].append(text)
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.words).split())
 
 
 def make(folder, classes=CLASSES, *, suffix=""):
@@ -113,20 +67,6 @@ def everything(test):
             ],
         },
     }
-
-
-NOTHING = dict.fromkeys(("light", "dark", "phone"), {"violations": [], "wider": 0, "others": [], "errors": []})
-
-
-def look_at(text, folder):
-    """What Chromium makes of a page, see report_session.mjs."""
-    if lacking := browser.missing_tools():
-        pytest.skip(f"no {lacking}")
-    (folder / "report.html").write_text(text, encoding="utf-8")
-    command = ["node", HELPERS / "report_session.mjs", browser.chromium(), (folder / "report.html").as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout)
 
 
 @pytest.fixture

@@ -121,7 +121,7 @@ def losses(
 
 
 def confusion(*, labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Figure:
-    """Draws a confusion matrix: a row for each true class, shaded by the share of its photos.
+    """Draws a confusion matrix: a row for each actual class, shaded by the share of its photos.
 
     Args:
       labels: C names.
@@ -145,8 +145,8 @@ def confusion(*, labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Figu
         ((margin + room + 8) / width, 12 / height, side / width, side / height),
         xlim=(0, classes),
         ylim=(classes, 0),
-        xlabel="predicted class",
-        ylabel="true class",
+        xlabel="Predicted",
+        ylabel="Actual",
     )
     _cells(axes, np.array(counts), with_counts=cell >= _CELL_WITH_COUNT)
     axes.xaxis.set_label_position("top")

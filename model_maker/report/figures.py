@@ -82,7 +82,7 @@ def calibration(*, photos: Sequence[int], right: Sequence[float], title: str = "
     upper.set(xlim=(0, 1), ylim=(0, 102), yticks=range(0, 101, 20), ylabel="% correct")
     lower.bar(left, counts, 0.9 * step, align="edge", color=DIM)
     most = max(1, int(counts.max()))
-    lower.set(ylim=(0, 1.05 * most), yticks=(0, _round(most)), ylabel="photos", xlabel="score")
+    lower.set(ylim=(0, 1.05 * most), yticks=(_round(most),), ylabel="photos", xlabel="score")
     for axes in (upper, lower):
         axes.grid(axis="y")
     figure.align_ylabels()

@@ -67,7 +67,7 @@ def origin(
     """Returns what a page says of where a model comes from, as names and values.
 
     Args:
-      provenance: inside the file; empty for files of others.
+      provenance: inside the file; empty for third-party files.
       trained, evaluated, certified: dates, see `system.dates`.
     """
     options, budget = provenance.get("options"), provenance.get("budget")

@@ -46,7 +46,7 @@ async function lastColumns(page) {
   return found;
 }
 
-/** Moves the slider by keys, and reads what it shows and what screen readers are told. */
+/** Moves the slider by keys, and reads what it shows and what screen readers say. */
 async function slide(page) {
   const slider = page.getByRole('slider', {name: 'If the app answers only from this score on'});
   const found = [];

@@ -19,7 +19,7 @@ from model_maker.data.streaming import cores
 from model_maker.errors import DataError, ModelError
 from model_maker.output_folder import RUN
 from model_maker.progress import Progress
-from model_maker.system import files
+from model_maker.system import dates, files
 from model_maker.version import __version__
 
 _PACKAGES = ("ai-edge-litert", "litert-quantizer", "numpy", "pillow", "tensorflow", "keras")
@@ -31,6 +31,7 @@ def compose(
     """Returns the record of a run in plain JSON types; `options` is a dataclass."""
     return {
         "model_maker": __version__,
+        "created": dates.now(),
         "data": str(object_stores.place(data).resolve()),
         "options": dataclasses.asdict(options),
         "fingerprint": dataset.fingerprint,

@@ -8,8 +8,10 @@ from typing import Any
 from model_maker.benchmark.result_table import machine_line, model_line, number, remarks
 from model_maker.benchmark.results import Estimate, Record, Row, estimate
 from model_maker.report import drawing, pages
+from model_maker.system import dates
 
-_HEADS = ("median", "95 % interval", "p90", "p99", "min", "max", "mean", "init", "first", "MB", "GMAC/s", "runs")
+_TIMES = ("median", "95 % interval", "p90", "p99", "min", "max", "mean", "init", "first")
+_HEADS = (*(f"{name}, ms" for name in _TIMES), "memory, MB", "speed, GMAC/s", "runs")
 
 
 def render(record: Record) -> str:
@@ -18,7 +20,7 @@ def render(record: Record) -> str:
     return pages.render(
         "benchmark.html",
         machine=machine_line(record),
-        created=record.created,
+        created=dates.shown(record.created),
         best=_best(record),
         models=[
             {"name": model.name, "facts": model_line(model), "chart": charts.get(f"{index}.svg")}
@@ -88,7 +90,7 @@ def _remarks(record: Record) -> Iterator[tuple[str, bool]]:
     for text, style in remarks(record):
         if not text.startswith("failed: "):
             yield text, style == "yellow"
-    yield "Times in milliseconds; the bars are 95 % intervals of the median.", False
+    yield "In the chart, bars are 95 % intervals of the median.", False
     settings = (f"{name} {_plain(value)}" for name, value in record.settings.items() if value not in (None, ""))
     versions = (f"{name} {value}" for name, value in record.machine.versions.items())
     yield from ((text, False) for text in ("; ".join(settings), ", ".join(versions)) if text)

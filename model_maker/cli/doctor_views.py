@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from model_maker.doctor import diagnosis
 from model_maker.doctor.checks import CHECKS, DEFAULT_FIXES
 from model_maker.doctor.diagnosis import Diagnosis
 from model_maker.doctor.findings import Finding
-from model_maker.doctor.quarantine import Moves
+from model_maker.doctor.quarantine import Moves, folder_of
 from model_maker.terminal import rendering
 from model_maker.terminal.rendering import escape
 
@@ -63,23 +62,19 @@ def _line(found: Diagnosis, finding: Finding) -> str:
 def _next_step(found: Diagnosis) -> str:
     if not found.findings:
         return "[bold green]No problems found.[/]"
-    able = {name: count for name in found.findings if (count := _removable(found, [name]))}
-    if not able or not Path(found.data).is_dir():
+    able = {name: count for name in found.findings if (count := found.removable([name]))}
+    if not able or folder_of(found.data) is None:
         return "Fix these problems by hand, then run doctor again."
     data = escape(rendering.quoted(found.data))
     usual = [name for name in able if name in DEFAULT_FIXES]
     lines = []
     if usual:
-        files = _count(_removable(found, usual), "file")
+        files = _count(found.removable(usual), "file")
         lines.append(f"[bold]model_maker doctor {data} --fix[/] moves {files} to the quarantine ({', '.join(usual)}).")
     asked = [f"{name} ({count})" for name, count in able.items() if name not in DEFAULT_FIXES]
     if asked:
         lines.append(f"Pass kinds to --fix to move those: {', '.join(asked)}.")
     return "\n".join([*lines, "--undo moves everything back."])
-
-
-def _removable(found: Diagnosis, kinds: Iterable[str]) -> int:
-    return len({path for kind in kinds for finding in found.findings[kind] for path in finding.removable})
 
 
 def show_plan(found: Diagnosis, planned: dict[Path, str]) -> None:

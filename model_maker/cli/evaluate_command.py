@@ -45,10 +45,12 @@ def run(arguments: argparse.Namespace) -> None:
             bars.note(f"{skipped} files cannot be read as photos and are skipped.")
         rows = why.mistakes(arguments, classifier, scored, bars) if arguments.why else []
         if page is not None:
-            name, own = classifier.info.name, run_record.is_own_test(arguments.model, arguments.data)
+            own = run_record.is_own_test(arguments.model, arguments.data)
             with bars.stage("Explain errors"):
                 explain = why.for_page(arguments.model, classifier)
-            model_page.write(page, name, scored, metrics, model=arguments.model, own_test=own, explain=explain)
+            model_page.write(
+                page, classifier.info, scored, metrics, model=arguments.model, own_test=own, explain=explain
+            )
             bars.note(f"Report: {page}")
     if arguments.json:
         print_json(metrics.as_dict() | ({"why": rows} if arguments.why else {}))

@@ -26,7 +26,7 @@ _FAR = 2.5
 # Ratio of the largest class to the smallest, above which it is reported; `train` weights classes above 2.
 _UNEVEN = 5.0
 # With fewer photos, of a class or in total, measurements are hardly more than a guess.
-_FEW = 20
+FEW = 20
 # How many times more likely another class must be than a photo's own: to be reported, and to be a clear case.
 _DOUBT, _SURE = math.log(1.5), math.log(3)
 _DAMAGE = ("damaged", "empty file", "not a ")
@@ -89,22 +89,27 @@ def _labels(examination: Examination) -> Iterator[Finding]:
     if examination.is_multi_label:
         return
     judged, samples, classes = examination.label_errors, examination.dataset.samples, examination.dataset.classes
+    # What a class looks like cannot be told from a few photos: a close call there says nothing of the label.
+    small = np.array(examination.dataset.counts)[examination.labels] < FEW
+    sure = judged.confident & (judged.margins <= -_SURE)
     copies: dict[tuple[int, int], list[int]] = {}
     for index in np.argsort(judged.margins, kind="stable"):  # NaN, not assessed, comes last
         if not judged.margins[index] <= -_DOUBT:
             break
+        if small[index] and not sure[index]:
+            continue
         copies.setdefault((int(examination.numbers[index]), int(examination.labels[index])), []).append(int(index))
     for (_, label), group in copies.items():
         rated = judged.scores[group[0]].copy()
         rated[label] = np.nan
         other = int(np.nanargmax(rated))
-        sure = [index for index in group if judged.confident[index] and judged.margins[index] <= -_SURE]
+        clear = [index for index in group if sure[index]]
         own, likelier = (100 * judged.scores[group[0]][name] for name in (label, other))
         text = f"labelled {classes[label]} ({own:.0f} %), looks like {classes[other]} ({likelier:.0f} %)"
         yield Finding(
-            text if group[0] in sure else f"{text}, a close call",
+            text if group[0] in clear else f"{text}, a close call",
             tuple(samples[index].path for index in group),
-            tuple(samples[index].path for index in sure),
+            tuple(samples[index].path for index in clear),
             classes[other],
             float(-judged.margins[group[0]]),
         )
@@ -141,7 +146,7 @@ def _one_colour(examination: Examination) -> Iterator[Finding]:
 
 def _outliers(examination: Examination) -> Iterator[Finding]:
     far = examination.label_errors.distances
-    if len(far) < _FEW:  # too few to estimate a distribution
+    if len(far) < FEW:  # too few to estimate a distribution
         return
     for index in np.argsort(-far, kind="stable"):
         if not far[index] > _FAR:
@@ -169,7 +174,7 @@ def _proportions(examination: Examination) -> Iterator[Finding]:
 def _classes(examination: Examination) -> Iterator[Finding]:
     counts = np.array(examination.dataset.counts)
     for name, count in zip(examination.dataset.classes, counts, strict=True):
-        if count < _FEW:
+        if count < FEW:
             yield Finding(f"{name} has {count} readable photo{'' if count == 1 else 's'}")
     if examination.is_multi_label:
         return  # labels are not weighted: each has its own threshold

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from model_maker.backbones.registry import DEFAULT
 from model_maker.data import object_stores
 from model_maker.data.entries import Location, spelled
 from model_maker.doctor import label_errors, near_duplicates, shortcuts
-from model_maker.doctor.checks import CHECKS
+from model_maker.doctor.checks import CHECKS, FEW
 from model_maker.doctor.examination import Examination, examine
 from model_maker.doctor.findings import Finding
 from model_maker.doctor.shortcuts import Together
@@ -56,6 +56,10 @@ class Diagnosis:
     def readable(self) -> int:
         """The number of readable photos."""
         return sum(self.photos.values()) if self.total is None else self.total
+
+    def removable(self, kinds: Iterable[str]) -> int:
+        """The number of files that `mend` moves for some kinds of findings."""
+        return len({path for kind in kinds for finding in self.findings[kind] for path in finding.removable})
 
     def name(self, photo: Location) -> str:
         """Returns the name of a photo within the dataset, with slashes on all systems."""
@@ -216,9 +220,18 @@ def _unjudged(examination: Examination) -> tuple[str, ...]:
     few = [name for label, name in enumerate(names) if label not in judged]
     if len(judged) < 2:
         return (f"Labels were not assessed: fewer than two classes have {label_errors.LEAST} different photos.",)
+    counts = examination.dataset.counts
+    small = [name for label, name in enumerate(names) if label in judged and counts[label] < FEW]
+    notes = []
+    if small:
+        notes.append(
+            f"Of classes with fewer than {FEW} photos ({_some(small)}), only the clear label errors are listed."
+        )
     if few:
-        return (f"Labels of {_some(few)} were not assessed: each class needs {label_errors.LEAST} different photos.",)
-    return ()
+        notes.append(
+            f"Labels of {_some(few)} were not assessed: each class needs {label_errors.LEAST} different photos."
+        )
+    return tuple(notes)
 
 
 def _some(names: Sequence[str], most: int = 5) -> str:

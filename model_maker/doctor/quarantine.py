@@ -49,6 +49,12 @@ def default_place(data: str | os.PathLike[str]) -> Path:
     return data.with_name(f"{data.name}_quarantine")
 
 
+def folder_of(data: str | os.PathLike[str]) -> Path | None:
+    """Returns the folder of a dataset out of which photos can be moved: one with a folder for each class."""
+    home = object_stores.place(data)
+    return home if isinstance(home, Path) and sources.source_of(home) is sources.SOURCES["folder"] else None
+
+
 def check(data: str | os.PathLike[str], kinds: Sequence[str], quarantine: str | os.PathLike[str] | None = None) -> Path:
     """Checks, before any work, that some kinds of findings can be fixed; returns the quarantine.
 
@@ -174,8 +180,8 @@ def put_back(data: str | os.PathLike[str], quarantine: str | os.PathLike[str] | 
 
 
 def _places(data: str | os.PathLike[str], quarantine: str | os.PathLike[str] | None) -> tuple[Path, Path]:
-    home = object_stores.place(data)
-    if not isinstance(home, Path) or sources.source_of(home) is not sources.SOURCES["folder"]:
+    home = folder_of(data)
+    if home is None:
         raise DataError(f"{data} is not a folder of class folders, so it must be fixed by hand.")
     root = home.resolve()
     place = Path(quarantine).resolve() if quarantine is not None else default_place(data)

@@ -81,7 +81,8 @@ def calibration(*, photos: Sequence[int], right: Sequence[float], title: str = "
     upper.plot((0, 1), (0, 100), color=INK, linestyle=(0, (4, 3)), linewidth=1.5)
     upper.set(xlim=(0, 1), ylim=(0, 102), yticks=range(0, 101, 20), ylabel="% correct")
     lower.bar(left, counts, 0.9 * step, align="edge", color=DIM)
-    lower.set(ylim=(0, 1.05 * max(1, counts.max())), yticks=(max(1, counts.max()),), ylabel="photos", xlabel="score")
+    most = max(1, int(counts.max()))
+    lower.set(ylim=(0, 1.05 * most), yticks=(_round(most),), ylabel="photos", xlabel="score")
     for axes in (upper, lower):
         axes.grid(axis="y")
     figure.align_ylabels()
@@ -120,7 +121,7 @@ def losses(
 
 
 def confusion(*, labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Figure:
-    """Draws a confusion matrix: a row for each true class, shaded by the share of its photos.
+    """Draws a confusion matrix: a row for each actual class, shaded by the share of its photos.
 
     Args:
       labels: C names.
@@ -144,8 +145,8 @@ def confusion(*, labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Figu
         ((margin + room + 8) / width, 12 / height, side / width, side / height),
         xlim=(0, classes),
         ylim=(classes, 0),
-        xlabel="predicted class",
-        ylabel="true class",
+        xlabel="Predicted",
+        ylabel="Actual",
     )
     _cells(axes, np.array(counts), with_counts=cell >= _CELL_WITH_COUNT)
     axes.xaxis.set_label_position("top")
@@ -269,6 +270,12 @@ KINDS: dict[str, Callable[..., Figure]] = {
     "losses": losses,
     "precision_recall": precision_recall,
 }
+
+
+def _round(most: int) -> int:
+    """Returns the largest of 1, 2, 5, 10, 20, 50 and so on up to a number."""
+    power = 10 ** (len(str(most)) - 1)
+    return max(step * power for step in (1, 2, 5) if step * power <= most)
 
 
 def _figure(width: float, height: float, title: str = "") -> Figure:

@@ -5,29 +5,24 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from model_maker import evaluation, output_folder, run_record
-from model_maker.data import thumbnails
-from model_maker.data.entries import Location
 from model_maker.errors import DataError
 from model_maker.inference.classifier import Scored
-from model_maker.inference.explanation import Explain, Explanation
+from model_maker.inference.explanation import Explain
 from model_maker.multi_label_metrics import MultiLabelMetrics
 from model_maker.output_folder import METRICS, REPORT
-from model_maker.report import drawing, heat_map, multi_label_page, page_parts, pages
+from model_maker.report import drawing, examples, multi_label_page, page_parts, pages, score_thresholds
 from model_maker.report.drawing import Wanted
-from model_maker.system import files
+from model_maker.system import dates, files
+from model_maker.tflite.metadata import ModelInfo
 
 ALWAYS = ("confusion.png", "calibration.png", "per_class.png")  # the plots of every model of one label a photo
-# Keeps the page far below 3 MB: a thumbnail takes about 8 kB.
-_MISTAKES, _SIDE = 24, 200
 _MOST_PAIRS = 12
-# From this number of classes on, the confusion matrix uses a small font.
-_MANY = 16
+# From this number of classes on, a confusion matrix takes the whole width and a small font.
+_WIDE, _MANY = 9, 16
 # Losses of fine-tuning: name and key in its history. Before the first epoch there is only the validation loss.
 _TUNING = (("training", "loss"), ("validation", "validation_loss"))
 
@@ -42,11 +37,12 @@ def make(
     model: str,
     learned: dict[str, int] | None = None,
     stages: Sequence[dict[str, Any]] = (),
-    certificate: dict[str, Any] | None = None,
     drawn: Mapping[str, bytes] | None = None,
     explain: Explain | None = None,
+    origin: Sequence[tuple[str, str]] = (),
+    links: Sequence[tuple[str, str]] = (),
 ) -> dict[str, bytes]:
-    """Returns the page and its plots; thumbnails are made from the misclassified photos and contain no EXIF.
+    """Returns the page and its plots; thumbnails are made from the photos and contain no EXIF.
 
     Args:
       name: of the model.
@@ -55,9 +51,9 @@ def make(
       model: the path of the model in commands.
       learned: number of training photos per class, if known.
       stages: `Progress.records`, if any.
-      certificate: `Certificate.as_dict()`, if the file was verified.
       drawn: its figures, if drawn before, see `wanted`.
       explain: says where answers come from, if that can be said of this model.
+      origin, links: where the model comes from, and files beside the page; see `page_parts`.
 
     Returns:
       File name to content: REPORT, ALWAYS and, if there are losses to show, `head.png` and `fine_tuning.png`.
@@ -65,17 +61,25 @@ def make(
     test, binned = report["test"], reliability(scored)
     labels = list(test["per_class"])
     drawn = drawn or drawing.draw(wanted_figures(test, binned, report))
+    rates, groups = score_thresholds.rows(scored), examples.by_class(scored, labels, explain)
     page = pages.render(
         "model_page.html",
         title=name,
+        origin=origin,
+        links=links,
         test=test,
         seen=_seen(test),
         report=report,
         charts={file.removesuffix(".svg"): content for file, content in drawn.items() if file.endswith(".svg")},
         thresholds=_thresholds(report),
-        mistakes=_mistakes(scored, labels, explain),
+        rates=rates,
+        rate_table=score_thresholds.table(rates),
+        start=score_thresholds.START,
+        examples=groups,
+        explained=any(found["heat"] for group in groups for found in group["photos"]),
         label_sets=_label_sets(report),
         wrong=int((scored.scores.argmax(axis=1) != scored.labels).sum()),
+        most_errors=examples.MISTAKES,
         classes=sorted(_seen_classes(test).items(), key=lambda item: item[1]["f1"]),
         learned=learned or {},
         pairs=_pairs(labels, test["confusion"]),
@@ -83,7 +87,6 @@ def make(
         most=evaluation.MOST_SHOWN,
         calibration=_calibration(binned),
         tuning=_tuning((report.get("fine_tuning") or {}).get("history", ())),
-        certificate=certificate and page_parts.certificate_rows(certificate),
         usage=page_parts.usage(model),
         stages=[page_parts.stage_row(entry) for entry in stages],
     )
@@ -104,20 +107,20 @@ def wanted(scored: Scored, report: dict[str, Any]) -> dict[str, Wanted]:
 
 def write(
     page: Path,
-    name: str,
+    info: ModelInfo,
     scored: Scored,
     metrics: evaluation.Metrics | MultiLabelMetrics,
     *,
     model: str,
     own_test: bool = False,
-    certificate: dict[str, Any] | None = None,
     explain: Explain | None = None,
 ) -> None:
     """Writes the page of an evaluated file, and its plots beside it; see `make`.
 
     Args:
       page: the file to write.
-      name, scored, model, certificate, explain: see `make`.
+      info: the metadata of the model.
+      scored, model, explain: see `make`.
       metrics: of the file.
       own_test: whether these are the test photos of `train`, so that the records beside the file apply.
 
@@ -126,14 +129,18 @@ def write(
       OutputError: they cannot be written.
     """
     test = metrics.as_dict()
-    report, more = ({"test": test}, {}) if not own_test else _of_training(model, test)
+    report, trained, more = ({"test": test}, "", {}) if not own_test else _of_training(model, test)
     several = isinstance(metrics, MultiLabelMetrics)
     plots = multi_label_page.ALWAYS if several else ALWAYS
+    more |= {
+        "origin": page_parts.origin(info.provenance, trained=trained, evaluated=dates.now()),
+        "links": page_parts.links(plots, page),
+    }
     try:
         if several:
-            made = multi_label_page.make(name, scored, report, model=model, certificate=certificate, **more)
+            made = multi_label_page.make(info.name, scored, report, model=model, **more)
         else:
-            made = make(name, scored, report, model=model, certificate=certificate, explain=explain, **more)
+            made = make(info.name, scored, report, model=model, explain=explain, **more)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if not own_test:
             raise
@@ -158,14 +165,15 @@ def _seen_classes(test: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: entry for name, entry in test["per_class"].items() if entry["photos"]}
 
 
-def _of_training(model: str, test: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Reads the records that `train` wrote beside a model: the report, and further arguments of `make`."""
+def _of_training(model: str, test: dict[str, Any]) -> tuple[dict[str, Any], str, dict[str, Any]]:
+    """Reads the records that `train` wrote beside a model: the report, its date, and further arguments of `make`."""
     folder = output_folder.home(model)
     record, file = run_record.load(folder), folder / METRICS
     try:
         report = json.loads(files.read_regular(file))
         learned = {name: count - test["per_class"][name]["photos"] for name, count in record["classes"].items()}
-        return report | {"test": test}, {"learned": learned, "stages": record["stages"]}
+        trained = str(record.get("created", ""))  # which older versions did not record
+        return report | {"test": test}, trained, {"learned": learned, "stages": record["stages"]}
     except OSError as error:
         raise DataError(f"{file}: {error.strerror}. Pass `data=DIR`.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -214,7 +222,7 @@ def _percent(share: float) -> str:
 
 
 def _thresholds(report: dict[str, Any]) -> dict[str, Any]:
-    """Returns the effect of score thresholds: on the test photos, the proven precision, and other thresholds."""
+    """Returns the effect of the model's own score thresholds: on the test photos, and the proven precision."""
     chosen = report.get("thresholds", {})
     proofs = ({"all": chosen["all"]} if "all" in chosen else {}) | chosen.get("labels", {})
     return {
@@ -222,10 +230,6 @@ def _thresholds(report: dict[str, Any]) -> dict[str, Any]:
         "proven": [
             (name, f"{entry['score']:.3f}", _percent(entry["precision"]), _percent(entry["bound"]))
             for name, entry in proofs.items()
-        ],
-        "others": [
-            (f"{entry['score']:g}", _percent(entry["coverage"]), _percent(entry["precision"]))
-            for entry in report.get("trade_off", ())
         ],
     }
 
@@ -252,40 +256,6 @@ def _label_sets(report: dict[str, Any]) -> dict[str, Any] | None:
     return {"promised": held["promised"], "held": held, "rows": rows}
 
 
-def worst(scored: Scored, most: int = _MISTAKES) -> list[int]:
-    """Returns the indices of the most confident errors, the most confident first."""
-    scores = scored.scores.max(axis=1)
-    wrong = np.flatnonzero(scored.scores.argmax(axis=1) != scored.labels)
-    return [int(index) for index in wrong[np.argsort(-scores[wrong], kind="stable")][:most]]
-
-
-def _mistakes(scored: Scored, labels: Sequence[str], explain: Explain | None) -> list[dict[str, Any]]:
-    best, scores, wrong = scored.scores.argmax(axis=1), scored.scores.max(axis=1), worst(scored)
-    found: Sequence[Explanation | None] = [None] * len(wrong)
-    if explain:
-        found = explain([scored.samples[index].path for index in wrong], [int(best[index]) for index in wrong])
-    return [
-        {
-            "true": labels[scored.labels[index]],
-            "answer": labels[best[index]],
-            "score": float(scores[index]),
-            "place": "/".join(PurePath(str(scored.samples[index].path)).parts[-2:]),
-            "address": thumbnails.address(scored.samples[index].path, _SIDE),
-            **_why(scored.samples[index].path, explanation),
-        }
-        for index, explanation in zip(wrong, found, strict=True)
-    ]
-
-
-def _why(photo: Location, explanation: Explanation | None) -> dict[str, Any]:
-    """Returns the heat map of an answer, and the training photos that speak for it."""
-    if explanation is None:
-        return {"heat": "", "near": []}
-    drawn = heat_map.draw(photo, explanation.shares, _SIDE, explanation.fit)
-    near = ["/".join(PurePath(entry.path).parts[-2:]) for entry in explanation.training_photos]
-    return {"heat": thumbnails.address_of(drawn, _SIDE), "near": near}
-
-
 def _pairs(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> list[Row]:
     """Returns pairs of true and predicted class, the most frequent first."""
     wrong = [
@@ -302,15 +272,41 @@ def _pairs(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> list[Row]:
 
 
 def _confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> dict[str, Any]:
-    """Returns the cells of the confusion matrix with CSS class and text, shaded by the share of the true class."""
-    shown, counts = evaluation.most_confused(labels, counts)
-    rows = []
-    for index, (label, row) in enumerate(zip(shown, counts, strict=True)):
+    """Returns the cells of the confusion matrix with CSS class and text, as counts and per cent of the actual class."""
+    shown, part = evaluation.most_confused(labels, counts)
+    totals = {label: sum(row) for label, row in zip(labels, counts, strict=True)}
+    rows, shares = [], []
+    for index, (label, row) in enumerate(zip(shown, part, strict=True)):
         shades = [math.ceil(5 * count / max(1, sum(row))) for count in row]
-        cells = [("m", shade, count or "") for shade, count in zip(shades, row, strict=True)]
-        cells[index] = ("h", shades[index], row[index])
-        rows.append((label, cells))
-    return {"labels": shown, "rows": rows, "all": len(labels), "many": len(shown) > _MANY}
+        kinds = ["m"] * len(row)
+        kinds[index] = "h"
+        rows.append((label, _cells(kinds, shades, [str(count) for count in row])))
+        shares.append((label, _cells(kinds, shades, [_rounded(count, totals[label]) for count in row])))
+    matrices = (
+        ("Confusion matrix", "Counts", rows),
+        ("Confusion matrix in per cent", "Per cent of the actual class", shares),
+    )
+    return {
+        "labels": shown,
+        "matrices": matrices,
+        "all": len(labels),
+        "wide": len(shown) >= _WIDE,
+        "many": len(shown) > _MANY,
+    }
+
+
+def _cells(kinds: Sequence[str], shades: Sequence[int], texts: Sequence[str]) -> list[tuple[str, int, str]]:
+    """Returns cells; one off the diagonal without photos is empty."""
+    return [
+        (kind, shade, text if shade or kind == "h" else "")
+        for kind, shade, text in zip(kinds, shades, texts, strict=True)
+    ]
+
+
+def _rounded(count: int, total: int) -> str:
+    """Returns whole per cent; a single one of many photos is not 0."""
+    share = 100 * count / max(1, total)
+    return "<1" if 0 < share < 0.5 else f"{share:.0f}"
 
 
 def _calibration(found: evaluation.Reliability) -> list[Row]:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
 from model_maker import multi_label_metrics
-from model_maker.data import thumbnails
 from model_maker.evaluation import LearnedFrom
 from model_maker.inference.classifier import Scored
 from model_maker.output_folder import REPORT
-from model_maker.report import drawing, figures, page_parts, pages
+from model_maker.report import drawing, examples, figures, page_parts, pages, score_thresholds
 from model_maker.report.drawing import Wanted
 
 ALWAYS = ("per_class.png", "precision_recall.png")
-# Keeps the page far below 3 MB: a thumbnail takes about 8 kB.
-_MISTAKES, _SIDE = 24, 200
+# Shares of the photos of a label at which the curves are read for the table.
+_RECALLS = (0.25, 0.5, 0.75, 0.9, 1.0)
 
 
 def make(
@@ -29,25 +27,35 @@ def make(
     model: str,
     learned: dict[str, int] | None = None,
     stages: Sequence[dict[str, Any]] = (),
-    certificate: dict[str, Any] | None = None,
     drawn: Mapping[str, bytes] | None = None,
+    origin: Sequence[tuple[str, str]] = (),
+    links: Sequence[tuple[str, str]] = (),
 ) -> dict[str, bytes]:
     """Returns the page and its plots; arguments as of `model_page.make`."""
     test = report["test"]
     drawn = drawn or drawing.draw(wanted(scored, report))
-    mistakes = _mistakes(scored, test)
+    limits = np.array([entry["threshold"] for entry in test["per_class"].values()])
+    groups, wrong = examples.of_labels(scored, list(test["per_class"]), limits)
+    rates = score_thresholds.rows(scored)
     page = pages.render(
         "multi_label_page.html",
         title=name,
+        origin=origin,
+        links=links,
         test=test,
         seen=_seen(test),
         report=report,
         charts={file.removesuffix(".svg"): content for file, content in drawn.items() if file.endswith(".svg")},
-        mistakes=mistakes[:_MISTAKES],
-        wrong=len(mistakes),
+        rates=rates,
+        rate_table=score_thresholds.table(rates),
+        start=score_thresholds.START,
+        examples=groups,
+        wrong=wrong,
+        most_errors=examples.MISTAKES,
+        curves=[_at_recalls(label, curve) for label, curve in _curves(scored, test).items()],
+        recalls=[f"{100 * recall:.0f} % found" for recall in _RECALLS],
         labels=_labels(test),
         learned=learned or {},
-        certificate=certificate and page_parts.certificate_rows(certificate),
         usage=page_parts.usage(model, multi_label=True),
         stages=[page_parts.stage_row(entry) for entry in stages],
     )
@@ -99,24 +107,9 @@ def _curves(scored: Scored, test: dict[str, Any]) -> dict[str, dict[str, list[fl
     return curves
 
 
-def _mistakes(scored: Scored, test: dict[str, Any]) -> list[dict[str, Any]]:
-    """Returns the photos with a wrong or a missing label; first those whose score is farthest beyond the threshold."""
-    names = list(test["per_class"])
-    limits = np.array([entry["threshold"] for entry in test["per_class"].values()])
-    said = scored.scores >= limits
-    wrong = said != scored.labels
-    distance = np.where(wrong, np.abs(scored.scores - limits), 0).max(axis=1)
-    chosen = np.flatnonzero(wrong.any(axis=1))
-    chosen = chosen[np.argsort(-distance[chosen], kind="stable")]
-    found = []
-    for rank, index in enumerate(chosen):
-        path = scored.samples[index].path
-        found.append(
-            {
-                "answers": [(names[at], float(scored.scores[index, at])) for at in np.flatnonzero(said[index])],
-                "true": ", ".join(names[at] for at in np.flatnonzero(scored.labels[index])) or "no label",
-                "place": "/".join(PurePath(str(path)).parts[-2:]),
-                "address": thumbnails.address(path, _SIDE) if rank < _MISTAKES else None,
-            }
-        )
-    return found
+def _at_recalls(label: str, curve: Mapping[str, Sequence[float]]) -> tuple[str, ...]:
+    """Returns a row of the precision at which a label's photos are found, share by share."""
+    precision, recall = np.array(curve["precision"]), np.array(curve["recall"])
+    # The curve ends at a recall of 1 but for rounding.
+    places = np.minimum(np.searchsorted(recall, np.array(_RECALLS) - 1e-9), len(recall) - 1)
+    return (label, *(f"{100 * precision[place]:.1f} %" for place in places))

@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from model_maker import output_folder
 from model_maker.data.dataset import Split
 from model_maker.report.drawing import Wanted
+from model_maker.system import dates
 from model_maker.terminal import rendering
 
 Row = tuple[str, ...]
+
+_FILES = {
+    output_folder.MODEL: "the model",
+    output_folder.FLOAT_MODEL: "the model before quantization",
+    output_folder.LABELS: "its labels",
+    output_folder.CARD: "the model card",
+    output_folder.METRICS: "all metrics",
+    output_folder.RUN: "options and times",
+    output_folder.SPLIT: "the photos of each split",
+}
+_PLOTS = {
+    "confusion.png": "confusion matrix",
+    "per_class.png": "scores of the classes",
+    "calibration.png": "calibration",
+    "precision_recall.png": "precision by recall",
+    "head.png": "fit of the head",
+    "fine_tuning.png": "fine-tuning",
+}
+# What `train` writes beside the page.
+FILES = tuple(_FILES)
 
 _BEST = '[best] = classifier.predict("photo.jpg", top_k=1)\nprint(best[0].label, best[0].score)'
 _SEVERAL = '[found] = classifier.predict("photo.jpg")\nprint([(one.label, one.score) for one in found])'
@@ -37,32 +61,39 @@ def head_figures(report: dict[str, Any]) -> dict[str, Wanted]:
     return wanted
 
 
-def certificate_rows(found: dict[str, Any]) -> dict[str, Any]:
-    """Returns table rows of runtimes, accuracy in each app, and requirements of phone clients."""
-    unknown = any(run["unknown"] for run in (*found["runtimes"], *found["apps"]))
-    pixels = {"same": "ours", "own": "its own"}
-    rules = [
-        (rule["demand"], rule["by"], "kept" if rule["passed"] else "broken" if rule["binding"] else "missed")
-        for rule in found["rules"]
+def origin(
+    provenance: Mapping[str, Any], *, trained: str = "", evaluated: str = "", certified: str = ""
+) -> list[tuple[str, str]]:
+    """Returns what a page says of where a model comes from, as names and values.
+
+    Args:
+      provenance: inside the file; empty for third-party files.
+      trained, evaluated, certified: dates, see `system.dates`.
+    """
+    options, budget = provenance.get("options"), provenance.get("budget")
+    options = options if isinstance(options, dict) else {}
+    form = budget.get("chosen") if isinstance(budget, dict) else options.get("quantize")
+    backbone = options.get("model")
+    found = (
+        ("backbone", f"{backbone}, fine-tuned" if backbone and options.get("fine_tune") else backbone),
+        ("quantization", form and f"{form}, {options.get('io', 'float32')} input and output"),
+        ("trained", dates.shown(trained)),
+        ("evaluated", dates.shown(evaluated)),
+        ("certified", dates.shown(certified)),
+        ("Model Maker", provenance.get("model_maker")),
+    )
+    return [(name, str(value)) for name, value in found if value]
+
+
+def links(names: Iterable[str], page: Path | None = None) -> list[tuple[str, str]]:
+    """Returns addresses and texts of the files beside a page; of its plots, if `page` names it, those of `beside`."""
+    return [
+        (
+            quote(beside(page, name).name if page and name in _PLOTS else name),
+            _PLOTS.get(name) or _FILES.get(name, name),
+        )
+        for name in names
     ]
-    return found | {
-        "columns": ("correct", *(["unknown"] if unknown else []), "same answer", "differs by"),
-        "runtimes": [(_title(run), pixels[run["pixels"]], *_run(run, unknown=unknown)) for run in found["runtimes"]],
-        "apps": [(_title(run), run["pixels"], *_run(run, unknown=unknown)) for run in found["apps"]],
-        "rules": rules,
-        "remarks": (*found["notes"], *found["remarks"]),
-    }
-
-
-def _title(run: dict[str, Any]) -> str:
-    return f"{run['name']}, {run['head']}" if run.get("head") else run["name"]
-
-
-def _run(run: dict[str, Any], *, unknown: bool) -> list[str]:
-    if run["same_answer"] is None:
-        return ["runs" if run["state"] == "ran" else run["state"], *[""] * (3 if unknown else 2)]
-    right, same = ("-" if run[key] is None else f"{run[key]} of {run['photos']}" for key in ("right", "same_answer"))
-    return [right, *([str(run["unknown"] or "")] if unknown else []), same, f"{run['largest_difference']:.3f}"]
 
 
 def usage(model: str, *, multi_label: bool = False) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 import re
 from collections.abc import Sequence
 from html import escape
@@ -67,6 +69,7 @@ def chart(svg: bytes, name: str) -> str:
 @functools.cache
 def _environment(suffix: str) -> jinja2.Environment:
     import jinja2
+    import markupsafe  # which Jinja uses
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -78,8 +81,16 @@ def _environment(suffix: str) -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {"percent": _percent, "ends": _ends}
-    environment.globals["chart"] = chart
+    script = (_TEMPLATES / "slider.js").read_text(encoding="utf-8")
+    environment.globals |= {"chart": chart, "policy": _policy(script), "slider_script": markupsafe.Markup(script)}
     return environment
+
+
+def _policy(script: str) -> str:
+    """Returns the content security policy of all pages: they fetch nothing, and run our script alone."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    parts = {"default-src": "'none'", "img-src": "data:", "style-src": "'unsafe-inline'", "base-uri": "'none'"}
+    return "; ".join(f"{name} {value}" for name, value in (parts | {"script-src": f"'sha256-{digest}'"}).items())
 
 
 def as_markdown(value: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +47,15 @@ def write(
       ModelError: the written model gives different scores.
     """
     test, kept = package.data.split.test, package.budget
-    shipped = package.file(provenance=_provenance(package, report))
+    provenance = _provenance(package, report)
+    shipped = package.file(provenance=provenance)
     if package.options.self_test:
         shipped = self_test.added(shipped)
     report = report | {"sizes": {"model_bytes": len(shipped), "float_model_bytes": len(package.float_model)}}
     binaries = {
         output_folder.MODEL: shipped,
         output_folder.FLOAT_MODEL: quantized_file.with_metadata(package.float_model, package.info),
-        **_page(package, report, output.name, record["stages"], shipped),
+        **_page(package, report, output.name, record, provenance, shipped),
     }
     texts = {
         output_folder.LABELS: "\n".join(package.info.labels),
@@ -72,14 +72,26 @@ def write(
 
 
 def _page(
-    package: Package, report: dict[str, Any], model: str, stages: Sequence[dict[str, Any]], shipped: bytes
+    package: Package,
+    report: dict[str, Any],
+    model: str,
+    record: dict[str, Any],
+    provenance: dict[str, Any],
+    shipped: bytes,
 ) -> dict[str, bytes]:
     """Returns the report and its plots."""
-    shown: dict[str, Any] = {"drawn": package.drawing.result(), "learned": page_parts.learned_from(package.data.split)}
+    drawn = package.drawing.result()
+    shown: dict[str, Any] = {
+        "drawn": drawn,
+        "learned": page_parts.learned_from(package.data.split),
+        "stages": record["stages"],
+        "origin": page_parts.origin(provenance, trained=record["created"]),
+        "links": page_parts.links((*page_parts.FILES, *(name for name in drawn if name.endswith(".png")))),
+    }
     given = package.info.name, package.scored, report
     if package.info.multi_label:
-        return multi_label_page.make(*given, model=model, stages=stages, **shown)
-    return model_page.make(*given, model=model, stages=stages, explain=_explaining(package, shipped), **shown)
+        return multi_label_page.make(*given, model=model, **shown)
+    return model_page.make(*given, model=model, explain=_explaining(package, shipped), **shown)
 
 
 def _explaining(package: Package, shipped: bytes) -> Explain | None:

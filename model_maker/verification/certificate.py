@@ -72,6 +72,8 @@ class Certificate:
       findings: requirements of phone clients.
       notes: what was skipped.
       self_test: of the file, on LiteRT's kernels; empty where it has none.
+      created: when it was made, see `system.dates`.
+      name, provenance: of the model, from its metadata.
     """
 
     model: Path
@@ -83,6 +85,9 @@ class Certificate:
     findings: tuple[client_rules.Finding, ...]
     notes: tuple[str, ...] = field(default=())
     self_test: tuple[Trial, ...] = field(default=())
+    created: str = ""
+    name: str = ""
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def failures(self) -> list[str]:
@@ -112,6 +117,7 @@ class Certificate:
             "model": str(self.model),
             "size_bytes": self.size_bytes,
             "sha256": self.sha256,
+            "created": self.created,
             "passed": not self.failures,
             "photos": self.photos,
             "runtimes": [asdict(run) | {"accuracy": run.accuracy} for run in self.runs],

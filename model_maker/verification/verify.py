@@ -28,7 +28,7 @@ from model_maker.normalization import Normalization
 from model_maker.packaging import self_test
 from model_maker.packaging.file_checks import KERNEL_PHOTOS
 from model_maker.progress import Progress
-from model_maker.system import files
+from model_maker.system import dates, files
 from model_maker.tflite import client_rules, inspection, interpreter
 from model_maker.tflite.interpreter import KERNELS
 from model_maker.verification import clients, trials
@@ -96,7 +96,18 @@ def verify(
                     in_apps += _run_apps(trial.ours, inspection.inspect(content), trial, _refusals(runs, findings))
     digest = hashlib.sha256(content).hexdigest()
     found = tuple(runs), tuple(in_apps), tuple(findings), tuple(progress.notes)
-    return Certificate(path, len(content), digest, len(heads[0].files), *found, tested)
+    info = ours[0].classifier.info if ours else None
+    return Certificate(
+        path,
+        len(content),
+        digest,
+        len(heads[0].files),
+        *found,
+        tested,
+        created=dates.now(),
+        name=info.name if info else path.name,
+        provenance=info.provenance if info else {},
+    )
 
 
 def _clients_note(fit: Fit) -> str:

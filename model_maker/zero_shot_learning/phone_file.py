@@ -12,8 +12,8 @@ from model_maker import evaluation, output_folder
 from model_maker.data import sources
 from model_maker.inference.classifier import Classifier, Scored
 from model_maker.progress import Progress
-from model_maker.report import model_card, model_page
-from model_maker.system import files
+from model_maker.report import model_card, model_page, page_parts
+from model_maker.system import dates, files
 from model_maker.zero_shot_learning import int8_model
 from model_maker.zero_shot_learning.int8_model import ZeroShotModel
 from model_maker.zero_shot_learning.text_vectors import TextVectors
@@ -130,7 +130,19 @@ def _write(
         scored, metrics = measured
         report = {"tier": made.head.tier, "test": metrics.as_dict()}
         accuracy = {key: report["test"][key] for key in ("photos", "top1", "top1_interval", "ece")}
-        binaries = model_page.make(made.info.name, scored, report, model=output.name)
+        written = (output_folder.MODEL, output_folder.FLOAT_MODEL, output_folder.LABELS, output_folder.CARD)
+        binaries = model_page.make(
+            made.info.name,
+            scored,
+            report,
+            model=output.name,
+            origin=[
+                ("backbone", made.base.name),
+                ("knows words from", made.head.source),
+                ("made", dates.shown(dates.now())),
+            ],
+            links=page_parts.links((*written, output_folder.METRICS, *model_page.ALWAYS)),
+        )
     shipped = made.file(accuracy)
     binaries |= {output_folder.MODEL: shipped, output_folder.FLOAT_MODEL: made.float_file(accuracy)}
     texts = {

@@ -5,6 +5,7 @@ import io
 import re
 from html.parser import HTMLParser
 
+import page_reader
 import pytest
 from rich.console import Console
 
@@ -133,6 +134,19 @@ def test_the_page_needs_nothing_else_and_shows_every_row():
     assert "3.00 ms" in words  # the best of all
     assert "<b>.tflite" not in text  # names are escaped
     assert "&lt;b&gt;" in text
+
+
+def test_the_table_of_the_page_names_its_units():
+    [heads, *_] = page_reader.Page(benchmark_page.render(SMALL)).tables["All measurements"]
+    times = ("median", "95 % interval", "p90", "p99", "min", "max", "mean", "init", "first")
+    assert heads == ["delegate", *(f"{name}, ms" for name in times), "memory, MB", "speed, GMAC/s", "runs"]
+
+
+@pytest.mark.slow
+def test_the_page_passes_axe_and_its_table_scrolls_within_itself(tmp_path):
+    seen = page_reader.look_at(benchmark_page.render(MANY), tmp_path)
+    assert seen["pages"] == page_reader.NOTHING  # at 390 px nothing is wider than the page
+    assert seen["columns"] == ["runs"]  # the last column, read after scrolling there by keys
 
 
 def test_charts_show_each_delegate_with_its_interval():

@@ -103,15 +103,20 @@ def test_evaluate_writes_a_report_only_on_request(desk, tmp_path):
         drawn = (tmp_path / f"page_{plot}.png").read_bytes()
         assert drawn == (desk / f"flowers_model/{plot}.png").read_bytes()
     report = json.loads((desk / "flowers_model/metrics.json").read_text())["test"]
-    page = (tmp_path / "page.html").read_text()
+    page = first = (tmp_path / "page.html").read_text()
     assert f"<b>{100 * report['top1']:.1f} %</b> correct on {report['photos']} test photos" in page
-    # All that the training knew stands on its page, too; only where the model is differs.
+    # All that the training knew stands on its page, too; only where the model is, and dates and files, differ.
     trained = (desk / "flowers_model/report.html").read_text()
+    assert re.search(r"<li>trained <b>20\d\d-\d\d-\d\d \d\d:\d\d", trained).group() in page
+    assert '<a href="page_confusion.png">' in page and '<a href="confusion.png">' in trained
+    page, trained = (
+        re.sub('(?s)<ul class="facts">.*?</ul>|Beside this page.*?</p>', "", text) for text in (page, trained)
+    )
     assert re.findall("<h2>.*?</h2>", page) == re.findall("<h2>.*?</h2>", trained)
     assert page.replace(str(desk / "flowers_model"), "flowers_model") == trained
     again = model_maker(*told, cwd=tmp_path)
     assert again.returncode == 1 and b"page.html already exists" in again.stderr
-    assert (tmp_path / "page.html").read_text() == page
+    assert (tmp_path / "page.html").read_text() == first
     (tmp_path / "page.html").unlink()
     again = model_maker(*told, cwd=tmp_path)
     assert again.returncode == 1 and b"page_confusion.png already exists" in again.stderr

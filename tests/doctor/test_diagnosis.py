@@ -2,16 +2,18 @@
 
 import base64
 import io
-import itertools
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from embedding_arrays import embed
+from page_reader import NOTHING, Page, look_at
 from PIL import Image
 
 from benchmarks import doctor as benchmark
@@ -19,8 +21,11 @@ from model_maker import cli, diagnose
 from model_maker.backbones import embedder, int8_backbone
 from model_maker.cli import doctor_views
 from model_maker.data import sources
+from model_maker.data.dataset import Dataset, Sample
 from model_maker.doctor import diagnosis, doctor_page
-from model_maker.doctor.checks import CHECKS, DEFAULT_FIXES
+from model_maker.doctor.checks import CHECKS, DEFAULT_FIXES, FIXABLE
+from model_maker.doctor.examination import Examination
+from model_maker.doctor.label_errors import LabelErrors
 from model_maker.embeddings import work
 from model_maker.errors import DataError
 
@@ -115,13 +120,50 @@ def test_a_wrong_label_ranks_among_the_first_with_its_class(found):
     assert leading["mislabelled"] == "rose"
 
 
-def test_wrong_labels_stand_in_the_order_that_their_text_states(found):
-    """The less likely its own class beside the other, the earlier; in the text both are rounded to 1 %."""
-    shares = [re.findall(r"\((\d+) %\)", finding.text) for finding in found.findings["labels"]]
-    assert len(shares) >= 2 and all(len(pair) == 2 for pair in shares)
-    ends = [((int(own) - 0.6) / (int(other) + 0.6), (int(own) + 0.6) / (int(other) - 0.6)) for own, other in shares]
-    assert all(first[0] <= second[1] for first, second in itertools.pairwise(ends)), shares
+def judged_labels(counts, likelier):
+    """Findings about labels of a dataset with classes a, b, ... of some sizes, of which other classes look likelier.
+
+    `likelier` names a photo, the scores of its own and of another class, and whether the other one is as usual there.
+    """
+    labels = np.repeat(np.arange(len(counts)), counts)
+    scores = np.full((len(labels), len(counts)), 0.05)
+    scores[np.arange(len(labels)), labels] = 0.9
+    confident = np.zeros(len(labels), bool)
+    for index, own, other, usual in likelier:
+        scores[index, labels[index]], scores[index, labels[index] - 1] = own, other
+        confident[index] = usual
+    own = scores[np.arange(len(labels)), labels]
+    best = np.where(np.eye(len(counts), dtype=bool)[labels], -1, scores).max(axis=1)
+    judged = LabelErrors(scores, np.log(own / best), confident, np.zeros(len(labels)))
+    samples = tuple(Sample(Path(f"{index}.jpg"), int(label), f"{index:064}") for index, label in enumerate(labels))
+    dataset = Dataset(samples, tuple("abc"[: len(counts)]))
+    examination = Examination(dataset, (), np.zeros((0, 1)), np.arange(len(labels)), judged, (), {})
+    return list(CHECKS["labels"].find(examination))
+
+
+def test_wrong_labels_stand_in_the_order_that_their_text_states():
+    """The less likely its own class beside the other, the earlier."""
+    doubts = [(3, 0.3, 0.6, False), (21, 0.1, 0.8, True), (30, 0.35, 0.45, False), (7, 0.2, 0.7, False)]
+    found = judged_labels([20, 20], doubts)
+    assert [finding.text for finding in found] == [
+        "labelled b (10 %), looks like a (80 %)",
+        "labelled a (20 %), looks like b (70 %), a close call",
+        "labelled a (30 %), looks like b (60 %), a close call",
+    ]  # 0.45 is less than 1.5 times 0.35
+    assert [len(finding.removable) for finding in found] == [1, 0, 0]
     assert "the least likely label first" in CHECKS["labels"].advice
+
+
+def test_close_calls_in_small_classes_are_no_alarms():
+    doubts = [(3, 0.3, 0.6, False), (20, 0.1, 0.8, True), (24, 0.1, 0.8, False), (25, 0.3, 0.6, True)]
+    found = judged_labels([20, 19], doubts)
+    # Of the class with 19 photos only the one that is three times as likely, and as likely as is usual there.
+    assert [[path.name for path in finding.photos] for finding in found] == [["20.jpg"], ["3.jpg"]]
+
+
+def test_drawings_of_small_classes_raise_no_alarm_but_the_planted_one(found):
+    assert [{path.stem for path in finding.photos} for finding in found.findings["labels"]] == [{"mislabelled"}]
+    assert [note for note in found.notes if "only the clear label errors are listed" in note]
 
 
 def test_personal_data_is_named_and_not_repeated(found):
@@ -143,6 +185,33 @@ def test_the_page_needs_nothing_else_and_its_thumbnails_carry_no_exif(found):
     assert any("camera.jpg" in alt for _, alt in pictures)
     for content, _ in pictures:
         assert not Image.open(io.BytesIO(base64.b64decode(content))).getexif()
+
+
+def test_each_fix_on_the_page_is_a_command_that_works(faulty, found, monkeypatch, tmp_path):
+    page = Page(doctor_page.render(found))
+    commands = [words for words in page.words if words.startswith("model_maker doctor") and "--fix" in words]
+    kinds = [shlex.split(words)[-1] for words in commands]
+    assert kinds == [name for name, findings in found.findings.items() if any(one.removable for one in findings)]
+    assert {"broken", "duplicates", "tiny"} < set(kinds) < set(FIXABLE) and "suffixes" in found.findings
+    [tiny] = [words for words in commands if words.endswith("tiny")]
+    shutil.copytree(faulty, tmp_path / "flowers")
+    monkeypatch.chdir(tmp_path)
+    words = [str(tmp_path / "flowers") if word == str(faulty) else word for word in shlex.split(tiny)]
+    assert cli.main(cli.parse([*words, "--yes", "--model", LITE0])) == 0
+    assert not (tmp_path / "flowers/rose/small.png").exists()
+    assert (tmp_path / "flowers_quarantine/tiny/rose/small.png").exists()
+
+
+def test_the_summary_links_to_each_section(found):
+    page = Page(doctor_page.render(found))
+    links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
+    places = {attributes["id"] for tag, attributes in page.tags if tag == "section"}
+    assert links == [f"#{kind}" for kind in found.findings] and places == set(found.findings)
+
+
+@pytest.mark.slow
+def test_the_page_passes_axe_and_fits_a_phone(found, tmp_path):
+    assert look_at(doctor_page.render(found), tmp_path)["pages"] == NOTHING
 
 
 def test_file_names_cannot_write_into_the_page(drawn_flowers, tmp_path, lite0):

@@ -16,7 +16,11 @@ PARTS = {
     "model_label_sets.html",
     "advice.html",
     "confusion.html",
-    "certificate.html",
+    "examples.html",
+    "head_fit.html",
+    "model_origin.html",
+    "slider.html",
+    "usage.html",
 }
 INTERVAL = [0.5, 0.9]
 METRICS = {
@@ -96,18 +100,34 @@ SEVERAL_REPORT = REPORT | {
     },
 }
 PHOTO = {"true": NASTY, "answer": NASTY, "score": 0.5, "place": NASTY, "address": NASTY, "name": NASTY, "label": NASTY}
-PHOTO |= {"heat": NASTY, "near": [NASTY]}
+PHOTO |= {"heat": NASTY, "near": [NASTY], "alt": NASTY, "answers": [(NASTY, 0.5)], "right": False}
+EXAMPLES = {
+    "origin": [(NASTY, NASTY)],
+    "links": [(NASTY, NASTY)],
+    "rates": [ROW[:3]],
+    "rate_table": [ROW[:3]],
+    "start": 50,
+    "most_errors": 24,
+    "examples": [
+        {
+            "title": NASTY,
+            "note": NASTY,
+            "photos": [PHOTO, PHOTO | {"address": "", "heat": "", "right": True, "answers": []}],
+        }
+    ],
+}
 VALUES = {
-    "model_page.html": {
+    "model_page.html": EXAMPLES
+    | {
         "title": NASTY,
+        "explained": True,
         "test": METRICS,
         "seen": NASTY,
         "report": REPORT,
-        "mistakes": [PHOTO, PHOTO | {"address": ""}],
         "wrong": 3,
         "charts": dict.fromkeys(("interval", "calibration", "head", "fine_tuning"), SVG),
         "learned": {NASTY: 1},
-        "thresholds": {"own": SHARE, "proven": [ROW], "others": [ROW]},
+        "thresholds": {"own": SHARE, "proven": [ROW]},
         "label_sets": {"promised": 0.9, "held": HELD | {"single": 0.5}, "rows": [ROW]},
         "classes": METRICS["per_class"].items(),
         "pairs": [ROW],
@@ -116,47 +136,46 @@ VALUES = {
         "tuning": [ROW],
         "usage": {NASTY: NASTY},
         "stages": [ROW],
-        "confusion": {"labels": [NASTY], "rows": [(NASTY, [("h", 5, NASTY), ("m", 1, NASTY)])], "all": 1, "many": True},
-        "certificate": {
-            "passed": True,
-            "photos": 1,
-            "sha256": NASTY,
-            "failures": [NASTY],
-            "columns": ROW,
-            "runtimes": [ROW],
-            "apps": [ROW],
-            "rules": [ROW],
-            "self_test": [{"delegate": NASTY, "passed": False, "deviation": None, "why": NASTY}],
-            "remarks": [NASTY],
+        "confusion": {
+            "labels": [NASTY],
+            "matrices": [(NASTY, NASTY, [(NASTY, [("h", 5, NASTY), ("m", 1, NASTY)])])],
+            "all": 1,
+            "wide": True,
+            "many": True,
         },
     },
-    "multi_label_page.html": {
+    "multi_label_page.html": EXAMPLES
+    | {
         "title": NASTY,
+        "curves": [ROW],
+        "recalls": list(ROW[:4]),
         "test": SEVERAL,
         "seen": NASTY,
         "report": SEVERAL_REPORT,
-        "mistakes": [
-            {"true": NASTY, "answers": [(NASTY, 0.5)], "place": NASTY, "address": NASTY},
-            {"true": NASTY, "answers": [], "place": NASTY, "address": ""},
-        ],
         "wrong": 3,
         "charts": dict.fromkeys(("interval", "precision_recall", "head"), SVG),
         "learned": {NASTY: 1},
         "labels": [(NASTY, SEVERAL["per_class"][NASTY])],
         "usage": {NASTY: NASTY},
         "stages": [ROW],
-        "certificate": {
-            "passed": False,
-            "photos": 1,
-            "sha256": NASTY,
-            "failures": [NASTY],
-            "columns": ROW,
-            "runtimes": [ROW],
-            "apps": [ROW],
-            "rules": [ROW],
-            "self_test": [{"delegate": NASTY, "passed": True, "deviation": 0.5, "why": ""}],
-            "remarks": [NASTY],
-        },
+    },
+    "certificate.html": {
+        "title": NASTY,
+        "file": NASTY,
+        "size": NASTY,
+        "passed": False,
+        "origin": [(NASTY, NASTY)],
+        "links": (),
+        "photos": 1,
+        "sha256": NASTY,
+        "failures": [NASTY],
+        "columns": ROW[:3],
+        "runtimes": [ROW],
+        "apps": [ROW],
+        "rules": [ROW[:3]],
+        "trials": [ROW[:3]],
+        "remarks": [NASTY],
+        "command": NASTY,
     },
     "advice_page.html": {"title": NASTY, "advice": ADVICE},
     "doctor.html": {
@@ -165,6 +184,7 @@ VALUES = {
         "readable": 1,
         "notes": [NASTY],
         "sentences": [NASTY],
+        "undo": NASTY,
         "kinds": [
             {
                 "key": "kind",
@@ -172,6 +192,8 @@ VALUES = {
                 "title": NASTY,
                 "advice": NASTY,
                 "count": 101,
+                "command": NASTY,
+                "moves": 2,
                 "findings": [
                     {"text": NASTY, "count": 1, "photos": [PHOTO]},
                     {"text": NASTY, "count": 9, "photos": [PHOTO, PHOTO]},

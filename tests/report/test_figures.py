@@ -123,7 +123,7 @@ def test_an_interval_lies_on_a_scale_to_100():
 
 def test_bars_of_a_calibration_are_as_high_as_answers_are_often_right(drawn):
     svg = ElementTree.fromstring(drawn["calibration.svg"])
-    assert {"% correct", "photos", "score", "4"} < set(texts(svg))
+    assert {"% correct", "photos", "score", "2"} < set(texts(svg))
     bars = [e.get("d") for e in svg.iter(f"{SVG}path") if f"fill: {figures.BLUE}" in e.get("style", "")]
     heights = []
     for bar in bars:
@@ -131,6 +131,13 @@ def test_bars_of_a_calibration_are_as_high_as_answers_are_often_right(drawn):
         heights.append(max(ys) - min(ys))
     # None of no photos, 1 of 2, 4 of 4.
     assert [height / max(heights) for height in heights] == pytest.approx([0, 0.5, 1], abs=1e-3)
+
+
+@pytest.mark.parametrize(("most", "tick"), [(1, "1"), (4, "2"), (87, "50"), (100, "100"), (499, "200")])
+def test_numbers_of_photos_have_a_round_tick(most, tick):
+    svg = draw("calibration", photos=[0, most, 0], right=[0, 1, 0])
+    # Only shares, up to 100 on the right scale, and this number are whole.
+    assert [text for text in texts(svg) if text.isdecimal()] == ["0", "20", "40", "60", "80", "100", tick]
 
 
 def test_losses_lie_at_their_values(drawn):
@@ -153,7 +160,7 @@ def test_many_steps_get_few_ticks():
 
 def test_a_confusion_matrix_has_its_counts_in_their_cells(drawn):
     svg = ElementTree.fromstring(drawn["confusion.svg"])
-    assert {"predicted class", "true class"} < set(texts(svg)) and texts(svg).count("ant") == 2
+    assert {"Predicted", "Actual"} < set(texts(svg)) and texts(svg).count("ant") == 2
     [three], [one], [four] = (places(svg, count) for count in "314")
     assert (
         three[1] == pytest.approx(one[1])

@@ -37,7 +37,9 @@ def test_report_states_the_metrics_and_the_times(run):
     result, _ = run
     page = (result.directory / "report.html").read_text(encoding="utf-8")
     assert f"<b>{100 * result.metrics.top1:.1f} %</b> correct on {result.metrics.photos} test photos" in page
-    assert page.count("<figure>") == min(24, round(result.metrics.photos * (1 - result.metrics.top1)))
+    assert page.count('<span class="bad">') == min(24, round(result.metrics.photos * (1 - result.metrics.top1)))
+    # Two correct answers of each of five classes.
+    assert page.count('<span class="good">') == sum(min(2, count) for count in result.metrics.confusion.diagonal())
     assert all(stage["name"] in page for stage in _read(result.directory, "run.json")["stages"])
 
 

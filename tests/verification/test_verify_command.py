@@ -24,7 +24,10 @@ def test_the_report_shows_the_certificate(model, photos, tmp_path, nowhere_else,
     assert run_cli(model, "--data", photos, "--report", page, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     text = page.read_text()
-    assert found["sha256"] in text and "LiteRT, reference" in text and "on 11 test photos" in text
+    assert (
+        found["sha256"] in text and "LiteRT, reference" in text and "run on 11 photos" in text and "It passes" in text
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["page.html"]  # no plots
     page.write_text("mine")
     assert run_cli(model, "--data", photos, "--report", page) == 1
     assert "page.html" in capsys.readouterr().err and page.read_text() == "mine"
@@ -60,8 +63,9 @@ def test_exit_code_is_1_where_a_rule_is_broken(make_tiny_model, photos, tmp_path
         archive.writestr(metadata.LABELS, lines.replace(b"\n", b"\r\n"))
     bare = content[: content.index(b"PK\x03\x04")]
     path.write_bytes(bare + (tmp_path / "files.zip").read_bytes())
-    assert run_cli(path, "--data", photos) == 1
+    assert run_cli(path, "--data", photos, "--report", tmp_path / "page.html") == 1
     shown = " ".join(capsys.readouterr().out.split())
+    assert "It does not pass" in (tmp_path / "page.html").read_text()
     assert "failed labels in lines that end in LF: lines that end in CR LF." in shown
     assert "LiteRT's samples look for labels_without_background.txt in the zip: " in shown
 

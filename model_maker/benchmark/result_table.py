@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -172,12 +171,8 @@ def _filled(column: Column, record: Record) -> bool:
 
 
 def _table(columns: list[Column], rows: Iterable[Row]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for column in columns:
-        left = column.head in ("model", "delegate", "taken")
-        table.add_column(
-            column.head, justify="left" if left else "right", overflow="fold", no_wrap=column.head != "model"
-        )
+    heads = [column.head for column in columns]
+    table = rendering.table(*(head if head in ("model", "delegate", "taken") else f"{head}>" for head in heads))
     previous = ""
     for row in rows:
         cells = [column.cell(row) for column in columns]
@@ -199,10 +194,9 @@ def show_comparison(comparison: Comparison, console: Console | None = None) -> N
     console = console or rendering.console()
     for note in comparison.notes:
         rendering.say(console, f"note: {escape(note)}")
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     several = len({pair.model for pair in comparison.pairs}) > 1
-    for head in (("model",) if several else ()) + ("delegate", "threads", "base ms", "new ms", "change", ""):
-        table.add_column(head, justify="left" if head in ("model", "delegate", "") else "right", overflow="fold")
+    heads = ("delegate", "threads>", "base ms>", "new ms>", "change>", "")
+    table = rendering.table(*(("model",) if several else ()), *heads)
     for pair in comparison.pairs:
         style = _VERDICTS.get(pair.verdict, "dim")
         change = f"{100 * pair.change:+.1f} %" if pair.change is not None else "-"

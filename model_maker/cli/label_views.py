@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.table import Table
-
 from model_maker.studio.labelling import Suggestion
 from model_maker.terminal import rendering
 from model_maker.terminal.rendering import escape
@@ -13,10 +11,7 @@ from model_maker.terminal.rendering import escape
 
 def show_queue(found: Sequence[Suggestion]) -> None:
     """A table of photos, the first to label first."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("photo", overflow="fold")
-    table.add_column("looks like", overflow="fold")
-    table.add_column("score", justify="right")
+    table = rendering.table("photo", "looks like", "score>")
     for one in found:
         score = f"{100 * one.score:.1f} %" if one.guess else "-"
         table.add_row(escape(str(one.path)), escape(one.guess or "-"), score)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import dataclasses
 import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from model_maker.cli.arguments import command, foreign, foreign_flags, head_flag
 from model_maker.cli.printing import print_json
@@ -13,6 +16,8 @@ from model_maker.cli.zero_shot_command import classifier_of, template_flag, tier
 from model_maker.errors import DataError
 from model_maker.terminal import exit_codes, spreadsheet
 
+# Longer than this, people want to see that something happens.
+MOMENT_SECONDS = 1.5
 _PREDICT = """model_maker predict [options] MODEL PHOTO [PHOTO ...]
        model_maker predict [options] --model NAME PHOTO [PHOTO ...]
        model_maker predict [options] --candidate-labels A,B PHOTO [PHOTO ...]"""
@@ -73,7 +78,7 @@ def _zero_shot(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from model_maker.cli import metrics_views, why
-    from model_maker.inference import annotation, predict_inputs, views
+    from model_maker.inference import annotation, views
 
     if arguments.top_k is not None and arguments.top_k < 1:
         raise DataError(f"--top-k {arguments.top_k}: pass 1 or more.")
@@ -87,14 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     live = False
     with annotation.album(arguments.save, named) as keep, why.album(arguments, classifier, named, view) as explain:
         try:
-            for item, scores in predict_inputs.scored(
-                classifier,
-                named,
-                every=arguments.every,
-                frames=arguments.frames,
-                view=view,
-                smooth=arguments.smooth,
-            ):
+            for item, scores in _scored(arguments, classifier, named, view):
                 live = item.live
                 row, ranked = _answer(classifier, item, scores, arguments, tier, allowed)
                 if "error" not in row:
@@ -117,6 +115,29 @@ def run(arguments: argparse.Namespace) -> int:
     for row in failed:
         exit_codes.say("model_maker", f"{row['photo']}: {row['error']}")
     return 1 if failed else 0
+
+
+def _scored(arguments: argparse.Namespace, classifier, named: Sequence[str], view) -> Iterator[tuple[Any, Any]]:
+    """Yields pictures with their scores; where this takes more than a moment, a bar shows how many are done."""
+    from model_maker.cli.bars import Bars
+    from model_maker.inference import predict_inputs
+
+    bars, shown = Bars(arguments), arguments.why is not None  # which shows its own progress
+    with contextlib.ExitStack() as until_done:
+        for item, scores in predict_inputs.scored(
+            classifier,
+            named,
+            every=arguments.every,
+            frames=arguments.frames,
+            view=view,
+            smooth=arguments.smooth,
+            progress=bars,
+        ):
+            if not shown and not item.live and bars.seconds > MOMENT_SECONDS:
+                until_done.enter_context(bars)
+                bars.begin("Classify photos")
+                shown = True
+            yield item, scores
 
 
 def _answer(classifier, item, scores, arguments: argparse.Namespace, tier: str | None, allowed) -> tuple[dict, list]:

@@ -18,6 +18,7 @@ from model_maker.data.web import is_address
 from model_maker.errors import DataError
 from model_maker.inference import addresses
 from model_maker.inference.views import WHOLE, View, smoothed
+from model_maker.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from model_maker.inference.classifier import Classifier
@@ -101,6 +102,7 @@ def scored(
     frames: int | None = None,
     view: View = WHOLE,
     smooth: int | None = None,
+    progress: Progress = SILENT,
 ) -> Iterator[tuple[Item, Array | DataError]]:
     """Classifies all that is named, in order; a camera or a stream has no end.
 
@@ -111,6 +113,7 @@ def scored(
       frames: how many of a video, a camera or a stream; all by default.
       view: what of each picture is classified.
       smooth: over how many frames the scores of a video, a camera or a stream are averaged; one by default.
+      progress: receives how many of the places are done.
 
     Yields:
       Each picture with its scores, float32 [C], or with the DataError that says why it has none.
@@ -120,10 +123,19 @@ def scored(
     """
     places = [place for name in expand(names) for place in addresses.expand([name])]
     _check(places, every=every, frames=frames, smooth=smooth)
-    for live, group in itertools.groupby(places, video.is_live):
-        items = (item for place in group for item in _items(place, every or video.EVERY, frames))
+    counted = enumerate(places)
+    for live, group in itertools.groupby(counted, lambda each: video.is_live(each[1])):
+        items = _items_of(group, progress, len(places), every or video.EVERY, frames)
         rows = _at_once(classifier, items, view) if live else _ahead(classifier, items, view)
         yield from smoothed(rows, _video, smooth or 1)
+
+
+def _items_of(
+    group: Iterable[tuple[int, str]], progress: Progress, total: int, every: int, frames: int | None
+) -> Iterator[Item]:
+    for done, place in group:
+        progress.step(done, total)
+        yield from _items(place, every, frames)
 
 
 def _video(item: Item) -> str:

@@ -62,7 +62,8 @@ class _Table(Table):
         longest = max((cell.maximum for cell in cells), default=0)
         whole = column.justify == "right" or column.no_wrap
         least = longest if whole else min(max((cell.minimum for cell in cells), default=0), _LONGEST_WORD)
-        return Measurement(max(head.minimum, least), max(head.maximum, longest))
+        least = max(head.minimum, least, column.min_width or 0)
+        return Measurement(least, max(head.maximum, longest, least))
 
     def _records(self) -> RenderResult:
         heads = [str(column.header).replace("\n", " ") for column in self.columns]

@@ -25,7 +25,7 @@ def test_the_queue_names_photos_and_guesses(drawn_flowers, capsys):
 def test_the_table_has_a_line_for_each(drawn_flowers, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     assert run(drawn_flowers, "--unlabelled", drawn_flowers / "rose", "--top", "4") == 0
-    head, *lines = capsys.readouterr().out.strip().splitlines()
+    head, _, *lines = capsys.readouterr().out.strip().splitlines()
     assert head.split() == ["photo", "looks", "like", "score"]
     assert len(lines) == 4
 

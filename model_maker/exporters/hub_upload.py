@@ -1,7 +1,7 @@
-"""push(): a model in a repository on the Hugging Face Hub, with its card, and the page that runs it as a static Space.
+"""push(): uploads a model and its card to the Hugging Face Hub, and optionally its demo page as a static Space.
 
-huggingface_hub does the uploading, knows who is logged in (`hf auth login`, HF_TOKEN) and where the Hub is.
-Only what describes the model leaves this machine: no photos, no paths, so neither the report nor run.json.
+huggingface_hub handles uploads, login (`hf auth login`, HF_TOKEN) and the Hub's address. No photos and no paths leave
+this machine, so neither the report nor run.json is uploaded.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN to a token that may writ
 
 @dataclass(frozen=True)
 class Pushed:
-    """What `push` uploaded.
+    """The result of `push`.
 
     Attributes:
-      url: of the repository.
-      files: names in it, of what was uploaded.
-      space_url: of the Space with the page; None without one.
+      url: address of the repository.
+      files: names of the uploaded files in it.
+      space_url: address of the Space with the page; None without one.
     """
 
     url: str
@@ -53,19 +53,19 @@ def push(
     message: str = _MESSAGE,
     progress: Progress | None = None,
 ) -> Pushed:
-    """Uploads a model to the Hub; what is there already is not sent again.
+    """Uploads a model to the Hub; skips files that are already there.
 
     Args:
-      model: a folder that `train` or `starter` made.
-      repository: "owner/name", made where it does not exist.
-      private: whether a new repository, and Space, is.
-      space: "owner/name" of a static Space to make of the page that runs the model in browsers; None for none.
-      message: of the commit.
+      model: an output folder of `train` or `starter`.
+      repository: "owner/name", created if it does not exist.
+      private: whether a new repository or Space is private.
+      space: "owner/name" of a static Space to create, with the page that runs the model in browsers; None for none.
+      message: commit message.
       progress: receives stages.
 
     Raises:
-      ModelError: there is no model with a card, or LiteRT.js, which the page needs, is not here.
-      DataError: a name of a repository that cannot be one.
+      ModelError: there is no model with a card, or LiteRT.js, which the page needs, is not installed.
+      DataError: the name of a repository is invalid.
       OutputError: the Hub cannot be reached, or refuses.
     """
     for name in (repository, *([space] if space else [])):
@@ -88,7 +88,7 @@ def push(
 
 
 def model_files(folder: Path, content: bytes, info: ModelInfo) -> dict[str, bytes]:
-    """Returns what goes into the repository: name to content; the card begins with what the Hub reads of it.
+    """Returns the files of the repository, name to content; the card begins with metadata for the Hub.
 
     Raises:
       ModelError: the folder has no card, or the model no labels.
@@ -137,7 +137,7 @@ def _front_matter(info: ModelInfo, report: dict[str, Any]) -> str:
 def _space_card(info: ModelInfo, repository: str) -> str:
     from huggingface_hub import SpaceCardData
 
-    # Isolation, which LiteRT.js needs for threads.
+    # Cross-origin isolation, which LiteRT.js needs for threads.
     headers = {
         "cross-origin-embedder-policy": "require-corp",
         "cross-origin-opener-policy": "same-origin",
@@ -175,7 +175,7 @@ def _upload(api: Any, name: str, files: dict[str, bytes], kind: str, private: bo
         status = error.response.status_code
         advice = _LOG_IN if status in (401, 403) else "Run the same command again; what was uploaded is not sent again."
         raise OutputError(f"{api.endpoint} answers {status} for {name}. {advice}") from error
-    except Exception as error:  # of its HTTP client, of the Hub: none of which it documents
+    except Exception as error:  # from its HTTP client or the Hub; neither is documented
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise OutputError(
             f"The upload to {name} broke off ({reason[:200]}). Run the same command again; what was uploaded is "

@@ -181,7 +181,7 @@ def pick(adb: Path, serial: str | None = None) -> Device:
     Args:
       adb: the executable.
       serial: the device; `HOST:PORT` connects to it first if needed. The default is the variable ANDROID_SERIAL, as for
-      adb itself, then the only attached device.
+        adb itself, then the only attached device.
 
     Raises:
       DeviceError: there is no device, there are several without a serial, or it is not usable in its state.

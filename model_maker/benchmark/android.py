@@ -47,7 +47,7 @@ class Delegate:
 
     Attributes:
       flag: of `benchmark_model`. Any value of `--use_xnnpack`, even true, disables XNNPACK as the default for other
-      operators, so accelerators leave it unset, and operators that they do not support run as in an app.
+        operators, so accelerators leave it unset, and operators that they do not support run as in an app.
       spoken: its name in messages of the tool; empty without a delegate.
     """
 

@@ -130,7 +130,7 @@ def parse_delegation(text: str, delegate: str) -> Delegation | None:
     Args:
       text: the tool's output.
       delegate: the tool's own name of it: XNNPACK, NNAPI or GPU. Other delegates are ignored: the tool replaces
-      a missing GPU by XNNPACK, and then the message is about XNNPACK.
+        a missing GPU by XNNPACK, and then the message is about XNNPACK.
 
     Returns:
       None if the tool does not say that it applied this delegate.

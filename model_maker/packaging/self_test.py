@@ -59,7 +59,7 @@ class SelfTest:
     tolerance: float
 
     def deviation(self, found: Array) -> float:
-        """Returns the mean over images of the largest difference of a score, [8, C]; infinite if scores are invalid."""
+        """Returns the deviation of scores, float [8, C]: the mean over images of the largest one; inf if invalid."""
         if found.shape != self.scores.shape or not np.isfinite(found).all():
             return math.inf
         return float(np.abs(found - self.scores).max(axis=1).mean())

@@ -59,7 +59,7 @@ class Int8Backbone:
 
     @functools.cached_property
     def embedder(self) -> bytes:
-        """The backbone with uint8 pixel input, [1, H, H, 3], like every model on it."""
+        """The backbone with pixels as input, uint8 [1, H, H, 3], like every model on it."""
         mean, std = self.normalization.mean, self.normalization.std
         return graph.set_io(self.content, "uint8", mean=mean, std=std, output_io="int8")
 

@@ -1,7 +1,7 @@
 """A thin client over the real `adb` executable.
 
 It finds adb, picks a device, runs commands and copies files. Every failure becomes one line with adb's output and
-advice. `phone` knows what the commands mean.
+advice. `phone` chooses the commands.
 
 adb's exit codes are unreliable: `adb connect` returns 0 on failure, a lost connection and a failed command both return
 1, and before Android 7 every command returns 0.
@@ -63,7 +63,7 @@ class Attached:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command on the device printed (stdout and stderr in one, lines ended by LF) and its exit code."""
+    """What a command on the device printed (stdout and stderr in one, lines end with LF) and its exit code."""
 
     output: str
     code: int
@@ -101,7 +101,7 @@ class Device:
 
         Raises:
           DeviceTimeout: it takes longer than `timeout_s`.
-          DeviceLost: the device went away.
+          DeviceLost: the device was disconnected.
           DeviceError: the device has no space, or refuses the file.
         """
         done = _run(self.adb, "-s", self.serial, "push", str(source), target, timeout_s=timeout_s)
@@ -181,7 +181,7 @@ def pick(adb: Path, serial: str | None = None) -> Device:
     Args:
       adb: the executable.
       serial: the device; `HOST:PORT` connects to it first if needed. The default is the variable ANDROID_SERIAL, as for
-      adb itself, then the only attached device.
+        adb itself, then the only attached device.
 
     Raises:
       DeviceError: there is no device, there are several without a serial, or it is not usable in its state.

@@ -47,7 +47,7 @@ class Delegate:
 
     Attributes:
       flag: of `benchmark_model`. Any value of `--use_xnnpack`, even true, disables XNNPACK as the default for other
-      operators, so accelerators leave it unset, and operators that they do not support run as in an app.
+        operators, so accelerators leave it unset, and operators that they do not support run as in an app.
       spoken: its name in messages of the tool; empty without a delegate.
     """
 
@@ -106,7 +106,7 @@ def measure(
 
     Args:
       model_paths: `.tflite` files.
-      threads: CPU threads; their effect on an accelerator depends on it.
+      threads: CPU threads; their effect on an accelerator depends on the accelerator.
       delegates: keys of DELEGATES.
       device: from `adb.pick`.
       binary: `benchmark_model`, built for the device.
@@ -195,7 +195,7 @@ class _Session:
             return dataclasses.replace(cell, reason=str(error))
 
     def _tested(self, cell: Row) -> Row:
-        """Adds to a cell that ran what the model's self-test says of its delegate."""
+        """Adds the self-test's note on the delegate to a cell that ran."""
         if cell.reason or self._test is None:
             return cell
         flag = DELEGATES[cell.delegate].flag
@@ -289,5 +289,5 @@ def _check(threads: Sequence[int], delegates: Sequence[str], options: Options) -
 
 
 def _mask(mask: str) -> str:
-    """Drops the 0x, which Android's taskset does not take."""
+    """Removes the 0x, which Android's taskset does not accept."""
     return mask.lower().removeprefix("0x")

@@ -60,8 +60,8 @@ class Timings:
       first_ms: the first inference; None if the build does not print it.
       warmup_ms: mean of the warm-up.
       mean_ms: mean of the measured inferences.
-      count: measured inferences; this and the following are None where only the summary line was kept.
-      median_ms: None where the build prints no percentiles, as p95_ms.
+      count: measured inferences; this and the following are None if only the summary line is available.
+      median_ms: None if the build prints no percentiles, like p95_ms.
       memory_mb: growth of the process from its start; None if unknown.
     """
 
@@ -130,7 +130,7 @@ def parse_delegation(text: str, delegate: str) -> Delegation | None:
     Args:
       text: the tool's output.
       delegate: the tool's own name of it: XNNPACK, NNAPI or GPU. Other delegates are ignored: the tool replaces
-      a missing GPU by XNNPACK, and then the message is about XNNPACK.
+        a missing GPU by XNNPACK, and then the message is about XNNPACK.
 
     Returns:
       None if the tool does not say that it applied this delegate.
@@ -207,7 +207,7 @@ def _run(match: re.Match[str]) -> dict[str, float]:
     if not count:
         return {}
     if "min" not in values:
-        # When all inferences took equally long (or there was one) the tool prints that one number only.
+        # If all inferences took equally long (or there was only one), the tool prints only that number.
         same = values["curr"]
         values = {"first": same, "min": same, "max": same, "std": 0.0} | values
     return values | {"count": count}

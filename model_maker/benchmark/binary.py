@@ -50,7 +50,7 @@ def find(path: str | os.PathLike[str] | None = None) -> Path:
 def fetch(abis: Sequence[str], *, announce: Callable[[str], None], address: str = PUBLISHED) -> Path:
     """Returns the published binary for a device, downloading it unless the cache has it.
 
-    The nightly build has no published hash: its sha256 is recorded beside it, announced, and checked from then on.
+    The nightly build has no published hash: its sha256 is recorded next to it, announced, and checked from then on.
 
     Args:
       abis: what the device runs, best first.
@@ -58,7 +58,7 @@ def fetch(abis: Sequence[str], *, announce: Callable[[str], None], address: str 
       address: the folder of the published binaries.
 
     Raises:
-      DeviceError: none is published for these ABIs, or it cannot be fetched.
+      DeviceError: none is published for these ABIs, or it cannot be downloaded.
       OutputError: the cache cannot be written.
     """
     name = next((_PUBLISHED_NAMES[abi] for abi in abis if abi in _PUBLISHED_NAMES), None)

@@ -79,7 +79,7 @@ class CompiledSession:
 
     @property
     def complete(self) -> bool:
-        """Whether the accelerator runs all of the model."""
+        """Whether the accelerator runs the whole model."""
         return self._model.is_fully_accelerated()
 
     def set_input(self, batch: np.ndarray) -> None:
@@ -97,7 +97,7 @@ class Delegate:
 
     Attributes:
       summary: what it is, for the help.
-      open: makes a Session from a path and a number of threads; raises ModelError.
+      open: creates a Session from a path and a number of threads; raises ModelError.
       threaded: whether the number of CPU threads matters.
     """
 

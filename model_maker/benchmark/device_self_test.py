@@ -1,7 +1,7 @@
-"""The self-test of a model on an Android device: its pictures through `benchmark_model`, once for each delegate.
+"""The self-test of a model on an Android device: runs its images through `benchmark_model`, once per delegate.
 
-The tool takes the values of an input from a file, and newer builds write those of the output into one; of an older one
-it is reported that it does not.
+The tool reads input values from a file, and newer builds write output values to a file; for older builds a note says
+that they do not.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class DeviceSelfTest:
 
     Args:
       model: the `.tflite`.
-      bench: has the model.
+      bench: the workbench, with the model loaded.
 
     Raises:
       ModelError: the self-test is damaged.
@@ -45,7 +45,7 @@ class DeviceSelfTest:
             self._normalization = info.normalization
 
     def note(self, delegate: str, flag: str, *, timeout_s: float) -> str:
-        """Runs the pictures on a delegate, the first time that it is asked for; returns a note, empty without a test.
+        """Runs the images on a delegate on the first call for it; returns a note, empty without a self-test.
 
         Raises:
           DeviceLost: the device was disconnected.
@@ -73,7 +73,7 @@ class DeviceSelfTest:
         return f"self-test passed: {said}" if deviation <= test.tolerance else f"SELF-TEST FAILED: {said}"
 
     def _run(self, picture: np.ndarray, flag: str, timeout_s: float) -> np.ndarray | None:
-        """Returns the scores of one picture, float32 [C]; None if the tool wrote none."""
+        """Returns the scores of one image, float32 [C]; None if the tool wrote none."""
         pixels = picture
         if self._image.dtype == "float32":
             if self._normalization is None:
@@ -101,7 +101,7 @@ class DeviceSelfTest:
 
 
 def _scores(text: str, facts: TensorFacts) -> np.ndarray | None:
-    """Reads a tensor in base64; None if it is not that of the output."""
+    """Reads a base64 tensor; None if it does not match the output."""
     try:
         raw = base64.b64decode("".join(text.split()), validate=True)
     except binascii.Error:

@@ -36,12 +36,11 @@ Array = np.ndarray
 # Called with (done, total) steps of work; steps differ in duration.
 Progress = Callable[[int, int], None]
 
-# Init and first inference happen once per process, so their median is taken over this many processes, if they are
-# # fast.
+# Init and first inference happen once per process, so their median is taken over this many processes, if they are fast.
 _PROBES = 3
 _QUICK_S = 0.5
 # Warm-up ends when the median of the last inferences equals that of those before. It lasts a minimum time, because the
-# # CPU clock rises with a delay, and a maximum time, because some machines never settle.
+# CPU clock rises with a delay, and a maximum time, because some machines never settle.
 _WINDOW = 3
 _STABLE = 0.03
 _SHORTEST_WARMUP_S = 0.2
@@ -100,10 +99,10 @@ def measure(
       model_paths: `.tflite` files.
       threads: CPU threads; a delegate without any gets one row.
       delegates: keys of DELEGATES.
-      options: how.
+      options: settings.
       photos: input of the models; random bytes without photos, or if a model does not take photos.
       progress: called after each step.
-      helper: one that was started before, to save a quarter of a second; it will be closed.
+      helper: an already started helper, which saves a quarter of a second; it will be closed.
 
     Returns:
       One row per combination (models outermost, thread counts innermost), and the load during the measurement.

@@ -14,14 +14,14 @@ from model_maker.output_folder import MODEL, RUN
 if TYPE_CHECKING:
     from model_maker.benchmark.results import Model, Row
 
-# A folder that `train` made contains both.
+# An output folder of `train` contains both.
 _TRAINED = (MODEL, RUN)
 # Deep enough for usual layouts, and shallow enough not to search a whole home directory.
 _DEPTH = 4
 
 
 def newest_model(folder: Path) -> Path:
-    """Finds the newest model that `train` made in a folder or up to four levels below it.
+    """Finds the newest model written by `train` in a folder or up to four levels below it.
 
     Raises:
       DataError: there is none.
@@ -38,7 +38,7 @@ def newest_model(folder: Path) -> Path:
 
 
 def find(given: Sequence[str], *, announce: Callable[[str], None]) -> list[Path]:
-    """Returns the files; a folder means the model in it. Missing files are reported later."""
+    """Returns the files; a folder is replaced by its model. Missing files are reported later."""
     if not given:
         newest = newest_model(Path.cwd())
         announce(f"Measuring {newest}, the newest model below this folder.")

@@ -1,4 +1,4 @@
-"""Makes a row from the output of the official tool, on Android or in its iOS app."""
+"""Creates a row from the output of the official tool, on Android or in its iOS app."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def fill(row: Row, output: str, *, spoken: str) -> Row:
 
     Args:
       row: what was run.
-      output: all of it.
+      output: the whole output.
       spoken: the tool's name of the delegate; empty without a delegate.
 
     Returns:

@@ -115,7 +115,7 @@ class Workbench:
             raise DeviceError(f"{model}: {error.strerror}. Pass the path of a .tflite file.") from error
         if mark != b"TFL3":
             raise DeviceError(f"{model} is not a .tflite file (no TFL3 identifier). Pass the path of one.")
-        self._device.remove(MODEL)  # first, for the space
+        self._device.remove(MODEL)  # first, to free space
         self._device.push(model, MODEL)
 
     def execute(self, arguments: Sequence[str], *, cpu_mask: str | None = None, timeout_s: float) -> Answer:
@@ -156,7 +156,7 @@ class Workbench:
         return f"{_RUN}/{name}"
 
     def put(self, file: Path, name: str) -> None:
-        """Copies a file to the device, beside the model.
+        """Copies a file to the device, next to the model.
 
         Raises:
           DeviceError: the device has no space or does not answer.
@@ -164,7 +164,7 @@ class Workbench:
         self._device.push(file, self.place(name))
 
     def take(self, name: str) -> str:
-        """Reads a file there, in base64, and removes it; empty text where there is none.
+        """Reads a file on the device, in base64, and removes it; an empty string if it is missing.
 
         Raises:
           DeviceError: the device does not answer.

@@ -1,1 +1,1 @@
-"""edit_classes(), combine(), split_head(): heads changed, joined and parted in finished files, without training."""
+"""edit_classes(), combine(), split_model(): edit, combine and separate heads of finished files, without training."""

@@ -1,4 +1,4 @@
-"""The classes of a model while they are edited: labels, rows of the last layer, and the memory of them."""
+"""ClassList: the classes of a model during editing: labels, rows of the last layer, and class memory."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from model_maker.tflite.class_rows import Rows
 
 Array = np.ndarray[Any, Any]
 
-# Drawn of each class that is merged.
+# Samples drawn from the memory of each merged class.
 _DRAWN = 60
-# Old photos, as drawn from the memory, count at most so many times as much as the new ones of the same class.
+# Maximum weight of old photos, drawn from the memory, relative to the new photos of the same class.
 _OLD_SHARE = 3
 
 
 class ClassList:
-    """Classes under edit.
+    """The classes during editing.
 
     Args:
-      labels: C of them.
-      layer: the last layer that they come from.
-      memory: of them; None where the file has none.
-      sizes: of the parts of an embedding with a scale of their own; those that do not add up are no use.
+      labels: C labels.
+      layer: the original last layer.
+      memory: their class memory; None if the file has none.
+      sizes: sizes of the parts of an embedding that have their own scale; ignored if they do not add up.
 
     Attributes:
-      rows: what each class is: the index of a row of the layer, or a new kernel and bias.
-      memory: of the classes as they are now.
+      rows: for each class, the index of a row of the layer, or a new kernel and bias.
+      memory: class memory of the current classes.
     """
 
     def __init__(self, labels: Sequence[str], layer: Rows, memory: ClassMemory | None, sizes: Sequence[int]):
@@ -40,30 +40,30 @@ class ClassList:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Their names, in order."""
+        """The labels, in order."""
         return tuple(self._labels)
 
     @property
     def needs_stand_ins(self) -> bool:
-        """Whether `learn` wants embeddings of pictures of anything."""
+        """Whether `learn` needs embeddings of arbitrary images."""
         return self.memory is None and new_class.needs_stand_ins(self._layer)
 
     def remove(self, name: str) -> None:
-        """Leaves a class out."""
+        """Removes a class."""
         self._drop([self._labels.index(name)])
 
     def rename(self, old: str, name: str) -> None:
-        """Gives a class another label."""
+        """Renames a class."""
         self._labels[self._labels.index(old)] = name
 
     def merge(self, names: Sequence[str], into: str) -> None:
-        """Makes one class of several; it stands where the first of them stood."""
+        """Merges classes into one, at the position of the first."""
         places = [self._labels.index(name) for name in names]
         rows = self._real(places)
         counts = self.memory.counts[places] if self.memory else np.ones(len(places))
         shares = counts / counts.sum()
         kernel = shares @ rows.kernel
-        # Where all of them are the same, their probabilities add up.
+        # If all rows are equal, their probabilities add up.
         bias, mean = float(shares @ rows.bias + np.log(len(places))), np.empty(0)
         if self.memory:
             mean = shares @ self.memory.means[places]
@@ -79,16 +79,15 @@ class ClassList:
         self._insert(first, into, (kernel.astype(np.float32), bias), mean, int(counts.sum()))
 
     def count_right(self, name: str, photos: Array) -> int:
-        """Returns how many photos the classes take for one of them, as they are."""
+        """Returns how many photos the current rows classify as a given class."""
         answers = self._real(range(len(self._labels))).logits(photos).argmax(axis=1)
         return int((answers == self._labels.index(name)).sum())
 
     def learn(self, name: str, photos: Array, stand_ins: Array, *, is_new: bool) -> Array:
-        """Learns a class from photos, float32 [n, D].
+        """Fits the row of a class to photos, float32 [n, D].
 
         Returns:
-          By how much the class is ahead of the best other for each photo, by rows that have not learned from it; empty
-          for a single photo.
+          Margin over the best other class for each photo, by rows that were not fitted on it; empty for a single photo.
         """
         place = len(self._labels) if is_new else self._labels.index(name)
         others = [index for index in range(len(self._labels)) if index != place]
@@ -108,7 +107,7 @@ class ClassList:
             fitted = new_class.imprint(rows, photos, stand_ins)
         row = (fitted.kernel, fitted.bias)
         if old and not self.memory:
-            # Of how many photos the old row came is not known, so both count alike.
+            # The number of photos behind the old row is unknown, so both count equally.
             row = ((fitted.kernel + old.kernel[0]) / 2, float(fitted.bias + old.bias[0]) / 2)
         if not is_new:
             self._drop([place])
@@ -120,7 +119,7 @@ class ClassList:
         return self.memory.draw(centers.astype(np.float32), np.random.default_rng(1))
 
     def _real(self, places: Sequence[int] | range) -> Rows:
-        """Returns rows of some classes in real numbers."""
+        """Returns the dequantized rows of some classes."""
         chosen = [self.rows[place] for place in places]
         kernel = np.stack([self._layer.kernel[row] if isinstance(row, int) else row[0] for row in chosen])
         bias = np.array([self._layer.bias[row] if isinstance(row, int) else row[1] for row in chosen], np.float32)
@@ -142,7 +141,7 @@ class ClassList:
 
 
 def layer_sizes(provenance: Mapping[str, Any]) -> list[int]:
-    """Returns the sizes of the parts of an embedding that a file of `train` states; none for any other."""
+    """Returns the sizes of the parts of an embedding from the provenance of `train`; empty for other files."""
     while isinstance(provenance.get("from"), dict):
         provenance = provenance["from"]
     try:

@@ -1,4 +1,4 @@
-"""combine(): several classifiers on one backbone as one file with one inference and an output for each."""
+"""combine(): combines classifiers on one backbone into one file with a single inference and one output each."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray[Any, Any]
 
-# Pictures on which scores have to be equal; inferences by which latencies are compared.
+# Images on which scores must be equal; inferences to compare latencies.
 _PICTURES, _RUNS = 8, 20
 
 
@@ -43,13 +43,13 @@ class Head:
 
 @dataclass(frozen=True)
 class Combined:
-    """What `combine` made.
+    """The result of `combine`.
 
     Attributes:
-      directory: holds `model.tflite`, `combined.json` and `README.md`.
+      directory: contains `model.tflite`, `combined.json` and `README.md`.
       heads: its outputs, in order.
-      size_bytes: of the file; `apart_bytes` of all that it was made of.
-      latency_ms: of one inference here, with one thread; `apart_ms` of one in each of the others.
+      size_bytes: size of the file; `apart_bytes` is the total size of the originals.
+      latency_ms: of one inference on this machine, with one thread; `apart_ms` is the total of the originals.
     """
 
     directory: Path
@@ -60,7 +60,7 @@ class Combined:
     apart_ms: float
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns plain JSON types."""
+        """Returns JSON types."""
         return asdict(self) | {"directory": str(self.directory)}
 
 
@@ -72,21 +72,21 @@ def combine(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Combined:
-    """Makes one file of several classifiers on the same backbone: one inference, an output for each.
+    """Combines classifiers on the same backbone into one file: a single inference, one output each.
 
-    The memory of classes stays in the single files, where classes are edited before they are combined again.
+    Class memories stay in the single files: edit classes there, and combine them again.
 
     Args:
-      models: folders that `train` made, or `.tflite` classifiers with labels; two or more.
-      output: the folder to make.
-      names: of the outputs; by default those of the models.
-      overwrite: whether a folder that `combine` made is replaced.
+      models: output folders of `train`, or `.tflite` classifiers with labels; two or more.
+      output: the output folder.
+      names: names of the outputs; by default those of the models.
+      overwrite: whether to replace an existing output folder of `combine`.
       progress: receives stages and notes.
 
     Raises:
-      DataError: fewer than two models, or names that are no names or not as many.
-      ModelError: the models are on different backbones, or one is no classifier with labels.
-      OutputError: the folder cannot be made.
+      DataError: there are fewer than two models, or `names` are invalid or not as many.
+      ModelError: the models are on different backbones, or one is not a classifier with labels.
+      OutputError: the folder cannot be created.
 
     Examples:
       >>> import model_maker
@@ -141,7 +141,7 @@ def _described(path: Path, content: bytes) -> ModelInfo:
 
 
 def _names(given: Sequence[str] | None, own: Sequence[str]) -> list[str]:
-    """Returns names of outputs: plain ones, which also name files inside the model."""
+    """Returns the names of outputs, which must be plain because they also name files inside the model."""
     if given is None:
         found: list[str] = []
         for name in own:
@@ -158,7 +158,7 @@ def _names(given: Sequence[str] | None, own: Sequence[str]) -> list[str]:
 
 
 def _check(content: bytes, singles: Sequence[bytes]) -> None:
-    """Runs all files on pictures; scores have to be equal to the bit.
+    """Checks on images that the scores of all files are equal bit by bit.
 
     Raises:
       ModelError: they are not.
@@ -179,7 +179,7 @@ def _input(runner: Runner, pixels: Array) -> Array:
 
 
 def _latencies(contents: Sequence[bytes]) -> list[float]:
-    """Returns the median milliseconds of an inference of each file, run in turns."""
+    """Returns the median milliseconds of an inference of each file, interleaved."""
     runners = [Runner(content) for content in contents]
     for runner in runners:
         runner.set_input(np.zeros(runner.input_shape, runner.input_dtype))

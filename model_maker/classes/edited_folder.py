@@ -1,4 +1,4 @@
-"""The folder that an edit of classes makes."""
+"""The output folder of editing classes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ COMBINED = "combined.json"
 
 
 def check_new(output: Path, model: Path, *, overwrite: bool, record: str = RECORD) -> None:
-    """Checks before any work that the folder may be made; only one with this `record` is ever replaced.
+    """Checks before any work that the folder can be created; only a folder with this `record` is replaced.
 
     Raises:
-      OutputError: it may not.
+      OutputError: it cannot.
     """
     files.check_new(output, overwrite=overwrite, advice="or pass `overwrite=True` to replace it")
     if model.resolve().is_relative_to(output.resolve()):
@@ -37,15 +37,15 @@ def check_new(output: Path, model: Path, *, overwrite: bool, record: str = RECOR
 def write(
     output: Path, model: Path, content: bytes, record: dict[str, Any], learned: Sequence[Any], *, overwrite: bool
 ) -> None:
-    """Writes the folder, whole or not at all.
+    """Writes the folder atomically.
 
     Args:
       output: the folder.
       model: the file that was edited.
       content: the new file.
-      record: what was done and found; becomes `classes.json`.
-      learned: further photos that the file learned from.
-      overwrite: whether a folder that stands there is replaced.
+      record: edits and results, written as `classes.json`.
+      learned: additional training photos.
+      overwrite: whether to replace an existing folder.
 
     Raises:
       OutputError: it cannot be written.

@@ -1,7 +1,8 @@
-"""edit_classes(): classes added, removed, renamed and merged in a finished `.tflite`, without its photos.
+"""edit_classes(): adds, removes, renames and merges classes of a finished `.tflite`, without its training photos.
 
-The backbone inside the file stays; each class is one row of the last layer. What a new row is fitted on beside the new
-photos is the memory that `train` leaves in the file (`tflite.class_memory`); a file without one gets an imprint.
+The backbone inside the file stays; each class is one row of the last layer. A new row is fitted on the new photos and
+on the class memory that `train` writes into the file (`tflite.class_memory`); without a memory, it is imprinted from
+the new photos.
 """
 
 from __future__ import annotations
@@ -34,22 +35,22 @@ from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray[Any, Any]
 
-# Integer logits and scores have steps, older files coarse ones; a row in the wrong place moves scores by far more.
+# Integer logits and scores have steps, coarse ones in older files; a misplaced row changes scores by far more.
 _ROUNDING = 0.06
 _CHECKED = 8
 
 
 @dataclass(frozen=True)
 class NewPhotos:
-    """Photos of a class, and how well the model knows them.
+    """Photos of a class, and how well the model recognizes them.
 
     Attributes:
-      label: of the class.
-      photos: how many were used.
-      unreadable: how many could not be read.
-      known_before: how many the file knew before the edit; None for a new class.
-      found: of how many the class was the answer, by rows that had not learned from them.
-      top1_interval: 95 % confidence interval of their share; None where there was one photo, which nothing was left of.
+      label: the class.
+      photos: number of photos used.
+      unreadable: number of unreadable photos.
+      known_before: number recognized before the edit; None for a new class.
+      found: number recognized by rows that were not fitted on them.
+      top1_interval: 95 % confidence interval of their share; None for a single photo, which cannot be held out.
     """
 
     label: str
@@ -62,11 +63,11 @@ class NewPhotos:
 
 @dataclass(frozen=True)
 class OldClasses:
-    """Accuracy on photos of classes that were there before, as far as photos were given.
+    """Accuracy on photos of existing classes.
 
     Attributes:
-      photos: how many.
-      before, after: share that the file answered right, 0 to 1, among the classes that it has.
+      photos: number of photos.
+      before, after: top-1 of the file, 0 to 1, among the classes that it has.
     """
 
     photos: int
@@ -76,14 +77,14 @@ class OldClasses:
 
 @dataclass(frozen=True)
 class Edited:
-    """What `edit_classes` made.
+    """The result of `edit_classes`.
 
     Attributes:
-      directory: holds `model.tflite`, `labels.txt`, `classes.json` and `README.md`.
+      directory: contains `model.tflite`, `labels.txt`, `classes.json` and `README.md`.
       labels: of the new file, in the order of its scores.
-      new: the photos that were given, by class.
-      old: accuracy on old classes; None where no photos of them were given.
-      memory: whether the file has a memory of its classes.
+      new: the new photos, by class.
+      old: accuracy on existing classes; None if it was not measured.
+      memory: whether the file has a class memory.
     """
 
     directory: Path
@@ -93,7 +94,7 @@ class Edited:
     memory: bool
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns plain JSON types."""
+        """Returns JSON types."""
         return dataclasses.asdict(self) | {"directory": str(self.directory)}
 
 
@@ -113,21 +114,21 @@ def edit_classes(
     """Edits the classes of a finished `.tflite` classifier and writes it to a new folder.
 
     Args:
-      model: a folder that `train` made, or a `.tflite` classifier with labels, whoever made it.
-      output: the folder to make.
+      model: an output folder of `train`, or any `.tflite` classifier with labels.
+      output: the output folder.
       add: photos of new classes, a folder or a single photo each, by label; one photo is enough, five are good.
-      more: further photos for classes that are there.
+      more: additional photos of existing classes.
       remove: labels to remove.
-      rename: new labels by old ones.
-      merge: labels that become one, by the new one's label.
-      data: labeled photos to measure the old classes on; not measured by default.
-      overwrite: whether a folder that `edit_classes` made is replaced.
+      rename: maps old labels to new ones.
+      merge: maps a new label to the labels that it replaces.
+      data: labeled photos to measure accuracy on existing classes; not measured by default.
+      overwrite: whether to replace an existing output folder of `edit_classes`.
       progress: receives stages, steps and notes.
 
     Raises:
-      DataError: a label is not there, there already or empty, fewer than two would be left, or no photo can be read.
-      ModelError: the file has no last layer of classes, or a memory that does not belong to it.
-      OutputError: the folder cannot be made.
+      DataError: a label is missing, already exists or is empty, fewer than two would be left, or no photo can be read.
+      ModelError: the file does not end in a layer of classes, or its class memory belongs to another file.
+      OutputError: the folder cannot be created.
 
     Examples:
       >>> import model_maker
@@ -161,7 +162,7 @@ def edit_classes(
 
 
 def _described(content: bytes) -> ModelInfo:
-    """Returns what a file says of itself; it has labels and a normalization, or it cannot be written again."""
+    """Returns a file's metadata; raises if it has no labels or normalization, which are needed to write it again."""
     info = metadata.read(content)
     if "heads" in info.provenance:
         raise ModelError("it has several heads. Edit the files that it was made of, and combine them again.")
@@ -177,7 +178,7 @@ def _described(content: bytes) -> ModelInfo:
 
 
 class _Change:
-    """An edit under way: the file, its classes as they become, and what was found out about new photos."""
+    """An edit in progress: the file, its edited classes, and results on new photos."""
 
     def __init__(self, content: bytes, info: ModelInfo, edits: Edits, progress: Progress):
         self._content, self._info, self._edits, self._progress = content, info, edits, progress
@@ -192,7 +193,7 @@ class _Change:
         memory = class_memory.get(self._content)
         self.has_memory = memory is not None
         sizes = layer_sizes(self._info.provenance)
-        # A rename has no use for the layer, and reading it takes a tenth of its time.
+        # Renaming does not need the layer, and reading it would take a tenth of the time.
         count = len(self._info.labels)
         layer = class_rows.read(self._content) if self.moves_rows else Rows(np.empty((count, 0)), np.empty(count))
         classes = ClassList(self._info.labels, layer, memory, sizes)
@@ -244,7 +245,7 @@ class _Change:
             label_thresholds=tuple(own[row] if isinstance(row, int) else self._info.threshold for row in classes.rows)
             if own
             else (),
-            # The promise was measured on photos of the classes that the file had.
+            # The promised coverage was measured on photos of the original classes.
             label_sets=self._info.label_sets if not self.moves_rows else None,
             provenance={"classes_edited": self._edits.as_dict(), "from": self._info.provenance},
         )
@@ -256,14 +257,14 @@ class _Change:
 
     @property
     def moves_rows(self) -> bool:
-        """Whether the edits change the network, not its labels alone."""
+        """Whether the edits change the network, not only labels."""
         return dataclasses.replace(self._edits, rename=()) != Edits()
 
     def check(self, new: bytes) -> None:
-        """Runs the new file, whose scores have to be those of its last layer on what it sees of the photos.
+        """Checks that the new file's scores match those computed from embeddings with its last layer.
 
         Raises:
-          ModelError: it gives others.
+          ModelError: they do not.
         """
         classifier, rows = Classifier(new, threads=1), class_rows.read(new)
         photos: list[Any] = list(self.photos[:_CHECKED])
@@ -284,10 +285,10 @@ class _Change:
 
 
 def _judge(before: bytes, after: bytes, data: Dataset, kept: set[str]) -> OldClasses:
-    """Scores photos of the classes that both files have.
+    """Measures accuracy on photos of the classes that both files have.
 
     Raises:
-      DataError: there are none.
+      DataError: there are no such photos.
     """
     chosen = [index for index, sample in enumerate(data.samples) if data.classes[sample.label] in kept]
     if not chosen:

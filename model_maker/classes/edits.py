@@ -1,4 +1,4 @@
-"""What is to become of a model's classes: the edits, checked against its labels before any work."""
+"""Edits of a model's classes, checked against its labels before any work."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from model_maker.errors import DataError
 
 @dataclass(frozen=True)
 class Merged:
-    """Classes that become one: their names, and the name of what they become."""
+    """Classes to merge, and the name of the resulting class."""
 
     names: tuple[str, ...]
     into: str
@@ -19,14 +19,14 @@ class Merged:
 
 @dataclass(frozen=True)
 class Edits:
-    """Edits of a model's classes, made in this order.
+    """Edits of a model's classes, applied in this order.
 
     Attributes:
-      remove: names.
-      merge: several classes each.
-      rename: the new name of each old one.
-      more: photos for a class that is there, by its name.
-      add: photos of a new class, by its name; they become the last ones.
+      remove: names of classes.
+      merge: groups of classes to merge.
+      rename: maps old names to new ones.
+      more: photos of existing classes, by name.
+      add: photos of new classes, by name; these come last.
     """
 
     remove: tuple[str, ...] = ()
@@ -36,7 +36,7 @@ class Edits:
     add: tuple[tuple[str, str], ...] = ()
 
     def as_dict(self) -> dict[str, object]:
-        """Returns plain JSON types; names alone, for photos are no part of what a file says of itself."""
+        """Returns JSON types with names only, because photos do not belong in a file's provenance."""
         return {
             "remove": list(self.remove),
             "merge": {one.into: list(one.names) for one in self.merge},
@@ -57,7 +57,7 @@ def gather(
     rename: Mapping[str, str] | None,
     merge: Mapping[str, Sequence[str]] | None,
 ) -> Edits:
-    """Returns the edits that `edit_classes` is given.
+    """Returns the edits from the arguments of `edit_classes`.
 
     Raises:
       DataError: there are none.
@@ -75,10 +75,10 @@ def gather(
 
 
 def check(edits: Edits, labels: Sequence[str]) -> tuple[str, ...]:
-    """Returns the labels that the edits lead to.
+    """Returns the labels after the edits.
 
     Raises:
-      DataError: a class that is not there, a label that is there already or is no label, or too few classes left.
+      DataError: a class does not exist, a label already exists or is invalid, or too few classes are left.
     """
     left = list(labels)
 

@@ -1,4 +1,4 @@
-"""What a finished classifier sees of photos before its last layer."""
+"""Embeds photos with a finished classifier: the input features of its last layer."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Array = np.ndarray[Any, Any]
 
 
 class PhotoEmbedder:
-    """What a classifier sees of photos before its last layer; made when it is first asked for.
+    """Computes the input features of a classifier's last layer; built on first use.
 
     Args:
       classifier: a `.tflite`.
-      normalization: of its input; `info` may lack it.
-      info: what it says of itself.
+      normalization: of its input, which `info` may lack.
+      info: its metadata.
     """
 
     def __init__(self, classifier: bytes, normalization: Normalization | None, info: ModelInfo):
@@ -35,7 +35,7 @@ class PhotoEmbedder:
         self._made: bytes | None = None
 
     def embed(self, photos: Sequence[Any], progress: Progress) -> tuple[Array, list[Any]]:
-        """Returns float32 [n, D] of those photos that can be read, and these photos."""
+        """Returns the embeddings of readable photos, float32 [n, D], and these photos."""
         if self._made is None:
             vetting.vet(self._classifier)
             self._made = class_rows.embedder(self._classifier)
@@ -50,7 +50,7 @@ class PhotoEmbedder:
         return (np.stack(vectors) if vectors else np.empty((0, 0), np.float32)), read
 
     def stand_ins(self) -> Array:
-        """Returns embeddings of pictures of anything."""
+        """Returns embeddings of arbitrary images."""
         return self.embed(list(calibration_pictures.pictures(8)), Progress(None))[0]
 
     def _worker(self) -> Callable[[Array], Array]:
@@ -68,5 +68,5 @@ class PhotoEmbedder:
 
 
 def _opened(photo: Any) -> Any:
-    """Returns what `images.load` takes: addresses are fetched."""
+    """Returns a photo for `images.load`; downloads addresses."""
     return addresses.open_photo(photo) if isinstance(photo, str) else photo

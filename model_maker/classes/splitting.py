@@ -1,4 +1,4 @@
-"""split_model(): a classifier as a backbone, the same for many, and a small head that apps can download anew."""
+"""split_model(): splits a classifier into a shared backbone and a small head that apps can update."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ FORMAT = "model_maker head 1"
 
 @dataclass(frozen=True)
 class SplitModel:
-    """What `split_model` made.
+    """The result of `split_model`.
 
     Attributes:
-      directory: holds `backbone.tflite` and `head.json`.
-      labels: of the head.
-      backbone_sha256: of the backbone's file, which the head states, too.
+      directory: contains `backbone.tflite` and `head.json`.
+      labels: labels of the head.
+      backbone_sha256: hash of the backbone's file, which the head states, too.
       backbone_bytes, head_bytes: their sizes.
     """
 
@@ -50,7 +50,7 @@ class SplitModel:
     head_bytes: int
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns plain JSON types."""
+        """Returns JSON types."""
         return asdict(self) | {"directory": str(self.directory)}
 
 
@@ -62,21 +62,21 @@ def split_model(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> SplitModel:
-    """Splits a classifier into its backbone, a `.tflite` that gives features, and its head, a small JSON file.
+    """Splits a classifier into its backbone, a `.tflite` that returns features, and its head, a small JSON file.
 
-    Classifiers on the same backbone that see the same layers (`train` with `layers`) share the backbone to the byte.
+    Classifiers on the same backbone with the same layers (`train` with `layers`) have a byte-identical backbone file.
 
     Args:
-      model: a folder that `train` made, or a `.tflite` classifier with labels.
-      output: the folder to make.
-      head: which output of a file that `combine` made.
-      overwrite: whether a folder that `split_model` made is replaced.
+      model: an output folder of `train`, or a `.tflite` classifier with labels.
+      output: the output folder.
+      head: name of an output, for files written by `combine`.
+      overwrite: whether to replace an existing output folder of `split_model`.
       progress: receives stages and notes.
 
     Raises:
-      ModelError: it is no classifier with labels, it has several heads and none is named, or its last layer cannot be
-        separated.
-      OutputError: the folder cannot be made.
+      ModelError: it is not a classifier with labels, it has several heads and none is named, or its last layer cannot
+        be separated.
+      OutputError: the folder cannot be created.
 
     Examples:
       >>> import model_maker
@@ -109,16 +109,16 @@ def split_model(
 
 
 def pair(model: str | os.PathLike[str], *, head: str | None = None) -> dict[str, bytes]:
-    """Returns what our apps need to be taught classes, backbone and head, by name; see `split_model`."""
+    """Returns the files for learning classes in our apps, backbone and head, by name; see `split_model`."""
     with files.temporary_directory() as folder:
         parts = split_model(model, Path(folder) / "parts", head=head).directory
         return {name: (parts / name).read_bytes() for name in (BACKBONE, HEAD)}
 
 
 def teaching_files(model: str | os.PathLike[str]) -> dict[str, bytes]:
-    """Returns what the demo page needs to be taught classes: backbone, head, and the code that knows them.
+    """Returns the files for learning classes in the demo page: backbone, head, and code.
 
-    Of a model that cannot be split or has several heads nothing is returned: its page goes without.
+    Empty for a model that cannot be split or has several heads: its page does not have this feature.
     """
     with files.temporary_directory() as folder:
         try:
@@ -130,7 +130,7 @@ def teaching_files(model: str | os.PathLike[str]) -> dict[str, bytes]:
 
 
 def _backbone(content: bytes, info: ModelInfo) -> bytes:
-    """Returns what lies before the last layer, with features as float32 whatever is inside."""
+    """Returns the network before the last layer; features are float32, whatever the internal type."""
     model = graph.parse(class_rows.embedder(content))
     main = model.subgraphs[0]
     if len(main.tensors[int(main.outputs[0])].shape) != 2:

@@ -1,1 +1,1 @@
-"""Photos that nobody has put into classes: found by a photo or a word, and sorted into folders."""
+"""Unlabeled photos: search by photo or words, keywords, and sorting into folders."""

@@ -1,4 +1,4 @@
-"""Groups of photos that are alike: k-means on the directions of their embeddings."""
+"""Clusters of similar photos: spherical k-means on their embeddings."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from model_maker.errors import DataError
 
 Array = np.ndarray[Any, Any]
 
-# What is left of embeddings: the directions in which they differ most. More cost time and change few groups.
+# Principal components kept of embeddings. More cost time and change few groups.
 _DIRECTIONS = 64
-# Starts of which the best is kept; of each the steps.
+# Random starts, of which the best is kept, and steps of each.
 _STARTS, _STEPS = 8, 50
 
 
 def group(vectors: Array, count: int) -> tuple[Array, Array]:
-    """Divides vectors into groups, the largest first; equal vectors give equal groups every time.
+    """Clusters vectors into groups, the largest first; deterministic.
 
     Args:
       vectors: float32 [N, E], of length 1.
-      count: how many groups.
+      count: number of groups.
 
     Returns:
-      int [N], the group of each, and float [N], its cosine to the middle of the group.
+      int [N], the group of each, and float [N], its cosine similarity to the group's center.
 
     Raises:
       DataError: there are fewer vectors than groups.
@@ -33,7 +33,7 @@ def group(vectors: Array, count: int) -> tuple[Array, Array]:
     """
     if len(vectors) < count:
         raise DataError(f"{len(vectors)} photos give no {count} groups: `groups` has to be {len(vectors)} or fewer.")
-    from scipy.cluster import vq  # here, for it takes long to import
+    from scipy.cluster import vq  # imported here, because it is slow to import
 
     points = _reduced(vectors)
     if len(np.unique(points.round(6), axis=0)) < count:
@@ -42,7 +42,7 @@ def group(vectors: Array, count: int) -> tuple[Array, Array]:
     for start in range(_STARTS):
         try:
             centers, found = vq.kmeans2(points, count, iter=_STEPS, minit="++", seed=start, missing="raise")
-        except vq.ClusterError:  # a group has lost its last photo
+        except vq.ClusterError:  # a group has become empty
             continue
         if (loss := float(np.square(points - centers[found]).sum())) < best:
             best, members = loss, found
@@ -61,7 +61,7 @@ def _reduced(vectors: Array) -> Array:
 
     rows = vectors - vectors.mean(axis=0)
     size = rows.shape[1]
-    with threadpool_limits(1, "blas"):  # whose threads wait for each other in busy loops
+    with threadpool_limits(1, "blas"):  # its threads busy-wait for each other
         _, directions = linalg.eigh(rows.T @ rows, subset_by_index=(max(0, size - _DIRECTIONS), size - 1))
         reduced: Array = (rows @ directions).astype(np.float64)
     return reduced

@@ -1,4 +1,4 @@
-"""keywords(): for each photo of a folder the words that it shows, as a table and, on request, as XMP sidecars."""
+"""keywords(): finds words for each photo of a folder; writes a table and, optionally, XMP sidecars."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from model_maker.zero_shot_learning.text_vectors import TEMPLATE
 Array = np.ndarray[Any, Any]
 
 TABLE, SIDECAR = "keywords.csv", ".xmp"
-# From this share of all probability on a word stands for a photo.
+# Minimum share of the total probability for a keyword.
 THRESHOLD = 0.3
-# Kinds of more ImageNet classes than this, such as animals and artifacts, say little: dogs are 118.
+# Kinds with more ImageNet classes than this, such as animals and artifacts, are too general: dogs are 118.
 _WIDEST = 150
 _BLOCK = 1024
 _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -52,11 +52,11 @@ _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 
 @dataclass(frozen=True)
 class Keywords:
-    """What photos show.
+    """Keywords of photos.
 
     Attributes:
-      directory: the folder that was made.
-      tier: which tier of zero-shot answered; `source` what it knows words from.
+      directory: the output folder.
+      tier: the zero-shot tier that was used; `source` is where its words come from.
       photos: keywords of each photo, most confident first, by its path in the folder.
       skipped: photos that could not be read, and why.
     """
@@ -68,7 +68,7 @@ class Keywords:
     skipped: dict[str, str]
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns plain JSON types."""
+        """Returns JSON types."""
         return {
             "output": str(self.directory),
             "tier": self.tier,
@@ -93,18 +93,18 @@ def keywords(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Keywords:
-    """Writes which words each photo of a folder shows; the photos are neither copied nor changed.
+    """Writes keywords for each photo of a folder; the photos are neither copied nor changed.
 
     Args:
       data: the folder of photos, in folders of any depth.
-      output: the folder to make, with `keywords.csv` and the sidecars.
-      labels: the words to choose from; by default all that the tier "known" knows.
-      backbone: the backbone that looks.
+      output: the output folder, with `keywords.csv` and the sidecars.
+      labels: the words to choose from; by default all words of the tier "known".
+      backbone: the backbone to use.
       tier, text_vectors, tower, hypothesis_template: see `zero_shot`.
-      threshold: from which share on a word counts; 0.3 by default.
-      xmp: whether to write a sidecar for each photo with keywords, named as the photo with `.xmp` behind, in the same
+      threshold: minimum share for a keyword; 0.3 by default.
+      xmp: whether to write a sidecar for each photo with keywords, named like the photo plus `.xmp`, in the same
         folders below `output`.
-      overwrite: whether a folder that stands there, made by this, is replaced.
+      overwrite: whether to replace an existing output folder of this function.
       progress: receives stages, steps and notes.
 
     Returns:
@@ -164,7 +164,7 @@ def keywords(
 
 
 def sidecar(words: Sequence[str]) -> str:
-    """Returns an XMP document that states words as `dc:subject`.
+    """Returns an XMP document with words as `dc:subject`.
 
     Source: Adobe, "XMP Specification Part 1", 7.5, and Part 2, "Dublin Core namespace".
     """
@@ -187,7 +187,7 @@ def _known_words(given: Sequence[str] | None, classes: int) -> dict[str, tuple[i
 def _by_published(
     pile: Dataset, classes: Sequence[Sequence[int]], backbone: str, report: Progress
 ) -> Iterator[tuple[Location, Array | str]]:
-    """Yields for each photo the share of all probability that the classes of each word have, by the published head."""
+    """Yields for each photo the total probability of the classes of each word, by the published head."""
     with report.stage(f"Prepare {backbone}"):
         published = head.published(backbone, progress=report)
         prepared = vectors.prepared(backbone, progress=report)

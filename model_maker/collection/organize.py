@@ -1,4 +1,4 @@
-"""organize(): a pile of photos becomes folders, by labels, by a model or by likeness; it stays as it is."""
+"""organize(): sorts a folder of photos into folders, by labels, by a model or by similarity; the originals stay."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ from model_maker.zero_shot_learning.text_vectors import TEMPLATE
 Array = np.ndarray[Any, Any]
 
 UNSURE_FOLDER, RECORD, EXAMPLES = "unsure", "organized.csv", "examples.html"
-# By default a label has to be so many times as likely as the next one.
+# By default a label must be this many times as likely as the next one.
 _MARGIN = 2.0
 _SHOWN = 12  # examples of each folder
-# What no file system, or not every one, takes in the name of a folder.
+# Parts of folder names that some file system does not allow.
 _UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f]|^\.+|[. ]+$')
 _COLUMNS = ("photo", "folder", "copy", "label", "score", "second", "second_score")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a photo goes.
+    """The destination of a photo.
 
     Attributes:
       photo: index among the photos.
-      label: the best one; `folder` is made of it, or UNSURE_FOLDER.
-      folder: its name.
-      score: of the label; for groups the cosine to the middle of the group.
-      second, second_score: the next label.
+      label: the best label; `folder` is derived from it, or is UNSURE_FOLDER.
+      folder: name of the folder.
+      score: score of the label; for groups the cosine similarity to the group's center.
+      second, second_score: the second best label and its score.
     """
 
     photo: int
@@ -65,11 +65,11 @@ class Organized:
     """The result of sorting a folder of photos.
 
     Attributes:
-      directory: the folder that was made.
+      directory: the output folder.
       by: "labels", "model" or "groups".
-      tier: which tier of zero-shot answered; empty for a model and for groups.
-      source: what that knows words from, the model, or the backbone.
-      folders: photos in each folder.
+      tier: the zero-shot tier that was used; empty for a model and for groups.
+      source: source of the tier's words, or the model, or the backbone.
+      folders: number of photos in each folder.
       skipped: photos that could not be read, and why.
     """
 
@@ -81,7 +81,7 @@ class Organized:
     skipped: dict[str, str]
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns plain JSON types."""
+        """Returns JSON types."""
         return {
             "output": str(self.directory),
             "by": self.by,
@@ -113,16 +113,16 @@ def organize(
 
     Args:
       data: the folder of photos, in folders of any depth.
-      output: the folder to make: `<label>/`, `unsure/`, `organized.csv` and `examples.html`.
-      labels: sort by labels that no model was trained on; see `zero_shot`.
-      model: or by a model, as `Classifier` takes it.
-      groups: or into so many groups of photos that are alike.
-      backbone: what compares, for labels and groups.
+      output: the output folder: `<label>/`, `unsure/`, `organized.csv` and `examples.html`.
+      labels: sort by labels without a trained model; see `zero_shot`.
+      model: or by a model, as in `Classifier`.
+      groups: or into this many groups of similar photos.
+      backbone: the backbone for labels and groups.
       tier, text_vectors, tower, hypothesis_template: for labels; see `zero_shot`.
-      threshold: the score from which on a label is sure; by default the model's own, or else a label has to be twice as
-        likely as the next one.
-      link: whether to make symbolic links instead of copies.
-      overwrite: whether a folder that stands there, made by this, is replaced.
+      threshold: minimum score of a label; below it the photo goes to `unsure/`. By default the model's own; without
+        one, a label must be twice as likely as the next one.
+      link: whether to create symbolic links instead of copies.
+      overwrite: whether to replace an existing output folder of this function.
       progress: receives stages, steps and notes.
 
     Returns:
@@ -176,10 +176,10 @@ def organize(
 
 
 def folder_names(labels: Sequence[str]) -> dict[str, str]:
-    """Returns a folder's name for each label, which every system takes.
+    """Returns a folder name for each label that is valid on every system.
 
     Raises:
-      DataError: two labels give one folder, or one that has another meaning here.
+      DataError: two labels lead to the same folder, or one to a reserved name.
     """
     found: dict[str, str] = {}
     taken: dict[str, str] = {UNSURE_FOLDER: ""}
@@ -213,7 +213,7 @@ def _check(
 
 
 def check_apart(data: Path, output: Path) -> None:
-    """Checks that an output neither lies among the photos nor holds them.
+    """Checks that the output folder neither is inside the photos' folder nor contains it.
 
     Raises:
       OutputError: it does.
@@ -273,7 +273,7 @@ def _write(
     overwrite: bool,
     progress: Progress,
 ) -> None:
-    """Writes the folder, whole or not at all."""
+    """Writes the folder atomically."""
     rows = []
     with files.new_directory(output, overwrite=overwrite) as folder:
         taken: Counter[tuple[str, str]] = Counter()
@@ -295,7 +295,7 @@ def _write(
 
 
 def _free_name(path: Path, folder: str, taken: Counter[tuple[str, str]]) -> str:
-    """Returns the name of a copy, which no other one in its folder has; photos of several folders share names."""
+    """Returns a unique name for a copy in its folder, because photos of several folders may share names."""
     name = path.name
     while taken[folder, name.casefold()]:
         taken[folder, path.name.casefold()] += 1

@@ -1,4 +1,4 @@
-"""The photos of a folder, however they lie in it, and their hashes, which are kept from one listing to the next."""
+"""Lists the photos of a folder at any depth, with their hashes, which are cached between listings."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from model_maker.errors import DataError
 from model_maker.progress import SILENT, Progress
 from model_maker.system import files
 
-# Photos whose files are hashed between two reports of progress.
+# Photos hashed between two progress reports.
 _SLICE = 256
 
 
 def read(folder: str | os.PathLike[str], *, progress: Progress = SILENT) -> Dataset:
-    """Lists the photos below a folder, in order of their paths; all are of one class, which has no name.
+    """Lists the photos below a folder, in the order of their paths; all have one class without a name.
 
-    A file whose size and time of change are those of the last listing has the hash that it had then.
+    Files with the same size and modification time as in the last listing are not hashed again.
 
     Raises:
       DataError: it is not a folder, or contains no photos.
@@ -52,7 +52,7 @@ def read(folder: str | os.PathLike[str], *, progress: Progress = SILENT) -> Data
 
 
 def _hashed(paths: list[Path], before: dict[Path, list[Any]]) -> Iterator[tuple[Path, list[int], tuple[str, str]]]:
-    """Yields each file, its size and time of change, and its hash or the reason why there is none."""
+    """Yields each file, its size and modification time, and its hash or the reason there is none."""
     for start in range(0, len(paths), _SLICE):
         some = paths[start : start + _SLICE]
         states = [_state(path) for path in some]
@@ -69,7 +69,7 @@ def _hashed(paths: list[Path], before: dict[Path, list[Any]]) -> Iterator[tuple[
 def _state(path: Path) -> list[int]:
     try:
         facts = path.stat()
-    except OSError:  # reading it will say why
+    except OSError:  # reading it reports the reason
         return [-1, -1]
     return [facts.st_size, facts.st_mtime_ns]
 

@@ -1,4 +1,4 @@
-"""search(): the photos of a folder that are most like a photo, or that show what a word means."""
+"""search(): finds the photos of a folder that are most similar to a photo, or that match words."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ TOP_K = 10
 
 @dataclass(frozen=True)
 class Match:
-    """A photo that was found.
+    """A search result.
 
     Attributes:
-      path: where it lies.
-      score: the cosine of both photos' embeddings, from -1 to 1; for words the tier's own number, by which photos are
-        ranked. It is no probability.
+      path: its path.
+      score: the cosine similarity of both photos' embeddings, from -1 to 1; for words the tier's own score for ranking.
+        Not a probability.
     """
 
     path: Location
@@ -41,17 +41,17 @@ class Match:
 
 @dataclass(frozen=True)
 class Found:
-    """The answer to a query.
+    """The results of a query.
 
     Attributes:
-      query: as it was given.
+      query: the query.
       kind: "photo" or "words".
       tier: of `tiers.TIERS`, for words; empty for a photo.
-      meaning: what words were taken for.
-      model: the backbone or the towers that compared.
-      matches: best first.
-      searched: how many photos were compared.
-      skipped: how many could not be read.
+      meaning: the interpretation of words.
+      model: the backbone or towers that were used.
+      matches: results, best first.
+      searched: number of photos compared.
+      skipped: number of photos that could not be read.
     """
 
     query: str
@@ -64,7 +64,7 @@ class Found:
     skipped: int
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns plain JSON types."""
+        """Returns JSON types."""
         return {
             "query": self.query,
             "kind": self.kind,
@@ -89,26 +89,26 @@ def search(
     hypothesis_template: str = TEMPLATE,
     progress: Progress | None = None,
 ) -> Found:
-    """Finds the photos of a folder that are most like a photo, or that show what words say.
+    """Finds the photos of a folder that are most similar to a photo, or that match words.
 
-    Embeddings are kept by the content of their photos, so only new photos are embedded.
+    Embeddings are cached by content hash, so only new photos are embedded.
 
     Args:
       data: the folder; photos may lie in folders of any depth.
       query: the path or the http(s) address of a photo, or words.
-      top_k: how many photos at most.
-      model: the backbone that compares; not used by the tier "pictures".
+      top_k: maximum number of results.
+      model: the backbone to use; not used by the tier "pictures".
       tier: for words, a key of `tiers.TIERS`; "known" by default.
       text_vectors: a folder with `names.txt` and `vectors.npy`, for the tier "words".
-      tower: which CLIP towers; the default ones where not given.
-      hypothesis_template: the sentence that a text tower reads, with {} for the words.
+      tower: name of the CLIP towers; the default ones by default.
+      hypothesis_template: the prompt for a text tower, with {} for the words.
       progress: receives stages, steps and notes.
 
     Returns:
       Found.
 
     Raises:
-      DataError: the folder holds no photos, the query cannot be read, or no tier knows the words.
+      DataError: the folder holds no photos, the query cannot be read, or the words are unknown to the tier.
 
     Examples:
       >>> import model_maker
@@ -147,14 +147,14 @@ def search(
 
 @dataclass(frozen=True)
 class _Compared:
-    """What photos are compared by, and with what.
+    """Vectors of photos, and the query to compare them with.
 
     Attributes:
-      vectors: of the photos.
-      direction: float [E], what to look for.
-      cosine: whether lengths do not matter.
-      model: what made the vectors.
-      meaning: what words were taken for.
+      vectors: vectors of the photos.
+      direction: float [E], vector of the query.
+      cosine: whether to ignore lengths.
+      model: source of the vectors.
+      meaning: the interpretation of words.
     """
 
     vectors: Vectors
@@ -165,7 +165,7 @@ class _Compared:
 
 
 def _tier(text: str, tier: str | None, known_vectors: TextVectors | None, classes: int) -> str:
-    """Returns the tier that is to look for words.
+    """Returns the tier for a text query.
 
     Raises:
       DataError: there is none.

@@ -1,4 +1,4 @@
-"""What photos are compared by: the embedding of a backbone, or the vectors of an image tower, kept in stores."""
+"""Vectors for comparing photos: embeddings of a backbone or of an image tower, cached in stores."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ from model_maker.zero_shot_learning.towers import ImageTower
 
 Array = np.ndarray[Any, Any]
 
-# Photos that are compared in one go: their vectors stay in a processor's cache.
+# Photos per comparison step, so that their vectors fit into the CPU cache.
 _BLOCK = 1024
 
 
 @dataclass(frozen=True)
 class Vectors:
-    """The vectors of photos, which stay in the store until they are compared.
+    """The vectors of photos, read from the store only for comparison.
 
     Attributes:
-      photos: N, those that could be read.
-      maps: of these, in order, [E] each.
+      photos: the N readable photos.
+      maps: vectors of these, in order, [E] each.
       skipped: photos that could not be read.
     """
 
@@ -52,12 +52,14 @@ class Vectors:
     skipped: tuple[Skipped, ...]
 
     def read(self) -> Array:
-        """Returns all of them, float32 [N, E], of length 1."""
+        """Returns all vectors, float32 [N, E], of length 1."""
         parts = [self._block(slice(start, start + _BLOCK)) for start in range(0, len(self.maps), _BLOCK)]
         return np.concatenate([part / _lengths(part)[:, None] for part in parts])
 
     def compare(self, direction: Array, *, cosine: bool) -> Array:
-        """Returns the product of each vector with a direction, float32 [N], by its length where it is a cosine."""
+        """Returns the dot product of each vector with a direction, float32 [N]; divided by the vector's length if
+        `cosine`.
+        """
         wanted = direction.astype(np.float32) / (np.linalg.norm(direction) if cosine else 1)
 
         def compared(start: int) -> Array:
@@ -79,10 +81,10 @@ def _lengths(block: Array) -> Array:
 
 
 def prepared(model: str, *, weights: str | None = None, progress: Progress) -> QuantizedEmbedder:
-    """Makes a backbone ready: in int8 by its name, and as it is where it is somebody's file.
+    """Prepares a backbone: in int8 if given by name, unchanged if given as a file.
 
     Raises:
-      BackboneError: there is none of that name, or it cannot be had.
+      BackboneError: there is none of that name, or it is unavailable.
     """
     choice = embedder.choose(model, weights_file=weights)
     base = embedder.embedder(choice, progress=progress)
@@ -91,7 +93,7 @@ def prepared(model: str, *, weights: str | None = None, progress: Progress) -> Q
 
 
 def by_backbone(photos: Dataset, backbone: QuantizedEmbedder, *, progress: Progress) -> Vectors:
-    """Embeds those photos that have not been before, as `train` does, and finds the others in the same store."""
+    """Embeds photos that are not cached yet, as `train` does, in the same store."""
     maps, skipped = computing.feature_maps(photos, *backbone.computing, progress=progress)
     last = network_layers.features(backbone.layers, backbone.layers[-1:])
     return Vectors(photos.without(skipped), maps.columns(last), tuple(skipped))
@@ -110,14 +112,14 @@ def of_photo(photo: Photo, backbone: QuantizedEmbedder) -> Array:
 
 
 def by_tower(photos: Dataset, tower: Callable[[], ImageTower], *, name: str, size: int, progress: Progress) -> Vectors:
-    """Does as `by_backbone` with an image tower.
+    """Embeds photos with an image tower, see `by_backbone`.
 
     Args:
       photos: to embed.
-      tower: opens it, if a photo has to be embedded.
-      name: of the tower; vectors are kept by it.
-      size: of its vectors.
-      progress: receives photos that are done.
+      tower: opens the tower, if a photo has to be embedded.
+      name: name of the tower, part of the cache key.
+      size: length of its vectors.
+      progress: receives photos done.
     """
     key = hashlib.sha256(f"{name} {images.PREPROCESSING}".encode()).hexdigest()[:24]
     store = EmbeddingStore(files.cache_directory() / "embeddings" / f"tower-{key}.vectors", size)

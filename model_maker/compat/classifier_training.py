@@ -98,7 +98,7 @@ def _source(learned: Learned, data: TrainingData, options: Options, progress: Pr
         resize=base.resize,
         provenance={
             "model_maker": __version__,
-            # Not as "options": they do not describe the split, so `train` with them would make a different model.
+            # Not as "options": they do not describe the split, so `train` would produce a different model with them.
             "learned_with": options.stated,
             "fingerprint": photos.fingerprint,
             "photos": {"train": len(set(train.samples)), "validation": len(data.split.validation)},
@@ -120,7 +120,7 @@ def _source(learned: Learned, data: TrainingData, options: Options, progress: Pr
 
 
 def _twice_where_alone(train: Dataset, validation: Dataset) -> Dataset:
-    """Returns the photos, those that are alone in their class two times, which cross-validation takes."""
+    """Returns the photos; a class's only photo is repeated, because cross-validation needs two."""
     counts = Counter(train.labels) + Counter(validation.labels)
     alone = [sample for sample in train.samples if counts[sample.label] == 1]
     for sample in alone:

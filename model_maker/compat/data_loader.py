@@ -26,8 +26,8 @@ class DataLoader:
 
     Args:
       dataset: the photos, in order: a Dataset of this package, or a tf.data.Dataset of photo and label.
-      size: how many elements a tf.data.Dataset has, if it does not know.
-      index_to_label: the class names; those of a Dataset by default, and needed with tf.data.
+      size: number of elements of a tf.data.Dataset, if it is unknown.
+      index_to_label: the class names; those of a Dataset by default; required with tf.data.
 
     Raises:
       DataError: it is neither, or the size or the names are missing.
@@ -66,7 +66,7 @@ class DataLoader:
 
     @property
     def photos(self) -> Dataset:
-        """The photos as the rest of this package takes them; those of a tf.data.Dataset are kept in the cache first."""
+        """The photos as a Dataset of this package; those of a tf.data.Dataset are first saved in the cache."""
         if self._photos is None:
             kept = sources.read(given_photos.keep(self._stream, class_names=self._names), least_classes=1)
             self._photos = relabelled(kept, self._names)
@@ -74,12 +74,12 @@ class DataLoader:
 
     @classmethod
     def from_folder(cls, filename: str | os.PathLike[str], shuffle: bool = True) -> DataLoader:
-        """Reads one folder of photos for each class, or whatever else `model_maker.load_dataset` reads.
+        """Reads one folder of photos per class, or any other format that `model_maker.load_dataset` reads.
 
         Args:
           filename: path of the dataset.
           shuffle: whether to order them by the hashes of their contents, which is random but deterministic; else by
-          class, then path.
+            class, then path.
 
         Raises:
           DataError: there are no photos, or only one class.
@@ -99,7 +99,7 @@ class DataLoader:
         """Reads a dataset that tensorflow_datasets has prepared on this machine; downloads nothing.
 
         Args:
-          name: of the dataset, with its configuration if it has one.
+          name: name of the dataset, with its configuration if it has one.
 
         Returns:
           Training, validation and test photos; None for a split that the dataset lacks.

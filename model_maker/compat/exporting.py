@@ -71,13 +71,13 @@ def write_tflite(source: Source, path: Path, config: QuantizationConfig | str | 
     """Writes a `.tflite` after comparing it with the float model.
 
     Args:
-      source: what is exported.
+      source: the model.
       path: output path; an existing file is replaced.
       config: quantization; None for float, DEFAULT for int8 with uint8 input and output.
 
     Raises:
       DataError: the config is invalid, or its photos cannot be read.
-      ModelError, OutputError: it cannot be converted, or not be written.
+      ModelError, OutputError: it cannot be converted or written.
     """
     if config == DEFAULT:
         form = Form()
@@ -101,11 +101,11 @@ def write_folder(name: str, source: Source, folder: Path) -> None:
 
     Args:
       name: a key of _MARKS.
-      source: what is exported.
+      source: the model.
       folder: output folder; only a model of the same format is replaced.
 
     Raises:
-      ModelError, OutputError: it cannot be made, or not be written.
+      ModelError, OutputError: it cannot be converted or written.
     """
     if folder.is_dir() and any(folder.iterdir()) and not (folder / _MARKS[name]).exists():
         raise OutputError(f"{folder} is not a {name} and is not replaced. Choose another name.")

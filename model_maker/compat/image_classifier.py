@@ -122,13 +122,13 @@ class ImageClassifier:
           train_data: training photos.
           model_spec: a name, a ModelSpec, or a function that returns one.
           validation_data: validation photos of fine-tuning, an eighth of the training photos by default. A head on
-          frozen features is trained on them, too, because it uses cross-validation.
+            frozen features is trained on them, too, because it uses cross-validation.
           train_whole_model: whether to train every layer, or the head only.
           batch_size, epochs, dropout_rate: for training every layer.
           use_augmentation: whether to train on augmented views, too.
           do_train: whether to train immediately; else call `train`.
           steps_per_epoch, learning_rate, momentum, shuffle, use_hub_library, warmup_steps, model_dir: have no effect
-          and log a warning.
+            and log a warning.
 
         Raises:
           DataError, BackboneError, ModelError: with a one-line message that says what to do.
@@ -291,7 +291,7 @@ class ImageClassifier:
           export_format: one of ALLOWED_EXPORT_FORMAT, or several; TFLITE by default, with
             `with_metadata=False` also LABEL.
           **kwargs: `quantization_config`: quantization of the `.tflite`; None for float; int8 with uint8 input and
-          output by default. `export_metadata_json_file`: whether to write the metadata as JSON beside the `.tflite`.
+            output by default. `export_metadata_json_file`: whether to write the metadata as JSON next to the `.tflite`.
             Others have no effect and log a warning.
 
         Raises:

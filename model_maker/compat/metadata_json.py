@@ -1,4 +1,4 @@
-"""A model's metadata as the JSON that TFLite Support shows of it: fields as in the schema, enumerations by name."""
+"""Renders a model's metadata as JSON like TFLite Support: fields as in the schema, enumerations by name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from model_maker.errors import ModelError
 from model_maker.tflite import graph, metadata
 from model_maker.tflite import metadata_schema as schema
 
-# Fields that hold a number of an enumeration, by the table that they are in.
+# Fields with a value of an enumeration, by table and field.
 _ENUMERATIONS: dict[tuple[type, str], type[IntEnum]] = {
     (schema.AssociatedFile, "type"): schema.AssociatedFileType,
     (schema.ImageProperties, "color_space"): schema.ColorSpaceType,
@@ -19,15 +19,15 @@ _ENUMERATIONS: dict[tuple[type, str], type[IntEnum]] = {
     (schema.BoundingBoxProperties, "coordinate_type"): schema.CoordinateType,
     (schema.ScoreCalibrationOptions, "score_transformation"): schema.ScoreTransformationType,
 }
-# Fields that hold one of several tables, whose name stands beside them.
+# Fields with a union, whose type is in a field of its own.
 _UNIONS = ("content_properties", "options")
 
 
 def render(content: bytes) -> str:
-    """Returns the metadata of a `.tflite`; what is at its default is left out.
+    """Returns the metadata of a `.tflite`; fields at their default are omitted.
 
     Raises:
-      ModelError: it has none.
+      ModelError: it has no metadata.
     """
     tables = metadata.tables(graph.parse(content))
     if tables is None:

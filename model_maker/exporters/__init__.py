@@ -1,1 +1,1 @@
-"""A finished model in the formats of other runtimes."""
+"""Exports a finished model to the formats of other runtimes."""

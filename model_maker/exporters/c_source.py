@@ -1,6 +1,6 @@
-"""A `.tflite` as C sources for TFLite Micro: the bytes, the labels, and the operators that its resolver needs.
+"""Writes a `.tflite` as C sources for TFLite Micro: the bytes, the labels, and the operators for its resolver.
 
-The sources are C11 and C++11 alike.
+The sources are valid C11 and C++11.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from model_maker.tflite import inspection
 from model_maker.tflite.metadata import ModelInfo
 
 _BYTES_A_LINE = 16
-# Where a method of MicroMutableOpResolver is not just the operator's words joined (CONV_2D: AddConv2D).
+# Methods of MicroMutableOpResolver that are not the operator's name in camel case (CONV_2D: AddConv2D).
 _METHODS = {"PADV2": "PadV2"}
 
 
@@ -82,7 +82,7 @@ const char* const model_labels[MODEL_LABEL_COUNT] = {{
 
 
 def _method(operator: str) -> str:
-    """CONV_2D: Conv2D; DEPTHWISE_CONV_2D: DepthwiseConv2D; FULLY_CONNECTED: FullyConnected."""
+    """Returns an operator's name in methods, for example DepthwiseConv2D for DEPTHWISE_CONV_2D."""
     return _METHODS.get(operator) or "".join(word.capitalize() for word in operator.split("_")).replace("2d", "2D")
 
 
@@ -92,7 +92,7 @@ def _described(tensor: inspection.TensorFacts) -> str:
 
 
 def escaped(label: str) -> str:
-    """ASCII as it is; all else, quotes and what C reads as an escape or trigraph, byte by byte in octal."""
+    """Escapes non-ASCII characters, quotes, backslashes and question marks (trigraphs) byte by byte in octal."""
     return "".join(
         chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?' else f"\\{byte:03o}" for byte in label.encode()
     )

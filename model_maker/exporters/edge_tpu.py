@@ -1,7 +1,7 @@
-"""Which operators the Edge TPU runs, and on which terms.
+"""Operators that the Edge TPU supports, and their conditions.
 
-Source: coral.ai/docs/edgetpu/models-intro, "Supported operations" and "Model requirements". The compiler leaves the
-first operator that it cannot map, and all behind it, to the processor; so one is enough to lose what the chip is for.
+Source: coral.ai/docs/edgetpu/models-intro, "Supported operations" and "Model requirements". The compiler maps the first
+unsupported operator and all later ones to the CPU, so a single one defeats the purpose.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def check(content: bytes) -> None:
     """Checks every operator of an int8 `.tflite`.
 
     Raises:
-      ModelError: one is not on the list, or not on its terms; the message names it.
+      ModelError: one is not supported, or violates its conditions; the message names it.
     """
     model = graph.parse(content)
     for operator in model.subgraphs[0].operators:
@@ -128,7 +128,7 @@ def _tensor(model: schema.ModelT, index: int) -> schema.TensorT:
     return model.subgraphs[0].tensors[index]
 
 
-# Of the published list, the operators that image classifiers are made of; others are refused though it may run them.
+# The published operators that image classifiers use; others are rejected, even if the Edge TPU supports them.
 OPERATORS: dict[str, Term] = {
     "ADD": _free,
     "AVERAGE_POOL_2D": _no_activation,

@@ -1,4 +1,4 @@
-"""A backbone as a file of its own: an embedder `.tflite` with metadata, for search and clustering on phones."""
+"""Exports a backbone: an embedder `.tflite` with metadata, for search and clustering on phones."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def export_embedder(
 
     Args:
       model: a key of BACKBONES, or the path or address of another model.
-      output: the folder to make, with `embedder.tflite`.
-      form: quantization and the input's type; float by default. The output is always float32 [1, D].
+      output: the output folder, with `embedder.tflite`.
+      form: quantization and input type; float by default. The output is always float32 [1, D].
       photos: calibration photos for int8, as `images.load` takes them; generated images by default.
-      overwrite: whether a folder that stands there is replaced.
+      overwrite: whether to replace an existing folder.
       progress: receives stages, progress and notes.
       **choice: see `embedder.choose`.
 
     Returns:
-      The folder.
+      The output folder.
 
     Raises:
       BackboneError: there is no such model, or it cannot be used.
-      OutputError: the folder cannot be made.
+      OutputError: the folder cannot be created.
 
     Examples:
       >>> import model_maker

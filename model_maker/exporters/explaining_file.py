@@ -1,4 +1,4 @@
-"""export_explaining(): a classifier that also gives where its answers come from, for phones and browsers."""
+"""export_explaining(): a classifier that also outputs explanations of its predictions, for phones and browsers."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class ExplainingFile:
     """The result of `export_explaining`.
 
     Attributes:
-      path: of the file, whose first output are the scores; the second is float32 [1, side, side, C], the share of each
-        cell of the photo in the logit of each label.
+      path: the file. Its first output is the scores; the second is float32 [1, side, side, C], the contribution of each
+        cell of the photo to the logit of each label.
       side: cells of the grid, in each direction.
-      bias: what each logit has without any photo, by label.
-      size_bytes: of the file.
+      bias: the part of each logit that does not depend on the photo, by label.
+      size_bytes: size of the file.
     """
 
     path: Path
@@ -37,16 +37,16 @@ class ExplainingFile:
 def export_explaining(
     model: str | os.PathLike[str], output: str | os.PathLike[str], *, overwrite: bool = False
 ) -> ExplainingFile:
-    """Writes a classifier with the shares of cells as a second output: one inference gives both.
+    """Writes a classifier with the contributions of cells as a second output, from the same inference.
 
     Args:
-      model: a `.tflite`, or a folder that `train` made.
-      output: the folder to make, with `model.tflite` and `why.json`, which has `side` and `bias`.
-      overwrite: whether a folder that stands there is replaced.
+      model: a `.tflite`, or an output folder of `train`.
+      output: the output folder, with `model.tflite` and `why.json`, which has `side` and `bias`.
+      overwrite: whether to replace an existing folder.
 
     Raises:
-      ModelError: the answers of this model cannot be explained.
-      OutputError: the folder cannot be made.
+      ModelError: predictions of this model cannot be explained.
+      OutputError: the folder cannot be created.
 
     Examples:
       >>> import model_maker

@@ -1,4 +1,4 @@
-"""export(): a finished model in every format that other runtimes read, each checked against the model it came from."""
+"""export(): writes a finished model in the formats of other runtimes, and compares each with the original model."""
 
 from __future__ import annotations
 
@@ -35,32 +35,33 @@ Array = np.ndarray[Any, Any]
 ALL = "all"
 RECORD = "export.json"
 UNKNOWN = "unknown"
-# Of ONNX: from the one that is written by default to the newest that tf2onnx writes.
+# ONNX opsets: from the default to the newest that tf2onnx supports.
 OPSETS = range(13, 19)
-# Another runtime adds up in another order, which moves a probability by some 1e-7; a wrong layout, colour order or
-# normalization moves it by more than a hundredth.
+# Another summation order changes a probability by some 1e-7; a wrong layout, color order or normalization by more than
+# a hundredth.
 _SAME = 1e-3
-# float16 keeps 11 bits of each weight; through 50 layers that moves a probability by some thousandths.
+# float16 keeps 11 bits of each weight; over 50 layers this changes a probability by some thousandths.
 _HALF = 0.02
 # A uint8 output has steps of 1/256 and ends at 255/256.
 _STEP = 1 / 256
-# Of a quantized model, by how much of its probability it may disagree with the float model, on average over photos. It
-# rounds, and on single photos tips over; one that is broken answers something else to nearly every photo.
+# Allowed mean difference in probability mass between a quantized model and the float model. Rounding may flip
+# predictions of single photos; a broken model differs on nearly every photo.
 _BROKEN = 0.25
 
 
 @dataclass(frozen=True)
 class Exporter:
-    """How a format is made.
+    """How to write a format.
 
     Attributes:
-      write: called with the source, the folder and the input and output type, if `io` names one; returns the model, and
-        its scores on the probes where it ran in the making.
-      contract: a line on the input, for the README beside the model.
-      usage: an example that runs it.
-      modules: packages of `extras.EXTRAS` that it needs.
+      write: called with the source, the folder and, if `io` is set, the input and output type; returns the model, and
+        its scores on the probes if it has already been run.
+      contract: a line on the input, for the README of the export.
+      usage: example code that runs it.
+      modules: required packages of `extras.EXTRAS`.
       io: the default input and output type; None if the format has no choice.
-      precision: "float", "half" or "quantized": how near its scores have to be; "unknown" where nothing here runs it.
+      precision: "float", "half" or "quantized", which determines the tolerance of scores; "unknown" if nothing here can
+        run it.
       note: what was not checked, and why.
     """
 
@@ -75,11 +76,11 @@ class Exporter:
 
 @dataclass(frozen=True)
 class Export:
-    """What `export` made.
+    """The result of `export`.
 
     Attributes:
-      directory: holds a folder for each format, and `export.json`.
-      entries: in the order that was asked for, also what could not be made.
+      directory: contains a folder for each format, and `export.json`.
+      entries: in the requested order, including failed formats.
     """
 
     directory: Path
@@ -101,26 +102,27 @@ def export(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Export:
-    """Writes a model in other formats; a format that cannot be made does not stop the others.
+    """Writes a model in other formats; the failure of one format does not stop the others.
 
     Args:
-      model: a folder that `train` made, or a `.tflite` classifier with labels.
-      output: the folder to make, with a folder for each format.
+      model: an output folder of `train`, or a `.tflite` classifier with labels.
+      output: the output folder, with a folder for each format.
       formats: keys of EXPORTERS, names of other tools for them, or "all".
       io: the input and output type of the `.tflite` formats, one of `litert.IO_TYPES`.
-      half, int8: with "tflite", which of its quantizations, as the flags of other tools say it; int8 by default.
-      opset: of ONNX, one of OPSETS; 13 by default, which every current runtime supports.
+      half, int8: quantization of "tflite", like flags of other tools; int8 by default.
+      opset: ONNX opset, one of OPSETS; 13 by default, which every current runtime supports.
       data: photos for calibration and checks, one folder per class; the training photos by default.
-      head: which output of a file that `combine` made.
-      self_test: whether `.tflite` files for apps get a self-test, as they do where the model has one.
-      overwrite: whether an export that stands there is replaced.
+      head: name of an output, for files written by `combine`.
+      self_test: whether `.tflite` files for apps get a self-test; they do if the model has one.
+      overwrite: whether to replace an existing export.
       progress: receives stages, progress and notes.
 
     Raises:
-      DataError: there is no such format, or it has no such option; of formats that are not written here, the way there.
-      ModelError: the model cannot be read or has several heads and none is named, a format is named that needs a
-        package that is not installed, or none of the formats can be made.
-      OutputError: the folder cannot be made.
+      DataError: there is no such format, or it has no such option; for unsupported formats, the message says how to get
+        them.
+      ModelError: the model cannot be read, or has several heads and none is named; a requested format needs a package
+        that is not installed; or all formats failed.
+      OutputError: the folder cannot be created.
 
     Examples:
       >>> import model_maker
@@ -157,7 +159,7 @@ def export(
 
 
 def as_dict(found: Export, origin: Source | None = None) -> dict[str, Any]:
-    """Returns plain JSON types; paths are those within the folder."""
+    """Returns JSON types; paths are relative to the folder."""
     rows = []
     for entry in found.entries:
         path = entry.path.relative_to(found.directory).as_posix() if entry.path else None
@@ -171,13 +173,13 @@ def export_one(name: str, origin: Source, folder: Path, io: str | None = None, *
 
     Args:
       name: a key of EXPORTERS.
-      origin: what is exported.
-      folder: to make; whatever is in it when this fails is for the caller to remove.
+      origin: the model to export.
+      folder: the folder to create; on failure the caller removes it.
       io: the input and output type of the `.tflite` formats; None for the format's own.
-      opset: of ONNX; None for the default.
+      opset: ONNX opset; None for the default.
 
     Raises:
-      ModelError: it cannot be made, or does not answer as the float model.
+      ModelError: it cannot be written, or its scores differ from the float model's.
     """
     exporter = EXPORTERS[name]
     extras.require(*exporter.modules, what="It", error=ModelError)
@@ -220,14 +222,14 @@ def export_one(name: str, origin: Source, folder: Path, io: str | None = None, *
 
 
 def _same_answers(found: Array, expected: Array, info: ModelInfo) -> float:
-    """Returns the share of photos with the same best label; where there may be several, with the same labels."""
+    """Returns the share of photos with the same best label, or with the same labels for multi-label models."""
     if info.multi_label:
         return float(((found >= info.limits) == (expected >= info.limits)).all(axis=1).mean())
     return float((found.argmax(1) == expected.argmax(1)).mean())
 
 
 def check_answers(precision: str, found: Array, expected: Array, *, uint8: bool, multi_label: bool = False) -> float:
-    """Compares scores float32 [N, C] of an export with the float model's.
+    """Compares scores of an export, float32 [N, C], with the float model's.
 
     Returns:
       The largest difference of a probability.
@@ -241,11 +243,11 @@ def check_answers(precision: str, found: Array, expected: Array, *, uint8: bool,
     measured, allowed = float(apart.max()), (_HALF if precision == "half" else _SAME) + _STEP * uint8
     what = "a probability differs"
     if precision == "quantized":
-        # Scores of several labels do not add up to 1: the mean of the label that differs most.
+        # Multi-label scores do not add up to 1, so the label with the largest difference counts.
         moved = apart.max(1) if multi_label else apart.sum(1) / 2
         measured, allowed = float(moved.mean()), _BROKEN
         what = "on average, probability is placed elsewhere"
-    if not measured <= allowed:  # not a number is a difference, too
+    if not measured <= allowed:  # NaN counts as a difference
         raise ModelError(
             f"The exported model does not answer as the float model: {what} by {measured:.4f}, allowed "
             f"{allowed:.4f}. It was not kept; please report this."
@@ -256,7 +258,7 @@ def check_answers(precision: str, found: Array, expected: Array, *, uint8: bool,
 def _names(
     formats: str | Sequence[str], io: str | None, *, half: bool = False, int8: bool = False, opset: int | None = None
 ) -> list[str]:
-    """Returns the formats that are meant, each once; whatever can be refused before any work is."""
+    """Returns the requested formats, each once; raises errors early, before any work."""
     if io is not None and io not in litert.IO_TYPES:
         raise DataError(f"`io={io!r}`: choose one of {', '.join(litert.IO_TYPES)}.")
     if half and int8:
@@ -277,7 +279,7 @@ def _names(
 
 
 def _check_output(output: Path, model: Path, *, overwrite: bool) -> None:
-    """Checks before any work that the output may be made; only what `export` made is ever replaced."""
+    """Checks before any work that the output folder can be created; only earlier exports are replaced."""
     files.check_new(output, overwrite=overwrite, advice="or pass `overwrite=True` to replace it")
     if model.resolve().is_relative_to(output.resolve()):
         raise OutputError(f"{output} holds the model itself and cannot be replaced. Choose another folder.")

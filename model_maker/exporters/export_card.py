@@ -1,4 +1,4 @@
-"""The README.md beside each exported model: what goes in, what comes out, how it was checked, how it is run."""
+"""The README.md of each exported model: input, output, checks, and how to run it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ request.imageCropAndScaleOption = .scaleFill
 ```"""
 
 
-# What stretches in these examples, and what does not.
+# Apple Vision's options for each way of fitting photos.
 _VISION = {STRETCH: ".scaleFill", LETTERBOX: ".scaleFit", CROP: ".centerCrop"}
 _TENSORFLOW = {
     STRETCH: "tf.image.resizeBilinear(tf.browser.fromPixels(image), [height, width])",
@@ -65,7 +65,7 @@ _TENSORFLOW = {
 
 
 def _fitted(usage: str, resize: str) -> str:
-    """Returns an example for models that want photos fitted in another way than stretched."""
+    """Adapts an example to models whose photos are not stretched."""
     for words in (_VISION, _TENSORFLOW):
         usage = usage.replace(words[STRETCH], words[resize])
     return usage
@@ -75,11 +75,11 @@ def render(entry: Exported, source: Source, *, contract: str, usage: str, io: st
     """Returns Markdown.
 
     Args:
-      entry: what was made and measured.
-      source: what it was made from.
+      entry: the export and its measurements.
+      source: the exported model.
       contract: a line on the input.
-      usage: an example.
-      io: the input and output type, where there was a choice.
+      usage: example code.
+      io: the input and output type, if there is a choice.
     """
     return pages.render(
         "export_card.md",

@@ -1,4 +1,4 @@
-"""Exported: one format of an export, and how it compares with the float model."""
+"""Exported: one format of an export, and its comparison with the float model."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ class Exported:
 
     Attributes:
       format: a key of EXPORTERS.
-      path: the model in the folder that was made; None where there is none.
-      size_bytes: of all that the format consists of.
-      difference: the largest of a probability from the float model's, on the photos it was checked on; None where
-        nothing here runs the format.
-      same_top1: share of these photos with the same answer; None likewise.
+      path: the model in the output folder; None if it failed.
+      size_bytes: total size of its files.
+      difference: largest difference of a probability from the float model's, on the photos of the check; None if
+        nothing here can run the format.
+      same_top1: share of these photos with the same prediction; None likewise.
       note: what was not checked.
-      failure: why it could not be made.
+      failure: why it could not be written.
     """
 
     format: str

@@ -1,4 +1,4 @@
-"""What users call formats: other names for ours, and formats that are not written here, with the way to them."""
+"""Aliases of formats, and unsupported formats with advice on how to get them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from model_maker.errors import DataError
 
-# Names of other tools, and what each means with neither `half` nor `int8`.
+# Names in other tools, and their meaning without `half` and `int8`.
 ALIASES = {
     "tflite": "tflite-int8",
     "litert": "tflite-int8",
@@ -18,13 +18,13 @@ ALIASES = {
     "paddlepaddle": "paddle",
     "web_model": "tfjs",
 }
-# Formats that hold one precision only, by the flag that asks for what they hold anyway.
+# Formats with a single precision, and the flag that requests it anyway.
 _ALWAYS = {"coreml": "half", "edgetpu": "int8", "c_header": "int8"}
 _WITH_FLAG = {"half": "tflite-float16", "int8": "tflite-int8"}
 
 _FROM_PYTORCH = "it is made from a network in PyTorch, and this one is a .tflite."
 _ONNX = "Export `formats='onnx'`, then"
-# Not written here: why, and the way to it from what is.
+# Unsupported formats: the reason, and how to convert from a supported one.
 ELSEWHERE = {
     "torchscript": f"{_FROM_PYTORCH} {_ONNX} run model.onnx in ONNX Runtime, or read it into PyTorch with onnx2torch.",
     "tensorrt": f"its engines fit one GPU and are built on its machine. {_ONNX} there: trtexec --onnx=model.onnx "
@@ -46,16 +46,16 @@ ELSEWHERE = {
 
 
 def resolve(name: str, known: Sequence[str], *, half: bool = False, int8: bool = False) -> str:
-    """Returns which of the known formats a name means.
+    """Resolves a name to a known format.
 
     Args:
-      name: as the user gave it.
-      known: the formats that are written here.
-      half: whether weights of 16 bits are wanted.
-      int8: whether integers are wanted.
+      name: name from the user.
+      known: supported formats.
+      half: whether 16-bit weights are requested.
+      int8: whether integers are requested.
 
     Raises:
-      DataError: it is unknown, not written here, or does not come in that precision.
+      DataError: it is unknown, unsupported, or not available in that precision.
     """
     given = name.strip().lower()
     found = ALIASES.get(given, given)

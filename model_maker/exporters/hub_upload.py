@@ -1,8 +1,8 @@
-"""push(): a model in a repository on the Hugging Face Hub, with its card, and the page that runs it as a static Space.
+"""push(): uploads a model and its card to the Hugging Face Hub, and optionally its demo page as a static Space.
 
-huggingface_hub does the uploading, knows who is logged in (`hf auth login`, HF_TOKEN) and where the Hub is.
-Only what describes the model leaves this machine: no paths, so neither the report nor run.json, and no photos but those
-that are given as examples, without what cameras write into them.
+huggingface_hub handles uploads, login (`hf auth login`, HF_TOKEN) and the Hub's address. Only what describes the model
+leaves this machine: no paths, so neither the report nor run.json, and no photos except those given as examples, without
+the metadata of cameras.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN to a token that may writ
 
 @dataclass(frozen=True)
 class Pushed:
-    """What `push` uploaded.
+    """The result of `push`.
 
     Attributes:
-      url: of the repository.
-      files: names in it, of what was uploaded.
-      space_url: of the Space with the page; None without one.
+      url: address of the repository.
+      files: names of the uploaded files in it.
+      space_url: address of the Space with the page; None without one.
     """
 
     url: str
@@ -58,21 +58,21 @@ def push(
     message: str = _MESSAGE,
     progress: Progress | None = None,
 ) -> Pushed:
-    """Uploads a model to the Hub; what is there already is not sent again.
+    """Uploads a model to the Hub; skips files that are already there.
 
     Args:
-      model: a folder that `train` or `starter` made.
-      repository: "owner/name", made where it does not exist.
-      private: whether a new repository, and Space, is.
-      space: "owner/name" of a static Space to make of the page that runs the model in browsers; None for none.
-      examples: photos to publish in small, whose answers the Hub shows beside them.
+      model: an output folder of `train` or `starter`.
+      repository: "owner/name", created if it does not exist.
+      private: whether a new repository or Space is private.
+      space: "owner/name" of a static Space to create, with the page that runs the model in browsers; None for none.
+      examples: photos to publish at reduced size; the Hub shows the model's answers beside them.
       datasets: "owner/name" of datasets on the Hub that the model was trained on.
-      message: of the commit.
+      message: commit message.
       progress: receives stages.
 
     Raises:
-      ModelError: there is no model with a card, or LiteRT.js, which the page needs, is not here.
-      DataError: a name of a repository that cannot be one, or an example that is not a photo.
+      ModelError: there is no model with a card, or LiteRT.js, which the page needs, is not installed.
+      DataError: the name of a repository is invalid, or an example is not a photo.
       OutputError: the Hub cannot be reached, or refuses.
     """
     for name in (repository, *([space] if space else []), *datasets):
@@ -97,7 +97,7 @@ def push(
 
 
 def model_files(folder: Path, content: bytes, info: ModelInfo) -> dict[str, bytes]:
-    """Returns what goes into the repository: name to content.
+    """Returns the files of the repository: name to content.
 
     Raises:
       ModelError: the folder has no card, or the model no labels.
@@ -121,7 +121,7 @@ def model_files(folder: Path, content: bytes, info: ModelInfo) -> dict[str, byte
 def _space_card(info: ModelInfo, repository: str) -> str:
     from huggingface_hub import SpaceCardData
 
-    # Isolation, which LiteRT.js needs for threads.
+    # Cross-origin isolation, which LiteRT.js needs for threads.
     headers = {
         "cross-origin-embedder-policy": "require-corp",
         "cross-origin-opener-policy": "same-origin",
@@ -159,7 +159,7 @@ def _upload(api: Any, name: str, files: dict[str, bytes], kind: str, private: bo
         status = error.response.status_code
         advice = _LOG_IN if status in (401, 403) else "Run the same command again; what was uploaded is not sent again."
         raise OutputError(f"{api.endpoint} answers {status} for {name}. {advice}") from error
-    except Exception as error:  # of its HTTP client, of the Hub: none of which it documents
+    except Exception as error:  # from its HTTP client or the Hub; neither is documented
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise OutputError(
             f"The upload to {name} broke off ({reason[:200]}). Run the same command again; what was uploaded is "

@@ -1,4 +1,4 @@
-"""The `.tflite` forms, and what is made of the int8 one: C sources for microcontrollers, a model for the Edge TPU."""
+"""The `.tflite` formats, and those derived from int8: C sources for microcontrollers, a model for the Edge TPU."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def c_header(source: Source, folder: Path, *, io: str) -> Path:
 
 
 def edgetpu(source: Source, folder: Path, *, io: str) -> Path:
-    """Writes an int8 `.tflite` whose every operator the Edge TPU runs, compiled where the compiler is installed."""
+    """Writes an int8 `.tflite` with only operators that the Edge TPU supports; compiles it if the compiler is
+    installed.
+    """
     if io == "float32":
         raise ModelError("The Edge TPU needs integer input and output. Use `io='uint8'` or int8.")
     content = source.in_form("int8", io)

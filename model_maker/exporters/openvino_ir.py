@@ -1,4 +1,4 @@
-"""OpenVINO's IR, which OpenVINO itself makes of a float `.tflite`."""
+"""Writes OpenVINO's IR, which OpenVINO itself converts from a float `.tflite`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write(source: Source, folder: Path) -> Path:
         shape = model.input().get_partial_shape()
         shape[0] = -1
         model.reshape(shape)
-        if model.output().get_partial_shape()[0].is_static:  # a reshape inside states the batch of one
+        if model.output().get_partial_shape()[0].is_static:  # a reshape inside fixes the batch size to 1
             model = core().read_model(float_file)
     except RuntimeError as error:
         raise ModelError(f"OpenVINO cannot read the model: {str(error).strip().splitlines()[-1][:200]}") from error
@@ -38,7 +38,8 @@ def write(source: Source, folder: Path) -> Path:
         float_file.unlink()
     model.output().get_tensor().set_names({"probabilities"})
     for number, node in enumerate(model.get_ordered_ops()):
-        # Nameless nodes are numbered through the life of a process; equal models shall be equal files.
+        # OpenVINO numbers unnamed nodes consecutively in a process; renumber them so that equal models give equal
+        # files.
         if re.fullmatch(r"[A-Za-z]+_\d+", node.get_friendly_name()):
             node.set_friendly_name(f"{node.get_type_name()}_{number}")
     model.set_rt_info(json.dumps(source.info.labels), OPENVINO_LABELS)

@@ -1,4 +1,4 @@
-"""Starter models: ready classifiers for ImageNet's classes, from published weights and without any training."""
+"""Starter models: classifiers of ImageNet's classes, from published weights and without training."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ def starter(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """Writes a classifier of ImageNet's classes, to try an app with before there are photos of one's own.
+    """Writes a classifier of ImageNet's classes, to try an app before you have your own photos.
 
     Args:
       model: a key of BACKBONES.
-      output: the folder to make, with `model.tflite`, `labels.txt` and `README.md`.
+      output: the output folder, with `model.tflite`, `labels.txt` and `README.md`.
       form: quantization, input and output type; int8 with uint8 input and output by default.
       weights: a file to use instead of the published weights.
       data: calibration photos for int8, one folder per class; generated images by default.
-      overwrite: whether a folder that stands there is replaced.
+      overwrite: whether to replace an existing folder.
       progress: receives stages, progress and notes.
 
     Returns:
-      The folder.
+      The output folder.
 
     Raises:
       BackboneError: there is no such backbone, or no classifier in its weights.
-      OutputError: the folder cannot be made.
+      OutputError: the folder cannot be created.
 
     Examples:
       >>> import model_maker
@@ -74,19 +74,19 @@ def starter(
 def build(
     backbone: Backbone, form: Form, *, photos: Sequence[Photo] | None = None, progress: Progress
 ) -> tuple[bytes, metadata.ModelInfo]:
-    """Makes the classifier.
+    """Builds the classifier.
 
     Args:
-      backbone: whose weights hold a classifier.
+      backbone: a backbone whose weights include a classifier.
       form: quantization, input and output type.
-      photos: to calibrate int8 on, what `images.load` takes; None for pictures made for it.
+      photos: calibration photos for int8, as `images.load` takes them; None for generated images.
       progress: receives stages.
 
     Returns:
-      The `.tflite` with metadata, and what that says.
+      The `.tflite` with metadata, and the metadata.
 
     Raises:
-      BackboneError: its weights cannot be had, or hold no classifier.
+      BackboneError: its weights are unavailable, or have no classifier.
     """
     with progress.stage(f"Prepare {backbone.name}"):
         path = embedder.weights_of(backbone, progress=progress)
@@ -114,7 +114,7 @@ def build(
 
 
 def cached(model: str, *, progress: Progress | None = None) -> bytes:
-    """Returns the starter of a backbone for prediction, made on first use.
+    """Returns the starter of a backbone for prediction, built on first use.
 
     Raises:
       BackboneError: there is no such backbone, or no classifier in its weights.

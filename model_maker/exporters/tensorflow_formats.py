@@ -1,6 +1,6 @@
-"""What is made through TensorFlow, each in a child process: SavedModel, Keras, TensorFlow.js, ONNX, Core ML.
+"""Formats written through TensorFlow, each in a child process: SavedModel, Keras, TensorFlow.js, ONNX, Core ML.
 
-All come from one float `.tflite` that takes raw pixels, rebuilt as a Keras model; ONNX straight from the file.
+All are converted from a float `.tflite` that takes raw pixels, rebuilt as a Keras model; ONNX directly from the file.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from model_maker.system import files, limited_process
 Array = np.ndarray
 
 LIMIT_S = 1800.0
-OPSET = 13  # of 2020, which every runtime in use knows; these models need nothing newer
+OPSET = 13  # from 2020, supported by every current runtime; these models need nothing newer
 
 
 def write(source: Source, folder: Path, *, kind: str, opset: int = OPSET) -> tuple[Path, Array | None]:
     """Writes a format in a child process, which also opens it again.
 
     Args:
-      source: what is exported.
-      folder: where to.
+      source: the model to export.
+      folder: the output folder.
       kind: a key of WRITERS.
-      opset: of ONNX.
+      opset: ONNX opset.
 
     Returns:
-      The model, and its scores on the probes, float32 [N, C]; None where they have to be had elsewhere or cannot be.
+      The model, and its scores on the probes, float32 [N, C]; None if they are computed elsewhere or not available.
 
     Raises:
-      BackboneError: it cannot be made; TensorFlow's own words are in the message.
+      BackboneError: it cannot be written; the message includes TensorFlow's.
     """
     with files.temporary_directory() as aside:
         (aside / "pixels.tflite").write_bytes(source.pixels_model)
@@ -60,14 +60,14 @@ def write(source: Source, folder: Path, *, kind: str, opset: int = OPSET) -> tup
 
 
 def _answer(kind: str, aside: str, folder: str) -> bytes:
-    """The work of the child: writes the format, opens it again, and returns its scores as `.npy`, or nothing."""
+    """Runs in the child: writes the format, opens it again, and returns its scores as `.npy`, or empty bytes."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     facts = json.loads((Path(aside) / "facts.json").read_text(encoding="utf-8"))
     writer = WRITERS[kind]
     writer.write(Path(aside) / "pixels.tflite", Path(folder), facts)
     if writer.score is None:
         return b""
-    with isolated_runtime.in_this_process():  # it was made a moment ago, in here
+    with isolated_runtime.in_this_process():  # this process has just written it
         found = writer.score(Path(folder) / writer.file, np.load(Path(aside) / "probes.npy"))
     if found is None:
         return b""
@@ -121,7 +121,7 @@ def _onnx(float_file: Path, folder: Path, facts: dict) -> None:
     import tf2onnx
 
     model, _ = tf2onnx.convert.from_tflite(str(float_file), opset=facts["opset"])
-    if not any(node.op_type == "Reshape" for node in model.graph.node):  # which would state the batch of one
+    if not any(node.op_type == "Reshape" for node in model.graph.node):  # a reshape would fix the batch size to 1
         for edge in (*model.graph.input, *model.graph.output):
             edge.type.tensor_type.shape.dim[0].dim_param = "N"
     del model.graph.value_info[:]
@@ -154,7 +154,7 @@ def _rename(graph) -> None:
 
 
 def _core_ml(float_file: Path, folder: Path, facts: dict) -> None:
-    """Writes an ML Program that takes a picture; its weights and sums are float16, as Core ML's own default is."""
+    """Writes an ML Program that takes an image; it computes in float16, Core ML's default."""
     import coremltools as ct
 
     height, width = _keras_model(float_file).inputs[0].shape[1:3]
@@ -185,12 +185,12 @@ def _open_core_ml(path: Path, pixels: Array) -> None:
 
 @dataclass(frozen=True)
 class Writer:
-    """How the child makes a format.
+    """How the child writes a format.
 
     Attributes:
-      write: called with the float model on raw pixels, the folder, and what the file should say of itself.
-      file: the model in the folder; the folder itself where it is empty.
-      score: opens the model and runs it on pixels, or returns None where nothing here runs it; None where that needs no
+      write: called with the float model for raw pixels, the folder, and the metadata.
+      file: the model in the folder; empty for the folder itself.
+      score: opens the model and runs it on pixels, or returns None if nothing here can run it; None if running needs no
         TensorFlow, so no child.
     """
 

@@ -1,7 +1,8 @@
-"""A TensorFlow graph as a TensorFlow.js graph model: `model.json`, and the weights beside it in shards.
+"""Writes a TensorFlow graph as a TensorFlow.js graph model: `model.json`, and the weights in shards.
 
-Written here because the converter's package brings JAX, Flax and decision forests along, of which pip finds no versions
-beside this TensorFlow. The format is the graph in Protobuf's JSON, its constants emptied and stored in a row.
+Implemented here because the converter's package depends on JAX, Flax and decision forests, of which pip finds no
+versions compatible with this TensorFlow. The format is the graph in Protobuf's JSON, with the values of its constants
+stored in separate files.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import numpy as np
 from model_maker.errors import ModelError
 
 FILE = "model.json"
-# What browsers cache at most of one file, by the format's own custom.
+# The format's usual shard size, which browsers can cache.
 _SHARD_BYTES = 4 << 20
-# The numbers that TensorFlow.js knows, and where Protobuf keeps those that are alone in their tensor.
+# Types that TensorFlow.js supports, and the Protobuf field of single values.
 _ALONE = {"float32": "float_val", "int32": "int_val"}
 
 
@@ -26,11 +27,11 @@ def write(frozen, labels: list[str], folder: Path) -> None:
 
     Args:
       frozen: a TensorFlow function of one image without variables, from `convert_variables_to_constants_v2`.
-      labels: for the file's own metadata.
-      folder: where to.
+      labels: labels for the file's metadata.
+      folder: the output folder.
 
     Raises:
-      ModelError: it holds numbers that TensorFlow.js does not know.
+      ModelError: it has a constant of a type that TensorFlow.js does not support.
     """
     import tensorflow as tf
     from google.protobuf import json_format
@@ -58,14 +59,14 @@ def write(frozen, labels: list[str], folder: Path) -> None:
         "modelTopology": json_format.MessageToDict(graph),
         "weightsManifest": [{"paths": names, "weights": specifications}],
     }
-    # Sorted, for Protobuf's own order is random.
+    # Sorted, because Protobuf's order is random.
     (folder / FILE).write_text(json.dumps(content, sort_keys=True), encoding="utf-8", newline="\n")
     for name, shard in zip(names, shards, strict=True):
         (folder / name).write_bytes(shard)
 
 
 def _empty(node, values: np.ndarray) -> None:
-    """Takes the numbers out of a constant and leaves its type and shape."""
+    """Removes the values of a constant, but keeps its type and shape."""
     if values.dtype.name not in _ALONE:
         raise ModelError(f"The constant {node.name} is {values.dtype}, which TensorFlow.js does not know.")
     for field in ("tensor_content", _ALONE[values.dtype.name]):

@@ -1,4 +1,4 @@
-"""What a user may name as photos: files, folders, http(s) addresses, standard input."""
+"""Resolves names of photos: files, folders, http(s) addresses, standard input."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from model_maker.errors import DataError
 
 
 def expand(names: Iterable[str]) -> Iterator[str]:
-    """Yields one name a photo: folders give their photos, as training sees them: below them too, links
-    followed, without hidden folders, thumbnails and outputs, in order.
+    """Yields one name per photo. Folders expand to their photos like in training: recursively and in order, following
+    links, without hidden folders, thumbnails and outputs.
 
     Raises:
       DataError: a folder without photos.
@@ -30,9 +30,9 @@ def expand(names: Iterable[str]) -> Iterator[str]:
 
 
 def open_photo(name: str) -> Path | bytes | DataError:
-    """Returns what `images.load` takes: a path, or the bytes read from an address or from standard input.
+    """Returns a path, or the bytes read from an address or standard input, for `images.load`.
 
-    What cannot be fetched comes back as the DataError that says why, so that other photos go on.
+    Returns a DataError if it cannot be read, so that processing of other photos continues.
     """
     try:
         if name == "-":

@@ -1,4 +1,4 @@
-"""Annotated copies: the answer drawn onto a copy of the picture that it is about."""
+"""Annotated copies: predictions drawn onto a copy of the image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from model_maker.errors import DataError
 from model_maker.inference.predict_inputs import Item
 from model_maker.system import files
 
-# Letters by the shorter side of the picture, and never too small to read.
+# Height of letters: the image's shorter side / _SHARE, at least _LEAST pixels.
 _SHARE, _LEAST = 18, 12
 _QUALITY = 92
 _BAND = (0, 0, 0, 160)
@@ -24,11 +24,11 @@ Keep = Callable[[Item, Sequence[str]], None]
 
 
 def annotated(picture: Image.Image, lines: Sequence[str]) -> Image.Image:
-    """Returns a copy with lines of text on a dark band at its lower edge.
+    """Returns a copy with lines of text on a dark band at the bottom.
 
     Args:
       picture: RGB.
-      lines: the best answer first. Pillow's own font has Latin, Greek and Cyrillic letters; others come out as boxes.
+      lines: the best label first. Pillow's built-in font has Latin, Greek and Cyrillic letters; others appear as boxes.
     """
     font = ImageFont.load_default(max(_LEAST, min(picture.size) // _SHARE))
     text, copy = "\n".join(lines), picture.convert("RGB")
@@ -43,15 +43,16 @@ def annotated(picture: Image.Image, lines: Sequence[str]) -> Image.Image:
 
 @contextlib.contextmanager
 def album(folder: str | None, named: Sequence[str]) -> Iterator[Keep]:
-    """Gives what keeps an annotated copy of a picture; the folder appears when the block ends well.
+    """Yields a function that saves an annotated copy of an image; the folder is created when the block succeeds.
 
     Args:
-      folder: to make; None keeps nothing.
-      named: what is classified: the folder must not lie in it, or the next run would classify the copies.
+      folder: the folder to create; None saves nothing.
+      named: names of the classified photos and folders. `folder` must not be inside them, or the next run would
+        classify the copies.
 
     Raises:
-      DataError: it lies there.
-      OutputError: it holds something, or cannot be written.
+      DataError: the folder is inside one of them.
+      OutputError: it is not empty, or cannot be written.
     """
     if folder is None:
         yield lambda item, lines: None
@@ -70,7 +71,7 @@ def album(folder: str | None, named: Sequence[str]) -> Iterator[Keep]:
 
 
 def check_apart(folder: Path, named: Sequence[str], *, parameter: str) -> None:
-    """Raises a DataError where a folder to make lies in one whose photos are classified."""
+    """Raises a DataError if an output folder is inside a folder whose photos are classified."""
     for name in named:
         if Path(name).is_dir() and folder.resolve().is_relative_to(Path(name).resolve()):
             raise DataError(
@@ -79,7 +80,7 @@ def check_apart(folder: Path, named: Sequence[str], *, parameter: str) -> None:
 
 
 def copy_name(shown: str, taken: set[str]) -> str:
-    """Returns a name for a copy: that of the photo, or of the video with the frame's number, each once."""
+    """Returns a unique name for a copy: that of the photo, or that of the video with the frame number."""
     base, _, frame = shown.rpartition("#") if re.search(r"#\d+$", shown) else (shown, "", "")
     stem = re.sub(r"[^\w.-]+", "_", Path(base).stem).strip("._") or "picture"
     stem += f"_{int(frame):06}" if frame else ""

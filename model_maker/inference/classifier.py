@@ -1,4 +1,4 @@
-"""Classifier: a finished model, as users hold it."""
+"""Classifier: the public interface to a finished model."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Array = np.ndarray[Any, Any]
 class Prediction:
     """One label with its score, from 0 to 1, and its index among the model's outputs.
 
-    Where no label reaches its threshold, the label is "unknown", the score is the best one, and the index is -1.
+    If no label reaches its threshold, the label is "unknown", the score is the highest score, and the index is -1.
 
     Examples:
       >>> from model_maker import Classifier
@@ -52,11 +52,11 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Scored:
-    """Labelled photos and what a model says of them.
+    """Labeled photos and a model's scores.
 
     Attributes:
-      samples: N photos; their own `label` is that of the dataset, whose classes may have another order.
-      labels: int [N], indices into the model's labels; of a model of several labels bool [N, C].
+      samples: N photos; their `label` is an index into the dataset's classes, which may be in another order.
+      labels: int [N], indices into the model's labels; bool [N, C] for multi-label models.
       scores: float32 [N, C].
     """
 
@@ -71,14 +71,15 @@ class Classifier(ScoringModel):
     Args:
       model: the path of a model of one of `runtimes.RUNTIMES`, or of a folder with one, or the bytes of a `.tflite`.
       threads: number of threads; all cores by default.
-      kernels: which of LiteRT's CPU paths, a key of `tflite.interpreter.KERNELS`.
-      labels: names of the scores, or a file of them (see `label_files.read`), for a model that carries none.
-      normalization: what a float input expects, for a model that does not say.
-      head: name of the output, of a file that `combine` made; the first by default.
+      kernels: LiteRT's CPU kernels to use, a key of `tflite.interpreter.KERNELS`.
+      labels: label names in the order of the scores, or a file of them (see `label_files.read`), for a model without
+        labels.
+      normalization: of a float input, for a model that does not state it.
+      head: name of an output, for files written by `combine`; the first by default.
 
     Raises:
-      ModelError: not a model, not an image classifier, one without labels, or without such a head.
-      DataError: the labels cannot be read, or are not as many as the scores.
+      ModelError: the file is not a model or not an image classifier, or has no labels or no such head.
+      DataError: the labels cannot be read, or their number differs from that of the scores.
 
     Examples:
       >>> from model_maker import Classifier
@@ -103,21 +104,22 @@ class Classifier(ScoringModel):
 
         Args:
           photos: paths, http(s) addresses, bytes of files, open files and uploads, Pillow images, arrays and tensors:
-            [H, W], [H, W, 1], [H, W, 3] or [H, W, 4], of PyTorch [3, H, W], from 0 to 255 or floats from 0 to 1. One
-            alone is taken as a list of one, [N, H, W, 3] as N.
-          top_k: how many labels for each photo, best first; None for all.
+            [H, W], [H, W, 1], [H, W, 3] or [H, W, 4], of PyTorch [3, H, W], from 0 to 255 or floats from 0 to 1. A
+            single photo counts as a list of one, [N, H, W, 3] as N photos.
+          top_k: maximum number of labels per photo, best first; None for all.
           threshold: lower scores are omitted; the model's own thresholds by default.
-          channels: the order of colours in arrays, "rgb" or, as OpenCV has them, "bgr".
-          allow, deny: labels that alone may be the answer, or that may not; one of the two.
-          region: left, top, right and bottom of the part that is classified, as shares from 0 to 1; all by default.
-          rotation: degrees clockwise by which that part is turned before, a multiple of 90.
+          channels: color order of arrays, "rgb" or, for OpenCV, "bgr".
+          allow, deny: the only labels to predict, or labels never to predict; at most one of the two.
+          region: left, top, right and bottom of the part to classify, as fractions from 0 to 1; the whole photo by
+            default.
+          rotation: clockwise rotation of that part in degrees, a multiple of 90.
 
         Returns:
-          One list of predictions for each photo; a single one, "unknown", where no score suffices. Of a model of
-          several labels, those that reach their thresholds: possibly none.
+          One list of predictions per photo; a single one, "unknown", if no score reaches the threshold. For multi-label
+          models, all labels that reach their thresholds, possibly none.
 
         Raises:
-          DataError: a photo cannot be read, or an argument means nothing.
+          DataError: a photo cannot be read, or an argument is invalid.
         """
         if top_k is not None and (not isinstance(top_k, int | np.integer) or top_k < 1):
             raise DataError(f"top_k={top_k!r}: pass a whole number from 1 on, or None for all labels.")
@@ -128,7 +130,7 @@ class Classifier(ScoringModel):
         rows = self._readable(pipeline.read(pipeline.each(photos), channels=channels), view)
         return [self.rank(found, top_k=top_k, threshold=threshold, allowed=allowed) for found in rows]
 
-    @overload  # a text is several texts, too, and yet one photo: the first that fits
+    @overload  # a str is also an iterable of str, but means one photo: the first overload that matches
     def __call__(  # type: ignore[overload-overlap]
         self, images: Photo, *, top_k: int | None = ..., function_to_apply: str | None = ..., channels: str = ...
     ) -> list[Answer]: ...
@@ -151,21 +153,21 @@ class Classifier(ScoringModel):
         function_to_apply: str | None = None,
         channels: str = "rgb",
     ) -> list[Answer] | list[list[Answer]]:
-        """Classifies photos as `pipeline("image-classification")` of transformers does.
+        """Classifies photos like transformers' `pipeline("image-classification")`.
 
         Args:
           images: one photo or several, as `predict` takes them.
-          top_k: how many labels for each photo, best first; all where there are fewer.
+          top_k: maximum number of labels per photo, best first.
           function_to_apply: "softmax" (default) for probabilities, "none" for logits, "sigmoid" of these; see
             `pipeline.answer`.
           channels: as `predict` takes it.
 
         Returns:
-          [{"label": str, "score": float}] for one photo, a list of such lists for several. Thresholds in the model play
-          no part.
+          [{"label": str, "score": float}] for one photo, a list of such lists for several. Ignores thresholds in the
+          model.
 
         Raises:
-          DataError: a photo cannot be read or fetched, or an argument means nothing.
+          DataError: a photo cannot be read or downloaded, or an argument is invalid.
 
         Examples:
           >>> from model_maker import Classifier
@@ -185,7 +187,7 @@ class Classifier(ScoringModel):
         channels: str = "rgb",
         timeout: float | None = None,
     ) -> Iterator[list[Answer]]:
-        """Yields what a call gives of each photo, one after another; `timeout` as `web.fetch` takes it."""
+        """Yields the result of `__call__` for each photo; `timeout` as in `web.fetch`."""
         count, function = pipeline.check(top_k, function_to_apply)
         for scores in self._readable(pipeline.read(photos, channels=channels, timeout=timeout)):
             yield pipeline.answer(
@@ -200,9 +202,9 @@ class Classifier(ScoringModel):
         threshold: float | None = None,
         allowed: Array | None = None,
     ) -> list[Prediction]:
-        """Returns the best labels of one row of scores, best first, ties by index; see `predict`.
+        """Returns the best labels for the scores of one photo, best first, ties by index; see `predict`.
 
-        `allowed` is bool [C], as `views.candidates` returns it; None for all.
+        `allowed` is bool [C], from `views.candidates`; None allows all.
         """
         limits = self.thresholds if threshold is None else np.full(len(scores), threshold)
         ranked = np.argsort(-scores, kind="stable")
@@ -214,14 +216,14 @@ class Classifier(ScoringModel):
         return [Prediction(self.labels[index], float(scores[index]), int(index)) for index in kept]
 
     def label_sets(self, photos: Photo | Iterable[Photo], *, channels: str = "rgb") -> list[list[Prediction]]:
-        """Returns as many labels for each photo as it takes to keep the coverage that `train(coverage=)` promised.
+        """Returns as many labels per photo as needed for the coverage promised by `train(coverage=)`.
 
         Args:
           photos: as `predict` takes them.
-          channels: as there.
+          channels: as in `predict`.
 
         Returns:
-          One list for each photo, best first, never empty. Score thresholds in the model play no part.
+          One list per photo, best first, never empty. Ignores score thresholds in the model.
 
         Raises:
           ModelError: the model promises no coverage.
@@ -240,14 +242,14 @@ class Classifier(ScoringModel):
         return [self.label_set(scores) for scores in rows]
 
     def label_set(self, scores: Array) -> list[Prediction]:
-        """Returns the label set of one row of scores; empty if the model promises no coverage."""
+        """Returns the label set for the scores of one photo; empty if the model promises no coverage."""
         indices = self.info.label_sets.indices(scores) if self.info.label_sets else []
         return [Prediction(self.labels[index], float(scores[index]), index) for index in indices]
 
     def evaluate(
         self, data: Dataset | str | os.PathLike[str], *, progress: Progress | None = None
     ) -> evaluation.Metrics:
-        """Measures accuracy on labelled photos; of a model of several labels, the result is a MultiLabelMetrics.
+        """Measures accuracy on labeled photos; returns MultiLabelMetrics for multi-label models.
 
         Args:
           data: a dataset, or the path of one: a folder with one folder per class.
@@ -261,7 +263,7 @@ class Classifier(ScoringModel):
         return self.measure(self.score_labelled(dataset, progress=progress))
 
     def score_labelled(self, dataset: Dataset, *, progress: Progress | None = None) -> Scored:
-        """Scores labelled photos; classes are matched by name, unreadable photos are left out.
+        """Scores labeled photos; matches classes by name, and omits unreadable photos.
 
         Args:
           dataset: the photos.
@@ -286,10 +288,11 @@ class Classifier(ScoringModel):
         return Scored(read.samples, self.truth(read), scores[readable])
 
     def truth(self, dataset: Dataset) -> Array:
-        """Returns the true labels of photos as in Scored.
+        """Returns the true labels of photos, as in Scored.
 
         Raises:
-          DataError: a class of the dataset is not among the labels, or photos have several and the model gives one.
+          DataError: a class of the dataset is not among the labels, or photos have several labels and the model
+            predicts one.
         """
         names = self.indices(dataset.classes)
         if not self.info.multi_label:
@@ -303,9 +306,9 @@ class Classifier(ScoringModel):
         return found
 
     def measure(self, scored: Scored) -> evaluation.Metrics:
-        """Measures accuracy from scores, by its own thresholds, too, and apart from photos that it learned from.
+        """Measures accuracy from scores, also with the model's thresholds, and separately without its training photos.
 
-        Of a model of several labels, the result is a MultiLabelMetrics.
+        Returns MultiLabelMetrics for multi-label models.
         """
         learned = training_overlap.judge(
             scored.samples,
@@ -318,7 +321,7 @@ class Classifier(ScoringModel):
         limits = self.thresholds
         if self.info.multi_label:
             several = multi_label_metrics.measure(scored.scores, scored.labels, self.labels, limits)
-            # A union would make every program that measures models of one label tell the two apart.
+            # A union would make every caller with single-label models distinguish the two types.
             return cast(evaluation.Metrics, dataclasses.replace(several, learned_from=learned))
         metrics = evaluation.measure(scored.scores, scored.labels, self.labels)
         answered = evaluation.answered(scored.scores, scored.labels, limits) if limits.any() else None
@@ -329,10 +332,10 @@ class Classifier(ScoringModel):
     def indices(self, classes: Sequence[str]) -> Array:
         """Returns the index of each class of a dataset among the labels, int [K].
 
-        Those of a model of ImageNet also go by WordNet's numbers, as ImageNet's folders do.
+        ImageNet models also accept WordNet IDs, the folder names of ImageNet.
 
         Raises:
-          DataError: one is not.
+          DataError: a class is not among them.
         """
         known = {label: index for index, label in reversed(list(enumerate(self.labels)))}
         if (first := imagenet.first_class(self.labels)) is not None:
@@ -352,10 +355,10 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def model_file(path: str | os.PathLike[str]) -> Path:
-    """Returns the `.tflite` that a path means: itself, or `model.tflite` in a folder that `train` made.
+    """Returns the `.tflite` at a path: itself, or `model.tflite` in an output folder of `train`.
 
     Raises:
-      ModelError: there is none, or it may not be looked at.
+      ModelError: there is none, or it cannot be accessed.
     """
     path, advice = Path(path), "Pass a .tflite file, or a folder that `train` made."
     try:

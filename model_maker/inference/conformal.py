@@ -1,8 +1,8 @@
-"""How many labels to show: split conformal prediction, so that the right label is among them as often as promised.
+"""Label sets by split conformal prediction: they contain the right label as often as promised.
 
-The rule is the least ambiguous one (LAC): a label is shown if its score reaches a limit, and the limit is the quantile
-of the scores that held-out photos give their own labels. Where a class has photos enough it has a limit of its own, and
-the promise is then kept for that class and not only on average.
+The rule is the least ambiguous one (LAC): a label is shown if its score reaches a limit, which is a quantile of the
+scores of held-out photos for their true labels. A class with enough photos has a limit of its own; the promise then
+holds for that class and not only on average.
 
 Sources:
   Vovk, Gammerman & Shafer 2005, "Algorithmic Learning in a Random World" (split and class-conditional prediction sets).
@@ -22,21 +22,20 @@ from model_maker.tflite.label_sets import LabelSets
 
 Array = np.ndarray[Any, Any]
 
-# So many photos of a class must lie below its limit: with one, a single mislabeled photo would set it.
+# Minimum number of a class's photos below its limit: with one, a single mislabeled photo would determine it.
 _BELOW = 2
-# Limits are rounded down to so many digits: enough for a score in steps of 1/256, and never above the quantile.
+# Limits are rounded down to this many digits: enough for steps of 1/256, and never above the quantile.
 _DIGITS = 6
 
 
 def choose(scores: Array, labels: Array, coverage: float) -> LabelSets:
     """Chooses the limit of each label.
 
-    Of n held-out photos and one new photo, exchangeable with them, each is as likely to have the k-th lowest score of
-    its own label. So the new photo's is below the floor((1 - coverage) (n + 1))-th lowest with a chance of at most
-    1 - coverage.
+    Among n held-out photos and an exchangeable new one, the new photo's rank by the score of its true label is uniform.
+    So its score is below the floor((1 - coverage) (n + 1))-th lowest with probability at most 1 - coverage.
 
     Args:
-      scores: float [N, C], of photos that the scorer has not learned from, as the file states them.
+      scores: float [N, C], outputs of the file for photos that it was not trained on.
       labels: int [N].
       coverage: above 0 and below 1.
     """
@@ -54,7 +53,7 @@ def choose(scores: Array, labels: Array, coverage: float) -> LabelSets:
 
 
 def fewest(coverage: float) -> int:
-    """Returns how many held-out photos a class needs for a limit of its own."""
+    """Returns the number of held-out photos that a class needs for its own limit."""
     return math.ceil(_BELOW / (1 - coverage) - 1e-9) - 1
 
 
@@ -87,7 +86,7 @@ def _rank(count: int, coverage: float) -> int:
 
 
 def _quantile(own: Array, coverage: float) -> float | None:
-    """Returns the limit; None where there are too few photos for any but 0."""
+    """Returns the limit; None if there are too few photos for one above 0."""
     rank = _rank(len(own), coverage)
     if rank < 1:
         return None

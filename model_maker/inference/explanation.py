@@ -1,4 +1,4 @@
-"""Where in a photo an answer comes from: the share of each cell of a grid in the logit of a label."""
+"""Explains predictions: the contribution of each grid cell of a photo to the logit of a label."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Evidence:
-    """A training photo and what it adds to the logit of an answer.
+    """A training photo and its contribution to the logit of a prediction.
 
     Attributes:
-      photo: where it is.
+      photo: its location.
       label: its class.
-      weight: its share of all that training photos add for the answer, at most 1.
+      weight: its share of all positive contributions of training photos, at most 1.
     """
 
     photo: Location
@@ -35,26 +35,26 @@ class Evidence:
 
     @property
     def path(self) -> str:
-        """Where the photo is, as text."""
+        """Location of the photo, as text."""
         return str(self.photo)
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Where in a photo the logit of a label comes from.
+    """Contributions of a photo's cells to the logit of a label.
 
     The shares, `unplaced` and `bias` add up to `logit`.
 
     Attributes:
-      label, index, score: of the label that is explained, the best one by default.
+      label, index, score: the explained label, the best one by default.
       logit: the logit of the label, before the file rounds it.
-      bias: what the label has without any photo.
-      unplaced: what comes from features that are not the mean of a feature map; 0 for most models.
-      shares: float32 [side, side], rows from top to bottom; positive speaks for the label, negative against it.
-      blocks: the same of each block of the network that the head sees, by name; they add up to `shares`.
-      features: float32 [D], the features that the head sees.
-      training_photos: those that speak most for the answer, the strongest first.
-      fit: how the photo was fitted to the input, which the shares lie over.
+      bias: the part that does not depend on the photo.
+      unplaced: contribution of features that are not means of feature maps; 0 for most models.
+      shares: float32 [side, side], rows from top to bottom; positive is evidence for the label, negative against it.
+      blocks: the shares of each block of the network that the head uses, by name; they add up to `shares`.
+      features: float32 [D], the inputs of the head.
+      training_photos: the photos with the strongest evidence for the label, strongest first.
+      fit: how the photo was fitted to the input, which the grid of `shares` covers.
     """
 
     label: str
@@ -70,7 +70,7 @@ class Explanation:
     fit: Fit | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns plain JSON types."""
+        """Returns JSON types."""
         return {
             "label": self.label,
             "index": self.index,
@@ -86,18 +86,18 @@ class Explanation:
         }
 
 
-# What explains labels, by their indices, of photos, one each; None for a photo that cannot be read.
+# Maps photos and label indices, one per photo, to explanations; None for unreadable photos.
 Explain = Callable[[Sequence[Any], Sequence[int]], Sequence[Explanation | None]]
 
 
 class Explainer:
-    """Explains the answers of a classifier.
+    """Explains the predictions of a classifier.
 
     Args:
       classifier: a `.tflite`.
 
     Raises:
-      ModelError: it is in another format, or its last layer sees no mean of a feature map.
+      ModelError: it is in another format, or no input of its last layer is the mean of a feature map.
     """
 
     def __init__(self, classifier: Classifier):
@@ -111,12 +111,12 @@ class Explainer:
     def explain(
         self, photos: Iterable[Any], *, labels: Iterable[int | None] | None = None, view: views.View = views.WHOLE
     ) -> Iterator[Explanation | DataError]:
-        """Yields an explanation for each photo, in order, or the DataError that says why there is none.
+        """Yields an explanation for each photo, in order, or a DataError with the reason there is none.
 
         Args:
           photos: as `images.load` takes them.
-          labels: the index of the label to explain of each photo; None for the best one.
-          view: what of each photo is classified.
+          labels: the index of the label to explain for each photo; None for the best one.
+          view: the part of each photo that is classified.
         """
         results = stream(photos, self._classifier.fit, self._worker, load=view.load)
         if labels is None:

@@ -1,8 +1,9 @@
-"""Models of foreign formats, which answer from a process of their own.
+"""Runs models of other formats in a child process.
 
-Whether a graph of TensorFlow, ONNX Runtime or OpenVINO ends, and within what memory, may depend on the picture, so no
-trial beforehand tells. One process serves one opened model for as long as that lasts. Numbers and JSON cross the pipe,
-never objects. What takes too long is ended, and the process ends with this one: its input does.
+Whether a graph of TensorFlow, ONNX Runtime or OpenVINO terminates, and how much memory it takes, may depend on the
+image, so a trial run proves nothing. Each opened model has one process for its lifetime. Only arrays and JSON cross the
+pipe, never objects. The process is killed if it takes too long, and it exits when its input closes, so it ends with
+this process.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _here = False
 
 @contextlib.contextmanager
 def in_this_process() -> Iterator[None]:
-    """While the block runs, models open in this process: for what it has just made itself."""
+    """Opens models in this process while the block runs: for files that it has just written."""
     global _here
     before, _here = _here, True
     try:
@@ -54,14 +55,14 @@ def in_this_process() -> Iterator[None]:
 
 
 def open_path(module: str, path: Path) -> Opened:
-    """Opens a model in a process of its own.
+    """Opens a model in a child process.
 
     Args:
       module: a module of this package with `open_path(Path)`.
       path: the model.
 
     Raises:
-      ModelError: it cannot be opened, or not within limits.
+      ModelError: it cannot be opened within the limits.
     """
     if _here:
         here: Opened = importlib.import_module(module).open_path(path)
@@ -80,7 +81,7 @@ def send(stream: IO[bytes], header: dict[str, Any], content: bytes = b"") -> Non
 
 
 def receive(stream: IO[bytes]) -> Message | None:
-    """Reads one message; None at the end of the stream, and of what is no message."""
+    """Reads one message; None at the end of the stream or for invalid data."""
     lengths = stream.read(_HEAD.size)
     if len(lengths) < _HEAD.size or max(_HEAD.unpack(lengths)) > _MOST_BYTES:
         return None
@@ -94,7 +95,7 @@ def receive(stream: IO[bytes]) -> Message | None:
 
 @dataclass
 class _State:
-    """What the thread that reads answers shares with those that wait for them; it must not keep the model alive."""
+    """State shared by the thread that reads answers and those that wait for them; it must not keep the model alive."""
 
     process: subprocess.Popen[bytes]
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -104,17 +105,17 @@ class _State:
 
 
 class _Model:
-    """The process, and who waits for which of its answers; for any number of threads."""
+    """The process and its pending answers; thread-safe."""
 
     def __init__(self, module: str, path: Path):
         self._path, self._numbers = path, itertools.count(_OPENED + 1)
         self._aside = contextlib.ExitStack()
         folder = self._aside.enter_context(files.temporary_directory())
-        # Of a C library's many pools of memory, each reserves addresses, which the limit counts.
+        # Each memory arena of the C library reserves address space, which counts against the limit.
         surroundings = os.environ | {"PYTHONIOENCODING": "utf-8", "MALLOC_ARENA_MAX": "4", "TF_CPP_MIN_LOG_LEVEL": "3"}
         surroundings |= limited_process.temporary(folder)
         process = subprocess.Popen(
-            # -P: a file of the user's called keras.py must not stand in for the package.
+            # -P: a file keras.py in the current folder must not shadow the package.
             [sys.executable, "-P", "-m", "model_maker.inference.isolated_worker", module, str(path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -138,9 +139,9 @@ class _Model:
             raise ModelError(f"{self._path}: the process that runs it gave no scores, so it is damaged.") from error
 
     def wait(self, number: int, limit_s: float, message: Message | None = None) -> Message:
-        """Sends a message and returns the answer of that number."""
+        """Sends a message, and returns the answer with this number."""
         state = self._state
-        # Also where the pipe is full, because the process reads no more.
+        # The timer also covers a full pipe, if the process has stopped reading.
         watch = threading.Timer(limit_s, _give_up, (state, limit_s))
         watch.daemon = True
         watch.start()
@@ -173,7 +174,7 @@ def _read(state: _State) -> None:
         waiting = state.waiting.get(message[0].get("id", -1))
         if waiting:
             waiting.put(message)
-    state.process.kill()  # where it speaks, but not as agreed
+    state.process.kill()  # if it sends invalid messages
     with state.lock:
         state.ended = True
         for waiting in list(state.waiting.values()):

@@ -1,4 +1,4 @@
-"""The other end of `isolated`: opens one model and answers batches until its input ends.
+"""Child process of `isolated_runtime`: opens one model, and answers batches until its input closes.
 
 python -P -m model_maker.inference.isolated_worker MODULE PATH
 """
@@ -32,11 +32,11 @@ _POLL_S = 0.2
 
 
 def main(module: str, path: str) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C is for the process that asks, whose end is ours
-    # The way out is kept apart from descriptor 1, on which libraries may print.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles ctrl-C, and this process ends with it
+    # Answers do not use descriptor 1, to which libraries may print.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    # Where nobody waits any more and the work never ends; a thread of C, so whatever else is going on.
+    # For work that never ends after the parent is gone; a C thread, so it works even if Python is blocked.
     faulthandler.dump_traceback_later(isolated_runtime.OPEN_LIMIT_S * 2, exit=True)
     runtime = importlib.import_module(module)
     getattr(runtime, "prepare", lambda: None)()
@@ -64,7 +64,7 @@ class _Server:
         pool = ThreadPoolExecutor(cores())
         while (request := isolated_runtime.receive(requests)) is not None:
             pool.submit(self._answer, *request)
-        os._exit(0)  # whatever still runs
+        os._exit(0)  # even if threads are still running
 
     def _answer(self, header: dict[str, Any], content: bytes) -> None:
         self._count(1)
@@ -94,7 +94,7 @@ class _Server:
 
 
 def _try(work: Callable[[], Any]) -> Any:
-    """Returns what comes of it, or a header that says why nothing does."""
+    """Returns the result of `work`, or a header with the reason of its failure."""
     try:
         return work()
     except MemoryError:
@@ -106,7 +106,7 @@ def _try(work: Callable[[], Any]) -> Any:
 
 
 def _watch_memory() -> None:
-    """Ends this process where it has taken too much: macOS knows no such limit."""
+    """Ends this process if it uses too much memory, because macOS has no such limit."""
     while (peak_mb := progress.peak_memory_mb()) is not None and peak_mb < vetting.MEMORY_BYTES >> 20:
         time.sleep(_POLL_S)
     if peak_mb is not None:

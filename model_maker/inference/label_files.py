@@ -1,4 +1,4 @@
-"""Labels in a file of their own, as other tools put them beside a model: lines, numbered lines, or JSON."""
+"""Reads label files, which other tools put next to a model: lines, numbered lines, or JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from model_maker.errors import DataError
 
 # Teachable Machine numbers its labels: `0 daisy`.
 _NUMBERED = re.compile(r"(\d+)[ :,\t]+(\S.*)")
-# What models of TensorFlow's early days give the first score to.
+# Names of the first score in early TensorFlow models.
 _BACKGROUND = ("background", "???", "__background__", "dummy")
 _MOST_BYTES = 16 << 20
 
@@ -25,7 +25,7 @@ def read(path: str | os.PathLike[str]) -> tuple[str, ...]:
         {"daisy": 0}.
 
     Raises:
-      DataError: it cannot be read, or does not say which label has which number.
+      DataError: it cannot be read, or does not map labels to indices.
     """
     path = Path(path)
     try:
@@ -34,7 +34,7 @@ def read(path: str | os.PathLike[str]) -> tuple[str, ...]:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}). Pass a file with one label per line.") from error
-    except ValueError as error:  # a name that no file can have, too
+    except ValueError as error:  # also for an invalid file name
         raise DataError(f"{path} is not UTF-8 text. Pass a file with one label per line.") from error
     labels = _of_json(path, text) if path.suffix.lower() == ".json" else _of_lines(text)
     if not labels:
@@ -49,7 +49,7 @@ def check_count(labels: tuple[str, ...], scores: int, path: object) -> None:
     """Checks that there is a label for each score.
 
     Raises:
-      DataError: there is not; the message says what may be the reason.
+      DataError: their numbers differ; the message suggests a reason.
     """
     if len(labels) == scores:
         return

@@ -1,4 +1,4 @@
-"""Thresholds of models of several labels a photo: from which score on each label is an answer."""
+"""Thresholds of multi-label models: the minimum score at which each label is predicted."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from model_maker.inference import precision_thresholds
 
 Array = np.ndarray[Any, Any]
 
-# Of a label that is nowhere right: what a calibrated score has to exceed to be more likely than not.
+# For labels without positives: above it, a calibrated score means more likely than not.
 _EVEN = 0.5
-# Phone clients take 0 for no threshold.
+# Phone clients treat 0 as no threshold.
 _LEAST = 1 / 256
 
 
 @dataclass(frozen=True)
 class LabelThreshold:
-    """A score from which on a label is an answer.
+    """The minimum score at which a label is predicted.
 
     Attributes:
-      score: answers need as much.
-      f1: of the photos that it was chosen on, from there on.
+      score: the minimum score.
+      f1: F1 at this threshold, on the photos used to choose it.
       precision, recall: likewise.
-      photos: how many of these have the label.
+      photos: number of these photos with the label.
     """
 
     score: float
@@ -36,19 +36,19 @@ class LabelThreshold:
     photos: int
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns plain JSON types."""
+        """Returns JSON types."""
         return asdict(self)
 
 
 def choose_by_f1(scores: Array, targets: Array) -> list[LabelThreshold]:
     """Chooses a threshold with a good F1 for each label.
 
-    The F1 of photos at hand is nearly the same for many thresholds, so the best one is often chance. Of those within
-    one standard error of it, the one nearest to half the best F1 is taken, which is the best one for calibrated scores.
-    It lies halfway between two scores that occur, because new photos have other scores.
+    Many thresholds have nearly the same F1, so the best one is often chance. Of those within one standard error of the
+    best F1, the one nearest to half the best F1 is chosen, which is optimal for calibrated scores. It lies halfway
+    between two observed scores, because new photos have other scores.
 
     Args:
-      scores: float [N, C], of photos that the scorer has not learned from.
+      scores: float [N, C], of photos that the model was not trained on.
       targets: bool [N, C].
 
     Returns:
@@ -60,7 +60,7 @@ def choose_by_f1(scores: Array, targets: Array) -> list[LabelThreshold]:
 
 
 def limits(scores: Array, targets: Array) -> Array:
-    """Returns the scores of `choose_by_f1`, float32 [C]."""
+    """Returns the minimum scores of `choose_by_f1`, float32 [C]."""
     return np.array([entry.score for entry in choose_by_f1(scores, targets)], np.float32)
 
 
@@ -90,7 +90,7 @@ def _best(scores: Array, truth: Array) -> LabelThreshold:
     best = float(f1.max())
     near = np.flatnonzero(f1 >= best - math.sqrt(best * (1 - best) / having) - 1e-12)
     place = near[np.abs(middles[near] - best / 2).argmin()]
-    # Three digits are enough to read and to say.
+    # Three digits are precise enough, and readable.
     score = max(round(float(middles[place]), 3), _LEAST)
     said = scores >= score
     right, answers = int((said & truth).sum()), int(said.sum())

@@ -1,6 +1,6 @@
-"""Which other files an `.onnx` would have read: found before any runtime opens it.
+"""Finds the external files that an `.onnx` refers to, before any runtime opens it.
 
-Protobuf is walked by hand, for the package onnx need not be there; field numbers are those of ONNX's schema.
+Parses Protobuf itself, because the package onnx may not be installed; field numbers are those of ONNX's schema.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from model_maker.errors import ModelError
 
-# Where messages of ONNX hold other messages that may hold tensors, by kind: {field: kind}.
+# Fields of ONNX messages whose messages may contain tensors, by message type: {field: type}.
 _INNER = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -28,7 +28,7 @@ def check(path: Path) -> None:
     """Raises an error for a file whose weights are outside of its own folder.
 
     Raises:
-      ModelError: they are, or it cannot be read, or is no Protobuf.
+      ModelError: they are, or the file cannot be read or is not valid Protobuf.
     """
     try:
         content = path.read_bytes()
@@ -42,7 +42,7 @@ def check(path: Path) -> None:
         try:
             inside = (path.parent / name).resolve().is_relative_to(folder) and not Path(name).is_absolute()
             sound = inside and (path.parent / name).is_file()
-        except (OSError, ValueError, RuntimeError):  # NUL, too long, links in a circle
+        except (OSError, ValueError, RuntimeError):  # NUL, name too long, circular links
             sound = False
         if not sound:
             raise ModelError(
@@ -52,7 +52,7 @@ def check(path: Path) -> None:
 
 
 def _places(content: memoryview, kind: str, depth: int) -> Iterator[str]:
-    """Yields the `location` of each tensor whose numbers are in another file."""
+    """Yields the `location` of each tensor whose data is in another file."""
     if depth > _DEEPEST:
         raise ValueError("nested too deeply")
     entry = {}

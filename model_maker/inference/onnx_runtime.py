@@ -18,26 +18,26 @@ _TYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
 
 
 def open_path(path: Path) -> Opened:
-    """Opens a file; photos run side by side, so each run takes one thread.
+    """Opens a file; uses one thread per run, because photos run in parallel.
 
     Raises:
-      ModelError: ONNX Runtime refuses it, or it takes other input than pixels.
+      ModelError: ONNX Runtime cannot open it, or its input is not pixels.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # errors come as exceptions
+    options.log_severity_level = 4  # errors are raised as exceptions
     onnx_files.check(path)
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        # Texts that are no UTF-8 are found out here.
+        # Raises for strings that are not UTF-8.
         runner, stated = _Runner(path, session), session.get_modelmeta().custom_metadata_map.get("labels")
     except ModelError:
         raise
-    except Exception as error:  # its exceptions have no base of their own
+    except Exception as error:  # its exceptions have no common base class
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(f"{path}: ONNX Runtime cannot open it ({reason[:200]}).") from error
     labels = runtimes.stated_labels(path, stated) if stated else runtimes.labels_beside(path)
-    # A session may run in several threads at once.
+    # Sessions are thread-safe.
     return Opened(ModelInfo(labels, RAW), lambda: runner)
 
 
@@ -53,5 +53,5 @@ class _Runner:
     def run(self, batch: Array) -> Array:
         try:
             return self._session.run(None, {self._name: batch})[0]
-        except Exception as error:  # its exceptions have no base of their own
+        except Exception as error:  # its exceptions have no common base class
             raise runtimes.explain_run("ONNX Runtime", error) from error

@@ -1,4 +1,4 @@
-"""Opened: a finished model, ready to run; Runner: what runs it."""
+"""Opened, a finished model that is ready to run; Runner, the interface to run it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray[Any, Any]
 
-# Raw pixels are what the model takes: its normalization is inside.
+# The model takes raw pixels and contains its normalization.
 RAW = Normalization(0.0, 1.0)
 
 
 class Runner(Protocol):
-    """Runs one batch; belongs to one thread."""
+    """Runs one batch; not thread-safe."""
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """[1, H, W, 3]; the batch is 1 where the model takes any."""
+        """[1, H, W, 3]; the batch size is 1 if the model takes any."""
 
     @property
     def input_dtype(self) -> np.dtype[Any]: ...
@@ -34,13 +34,13 @@ class Runner(Protocol):
 
 @dataclass(frozen=True)
 class Opened:
-    """A model that is ready.
+    """A model that is ready to run.
 
     Attributes:
-      info: its labels, what its input expects, and what else it says of itself.
-      runner: makes a Runner, one for each thread.
-      content: of a `.tflite`, the bytes.
-      path: of any other, where it lies.
+      info: its labels, normalization and other metadata.
+      runner: creates a Runner, one per thread.
+      content: bytes of a `.tflite`.
+      path: path of a model in another format.
     """
 
     info: ModelInfo

@@ -1,4 +1,4 @@
-"""Runs OpenVINO's IR, an `.xml` with its `.bin` beside it, on the CPU."""
+"""Runs OpenVINO's IR, an `.xml` with its `.bin`, on the CPU."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray
 
-# Some processors would compute in bfloat16, whose scores differ in the third digit.
+# Otherwise some processors compute in bfloat16, which changes the third digit of scores.
 _CONFIGURATION = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "THROUGHPUT"}
 
 
 def core() -> openvino.Core:
-    """Returns what reads and compiles models, and keeps none of their files open, which Windows would not remove."""
+    """Returns a Core that keeps no model files open, since Windows cannot remove open files."""
     found = openvino.Core()
     found.set_property({"ENABLE_MMAP": False})
     return found
@@ -29,13 +29,13 @@ def open_path(path: Path) -> Opened:
     """Opens a model.
 
     Raises:
-      ModelError: OpenVINO refuses it, or it has several inputs.
+      ModelError: OpenVINO cannot open it, or it has several inputs.
     """
     reader = core()
     try:
         model = reader.read_model(path)
         compiled = reader.compile_model(model, "CPU", _CONFIGURATION)
-    except Exception as error:  # mostly RuntimeError, of texts that are no UTF-8 others
+    except Exception as error:  # mostly RuntimeError; others for strings that are not UTF-8
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         raise ModelError(f"{path}: OpenVINO cannot open it ({reason[:200]}).") from error
     if len(compiled.inputs) != 1:

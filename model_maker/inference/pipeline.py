@@ -1,7 +1,7 @@
-"""What `Classifier(...)` answers when it is called as a pipeline of transformers is: [{"label": ..., "score": ...}].
+"""Calls of a `Classifier` as a transformers pipeline, which return [{"label": ..., "score": ...}].
 
-It follows `pipeline("image-classification")` in names, defaults and shapes; where the two have to differ stands in
-`answer`. What photos are worth is `Classifier`'s own matter.
+Names, defaults and shapes follow `pipeline("image-classification")`; `answer` documents the differences. `Classifier`
+computes the scores.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ __all__ = ["TIMEOUT_S", "Answer", "answer", "check", "each", "is_lazy", "is_sing
 
 FUNCTIONS = ("default", "softmax", "none", "sigmoid")
 TOP_K = 5
-# A uint8 output has steps of 1/256, and 0 stands for anything below half of one.
+# A uint8 output has steps of 1/256, and 0 means anything below half a step.
 LEAST = 1 / 512
 
 
 def each(photos: Photo | Iterable[Photo]) -> Iterable[Photo]:
-    """Takes one photo alone as a list of one."""
+    """Returns a single photo as a list of one."""
     return [cast(Photo, photos)] if in_memory.is_one(photos) else cast(Iterable[Photo], photos)
 
 
 def is_lazy(photos: object) -> bool:
-    """Whether these are photos that transformers' pipelines read as they are asked: a generator or a dataset."""
+    """Whether transformers' pipelines would read these photos lazily: a generator or a dataset."""
     if in_memory.is_array(photos) or isinstance(photos, str | bytes | bytearray | memoryview | list | tuple):
         return False
-    if isinstance(photos, Iterator):  # a file is one, too, of its lines
+    if isinstance(photos, Iterator):  # a file is an iterator, too, over its lines
         return not isinstance(photos, in_memory.Stream)
     return _is_data_set(photos)
 
 
 def is_single(photos: object) -> bool:
-    """Whether this is one photo, not several."""
+    """Whether this is a single photo."""
     return in_memory.is_one(photos)
 
 
 def items(photos: Any) -> Iterator[Photo]:
-    """Yields the photos of what `is_lazy`; PyTorch's datasets have a length and are asked by number."""
+    """Yields the photos of a lazy source; PyTorch's datasets have a length and are indexed."""
     yield from (photos[index] for index in range(len(photos))) if _is_data_set(photos) else photos
 
 
@@ -65,15 +65,16 @@ def _is_data_set(photos: object) -> bool:
 def read(
     photos: Iterable[Photo], *, channels: str = "rgb", timeout: float | None = None
 ) -> Iterator[Photo | DataError]:
-    """Yields photos as `images.load` takes them, or the DataError that says why one cannot be had.
+    """Yields photos for `images.load`, or a DataError if one is unavailable.
 
     Args:
-      photos: also http(s) addresses, which are fetched, `data:` ones, and streams, which are read here, by one thread.
-      channels: the order of colours in arrays, one of `in_memory.CHANNELS`.
+      photos: also http(s) addresses, which are downloaded, `data:` URLs, and streams, which are read in the calling
+        thread.
+      channels: color order of arrays, one of `in_memory.CHANNELS`.
       timeout: seconds, see `web.fetch`.
 
     Raises:
-      DataError: there is no such order.
+      DataError: `channels` is invalid.
     """
     if channels not in in_memory.CHANNELS:
         raise DataError(f"channels={channels!r}: choose one of {', '.join(in_memory.CHANNELS)}.")
@@ -90,7 +91,7 @@ def read(
 
 
 def _inline(address: str) -> bytes:
-    """Returns the bytes in a `data:` address."""
+    """Returns the bytes in a `data:` URL."""
     try:
         return base64.b64decode(address.partition(",")[2], validate=True)
     except (binascii.Error, ValueError) as error:
@@ -98,10 +99,10 @@ def _inline(address: str) -> bytes:
 
 
 def check(top_k: int | None, function_to_apply: str | None) -> tuple[int, str]:
-    """Returns both with their defaults, which None means, too.
+    """Returns both arguments, with defaults instead of None.
 
     Raises:
-      DataError: one of them means nothing.
+      DataError: one of them is invalid.
     """
     function = str(function_to_apply or "default").lower()
     if function not in FUNCTIONS:
@@ -116,19 +117,19 @@ def check(top_k: int | None, function_to_apply: str | None) -> tuple[int, str]:
 def answer(
     scores: Array, labels: Sequence[str], *, top_k: int, function: str, multi_label: bool = False
 ) -> list[Answer]:
-    """Returns the best labels of one photo, best first; score thresholds in the model play no part.
+    """Returns the best labels of one photo, best first; ignores score thresholds in the model.
 
     Args:
-      scores: float32 [C], what the model gives: its last operator is a softmax, or a sigmoid.
+      scores: float32 [C], the output of the model, whose last operator is a softmax or a sigmoid.
       labels: C names.
-      top_k: how many, as `check` returns it.
-      function: "softmax" for the probabilities as they are, which is also the default; "none" for logits; "sigmoid" of
-        these. Of a model of several labels, "sigmoid" gives the probabilities as they are, and is the default.
-      multi_label: whether the model gives several labels.
+      top_k: maximum number of labels, from `check`.
+      function: "softmax" (default) for the model's probabilities; "none" for logits; "sigmoid" of the logits. For
+        multi-label models, "sigmoid" is the default and returns the model's probabilities.
+      multi_label: whether this is a multi-label model.
 
-    A softmax leaves logits but for one number, the same for all labels of a photo. Here their mean is 0, as it is of
-    the logits of every head that is fitted on frozen features. A probability that was rounded to 0 counts as half a
-    step of a uint8 output, or half of the least one, so the logits of a uint8 file have a floor.
+    A softmax determines logits only up to a constant per photo. It is chosen so that their mean is 0, as for all heads
+    fitted on frozen features. A probability that was rounded to 0 counts as half a step of a uint8 output, or half of
+    the smallest one, so the logits of a uint8 file have a lower limit.
     """
     values = scores
     if function not in ("default", "sigmoid" if multi_label else "softmax"):
@@ -143,14 +144,14 @@ def answer(
 
 
 def _logits(scores: Array) -> Array:
-    """Returns what a softmax made the scores of, with the mean 0."""
+    """Returns the logits of softmax scores, with mean 0."""
     found: Array = np.log(np.where(scores > 0, scores, min(LEAST, scores[scores > 0].min() / 2)))
     centered: Array = found - found.mean()
     return centered
 
 
 def _odds(scores: Array) -> Array:
-    """Returns what a sigmoid made the scores of; those that were rounded to 0 or 1 count as half a step from there."""
+    """Returns the logits of sigmoid scores; scores rounded to 0 or 1 count as half a step away from it."""
     inside = np.clip(scores.astype(np.float64), LEAST, 1 - LEAST)
     found: Array = np.log(inside / (1 - inside))
     return found

@@ -1,4 +1,4 @@
-"""When to answer: score thresholds that keep a stated precision."""
+"""Score thresholds that guarantee a precision."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-# What is said of a photo that no label's score suffices for.
+# Label of a photo for which no score reaches its threshold.
 UNKNOWN = "unknown"
-# Shares of photos to answer, tried from all down to few; for a single label there are too few photos to try as many.
+# Candidate coverages, from all photos down to few; single labels have too few photos to try as many.
 _COVERAGES = tuple(share / 20 for share in range(20, 0, -1))
 _COVERAGES_OF_A_LABEL = (1.0, 0.8, 0.6, 0.4, 0.2)
-# Most photos lack a label, so few of all photos are its answers.
+# Most photos do not have a given label, so the label is predicted for few.
 _ANSWERS_OF_A_LABEL = (1.0, 0.6, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01)
-# The chance that a threshold is taken which does not keep the precision, over all that were tried (Bonferroni).
+# Probability of choosing a threshold that does not reach the precision, over all candidates (Bonferroni).
 _RISK = 0.05
-# Where labels have thresholds of their own, the second best must not step in for a best one that was left out: only
-# one label can have more than half.
+# With thresholds per label, the second best label must not replace a best one below its threshold: only one label can
+# score above one half.
 _MAJORITY = 0.5
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """A score from which on answers are right often enough.
+    """A minimum score above which predictions are right often enough.
 
     Attributes:
-      precision: what was asked for.
-      score: answers need as much; 0 for any.
-      bound: what the photos prove of its precision, with 95 % confidence.
-      photos: how many it was chosen on.
-      answered: how many of them reach the score.
-      right: how many of these answers are right.
+      precision: the requested precision.
+      score: the minimum score; 0 for none.
+      bound: lower bound of its precision, with 95 % confidence.
+      photos: number of photos used to choose it.
+      answered: number of them that reach the score.
+      right: number of these with the right label.
     """
 
     precision: float
@@ -46,45 +46,45 @@ class Threshold:
 
     @property
     def kept(self) -> bool:
-        """Whether the photos prove that the precision is kept."""
+        """Whether the bound reaches the requested precision."""
         return self.bound >= self.precision
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns plain JSON types."""
+        """Returns JSON types."""
         return asdict(self) | {"kept": self.kept}
 
 
 def choose(scores: Array, labels: Array, precision: float) -> Threshold:
-    """Chooses the lowest threshold that provably keeps a precision, over all answers.
+    """Chooses the lowest threshold that guarantees a precision, over all predictions.
 
-    A threshold is proven when the Clopper-Pearson bound of its precision is not below what was asked for; the bound's
-    confidence is divided among all thresholds that are tried.
+    A threshold guarantees it if the Clopper-Pearson lower bound of its precision is not below the requested one; the
+    error probability of the bound is divided among all candidates.
 
     Args:
       scores: float [N, C], of photos that the scorer has not learned from.
       labels: int [N].
-      precision: share of answers that are to be right, above 0 and below 1.
+      precision: required share of right predictions, above 0 and below 1.
 
     Returns:
-      Threshold; where none is proven, the one that the most is proven of.
+      The threshold; if none guarantees the precision, the one with the highest bound.
     """
     right = scores.argmax(axis=1) == np.asarray(labels)
     return _choose(scores.max(axis=1), right, precision, _COVERAGES)
 
 
 def choose_by_label(scores: Array, labels: Array, precision: float, *, least: float = 0.0) -> list[Threshold]:
-    """Chooses a threshold for each label, so that of the photos that are given this label the share is right.
+    """Chooses a threshold for each label that guarantees the precision of predictions of this label.
 
-    Each of these promises holds with 95 % confidence, taken for itself.
+    Each guarantee separately holds with 95 % confidence.
 
     Args:
       scores: float [N, C], of photos that the scorer has not learned from.
       labels: int [N].
       precision: above 0 and below 1.
-      least: no threshold is lower, nor than one half.
+      least: minimum threshold; at least one half is used.
 
     Returns:
-      C thresholds. Of a label that is nowhere the answer nothing is proven, and the least one stays.
+      C thresholds; the minimum, without a guarantee, for labels that are never predicted.
     """
     least = max(least, _MAJORITY)
     best, said = scores.max(axis=1), scores.argmax(axis=1)
@@ -97,19 +97,19 @@ def choose_by_label(scores: Array, labels: Array, precision: float, *, least: fl
 
 
 def choose_for_label(scores: Array, truth: Array, precision: float, *, least: float) -> Threshold:
-    """Chooses a threshold for a label that does not compete with others.
+    """Chooses a threshold for one label of a multi-label model.
 
     Args:
-      scores: float [N], of photos that the scorer has not learned from.
+      scores: float [N], of photos that the model was not trained on.
       truth: bool [N], whether they have the label.
       precision: above 0 and below 1.
-      least: no threshold is lower.
+      least: minimum threshold.
     """
     return _choose(scores, np.asarray(truth), precision, _ANSWERS_OF_A_LABEL, least)
 
 
 def in_bytes(scores: Array) -> Array:
-    """Returns scores as an output of uint8 states them: in steps of 1/256, and never more than 255/256."""
+    """Returns scores rounded as in a uint8 output: in steps of 1/256, at most 255/256."""
     stated: Array = np.minimum(np.round(scores * 256), 255) / 256
     return stated
 
@@ -119,7 +119,7 @@ def _choose(best: Array, right: Array, precision: float, coverages: tuple[float,
     tried = []
     for coverage in coverages if len(ranked) else ():
         count = max(1, round(coverage * len(ranked)))
-        # Three digits are enough to read and to say; all photos need no threshold.
+        # Three digits are precise enough, and readable; full coverage needs no threshold.
         score = least if coverage == 1 else max(least, math.floor(1000 * float(ranked[count - 1])) / 1000)
         reached = best >= score
         hits, total = int(right[reached].sum()), int(reached.sum())
@@ -131,11 +131,11 @@ def _choose(best: Array, right: Array, precision: float, coverages: tuple[float,
 
 
 def _lower_bound(hits: int, total: int, risk: float) -> float:
-    """Returns what a share exceeds but for that risk.
+    """Returns the lower confidence bound of a proportion with error probability `risk`.
 
     Source:
       Clopper & Pearson 1934, "The use of confidence or fiducial limits illustrated in the case of the binomial".
     """
-    from scipy.special import betaincinv  # here, for every `predict` imports this module and none needs it
+    from scipy.special import betaincinv  # imported here, because `predict` imports this module but does not need scipy
 
     return float(betaincinv(hits, total - hits + 1, risk)) if hits else 0.0

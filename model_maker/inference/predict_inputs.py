@@ -1,4 +1,4 @@
-"""What `predict` is given, as people write it: also patterns, lists, videos, cameras and streams."""
+"""Inputs of `predict`: photos, and also patterns, lists, videos, cameras and streams."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _LIST = ".txt"
 
 @dataclass(frozen=True)
 class Item:
-    """One picture to classify.
+    """One image to classify.
 
     Attributes:
-      name: as it is shown.
-      photo: what `images.load` takes, or why there is none.
-      frame: of a video its number and second; empty for a photo.
+      name: name for display.
+      photo: input of `images.load`, or the error.
+      frame: number and time of a video frame; empty for a photo.
       live: whether it comes from a camera or a stream.
     """
 
@@ -48,15 +48,15 @@ class Item:
 def expand(names: Iterable[str]) -> Iterator[str]:
     """Yields one name for each photo, video, camera and stream.
 
-    A pattern (`photos/*.jpg`, which a shell leaves alone in quotes) gives the photos, videos and folders that match it;
-    a `.txt` gives the files and addresses in its lines, which are relative to it or to the current folder.
+    A pattern (`photos/*.jpg`, quoted so that the shell does not expand it) expands to the photos, videos and folders
+    that match it; a `.txt` to the files and addresses in its lines, relative to it or to the current folder.
 
     Raises:
       DataError: a pattern or a folder without photos, or a list that cannot be read.
     """
     for name in names:
         if os.path.lexists(name):
-            # What has the name of a camera, and is a file, must not be taken for one.
+            # A file whose name looks like a camera's must not be opened as a camera.
             name = os.path.join(".", name) if video.is_live(name) else name
             yield from _listed(name) if name.lower().endswith(_LIST) and os.path.isfile(name) else [name]
         elif glob.has_magic(name) and not is_address(name):
@@ -104,19 +104,19 @@ def scored(
     smooth: int | None = None,
     progress: Progress = SILENT,
 ) -> Iterator[tuple[Item, Array | DataError]]:
-    """Classifies all that is named, in order; a camera or a stream has no end.
+    """Classifies all inputs, in order; cameras and streams have no end.
 
     Args:
-      classifier: which answers.
+      classifier: the model.
       names: as `expand` takes them.
-      every: of a video each n-th frame; `video.EVERY` by default.
-      frames: how many of a video, a camera or a stream; all by default.
-      view: what of each picture is classified.
-      smooth: over how many frames the scores of a video, a camera or a stream are averaged; one by default.
-      progress: receives how many of the places are done.
+      every: use every n-th frame of a video; `video.EVERY` by default.
+      frames: maximum number of frames of a video, camera or stream; all by default.
+      view: the part of each image that is classified.
+      smooth: number of frames over which scores of a video, camera or stream are averaged; 1 by default.
+      progress: receives the number of finished inputs.
 
     Yields:
-      Each picture with its scores, float32 [C], or with the DataError that says why it has none.
+      Each image with its scores, float32 [C], or with a DataError.
 
     Raises:
       DataError: see `expand`; or `every`, `frames` or `smooth` has no effect.
@@ -166,7 +166,7 @@ def _items(place: str, every: int, most: int | None) -> Iterator[Item]:
 
 
 def _ahead(classifier: Classifier, items: Iterable[Item], view: View) -> Iterator[tuple[Item, Array | DataError]]:
-    """On every core, some pictures ahead."""
+    """Classifies on every core, reading a few images ahead."""
     waiting: deque[Item] = deque()
 
     def photos() -> Iterator[Any]:
@@ -179,6 +179,6 @@ def _ahead(classifier: Classifier, items: Iterable[Item], view: View) -> Iterato
 
 
 def _at_once(classifier: Classifier, items: Iterable[Item], view: View) -> Iterator[tuple[Item, Array | DataError]]:
-    """Each picture when it comes, for the next may be a second away."""
+    """Classifies each image immediately, because the next may be a second away."""
     for item in items:
         yield from ((item, scores) for scores in classifier.scores([item.photo], view=view))

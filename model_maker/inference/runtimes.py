@@ -1,7 +1,7 @@
-"""What runs a finished model of each format: RUNTIMES, told apart by file names.
+"""RUNTIMES: the runtime of each model format, selected by file name.
 
-A `.tflite` says itself what its labels are and what its input expects. The other formats take raw pixels from 0 to 255,
-as `export` writes them; their labels are inside, or in `labels.txt` beside them.
+A `.tflite` contains its labels and normalization as metadata. The other formats take raw pixels from 0 to 255, as
+`export` writes them; their labels are inside, or in a `labels.txt` next to them.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from model_maker.tflite.metadata import RESIZE, ModelInfo
 
 Array = np.ndarray[Any, Any]
 
-# Where OpenVINO's IR holds the labels, as a JSON list.
+# Path of the labels in OpenVINO's IR, a JSON list.
 OPENVINO_LABELS = ["model_info", "labels_json"]
 _ADVICE = "Pass a .tflite file, a folder that `train` made, or an exported model."
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """What runs models of one format.
+    """The runtime of one model format.
 
     Attributes:
-      matches: whether a path is one.
-      open: opens it, on the kernels of that name where there is a choice.
-      modules: packages of `extras.EXTRAS` that it needs.
+      matches: whether a path has this format.
+      open: opens a model, with the named kernels if there is a choice.
+      modules: required packages of `extras.EXTRAS`.
     """
 
     matches: Callable[[Path], bool]
@@ -54,17 +54,17 @@ def open_model(model: str | os.PathLike[str] | bytes, *, kernels: str = "xnnpack
 
     Args:
       model: a path, see `find`, or the bytes of a `.tflite`.
-      kernels: which of LiteRT's CPU paths, a key of `tflite.interpreter.KERNELS`.
+      kernels: LiteRT's CPU kernels to use, a key of `tflite.interpreter.KERNELS`.
 
     Raises:
-      ModelError: there is none, it is damaged, or nothing here runs it.
+      ModelError: it does not exist, is damaged, or has no runtime here.
     """
     if isinstance(model, bytes):
         return _open_content(model, kernels)
     if not model or not isinstance(model, str | os.PathLike):
         raise ModelError(f"{model!r} is not a model. {_ADVICE}")
     path = find(model)
-    # A file of no known name is read as a `.tflite`, whose mark it has or lacks.
+    # A file with an unknown suffix is read as a `.tflite`, which checks its identifier.
     name, runtime = next(
         (entry for entry in RUNTIMES.items() if entry[1].matches(path)), ("tflite", RUNTIMES["tflite"])
     )
@@ -72,17 +72,17 @@ def open_model(model: str | os.PathLike[str] | bytes, *, kernels: str = "xnnpack
         raise ModelError(f"{path} does not run in LiteRT, so it has no kernels named {kernels}.")
     extras.require(*runtime.modules, what=str(path), error=ModelError)
     opened = dataclasses.replace(runtime.open(path, kernels), path=path.resolve())
-    if opened.content is None:  # a `.tflite` says it in itself
+    if opened.content is None:  # a `.tflite` states it in its metadata
         info = dataclasses.replace(_with_thresholds(opened.info, path), resize=resize_beside(path))
         opened = dataclasses.replace(opened, info=info)
     return opened
 
 
 def open_head(model: Opened, name: str, *, kernels: str = "xnnpack") -> Opened:
-    """Opens one head of a `.tflite` that has several: the whole file runs.
+    """Opens one head of a `.tflite` with several; runs the whole file.
 
     Raises:
-      ModelError: it has none of that name.
+      ModelError: it has no head of that name.
     """
     content = model.content or b""
     heads = _heads_with(content, name)
@@ -93,15 +93,15 @@ def open_head(model: Opened, name: str, *, kernels: str = "xnnpack") -> Opened:
 
 
 def single_head(content: bytes, name: str | None, *, what: str) -> bytes:
-    """Returns a file with one head of a `.tflite` that has several; any other file as it is.
+    """Extracts one head of a `.tflite` with several; returns other files unchanged.
 
     Args:
       content: the file.
-      name: of the head; None for a file that has one.
-      what: needs a file with one, for the message.
+      name: name of the head; None for a file with one.
+      what: the feature that needs a single head, for the message.
 
     Raises:
-      ModelError: it has none of that name, or several and none is named.
+      ModelError: it has no head of that name, or several and `name` is None.
     """
     if name is None:
         if heads := metadata.read_heads(content):
@@ -123,10 +123,10 @@ def _heads_with(content: bytes, name: str) -> dict[str, ModelInfo]:
 
 
 def find(path: str | os.PathLike[str]) -> Path:
-    """Returns the model that a path means: itself, or the only one in a folder (`model.tflite` before others).
+    """Returns the model at a path: itself, or the only one in a folder (`model.tflite` has priority).
 
     Raises:
-      ModelError: there is none or more than one, or it may not be looked at.
+      ModelError: there is none or more than one, or it cannot be accessed.
     """
     if not is_name(os.fspath(path)):
         raise ModelError(f"{str(path)!r} is not a valid path. {_ADVICE}")
@@ -154,7 +154,7 @@ def find(path: str | os.PathLike[str]) -> Path:
 
 
 def _read_with(path: Path) -> Iterator[Path]:
-    """Yields what runtimes open together with a model, as far as it is there and no folder; a pipe has no end."""
+    """Yields existing files that runtimes open together with a model, to reject pipes, which have no end."""
     places = (path, path.with_suffix(".bin")) if not path.is_dir() else path.rglob("*") if _is_saved_model(path) else ()
     return (place for place in places if files.exists(place) and not place.is_dir())
 
@@ -171,12 +171,12 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _is_model(path: Path) -> bool:
-    """Headers do not count: the C source beside one does."""
+    """Whether a file is a model; C headers are not, but the C source next to one is."""
     return path.suffix != ".h" and any(runtime.matches(path) for runtime in RUNTIMES.values())
 
 
 def labels_beside(model: Path) -> tuple[str, ...]:
-    """Returns the lines of labels.txt in a model's folder, or in the folder that is the model; empty for none."""
+    """Returns the lines of labels.txt next to a model, or in the folder that is the model; empty if there is none."""
     path = (model if model.is_dir() else model.parent) / LABELS
     try:
         text = files.read_regular(path).decode()
@@ -188,10 +188,10 @@ def labels_beside(model: Path) -> tuple[str, ...]:
 
 
 def _with_thresholds(info: ModelInfo, model: Path) -> ModelInfo:
-    """Reads the thresholds beside a format without metadata, of a model that gives several labels.
+    """Reads the thresholds next to a multi-label model in a format without metadata.
 
     Raises:
-      ModelError: they are not as `export` wrote them.
+      ModelError: they are not in the format that `export` writes.
     """
     path = (model if model.is_dir() else model.parent) / MULTI_LABEL
     if not path.is_file():
@@ -209,10 +209,10 @@ def _with_thresholds(info: ModelInfo, model: Path) -> ModelInfo:
 
 
 def resize_beside(model: Path) -> str:
-    """Returns how photos are fitted to a model's input, as resize.txt beside it says; without one, stretched.
+    """Returns how photos are fitted to a model's input, from the resize.txt next to it; stretched by default.
 
     Raises:
-      ModelError: it says nothing that this version knows.
+      ModelError: its value is unknown.
     """
     path = (model if model.is_dir() else model.parent) / RESIZE
     try:
@@ -222,7 +222,7 @@ def resize_beside(model: Path) -> str:
 
 
 def stated_labels(path: Path, stated: str) -> tuple[str, ...]:
-    """Reads the labels that a model states in itself, a JSON list of texts."""
+    """Reads the labels inside a model, a JSON list of strings."""
     try:
         labels = json.loads(stated)
     except (ValueError, RecursionError):
@@ -233,7 +233,7 @@ def stated_labels(path: Path, stated: str) -> tuple[str, ...]:
 
 
 def explain_run(runtime: str, error: Exception) -> ModelError:
-    """Returns what to raise where a runtime opens a model and then cannot run it."""
+    """Returns the error for a model that a runtime can open but not run."""
     reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return ModelError(f"{runtime} cannot run the model ({reason[:200]}). It is damaged, or no image model.")
 
@@ -273,10 +273,10 @@ def _open_c(path: Path, kernels: str) -> Opened:
 
 
 def c_bytes(path: Path) -> bytes:
-    """Returns the bytes of the first array in a C or C++ source; of a header, of the source beside it.
+    """Returns the bytes of the first array in a C or C++ source, or in the source next to a header.
 
     Raises:
-      ModelError: it cannot be read, or holds no array of bytes.
+      ModelError: it cannot be read, or has no byte array.
     """
     source = path.with_suffix(".cc") if path.suffix == ".h" else path
     try:
@@ -295,7 +295,7 @@ def _open_core_ml(path: Path, _: str) -> Opened:
 
 
 def _isolated(module: str) -> Callable[[Path, str], Opened]:
-    """Models of other formats run in a process of their own, which imports their packages."""
+    """Returns a function that opens a model in a child process, which imports the runtime's packages."""
 
     def open_path(path: Path, _: str) -> Opened:
         from model_maker.inference import isolated_runtime

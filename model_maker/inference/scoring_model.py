@@ -25,7 +25,7 @@ Progress = Callable[[int, int], None]
 
 
 class ScoringModel:
-    """A model file in any format that `export` writes, from pixels to scores; `Classifier` makes answers of them.
+    """A model file in any format that `export` writes, from pixels to scores; `Classifier` turns them into predictions.
 
     The arguments are those of `Classifier`.
     """
@@ -53,7 +53,7 @@ class ScoringModel:
             self._check()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Returns what another process opens it by: a `.tflite` by its content, wherever that process runs."""
+        """Returns the pickled state: a `.tflite` by its content, so that processes on other machines can open it."""
         return {
             "model": self._model.content or self._model.path,
             "folder": self._folder,
@@ -87,18 +87,18 @@ class ScoringModel:
 
     @property
     def fit(self) -> Fit:
-        """The input, and how photos are fitted to it, as the model's metadata states; else they are stretched."""
+        """Input size, and how photos are fitted to it by the model's metadata; stretched by default."""
         return Fit.to(self._runner.input_shape, self.info.resize)
 
     @property
     def thresholds(self) -> Array:
-        """The score from which on each label is an answer, float32 [C], as the model's metadata states; 0 for any."""
+        """Minimum score at which each label is predicted, float32 [C], from the model's metadata; 0 for none."""
         return self.info.limits
 
     def scores(
         self, photos: Iterable[Photo | DataError], *, view: views.View = views.WHOLE
     ) -> Iterator[Array | DataError]:
-        """Yields float32 [C] for each photo, or its part, in order, or the DataError that says why there is none."""
+        """Yields float32 [C] for each photo, or its part, in order, or a DataError with the reason there is none."""
         yield from stream(photos, self.fit, self.scorer, threads=self._threads, load=view.load)
 
     def score(self, dataset: Dataset, *, progress: Progress | None = None) -> Array:
@@ -121,14 +121,14 @@ class ScoringModel:
             yield scores
 
     def prepared(self, pixels: Array, kind: np.dtype[Any]) -> Array:
-        """Returns pixels, uint8 [1, H, H, 3], as an input of a type takes them."""
+        """Converts pixels, uint8 [1, H, H, 3], to the type of the input."""
         if kind == np.float32 and self.info.normalization:
             normalized: Array = self.info.normalization(pixels)
             return normalized
         return (pixels.astype(np.int16) - 128).astype(np.int8) if kind == np.int8 else pixels
 
     def scorer(self) -> Callable[[Array], Array]:
-        """Returns what maps pixels, uint8 [1, H, H, 3], to scores, float32 [C]; belongs to one thread."""
+        """Returns a function from pixels, uint8 [1, H, H, 3], to scores, float32 [C]; not thread-safe."""
         runner = self._model.runner()
 
         def work(pixels: Array) -> Array:
@@ -145,7 +145,7 @@ class ScoringModel:
     def _described(
         self, labels: str | os.PathLike[str] | Sequence[str] | None, normalization: Normalization | None
     ) -> ModelInfo:
-        """Returns what the model says of itself, less what is given from outside."""
+        """Returns the model's metadata, overridden by the arguments."""
         info = self._model.info
         if normalization is not None:
             info = dataclasses.replace(info, normalization=normalization)

@@ -1,6 +1,6 @@
 """Runs TensorFlow's formats: SavedModel folders, `.keras` files, TensorFlow.js graphs.
 
-Importing TensorFlow takes 6 s, so this module does when a model is opened.
+Importing TensorFlow takes 6 s, so it is imported only when a model is opened.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def open_path(path: Path) -> Opened:
     """Opens a model of any of the three formats.
 
     Raises:
-      ModelError: it is damaged, would do more than compute, or takes other input than one image.
+      ModelError: it is damaged, would do more than compute, or does not take one image.
     """
     with _explained(path):
         prepare()
@@ -40,20 +40,20 @@ def open_path(path: Path) -> Opened:
             function, entering = _saved_model(path)
         else:
             function, entering = _web(path)
-    # One for all threads, see there.
+    # One for all threads, see LockedRunner.
     runner = LockedRunner(function, tuple(entering.shape), entering.dtype.as_numpy_dtype)
     return Opened(ModelInfo(runtimes.labels_beside(path), RAW), lambda: runner)
 
 
 def prepare() -> None:
-    """Imports TensorFlow, whose C++ greets on file descriptor 2, partly before any switch for it works."""
+    """Imports TensorFlow silently; its C++ code logs to file descriptor 2, partly before any option takes effect."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with suppressed_output.diverted(lambda line: True):
         importlib.import_module("tensorflow")
 
 
 class LockedRunner:
-    """One call at a time: TensorFlow's oneDNN kernels overwrite each other's memory where two threads call a function
+    """Runs one call at a time: TensorFlow's oneDNN kernels overwrite each other's memory if two threads call a function
     at once (seen in 2.19), and one call keeps all cores busy anyway.
     """
 
@@ -89,7 +89,7 @@ def _saved_model(path: Path):
     [(name, specification)] = signature.structured_input_signature[1].items()
 
     def call(batch: Array):
-        # Through `loaded`, for a signature alone does not keep its variables alive.
+        # Through `loaded`, because a signature alone does not keep its variables alive.
         [scores] = loaded.signatures["serving_default"](**{name: tf.constant(batch)}).values()
         return scores
 
@@ -97,7 +97,7 @@ def _saved_model(path: Path):
 
 
 def _web(path: Path):
-    """Puts the weights back into the graph, which is TensorFlow's own in JSON."""
+    """Restores the weights of the graph, which is a TensorFlow graph in JSON."""
     import tensorflow as tf
     from google.protobuf import json_format
 
@@ -140,6 +140,6 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except ModelMakerError as error:
         raise ModelError(str(error)) from error
-    except Exception as error:  # TensorFlow raises nearly anything at a damaged or strange model
+    except Exception as error:  # TensorFlow raises nearly anything for a damaged or unusual model
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise ModelError(f"{path}: TensorFlow cannot open it ({type(error).__name__}: {reason}).") from error

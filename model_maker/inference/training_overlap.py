@@ -1,7 +1,7 @@
-"""Which photos a model learned from: accuracy on those flatters it.
+"""Detects training photos in an evaluation: accuracy on them is too optimistic.
 
-`train` writes the beginnings of the photos' hashes beside a model, by part. A file that was copied elsewhere still
-states the fingerprint of its data and how these were divided, which suffices where all of them are evaluated.
+`train` writes truncated hashes of the photos next to a model, by split. A file copied elsewhere still contains the
+fingerprint of its dataset and the parameters of the split, which is enough if the whole dataset is evaluated.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from model_maker.system import files
 
 Array = np.ndarray[Any, Any]
 
-# Hexadecimal digits of each hash that are kept: among a million photos, two share them once in 30 million times.
+# Hexadecimal digits kept of each hash: among a million photos, the probability of a collision is 1 in 30 million.
 DIGITS = 16
 
 
@@ -46,18 +46,18 @@ def judge(
     provenance: dict[str, Any] | None,
     folder: Path | None,
 ) -> LearnedFrom | None:
-    """Tells of scored photos how many the model learned from, and its accuracy on the others.
+    """Counts the training photos among scored photos, and measures accuracy on the others.
 
     Args:
       samples: N photos.
       labels: int [N], indices into the classes; or bool [N, C], for which no accuracy is computed.
       scores: float32 [N, C].
-      classes: the model's.
-      provenance: what the model says of its making.
-      folder: where it lies; None for a file in memory.
+      classes: labels of the model.
+      provenance: the model's provenance.
+      folder: folder of the model; None for a file in memory.
 
     Returns:
-      None where it learned from none of them, or was not made by `train`.
+      None if it was trained on none of them, or not by `train`.
     """
     provenance = _of_training(provenance)
     fingerprint = provenance.get("fingerprint")
@@ -88,7 +88,7 @@ def judge(
 
 
 def _of_training(provenance: dict[str, Any] | None) -> dict[str, Any]:
-    """Returns what `train` wrote; an export holds it one level further in."""
+    """Returns the provenance of training; exports nest it one level deeper."""
     found = provenance or {}
     while isinstance(found.get("from"), dict):
         found = found["from"]
@@ -96,7 +96,7 @@ def _of_training(provenance: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def keep(folder: Path, output: Path, *, more: Sequence[Any] = ()) -> None:
-    """Copies SPLIT from the folder of a model to that of its exports; these learned from `more` photos, too."""
+    """Copies SPLIT from a model's folder to that of its exports, and adds `more` training photos."""
     if not more:
         if (folder / SPLIT).is_file():
             shutil.copyfile(folder / SPLIT, output / SPLIT)
@@ -105,7 +105,7 @@ def keep(folder: Path, output: Path, *, more: Sequence[Any] = ()) -> None:
         content = json.loads((folder / SPLIT).read_text(encoding="utf-8"))
         content["train"] = sorted({*content["train"], *(_digest(photo)[:DIGITS] for photo in more)})
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return  # without the others, a list of these alone would say that it learned from no others
+        return  # a list of only these would claim that there were no others
     (output / SPLIT).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8", newline="\n")
 
 
@@ -114,24 +114,24 @@ def _digest(photo: Any) -> str:
 
 
 def _beside(folder: Path, fingerprint: str | None) -> set[str] | None:
-    """Reads SPLIT beside a model, or beside the folder of an export; formats without a fingerprint take any."""
+    """Reads SPLIT next to a model, or next to the folder of an export; formats without a fingerprint accept any."""
     for place in (folder, folder.parent):
         try:
             content = json.loads((place / SPLIT).read_text(encoding="utf-8"))
             if fingerprint in (None, content["fingerprint"]):
                 return {str(digest) for part in ("train", "validation") for digest in content[part]}
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            continue  # what is not there, or not as `train` wrote it, tells nothing
+            continue  # missing or invalid, so no information
     return None
 
 
 def learned_beside(folder: Path) -> set[str] | None:
-    """Returns the beginnings of the hashes of the photos that the model in a folder learned from; None if unknown."""
+    """Returns truncated hashes of the training photos of the model in a folder; None if unknown."""
     return _beside(folder, None)
 
 
 def _divided(dataset: Dataset, fingerprint: str, record: dict[str, Any]) -> set[str] | None:
-    """Splits the dataset again, if they are all that it was trained on."""
+    """Repeats the split, if the dataset is the one used for training."""
     if dataset.fingerprint != fingerprint:
         return None
     try:
@@ -142,7 +142,7 @@ def _divided(dataset: Dataset, fingerprint: str, record: dict[str, Any]) -> set[
 
 
 def _found_again(folder: Path, fingerprint: str) -> set[str] | None:
-    """Reads the photos that a folder of an earlier version names."""
+    """Reads the photos that are listed in an output folder of an earlier version."""
     try:
         record = json.loads((folder / RUN).read_text(encoding="utf-8"))
         if record["fingerprint"] != fingerprint:

@@ -1,4 +1,4 @@
-"""What of a photo is classified, and which labels may be the answer: the options of MediaPipe's classifier."""
+"""Part of a photo to classify, and allowed labels: the options of MediaPipe's classifier."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ Region = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class View:
-    """A part of each photo, turned.
+    """A part of each photo, rotated.
 
     Attributes:
-      region: left, top, right and bottom, as shares of the upright photo's width and height; None for all of it.
-      rotation: degrees clockwise by which that part is turned, a multiple of 90.
+      region: left, top, right and bottom, as fractions of the upright photo's width and height; None for the whole
+        photo.
+      rotation: clockwise rotation of that part in degrees, a multiple of 90.
 
     Raises:
-      DataError: they are no part, or no such multiple.
+      DataError: the region or rotation is invalid.
     """
 
     region: Region | None = None
@@ -46,15 +47,15 @@ class View:
             raise DataError(f"rotation={self.rotation!r}: give degrees clockwise, a multiple of 90.")
 
     def load(self, photo: Any, size: int | Fit) -> Array:
-        """Returns uint8 [1, H, W, 3]; the part is cut out first, then turned, as MediaPipe does."""
+        """Returns uint8 [1, H, W, 3]; crops first, then rotates, as MediaPipe does."""
         return images.resize(self.part(images.picture(photo)), size)[None]
 
     def part(self, picture: Image.Image) -> Image.Image:
-        """Returns that part of a picture, turned; the whole picture itself where it is all of it."""
+        """Returns that part of an image, rotated; the image itself if it is the whole."""
         if self.region is not None:
             left, top, right, bottom = self.region
             width, height = picture.size
-            # At least a pixel, however small the share.
+            # At least one pixel, however small the region.
             x, y = min(int(left * width), width - 1), min(int(top * height), height - 1)
             picture = picture.crop((x, y, max(round(right * width), x + 1), max(round(bottom * height), y + 1)))
         if self.rotation % 360:
@@ -66,15 +67,15 @@ WHOLE = View()
 
 
 def candidates(labels: Sequence[str], allow: Collection[str] | None, deny: Collection[str] | None) -> Array:
-    """Returns which labels may be an answer, bool [C].
+    """Returns which labels may be predicted, bool [C].
 
     Args:
       labels: C names.
       allow: only these; None for all.
-      deny: all but these.
+      deny: all except these.
 
     Raises:
-      DataError: both are given, one of them names no label, or nothing is left.
+      DataError: both are given, one contains an unknown label, or no label is left.
     """
     if allow is not None and deny is not None:
         raise DataError("allow and deny say the same in two ways. Give one of them.")
@@ -91,12 +92,12 @@ def candidates(labels: Sequence[str], allow: Collection[str] | None, deny: Colle
 
 
 def smoothed(rows: Iterable[tuple[Item, Any]], source: Callable[[Item], str], count: int) -> Iterator[tuple[Item, Any]]:
-    """Yields scores of frames averaged with those of the frames before, so many in all, of the same video.
+    """Yields scores averaged over the last `count` frames of the same video.
 
     Args:
-      rows: each picture with its scores, or with an error, which stays.
-      source: names the video of a picture; empty for a photo, which stays, too.
-      count: how many frames.
+      rows: each image with its scores, or with an error, which is passed on.
+      source: returns the video of an image; empty for a photo, which is passed on, too.
+      count: number of frames.
     """
     recent: deque[Array] = deque(maxlen=count)
     last = ""

@@ -110,12 +110,12 @@ class Trial:
 
     Args:
       float_model: a classifier whose head has not seen the validation photos.
-      base: whose input it has.
+      base: the embedder with the same input.
       info: labels and normalization.
       validation: the photos for measuring accuracy.
       training: training photos of the head, in the order of their use for calibration.
       progress: receives progress.
-      plain_int8: the model on the int8 backbone, where it has one; else it is quantized like all other forms.
+      plain_int8: the model on the int8 backbone, if it has one; otherwise it is quantized like all other forms.
       threads: number of threads; None for all cores.
 
     Raises:
@@ -200,7 +200,7 @@ def search(trial: Trial, form: Form, max_drop: float, *, progress: Progress) -> 
       progress: receives each step.
 
     Returns:
-      Budget; if no step is within it, the choice is the one that loses least, then the one with the closest scores.
+      Budget; if no step is within it, the chosen one loses least, then the one with the closest scores.
     """
     right = float((trial.scores[: len(trial.labels)].argmax(axis=1) == trial.labels).mean())
     steps: list[Step] = []
@@ -279,7 +279,7 @@ def _loss(step: Step) -> float:
 
 
 def _operators(model: bytes, kind: str) -> list[str]:
-    """Names the operators that a format changes: all, or those with weights."""
+    """Returns the names of operators that a format changes: all, or those with weights."""
     tree = graph.parse(model)
     tensors = tree.subgraphs[0].tensors
     weighty = ("CONV_2D", "FULLY_CONNECTED", *["DEPTHWISE_CONV_2D"] * (kind != "int4"))

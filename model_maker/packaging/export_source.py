@@ -129,11 +129,11 @@ def read(
     """Collects the input of an export.
 
     Args:
-      model: a folder that `train` made, or a `.tflite` classifier with labels.
+      model: an output folder of `train`, or a `.tflite` classifier with labels.
       data: photos, one folder per class; the training photos by default.
       progress: receives notes on what was chosen, and why.
-      head: which output of a file that `combine` made; none of any other.
-      with_self_test: whether files for apps get a self-test, as they do where the model has one.
+      head: name of an output, for files written by `combine`.
+      with_self_test: whether files for apps get a self-test; they do if the model has one.
 
     Raises:
       ModelError: the model does not exist, has several heads and none is named, or its operators cannot be converted
@@ -172,7 +172,7 @@ def _int8(shipped: bytes, info: ModelInfo) -> bytes | None:
 
 
 def float_model(path: Path, shipped: bytes, progress: Progress) -> tuple[bytes, ModelInfo]:
-    """Returns the float model that training saved, else one made from the quantized file."""
+    """Returns the float model that training saved, else one converted from the quantized file."""
     info = metadata.read(shipped)
     kept = path.parent / FLOAT_MODEL
     if kept.is_file() and (path.parent / output_folder.RUN).is_file():

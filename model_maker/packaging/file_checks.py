@@ -85,7 +85,7 @@ def check_kernels(
 
 
 def _same_answers(scores: Array, other: Array, info: ModelInfo) -> dict[str, float]:
-    """Returns the share of photos with the same best label; where there may be several, with the same labels."""
+    """Returns the share of photos with the same best label, or with the same labels for multi-label models."""
     if info.multi_label:
         return {"same_labels": float(((scores >= info.limits) == (other >= info.limits)).all(axis=1).mean())}
     return {"same_top1": float((scores.argmax(axis=1) == other.argmax(axis=1)).mean())}

@@ -168,7 +168,7 @@ def with_io_types(whole: bytes, normalization: Normalization, io: str, *, output
 
 
 def with_metadata(bare: bytes, info: ModelInfo, memory: ClassMemory | None = None) -> bytes:
-    """Writes metadata and memory into a model that was made here, and marks it as trusted, so that it is not vetted."""
+    """Writes metadata and class memory into a model that this package built, and records it as vetted."""
     content = metadata.write(bare, info)
     if memory:
         content = class_memory.put(content, memory)
@@ -188,7 +188,7 @@ def task_library_warning(form: Form) -> str | None:
 
 
 def convert_calibrated(float_model: bytes, base: Embedder, form: Form, calibrations: Calibrations) -> bytes:
-    """The same as `convert`, with calibration data that may exist already."""
+    """Converts like `convert`, with calibration data that may already exist."""
     calibrated = form.quantize in quantize.CALIBRATED
     calibration = calibrations.get(rule=form.rule, more=form.more) if calibrated else None
     normalization = base.normalization

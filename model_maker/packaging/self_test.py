@@ -1,9 +1,9 @@
-"""Self-test: eight pictures and the scores they have to get, inside the model file, so that a phone can prove itself.
+"""Self-test: eight images and their expected scores inside the model file, to verify a phone's delegates.
 
-A delegate may compute wrongly on one phone and rightly on all others. An app runs the pictures on each delegate at hand
-and keeps the fastest that reproduces the scores. The pictures are drawn by code, so that nobody's photos are in the
-file. They lie in its zip as PNG of the input size. Their scores are a file of text: the tolerance in the first line,
-then one line for each picture. Clients that do not know these files ignore them.
+A delegate may compute wrong results on one phone only. An app runs the images on each available delegate and keeps the
+fastest that reproduces the scores. The images are drawn by code, so that the file contains nobody's photos. They are in
+its zip as PNG of the input size. Their scores are in a text file: the tolerance in the first line, then one line per
+image. Other clients ignore these files.
 """
 
 from __future__ import annotations
@@ -26,18 +26,19 @@ from model_maker.tflite import metadata, vetting
 from model_maker.tflite.interpreter import KERNELS, Runner
 
 Array = np.ndarray[Any, Any]
-# Scores, float [N, C], of pictures, uint8 [N, H, W, 3].
+# Maps images, uint8 [N, H, W, 3], to scores, float [N, C].
 Scorer = Callable[[Array], Array]
 
 PICTURES = 8
-# Of which those are taken whose scores say most.
+# Candidates, from which the images with the most sensitive scores are chosen.
 _DRAWN = 40
 FILE, _PICTURE = "self_test.csv", "self_test_{}.png"
-# Colors are rounded to so many steps of 256: PNG then takes 40 % of the bytes.
+# Colors are rounded to multiples of this: PNG then takes 40 % of the bytes.
 _COLOR_STEP = 16
-# By how much scores may differ, at least: a GPU computes an int8 model in float16, whose activations are not rounded.
+# Minimum tolerance of scores: a GPU computes an int8 model in float16, without rounding activations.
 TOLERANCE = 0.06
-# And by how many times of what LiteRT's CPU kernels differ among themselves; with three times wrong scores passed.
+# Tolerance as a multiple of the difference between LiteRT's CPU kernels, and its maximum; with a factor of three, wrong
+# scores passed.
 _TIMES, _MOST = 1.5, 0.5
 _RUNS = 5
 _DAMAGED = "The model's self-test is damaged: {}. Write it again with `export --self-test`."
@@ -45,12 +46,12 @@ _DAMAGED = "The model's self-test is damaged: {}. Write it again with `export --
 
 @dataclass(frozen=True)
 class SelfTest:
-    """Pictures and what they have to score.
+    """Images and their expected scores.
 
     Attributes:
       pictures: uint8 [8, H, W, 3], at the input's size.
       scores: float32 [8, C], on XNNPACK.
-      tolerance: by how much scores may differ: the largest difference of each picture, mean over pictures.
+      tolerance: maximum `deviation`.
     """
 
     pictures: Array
@@ -58,7 +59,7 @@ class SelfTest:
     tolerance: float
 
     def deviation(self, found: Array) -> float:
-        """Returns by how much scores, float [8, C], differ; infinite if they are not those of a classifier."""
+        """Returns the deviation of scores, float [8, C]: the mean over images of the largest one; inf if invalid."""
         if found.shape != self.scores.shape or not np.isfinite(found).all():
             return math.inf
         return float(np.abs(found - self.scores).max(axis=1).mean())
@@ -66,13 +67,13 @@ class SelfTest:
 
 @dataclass(frozen=True)
 class Trial:
-    """A delegate that ran the pictures.
+    """Result of a delegate.
 
     Attributes:
       delegate: its name.
       passed: whether it reproduces the scores within the tolerance.
-      deviation: by how much it differs; None if it did not run.
-      latency_ms: median time of a picture; None if it did not run.
+      deviation: see `SelfTest.deviation`; None if it did not run.
+      latency_ms: median time per image; None if it did not run.
       why: the reason if it did not run.
     """
 
@@ -83,16 +84,16 @@ class Trial:
     why: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns plain JSON types; an infinite deviation is no JSON number."""
+        """Returns JSON types; an infinite deviation, which JSON cannot represent, becomes None."""
         finite = self.deviation is not None and math.isfinite(self.deviation)
         return asdict(self) | {"deviation": self.deviation if finite else None}
 
 
 def make(content: bytes) -> SelfTest:
-    """Makes the self-test of a finished classifier.
+    """Creates the self-test of a finished classifier.
 
     Raises:
-      ModelError: it is none, or LiteRT's own kernels differ by as much as pictures do.
+      ModelError: it is not a classifier, or LiteRT's own kernels differ as much as images do.
     """
     classifier = Classifier(content, threads=1)
     first, *others = (_scorer(content, classifier, name) for name in KERNELS)  # XNNPACK is the first
@@ -111,14 +112,14 @@ def make(content: bytes) -> SelfTest:
 
 
 def put(content: bytes, test: SelfTest) -> bytes:
-    """Returns a finished file, with metadata, that carries a self-test."""
+    """Adds a self-test to a finished file with metadata."""
     rows = [",".join(f"{float(one):.6f}" for one in row) for row in test.scores]
     pictures = {_PICTURE.format(index): _png(picture) for index, picture in enumerate(test.pictures)}
     return metadata.with_files(content, {FILE: "\n".join([f"{test.tolerance}", *rows]).encode(), **pictures})
 
 
 def added(content: bytes) -> bytes:
-    """Returns a finished file that was made here with a self-test of its own, if it has none."""
+    """Adds a self-test to a finished file that this package built, if it has none."""
     if get(content) is not None:
         return content
     new = put(content, make(content))
@@ -127,7 +128,7 @@ def added(content: bytes) -> bytes:
 
 
 def get(content: bytes) -> SelfTest | None:
-    """Reads the self-test of a file; None where it has none.
+    """Reads the self-test of a file; None if it has none.
 
     Raises:
       ModelError: it is damaged.
@@ -147,14 +148,14 @@ def get(content: bytes) -> SelfTest | None:
 
 
 def names() -> tuple[str, ...]:
-    """Returns the names of the files in the zip: the scores, then the pictures."""
+    """Returns the names of the files in the zip: the scores, then the images."""
     return (FILE, *(_PICTURE.format(index) for index in range(PICTURES)))
 
 
 def places(content: bytes) -> list[int]:
-    """Returns where the files of `names` are in a model: offset and length of each in turn; empty without a self-test.
+    """Returns offset and length of each file of `names` in a model, flattened; empty without a self-test.
 
-    Generated code is written for one file, so it reads them there without a zip reader.
+    Generated code is specific to one file, so it reads them by position, without a zip reader.
     """
     if get(content) is None:
         return []
@@ -166,11 +167,11 @@ def places(content: bytes) -> list[int]:
 
 
 def run(test: SelfTest, delegates: Mapping[str, Scorer | ModelError]) -> tuple[Trial, ...]:
-    """Runs the pictures on delegates.
+    """Runs the self-test on delegates.
 
     Args:
-      test: of the model.
-      delegates: by name, what scores pictures, or why it cannot.
+      test: the model's self-test.
+      delegates: by name, the scorer, or the reason it is unavailable.
     """
     return tuple(_tried(test, name, scorer) for name, scorer in delegates.items())
 
@@ -192,7 +193,9 @@ def kernels(content: bytes) -> dict[str, Scorer | ModelError]:
 
 
 def _scorer(content: bytes, classifier: Classifier, kernels: str) -> Scorer:
-    """Returns what scores pictures at the input's size in one interpreter, so that its time is that of inferences."""
+    """Returns a scorer of images at the input's size that reuses one interpreter, so that timings contain only
+    inference.
+    """
     runner, normalization = Runner(content, kernels=kernels), classifier.info.normalization
 
     def prepared(picture: Array) -> Array:
@@ -219,13 +222,13 @@ def _tried(test: SelfTest, name: str, scorer: Scorer | ModelError) -> Trial:
 
 
 def _pictures(fit: Fit) -> Array:
-    """Draws pictures of the input's size, uint8 [N, H, W, 3], in few colors."""
+    """Draws images of the input's size, uint8 [N, H, W, 3], in few colors."""
     drawn = (images.resize(picture.convert("RGB"), fit) for picture in calibration_pictures.drawings(_DRAWN))
     return np.stack([picture // _COLOR_STEP * _COLOR_STEP for picture in drawn])
 
 
 def _telling(scores: Array) -> Array:
-    """Chooses pictures, int [8]: of each label in turn the least certain one, which any change of the scores moves."""
+    """Chooses images, int [8]: of each label in turn the least certain one, which is the most sensitive to errors."""
     best, certainty = scores.argmax(axis=1), scores.max(axis=1)
     order = np.argsort(certainty, kind="stable")
     turn = np.empty(len(order), int)

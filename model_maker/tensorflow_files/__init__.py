@@ -1,1 +1,1 @@
-"""TensorFlow's own formats, reduced to what answers and checked before TensorFlow loads them."""
+"""TensorFlow's formats: stripped to inference and checked before TensorFlow loads them."""

@@ -1,7 +1,7 @@
-"""What a TensorFlow graph from outside may consist of: ALLOWED, the operators that compute with numbers in memory.
+"""ALLOWED: operators allowed in untrusted TensorFlow graphs, which only compute with values in memory.
 
-No list of forbidden ones is ever complete: TensorFlow has over a thousand operators, and any package adds more. No node
-and no function is exempt, whatever its name.
+An allowlist, because a list of forbidden ones would never be complete: TensorFlow has over a thousand operators, and
+packages add more. No node and no function is exempt, whatever its name.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _PICTURES = (
     "ResizeBilinear ResizeNearestNeighbor ResizeBicubic ResizeArea ScaleAndTranslate CropAndResize AdjustContrastv2 "
     "AdjustHue AdjustSaturation RGBToHSV HSVToRGB ImageProjectiveTransformV2 ImageProjectiveTransformV3"
 )
-# In the branches that only training takes: dropout and augmentation.
+# In branches that only training executes: dropout and augmentation.
 _RANDOM = (
     "RandomUniform RandomUniformInt RandomStandardNormal TruncatedNormal RngReadAndSkip RngSkip StatelessRandomUniform "
     "StatelessRandomUniformV2 StatelessRandomUniformInt StatelessRandomUniformIntV2 StatelessRandomUniformFullInt "
@@ -63,7 +63,7 @@ ALLOWED = frozenset(
 
 
 def check_graph(graph: Any, address: str) -> None:
-    """Refuses a GraphDef that holds any operator but the allowed ones, in its nodes or in any function.
+    """Rejects a GraphDef that contains any operator not in ALLOWED, in its nodes or in any function.
 
     Raises:
       BackboneError: it does.

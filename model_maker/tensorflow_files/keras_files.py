@@ -1,7 +1,7 @@
-"""What a `.keras` or `.h5` file from outside may consist of: the layers and operations of image models.
+"""Checks untrusted `.keras` and `.h5` files: only layers and operations of image models are allowed.
 
-Keras rebuilds a model from JSON that names classes and functions, some of which run code, read files or fetch them; its
-own safe mode is a list of what it forbids. Here it is a list of what is allowed.
+Keras rebuilds a model from JSON that names classes and functions, some of which run code, or read or download files.
+Keras's safe mode is a denylist; this is an allowlist.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from model_maker.errors import BackboneError
 
-# Above the JSON of the largest of Keras' own image models ten times over.
+# Ten times the JSON of the largest image model in Keras.
 _MOST_BYTES = 64 << 20
 _MODELS = (
     "Functional Sequential Model InputLayer Layer KerasTensor __keras_tensor__ __tuple__ __numpy__ __tensor__ "
@@ -49,10 +49,10 @@ _ACTIVATIONS = frozenset(_FUNCTIONS.split())
 
 
 def check(path: Path) -> None:
-    """Refuses a model that would build anything but what is allowed.
+    """Rejects a model with anything that is not allowed.
 
     Raises:
-      BackboneError: it would, or it is no such file.
+      BackboneError: it has, or the file is not a Keras model.
     """
     for entry in _named(_configuration(path)):
         name = entry["class_name"]
@@ -71,7 +71,7 @@ def _configuration(path: Path) -> Any:
         return json.loads(_text(path))
     except BackboneError:
         raise
-    except Exception as error:  # h5py raises nearly anything at a damaged file
+    except Exception as error:  # h5py raises nearly anything for a damaged file
         raise BackboneError(f"{path} cannot be opened as a TensorFlow model: it states no network as JSON.") from error
 
 
@@ -90,7 +90,7 @@ def _text(path: Path) -> str | bytes:
 
 
 def _named(tree: Any) -> Iterator[dict[str, Any]]:
-    """Yields each object anywhere in the JSON that names a class."""
+    """Yields every object in the JSON that names a class."""
     waiting = [tree]
     while waiting:
         entry = waiting.pop()

@@ -1,7 +1,8 @@
-"""SavedModel folders from outside: reduced to what answers, checked, and only then loaded.
+"""Loads untrusted SavedModel folders after stripping them to inference and checking them.
 
-A SavedModel also carries what saved it and what restores it, functions that write and read files. TensorFlow's loader
-needs none of them for the variables of an image model, so they are cut away, and no name keeps anything from the check.
+A SavedModel also contains functions for saving and restoring, which write and read files. TensorFlow's loader does not
+need them for the variables of an image model, so they are removed, and no function is exempt from the check by its
+name.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ _VARIABLES = ("VarHandleOp", "VariableV2", "Variable")
 
 
 def load(folder: str, address: str) -> Any:
-    """Loads a SavedModel, as `tf.saved_model.load` does.
+    """Loads a SavedModel like `tf.saved_model.load`.
 
     Args:
-      folder: where it is.
-      address: what the user calls it.
+      folder: the folder.
+      address: the user's name for it, for messages.
 
     Raises:
-      BackboneError: what answers in it holds an operator other than the allowed ones, in whatever place.
+      BackboneError: its inference functions contain an operator that is not allowed.
     """
     import tensorflow as tf
 
@@ -45,7 +46,7 @@ def load(folder: str, address: str) -> Any:
 
 
 def _parsed(folder: Path) -> Any:
-    """Returns the SavedModel with the one of its graphs that is meant for use."""
+    """Returns the SavedModel with only its graph for serving."""
     from tensorflow.core.protobuf import saved_model_pb2
 
     model = saved_model_pb2.SavedModel()
@@ -63,7 +64,7 @@ def _parsed(folder: Path) -> Any:
 
 
 def _show(variables: Path, target: Path) -> None:
-    """Makes the variables seen at another place; Windows allows no links to most users."""
+    """Links the variables to another folder, or copies them: most Windows users cannot create links."""
     if not variables.is_dir():
         return
     try:
@@ -73,10 +74,10 @@ def _show(variables: Path, target: Path) -> None:
 
 
 def _keep_functions(meta: Any) -> None:
-    """Drops the main graph, which the loader does not look at, and each function that no object of the model calls."""
+    """Removes the main graph, which the loader ignores, and functions that no object of the model calls."""
     graph = meta.graph_def
     graph.ClearField("node")
-    # Gradients count, too: the loader makes functions of them.
+    # Gradients count, too: the loader creates functions from them.
     roots = {*meta.object_graph_def.concrete_functions}
     roots.update(entry.gradient_func for entry in graph.library.gradient)
     roots.update(entry.gradient_func for entry in graph.library.registered_gradients)
@@ -107,7 +108,7 @@ def _called(nodes: Iterable[Any]) -> Iterator[str]:
 
 
 def _freeze(meta: Any, folder: Path) -> None:
-    """Keeps what the signatures of a graph of TensorFlow 1 reach, with the values of its variables inside."""
+    """Keeps the part of a TensorFlow 1 graph that its signatures need, with the values of its variables inside."""
     import tensorflow as tf
 
     meta.ClearField("asset_file_def")

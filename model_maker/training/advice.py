@@ -1,4 +1,4 @@
-"""advise(): what more photos would gain, of which class, and what kind of photo is missing."""
+"""advise(): forecasts the gain from more photos, in total and by class, and finds missing kinds of photos."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ from model_maker.training.training_data import TrainingData, join
 Array = np.ndarray[Any, Any]
 
 FACTORS = (1.5, 2.0)
-# Each class that is tried alone costs one fit for each fold; those with the lowest F1 have most to gain.
+# Each class costs one fit per fold; classes with the lowest F1 have the most to gain.
 _CLASSES, _CLASSES_IN_TRAINING = 8, 3
-# Photos x features x classes up to which `train` measures the curve by itself: some seconds.
+# Maximum photos x features x classes for which `train` measures the curve by default: some seconds.
 _QUICK = 1.5e7
-# A kind of photo is the darkest quarter of all, or what has one format; fewer photos of it prove nothing.
+# A kind of photo is for example the darkest quarter, or a file format; below the minimum number it proves nothing.
 _QUARTER, _FEWEST = 0.25, 8
-# The chance that a kind is reported although its photos are wrong no more often, over all kinds (Bonferroni).
+# Probability of reporting a kind whose photos are not wrong more often, over all kinds (Bonferroni).
 _RISK = 0.05
 
 
 @dataclass(frozen=True)
 class ClassGain:
-    """What more photos of one class alone would gain.
+    """The forecast gain from more photos of one class.
 
     Attributes:
       label: the class.
-      photos: that the model has learned from.
-      more: how many more: half as many again.
+      photos: number of its training photos.
+      more: number of additional photos: half as many again.
       top1: forecast accuracy on all test photos.
     """
 
@@ -58,12 +58,12 @@ class ClassGain:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of training photo that heads that have not learned from it get wrong more often than others.
+    """A kind of training photo that heads not trained on it get wrong more often than others.
 
     Attributes:
       text: for example "dark photos (brightness up to 61)".
-      label: the class whose photos are meant; empty for all.
-      photos, wrong: how many of them there are, and how many are wrong.
+      label: the class; empty for all.
+      photos, wrong: number of these photos, and of wrong ones among them.
       others, others_wrong: the same of the other photos.
     """
 
@@ -77,7 +77,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Advice:
-    """What more photos would gain.
+    """Forecast gains from more photos.
 
     Attributes:
       photos: number of training and validation photos.
@@ -99,7 +99,7 @@ class Advice:
     kinds: tuple[Kind, ...] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns plain JSON types."""
+        """Returns JSON types."""
         return {
             "photos": self.photos,
             "per_class": self.per_class,
@@ -121,16 +121,16 @@ def advise(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Advice:
-    """Forecasts what more photos would gain, in all, by class, and finds kinds of photos that are missing.
+    """Forecasts the gain from more photos, in total and by class, and finds missing kinds of photos.
 
     Args:
-      model: a folder that `train` made.
+      model: an output folder of `train`.
       data: its training photos, if they have moved.
       threads: number of threads; all cores by default.
       progress: receives progress events.
 
     Raises:
-      ModelError: not a folder that `train` made, a fine-tuned model, or one of several labels a photo.
+      ModelError: not an output folder of `train`, a fine-tuned model, or a multi-label model.
       DataError: its photos are missing, or too few for a curve.
 
     Examples:
@@ -192,20 +192,20 @@ def _prepared(
         )
         base = embedder.embedder(choice, resize=options.resize, progress=progress)
         backbone = int8_suitability.prepare(base, first.train, progress, threads=options.threads)
-    plain = dataclasses.replace(options, augment=None, labels_from_text=None)  # the curve is of plain photos
+    plain = dataclasses.replace(options, augment=None, labels_from_text=None)  # the curve needs no augmentation
     return training_data.prepare(dataset, backbone, plain, progress)
 
 
 def in_training(
     data: TrainingData, fit: heads.Fit, test: dict[str, Any], options: Options, progress: Progress
 ) -> dict[str, Any] | None:
-    """Returns the forecast that `train` reports; None where a class is too small, or measuring takes long.
+    """Returns the forecast that `train` reports; None if a class is too small, or measuring takes too long.
 
     Args:
-      data: of the training.
-      fit: its head on frozen features.
+      data: the training data.
+      fit: the head on frozen features.
       test: metrics of the test photos.
-      options: of the training.
+      options: options of the training.
       progress: receives progress events.
     """
     size = sum(layer.size for layer in fit.layers)
@@ -273,15 +273,15 @@ def _measured(
 
 
 def missing_kinds(curve: Curve, classes: Sequence[str], facts: Sequence[PhotoFacts | DataError]) -> tuple[Kind, ...]:
-    """Finds kinds of photos that are wrong more often than chance explains, in all and in each class.
+    """Finds kinds of photos that are wrong significantly more often, overall and in each class.
 
     Args:
-      curve: of the photos.
-      classes: names.
-      facts: of each photo; unreadable ones are left out.
+      curve: the learning curve.
+      classes: class names.
+      facts: facts of each photo; unreadable ones are left out.
 
     Returns:
-      Kinds whose excess is significant by Fisher's exact test, over all that were tried; the clearest first.
+      Kinds that are significant by Fisher's exact test, corrected for all candidates; the most significant first.
     """
     readable = np.array([isinstance(one, PhotoFacts) for one in facts], bool)
     wrong, labels = curve.right[readable, -1] <= 0.5, curve.labels[readable]
@@ -299,7 +299,7 @@ def missing_kinds(curve: Curve, classes: Sequence[str], facts: Sequence[PhotoFac
 
 
 def _kinds(facts: Sequence[PhotoFacts]) -> Iterator[tuple[str, Array]]:
-    """Yields kinds of photos: in words, and which photos are of it, bool [N]."""
+    """Yields kinds of photos: a description, and which photos belong to it, bool [N]."""
     for name, (noun, few, many) in NUMBERS.items():
         values = np.array([getattr(one, name) for one in facts])
         low, high = np.quantile(values, (_QUARTER, 1 - _QUARTER)) if len(values) else (0.0, 0.0)
@@ -313,7 +313,7 @@ def _kinds(facts: Sequence[PhotoFacts]) -> Iterator[tuple[str, Array]]:
 
 
 def _chance(photos: int, wrong: int, others: int, others_wrong: int) -> float:
-    """Returns the chance of so many wrong photos in a kind, if it did not matter (Fisher's exact test, one-sided)."""
-    from scipy.stats import hypergeom  # here, for `train` imports this module and need not wait for it
+    """Returns the p-value of this many wrong photos in a kind (Fisher's exact test, one-sided)."""
+    from scipy.stats import hypergeom  # imported here, because `train` imports this module and scipy is slow to import
 
     return float(hypergeom.sf(wrong - 1, photos + others, wrong + others_wrong, photos))

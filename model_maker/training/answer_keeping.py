@@ -1,12 +1,12 @@
-"""`keep_answers`: a head averaged with an older one as far as accuracy permits, so that fewer answers turn wrong.
+"""`keep_answers`: averages a head with an older one, so that fewer right predictions become wrong (negative flips).
 
-How far is decided on photos that were held out from both heads: the old one is fitted anew on those of its photos that
-are left. The average that turns fewest photos wrong is taken among those whose accuracy cannot be told from that of the
-new head: the paired difference is within one standard error, and within one point.
+The weight is chosen on photos that were held out from both heads: the old one is refitted on the remaining ones of its
+photos. Among averages whose accuracy is about that of the new head (the paired difference is within one standard error,
+and within one point), the one with the fewest negative flips is chosen.
 
 Sources:
-  Yan et al. 2021, "Positive-Congruent Training: Towards Regression-Free Model Updates" (what turns wrong).
-  Wortsman et al. 2022, "Robust Fine-Tuning of Zero-Shot Models" (averages of heads).
+  Yan et al. 2021, "Positive-Congruent Training: Towards Regression-Free Model Updates" (negative flips). Wortsman et
+  al. 2022, "Robust Fine-Tuning of Zero-Shot Models" (averages of heads).
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ from model_maker.training.training_data import TrainingData
 
 Array = np.ndarray
 
-# Weights of the old head that are tried.
+# Candidate weights of the old head.
 WEIGHTS = tuple(round(0.1 * step, 1) for step in range(10))
 _ITERATIONS = 200
-# Where photos are few, one standard error is several points.
+# With few photos, one standard error is several points.
 _MOST_LOST = 0.01
 
 
 @dataclass(frozen=True)
 class OldHead:
-    """The head of an older model, in the classes of the new one.
+    """The head of an older model, mapped to the new classes.
 
     Attributes:
-      path: of the model.
-      layers: that it sees.
-      kernel, bias: float [C, D] and [C]; zeros for a class that it does not know.
-      known: bool [C], which classes it knows.
-      learned: the beginnings of the hashes of the photos that it learned from.
+      path: path of the model.
+      layers: layers that it uses.
+      kernel, bias: float [C, D] and [C]; zeros for unknown classes.
+      known: bool [C], which classes it has.
+      learned: truncated hashes of its training photos.
     """
 
     path: str
@@ -62,19 +62,19 @@ class OldHead:
     learned: frozenset[str]
 
     def has_learned(self, photos: Dataset) -> Array:
-        """Returns which photos it learned from, bool [N]."""
+        """Returns which photos it was trained on, bool [N]."""
         return np.array([sample.digest[: training_overlap.DIGITS] in self.learned for sample in photos.samples])
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What averaging did; `counts` has photos, both top-1 and both shares that turned wrong.
+    """The effect of averaging: number of photos, top-1 and share of negative flips, without and with it.
 
     Attributes:
-      old: the path of the older model.
-      weight: of its head in the average.
-      held_out: of photos that neither head had learned from.
-      test: of the test photos, with the older model as it is; None before they are measured.
+      old: path of the older model.
+      weight: weight of its head in the average.
+      held_out: on photos that neither head was trained on.
+      test: on the test photos, with the original older model; None until measured.
     """
 
     old: str
@@ -83,7 +83,7 @@ class Kept:
     test: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns plain JSON types."""
+        """Returns JSON types."""
         return dataclasses.asdict(self)
 
 
@@ -92,7 +92,7 @@ def read(model: str, data: TrainingData) -> OldHead:
 
     Raises:
       ModelError: it is not a model.
-      DataError: it is on another backbone, knows fewer than two of the classes, or nothing names its photos.
+      DataError: it is on another backbone, has fewer than two of the classes, or its training photos are unknown.
     """
     path, advice = model_file(model), "Pass an int8 model that `train` made on the same backbone."
     content = vetting.read(path)
@@ -121,11 +121,11 @@ def keep(fit: Fit, old: OldHead, photos: Dataset, data: TrainingData, *, balance
     """Averages a head with an older one.
 
     Args:
-      fit: the new head, on the layers of the old one.
+      fit: the new head, with the layers of the old one.
       old: the older head.
-      photos: that the new one learned from.
+      photos: training photos of the new head.
       data: their embeddings.
-      balance: whether uneven classes weigh alike.
+      balance: whether to weight imbalanced classes equally.
     """
     labels = np.array(photos.labels)
     new_logits, old_logits, judged = _held_out(fit, old, photos, data, balance=balance)
@@ -142,7 +142,7 @@ def keep(fit: Fit, old: OldHead, photos: Dataset, data: TrainingData, *, balance
 
 
 def on_test(kept: Kept, plain: Head, head: Head, old: OldHead, embeddings: Array, labels: Array) -> Kept:
-    """Adds what averaging did to test photos, float [N, D] as the head sees them."""
+    """Adds the effect of averaging on test photos, whose input features of the head are float [N, D]."""
     logits = embeddings.astype(np.float64) @ old.kernel.T + old.bias
     answers = old_answers(logits, old.known)
     return dataclasses.replace(
@@ -151,14 +151,14 @@ def on_test(kept: Kept, plain: Head, head: Head, old: OldHead, embeddings: Array
 
 
 def averaged(head: Head, old: OldHead, weight: float, temperature: float) -> Head:
-    """Returns the average of two heads, divided by a temperature; classes that only the new one knows stay its own."""
+    """Returns the average of two heads, divided by a temperature; classes that only the new head has stay."""
     parameters = np.column_stack([head.kernel, head.bias]).astype(np.float64)
     mixed = average(parameters.T, np.column_stack([old.kernel, old.bias]).T, old.known, weight).T / temperature
     return Head(mixed[:, :-1].astype(np.float32), mixed[:, -1].astype(np.float32))
 
 
 def average(new: Array, old: Array, known: Array, weight: float) -> Array:
-    """Averages logits, float [N, C], of which those of unknown classes stay; what all share does not count."""
+    """Averages logits, float [N, C], except those of unknown classes; ignores common offsets."""
     shifted = old - old[:, known].mean(axis=1, keepdims=True) + new[:, known].mean(axis=1, keepdims=True)
     return np.where(known, (1 - weight) * new + weight * shifted, new)
 
@@ -168,7 +168,7 @@ def old_answers(logits: Array, known: Array) -> Array:
 
 
 def choose(found: dict[float, Array], old: Array, truth: Array) -> float:
-    """Returns the weight that turns fewest photos wrong and loses no more than one standard error and one point."""
+    """Returns the weight with the fewest negative flips that loses at most one standard error and one point."""
     plain = found[0.0].argmax(axis=1) == truth
     permitted = {}
     for weight, logits in found.items():
@@ -180,7 +180,7 @@ def choose(found: dict[float, Array], old: Array, truth: Array) -> float:
 
 
 def changes(plain: Array, kept: Array, old: Array, truth: Array) -> dict[str, Any]:
-    """Counts what averaging did: logits of the new head alone and averaged, answers of the old one, classes."""
+    """Measures the effect of averaging: logits of the new head, averaged logits, old predictions, true classes."""
     was, right = old == truth, [logits.argmax(axis=1) == truth for logits in (plain, kept)]
     return {
         "photos": len(truth),
@@ -194,7 +194,7 @@ def changes(plain: Array, kept: Array, old: Array, truth: Array) -> dict[str, An
 def _held_out(
     fit: Fit, old: OldHead, photos: Dataset, data: TrainingData, *, balance: bool
 ) -> tuple[Array, Array, Array]:
-    """Returns logits of photos by heads that have not learned from them, and which photos these are."""
+    """Returns out-of-fold logits of photos by both heads, and which photos these are."""
     labels, learned = np.array(photos.labels), old.has_learned(photos)
     classes = len(photos.classes)
     table = FeatureTable(data.views.select(photos), data.backbone.layers)

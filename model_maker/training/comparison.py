@@ -38,7 +38,7 @@ class Entry:
     """One model of a comparison.
 
     Attributes:
-      name: of the folder in the output.
+      name: name of the folder in the output.
       top1, top1_interval: of the shipped file on the test photos; None, like all numbers, if there is a `failure`.
       drop: top-1 of its float model minus its own.
       size_bytes: of the file.
@@ -142,7 +142,7 @@ def compare(
 
 
 def as_dict(comparison: Comparison) -> dict[str, Any]:
-    """Returns plain JSON types."""
+    """Returns JSON types."""
     entries = [dataclasses.asdict(entry) for entry in comparison.entries]
     for entry in entries:
         del entry["right"]

@@ -28,7 +28,7 @@ from model_maker.training.train import train_on
 
 RECEIPT = "receipt.json"
 _HASH = re.compile(r"[0-9a-f]{64}")
-# What a receipt says of what no retraining can reach.
+# Statements of a receipt on copies that retraining cannot reach.
 REMAINS = (
     "the photos themselves, where they lie",
     "the former model, its report with thumbnails of misclassified photos, and every copy and export of it",
@@ -54,8 +54,8 @@ class Receipt:
       forgotten: sha256 of each photo.
       parts: the split that it was in, "train", "validation" or "test".
       before, after: both models.
-      values: what is measured on their own test photos, before and after.
-      metric: what that is: "top1", or "mean_average_precision" of a model of several labels.
+      values: the metric on their own test photos, before and after.
+      metric: "top1", or "mean_average_precision" for multi-label models.
       cached: number of embeddings that were overwritten in the cache.
       changed: whether the dataset has also changed otherwise since the former training.
     """
@@ -72,7 +72,7 @@ class Receipt:
     changed: bool
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns plain JSON types."""
+        """Returns JSON types."""
         found = asdict(self) | {"model": str(self.model), "output": str(self.output), "remains": list(REMAINS)}
         return found | {key: list(found[key]) for key in ("forgotten", "parts", "values")}
 
@@ -89,19 +89,20 @@ def forget(
     """Retrains a model without some of its photos, and overwrites their embeddings in the cache.
 
     Args:
-      model: a folder that `train` made, or the `.tflite` in it.
-      photos: paths, or sha256 sums of photos that are already deleted. Copies of the same content go with them.
-      data: its training photos, with these or without.
+      model: an output folder of `train`, or the `.tflite` in it.
+      photos: paths, or sha256 hashes of photos that are already deleted. Copies with the same content are forgotten,
+        too.
+      data: its training photos, with or without these.
       output: folder of the new model; by default that of the former one with `_without`.
       overwrite: whether to replace an existing folder.
       progress: receives progress events.
 
     Returns:
-      Receipt, which the new folder holds, too, as `receipt.json`.
+      The receipt, which is also written to the new folder as `receipt.json`.
 
     Raises:
       ModelError: the file has no provenance, or was fine-tuned.
-      DataError: a photo was not among those of the model, or the rest is too few to train on.
+      DataError: a photo was not used by the model, or too few photos remain.
       OutputError: the output would replace the former model.
 
     Examples:
@@ -161,7 +162,7 @@ def forget(
 
 
 def _digest(photo: str | os.PathLike[str]) -> str:
-    """Returns the sha256 of a photo, given its path or that sum itself."""
+    """Returns the sha256 of a photo, given its path or the hash itself."""
     if _HASH.fullmatch(str(photo)):
         return str(photo)
     try:
@@ -177,13 +178,13 @@ def _sha256(content: bytes) -> str:
 
 
 def _parts(folder: Path, dataset: Dataset, digests: dict[str, str], options: Options) -> tuple[dict[str, str], bool]:
-    """Returns the split of each photo to forget, and whether other photos came or went since training.
+    """Returns the split of each photo to forget, and whether other photos were added or removed since training.
 
     Raises:
-      DataError: one was in none.
+      DataError: a photo was in no split.
     """
     listed = _listed(folder)
-    if listed is None:  # a file that was copied elsewhere: the dataset says what it learned from
+    if listed is None:  # a file copied elsewhere: its training photos follow from the dataset
         split = dataset.split(validation=options.validation, test=options.test, seed=options.seed)
         named = (("train", split.train), ("validation", split.validation), ("test", split.test))
         listed = {sample.digest: part for part, photos in named for sample in photos.samples}
@@ -204,7 +205,7 @@ def _usable(folder: Path, dataset: Dataset) -> Dataset:
 
 
 def _listed(folder: Path) -> dict[str, str] | None:
-    """Reads which photos are in which split, by the beginnings of their hashes; None without a list."""
+    """Reads the split of each photo, by truncated hash; None without a list."""
     try:
         found = json.loads((folder / output_folder.SPLIT).read_text(encoding="utf-8"))
         return {digest: part for part in ("train", "validation", "test") for digest in found[part]}
@@ -227,7 +228,7 @@ def _drop(digests: Sequence[str] | dict[str, str], options: Options, progress: P
 
 
 def _drop_int8(options: Options, progress: Progress) -> None:
-    """Removes the int8 form of a backbone that was calibrated on photos, which these may have been among."""
+    """Removes the cached int8 form of a backbone, if it was calibrated on photos, which may include these."""
     choice = embedder.choose(
         options.model,
         image_size=options.image_size,

@@ -1,8 +1,8 @@
-"""Learning curve of a head on frozen features: accuracy by number of photos, and its forecast for more of them.
+"""Learning curve of a head on frozen features: accuracy by number of photos, and forecasts for more photos.
 
-Heads are fitted on growing shares of the training photos and judged on photos that they have not learned from. Their
-error falls about as a power of the number of photos; the exponent is measured here and carried on from the accuracy of
-the model.
+Heads are fitted on growing shares of the training photos and evaluated on held-out ones. The error approximately
+follows a power law in the number of photos; the exponent is estimated here, and the forecast extrapolates from the
+accuracy of the model.
 
 Sources:
   Cortes et al. 1993, "Learning Curves: Asymptotic Values and Rate of Convergence" (the power law).
@@ -26,14 +26,14 @@ from model_maker.tflite.network_layers import Layer
 
 Array = np.ndarray[Any, Any]
 
-# Shares of the photos of the other folds that heads are fitted on.
+# Shares of the photos of the other folds on which heads are fitted.
 SHARES = (0.25, 0.5, 0.75, 1.0)
 FOLDS = 5
-# Of fewer photos of a class the smallest share is less than one.
+# With fewer photos of a class, the smallest share would be less than one photo.
 FEWEST = 4
-# Every fit but the first of a fold starts from a smaller one, so few steps suffice.
+# Every fit except the first of a fold starts from the previous one, so few steps suffice.
 _ITERATIONS = 25
-# The error cannot grow with photos, nor fall faster than their number rises.
+# Maximum exponent: the error cannot fall faster than in proportion to the number of photos.
 _STEEPEST = 1.0
 _RESAMPLED = 400
 _Z95 = 1.959964
@@ -41,13 +41,13 @@ _Z95 = 1.959964
 
 @dataclass(frozen=True)
 class Curve:
-    """How often photos are classified correctly by heads that have not learned from them.
+    """How often photos are classified correctly by heads that were not trained on them.
 
     Attributes:
-      labels: int [N], of the photos.
-      right: float [N, S], share of the rounds in which a photo is classified correctly, by share of the others.
+      labels: int [N], labels of the photos.
+      right: float [N, S], share of rounds in which a photo is classified correctly, by share of training photos.
       moved: share of the photos whose correctness changes from the second share to the last, a doubling.
-      halved: by class, float [N]: the same as the last column of `right`, with half of that class's photos.
+      halved: by class, float [N]: like the last column of `right`, but with half of that class's photos.
     """
 
     labels: Array
@@ -57,7 +57,7 @@ class Curve:
 
     @property
     def accuracy(self) -> list[float]:
-        """By share, 0 to 1."""
+        """Accuracy by share, 0 to 1."""
         return [float(value) for value in self.right.mean(axis=0)]
 
 
@@ -70,7 +70,7 @@ class Estimate:
     high: float
 
     def as_dict(self) -> dict[str, float | list[float]]:
-        """Returns plain JSON types."""
+        """Returns JSON types."""
         return {"top1": self.value, "interval": [self.low, self.high]}
 
 
@@ -85,16 +85,16 @@ def measure(
     repeats: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> Curve:
-    """Fits heads on shares of photos, in folds, and judges them on the photos left out.
+    """Fits heads on shares of photos, in folds, and evaluates them on the photos left out.
 
     Args:
       table: features of N photos.
-      layers: those that the head takes.
+      layers: layers that the head uses.
       labels: int [N].
-      weights: float [C], of the classes.
+      weights: float [C], class weights.
       strength: regularization of the head.
-      halve: classes of which single halves are left out, too.
-      repeats: how often all photos are divided into folds.
+      halve: classes to evaluate also with half of their photos.
+      repeats: number of repetitions with other folds.
       progress: called with (done, total) fits.
     """
     features, random = table.standardize(layers), np.random.default_rng(0)
@@ -130,16 +130,16 @@ def measure(
 
 
 def forecast(curve: Curve, now: float, test_photos: int, factor: float) -> Estimate:
-    """Forecasts the accuracy with so many times the photos of each class.
+    """Forecasts the accuracy with `factor` times the photos of each class.
 
-    The interval is for what the same test photos would show: it takes in how well the curve is known, and that single
-    test photos go either way.
+    The interval is for accuracy on the same test photos: it includes the uncertainty of the curve, and chance for
+    single test photos.
 
     Args:
       curve: of the training photos.
       now: accuracy of the model on test photos.
       test_photos: their number.
-      factor: photos of each class, by those there are.
+      factor: photos of each class relative to the current number.
     """
     drawn = _exponents(curve)
     then = 1 - (1 - now) * factor ** -float(_exponent(curve.right.mean(axis=0)))
@@ -148,9 +148,9 @@ def forecast(curve: Curve, now: float, test_photos: int, factor: float) -> Estim
 
 
 def forecast_class(curve: Curve, label: int, now: float, test_photos: int, factor: float) -> Estimate:
-    """Forecasts the accuracy on all photos with so many times the photos of one class alone; see `forecast`.
+    """Forecasts the accuracy on all photos with `factor` times the photos of one class; see `forecast`.
 
-    With half of them `halved` was measured; the part of the error that depends on them falls by the curve's exponent.
+    `halved` was measured with half of them; the part of the error that depends on them falls with the curve's exponent.
     """
     random, count = np.random.default_rng(1), len(curve.labels)
     lost = curve.right[:, -1] - curve.halved[label]
@@ -169,14 +169,14 @@ def _estimate(now: float, then: float, spread: float, moved: float, photos: int)
 
 
 def _passed_on(exponent: float, factor: float) -> float:
-    """Returns what the next growth by a factor gains, by what the last doubling gained."""
-    exponent = max(exponent, 0.05)  # its limit where the error falls with the logarithm of the number
+    """Returns the gain from `factor` times the photos, relative to the gain of the last doubling."""
+    exponent = max(exponent, 0.05)  # close to the limit 0, where the error falls with the logarithm of the number
     return float((1 - factor**-exponent) / (2**exponent - 1))
 
 
 def _exponent(accuracy: Array) -> Array:
     """Fits error = a * photos ** -exponent by least squares of logarithms, for each row of [..., S]."""
-    # A curve without an error left has nothing to gain, and half a photo stands for none.
+    # Avoids the logarithm of zero for curves without errors.
     errors = np.log(np.maximum(1 - accuracy, 1e-4))
     shares = np.log(SHARES) - np.log(SHARES).mean()
     return np.asarray(np.clip(-(errors @ shares) / (shares @ shares), 0.0, _STEEPEST))
@@ -189,7 +189,7 @@ def _exponents(curve: Curve) -> Array:
 
 
 def _ranks(labels: Array, random: np.random.Generator, modulus: int | None) -> Array:
-    """Numbers the photos of each class in a random order, int [N]; by a modulus, so that folds are even."""
+    """Numbers the photos of each class in random order, int [N]; with a modulus, for even folds."""
     ranks = np.empty(len(labels), int)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
@@ -198,7 +198,7 @@ def _ranks(labels: Array, random: np.random.Generator, modulus: int | None) -> A
 
 
 def _order(ranks: Array, labels: Array, pool: Array) -> Array:
-    """Returns the place of each photo of a pool among those of its class, float [N] from 0 to below 1."""
+    """Returns the relative rank of each photo of a pool within its class, float [N] in [0, 1)."""
     order = np.zeros(len(labels))
     for label in np.unique(labels):
         members = np.flatnonzero(pool & (labels == label))

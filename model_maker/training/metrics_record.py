@@ -39,7 +39,7 @@ def compose(
     Args:
       data: the photos.
       scores: float32 [N, C] of the test photos, from the shipped file.
-      metrics: of these scores.
+      metrics: metrics of these scores.
       fit: details of the head.
       compared: the test photos that the float model was run on.
       expected: their scores by the float model, float32 [n, C].
@@ -127,7 +127,7 @@ def warn_unproven(thresholds: dict[str, Any], progress: Progress) -> None:
 
 
 def warn_label_sets(sets: LabelSets, labels: Sequence[str], progress: Progress) -> None:
-    """Notes for which classes the promised coverage is an average only, and how many photos they lack."""
+    """Notes for which classes the promised coverage holds only on average, and how many photos they lack."""
     needed, asked = conformal.fewest(sets.coverage), f"{100 * sets.coverage:g} %"
     if not any(sets.limits):
         progress.note(

@@ -1,4 +1,4 @@
-"""Training on photos of several labels: thresholds, and the body of metrics.json."""
+"""Multi-label training: thresholds, and the body of metrics.json."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from model_maker.training.training_data import TrainingData
 
 Array = np.ndarray
 
-# The metrics that the file carries; the second one is also that of the float model.
+# The metrics in the file's provenance; the second one is also measured for the float model.
 HEADLINE = (
     "photos",
     "mean_average_precision",
@@ -49,7 +49,7 @@ def compose(
     compared: list[int],
     expected: Array,
 ) -> dict[str, Any]:
-    """Returns the body of metrics.json; see `metrics_record.compose` for that of one label a photo.
+    """Returns the body of metrics.json; see `metrics_record.compose` for that of single-label training.
 
     Args:
       data: the photos.

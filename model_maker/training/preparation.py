@@ -46,10 +46,10 @@ def kept_photos(
     multi_label: bool,
     progress: Progress,
 ) -> str | os.PathLike[str]:
-    """Returns the dataset that `train` is given, after photos that the program holds are kept in the cache.
+    """Returns the dataset of `train`; saves in-memory photos to the cache first.
 
     Raises:
-      DataError: it is none, or `class_names` names the classes of files.
+      DataError: it is not a dataset, or `class_names` is passed with files.
     """
     if images is not None or labels is not None or given_photos.is_given(data):
         with progress.stage("Keep the photos in the cache"):

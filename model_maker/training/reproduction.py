@@ -44,7 +44,7 @@ class Reproduction:
         return self.sha256[0] == self.sha256[1]
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns plain JSON types."""
+        """Returns JSON types."""
         return {
             "model": str(self.model),
             "equal": self.equal,
@@ -65,7 +65,7 @@ def reproduce(
     """Retrains a model from the provenance in its file, and compares the files.
 
     Args:
-      model: a `.tflite` that `train` made, or its folder.
+      model: a `.tflite` written by `train`, or its folder.
       data: its training photos.
       output: folder for the new model; None to discard it.
       overwrite: whether to replace an existing folder.
@@ -116,10 +116,10 @@ def _int8_backbone(model: bytes, info: ModelInfo) -> Int8Backbone | None:
 
 
 def options_of(provenance: dict[str, Any]) -> Options:
-    """Returns the options that a file says it was trained with.
+    """Returns the training options in a file's provenance.
 
     Raises:
-      ModelError: it says none, or such that this version does not know.
+      ModelError: there are none, or this version does not support them.
     """
     if kind := provenance.get("exported_as"):
         raise ModelError(f"it is an export ({kind}). Pass the original model.tflite.")

@@ -1,4 +1,4 @@
-"""Result: what `train` gives back."""
+"""Result: the return value of `train`."""
 
 from __future__ import annotations
 

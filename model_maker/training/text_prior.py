@@ -1,4 +1,4 @@
-"""What the names of classes say of their kernels: the prior of a head that has few photos to learn from."""
+"""Derives kernels from class names: the prior of a head with few training photos."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from model_maker.zero_shot_learning.text_vectors import TextVectors, VectorFile
 
 @dataclass(frozen=True)
 class TextPrior:
-    """Kernels from names.
+    """Kernels derived from class names.
 
     Attributes:
-      head: towards which a head is regularized.
-      tier, source: which tier of zero-shot gave it, and what that knows words from.
-      meanings: what the name of each class was taken for; a class that is not there starts from nothing.
+      head: head towards which training is regularized.
+      tier, source: the zero-shot tier that was used, and the source of its words.
+      meanings: interpretation of each class name; classes without one have no prior.
     """
 
     head: Prior
@@ -32,12 +32,12 @@ class TextPrior:
     meanings: dict[str, str]
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns plain JSON types."""
+        """Returns JSON types."""
         return {"tier": self.tier, "source": self.source, "labels": self.meanings}
 
 
 def of(classes: tuple[str, ...], options: Options, progress: Progress) -> TextPrior | None:
-    """Makes the prior that options ask for; None for none.
+    """Returns the prior that the options request; None if they request none.
 
     Raises:
       DataError: fewer than two names have a meaning.
@@ -62,7 +62,7 @@ def of(classes: tuple[str, ...], options: Options, progress: Progress) -> TextPr
                 f"`labels_from_text={asked}` knows {len(having)} of the {len(classes)} classes, and two are needed; it "
                 f"does not know {listed(lacking)}. Rename classes to words that it knows, or leave it out."
             )
-        if vectors is None:  # what names do not tell apart, photos do
+        if vectors is None:  # photos distinguish classes that names do not
             found = known.fit(having, published, distinct=False)
         else:
             found = words.fit(having, published, vectors, progress=progress)

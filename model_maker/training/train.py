@@ -45,13 +45,13 @@ def train(
     """Trains an image classifier on a folder of photos and writes it as a `.tflite` for phones.
 
     Args:
-      data: `DIR/<class>/**`, `DIR/{train,val,test}/<class>/**`, or any other dataset format of `data.sources.read`.
-        Or photos that the program holds: pairs of photo and label, or a dataset of PyTorch, TensorFlow or Hugging Face;
-        they are kept in the cache.
+      data: `DIR/<class>/**`, `DIR/{train,val,test}/<class>/**`, or any other dataset format of `data.sources.read`. Or
+        in-memory photos: pairs of photo and label, or a dataset of PyTorch, TensorFlow or Hugging Face; they are saved
+        in the cache.
       images, labels: photos (arrays, tensors, Pillow images, paths) and as many labels, names or numbers from 0; with
-        `multi_label`, a list of them for each photo, or an array of 0 and 1 for each class.
-      class_names: the names of labels that are numbers.
-      output: output folder; `<data name>_model` by default, `images_model` for photos that the program holds.
+        `multi_label`, a list of them per photo, or an array with 0 or 1 per class.
+      class_names: names of numeric labels.
+      output: output folder; `<data name>_model` by default, `images_model` for in-memory photos.
       overwrite: whether to replace an existing folder.
       resume: whether to continue an interrupted fine-tuning with the same output, options and photos.
       callbacks: `keras.callbacks.Callback` objects, which receive the epochs of fine-tuning.
@@ -94,9 +94,9 @@ def train_on(
     resume: bool = False,
     forgotten: Collection[str] = (),
 ) -> Result:
-    """The same as `train`, with a given int8 backbone; None for the one of the options.
+    """Trains like `train`, with a given int8 backbone; None for the default one.
 
-    Photos whose sha256 is among `forgotten` are treated as if they were not there.
+    Ignores photos whose sha256 is in `forgotten`.
     """
     check(options)
     preparation.check_fine_tuning(options, callbacks, resume=resume)

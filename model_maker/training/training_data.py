@@ -132,7 +132,7 @@ def _divide(dataset: Dataset, options: Options) -> Split:
     except DataError:
         if options.labels_from_text is None or options.max_drop is not None:
             raise
-        # A head that starts from names can do with a photo of each class, and none is left for validation.
+        # A head with a prior from names needs only one photo per class, so there may be none for validation.
         found = dataset.split(validation=options.validation, test=options.test, seed=options.seed, validating=False)
         return dataclasses.replace(found, notes=(*found.notes, "Photos are too few for a validation part."))
 

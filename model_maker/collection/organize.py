@@ -103,6 +103,7 @@ def organize(
     tier: str | None = None,
     text_vectors: str | os.PathLike[str] | None = None,
     tower: str | None = None,
+    accept_licence: str | None = None,
     hypothesis_template: str = TEMPLATE,
     threshold: float | None = None,
     link: bool = False,
@@ -118,7 +119,7 @@ def organize(
       model: or by a model, as `Classifier` takes it.
       groups: or into so many groups of photos that are alike.
       backbone: what compares, for labels and groups.
-      tier, text_vectors, tower, hypothesis_template: for labels; see `zero_shot`.
+      tier, text_vectors, tower, accept_licence, hypothesis_template: for labels; see `zero_shot`.
       threshold: the score from which on a label is sure; by default the model's own, or else a label has to be twice as
         likely as the next one.
       link: whether to make symbolic links instead of copies.
@@ -148,6 +149,7 @@ def organize(
             tier=tier,
             vector_folder=text_vectors,
             tower=tower,
+            accept_licence=accept_licence,
             progress=report,
         )
         classifier, tier_of, source = found.classifier, found.tier, found.source

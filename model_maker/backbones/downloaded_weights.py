@@ -172,7 +172,7 @@ def _folder() -> Path:
 
 
 def _hash(path: Path, stated: str) -> str:
-    """Returns the hash of a file of the kind that the Hub states: sha256, or git's of a small one; else what it states."""
+    """Returns the hash of a file, of the kind that the Hub states: sha256, or git's of a small one; else `stated`."""
     if re.fullmatch("[0-9a-f]{64}", stated):
         return sha256(path)
     if re.fullmatch("[0-9a-f]{40}", stated):

@@ -67,7 +67,7 @@ final class Classifier {
       HeadAnswer(
         id: $0, head: file.heads.count > 1 ? file.heads[$0].name : "", scores: found.values[$0],
         labels: file.heads[$0].labels, thresholds: file.heads[$0].thresholds,
-        topK: file.multiLabel ? file.heads[$0].labels.count : topK, labelSets: file.labelSets)
+        topK: file.multiLabel ? file.heads[$0].labels.count : topK, labelSets: file.heads[$0].labelSets)
     }
     return Answer(heads: answers, latencyMs: found.latencyMs)
   }

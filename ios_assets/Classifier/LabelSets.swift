@@ -1,6 +1,6 @@
 /// How many labels to show so that the right one is among them for a promised share of photos.
 struct LabelSets {
-  /// Its name in the model's zip.
+  /// Its name in the model's zip, behind the name of the head where there are several.
   static let file = "label_sets.csv"
 
   /// That share, for example 0.95.

@@ -5,6 +5,7 @@ struct ModelHead {
   let name: String
   let labels: [String]
   let thresholds: [Float]
+  let labelSets: LabelSets?  // how many labels to show, where the model promises a coverage
 }
 
 /// What a `.tflite` says of itself: the labels of each output, how photos become its input.
@@ -39,7 +40,6 @@ struct ModelFile {
   let multiLabel: Bool  // whether a photo may have several labels, or none
   let resize: Fit.Resize  // how photos are fitted to the input
   let heads: [ModelHead]  // of a backbone, none
-  let labelSets: LabelSets?  // how many labels to show, where a model of one head promises a coverage
 
   init(contentsOf path: String) throws {
     try self.init(Bytes(data: try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)))
@@ -55,19 +55,20 @@ struct ModelFile {
     std = try normalization?.floats(1).first ?? 1
     resize = try Self.resize(image, bytes)
     multiLabel = try bytes.storedFile(Self.provenance)?.contains(Self.severalLabels) ?? false
-    let heads = try part.tables(3).compactMap { try Self.head($0, bytes) }
-    self.heads = heads
-    let sets = heads.count == 1 ? try bytes.storedFile(LabelSets.file) : nil
-    labelSets = try sets.map { try LabelSets($0, labels: heads[0].labels.count) }
+    let outputs = try part.tables(3)
+    heads = try outputs.compactMap { try Self.head($0, bytes, prefix: outputs.count > 1 ? "\(try $0.text(0))_" : "") }
   }
 
-  private static func head(_ scores: Table, _ bytes: Bytes) throws -> ModelHead? {
+  /// Reads an output; `prefix` stands before the names of its files where there are several.
+  private static func head(_ scores: Table, _ bytes: Bytes, prefix: String) throws -> ModelHead? {
     guard let file = try scores.tables(6).first(where: { try $0.byte(2) == Self.axisLabels }) else { return nil }
     guard let text = try bytes.storedFile(try file.text(0)) else { throw Failure.noLabels }
     let labels = (text.hasSuffix("\n") ? String(text.dropLast()) : text).components(separatedBy: "\n")
     let threshold = try scores.tables(4).first { try $0.byte(0) == Self.thresholding }?.table(1)?.float(0) ?? 0
-    let own = try ownThresholds(scores, bytes, count: labels.count)
-    return ModelHead(name: try scores.text(0), labels: labels, thresholds: own.map { max(threshold, $0) })
+    let own = try ownThresholds(scores, bytes, file: prefix + Self.labelThresholds, count: labels.count)
+    let sets = try bytes.storedFile(prefix + LabelSets.file).map { try LabelSets($0, labels: labels.count) }
+    return ModelHead(
+      name: try scores.text(0), labels: labels, thresholds: own.map { max(threshold, $0) }, labelSets: sets)
   }
 
   /// How photos are fitted to the input; a file that does not say stretches them.
@@ -95,9 +96,8 @@ struct ModelFile {
   }
 
   /// Those of single labels, 0 where there are none.
-  private static func ownThresholds(_ scores: Table, _ bytes: Bytes, count: Int) throws -> [Float] {
-    guard try scores.tables(6).contains(where: { try $0.text(0) == Self.labelThresholds }),
-      let text = try bytes.storedFile(Self.labelThresholds)
+  private static func ownThresholds(_ scores: Table, _ bytes: Bytes, file: String, count: Int) throws -> [Float] {
+    guard try scores.tables(6).contains(where: { try $0.text(0) == file }), let text = try bytes.storedFile(file)
     else { return Array(repeating: 0, count: count) }
     let own = text.components(separatedBy: "\n").map { Float($0.components(separatedBy: ",").last ?? "") ?? 0 }
     guard own.count == count else { throw Failure.damaged }

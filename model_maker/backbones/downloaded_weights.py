@@ -1,12 +1,15 @@
 """Downloaded weights: where they are stored, and where users may put them by hand.
 
-The first use reports what is downloaded from where; every use verifies the file.
+The first use reports what is downloaded from where, and checks the file against its published hash. Every use checks it
+against that hash, which is recorded.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
+import re
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,10 +121,14 @@ class HubWeights:
         if self._by_hand.is_file():
             _verify(self._by_hand, self.sha256, self._record)
             return self._by_hand
-        path = self._in_cache() or self._download(progress)
-        # The Hub's cache names a large file by its sha256.
-        stated = path.resolve().name
-        _verify(path, self.sha256 or (stated if len(stated) == 64 else None), self._record)
+        if path := self._in_cache():
+            if not self._record.is_file() and path.is_symlink():
+                # Someone else downloaded it. The Hub's cache names files by the hash that the Hub stated; what that
+                # name leads to may lie in a store with other names.
+                _compare(path, Path(os.readlink(path)).name)
+        else:
+            path = self._download(progress)
+        _verify(path, self.sha256, self._record)
         return path
 
     def _download(self, progress: Progress) -> Path:
@@ -132,7 +139,8 @@ class HubWeights:
             raise _unavailable(url, self.size_bytes, by_hand)
         progress.note(f"Downloading {url} (about {self.size_bytes / 1e6:.0f} MB).")
         try:
-            return Path(
+            stated = self.sha256 or hub.get_hf_file_metadata(url).etag or ""
+            path = Path(
                 hub.hf_hub_download(self.repository, self.file, revision=self.revision, tqdm_class=_reporting(progress))
             )
         except Exception as error:  # from httpx, the Hub or the disk; the Hub does not document them
@@ -140,6 +148,14 @@ class HubWeights:
             raise BackboneError(
                 f"The download of {url} failed ({reason}). Try again, or put the file at {self._by_hand}."
             ) from error
+        if (found := _hash(path, stated)) != stated:
+            path.resolve().unlink()  # or the Hub's library would take it for what was asked for
+            raise BackboneError(
+                f"What {url} sent is not the published file (hash {found[:16]}..., expected {stated[:16]}...). It was "
+                "thrown away; try again, or ask who runs your network."
+            )
+        files.write(self._record, sha256(path).encode())
+        return path
 
 
 def _unavailable(url: str, size_bytes: int, remedy: str) -> downloads.Unavailable:
@@ -156,18 +172,37 @@ def _folder() -> Path:
     return files.cache_directory() / "weights"
 
 
+def _hash(path: Path, stated: str) -> str:
+    """Returns the hash of a file, of the kind that the Hub states: sha256, or git's of a small one; else `stated`."""
+    if re.fullmatch("[0-9a-f]{64}", stated):
+        return sha256(path)
+    if re.fullmatch("[0-9a-f]{40}", stated):
+        content = path.read_bytes()
+        return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    return stated
+
+
+def _compare(path: Path, stated: str) -> None:
+    if (found := _hash(path, stated)) != stated:
+        raise BackboneError(
+            f"{path.resolve()} is not the file that it should be (hash {found[:16]}..., expected {stated[:16]}...). "
+            "Remove it to have it fetched again."
+        )
+
+
 def _verify(path: Path, expected: str | None, record: Path) -> None:
-    """Compares a file with the published hash, or with the hash recorded on first use."""
-    found = sha256(path)
+    """Compares a file with the published hash, or with the one in the record that it had when it was first seen."""
+    found, source = sha256(path), ""
     if expected is None and record.is_file():
-        expected = record.read_text(encoding="ascii").strip()
+        expected, source = record.read_text(encoding="ascii", errors="replace").strip(), f" by {record}"
     if expected is None:
         if path.suffix == ".h5" and path.read_bytes()[: len(_HDF5)] != _HDF5:
             raise BackboneError(f"{path} is not an HDF5 file, perhaps a web page. Remove it and fetch it again.")
         files.write(record, found.encode())
     elif found != expected:
         raise BackboneError(
-            f"{path} is not the file that it should be (sha256 {found[:16]}..., expected {expected[:16]}...). "
+            f"{path.resolve()} is not the file that it should be (sha256 {found[:16]}..., expected {expected[:16]}..."
+            f"{source}). "
             "Remove it to have it fetched again."
         )
 

@@ -56,6 +56,13 @@ class Canvas:
         """Adds two tensors of the same shape."""
         return self.operator("ADD", [x, other], self.shape(x), schema.AddOptionsT(), name)
 
+    def pool(self, x: int, name: str, *, keep: bool = False) -> int:
+        """Averages over the picture: [1, C], or [1, 1, 1, C] where the axes are kept."""
+        options, channels = schema.ReducerOptionsT(), self.shape(x)[3]
+        options.keepDims = keep
+        axes = self.constant(f"{name}_axes", np.array([1, 2]), "int32")
+        return self.operator("MEAN", [x, axes], (1, 1, 1, channels) if keep else (1, channels), options, name)
+
     def finish(self, x: int) -> bytes:
         """Returns the `.tflite` whose output is `x`."""
         self._main.outputs = [x]
@@ -138,13 +145,6 @@ class Network(Canvas):
         sixth = self.constant(f"{name}_sixth", np.array([1 / 6]))
         y = self.operator("MUL", [y, sixth], self.shape(y), schema.MulOptionsT(), f"{name}_sigmoid")
         return self.operator("MUL", [x, y], self.shape(x), schema.MulOptionsT(), name)
-
-    def pool(self, x: int, name: str, *, keep: bool = False) -> int:
-        """Adds global average pooling: [1, C], or [1, 1, 1, C] if the axes are kept."""
-        options, channels = schema.ReducerOptionsT(), self.shape(x)[3]
-        options.keepDims = keep
-        axes = self.constant(f"{name}_axes", np.array([1, 2]), "int32")
-        return self.operator("MEAN", [x, axes], (1, 1, 1, channels) if keep else (1, channels), options, name)
 
     def flatten(self, x: int, name: str) -> int:
         """Reshapes [1, 1, 1, C] to [1, C]."""

@@ -20,10 +20,11 @@ from model_maker.errors import DataError, ModelError, about
 from model_maker.fitting import Fit
 from model_maker.inference.classifier import model_file
 from model_maker.output_folder import CARD, MODEL
+from model_maker.packaging import self_test
 from model_maker.progress import Progress
 from model_maker.report import model_card
 from model_maker.system import files
-from model_maker.tflite import io_types, metadata, output_heads, vetting
+from model_maker.tflite import class_memory, io_types, metadata, output_heads, vetting
 from model_maker.tflite.interpreter import Runner
 from model_maker.tflite.metadata import ModelInfo
 
@@ -74,7 +75,8 @@ def combine(
 ) -> Combined:
     """Combines classifiers on the same backbone into one file: a single inference, one output each.
 
-    Class memories stay in the single files: edit classes there, and combine them again.
+    Each head keeps its thresholds, its label sets and the names of its labels. The memory of classes stays in the
+    single files, where classes are edited before they are combined again; so does a self-test. Notes say so.
 
     Args:
       models: output folders of `train`, or `.tflite` classifiers with labels; two or more.
@@ -110,6 +112,7 @@ def combine(
             with about(f"{paths[0]} and {paths[count - 1]}"):
                 whole = output_heads.combine(contents[:count], chosen[:count])
         content = metadata.write_heads(whole, dict(zip(chosen, infos, strict=True)))
+    _note_left_out(paths, contents, progress)
     with progress.stage("Check the file"):
         for single in contents:
             vetting.vet(single)
@@ -138,6 +141,17 @@ def _described(path: Path, content: bytes) -> ModelInfo:
         if not info.labels:
             raise ModelError("it carries no labels. Write them into it with `model_maker metadata` first.")
         return replace(info, normalization=info.normalization or io_types.stated_normalization(content))
+
+
+def _note_left_out(paths: Sequence[Path], contents: Sequence[bytes], progress: Progress) -> None:
+    """Says what the combined file does not have of the single ones."""
+    parts = list(zip(paths, contents, strict=True))
+    if having := [str(path) for path, content in parts if class_memory.is_in(content)]:
+        progress.note(
+            f"The combined file has no memory of classes: to edit them, edit {' or '.join(having)}, and combine again."
+        )
+    if having := [str(path) for path, content in parts if metadata.file_in(content, self_test.FILE) is not None]:
+        progress.note(f"The combined file has no self-test, which stays in {' and '.join(having)}.")
 
 
 def _names(given: Sequence[str] | None, own: Sequence[str]) -> list[str]:

@@ -25,10 +25,23 @@ def run(arguments: argparse.Namespace) -> None:
     content = vetting.read(path)
     with about(path):
         facts, info = inspection.inspect(content), metadata.read(content)
-        heads = {name: list(head.labels) for name, head in metadata.read_heads(content).items()}
+        heads = metadata.read_heads(content)
     if arguments.json:
-        print_json(
-            {"path": str(path), **dataclasses.asdict(facts), "metadata": dataclasses.asdict(info), "heads": heads}
-        )
+        stated = {
+            "metadata": dataclasses.asdict(info),
+            "heads": {name: list(head.labels) for name, head in heads.items()},
+            "rules": {name: _rules(head) for name, head in heads.items()},
+        }
+        print_json({"path": str(path), **dataclasses.asdict(facts), **stated})
     else:
         model_views.show_model(path, facts, info, heads)
+
+
+def _rules(head) -> dict:
+    """Returns from which scores on the labels of a head are shown."""
+    sets = head.label_sets
+    return {
+        "threshold": head.threshold,
+        "label_thresholds": list(head.label_thresholds),
+        "label_sets": dataclasses.asdict(sets) if sets else None,
+    }

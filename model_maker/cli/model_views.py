@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from model_maker.tflite.inspection import ModelFacts, TensorFacts
 from model_maker.tflite.metadata import ModelInfo
 
 
-def show_model(path: Path, facts: ModelFacts, info: ModelInfo, heads: Mapping[str, Sequence[str]]) -> None:
-    """Prints the output of `inspect`; `heads` are the labels of each output by name, if there are several."""
+def show_model(path: Path, facts: ModelFacts, info: ModelInfo, heads: Mapping[str, ModelInfo]) -> None:
+    """Prints the output of `inspect`; `heads` is what is known of each output by name, if there are several."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_row("file", f"{escape(str(path))}  [dim]{facts.size_bytes:,} bytes[/]")
     for name in ("name", "version", "author", "licence", "description"):
@@ -36,14 +36,14 @@ def show_model(path: Path, facts: ModelFacts, info: ModelInfo, heads: Mapping[st
     table.add_row("parameters", f"{facts.parameters:,}")
     table.add_row("MACs", f"{facts.macs / 1e6:,.0f} million")
     table.add_row("operators", ", ".join(f"{count} {name}" for name, count in facts.operators.items()))
-    for name, labels in heads.items() if heads else [("", info.labels)]:
-        table.add_row(f"labels {escape(name)}".strip(), _labels(tuple(labels)))
-    if info.threshold:
-        most = f" to {max(info.limits):.3g}, by label" if info.label_thresholds else ""
-        table.add_row("threshold", f"{info.threshold:.3g}{most}; lower scores are unknown")
-    if info.label_sets:
-        limits = f"{min(info.label_sets.limits):.3g} to {max(info.label_sets.limits):.3g}"
-        table.add_row("label sets", f"{100 * info.label_sets.coverage:g} % promised; limits {limits}")
+    for name, head in heads.items() if heads else [("", info)]:
+        table.add_row(f"labels {escape(name)}".strip(), _labels(head.labels))
+        if head.threshold:
+            most = f" to {max(head.limits):.3g}, by label" if head.label_thresholds else ""
+            table.add_row("threshold", f"{head.threshold:.3g}{most}; lower scores are unknown")
+        if sets := head.label_sets:
+            limits = f"{min(sets.limits):.3g} to {max(sets.limits):.3g}"
+            table.add_row("label sets", f"{100 * sets.coverage:g} % promised; limits {limits}")
     for name, value in _flat(info.provenance.get("metrics")).items():
         table.add_row(name, value)
     if fingerprint := info.provenance.get("fingerprint"):

@@ -65,6 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
         "tier": arguments.tier,
         "text_vectors": arguments.text_vectors,
         "tower": arguments.tower,
+        "accept_licence": arguments.accept_licence,
         "hypothesis_template": arguments.hypothesis_template or TEMPLATE,
         "threshold": arguments.threshold,
         "overwrite": arguments.overwrite,

@@ -188,7 +188,7 @@ def _classifier(arguments: argparse.Namespace):
             )
         classifier, tier = classifier_of(arguments)
         return classifier, arguments.photos, tier
-    for flag in ("tier", "text_vectors", "tower", "hypothesis_template"):
+    for flag in ("tier", "text_vectors", "tower", "accept_licence", "hypothesis_template"):
         if getattr(arguments, flag) is not None:
             raise DataError(f"--{flag.replace('_', '-')} belongs to --candidate-labels: give labels, or leave it out.")
     model, *photos = [arguments.model, *arguments.photos] if arguments.model else arguments.photos

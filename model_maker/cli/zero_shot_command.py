@@ -37,6 +37,11 @@ def tier_flags(parser: argparse._ActionsContainer) -> None:
         "--text-vectors", metavar="DIR", help="names.txt and vectors.npy, in the place of a text tower (tier words)"
     )
     parser.add_argument("--tower", metavar="NAME", help="CLIP towers (default: tinyclip_vit_40m_32)")
+    parser.add_argument(
+        "--accept-licence",
+        metavar="NAME",
+        help="licence that you accept, for towers that are not for every use: apple-amlr, Apple's for research only",
+    )
 
 
 def template_flag(parser: argparse._ActionsContainer) -> None:
@@ -58,7 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
         vectors = tiers.read_vectors(arguments.text_vectors)
         if arguments.tier == tiers.WORDS and vectors is None:
             labels.check(names)
-            vectors = tiers.tower(arguments.tower, progress=bars)
+            vectors = tiers.tower(arguments.tower, accept_licence=arguments.accept_licence, progress=bars)
         made = zero_shot_file(
             names,
             arguments.output,
@@ -109,6 +114,7 @@ def classifier_of(arguments: argparse.Namespace):
             tier=arguments.tier,
             vector_folder=arguments.text_vectors,
             tower=arguments.tower,
+            accept_licence=arguments.accept_licence,
             progress=bars,
         )
     return found.classifier, found.tier

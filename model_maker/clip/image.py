@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from model_maker.backbones import network, weights
-from model_maker.clip import cached, image_network, records, tensors
+from model_maker.clip import cached, fastvit, image_network, layers, records, tensors
 from model_maker.data import images
 from model_maker.data.images import Photo
 from model_maker.data.streaming import stream
@@ -32,6 +32,7 @@ class ImageTower:
     Args:
       name: a key of TOWERS.
       quantization: one of KINDS.
+      accept_licence: the licence that you accept; needed for towers that are not for every use.
       progress: receives what is downloaded, from where, and kilobytes.
 
     Attributes:
@@ -39,7 +40,8 @@ class ImageTower:
       content: the `.tflite`: float32 [1, H, H, 3], normalized by `image_network.NORMALIZATION`, to float32 [1, D].
 
     Raises:
-      BackboneError: an unknown name, or files that cannot be had, are damaged, or are another model's.
+      BackboneError: an unknown name, a licence that was not accepted, or files that cannot be had, are damaged, or are
+        another model's.
 
     Examples:
       >>> tower = ImageTower()  # doctest: +SKIP
@@ -47,14 +49,21 @@ class ImageTower:
       (2, 512)
     """
 
-    def __init__(self, name: str = records.DEFAULT, *, quantization: str = "float16", progress: Progress = SILENT):
-        self.record = records.get(name)
+    def __init__(
+        self,
+        name: str = records.DEFAULT,
+        *,
+        quantization: str = "float16",
+        accept_licence: str | None = None,
+        progress: Progress = SILENT,
+    ):
+        self.record = records.get(name, accept_licence=accept_licence)
         self.content = cached.content(
             self.record,
             f"image-{quantization}",
             ".tflite",
             lambda: _make(self.record, quantization, progress),
-            modules=(tensors, image_network, network, weights, graph),
+            modules=(tensors, image_network, fastvit, layers, network, weights, graph),
         )
 
     def embed(self, photos: Iterable[Photo], *, threads: int | None = None, progress: Progress = SILENT) -> Array:
@@ -82,26 +91,28 @@ class ImageTower:
         return cached.unit(np.stack(rows)) if rows else np.empty((0, self.record.embedding_size), np.float32)
 
     def _load(self, photo: Photo, size: int) -> Array:
-        return prepare(images.picture(photo), size, crop=self.record.crop)[None]
+        return prepare(images.picture(photo), size, crop=self.record.crop, resampling=self.record.resampling)[None]
 
     def _worker(self) -> Callable[[Array], Array]:
         runner = Runner(self.content)
         return lambda pixels: runner.run(image_network.NORMALIZATION(pixels))[0]
 
 
-def prepare(image: Image.Image, size: int, *, crop: bool) -> Array:
+def prepare(image: Image.Image, size: int, *, crop: bool, resampling: str = "bicubic") -> Array:
     """Makes of a photo what the tower was trained on.
 
     Args:
       image: upright RGB.
       size: height and width of the result, pixels.
       crop: whether the shorter side is brought to the size and the longer one loses its ends; else both are stretched.
+      resampling: "bicubic" or "bilinear".
 
     Returns:
-      uint8 [size, size, 3]; bicubic, with antialiasing.
+      uint8 [size, size, 3]; with antialiasing.
     """
+    kernel = Image.Resampling[resampling.upper()]
     if not crop:
-        return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC))
+        return np.asarray(image.resize((size, size), kernel))
     width, height = image.size
     # The middle of the resized photo is made from the original at once: what would be cut off never exists, which of a
     # long narrow photo may be more than memory holds.
@@ -111,11 +122,16 @@ def prepare(image: Image.Image, size: int, *, crop: bool) -> Array:
     right, bottom = min(left + size * across, width), min(top + size * down, height)
     # Pillow rounds between its two passes and takes the cheaper one first, which of a part may be another than of the
     # whole; so each is asked for by itself.
-    image = image.resize((size, height), Image.Resampling.BICUBIC, (left, 0, right, height))
-    return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, (0, top, size, bottom)))
+    image = image.resize((size, height), kernel, (left, 0, right, height))
+    return np.asarray(image.resize((size, size), kernel, (0, top, size, bottom)))
 
 
 def _make(tower: records.Tower, quantization: str, progress: Progress) -> bytes:
     found = tensors.read(tower.weights.path(progress=progress), tower)
     content = image_network.build(tower, found)
-    return quantize(content, quantization, normalization=image_network.NORMALIZATION)
+    content = quantize(content, quantization, normalization=image_network.NORMALIZATION)
+    if tower.terms is None:
+        return content
+    model = graph.parse(content)
+    model.description = f"Image tower of {tower.name}. Licence: {tower.terms}. {tower.terms.notice}"
+    return graph.pack(model)

@@ -36,12 +36,13 @@ _OUTSIDE = {
     "visual.ln_post.bias": "vision_model.post_layernorm.bias",
     "logit_scale": "logit_scale",
 }
+TRUNK = "visual.trunk"
 # What open_clip multiplies by from the right, Hugging Face's layers have transposed.
 _TRANSPOSED = {"text_projection": "text_projection.weight", "visual.proj": "visual_projection.weight"}
 
 
 class Tensors:
-    """Weights by the names of Hugging Face's CLIP and SigLIP, each checked when it is asked for.
+    """Weights by the names of Hugging Face's CLIP and SigLIP and of timm's FastViT, each checked when it is asked for.
 
     Args:
       tensors: name to array.
@@ -88,6 +89,10 @@ class Tensors:
         """Returns kernel [outputs, inputs] and bias [outputs] of a layer."""
         return self.get(f"{name}.weight", outputs, inputs), self.get(f"{name}.bias", outputs)
 
+    def convolution(self, name: str, outputs: int, inputs: int, kernel: int) -> tuple[Array, Array]:
+        """Returns kernel [outputs, inputs, K, K] and bias [outputs] of a convolution."""
+        return self.get(f"{name}.weight", outputs, inputs, kernel, kernel), self.get(f"{name}.bias", outputs)
+
     def scale(self, name: str, width: int) -> tuple[Array, Array]:
         """Returns factor and offset of a layer normalization."""
         return self.get(f"{name}.weight", width), self.get(f"{name}.bias", width)
@@ -107,22 +112,26 @@ def read(path: Path, tower: Tower) -> Tensors:
     """
     tensors = read_tensors(path)
     source = f"{path} does not hold the weights of {tower.name}"
-    if tower.layout == "open_clip":
+    if tower.layout in ("open_clip", "mobileclip"):
         tensors = _hugging_face(tensors, tower, source)
     return Tensors(tensors, source)
 
 
 def _hugging_face(tensors: Mapping[str, Array], tower: Tower, source: str) -> dict[str, Array]:
-    """Gives open_clip's tensors Hugging Face's names."""
+    """Gives open_clip's tensors Hugging Face's names; those of a FastViT keep timm's."""
+    image = {name: array for name, array in tensors.items() if name.startswith(f"{TRUNK}.")}
+    # A text tower of its own kind stands under "text.", one of CLIP's kind beside the image tower.
+    tensors = {name.removeprefix("text."): array for name, array in tensors.items()}
     found = {theirs: tensors[ours] for ours, theirs in _OUTSIDE.items() if ours in tensors}
     found |= {theirs: tensors[ours].T for ours, theirs in _TRANSPOSED.items() if ours in tensors}
     for ours, theirs, blocks in (
         ("transformer.resblocks", "text_model.encoder.layers", tower.text),
         ("visual.transformer.resblocks", "vision_model.encoder.layers", tower.image),
     ):
-        for index in range(blocks.layers):
-            found |= _block(tensors, f"{ours}.{index}", f"{theirs}.{index}", blocks, source)
-    return found
+        if isinstance(blocks, Blocks):
+            for index in range(blocks.layers):
+                found |= _block(tensors, f"{ours}.{index}", f"{theirs}.{index}", blocks, source)
+    return found | image
 
 
 def _block(tensors: Mapping[str, Array], ours: str, theirs: str, blocks: Blocks, source: str) -> dict[str, Array]:

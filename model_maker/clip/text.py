@@ -27,6 +27,7 @@ class TextTower:
 
     Args:
       name: a key of TOWERS.
+      accept_licence: the licence that you accept; needed for towers that are not for every use.
       progress: receives what is downloaded, from where, and kilobytes.
 
     Attributes:
@@ -35,7 +36,8 @@ class TextTower:
         `scores` makes a score: `similarity * logit_scale + logit_bias`.
 
     Raises:
-      BackboneError: an unknown name, or files that cannot be had, are damaged, or are another model's.
+      BackboneError: an unknown name, a licence that was not accepted, or files that cannot be had, are damaged, or are
+        another model's.
 
     Examples:
       >>> tower = TextTower()  # doctest: +SKIP
@@ -43,8 +45,10 @@ class TextTower:
       (2, 512)
     """
 
-    def __init__(self, name: str = records.DEFAULT, *, progress: Progress = SILENT):
-        self.record = records.get(name)
+    def __init__(self, name: str = records.DEFAULT, *, accept_licence: str | None = None, progress: Progress = SILENT):
+        self.record = records.get(name, accept_licence=accept_licence)
+        if self.record.terms:
+            progress.note(f"{name} is for {self.record.terms}.")
         content = cached.content(
             self.record,
             "text",
@@ -76,7 +80,7 @@ class TextTower:
         progress.step(0, len(texts))
         for begin in range(0, len(texts), _BATCH):
             some = order[begin : begin + _BATCH]
-            longest = tokens.shape[1] if self.record.layout == "siglip" else lengths[some].max()
+            longest = lengths[some].max() if self.record.causal else tokens.shape[1]
             result[some] = self._network.run(tokens[some, :longest], lengths[some])
             progress.step(begin + len(some), len(texts))
         return cached.unit(result)

@@ -42,7 +42,7 @@ class TextNetwork:
         """Embeds texts.
 
         Args:
-          tokens: int [N, T]; what stands behind a text's end does not matter to CLIP, and matters to SigLIP.
+          tokens: int [N, T]; what stands behind a text's end matters unless the tower is `causal`.
           lengths: int [N], tokens of each text, its end included.
 
         Returns:
@@ -50,8 +50,7 @@ class TextNetwork:
         """
         x = self._tokens[tokens].astype(np.float32, copy=False) + self._positions[: tokens.shape[1]]
         mask = None
-        if self._tower.layout != "siglip":
-            # In CLIP a token sees those before it.
+        if self._tower.causal:
             mask = np.triu(np.full((tokens.shape[1], tokens.shape[1]), -np.inf, np.float32), 1)
         for block in self._blocks:
             x = block.run(x, mask)

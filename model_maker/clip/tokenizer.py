@@ -54,14 +54,14 @@ def encode(tokenizer: tokenizers.Tokenizer, tower: Tower, texts: Sequence[str]) 
     """Cuts texts into tokens.
 
     Returns:
-      tokens, int [N, T], and how many of them are each text's, int [N]. T is the longest text's length; of SigLIP,
-      which was trained on padding, always the context.
+      tokens, int [N, T], and how many of them are each text's, int [N]. T is the longest text's length; of towers that
+      were trained on padding, always the context.
     """
     siglip = tower.layout == "siglip"
     found = [entry.ids for entry in tokenizer.encode_batch([_canonical(text) if siglip else text for text in texts])]
     lengths = np.array([len(ids) for ids in found], np.int64)
-    longest = tower.context if siglip else max(lengths, default=0)
-    padding = tokenizer.token_to_id("</s>") if siglip else 0  # which CLIP never looks at
+    longest = max(lengths, default=0) if tower.causal else tower.context
+    padding = tokenizer.token_to_id("</s>") if siglip else 0
     tokens = np.full((len(found), longest), padding, np.int64)
     for row, ids in zip(tokens, found, strict=True):
         row[: len(ids)] = ids

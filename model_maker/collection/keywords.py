@@ -87,6 +87,7 @@ def keywords(
     tier: str | None = None,
     text_vectors: str | os.PathLike[str] | None = None,
     tower: str | None = None,
+    accept_licence: str | None = None,
     hypothesis_template: str = TEMPLATE,
     threshold: float | None = None,
     xmp: bool = False,
@@ -97,12 +98,12 @@ def keywords(
 
     Args:
       data: the folder of photos, in folders of any depth.
-      output: the output folder, with `keywords.csv` and the sidecars.
-      labels: the words to choose from; by default all words of the tier "known".
-      backbone: the backbone to use.
-      tier, text_vectors, tower, hypothesis_template: see `zero_shot`.
-      threshold: minimum share for a keyword; 0.3 by default.
-      xmp: whether to write a sidecar for each photo with keywords, named like the photo plus `.xmp`, in the same
+      output: the folder to make, with `keywords.csv` and the sidecars.
+      labels: the words to choose from; by default all that the tier "known" knows.
+      backbone: the backbone that looks.
+      tier, text_vectors, tower, accept_licence, hypothesis_template: see `zero_shot`.
+      threshold: from which share on a word counts; 0.3 by default.
+      xmp: whether to write a sidecar for each photo with keywords, named as the photo with `.xmp` behind, in the same
         folders below `output`.
       overwrite: whether to replace an existing output folder of this function.
       progress: receives stages, steps and notes.
@@ -145,6 +146,7 @@ def keywords(
             tier=chosen,
             vector_folder=text_vectors,
             tower=tower,
+            accept_licence=accept_licence,
             progress=report,
         )
         names, source = found.classifier.labels, found.source

@@ -103,6 +103,7 @@ def organize(
     tier: str | None = None,
     text_vectors: str | os.PathLike[str] | None = None,
     tower: str | None = None,
+    accept_licence: str | None = None,
     hypothesis_template: str = TEMPLATE,
     threshold: float | None = None,
     link: bool = False,
@@ -113,16 +114,16 @@ def organize(
 
     Args:
       data: the folder of photos, in folders of any depth.
-      output: the output folder: `<label>/`, `unsure/`, `organized.csv` and `examples.html`.
-      labels: sort by labels without a trained model; see `zero_shot`.
-      model: or by a model, as in `Classifier`.
-      groups: or into this many groups of similar photos.
-      backbone: the backbone for labels and groups.
-      tier, text_vectors, tower, hypothesis_template: for labels; see `zero_shot`.
-      threshold: minimum score of a label; below it the photo goes to `unsure/`. By default the model's own; without
-        one, a label must be twice as likely as the next one.
-      link: whether to create symbolic links instead of copies.
-      overwrite: whether to replace an existing output folder of this function.
+      output: the folder to make: `<label>/`, `unsure/`, `organized.csv` and `examples.html`.
+      labels: sort by labels that no model was trained on; see `zero_shot`.
+      model: or by a model, as `Classifier` takes it.
+      groups: or into so many groups of photos that are alike.
+      backbone: what compares, for labels and groups.
+      tier, text_vectors, tower, accept_licence, hypothesis_template: for labels; see `zero_shot`.
+      threshold: the score from which on a label is sure; by default the model's own, or else a label has to be twice as
+        likely as the next one.
+      link: whether to make symbolic links instead of copies.
+      overwrite: whether a folder that stands there, made by this, is replaced.
       progress: receives stages, steps and notes.
 
     Returns:
@@ -148,6 +149,7 @@ def organize(
             tier=tier,
             vector_folder=text_vectors,
             tower=tower,
+            accept_licence=accept_licence,
             progress=report,
         )
         classifier, tier_of, source = found.classifier, found.tier, found.source

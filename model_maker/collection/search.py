@@ -86,6 +86,7 @@ def search(
     tier: str | None = None,
     text_vectors: str | os.PathLike[str] | None = None,
     tower: str | None = None,
+    accept_licence: str | None = None,
     hypothesis_template: str = TEMPLATE,
     progress: Progress | None = None,
 ) -> Found:
@@ -100,8 +101,9 @@ def search(
       model: the backbone to use; not used by the tier "pictures".
       tier: for words, a key of `tiers.TIERS`; "known" by default.
       text_vectors: a folder with `names.txt` and `vectors.npy`, for the tier "words".
-      tower: name of the CLIP towers; the default ones by default.
-      hypothesis_template: the prompt for a text tower, with {} for the words.
+      tower: which CLIP towers; the default ones where not given.
+      accept_licence: the licence that you accept, for towers that are not for every use.
+      hypothesis_template: the sentence that a text tower reads, with {} for the words.
       progress: receives stages, steps and notes.
 
     Returns:
@@ -120,7 +122,7 @@ def search(
     report, text = Progress(progress), os.fspath(query)
     known_vectors = tiers.read_vectors(text_vectors)
     is_photo, chosen = is_address(text) or Path(text).is_file(), ""
-    if is_photo and (tier or known_vectors or tower):
+    if is_photo and (tier or known_vectors or tower or accept_licence):
         raise DataError(f"{text} is a photo, which is compared with photos: leave out what is about words.")
     if not is_photo:
         check_template(hypothesis_template)
@@ -130,10 +132,10 @@ def search(
     if is_photo:
         compared = _with_photo(text, pile, model, report)
     elif chosen == tiers.PICTURES:
-        compared = _with_towers(hypothesis_template.replace("{}", text), pile, tower, report)
+        compared = _with_towers(hypothesis_template.replace("{}", text), pile, tower, accept_licence, report)
     else:
         if chosen == tiers.WORDS and known_vectors is None:
-            known_vectors = tiers.tower(tower, hypothesis_template, progress=report)
+            known_vectors = tiers.tower(tower, hypothesis_template, accept_licence=accept_licence, progress=report)
         compared = _with_words(text, pile, model, known_vectors, report)
     for one in (*pile.skipped, *compared.vectors.skipped):
         report.note(f"{one.path}: {one.reason}; it is not searched.")
@@ -197,12 +199,12 @@ def _with_words(text: str, pile: Dataset, model: str, known_vectors: TextVectors
     return _Compared(found, direction, False, backbone.name, meaning)
 
 
-def _with_towers(sentence: str, pile: Dataset, tower: str | None, report: Progress) -> _Compared:
+def _with_towers(sentence: str, pile: Dataset, tower: str | None, accepted: str | None, report: Progress) -> _Compared:
     name = tower or towers.default()
     with report.stage(f"Prepare {name}"):
-        [direction] = towers.open_text(tower, progress=report).embed([sentence])
+        [direction] = towers.open_text(tower, accept_licence=accepted, progress=report).embed([sentence])
     with report.stage("Embed new photos"):
-        opened = functools.partial(towers.open_image, tower, progress=report)
+        opened = functools.partial(towers.open_image, tower, accept_licence=accepted, progress=report)
         found = vectors.by_tower(pile, opened, name=name, size=len(direction), progress=report)
     return _Compared(found, direction, True, name, sentence)
 

@@ -18,6 +18,7 @@ SHELLS = ("bash", "zsh", "fish")
 PROGRAMS = ("model_maker", "benchmark")
 # Argument to the registry of its values; options of `train` declare theirs.
 _NAMES = {
+    "accept_licence": "model_maker.clip.records:LICENCES",
     "backbone": "model_maker.backbones:BACKBONES",
     "fix": "model_maker.doctor.checks:FIXABLE",
     "format": "model_maker.exporters.export:EXPORTERS",

@@ -134,13 +134,18 @@ def put(content: bytes, memory: ClassMemory) -> bytes:
     return metadata.with_files(content, packed)
 
 
+def is_in(content: bytes) -> bool:
+    """Whether a file has a memory of its classes, be it damaged or not."""
+    return metadata.file_in(content, _NAME.format("counts")) is not None
+
+
 def get(content: bytes) -> ClassMemory | None:
     """Reads a file's class memory; None if it has none.
 
     Raises:
       ModelError: it is damaged, or belongs to a file with another network, another head or other labels.
     """
-    if metadata.file_in(content, _NAME.format("counts")) is None:
+    if not is_in(content):
         return None
     found = {name: _unpack(name, metadata.file_in(content, _NAME.format(name))) for name in _TYPES}
     if found["fits"].tobytes() != _identity(content):

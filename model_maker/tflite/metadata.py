@@ -103,11 +103,7 @@ def write(content: bytes, info: ModelInfo, *, embedder: bool = False) -> bytes:
     if not embedder:
         _check_labels(info.labels, int(scores.shape[-1]))
     output = _vector_metadata() if embedder else _scores_metadata(scores)
-    more = {} if embedder else thresholds.put(output, info.threshold, info.label_thresholds, labels=len(info.labels))
-    if not embedder:
-        more |= _put_display_names(output, info)
-        more |= {label_sets.LABEL_SETS: label_sets.pack(info.label_sets)} if info.label_sets else {}
-    more |= _resize_file(info)
+    more = ({} if embedder else _put_rules(output, info)) | _resize_file(info)
     _set_entry(model, schema.pack(_model_metadata(info, _image_metadata(info, image), output)))
     lines = "\n".join(info.labels).encode()
     stated = info.provenance | ({_MULTI_LABEL: True} if info.multi_label else {})
@@ -135,7 +131,7 @@ def write_heads(content: bytes, heads: Mapping[str, ModelInfo]) -> bytes:
         tensor = main.tensors[int(index)]
         _check_labels(info.labels, int(tensor.shape[-1]))
         output = _scores_metadata(tensor, name, f"{name}.txt")
-        files |= thresholds.put(output, info.threshold, (), labels=len(info.labels))
+        files |= _put_rules(output, info, _prefix(main, output))
         files[f"{name}.txt"] = "\n".join(info.labels).encode()
         outputs.append(output)
     files |= _resize_file(first)
@@ -162,7 +158,6 @@ def read_heads(content: bytes) -> dict[str, ModelInfo]:
         for index, output in zip(main.outputs, part.output_tensor_metadata or [], strict=False):
             labels = _labels(output, content)
             _check_labels(labels, int(main.tensors[int(index)].shape[-1]))
-            threshold, _ = thresholds.get(output, partial(file_in, content))
             name = (output.name or b"").decode()
             stated = whole.provenance.get("heads")
             own = stated.get(name, {}) if isinstance(stated, dict) else {}
@@ -170,10 +165,8 @@ def read_heads(content: bytes) -> dict[str, ModelInfo]:
                 whole,
                 labels=labels,
                 name=name,
-                threshold=threshold,
-                label_thresholds=(),
-                label_sets=None,
                 provenance=own,
+                **_rules(output, content, labels, _prefix(main, output)),
             )
         return found if len(found) == len(main.outputs) else {}
 
@@ -194,7 +187,6 @@ def read(content: bytes) -> ModelInfo:
         labels = _labels(outputs[0], content) if outputs else ()
         normalization = _normalization(inputs[0]) if inputs else None
         resize = _resize(inputs[0], content) if inputs else STRETCH
-        threshold, own = thresholds.get(outputs[0], partial(file_in, content)) if outputs else (0.0, ())
         # What JSON has no word for is nothing, so that it can be written again.
         provenance = json.loads(
             file_in(content, PROVENANCE) or "{}", parse_constant=lambda _: None, parse_float=_finite
@@ -202,24 +194,17 @@ def read(content: bytes) -> ModelInfo:
         if not isinstance(provenance, dict):
             raise ModelError(f"The model's {PROVENANCE} is no JSON object.")
         multi_label = provenance.pop(_MULTI_LABEL, False) is True
-        text = {ours: (getattr(metadata, theirs) or b"").decode() for ours, theirs in _TEXTS.items()}
+        text: dict[str, Any] = {ours: (getattr(metadata, theirs) or b"").decode() for ours, theirs in _TEXTS.items()}
         if labels:
             _check_count(labels, model)
-        localized = _display_names(outputs[0], content) if outputs else {}
-        packed = file_in(content, label_sets.LABEL_SETS) if labels else None
-        sets = None if packed is None else label_sets.unpack(packed, labels=len(labels))
-        if own and len(own) != len(labels):
-            raise ModelError(f"it holds thresholds of {len(own)} labels, and {len(labels)} labels.")
+        rules = _rules(outputs[0], content, labels, _prefix(model.subgraphs[0], outputs[0])) if outputs else {}
     return ModelInfo(
         labels,
         normalization,
         provenance=provenance,
-        threshold=threshold,
-        label_thresholds=own,
-        display_names=localized,
         multi_label=multi_label,
         resize=resize,
-        label_sets=sets,
+        **rules,
         **text,
     )
 
@@ -397,6 +382,37 @@ def _labels(output: schema.TensorMetadata, content: bytes) -> tuple[str, ...]:
     return ()
 
 
+def _prefix(main: model_schema.SubGraphT, output: schema.TensorMetadata) -> str:
+    """Returns what the files of an output begin with: its name, where there are several."""
+    return f"{(output.name or b'').decode()}_" if len(main.outputs) > 1 else ""
+
+
+def _put_rules(output: schema.TensorMetadata, info: ModelInfo, prefix: str = "") -> dict[str, bytes]:
+    """Writes into an output's metadata which labels are shown and how they are called; returns the files for it."""
+    count = len(info.labels)
+    files = thresholds.put(output, info.threshold, info.label_thresholds, labels=count, prefix=prefix)
+    files |= _put_display_names(output, info, prefix)
+    return files | ({f"{prefix}{label_sets.LABEL_SETS}": label_sets.pack(info.label_sets)} if info.label_sets else {})
+
+
+def _rules(output: schema.TensorMetadata, content: bytes, labels: tuple[str, ...], prefix: str) -> dict[str, Any]:
+    """Reads what `_put_rules` wrote, as fields of ModelInfo.
+
+    Raises:
+      ModelError: there are thresholds or limits of other labels.
+    """
+    threshold, own = thresholds.get(output, partial(file_in, content))
+    if own and len(own) != len(labels):
+        raise ModelError(f"it holds thresholds of {len(own)} labels, and {len(labels)} labels.")
+    packed = file_in(content, f"{prefix}{label_sets.LABEL_SETS}") if labels else None
+    return {
+        "threshold": threshold,
+        "label_thresholds": own,
+        "display_names": _display_names(output, content),
+        "label_sets": None if packed is None else label_sets.unpack(packed, labels=len(labels)),
+    }
+
+
 def _display_names(output: schema.TensorMetadata, content: bytes) -> dict[str, tuple[str, ...]]:
     """Reads the label files that state a locale, where they have a name for each label."""
     labels, found = _labels(output, content), {}
@@ -408,14 +424,14 @@ def _display_names(output: schema.TensorMetadata, content: bytes) -> dict[str, t
     return found
 
 
-def _put_display_names(output: schema.TensorMetadata, info: ModelInfo) -> dict[str, bytes]:
+def _put_display_names(output: schema.TensorMetadata, info: ModelInfo, prefix: str) -> dict[str, bytes]:
     """Names a label file for each locale in the output's metadata, and returns these files."""
     made = {}
     for locale, names in sorted(info.display_names.items()):
         if not re.fullmatch(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]+)*", locale):
             raise ModelError(f"{locale!r} is no locale. Give for example de, pt-BR or zh-Hans.")
         _check_labels(names, len(info.labels))
-        name = f"labels_{locale}.txt"
+        name = f"{prefix}labels_{locale}.txt"
         text = f"The labels in {locale}, in the order of the scores."
         kind = schema.AssociatedFileType.TENSOR_AXIS_LABELS
         output.associated_files = [

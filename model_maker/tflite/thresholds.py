@@ -12,20 +12,24 @@ from collections.abc import Callable, Sequence
 from model_maker.errors import ModelError
 from model_maker.tflite import metadata_schema as schema
 
-# This name marks a calibration that contains only thresholds; the apps look for it, too.
+# By this end of its name we know the calibration that holds thresholds and nothing else; the apps look for it, too. In
+# a file of several heads the head's name stands before it.
 LABEL_THRESHOLDS = "label_thresholds.csv"
 # Scale, slope and offset of the sigmoid; then the minimum score.
 _LINE = "1,1,0,{}"
 
 
-def put(scores: schema.TensorMetadata, threshold: float, own: Sequence[float], *, labels: int) -> dict[str, bytes]:
-    """Writes thresholds into the metadata of the scores; returns the associated files.
+def put(
+    scores: schema.TensorMetadata, threshold: float, own: Sequence[float], *, labels: int, prefix: str = ""
+) -> dict[str, bytes]:
+    """Writes thresholds into the metadata of the scores; returns the files that belong to them.
 
     Args:
       scores: metadata of the scores.
       threshold: for all labels; 0 for none.
-      own: thresholds of single labels; empty for none.
-      labels: number of labels.
+      own: those of single labels; empty for none.
+      labels: how many there are.
+      prefix: of the file's name.
 
     Raises:
       ModelError: not every label has a threshold, or there is no threshold for all labels.
@@ -43,12 +47,12 @@ def put(scores: schema.TensorMetadata, threshold: float, own: Sequence[float], *
             )
         )
         file = schema.AssociatedFile(
-            LABEL_THRESHOLDS.encode(),
+            f"{prefix}{LABEL_THRESHOLDS}".encode(),
             b"The least score of each label, in the order of the scores.",
             schema.AssociatedFileType.TENSOR_AXIS_SCORE_CALIBRATION,
         )
         scores.associated_files = [*(scores.associated_files or []), file]
-        files[LABEL_THRESHOLDS] = "\n".join(_LINE.format(float(value)) for value in own).encode()
+        files[f"{prefix}{LABEL_THRESHOLDS}"] = "\n".join(_LINE.format(float(value)) for value in own).encode()
     scores.process_units = units or None
     return files
 
@@ -69,10 +73,12 @@ def get(scores: schema.TensorMetadata, read: Callable[[str], bytes | None]) -> t
         if isinstance(unit.options, schema.ScoreThresholdingOptions)
     )
     threshold = next(filter(math.isfinite, stated), 0.0)
-    if not any(file.name == LABEL_THRESHOLDS.encode() for file in scores.associated_files or []):
+    names = ((file.name or b"").decode() for file in scores.associated_files or [])
+    name = next((name for name in names if name.endswith(LABEL_THRESHOLDS)), None)
+    if name is None:
         return threshold, ()
-    lines = (read(LABEL_THRESHOLDS) or b"").decode().splitlines()
+    lines = (read(name) or b"").decode().splitlines()
     own = tuple(float(line.split(",")[3]) for line in lines)
     if not own or not all(map(math.isfinite, own)):
-        raise ModelError(f"The model's {LABEL_THRESHOLDS} holds no numbers.")
+        raise ModelError(f"The model's {name} holds no numbers.")
     return threshold, own

@@ -67,6 +67,7 @@ def zero_shot(
     tier: str | None = None,
     text_vectors: str | os.PathLike[str] | None = None,
     tower: str | None = None,
+    accept_licence: str | None = None,
     progress: Progress | None = None,
 ) -> list[Answer] | list[list[Answer]]:
     """Classifies photos by labels that no model was trained on, as `pipeline("zero-shot-image-classification")` does.
@@ -79,6 +80,7 @@ def zero_shot(
       tier: "known" where every label is known (the default), "words" or "pictures".
       text_vectors: a folder with `names.txt` and `vectors.npy`, for the tier "words".
       tower: which CLIP towers; the default ones where not given.
+      accept_licence: the licence that you accept, for towers that are not for every use.
       progress: receives stages, and a note of the tier that answers.
 
     Returns:
@@ -100,6 +102,7 @@ def zero_shot(
         tier=tier,
         vector_folder=text_vectors,
         tower=tower,
+        accept_licence=accept_licence,
         progress=Progress(progress),
     )
     rows = []
@@ -118,6 +121,7 @@ def prepare(
     tier: str | None = None,
     vector_folder: str | os.PathLike[str] | None = None,
     tower: str | None = None,
+    accept_licence: str | None = None,
     progress: Progress,
 ) -> ZeroShot:
     """Makes ready what answers; see `zero_shot`."""
@@ -125,11 +129,11 @@ def prepare(
     checked, vectors = label_lists.check(labels), tiers.read_vectors(vector_folder)
     chosen = tiers.choose(checked, tier, vectors, classes=head.classes_of(model))
     if chosen == tiers.PICTURES:
-        text, image = towers.open_both(tower, progress=progress)
+        text, image = towers.open_both(tower, accept_licence=accept_licence, progress=progress)
         found = by_pictures(checked, text, image, template=template, name=tower or towers.default())
     else:
         if chosen == tiers.WORDS and vectors is None:
-            vectors = tiers.tower(tower, template, progress=progress)
+            vectors = tiers.tower(tower, template, accept_licence=accept_licence, progress=progress)
         made = int8_model.build(checked, model=model, tier=chosen, vectors=vectors, progress=progress)
         meanings = dict(zip(checked, made.head.meanings, strict=True))
         found = ZeroShot(Classifier(made.file()), chosen, made.head.source, meanings)

@@ -91,7 +91,7 @@ def build(
         integers = integer_heads.quantize(found.kernel, found.bias, _seen(trunk, form, published), form.step)
         bare = quantized_file.with_io_types(integers.attach(trunk), base.normalization, "uint8")
         float_bare = graph.attach_head(base.content, found.kernel, found.bias)
-    return ZeroShotModel(found, integers, bare, float_bare, _described(found, base), base)
+    return ZeroShotModel(found, integers, bare, float_bare, _described(found, base, vectors), base)
 
 
 def int8_form(base: Embedder) -> Int8Backbone:
@@ -126,13 +126,16 @@ def _seen(trunk: bytes, form: Int8Backbone, published: PublishedHead) -> Array:
     return np.concatenate([drawn, np.clip(np.rint(likely), -128, 127).astype(np.int8)])
 
 
-def _described(found: ZeroShotHead, base: Embedder) -> ModelInfo:
+def _described(found: ZeroShotHead, base: Embedder, vectors: TextVectors | None) -> ModelInfo:
+    restricted = (
+        f"; {vectors.name}, from which its kernels come: {vectors.licence}" if vectors and vectors.licence else ""
+    )
     return ModelInfo(
         labels=found.labels,
         normalization=base.normalization,
         name=f"zero-shot {label_lists.listed(found.labels, 3)}",
         version="1",
-        licence=base.licence,
+        licence=base.licence + restricted,
         description=(
             f"Image classifier for {len(found.labels)} classes, made without photos of them from the published kernels "
             f"of {base.name}. Tier: {found.tier} ({found.source})."

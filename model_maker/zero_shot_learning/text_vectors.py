@@ -34,9 +34,11 @@ class TextVectors(Protocol):
 
     Attributes:
       name: for people and for provenance.
+      licence: of models that are made with them, where it is not for every use; else empty.
     """
 
     name: str
+    licence: str
 
     def embed(self, names: Sequence[str]) -> Array:
         """Returns float32 [N, E], rows of length 1.
@@ -58,6 +60,8 @@ class VectorFile:
     Raises:
       DataError: they cannot be read, or do not fit each other.
     """
+
+    licence = ""  # nothing is known of it
 
     def __init__(self, folder: str | os.PathLike[str]):
         self.name = Path(folder).resolve().name
@@ -107,14 +111,15 @@ class Tower:
       embed: from texts to float32 [N, E], rows of length 1.
       name: of the tower.
       template: a text with `{}` for the name.
+      licence: see `TextVectors`.
 
     Raises:
       DataError: the template has no `{}`.
     """
 
-    def __init__(self, embed: Callable[[list[str]], Array], name: str, template: str = TEMPLATE):
+    def __init__(self, embed: Callable[[list[str]], Array], name: str, template: str = TEMPLATE, *, licence: str = ""):
         check_template(template)
-        self.name, self._embed, self._template = name, embed, template
+        self.name, self.licence, self._embed, self._template = name, licence, embed, template
 
     def embed(self, names: Sequence[str]) -> Array:
         return self._embed([self._template.replace("{}", name) for name in names])

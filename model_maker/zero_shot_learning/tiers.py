@@ -90,15 +90,25 @@ def read_vectors(folder: str | os.PathLike[str] | None) -> TextVectors | None:
     return None if folder is None else VectorFile(folder)
 
 
-def tower(name: str | None = None, template: str = TEMPLATE, *, progress: Progress = SILENT) -> TextVectors:
+def tower(
+    name: str | None = None,
+    template: str = TEMPLATE,
+    *,
+    accept_licence: str | None = None,
+    progress: Progress = SILENT,
+) -> TextVectors:
     """Opens a text tower.
 
     Args:
       name: a key of `model_maker.clip.records.TOWERS`; its default where not given.
       template: see `Tower`.
+      accept_licence: the licence that the user accepts, of a tower that is not for every use.
       progress: receives what is downloaded.
 
     Raises:
-      ModelMakerError: its weights cannot be had.
+      ModelMakerError: its weights cannot be had, or their licence has to be accepted first.
     """
-    return Tower(towers.open_text(name, progress=progress).embed, name or towers.default(), template)
+    opened = towers.open_text(name, accept_licence=accept_licence, progress=progress)
+    terms = opened.record.terms
+    licence = f"{terms}: {terms.notice}" if terms else ""
+    return Tower(opened.embed, name or towers.default(), template, licence=licence)

@@ -23,10 +23,14 @@ class Record(Protocol):
 
     Attributes:
       scores: "softmax" over the labels, or "sigmoid" of each.
+      terms: what a licence that is not for every use says, with its `notice`; None of others.
     """
 
     @property
     def scores(self) -> str: ...
+
+    @property
+    def terms(self) -> Any: ...
 
 
 class TextTower(Protocol):
@@ -103,26 +107,31 @@ def default() -> str:
     return name
 
 
-def open_text(name: str | None = None, *, progress: Progress = SILENT) -> TextTower:
+def open_text(name: str | None = None, *, accept_licence: str | None = None, progress: Progress = SILENT) -> TextTower:
     """Opens a text tower.
 
     Raises:
-      ModelMakerError: its weights cannot be had.
+      ModelMakerError: its weights cannot be had, or their licence has to be accepted first.
     """
     from model_maker.clip import text
 
-    found: TextTower = text.TextTower(name or default(), progress=progress)
+    found: TextTower = text.TextTower(name or default(), accept_licence=accept_licence, progress=progress)
     return found
 
 
-def open_image(name: str | None = None, *, progress: Progress = SILENT) -> ImageTower:
+def open_image(
+    name: str | None = None, *, accept_licence: str | None = None, progress: Progress = SILENT
+) -> ImageTower:
     """Opens an image tower; see `open_text`."""
     from model_maker.clip import image
 
-    found: ImageTower = image.ImageTower(name or default(), progress=progress)
+    found: ImageTower = image.ImageTower(name or default(), accept_licence=accept_licence, progress=progress)
     return found
 
 
-def open_both(name: str | None = None, *, progress: Progress = SILENT) -> tuple[TextTower, ImageTower]:
+def open_both(
+    name: str | None = None, *, accept_licence: str | None = None, progress: Progress = SILENT
+) -> tuple[TextTower, ImageTower]:
     """Opens a pair of towers; see `open_text`."""
-    return open_text(name, progress=progress), open_image(name, progress=progress)
+    text = open_text(name, accept_licence=accept_licence, progress=progress)
+    return text, open_image(name, accept_licence=accept_licence, progress=progress)

@@ -120,7 +120,7 @@ except BackboneError as error:
 """
 
 
-def run(tmp_path, endpoint):
+def run(tmp_path, endpoint, settings=None):
     # In a process of its own, for the Hub's library reads its settings when it is imported.
     settings = {
         **os.environ,
@@ -128,6 +128,7 @@ def run(tmp_path, endpoint):
         "HF_ENDPOINT": endpoint,
         "HF_HUB_DISABLE_XET": "1",
         "MODEL_MAKER_CACHE": str(tmp_path / "cache"),
+        **(settings or {}),
     }
     done = subprocess.run([sys.executable, "-c", SCRIPT], env=settings, capture_output=True, text=True, timeout=120)
     assert done.stderr == ""
@@ -144,10 +145,64 @@ def test_hub_weights_are_downloaded_through_the_hubs_library(server, tmp_path):
     assert len(server.requests) == requests
 
 
-def test_hub_weights_with_another_hash_than_stated_are_refused(server, tmp_path):
-    hub_server(server, etag="b" * 64)
-    said = run(tmp_path, server.address)
-    assert said.startswith("refused:") and "not the file that it should be" in said and "b" * 16 in said
+def in_hubs_cache(tmp_path):
+    [link] = (tmp_path / "hub").rglob("snapshots/*/model.safetensors")
+    return link
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("stated", ["sha256", "git"])
+def test_what_the_hub_sends_is_compared_with_the_hash_that_it_states(server, tmp_path, stated, links):
+    git = hashlib.sha1(b"blob %d\0" % len(HDF5) + HDF5).hexdigest()  # as `git hash-object` computes it
+    settings = {} if links else {"HF_HUB_DISABLE_SYMLINKS": "1"}  # as on Windows
+    hub_server(server, etag={"sha256": SHA256, "git": git}[stated])
+    path = f"/{REPOSITORY}/resolve/main/model.safetensors"
+    server.files[path] = HDF5[:-1] + b"!"  # of the size that it should be
+    said = run(tmp_path, server.address, settings)
+    assert said.startswith(f"refused: What {server.address}{path} sent is not the published file (hash ")
+    assert {"sha256": SHA256, "git": git}[stated][:16] in said and "thrown away" in said
+    server.files[path] = HDF5  # whoever was in between has gone: nothing bad was kept
+    assert run(tmp_path, server.address, settings).startswith(HDF5[:8].hex())
+    record = tmp_path / "cache" / "weights" / "some_network.in1k.safetensors.sha256"
+    assert record.read_text() == SHA256
+
+
+@pytest.mark.parametrize("tampered", ["file", "record"])
+@pytest.mark.parametrize("links", [True, False])
+def test_a_tampered_file_or_record_is_refused_and_can_be_fetched_again(server, tmp_path, tampered, links):
+    settings = {} if links else {"HF_HUB_DISABLE_SYMLINKS": "1"}
+    hub_server(server)
+    assert run(tmp_path, server.address, settings).startswith(HDF5[:8].hex())
+    kept = in_hubs_cache(tmp_path).resolve()
+    record = tmp_path / "cache" / "weights" / "some_network.in1k.safetensors.sha256"
+    if tampered == "file":
+        kept.write_bytes(HDF5[:-1] + b"!")
+    else:
+        record.write_text("c" * 64)
+    said = run(tmp_path, "http://127.0.0.1:1", settings)
+    assert said.startswith(f"refused: {kept} is not the file that it should be (sha256 ") and str(record) in said
+    kept.unlink()
+    assert run(tmp_path, server.address, settings).startswith(HDF5[:8].hex())
+
+
+def test_what_others_downloaded_is_compared_with_the_name_in_the_hubs_cache(server, tmp_path):
+    hub_server(server)
+    run(tmp_path, server.address)
+    link = in_hubs_cache(tmp_path)
+    blob = link.parent / os.readlink(link)
+    record = tmp_path / "cache" / "weights" / "some_network.in1k.safetensors.sha256"
+    # The library keeps some files in a store of their own, by another hash than the Hub states.
+    store = tmp_path / "hub" / "hub" / "blobs" / "dd" / ("d" * 64)
+    store.parent.mkdir(parents=True)
+    blob.rename(store)
+    blob.symlink_to(store)
+    record.unlink()
+    assert run(tmp_path, "http://127.0.0.1:1").startswith(HDF5[:8].hex())
+    assert record.read_text() == SHA256
+    record.unlink()
+    store.write_bytes(HDF5 + b"!")
+    said = run(tmp_path, "http://127.0.0.1:1")
+    assert said.startswith(f"refused: {store} is not the file that it should be (hash ") and SHA256[:16] in said
 
 
 def test_a_missing_repository_is_said_in_one_line(server, tmp_path):

@@ -10,7 +10,10 @@ from PIL import Image
 import model_maker
 from model_maker import Classifier, cli
 from model_maker.errors import DataError, ModelError
-from model_maker.tflite import inspection, metadata
+from model_maker.normalization import Normalization
+from model_maker.progress import Progress
+from model_maker.tflite import graph, inspection, metadata
+from model_maker.tflite.label_sets import LabelSets
 
 
 def run_cli(*arguments):
@@ -65,6 +68,98 @@ def test_the_metadata_names_each_head_and_its_labels(both):
         "flowers": ("daisy", "dandelion", "rose", "sunflower", "tulip"),
         "pair": ("dandelion", "rose"),
     }
+
+
+@pytest.fixture
+def ruled(conv_embedder, tmp_path):
+    """A file with thresholds of its labels and label sets, one with a threshold for all, one with neither; combined."""
+    random, names = np.random.default_rng(5), ("letters", "light", "plain")
+    labels = (("a", "b", "ü"), ("day", "night"), ("x", "y", "z"))
+    rules = (
+        {
+            "threshold": 0.3,
+            "label_thresholds": (0.3, 0.55, 0.45),
+            "label_sets": LabelSets(0.9, (0.2, 0.35, 0.3), (40, 41, 42), (True, True, False)),
+            "display_names": {"de": ("A", "B", "Ü")},
+        },
+        {"threshold": 0.6, "label_sets": LabelSets(0.8, (0.4, 0.45), (9, 9), (False, False))},
+        {},
+    )
+    infos, paths = [], []
+    for name, own, more in zip(names, labels, rules, strict=True):
+        info = metadata.ModelInfo(own, Normalization(127, 128), name=name, **more)
+        kernel = random.normal(size=(len(own), 16)) * 0.02
+        content = metadata.write(graph.attach_head(conv_embedder, kernel, np.zeros(len(own))), info)
+        (path := tmp_path / f"{name}.tflite").write_bytes(content)
+        infos.append(info)
+        paths.append(path)
+    return infos, paths, model_maker.combine(paths, tmp_path / "all").directory
+
+
+def test_a_head_keeps_what_is_shown_of_its_scores(ruled):
+    infos, paths, combined = ruled
+    heads = metadata.read_heads((combined / "model.tflite").read_bytes())
+    for info, path in zip(infos, paths, strict=True):
+        single, head = metadata.read(path.read_bytes()), heads[info.name]
+        for rule in ("threshold", "label_thresholds", "label_sets", "display_names"):
+            assert getattr(head, rule) == getattr(single, rule)
+        np.testing.assert_array_equal(head.limits, single.limits)
+    assert heads["letters"].label_sets == infos[0].label_sets and heads["light"].label_sets == infos[1].label_sets
+    assert heads["plain"].label_sets is None and heads["plain"].display_names == {}
+
+
+def test_a_head_answers_as_its_own_file_also_that_it_does_not_know(ruled):
+    infos, paths, combined = ruled
+    pictures = list(np.random.default_rng(1).integers(0, 256, (40, 8, 8, 3), np.uint8))
+    unknown = 0
+    for info, path in zip(infos, paths, strict=True):
+        single, head = Classifier(path), Classifier(combined, head=info.name)
+        for one, other in zip(single.scores(pictures), head.scores(pictures), strict=True):
+            assert head.rank(other) == single.rank(one)
+            assert (single.info.label_sets is None) or head.label_set(other) == single.label_set(one)
+            unknown += single.rank(one)[0].label == "unknown"
+    assert 0 < unknown < 120
+    first = Classifier(combined)  # without a name
+    assert (first.info.label_thresholds, first.info.label_sets) == (infos[0].label_thresholds, infos[0].label_sets)
+
+
+def test_commands_and_generated_code_take_a_heads_rules(ruled, tmp_path, capsys):
+    infos, paths, combined = ruled
+    noise = np.random.default_rng(2).integers(0, 256, (8, 8, 3), np.uint8)
+    Image.fromarray(noise).save(photo := tmp_path / "photo.png")
+    for info, path in zip(infos, paths, strict=True):
+        answers = []
+        for words in ((path,), (combined, "--head", info.name)):
+            assert run_cli("predict", words[0], photo, *words[1:], "--json") == 0
+            answers.append(json.loads(capsys.readouterr().out))
+        assert answers[0] == answers[1]
+        codes = [
+            model_maker.codegen(path, "python", name="Made"),
+            model_maker.codegen(combined, "python", name="Made", head=info.name),
+        ]
+        made = []
+        for code, file in zip(codes, (path, combined / "model.tflite"), strict=True):
+            exec(code, module := {})
+            made.append(module["Made"](file).classify(photo))
+        assert made[0] == made[1]
+    assert run_cli("inspect", combined, "--json") == 0
+    rules = json.loads(capsys.readouterr().out)["rules"]
+    assert rules["letters"]["label_thresholds"] == pytest.approx(infos[0].label_thresholds)
+    assert rules["light"] == {
+        "threshold": pytest.approx(0.6),
+        "label_thresholds": [],
+        "label_sets": {"coverage": 0.8, "limits": [0.4, 0.45], "photos": [9, 9], "by_class": [False, False]},
+    }
+    assert run_cli("inspect", combined) == 0
+    said = capsys.readouterr().out
+    assert "0.3 to 0.55, by label" in said and "80 % promised" in said
+
+
+def test_what_stays_in_the_single_files_is_noted(models, tmp_path):
+    heard = Progress()
+    model_maker.combine(models, tmp_path / "new", progress=heard)
+    [note] = [note for note in heard.notes if "memory of classes" in note]
+    assert all(str(folder) in note for folder in models)
 
 
 @pytest.mark.verify("mediapipe")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from model_maker.clip.records import DEFAULT, TOWERS
+from model_maker.clip.records import DEFAULT, TOWERS, Blocks
 
 # Of repositories and the papers' tables: patch, widths and layers of image and text, vector, ImageNet zero-shot.
 PUBLISHED = {
@@ -13,12 +13,20 @@ PUBLISHED = {
     "wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M": (16, 256, 10, 256, 3, 512, 41.1),
     "laion/CLIP-ViT-B-32-DataComp.XL-s13B-b90K": (32, 768, 12, 512, 12, 512, 69.2),
     "google/siglip-base-patch16-224": (16, 768, 12, 768, 12, 768, 76.0),
+    # Stages of the image tower in the place of widths and layers.
+    "timm/MobileCLIP2-S0-OpenCLIP": (0, (64, 128, 256, 512), (2, 6, 10, 2), 512, 12, 512, 71.5),
 }
+TRANSFORMERS = {name: tower for name, tower in TOWERS.items() if isinstance(tower.image, Blocks)}
 
 
 def test_records_say_what_is_published():
+    def image(of):
+        if isinstance(of, Blocks):
+            return of.width, of.layers
+        return tuple(stage.width for stage in of), tuple(stage.blocks for stage in of)
+
     found = {
-        tower.repository: (tower.patch, tower.image.width, tower.image.layers, tower.text.width, tower.text.layers,
+        tower.repository: (tower.patch, *image(tower.image), tower.text.width, tower.text.layers,
                            tower.embedding_size, tower.top1)
         for tower in TOWERS.values()
     }  # fmt: skip
@@ -26,7 +34,7 @@ def test_records_say_what_is_published():
     assert TOWERS[DEFAULT].repository == "wkcn/TinyCLIP-ViT-40M-32-Text-19M-LAION400M"
 
 
-@pytest.mark.parametrize("tower", TOWERS.values(), ids=TOWERS)
+@pytest.mark.parametrize("tower", TRANSFORMERS.values(), ids=TRANSFORMERS)
 def test_parameters_follow_from_the_shapes(tower):
     def dense(inputs, outputs):
         return inputs * outputs + outputs
@@ -51,12 +59,12 @@ def test_parameters_follow_from_the_shapes(tower):
 
 @pytest.mark.parametrize("tower", TOWERS.values(), ids=TOWERS)
 def test_records_are_complete(tower):
-    assert tower.licence in ("MIT", "Apache-2.0")
+    assert (tower.licence in ("MIT", "Apache-2.0")) == (tower.terms is None)
     assert tower.source.startswith("https://")
     assert all(file.repository == tower.repository and not file.alone for file in tower.files)
     assert tower.weights.file.endswith(".safetensors")  # no pickle is ever read
-    assert tower.image.width % tower.image.heads == tower.text.width % tower.text.heads == 0
-    assert tower.image.width // tower.image.heads == 64 == tower.text.width // tower.text.heads
+    blocks = [of for of in (tower.text, tower.image) if isinstance(of, Blocks)]
+    assert all(of.width % of.heads == 0 and of.width // of.heads == 64 for of in blocks)
     with pytest.raises(dataclasses.FrozenInstanceError):
         tower.name = "other"
 

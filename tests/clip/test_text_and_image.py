@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import plain_towers
 import pytest
+import tiny_fastvit
 import tiny_towers
 from heard import Heard
 from PIL import Image
@@ -75,6 +76,30 @@ def test_siglips_texts_are_embedded_as_written_out_plainly(place):
     expected = [unit(plain_towers.text(ids, rounded(tensors), tower)) for ids in tokens.values()]
     np.testing.assert_allclose(texts.embed(list(tokens)), expected, atol=2e-6)
     assert (texts.logit_scale, texts.logit_bias) == (pytest.approx(110, rel=1e-5), -12.5)
+
+
+def test_mobileclips_texts_are_embedded_as_written_out_plainly(place):
+    tower, tensors = place("mobileclip", activation="gelu")
+    words = tiny_towers.vocabulary()
+    begin, end, cat, dog = (words[name] for name in ("<|startoftext|>", "<|endoftext|>", "cat</w>", "dog</w>"))
+    tokens = {"cat": [begin, cat, end], "": [begin, end], "dog " * 9: [begin, *5 * [dog], end]}
+    found = TextTower(tower.name, accept_licence="some-licence").embed(list(tokens))
+    # Every token sees every other one, and the zeros behind the end.
+    expected = [
+        unit(plain_towers.text(ids + [0] * (tiny_towers.CONTEXT - len(ids)), rounded(tensors), tower, len(ids) - 1))
+        for ids in tokens.values()
+    ]
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
+def test_mobileclips_photos_are_embedded_as_written_out_plainly(place):
+    tower, tensors = place("mobileclip", activation="gelu")
+    photos = list(np.random.default_rng(1).integers(0, 256, (2, tower.image_size, tower.image_size, 3), np.uint8))
+    expected = [unit(tiny_fastvit.image(photo, tensors, tower.image_mean, tower.image_std)) for photo in photos]
+    assert np.abs(expected[0] - expected[1]).max() > 0.05
+    for kind, tolerance in (("none", 3e-6), ("float16", 5e-3), ("dynamic", 0.1)):
+        found = ImageTower(tower.name, quantization=kind, accept_licence="some-licence").embed(photos)
+        np.testing.assert_allclose(found, expected, atol=tolerance)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

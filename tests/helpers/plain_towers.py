@@ -44,13 +44,13 @@ def encode(x, tensors, prefix, blocks, tower, *, causal):
     return x
 
 
-def text(ids, tensors, tower):
-    """The vector of one text's tokens; of SigLIP with the padding behind them."""
+def text(ids, tensors, tower, end=-1):
+    """The vector of one text's tokens, which ends at `end`; of SigLIP and MobileCLIP with the padding behind it."""
     embeddings = "text_model.embeddings"
     places = tensors[f"{embeddings}.position_embedding.weight"][: len(ids)]
     x = tensors[f"{embeddings}.token_embedding.weight"][ids].astype(float) + places
-    x = encode(x, tensors, "text_model", tower.text, tower, causal=tower.layout != "siglip")
-    last = norm(x, tensors, "text_model.final_layer_norm", tower.epsilon)[-1:]
+    x = encode(x, tensors, "text_model", tower.text, tower, causal=tower.layout not in ("siglip", "mobileclip"))
+    last = norm(x, tensors, "text_model.final_layer_norm", tower.epsilon)[end][None]
     if tower.layout == "siglip":
         return dense(last, tensors, "text_model.head")[0]
     return (last @ tensors["text_projection.weight"].T)[0]

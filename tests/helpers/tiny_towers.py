@@ -5,15 +5,17 @@ import math
 import struct
 
 import numpy as np
+import tiny_fastvit
 from safetensors.numpy import save_file
 
 from model_maker.backbones.downloaded_weights import HubWeights
-from model_maker.clip.records import Blocks, Tower
+from model_maker.clip.records import Blocks, Terms, Tower
 
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
 TEXT, IMAGE = Blocks(width=8, layers=2, heads=2, hidden=12), Blocks(width=12, layers=2, heads=3, hidden=20)
 CONTEXT, PATCH, SIZE, SHARED = 7, 8, 24, 6
 MEAN, STD = (0.48, 0.45, 0.41), (0.27, 0.26, 0.28)
+TERMS = Terms("research only", "Somebody", "https://example.com/terms", "All of this is Somebody's.")
 MERGES = ("c a", "ca t</w>", "d o", "do g</w>")
 
 
@@ -49,21 +51,22 @@ def spiece():
 def record(layout="clip", *, sha256=None, activation="quick_gelu"):
     """A record as in TOWERS."""
     names = ("spiece.model",) if layout == "siglip" else ("vocab.json", "merges.txt")
-    repository = f"someone/tiny_{layout}"
+    repository, mobile = f"someone/tiny_{layout}", layout == "mobileclip"
+    image = Blocks(**{**vars(IMAGE), "width": TEXT.width, "heads": 2}) if layout == "siglip" else IMAGE
     return Tower(
         name=f"tiny_{layout}",
         weights=HubWeights(repository, 9000, sha256=sha256, alone=False),
         tokenizer=tuple(HubWeights(repository, 900, file=file, alone=False) for file in names),
         layout=layout,
-        licence="MIT",
+        licence="some-licence" if mobile else "MIT",
         parameters=0,
         embedding_size=TEXT.width if layout == "siglip" else SHARED,
         text=TEXT,
-        image=Blocks(**{**vars(IMAGE), "width": TEXT.width, "heads": 2}) if layout == "siglip" else IMAGE,
+        image=tiny_fastvit.STAGES if mobile else image,
         vocabulary=len(PIECES if layout == "siglip" else vocabulary()),
         context=CONTEXT,
-        patch=PATCH,
-        image_size=SIZE,
+        patch=0 if mobile else PATCH,
+        image_size=tiny_fastvit.SIZE if mobile else SIZE,
         image_mean=MEAN,
         image_std=STD,
         crop=layout != "siglip",
@@ -72,11 +75,13 @@ def record(layout="clip", *, sha256=None, activation="quick_gelu"):
         scores="sigmoid" if layout == "siglip" else "softmax",
         top1=0.0,
         source="",
+        terms=TERMS if mobile else None,
+        resampling="bilinear" if mobile else "bicubic",
     )
 
 
 def weights(tower):
-    """Random tensors by Hugging Face's names."""
+    """Random tensors by Hugging Face's names; those of a FastViT by timm's."""
     generator, found = np.random.default_rng(0), {}
 
     def add(name, *shape, about=0.0):
@@ -90,7 +95,8 @@ def weights(tower):
         add(f"{name}.weight", width, about=1.0)
         add(f"{name}.bias", width)
 
-    for prefix, blocks in (("text_model", tower.text), ("vision_model", tower.image)):
+    mobile = tower.layout == "mobileclip"
+    for prefix, blocks in (("text_model", tower.text), *(() if mobile else (("vision_model", tower.image),))):
         for index in range(blocks.layers):
             name = f"{prefix}.encoder.layers.{index}"
             for number in (1, 2):
@@ -102,6 +108,10 @@ def weights(tower):
     add("text_model.embeddings.token_embedding.weight", tower.vocabulary, tower.text.width)
     add("text_model.embeddings.position_embedding.weight", tower.context, tower.text.width)
     norm("text_model.final_layer_norm", tower.text.width)
+    if mobile:
+        add("text_projection.weight", tower.embedding_size, tower.text.width)
+        found["logit_scale"] = np.array(math.log(100), np.float32)
+        return found | tiny_fastvit.weights(tower.embedding_size, generator)
     width, patches = tower.image.width, (tower.image_size // tower.patch) ** 2
     add("vision_model.embeddings.patch_embedding.weight", width, 3, tower.patch, tower.patch)
     norm("vision_model.post_layernorm", width)
@@ -129,25 +139,37 @@ def weights(tower):
     return found
 
 
-def open_clip(tensors):
-    """The same tensors as open_clip names and joins them."""
-    found = {"logit_scale": tensors["logit_scale"]}
-    for theirs, ours, layers in (("text_model", "", 2), ("vision_model", "visual.", 2)):
-        for index in range(layers):
-            old, new = f"{theirs}.encoder.layers.{index}.", f"{ours}transformer.resblocks.{index}."
-            for part, joined in (("weight", "in_proj_weight"), ("bias", "in_proj_bias")):
-                layers_of = [tensors[f"{old}self_attn.{letter}_proj.{part}"] for letter in "qkv"]
-                found[f"{new}attn.{joined}"] = np.concatenate(layers_of)
-                for a, b in (("layer_norm1", "ln_1"), ("layer_norm2", "ln_2"), ("self_attn.out_proj", "attn.out_proj"),
-                             ("mlp.fc1", "mlp.c_fc"), ("mlp.fc2", "mlp.c_proj")):  # fmt: skip
-                    found[f"{new}{b}.{part}"] = tensors[f"{old}{a}.{part}"]
+def blocks(tensors, theirs, ours):
+    found = {}
+    for index in range(2):
+        old, new = f"{theirs}.encoder.layers.{index}.", f"{ours}transformer.resblocks.{index}."
+        for part, joined in (("weight", "in_proj_weight"), ("bias", "in_proj_bias")):
+            layers_of = [tensors[f"{old}self_attn.{letter}_proj.{part}"] for letter in "qkv"]
+            found[f"{new}attn.{joined}"] = np.concatenate(layers_of)
+            for a, b in (("layer_norm1", "ln_1"), ("layer_norm2", "ln_2"), ("self_attn.out_proj", "attn.out_proj"),
+                         ("mlp.fc1", "mlp.c_fc"), ("mlp.fc2", "mlp.c_proj")):  # fmt: skip
+                found[f"{new}{b}.{part}"] = tensors[f"{old}{a}.{part}"]
+    return found
+
+
+def open_clip_text(tensors):
+    found = blocks(tensors, "text_model", "")
     for part in ("weight", "bias"):
         found[f"ln_final.{part}"] = tensors[f"text_model.final_layer_norm.{part}"]
-        found[f"visual.ln_pre.{part}"] = tensors[f"vision_model.pre_layrnorm.{part}"]
-        found[f"visual.ln_post.{part}"] = tensors[f"vision_model.post_layernorm.{part}"]
     found["token_embedding.weight"] = tensors["text_model.embeddings.token_embedding.weight"]
     found["positional_embedding"] = tensors["text_model.embeddings.position_embedding.weight"]
     found["text_projection"] = np.ascontiguousarray(tensors["text_projection.weight"].T)
+    return found
+
+
+def open_clip(tensors):
+    """The same tensors as open_clip names and joins them."""
+    found = (
+        {"logit_scale": tensors["logit_scale"]} | open_clip_text(tensors) | blocks(tensors, "vision_model", "visual.")
+    )
+    for part in ("weight", "bias"):
+        found[f"visual.ln_pre.{part}"] = tensors[f"vision_model.pre_layrnorm.{part}"]
+        found[f"visual.ln_post.{part}"] = tensors[f"vision_model.post_layernorm.{part}"]
     found["visual.class_embedding"] = tensors["vision_model.embeddings.class_embedding"]
     found["visual.conv1.weight"] = tensors["vision_model.embeddings.patch_embedding.weight"]
     found["visual.positional_embedding"] = tensors["vision_model.embeddings.position_embedding.weight"]
@@ -155,11 +177,18 @@ def open_clip(tensors):
     return found
 
 
+def mobileclip(tensors):
+    """The same tensors as open_clip names them where the text tower is of its own kind."""
+    found = {name: array for name, array in tensors.items() if not name.startswith("text")}
+    return found | {f"text.{name}": array for name, array in open_clip_text(tensors).items()}
+
+
 def write(folder, tower):
     """Writes the files of the repository; returns its tensors by Hugging Face's names."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = weights(tower)
-    save_file(open_clip(tensors) if tower.layout == "open_clip" else tensors, folder / tower.weights.file)
+    named = {"open_clip": open_clip, "mobileclip": mobileclip}.get(tower.layout, dict)(tensors)
+    save_file(named, folder / tower.weights.file)
     if tower.layout == "siglip":
         (folder / "spiece.model").write_bytes(spiece())
         return tensors

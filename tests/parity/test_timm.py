@@ -1,9 +1,5 @@
 """Our networks against timm's, a second implementation, with the same random weights."""
 
-import importlib.machinery
-import sys
-import types
-
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -23,37 +19,6 @@ THEIRS = {
     "mobilenetv3_large_100.miil_in21k": "mobilenetv3_large_100.miil_in21k",
 }
 SIZE = 96  # pixels; weights do not depend on it
-
-
-@pytest.fixture(scope="module")
-def timm():
-    """timm, whose models need nothing of torchvision, though importing it does."""
-    for name in ("torchvision", "torchvision.transforms", "torchvision.transforms.functional", "torchvision.datasets",
-                 "torchvision.ops", "torchvision.ops.misc", "torchvision.models",
-                 "torchvision.models.feature_extraction"):  # fmt: skip
-        module = _Anything(name)
-        module.__spec__ = importlib.machinery.ModuleSpec(name, None)
-        module.__path__ = []
-        sys.modules.setdefault(name, module)
-    return pytest.importorskip("timm", reason="timm is not installed: make parity")
-
-
-class _Names(type):
-    """The kind of classes in which every name stands for itself, as those of an enumeration."""
-
-    def __getattr__(cls, name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return name
-
-
-class _Anything(types.ModuleType):
-    """A module in which every name stands for such a class."""
-
-    def __getattr__(self, name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return sys.modules.get(f"{self.__name__}.{name}") or _Names(name, (), {})
 
 
 def scatter(model):

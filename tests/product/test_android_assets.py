@@ -126,7 +126,9 @@ def test_the_app_reads_the_model_and_feeds_it_as_training_did(classes, make_tiny
 def test_the_app_shows_each_head_of_a_combined_model(classes, conv_embedder, tmp_path):
     names, labels = ("letters", "light"), (("a", "b", "ü"), ("day", "night"))
     single = [graph.attach_head(conv_embedder, np.ones((len(own), 16)), np.zeros(len(own))) for own in labels]
+    sets = LabelSets(0.9, (0.1, 0.9, 0.2), (40, 40, 40), (True, True, True))
     infos = [metadata.ModelInfo(own, Normalization(127, 128), threshold=0.25) for own in labels]
+    infos[0] = dataclasses.replace(infos[0], label_thresholds=(0.25, 0.75, 0.5), label_sets=sets)
     content = metadata.write_heads(output_heads.combine(single, names), dict(zip(names, infos, strict=True)))
     rgba = np.random.default_rng(4).integers(0, 256, (9, 7, 4), np.uint8)
     scores = kotlin_runs.prepare(tmp_path / "run", content, rgba)
@@ -134,15 +136,20 @@ def test_the_app_shows_each_head_of_a_combined_model(classes, conv_embedder, tmp
     assert (float(mean), float(std)) == (127, 128)
     expected = []
     for name, own in zip(names, labels, strict=True):
-        expected += [name, " ".join(["0.25"] * len(own)), str(len(own)), *own]
+        limits = "0.25 0.75 0.5" if name == "letters" else "0.25 0.25"
+        expected += [name, limits, str(len(own)), *own]
     assert told[: len(expected)] == expected
     told = told[len(expected) :]
-    for name, own, row in zip(names, labels, scores, strict=True):
-        best = [index for index in np.argsort(-row, kind="stable")[:2] if row[index] >= 0.25]
+    for name, own, info, row in zip(names, labels, infos, scores, strict=True):
+        best = [index for index in np.argsort(-row, kind="stable")[:2] if row[index] >= info.limits[index]]
         shown = [name, str(len(best)), *(text for index in best for text in (own[index], str(row[index])))]
         assert [told[0], told[1], *told[2 : len(shown) : 2]] == [*shown[:2], *shown[2::2]]
         np.testing.assert_allclose(np.array(told[3 : len(shown) : 2], float), row[best], rtol=1e-6)
         told = told[len(shown) :]
+        if info.label_sets:
+            shown = ["labels", *(own[index] for index in sets.indices(row))]
+            assert told[: len(shown)] == shown
+            told = told[len(shown) :]
     assert told == []
 
 

@@ -61,7 +61,7 @@ async function parse(bytes) {
 function headOf(output, inside) {
   const labels = output ? labelsOf(output, inside) : [];
   const threshold = output ? (options(output, SCORE_THRESHOLD)?.float32(0) ?? 0) : 0;
-  return {name: output?.text(0) ?? '', labels, threshold, limits: limitsOf(labels, threshold, inside)};
+  return {name: output?.text(0) ?? '', labels, threshold, limits: limitsOf(labels, threshold, thresholdsIn(output, inside))};
 }
 
 function edgeOf(tensor) {
@@ -132,9 +132,15 @@ function labelsOf(scores, inside) {
   return text.replace(/\n$/, '').split('\n');
 }
 
+/** The file with the thresholds of an output's labels; where there are several outputs, each has its own. */
+function thresholdsIn(output, inside) {
+  const file = output?.tables(6).find((other) => other.text(0).endsWith(LABEL_THRESHOLDS));
+  return file && inside.has(file.text(0)) ? new TextDecoder().decode(inside.get(file.text(0))) : '';
+}
+
 /** TFLite's metadata has one threshold for all; those of each label are the last column of a calibration. */
-function limitsOf(labels, threshold, inside) {
-  const lines = inside.has(LABEL_THRESHOLDS) ? new TextDecoder().decode(inside.get(LABEL_THRESHOLDS)).split('\n') : [];
+function limitsOf(labels, threshold, text) {
+  const lines = text ? text.split('\n') : [];
   const own = lines.map((line) => Math.fround(Number(line.split(',').at(-1))));
   return labels.map((_, index) => Math.max(threshold, own[index] ?? 0));
 }

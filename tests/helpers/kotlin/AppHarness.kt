@@ -20,9 +20,10 @@ fun main(arguments: Array<String>) {
         tell(head.name, head.thresholds.joinToString(" "), head.labels.size, *head.labels.toTypedArray())
     }
     InterpreterApi.next = FakeInterpreter(edges, answer, seen)
-    for (head in Classifier(direct(model)).classify(BitmapPhoto(photo(picture)), topK = 2).heads) {
+    val answers = Classifier(direct(model)).classify(BitmapPhoto(photo(picture)), topK = 2).heads
+    for ((head, known) in answers.zip(file.heads)) {
         tell(head.head, head.predictions.size)
         for (prediction in head.predictions) tell(prediction.label, prediction.score)
-        if (file.labelSets != null) tell("labels", *head.labelSet.toTypedArray())
+        if (known.labelSets != null) tell("labels", *head.labelSet.toTypedArray())
     }
 }

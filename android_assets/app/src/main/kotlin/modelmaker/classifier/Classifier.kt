@@ -55,7 +55,7 @@ class Classifier(
         val order = scores.indices.sortedByDescending { scores[it] }
         val most = if (network.file.multiLabel) scores.size else topK
         val best = order.filter { scores[it] >= head.thresholds[it] }.take(most)
-        val set = network.file.labelSets?.of(scores).orEmpty().map { head.labels[it] }
+        val set = head.labelSets?.of(scores).orEmpty().map { head.labels[it] }
         return HeadAnswer(
             if (heads.size > 1) head.name else "",
             best.map { Prediction(head.labels[it], scores[it]) },

@@ -12,7 +12,7 @@ class LabelSets(val coverage: Float, private val limits: List<Float>) {
         .filterIndexed { place, label -> place == 0 || scores[label] >= limits[label] }
 
     companion object {
-        /** Its name in the model's zip. */
+        /** Its name in the model's zip, behind the name of the head where there are several. */
         const val FILE = "label_sets.csv"
 
         /** Reads the file: the coverage in the first line, then the limit of each label before the first comma. */

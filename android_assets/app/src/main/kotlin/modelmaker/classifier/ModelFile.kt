@@ -6,8 +6,17 @@ import java.nio.ByteOrder
 /** The model among the app's assets, where `model_maker export --android` puts it. */
 const val MODEL_FILE = "model.tflite"
 
-/** One output: its name, its labels, and the least score worth showing of each. */
-class ModelHead(val name: String, val labels: List<String>, val thresholds: List<Float>)
+/**
+ * One output: its name, its labels, and the least score worth showing of each.
+ *
+ * @param labelSets how many labels to show, where the model promises a coverage
+ */
+class ModelHead(
+    val name: String,
+    val labels: List<String>,
+    val thresholds: List<Float>,
+    val labelSets: LabelSets?,
+)
 
 /**
  * What a `.tflite` says of itself: the labels of each output, how photos become its input.
@@ -23,7 +32,6 @@ class ModelFile(content: ByteBuffer) {
     val multiLabel: Boolean // whether a photo may have several labels, or none
     val resize: String // how photos are fitted to the input
     val heads: List<ModelHead> // of a backbone, none
-    val labelSets: LabelSets? // how many labels to show, where a model of one head promises a coverage
 
     init {
         val data = content.duplicate().order(ByteOrder.LITTLE_ENDIAN)
@@ -37,10 +45,8 @@ class ModelFile(content: ByteBuffer) {
             val stated = image.tables(6).any { it.text(0) == RESIZE }
             resize = if (stated) storedFile(data, RESIZE) else "stretch"
             multiLabel = runCatching { storedFile(data, PROVENANCE) }.getOrDefault("").contains(MULTI_LABEL)
-            heads = part.tables(3).mapNotNull { head(data, it) }
-            labelSets = heads.singleOrNull()?.let { head ->
-                stored(data, LabelSets.FILE)?.let { LabelSets.read(it.decodeToString(), head.labels.size) }
-            }
+            val outputs = part.tables(3)
+            heads = outputs.mapNotNull { head(data, it, if (outputs.size > 1) "${it.text(0)}_" else "") }
             require(resize in listOf("stretch", "letterbox", "crop")) { "it fits photos in a way that this app does not know" }
         } catch (error: IndexOutOfBoundsException) {
             throw IllegalArgumentException("its metadata is damaged", error)
@@ -49,13 +55,16 @@ class ModelFile(content: ByteBuffer) {
         }
     }
 
-    private fun head(data: ByteBuffer, scores: Table): ModelHead? {
+    /** Reads an output; `prefix` stands before the names of its files where there are several. */
+    private fun head(data: ByteBuffer, scores: Table, prefix: String): ModelHead? {
         val file = scores.tables(6).firstOrNull { it.byte(2) == AXIS_LABELS }?.text(0) ?: return null
         val labels = storedFile(data, file).removeSuffix("\n").split("\n")
         val threshold = scores.tables(4).firstOrNull { it.byte(0) == THRESHOLDING }?.table(1)?.float(0) ?: 0f
-        val own = scores.tables(6).firstOrNull { it.text(0) == LABEL_THRESHOLDS }
-            ?.let { storedFile(data, LABEL_THRESHOLDS).split("\n").map { line -> line.substringAfterLast(",").toFloat() } }
-        return ModelHead(scores.text(0), labels, labels.indices.map { maxOf(threshold, own?.get(it) ?: 0f) })
+        val own = scores.tables(6).firstOrNull { it.text(0) == prefix + LABEL_THRESHOLDS }
+            ?.let { storedFile(data, it.text(0)).split("\n").map { line -> line.substringAfterLast(",").toFloat() } }
+        val limits = labels.indices.map { maxOf(threshold, own?.get(it) ?: 0f) }
+        val sets = stored(data, prefix + LabelSets.FILE)?.let { LabelSets.read(it.decodeToString(), labels.size) }
+        return ModelHead(scores.text(0), labels, limits, sets)
     }
 
     private fun metadata(model: ByteBuffer): Table {

@@ -103,7 +103,7 @@ def test_groups_are_those_that_were_drawn():
     assert (cosines > 0.9).all()
 
 
-@pytest.mark.parametrize(("count", "said"), [(3, "2 photos give no 3 groups"), (2, "the same for 2 groups")])
+@pytest.mark.parametrize(("count", "said"), [(3, "2 photos cannot form 3 groups"), (2, "the same for 2 groups")])
 def test_groups_that_cannot_be_are_refused(count, said):
     with pytest.raises(DataError, match=said):
         groups.group(np.ones((2, 5), np.float32) / np.sqrt(np.float32(5)), count)

@@ -190,5 +190,5 @@ def test_a_sidecar_is_an_xml_document_with_a_bag_of_words():
 
 
 def test_other_tiers_have_to_be_told_the_words(pile, tmp_path, shared_data):
-    with pytest.raises(DataError, match="give `labels`"):
+    with pytest.raises(DataError, match="pass them as `labels`"):
         keywords.keywords(pile, tmp_path / "out", text_vectors=shared_data / "clip_text")

@@ -49,7 +49,7 @@ def parse(text: str | None) -> Normalization | None:
     except ValueError:
         mean, std = np.nan, np.nan
     if not (np.isfinite(mean) and np.isfinite(std) and std > 0):
-        raise BackboneError(f"`normalization={text!r}`: give MEAN,STD in pixels from 0 to 255, as 127.5,127.5.")
+        raise BackboneError(f"`normalization={text!r}`: pass MEAN,STD in pixels (0 to 255), for example 127.5,127.5.")
     return Normalization(mean, std)
 
 

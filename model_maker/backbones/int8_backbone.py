@@ -214,7 +214,7 @@ def from_recipe(base: Embedder, recipe: Path) -> Int8Backbone | None:
     plain = quantized(base, known.layers, known.ranges, {}, origin="package")
     made = dataclasses.replace(plain, content=known.rounded(plain.content))
     if made.digest != known.int8_sha256:
-        raise ModelError(f"{recipe} does not give the int8 backbone that it describes. Reinstall model-maker.")
+        raise ModelError(f"{recipe} does not reproduce the int8 backbone that it describes. Reinstall model-maker.")
     return made
 
 

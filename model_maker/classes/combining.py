@@ -98,7 +98,7 @@ def combine(
     """
     paths, output, progress = [model_file(model) for model in models], Path(output), Progress(progress)
     if len(paths) < 2:
-        raise DataError("One model alone is no combination. Give two or more.")
+        raise DataError("Only one model was passed. Pass two or more.")
     for path in paths:
         edited_folder.check_new(output, path, overwrite=overwrite, record=edited_folder.COMBINED)
     contents = [vetting.read(path) for path in paths]
@@ -183,7 +183,7 @@ def _check(content: bytes, singles: Sequence[bytes]) -> None:
         for score, other in zip(runner.run_all(pixels), others, strict=True):
             if not np.array_equal(score, other.run_all(pixels)[0]):
                 raise ModelError(
-                    "A head of the combined file gives other scores than its own file. Please report this."
+                    "The scores of a head differ between the combined file and its own file. Please report this."
                 )
 
 

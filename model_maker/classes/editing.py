@@ -193,7 +193,7 @@ class _Change:
         memory = class_memory.get(self._content)
         self.has_memory = memory is not None
         sizes = layer_sizes(self._info.provenance)
-        # Renaming does not need the layer, and reading it would take a tenth of the time.
+        # Renaming does not need the layer, and reading it takes a tenth of the time.
         count = len(self._info.labels)
         layer = class_rows.read(self._content) if self.moves_rows else Rows(np.empty((count, 0)), np.empty(count))
         classes = ClassList(self._info.labels, layer, memory, sizes)
@@ -279,7 +279,7 @@ class _Change:
         apart = float(np.abs(scores - expected).max(axis=1).mean())
         if not apart <= _ROUNDING:
             raise ModelError(
-                f"The edited file gives other scores than its classes promise (difference {apart:.3f}, allowed "
+                f"The edited file does not reproduce the expected scores (difference {apart:.3f}, allowed "
                 f"{_ROUNDING}). Nothing was written; please report this."
             )
 
@@ -292,7 +292,7 @@ def _judge(before: bytes, after: bytes, data: Dataset, kept: set[str]) -> OldCla
     """
     chosen = [index for index, sample in enumerate(data.samples) if data.classes[sample.label] in kept]
     if not chosen:
-        raise DataError("`data` holds no photo of a class that was there before and still is.")
+        raise DataError("`data` has no photos of classes that are in both models.")
     photos = data.of(chosen)
     names = [photos.classes[label] for label in photos.labels]
     shares = []

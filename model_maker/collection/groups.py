@@ -32,7 +32,7 @@ def group(vectors: Array, count: int) -> tuple[Array, Array]:
     Source: Arthur and Vassilvitskii 2007, "k-means++".
     """
     if len(vectors) < count:
-        raise DataError(f"{len(vectors)} photos give no {count} groups: `groups` has to be {len(vectors)} or fewer.")
+        raise DataError(f"{len(vectors)} photos cannot form {count} groups: `groups` must be {len(vectors)} or fewer.")
     from scipy.cluster import vq  # imported here, because it is slow to import
 
     points = _reduced(vectors)

@@ -130,7 +130,7 @@ def keywords(
     vector_file = tiers.read_vectors(text_vectors)
     chosen = tiers.choose(given or (), tier, vector_file, classes=classes)
     if given is None and chosen != known.NAME:
-        raise DataError(f"The tier {chosen} knows any words, so say which: give `labels`.")
+        raise DataError(f"The tier {chosen} accepts any words: pass them as `labels`.")
     with report.stage("List photos"):
         pile = photos.read(data, progress=report)
     skipped = {_name(one.path, home): one.reason for one in pile.skipped}

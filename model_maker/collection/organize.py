@@ -222,9 +222,7 @@ def check_apart(data: Path, output: Path) -> None:
     """
     home, target = data.resolve(), output.resolve()
     if target.is_relative_to(home) or home.is_relative_to(target):
-        raise OutputError(
-            f"{output} and the photos in {data} lie in each other. Choose a folder elsewhere for the output."
-        )
+        raise OutputError(f"{output} and {data}: one contains the other. Choose an output folder elsewhere.")
 
 
 def _classified(

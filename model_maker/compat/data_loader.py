@@ -49,8 +49,8 @@ class DataLoader:
     def _open_stream(self, dataset: Any, size: int | None, names: list[str] | None) -> None:
         if not (hasattr(dataset, "element_spec") and hasattr(dataset, "take")):
             raise DataError(
-                f"DataLoader: {type(dataset).__name__} is no dataset of photos, as model_maker.load_dataset gives it, "
-                "and no tf.data.Dataset. Use DataLoader.from_folder."
+                f"DataLoader: {type(dataset).__name__} is neither a dataset of model_maker.load_dataset "
+                "nor a tf.data.Dataset. Use DataLoader.from_folder."
             )
         size = int(dataset.cardinality()) if size is None else size
         if size < 0:

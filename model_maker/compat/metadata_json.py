@@ -31,7 +31,7 @@ def render(content: bytes) -> str:
     """
     tables = metadata.tables(graph.parse(content))
     if tables is None:
-        raise ModelError("The model carries no metadata.")
+        raise ModelError("The model has no metadata.")
     return json.dumps(_table(tables), indent=2, ensure_ascii=False) + "\n"
 
 

@@ -143,7 +143,7 @@ def photos(path: Path) -> list[tuple[ZipMember, int]]:
     try:
         members = _zip_members(path)
     except _BROKEN as error:
-        raise DataError(f"{path} is damaged ({error or 'it ends too early'}). Make it anew.") from error
+        raise DataError(f"{path} is damaged ({error or 'it ends too early'}). Recreate it.") from error
     return [(member, size) for member, size in members if _is_visible_photo(PurePosixPath(member.name))]
 
 

@@ -133,7 +133,7 @@ def in_turn(dataset: Dataset) -> Iterator[Sample]:
 
 
 def _lay_out(rows: list[Array], names: list[tuple[str, str]], title: str, remark: str) -> Image.Image:
-    """Puts rows, each uint8 [K, S, S, 3], below a title and beside their names."""
+    """Lays out rows, each uint8 [K, S, S, 3], below a title, to the right of their names."""
     columns, step = len(rows[0]), _CELL + _GAP
     left, top = _MARGIN + _LABELS, _MARGIN + _HEADER
     # The text may be wider than a single column.

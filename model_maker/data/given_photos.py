@@ -72,7 +72,7 @@ def keep(
     """
     if images is not None or labels is not None:
         if data is not None or images is None or labels is None:
-            raise DataError("Give `images` and `labels` together, and no `data` beside them.")
+            raise DataError("Pass `images` and `labels` together, without `data`.")
         rows: Iterator[_Labelled] = _zipped(images, labels)
         total, stated = _length(images), None
     else:
@@ -87,7 +87,7 @@ def keep(
         if progress and total:
             progress(number + 1, total)
     if not kept:
-        raise DataError("There is no photo in what was given.")
+        raise DataError("The given dataset contains no photos.")
     width = max(len(label) for _, found, _ in kept for label in found) if numbered and names is None else 0
     return _list([(path, [label.zfill(width) for label in found], part) for path, found, part in kept], multi_label)
 

@@ -16,7 +16,7 @@ from model_maker.errors import DataError
 Array = np.ndarray[Any, Any]
 
 CHANNELS = ("rgb", "bgr")
-# Bands of a picture: grey, colours, colours with transparency.
+# Bands of an image: gray, RGB, RGB with transparency.
 _BANDS = (1, 3, 4)
 _SHAPES = "[H, W], [H, W, 1], [H, W, 3] or [H, W, 4]"
 
@@ -63,7 +63,7 @@ def read(photo: object, *, channels: str = "rgb") -> bytes | Array | str | os.Pa
 
     Args:
       photo: anything that may be a photo.
-      channels: the order of colours in arrays, one of CHANNELS; OpenCV's is "bgr".
+      channels: color order of arrays, one of CHANNELS; OpenCV's is "bgr".
 
     Raises:
       DataError: it cannot be read, or is not an image.

@@ -187,7 +187,7 @@ def labels_in(label: str | tuple[str, ...], where: str) -> list[str]:
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-            raise DataError(f"{where}: {label.strip()[:60]!r} is no JSON list of labels. Separate labels by | instead.")
+            raise DataError(f"{where}: {label.strip()[:60]!r} is not a JSON list. Separate labels by | instead.")
         label = tuple(found)
     names = _LABEL_SEPARATORS.split(label) if isinstance(label, str) else label
     return list(dict.fromkeys(name.strip() for name in names if name.strip()))

@@ -41,7 +41,7 @@ def cutmix(batch: Array, labels: Array, rng: Rng, *, alpha: float) -> tuple[Arra
     Returns:
       float32 of the same shapes.
 
-    Source: Yun et al. 2019, "CutMix"; whose boxes may extend beyond the photo; these do not.
+    Source: Yun et al. 2019, "CutMix", whose boxes may extend beyond the photo; these do not.
     """
     partner, share = _draw(len(batch), rng, alpha)
     sides = np.array(batch.shape[1:3])

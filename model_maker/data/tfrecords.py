@@ -59,7 +59,7 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
     """Lists the examples of one file or of all files in a folder; the names of files state the split.
 
     Args:
-      path: a TFRecord file, or a folder of them. `label.labels.txt` beside them names the classes.
+      path: a TFRecord file, or a folder of them. `label.labels.txt` next to them names the classes.
       notes: not used; no files are skipped.
 
     Raises:
@@ -171,7 +171,7 @@ def _message() -> Any:
     descriptor = pool.FindMessageTypeByName("example.Example")
     if hasattr(message_factory, "GetMessageClass"):
         return message_factory.GetMessageClass(descriptor)
-    return message_factory.MessageFactory(pool).GetPrototype(descriptor)  # protobuf 3, beside tflite-support
+    return message_factory.MessageFactory(pool).GetPrototype(descriptor)  # protobuf 3, together with tflite-support
 
 
 @functools.cache

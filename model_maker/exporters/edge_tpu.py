@@ -37,7 +37,7 @@ def check(content: bytes) -> None:
             output = _tensor(model, operator.outputs[0])
             raise ModelError(
                 f"The Edge TPU cannot run this model: {name} ({(output.name or b'').decode(errors='replace')}) "
-                f"{reason}. Train another backbone, as efficientnet_lite0 or mobilenet_v2."
+                f"{reason}. Train another backbone, for example mobilenet_v2."
             )
 
 

@@ -68,7 +68,7 @@ def resolve(name: str, known: Sequence[str], *, half: bool = False, int8: bool =
         raise DataError(f"`formats={name!r}`: choose from {', '.join(known)}, or all.")
     if asked and found != _WITH_FLAG[asked] and _ALWAYS.get(found) != asked:
         raise DataError(
-            f"`{asked}=True` means nothing for `formats={name!r}`. {_WITH_FLAG[asked]} is what it asks for; leave it "
+            f"`{asked}=True` has no effect on `formats={name!r}`. It selects {_WITH_FLAG[asked]}; leave it "
             "out for other formats."
         )
     return found

@@ -77,7 +77,7 @@ def push(
     """
     for name in (repository, *([space] if space else []), *datasets):
         if not _NAME.fullmatch(name):
-            raise DataError(f"{name!r} is no repository of the Hub. Give OWNER/NAME, for example ada/flowers.")
+            raise DataError(f"{name!r} is not a repository name. Pass OWNER/NAME, for example ada/flowers.")
     progress = Progress(progress)
     path = model_file(model)
     content = interpreter.read(path)
@@ -154,7 +154,7 @@ def _upload(api: Any, name: str, files: dict[str, bytes], kind: str, private: bo
         adds = [CommitOperationAdd(path, content) for path, content in files.items()]
         api.create_commit(name, adds, commit_message=message, repo_type=kind)
     except LocalTokenNotFoundError as error:
-        raise OutputError(f"{api.endpoint} does not know you. {_LOG_IN}") from error
+        raise OutputError(f"{api.endpoint} does not accept your login. {_LOG_IN}") from error
     except HfHubHTTPError as error:
         status = error.response.status_code
         advice = _LOG_IN if status in (401, 403) else "Run the same command again; what was uploaded is not sent again."

@@ -68,7 +68,7 @@ def write(frozen, labels: list[str], folder: Path) -> None:
 def _empty(node, values: np.ndarray) -> None:
     """Removes the values of a constant, but keeps its type and shape."""
     if values.dtype.name not in _ALONE:
-        raise ModelError(f"The constant {node.name} is {values.dtype}, which TensorFlow.js does not know.")
+        raise ModelError(f"The constant {node.name} is {values.dtype}, which TensorFlow.js does not support.")
     for field in ("tensor_content", _ALONE[values.dtype.name]):
         node.attr["value"].tensor.ClearField(field)
 

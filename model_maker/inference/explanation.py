@@ -102,9 +102,7 @@ class Explainer:
 
     def __init__(self, classifier: Classifier):
         if classifier.content is None:
-            raise ModelError(
-                "Where an answer comes from can be computed in a .tflite file only. Pass the file that was exported."
-            )
+            raise ModelError("Predictions can be explained only for .tflite files. Pass the file that was exported.")
         self._classifier = classifier
         self._model = logit_shares.attach(classifier.content, blocks=True)
 

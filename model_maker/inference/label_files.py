@@ -73,7 +73,7 @@ def _of_json(path: Path, text: str) -> tuple[str, ...]:
     try:
         found: Any = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is no JSON ({str(error)[:80]}).") from error
+        raise DataError(f"{path} is not JSON ({str(error)[:80]}).") from error
     if isinstance(found, dict) and found and all(isinstance(value, int) for value in found.values()):
         found = {str(number): name for name, number in found.items()}
     if isinstance(found, dict):

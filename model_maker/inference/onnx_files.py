@@ -36,7 +36,7 @@ def check(path: Path) -> None:
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error.strerror}).") from error
     except (ValueError, IndexError) as error:
-        raise ModelError(f"{path}: ONNX Runtime cannot open it: it is no ONNX file, or damaged.") from error
+        raise ModelError(f"{path}: ONNX Runtime cannot open it: it is damaged, or not an ONNX file.") from error
     folder = path.parent.resolve()
     for name in names:
         try:

@@ -228,7 +228,7 @@ def stated_labels(path: Path, stated: str) -> tuple[str, ...]:
     except (ValueError, RecursionError):
         labels = None
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        raise ModelError(f"{path} states labels that are no JSON list of texts: {stated[:80]!r}. Export it again.")
+        raise ModelError(f"{path} has labels that are not a JSON list of texts: {stated[:80]!r}. Export it again.")
     return tuple(labels)
 
 

@@ -78,7 +78,7 @@ def candidates(labels: Sequence[str], allow: Collection[str] | None, deny: Colle
       DataError: both are given, one contains an unknown label, or no label is left.
     """
     if allow is not None and deny is not None:
-        raise DataError("allow and deny say the same in two ways. Give one of them.")
+        raise DataError("allow and deny exclude each other. Pass only one of them.")
     given = allow if allow is not None else deny
     if given is None:
         return np.ones(len(labels), bool)

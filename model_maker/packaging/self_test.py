@@ -105,7 +105,7 @@ def make(content: bytes) -> SelfTest:
     others_scores = (np.roll(test.scores, 1, axis=0), np.repeat(test.scores[:1], PICTURES, axis=0))
     if min(map(test.deviation, others_scores)) <= test.tolerance:
         raise ModelError(
-            f"Its scores differ by {apart:.2f} between LiteRT's own kernels, as much as between pictures, so a "
+            f"Its scores differ by {apart:.2f} between LiteRT's own kernels, as much as between images, so a "
             "self-test would prove nothing. Leave it out, or quantize less."
         )
     return test

@@ -42,7 +42,7 @@ def address(url: str) -> str:
     if not mirror:
         return url
     if urllib.parse.urlsplit(mirror).scheme not in _PORTS:
-        raise BackboneError(f"MODEL_MAKER_MIRROR={mirror} is no http or https address.")
+        raise BackboneError(f"MODEL_MAKER_MIRROR={mirror} is not an http or https address.")
     return mirror.rstrip("/") + urllib.parse.urlsplit(url).path
 
 
@@ -95,7 +95,7 @@ def fetch(url: str, target: Path, *, sha256: str | None, progress: Callable[[int
                     part.unlink()
                     raise BackboneError(
                         f"What {url} sent is not the published file ({kind} {found}, expected {expected}). "
-                        "It was thrown away; try again, or ask who runs your network."
+                        "It was deleted; try again, or ask your network administrator."
                     )
             files.rename(part, target)
 
@@ -141,7 +141,7 @@ def _explained(url: str) -> Iterator[None]:
     except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
         reason = getattr(error, "reason", None) or error
         raise BackboneError(
-            f"The download of {url} broke off ({reason}). Run the same command again to go on where it stopped."
+            f"The download of {url} broke off ({reason}). Run the same command again to resume it."
         ) from error
 
 

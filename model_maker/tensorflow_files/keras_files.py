@@ -61,7 +61,7 @@ def check(path: Path) -> None:
         module = entry.get("module") or "keras"
         if name not in ALLOWED or not (module == "builtins" or str(module).split(".")[0] in ("keras", "tf_keras")):
             raise BackboneError(
-                f"{path} names {str(name)[:80]} of {str(module)[:80]}, which is none of the layers that image models "
+                f"{path} names {str(name)[:80]} of {str(module)[:80]}, which is not among the layers that image models "
                 "consist of: it may hold Python code or read files, so it is not built. Save the model without it."
             )
 

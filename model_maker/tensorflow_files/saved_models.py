@@ -53,7 +53,7 @@ def _parsed(folder: Path) -> Any:
     model.ParseFromString((folder / "saved_model.pb").read_bytes())
     graphs = [graph for graph in model.meta_graphs if "train" not in graph.meta_info_def.tags] or model.meta_graphs
     if not graphs:
-        raise BackboneError(f"{folder / 'saved_model.pb'} holds no graph, so it is no SavedModel.")
+        raise BackboneError(f"{folder / 'saved_model.pb'} has no graph, so it is not a SavedModel.")
     chosen = next((graph for graph in graphs if "serve" in graph.meta_info_def.tags), graphs[0])
     kept = type(chosen).FromString(chosen.SerializeToString())
     kept.ClearField("saver_def")

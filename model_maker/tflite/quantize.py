@@ -182,7 +182,7 @@ def check_weights(content: bytes, kind: str, kept: Mapping[str, str]) -> None:
     if wide:
         listed = ", ".join(wide[:3]) + (" ..." if len(wide) > 3 else "")
         raise ModelError(
-            f"litert-quantizer did not quantize the weights of {len(wide)} operators, so this is not a {kind} model: "
+            f"litert-quantizer did not quantize the weights of {len(wide)} operators, so the model is not {kind}: "
             f"{listed}. Use `quantize='none'`, or another backbone."
         )
 

@@ -151,7 +151,7 @@ def advise(
         raise DataError(f"{folder} is not as `train` wrote it ({error!r}). Pass a folder that `train` made.") from error
     if options.multi_label:
         raise ModelError(
-            f"{model} gives several labels a photo, and the forecast is of accuracy with one. Its metrics.json says "
+            f"{model} is a multi-label model, but forecasts need one label per photo. Its metrics.json says "
             "which labels have the fewest photos and the lowest F1."
         )
     if options.fine_tune:

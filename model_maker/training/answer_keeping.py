@@ -68,7 +68,7 @@ class OldHead:
 
 @dataclass(frozen=True)
 class Kept:
-    """The effect of averaging: number of photos, top-1 and share of negative flips, without and with it.
+    """The effect of averaging: number of photos, top-1 and negative flips, without and with it.
 
     Attributes:
       old: path of the older model.

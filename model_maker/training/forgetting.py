@@ -119,7 +119,7 @@ def forget(
         if options.fine_tune:
             raise ModelError(
                 "it was fine-tuned: epochs, blend and early stopping depend on every photo and on the machine, so no "
-                "retraining can be proven equal to one that never saw some. Train it anew without them."
+                "retraining can be proven equal to one that never saw some. Train a new model without them."
             )
     folder = output_folder.home(path)
     named = folder if folder.name else folder.resolve()

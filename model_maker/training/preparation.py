@@ -62,7 +62,7 @@ def kept_photos(
                 progress=progress.step,
             )
     if class_names is not None:
-        raise DataError("`class_names` belongs to photos that the program holds. Leave it out.")
+        raise DataError("`class_names` is for in-memory photos. Leave it out.")
     if not isinstance(data, str | os.PathLike):
         raise DataError(f"{data!r} is not a dataset: pass a folder with one folder of photos for each class.")
     return data

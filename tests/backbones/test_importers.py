@@ -128,7 +128,7 @@ def bad_files():
     yield "text", b"this is not a model", "TFL3"
     yield "nothing", b"", "TFL3"
     yield "truncated", content[: len(content) // 2], "damaged"
-    yield "no pooling", TinyNetwork().conv(KERNEL).content(), "no pooling"
+    yield "no pooling", TinyNetwork().conv(KERNEL).content(), "no global pooling"
     gray = TinyNetwork().conv(KERNEL).mean()
     gray.main.tensors[0].shape = [1, 8, 8, 1]
     yield "gray", gray.content(), r"\[1, 8, 8, 1\]"

@@ -125,7 +125,7 @@ def test_channels_that_differ_stay_in_the_graph():
 
 @pytest.mark.parametrize("text", ["", "1", "1,2,3", "a,b", "1,0", "1,-2", "nan,1", "1,inf"])
 def test_a_normalization_that_means_nothing_is_refused(text):
-    with pytest.raises(BackboneError, match="give MEAN,STD") as caught:
+    with pytest.raises(BackboneError, match="pass MEAN,STD") as caught:
         input_range.parse(text)
     assert text in str(caught.value)
 

@@ -200,7 +200,7 @@ def test_other_backbones_sizes_and_heads_are_refused_with_the_reason(models, tra
         model_maker.combine([trained["uint8"], trained["float32"]], tmp_path / "new")
     with pytest.raises(ModelError, match="they are the same classifier"):
         model_maker.combine([models[0], models[0]], tmp_path / "new")
-    with pytest.raises(DataError, match="One model alone"):
+    with pytest.raises(DataError, match="Only one model was passed"):
         model_maker.combine([models[0]], tmp_path / "new")
     with pytest.raises(DataError, match="names=a,b,c"):
         model_maker.combine(models, tmp_path / "new", names=["a", "b", "c"])

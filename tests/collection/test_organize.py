@@ -103,7 +103,7 @@ def test_groups_are_those_that_were_drawn():
     assert (cosines > 0.9).all()
 
 
-@pytest.mark.parametrize(("count", "said"), [(3, "2 photos give no 3 groups"), (2, "the same for 2 groups")])
+@pytest.mark.parametrize(("count", "said"), [(3, "2 photos cannot form 3 groups"), (2, "the same for 2 groups")])
 def test_groups_that_cannot_be_are_refused(count, said):
     with pytest.raises(DataError, match=said):
         groups.group(np.ones((2, 5), np.float32) / np.sqrt(np.float32(5)), count)
@@ -190,5 +190,5 @@ def test_a_sidecar_is_an_xml_document_with_a_bag_of_words():
 
 
 def test_other_tiers_have_to_be_told_the_words(pile, tmp_path, shared_data):
-    with pytest.raises(DataError, match="give `labels`"):
+    with pytest.raises(DataError, match="pass them as `labels`"):
         keywords.keywords(pile, tmp_path / "out", text_vectors=shared_data / "clip_text")

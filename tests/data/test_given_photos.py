@@ -125,9 +125,9 @@ def test_a_data_set_of_tensorflow_batched_or_not(empty_cache):
     [
         ({"images": PHOTOS, "labels": NAMES[:3]}, "more photos than 3: give a label for each"),
         ({"images": PHOTOS[:3], "labels": NAMES}, "more labels than 3"),
-        ({"images": PHOTOS}, "Give `images` and `labels` together"),
-        ({"images": PHOTOS, "labels": NAMES, "data": []}, "no `data` beside them"),
-        ({"data": []}, "There is no photo in what was given"),
+        ({"images": PHOTOS}, "Pass `images` and `labels` together"),
+        ({"images": PHOTOS, "labels": NAMES, "data": []}, "together, without `data`"),
+        ({"data": []}, "The given dataset contains no photos"),
         ({"data": [PHOTOS[0]]}, "Photo 0 is ndarray: give pairs of a photo and its label"),
         ({"data": [(PHOTOS[0], 2.5)]}, "Photo 0 has the label 2.5: give the name of its class"),
         ({"data": [(PHOTOS[0], 2)], "class_names": ["a", "b"]}, "label 2, and there are 2 class names"),
@@ -151,7 +151,7 @@ def test_training_on_arrays_and_measuring_them_again(make_photos, tmp_path):
     record = json.loads((tmp_path / "second" / "run.json").read_text())
     assert record["classes"] == {"blue": 8, "red": 8} and found.metrics.top1 == 1
     assert model_maker.Classifier(tmp_path / "second").evaluate().photos == found.metrics.photos
-    with pytest.raises(DataError, match="`class_names` belongs to photos that the program holds"):
+    with pytest.raises(DataError, match="`class_names` is for in-memory photos"):
         model_maker.train(tmp_path / "photos", tmp_path / "third", class_names=["a"])
     with pytest.raises(DataError, match="None is not a dataset"):
         model_maker.train()

@@ -81,7 +81,7 @@ def test_an_interrupted_download_goes_on(offer, server):
 def test_another_file_than_the_published_one_is_refused(offer, server):
     data = offer()
     server.files["/all.tgz"] = server.files["/all.tgz"][:-1] + b"?"
-    with pytest.raises(DataError, match="is not the published file \\(sha256 .*It was thrown away"):
+    with pytest.raises(DataError, match="is not the published file \\(sha256 .*It was deleted"):
         sources.read("drawn")
     assert [path for path in data.place(data.files[0]).parent.iterdir() if path.suffix != ".lock"] == []
 

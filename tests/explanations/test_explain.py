@@ -60,7 +60,7 @@ def test_a_format_without_maps_says_so(by_color):
     class Exported(Classifier):
         content = None
 
-    with pytest.raises(ModelError, match=r"in a \.tflite file only"):
+    with pytest.raises(ModelError, match=r"only for \.tflite files"):
         Explainer(Exported(by_color))
 
 

@@ -60,7 +60,7 @@ def test_what_is_not_written_says_why_and_the_way(name, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"formats": "onnx", "half": True}, "`half=True` means nothing for `formats='onnx'`. tflite-float16 is"),
+        ({"formats": "onnx", "half": True}, "`half=True` has no effect on `formats='onnx'`. It selects tflite-float16"),
         ({"formats": "all", "int8": True}, "`formats='all'`: choose from"),
         ({"formats": "tflite", "int8": True, "half": True}, "ask for different files"),
         ({"formats": "tflite", "opset": 15}, "`opset=15` belongs to `formats='onnx'`"),

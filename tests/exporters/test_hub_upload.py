@@ -131,7 +131,7 @@ def test_who_is_not_known_is_told_how(run, trained):
 
 
 def test_what_cannot_be_pushed_is_refused_before_anything_is_sent(trained, tmp_path):
-    with pytest.raises(DataError, match="'flowers' is no repository of the Hub. Give OWNER/NAME"):
+    with pytest.raises(DataError, match="'flowers' is not a repository name. Pass OWNER/NAME"):
         push(trained["uint8"], "flowers")
     (tmp_path / "model.tflite").write_bytes((trained["uint8"] / "model.tflite").read_bytes())
     with pytest.raises(DataError, match="'photos' is no repository of the Hub"):

@@ -159,7 +159,7 @@ def test_an_onnx_model_that_states_labels_is_run(tmp_path):
 @pytest.mark.parametrize("labels", ["cat,dog", '{"a": 1}', "[1, 2]"])
 def test_labels_that_are_no_list_are_refused(tmp_path, labels):
     _onnx(tmp_path / "m.onnx", labels=labels)
-    with pytest.raises(ModelError, match="labels that are no JSON list of texts"):
+    with pytest.raises(ModelError, match="labels that are not a JSON list of texts"):
         Classifier(tmp_path / "m.onnx")
 
 

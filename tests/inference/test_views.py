@@ -66,7 +66,7 @@ def test_labels_that_may_be_the_answer(colours):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"allow": ["red"], "deny": ["blue"]}, "allow and deny say the same"),
+        ({"allow": ["red"], "deny": ["blue"]}, "allow and deny exclude each other"),
         ({"deny": ["violet"]}, "no label 'violet'"),
         ({"deny": list(LABELS)}, "excludes every label"),
         ({"region": (0.5, 0, 0.5, 1)}, "region=.*left before right"),

@@ -210,7 +210,7 @@ def test_what_needs_one_label_says_so(several, tmp_path, work, message):
 
 
 def test_a_forecast_for_one_label_a_photo_is_refused(several):
-    with pytest.raises(ModelError, match="several labels a photo, and the forecast is of accuracy with one"):
+    with pytest.raises(ModelError, match="is a multi-label model, but forecasts need one label per photo"):
         model_maker.advise(several.directory)
 
 

@@ -67,7 +67,7 @@ def test_labels_are_read_as_tools_write_them(tmp_path, name, content, labels):
         ("l.txt", b"a\n\nb", "label 2, '', is not a name"),
         ("l.txt", b"a\x1b[2J\nb", "is not a name"),
         ("l.txt", b"\xff\xfe\x00", "is not UTF-8 text"),
-        ("l.json", b"{", "is no JSON"),
+        ("l.json", b"{", "is not JSON"),
         ("l.json", b'{"0": "a", "2": "b"}', "does not number its labels from 0 to 1"),
         ("l.json", b"[1, 2]", "is neither a list of labels"),
     ],

@@ -21,7 +21,7 @@ TINY_PIXELS = 64
 # A photo with a smaller spread has a single color; the noise of a covered lens has less.
 ONE_COLOUR = 4.0
 # Robust standard deviations from the median, beyond which a photo is an outlier. Of 600 photos of flowers this finds
-# # ten, from a limousine to a chocolate cake, and all of four photos of animals and food added to them.
+# ten, from a limousine to a chocolate cake, and all of four photos of animals and food added to them.
 _FAR = 2.5
 # Ratio of the largest class to the smallest, above which it is reported; `train` weights classes above 2.
 _UNEVEN = 5.0

@@ -16,8 +16,8 @@ from model_maker.doctor import label_errors
 Array = np.ndarray
 
 # Maximum number of differing bits, of 64, and the cosine of centered embeddings that is required then. Re-encoded at
-# # qualities 50 to 85 and 0.85 to 1.1 times the size, 100 photos of flowers differed in 0 to 2 bits at cosines of 0.74
-# # and more; none of 180,000 pairs of different photos differed in fewer than 12 bits.
+# qualities 50 to 85 and 0.85 to 1.1 times the size, 100 photos of flowers differed in 0 to 2 bits at cosines of 0.74
+# and more; none of 180,000 pairs of different photos differed in fewer than 12 bits.
 _LIKENESS = ((4, 0.4), (8, 0.7))
 # Below this spread of its pixels an image has nearly a single color, and its hash carries no information.
 _LEAST_SPREAD = 4.0

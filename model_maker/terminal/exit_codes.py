@@ -42,7 +42,7 @@ def exit_code(
     _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file name may hold bytes that are not text. On Windows, redirected output would be in a legacy encoding,
-        # # which readers of JSON do not expect.
+        # which readers of JSON do not expect.
         encoding = "utf-8" if sys.platform == "win32" and not sys.stdout.isatty() else None
         sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
     with _ended_by_signals() as signals:

@@ -134,9 +134,9 @@ class _Routes:
         try:
             asked = json.loads(content or b"{}")
         except ValueError:
-            raise DataError("This request is no JSON.") from None
+            raise DataError("This request is not JSON.") from None
         if not isinstance(asked, dict):
-            raise DataError("This request is no JSON object.")
+            raise DataError("This request is not a JSON object.")
         return JSONResponse(await run_in_threadpool(self._studio.act, request.path_params["name"], asked))
 
     @_explained

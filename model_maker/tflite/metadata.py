@@ -192,7 +192,7 @@ def read(content: bytes) -> ModelInfo:
             file_in(content, PROVENANCE) or "{}", parse_constant=lambda _: None, parse_float=_finite
         )
         if not isinstance(provenance, dict):
-            raise ModelError(f"The model's {PROVENANCE} is no JSON object.")
+            raise ModelError(f"The model's {PROVENANCE} is not a JSON object.")
         multi_label = provenance.pop(_MULTI_LABEL, False) is True
         text: dict[str, Any] = {ours: (getattr(metadata, theirs) or b"").decode() for ours, theirs in _TEXTS.items()}
         if labels:

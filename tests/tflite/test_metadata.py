@@ -293,7 +293,7 @@ def test_normalizations_of_other_tools_are_read(written, means, deviations, expe
 
 @pytest.mark.parametrize("provenance", [b"[1]", b"7", b"[" * 100_000, b"{", b"\xff", b"9" * 5000])
 def test_provenance_that_is_no_object_is_damage(written, provenance):
-    with pytest.raises(ModelError, match="model_maker.json is no JSON object|metadata is damaged"):
+    with pytest.raises(ModelError, match="model_maker.json is not a JSON object|metadata is damaged"):
         metadata.read(with_files(written, files(written) | {"model_maker.json": provenance}))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,20 @@ from model_maker.inference.classifier import Scored
 from model_maker.inference.explanation import Explain
 from model_maker.multi_label_metrics import MultiLabelMetrics
 from model_maker.output_folder import METRICS, REPORT
-from model_maker.report import drawing, examples, multi_label_page, page_parts, pages, score_thresholds
+from model_maker.report import (
+    confusion_matrix,
+    drawing,
+    examples,
+    multi_label_page,
+    page_parts,
+    pages,
+    score_thresholds,
+)
 from model_maker.report.drawing import Wanted
 from model_maker.system import dates, files
 from model_maker.tflite.metadata import ModelInfo
 
 ALWAYS = ("confusion.png", "calibration.png", "per_class.png")  # the plots of every model of one label a photo
-_MOST_PAIRS = 12
-# From this number of classes on, a confusion matrix takes the whole width and a small font.
-_WIDE, _MANY = 9, 16
 # Losses of fine-tuning: name and key in its history. Before the first epoch there is only the validation loss.
 _TUNING = (("training", "loss"), ("validation", "validation_loss"))
 
@@ -82,8 +86,8 @@ def make(
         most_errors=examples.MISTAKES,
         classes=sorted(_seen_classes(test).items(), key=lambda item: item[1]["f1"]),
         learned=learned or {},
-        pairs=_pairs(labels, test["confusion"]),
-        confusion=_confusion(labels, test["confusion"]),
+        pairs=confusion_matrix.pairs(labels, test["confusion"]),
+        confusion=confusion_matrix.matrices(labels, test["confusion"]),
         most=evaluation.MOST_SHOWN,
         calibration=_calibration(binned),
         tuning=_tuning((report.get("fine_tuning") or {}).get("history", ())),
@@ -254,59 +258,6 @@ def _label_sets(report: dict[str, Any]) -> dict[str, Any] | None:
         for name, entry in held["per_class"].items()
     ]
     return {"promised": held["promised"], "held": held, "rows": rows}
-
-
-def _pairs(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> list[Row]:
-    """Returns pairs of true and predicted class, the most frequent first."""
-    wrong = [
-        (count, index, column)
-        for index, row in enumerate(counts)
-        for column, count in enumerate(row)
-        if count and index != column
-    ]
-    wrong.sort(key=lambda entry: (-entry[0], entry[1], entry[2]))
-    return [
-        (labels[index], labels[column], str(count), f"{100 * count / sum(counts[index]):.0f} %")
-        for count, index, column in wrong[:_MOST_PAIRS]
-    ]
-
-
-def _confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> dict[str, Any]:
-    """Returns the cells of the confusion matrix with CSS class and text, as counts and per cent of the actual class."""
-    shown, part = evaluation.most_confused(labels, counts)
-    totals = {label: sum(row) for label, row in zip(labels, counts, strict=True)}
-    rows, shares = [], []
-    for index, (label, row) in enumerate(zip(shown, part, strict=True)):
-        shades = [math.ceil(5 * count / max(1, sum(row))) for count in row]
-        kinds = ["m"] * len(row)
-        kinds[index] = "h"
-        rows.append((label, _cells(kinds, shades, [str(count) for count in row])))
-        shares.append((label, _cells(kinds, shades, [_rounded(count, totals[label]) for count in row])))
-    matrices = (
-        ("Confusion matrix", "Counts", rows),
-        ("Confusion matrix in per cent", "Per cent of the actual class", shares),
-    )
-    return {
-        "labels": shown,
-        "matrices": matrices,
-        "all": len(labels),
-        "wide": len(shown) >= _WIDE,
-        "many": len(shown) > _MANY,
-    }
-
-
-def _cells(kinds: Sequence[str], shades: Sequence[int], texts: Sequence[str]) -> list[tuple[str, int, str]]:
-    """Returns cells; one off the diagonal without photos is empty."""
-    return [
-        (kind, shade, text if shade or kind == "h" else "")
-        for kind, shade, text in zip(kinds, shades, texts, strict=True)
-    ]
-
-
-def _rounded(count: int, total: int) -> str:
-    """Returns whole per cent; a single one of many photos is not 0."""
-    share = 100 * count / max(1, total)
-    return "<1" if 0 < share < 0.5 else f"{share:.0f}"
 
 
 def _calibration(found: evaluation.Reliability) -> list[Row]:

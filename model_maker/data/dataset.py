@@ -119,9 +119,9 @@ class Dataset:
         return sorted(self.samples, key=lambda sample: sample.digest)
 
     def spread(self, most: int) -> list[int]:
-        """Returns the indices of every nth photo, so that all classes are represented."""
-        count = min(most, len(self))
-        return [index * len(self) // count for index in range(count)]
+        """Returns the indices of the photos with the least hashes: others that come, move or go change few of them."""
+        by_hash = sorted(range(len(self)), key=lambda index: (self.samples[index].digest, index))
+        return sorted(by_hash[:most])
 
     def of(self, photos: Sequence[int]) -> Dataset:
         """Returns some of the photos, by their indices."""

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import shutil
 from collections import Counter
@@ -55,6 +56,25 @@ def test_half_bad_is_accepted_and_more_is_not():
     assert len(data.without(bad[:3])) == 3
     with pytest.raises(DataError, match=r"4 of 6 files cannot be read as photos, the first: .*1.jpg \(truncated\)"):
         data.without(bad[:4])
+
+
+def test_a_choice_of_photos_stays_when_others_come_or_change_their_class():
+    """Where they stand in the list says nothing: what was computed for them can be used again."""
+    names = [f"{number:02}" for number in range(40)]
+    digests = {name: hashlib.sha256(name.encode()).hexdigest() for name in names}
+    whole = Dataset(tuple(Sample(Path(name), 0, digests[name]) for name in names), ("a", "b"))
+    moved = Dataset(tuple(Sample(Path(name), name < "20", digests[name]) for name in reversed(names)), ("a", "b"))
+
+    def chosen(dataset, most):
+        found = dataset.spread(most)
+        assert found == sorted(found)
+        return {dataset.samples[index].digest for index in found}
+
+    assert chosen(moved, 16) == chosen(whole, 16)
+    assert len(chosen(whole, 16)) == 16
+    fewer = dataclasses.replace(whole, samples=whole.samples[1:])
+    assert len(chosen(fewer, 16) - chosen(whole, 16)) <= 1
+    assert whole.spread(100) == list(range(40))
 
 
 def test_the_fingerprint_does_not_depend_on_names_or_order(tmp_path):

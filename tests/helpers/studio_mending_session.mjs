@@ -1,4 +1,4 @@
-// Drives the studio in Chromium for studio/test_page_mending.py: photos by other ways than dropping, the fixes of Check,
+// Drives the studio in Chromium for studio/test_page_files_mending.py: photos by other ways than dropping, the fixes of Check,
 // the threshold, the labeling queue. stdin: what to do, JSON; stdout: what was seen, JSON.
 
 import {readFileSync} from 'node:fs';

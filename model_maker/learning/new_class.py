@@ -127,7 +127,7 @@ def imprint(rows: Rows, photos: Array, stand_ins: Array) -> NewRow:
 
     Of many old rows, the new one is a row like them. They are class means, weighed by how little features vary inside
     of classes; where means spread alike in all directions, the square root of the rows' covariance says how. So the
-    new row is that root times the mean of the new photos, hardly shorter than the old ones are and with their mean bias,
+    new row is that root times the mean of the new photos, a little shorter than the old ones and with their mean bias,
     and needs no threshold. With more classes than features rows cannot be independent, and the new one also answers to
     photos of others: there it has to be ahead by half of what new photos are.
 

@@ -31,6 +31,9 @@ _PRIOR = 0.3
 _LENGTH = 0.6
 # The same where there is no fit behind it, and no threshold.
 _TAUGHT_LENGTH = 0.7
+# And beside that of many old rows, where the file has no memory: a part of the direction is what five photos have in
+# common by chance, and answers to photos of others. Chosen for each class on the other ones and other draws.
+_ALONE_LENGTH = 0.95
 # Added to the variance of each feature, of unit variance by layer, where directions are weighed.
 _RIDGE = 1.0
 # What an old photo that is lost counts beside a new one that is found.
@@ -124,8 +127,8 @@ def imprint(rows: Rows, photos: Array, stand_ins: Array) -> NewRow:
 
     Of many old rows, the new one is a row like them. They are class means, weighed by how little features vary inside
     of classes; where means spread alike in all directions, the square root of the rows' covariance says how. So the
-    new row is that root times the mean of the new photos, as long as the old ones are and with their mean bias, and
-    needs no threshold. With more classes than features rows cannot be independent, and the new one also answers to
+    new row is that root times the mean of the new photos, a little shorter than the old ones and with their mean bias,
+    and needs no threshold. With more classes than features rows cannot be independent, and the new one also answers to
     photos of others: there it has to be ahead by half of what new photos are.
 
     Of few old rows, it is the mean of the photos, less that of pictures of anything. There the threshold lies half way
@@ -150,6 +153,7 @@ def imprint(rows: Rows, photos: Array, stand_ins: Array) -> NewRow:
             )
             directions = np.stack([_weighed(rows.kernel - mean, photo) for photo in photos])
         length = float(np.linalg.norm(rows.kernel - rows.kernel.mean(axis=0), axis=1).mean())
+        length *= 1.0 if len(stand_ins) else _ALONE_LENGTH
         margins = (photos - center) @ mean + base - best
         kernel = _long(directions.mean(axis=0), length)
         if len(photos) > 1:

@@ -21,7 +21,7 @@ def expected_kernel(rows, photos):
     centered = (rows.kernel - mean).astype(float)
     values, vectors = np.linalg.eigh(centered.T @ centered)
     direction = vectors @ (np.sqrt(np.clip(values, 0, None)) * (vectors.T @ photos.mean(axis=0)))
-    length = np.linalg.norm(centered, axis=1).mean()
+    length = 0.95 * np.linalg.norm(centered, axis=1).mean()  # see docs/how-to/classes.md
     return mean + direction * length / np.linalg.norm(direction)
 
 

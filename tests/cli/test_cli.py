@@ -39,7 +39,7 @@ def test_train_ends_with_the_report_and_a_command_that_goes_on(desk, tmp_path):
     done = model_maker(
         "train", "--data", desk / "flowers", "--output", tmp_path / "my model", cwd=tmp_path, columns="60"
     )
-    report, following = said(done)[0].splitlines()[-2:]
+    report, following, app = said(done)[0].splitlines()[-3:]
     assert report.split(maxsplit=1) == ["report", str(tmp_path / "my model/report.html")]
     assert (tmp_path / "my model/report.html").is_file()
     name, program, verb, *rest = shlex.split(following)
@@ -47,6 +47,8 @@ def test_train_ends_with_the_report_and_a_command_that_goes_on(desk, tmp_path):
     words = [str(desk / "flowers/rose/rose_000.jpg") if word == "PHOTO" else word for word in rest]
     site = ["--export", "site"] if verb == "demo" else []
     assert model_maker(verb, *words, *site, cwd=tmp_path).returncode == 0
+    assert model_maker(*shlex.split(app)[1:], cwd=tmp_path).returncode == 0
+    assert (tmp_path / "app/app/src/main/assets/model.tflite").is_file()
 
 
 def test_the_table_of_a_budget_fits_a_terminal_and_marks_what_ships():

@@ -22,7 +22,7 @@ from model_maker.errors import DataError
 from model_maker.progress import Progress
 from model_maker.system import files
 from model_maker.terminal import spreadsheet
-from model_maker.zero_shot_learning import classify, head, known, tiers
+from model_maker.zero_shot_learning import classify, head, known, tiers, towers
 from model_maker.zero_shot_learning import labels as label_lists
 from model_maker.zero_shot_learning.text_vectors import TEMPLATE
 
@@ -131,6 +131,8 @@ def keywords(
     chosen = tiers.choose(given or (), tier, vector_file, classes=classes)
     if given is None and chosen != known.NAME:
         raise DataError(f"The tier {chosen} accepts any words: pass them as `labels`.")
+    if chosen in tiers.WITH_TOWERS and vector_file is None:
+        towers.check(tower, accept_licence=accept_licence)
     with report.stage("List photos"):
         pile = photos.read(data, progress=report)
     skipped = {_name(one.path, home): one.reason for one in pile.skipped}

@@ -127,6 +127,8 @@ def search(
     if not is_photo:
         check_template(hypothesis_template)
         chosen = _tier(text, tier, known_vectors, head.classes_of(model))
+        if chosen in tiers.WITH_TOWERS and known_vectors is None:
+            towers.check(tower, accept_licence=accept_licence)
     with report.stage("List photos"):
         pile = photos.read(data, progress=report)
     if is_photo:

@@ -23,6 +23,7 @@ TIERS = {
     words.NAME: "a text tower, or a folder of text vectors; any words",
     PICTURES: "a text tower and an image tower; any words, the towers answer themselves",
 }
+WITH_TOWERS = (WORDS, PICTURES)
 
 
 def choose(labels: Sequence[str], tier: str | None, vectors: TextVectors | None = None, *, classes: int = 1000) -> str:

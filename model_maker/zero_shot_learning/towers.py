@@ -107,6 +107,17 @@ def default() -> str:
     return name
 
 
+def check(name: str | None = None, *, accept_licence: str | None = None) -> None:
+    """Checks before any work that towers can be opened.
+
+    Raises:
+      BackboneError: there are none of that name, or their licence has to be accepted first.
+    """
+    from model_maker.clip import records
+
+    records.get(name or default(), accept_licence=accept_licence)
+
+
 def open_text(name: str | None = None, *, accept_licence: str | None = None, progress: Progress = SILENT) -> TextTower:
     """Opens a text tower.
 

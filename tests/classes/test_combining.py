@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import subprocess
+from pathlib import Path
+from shutil import which
 
 import numpy as np
 import pytest
@@ -153,6 +156,24 @@ def test_commands_and_generated_code_take_a_heads_rules(ruled, tmp_path, capsys)
     assert run_cli("inspect", combined) == 0
     said = capsys.readouterr().out
     assert "0.3 to 0.55, by label" in said and "80 % promised" in said
+
+
+@pytest.mark.skipif(which("node") is None, reason="no node")
+def test_the_demo_page_reads_the_thresholds_of_each_head(ruled):
+    infos, _, combined = ruled
+    page = Path(model_maker.__file__).parent / "demo/page/metadata.js"
+    program = (
+        "const [page, file] = process.argv.slice(2); const {read} = await import(page);"
+        "const {readFileSync} = await import('node:fs');"
+        "const {heads} = await read(new Uint8Array(readFileSync(file)));"
+        "console.log(JSON.stringify(heads.map(({name, limits}) => [name, limits])));"
+    )
+    command = ["node", "--input-type=module", "-e", program, "-", page.as_uri(), combined / "model.tflite"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for info, (name, limits) in zip(infos, json.loads(done.stdout), strict=True):
+        assert name == info.name
+        np.testing.assert_allclose(limits, info.limits, rtol=1e-6)
 
 
 def test_what_stays_in_the_single_files_is_noted(models, tmp_path):

@@ -83,6 +83,26 @@ def test_flags_that_do_not_go_together_are_refused(desk, words, said):
     assert code == 1 and said in error and "Traceback" not in error
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("predict", "--candidate-labels", "bird,cat", "--tier", "pictures", "pile/parrot.jpg"),
+        ("zero-shot", "--labels", "bird,cat", "--tier", "words", "--output", "none"),
+        ("search", "pile", "bird", "--tier", "pictures"),
+        ("organize", "pile", "--labels", "bird,cat", "--tier", "pictures", "--output", "none"),
+        ("organize", "pile", "--keywords", "--labels", "bird,cat", "--tier", "words", "--output", "none"),
+    ],
+)
+def test_a_licence_that_was_not_accepted_is_shown_in_one_line(desk, words):
+    code, out, error = model_maker(*words, "--tower", "mobileclip2_s0", cwd=desk)
+    assert code == 1 and out == "" and not (desk / "none").exists()
+    assert error.strip() == (
+        "model_maker: The weights of mobileclip2_s0 are for research only, under Apple's licence "
+        "(https://github.com/apple/ml-mobileclip/blob/main/LICENSE_MODELS). Nothing was downloaded. To accept this "
+        "licence, pass --accept-licence apple-amlr, or choose other towers."
+    )
+
+
 def test_search_prints_a_table_json_a_sheet_and_a_page(desk):
     words = ("search", "pile", "bird", "--sheet", "sheet.png", "--page", "page.html", "--overwrite")
     code, out, _ = model_maker(*words, "--json", cwd=desk)

@@ -90,3 +90,24 @@ def test_every_runtime_that_is_here_gives_each_head(both, photos):
     for client in {run.name for run in ran} & set(clients.CLIENTS):
         assert {run.head for run in ran if run.name == client} == {"letters", "light"}
     assert set(verify.ELSEWHERE) >= {run.name for run in ran}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("client", clients.CLIENTS)
+def test_phone_clients_keep_to_the_thresholds_of_each_head(both, photos, tmp_path, client):
+    heads = metadata.read_heads(content := both.read_bytes())
+    limits = {"letters": (0.2, 0.4, 0.6), "light": (0.5, 0.7)}
+    ruled = {
+        name: replace(info, threshold=min(limits[name]), label_thresholds=limits[name]) for name, info in heads.items()
+    }
+    (cut := tmp_path / "cut.tflite").write_bytes(metadata.write_heads(graph.pack(graph.parse(content)), ruled))
+    files = sorted(photos.rglob("*.png"))[:4]
+    try:
+        whole, found = clients.ask(client, [both, cut], files)
+    except clients.NotHere as reason:
+        pytest.skip(str(reason))
+    assert (found.refusal, len(found.heads)) == ("", 2)
+    for name, all_of, kept in zip(limits, whole.heads, found.heads, strict=True):
+        for photo, rest in zip(all_of, kept, strict=True):
+            expected = {entry.index: entry.score for entry in photo if entry.score >= limits[name][entry.index]}
+            assert {entry.index: entry.score for entry in rest} == pytest.approx(expected, abs=1e-6)

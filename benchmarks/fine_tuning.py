@@ -7,21 +7,15 @@ place to cut it may follow: `python -m benchmarks.fine_tuning efficientnet_lite0
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 
 from model_maker import backbones
 from model_maker.backbones import embedder
-from model_maker.data.streaming import cores
 from model_maker.learning import fine_tuning, trainer
 from model_maker.learning.heads import Head
 from model_maker.learning.recipe import Recipe
@@ -31,7 +25,6 @@ from model_maker.tflite.interpreter import Runner
 
 CLASSES, BATCHES, ROUNDS = 5, 4, 5
 _VIEWS = 4  # the default of `train --views`
-_SAMPLE_SECONDS = 0.004
 
 
 def main(name: str = backbones.DEFAULT, cut: str = "") -> None:
@@ -75,12 +68,6 @@ def main(name: str = backbones.DEFAULT, cut: str = "") -> None:
     step, plain, view = (cpu for _, cpu in found.values())
     spread = plain / (step + view * _VIEWS / recipe.epochs)
     sys.stdout.write(f"plain / tail: {plain / step:.1f}, with the activations of {_VIEWS} views: {spread:.1f}\n")
-    if sys.platform == "linux":
-        with _runnable_threads() as counts:
-            for _ in range(ROUNDS):
-                tail()
-        busy = statistics.mean(min(count, cores()) for count in counts)
-        sys.stdout.write(f"cores that a step keeps busy: {busy:.2f} of {cores()}\n")
 
 
 def _measure(works: dict[str, Callable[[], None]], number: int) -> dict[str, tuple[float, float]]:
@@ -99,39 +86,6 @@ def _measure(works: dict[str, Callable[[], None]], number: int) -> dict[str, tup
         )
         for label, rows in times.items()
     }
-
-
-@contextlib.contextmanager
-def _runnable_threads() -> Iterator[list[int]]:
-    """Counts this process's threads that run or wait for a core, from another process; filled when the block ends.
-
-    So other load on the machine does not change what is measured, as it does with CPU time divided by the clock.
-    """
-    context = multiprocessing.get_context("spawn")
-    counts: list[int] = []
-    here, there = context.Pipe()
-    child = context.Process(target=_sample, args=(os.getpid(), there), daemon=True)
-    child.start()
-    here.recv()  # it has started
-    yield counts
-    here.send("stop")
-    counts += here.recv()
-    child.join()
-
-
-def _sample(process: int, pipe: Connection) -> None:
-    tasks, counts = Path(f"/proc/{process}/task"), []
-    pipe.send("started")
-    while not pipe.poll(_SAMPLE_SECONDS):
-        counts.append(sum(map(_is_runnable, tasks.iterdir())))
-    pipe.send(counts)
-
-
-def _is_runnable(task: Path) -> bool:
-    try:
-        return (task / "stat").read_text().rpartition(")")[2].split()[0] == "R"
-    except OSError:  # the thread has ended
-        return False
 
 
 def _plain_keras(content: bytes):

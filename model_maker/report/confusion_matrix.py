@@ -1,4 +1,4 @@
-"""The confusion matrix of a report, as tables: counts, per cent of the actual class, and the most frequent confusions."""
+"""The confusion matrix of a report as tables: counts, per cent of the actual class, and the commonest confusions."""
 
 from __future__ import annotations
 

@@ -94,7 +94,9 @@ class Asking:
 def studio(folder: Path, cache: Path) -> Iterator[Asking]:
     """Runs a studio while the block does."""
     command = [sys.executable, "-m", "model_maker", "studio", str(folder), "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_environment(cache)) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=_environment(cache)
+    ) as process:
         line = process.stdout.readline() if process.stdout else ""
         try:
             yield Asking(process, line.split(" at ")[1].split(" (")[0])

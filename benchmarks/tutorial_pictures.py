@@ -37,7 +37,9 @@ def draw(output: Path) -> None:
             ("verify", "flowers_model", "--report", "certificate.html"),
         ):
             readme_picture.command(folder, *words)
-        (folder / "photos.html").write_text(readme_picture.folders_page(folder / "flowers"), encoding="utf-8")
+        (folder / "photos.html").write_text(
+            readme_picture.folders_page(folder / "flowers"), encoding="utf-8", newline="\n"
+        )
         with server.serving(static_site.site(folder / "flowers_model")) as running:
             shots: list[dict[str, Any]] = [
                 _page("photos", folder / "photos.html", 210),

@@ -69,7 +69,6 @@ def chart(svg: bytes, name: str) -> str:
 @functools.cache
 def _environment(suffix: str) -> jinja2.Environment:
     import jinja2
-    import markupsafe  # which Jinja uses
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -82,7 +81,7 @@ def _environment(suffix: str) -> jinja2.Environment:
     )
     environment.filters |= {"percent": _percent, "ends": _ends}
     script = (_TEMPLATES / "slider.js").read_text(encoding="utf-8")
-    environment.globals |= {"chart": chart, "policy": _policy(script), "slider_script": markupsafe.Markup(script)}
+    environment.globals |= {"chart": chart, "policy": _policy(script), "slider_script": script}
     return environment
 
 

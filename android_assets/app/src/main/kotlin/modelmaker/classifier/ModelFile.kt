@@ -61,7 +61,7 @@ class ModelFile(content: ByteBuffer) {
         val labels = storedFile(data, file).removeSuffix("\n").split("\n")
         val threshold = scores.tables(4).firstOrNull { it.byte(0) == THRESHOLDING }?.table(1)?.float(0) ?: 0f
         val own = scores.tables(6).firstOrNull { it.text(0) == prefix + LABEL_THRESHOLDS }
-            ?.let { storedFile(data, it.text(0)).split("\n").map { line -> line.substringAfterLast(",").toFloat() } }
+            ?.let { storedFile(data, prefix + LABEL_THRESHOLDS).split("\n").map { line -> line.substringAfterLast(",").toFloat() } }
         val limits = labels.indices.map { maxOf(threshold, own?.get(it) ?: 0f) }
         val sets = stored(data, prefix + LabelSets.FILE)?.let { LabelSets.read(it.decodeToString(), labels.size) }
         return ModelHead(scores.text(0), labels, limits, sets)

@@ -24,7 +24,7 @@ from model_maker.packaging import self_test
 from model_maker.progress import Progress
 from model_maker.report import model_card
 from model_maker.system import files
-from model_maker.tflite import class_memory, io_types, metadata, output_heads, vetting
+from model_maker.tflite import class_memory, io_types, metadata, output_heads, vetting, zip_files
 from model_maker.tflite.interpreter import Runner
 from model_maker.tflite.metadata import ModelInfo
 
@@ -150,7 +150,7 @@ def _note_left_out(paths: Sequence[Path], contents: Sequence[bytes], progress: P
         progress.note(
             f"The combined file has no memory of classes: to edit them, edit {' or '.join(having)}, and combine again."
         )
-    if having := [str(path) for path, content in parts if metadata.file_in(content, self_test.FILE) is not None]:
+    if having := [str(path) for path, content in parts if zip_files.read(content, self_test.FILE) is not None]:
         progress.note(f"The combined file has no self-test, which stays in {' and '.join(having)}.")
 
 

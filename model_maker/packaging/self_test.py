@@ -22,7 +22,7 @@ from model_maker.data import calibration_pictures, images
 from model_maker.errors import DataError, ModelError
 from model_maker.fitting import Fit
 from model_maker.inference.classifier import Classifier
-from model_maker.tflite import metadata, vetting
+from model_maker.tflite import vetting, zip_files
 from model_maker.tflite.interpreter import KERNELS, Runner
 
 Array = np.ndarray[Any, Any]
@@ -115,7 +115,7 @@ def put(content: bytes, test: SelfTest) -> bytes:
     """Adds a self-test to a finished file with metadata."""
     rows = [",".join(f"{float(one):.6f}" for one in row) for row in test.scores]
     pictures = {_PICTURE.format(index): _png(picture) for index, picture in enumerate(test.pictures)}
-    return metadata.with_files(content, {FILE: "\n".join([f"{test.tolerance}", *rows]).encode(), **pictures})
+    return zip_files.append(content, {FILE: "\n".join([f"{test.tolerance}", *rows]).encode(), **pictures})
 
 
 def added(content: bytes) -> bytes:
@@ -133,7 +133,7 @@ def get(content: bytes) -> SelfTest | None:
     Raises:
       ModelError: it is damaged.
     """
-    packed = metadata.file_in(content, FILE)
+    packed = zip_files.read(content, FILE)
     if packed is None:
         return None
     try:
@@ -141,7 +141,7 @@ def get(content: bytes) -> SelfTest | None:
         tolerance, scores = float(first), np.array([line.split(",") for line in lines], np.float32)
         if scores.ndim != 2 or len(scores) != PICTURES or not np.isfinite(scores).all() or not 0 < tolerance < 1:
             raise ValueError("scores or tolerance are not those of a classifier")
-        pictures = [_decoded(metadata.file_in(content, _PICTURE.format(index))) for index in range(PICTURES)]
+        pictures = [_decoded(zip_files.read(content, _PICTURE.format(index))) for index in range(PICTURES)]
         return SelfTest(np.stack(pictures), scores, tolerance)
     except (ValueError, DataError) as error:
         raise ModelError(_DAMAGED.format(error)) from error
@@ -161,7 +161,7 @@ def places(content: bytes) -> list[int]:
         return []
     found = []
     for name in names():
-        data = metadata.file_in(content, name) or b""
+        data = zip_files.read(content, name) or b""
         found += [content.index(data), len(data)]
     return found
 

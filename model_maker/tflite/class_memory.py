@@ -16,7 +16,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from model_maker.errors import ModelError
-from model_maker.tflite import graph, metadata
+from model_maker.tflite import graph, metadata, zip_files
 
 Array = np.ndarray
 
@@ -131,12 +131,12 @@ def put(content: bytes, memory: ClassMemory) -> bytes:
         "fits": np.frombuffer(_identity(content), np.uint8),
     }
     packed = {_NAME.format(name): _pack(array.astype(_TYPES[name])) for name, array in arrays.items()}
-    return metadata.with_files(content, packed)
+    return zip_files.append(content, packed)
 
 
 def is_in(content: bytes) -> bool:
     """Whether a file has a memory of its classes, be it damaged or not."""
-    return metadata.file_in(content, _NAME.format("counts")) is not None
+    return zip_files.read(content, _NAME.format("counts")) is not None
 
 
 def get(content: bytes) -> ClassMemory | None:
@@ -147,7 +147,7 @@ def get(content: bytes) -> ClassMemory | None:
     """
     if not is_in(content):
         return None
-    found = {name: _unpack(name, metadata.file_in(content, _NAME.format(name))) for name in _TYPES}
+    found = {name: _unpack(name, zip_files.read(content, _NAME.format(name))) for name in _TYPES}
     if found["fits"].tobytes() != _identity(content):
         raise ModelError(_TAMPERED.format("it belongs to another network, another head or other labels"))
     classes, features = found["means"].shape if found["means"].ndim == 2 else (0, 0)
@@ -183,7 +183,7 @@ def _identity(content: bytes) -> bytes:
             digest.update(name.encode())
             for data in constants:
                 digest.update(data)
-    digest.update(metadata.file_in(content, metadata.LABELS) or b"")
+    digest.update(zip_files.read(content, metadata.LABELS) or b"")
     return digest.digest()
 
 

@@ -17,7 +17,7 @@ from ai_edge_litert import schema_py_generated as model_schema
 
 from model_maker.errors import ModelError
 from model_maker.system import limited_process
-from model_maker.tflite import graph, interpreter, metadata, vetting
+from model_maker.tflite import graph, interpreter, metadata, vetting, zip_files
 from model_maker.tflite import metadata_schema as schema
 
 # The engines inside the phones' sample apps.
@@ -128,7 +128,7 @@ def _read(content: bytes) -> Contents:
         tuple(part[0].input_tensor_metadata or ()),
         scores,
         entries,
-        metadata.file_in(content, names[0]) if names else None,
+        zip_files.read(content, names[0]) if names else None,
     )
 
 

@@ -5,11 +5,8 @@ Its schema is `metadata_schema`.
 
 from __future__ import annotations
 
-import io
 import json
 import math
-import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,7 +18,7 @@ from ai_edge_litert import schema_py_generated as model_schema
 from model_maker.errors import ModelError
 from model_maker.fitting import RESIZES, STRETCH, Fit
 from model_maker.normalization import Normalization
-from model_maker.tflite import graph, label_sets, thresholds
+from model_maker.tflite import graph, label_lists, label_sets, thresholds, zip_files
 from model_maker.tflite import metadata_schema as schema
 from model_maker.tflite.label_sets import LabelSets
 
@@ -36,12 +33,6 @@ _ENTRY = b"TFLITE_METADATA"
 RESIZE = "resize.txt"
 # The first parser version that knows all the fields written here (tflite-support's own computation).
 _MIN_PARSER = b"1.0.0"
-# Zip files carry dates; a fixed one keeps equal models equal.
-_DATE = (1980, 1, 1, 0, 0, 0)
-# And say on what system they were made, which is fixed to be the same everywhere (APPNOTE.TXT 4.4.2).
-_UNIX = 3
-# A label file of a published model has some kilobytes; a bomb does not get to unfold.
-_MOST_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -101,7 +92,7 @@ def write(content: bytes, info: ModelInfo, *, embedder: bool = False) -> bytes:
     tensors = model.subgraphs[0].tensors
     image, scores = tensors[model.subgraphs[0].inputs[0]], tensors[model.subgraphs[0].outputs[0]]
     if not embedder:
-        _check_labels(info.labels, int(scores.shape[-1]))
+        label_lists.check(info.labels, int(scores.shape[-1]))
     output = _vector_metadata() if embedder else _scores_metadata(scores)
     more = ({} if embedder else _put_rules(output, info)) | _resize_file(info)
     _set_entry(model, schema.pack(_model_metadata(info, _image_metadata(info, image), output)))
@@ -109,7 +100,7 @@ def write(content: bytes, info: ModelInfo, *, embedder: bool = False) -> bytes:
     stated = info.provenance | ({_MULTI_LABEL: True} if info.multi_label else {})
     provenance = json.dumps(stated, sort_keys=True, ensure_ascii=False, indent=1).encode()
     labels = {} if embedder else {LABELS: lines, LABELS_AGAIN: lines}
-    return with_files(graph.pack(model), {**labels, **more, PROVENANCE: provenance})
+    return zip_files.append(graph.pack(model), {**labels, **more, PROVENANCE: provenance})
 
 
 def write_heads(content: bytes, heads: Mapping[str, ModelInfo]) -> bytes:
@@ -129,7 +120,7 @@ def write_heads(content: bytes, heads: Mapping[str, ModelInfo]) -> bytes:
     outputs, files = [], dict[str, bytes]()
     for index, (name, info) in zip(main.outputs, heads.items(), strict=True):
         tensor = main.tensors[int(index)]
-        _check_labels(info.labels, int(tensor.shape[-1]))
+        label_lists.check(info.labels, int(tensor.shape[-1]))
         output = _scores_metadata(tensor, name, f"{name}.txt")
         files |= _put_rules(output, info, _prefix(main, output))
         files[f"{name}.txt"] = "\n".join(info.labels).encode()
@@ -139,7 +130,8 @@ def write_heads(content: bytes, heads: Mapping[str, ModelInfo]) -> bytes:
     _set_entry(model, schema.pack(_model_metadata(first, image, *outputs)))
     provenance = {name: info.provenance for name, info in heads.items()}
     text = json.dumps({"heads": provenance}, sort_keys=True, ensure_ascii=False, indent=1).encode()
-    return with_files(graph.pack(model), {**files, LABELS_AGAIN: "\n".join(first.labels).encode(), PROVENANCE: text})
+    files |= {LABELS_AGAIN: "\n".join(first.labels).encode(), PROVENANCE: text}
+    return zip_files.append(graph.pack(model), files)
 
 
 def read_heads(content: bytes) -> dict[str, ModelInfo]:
@@ -156,8 +148,8 @@ def read_heads(content: bytes) -> dict[str, ModelInfo]:
         whole, [part, *_] = read(content), metadata.subgraph_metadata or [schema.SubGraphMetadata()]
         found = {}
         for index, output in zip(main.outputs, part.output_tensor_metadata or [], strict=False):
-            labels = _labels(output, content)
-            _check_labels(labels, int(main.tensors[int(index)].shape[-1]))
+            labels = label_lists.read(output, content)
+            label_lists.check(labels, int(main.tensors[int(index)].shape[-1]))
             name = (output.name or b"").decode()
             stated = whole.provenance.get("heads")
             own = stated.get(name, {}) if isinstance(stated, dict) else {}
@@ -184,12 +176,12 @@ def read(content: bytes) -> ModelInfo:
     with graph.explained("The model's metadata"):
         part = (metadata.subgraph_metadata or [schema.SubGraphMetadata()])[0]
         inputs, outputs = part.input_tensor_metadata or [], part.output_tensor_metadata or []
-        labels = _labels(outputs[0], content) if outputs else ()
+        labels = label_lists.read(outputs[0], content) if outputs else ()
         normalization = _normalization(inputs[0]) if inputs else None
         resize = _resize(inputs[0], content) if inputs else STRETCH
         # What JSON has no word for is nothing, so that it can be written again.
         provenance = json.loads(
-            file_in(content, PROVENANCE) or "{}", parse_constant=lambda _: None, parse_float=_finite
+            zip_files.read(content, PROVENANCE) or "{}", parse_constant=lambda _: None, parse_float=_finite
         )
         if not isinstance(provenance, dict):
             raise ModelError(f"The model's {PROVENANCE} is not a JSON object.")
@@ -296,7 +288,7 @@ def _resize(image: schema.TensorMetadata, content: bytes) -> str:
     """
     if all(file.name != _RESIZE_FILE.name for file in image.associated_files or []):
         return STRETCH
-    return parse_resize(file_in(content, RESIZE) or b"")
+    return parse_resize(zip_files.read(content, RESIZE) or b"")
 
 
 def parse_resize(stated: bytes) -> str:
@@ -342,44 +334,9 @@ def _set_entry(model: model_schema.ModelT, packed: bytes) -> None:
     model.metadata.append(entry)
 
 
-def with_files(content: bytes, files: dict[str, bytes]) -> bytes:
-    """Appends files as a zip, stored uncompressed: clients map them in place."""
-    whole = io.BytesIO(content)
-    whole.seek(0, io.SEEK_END)
-    with zipfile.ZipFile(whole, "a", zipfile.ZIP_STORED) as archive:
-        for name, data in files.items():
-            entry = zipfile.ZipInfo(name, _DATE)
-            entry.create_system = _UNIX
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, data)
-    return whole.getvalue()
-
-
-def file_in(content: bytes, name: str) -> bytes | None:
-    """Returns a file from the zip behind a model; None where there is none of that name."""
-    stream = io.BytesIO(content)
-    if not zipfile.is_zipfile(stream):
-        return None
-    with zipfile.ZipFile(stream) as archive:
-        entry = archive.NameToInfo.get(name)
-        if entry is None:
-            return None
-        # Only of these two does the size that is stated limit what unfolds.
-        if entry.file_size > _MOST_BYTES or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ModelError(f"The file {name} in the model is packed in another way than a model's, or too large.")
-        return archive.read(entry)
-
-
 def _finite(number: str) -> float | None:
     value = float(number)
     return value if math.isfinite(value) else None
-
-
-def _labels(output: schema.TensorMetadata, content: bytes) -> tuple[str, ...]:
-    for file in output.associated_files or []:
-        if file.type == schema.AssociatedFileType.TENSOR_AXIS_LABELS:
-            return _lines(file, content)
-    return ()
 
 
 def _prefix(main: model_schema.SubGraphT, output: schema.TensorMetadata) -> str:
@@ -391,7 +348,7 @@ def _put_rules(output: schema.TensorMetadata, info: ModelInfo, prefix: str = "")
     """Writes into an output's metadata which labels are shown and how they are called; returns the files for it."""
     count = len(info.labels)
     files = thresholds.put(output, info.threshold, info.label_thresholds, labels=count, prefix=prefix)
-    files |= _put_display_names(output, info, prefix)
+    files |= label_lists.put_display_names(output, info.display_names, count, prefix)
     return files | ({f"{prefix}{label_sets.LABEL_SETS}": label_sets.pack(info.label_sets)} if info.label_sets else {})
 
 
@@ -401,54 +358,16 @@ def _rules(output: schema.TensorMetadata, content: bytes, labels: tuple[str, ...
     Raises:
       ModelError: there are thresholds or limits of other labels.
     """
-    threshold, own = thresholds.get(output, partial(file_in, content))
+    threshold, own = thresholds.get(output, partial(zip_files.read, content))
     if own and len(own) != len(labels):
         raise ModelError(f"it holds thresholds of {len(own)} labels, and {len(labels)} labels.")
-    packed = file_in(content, f"{prefix}{label_sets.LABEL_SETS}") if labels else None
+    packed = zip_files.read(content, f"{prefix}{label_sets.LABEL_SETS}") if labels else None
     return {
         "threshold": threshold,
         "label_thresholds": own,
-        "display_names": _display_names(output, content),
+        "display_names": label_lists.display_names(output, content),
         "label_sets": None if packed is None else label_sets.unpack(packed, labels=len(labels)),
     }
-
-
-def _display_names(output: schema.TensorMetadata, content: bytes) -> dict[str, tuple[str, ...]]:
-    """Reads the label files that state a locale, where they have a name for each label."""
-    labels, found = _labels(output, content), {}
-    for file in output.associated_files or []:
-        if file.type == schema.AssociatedFileType.TENSOR_AXIS_LABELS and file.locale:
-            names = _lines(file, content)
-            if len(names) == len(labels) and names is not labels:
-                found[file.locale.decode()] = names
-    return found
-
-
-def _put_display_names(output: schema.TensorMetadata, info: ModelInfo, prefix: str) -> dict[str, bytes]:
-    """Names a label file for each locale in the output's metadata, and returns these files."""
-    made = {}
-    for locale, names in sorted(info.display_names.items()):
-        if not re.fullmatch(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]+)*", locale):
-            raise ModelError(f"{locale!r} is no locale. Give for example de, pt-BR or zh-Hans.")
-        _check_labels(names, len(info.labels))
-        name = f"{prefix}labels_{locale}.txt"
-        text = f"The labels in {locale}, in the order of the scores."
-        kind = schema.AssociatedFileType.TENSOR_AXIS_LABELS
-        output.associated_files = [
-            *(output.associated_files or []),
-            schema.AssociatedFile(name.encode(), text.encode(), kind, locale.encode()),
-        ]
-        made[name] = "\n".join(names).encode()
-    return made
-
-
-def _lines(file: schema.AssociatedFile, content: bytes) -> tuple[str, ...]:
-    name = (file.name or b"").decode()
-    packed = file_in(content, name)
-    if packed is None:
-        raise ModelError(f"The model's metadata names the label file {name!r}, which is not in the file.")
-    text = packed.decode().replace("\r\n", "\n")
-    return tuple(text.removesuffix("\n").split("\n"))
 
 
 def _normalization(image: schema.TensorMetadata) -> Normalization | None:
@@ -466,11 +385,3 @@ def _check_count(labels: tuple[str, ...], model: model_schema.ModelT) -> None:
     count = int(main.tensors[main.outputs[0]].shape[-1])
     if len(labels) != count:
         raise ModelError(f"The model gives {count} scores but carries {len(labels)} labels; they must match.")
-
-
-def _check_labels(labels: tuple[str, ...], count: int) -> None:
-    if len(labels) != count:
-        raise ModelError(f"The model gives {count} scores, but there are {len(labels)} labels.")
-    for label in labels:
-        if not label or "\n" in label or "\r" in label:
-            raise ModelError(f"The label {label!r} cannot stand in a line of its own.")

@@ -16,7 +16,7 @@ from model_maker import output_folder
 from model_maker.apps import put_in_app
 from model_maker.errors import DataError, ModelError, OutputError
 from model_maker.normalization import Normalization
-from model_maker.tflite import graph, inspection, metadata
+from model_maker.tflite import graph, inspection, metadata, zip_files
 
 PUBLISHED = [app for app in put_in_app.APPS if app not in put_in_app.OWN.values()]
 
@@ -167,7 +167,7 @@ def test_labels_are_added_under_the_name_that_an_app_reads(models, tmp_path):
     content = models["none", "float32"].read_bytes()
     bare = graph.pack(graph.parse(content))
     labels = {metadata.LABELS: b"a\nb\nc"}  # as another tool writes it
-    (tmp_path / "m.tflite").write_bytes(metadata.with_files(bare, labels))
+    (tmp_path / "m.tflite").write_bytes(zip_files.append(bare, labels))
     folder = published_samples.make(tmp_path / "app", "LiteRT's Android sample (Interpreter)")
     found = put_in_app.put_in_app(tmp_path / "m.tflite", folder, "android")
     with zipfile.ZipFile(found.path) as archive:

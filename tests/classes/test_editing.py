@@ -9,7 +9,7 @@ import pytest
 import model_maker
 from model_maker import Classifier, cli
 from model_maker.errors import DataError, ModelError, OutputError
-from model_maker.tflite import class_memory, metadata
+from model_maker.tflite import class_memory, metadata, zip_files
 
 
 def run_cli(*arguments):
@@ -183,10 +183,10 @@ def test_a_tampered_memory_is_refused(four, tulips, tmp_path):
     info = metadata.read(content)
     plain = metadata.write(content, info)
     parts = ("counts", "center", "means", "mean_steps", "basis", "basis_steps", "spread", "spread_step", "fits")
-    files = {f"class_memory_{part}.npy": metadata.file_in(content, f"class_memory_{part}.npy") for part in parts}
+    files = {f"class_memory_{part}.npy": zip_files.read(content, f"class_memory_{part}.npy") for part in parts}
     files["class_memory_fits.npy"] = files["class_memory_fits.npy"][:-1] + b"?"
     bad = tmp_path / "bad.tflite"
-    bad.write_bytes(metadata.with_files(plain, files))
+    bad.write_bytes(zip_files.append(plain, files))
     with pytest.raises(ModelError, match=r"bad.tflite: Its class memory does not fit it"):
         model_maker.edit_classes(bad, tmp_path / "new", add={"tulip": tulips})
     assert not (tmp_path / "new").exists()

@@ -10,7 +10,7 @@ from model_maker.data.sources import read
 from model_maker.errors import DataError, ModelError
 from model_maker.inference import classifier as classifiers
 from model_maker.normalization import Normalization
-from model_maker.tflite import graph, metadata, metadata_schema, quantize
+from model_maker.tflite import graph, metadata, metadata_schema, quantize, zip_files
 
 LABELS = ("red", "green", "blue")
 INFO = metadata.ModelInfo(labels=LABELS, normalization=Normalization(127.0, 128.0))
@@ -245,7 +245,7 @@ def test_a_model_without_labels_is_refused(tiny_embedder):
 
 
 def test_a_label_count_that_does_not_fit_is_refused(make_colour_model):
-    content = metadata.with_files(graph.pack(graph.parse(make_colour_model())), {"labels.txt": b"red\ngreen"})
+    content = zip_files.append(graph.pack(graph.parse(make_colour_model())), {"labels.txt": b"red\ngreen"})
     with pytest.raises(ModelError, match="3 scores but carries 2 labels"):
         Classifier(content)
 
@@ -282,7 +282,7 @@ def test_float_input_without_normalization_is_refused(make_colour_model):
     found = metadata.tables(model)
     found.subgraph_metadata[0].input_tensor_metadata[0].process_units = []
     model.buffers[entry.buffer].data = np.frombuffer(metadata_schema.pack(found), np.uint8)
-    silent = metadata.with_files(graph.pack(model), {"labels.txt": b"red\ngreen\nblue"})
+    silent = zip_files.append(graph.pack(model), {"labels.txt": b"red\ngreen\nblue"})
     with pytest.raises(ModelError, match="does not state one normalization"):
         Classifier(silent)
 

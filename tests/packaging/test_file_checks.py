@@ -9,7 +9,7 @@ from model_maker import Classifier
 from model_maker.data.sources import read
 from model_maker.errors import ModelError
 from model_maker.packaging import file_checks
-from model_maker.tflite import graph, metadata, quantize
+from model_maker.tflite import graph, metadata, quantize, zip_files
 from model_maker.tflite.metadata import Normalization
 
 
@@ -109,7 +109,7 @@ def test_kernels_that_cannot_run_the_file_are_named(model, photos, scores):
     softmax = edited.subgraphs[0].operators[-2]
     code = edited.operatorCodes[softmax.opcodeIndex]
     code.version = 99
-    broken = metadata.with_files(graph.pack(edited), {"labels.txt": "a\nb\nü".encode()})
+    broken = zip_files.append(graph.pack(edited), {"labels.txt": "a\nb\nü".encode()})
     with pytest.raises(ModelError, match=r"LiteRT cannot run this model \(none\)"):
         file_checks.check_kernels(broken, photos, scores)
 

@@ -19,7 +19,7 @@ from model_maker.inference.classifier import Classifier
 from model_maker.normalization import Normalization
 from model_maker.packaging import self_test
 from model_maker.packaging.self_test import SelfTest, Trial
-from model_maker.tflite import graph, metadata, quantize, vetting
+from model_maker.tflite import graph, metadata, quantize, vetting, zip_files
 from model_maker.tflite.interpreter import Runner
 
 PIXELS, SIDE, CLASSES, MODELS = Normalization(127.0, 128.0), 16, 5, 200
@@ -146,7 +146,7 @@ def test_a_damaged_self_test_is_one_clear_line(make_tiny_model, damage):
     carrying = self_test.put(content, self_test.make(content))
     with zipfile.ZipFile(io.BytesIO(carrying)) as archive:
         kept = {name: archive.read(name) for name in self_test.names()} | damage
-    damaged = metadata.with_files(content, {name: data for name, data in kept.items() if data is not None})
+    damaged = zip_files.append(content, {name: data for name, data in kept.items() if data is not None})
     with pytest.raises(ModelError, match="self-test is damaged: .*export --self-test"):
         self_test.get(damaged)
 

@@ -8,7 +8,7 @@ from tiny_network import TinyNetwork
 
 from model_maker.errors import ModelError
 from model_maker.normalization import Normalization
-from model_maker.tflite import class_memory, graph, metadata
+from model_maker.tflite import class_memory, graph, metadata, zip_files
 
 STEP = 0.5
 
@@ -86,7 +86,7 @@ def test_a_memory_of_other_labels_is_refused(trained_file):
     other = metadata.write(trained_file, dataclasses.replace(info, labels=info.labels[::-1]))
     names = [f"class_memory_{name}.npy" for name in ("counts", "center", "means", "mean_steps", "basis", "basis_steps")]
     names += [f"class_memory_{name}.npy" for name in ("spread", "spread_step", "fits")]
-    moved = metadata.with_files(other, {name: metadata.file_in(trained_file, name) for name in names})
+    moved = zip_files.append(other, {name: zip_files.read(trained_file, name) for name in names})
     with pytest.raises(ModelError, match="belongs to another network, another head or other labels"):
         class_memory.get(moved)
 
@@ -102,26 +102,24 @@ def test_a_memory_of_other_labels_is_refused(trained_file):
 def test_a_damaged_memory_is_refused(trained_file, damage):
     plain = metadata.write(trained_file, metadata.read(trained_file))
     names = ("counts", "center", "means", "mean_steps", "basis", "basis_steps", "spread", "spread_step", "fits")
-    files = {f"class_memory_{name}.npy": metadata.file_in(trained_file, f"class_memory_{name}.npy") for name in names}
+    files = {f"class_memory_{name}.npy": zip_files.read(trained_file, f"class_memory_{name}.npy") for name in names}
     files |= damage
     with pytest.raises(ModelError, match="memory does not fit it"):
-        class_memory.get(metadata.with_files(plain, {name: body for name, body in files.items() if body is not None}))
+        class_memory.get(zip_files.append(plain, {name: body for name, body in files.items() if body is not None}))
 
 
 def test_an_array_that_claims_more_than_is_there_takes_no_memory(trained_file):
     plain = metadata.write(trained_file, metadata.read(trained_file))
-    packed = metadata.file_in(trained_file, "class_memory_means.npy")
+    packed = zip_files.read(trained_file, "class_memory_means.npy")
     start = packed.index(b"'shape': (")
     huge = (
         packed[:start]
         + b"'shape': (9999999999, 99999), }".ljust(packed.index(b"\n") - start)
         + packed[packed.index(b"\n") :]
     )
-    counts = metadata.file_in(trained_file, "class_memory_counts.npy")
+    counts = zip_files.read(trained_file, "class_memory_counts.npy")
     with pytest.raises(ModelError, match="memory does not fit it"):
-        class_memory.get(
-            metadata.with_files(plain, {"class_memory_counts.npy": counts, "class_memory_means.npy": huge})
-        )
+        class_memory.get(zip_files.append(plain, {"class_memory_counts.npy": counts, "class_memory_means.npy": huge}))
 
 
 @pytest.mark.parametrize(("classes", "features", "limit"), [(5, 3088, 60_000), (5, 1280, 60_000), (100, 3088, 400_000)])

@@ -12,7 +12,7 @@ from PIL import Image
 
 import model_maker
 from model_maker.errors import ModelError
-from model_maker.tflite import client_rules, graph, io_types, metadata, metadata_schema
+from model_maker.tflite import client_rules, graph, io_types, metadata, metadata_schema, zip_files
 from model_maker.verification import clients
 
 LABELS = "a\nb\nü".encode()
@@ -278,7 +278,7 @@ def test_several_described_outputs_are_the_heads_of_one_classifier(make_tiny_mod
     main = model.subgraphs[0]
     # The same scores twice: what counts here is how many outputs there are, and what is said of them.
     main.outputs = [main.outputs[0], main.outputs[0]]
-    undescribed = metadata.with_files(graph.pack(model), {})
+    undescribed = zip_files.append(graph.pack(model), {})
     described = metadata.write_heads(graph.pack(model), {"one": info, "two": info})
     broken = [{e.rule.demand for e in client_rules.check(each) if not e.passed} for each in (undescribed, described)]
     assert "one output [1, N]" in broken[0] and "one output [1, N]" not in broken[1]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from model_maker.errors import ModelError
 from model_maker.normalization import Normalization
-from model_maker.tflite import graph, metadata, metadata_schema, thresholds
+from model_maker.tflite import graph, metadata, metadata_schema, thresholds, zip_files
 from model_maker.tflite.interpreter import Runner
 from model_maker.tflite.metadata import ModelInfo
 
@@ -58,7 +58,7 @@ def edited(content, change):
     found = metadata.tables(model)
     change(found)
     buffer_of(model).data = np.frombuffer(metadata_schema.pack(found), np.uint8)
-    return metadata.with_files(graph.pack(model), files(content))
+    return zip_files.append(graph.pack(model), files(content))
 
 
 def files(content):
@@ -67,7 +67,7 @@ def files(content):
 
 
 def with_files(content, contents):
-    return metadata.with_files(graph.pack(graph.parse(content)), contents)
+    return zip_files.append(graph.pack(graph.parse(content)), contents)
 
 
 @settings(max_examples=60, deadline=None)
@@ -186,7 +186,7 @@ def test_damaged_thresholds_are_one_clear_line(bare, text):
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         files = {name: archive.read(name) for name in archive.namelist()} | {thresholds.LABEL_THRESHOLDS: text}
     with pytest.raises(ModelError, match="thresholds of 2 labels|metadata is damaged"):
-        metadata.read(metadata.with_files(graph.pack(graph.parse(content)), files))
+        metadata.read(zip_files.append(graph.pack(graph.parse(content)), files))
 
 
 def test_writing_again_replaces(written):

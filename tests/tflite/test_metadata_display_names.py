@@ -9,7 +9,7 @@ from PIL import Image
 
 from model_maker import Classifier
 from model_maker.errors import DataError, ModelError
-from model_maker.tflite import graph, metadata
+from model_maker.tflite import graph, metadata, zip_files
 from model_maker.tflite import metadata_schema as schema
 from model_maker.verification.metadata_writing import describe
 
@@ -34,7 +34,7 @@ def test_names_are_written_beside_the_labels_and_read_back(model, tmp_path):
     files = [(file.name, file.locale, file.type) for file in scores.associated_files]
     kind = schema.AssociatedFileType.TENSOR_AXIS_LABELS
     assert files == [(b"labels.txt", None, kind), (b"labels_de.txt", b"de", kind)]
-    assert metadata.file_in(content, "labels_de.txt").decode().split("\n") == list(GERMAN)
+    assert zip_files.read(content, "labels_de.txt").decode().split("\n") == list(GERMAN)
     # What is written again keeps them.
     assert metadata.read(metadata.write(model.read_bytes(), found.info)).display_names == {"de": GERMAN}
 
@@ -63,6 +63,6 @@ def test_what_cannot_be_is_refused(model, tmp_path):
     (tmp_path / "two.txt").write_text("Rot\nBlau\n")
     with pytest.raises(DataError):
         describe(model, tmp_path / "x.tflite", display_names={"de": tmp_path / "two.txt"})
-    with pytest.raises(ModelError, match="'../de' is no locale"):
+    with pytest.raises(ModelError, match="'../de' is not a locale"):
         describe(model, tmp_path / "x.tflite", display_names={"../de": tmp_path / "de.txt"})
     assert not (tmp_path / "x.tflite").exists()

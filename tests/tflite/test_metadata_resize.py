@@ -8,7 +8,7 @@ import pytest
 from model_maker import Classifier
 from model_maker.errors import DataError, ModelError
 from model_maker.fitting import CROP, LETTERBOX, STRETCH, Fit
-from model_maker.tflite import client_rules, graph, metadata
+from model_maker.tflite import client_rules, graph, metadata, zip_files
 from model_maker.verification import metadata_writing
 
 EACH = pytest.mark.parametrize("name", fitted_models.NAMES)
@@ -43,7 +43,7 @@ def test_the_description_says_it_to_people():
     assert letterboxed.description == text
     assert cropped.description.startswith(b"An RGB photo, cropped in the center to the shape of 10 x 6 pixels")
     assert [
-        (file.name, metadata.file_in(fitted_models.make("oblong_crop"), "resize.txt"))
+        (file.name, zip_files.read(fitted_models.make("oblong_crop"), "resize.txt"))
         for file in cropped.associated_files
     ] == [(b"resize.txt", b"crop")]
 
@@ -65,9 +65,7 @@ def test_a_way_that_is_unknown_here_is_an_error():
 
 
 def test_a_way_that_is_named_and_missing_is_an_error():
-    content = metadata.with_files(
-        graph.pack(graph.parse(fitted_models.make("square_crop"))), {"labels.txt": b"a\nb\nc"}
-    )
+    content = zip_files.append(graph.pack(graph.parse(fitted_models.make("square_crop"))), {"labels.txt": b"a\nb\nc"})
     with pytest.raises(ModelError, match="its resize.txt says ''"):
         metadata.read(content)
 

@@ -14,7 +14,7 @@ from model_maker.data import images
 from model_maker.embeddings import computing
 from model_maker.errors import DataError, ModelError
 from model_maker.fitting import RESIZES, STRETCH, Fit
-from model_maker.tflite import metadata
+from model_maker.tflite import metadata, zip_files
 from model_maker.tflite.interpreter import Runner
 
 SIZES = {"square": 16, "oblong": (16, 24)}
@@ -82,7 +82,7 @@ def test_the_card_and_the_metadata_say_it(trained):
     card = (result.directory / "README.md").read_text()
     assert "`[1, 16, 24, 3]` uint8, RGB, the photo letterboxed to 24 x 16 pixels: scaled as a whole" in card
     content = (result.directory / "model.tflite").read_bytes()
-    assert metadata.file_in(content, "resize.txt") == b"letterbox"
+    assert zip_files.read(content, "resize.txt") == b"letterbox"
     assert metadata.read(content).provenance["options"]["resize"] == "letterbox"
 
 

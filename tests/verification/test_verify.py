@@ -17,7 +17,7 @@ from model_maker.demo import browser
 from model_maker.errors import DataError, ModelError
 from model_maker.normalization import Normalization
 from model_maker.system import extras
-from model_maker.tflite import graph, metadata
+from model_maker.tflite import graph, metadata, zip_files
 from model_maker.tflite.interpreter import Runner
 from model_maker.verification import clients, trials, verify
 from model_maker.verification.certificate import NOT_HERE, OWN, RAN, REFUSED, SAME, Run, judge
@@ -175,7 +175,7 @@ def test_an_app_does_not_run_what_its_engine_refuses_or_misses(model, photos, tm
     elsewhere()
     path = tmp_path / "crlf.tflite"
     bare = graph.pack(graph.parse(model.read_bytes()))
-    path.write_bytes(metadata.with_files(bare, {metadata.LABELS: b"a\r\nb\r\n\xc3\xbc"}))
+    path.write_bytes(zip_files.append(bare, {metadata.LABELS: b"a\r\nb\r\n\xc3\xbc"}))
     found = model_maker.verify(path, data=photos)
     assert in_app(found, "TensorFlow's iOS sample").why.startswith(
         "labels in lines that end in LF: lines that end in CR"
@@ -186,7 +186,7 @@ def test_an_app_does_not_run_what_its_engine_refuses_or_misses(model, photos, tm
 def test_an_app_does_not_run_without_the_labels_that_it_looks_for(float_model, photos, tmp_path, nowhere_else):
     bare = graph.pack(graph.parse(float_model(127, 128).read_bytes()))
     path = tmp_path / "bare.tflite"
-    path.write_bytes(metadata.with_files(bare, {metadata.LABELS: "a\nb\nü".encode()}))
+    path.write_bytes(zip_files.append(bare, {metadata.LABELS: "a\nb\nü".encode()}))
     found = model_maker.verify(path, data=photos)
     assert in_app(found, INTERPRETER).why.startswith("labels_without_background.txt in the zip: not in the zip. ")
     assert found.failures == []
@@ -268,7 +268,7 @@ def test_what_our_own_runtime_refuses_is_still_judged_by_the_rules(float_classif
 def test_a_wrong_number_of_labels_is_told_as_a_broken_rule(make_tiny_model, photos, tmp_path, nowhere_else):
     content = make_tiny_model()
     path = tmp_path / "few.tflite"
-    path.write_bytes(metadata.with_files(graph.pack(graph.parse(content)), {"labels.txt": b"a\nb"}))
+    path.write_bytes(zip_files.append(graph.pack(graph.parse(content)), {"labels.txt": b"a\nb"}))
     found = model_maker.verify(path, data=photos)
     assert {run.state for run in found.runs} == {REFUSED}
     assert any("as many labels as scores: 2 labels for 3 scores" in line for line in found.failures)

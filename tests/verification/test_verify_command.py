@@ -8,7 +8,7 @@ import pytest
 from model_maker import cli
 from model_maker.apps import put_in_app
 from model_maker.errors import ModelError
-from model_maker.tflite import metadata
+from model_maker.tflite import metadata, zip_files
 from model_maker.verification import clients
 from model_maker.verification.certificate import RAN
 
@@ -58,7 +58,7 @@ def test_json_is_one_document_and_says_all(model, photos, nowhere_else, capsys):
 def test_exit_code_is_1_where_a_rule_is_broken(make_tiny_model, photos, tmp_path, nowhere_else, capsys):
     path = tmp_path / "crlf.tflite"
     content = make_tiny_model()
-    lines = metadata.file_in(content, metadata.LABELS)
+    lines = zip_files.read(content, metadata.LABELS)
     with zipfile.ZipFile(tmp_path / "files.zip", "w") as archive:
         archive.writestr(metadata.LABELS, lines.replace(b"\n", b"\r\n"))
     bare = content[: content.index(b"PK\x03\x04")]

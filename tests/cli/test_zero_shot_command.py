@@ -143,7 +143,7 @@ def test_organize_writes_keywords(desk):
         ((), "give one of --labels, --model and --groups"),
         (("--xmp", "--groups", "2"), "--xmp writes keywords"),
         (("--keywords", "--groups", "2"), "--groups sorts photos into folders"),
-        (("--groups", "9"), "--groups has to be 2 or fewer"),
+        (("--groups", "9"), "--groups must be 2 or fewer"),
     ],
 )
 def test_organize_refuses_what_does_not_go_together(desk, words, said):

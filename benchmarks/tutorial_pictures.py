@@ -43,10 +43,10 @@ def draw(output: Path) -> None:
         with server.serving(static_site.site(folder / "flowers_model")) as running:
             shots: list[dict[str, Any]] = [
                 _page("photos", folder / "photos.html", 210),
-                _page("doctor", folder / "doctor.html", 575),
-                _page("train", folder / "flowers_model/report.html", 460),
-                _page("confusion", folder / "flowers_model/report.html", 500, heading="Confusion matrix"),
-                _page("verify", folder / "certificate.html", 560, heading="Certificate"),
+                _page("doctor", folder / "doctor.html", 720),
+                _page("train", folder / "flowers_model/report.html", 570),
+                _page("confusion", folder / "flowers_model/report.html", 435, heading="Confusion matrix"),
+                _page("verify", folder / "certificate.html", 620),
                 {"name": "demo", "url": running.url, "height": 900, "photo": str(folder / "flowers/rose/rose_000.jpg")},
             ]
             job: dict[str, Any] = {"chromium": browser.chromium(), "width": _WIDTH, "output": place, "shots": shots}

@@ -134,7 +134,7 @@ def test_what_cannot_be_pushed_is_refused_before_anything_is_sent(trained, tmp_p
     with pytest.raises(DataError, match="'flowers' is not a repository name. Pass OWNER/NAME"):
         push(trained["uint8"], "flowers")
     (tmp_path / "model.tflite").write_bytes((trained["uint8"] / "model.tflite").read_bytes())
-    with pytest.raises(DataError, match="'photos' is no repository of the Hub"):
+    with pytest.raises(DataError, match="'photos' is not a repository name"):
         push(trained["uint8"], "ada/flowers", datasets=["photos"])
     with pytest.raises(DataError, match="nowhere.jpg"):
         push(trained["uint8"], "ada/flowers", examples=["nowhere.jpg"])

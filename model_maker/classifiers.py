@@ -98,7 +98,7 @@ class Classifier(inference.Classifier):
         *,
         progress: Callable[[int, int], None] | None = None,
     ) -> evaluation.Metrics:
-        """Measures accuracy on labelled photos.
+        """Measures accuracy on labeled photos.
 
         Args:
           data: a dataset, or what `load_dataset` makes one of: a folder with a folder for each class. None for the

@@ -291,7 +291,7 @@ def calibrated(float_classifier, noise_photos):
 
 @pytest.fixture(scope="session")
 def make_tiny_model(float_classifier, calibrated):
-    """make_tiny_model(kind="int8", io="uint8", labels=...): the float classifier, quantized, labelled."""
+    """make_tiny_model(kind="int8", io="uint8", labels=...): the float classifier, quantized, labeled."""
 
     def make(kind="int8", io="uint8", labels=("a", "b", "ü"), kept=None):
         content = quantize.quantize(float_classifier, kind, normalization=PIXELS, calibration=calibrated, kept=kept)

@@ -45,7 +45,7 @@ def add(commands) -> None:
         "--merge", action="append", default=[], metavar="A,B=NEW", help="classes that become one; may be repeated"
     )
     parser.add_argument(
-        "--data", metavar="DIR", help="labelled photos to measure the old classes on (default: not measured)"
+        "--data", metavar="DIR", help="labeled photos to measure the old classes on (default: not measured)"
     )
     json_flag(parser)
 

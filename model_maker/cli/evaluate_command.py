@@ -1,4 +1,4 @@
-"""`evaluate`: a model's accuracy on labelled photos."""
+"""`evaluate`: a model's accuracy on labeled photos."""
 
 from __future__ import annotations
 

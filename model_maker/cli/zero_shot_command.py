@@ -18,7 +18,7 @@ def add(commands) -> None:
     )
     parser.add_argument("--output", metavar="DIR", required=True, help="folder to make")
     parser.add_argument("--overwrite", action="store_true", help="replace the output folder if it exists")
-    parser.add_argument("--data", metavar="DIR", help="labelled photos to measure the file on")
+    parser.add_argument("--data", metavar="DIR", help="labeled photos to measure the file on")
     parser.add_argument("--weights", metavar="FILE", help="weights to use instead of the backbone's published ones")
     parser.add_argument("--model", metavar="NAME", default="efficientnet_lite0", help="backbone, see `models`")
     tier_flags(parser)

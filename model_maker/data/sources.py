@@ -253,7 +253,7 @@ def _check_classes(
     # Skipped files may be why classes are missing.
     layout = " ".join([f"Expected {source.layout}.", *notes[:_MOST_NOTES]])
     if not classes:
-        what = "photos (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF) in class folders" if path.is_dir() else "labelled photos"
+        what = "photos (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF) in class folders" if path.is_dir() else "labeled photos"
         raise DataError(f"{path} holds no {what}. {layout}")
     if len(classes) < least:
         raise DataError(f"{path} holds one class only, {classes[0]!r}; a classifier needs at least two. {layout}")

@@ -105,7 +105,7 @@ def _labels(examination: Examination) -> Iterator[Finding]:
         other = int(np.nanargmax(rated))
         clear = [index for index in group if sure[index]]
         own, likelier = (100 * judged.scores[group[0]][name] for name in (label, other))
-        text = f"labelled {classes[label]} ({own:.0f} %), looks like {classes[other]} ({likelier:.0f} %)"
+        text = f"labeled {classes[label]} ({own:.0f} %), looks like {classes[other]} ({likelier:.0f} %)"
         yield Finding(
             text if group[0] in clear else f"{text}, a close call",
             tuple(samples[index].path for index in group),

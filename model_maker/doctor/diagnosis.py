@@ -93,7 +93,7 @@ def diagnose(
       >>> import model_maker
       >>> found = model_maker.diagnose("flowers")
       >>> found.findings["labels"][0].text
-      'labelled rose (... %), looks like daisy (... %), a close call'
+      'labeled rose (... %), looks like daisy (... %), a close call'
     """
     if threads is not None and threads < 1:
         raise DataError(f"`threads={threads}`: pass 1 or more.")

@@ -48,7 +48,7 @@ def label(
     """Tells which photos of a folder to label first, so that few labels teach a model most.
 
     Args:
-      data: labelled photos, as for `train`.
+      data: labeled photos, as for `train`.
       unlabelled: a folder of photos.
       top: how many to choose.
       progress: receives stages and progress.

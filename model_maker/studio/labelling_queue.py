@@ -1,4 +1,4 @@
-"""Which photos to label first: typical ones that a head is unsure about and that differ from what is labelled."""
+"""Which photos to label first: typical ones that a head is unsure about and that differ from what is labeled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from model_maker.learning import heads
 
 Array = np.ndarray
 
-# Labelled photos of a class without which it cannot be guessed.
+# Labeled photos of a class without which it cannot be guessed.
 LEAST = 2
 # Centres whose distances are computed in one go.
 _CHUNK = 512
@@ -43,10 +43,10 @@ def queue(vectors: Array, labels: Array, pile: Array, *, count: int) -> Queue:
     Each next photo is the one whose uncertainty times typicality times distance is the largest. Uncertainty is how near
     the head's second best class comes to its best, 1 for all without enough labels for a head; typicality how like its
     nearest neighbours in the pile it is, for what is like nothing teaches nothing of others; distance that to the
-    nearest photo labelled or chosen before.
+    nearest photo labeled or chosen before.
 
     Args:
-      vectors: float [N, D], embeddings of labelled photos; N may be 0.
+      vectors: float [N, D], embeddings of labeled photos; N may be 0.
       labels: int [N].
       pile: float [M, D], embeddings of the others.
       count: how many to choose.

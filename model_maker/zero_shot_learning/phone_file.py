@@ -74,7 +74,7 @@ def zero_shot_file(
       model: the backbone, a key of BACKBONES with published kernels.
       tier: a key of `tiers.TIERS`; "known" by default, or "words" where vectors are given.
       vectors: of texts, for the tier "words".
-      data: labelled photos to measure it on; their classes have to be among the labels.
+      data: labeled photos to measure it on; their classes have to be among the labels.
       weights: a file to use instead of the published weights.
       overwrite: whether a folder that stands there, made by this, is replaced.
       progress: receives stages, steps and notes.
@@ -105,7 +105,7 @@ def zero_shot_file(
 def _measure(
     made: ZeroShotModel, data: str | os.PathLike[str], progress: Progress
 ) -> tuple[Scored, evaluation.Metrics]:
-    """Measures the int8 file on labelled photos.
+    """Measures the int8 file on labeled photos.
 
     Raises:
       DataError: their classes are not among the labels, or they cannot be read.

@@ -18,7 +18,7 @@ def test_the_queue_names_photos_and_guesses(drawn_flowers, capsys):
     assert len({row["path"] for row in rows}) == 4
     for row in rows:
         assert row["path"].startswith(str(pile))
-        assert row["guess"] == "rose"  # it has seen them labelled
+        assert row["guess"] == "rose"  # it has seen them labeled
         assert 0 < row["score"] <= 1
 
 

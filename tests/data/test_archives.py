@@ -222,7 +222,7 @@ def test_truncated_archives_are_said_to_be_damaged(tmp_path, empty_cache, name, 
     path = make(tmp_path / name, noise)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * kept)])
-    with pytest.raises(DataError, match=r"is damaged|holds no labelled photos") as caught:
+    with pytest.raises(DataError, match=r"is damaged|holds no labeled photos") as caught:
         read(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 

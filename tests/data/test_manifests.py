@@ -86,7 +86,7 @@ def test_addresses_are_no_paths(tmp_path, monkeypatch, empty_cache):
         ("l.csv", "path,label\n,rose\n", "line 2: no path"),
         ("l.csv", "path,label,split\nphotos/0.jpg,a,holdout\n", "line 2: the split 'holdout' is not train"),
         ("l.csv", "path,label\nphotos/0.jpg,a\nphotos/1.jpg,a\n", "holds one class only, 'a'"),
-        ("l.csv", "", "holds no labelled photos. Expected a line with path and label for each photo"),
+        ("l.csv", "", "holds no labeled photos. Expected a line with path and label for each photo"),
         ("l.csv", "photos/0.jpg\n", "there is no column label"),
         ("l.csv", "path,label\n" + "x" * 200_000 + ",a\n", "cannot be read as text .*field larger"),
         ("l.csv", 'path,label\nphotos/0.jpg,"a\nb"\n', "line 3'?: a class name cannot hold line breaks"),

@@ -76,7 +76,7 @@ def test_lists_state_several_labels_in_many_ways(tmp_path, name, text):
         ("l.jsonl", '{"path": "photos/0.jpg"}', "line 1: no label. A photo without labels has an empty list"),
         ("l.jsonl", '{"path": "photos/0.jpg", "label": [null]}', "line 1: label is None; it must be a single text"),
         ("l.csv", "path,label\nphotos/0.jpg,cat\nphotos/1.jpg,\n", "holds one class only, 'cat'"),
-        ("l.csv", "path,label\nphotos/0.jpg,\n", "holds no labelled photos"),
+        ("l.csv", "path,label\nphotos/0.jpg,\n", "holds no labeled photos"),
         ("l.csv", "path,label\n,cat|dog\n", "line 2: no path"),
     ],
 )

@@ -146,9 +146,9 @@ def test_wrong_labels_stand_in_the_order_that_their_text_states():
     doubts = [(3, 0.3, 0.6, False), (21, 0.1, 0.8, True), (30, 0.35, 0.45, False), (7, 0.2, 0.7, False)]
     found = judged_labels([20, 20], doubts)
     assert [finding.text for finding in found] == [
-        "labelled b (10 %), looks like a (80 %)",
-        "labelled a (20 %), looks like b (70 %), a close call",
-        "labelled a (30 %), looks like b (60 %), a close call",
+        "labeled b (10 %), looks like a (80 %)",
+        "labeled a (20 %), looks like b (70 %), a close call",
+        "labeled a (30 %), looks like b (60 %), a close call",
     ]  # 0.45 is less than 1.5 times 0.35
     assert [len(finding.removable) for finding in found] == [1, 0, 0]
     assert "the least likely label first" in CHECKS["labels"].advice

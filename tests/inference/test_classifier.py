@@ -275,7 +275,7 @@ def test_int16_input_is_refused(make_colour_model):
 
 
 def test_float_input_without_normalization_is_refused(make_colour_model):
-    # Another tool's file: labelled, but silent about what its pixels should be.
+    # Another tool's file: labeled, but silent about what its pixels should be.
     content = make_colour_model()
     model = graph.parse(content)
     [entry] = [entry for entry in model.metadata if entry.name == b"TFLITE_METADATA"]

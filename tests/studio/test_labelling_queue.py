@@ -23,9 +23,9 @@ def test_without_labels_each_cluster_comes_once():
 
 
 def test_what_is_known_comes_last_and_guesses_are_right():
-    labelled, labels = clusters(CENTRES[:2], 10)
+    labeled, labels = clusters(CENTRES[:2], 10)
     pile, owners = clusters(CENTRES, 10, seed=1)
-    found = labelling_queue.queue(labelled, labels, pile, count=len(pile))
+    found = labelling_queue.queue(labeled, labels, pile, count=len(pile))
     assert sorted(found.order) == list(range(len(pile)))
     assert set(owners[found.order[:4]]) == {2, 3, 4, 5}
     known = owners[found.order] < 2
@@ -34,10 +34,10 @@ def test_what_is_known_comes_last_and_guesses_are_right():
 
 
 def test_a_photo_between_two_classes_comes_before_sure_ones():
-    labelled, labels = clusters(CENTRES[:2], 10)
+    labeled, labels = clusters(CENTRES[:2], 10)
     sure, _ = clusters(CENTRES[:2], 10, seed=1)
     between = np.repeat((CENTRES[:1] + CENTRES[1:2]) / 2, 3, axis=0).astype(np.float32)
-    found = labelling_queue.queue(labelled, labels, np.concatenate([sure, between]), count=1)
+    found = labelling_queue.queue(labeled, labels, np.concatenate([sure, between]), count=1)
     assert found.order[0] >= len(sure)
 
 
@@ -50,9 +50,9 @@ def test_an_outlier_is_not_the_first():
 
 
 def test_a_class_with_one_photo_is_not_guessed():
-    labelled, labels = clusters(CENTRES[:2], 5)
-    labelled, labels = np.concatenate([labelled, CENTRES[2:3]]).astype(np.float32), np.append(labels, 2)
-    found = labelling_queue.queue(labelled, labels, clusters(CENTRES[:3], 4, seed=2)[0], count=12)
+    labeled, labels = clusters(CENTRES[:2], 5)
+    labeled, labels = np.concatenate([labeled, CENTRES[2:3]]).astype(np.float32), np.append(labels, 2)
+    found = labelling_queue.queue(labeled, labels, clusters(CENTRES[:3], 4, seed=2)[0], count=12)
     assert set(found.guesses) <= {0, 1}
 
 

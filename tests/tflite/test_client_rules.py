@@ -112,7 +112,7 @@ TASKS, BOTH, NONE = {"TFLite Task Library"}, set(clients.CLIENTS), set()
 MEDIAPIPE = BOTH - TASKS
 
 
-def labelled(lines):
+def labeled(lines):
     return lambda content: with_files(content, FILES | {metadata.LABELS: lines})
 
 
@@ -142,9 +142,9 @@ BROKEN = {
     "no labels": ("uint8", described(without_labels), "a file of labels", "no file of labels", NONE),
     "lost labels": ("uint8", described(with_other_labels), "a file of labels", "other.txt, which is not", BOTH),
     "compressed": ("uint8", compressed, "stored, not compressed", "labels.txt", BOTH),
-    "CR LF": ("uint8", labelled(b"a\r\nb\r\nc"), "lines that end in LF", "CR LF", NONE),
-    "blank line": ("uint8", labelled(LABELS + b"\n\n"), "as many labels", "4 labels for 3 scores", TASKS),
-    "two of three": ("uint8", labelled(b"a\nb"), "as many labels", "2 labels for 3 scores", BOTH),
+    "CR LF": ("uint8", labeled(b"a\r\nb\r\nc"), "lines that end in LF", "CR LF", NONE),
+    "blank line": ("uint8", labeled(LABELS + b"\n\n"), "as many labels", "4 labels for 3 scores", TASKS),
+    "two of three": ("uint8", labeled(b"a\nb"), "as many labels", "2 labels for 3 scores", BOTH),
 }
 
 

@@ -124,6 +124,7 @@ def test_a_call_without_photos_is_refused(classify):
         classify()
 
 
+@pytest.mark.slow
 def test_the_name_of_a_backbone_is_its_published_classifier(shared_data):
     classifier = model_maker.Classifier("efficientnet_lite0")
     assert classifier.labels == imagenet.labels()

@@ -21,6 +21,7 @@ def mistaken(desk, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_more_wrong_photos_than_allowed_fail(desk, mistaken, tmp_path):
     arguments = ["compare", "flowers_model", mistaken]
     done = model_maker(*arguments, "--json", cwd=desk)

@@ -38,6 +38,7 @@ def test_the_summary_of_a_training_names_the_classes(trained, capsys, monkeypatc
     assert shown(trained, classes, capsys) == row
 
 
+@pytest.mark.slow
 def test_a_run_that_only_adds_classes_names_the_edit_that_does_it(drawn_flowers, trained, tmp_path, capsys):
     fewer = tmp_path / "fewer"
     shutil.copytree(drawn_flowers, fewer, ignore=shutil.ignore_patterns("tulip"))

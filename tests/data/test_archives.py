@@ -180,6 +180,7 @@ def test_a_member_larger_than_any_photo_is_skipped(tmp_path, monkeypatch):
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 def test_a_hundred_thousand_empty_files_are_refused(tmp_path, kind):
     path = make(tmp_path / f"empty.{kind}", FILES | {f"empty/{n}.jpg": b"" for n in range(100_000)})

@@ -268,6 +268,7 @@ def test_an_archive_is_diagnosed_as_its_folder_and_not_mended(faulty, found, tmp
     assert "flowers.zip is not a folder of class folders" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_one_class_or_few_photos_are_said_and_do_not_stop_it(make_photos, tmp_path, lite0):
     make_photos(tmp_path / "one", {"red": 5})
     found = diagnose(tmp_path / "one", model=LITE0)

@@ -129,6 +129,7 @@ def betrayed(drawn_flowers, tmp_path_factory):
     return home
 
 
+@pytest.mark.slow
 def test_doctor_says_what_betrays_a_class_and_the_test_split(betrayed, lite0):
     found = diagnose(betrayed)
     texts = [finding.text for finding in found.findings["shortcuts"]]

@@ -50,12 +50,14 @@ def test_a_backbone_is_one_record(changed):
     assert names(ROOT) - names(changed("A backbone", "--reverse")) == {"efficientnet_lite4"}
 
 
+@pytest.mark.slow
 def test_an_export_format_is_one_function_and_its_record(changed, trained):
     home = changed("An export format")
     run(home, "export", trained["uint8"], "--format", "data_url", "--output", "made")
     assert (home / "made/data_url/model.txt").read_text().startswith("data:application/octet-stream;base64,")
 
 
+@pytest.mark.slow
 def test_a_dataset_format_is_one_module_and_its_record(changed, make_photos):
     home = changed("A dataset format")
     make_photos(home / "photos", {"red": 6, "blue": 6})
@@ -76,6 +78,7 @@ def test_a_command_is_one_file_and_its_name(changed, trained):
     ]
 
 
+@pytest.mark.slow
 def test_an_option_is_one_field(changed, make_photos):
     home = changed("An option of train")
     make_photos(home / "photos", {"red": 10, "blue": 10})

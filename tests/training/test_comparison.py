@@ -87,6 +87,7 @@ def models(tmp_path, tiny_embedder, conv_embedder):
     return [str(tmp_path / "a.tflite"), str(tmp_path / "b.tflite")]
 
 
+@pytest.mark.slow
 def test_models_are_trained_and_compared_and_a_second_run_trains_nothing(
     make_photos, models, tmp_path, empty_cache, monkeypatch
 ):

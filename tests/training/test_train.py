@@ -148,6 +148,7 @@ def test_another_seed_divides_the_photos_otherwise(run, flowers, tmp_path):
     assert other.report["test"]["confusion"] != first.report["test"]["confusion"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["none", "dynamic", "float16"])
 @pytest.mark.parametrize("io", ["uint8", "float32"])
 def test_other_formats_keep_accuracy(run, flowers, tmp_path, kind, io):

@@ -131,12 +131,13 @@ def select(joined: bytes, chosen: Sequence[Layer]) -> bytes:
     model = graph.parse(joined)
     main = model.subgraphs[0]
     [vector] = (int(index) for index in main.outputs)
-    wanted = [graph.find_tensor(model, layer.output) for layer in chosen]
-    if wanted == [vector]:
+    if [graph.find_tensor(model, layer.output) for layer in chosen] == [vector]:
         return joined
     last = main.operators[-1]
-    if graph.operator_name(model, last) != "CONCATENATION" or not set(wanted) <= {int(index) for index in last.inputs}:
-        raise ModelError(f"It does not join the layers {', '.join(layer.name for layer in chosen)}.")
+    parts = _joined_parts(model) if graph.operator_name(model, last) == "CONCATENATION" else {}
+    if missing := [layer.name for layer in chosen if graph.find_tensor(model, layer.output) not in parts]:
+        raise ModelError(f"It does not join the layers {', '.join(missing)}.")
+    wanted = [parts[graph.find_tensor(model, layer.output)] for layer in chosen]
     if len(wanted) == 1:
         main.outputs = wanted
     else:
@@ -145,3 +146,19 @@ def select(joined: bytes, chosen: Sequence[Layer]) -> bytes:
     cut.prune(model)
     graph.sign(model, JOINED)
     return graph.pack(model)
+
+
+def _joined_parts(model: schema.ModelT) -> dict[int, int]:
+    """Maps each tensor that the last operator joins to the input that it is joined as.
+
+    They differ where quantization could not give a tensor the range of the others, so that an operator in between does.
+    """
+    main = model.subgraphs[0]
+    made = {int(operator.outputs[0]): operator for operator in main.operators}
+    parts = {}
+    for index in map(int, main.operators[-1].inputs):
+        parts[index] = index
+        before = made.get(index)
+        if before is not None and graph.operator_name(model, before) == "QUANTIZE":
+            parts[int(before.inputs[0])] = index
+    return parts

@@ -9,11 +9,11 @@ FUSED = schema.ActivationFunctionType
 SAME, VALID = schema.Padding.SAME, schema.Padding.VALID
 
 
-def residual_network(*, seed=0, size=16):
+def residual_network(*, seed=0, size=16, average_pool=False):
     """A float embedder in five blocks, float32 [1, 16, 16, 3] to [1, 12]; `size` as in TinyNetwork.
 
     Their maps are 4 x 8 x 8, two of 6 x 8 x 8 and two of 8 x 4 x 4, channels first; the embedding is the mean of a last
-    convolution of 4 x 4.
+    convolution of 4 x 4, by one operator, or as older converters write it: AVERAGE_POOL_2D and SQUEEZE.
     """
     random = np.random.default_rng(seed)
 
@@ -28,7 +28,8 @@ def residual_network(*, seed=0, size=16):
         network.conv(filters(outputs, 1, 1, 2 * outputs), random.normal(size=outputs))
         if inputs == outputs:
             network.combine("ADD", shortcut)
-    return network.conv(filters(12, 1, 1, 8), np.ones(12), fused=FUSED.RELU6).mean().content()
+    network.conv(filters(12, 1, 1, 8), np.ones(12), fused=FUSED.RELU6)
+    return (network.average_pool().squeeze() if average_pool else network.mean()).content()
 
 
 class TinyNetwork:

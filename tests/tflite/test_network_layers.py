@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from tiny_network import residual_network
 
+from model_maker.backbones import int8_backbone
 from model_maker.data import calibration_pictures, images
 from model_maker.errors import ModelError
 from model_maker.tflite import graph, inspection, network_layers
@@ -147,6 +148,22 @@ def test_selected_integers_are_those_of_the_joined_file_to_the_bit(int8_lite0, p
     columns = {"last": range(1808, 3088), "top": range(sum(SIZES[:11]), 3088), "all": range(3088)}[name]
     assert integers.std() > 10 and integers.shape == (6, 3088)
     np.testing.assert_array_equal(run(selected, pixels), integers[:, columns])
+
+
+@pytest.mark.parametrize("name", network_layers.SETS)
+def test_an_embedding_that_keeps_the_range_of_its_pool_is_selected_as_it_is_joined(tiny_base, tiny_photos, name):
+    """Average pooling has one scale for input and output, so that the embedding is quantized anew to be joined."""
+    base = dataclasses.replace(tiny_base, content=residual_network(average_pool=True))
+    form = int8_backbone.calibrated(base, tiny_photos)
+    model = graph.parse(form.content)
+    last = model.subgraphs[0].operators[-1]
+    assert graph.find_tensor(model, form.layers[-1].name) not in list(last.inputs)
+    photos = np.random.default_rng(5).integers(-128, 128, (4, 1, 16, 16, 3), np.int8)
+    whole = run(form.content, photos)
+    chosen = network_layers.choose(form.layers, name)
+    assert whole.std() > 10 and len(chosen) == {"last": 1, "top": 4, "all": 7}[name]
+    selected = run(network_layers.select(form.content, chosen), photos)
+    np.testing.assert_array_equal(selected, whole[:, network_layers.features(form.layers, chosen)])
 
 
 @pytest.mark.parametrize(("kernels", "count"), [("none", 4), ("reference", 2)])

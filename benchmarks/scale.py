@@ -149,9 +149,9 @@ def _start(command: list[str], cache: Path) -> subprocess.Popen:
 
 
 def _stored(cache: Path) -> np.ndarray:
-    """Names in the one store of a cache."""
+    """Names in the store that training fills; others hold the few photos that both forms of a backbone are compared on."""
     stores = list(cache.glob("embeddings/*.vectors"))
-    return names_in(stores[0]) if stores else np.empty(0, "V32")
+    return max(map(names_in, stores), key=len, default=np.empty(0, "V32"))
 
 
 class _Peak:

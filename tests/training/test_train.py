@@ -264,3 +264,16 @@ def test_an_archive_gives_the_model_of_its_folder(flowers, run, tmp_path):
         assert (result.directory / name).read_bytes() == (run[0].directory / name).read_bytes(), name
     test, notes = run_record.test_part(result.directory)
     assert notes == [] and len(test) == result.metrics.photos
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    ["mobilenet_v2_035_96_embedder_with_metadata", "mobilenet_v1_0.25_128_quant", "tf2_mobilenet_v2_1.0_224_ptq"],
+)
+def test_published_models_serve_as_backbones(shared_weights, drawn_flowers, tmp_path, name):
+    result = model_maker.train(
+        drawn_flowers, tmp_path / "made", model=str(shared_weights / "tflite" / f"{name}.tflite")
+    )
+    assert result.metrics.top1 > 0.5  # five classes
+    assert (tmp_path / "made" / "model.tflite").stat().st_size > 100_000

@@ -149,7 +149,7 @@ def _start(command: list[str], cache: Path) -> subprocess.Popen:
 
 
 def _stored(cache: Path) -> np.ndarray:
-    """Names in the store that training fills; others hold the few photos that both forms of a backbone are compared on."""
+    """Names in the largest store of a cache; a small one is of photos that both forms of a backbone are compared on."""
     stores = list(cache.glob("embeddings/*.vectors"))
     return max(map(names_in, stores), key=len, default=np.empty(0, "V32"))
 

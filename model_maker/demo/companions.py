@@ -20,6 +20,7 @@ from absl import logging
 from model_maker import output_folder, run_record
 from model_maker.data import folders
 from model_maker.errors import DataError, ModelMakerError
+from model_maker.inference import training_overlap
 from model_maker.inference.classifier import model_file
 from model_maker.tflite import metadata
 
@@ -41,8 +42,6 @@ _MOST_LOOKS = 40
 _MOST_BYTES = 16 << 20
 # Formats that every browser shows.
 _SHOWN = (".jpg", ".jpeg", ".png", ".webp", ".gif")
-# Digits of a hash in split.json.
-_DIGITS = 16
 # A photo, its class and its content.
 Sample = tuple[Path, str, bytes]
 _FIGURES = ("score", "photos", "answered", "precision")
@@ -122,7 +121,7 @@ def _among(photos: list[Path], label: str, tested: set[str]) -> Iterator[Sample]
     for path in photos[:_MOST_LOOKS]:
         if path.stat().st_size <= _MOST_BYTES:
             content = path.read_bytes()
-            if hashlib.sha256(content).hexdigest()[:_DIGITS] in tested:
+            if hashlib.sha256(content).hexdigest()[: training_overlap.DIGITS] in tested:
                 yield path, label, content
 
 

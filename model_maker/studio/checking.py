@@ -21,11 +21,10 @@ from model_maker.errors import DataError
 from model_maker.progress import Progress
 from model_maker.studio import kept_work
 from model_maker.studio.kept_work import Mark
-from model_maker.studio.workspace import Workspace, listing, shown
+from model_maker.studio.workspace import FINDINGS, Workspace, listing, shown
 
 # Of one kind, so many on the page; the next check has the others.
 MOST_FOUND = 60
-FILE = "findings.json"
 # What the command would do; the page has a button for it.
 _OF_COMMAND = re.compile(r"; --fix [^.]+(?=\.)")
 
@@ -45,7 +44,7 @@ def check(workspace: Workspace, progress: Progress) -> None:
         for kind, findings in found.findings.items()
     ]
     content = {"listing": listing(classes), "groups": groups, "notes": list(found.notes)}
-    kept_work.write(workspace.side / FILE, content)
+    kept_work.write(workspace.side / FINDINGS, content)
 
 
 def kept(workspace: Workspace, now: str) -> dict[str, Any] | None:
@@ -55,7 +54,7 @@ def kept(workspace: Workspace, now: str) -> dict[str, Any] | None:
       workspace: the photos.
       now: their `listing`, by which findings about whole classes hold or not.
     """
-    record = kept_work.read(workspace.side / FILE)
+    record = kept_work.read(workspace.side / FINDINGS)
     if record is None:
         return None
     try:

@@ -7,9 +7,7 @@ from typing import Any
 from model_maker.errors import DataError
 from model_maker.progress import Progress
 from model_maker.studio import kept_work, labelling
-from model_maker.studio.workspace import Workspace, shown
-
-FILE = "queue.json"
+from model_maker.studio.workspace import QUEUE, Workspace, shown
 
 
 def sort(workspace: Workspace, progress: Progress) -> None:
@@ -26,12 +24,12 @@ def sort(workspace: Workspace, progress: Progress) -> None:
         kept_work.named(one.path, workspace.unlabelled, before[one.path]) | {"guess": one.guess, "score": one.score}
         for one in found
     ]
-    kept_work.write(workspace.side / FILE, {"queue": queue})
+    kept_work.write(workspace.side / QUEUE, {"queue": queue})
 
 
 def kept(workspace: Workspace) -> list[dict[str, Any]]:
     """Returns what is still in the pile, in its order, for the page; empty where it was not sorted."""
-    record = kept_work.read(workspace.side / FILE)
+    record = kept_work.read(workspace.side / QUEUE)
     try:
         return [
             {

@@ -22,6 +22,8 @@ from model_maker.system import files
 
 MOST_PHOTOS = 100_000
 _PHOTOS, _SIDE = "photos", "studio"
+# Files beside the photos: the log of moves, the last check, the order of the pile.
+_MOVES, FINDINGS, QUEUE = "moves.jsonl", "findings.json", "queue.json"
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Workspace:
                 raise OutputError(f"No permission to write in {folder}. Change that, or choose another folder.")
         with files.explained(self.side):
             self.side.mkdir(exist_ok=True)
-        self._moves = Moves({_SIDE: self.side, _PHOTOS: self.photos}, self.side / "moves.jsonl")
+        self._moves = Moves({_SIDE: self.side, _PHOTOS: self.photos}, self.side / _MOVES)
         self._known: dict[str, Path] = {}
 
     def classes(self) -> dict[str, list[Photo]]:
@@ -88,7 +90,7 @@ class Workspace:
 
     def stamp(self) -> str:
         """Returns what changes whenever somebody adds or moves photos, trains, checks or sorts, for a few looks."""
-        kept = [self.side / name for name in ("moves.jsonl", "findings.json", "queue.json")]
+        kept = [self.side / name for name in (_MOVES, FINDINGS, QUEUE)]
         watched = [*self._folders(), self.photos, self.unlabelled, *kept, self.model]
         facts = [f"{path.name} {_changed(path)}" for path in watched]
         return hashlib.sha256("\n".join(facts).encode(errors="surrogateescape")).hexdigest()[:16]

@@ -14,7 +14,7 @@ from model_maker.progress import Progress
 from model_maker.studio import checking, labelling, pile_order
 from model_maker.studio.labelling import Suggestion
 from model_maker.studio.studio import Studio
-from model_maker.studio.workspace import Workspace
+from model_maker.studio.workspace import FINDINGS, QUEUE, Workspace
 
 
 def diagnosed(findings, class_of):
@@ -159,7 +159,7 @@ FIRST = ("groups", 0, "found", 0)
     ],
 )
 def test_a_file_that_says_nonsense_shows_nothing_of_it(checked, path, value):
-    file = checked.side / checking.FILE
+    file = checked.side / FINDINGS
     file.write_text(altered(json.loads(file.read_text()), path, value))
     found = Studio(checked).state()["findings"]
     assert "looks like tulip" not in json.dumps(found)
@@ -168,7 +168,7 @@ def test_a_file_that_says_nonsense_shows_nothing_of_it(checked, path, value):
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000])
 def test_a_file_that_was_cut_off_is_no_check(checked, content):
-    for name in (checking.FILE, pile_order.FILE, "result.json"):
+    for name in (FINDINGS, QUEUE, "result.json"):
         (checked.side / name).write_bytes(content)
     state = Studio(checked).state()
     assert (state["findings"], state["queue"], state["result"]) == (None, [], None)
@@ -209,7 +209,7 @@ def test_labelled_and_replaced_photos_leave_the_queue(piled, jpeg):
 
 
 def test_a_queue_holds_no_score_that_json_has_no_word_for(piled):
-    file = piled.side / pile_order.FILE
+    file = piled.side / QUEUE
     file.write_text(file.read_text().replace("0.5", "NaN"))
     assert [one["score"] for one in Studio(piled).state()["queue"]] == [0, 0, 0]
 

@@ -1,7 +1,7 @@
 """MobileCLIP's image tower, a FastViT, as a float `.tflite`: convolutions, and attention in its last stage.
 
-It was trained with several branches side by side where one convolution does the same; they are joined here, with their
-batch normalizations, as all that follow each other linearly.
+Training uses parallel branches with batch normalization. Branches and normalization are linear, so they are merged into
+one convolution here (reparameterization).
 
 Source: Vasu et al. 2023, "FastViT: A Fast Hybrid Vision Transformer using Structural Reparameterization"; and 2024,
 "MobileCLIP: Fast Image-Text Models through Multi-Modal Reinforced Training".

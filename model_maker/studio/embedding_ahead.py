@@ -23,7 +23,7 @@ from model_maker.studio.workspace import Workspace
 # fewer it waits as long as others arrive.
 _BATCH = 64
 _WAIT_S = 0.25
-# Without news for so long, photos are taken to be complete.
+# Photos are considered complete after this time without changes.
 _QUIET_S = 1.0
 
 
@@ -53,7 +53,7 @@ class EmbeddingAhead:
         self._thread.start()
 
     def look(self) -> None:
-        """Tells it that there may be new photos."""
+        """Signals that there may be new photos."""
         self._news.set()
 
     @property

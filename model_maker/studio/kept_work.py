@@ -1,7 +1,7 @@
 """What the studio keeps of its work for a reload or a restart: JSON beside the photos, with a mark of each photo.
 
-Nothing in such a file is taken for true: somebody may have changed photos, or the file, meanwhile. A photo counts only
-while it has the mark that it had, and what cannot be read is as if it were not there.
+Such a file is not trusted: photos, or the file itself, may have changed since. A photo counts only while its mark is
+unchanged, and a file that cannot be read counts as missing.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from model_maker.studio.workspace import Workspace
 from model_maker.system import files
 from model_maker.training.train import train
 
-# Growth of the number of photos from which on another one is worth its while: it has other test photos by then.
+# After this growth of the number of photos another rehearsal pays: the test photos are different by then.
 _GROWTH = 1.25
 # With more, fitting alone takes longer than what a rehearsal saves, and is not interrupted.
 _MOST = 5_000
@@ -36,15 +36,15 @@ class Rehearsal:
         self._photos = self._failed = 0
 
     def is_due(self, photos: int) -> bool:
-        """Tells whether one is worth its while with so many photos."""
+        """Whether a rehearsal pays for this number of photos."""
         return max(1, _GROWTH * self._photos) <= photos <= _MOST and photos != self._failed
 
     def spare(self, photos: int) -> None:
-        """Notes that there was a training with so many photos, which does as well as a rehearsal."""
+        """Records a training of this number of photos, which makes a rehearsal unnecessary."""
         self._photos = photos
 
     def hold(self, photos: int) -> None:
-        """Trains on the photos, so many; where that fails, a training will say why."""
+        """Trains on the photos, whose number is given; if it fails, the real training reports why."""
         try:
             with files.temporary_directory() as folder:
                 train(self._workspace.photos, folder / "model", progress=_Interruptible(self._is_unwanted))
@@ -60,7 +60,7 @@ class Rehearsal:
 
 
 class _Interrupted(BaseException):
-    """Something more important has turned up. As ctrl-C, it is no error that work on the way may catch and go on."""
+    """Something more important has turned up. Like ctrl-C not an Exception, so that no code on the way handles it."""
 
 
 class _Interruptible(Progress):

@@ -131,13 +131,14 @@ def select(joined: bytes, chosen: Sequence[Layer]) -> bytes:
     model = graph.parse(joined)
     main = model.subgraphs[0]
     [vector] = (int(index) for index in main.outputs)
-    if [graph.find_tensor(model, layer.output) for layer in chosen] == [vector]:
+    indices = [graph.find_tensor(model, layer.output) for layer in chosen]
+    if indices == [vector]:
         return joined
     last = main.operators[-1]
     parts = _joined_parts(model) if graph.operator_name(model, last) == "CONCATENATION" else {}
-    if missing := [layer.name for layer in chosen if graph.find_tensor(model, layer.output) not in parts]:
+    if missing := [layer.name for layer, index in zip(chosen, indices, strict=True) if index not in parts]:
         raise ModelError(f"It does not join the layers {', '.join(missing)}.")
-    wanted = [parts[graph.find_tensor(model, layer.output)] for layer in chosen]
+    wanted = [parts[index] for index in indices]
     if len(wanted) == 1:
         main.outputs = wanted
     else:

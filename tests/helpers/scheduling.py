@@ -17,5 +17,5 @@ class ByModule(LoadScopeScheduling):
 
 
 def longest_first(items: list) -> None:
-    """Puts what takes minutes in front, so that no worker is left with it while the others have nothing to do."""
+    """Sorts the longest tests to the front, so that they do not keep one worker busy while the others are done."""
     items.sort(key=lambda item: "tests/product/" not in item.nodeid)

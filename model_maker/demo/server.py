@@ -37,10 +37,11 @@ _TYPES = {
 }
 
 
-# A page of the model folder, such as its report: it brings its style and pictures along, and may do nothing.
+# A page of the model folder, such as its report, brings its script, style and pictures along. Whoever made it, it is a
+# stranger to the pages served here and fetches nothing. Our report's own policy allows its one script alone.
 _DOCUMENT_POLICY = (
-    "sandbox allow-downloads; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'"
+    "sandbox allow-downloads allow-scripts; default-src 'none'; script-src 'unsafe-inline'; "
+    "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 

@@ -103,6 +103,7 @@ def test_below_the_threshold_the_answer_is_unknown(seen):
 def test_files_beside_the_model_are_at_hand(seen, trained):
     assert dict(seen["files"])["Report"] == "beside/report.html"
     assert seen["report"].endswith(": evaluation")
+    assert seen["reportScore"] == "0.99"
     assert Path(seen["made"]["saved"]).read_bytes() == (trained["uint8"] / "model.tflite").read_bytes()
 
 

@@ -12,10 +12,11 @@ const text = (page, selector) => page.locator(selector).innerText();
 
 async function open(url, options = {}) {
   const context = await browser.newContext(options);
+  // Of pages that it opens, too.
+  context.on('weberror', (problem) => seen.errors.push(problem.error().message));
+  context.on('console', (message) => message.type() === 'error' && seen.errors.push(message.text()));
   const page = await context.newPage();
   page.setDefaultTimeout(60000);
-  page.on('pageerror', (error) => seen.errors.push(error.message));
-  page.on('console', (message) => message.type() === 'error' && seen.errors.push(message.text()));
   await page.goto(url);
   await page.waitForSelector('#choose:enabled');
   return page;
@@ -50,9 +51,13 @@ async function tried() {
   await page.locator('summary').filter({hasText: 'Files'}).click();
   seen.files = await page.locator('#files a').evaluateAll((links) => links.map((link) => [link.textContent, link.getAttribute('href')]));
   const [report] = await Promise.all([page.context().waitForEvent('page'), page.click('#files a >> text=Report')]);
-  report.on('console', (message) => message.type() === 'error' && seen.errors.push(message.text()));
   await report.waitForLoadState();
   seen.report = await text(report, 'h1');
+  seen.reportScore = await report.locator('#score').evaluate((slider) => {
+    slider.value = 99;
+    slider.dispatchEvent(new Event('input'));
+    return document.querySelector('#slider [data-column]').textContent;
+  });
   const [download] = await Promise.all([report.waitForEvent('download'), report.locator('a[href="model.tflite"]').click()]);
   await download.saveAs(job.saved);
   await page.context().close();

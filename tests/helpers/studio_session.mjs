@@ -21,9 +21,10 @@ async function open(options = {}, url = job.url) {
   context.on('request', (request) => seen.requests.push(request.url()));
   page.on('pageerror', (error) => seen.errors.push(error.message));
   page.on('console', (message) => {
-    // A photo may be moved to the trash while its thumbnail is on the way.
-    if (message.type() === 'error' && !message.location().url.includes('/photo/')) {
-      seen.errors.push(message.text());
+    // A photo may be moved to the trash while its picture is on the way.
+    const {pathname} = new URL(message.location().url || url);
+    if (message.type() === 'error' && !/[/](photo|thumbnail)[/]/.test(pathname)) {
+      seen.errors.push(`${pathname.split('/').slice(2).join('/')}: ${message.text()}`);
     }
   });
   await page.goto(url);

@@ -201,6 +201,13 @@ def needed(command: str) -> list[str]:
     return list(dict.fromkeys(modules))
 
 
+def marks(text: str) -> list[pytest.MarkDecorator]:
+    """`base` for a page whose blocks run with the base install alone, and none of whose output tells of other engines."""
+    run = [b for b in blocks(text) if b.language in ("console", "python", "text") and b.title in ("", FAILS)]
+    extra = any(needed(b.text) or any(engine in b.text for engine in clients.PACKAGES) for b in run)
+    return [] if extra else [pytest.mark.base]
+
+
 @functools.cache
 def _here() -> dict[str, bool]:
     """What is installed beside PYTHON: packages of extras by name, and LiteRT.js."""

@@ -9,24 +9,21 @@ const job = JSON.parse(readFileSync(0, 'utf8'));
 const browser = await launch(job.chromium, []);
 const seen = {axe: {}, overflow: {}, navigation: {}, answers: {}};
 
-for (const colorScheme of ['light', 'dark']) {
-  const page = await browser.newPage({colorScheme, viewport: {width: 1200, height: 900}});
-  for (const url of job.pages) {
-    await page.goto(url);
-    seen.axe[`${url} ${colorScheme}`] = await violations(page);
-  }
-  await page.close();
-}
-
+// Contrast is all that the dark scheme may change.
 const page = await browser.newPage();
-for (const width of [390, 800, 1200]) {
-  await page.setViewportSize({width, height: 900});
-  for (const url of job.pages) {
-    await page.goto(url);
+for (const url of job.pages) {
+  await page.emulateMedia({colorScheme: 'light'});
+  await page.setViewportSize({width: 1200, height: 900});
+  await page.goto(url);
+  seen.navigation[url] = await page.locator('.md-tabs a, .md-sidebar--primary a').filter({visible: true}).count();
+  seen.axe[`${url} light`] = await violations(page);
+  await page.emulateMedia({colorScheme: 'dark'});
+  await page.waitForSelector('[data-md-color-scheme="slate"]');
+  await page.waitForTimeout(300); // until colors have come to rest
+  seen.axe[`${url} dark`] = await violations(page, ['color-contrast']);
+  for (const width of [390, 800, 1200]) {
+    await page.setViewportSize({width, height: 900});
     seen.overflow[`${url} ${width}`] = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-    if (width === 1200) {
-      seen.navigation[url] = await page.locator('.md-tabs a, .md-sidebar--primary a').filter({visible: true}).count();
-    }
   }
 }
 

@@ -59,10 +59,9 @@ if [ -n "${MYPY:-}" ]; then
   "$MYPY" --strict --config-file= --cache-dir "$desk/mypy" --python-executable "$commands/python" \
     "$checkout/tests/helpers/typed_program.py"
 fi
-# The README and all pages, followed from empty folders with what is installed here; what needs an extra is left out.
+# README and pages that need no extra, followed from empty folders with what is installed here.
 if [ -n "${PYTEST:-}" ]; then
   cd "$checkout"
-  MODEL_MAKER_PAGES_PYTHON=$commands/python "$PYTEST" -q --numprocesses auto --no-loadscope-reorder \
-    tests/product/test_readme.py tests/product/test_docs.py -k "prints_what_is_shown or tutorial_runs or every_block"
+  MODEL_MAKER_PAGES_PYTHON=$commands/python "$PYTEST" -q --numprocesses auto --no-loadscope-reorder -m base
 fi
 echo "The wheel works on $("$PYTHON" --version): $(basename "$wheel")"

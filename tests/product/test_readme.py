@@ -15,6 +15,7 @@ pytestmark = pytest.mark.slow
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.base
 def test_every_block_runs_and_prints_what_is_shown(tmp_path, lite0):
     printed = {}
     left_out = pages.run(README, tmp_path, printed)

@@ -60,7 +60,15 @@ WRONG = {
 }
 
 
+@pytest.fixture
+def drawn_once(monkeypatch):
+    """Each model is tried on the same drawings."""
+    draw = calibration_pictures.drawings
+    monkeypatch.setattr(calibration_pictures, "drawings", functools.cache(lambda number: tuple(draw(number))))
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("drawn_once")
 def test_honest_kernels_pass_and_wrong_delegates_fail_on_200_models(pictures):
     false, missed, without = [], [], []
     for number in range(MODELS):

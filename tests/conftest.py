@@ -69,9 +69,11 @@ def pytest_runtest_setup(item):
 def cache(tmp_path_factory):
     """The cache directory of this test session: never the user's, and each backbone is built in it only once.
 
-    MODEL_MAKER_TEST_CACHE names one that is kept between sessions, to save the building while developing.
+    Workers share it. MODEL_MAKER_TEST_CACHE names one that is kept between sessions, to save the building.
     """
-    folder = Path(os.environ.get("MODEL_MAKER_TEST_CACHE") or tmp_path_factory.mktemp("cache"))
+    base = tmp_path_factory.getbasetemp()
+    session = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = Path(os.environ.get("MODEL_MAKER_TEST_CACHE") or session / "cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MODEL_MAKER_CACHE", str(folder))
         yield folder

@@ -65,15 +65,20 @@ def pytest_runtest_setup(item):
                 pytest.skip(line)
 
 
+@pytest.fixture(scope="session")
+def session_folder(tmp_path_factory):
+    """A folder that all workers of this test session share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
 @pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory):
+def cache(session_folder):
     """The cache directory of this test session: never the user's, and each backbone is built in it only once.
 
-    Workers share it. MODEL_MAKER_TEST_CACHE names one that is kept between sessions, to save the building.
+    MODEL_MAKER_TEST_CACHE names one that is kept between sessions, to save the building.
     """
-    base = tmp_path_factory.getbasetemp()
-    session = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder = Path(os.environ.get("MODEL_MAKER_TEST_CACHE") or session / "cache")
+    folder = Path(os.environ.get("MODEL_MAKER_TEST_CACHE") or session_folder / "cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MODEL_MAKER_CACHE", str(folder))
         yield folder

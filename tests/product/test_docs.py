@@ -1,6 +1,7 @@
 """Every block of code in docs/ runs as it stands, or says why it cannot; the site builds, and fetches nothing."""
 
 import doctest
+import json
 import os
 import re
 import shlex
@@ -20,7 +21,7 @@ from checkout import HELPERS
 
 import model_maker
 from model_maker.normalization import Normalization
-from model_maker.system import extras
+from model_maker.system import extras, locks
 from model_maker.tflite import metadata
 
 pytestmark = pytest.mark.slow
@@ -41,11 +42,16 @@ def _name(page):
 
 
 @pytest.fixture(scope="module")
-def tutorial(tmp_path_factory, lite0):
-    """The folder in which the tutorial ran, what its commands printed, and what was left out."""
-    folder, printed = tmp_path_factory.mktemp("tutorial"), {}
-    left_out = pages.run(TUTORIAL.read_text(encoding="utf-8"), folder, printed)
-    return folder, printed, left_out
+def tutorial(session_folder, lite0):
+    """The folder in which the tutorial ran once for all workers, what its commands printed, and what was left out."""
+    folder, record, printed = session_folder / "tutorial", session_folder / "tutorial.json", {}
+    with locks.locked(session_folder / "tutorial.lock"):
+        if not record.is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            left_out = pages.run(TUTORIAL.read_text(encoding="utf-8"), folder, printed)
+            record.write_text(json.dumps([printed, left_out]), encoding="utf-8")
+    return folder, *json.loads(record.read_text(encoding="utf-8"))
 
 
 def test_tutorial_runs_from_an_empty_folder(tutorial):

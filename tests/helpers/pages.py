@@ -202,7 +202,7 @@ def needed(command: str) -> list[str]:
 
 
 def marks(text: str) -> list[pytest.MarkDecorator]:
-    """`base` for a page whose blocks run with the base install alone, and none of whose output tells of other engines."""
+    """Returns `base` for a page whose blocks run with the base install alone, and show no output of other engines."""
     run = [b for b in blocks(text) if b.language in ("console", "python", "text") and b.title in ("", FAILS)]
     extra = any(needed(b.text) or any(engine in b.text for engine in clients.PACKAGES) for b in run)
     return [] if extra else [pytest.mark.base]

@@ -129,11 +129,9 @@ class LoadWatch:
 
 
 def cpu_seconds(stat: str) -> tuple[float, float, float] | None:
-    """Reads /proc/stat.
+    """Reads seconds from /proc/stat: of all cores since boot, of these used by processes, and stolen by the hypervisor.
 
-    Returns:
-      Of all cores since boot: seconds in all, seconds that processes ran, seconds stolen by the hypervisor. None if
-      there is no such file.
+    None if there is no such file.
     """
     found = re.match(r"cpu +(\d+(?: \d+){7})", stat)
     if not found or sys.platform == "win32":

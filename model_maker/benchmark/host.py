@@ -96,12 +96,9 @@ def measure(
     """Measures every model with every delegate and thread count.
 
     Args:
-      model_paths: `.tflite` files.
       threads: CPU threads; a delegate without any gets one row.
       delegates: keys of DELEGATES.
-      options: settings.
       photos: input of the models; random bytes without photos, or if a model does not take photos.
-      progress: called after each step.
       helper: an already started helper, which saves a quarter of a second; it will be closed.
 
     Returns:
@@ -210,11 +207,7 @@ def _inputs(path: Path, session: Session, options: Options, photos: Sequence[Loc
 
 
 def warm_up(session: Session) -> tuple[float, list[float]]:
-    """Runs until the latency is stable.
-
-    Returns:
-      The mean in milliseconds, and the last medians.
-    """
+    """Runs until the latency is stable; returns the mean in milliseconds, and the last medians."""
     samples: list[float] = []
     begin = time.perf_counter()
     while True:

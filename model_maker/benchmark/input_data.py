@@ -29,13 +29,7 @@ def random_input(shape: tuple[int, ...], dtype: np.dtype, *, seed: int = 0) -> A
 def photo_inputs(
     photos: Sequence[Location], shape: tuple[int, ...], dtype: np.dtype, normalization: Normalization | None
 ) -> list[Array]:
-    """Makes inputs from photos; skips unreadable ones.
-
-    Args:
-      photos: the files.
-      shape: of the input.
-      dtype: of the input.
-      normalization: of float input.
+    """Makes inputs of a shape and type from photos; skips unreadable ones. Float input is normalized.
 
     Returns:
       One input per photo; none if the model does not take photos, or its file does not state how.

@@ -70,7 +70,6 @@ class Workbench:
     end.
 
     Args:
-      device: from `adb.pick`.
       keep_binary: leave the binary on the device.
     """
 
@@ -124,7 +123,6 @@ class Workbench:
         Args:
           arguments: for the tool; the model is at MODEL.
           cpu_mask: the cores to run on, in hexadecimal without 0x (toybox, Android's taskset, does not take it).
-          timeout_s: the limit.
 
         Raises:
           DeviceTimeout: it did not finish in time and was killed.

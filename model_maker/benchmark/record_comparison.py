@@ -62,8 +62,6 @@ def compare(base: Record, new: Record, *, fail_over: float = FAIL_OVER, force: b
     A row is slower if its time has grown by more than `fail_over` and the intervals do not overlap.
 
     Args:
-      base: before.
-      new: after.
       fail_over: the allowed slowdown, as a share.
       force: compare even if the machines differ.
 

@@ -196,11 +196,7 @@ def to_json(record: Record) -> str:
 
 
 def from_json(text: str, name: str) -> Record:
-    """Parses the output of `to_json`.
-
-    Args:
-      text: the document.
-      name: for messages.
+    """Parses the output of `to_json`; `name` is for messages.
 
     Raises:
       DataError: it is not a record, or of an unsupported version.

@@ -62,11 +62,8 @@ def draw(dataset: Dataset, preset: str, *, photos: int = 6, views: int = 8, seed
     """Draws a row for each photo: the original, then its augmented views.
 
     Args:
-      dataset: where photos are taken from, in turn from each class.
-      preset: a key of `augment.PRESETS`.
       photos: maximum number of rows.
       views: number of columns, including the original photo.
-      seed: random seed of the views.
 
     Raises:
       DataError: no photo can be read, or a number is invalid.
@@ -97,12 +94,9 @@ def draw(dataset: Dataset, preset: str, *, photos: int = 6, views: int = 8, seed
 
 
 def grid(photos: Sequence[tuple[Location, str]], title: str, remark: str, *, columns: int = 5) -> Image.Image:
-    """Draws photos side by side, each whole and with a line of text below.
+    """Draws photos side by side, each whole with a line of text below, under a title and a remark.
 
-    Args:
-      photos: location and text of each; unreadable photos leave their cell empty.
-      title, remark: the lines at the top.
-      columns: photos in a row.
+    Unreadable photos leave their cell empty.
     """
     columns = max(1, min(columns, len(photos)))
     width_step, height_step, top = _CELL + _GAP, _CELL + _GAP + _TEXT, _MARGIN + _HEADER - _TEXT

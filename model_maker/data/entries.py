@@ -66,12 +66,8 @@ def spelled(place: object) -> str:
 def class_name(name: str, where: object) -> str:
     """Returns a class's name in composed Unicode, since labels are compared and shown, not only listed.
 
-    Args:
-      name: as the source spells it.
-      where: location for the message.
-
     Raises:
-      DataError: it is not valid in a label file.
+      DataError: it is not valid in a label file; the message says where it is.
     """
     name = unicodedata.normalize("NFC", name)
     try:

@@ -46,7 +46,6 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
 
     Args:
       path: the manifest, or a folder with a `metadata.csv` or `metadata.jsonl`, at its top or in each part's folder.
-      notes: receives what was skipped.
 
     Raises:
       DataError: a line that cannot be read; the message names it.

@@ -17,7 +17,6 @@ def mixup(batch: Array, labels: Array, rng: Rng, *, alpha: float) -> tuple[Array
     Args:
       batch: float [N, H, W, C].
       labels: float [N, classes], of sum 1.
-      rng: draws partners and shares.
       alpha: shares are drawn per photo from Beta(alpha, alpha); 0 leaves the batch unchanged.
 
     Returns:
@@ -35,7 +34,6 @@ def cutmix(batch: Array, labels: Array, rng: Rng, *, alpha: float) -> tuple[Arra
     Args:
       batch: float [N, H, W, C].
       labels: float [N, classes], of sum 1.
-      rng: draws partners, areas and places.
       alpha: areas are drawn per photo from Beta(alpha, alpha); 0 leaves the batch unchanged.
 
     Returns:

@@ -132,10 +132,6 @@ def accepts(path: object) -> bool:
 def entries(folder: StoredFolder, notes: list[str]) -> Iterator[Entry]:
     """Lists the photos below class folders as `folders.entries` does, by class, then path.
 
-    Args:
-      folder: the folder with the class folders.
-      notes: receives what was skipped and why, one sentence each.
-
     Raises:
       DataError: it cannot be listed, or a class name is not a valid label.
     """

@@ -6,13 +6,7 @@ INPUT, OUTPUT = "image", "embedding"
 
 
 def convert_function(function, shape: tuple[int, int, int], dtype) -> bytes:
-    """Converts a function of one image batch to a float `.tflite`.
-
-    Args:
-      function: tensor [1, H, W, 3] to tensor [1, D].
-      shape: (H, W, 3).
-      dtype: of the input.
-    """
+    """Converts a function of one image batch, [1, H, W, 3] of a type, to [1, D], to a float `.tflite`."""
     import tensorflow as tf
     from tensorflow.python.framework import convert_to_constants
 

@@ -29,7 +29,6 @@ class KerasWeights:
     Keras's own loader starts TensorFlow even if there is no network, does not resume, and verifies no sha256.
 
     Attributes:
-      url: of the file.
       size_bytes: approximate, for messages.
       sha256: of the file. None if it is not published: then the hash of the first download is recorded.
     """

@@ -105,7 +105,6 @@ def embedder(choice: Backbone | ForeignModel, *, resize: str = STRETCH, progress
     """Builds a backbone, or reads it from the cache.
 
     Args:
-      choice: from `choose`.
       resize: how photos are fitted to its input, a key of `fitting.RESIZES`.
       progress: receives downloads, in kilobytes, and notes on automatic choices.
 

@@ -79,7 +79,6 @@ def infer(
     lead to an asymmetric range is wrong, as in some published embedders.
 
     Args:
-      model: a float object tree.
       stated: by the user.
       measured: from the quantization of the file's original input.
       described: by metadata.

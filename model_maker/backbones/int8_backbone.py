@@ -122,10 +122,8 @@ def int8_backbone(
     """Returns the int8 form of a backbone, built on first use.
 
     Args:
-      base: the float backbone.
       photos: calibration photos, best ones first; used if there is neither a recipe nor a cached result.
       progress: receives notes on automatic choices, and photos done.
-      threads: photos at a time; None for all cores.
 
     Raises:
       ModelError: it cannot be quantized, or there are no calibration photos.
@@ -148,14 +146,10 @@ def int8_backbone(
 def of_file(
     classifier: bytes, found: Sequence[Layer], normalization: Normalization, *, origin: str, stated: str
 ) -> Int8Backbone:
-    """Extracts the int8 backbone of a classifier, with the layers that its head uses.
+    """Extracts the int8 backbone of an int8 classifier, with the layers that its head uses.
 
     Args:
-      classifier: an int8 `.tflite`.
-      found: the layers that its head uses.
-      normalization: of its input.
-      origin: source of its ranges.
-      stated: its digest as the file states it.
+      origin, stated: source of its ranges, and its digest as the file states it.
 
     Raises:
       ModelError: it does not have a head on these layers.

@@ -69,11 +69,7 @@ class Recipe:
         files.write(path, buffer.getvalue())
 
     def rounded(self, plain: bytes) -> bytes:
-        """Replaces weights rounded one by one with those rounded jointly.
-
-        Args:
-          plain: an int8 `.tflite`.
-        """
+        """Replaces the weights of an int8 `.tflite` that were rounded one by one with those rounded jointly."""
         tree = graph.parse(plain)
         for name, change in self.changes.items():
             tensor = tree.subgraphs[0].tensors[graph.find_tensor(tree, name)]

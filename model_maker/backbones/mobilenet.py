@@ -94,13 +94,7 @@ V3 = {
 
 
 def weights_url(architecture: str, alpha: float, image_size: int) -> str:
-    """Returns the URL of the weights in Keras Applications, classifier included.
-
-    Args:
-      architecture: as in `build`.
-      alpha: a published width multiplier.
-      image_size: a published size for it, pixels.
-    """
+    """Returns the URL of the weights in Keras Applications, classifier included, for a published alpha and size."""
     if architecture == "v1":
         text = {1.0: "1_0", 0.75: "7_5", 0.5: "5_0", 0.25: "2_5"}[alpha]
         return f"{WEIGHTS}/mobilenet/mobilenet_{text}_{image_size}_tf.h5"
@@ -115,10 +109,8 @@ def build(image_size: int, weights: LayerWeights, *, architecture: str, alpha: f
     """Writes the feature extractor, up to the input of the ImageNet classifier.
 
     Args:
-      image_size: pixels.
       weights: in the order of Keras Applications' layers.
       architecture: "v1", "v2", "v3_large", "v3_small", or the latter two with "_minimalistic".
-      alpha: the width multiplier.
 
     Returns:
       A float `.tflite`: [1, image_size, image_size, 3], normalized, to [1, D].
@@ -205,7 +197,6 @@ def v3(net: Network, alpha: float, architecture: str, *, symmetric: bool = False
     """Adds V3 up to the input of its classifier, [1, 1, 1, D].
 
     Args:
-      net: a network that has only its input so far.
       alpha, architecture: as in `build`.
       symmetric: whether strided layers pad equally on all sides, as torch does, instead of TensorFlow's "same".
     """

@@ -46,10 +46,6 @@ _FIRST = {"depthwise": "conv_dw", "depthwise_bn": "bn1", "project": "conv_pw", "
 def build(image_size: int, weights: LayerWeights) -> bytes:
     """Writes the feature extractor, up to the input of the published classifier.
 
-    Args:
-      image_size: pixels.
-      weights: weights with timm's names.
-
     Returns:
       A float `.tflite`: [1, image_size, image_size, 3], pixel / 255, to [1, 1280].
 

@@ -103,11 +103,6 @@ def build(image_size: int, weights: LayerWeights, *, stages: str) -> bytes:
     The published weights expect channels normalized by ImageNet's statistics per channel. Phone metadata cannot state
     that, so the graph begins with this scaling.
 
-    Args:
-      image_size: pixels.
-      weights: weights with timm's names.
-      stages: a key of STAGES.
-
     Returns:
       A float `.tflite`: [1, image_size, image_size, 3], (pixel - 127.5) / 127.5, to [1, 1280].
 

@@ -17,11 +17,7 @@ OUTPUT = "embedding"
 
 
 class Canvas:
-    """Builds a `.tflite`, which initially has only its input: float32 [1, image_size, image_size, 3].
-
-    Args:
-      image_size: height and width of the photo, pixels.
-    """
+    """Builds a `.tflite`, which initially has only its input: float32 [1, image_size, image_size, 3]."""
 
     def __init__(self, image_size: int):
         self._model = graph.new_model()
@@ -34,14 +30,10 @@ class Canvas:
         return tuple(self._main.tensors[x].shape)
 
     def operator(self, kind: str, inputs: list[int], shape: tuple[int, ...], options, name: str) -> int:
-        """Adds an operator and returns the index of its output's tensor.
+        """Adds an operator of a kind in the schema, for example "CONV_2D"; `shape` and `name` are those of its output.
 
-        Args:
-          kind: its name in the schema, for example "CONV_2D".
-          inputs: indices of its input tensors.
-          shape: of its output.
-          options: its options; None if it has none.
-          name: of its output.
+        Returns:
+          The index of its output's tensor; `inputs` are such indices, too.
         """
         output = graph.add_tensor(self._model, name, shape)
         self._main.operators.append(graph.make_operator(self._model, kind, inputs, [output], options))
@@ -73,10 +65,7 @@ class Canvas:
 class Network(Canvas):
     """A convolutional network: each method adds a layer and returns the index of its output's tensor, [1, H, W, C].
 
-    Args:
-      image_size: height and width of the photo, pixels.
-      weights: of its layers.
-      epsilon: of every batch normalization.
+    `epsilon` is that of every batch normalization.
     """
 
     def __init__(self, image_size: int, weights: LayerWeights, *, epsilon: float):

@@ -26,7 +26,6 @@ class Published:
     Attributes:
       macs: multiply-accumulates of one inference, with the classifier.
       top1, top1_int8, top5: ImageNet accuracy, percent (int8: of the int8 model); None if unpublished.
-      weights: source of the weights.
     """
 
     macs: int
@@ -50,7 +49,6 @@ class Backbone:
       top1, top1_int8, top5: published ImageNet accuracy, percent (int8: of the int8 model); None if unpublished.
       source: publication of accuracy, parameters and MACs.
       licence: of the weights.
-      weights: source of the weights.
       sizes: other input sizes, pixels, for which weights are published.
       classes: of the published classifier: ImageNet's 1000, or 11,221 of ImageNet-21K, named in `data.imagenet`.
       family, variant: the module with its `build`, `read` and `classifier`, and their arguments.
@@ -281,11 +279,7 @@ DEFAULT: str = Options.model
 
 
 def get(name: str, *, image_size: int | None = None) -> Backbone:
-    """Looks up a backbone by name.
-
-    Args:
-      name: a key of BACKBONES.
-      image_size: input size, pixels; the published one by default.
+    """Looks up a backbone by name, by default at its published input size.
 
     Raises:
       BackboneError: the name is unknown (the message suggests similar ones), or the network does not support the size.

@@ -32,10 +32,7 @@ class Weights(Protocol):
         """Whether `path` works without a network."""
 
     def path(self, *, progress: Progress = SILENT) -> Path:
-        """Returns the verified file; downloads it if necessary.
-
-        Args:
-          progress: receives notes on downloads, and kilobytes.
+        """Returns the verified file; downloads it if necessary, with progress in kilobytes.
 
         Raises:
           BackboneError: there is no such file, or it is not the published one.
@@ -49,7 +46,6 @@ class PackagedWeights:
     Attributes:
       package: the import name of the package.
       file: the path inside it.
-      sha256: of the file.
       distribution: what to install when the package is missing.
     """
 

@@ -82,7 +82,6 @@ def wider_operators(content: bytes, kind: str, *, kept: Collection[str] = ()) ->
     """Lists operators with a tensor that "int8" or "int16x8" does not allow, except input and output.
 
     Args:
-      content: the `.tflite`.
       kind: "int8" (no float, no int16) or "int16x8" (no float).
       kept: outputs of operators that are wider on purpose; these and their casts are left out.
 
@@ -103,7 +102,6 @@ def wider_weights(content: bytes, types: Collection[str], *, kept: Collection[st
     """Lists the layers whose weights have another type.
 
     Args:
-      content: the `.tflite`.
       types: allowed weight types, for example "int8"; a DEQUANTIZE counts as the type that it reads.
       kept: outputs of operators that are left out.
 

@@ -32,7 +32,6 @@ class Runner:
 
     Args:
       model: the bytes of a `.tflite`, or its path.
-      threads: threads inside one inference.
       kernels: a key of KERNELS.
       output: index of the output that `run` returns.
 

@@ -41,7 +41,6 @@ def to_keras(
     """Rebuilds a float `.tflite` as a functional Keras model; layers are named by their operator: `conv_2d_17`.
 
     Args:
-      content: a float model with one input and one output.
       start: the name of an activation that becomes the input; earlier operators are left out. The whole model by
         default. Several, joined as by `trunk.trunk`, become an input [N, D].
       batch_size: fixed; any by default.
@@ -95,10 +94,9 @@ def from_keras(content: bytes, model) -> bytes:
 
 
 def set_weights(tree: schema.ModelT, layers: Mapping[str, list[Array]]) -> bytes:
-    """Returns the file with new weights.
+    """Returns the file with new weights; its object tree is modified in place.
 
     Args:
-      tree: the object tree; modified in place.
       layers: kernel and bias in Keras's layout, by the layer names of `to_keras`.
     """
     main = tree.subgraphs[0]

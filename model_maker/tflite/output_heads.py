@@ -19,11 +19,7 @@ _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 def combine(contents: Sequence[bytes], names: Sequence[str]) -> bytes:
-    """Returns one network with an output for each classifier, in order, without metadata.
-
-    Args:
-      contents: classifiers, one `.tflite` each.
-      names: of their outputs.
+    """Returns one network with a named output for each classifier, in order, without metadata.
 
     Raises:
       ModelError: they are not on the same backbone; the message says what differs, without file names.

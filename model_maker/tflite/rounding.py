@@ -35,11 +35,7 @@ _KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 class Layers:
-    """The layers of a float model whose weights can be rounded together.
-
-    Args:
-      model: a float `.tflite`.
-    """
+    """The layers of a float model whose weights can be rounded together."""
 
     def __init__(self, model: bytes):
         self._model = graph.parse(model)
@@ -55,10 +51,7 @@ class Layers:
         }
 
     def observe(self, activations: Mapping[str, Array]) -> Samples:
-        """Samples the inputs of each layer for one photo.
-
-        Args:
-          activations: the input and all activations, by name.
+        """Samples the inputs of each layer for one photo, from the input and all activations, by name.
 
         Returns:
           float32 [G, N, D] by the name of the layer's output, for N positions. A depthwise layer has G channels with D
@@ -75,7 +68,6 @@ class Layers:
         Args:
           quantized: this model after `quantize`; layers that are still float stay as they are.
           samples: from `observe`, of all photos.
-          progress: called with (done, total) layers.
         """
         tree = graph.parse(quantized)
         main = tree.subgraphs[0]

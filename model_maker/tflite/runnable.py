@@ -114,7 +114,6 @@ def check_memory(model: schema.ModelT, shapes: Sequence[Sequence[int]]) -> None:
     """Rejects a model whose live activations take more than MOST_ACTIVATION_BYTES at some point.
 
     Args:
-      model: from `graph.parse`.
       shapes: tensor shapes of its main graph, as stored or as computed by a runtime.
 
     Raises:

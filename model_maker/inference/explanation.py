@@ -93,9 +93,6 @@ Explain = Callable[[Sequence[Any], Sequence[int]], Sequence[Explanation | None]]
 class Explainer:
     """Explains the predictions of a classifier.
 
-    Args:
-      classifier: a `.tflite`.
-
     Raises:
       ModelError: it is in another format, or no input of its last layer is the mean of a feature map.
     """

@@ -80,7 +80,6 @@ def choose_by_label(scores: Array, labels: Array, precision: float, *, least: fl
     Args:
       scores: float [N, C], of photos that the scorer has not learned from.
       labels: int [N].
-      precision: above 0 and below 1.
       least: minimum threshold; at least one half is used.
 
     Returns:
@@ -102,8 +101,6 @@ def choose_for_label(scores: Array, truth: Array, precision: float, *, least: fl
     Args:
       scores: float [N], of photos that the model was not trained on.
       truth: bool [N], whether they have the label.
-      precision: above 0 and below 1.
-      least: minimum threshold.
     """
     return _choose(scores, np.asarray(truth), precision, _ANSWERS_OF_A_LABEL, least)
 

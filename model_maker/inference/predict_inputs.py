@@ -107,7 +107,6 @@ def scored(
     """Classifies all inputs, in order; cameras and streams have no end.
 
     Args:
-      classifier: the model.
       names: as `expand` takes them.
       every: use every n-th frame of a video; `video.EVERY` by default.
       frames: maximum number of frames of a video, camera or stream; all by default.

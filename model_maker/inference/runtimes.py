@@ -96,7 +96,6 @@ def single_head(content: bytes, name: str | None, *, what: str) -> bytes:
     """Extracts one head of a `.tflite` with several; returns other files unchanged.
 
     Args:
-      content: the file.
       name: name of the head; None for a file with one.
       what: the feature that needs a single head, for the message.
 

@@ -53,7 +53,6 @@ def judge(
       labels: int [N], indices into the classes; or bool [N, C], for which no accuracy is computed.
       scores: float32 [N, C].
       classes: labels of the model.
-      provenance: the model's provenance.
       folder: folder of the model; None for a file in memory.
 
     Returns:

@@ -101,11 +101,9 @@ class TrainingPhotos:
 
 
 def explaining(classifier: Classifier, known: TrainingPhotos | None) -> Explain | None:
-    """Returns what explains answers for a page; None where this model's answers cannot be explained.
+    """Returns what explains answers for a page, by the photos that it learned from if they are known.
 
-    Args:
-      classifier: the model.
-      known: the photos that it learned from, if they are known.
+    None where this model's answers cannot be explained.
     """
     try:
         explainer = Explainer(classifier)

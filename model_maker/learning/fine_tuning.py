@@ -93,13 +93,8 @@ def fine_tune(
 
     Args:
       start: a network whose head was not trained on the validation photos.
-      photos: training and validation photos.
-      recipe: training settings.
       whole: the same network with a head that has learned from both; None to leave the repetition out.
       balance: whether to weight imbalanced classes equally.
-      progress: receives progress events.
-      checkpoint: stores the state; may be None.
-      callbacks: receive each epoch.
 
     Raises:
       DataError: a batch does not fit into memory, or a photo cannot be read any more.

@@ -80,7 +80,6 @@ class Candidate:
     """A set of layers with the cross-validated results of its heads.
 
     Attributes:
-      layers: of the set.
       loss: mean calibrated loss of held-out photos.
       top1: their accuracy, 0 to 1; of several labels, the share of photos with exactly these above one half.
       behind: by how much a photo's loss is above that of the best set in the mean; `behind_error` its standard error.
@@ -150,7 +149,6 @@ def fit(
     Args:
       embeddings: of N photos, of one layer where they are just numbers.
       labels: int [N], values in [0, classes); or bool [N, C], the labels that each photo has.
-      classes: C.
       layers: one of `tflite.network_layers.CHOICES`. "auto" takes the simplest set whose loss cannot be told from the
         best one's: the paired difference is within one standard error.
       among: the layers that a set may hold; all unless given.
@@ -288,11 +286,7 @@ def _choose(
 
 
 def calibrate(logits: Array, labels: Array) -> tuple[float, float]:
-    """Finds the temperature that suits logits best.
-
-    Args:
-      logits: float [N, C].
-      labels: int [N].
+    """Finds the temperature that suits logits best: float [N, C], of labels, int [N].
 
     Returns:
       What to divide the logits by, and the mean loss that is left.

@@ -26,11 +26,7 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def load(files: Sequence[Path], tower: Tower) -> tokenizers.Tokenizer:
-    """Reads the tokenizer of a pair of towers.
-
-    Args:
-      files: `tokenizer.json`, `vocab.json` and `merges.txt`, or `spiece.model`.
-      tower: whose texts it cuts.
+    """Reads the tokenizer of a pair of towers: `tokenizer.json`, `vocab.json` and `merges.txt`, or `spiece.model`.
 
     Raises:
       BackboneError: a file is damaged, or does not know as many tokens as the text tower.

@@ -44,7 +44,6 @@ class Vectors:
     Attributes:
       photos: the N readable photos.
       maps: vectors of these, in order, [E] each.
-      skipped: photos that could not be read.
     """
 
     photos: Dataset
@@ -112,14 +111,9 @@ def of_photo(photo: Photo, backbone: QuantizedEmbedder) -> Array:
 
 
 def by_tower(photos: Dataset, tower: Callable[[], ImageTower], *, name: str, size: int, progress: Progress) -> Vectors:
-    """Embeds photos with an image tower, see `by_backbone`.
+    """Embeds photos with an image tower, see `by_backbone`; it is opened only if a photo has to be embedded.
 
-    Args:
-      photos: to embed.
-      tower: opens the tower, if a photo has to be embedded.
-      name: name of the tower, part of the cache key.
-      size: length of its vectors.
-      progress: receives photos done.
+    Its name is part of the cache key, `size` the length of its vectors.
     """
     key = hashlib.sha256(f"{name} {images.PREPROCESSING}".encode()).hexdigest()[:24]
     store = EmbeddingStore(files.cache_directory() / "embeddings" / f"tower-{key}.vectors", size)

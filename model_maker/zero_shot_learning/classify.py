@@ -151,12 +151,9 @@ def by_pictures(
 
 
 class _Towers:
-    """Scores photos by their similarity to sentences.
+    """Scores photos by their similarity to the sentences of C labels, whose vectors are float32 [C, E].
 
-    Args:
-      labels: C names.
-      vectors: of their sentences, float32 [C, E].
-      text, image: the towers; the first knows what similarities are worth.
+    The text tower knows what similarities are worth.
     """
 
     def __init__(self, labels: tuple[str, ...], vectors: Array, text: TextTower, image: ImageTower):

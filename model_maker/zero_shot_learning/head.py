@@ -20,7 +20,6 @@ class PublishedHead:
     """The ImageNet classifier that was published with a backbone.
 
     Attributes:
-      backbone: whose.
       kernel: float32 [1000, D], or [11221, D] of ImageNet-21K.
       bias: float32, as many.
     """

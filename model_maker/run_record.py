@@ -77,10 +77,7 @@ def without_skipped(dataset: Dataset, record: dict[str, Any]) -> Dataset:
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads a record.
-
-    Args:
-      path: `run.json` or the folder that holds it.
+    """Reads a record: `run.json`, or the folder that holds it.
 
     Raises:
       DataError: it is missing or invalid.

@@ -23,8 +23,6 @@ class ClassList:
     """The classes during editing.
 
     Args:
-      labels: C labels.
-      layer: the original last layer.
       memory: their class memory; None if the file has none.
       sizes: sizes of the parts of an embedding that have their own scale; ignored if they do not add up.
 

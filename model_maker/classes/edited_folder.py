@@ -40,12 +40,8 @@ def write(
     """Writes the folder atomically.
 
     Args:
-      output: the folder.
-      model: the file that was edited.
-      content: the new file.
       record: edits and results, written as `classes.json`.
       learned: additional training photos.
-      overwrite: whether to replace an existing folder.
 
     Raises:
       OutputError: it cannot be written.

@@ -63,12 +63,7 @@ class NewPhotos:
 
 @dataclass(frozen=True)
 class OldClasses:
-    """Accuracy on photos of existing classes.
-
-    Attributes:
-      photos: number of photos.
-      before, after: top-1 of the file, 0 to 1, among the classes that it has.
-    """
+    """Accuracy on photos of existing classes: top-1 of both files, 0 to 1, among the classes that they have."""
 
     photos: int
     before: float

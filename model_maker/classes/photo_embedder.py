@@ -24,10 +24,7 @@ Array = np.ndarray[Any, Any]
 class PhotoEmbedder:
     """Computes the input features of a classifier's last layer; built on first use.
 
-    Args:
-      classifier: a `.tflite`.
-      normalization: of its input, which `info` may lack.
-      info: its metadata.
+    The normalization of its input is given beside its metadata, which may lack it.
     """
 
     def __init__(self, classifier: bytes, normalization: Normalization | None, info: ModelInfo):

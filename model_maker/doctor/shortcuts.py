@@ -61,7 +61,6 @@ def find(facts: Sequence[PhotoFacts], member: Array, folds: Array, *, tried: int
     """Yields the facts that tell a group of photos from the others beyond doubt, the most accurate first.
 
     Args:
-      facts: of N photos.
       member: bool [N], the group.
       folds: int [N], of the cross-validation.
       tried: number of groups that are tried, for the correction.

@@ -71,25 +71,16 @@ def check_installed() -> None:
 
 
 class Cluster:
-    """A cluster that this process has joined; created by `connected`.
-
-    Attributes:
-      cpus: number of cores.
-    """
+    """A cluster of so many cores that this process has joined; created by `connected`."""
 
     def __init__(self, ray: Any):
         self._ray = ray
         self.cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
 
     def compare(self, mark: str, see: Callable[[str], str]) -> list[str]:
-        """Checks the versions of every node, and that it can read what this machine wrote.
+        """Checks the versions of every node, and that it can read what this machine wrote; returns notes.
 
-        Args:
-          mark: argument of `see` on every node.
-          see: returns the problem on that node, "" for none.
-
-        Returns:
-          Notes, one sentence each.
+        On every node `see` is called with `mark`; it returns the problem there, "" for none.
 
         Raises:
           ClusterError: a node does not answer, reports a problem, or has other versions.

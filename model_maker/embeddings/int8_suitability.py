@@ -28,14 +28,7 @@ def prepare(
     """Adds its int8 form to a backbone; all later steps use it to compute features.
 
     If the int8 form is too inaccurate, as it may be on photos unlike those that its ranges come from, it is calibrated
-    on these photos, with a note.
-
-    Args:
-      base: the backbone in float.
-      train: training photos.
-      progress: receives notes and progress.
-      threads: photos at a time; None for all cores.
-      known: the int8 form to use, however accurate it is on these photos.
+    on these photos, with a note. A `known` int8 form is used however accurate it is on these photos.
     """
     fields = {field.name: getattr(base, field.name) for field in dataclasses.fields(base)}
     if known:

@@ -43,11 +43,7 @@ Result = Array | Unreadable
 
 @dataclass(frozen=True)
 class Shards:
-    """The shards of one embedder in one folder.
-
-    Attributes:
-      url: the folder, a path or an fsspec address.
-    """
+    """The shards of one embedder in one folder, a path or an fsspec address."""
 
     url: str
 
@@ -80,7 +76,6 @@ def write(name: str, keys: Sequence[str], results: Sequence[Result]) -> None:
     """Writes a shard.
 
     Args:
-      name: the file.
       keys: keys of photos and their views, 64 characters each.
       results: for each, [K, D], or why there is none.
 

@@ -173,10 +173,8 @@ def export_one(name: str, origin: Source, folder: Path, io: str | None = None, *
 
     Args:
       name: a key of EXPORTERS.
-      origin: the model to export.
       folder: the folder to create; on failure the caller removes it.
       io: the input and output type of the `.tflite` formats; None for the format's own.
-      opset: ONNX opset; None for the default.
 
     Raises:
       ModelError: it cannot be written, or its scores differ from the float model's.

@@ -111,12 +111,8 @@ class Trial:
     Args:
       float_model: a classifier whose head has not seen the validation photos.
       base: the embedder with the same input.
-      info: labels and normalization.
-      validation: the photos for measuring accuracy.
       training: training photos of the head, in the order of their use for calibration.
-      progress: receives progress.
       plain_int8: the model on the int8 backbone, if it has one; otherwise it is quantized like all other forms.
-      threads: number of threads; None for all cores.
 
     Raises:
       DataError: there are no validation photos, or a photo cannot be read.
@@ -192,12 +188,6 @@ def search(trial: Trial, form: Form, max_drop: float, *, progress: Progress) -> 
     one, two, four and up to half of the operators, the most sensitive first; dynamic and float16. Operators of an int8
     model are kept in float, not int16: the runtime has only reference kernels for int16, which are some thirty times
     slower, and TFLite Task Library's runtime cannot convert int8 to int16 at all.
-
-    Args:
-      trial: the model with its validation photos.
-      form: the requested form, quantized.
-      max_drop: percentage points of top-1 that may be lost.
-      progress: receives each step.
 
     Returns:
       Budget; if no step is within it, the chosen one loses least, then the one with the closest scores.

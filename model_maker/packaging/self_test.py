@@ -167,12 +167,7 @@ def places(content: bytes) -> list[int]:
 
 
 def run(test: SelfTest, delegates: Mapping[str, Scorer | ModelError]) -> tuple[Trial, ...]:
-    """Runs the self-test on delegates.
-
-    Args:
-      test: the model's self-test.
-      delegates: by name, the scorer, or the reason it is unavailable.
-    """
+    """Runs the self-test on delegates: by name, the scorer, or the reason it is unavailable."""
     return tuple(_tried(test, name, scorer) for name, scorer in delegates.items())
 
 

@@ -43,12 +43,7 @@ def new_token() -> str:
 
 
 class Guard:
-    """Lets requests through that come from the page of this studio; their paths lose the token.
-
-    Args:
-      application: what answers them.
-      token: the first part of every address.
-    """
+    """Lets requests through that come from the page of this studio; their paths lose the token, their first part."""
 
     def __init__(self, application: Application, token: str):
         self._application, self._token = application, token

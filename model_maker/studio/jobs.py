@@ -48,11 +48,7 @@ class Job:
 
 
 class Jobs:
-    """Starts jobs, and knows the last one.
-
-    Args:
-      ended: is called when one has ended, however it did.
-    """
+    """Starts jobs, and knows the last one; `ended` is called when one has ended, however it did."""
 
     def __init__(self, ended: Callable[[], None] = lambda: None) -> None:
         self.job, self._ended = Job(), ended

@@ -38,12 +38,7 @@ class Action:
 
 
 class Moves:
-    """Moves files between some folders, and back.
-
-    Args:
-      bases: the folders, by name; all on one file system.
-      log: the file.
-    """
+    """Moves files between some folders, by name and all on one file system, and back; writes the log."""
 
     def __init__(self, bases: Mapping[str, Path], log: Path):
         self._bases, self._log = dict(bases), log

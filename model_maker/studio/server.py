@@ -24,7 +24,6 @@ class Server(uvicorn.Server):
     """Answers the page of a studio.
 
     Args:
-      studio: what it shows.
       port: 0 takes any that is free.
 
     Attributes:

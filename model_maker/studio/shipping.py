@@ -110,10 +110,7 @@ def make(workspace: Workspace, name: object, progress: Progress) -> dict[str, An
 def content(workspace: Workspace, name: str, threshold: float = 0) -> Path | bytes:
     """Returns a file of a name that `shipped` gives, or its bytes where it is made on the way.
 
-    Args:
-      workspace: whose model.
-      name: of the file.
-      threshold: the lowest score that is an answer; it goes into the model, and into code.
+    `threshold` is the lowest score that is an answer; it goes into the model, and into code.
 
     Raises:
       DataError: there is none.

@@ -28,12 +28,7 @@ _MOVES, FINDINGS, QUEUE = "moves.jsonl", "findings.json", "queue.json"
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo on the page.
-
-    Attributes:
-      id: by which the page knows it.
-      path: where it lies.
-    """
+    """A photo on the page: the identifier by which the page knows it, and where it lies."""
 
     id: str
     path: Path

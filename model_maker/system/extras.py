@@ -79,11 +79,9 @@ def is_here(module: str) -> bool:
 
 
 def lacking(*modules: str, what: str) -> str:
-    """Returns a one-line message on missing packages and how to install them, "" if nothing is missing.
+    """Returns a one-line message on missing packages of EXTRAS and how to install them, "" if nothing is missing.
 
-    Args:
-      modules: import names, each of them in EXTRAS.
-      what: the feature that needs them; begins the line.
+    It begins with `what`, the feature that needs them.
     """
     missing = [module for module in modules if not is_here(module)]
     if not missing:

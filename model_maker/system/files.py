@@ -151,9 +151,7 @@ def read_checked(path: Path) -> bytes | None:
 def new_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yields an empty folder that becomes `path` if the block succeeds, and is removed if it fails.
 
-    Args:
-      path: the folder to create.
-      overwrite: whether to replace an existing folder; it stays until the new one is complete.
+    A folder to overwrite stays until the new one is complete.
 
     Raises:
       OutputError: `path` is not empty and `overwrite` is not set, or it cannot be written.
@@ -175,8 +173,6 @@ def check_new(path: Path, *, overwrite: bool = False, advice: str = "or remove i
     """Checks early, before long work, that the folder can be created.
 
     Args:
-      path: the folder.
-      overwrite: whether an existing folder may be replaced.
       advice: end of the message if it may not.
       mark: a folder may be replaced only if it contains this file; None allows any.
 

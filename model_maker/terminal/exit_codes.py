@@ -35,7 +35,6 @@ def exit_code(
     Args:
       command: what to run; None counts as 0.
       program: prefix of messages.
-      debug: whether to show tracebacks.
       interrupted: message after ctrl-C.
       worded: converts an error's message for display.
     """

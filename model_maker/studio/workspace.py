@@ -17,8 +17,8 @@ from model_maker.data import folders, skipped_files, split_names
 from model_maker.data.skipped_files import counted
 from model_maker.errors import DataError, OutputError
 from model_maker.studio import names
-from model_maker.studio.moves import Moves, free_name
-from model_maker.system import files
+from model_maker.studio.moves import Moves
+from model_maker.system import files, moved_files
 
 MOST_PHOTOS = 100_000
 _PHOTOS, _SIDE = "photos", "studio"
@@ -210,7 +210,7 @@ class Workspace:
 
     def _bin(self) -> Path:
         """Returns a new folder in the trash, which is made when something moves there."""
-        return free_name(self.trash / "deleted")
+        return moved_files.free_name(self.trash / "deleted")
 
 
 def as_dict(workspace: Workspace) -> dict[str, Any]:

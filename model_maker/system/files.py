@@ -78,6 +78,12 @@ def read_regular(path: str | os.PathLike[str], most_bytes: int = MOST_BYTES) -> 
         return file.read(most_bytes + 1)[:most_bytes]
 
 
+def sha256(path: Path) -> str:
+    """Returns the hash of a file, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def write(path: Path, content: bytes) -> None:
     """Writes a file atomically, under another name that is then renamed.
 

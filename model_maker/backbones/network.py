@@ -16,6 +16,12 @@ Array = np.ndarray
 OUTPUT = "embedding"
 
 
+def round_channels(channels: float) -> int:
+    """Rounds to a multiple of 8, never down by more than 10 % (the papers' code)."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded
+
+
 class Canvas:
     """Builds a `.tflite`, which initially has only its input: float32 [1, image_size, image_size, 3]."""
 
@@ -135,12 +141,12 @@ class Network(Canvas):
         y = self.operator("MUL", [y, sixth], self.shape(y), schema.MulOptionsT(), f"{name}_sigmoid")
         return self.operator("MUL", [x, y], self.shape(x), schema.MulOptionsT(), name)
 
-    def flatten(self, x: int, name: str) -> int:
-        """Reshapes [1, 1, 1, C] to [1, C]."""
+    def flatten(self, x: int) -> int:
+        """Reshapes [1, 1, 1, C] to the embedding, [1, C]."""
         shape, options = (1, self.shape(x)[3]), schema.ReshapeOptionsT()
         options.newShape = list(shape)
-        sides = self.constant(f"{name}_shape", np.array(shape), "int32")
-        return self.operator("RESHAPE", [x, sides], shape, options, name)
+        sides = self.constant(f"{OUTPUT}_shape", np.array(shape), "int32")
+        return self.operator("RESHAPE", [x, sides], shape, options, OUTPUT)
 
     def _folded(self, name: str, shape: tuple[int, ...], norm: str | None, *, depthwise: bool) -> tuple[Array, Array]:
         """Returns a convolution's kernel and bias with its batch normalization folded in."""

@@ -65,7 +65,7 @@ class _Merged:
         main = other.subgraphs[0]
         ours, theirs = (each.tensors[int(each.inputs[0])] for each in (self._main, main))
         if list(ours.shape) != list(theirs.shape) or ours.type != theirs.type:
-            kinds = [f"{list(each.shape)} {_type_name(each.type)}" for each in (ours, theirs)]
+            kinds = [f"{list(each.shape)} {graph.TYPE_NAMES[each.type].lower()}" for each in (ours, theirs)]
             raise ModelError(f"their inputs differ: {kinds[0]} and {kinds[1]}.")
         digests = _digests(other)
         places = {int(main.inputs[0]): int(self._main.inputs[0])}
@@ -155,7 +155,3 @@ def _hash(*parts: bytes) -> bytes:
     for part in parts:
         digest.update(len(part).to_bytes(8, "little") + part)
     return digest.digest()
-
-
-def _type_name(kind: int) -> str:
-    return next(name.lower() for name, value in vars(schema.TensorType).items() if value == kind)

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from model_maker.errors import BackboneError
+from model_maker.errors import BackboneError, first_line
 
 Array = np.ndarray
 
@@ -95,8 +95,7 @@ class KerasFile:
             with h5py.File(path) as file:
                 self._layers = _read_layers(file)
         except (OSError, KeyError, ValueError, RuntimeError, AttributeError, TypeError) as error:
-            reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-            raise self._error(reason) from error
+            raise self._error(first_line(error)) from error
 
     def kernel(
         self, layer: str, shape: tuple[int, ...], *, depthwise: bool, biased: bool

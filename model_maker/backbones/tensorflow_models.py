@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from model_maker.backbones import conversion, input_range
-from model_maker.errors import BackboneError
+from model_maker.errors import BackboneError, first_line
 from model_maker.fitting import Fit
 from model_maker.system import downloads, extras, files, limited_process
 from model_maker.tensorflow_files import keras_files, saved_models
@@ -88,8 +88,7 @@ def _convert(address: str, image_size: str) -> bytes:
     except BackboneError:
         raise
     except Exception as error:  # TensorFlow raises nearly anything for a damaged or unusual model
-        reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-        raise BackboneError(f"{address} cannot be opened as a TensorFlow model: {reason}") from error
+        raise BackboneError(f"{address} cannot be opened as a TensorFlow model: {first_line(error, 300)}") from error
 
 
 def _from_keras(address: str, image_size: int | None) -> bytes:

@@ -13,7 +13,7 @@ import tokenizers
 from tokenizers import AddedToken, models, normalizers, pre_tokenizers, processors
 
 from model_maker.clip.records import Tower
-from model_maker.errors import BackboneError
+from model_maker.errors import BackboneError, first_line
 
 Array = np.ndarray
 
@@ -34,8 +34,9 @@ def load(files: Sequence[Path], tower: Tower) -> tokenizers.Tokenizer:
     try:
         tokenizer = _READERS[files[0].suffix if len(files) == 1 else ""](files)
     except Exception as error:  # `tokenizers` raises plain Exception
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise BackboneError(f"{' and '.join(map(str, files))} cannot be read as a tokenizer ({reason}).") from error
+        raise BackboneError(
+            f"{' and '.join(map(str, files))} cannot be read as a tokenizer ({first_line(error)})."
+        ) from error
     if tokenizer.get_vocab_size() != tower.vocabulary:
         raise BackboneError(
             f"{files[0]} is not the tokenizer of {tower.name}: it knows {tokenizer.get_vocab_size()} tokens, the text "

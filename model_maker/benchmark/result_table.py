@@ -24,12 +24,12 @@ class Column:
     drop: int = 0
 
 
-def number(value: float | None, unit: str = "") -> str:
+def number(value: float | None) -> str:
     """Formats a number with three significant digits, never with an exponent."""
     if value is None:
         return "-"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
-    return f"{value:.{digits}f}{unit}"
+    return f"{value:.{digits}f}"
 
 
 def spread(row: Row) -> str:

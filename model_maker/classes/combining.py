@@ -100,7 +100,7 @@ def combine(
     if len(paths) < 2:
         raise DataError("Only one model was passed. Pass two or more.")
     for path in paths:
-        edited_folder.check_new(output, path, overwrite=overwrite, record=edited_folder.COMBINED)
+        files.check_new_beside(path, output, overwrite=overwrite, mark=edited_folder.COMBINED)
     contents = [vetting.read(path) for path in paths]
     infos = [_described(path, content) for path, content in zip(paths, contents, strict=True)]
     if len(ways := {info.resize for info in infos}) > 1:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from model_maker import output_folder
-from model_maker.errors import OutputError
 from model_maker.inference import training_overlap
 from model_maker.output_folder import CARD, LABELS, MODEL
 from model_maker.report import model_card
@@ -16,22 +15,6 @@ from model_maker.system import files
 
 RECORD = "classes.json"
 COMBINED = "combined.json"
-
-
-def check_new(output: Path, model: Path, *, overwrite: bool, record: str = RECORD) -> None:
-    """Checks before any work that the folder can be created; only a folder with this `record` is replaced.
-
-    Raises:
-      OutputError: it cannot.
-    """
-    files.check_new(output, overwrite=overwrite, advice="or pass `overwrite=True` to replace it")
-    if model.resolve().is_relative_to(output.resolve()):
-        raise OutputError(f"{output} holds the model itself and cannot be replaced. Choose another folder.")
-    if output.is_dir() and any(output.iterdir()) and not (output / record).exists():
-        raise OutputError(
-            f"{output} holds no {record}, so it was not made by this command and `overwrite=True` does not replace it. "
-            "Choose another folder."
-        )
 
 
 def write(

@@ -28,7 +28,9 @@ from model_maker.errors import DataError, ModelError, about
 from model_maker.evaluation import Interval
 from model_maker.inference import addresses
 from model_maker.inference.classifier import Classifier, model_file
+from model_maker.learning import likelihoods
 from model_maker.progress import Progress
+from model_maker.system import files
 from model_maker.tflite import class_memory, class_rows, io_types, metadata, vetting
 from model_maker.tflite.class_rows import Rows
 from model_maker.tflite.metadata import ModelInfo
@@ -133,7 +135,7 @@ def edit_classes(
     """
     edits = class_edits.gather(add=add, more=more, remove=remove, rename=rename, merge=merge)
     path, output, progress = model_file(model), Path(output), Progress(progress)
-    edited_folder.check_new(output, path, overwrite=overwrite)
+    files.check_new_beside(path, output, overwrite=overwrite, mark=edited_folder.RECORD)
     content = vetting.read(path)
     with about(path):
         info = _described(content)
@@ -268,8 +270,7 @@ class _Change:
             photos = [np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)]
         features, _ = PhotoEmbedder(new, self._info.normalization, self._info).embed(photos, Progress(None))
         logits = rows.logits(features)
-        expected = np.exp(logits - logits.max(axis=1, keepdims=True))
-        expected /= expected.sum(axis=1, keepdims=True)
+        expected = likelihoods.softmax(logits)
         scores = np.stack([row for row in classifier.scores(photos) if not isinstance(row, DataError)])
         apart = float(np.abs(scores - expected).max(axis=1).mean())
         if not apart <= _ROUNDING:

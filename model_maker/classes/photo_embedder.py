@@ -12,7 +12,7 @@ from model_maker.data.streaming import stream
 from model_maker.errors import DataError
 from model_maker.fitting import Fit
 from model_maker.inference import addresses
-from model_maker.normalization import Normalization
+from model_maker.normalization import Normalization, to_input
 from model_maker.progress import Progress
 from model_maker.tflite import class_rows, vetting
 from model_maker.tflite.interpreter import Runner
@@ -54,11 +54,7 @@ class PhotoEmbedder:
         runner, normalization = Runner(self._made or b""), self._normalization
 
         def work(pixels: Array) -> Array:
-            if runner.input_dtype == np.float32 and normalization:
-                pixels = normalization(pixels)
-            elif runner.input_dtype == np.int8:
-                pixels = (pixels.astype(np.int16) - 128).astype(np.int8)
-            vector: Array = runner.run(pixels).ravel()
+            vector: Array = runner.run(to_input(pixels, runner.input_dtype, normalization)).ravel()
             return vector
 
         return work

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tokenizers
@@ -14,6 +13,7 @@ from tokenizers import AddedToken, models, normalizers, pre_tokenizers, processo
 
 from model_maker.clip.records import Tower
 from model_maker.errors import BackboneError, first_line
+from model_maker.system import protobuf
 
 Array = np.ndarray
 
@@ -102,14 +102,14 @@ def _pieces(files: Sequence[Path]) -> tokenizers.Tokenizer:
     content = files[0].read_bytes()
     pieces: list[tuple[str, float]] = []
     unknown, rules = 0, b""
-    for number, value in _fields(content):
+    for number, value in protobuf.fields(content):
         if number == 1:  # SentencePiece: its text, its score, its kind
-            piece = dict(_fields(value))
+            piece = dict(protobuf.fields(value))
             if piece.get(3) == 2:
                 unknown = len(pieces)
             pieces.append((piece[1].decode(), float(np.frombuffer(piece.get(2, bytes(4)), "<f4")[0])))
         elif number == 3:  # NormalizerSpec: its table of replacements
-            rules = dict(_fields(value)).get(2, b"")
+            rules = dict(protobuf.fields(value)).get(2, b"")
     tokenizer = tokenizers.Tokenizer(models.Unigram(pieces, unknown, byte_fallback=False))
     steps = [normalizers.Precompiled(rules)] if rules else []
     tokenizer.normalizer = normalizers.Sequence(
@@ -124,37 +124,6 @@ def _pieces(files: Sequence[Path]) -> tokenizers.Tokenizer:
         single="$A </s>", special_tokens=[("</s>", tokenizer.token_to_id("</s>"))]
     )
     return tokenizer
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
-    """Yields the numbers and values of a protobuf message's fields."""
-    place = 0
-    while place < len(message):
-        key, place = _variable(message, place)
-        number, kind = key >> 3, key & 7
-        if kind == 0:
-            value, place = _variable(message, place)
-            yield number, value
-            continue
-        if kind == 2:
-            size, place = _variable(message, place)
-        else:
-            size = {1: 8, 5: 4}[kind]
-        if place + size > len(message):
-            raise ValueError("it ends too early")
-        yield number, message[place : place + size]
-        place += size
-
-
-def _variable(message: bytes, place: int) -> tuple[int, int]:
-    """Reads an integer of seven bits a byte; returns it and where the next value begins."""
-    value = shift = 0
-    while True:
-        byte = message[place]
-        value |= (byte & 127) << shift
-        place, shift = place + 1, shift + 7
-        if byte < 128:
-            return value, place
 
 
 _READERS = {".json": _published, "": _byte_pairs, ".model": _pieces}

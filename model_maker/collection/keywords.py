@@ -19,6 +19,7 @@ from model_maker.data import imagenet, wordnet
 from model_maker.data.dataset import Dataset
 from model_maker.data.entries import Location
 from model_maker.errors import DataError
+from model_maker.learning import likelihoods
 from model_maker.progress import Progress
 from model_maker.system import files
 from model_maker.terminal import spreadsheet
@@ -201,8 +202,7 @@ def _by_published(
     for start in range(0, len(found.photos), _BLOCK):
         block = found.maps[start : start + _BLOCK].astype(np.float32) * np.float32(found.maps.step)
         logits = block @ published.kernel.T + published.bias
-        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-        shares /= shares.sum(axis=1, keepdims=True)
+        shares = likelihoods.softmax(logits)
         for sample, row in zip(found.photos.samples[start : start + _BLOCK], shares, strict=True):
             yield sample.path, np.array([row[list(some)].sum() for some in classes])
 

@@ -79,13 +79,13 @@ def _lengths(block: Array) -> Array:
     return np.maximum(lengths, np.float32(1e-12))
 
 
-def prepared(model: str, *, weights: str | None = None, progress: Progress) -> QuantizedEmbedder:
+def prepared(model: str, *, progress: Progress) -> QuantizedEmbedder:
     """Prepares a backbone: in int8 if given by name, unchanged if given as a file.
 
     Raises:
       BackboneError: there is none of that name, or it is unavailable.
     """
-    choice = embedder.choose(model, weights_file=weights)
+    choice = embedder.choose(model)
     base = embedder.embedder(choice, progress=progress)
     form = int8_model.int8_form(base) if isinstance(choice, Backbone) else None
     return QuantizedEmbedder(**{name: getattr(base, name) for name in Embedder.__dataclass_fields__}, int8=form)

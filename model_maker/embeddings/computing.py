@@ -70,22 +70,18 @@ def compute(
     return np.stack(vectors), skipped
 
 
-def look_up(
-    dataset: Dataset,
-    embedder: bytes,
-    normalization: Normalization | None,
-    resize: str = STRETCH,
-    *,
-    threads: int | None = None,
-) -> Array:
-    """Returns [N, D] of readable photos, from the cache if it has all of them; does not write to the cache."""
+def look_up(dataset: Dataset, embedder: bytes, resize: str = STRETCH, *, threads: int | None = None) -> Array:
+    """Returns [N, D] of readable photos by an embedder of raw pixels, from the cache if it has all of them.
+
+    Does not write to the cache.
+    """
     probe = Runner(embedder)
-    path = cache_path(embedder, normalization, resize=resize)
+    path = cache_path(embedder, None, resize=resize)
     store = EmbeddingStore(path, math.prod(probe.output_shape[1:]), stored_type(probe))
     rows = store.find(_names(dataset, 1, PRESETS["none"], 0))[:, 0]
     if (rows >= 0).all():
         return store.read(rows)
-    return compute(dataset, embedder, normalization, resize, threads=threads)[0]
+    return compute(dataset, embedder, None, resize, threads=threads)[0]
 
 
 def feature_maps(

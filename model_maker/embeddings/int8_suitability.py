@@ -67,7 +67,7 @@ def blurred(base: Embedder, form: Int8Backbone, photos: Dataset, *, threads: int
         return form.layers[-1].name, 0.0
     values = real.read()[:, 0].astype(np.float32)
     # Not cached: the photos are embedded later anyway, and progress then counts those that were already cached.
-    whole = computing.look_up(photos, form.embedder, None, base.resize, threads=threads)
+    whole = computing.look_up(photos, form.embedder, base.resize, threads=threads)
     error = (whole * np.float32(form.step) - values).var(axis=0)
     spread = values.var(axis=0)
     shares = {}

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from model_maker import output_folder
-from model_maker.errors import DataError, ModelError, ModelMakerError, OutputError
+from model_maker.errors import DataError, ModelError, ModelMakerError
 from model_maker.exporters import export_card, format_names, litert, openvino_ir, tensorflow_formats
 from model_maker.exporters.exported import Exported
 from model_maker.fitting import STRETCH
@@ -131,7 +131,7 @@ def export(
       [('exported/tflite-float16/model.tflite', 1.0)]
     """
     names, output = _names(formats, io, half=half, int8=int8, opset=opset), Path(output)
-    _check_output(output, Path(model), overwrite=overwrite)
+    files.check_new_beside(Path(model), output, overwrite=overwrite, mark=RECORD, maker="export")
     progress = Progress(progress)
     with progress.stage("Read the model"):
         origin = export_source.read(model, data=data, progress=progress, head=head, with_self_test=self_test)
@@ -274,18 +274,6 @@ def _names(
     if not asked:
         raise DataError(f"`formats` is empty: choose from {', '.join(EXPORTERS)}, or {ALL}.")
     return list(dict.fromkeys(asked))
-
-
-def _check_output(output: Path, model: Path, *, overwrite: bool) -> None:
-    """Checks before any work that the output folder can be created; only earlier exports are replaced."""
-    files.check_new(output, overwrite=overwrite, advice="or pass `overwrite=True` to replace it")
-    if model.resolve().is_relative_to(output.resolve()):
-        raise OutputError(f"{output} holds the model itself and cannot be replaced. Choose another folder.")
-    if output.is_dir() and any(output.iterdir()) and not (output / RECORD).exists():
-        raise OutputError(
-            f"{output} holds no {RECORD}, so it was not made by export and `overwrite=True` does not replace it. "
-            "Choose another folder."
-        )
 
 
 def _unscored(write: Callable[..., Path]) -> Callable[..., tuple[Path, None]]:

@@ -146,13 +146,13 @@ def convert(
     )
 
 
-def with_io_types(whole: bytes, normalization: Normalization, io: str, *, output_io: str | None = None) -> bytes:
-    """Sets the types of an int8 classifier, [1, H, H, 3] to [1, C], as `Form` has them; it has to compute in integers.
+def with_io_types(whole: bytes, normalization: Normalization, io: str) -> bytes:
+    """Sets the types of an int8 classifier, [1, H, H, 3] to [1, C]; it has to compute in integers.
 
     Raises:
       ModelError: it has float operators.
     """
-    bare = graph.set_io(whole, io, mean=normalization.mean, std=normalization.std, output_io=output_io or io)
+    bare = graph.set_io(whole, io, mean=normalization.mean, std=normalization.std)
     file_checks.check_integers(bare)
     return bare
 

@@ -202,6 +202,22 @@ def check_new(path: Path, *, overwrite: bool = False, advice: str = "or remove i
             )
 
 
+def check_new_beside(model: Path, output: Path, *, overwrite: bool, mark: str, maker: str = "this command") -> None:
+    """Checks the same for a folder that is made of a model and may replace only one with this mark, of its maker.
+
+    Raises:
+      OutputError: see `check_new`; or the folder holds the model itself, or was not made by its maker.
+    """
+    check_new(output, overwrite=overwrite, advice="or pass `overwrite=True` to replace it")
+    if model.resolve().is_relative_to(output.resolve()):
+        raise OutputError(f"{output} holds the model itself and cannot be replaced. Choose another folder.")
+    if output.is_dir() and any(output.iterdir()) and not (output / mark).exists():
+        raise OutputError(
+            f"{output} holds no {mark}, so it was not made by {maker} and `overwrite=True` does not replace it. "
+            "Choose another folder."
+        )
+
+
 def check_new_file(path: Path, *, overwrite: bool = False) -> None:
     """Checks before any work that a file can be written.
 

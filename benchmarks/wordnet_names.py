@@ -77,11 +77,7 @@ def _senses(path: Path) -> Iterator[tuple[str, list[int]]]:
 
 
 def _classes(path: Path, synsets: dict[int, Synset]) -> list[int]:
-    """Reads the synset of each ImageNet class.
-
-    Raises:
-      ValueError: one of them has not the name that our list of labels gives it.
-    """
+    """Reads the synset of each ImageNet class; raises ValueError if one lacks the name in our list of labels."""
     classes = [int(number.removeprefix("n")) for number in path.read_text(encoding="ascii").split()]
     for offset, label in zip(classes, imagenet.labels(), strict=True):
         if _QUALIFIER.sub("", label) not in synsets[offset].names:

@@ -130,9 +130,7 @@ _SLIM = "https://github.com/tensorflow/models/tree/master/research/slim/nets"
 
 
 def _mobilenet(name: str, architecture: str, alpha: float, features: int, *, millions, sizes, source):
-    """Makes a record of Keras Applications; `sizes` maps pixels to (million MACs, top-1, top-5, int8 top-1), the
-    default size first.
-    """
+    """Makes a record of Keras Applications; `sizes` maps pixels to million MACs and accuracies, the default first."""
     parameters = round(millions * 1e6)
     published = [
         (
@@ -199,9 +197,7 @@ def _v4(stages: str, image_size: int, recipe: str, *, parameters: int, macs: int
 
 
 def _v3_21k():
-    """Makes the record of V3 trained on 11,221 classes of ImageNet-21K; its MACs are the paper's, plus the larger
-    classifier's.
-    """
+    """Makes the record of V3 for ImageNet-21K; its MACs are the paper's, plus those of the larger classifier."""
     name, features, classes = "mobilenetv3_large_100.miil_in21k", 1280, 11221
     return Backbone(
         name=name,

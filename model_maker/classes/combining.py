@@ -172,11 +172,7 @@ def _names(given: Sequence[str] | None, own: Sequence[str]) -> list[str]:
 
 
 def _check(content: bytes, singles: Sequence[bytes]) -> None:
-    """Checks on images that the scores of all files are equal bit by bit.
-
-    Raises:
-      ModelError: they are not.
-    """
+    """Checks on images that the scores of all files are equal bit by bit."""
     runner, others = Runner(content), [Runner(single) for single in singles]
     for picture in list(calibration_pictures.pictures(_PICTURES // 2)):
         pixels = _input(runner, images.load(picture, Fit.to(runner.input_shape)))

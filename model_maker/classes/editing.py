@@ -258,11 +258,7 @@ class _Change:
         return dataclasses.replace(self._edits, rename=()) != Edits()
 
     def check(self, new: bytes) -> None:
-        """Checks that the new file's scores match those computed from embeddings with its last layer.
-
-        Raises:
-          ModelError: they do not.
-        """
+        """Checks that the new file's scores match those computed from embeddings with its last layer."""
         classifier, rows = Classifier(new, threads=1), class_rows.read(new)
         photos: list[Any] = list(self.photos[:_CHECKED])
         if not photos:
@@ -281,11 +277,7 @@ class _Change:
 
 
 def _judge(before: bytes, after: bytes, data: Dataset, kept: set[str]) -> OldClasses:
-    """Measures accuracy on photos of the classes that both files have.
-
-    Raises:
-      DataError: there are no such photos.
-    """
+    """Measures accuracy on photos of the classes that both files have."""
     chosen = [index for index, sample in enumerate(data.samples) if data.classes[sample.label] in kept]
     if not chosen:
         raise DataError("`data` has no photos of classes that are in both models.")

@@ -37,7 +37,7 @@ class PhotoEmbedder:
             vetting.vet(self._classifier)
             self._made = class_rows.embedder(self._classifier)
         size = Fit.to(Runner(self._made).input_shape, self._resize)
-        given = (_opened(photo) for photo in photos)
+        given = (addresses.open_photo(photo) if isinstance(photo, str) else photo for photo in photos)
         vectors, read = [], []
         for done, (photo, result) in enumerate(zip(photos, stream(given, size, self._worker), strict=True), start=1):
             if not isinstance(result, DataError):
@@ -58,8 +58,3 @@ class PhotoEmbedder:
             return vector
 
         return work
-
-
-def _opened(photo: Any) -> Any:
-    """Returns a photo for `images.load`; downloads addresses."""
-    return addresses.open_photo(photo) if isinstance(photo, str) else photo

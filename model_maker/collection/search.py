@@ -158,11 +158,7 @@ class _Compared:
 
 
 def _tier(text: str, tier: str | None, known_vectors: TextVectors | None, classes: int) -> str:
-    """Returns the tier for a text query.
-
-    Raises:
-      DataError: there is none.
-    """
+    """Returns the tier for a text query."""
     if not text.strip():
         raise DataError("The query is empty. Give the path of a photo, or words.")
     try:

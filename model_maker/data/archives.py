@@ -134,11 +134,12 @@ def photos(path: Path) -> list[tuple[ZipMember, int]]:
         members = _zip_members(path)
     except _BROKEN as error:
         raise DataError(f"{path} is damaged ({error or 'it ends too early'}). Recreate it.") from error
-    return [(member, size) for member, size in members if _is_visible_photo(PurePosixPath(member.name))]
-
-
-def _is_visible_photo(place: PurePosixPath) -> bool:
-    return images.is_photo(place.suffix) and not any(map(skipped_files.is_passed_over, place.parts))
+    places = ((PurePosixPath(member.name), member, size) for member, size in members)
+    return [
+        (member, size)
+        for place, member, size in places
+        if images.is_photo(place.suffix) and not any(map(skipped_files.is_passed_over, place.parts))
+    ]
 
 
 def _classes(

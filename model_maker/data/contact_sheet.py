@@ -155,9 +155,7 @@ def _font(height: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _fitted(text: str, height: int, room: int = _LABELS - 16) -> str:
-    """Shortens a name to the available width, by default that to the left of rows; keeps its end, which distinguishes
-    files.
-    """
+    """Shortens a name to a width, by default that to the left of rows; keeps its end, which distinguishes files."""
     text = text.encode(errors="replace").decode()
     font = _font(height)
     shown, kept = text, len(text)

@@ -130,11 +130,7 @@ def _as_numpy(tensor: Tensor) -> Array:
 
 
 def _picture(array: Array, channels: str, *, bands_first: bool = False) -> Array:
-    """Returns uint8 [H, W, 3] or [H, W, 4], RGB.
-
-    Raises:
-      DataError: the shape, type or range of values is not that of an image.
-    """
+    """Returns uint8 [H, W, 3] or [H, W, 4], RGB."""
     if channels not in CHANNELS:
         raise DataError(f"channels={channels!r}: choose one of {', '.join(CHANNELS)}.")
     shape = list(array.shape)

@@ -193,11 +193,7 @@ def labels_in(label: str | tuple[str, ...], where: str) -> list[str]:
 
 
 def _single(label: str | tuple[str, ...], where: str) -> str:
-    """Returns the only label of a photo.
-
-    Raises:
-      DataError: there are several, or none in a list.
-    """
+    """Returns the only label of a photo."""
     if isinstance(label, str):
         return label
     if len(label) == 1:

@@ -137,11 +137,7 @@ class Ray:
             yield cluster
 
     def _agreed(self, path: Any, reason: str) -> tuple[str, str]:
-        """Returns why a photo cannot be read, if this machine cannot read it either.
-
-        Raises:
-          ClusterError: this machine can read it, so the machines do not see the same photos.
-        """
+        """Returns why a photo cannot be read, if this machine cannot read it either; else they see different photos."""
         digest, here = hash_photo(path)
         if digest:
             raise ClusterError(

@@ -130,8 +130,7 @@ def _choose(best: Array, right: Array, precision: float, coverages: tuple[float,
 def _lower_bound(hits: int, total: int, risk: float) -> float:
     """Returns the lower confidence bound of a proportion with error probability `risk`.
 
-    Source:
-      Clopper & Pearson 1934, "The use of confidence or fiducial limits illustrated in the case of the binomial".
+    Source: Clopper & Pearson 1934, "The use of confidence or fiducial limits illustrated in the case of the binomial".
     """
     from scipy.special import betaincinv  # imported here, because `predict` imports this module but does not need scipy
 

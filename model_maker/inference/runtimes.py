@@ -187,11 +187,7 @@ def labels_beside(model: Path) -> tuple[str, ...]:
 
 
 def _with_thresholds(info: ModelInfo, model: Path) -> ModelInfo:
-    """Reads the thresholds next to a multi-label model in a format without metadata.
-
-    Raises:
-      ModelError: they are not in the format that `export` writes.
-    """
+    """Reads the thresholds next to a multi-label model in a format without metadata."""
     path = (model if model.is_dir() else model.parent) / MULTI_LABEL
     if not path.is_file():
         return info

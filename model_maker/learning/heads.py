@@ -227,11 +227,7 @@ def _likelihood(multi_label: bool) -> Likelihood:
 
 
 def _weights(labels: Array, classes: int, least: int, *, balance: bool) -> Array:
-    """Returns the weight of each class, after a check that all have photos enough.
-
-    Raises:
-      DataError: see `fit`.
-    """
+    """Returns the weight of each class, after a check that all have photos enough."""
     if labels.ndim == 2:
         having = labels.sum(axis=0)
         fewest = np.minimum(having, len(labels) - having)
@@ -324,15 +320,12 @@ def _parts(folds: Array) -> list[Array]:
 
 @dataclass(frozen=True)
 class _Walk:
-    """The best step of a regularization path on some features.
+    """The best step of a regularization path on some features, on which it was walked.
 
     Attributes:
-      features: that it was walked on.
-      strength: whose held-out loss is least.
-      logits: float [n, C] of photos held out, there.
-      temperature: that suits them.
+      strength: whose held-out loss is least; `walked` has each strength with its loss.
+      logits: float [n, C] of photos held out, there, and `temperature` that suits them.
       start: the mean of the folds' parameters, from which a fit on all photos has not far to go.
-      walked: each strength with its loss.
     """
 
     features: Features

@@ -188,9 +188,7 @@ def kernels(content: bytes) -> dict[str, Scorer | ModelError]:
 
 
 def _scorer(content: bytes, classifier: Classifier, kernels: str) -> Scorer:
-    """Returns a scorer of images at the input's size that reuses one interpreter, so that timings contain only
-    inference.
-    """
+    """Returns a scorer of images at the input's size; it reuses one interpreter, so timings contain only inference."""
     runner, normalization = Runner(content, kernels=kernels), classifier.info.normalization
 
     def prepared(picture: Array) -> Array:

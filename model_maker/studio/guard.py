@@ -37,11 +37,6 @@ _HEADERS = {
 }
 
 
-def new_token() -> str:
-    """Returns what stands in the address of one studio, and nobody can guess."""
-    return secrets.token_urlsafe(24)
-
-
 class Guard:
     """Lets requests through that come from the page of this studio; their paths lose the token, their first part."""
 

@@ -241,11 +241,7 @@ def shown(name: object) -> str:
 
 
 def _classes_of(root: Path) -> Path:
-    """Returns the folder with the class folders; photos that are divided already are none of the studio's.
-
-    Raises:
-      DataError: they are.
-    """
+    """Returns the folder with the class folders; photos that are divided already are none of the studio's."""
     inner = folders.within(root)
     found = [path.name for path in inner.iterdir() if path.is_dir()]
     parts = split_names.read(found)

@@ -42,12 +42,7 @@ _TITLES = {
 
 @dataclass(frozen=True)
 class _Releases:
-    """Platforms for which a package has releases.
-
-    Attributes:
-      python: the newest supported Python.
-      machines: prefixes of `MACHINE`, a system with or without a processor; empty for any.
-    """
+    """The newest Python for which a package has releases, and prefixes of `MACHINE`; none of these for any machine."""
 
     python: tuple[int, int]
     machines: tuple[str, ...] = ()

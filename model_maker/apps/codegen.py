@@ -49,7 +49,6 @@ class Language:
     """How code is written in a language.
 
     Attributes:
-      suffix: of a file.
       join: makes an identifier of the words of a label.
       member: a line of the enumeration, of {name}, {text} and {index}.
       escape: writes a character that may not stand in a string as it is.
@@ -59,7 +58,6 @@ class Language:
       arrays: the name of an array of the input's values, by its type, where the code makes one.
       taken: identifiers that a label may not have.
       special: characters beside backslash and quote that mean something inside a string.
-      most_labels: how many the language bears.
     """
 
     suffix: str

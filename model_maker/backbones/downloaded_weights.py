@@ -77,8 +77,6 @@ class HubWeights:
       repository: "owner/name".
       size_bytes: approximate, for messages.
       sha256: of the file; None to trust the hash that the Hub states.
-      revision: a branch, tag or commit.
-      file: in the repository.
       alone: whether this is the only file used of the repository; otherwise files put by hand are in a folder named
         after it.
     """

@@ -71,7 +71,6 @@ class Import:
     Attributes:
       content: a float `.tflite`, float32 [1, H, W, 3] to float32 [1, D].
       normalization, image_size, licence: as in `embedder.Embedder`.
-      note: automatic choices, and their reasons.
     """
 
     content: bytes

@@ -45,7 +45,6 @@ class Int8Backbone:
 
     Attributes:
       content: a `.tflite`, int8 [1, H, H, 3] to int8 [1, F]: the joined vector of its layers.
-      layers: the layers joined to F features.
       normalization: of the pixels, as in `Embedder`.
       origin: source of its ranges, "package" or "photos".
       stated: its digest, or the beginning of it, if it was extracted from a file that states it.

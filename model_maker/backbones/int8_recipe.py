@@ -29,8 +29,6 @@ class Recipe:
 
     Attributes:
       float_sha256, int8_sha256: of the backbone's float form, and of the expected int8 form.
-      layers: of the int8 form.
-      ranges: of its activations.
       photos: number of photos that they come from.
       changes: differences of integer constants from rounding one by one, by name.
     """

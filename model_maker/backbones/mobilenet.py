@@ -196,9 +196,7 @@ def _v2(net: Network, alpha: float) -> int:
 def v3(net: Network, alpha: float, architecture: str, *, symmetric: bool = False) -> int:
     """Adds V3 up to the input of its classifier, [1, 1, 1, D].
 
-    Args:
-      alpha, architecture: as in `build`.
-      symmetric: whether strided layers pad equally on all sides, as torch does, instead of TensorFlow's "same".
+    With `symmetric`, strided layers pad equally on all sides, as torch does, instead of TensorFlow's "same".
     """
     _, size, *minimalistic = architecture.split("_")
     swish, published = "RELU" if minimalistic else "HARD_SWISH", 16

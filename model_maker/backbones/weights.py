@@ -41,12 +41,9 @@ class Weights(Protocol):
 
 @dataclass(frozen=True)
 class PackagedWeights:
-    """A weights file inside an installed Python package.
+    """A weights file inside an installed Python package, by its import name and the path inside it.
 
-    Attributes:
-      package: the import name of the package.
-      file: the path inside it.
-      distribution: what to install when the package is missing.
+    `distribution` is what to install when the package is missing.
     """
 
     package: str

@@ -92,7 +92,6 @@ class Delegate:
     """One way of running a model.
 
     Attributes:
-      summary: what it is, for the help.
       open: creates a Session from a path and a number of threads; raises ModelError.
       threaded: whether the number of CPU threads matters.
     """

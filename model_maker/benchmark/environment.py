@@ -29,11 +29,9 @@ class Machine:
     """A computer or a phone; unknown fields are empty or None.
 
     Attributes:
-      kind: where the models ran.
       name: the processor of a computer, the model of a phone.
       cores: usable by the process that measured.
       system: operating system, its version, architecture.
-      governor: CPU frequency governor.
       detail: of a phone: serial, system on chip.
       versions: of the software, by name.
     """

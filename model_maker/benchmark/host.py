@@ -64,7 +64,6 @@ class Options:
       rounds: number of rounds; None for 20, or fewer (at least five) if the machine is slow.
       runs: minimum number of measured inferences per cell; None for as many as fill a tenth of a second per round.
       timeout_s: the limit for opening a model and running it once.
-      seed: of the random input.
     """
 
     rounds: int | None = None

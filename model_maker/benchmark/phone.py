@@ -68,9 +68,6 @@ class Workbench:
 
     The binary is in a folder named by its hash, so it is copied only once for all models. Always call `clean` at the
     end.
-
-    Args:
-      keep_binary: leave the binary on the device.
     """
 
     def __init__(self, device: Device, *, keep_binary: bool = False):

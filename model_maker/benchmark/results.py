@@ -37,7 +37,6 @@ class Row:
       model: the path as passed.
       threads: None if it does not apply or is unknown.
       init_ms: opening the model and preparing it to run.
-      first_ms: the first inference.
       warmup_ms: mean of the inferences before the measured ones.
       count: measured inferences, to which the following times apply.
       interval_ms: 95 % confidence interval of the median; None without samples.
@@ -47,7 +46,6 @@ class Row:
       delegated_kernels: the number of partitions that it runs.
       reason: one sentence on why it could not run; empty if it ran.
       noise: why the numbers are uncertain; empty if they are not.
-      notes: remarks on the numbers.
       ops: time per type of operator, with profiling.
       rounds_ms: the raw samples of each round; empty if the tool does not report them.
     """
@@ -88,7 +86,6 @@ class Model:
       name: a short name, unique in the record.
       macs: multiply-accumulates of one inference.
       top1: accuracy on the photos of `--data`, if passed.
-      top1_photos: number of these photos.
     """
 
     path: str

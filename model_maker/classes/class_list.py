@@ -28,7 +28,6 @@ class ClassList:
 
     Attributes:
       rows: for each class, the index of a row of the layer, or a new kernel and bias.
-      memory: class memory of the current classes.
     """
 
     def __init__(self, labels: Sequence[str], layer: Rows, memory: ClassMemory | None, sizes: Sequence[int]):

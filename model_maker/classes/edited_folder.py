@@ -20,11 +20,7 @@ COMBINED = "combined.json"
 def write(
     output: Path, model: Path, content: bytes, record: dict[str, Any], learned: Sequence[Any], *, overwrite: bool
 ) -> None:
-    """Writes the folder atomically.
-
-    Args:
-      record: edits and results, written as `classes.json`.
-      learned: additional training photos.
+    """Writes the folder atomically, with edits and results as `classes.json`, and the hashes of new training photos.
 
     Raises:
       OutputError: it cannot be written.

@@ -153,13 +153,7 @@ class _FastViT(Layers):
         gate: bool = False,
         scale: Array | None = None,
     ) -> int:
-        """Adds a MobileOne block.
-
-        Args:
-          depthwise: whether each channel is seen by itself.
-          gate: whether squeeze-excite stands before the activation.
-          scale: of what goes in, by channel.
-        """
+        """Adds a MobileOne block, with `gate` squeeze-excite before the activation; `scale` is of its input."""
         inputs = self.shape(x)[3]
         same = stride == 1 and inputs == outputs
         weights, bias = self._branches.mobile_one(name, outputs, 1 if depthwise else inputs, kernel, same=same)

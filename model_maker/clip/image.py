@@ -72,7 +72,6 @@ class ImageTower:
         Args:
           photos: whatever `images.load` takes.
           threads: as many as there are cores by default.
-          progress: counts them.
 
         Returns:
           float32 [N, D], rows of length 1.

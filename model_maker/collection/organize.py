@@ -45,9 +45,7 @@ class Place:
     """The destination of a photo.
 
     Attributes:
-      photo: index among the photos.
       label: the best label; `folder` is derived from it, or is UNSURE_FOLDER.
-      folder: name of the folder.
       score: score of the label; for groups the cosine similarity to the group's center.
       second, second_score: the second best label and its score.
     """

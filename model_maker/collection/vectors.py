@@ -39,12 +39,7 @@ _BLOCK = 1024
 
 @dataclass(frozen=True)
 class Vectors:
-    """The vectors of photos, read from the store only for comparison.
-
-    Attributes:
-      photos: the N readable photos.
-      maps: vectors of these, in order, [E] each.
-    """
+    """The vectors [E] of readable photos, in order, read from the store only for comparison; and the others."""
 
     photos: Dataset
     maps: FeatureMaps

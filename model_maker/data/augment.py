@@ -269,11 +269,7 @@ def compress(image: Image.Image, quality: int) -> Image.Image:
 
 
 def erase(pixels: Array, area: float, rng: Rng) -> Array:
-    """Fills a box of about this share of the pixels with noise.
-
-    Args:
-      pixels: uint8 [H, W, 3]; not modified.
-      area: from 0 to 1; a box that does not fit is clipped to the image.
+    """Fills a box of about this share of the pixels, uint8 [H, W, 3], with noise; one that does not fit is clipped.
 
     Source: Zhong et al. 2020, "Random Erasing Data Augmentation".
     """

@@ -59,11 +59,7 @@ def write(path: Path, sheet: Image.Image) -> None:
 
 
 def draw(dataset: Dataset, preset: str, *, photos: int = 6, views: int = 8, seed: int = 0) -> Image.Image:
-    """Draws a row for each photo: the original, then its augmented views.
-
-    Args:
-      photos: maximum number of rows.
-      views: number of columns, including the original photo.
+    """Draws a row for each photo, at most `photos`: the original, then its augmented views.
 
     Raises:
       DataError: no photo can be read, or a number is invalid.

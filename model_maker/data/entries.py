@@ -38,8 +38,6 @@ class Entry(NamedTuple):
     """One photo of a source.
 
     Attributes:
-      path: its location.
-      class_name: its class.
       part: its split, one of `dataset.PARTS`, if the source states it, else "".
       reason: why it cannot be used, if known without opening it.
     """

@@ -17,9 +17,6 @@ CLASSES_21K = 11221
 def labels(classes: int = 1000) -> tuple[str, ...]:
     """Returns one unique English name per class, in the order of published classifiers: by WordNet number.
 
-    Args:
-      classes: number of classes, 1000 or 11221.
-
     Source: the first word of each synset in WordNet 3.0; names that would be equal have a distinguishing addition.
     """
     if classes == CLASSES_21K:

@@ -62,7 +62,6 @@ def read(photo: object, *, channels: str = "rgb") -> bytes | Array | str | os.Pa
     """Returns a photo as a path, bytes, an array uint8 [H, W, 3] or [H, W, 4], or unchanged otherwise.
 
     Args:
-      photo: anything that may be a photo.
       channels: color order of arrays, one of CHANNELS; OpenCV's is "bgr".
 
     Raises:

@@ -22,12 +22,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """A file of a dataset.
-
-    Attributes:
-      size_bytes, sha256: of the file.
-      part: the split that it contains, if any.
-    """
+    """A file of a dataset, its size and hash, and the split that it contains, if any."""
 
     url: str
     size_bytes: int

@@ -54,7 +54,6 @@ class Source:
     Attributes:
       accepts: whether a path has this format.
       entries: lists its photos in the order of the Dataset; the second argument receives notes.
-      layout: description for messages.
       sets: the same where photos may have several labels: an entry for each of them, one without a class name for a
         photo without labels. None if the format has one label per photo; copies of a photo may still have others.
     """

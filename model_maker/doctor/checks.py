@@ -37,10 +37,7 @@ class Check:
     """A kind of problem.
 
     Attributes:
-      title: heading of its findings.
       severity: one of SEVERITIES.
-      advice: what to do.
-      find: yields its findings.
       mends: whether its findings list `removable` photos.
       by_default: whether `mend` moves them by default: only photos that nobody needs.
     """

@@ -39,7 +39,6 @@ class Machine:
     """The properties of a machine that affect its embeddings.
 
     Attributes:
-      name: host name.
       versions: versions of Python, this package, and packages that affect pixels and embeddings.
       processor: model of the processor; others may round differently.
     """
@@ -127,7 +126,6 @@ class Cluster:
         Close the generator before leaving the cluster.
 
         Args:
-          batches: any objects that can be pickled.
           make: called with `arguments` in each worker process; returns a function that maps a batch to JSON types.
           arguments: arguments of `make`, sent once.
           most: maximum number of workers; all cores of the cluster by default.

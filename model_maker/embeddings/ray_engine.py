@@ -48,7 +48,6 @@ class Ray:
     Args:
       address: see `cluster.connected`.
       folder: folder of shards, a path or fsspec address that all machines can reach; the cache by default.
-      progress: receives notes.
     """
 
     def __init__(self, address: str | None, folder: str | None, progress: Progress):

@@ -62,7 +62,6 @@ class EmbeddingStore:
 
     Args:
       path: the file of the vectors; the index is next to it. Both are created on the first write.
-      size: length of an embedding.
       dtype: of the values, float16 or int8.
     """
 

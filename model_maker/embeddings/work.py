@@ -30,7 +30,6 @@ class Work:
       embedder: a `.tflite`, [1, H, W, 3] to [1, ...], float32 or int8.
       normalization: of its input; None for raw uint8 pixels.
       augmentation, seed: how to make the views other than the original photo.
-      kernels: LiteRT's CPU kernels to use.
       name: name of the store, see `computing.cache_path`.
     """
 

@@ -57,12 +57,10 @@ class Exporter:
       write: called with the source, the folder and, if `io` is set, the input and output type; returns the model, and
         its scores on the probes if it has already been run.
       contract: a line on the input, for the README of the export.
-      usage: example code that runs it.
       modules: required packages of `extras.EXTRAS`.
       io: the default input and output type; None if the format has no choice.
       precision: "float", "half" or "quantized", which determines the tolerance of scores; "unknown" if nothing here can
         run it.
-      note: what was not checked, and why.
     """
 
     write: Callable[..., tuple[Path, Array | None]]
@@ -169,12 +167,9 @@ def as_dict(found: Export, origin: Source | None = None) -> dict[str, Any]:
 
 
 def export_one(name: str, origin: Source, folder: Path, io: str | None = None, *, opset: int | None = None) -> Exported:
-    """Writes one format and checks it.
+    """Writes one format of EXPORTERS and checks it; without `io` it has the format's own input and output type.
 
-    Args:
-      name: a key of EXPORTERS.
-      folder: the folder to create; on failure the caller removes it.
-      io: the input and output type of the `.tflite` formats; None for the format's own.
+    The folder is created; on failure the caller removes it.
 
     Raises:
       ModelError: it cannot be written, or its scores differ from the float model's.

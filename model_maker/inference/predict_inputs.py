@@ -33,7 +33,6 @@ class Item:
     """One image to classify.
 
     Attributes:
-      name: name for display.
       photo: input of `images.load`, or the error.
       frame: number and time of a video frame; empty for a photo.
       live: whether it comes from a camera or a stream.

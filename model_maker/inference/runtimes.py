@@ -39,7 +39,6 @@ class Runtime:
     """The runtime of one model format.
 
     Attributes:
-      matches: whether a path has this format.
       open: opens a model, with the named kernels if there is a choice.
       modules: required packages of `extras.EXTRAS`.
     """
@@ -54,7 +53,6 @@ def open_model(model: str | os.PathLike[str] | bytes, *, kernels: str = "xnnpack
 
     Args:
       model: a path, see `find`, or the bytes of a `.tflite`.
-      kernels: LiteRT's CPU kernels to use, a key of `tflite.interpreter.KERNELS`.
 
     Raises:
       ModelError: it does not exist, is damaged, or has no runtime here.

@@ -56,14 +56,12 @@ class Epochs:
     Args:
       labels: int [N], of the training photos.
       validation: int [M], of the validation photos.
-      classes: C.
 
     Attributes:
       history: of the initial network, then of each epoch: `phase`, `epoch`, `loss`, `validation_loss`,
         `validation_top1`, the `learning_rate` of its last step, `seconds`.
       blends: of each phase with an improvement, the fraction of BLENDS that was used, with its `validation_loss` and
       `validation_top1`.
-      notes: for the user.
       found: arrays of the best network after all phases; empty before.
       temperature: divisor of its logits.
     """

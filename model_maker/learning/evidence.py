@@ -36,12 +36,9 @@ class TrainingPhotos:
     """The photos that a head learned from.
 
     Attributes:
-      samples: N photos.
       labels: int [N], indices into the classes.
-      classes: names.
       maps: what the head sees of the photos.
       sizes: how many features each layer of the head's input has, in order.
-      rows: the head.
     """
 
     samples: Sequence[Sample]

@@ -42,10 +42,8 @@ class Photos:
 
     Attributes:
       validation: validation photos of the same classes.
-      normalization: of the network's input.
       views: number of views per photo for the tail, including the original.
       seed: of the views.
-      engine: computes the frozen trunk.
       resize: how photos are fitted to the input, a key of `fitting.RESIZES`.
     """
 

@@ -47,14 +47,11 @@ class Step:
     """One form that was tried.
 
     Attributes:
-      name: display name of the form.
-      form: how to convert to it.
       top1: on the validation photos.
       drop: loss of top-1 against the float model, a share; `drop_interval` is its paired 95 % confidence interval.
       risk: expected loss of top-1 by the float model's scores where predictions differ, a share.
       same_top1: share of the validation photos with the same prediction.
       difference: mean difference of a score from the float model's.
-      size_bytes: of the file.
       latency_ms: median of some runs on one thread of this machine.
     """
 
@@ -76,7 +73,6 @@ class Budget:
 
     Attributes:
       max_drop: percentage points of top-1.
-      photos: number of validation photos.
       float_top1: of the float model on them.
       steps: in the order in which they were tried.
       chosen: index of the form to ship: the last if it is within the budget, else the best.

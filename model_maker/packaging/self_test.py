@@ -70,7 +70,6 @@ class Trial:
     """Result of a delegate.
 
     Attributes:
-      delegate: its name.
       passed: whether it reproduces the scores within the tolerance.
       deviation: see `SelfTest.deviation`; None if it did not run.
       latency_ms: median time per image; None if it did not run.

@@ -31,8 +31,6 @@ class Job:
       state: RUNNING, DONE, FAILED or CANCELLED.
       stage: what it is at.
       done, total: of the stage's steps; 0 where it counts none.
-      notes: all of them.
-      message: why it failed.
       result: what it gave, as plain JSON types.
     """
 

@@ -21,13 +21,9 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True)
 class Action:
-    """What was done.
+    """What was done: the number of the line that states it, what it was, for people, and moves from where to where.
 
-    Attributes:
-      number: of the line that states it.
-      what: it, for people.
-      moves: from where to where.
-      note: what was noted instead of a move.
+    `note` is what was noted instead of a move.
     """
 
     number: int

@@ -41,7 +41,6 @@ class Workspace:
       data: the folder of class folders; made where it is missing.
 
     Attributes:
-      photos: that folder.
       side: beside it, `<data>_studio`: trash, unlabelled photos, the log of moves, the last result.
       model: beside it, `<data>_model`, as `train` names it.
 

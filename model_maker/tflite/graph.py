@@ -114,7 +114,6 @@ def attach_head(embedder: bytes, kernel: Array, bias: Array, *, multi_label: boo
       embedder: a float `.tflite` with the output [1, D].
       kernel: float [C, D].
       bias: float [C].
-      multi_label: whether each label has an independent score.
 
     Returns:
       A float classifier with the output `probabilities` [1, C] and a signature.

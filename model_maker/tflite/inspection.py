@@ -33,7 +33,6 @@ class ModelFacts:
     """Facts about a model file.
 
     Attributes:
-      size_bytes: of the whole file.
       inputs, outputs: its input and output tensors.
       operators: name to count, most frequent first.
       parameters: number of values in constant tensors.

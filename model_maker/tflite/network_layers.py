@@ -31,7 +31,6 @@ class Layer:
 
     Attributes:
       name: of the block's output, or of the embedding for the last layer.
-      size: number of features.
       side: height of its map, pixels; 1 for the embedding.
       factor: multiplier of its mean; 1 for the embedding.
     """

@@ -63,11 +63,9 @@ class Layers:
         }
 
     def round(self, quantized: bytes, samples: Samples, *, progress: Callable[[int, int], None] | None = None) -> bytes:
-        """Rounds integer weights again with their existing steps, and corrects the biases.
+        """Rounds integer weights of this model after `quantize` again, with their existing steps; corrects biases.
 
-        Args:
-          quantized: this model after `quantize`; layers that are still float stay as they are.
-          samples: from `observe`, of all photos.
+        Layers that are still float stay as they are; the samples are those of `observe`, of all photos.
         """
         tree = graph.parse(quantized)
         main = tree.subgraphs[0]

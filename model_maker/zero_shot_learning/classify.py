@@ -43,14 +43,7 @@ class Answering(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class ZeroShot:
-    """What answers, and which tier it belongs to.
-
-    Attributes:
-      classifier: scores photos.
-      tier: one of `tiers.TIERS`.
-      source: what the tier knows words from.
-      meanings: what each label was taken for.
-    """
+    """What answers, which of `tiers.TIERS` it belongs to, what that knows words from, what each label was taken for."""
 
     classifier: Answering
     tier: str

@@ -19,7 +19,6 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from model_maker.benchmark.benchmark_model import OpTime, Share
 from model_maker.benchmark.environment import Load, Machine
-from model_maker.benchmark.latency import WIDEST_INTERVAL
 from model_maker.errors import DataError
 from model_maker.output_folder import MODEL
 from model_maker.terminal import spreadsheet
@@ -27,6 +26,8 @@ from model_maker.terminal import spreadsheet
 FORMAT = "model_maker.benchmark"
 # Incremented if a field changes its meaning or is removed, but not for a new field.
 VERSION = 1
+# With an interval wider than this share of the median, a difference of a few percent may be chance.
+_WIDEST_INTERVAL = 0.05
 
 
 @dataclass(frozen=True)
@@ -170,8 +171,8 @@ def _finish(row: Row, macs: int | None, load: Load | None) -> Row:
     if row.reason or found is None:
         return row
     noise = []
-    if found.width > WIDEST_INTERVAL:
-        noise.append(f"the interval is wider than {100 * WIDEST_INTERVAL:g} % of the {found.of}")
+    if found.width > _WIDEST_INTERVAL:
+        noise.append(f"the interval is wider than {100 * _WIDEST_INTERVAL:g} % of the {found.of}")
     noise += load.noise() if load else ()
     speed = macs / found.value_ms / 1e6 if macs and found.value_ms else None
     return dataclasses.replace(row, noise=tuple(noise), gmacs_per_s=speed)

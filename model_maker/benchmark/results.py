@@ -21,7 +21,7 @@ from model_maker.benchmark.benchmark_model import OpTime, Share
 from model_maker.benchmark.environment import Load, Machine
 from model_maker.errors import DataError
 from model_maker.output_folder import MODEL
-from model_maker.terminal import spreadsheet
+from model_maker.terminal import safe_text
 
 FORMAT = "model_maker.benchmark"
 # Incremented if a field changes its meaning or is removed, but not for a new field.
@@ -251,7 +251,7 @@ def csv_cell(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 6)
     text = "; ".join(value) if isinstance(value, tuple) else value
-    return spreadsheet.cell(text) if isinstance(text, str) else text
+    return safe_text.cell(text) if isinstance(text, str) else text
 
 
 def _record(content: dict[str, Any]) -> Record:

@@ -8,6 +8,7 @@ the new photos.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from model_maker import evaluation
-from model_maker.classes import edited_folder
+from model_maker import evaluation, output_folder
 from model_maker.classes import edits as class_edits
 from model_maker.classes.class_list import ClassList, layer_sizes
 from model_maker.classes.edits import Edits, Photos
@@ -26,10 +26,12 @@ from model_maker.data import sources
 from model_maker.data.dataset import Dataset
 from model_maker.errors import DataError, ModelError, about
 from model_maker.evaluation import Interval
-from model_maker.inference import addresses
+from model_maker.inference import addresses, training_overlap
 from model_maker.inference.classifier import Classifier, model_file
 from model_maker.learning import likelihoods
+from model_maker.output_folder import CARD, LABELS, MODEL
 from model_maker.progress import Progress
+from model_maker.report import model_card
 from model_maker.system import files
 from model_maker.tflite import class_memory, class_rows, io_types, metadata, vetting
 from model_maker.tflite.class_rows import Rows
@@ -37,6 +39,7 @@ from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray[Any, Any]
 
+RECORD = "classes.json"
 # Integer logits and scores have steps, coarse ones in older files; a misplaced row changes scores by far more.
 _ROUNDING = 0.06
 _CHECKED = 8
@@ -135,7 +138,7 @@ def edit_classes(
     """
     edits = class_edits.gather(add=add, more=more, remove=remove, rename=rename, merge=merge)
     path, output, progress = model_file(model), Path(output), Progress(progress)
-    files.check_new_beside(path, output, overwrite=overwrite, mark=edited_folder.RECORD)
+    files.check_new_beside(path, output, overwrite=overwrite, mark=RECORD)
     content = vetting.read(path)
     with about(path):
         info = _described(content)
@@ -154,7 +157,7 @@ def edit_classes(
             record = {"edits": edits.as_dict()} | {
                 key: found.as_dict()[key] for key in ("labels", "new", "old", "memory")
             }
-            edited_folder.write(output, path, new, record, changed.photos, overwrite=overwrite)
+            _write(output, path, new, record, changed.photos, overwrite=overwrite)
     return found
 
 
@@ -172,6 +175,20 @@ def _described(content: bytes) -> ModelInfo:
             "it does not state what its float input expects. Write that into it with `model_maker metadata` first."
         )
     return dataclasses.replace(info, normalization=normalization)
+
+
+def _write(
+    output: Path, model: Path, content: bytes, record: dict[str, Any], learned: Sequence[Any], *, overwrite: bool
+) -> None:
+    """Writes the folder atomically, with edits and results as `classes.json`, and the hashes of new training photos."""
+    texts = {
+        LABELS: "\n".join(record["labels"]),
+        RECORD: output_folder.as_json(record | {"sha256": hashlib.sha256(content).hexdigest()}),
+        CARD: model_card.render_edited(record, name=output.name, size_bytes=len(content)),
+    }
+    with files.new_directory(output, overwrite=overwrite) as folder:
+        output_folder.write(folder, {MODEL: content, **texts})
+        training_overlap.keep(model.parent, folder, more=learned)
 
 
 class _Change:

@@ -247,22 +247,10 @@ def _is_web_model(path: Path) -> bool:
         return b'"graph-model"' in start.read(4096)
 
 
-def _is_core_ml(path: Path) -> bool:
-    return path.suffix in (".mlpackage", ".mlmodel")
-
-
-def _open_tflite(path: Path, kernels: str) -> Opened:
-    return _open_content(interpreter.read(path), kernels)
-
-
 def _open_content(content: bytes, kernels: str) -> Opened:
     vetting.vet(content, kernels)
     info = metadata.read(content)
     return Opened(info, lambda: interpreter.Runner(content, kernels=kernels), content)
-
-
-def _open_c(path: Path, kernels: str) -> Opened:
-    return _open_content(c_bytes(path), kernels)
 
 
 def c_bytes(path: Path) -> bytes:
@@ -299,12 +287,12 @@ def _isolated(module: str) -> Callable[[Path, str], Opened]:
 
 
 RUNTIMES = {
-    "tflite": Runtime(_ends(".tflite"), _open_tflite),
+    "tflite": Runtime(_ends(".tflite"), lambda path, kernels: _open_content(interpreter.read(path), kernels)),
     "saved_model": Runtime(_is_saved_model, _isolated("tensorflow_runtime"), ("tensorflow",)),
     "keras": Runtime(_ends(".keras"), _isolated("tensorflow_runtime"), ("tensorflow",)),
     "tfjs": Runtime(_is_web_model, _isolated("tensorflow_runtime"), ("tensorflow",)),
     "onnx": Runtime(_ends(".onnx"), _isolated("onnx_runtime"), ("onnxruntime",)),
     "openvino": Runtime(_ends(".xml"), _isolated("openvino_runtime"), ("openvino",)),
-    "c_header": Runtime(_ends(".cc", ".h"), _open_c),
-    "coreml": Runtime(_is_core_ml, _open_core_ml),
+    "c_header": Runtime(_ends(".cc", ".h"), lambda path, kernels: _open_content(c_bytes(path), kernels)),
+    "coreml": Runtime(_ends(".mlpackage", ".mlmodel"), _open_core_ml),
 }

@@ -30,9 +30,7 @@ _VIEWS = 4  # the default of `train --views`
 def main(name: str = backbones.DEFAULT, cut: str = "") -> None:
     """Prints milliseconds on the clock and of all cores for each photo, medians, and how they compare.
 
-    Args:
-      name: of the backbone.
-      cut: the activation where the tail begins; by default, where `train` cuts it.
+    By default, the tail begins where `train` cuts it.
     """
     trainer.load_tensorflow()
     backbone, recipe = backbones.get(name), Recipe()

@@ -12,20 +12,13 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
+from benchmarks.wordnet_names import Synset, read_synsets
 from model_maker.data import imagenet
 
 
-class Synset(NamedTuple):
-    """One meaning: its names, and the numbers of what it is a kind of."""
-
-    names: tuple[str, ...]
-    kinds: tuple[int, ...]
-
-
 def main(home: Path, numbers: Path) -> None:
-    synsets = read(home / "data.noun")
+    synsets = read_synsets(home / "data.noun")
     order = [int(line.removeprefix("n")) for line in numbers.read_text(encoding="ascii").split()]
     lines = (f"{number:08d}\t{name}" for number, name in zip(order, unique(order, synsets), strict=True))
     imagenet.TABLE_21K.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
@@ -35,7 +28,7 @@ def unique(order: list[int], synsets: dict[int, Synset]) -> list[str]:
     """Returns a name a class: its first, and where classes share it also another one, or what each is a kind of."""
     ways: tuple[Callable[[Synset], str], ...] = (
         lambda synset: "",
-        lambda synset: synsets[synset.kinds[0]].names[0] if synset.kinds else "",
+        lambda synset: synsets[synset.parents[0]].names[0] if synset.parents else "",
         lambda synset: ", ".join(synset.names[1:]),
     )
     found: dict[int, str] = {}
@@ -52,21 +45,6 @@ def unique(order: list[int], synsets: dict[int, Synset]) -> list[str]:
                 place += 1
             found[number] = f"{name} ({place})"
     return [found[number] for number in order]
-
-
-def read(path: Path) -> dict[int, Synset]:
-    """Reads WordNet's nouns by number; wndb(5WN) has the format."""
-    found = {}
-    for line in path.read_text(encoding="ascii").splitlines():
-        if line.startswith("  "):
-            continue  # the licence
-        fields = line.split(" | ")[0].split()
-        count = int(fields[3], 16)
-        pointers = fields[5 + 2 * count :]
-        kinds = (int(pointers[place + 1]) for place in range(0, len(pointers) - 3, 4) if pointers[place] in ("@", "@i"))
-        names = (name.replace("_", " ") for name in fields[4 : 4 + 2 * count : 2])
-        found[int(fields[0])] = Synset(tuple(names), tuple(kinds))
-    return found
 
 
 def _qualified(name: str, more: str) -> str:

@@ -59,10 +59,9 @@ def measure(data: Path, seed: int) -> tuple[float, float, float, float]:
 
 
 def make(source: Path, folder: Path, *, seed: int = 0, side: int = 224) -> tuple[Path, Path]:
-    """Pairs the photos below a folder of classes at random.
+    """Pairs the photos below a folder of classes at random; returns the lists of both labels and of the left ones.
 
-    Returns:
-      The list of both labels of each pair (one, where both have the same class), and the list of the left ones.
+    A pair of one class has one label.
     """
     folder.mkdir(parents=True, exist_ok=True)
     pool = [(home.name, path) for home in sorted(source.iterdir()) for path in sorted(home.iterdir())]

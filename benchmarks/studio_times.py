@@ -40,12 +40,7 @@ class Took:
 
 
 class Asking:
-    """Asks a studio as its page does.
-
-    Args:
-      process: the studio.
-      url: its whole address.
-    """
+    """Asks a studio, in a process of its own, as its page does."""
 
     def __init__(self, process: subprocess.Popen[str], url: str):
         self.process, self._parts = process, urlsplit(url)

@@ -22,21 +22,14 @@ _QUALIFIER = re.compile(r" \([^)]*\)$")
 
 @dataclass(frozen=True)
 class Synset:
-    """One meaning.
+    """One meaning: its names, with spaces, and the numbers of what it is a kind of."""
 
-    Attributes:
-      offset: its number in WordNet 3.0; ImageNet orders its classes by it.
-      names: with spaces, as they are spelled.
-      parents: offsets of what it is a kind of.
-    """
-
-    offset: int
     names: tuple[str, ...]
     parents: tuple[int, ...]
 
 
 def main(home: Path, numbers: Path) -> None:
-    synsets = {synset.offset: synset for synset in _synsets(home / "data.noun")}
+    synsets = read_synsets(home / "data.noun")
     senses = dict(_senses(home / "index.noun"))
     classes = _classes(numbers, synsets)
     needed = _with_ancestors(synsets, classes)
@@ -56,8 +49,9 @@ def _numbered(name: str, sense: int) -> str:
     return name if sense == 1 else f"{name}#{sense}"
 
 
-def _synsets(path: Path) -> Iterator[Synset]:
-    """Reads WordNet's nouns; see wndb(5WN) for the format."""
+def read_synsets(path: Path) -> dict[int, Synset]:
+    """Reads WordNet's nouns by number; see wndb(5WN) for the format."""
+    found = {}
     for line in path.read_text(encoding="ascii").splitlines():
         if line.startswith("  "):
             continue  # the licence
@@ -70,7 +64,8 @@ def _synsets(path: Path) -> Iterator[Synset]:
             for index in range(int(fields[4 + 2 * count]))
             if pointers[4 * index] in ("@", "@i")
         )
-        yield Synset(int(fields[0]), names, tuple(parents))
+        found[int(fields[0])] = Synset(names, tuple(parents))
+    return found
 
 
 def _senses(path: Path) -> Iterator[tuple[str, list[int]]]:
@@ -82,11 +77,7 @@ def _senses(path: Path) -> Iterator[tuple[str, list[int]]]:
 
 
 def _classes(path: Path, synsets: dict[int, Synset]) -> list[int]:
-    """Reads the synset of each ImageNet class.
-
-    Raises:
-      ValueError: one of them has not the name that our list of labels gives it.
-    """
+    """Reads the synset of each ImageNet class; raises ValueError if one lacks the name in our list of labels."""
     classes = [int(number.removeprefix("n")) for number in path.read_text(encoding="ascii").split()]
     for offset, label in zip(classes, imagenet.labels(), strict=True):
         if _QUALIFIER.sub("", label) not in synsets[offset].names:

@@ -214,11 +214,7 @@ def is_backbone(model: object) -> TypeGuard[str]:
 
 
 def _checked(options: dict[str, Any]) -> dict[str, Any]:
-    """Returns the options of a call that are given.
-
-    Raises:
-      DataError: one is unknown, or means nothing.
-    """
+    """Returns the options of a call that are given."""
     known = ("top_k", "function_to_apply", "timeout", "batch_size")
     if unknown := sorted(options.keys() - set(known)):
         raise DataError(f"pipeline: {unknown[0]} is not an option; choose from {', '.join(known)}.")

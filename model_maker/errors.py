@@ -41,6 +41,12 @@ class ClusterError(ModelMakerError):
     """Machines that cannot be reached, or that would compute different results."""
 
 
+def first_line(error: Exception, most: int = 200) -> str:
+    """Returns what an exception of a library says, in one line of so many characters; else its name."""
+    text = str(error).strip()
+    return text.splitlines()[0][:most] if text else type(error).__name__
+
+
 @contextlib.contextmanager
 def about(name: object) -> Iterator[None]:
     """Prefixes error messages with the name of a file, for code that knows only its content."""

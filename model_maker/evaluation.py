@@ -336,9 +336,6 @@ def paired(won: int, lost: int, total: int) -> Interval:
 def mcnemar(one: Sequence[bool], other: Sequence[bool]) -> float:
     """Returns the p-value of the difference of two models on the same photos (exact, two-sided).
 
-    Args:
-      one, other: for each photo, whether the answer of that model is correct.
-
     Source:
       McNemar 1947, "Note on the sampling error of the difference between correlated proportions".
     """

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-Array = np.ndarray
+Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -19,3 +20,10 @@ class Normalization:
     def __call__(self, pixels: Array) -> Array:
         """Maps uint8 pixels to the float32 that a network was trained on."""
         return (pixels.astype(np.float32) - np.float32(self.mean)) * np.float32(1 / self.std)
+
+
+def to_input(pixels: Array, kind: np.dtype[Any], normalization: Normalization | None) -> Array:
+    """Converts uint8 pixels to the type of an input: normalized floats, int8 from -128 on, or as they are."""
+    if kind == np.float32 and normalization:
+        return normalization(pixels)
+    return (pixels.astype(np.int16) - 128).astype(np.int8) if kind == np.int8 else pixels

@@ -77,10 +77,7 @@ def without_skipped(dataset: Dataset, record: dict[str, Any]) -> Dataset:
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads a record.
-
-    Args:
-      path: `run.json` or the folder that holds it.
+    """Reads a record: `run.json`, or the folder that holds it.
 
     Raises:
       DataError: it is missing or invalid.
@@ -102,12 +99,9 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
 def photos_for(
     model: str | os.PathLike[str], data: str | os.PathLike[str] | None, *, multi_label: bool = False
 ) -> tuple[Dataset, list[str]]:
-    """Returns the photos for evaluating a model, and notes.
+    """Returns the photos for evaluating a model, and notes: of labeled photos the test split if there is one.
 
-    Args:
-      model: see `parts`.
-      data: labeled photos; only the test split if there is one. None for the test photos of the model.
-      multi_label: whether those may have several labels.
+    Without `data` they are the test photos of the model.
 
     Raises:
       ModelError, DataError: see `parts`.

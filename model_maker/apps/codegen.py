@@ -49,7 +49,6 @@ class Language:
     """How code is written in a language.
 
     Attributes:
-      suffix: of a file.
       join: makes an identifier of the words of a label.
       member: a line of the enumeration, of {name}, {text} and {index}.
       escape: writes a character that may not stand in a string as it is.
@@ -59,7 +58,6 @@ class Language:
       arrays: the name of an array of the input's values, by its type, where the code makes one.
       taken: identifiers that a label may not have.
       special: characters beside backslash and quote that mean something inside a string.
-      most_labels: how many the language bears.
     """
 
     suffix: str
@@ -164,11 +162,7 @@ def _filled(template: str, language: str, values: dict[str, Any]) -> str:
 
 
 def _head_code(folder: Path, language: str, *, package: str, top_k: int) -> str:
-    """Writes what classifies with the backbone and the head that `split_model` put in a folder.
-
-    Raises:
-      ModelError: the backbone is none that an app can use.
-    """
+    """Writes what classifies with the backbone and the head that `split_model` put in a folder."""
     path = folder / output_folder.BACKBONE
     content = vetting.read(path)
     with about(path):
@@ -202,11 +196,7 @@ def _arithmetic(language: str) -> str:
 def _read(
     model: str | os.PathLike[str], language: Language, head: str | None
 ) -> tuple[str, ModelInfo, TensorFacts, TensorFacts, int, int | None]:
-    """Returns a model's title, what it says of itself, input, output, the output's index, and the grid of its shares.
-
-    Raises:
-      ModelError: it is none that an app, or the language, can use.
-    """
+    """Returns a model's title, what it says of itself, input, output, its index, and the grid of its shares."""
     path = model_file(model)
     content = vetting.read(path)
     with about(path):

@@ -34,12 +34,9 @@ _TAKEN_CLASSES = frozenset(_CLASSES.split())
 
 
 def names(labels: Sequence[str], join: Callable[[Sequence[str]], str], taken: Collection[str] = ()) -> list[str]:
-    """Returns an identifier for each label, each once; what has no letters is called by its number.
+    """Returns an identifier for each label, each once and none of `taken`; what has no letters is called by its number.
 
-    Args:
-      labels: any text.
-      join: makes one of words, `upper` or `camel`.
-      taken: what none may be called.
+    `join` makes one of words, `upper` or `camel`.
     """
     found: list[str] = []
     seen = set(taken)
@@ -91,7 +88,6 @@ def quoted(text: str, escape: Callable[[str], str], special: str = "") -> str:
     """Returns a string literal; what is invisible or turns the line around is written as a code.
 
     Args:
-      text: any.
       escape: writes a character as a code.
       special: characters beside backslash and quote that mean something inside a string.
     """

@@ -27,7 +27,6 @@ class Picture:
       side: the name of the size of a square.
       sides: the names of height and width of an oblong.
       box: left, top, width and height, of those two.
-      photo: width and height of the photo.
     """
 
     square: str

@@ -158,14 +158,7 @@ OWN = {app.platform: app for app in reversed(APPS) if app.name.startswith("Model
 
 @dataclass(frozen=True)
 class Installed:
-    """Where a model was put.
-
-    Attributes:
-      app: which app it is in.
-      path: the model.
-      size_bytes: of the model.
-      made_app: whether the app was made, too.
-    """
+    """Where a model was put: in which app, its path and size, and whether the app was made, too."""
 
     app: App
     path: Path
@@ -294,13 +287,7 @@ def _content(
 
 
 def refusal(info: metadata.ModelInfo, facts: inspection.ModelFacts, app: App) -> str:
-    """Returns why an app cannot run a model, and what would fit; empty where it can.
-
-    Args:
-      info: of a model that `Classifier` runs.
-      facts: of the same.
-      app: one of APPS.
-    """
+    """Returns why an app cannot run a model that `Classifier` runs, and what would fit; empty where it can."""
     image, scores = facts.inputs[0], facts.outputs[0]
     fit, edges, wanted, options = Fit.to(image.shape), (image.dtype, scores.dtype), [], []
     if app.engine == client_rules.TASK_LIBRARY and (

@@ -34,26 +34,18 @@ COVERED = "object covered"
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition.
-
-    Attributes:
-      what: what happens to the photo, in a few words.
-      source: where it is from; empty where it is our own.
-      change: makes it.
-    """
+    """What happens to a photo, in a few words; where that is from, empty where it is our own; what makes it."""
 
     what: str
     source: str
     change: Change
 
     def apply(self, name: str, photo: Image.Image, pixels: Array, digest: str) -> Array:
-        """Returns a photo in this condition, uint8 [size, size, 3].
+        """Returns a photo, RGB at its own size, in this condition: uint8 [size, size, 3].
 
         Args:
-          name: of the condition.
-          photo: RGB, at its own size.
           pixels: uint8 [size, size, 3], the same as the model takes it.
-          digest: sha256 of its content, hexadecimal.
+          digest: sha256 of its content, hexadecimal; chance is seeded by it and the name.
         """
         seed = hashlib.sha256(f"{digest} {name}".encode()).digest()
         return self.change(photo, pixels, np.random.default_rng(int.from_bytes(seed[:8], "big")))

@@ -51,14 +51,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Turned:
-    """A photo whose answer became wrong or right.
-
-    Attributes:
-      photo: where it is.
-      label: its class.
-      old, new: the answers.
-      old_score, new_score: their scores.
-    """
+    """A photo whose answer became wrong or right: its path, its class, both answers and their scores."""
 
     photo: Location
     label: str

@@ -14,8 +14,7 @@ import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_maker.backbones.weights import sha256
-from model_maker.errors import BackboneError
+from model_maker.errors import BackboneError, first_line
 from model_maker.progress import SILENT, Progress
 from model_maker.system import downloads, files
 
@@ -29,7 +28,6 @@ class KerasWeights:
     Keras's own loader starts TensorFlow even if there is no network, does not resume, and verifies no sha256.
 
     Attributes:
-      url: of the file.
       size_bytes: approximate, for messages.
       sha256: of the file. None if it is not published: then the hash of the first download is recorded.
     """
@@ -79,8 +77,6 @@ class HubWeights:
       repository: "owner/name".
       size_bytes: approximate, for messages.
       sha256: of the file; None to trust the hash that the Hub states.
-      revision: a branch, tag or commit.
-      file: in the repository.
       alone: whether this is the only file used of the repository; otherwise files put by hand are in a folder named
         after it.
     """
@@ -144,9 +140,8 @@ class HubWeights:
                 hub.hf_hub_download(self.repository, self.file, revision=self.revision, tqdm_class=_reporting(progress))
             )
         except Exception as error:  # from httpx, the Hub or the disk; the Hub does not document them
-            reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
             raise BackboneError(
-                f"The download of {url} failed ({reason}). Try again, or put the file at {self._by_hand}."
+                f"The download of {url} failed ({first_line(error)}). Try again, or put the file at {self._by_hand}."
             ) from error
         if (found := _hash(path, stated)) != stated:
             path.resolve().unlink()  # or the Hub's library would take it for what was asked for
@@ -154,7 +149,7 @@ class HubWeights:
                 f"What {url} sent is not the published file (hash {found[:16]}..., expected {stated[:16]}...). It was "
                 "thrown away; try again, or ask who runs your network."
             )
-        files.write(self._record, sha256(path).encode())
+        files.write(self._record, files.sha256(path).encode())
         return path
 
 
@@ -175,7 +170,7 @@ def _folder() -> Path:
 def _hash(path: Path, stated: str) -> str:
     """Returns the hash of a file, of the kind that the Hub states: sha256, or git's of a small one; else `stated`."""
     if re.fullmatch("[0-9a-f]{64}", stated):
-        return sha256(path)
+        return files.sha256(path)
     if re.fullmatch("[0-9a-f]{40}", stated):
         content = path.read_bytes()
         return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
@@ -192,7 +187,7 @@ def _compare(path: Path, stated: str) -> None:
 
 def _verify(path: Path, expected: str | None, record: Path) -> None:
     """Compares a file with the published hash, or with the one in the record that it had when it was first seen."""
-    found, source = sha256(path), ""
+    found, source = files.sha256(path), ""
     if expected is None and record.is_file():
         expected, source = record.read_text(encoding="ascii", errors="replace").strip(), f" by {record}"
     if expected is None:

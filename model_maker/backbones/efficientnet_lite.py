@@ -15,9 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from model_maker.backbones.layer_weights import LayerWeights, TorchTensors
-from model_maker.backbones.network import Network
-from model_maker.backbones.weights import read_tensors
-from model_maker.errors import BackboneError
+from model_maker.backbones.network import Network, round_channels
+from model_maker.backbones.weights import read_classifier, read_tensors
 
 Array = np.ndarray
 
@@ -64,7 +63,7 @@ def staged_blocks(width: float, depth: float) -> Iterator[tuple[int, int, Block]
     """Yields (stage, index in it, block) of a variant: table 1, scaled; the first and last stage keep their repeats."""
     inputs = STEM
     for index, stage in enumerate(STAGES):
-        outputs = _round_channels(stage.out * width)
+        outputs = round_channels(stage.out * width)
         scaled = 0 < index < len(STAGES) - 1
         for repeat in range(math.ceil(stage.repeats * depth) if scaled else stage.repeats):
             yield index, repeat, Block(stage.kernel, stage.expand, inputs, outputs, stage.stride if repeat == 0 else 1)
@@ -150,14 +149,4 @@ def _timm_names(width: float, depth: float) -> dict[str, str]:
 
 def classifier(path: Path) -> tuple[Array, Array]:
     """Returns the published ImageNet classifier: kernel float32 [1000, 1280] and bias float32 [1000]."""
-    tensors = read_tensors(path)
-    for name in ("_fc", "classifier"):
-        if f"{name}.weight" in tensors:
-            return tensors[f"{name}.weight"], tensors[f"{name}.bias"]
-    raise BackboneError(f"{path} holds no classifier, only the network before it.")
-
-
-def _round_channels(channels: float, divisor: int = 8) -> int:
-    """Rounds to a multiple of 8, never down by more than 10 % (the paper's code)."""
-    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * channels else rounded
+    return read_classifier(path, "_fc", "classifier")

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import ModuleType
 
 from model_maker.backbones import (
-    conversion,
     importers,
     input_range,
     layer_weights,
@@ -105,7 +104,6 @@ def embedder(choice: Backbone | ForeignModel, *, resize: str = STRETCH, progress
     """Builds a backbone, or reads it from the cache.
 
     Args:
-      choice: from `choose`.
       resize: how photos are fitted to its input, a key of `fitting.RESIZES`.
       progress: receives downloads, in kilobytes, and notes on automatic choices.
 
@@ -160,7 +158,7 @@ def cache_path(choice: Backbone | ForeignModel) -> Path:
             "assumed": astuple(choice.assumed) if choice.assumed else None,
             "model": choice.identity(),
         }
-        sources = (importers, input_range, tensorflow_models, conversion, dequantize, cut, graph, runnable)
+        sources = (importers, input_range, tensorflow_models, dequantize, cut, graph, runnable)
         packages += ["tensorflow", "keras"] if tensorflow_models.kind(choice.address) else []
     else:
         recipe = {

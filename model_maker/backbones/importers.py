@@ -71,7 +71,6 @@ class Import:
     Attributes:
       content: a float `.tflite`, float32 [1, H, W, 3] to float32 [1, D].
       normalization, image_size, licence: as in `embedder.Embedder`.
-      note: automatic choices, and their reasons.
     """
 
     content: bytes
@@ -103,12 +102,7 @@ def is_address(model: str) -> bool:
 
 
 def find(model: str, *, image_size: int | None = None, normalization: str | None = None) -> ForeignModel:
-    """Checks a foreign `--model`, before any work.
-
-    Args:
-      model: a file, folder or address, as in `is_address`.
-      image_size: pixels.
-      normalization: "MEAN,STD" in pixels, as the user gave it.
+    """Checks a foreign `--model`, before any work; `normalization` is "MEAN,STD" in pixels, as the user gave it.
 
     Raises:
       BackboneError: it does not exist or cannot be imported, the normalization is invalid, or it is a TensorFlow model
@@ -144,7 +138,7 @@ def load(model: ForeignModel, progress: Progress) -> Import:
     """Opens a foreign model and converts it to an embedder.
 
     Raises:
-      BackboneError: it cannot be used; the message says why.
+      BackboneError: it cannot be used.
     """
     ranges = [f"{known.mean!r},{known.std!r}" if known else "" for known in (model.normalization, model.assumed)]
     arguments = (model.address, str(model.image_size or ""), *ranges)

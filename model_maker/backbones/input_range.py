@@ -22,12 +22,9 @@ _ADVICE = "State what its input expects with `normalization=MEAN,STD`, as 127.5,
 
 @dataclass(frozen=True)
 class Step:
-    """One operator of the scaling at the beginning of a graph: x -> scale * x + offset.
+    """One operator of the scaling at the beginning of a graph: x -> scale * x + offset, means over the channels.
 
-    Attributes:
-      scale, offset: mean over the channels.
-      alike: whether they are the same for all channels.
-      operator: the operator, which has one output.
+    `alike` is whether they are the same for all channels; the operator has one output.
     """
 
     scale: float
@@ -79,7 +76,6 @@ def infer(
     lead to an asymmetric range is wrong, as in some published embedders.
 
     Args:
-      model: a float object tree.
       stated: by the user.
       measured: from the quantization of the file's original input.
       described: by metadata.

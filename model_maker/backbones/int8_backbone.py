@@ -45,7 +45,6 @@ class Int8Backbone:
 
     Attributes:
       content: a `.tflite`, int8 [1, H, H, 3] to int8 [1, F]: the joined vector of its layers.
-      layers: the layers joined to F features.
       normalization: of the pixels, as in `Embedder`.
       origin: source of its ranges, "package" or "photos".
       stated: its digest, or the beginning of it, if it was extracted from a file that states it.
@@ -122,10 +121,8 @@ def int8_backbone(
     """Returns the int8 form of a backbone, built on first use.
 
     Args:
-      base: the float backbone.
       photos: calibration photos, best ones first; used if there is neither a recipe nor a cached result.
       progress: receives notes on automatic choices, and photos done.
-      threads: photos at a time; None for all cores.
 
     Raises:
       ModelError: it cannot be quantized, or there are no calibration photos.
@@ -148,14 +145,10 @@ def int8_backbone(
 def of_file(
     classifier: bytes, found: Sequence[Layer], normalization: Normalization, *, origin: str, stated: str
 ) -> Int8Backbone:
-    """Extracts the int8 backbone of a classifier, with the layers that its head uses.
+    """Extracts the int8 backbone of an int8 classifier, with the layers that its head uses.
 
     Args:
-      classifier: an int8 `.tflite`.
-      found: the layers that its head uses.
-      normalization: of its input.
-      origin: source of its ranges.
-      stated: its digest as the file states it.
+      origin, stated: source of its ranges, and its digest as the file states it.
 
     Raises:
       ModelError: it does not have a head on these layers.

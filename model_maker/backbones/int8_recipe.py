@@ -29,8 +29,6 @@ class Recipe:
 
     Attributes:
       float_sha256, int8_sha256: of the backbone's float form, and of the expected int8 form.
-      layers: of the int8 form.
-      ranges: of its activations.
       photos: number of photos that they come from.
       changes: differences of integer constants from rounding one by one, by name.
     """
@@ -69,11 +67,7 @@ class Recipe:
         files.write(path, buffer.getvalue())
 
     def rounded(self, plain: bytes) -> bytes:
-        """Replaces weights rounded one by one with those rounded jointly.
-
-        Args:
-          plain: an int8 `.tflite`.
-        """
+        """Replaces the weights of an int8 `.tflite` that were rounded one by one with those rounded jointly."""
         tree = graph.parse(plain)
         for name, change in self.changes.items():
             tensor = tree.subgraphs[0].tensors[graph.find_tensor(tree, name)]

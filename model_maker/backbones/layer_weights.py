@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from model_maker.errors import BackboneError
+from model_maker.errors import BackboneError, first_line
 
 Array = np.ndarray
 
@@ -33,16 +33,12 @@ class LayerWeights(Protocol):
     def kernel(
         self, layer: str, shape: tuple[int, ...], *, depthwise: bool, biased: bool
     ) -> tuple[Array, Array | None]:
-        """Returns the weights of a convolution.
+        """Returns the weights of a convolution: the kernel in the layout of `shape`, and the bias, float [out].
 
         Args:
           layer: its name in the definition.
           shape: [out, height, width, in], or [1, height, width, channels] of a depthwise one, as in a `.tflite`.
-          depthwise: whether it is depthwise.
           biased: whether it has a bias of its own.
-
-        Returns:
-          The kernel in that layout, and the bias, float [out].
         """
 
     def normalization(self, layer: str, channels: int) -> Normalization:
@@ -57,7 +53,6 @@ class TorchTensors:
 
     Args:
       tensors: convolutions [out, in, height, width], depthwise ones [channels, 1, height, width].
-      path: their file, for messages.
       names: maps layer names to prefixes of tensor names.
     """
 
@@ -88,12 +83,8 @@ class TorchTensors:
 class KerasFile:
     """Weights of a Keras file in the order of its layers: `.h5` of Keras 2, or `.weights.h5` of Keras 3.
 
-    Args:
-      path: the file.
-      network: the expected network, for messages.
-
     Raises:
-      BackboneError: it is not such a file.
+      BackboneError: it is not such a file; the message names the expected network.
     """
 
     def __init__(self, path: Path, network: str):
@@ -104,8 +95,7 @@ class KerasFile:
             with h5py.File(path) as file:
                 self._layers = _read_layers(file)
         except (OSError, KeyError, ValueError, RuntimeError, AttributeError, TypeError) as error:
-            reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-            raise self._error(reason) from error
+            raise self._error(first_line(error)) from error
 
     def kernel(
         self, layer: str, shape: tuple[int, ...], *, depthwise: bool, biased: bool

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from model_maker.backbones.layer_weights import KerasFile, LayerWeights
-from model_maker.backbones.network import Network
+from model_maker.backbones.network import Network, round_channels
 from model_maker.errors import BackboneError
 
 Array = np.ndarray
@@ -94,13 +94,7 @@ V3 = {
 
 
 def weights_url(architecture: str, alpha: float, image_size: int) -> str:
-    """Returns the URL of the weights in Keras Applications, classifier included.
-
-    Args:
-      architecture: as in `build`.
-      alpha: a published width multiplier.
-      image_size: a published size for it, pixels.
-    """
+    """Returns the URL of the weights in Keras Applications, classifier included, for a published alpha and size."""
     if architecture == "v1":
         text = {1.0: "1_0", 0.75: "7_5", 0.5: "5_0", 0.25: "2_5"}[alpha]
         return f"{WEIGHTS}/mobilenet/mobilenet_{text}_{image_size}_tf.h5"
@@ -115,10 +109,8 @@ def build(image_size: int, weights: LayerWeights, *, architecture: str, alpha: f
     """Writes the feature extractor, up to the input of the ImageNet classifier.
 
     Args:
-      image_size: pixels.
       weights: in the order of Keras Applications' layers.
       architecture: "v1", "v2", "v3_large", "v3_small", or the latter two with "_minimalistic".
-      alpha: the width multiplier.
 
     Returns:
       A float `.tflite`: [1, image_size, image_size, 3], normalized, to [1, D].
@@ -129,7 +121,7 @@ def build(image_size: int, weights: LayerWeights, *, architecture: str, alpha: f
     net = Network(image_size, weights, epsilon=EPSILON)
     if architecture.startswith("v3"):
         # V3 has a layer between the pooling and the classifier.
-        return net.finish(net.flatten(v3(net, alpha, architecture), "embedding"))
+        return net.finish(net.flatten(v3(net, alpha, architecture)))
     x = _v1(net, alpha) if architecture == "v1" else _v2(net, alpha)
     return net.finish(net.pool(x, "embedding"))
 
@@ -183,7 +175,7 @@ def _v1(net: Network, alpha: float) -> int:
 
 
 def _v2(net: Network, alpha: float) -> int:
-    x = net.convolve(net.photo, "Conv1", 3, _round_channels(32 * alpha), stride=2, norm="bn_Conv1", activation="RELU6")
+    x = net.convolve(net.photo, "Conv1", 3, round_channels(32 * alpha), stride=2, norm="bn_Conv1", activation="RELU6")
     index = 0
     for stage in V2:
         for repeat in range(stage.repeats):
@@ -193,21 +185,18 @@ def _v2(net: Network, alpha: float) -> int:
                 x,
                 f"block_{index}",
                 wide=stage.expand * net.shape(x)[3] if stage.expand > 1 else None,
-                outputs=_round_channels(int(stage.out * alpha)),
+                outputs=round_channels(int(stage.out * alpha)),
                 stride=stride,
             )
             index += 1
-    filters = _round_channels(1280 * alpha) if alpha > 1 else 1280
+    filters = round_channels(1280 * alpha) if alpha > 1 else 1280
     return net.convolve(x, "Conv_1", 1, filters, norm="Conv_1_bn", activation="RELU6")
 
 
 def v3(net: Network, alpha: float, architecture: str, *, symmetric: bool = False) -> int:
     """Adds V3 up to the input of its classifier, [1, 1, 1, D].
 
-    Args:
-      net: a network that has only its input so far.
-      alpha, architecture: as in `build`.
-      symmetric: whether strided layers pad equally on all sides, as torch does, instead of TensorFlow's "same".
+    With `symmetric`, strided layers pad equally on all sides, as torch does, instead of TensorFlow's "same".
     """
     _, size, *minimalistic = architecture.split("_")
     swish, published = "RELU" if minimalistic else "HARD_SWISH", 16
@@ -216,21 +205,21 @@ def v3(net: Network, alpha: float, architecture: str, *, symmetric: bool = False
     for index, block in enumerate(V3[size]):
         inputs = net.shape(x)[3]
         # Keras scales the expansion factor of a block, not the expanded channels of the paper's table.
-        wide = _round_channels(inputs * (block.expanded / published))
+        wide = round_channels(inputs * (block.expanded / published))
         published = block.out
         x = _inverted_residual(
             net,
             x,
             f"block_{index}",
             wide=wide if index else None,
-            outputs=_round_channels(block.out * alpha),
+            outputs=round_channels(block.out * alpha),
             stride=block.stride,
             kernel=3 if minimalistic else block.kernel,
             activation=swish if block.swish else "RELU",
-            reduced=_round_channels((wide if index else inputs) / 4) if block.gated and not minimalistic else None,
+            reduced=round_channels((wide if index else inputs) / 4) if block.gated and not minimalistic else None,
             symmetric=symmetric,
         )
-    x = net.convolve(x, "conv_1", 1, _round_channels(net.shape(x)[3] * 6), norm="conv_1_bn", activation=swish)
+    x = net.convolve(x, "conv_1", 1, round_channels(net.shape(x)[3] * 6), norm="conv_1_bn", activation=swish)
     x = net.pool(x, "pool", keep=True)
     return net.convolve(x, "conv_2", 1, {"small": 1024, "large": 1280}[size], activation=swish)
 
@@ -266,9 +255,3 @@ def _inverted_residual(
         x = net.squeeze_excite(x, reduced, f"{name}_squeeze_excite")
     x = net.convolve(x, f"{name}_project", 1, outputs, norm=f"{name}_project_bn")
     return net.add(shortcut, x, f"{name}_add") if stride == 1 and inputs == outputs else x
-
-
-def _round_channels(channels: float) -> int:
-    """Rounds to a multiple of 8, never down by more than 10 % (the papers' code)."""
-    rounded = max(8, int(channels + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * channels else rounded

@@ -14,8 +14,7 @@ import numpy as np
 from model_maker.backbones import mobilenet
 from model_maker.backbones.layer_weights import LayerWeights, TorchTensors
 from model_maker.backbones.network import Network
-from model_maker.backbones.weights import read_tensors
-from model_maker.errors import BackboneError
+from model_maker.backbones.weights import read_classifier, read_tensors
 
 Array = np.ndarray
 
@@ -46,10 +45,6 @@ _FIRST = {"depthwise": "conv_dw", "depthwise_bn": "bn1", "project": "conv_pw", "
 def build(image_size: int, weights: LayerWeights) -> bytes:
     """Writes the feature extractor, up to the input of the published classifier.
 
-    Args:
-      image_size: pixels.
-      weights: weights with timm's names.
-
     Returns:
       A float `.tflite`: [1, image_size, image_size, 3], pixel / 255, to [1, 1280].
 
@@ -57,7 +52,7 @@ def build(image_size: int, weights: LayerWeights) -> bytes:
       BackboneError: the weights belong to another network.
     """
     net = Network(image_size, weights, epsilon=EPSILON)
-    return net.finish(net.flatten(mobilenet.v3(net, 1.0, "v3_large", symmetric=True), "embedding"))
+    return net.finish(net.flatten(mobilenet.v3(net, 1.0, "v3_large", symmetric=True)))
 
 
 def read(path: Path) -> LayerWeights:
@@ -70,15 +65,8 @@ def read(path: Path) -> LayerWeights:
 
 
 def classifier(path: Path) -> tuple[Array, Array]:
-    """Returns the published classifier: kernel float32 [C, 1280] and bias float32 [C].
-
-    Raises:
-      BackboneError: the file has no classifier.
-    """
-    tensors = read_tensors(path)
-    if "classifier.weight" not in tensors:
-        raise BackboneError(f"{path} holds no classifier, only the network before it.")
-    return tensors["classifier.weight"], tensors["classifier.bias"]
+    """Returns the published classifier: kernel float32 [C, 1280] and bias float32 [C]."""
+    return read_classifier(path, "classifier")
 
 
 def _timm_name(layer: str) -> str:

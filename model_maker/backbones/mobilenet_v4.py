@@ -13,8 +13,7 @@ import numpy as np
 
 from model_maker.backbones.layer_weights import LayerWeights, TorchTensors
 from model_maker.backbones.network import Network
-from model_maker.backbones.weights import read_tensors
-from model_maker.errors import BackboneError
+from model_maker.backbones.weights import read_classifier, read_tensors
 
 Array = np.ndarray
 
@@ -103,11 +102,6 @@ def build(image_size: int, weights: LayerWeights, *, stages: str) -> bytes:
     The published weights expect channels normalized by ImageNet's statistics per channel. Phone metadata cannot state
     that, so the graph begins with this scaling.
 
-    Args:
-      image_size: pixels.
-      weights: weights with timm's names.
-      stages: a key of STAGES.
-
     Returns:
       A float `.tflite`: [1, image_size, image_size, 3], (pixel - 127.5) / 127.5, to [1, 1280].
 
@@ -123,7 +117,7 @@ def build(image_size: int, weights: LayerWeights, *, stages: str) -> bytes:
         for index, block in enumerate(blocks):
             x = _block(net, x, block, f"blocks.{stage}.{index}")
     x = _convolve(net, net.pool(x, "pool", keep=True), HEAD, 1, 1, "conv_head", "norm_head")
-    return net.finish(net.flatten(x, "embedding"))
+    return net.finish(net.flatten(x))
 
 
 def read(path: Path, **variant: str) -> LayerWeights:
@@ -137,10 +131,7 @@ def read(path: Path, **variant: str) -> LayerWeights:
 
 def classifier(path: Path) -> tuple[Array, Array]:
     """Returns the published ImageNet classifier: kernel float32 [1000, 1280] and bias float32 [1000]."""
-    tensors = read_tensors(path)
-    if "classifier.weight" not in tensors:
-        raise BackboneError(f"{path} holds no classifier, only the network before it.")
-    return tensors["classifier.weight"], tensors["classifier.bias"]
+    return read_classifier(path, "classifier")
 
 
 def _block(net: Network, x: int, block: Block, name: str) -> int:

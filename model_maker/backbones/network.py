@@ -16,12 +16,14 @@ Array = np.ndarray
 OUTPUT = "embedding"
 
 
-class Canvas:
-    """Builds a `.tflite`, which initially has only its input: float32 [1, image_size, image_size, 3].
+def round_channels(channels: float) -> int:
+    """Rounds to a multiple of 8, never down by more than 10 % (the papers' code)."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded
 
-    Args:
-      image_size: height and width of the photo, pixels.
-    """
+
+class Canvas:
+    """Builds a `.tflite`, which initially has only its input: float32 [1, image_size, image_size, 3]."""
 
     def __init__(self, image_size: int):
         self._model = graph.new_model()
@@ -34,14 +36,10 @@ class Canvas:
         return tuple(self._main.tensors[x].shape)
 
     def operator(self, kind: str, inputs: list[int], shape: tuple[int, ...], options, name: str) -> int:
-        """Adds an operator and returns the index of its output's tensor.
+        """Adds an operator of a kind in the schema, for example "CONV_2D"; `shape` and `name` are those of its output.
 
-        Args:
-          kind: its name in the schema, for example "CONV_2D".
-          inputs: indices of its input tensors.
-          shape: of its output.
-          options: its options; None if it has none.
-          name: of its output.
+        Returns:
+          The index of its output's tensor; `inputs` are such indices, too.
         """
         output = graph.add_tensor(self._model, name, shape)
         self._main.operators.append(graph.make_operator(self._model, kind, inputs, [output], options))
@@ -73,10 +71,7 @@ class Canvas:
 class Network(Canvas):
     """A convolutional network: each method adds a layer and returns the index of its output's tensor, [1, H, W, C].
 
-    Args:
-      image_size: height and width of the photo, pixels.
-      weights: of its layers.
-      epsilon: of every batch normalization.
+    `epsilon` is that of every batch normalization.
     """
 
     def __init__(self, image_size: int, weights: LayerWeights, *, epsilon: float):
@@ -146,12 +141,12 @@ class Network(Canvas):
         y = self.operator("MUL", [y, sixth], self.shape(y), schema.MulOptionsT(), f"{name}_sigmoid")
         return self.operator("MUL", [x, y], self.shape(x), schema.MulOptionsT(), name)
 
-    def flatten(self, x: int, name: str) -> int:
-        """Reshapes [1, 1, 1, C] to [1, C]."""
+    def flatten(self, x: int) -> int:
+        """Reshapes [1, 1, 1, C] to the embedding, [1, C]."""
         shape, options = (1, self.shape(x)[3]), schema.ReshapeOptionsT()
         options.newShape = list(shape)
-        sides = self.constant(f"{name}_shape", np.array(shape), "int32")
-        return self.operator("RESHAPE", [x, sides], shape, options, name)
+        sides = self.constant(f"{OUTPUT}_shape", np.array(shape), "int32")
+        return self.operator("RESHAPE", [x, sides], shape, options, OUTPUT)
 
     def _folded(self, name: str, shape: tuple[int, ...], norm: str | None, *, depthwise: bool) -> tuple[Array, Array]:
         """Returns a convolution's kernel and bias with its batch normalization folded in."""

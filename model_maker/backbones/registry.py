@@ -26,7 +26,6 @@ class Published:
     Attributes:
       macs: multiply-accumulates of one inference, with the classifier.
       top1, top1_int8, top5: ImageNet accuracy, percent (int8: of the int8 model); None if unpublished.
-      weights: source of the weights.
     """
 
     macs: int
@@ -50,7 +49,6 @@ class Backbone:
       top1, top1_int8, top5: published ImageNet accuracy, percent (int8: of the int8 model); None if unpublished.
       source: publication of accuracy, parameters and MACs.
       licence: of the weights.
-      weights: source of the weights.
       sizes: other input sizes, pixels, for which weights are published.
       classes: of the published classifier: ImageNet's 1000, or 11,221 of ImageNet-21K, named in `data.imagenet`.
       family, variant: the module with its `build`, `read` and `classifier`, and their arguments.
@@ -132,9 +130,7 @@ _SLIM = "https://github.com/tensorflow/models/tree/master/research/slim/nets"
 
 
 def _mobilenet(name: str, architecture: str, alpha: float, features: int, *, millions, sizes, source):
-    """Makes a record of Keras Applications; `sizes` maps pixels to (million MACs, top-1, top-5, int8 top-1), the
-    default size first.
-    """
+    """Makes a record of Keras Applications; `sizes` maps pixels to million MACs and accuracies, the default first."""
     parameters = round(millions * 1e6)
     published = [
         (
@@ -201,9 +197,7 @@ def _v4(stages: str, image_size: int, recipe: str, *, parameters: int, macs: int
 
 
 def _v3_21k():
-    """Makes the record of V3 trained on 11,221 classes of ImageNet-21K; its MACs are the paper's, plus the larger
-    classifier's.
-    """
+    """Makes the record of V3 for ImageNet-21K; its MACs are the paper's, plus those of the larger classifier."""
     name, features, classes = "mobilenetv3_large_100.miil_in21k", 1280, 11221
     return Backbone(
         name=name,
@@ -281,11 +275,7 @@ DEFAULT: str = Options.model
 
 
 def get(name: str, *, image_size: int | None = None) -> Backbone:
-    """Looks up a backbone by name.
-
-    Args:
-      name: a key of BACKBONES.
-      image_size: input size, pixels; the published one by default.
+    """Looks up a backbone by name, by default at its published input size.
 
     Raises:
       BackboneError: the name is unknown (the message suggests similar ones), or the network does not support the size.

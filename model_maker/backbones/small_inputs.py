@@ -15,11 +15,7 @@ _TOLD = 2.0
 
 
 def warning(backbone: Backbone) -> str | None:
-    """Returns a warning about a backbone at a smaller input size than its own; None if the loss is small.
-
-    Args:
-      backbone: the backbone at that size, see `Backbone.resized`.
-    """
+    """Returns a warning about a backbone at a smaller input size than its own; None if the loss is small."""
     own = BACKBONES[backbone.name]
     sizes = {own.image_size: own.top1} | {size: published.top1 for size, published in own.sizes}
     asked = backbone.image_size

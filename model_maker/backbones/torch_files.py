@@ -36,9 +36,6 @@ def read_torch(content: bytes) -> dict[str, Array]:
     The file is a sequence of pickles followed by raw storages. Pickles are programs, so they run in an unpickler that
     can only build ordered dicts and tensor descriptions.
 
-    Args:
-      content: content of the file.
-
     Returns:
       Tensor name to array, in the file's order.
 

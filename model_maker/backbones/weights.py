@@ -6,7 +6,6 @@ Files from every source are verified before use, and a backbone never starts fro
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from model_maker.backbones.torch_files import read_torch
 from model_maker.errors import BackboneError
 from model_maker.progress import SILENT, Progress
+from model_maker.system import files
 
 Array = np.ndarray
 
@@ -32,10 +32,7 @@ class Weights(Protocol):
         """Whether `path` works without a network."""
 
     def path(self, *, progress: Progress = SILENT) -> Path:
-        """Returns the verified file; downloads it if necessary.
-
-        Args:
-          progress: receives notes on downloads, and kilobytes.
+        """Returns the verified file; downloads it if necessary, with progress in kilobytes.
 
         Raises:
           BackboneError: there is no such file, or it is not the published one.
@@ -44,13 +41,9 @@ class Weights(Protocol):
 
 @dataclass(frozen=True)
 class PackagedWeights:
-    """A weights file inside an installed Python package.
+    """A weights file inside an installed Python package, by its import name and the path inside it.
 
-    Attributes:
-      package: the import name of the package.
-      file: the path inside it.
-      sha256: of the file.
-      distribution: what to install when the package is missing.
+    `distribution` is what to install when the package is missing.
     """
 
     package: str
@@ -78,7 +71,7 @@ class PackagedWeights:
             )
         path = Path(next(iter(spec.submodule_search_locations))) / self.file
         try:
-            found = sha256(path)
+            found = files.sha256(path)
         except OSError as error:
             raise BackboneError(f"{path}: {error.strerror}. Reinstall {self.distribution}.") from error
         if found != self.sha256:
@@ -97,7 +90,7 @@ class FileWeights:
 
     @functools.cached_property
     def identity(self) -> str:
-        return sha256(self.path())
+        return files.sha256(self.path())
 
     def is_here(self) -> bool:
         return self.file.is_file()
@@ -111,6 +104,19 @@ class FileWeights:
         if not self.file.is_file():
             raise BackboneError(f"`weights='{self.file}'`: there is no such file.")
         return self.file
+
+
+def read_classifier(path: Path, *names: str) -> tuple[Array, Array]:
+    """Returns kernel float32 [C, D] and bias float32 [C] of the first of these layers that a state dict has.
+
+    Raises:
+      BackboneError: it has none of them.
+    """
+    tensors = read_tensors(path)
+    for name in names:
+        if f"{name}.weight" in tensors:
+            return tensors[f"{name}.weight"], tensors[f"{name}.bias"]
+    raise BackboneError(f"{path} holds no classifier, only the network before it.")
 
 
 def read_tensors(path: Path) -> dict[str, Array]:
@@ -128,9 +134,3 @@ def read_tensors(path: Path) -> dict[str, Array]:
         except (SafetensorError, OSError) as error:
             raise BackboneError(f"{path} cannot be read as safetensors: {error}.") from error
     return read_torch(path.read_bytes())
-
-
-def sha256(path: Path) -> str:
-    """Returns the hash of a file, hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import atexit
 import dataclasses
-import datetime
 import json
 import os
 import sys
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from model_maker.benchmark import model_files
 from model_maker.benchmark.probe import Helper
 from model_maker.errors import DataError, ModelMakerError
-from model_maker.system import files
+from model_maker.system import dates, files
 from model_maker.terminal import safe_text
 
 if TYPE_CHECKING:
@@ -186,7 +185,7 @@ def _conclude(
     if dataset and not interrupted:
         models, interrupted = _with_accuracy(models, dataset, arguments.data, arguments.labels)
     record = Record(
-        created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        created=dates.now(),
         machine=machine,
         models=tuple(models),
         rows=finish([*rows, *refused], models, load),

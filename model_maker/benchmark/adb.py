@@ -71,12 +71,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Device:
-    """One device, ready for commands.
-
-    Attributes:
-      adb: the executable.
-      serial: as `adb devices` lists it.
-    """
+    """One device, ready for commands; `serial` is as `adb devices` lists it."""
 
     adb: Path
     serial: str
@@ -176,12 +171,9 @@ def parse_devices(text: str) -> list[Attached]:
 
 
 def pick(adb: Path, serial: str | None = None) -> Device:
-    """Selects the device.
+    """Selects the device: `serial`, else the variable ANDROID_SERIAL, as for adb itself, else the only attached device.
 
-    Args:
-      adb: the executable.
-      serial: the device; `HOST:PORT` connects to it first if needed. The default is the variable ANDROID_SERIAL, as for
-        adb itself, then the only attached device.
+    A serial `HOST:PORT` is connected to first if needed.
 
     Raises:
       DeviceError: there is no device, there are several without a serial, or it is not usable in its state.

@@ -105,13 +105,10 @@ def measure(
     Removes everything from the device at the end, also after an error or ctrl-C.
 
     Args:
-      model_paths: `.tflite` files.
       threads: CPU threads; their effect on an accelerator depends on the accelerator.
       delegates: keys of DELEGATES.
       device: from `adb.pick`.
       binary: `benchmark_model`, built for the device.
-      options: settings.
-      progress: called after each cell.
 
     Returns:
       One cell for each combination: models outermost, thread counts innermost.

@@ -58,7 +58,6 @@ class Timings:
     Attributes:
       init_ms: loading the model and preparing the interpreter, delegates included.
       first_ms: the first inference; None if the build does not print it.
-      warmup_ms: mean of the warm-up.
       mean_ms: mean of the measured inferences.
       count: measured inferences; this and the following are None if only the summary line is available.
       median_ms: None if the build prints no percentiles, like p95_ms.
@@ -128,7 +127,6 @@ def parse_delegation(text: str, delegate: str) -> Delegation | None:
     """Reads how much of the model one delegate took.
 
     Args:
-      text: the tool's output.
       delegate: the tool's own name of it: XNNPACK, NNAPI or GPU. Other delegates are ignored: the tool replaces
         a missing GPU by XNNPACK, and then the message is about XNNPACK.
 

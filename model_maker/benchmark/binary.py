@@ -82,11 +82,7 @@ def fetch(abis: Sequence[str], *, announce: Callable[[str], None], address: str 
 
 
 def check_abi(path: Path, abis: Sequence[str]) -> None:
-    """Checks that a device can run the binary.
-
-    Args:
-      path: the binary. A script (`#!`) is accepted.
-      abis: what the device runs.
+    """Checks that a device can run the binary; a script (`#!`) is accepted.
 
     Raises:
       DeviceError: it is built for another platform, or is not a program.

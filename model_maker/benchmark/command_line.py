@@ -96,11 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Runs the action; returns the exit code.
-
-    Raises:
-      ModelMakerError: it failed.
-    """
+    """Runs the action; returns the exit code."""
     verb = arguments.models[0] if arguments.models and arguments.models[0] in ("compare", "import") else ""
     mode = verb or ("host" if arguments.device in (None, "host") else "android")
     _check(arguments, mode)

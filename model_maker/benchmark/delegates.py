@@ -41,10 +41,6 @@ _INCOMPLETE = "Some ops are not accelerated"
 class CompiledSession:
     """A model in LiteRT's CompiledModel, the API of its GPU accelerator; the CPU runs unsupported operators.
 
-    Args:
-      path: the `.tflite`.
-      accelerator: a name of `ai_edge_litert.hardware_accelerator.HardwareAccelerator`.
-
     Raises:
       ModelError: it cannot be read, has several inputs, or the accelerator does not support it.
     """
@@ -96,7 +92,6 @@ class Delegate:
     """One way of running a model.
 
     Attributes:
-      summary: what it is, for the help.
       open: creates a Session from a path and a number of threads; raises ModelError.
       threaded: whether the number of CPU threads matters.
     """

@@ -25,11 +25,7 @@ _INPUT, _OUTPUT = "self_test_input", "self_test_output"
 
 
 class DeviceSelfTest:
-    """The self-test of one model on a device.
-
-    Args:
-      model: the `.tflite`.
-      bench: the workbench, with the model loaded.
+    """The self-test of one model on a device, which is loaded on the workbench.
 
     Raises:
       ModelError: the self-test is damaged.

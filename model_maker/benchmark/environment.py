@@ -29,11 +29,9 @@ class Machine:
     """A computer or a phone; unknown fields are empty or None.
 
     Attributes:
-      kind: where the models ran.
       name: the processor of a computer, the model of a phone.
       cores: usable by the process that measured.
       system: operating system, its version, architecture.
-      governor: CPU frequency governor.
       detail: of a phone: serial, system on chip.
       versions: of the software, by name.
     """
@@ -129,11 +127,9 @@ class LoadWatch:
 
 
 def cpu_seconds(stat: str) -> tuple[float, float, float] | None:
-    """Reads /proc/stat.
+    """Reads seconds from /proc/stat: of all cores since boot, of these used by processes, and stolen by the hypervisor.
 
-    Returns:
-      Of all cores since boot: seconds in all, seconds that processes ran, seconds stolen by the hypervisor. None if
-      there is no such file.
+    None if there is no such file.
     """
     found = re.match(r"cpu +(\d+(?: \d+){7})", stat)
     if not found or sys.platform == "win32":

@@ -64,7 +64,6 @@ class Options:
       rounds: number of rounds; None for 20, or fewer (at least five) if the machine is slow.
       runs: minimum number of measured inferences per cell; None for as many as fill a tenth of a second per round.
       timeout_s: the limit for opening a model and running it once.
-      seed: of the random input.
     """
 
     rounds: int | None = None
@@ -96,12 +95,9 @@ def measure(
     """Measures every model with every delegate and thread count.
 
     Args:
-      model_paths: `.tflite` files.
       threads: CPU threads; a delegate without any gets one row.
       delegates: keys of DELEGATES.
-      options: settings.
       photos: input of the models; random bytes without photos, or if a model does not take photos.
-      progress: called after each step.
       helper: an already started helper, which saves a quarter of a second; it will be closed.
 
     Returns:
@@ -210,11 +206,7 @@ def _inputs(path: Path, session: Session, options: Options, photos: Sequence[Loc
 
 
 def warm_up(session: Session) -> tuple[float, list[float]]:
-    """Runs until the latency is stable.
-
-    Returns:
-      The mean in milliseconds, and the last medians.
-    """
+    """Runs until the latency is stable; returns the mean in milliseconds, and the last medians."""
     samples: list[float] = []
     begin = time.perf_counter()
     while True:

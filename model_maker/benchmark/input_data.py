@@ -10,7 +10,7 @@ from model_maker.data import images
 from model_maker.data.entries import Location
 from model_maker.errors import DataError
 from model_maker.fitting import Fit
-from model_maker.normalization import Normalization
+from model_maker.normalization import Normalization, to_input
 
 Array = np.ndarray
 
@@ -29,13 +29,7 @@ def random_input(shape: tuple[int, ...], dtype: np.dtype, *, seed: int = 0) -> A
 def photo_inputs(
     photos: Sequence[Location], shape: tuple[int, ...], dtype: np.dtype, normalization: Normalization | None
 ) -> list[Array]:
-    """Makes inputs from photos; skips unreadable ones.
-
-    Args:
-      photos: the files.
-      shape: of the input.
-      dtype: of the input.
-      normalization: of float input.
+    """Makes inputs of a shape and type from photos; skips unreadable ones. Float input is normalized.
 
     Returns:
       One input per photo; none if the model does not take photos, or its file does not state how.
@@ -49,7 +43,5 @@ def photo_inputs(
             pixels = images.load(photo, Fit.to(shape))[None]
         except DataError:
             continue
-        if dtype == np.int8:
-            pixels = (pixels.astype(np.int16) - 128).astype(np.int8)
-        found.append(normalization(pixels) if normalization and dtype == np.float32 else pixels)
+        found.append(to_input(pixels, dtype, normalization))
     return found

@@ -40,7 +40,6 @@ def read(
     """Parses every run in a saved console log or screen.
 
     Args:
-      text: its content.
       name: of the file, for messages, and for a model that the text does not name.
       threads, delegate: values that the text does not state (the screen states neither).
 

@@ -9,9 +9,6 @@ from typing import Any
 
 import numpy as np
 
-# With an interval wider than this share of the median, a difference of a few percent may be chance.
-WIDEST_INTERVAL = 0.05
-
 # Enough for two digits of an interval's ends (Efron and Tibshirani 1993, "An Introduction to the Bootstrap", 13.3).
 _RESAMPLES = 2000
 _SEED = 0
@@ -93,12 +90,6 @@ class Latency:
             medians = [np.median(np.concatenate([rounds[index] for index in draw])) for draw in draws]
         low, high = np.percentile(medians, [2.5, 97.5])
         return float(low), float(high)
-
-    @property
-    def noisy(self) -> bool:
-        """Whether the interval is too wide to detect small differences."""
-        low, high = self.interval_ms
-        return high - low > WIDEST_INTERVAL * self.median_ms
 
     def summary(self) -> dict[str, Any]:
         """Returns all statistics by their names in `results.Row`."""

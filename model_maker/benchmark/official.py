@@ -9,16 +9,10 @@ from model_maker.benchmark.results import Row
 
 
 def fill(row: Row, output: str, *, spoken: str) -> Row:
-    """Fills a row from the output of the tool.
-
-    Args:
-      row: what was run.
-      output: the whole output.
-      spoken: the tool's name of the delegate; empty without a delegate.
+    """Fills a row from the output of the tool; `spoken` is the tool's name of the delegate, empty without one.
 
     Returns:
-      The row with its numbers; with a reason if the delegate runs no operator; unchanged if the output has no
-      timings.
+      The row with its numbers; with a reason if the delegate runs no operator; unchanged if the output has no timings.
     """
     delegation = benchmark_model.parse_delegation(output, spoken) if spoken else None
     if delegation:

@@ -68,10 +68,6 @@ class Workbench:
 
     The binary is in a folder named by its hash, so it is copied only once for all models. Always call `clean` at the
     end.
-
-    Args:
-      device: from `adb.pick`.
-      keep_binary: leave the binary on the device.
     """
 
     def __init__(self, device: Device, *, keep_binary: bool = False):
@@ -124,7 +120,6 @@ class Workbench:
         Args:
           arguments: for the tool; the model is at MODEL.
           cpu_mask: the cores to run on, in hexadecimal without 0x (toybox, Android's taskset, does not take it).
-          timeout_s: the limit.
 
         Raises:
           DeviceTimeout: it did not finish in time and was killed.

@@ -33,11 +33,7 @@ _ENDED = {"reason": "The process for the first run has ended unexpectedly. Run a
 
 
 class Helper:
-    """The helper process; starts at construction. Call `close` at the end.
-
-    Args:
-      forks: whether it forks for each cell, or a new helper starts.
-    """
+    """The helper process, which forks for each cell if it can; starts at construction. Call `close` at the end."""
 
     def __init__(self, *, forks: bool = FORKS) -> None:
         self._forks = forks

@@ -59,13 +59,8 @@ class Comparison:
 def compare(base: Record, new: Record, *, fail_over: float = FAIL_OVER, force: bool = False) -> Comparison:
     """Compares two records.
 
-    A row is slower if its time has grown by more than `fail_over` and the intervals do not overlap.
-
-    Args:
-      base: before.
-      new: after.
-      fail_over: the allowed slowdown, as a share.
-      force: compare even if the machines differ.
+    A row is slower if its time has grown by more than the share `fail_over` and the intervals do not overlap. With
+    `force`, records of different machines are compared, too.
 
     Raises:
       DataError: the machines differ, or the records have no row in common.

@@ -24,12 +24,12 @@ class Column:
     drop: int = 0
 
 
-def number(value: float | None, unit: str = "") -> str:
+def number(value: float | None) -> str:
     """Formats a number with three significant digits, never with an exponent."""
     if value is None:
         return "-"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
-    return f"{value:.{digits}f}{unit}"
+    return f"{value:.{digits}f}"
 
 
 def spread(row: Row) -> str:
@@ -151,7 +151,7 @@ def row_name(record: Record, row: Row) -> str:
 
 def _fitting(record: Record, console: Console) -> Table:
     """Makes the table, without the least important columns if the terminal is too narrow."""
-    columns = [column for column in _COLUMNS if column.drop == 0 or _filled(column, record)]
+    columns = [column for column in _COLUMNS if not column.drop or any(column.cell(row) != "-" for row in record.rows)]
     if len(record.models) > 1:
         columns.insert(0, Column("model", lambda row: escape(record.model(row.model).name)))
         if any(model.top1 is not None for model in record.models):
@@ -164,10 +164,6 @@ def _fitting(record: Record, console: Console) -> Table:
         if not droppable:
             return table
         columns.remove(max(droppable, key=lambda column: column.drop))
-
-
-def _filled(column: Column, record: Record) -> bool:
-    return any(column.cell(row) != "-" for row in record.rows)
 
 
 def _table(columns: list[Column], rows: Iterable[Row]) -> Table:

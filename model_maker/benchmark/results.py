@@ -19,14 +19,15 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from model_maker.benchmark.benchmark_model import OpTime, Share
 from model_maker.benchmark.environment import Load, Machine
-from model_maker.benchmark.latency import WIDEST_INTERVAL
 from model_maker.errors import DataError
 from model_maker.output_folder import MODEL
-from model_maker.terminal import spreadsheet
+from model_maker.terminal import safe_text
 
 FORMAT = "model_maker.benchmark"
 # Incremented if a field changes its meaning or is removed, but not for a new field.
 VERSION = 1
+# With an interval wider than this share of the median, a difference of a few percent may be chance.
+_WIDEST_INTERVAL = 0.05
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,6 @@ class Row:
       model: the path as passed.
       threads: None if it does not apply or is unknown.
       init_ms: opening the model and preparing it to run.
-      first_ms: the first inference.
       warmup_ms: mean of the inferences before the measured ones.
       count: measured inferences, to which the following times apply.
       interval_ms: 95 % confidence interval of the median; None without samples.
@@ -47,7 +47,6 @@ class Row:
       delegated_kernels: the number of partitions that it runs.
       reason: one sentence on why it could not run; empty if it ran.
       noise: why the numbers are uncertain; empty if they are not.
-      notes: remarks on the numbers.
       ops: time per type of operator, with profiling.
       rounds_ms: the raw samples of each round; empty if the tool does not report them.
     """
@@ -88,7 +87,6 @@ class Model:
       name: a short name, unique in the record.
       macs: multiply-accumulates of one inference.
       top1: accuracy on the photos of `--data`, if passed.
-      top1_photos: number of these photos.
     """
 
     path: str
@@ -173,8 +171,8 @@ def _finish(row: Row, macs: int | None, load: Load | None) -> Row:
     if row.reason or found is None:
         return row
     noise = []
-    if found.width > WIDEST_INTERVAL:
-        noise.append(f"the interval is wider than {100 * WIDEST_INTERVAL:g} % of the {found.of}")
+    if found.width > _WIDEST_INTERVAL:
+        noise.append(f"the interval is wider than {100 * _WIDEST_INTERVAL:g} % of the {found.of}")
     noise += load.noise() if load else ()
     speed = macs / found.value_ms / 1e6 if macs and found.value_ms else None
     return dataclasses.replace(row, noise=tuple(noise), gmacs_per_s=speed)
@@ -196,11 +194,7 @@ def to_json(record: Record) -> str:
 
 
 def from_json(text: str, name: str) -> Record:
-    """Parses the output of `to_json`.
-
-    Args:
-      text: the document.
-      name: for messages.
+    """Parses the output of `to_json`; `name` is for messages.
 
     Raises:
       DataError: it is not a record, or of an unsupported version.
@@ -257,7 +251,7 @@ def csv_cell(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 6)
     text = "; ".join(value) if isinstance(value, tuple) else value
-    return spreadsheet.cell(text) if isinstance(text, str) else text
+    return safe_text.cell(text) if isinstance(text, str) else text
 
 
 def _record(content: dict[str, Any]) -> Record:

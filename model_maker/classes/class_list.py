@@ -23,14 +23,11 @@ class ClassList:
     """The classes during editing.
 
     Args:
-      labels: C labels.
-      layer: the original last layer.
       memory: their class memory; None if the file has none.
       sizes: sizes of the parts of an embedding that have their own scale; ignored if they do not add up.
 
     Attributes:
       rows: for each class, the index of a row of the layer, or a new kernel and bias.
-      memory: class memory of the current classes.
     """
 
     def __init__(self, labels: Sequence[str], layer: Rows, memory: ClassMemory | None, sizes: Sequence[int]):

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from model_maker import output_folder
-from model_maker.classes import edited_folder
 from model_maker.data import calibration_pictures, images
 from model_maker.errors import DataError, ModelError, about
 from model_maker.fitting import Fit
@@ -30,6 +29,7 @@ from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray[Any, Any]
 
+RECORD = "combined.json"
 # Images on which scores must be equal; inferences to compare latencies.
 _PICTURES, _RUNS = 8, 20
 
@@ -100,7 +100,7 @@ def combine(
     if len(paths) < 2:
         raise DataError("Only one model was passed. Pass two or more.")
     for path in paths:
-        edited_folder.check_new(output, path, overwrite=overwrite, record=edited_folder.COMBINED)
+        files.check_new_beside(path, output, overwrite=overwrite, mark=RECORD)
     contents = [vetting.read(path) for path in paths]
     infos = [_described(path, content) for path, content in zip(paths, contents, strict=True)]
     if len(ways := {info.resize for info in infos}) > 1:
@@ -125,7 +125,7 @@ def combine(
     record = {key: value for key, value in found.as_dict().items() if key != "directory"}
     with files.new_directory(output, overwrite=overwrite) as folder:
         texts = {
-            edited_folder.COMBINED: output_folder.as_json(record),
+            RECORD: output_folder.as_json(record),
             CARD: model_card.render_combined(record, name=output.name),
         }
         output_folder.write(folder, {MODEL: content, **texts})
@@ -172,11 +172,7 @@ def _names(given: Sequence[str] | None, own: Sequence[str]) -> list[str]:
 
 
 def _check(content: bytes, singles: Sequence[bytes]) -> None:
-    """Checks on images that the scores of all files are equal bit by bit.
-
-    Raises:
-      ModelError: they are not.
-    """
+    """Checks on images that the scores of all files are equal bit by bit."""
     runner, others = Runner(content), [Runner(single) for single in singles]
     for picture in list(calibration_pictures.pictures(_PICTURES // 2)):
         pixels = _input(runner, images.load(picture, Fit.to(runner.input_shape)))

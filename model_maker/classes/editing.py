@@ -8,6 +8,7 @@ the new photos.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from model_maker import evaluation
-from model_maker.classes import edited_folder
+from model_maker import evaluation, output_folder
 from model_maker.classes import edits as class_edits
 from model_maker.classes.class_list import ClassList, layer_sizes
 from model_maker.classes.edits import Edits, Photos
@@ -26,15 +26,20 @@ from model_maker.data import sources
 from model_maker.data.dataset import Dataset
 from model_maker.errors import DataError, ModelError, about
 from model_maker.evaluation import Interval
-from model_maker.inference import addresses
+from model_maker.inference import addresses, training_overlap
 from model_maker.inference.classifier import Classifier, model_file
+from model_maker.learning import likelihoods
+from model_maker.output_folder import CARD, LABELS, MODEL
 from model_maker.progress import Progress
+from model_maker.report import model_card
+from model_maker.system import files
 from model_maker.tflite import class_memory, class_rows, io_types, metadata, vetting
 from model_maker.tflite.class_rows import Rows
 from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray[Any, Any]
 
+RECORD = "classes.json"
 # Integer logits and scores have steps, coarse ones in older files; a misplaced row changes scores by far more.
 _ROUNDING = 0.06
 _CHECKED = 8
@@ -63,12 +68,7 @@ class NewPhotos:
 
 @dataclass(frozen=True)
 class OldClasses:
-    """Accuracy on photos of existing classes.
-
-    Attributes:
-      photos: number of photos.
-      before, after: top-1 of the file, 0 to 1, among the classes that it has.
-    """
+    """Accuracy on photos of existing classes: top-1 of both files, 0 to 1, among the classes that they have."""
 
     photos: int
     before: float
@@ -138,7 +138,7 @@ def edit_classes(
     """
     edits = class_edits.gather(add=add, more=more, remove=remove, rename=rename, merge=merge)
     path, output, progress = model_file(model), Path(output), Progress(progress)
-    edited_folder.check_new(output, path, overwrite=overwrite)
+    files.check_new_beside(path, output, overwrite=overwrite, mark=RECORD)
     content = vetting.read(path)
     with about(path):
         info = _described(content)
@@ -157,7 +157,7 @@ def edit_classes(
             record = {"edits": edits.as_dict()} | {
                 key: found.as_dict()[key] for key in ("labels", "new", "old", "memory")
             }
-            edited_folder.write(output, path, new, record, changed.photos, overwrite=overwrite)
+            _write(output, path, new, record, changed.photos, overwrite=overwrite)
     return found
 
 
@@ -175,6 +175,20 @@ def _described(content: bytes) -> ModelInfo:
             "it does not state what its float input expects. Write that into it with `model_maker metadata` first."
         )
     return dataclasses.replace(info, normalization=normalization)
+
+
+def _write(
+    output: Path, model: Path, content: bytes, record: dict[str, Any], learned: Sequence[Any], *, overwrite: bool
+) -> None:
+    """Writes the folder atomically, with edits and results as `classes.json`, and the hashes of new training photos."""
+    texts = {
+        LABELS: "\n".join(record["labels"]),
+        RECORD: output_folder.as_json(record | {"sha256": hashlib.sha256(content).hexdigest()}),
+        CARD: model_card.render_edited(record, name=output.name, size_bytes=len(content)),
+    }
+    with files.new_directory(output, overwrite=overwrite) as folder:
+        output_folder.write(folder, {MODEL: content, **texts})
+        training_overlap.keep(model.parent, folder, more=learned)
 
 
 class _Change:
@@ -261,11 +275,7 @@ class _Change:
         return dataclasses.replace(self._edits, rename=()) != Edits()
 
     def check(self, new: bytes) -> None:
-        """Checks that the new file's scores match those computed from embeddings with its last layer.
-
-        Raises:
-          ModelError: they do not.
-        """
+        """Checks that the new file's scores match those computed from embeddings with its last layer."""
         classifier, rows = Classifier(new, threads=1), class_rows.read(new)
         photos: list[Any] = list(self.photos[:_CHECKED])
         if not photos:
@@ -273,8 +283,7 @@ class _Change:
             photos = [np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)]
         features, _ = PhotoEmbedder(new, self._info.normalization, self._info).embed(photos, Progress(None))
         logits = rows.logits(features)
-        expected = np.exp(logits - logits.max(axis=1, keepdims=True))
-        expected /= expected.sum(axis=1, keepdims=True)
+        expected = likelihoods.softmax(logits)
         scores = np.stack([row for row in classifier.scores(photos) if not isinstance(row, DataError)])
         apart = float(np.abs(scores - expected).max(axis=1).mean())
         if not apart <= _ROUNDING:
@@ -285,11 +294,7 @@ class _Change:
 
 
 def _judge(before: bytes, after: bytes, data: Dataset, kept: set[str]) -> OldClasses:
-    """Measures accuracy on photos of the classes that both files have.
-
-    Raises:
-      DataError: there are no such photos.
-    """
+    """Measures accuracy on photos of the classes that both files have."""
     chosen = [index for index, sample in enumerate(data.samples) if data.classes[sample.label] in kept]
     if not chosen:
         raise DataError("`data` has no photos of classes that are in both models.")

@@ -19,14 +19,9 @@ class Merged:
 
 @dataclass(frozen=True)
 class Edits:
-    """Edits of a model's classes, applied in this order.
+    """Edits of a model's classes, applied in this order: classes that were added come last.
 
-    Attributes:
-      remove: names of classes.
-      merge: groups of classes to merge.
-      rename: maps old names to new ones.
-      more: photos of existing classes, by name.
-      add: photos of new classes, by name; these come last.
+    `merge` has groups of classes, `rename` maps old names to new ones, `more` and `add` have photos by name.
     """
 
     remove: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from model_maker.data.streaming import stream
 from model_maker.errors import DataError
 from model_maker.fitting import Fit
 from model_maker.inference import addresses
-from model_maker.normalization import Normalization
+from model_maker.normalization import Normalization, to_input
 from model_maker.progress import Progress
 from model_maker.tflite import class_rows, vetting
 from model_maker.tflite.interpreter import Runner
@@ -24,10 +24,7 @@ Array = np.ndarray[Any, Any]
 class PhotoEmbedder:
     """Computes the input features of a classifier's last layer; built on first use.
 
-    Args:
-      classifier: a `.tflite`.
-      normalization: of its input, which `info` may lack.
-      info: its metadata.
+    The normalization of its input is given beside its metadata, which may lack it.
     """
 
     def __init__(self, classifier: bytes, normalization: Normalization | None, info: ModelInfo):
@@ -40,7 +37,7 @@ class PhotoEmbedder:
             vetting.vet(self._classifier)
             self._made = class_rows.embedder(self._classifier)
         size = Fit.to(Runner(self._made).input_shape, self._resize)
-        given = (_opened(photo) for photo in photos)
+        given = (addresses.open_photo(photo) if isinstance(photo, str) else photo for photo in photos)
         vectors, read = [], []
         for done, (photo, result) in enumerate(zip(photos, stream(given, size, self._worker), strict=True), start=1):
             if not isinstance(result, DataError):
@@ -57,16 +54,7 @@ class PhotoEmbedder:
         runner, normalization = Runner(self._made or b""), self._normalization
 
         def work(pixels: Array) -> Array:
-            if runner.input_dtype == np.float32 and normalization:
-                pixels = normalization(pixels)
-            elif runner.input_dtype == np.int8:
-                pixels = (pixels.astype(np.int16) - 128).astype(np.int8)
-            vector: Array = runner.run(pixels).ravel()
+            vector: Array = runner.run(to_input(pixels, runner.input_dtype, normalization)).ravel()
             return vector
 
         return work
-
-
-def _opened(photo: Any) -> Any:
-    """Returns a photo for `images.load`; downloads addresses."""
-    return addresses.open_photo(photo) if isinstance(photo, str) else photo

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from model_maker.apps.codegen import codegen
-from model_maker.classes import edited_folder
 from model_maker.classes.class_list import layer_sizes
 from model_maker.classes.photo_embedder import PhotoEmbedder
 from model_maker.errors import ModelError, about
@@ -85,7 +84,7 @@ def split_model(
       True
     """
     path, output, progress = model_file(model), Path(output), Progress(progress)
-    edited_folder.check_new(output, path, overwrite=overwrite, record=HEAD)
+    files.check_new_beside(path, output, overwrite=overwrite, mark=HEAD)
     with about(path), progress.stage("Split"):
         content = runtimes.single_head(vetting.read(path), head, what="a split")
         info = metadata.read(content)

@@ -14,7 +14,7 @@ from model_maker.cli.arguments import command, foreign, foreign_flags, head_flag
 from model_maker.cli.printing import print_json
 from model_maker.cli.zero_shot_command import classifier_of, template_flag, tier_flags
 from model_maker.errors import DataError
-from model_maker.terminal import exit_codes, spreadsheet
+from model_maker.terminal import exit_codes, safe_text
 
 # Longer than this, people want to see that something happens.
 MOMENT_SECONDS = 1.5
@@ -203,5 +203,5 @@ def _print_csv(rows: list[dict]) -> None:
     writer.writerow(("photo", "rank", "label", "score"))
     for row in rows:
         for rank, entry in enumerate(row.get("predictions", ()), start=1):
-            photo, label = spreadsheet.cell(row["photo"]), spreadsheet.cell(entry["label"])
+            photo, label = safe_text.cell(row["photo"]), safe_text.cell(entry["label"])
             writer.writerow((photo, rank, label, f"{entry['score']:.6f}"))

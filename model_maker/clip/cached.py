@@ -22,10 +22,7 @@ def content(
     """Returns a tower's file from the cache, made first where it is not there.
 
     Args:
-      tower: whose.
       part: what of it, for the name.
-      suffix: of the file.
-      make: makes its content.
       modules: those on which its bytes depend.
 
     Raises:

@@ -46,11 +46,7 @@ def build(tower: Tower, stages: tuple[Stage, ...], tensors: Tensors) -> bytes:
 
 
 class Branches:
-    """Kernels [outputs, inputs, K, K] and biases of convolutions, joined from the branches of training.
-
-    Args:
-      tensors: of the published file.
-    """
+    """Kernels [outputs, inputs, K, K] and biases of convolutions, joined from the branches of training."""
 
     def __init__(self, tensors: Tensors):
         self.tensors = tensors
@@ -81,7 +77,6 @@ class Branches:
         """Joins the branches of a MobileOne block: the convolution, one of a pixel, and the input as it is.
 
         Args:
-          name: of the block.
           outputs, inputs, kernel: of the convolution; `inputs` of each of its groups.
           same: whether what comes out has the form of what goes in.
         """
@@ -158,13 +153,7 @@ class _FastViT(Layers):
         gate: bool = False,
         scale: Array | None = None,
     ) -> int:
-        """Adds a MobileOne block.
-
-        Args:
-          depthwise: whether each channel is seen by itself.
-          gate: whether squeeze-excite stands before the activation.
-          scale: of what goes in, by channel.
-        """
+        """Adds a MobileOne block, with `gate` squeeze-excite before the activation; `scale` is of its input."""
         inputs = self.shape(x)[3]
         same = stride == 1 and inputs == outputs
         weights, bias = self._branches.mobile_one(name, outputs, 1 if depthwise else inputs, kernel, same=same)

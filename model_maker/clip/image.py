@@ -72,7 +72,6 @@ class ImageTower:
         Args:
           photos: whatever `images.load` takes.
           threads: as many as there are cores by default.
-          progress: counts them.
 
         Returns:
           float32 [N, D], rows of length 1.
@@ -99,16 +98,10 @@ class ImageTower:
 
 
 def prepare(image: Image.Image, size: int, *, crop: bool, resampling: str = "bicubic") -> Array:
-    """Makes of a photo what the tower was trained on.
+    """Makes of an upright RGB photo what the tower was trained on, with antialiasing: uint8 [size, size, 3].
 
     Args:
-      image: upright RGB.
-      size: height and width of the result, pixels.
       crop: whether the shorter side is brought to the size and the longer one loses its ends; else both are stretched.
-      resampling: "bicubic" or "bilinear".
-
-    Returns:
-      uint8 [size, size, 3]; with antialiasing.
     """
     kernel = Image.Resampling[resampling.upper()]
     if not crop:

@@ -20,11 +20,7 @@ _PREFIX = "vision_model"
 
 
 def build(tower: Tower, tensors: Tensors) -> bytes:
-    """Writes the network.
-
-    Args:
-      tower: says what it is.
-      tensors: its weights.
+    """Writes the network that a tower says it is.
 
     Returns:
       A float `.tflite`: [1, H, H, 3], normalized by NORMALIZATION, to [1, D], not of length 1.

@@ -28,8 +28,6 @@ class Layers(Canvas):
 
         Args:
           query: what is asked for, [1, T', width], of queries scaled by `scaled`.
-          x: the tokens.
-          name: of the layer.
           layers: for keys and values ("k", "v"), and for what comes out ("out").
           heads: among which features are parted.
         """

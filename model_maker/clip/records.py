@@ -52,8 +52,6 @@ class Terms:
 
     Attributes:
       allows: in a few words.
-      owner: whose licence.
-      url: where it stands.
       notice: what has to go with every model that is made from the weights.
     """
 
@@ -282,11 +280,7 @@ LICENCES = tuple(sorted({tower.licence for tower in TOWERS.values() if tower.ter
 
 
 def get(name: str, *, accept_licence: str | None = None) -> Tower:
-    """Looks a pair of towers up by name.
-
-    Args:
-      name: a key of TOWERS.
-      accept_licence: the licence that the user accepts; needed for towers with `terms`.
+    """Looks up a pair of towers in TOWERS. Those with `terms` need the licence that the user accepts.
 
     Raises:
       BackboneError: an unknown name; the nearest are suggested. Or a licence that was not accepted.

@@ -45,7 +45,6 @@ class Tensors:
     """Weights by the names of Hugging Face's CLIP and SigLIP and of timm's FastViT, each checked when it is asked for.
 
     Args:
-      tensors: name to array.
       source: what to say where they are not what they should be.
 
     Attributes:

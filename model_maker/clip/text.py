@@ -65,15 +65,7 @@ class TextTower:
         self._network = TextNetwork(self.record, kept)
 
     def embed(self, texts: Sequence[str], *, progress: Progress = SILENT) -> Array:
-        """Embeds texts.
-
-        Args:
-          texts: in any order; of longer ones than the model knows, the end is cut.
-          progress: counts them.
-
-        Returns:
-          float32 [N, D], rows of length 1.
-        """
+        """Embeds texts, float32 [N, D], rows of length 1; of longer ones than the model knows, the end is cut."""
         tokens, lengths = tokenizer.encode(self._tokenizer, self.record, texts)
         result = np.empty((len(texts), self.record.embedding_size), np.float32)
         order = np.argsort(lengths, kind="stable")

@@ -13,11 +13,7 @@ Array = np.ndarray
 
 
 class TextNetwork:
-    """From tokens to vectors.
-
-    Args:
-      tower: says what the network is.
-      tensors: its weights.
+    """From tokens to vectors, by the network that a tower says it is.
 
     Raises:
       BackboneError: the weights are another network's.

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tokenizers
 from tokenizers import AddedToken, models, normalizers, pre_tokenizers, processors
 
 from model_maker.clip.records import Tower
-from model_maker.errors import BackboneError
+from model_maker.errors import BackboneError, first_line
+from model_maker.system import protobuf
 
 Array = np.ndarray
 
@@ -26,11 +26,7 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def load(files: Sequence[Path], tower: Tower) -> tokenizers.Tokenizer:
-    """Reads the tokenizer of a pair of towers.
-
-    Args:
-      files: `tokenizer.json`, `vocab.json` and `merges.txt`, or `spiece.model`.
-      tower: whose texts it cuts.
+    """Reads the tokenizer of a pair of towers: `tokenizer.json`, `vocab.json` and `merges.txt`, or `spiece.model`.
 
     Raises:
       BackboneError: a file is damaged, or does not know as many tokens as the text tower.
@@ -38,8 +34,9 @@ def load(files: Sequence[Path], tower: Tower) -> tokenizers.Tokenizer:
     try:
         tokenizer = _READERS[files[0].suffix if len(files) == 1 else ""](files)
     except Exception as error:  # `tokenizers` raises plain Exception
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise BackboneError(f"{' and '.join(map(str, files))} cannot be read as a tokenizer ({reason}).") from error
+        raise BackboneError(
+            f"{' and '.join(map(str, files))} cannot be read as a tokenizer ({first_line(error)})."
+        ) from error
     if tokenizer.get_vocab_size() != tower.vocabulary:
         raise BackboneError(
             f"{files[0]} is not the tokenizer of {tower.name}: it knows {tokenizer.get_vocab_size()} tokens, the text "
@@ -105,14 +102,14 @@ def _pieces(files: Sequence[Path]) -> tokenizers.Tokenizer:
     content = files[0].read_bytes()
     pieces: list[tuple[str, float]] = []
     unknown, rules = 0, b""
-    for number, value in _fields(content):
+    for number, value in protobuf.fields(content):
         if number == 1:  # SentencePiece: its text, its score, its kind
-            piece = dict(_fields(value))
+            piece = dict(protobuf.fields(value))
             if piece.get(3) == 2:
                 unknown = len(pieces)
             pieces.append((piece[1].decode(), float(np.frombuffer(piece.get(2, bytes(4)), "<f4")[0])))
         elif number == 3:  # NormalizerSpec: its table of replacements
-            rules = dict(_fields(value)).get(2, b"")
+            rules = dict(protobuf.fields(value)).get(2, b"")
     tokenizer = tokenizers.Tokenizer(models.Unigram(pieces, unknown, byte_fallback=False))
     steps = [normalizers.Precompiled(rules)] if rules else []
     tokenizer.normalizer = normalizers.Sequence(
@@ -127,37 +124,6 @@ def _pieces(files: Sequence[Path]) -> tokenizers.Tokenizer:
         single="$A </s>", special_tokens=[("</s>", tokenizer.token_to_id("</s>"))]
     )
     return tokenizer
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
-    """Yields the numbers and values of a protobuf message's fields."""
-    place = 0
-    while place < len(message):
-        key, place = _variable(message, place)
-        number, kind = key >> 3, key & 7
-        if kind == 0:
-            value, place = _variable(message, place)
-            yield number, value
-            continue
-        if kind == 2:
-            size, place = _variable(message, place)
-        else:
-            size = {1: 8, 5: 4}[kind]
-        if place + size > len(message):
-            raise ValueError("it ends too early")
-        yield number, message[place : place + size]
-        place += size
-
-
-def _variable(message: bytes, place: int) -> tuple[int, int]:
-    """Reads an integer of seven bits a byte; returns it and where the next value begins."""
-    value = shift = 0
-    while True:
-        byte = message[place]
-        value |= (byte & 127) << shift
-        place, shift = place + 1, shift + 7
-        if byte < 128:
-            return value, place
 
 
 _READERS = {".json": _published, "": _byte_pairs, ".model": _pieces}

@@ -18,11 +18,7 @@ _STARTS, _STEPS = 8, 50
 
 
 def group(vectors: Array, count: int) -> tuple[Array, Array]:
-    """Clusters vectors into groups, the largest first; deterministic.
-
-    Args:
-      vectors: float32 [N, E], of length 1.
-      count: number of groups.
+    """Clusters vectors, float32 [N, E] of length 1, into groups, the largest first; deterministic.
 
     Returns:
       int [N], the group of each, and float [N], its cosine similarity to the group's center.

@@ -19,9 +19,10 @@ from model_maker.data import imagenet, wordnet
 from model_maker.data.dataset import Dataset
 from model_maker.data.entries import Location
 from model_maker.errors import DataError
+from model_maker.learning import likelihoods
 from model_maker.progress import Progress
 from model_maker.system import files
-from model_maker.terminal import spreadsheet
+from model_maker.terminal import safe_text
 from model_maker.zero_shot_learning import classify, head, known, tiers, towers
 from model_maker.zero_shot_learning import labels as label_lists
 from model_maker.zero_shot_learning.text_vectors import TEMPLATE
@@ -201,8 +202,7 @@ def _by_published(
     for start in range(0, len(found.photos), _BLOCK):
         block = found.maps[start : start + _BLOCK].astype(np.float32) * np.float32(found.maps.step)
         logits = block @ published.kernel.T + published.bias
-        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-        shares /= shares.sum(axis=1, keepdims=True)
+        shares = likelihoods.softmax(logits)
         for sample, row in zip(found.photos.samples[start : start + _BLOCK], shares, strict=True):
             yield sample.path, np.array([row[list(some)].sum() for some in classes])
 
@@ -225,7 +225,7 @@ def _write(output: Path, photos_of: dict[str, dict[str, float]], *, xmp: bool, o
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(("photo", "keywords"))
     for name, words in photos_of.items():
-        rows.writerow((spreadsheet.cell(name), spreadsheet.cell("; ".join(words))))
+        rows.writerow((safe_text.cell(name), safe_text.cell("; ".join(words))))
     with files.new_directory(output, overwrite=overwrite) as folder:
         texts = {TABLE: text.getvalue()}
         if xmp:

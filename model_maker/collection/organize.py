@@ -24,7 +24,7 @@ from model_maker.inference.classifier import Classifier
 from model_maker.progress import Progress
 from model_maker.report import photo_page
 from model_maker.system import files
-from model_maker.terminal import spreadsheet
+from model_maker.terminal import safe_text
 from model_maker.tflite import metadata
 from model_maker.zero_shot_learning import classify
 from model_maker.zero_shot_learning.text_vectors import TEMPLATE
@@ -45,9 +45,7 @@ class Place:
     """The destination of a photo.
 
     Attributes:
-      photo: index among the photos.
       label: the best label; `folder` is derived from it, or is UNSURE_FOLDER.
-      folder: name of the folder.
       score: score of the label; for groups the cosine similarity to the group's center.
       second, second_score: the second best label and its score.
     """
@@ -284,7 +282,7 @@ def _write(
             _bring(path, folder / place.folder / copy, link=link)
             second = (place.second, f"{place.second_score:.4f}") if place.second else ("", "")
             shown = (path.relative_to(data).as_posix(), place.folder, copy, place.label, f"{place.score:.4f}", *second)
-            rows.append([spreadsheet.cell(cell) for cell in shown])
+            rows.append([safe_text.cell(cell) for cell in shown])
             progress.step(done, len(places))
         unsure = [row for row in rows if row[1] == UNSURE_FOLDER]
         if unsure:

@@ -29,10 +29,8 @@ TOP_K = 10
 class Match:
     """A search result.
 
-    Attributes:
-      path: its path.
-      score: the cosine similarity of both photos' embeddings, from -1 to 1; for words the tier's own score for ranking.
-        Not a probability.
+    The score is the cosine similarity of both photos' embeddings, from -1 to 1; for words the tier's own score for
+    ranking. It is not a probability.
     """
 
     path: Location
@@ -44,7 +42,6 @@ class Found:
     """The results of a query.
 
     Attributes:
-      query: the query.
       kind: "photo" or "words".
       tier: of `tiers.TIERS`, for words; empty for a photo.
       meaning: the interpretation of words.
@@ -151,15 +148,7 @@ def search(
 
 @dataclass(frozen=True)
 class _Compared:
-    """Vectors of photos, and the query to compare them with.
-
-    Attributes:
-      vectors: vectors of the photos.
-      direction: float [E], vector of the query.
-      cosine: whether to ignore lengths.
-      model: source of the vectors.
-      meaning: the interpretation of words.
-    """
+    """Vectors of photos, and the query to compare them with, float [E]; `cosine` is whether to ignore lengths."""
 
     vectors: Vectors
     direction: Array
@@ -169,11 +158,7 @@ class _Compared:
 
 
 def _tier(text: str, tier: str | None, known_vectors: TextVectors | None, classes: int) -> str:
-    """Returns the tier for a text query.
-
-    Raises:
-      DataError: there is none.
-    """
+    """Returns the tier for a text query."""
     if not text.strip():
         raise DataError("The query is empty. Give the path of a photo, or words.")
     try:

@@ -39,13 +39,7 @@ _BLOCK = 1024
 
 @dataclass(frozen=True)
 class Vectors:
-    """The vectors of photos, read from the store only for comparison.
-
-    Attributes:
-      photos: the N readable photos.
-      maps: vectors of these, in order, [E] each.
-      skipped: photos that could not be read.
-    """
+    """The vectors [E] of readable photos, in order, read from the store only for comparison; and the others."""
 
     photos: Dataset
     maps: FeatureMaps
@@ -80,13 +74,13 @@ def _lengths(block: Array) -> Array:
     return np.maximum(lengths, np.float32(1e-12))
 
 
-def prepared(model: str, *, weights: str | None = None, progress: Progress) -> QuantizedEmbedder:
+def prepared(model: str, *, progress: Progress) -> QuantizedEmbedder:
     """Prepares a backbone: in int8 if given by name, unchanged if given as a file.
 
     Raises:
       BackboneError: there is none of that name, or it is unavailable.
     """
-    choice = embedder.choose(model, weights_file=weights)
+    choice = embedder.choose(model)
     base = embedder.embedder(choice, progress=progress)
     form = int8_model.int8_form(base) if isinstance(choice, Backbone) else None
     return QuantizedEmbedder(**{name: getattr(base, name) for name in Embedder.__dataclass_fields__}, int8=form)
@@ -112,14 +106,9 @@ def of_photo(photo: Photo, backbone: QuantizedEmbedder) -> Array:
 
 
 def by_tower(photos: Dataset, tower: Callable[[], ImageTower], *, name: str, size: int, progress: Progress) -> Vectors:
-    """Embeds photos with an image tower, see `by_backbone`.
+    """Embeds photos with an image tower, see `by_backbone`; it is opened only if a photo has to be embedded.
 
-    Args:
-      photos: to embed.
-      tower: opens the tower, if a photo has to be embedded.
-      name: name of the tower, part of the cache key.
-      size: length of its vectors.
-      progress: receives photos done.
+    Its name is part of the cache key, `size` the length of its vectors.
     """
     key = hashlib.sha256(f"{name} {images.PREPROCESSING}".encode()).hexdigest()[:24]
     store = EmbeddingStore(files.cache_directory() / "embeddings" / f"tower-{key}.vectors", size)

@@ -57,7 +57,6 @@ def train(train: Dataset, validation: Dataset, options: Options) -> Trained:
     Args:
       train: training photos.
       validation: validation photos of the same classes; may be empty.
-      options: as for `model_maker.train`.
 
     Raises:
       DataError, BackboneError, ModelError: with a one-line message that says what to do.

@@ -47,13 +47,7 @@ def write(
     paths: Mapping[ExportFormat, Path],
     config: QuantizationConfig | str | None,
 ) -> None:
-    """Writes a model in several formats.
-
-    Args:
-      source: the model.
-      labels: the class names.
-      paths: output path of each format.
-      config: how the `.tflite` is quantized, see `write_tflite`.
+    """Writes a model in several formats, each to its path.
 
     Raises:
       DataError, ModelError, OutputError: see `write_tflite` and `write_folder`.
@@ -71,8 +65,6 @@ def write_tflite(source: Source, path: Path, config: QuantizationConfig | str | 
     """Writes a `.tflite` after comparing it with the float model.
 
     Args:
-      source: the model.
-      path: output path; an existing file is replaced.
       config: quantization; None for float, DEFAULT for int8 with uint8 input and output.
 
     Raises:
@@ -101,7 +93,6 @@ def write_folder(name: str, source: Source, folder: Path) -> None:
 
     Args:
       name: a key of _MARKS.
-      source: the model.
       folder: output folder; only a model of the same format is replaced.
 
     Raises:

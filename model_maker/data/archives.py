@@ -40,13 +40,7 @@ _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOF
 
 @dataclass(frozen=True, slots=True)
 class ZipMember:
-    """A photo inside a zip file.
-
-    Attributes:
-      archive: the file.
-      name: original name of the photo.
-      stored: its name in zipfile.
-    """
+    """A photo inside a zip file: its original name, and its name as stored in zipfile."""
 
     archive: str
     name: str
@@ -72,9 +66,7 @@ class TarMember:
     """A photo inside a tar file.
 
     Attributes:
-      tar: the uncompressed file.
-      archive: what the user named.
-      name: of the photo.
+      tar: the uncompressed file; `archive` is what the user named.
       offset, size: its position in `tar`, bytes.
     """
 
@@ -101,9 +93,7 @@ def accepts(path: Path) -> bool:
 def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
     """Lists the photos of an archive by class, then name; skips a single top-level folder.
 
-    Args:
-      path: the archive.
-      notes: receives notes on skipped files, and that a compressed tar was unpacked into the cache.
+    The notes tell of skipped files, and of a compressed tar that was unpacked into the cache.
 
     Raises:
       DataError: it is damaged or unsafe.
@@ -144,11 +134,12 @@ def photos(path: Path) -> list[tuple[ZipMember, int]]:
         members = _zip_members(path)
     except _BROKEN as error:
         raise DataError(f"{path} is damaged ({error or 'it ends too early'}). Recreate it.") from error
-    return [(member, size) for member, size in members if _is_visible_photo(PurePosixPath(member.name))]
-
-
-def _is_visible_photo(place: PurePosixPath) -> bool:
-    return images.is_photo(place.suffix) and not any(map(skipped_files.is_passed_over, place.parts))
+    places = ((PurePosixPath(member.name), member, size) for member, size in members)
+    return [
+        (member, size)
+        for place, member, size in places
+        if images.is_photo(place.suffix) and not any(map(skipped_files.is_passed_over, place.parts))
+    ]
 
 
 def _classes(

@@ -115,14 +115,7 @@ def preset(name: str, *, parameter: str = "augment") -> Augmentation:
 
 
 def identity(digest: str, augmentation: Augmentation, *, seed: int, number: int) -> str:
-    """Returns the identity of a view, sha256 in hexadecimal; for view 0, the digest of the photo.
-
-    Args:
-      digest: sha256 of the photo, hexadecimal.
-      augmentation: the strengths.
-      seed: random seed of the views.
-      number: which view, from 0.
-    """
+    """Returns the identity of a view, sha256 in hexadecimal; of view 0 it is the digest of the photo."""
     if number == 0:
         return digest
     return hashlib.sha256(f"{_VERSION} {digest} {augmentation} {seed} {number}".encode()).hexdigest()
@@ -138,9 +131,7 @@ def views(
     Args:
       photo: whatever `images.load` takes.
       size: the input, as `images.load` takes it.
-      augmentation: the strengths.
       digest: sha256 of the photo's content, hexadecimal.
-      seed: random seed of the views.
       numbers: numbers of the views; 0 is the original photo.
 
     Returns:
@@ -168,17 +159,7 @@ def views(
 
 
 def view(image: Image.Image, size: int | Fit, augmentation: Augmentation, rng: Rng) -> Array:
-    """Makes one view, drawing every strength at random.
-
-    Args:
-      image: RGB, at full resolution.
-      size: of the result, which the photo fills.
-      augmentation: the strengths.
-      rng: seeded by the caller.
-
-    Returns:
-      uint8 [H, W, 3].
-    """
+    """Makes one view of an RGB photo at full resolution, uint8 [H, W, 3], drawing every strength at random."""
     image = _sampled(image, size, augmentation, rng)
     image = recolour(
         image,
@@ -226,13 +207,10 @@ def sample(
     """Crops, rotates and flips a photo, and stretches the result as `images.resize` does: no antialiasing.
 
     Args:
-      image: RGB.
-      size: of the result.
       shares: width and height of the box, relative to the photo. A rotated box is shrunk to fit inside the photo,
         because phone cameras never show empty corners.
       place: position of the box, across and down: 0 is the left or upper edge, 1 the right or lower one.
       degrees: counterclockwise rotation of the object.
-      flip: whether to mirror left to right.
 
     Returns:
       RGB, [H, W].
@@ -291,12 +269,7 @@ def compress(image: Image.Image, quality: int) -> Image.Image:
 
 
 def erase(pixels: Array, area: float, rng: Rng) -> Array:
-    """Fills a box of about this share of the pixels with noise.
-
-    Args:
-      pixels: uint8 [H, W, 3]; not modified.
-      area: from 0 to 1; a box that does not fit is clipped to the image.
-      rng: draws the box's shape, place and noise.
+    """Fills a box of about this share of the pixels, uint8 [H, W, 3], with noise; one that does not fit is clipped.
 
     Source: Zhong et al. 2020, "Random Erasing Data Augmentation".
     """

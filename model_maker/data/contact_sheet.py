@@ -59,14 +59,7 @@ def write(path: Path, sheet: Image.Image) -> None:
 
 
 def draw(dataset: Dataset, preset: str, *, photos: int = 6, views: int = 8, seed: int = 0) -> Image.Image:
-    """Draws a row for each photo: the original, then its augmented views.
-
-    Args:
-      dataset: where photos are taken from, in turn from each class.
-      preset: a key of `augment.PRESETS`.
-      photos: maximum number of rows.
-      views: number of columns, including the original photo.
-      seed: random seed of the views.
+    """Draws a row for each photo, at most `photos`: the original, then its augmented views.
 
     Raises:
       DataError: no photo can be read, or a number is invalid.
@@ -97,12 +90,9 @@ def draw(dataset: Dataset, preset: str, *, photos: int = 6, views: int = 8, seed
 
 
 def grid(photos: Sequence[tuple[Location, str]], title: str, remark: str, *, columns: int = 5) -> Image.Image:
-    """Draws photos side by side, each whole and with a line of text below.
+    """Draws photos side by side, each whole with a line of text below, under a title and a remark.
 
-    Args:
-      photos: location and text of each; unreadable photos leave their cell empty.
-      title, remark: the lines at the top.
-      columns: photos in a row.
+    Unreadable photos leave their cell empty.
     """
     columns = max(1, min(columns, len(photos)))
     width_step, height_step, top = _CELL + _GAP, _CELL + _GAP + _TEXT, _MARGIN + _HEADER - _TEXT
@@ -161,9 +151,7 @@ def _font(height: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _fitted(text: str, height: int, room: int = _LABELS - 16) -> str:
-    """Shortens a name to the available width, by default that to the left of rows; keeps its end, which distinguishes
-    files.
-    """
+    """Shortens a name to a width, by default that to the left of rows; keeps its end, which distinguishes files."""
     text = text.encode(errors="replace").decode()
     font = _font(height)
     shown, kept = text, len(text)

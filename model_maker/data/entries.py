@@ -38,8 +38,6 @@ class Entry(NamedTuple):
     """One photo of a source.
 
     Attributes:
-      path: its location.
-      class_name: its class.
       part: its split, one of `dataset.PARTS`, if the source states it, else "".
       reason: why it cannot be used, if known without opening it.
     """
@@ -66,12 +64,8 @@ def spelled(place: object) -> str:
 def class_name(name: str, where: object) -> str:
     """Returns a class's name in composed Unicode, since labels are compared and shown, not only listed.
 
-    Args:
-      name: as the source spells it.
-      where: location for the message.
-
     Raises:
-      DataError: it is not valid in a label file.
+      DataError: it is not valid in a label file; the message says where it is.
     """
     name = unicodedata.normalize("NFC", name)
     try:

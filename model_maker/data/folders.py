@@ -16,10 +16,6 @@ from model_maker.data.entries import Entry, class_name
 def entries(root: Path, notes: list[str]) -> Iterator[Entry]:
     """Lists the photos below class folders, by class, then path.
 
-    Args:
-      root: the folder.
-      notes: receives what was skipped and why, one sentence each.
-
     Raises:
       OSError: the folder cannot be opened.
       DataError: a class name is not a valid label, or folders may be splits or classes.
@@ -125,10 +121,7 @@ def _count(folder: Path) -> Counter[str]:
 def _files(folder: Path, notes: list[str], passed: Counter[str]) -> Iterator[Path]:
     """Yields visible files below a folder, links followed, each real folder once and none that holds this one.
 
-    Args:
-      folder: the folder.
-      notes: receives notes on folders that cannot be opened, and on outputs.
-      passed: counts photos in hidden and leftover folders, by name.
+    `passed` counts photos in hidden and leftover folders, by name.
     """
 
     def unreadable(error: OSError) -> None:

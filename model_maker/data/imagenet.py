@@ -17,29 +17,16 @@ CLASSES_21K = 11221
 def labels(classes: int = 1000) -> tuple[str, ...]:
     """Returns one unique English name per class, in the order of published classifiers: by WordNet number.
 
-    Args:
-      classes: number of classes, 1000 or 11221.
-
     Source: the first word of each synset in WordNet 3.0; names that would be equal have a distinguishing addition.
     """
     if classes == CLASSES_21K:
-        return tuple(line.split("\t")[1] for line in _lines_21k())
+        return tuple(line.split("\t")[1] for line in TABLE_21K.read_text(encoding="utf-8").splitlines())
     return _lines("imagenet_labels.txt")
-
-
-@functools.cache
-def synsets_21k() -> tuple[int, ...]:
-    """Returns the WordNet 3.0 number of each of the 11,221 classes, in the same order."""
-    return tuple(int(line.split("\t")[0]) for line in _lines_21k())
 
 
 def described(classes: int) -> str:
     """Describes the classes of a classifier by their number, for display."""
     return "11,221 classes of ImageNet-21K" if classes == CLASSES_21K else "ImageNet's 1000 classes"
-
-
-def _lines_21k() -> list[str]:
-    return TABLE_21K.read_text(encoding="utf-8").splitlines()
 
 
 @functools.cache

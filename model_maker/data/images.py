@@ -22,7 +22,7 @@ from PIL import __version__ as pillow_version
 
 from model_maker.data import bit_depth, in_memory, png
 from model_maker.data.entries import Location
-from model_maker.errors import DataError
+from model_maker.errors import DataError, first_line
 from model_maker.fitting import STRETCH, Fit
 from model_maker.system import extras, files
 
@@ -229,7 +229,7 @@ def _explained(name: str, source: BinaryIO | None = None) -> Iterator[None]:
         raise DataError(f"{name}: no such file") from None
     except _DAMAGE as error:
         # Operating system errors have a number and a message.
-        reason = getattr(error, "strerror", None) or f"damaged ({_reason(error)})"
+        reason = getattr(error, "strerror", None) or f"damaged ({first_line(error, 120)})"
         raise DataError(f"{name}: {reason}") from error
 
 
@@ -326,7 +326,3 @@ def _not_a_photo(source: BinaryIO) -> str:
     if start[:4] in (b"II*\0", b"MM\0*"):
         return "a TIFF with bands or samples that cannot be read here; save it as RGB with 8 bits"
     return "not a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF picture"
-
-
-def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__

@@ -62,7 +62,6 @@ def read(photo: object, *, channels: str = "rgb") -> bytes | Array | str | os.Pa
     """Returns a photo as a path, bytes, an array uint8 [H, W, 3] or [H, W, 4], or unchanged otherwise.
 
     Args:
-      photo: anything that may be a photo.
       channels: color order of arrays, one of CHANNELS; OpenCV's is "bgr".
 
     Raises:
@@ -130,11 +129,7 @@ def _as_numpy(tensor: Tensor) -> Array:
 
 
 def _picture(array: Array, channels: str, *, bands_first: bool = False) -> Array:
-    """Returns uint8 [H, W, 3] or [H, W, 4], RGB.
-
-    Raises:
-      DataError: the shape, type or range of values is not that of an image.
-    """
+    """Returns uint8 [H, W, 3] or [H, W, 4], RGB."""
     if channels not in CHANNELS:
         raise DataError(f"channels={channels!r}: choose one of {', '.join(CHANNELS)}.")
     shape = list(array.shape)

@@ -44,13 +44,7 @@ class Folder(Protocol):
 
 
 class ClassFolder(NamedTuple):
-    """A folder of photos of one class.
-
-    Attributes:
-      folder: the folder.
-      name: of the class.
-      part: the split that the layout states, or "".
-    """
+    """A folder of photos of one class; `part` is the split that the layout states, or ""."""
 
     folder: Folder
     name: str
@@ -123,7 +117,6 @@ def arrange(root: Folder, notes: list[str], *, unwrap: bool = False) -> list[Cla
     """Detects which folders are classes, and which are splits with classes below.
 
     Args:
-      root: the dataset.
       notes: receives what was skipped and why, one sentence each.
       unwrap: whether to skip a single top-level folder, as in archives.
 

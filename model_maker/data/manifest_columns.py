@@ -124,11 +124,7 @@ def delimiter(manifest: object, text: str, usual: str) -> str:
 
 
 def find(manifest: object, lines: Sequence[Sequence[str]]) -> Columns:
-    """Detects the columns of a table by their names, else by their content.
-
-    Args:
-      manifest: name for messages.
-      lines: the first non-empty lines.
+    """Detects the columns of a table by their names, else by the content of its first non-empty lines.
 
     Raises:
       DataError: the column of paths or labels is missing or ambiguous.

@@ -46,7 +46,6 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
 
     Args:
       path: the manifest, or a folder with a `metadata.csv` or `metadata.jsonl`, at its top or in each part's folder.
-      notes: receives what was skipped.
 
     Raises:
       DataError: a line that cannot be read; the message names it.
@@ -194,11 +193,7 @@ def labels_in(label: str | tuple[str, ...], where: str) -> list[str]:
 
 
 def _single(label: str | tuple[str, ...], where: str) -> str:
-    """Returns the only label of a photo.
-
-    Raises:
-      DataError: there are several, or none in a list.
-    """
+    """Returns the only label of a photo."""
     if isinstance(label, str):
         return label
     if len(label) == 1:

@@ -12,16 +12,9 @@ Rng = np.random.Generator
 
 
 def mixup(batch: Array, labels: Array, rng: Rng, *, alpha: float) -> tuple[Array, Array]:
-    """Blends each photo and its label with another one of the batch.
+    """Blends each photo of a batch, float [N, H, W, C], and its label, float [N, classes] of sum 1, with another one.
 
-    Args:
-      batch: float [N, H, W, C].
-      labels: float [N, classes], of sum 1.
-      rng: draws partners and shares.
-      alpha: shares are drawn per photo from Beta(alpha, alpha); 0 leaves the batch unchanged.
-
-    Returns:
-      float32 of the same shapes.
+    Shares are drawn per photo from Beta(alpha, alpha); 0 leaves the batch unchanged. The results are float32.
 
     Source: Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization".
     """
@@ -30,16 +23,9 @@ def mixup(batch: Array, labels: Array, rng: Rng, *, alpha: float) -> tuple[Array
 
 
 def cutmix(batch: Array, labels: Array, rng: Rng, *, alpha: float) -> tuple[Array, Array]:
-    """Pastes into each photo a box of another, from the same place, and mixes labels by the box's area.
+    """Pastes into each photo a box of another, from the same place, and mixes labels by the box's area; see `mixup`.
 
-    Args:
-      batch: float [N, H, W, C].
-      labels: float [N, classes], of sum 1.
-      rng: draws partners, areas and places.
-      alpha: areas are drawn per photo from Beta(alpha, alpha); 0 leaves the batch unchanged.
-
-    Returns:
-      float32 of the same shapes.
+    Areas are drawn per photo from Beta(alpha, alpha).
 
     Source: Yun et al. 2019, "CutMix", whose boxes may extend beyond the photo; these do not.
     """

@@ -144,14 +144,7 @@ class MultiLabelDataset(Dataset):
 
 
 def deal(targets: Array, count: int) -> Array:
-    """Deals photos to folds so that each label is spread evenly, the rarest first.
-
-    Args:
-      targets: bool [N, C].
-      count: number of folds.
-
-    Returns:
-      int [N].
+    """Deals photos to folds, int [N], so that each label is spread evenly, the rarest first; targets are bool [N, C].
 
     Source: Sechidis et al. 2011, "On the Stratification of Multi-Label Data".
     """

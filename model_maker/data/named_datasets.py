@@ -22,13 +22,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """A file of a dataset.
-
-    Attributes:
-      url: address of an archive in a format that `archives` reads.
-      size_bytes, sha256: of the file.
-      part: the split that it contains, if any.
-    """
+    """A file of a dataset, its size and hash, and the split that it contains, if any."""
 
     url: str
     size_bytes: int
@@ -42,8 +36,6 @@ class NamedDataset:
 
     Attributes:
       name: as users write it.
-      files: files to download.
-      licence: as the dataset states it.
       home: the page that describes it.
       summary: what its photos show.
     """
@@ -78,11 +70,7 @@ class NamedDataset:
         return files.cache_directory() / "datasets" / self.name / f"{file.sha256[:16]}-{name}"
 
     def fetch(self, notes: list[str], progress: Progress | None = None) -> None:
-        """Downloads missing files; resumes interrupted downloads.
-
-        Args:
-          notes: receives what was downloaded from where.
-          progress: called with (done, total) kilobytes.
+        """Downloads missing files, with progress in kilobytes; resumes interrupted downloads.
 
         Raises:
           DataError: a file cannot be downloaded, or is not the published one.

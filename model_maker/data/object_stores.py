@@ -24,9 +24,7 @@ _OF_THE_WEB = ("http", "https")
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class StoredPhoto:
-    """A photo in an object store; its credentials are those of the process that reads it."""
-
+class _Stored:
     url: str
 
     def __str__(self) -> str:
@@ -35,6 +33,12 @@ class StoredPhoto:
     @property
     def name(self) -> str:
         return PurePosixPath(self.url).name
+
+
+class StoredPhoto(_Stored):
+    """A photo in an object store; its credentials are those of the process that reads it."""
+
+    __slots__ = ()
 
     @property
     def suffix(self) -> str:
@@ -54,18 +58,10 @@ class StoredPhoto:
                 raise DataError(f"{self}: no such file") from None
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFolder:
+class StoredFolder(_Stored):
     """A folder in an object store; can replace a Path of a dataset."""
 
-    url: str
-
-    def __str__(self) -> str:
-        return self.url
-
-    @property
-    def name(self) -> str:
-        return PurePosixPath(self.url).name
+    __slots__ = ()
 
     def resolve(self) -> StoredFolder:
         return self
@@ -131,10 +127,6 @@ def accepts(path: object) -> bool:
 
 def entries(folder: StoredFolder, notes: list[str]) -> Iterator[Entry]:
     """Lists the photos below class folders as `folders.entries` does, by class, then path.
-
-    Args:
-      folder: the folder with the class folders.
-      notes: receives what was skipped and why, one sentence each.
 
     Raises:
       DataError: it cannot be listed, or a class name is not a valid label.

@@ -23,12 +23,7 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """An image in a row of a Parquet file.
-
-    Attributes:
-      file, column: the file, and its image column.
-      group, row: the row group, and the row in it.
-    """
+    """An image in a row of a Parquet file: its column, the row group, and the row in it."""
 
     file: str
     column: str
@@ -64,7 +59,6 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
 
     Args:
       path: a `.parquet` file, or a folder of them as the Hugging Face Hub lays them out.
-      notes: receives the number of rows without a label.
 
     Raises:
       DataError: pyarrow is missing, a file is damaged, or has no such columns.

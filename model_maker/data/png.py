@@ -19,16 +19,17 @@ _HARMLESS = 1000
 
 def without_texts(source: BinaryIO) -> BinaryIO:
     """Returns a file that Pillow can open: the source, or a copy in memory without texts if these may be too large."""
-    with _kept_open(source) as file:
-        if file.read(len(MARK)) != MARK:
-            file.seek(0)
+    source.seek(0)
+    try:
+        if source.read(len(MARK)) != MARK:
             return source
-        size = sum(length for _, length, name in _chunks(file) if name in _TEXTS)
-        file.seek(0)
+        size = sum(length for _, length, name in _chunks(source) if name in _TEXTS)
         if size <= _HARMLESS:
             return source
-        content = file.read()
-    return io.BytesIO(_stripped(content))
+        source.seek(0)
+        return io.BytesIO(_stripped(source.read()))
+    finally:
+        source.seek(0)
 
 
 def is_whole(content: bytes) -> bool:
@@ -60,17 +61,3 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
         length, name = _HEAD.unpack(head)
         yield place, length, name
         place = file.seek(place + _HEAD.size + length + _CHECK)
-
-
-class _kept_open:
-    """A file at its beginning; the caller closes it."""
-
-    def __init__(self, file: BinaryIO):
-        self._file = file
-
-    def __enter__(self) -> BinaryIO:
-        self._file.seek(0)
-        return self._file
-
-    def __exit__(self, *_: object) -> None:
-        self._file.seek(0)

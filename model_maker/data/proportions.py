@@ -37,9 +37,7 @@ def is_extreme(width: int, height: int, fit: Fit | None = None) -> bool:
 def note(photos: Dataset, fit: Fit) -> str:
     """Returns a note if many photos have extreme proportions, else an empty string.
 
-    Args:
-      photos: the photos; up to 128 are opened, only to read their sizes.
-      fit: the input, and how photos are fitted to it.
+    Up to 128 photos are opened, only to read their sizes.
     """
     ordered = photos.by_digest()[:_LOOKED]
     found = [size for sample in ordered if (size := _size(sample.path))]

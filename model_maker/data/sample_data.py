@@ -31,8 +31,6 @@ def draw(
 
     Args:
       directory: output folder; created atomically, when all images are drawn.
-      per_class: images per class.
-      seed: random seed.
       progress: called with (done, total) images.
 
     Returns:
@@ -58,16 +56,7 @@ def draw(
 
 
 def picture(species: str, number: int, *, seed: int = 0) -> Image.Image:
-    """Draws one image.
-
-    Args:
-      species: a key of SPECIES.
-      number: number of the image within its kind, from 0.
-      seed: as for `draw`.
-
-    Returns:
-      An RGB image, 240 to 480 pixels a side.
-    """
+    """Draws one image of a kind of SPECIES, RGB, 240 to 480 pixels a side; `number` counts within the kind, from 0."""
     rng = np.random.default_rng(list(f"{seed}/{species}/{number}".encode()))
     sides = int(rng.integers(320, 481)), int(rng.integers(240, 361))
     width, height = sorted(sides, reverse=rng.random() < 0.6)

@@ -94,12 +94,8 @@ def is_leftover(name: str) -> bool:
 def refuse_masks_beside(home: object, folders: Iterable[str]) -> None:
     """Raises an error for a folder of masks beside one of images.
 
-    Args:
-      home: parent folder, for messages.
-      folders: names of those with photos.
-
     Raises:
-      DataError: there are both.
+      DataError: both are among the names of folders with photos.
     """
     plain = {re.sub(r"[\W_]+", "", name.lower()): name for name in folders}
     pictures, masks = sorted(PICTURES & plain.keys()), sorted(MASKS & plain.keys())

@@ -54,7 +54,6 @@ class Source:
     Attributes:
       accepts: whether a path has this format.
       entries: lists its photos in the order of the Dataset; the second argument receives notes.
-      layout: description for messages.
       sets: the same where photos may have several labels: an entry for each of them, one without a class name for a
         photo without labels. None if the format has one label per photo; copies of a photo may still have others.
     """
@@ -171,17 +170,7 @@ def _merged(
 
 
 def read_to_judge(data: str | os.PathLike[str], *, multi_label: bool = False) -> tuple[Dataset, list[str]]:
-    """Reads labeled photos for evaluation: the test split of a dataset that has one.
-
-    Args:
-      data, multi_label: see `read`.
-
-    Returns:
-      The photos, and notes.
-
-    Raises:
-      DataError: see `read`.
-    """
+    """Reads labeled photos for evaluation, and notes: the test split of a dataset that has one; errors as in `read`."""
     dataset = read(data, least_classes=1, multi_label=multi_label)
     notes, stated = list(dataset.notes), dataset.stated("test")
     if len(stated):

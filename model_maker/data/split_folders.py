@@ -49,10 +49,7 @@ def address(
     validation: str | os.PathLike[str] | None = None,
     test: str | os.PathLike[str] | None = None,
 ) -> str:
-    """Returns the location of a dataset with one folder per split.
-
-    Args:
-      train, validation, test: folders with a folder for each class.
+    """Returns the location of a dataset with one folder per split, each with a folder for each class.
 
     Raises:
       DataError: one of them does not exist, or contains another.

@@ -26,13 +26,7 @@ _POLYNOMIAL, _MASK = 0x82F63B78, 0xA282EAD8
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A tf.Example in a TFRecord file.
-
-    Attributes:
-      file: the file.
-      number: index of the record, from 0.
-      offset, size: of the serialized example, bytes.
-    """
+    """A tf.Example in a TFRecord file: its index in the file from 0, its offset and size in bytes."""
 
     file: str
     number: int
@@ -60,7 +54,6 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
 
     Args:
       path: a TFRecord file, or a folder of them. `label.labels.txt` next to them names the classes.
-      notes: not used; no files are skipped.
 
     Raises:
       DataError: a file is damaged, or an example has no label.

@@ -24,12 +24,7 @@ def address_of(picture: Image.Image, side: int) -> str:
 
 
 def jpeg(photo: Location, side: int) -> bytes:
-    """Returns a JPEG without EXIF; empty bytes if the photo cannot be read.
-
-    Args:
-      photo: whatever `images.decode` takes.
-      side: maximum length of the longer side, pixels.
-    """
+    """Returns a JPEG without EXIF, its longer side at most `side` pixels; empty bytes if the photo cannot be read."""
     try:
         with images.opened(photo) as image:
             image.draft("RGB", (2 * side, 2 * side))  # decodes a JPEG no larger than needed

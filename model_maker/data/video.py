@@ -68,7 +68,6 @@ def frames(name: str, *, every: int = EVERY) -> Iterator[Frame]:
 
     Args:
       name: a video file, the number of a camera, or the rtsp:// address of a stream, which may have no end.
-      every: 1 for all frames.
 
     Raises:
       DataError: it cannot be opened or decoded; frames before the error have been yielded.

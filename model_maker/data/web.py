@@ -60,7 +60,6 @@ def fetch(address: str, *, timeout: float | None = None) -> bytes:
     """Downloads a photo.
 
     Args:
-      address: http(s).
       timeout: seconds that the server may keep silent; TIMEOUT_S by default.
 
     Raises:

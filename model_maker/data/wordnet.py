@@ -19,6 +19,8 @@ from model_maker.data import imagenet
 
 TABLE = Path(__file__).with_name("wordnet_names.tsv")
 LICENCE = Path(__file__).with_name("wordnet_licence.txt")
+# Names to suggest for an unknown word.
+_MOST_NEAR = 5
 # WordNet's own rules for plurals of nouns, see morphy(7WN).
 _PLURALS = (
     ("s", ""),
@@ -82,13 +84,13 @@ def own_class(label: str) -> Meaning | None:
     return Meaning(table.names[index], (index,), sense)
 
 
-def nearest(word: str, number: int = 5, classes: int = 1000) -> list[str]:
+def nearest(word: str, classes: int = 1000) -> list[str]:
     """Returns known names with the most similar spelling, or that contain the word, best first."""
     word, names = normalized(word), list(_rows_21k() if classes == imagenet.CLASSES_21K else _table().rows)
-    close = difflib.get_close_matches(word, names, n=number, cutoff=0.75)
+    close = difflib.get_close_matches(word, names, n=_MOST_NEAR, cutoff=0.75)
     having = [name for name in names if word in name.split() or name in word.split()]
     having.sort(key=lambda name: (abs(len(name) - len(word)), name))
-    return list(dict.fromkeys((*close, *having)))[:number]
+    return list(dict.fromkeys((*close, *having)))[:_MOST_NEAR]
 
 
 def names_of_class(index: int) -> tuple[str, ...]:

@@ -92,7 +92,6 @@ def run(
     Args:
       model: a `.tflite`, or a folder that `train` made.
       photos: paths, or arrays uint8 [H, W, 3].
-      threads: inside one inference.
 
     Raises:
       ModelError: a tool is missing, the model does not run there, or a photo cannot be read there.

@@ -14,6 +14,7 @@ from model_maker.data import images, proportions, split_names
 from model_maker.data.entries import spelled
 from model_maker.doctor import fallback_decoders, multi_label_checks, shortcut_findings
 from model_maker.doctor.examination import Examination
+from model_maker.doctor.file_properties import FileProperties
 from model_maker.doctor.findings import Finding
 
 # Smaller photos are enlarged 3.5 times and more to the 224 pixels that most backbones take, which blurs them.
@@ -30,6 +31,7 @@ FEW = 20
 # How many times more likely another class must be than a photo's own: to be reported, and to be a clear case.
 _DOUBT, _SURE = math.log(1.5), math.log(3)
 _DAMAGE = ("damaged", "empty file", "not a ")
+Finder = Callable[[Examination], Iterator[Finding]]
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,7 @@ class Check:
     """A kind of problem.
 
     Attributes:
-      title: heading of its findings.
       severity: one of SEVERITIES.
-      advice: what to do.
-      find: yields its findings.
       mends: whether its findings list `removable` photos.
       by_default: whether `mend` moves them by default: only photos that nobody needs.
     """
@@ -48,7 +47,7 @@ class Check:
     title: str
     severity: str
     advice: str
-    find: Callable[[Examination], Iterator[Finding]]
+    find: Finder
     mends: bool = False
     by_default: bool = False
 
@@ -138,12 +137,6 @@ def _near_copies(examination: Examination) -> Iterator[Finding]:
             yield _of_group(examination, group, text, group[1:])
 
 
-def _one_colour(examination: Examination) -> Iterator[Finding]:
-    for sample, file in zip(examination.dataset.samples, examination.properties, strict=True):
-        if file.spread < ONE_COLOUR:
-            yield Finding("single color", (sample.path,), (sample.path,))
-
-
 def _outliers(examination: Examination) -> Iterator[Finding]:
     far = examination.label_errors.distances
     if len(far) < FEW:  # too few to estimate a distribution
@@ -153,12 +146,6 @@ def _outliers(examination: Examination) -> Iterator[Finding]:
             return
         path = examination.dataset.samples[index].path
         yield Finding("unlike the other photos", (path,), (path,), score=float(far[index]))
-
-
-def _tiny(examination: Examination) -> Iterator[Finding]:
-    for sample, file in zip(examination.dataset.samples, examination.properties, strict=True):
-        if min(file.width, file.height) < TINY_PIXELS:
-            yield Finding(f"{file.width} x {file.height} pixels", (sample.path,), (sample.path,))
 
 
 def _proportions(examination: Examination) -> Iterator[Finding]:
@@ -207,22 +194,15 @@ def _suffixes(examination: Examination) -> Iterator[Finding]:
             yield Finding(f"named {suffix}, but is {file.format}", (sample.path,))
 
 
-def _deep(examination: Examination) -> Iterator[Finding]:
-    for sample, file in zip(examination.dataset.samples, examination.properties, strict=True):
-        if file.bits:
-            yield Finding(f"{file.bits[1]} bits used of {file.bits[0]}", (sample.path,))
+def _each(text: Callable[[FileProperties], str], *, removable: bool = False) -> Finder:
+    """Returns what finds the photos of whose properties there is something to say."""
 
+    def find(examination: Examination) -> Iterator[Finding]:
+        for sample, file in zip(examination.dataset.samples, examination.properties, strict=True):
+            if found := text(file):
+                yield Finding(found, (sample.path,), (sample.path,) if removable else ())
 
-def _turned(examination: Examination) -> Iterator[Finding]:
-    for sample, file in zip(examination.dataset.samples, examination.properties, strict=True):
-        if file.orientation != 1:
-            yield Finding(f"EXIF orientation {file.orientation}", (sample.path,))
-
-
-def _personal(examination: Examination) -> Iterator[Finding]:
-    for sample, file in zip(examination.dataset.samples, examination.properties, strict=True):
-        if file.personal:
-            yield Finding(", ".join(file.personal), (sample.path,))
+    return find
 
 
 def _is_apart(examination: Examination, index: int) -> bool:
@@ -320,7 +300,7 @@ CHECKS = {
         "Photos of a single color",
         "look",
         "They contain nothing to learn. Remove them unless the class looks like that.",
-        _one_colour,
+        _each(lambda file: "single color" if file.spread < ONE_COLOUR else "", removable=True),
         mends=True,
     ),
     "shortcuts": Check(
@@ -348,7 +328,10 @@ CHECKS = {
         f"Photos smaller than {TINY_PIXELS} pixels",
         "look",
         "Enlargement blurs them, unlike photos of a camera. Replace them with larger ones.",
-        _tiny,
+        _each(
+            lambda file: f"{file.width} x {file.height} pixels" if min(file.width, file.height) < TINY_PIXELS else "",
+            removable=True,
+        ),
         mends=True,
     ),
     "classes": Check(
@@ -381,20 +364,20 @@ CHECKS = {
         "know",
         "The images use fewer bits than their files have room for. Training scales them; other programs show them "
         "nearly black. Save them with 8 bits.",
-        _deep,
+        _each(lambda file: f"{file.bits[1]} bits used of {file.bits[0]}" if file.bits else ""),
     ),
     "turned": Check(
         "Photos with EXIF rotation",
         "know",
         "Training rotates them upright; an app must do the same with photos of a camera.",
-        _turned,
+        _each(lambda file: f"EXIF orientation {file.orientation}" if file.orientation != 1 else ""),
     ),
     "personal": Check(
         "Personal data in EXIF",
         "know",
         "No model contains it. Remove it before you share the photos, for example with `exiftool -all= -tagsfromfile @ "
         "-orientation`.",
-        _personal,
+        _each(lambda file: ", ".join(file.personal)),
     ),
 }
 FIXABLE = tuple(name for name, check in CHECKS.items() if check.mends)

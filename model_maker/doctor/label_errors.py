@@ -52,9 +52,7 @@ def find(vectors: Array, labels: Array, numbers: Array, *, classes: int) -> Labe
 
     Args:
       vectors: float [N, D], embeddings.
-      labels: int [N].
       numbers: int [N], equal for near duplicates.
-      classes: C.
 
     Source:
       Northcutt et al. 2021, "Confident Learning" (thresholds by the mean self-confidence of a class). The neighbours'
@@ -82,12 +80,7 @@ def find(vectors: Array, labels: Array, numbers: Array, *, classes: int) -> Labe
 
 
 def find_several(vectors: Array, targets: Array, numbers: Array) -> LabelErrors:
-    """Assesses the labels of photos that may have several: each for itself, by held-out probabilities.
-
-    Args:
-      vectors: float [N, D], embeddings.
-      targets: bool [N, C], the labels that each photo has.
-      numbers: int [N], equal for near duplicates.
+    """Assesses the labels of photos that may have several, bool [N, C]: each for itself, by held-out probabilities.
 
     Returns:
       Scores as in `find`; margins and `confident` are [N, C], of each label: below 0 if the contrary is more likely. A

@@ -29,7 +29,6 @@ def groups(digests: Sequence[str], hashes: Array, mirrored: Array, spreads: Arra
     """Numbers photos so that near duplicates share a number.
 
     Args:
-      digests: sha256 of each photo.
       hashes, mirrored: uint64 [N], perceptual hashes of the photos and of their mirror images.
       spreads: float [N], spread of their pixels; hashes of nearly uniform images are not compared.
       vectors: float32 [N, D], embeddings as `label_errors.directions` returns them; None compares hashes only.
@@ -84,11 +83,6 @@ def inflation_by_folds(vectors: Array, labels: Array, numbers: Array) -> dict | 
     """Measures how much near duplicates inflate accuracy: cross-validates with them together and apart.
 
     Photos without near duplicates are in the same folds both times, so nothing else differs.
-
-    Args:
-      vectors: float [N, D], embeddings.
-      labels: int [N].
-      numbers: int [N], from `groups`.
 
     Returns:
       Plain JSON types: number of `photos` with a near duplicate of their class, `top1_apart`, `top1_together`, and

@@ -21,7 +21,7 @@ from model_maker.data import object_stores, sources
 from model_maker.doctor.checks import DEFAULT_FIXES, FIXABLE
 from model_maker.doctor.diagnosis import Diagnosis
 from model_maker.errors import DataError, OutputError
-from model_maker.system import files, locks
+from model_maker.system import files, locks, moved_files
 
 LOG = "moves.jsonl"
 
@@ -107,14 +107,14 @@ def mend(
         for path, kind in wanted.items():
             home = Path(os.path.abspath(path)).relative_to(os.path.abspath(diagnosis.data))
             try:
-                digest = _digest(path)
+                digest = files.sha256(path)
                 if digest != diagnosis.digests.get(path, hashlib.sha256().hexdigest()):
                     left.append((path, "it has changed since the diagnosis"))
                     continue
-                target = _free(place / kind / home)
+                target = moved_files.free_name(place / kind / home)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 to = target.relative_to(place)
-                _append(log, {"from": home.as_posix(), "to": to.as_posix(), "kind": kind, "sha256": digest})
+                moved_files.append(log, {"from": home.as_posix(), "to": to.as_posix(), "kind": kind, "sha256": digest})
                 move(root / home, target)
                 moved.append(target)
             except OSError as error:
@@ -163,7 +163,7 @@ def put_back(data: str | os.PathLike[str], quarantine: str | os.PathLike[str] | 
                 continue
             try:
                 if os.path.lexists(target):
-                    if _digest(target) != entry["sha256"] or _digest(source) != entry["sha256"]:
+                    if files.sha256(target) != entry["sha256"] or files.sha256(source) != entry["sha256"]:
                         left.append((source, f"{target} is taken by another file"))
                         continue
                     source.unlink()  # a move between disks was interrupted after copying
@@ -205,18 +205,6 @@ def _log(place: Path) -> Iterator[BinaryIO]:
         raise OutputError(f"Cannot write {place / LOG}: {error.strerror or error}. It has the moved photos.") from error
 
 
-def _append(log: BinaryIO, entry: dict[str, str]) -> None:
-    line = json.dumps(entry).encode() + b"\n"
-    end = log.seek(0, os.SEEK_END)
-    if end:
-        log.seek(end - 1)
-        if log.read(1) != b"\n":  # a line truncated by a crash: its photo has not moved
-            line = b"\n" + line
-    log.write(line)
-    log.flush()
-    os.fsync(log.fileno())
-
-
 def _entries(log: BinaryIO, place: Path) -> list[dict[str, str]]:
     """Reads the log; ignores a line truncated by a crash, whose photo has not moved."""
     log.seek(0)
@@ -231,15 +219,6 @@ def _entries(log: BinaryIO, place: Path) -> list[dict[str, str]]:
             raise DataError(f"{place / LOG} names {entry['from']!r}, outside of the dataset. It was not written here.")
         found.append(entry)
     return found
-
-
-def _free(target: Path) -> Path:
-    """Returns an unused path."""
-    number, free = 1, target
-    while os.path.lexists(free):
-        number += 1
-        free = target.with_name(f"{target.stem} ({number}){target.suffix}")
-    return free
 
 
 def move(source: Path, target: Path) -> None:
@@ -270,11 +249,6 @@ def _copy(source: Path, target: Path) -> None:
         copy.flush()
         os.fsync(copy.fileno())
     shutil.copystat(source, target)
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _remove_empty(place: Path) -> None:

@@ -58,13 +58,9 @@ class Together:
 
 
 def find(facts: Sequence[PhotoFacts], member: Array, folds: Array, *, tried: int) -> Iterator[Shortcut]:
-    """Yields the facts that tell a group of photos from the others beyond doubt, the most accurate first.
+    """Yields the facts that tell a group of photos, bool [N], from the others beyond doubt, the most accurate first.
 
-    Args:
-      facts: of N photos.
-      member: bool [N], the group.
-      folds: int [N], of the cross-validation.
-      tried: number of groups that are tried, for the correction.
+    `folds` are those of the cross-validation, int [N]; `tried` is how many groups are tried, for the correction.
     """
     if min(member.sum(), (~member).sum()) < FEWEST:
         return

@@ -39,7 +39,6 @@ class Machine:
     """The properties of a machine that affect its embeddings.
 
     Attributes:
-      name: host name.
       versions: versions of Python, this package, and packages that affect pixels and embeddings.
       processor: model of the processor; others may round differently.
     """
@@ -71,25 +70,16 @@ def check_installed() -> None:
 
 
 class Cluster:
-    """A cluster that this process has joined; created by `connected`.
-
-    Attributes:
-      cpus: number of cores.
-    """
+    """A cluster of so many cores that this process has joined; created by `connected`."""
 
     def __init__(self, ray: Any):
         self._ray = ray
         self.cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
 
     def compare(self, mark: str, see: Callable[[str], str]) -> list[str]:
-        """Checks the versions of every node, and that it can read what this machine wrote.
+        """Checks the versions of every node, and that it can read what this machine wrote; returns notes.
 
-        Args:
-          mark: argument of `see` on every node.
-          see: returns the problem on that node, "" for none.
-
-        Returns:
-          Notes, one sentence each.
+        On every node `see` is called with `mark`; it returns the problem there, "" for none.
 
         Raises:
           ClusterError: a node does not answer, reports a problem, or has other versions.
@@ -136,7 +126,6 @@ class Cluster:
         Close the generator before leaving the cluster.
 
         Args:
-          batches: any objects that can be pickled.
           make: called with `arguments` in each worker process; returns a function that maps a batch to JSON types.
           arguments: arguments of `make`, sent once.
           most: maximum number of workers; all cores of the cluster by default.

@@ -32,12 +32,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Embeddings:
-    """The embeddings of photos, computed once and passed to all consumers.
-
-    Attributes:
-      photos: the readable photos.
-      maps: features of these photos, in order, with one or several views each.
-    """
+    """The embeddings of the readable photos, in order, with one or several views each, computed once for all."""
 
     photos: Dataset
     maps: FeatureMaps
@@ -75,22 +70,18 @@ def compute(
     return np.stack(vectors), skipped
 
 
-def look_up(
-    dataset: Dataset,
-    embedder: bytes,
-    normalization: Normalization | None,
-    resize: str = STRETCH,
-    *,
-    threads: int | None = None,
-) -> Array:
-    """Returns [N, D] of readable photos, from the cache if it has all of them; does not write to the cache."""
+def look_up(dataset: Dataset, embedder: bytes, resize: str = STRETCH, *, threads: int | None = None) -> Array:
+    """Returns [N, D] of readable photos by an embedder of raw pixels, from the cache if it has all of them.
+
+    Does not write to the cache.
+    """
     probe = Runner(embedder)
-    path = cache_path(embedder, normalization, resize=resize)
+    path = cache_path(embedder, None, resize=resize)
     store = EmbeddingStore(path, math.prod(probe.output_shape[1:]), stored_type(probe))
     rows = store.find(_names(dataset, 1, PRESETS["none"], 0))[:, 0]
     if (rows >= 0).all():
         return store.read(rows)
-    return compute(dataset, embedder, normalization, resize, threads=threads)[0]
+    return compute(dataset, embedder, None, resize, threads=threads)[0]
 
 
 def feature_maps(
@@ -110,15 +101,12 @@ def feature_maps(
     """Computes the embeddings of photos that are not cached yet, and adds them to the cache.
 
     Args:
-      dataset: the photos.
       embedder: a `.tflite`, [1, H, W, 3] to [1, ...], float32 or int8.
       normalization: of the embedder's input; None for raw pixels.
       resize: how photos are fitted to its input, a key of `fitting.RESIZES`.
       views: K, number of views per photo; the first is the original, shared by all augmentations.
       augmentation, seed: of the other views.
-      threads: number of threads; all cores by default.
       engine: where to embed; this machine by default.
-      kernels: LiteRT's CPU kernels to use.
       progress: receives the number of photos done, including cached ones, and a note if only some are cached.
 
     Returns:
@@ -168,10 +156,7 @@ def _names(dataset: Dataset, views: int, augmentation: Augmentation, seed: int) 
 class _Lacking(Sequence[Wanted]):
     """Views that are not in the store, each photo once; entries are created lazily, since there may be a million.
 
-    Args:
-      dataset: the photos.
-      names: keys of their views, [N, K].
-      rows: their rows in the store, [N, K]; -1 if missing.
+    Keys of the views and their rows in the store are [N, K]; a row is -1 if missing.
     """
 
     def __init__(self, dataset: Dataset, names: Array, rows: Array):

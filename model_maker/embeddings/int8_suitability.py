@@ -28,14 +28,7 @@ def prepare(
     """Adds its int8 form to a backbone; all later steps use it to compute features.
 
     If the int8 form is too inaccurate, as it may be on photos unlike those that its ranges come from, it is calibrated
-    on these photos, with a note.
-
-    Args:
-      base: the backbone in float.
-      train: training photos.
-      progress: receives notes and progress.
-      threads: photos at a time; None for all cores.
-      known: the int8 form to use, however accurate it is on these photos.
+    on these photos, with a note. A `known` int8 form is used however accurate it is on these photos.
     """
     fields = {field.name: getattr(base, field.name) for field in dataclasses.fields(base)}
     if known:
@@ -74,7 +67,7 @@ def blurred(base: Embedder, form: Int8Backbone, photos: Dataset, *, threads: int
         return form.layers[-1].name, 0.0
     values = real.read()[:, 0].astype(np.float32)
     # Not cached: the photos are embedded later anyway, and progress then counts those that were already cached.
-    whole = computing.look_up(photos, form.embedder, None, base.resize, threads=threads)
+    whole = computing.look_up(photos, form.embedder, base.resize, threads=threads)
     error = (whole * np.float32(form.step) - values).var(axis=0)
     spread = values.var(axis=0)
     shares = {}

@@ -48,7 +48,6 @@ class Ray:
     Args:
       address: see `cluster.connected`.
       folder: folder of shards, a path or fsspec address that all machines can reach; the cache by default.
-      progress: receives notes.
     """
 
     def __init__(self, address: str | None, folder: str | None, progress: Progress):
@@ -137,11 +136,7 @@ class Ray:
             yield cluster
 
     def _agreed(self, path: Any, reason: str) -> tuple[str, str]:
-        """Returns why a photo cannot be read, if this machine cannot read it either.
-
-        Raises:
-          ClusterError: this machine can read it, so the machines do not see the same photos.
-        """
+        """Returns why a photo cannot be read, if this machine cannot read it either; else they see different photos."""
         digest, here = hash_photo(path)
         if digest:
             raise ClusterError(

@@ -27,11 +27,9 @@ _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A photo without an embedding.
+    """A photo without an embedding, and why.
 
-    Attributes:
-      reason: why it could not be embedded.
-      opened: whether its bytes could be read, so that the photo is at fault and not the machine.
+    `opened` is whether its bytes could be read, so that the photo is at fault and not the machine.
     """
 
     reason: str
@@ -43,11 +41,7 @@ Result = Array | Unreadable
 
 @dataclass(frozen=True)
 class Shards:
-    """The shards of one embedder in one folder.
-
-    Attributes:
-      url: the folder, a path or an fsspec address.
-    """
+    """The shards of one embedder in one folder, a path or an fsspec address."""
 
     url: str
 
@@ -77,12 +71,7 @@ class Shards:
 
 
 def write(name: str, keys: Sequence[str], results: Sequence[Result]) -> None:
-    """Writes a shard.
-
-    Args:
-      name: the file.
-      keys: keys of photos and their views, 64 characters each.
-      results: for each, [K, D], or why there is none.
+    """Writes a shard: for each key of a photo and its views, 64 characters, its views [K, D], or why there is none.
 
     Raises:
       OutputError: it cannot be written.

@@ -62,7 +62,6 @@ class EmbeddingStore:
 
     Args:
       path: the file of the vectors; the index is next to it. Both are created on the first write.
-      size: length of an embedding.
       dtype: of the values, float16 or int8.
     """
 
@@ -114,12 +113,7 @@ class EmbeddingStore:
             raise OutputError(self.lost) from error
 
     def append(self, names: Array, vectors: Array) -> None:
-        """Adds embeddings; safe for several processes at once.
-
-        Args:
-          names: "V32" [N], see `pack`.
-          vectors: [N, size], of the store's type.
-        """
+        """Adds embeddings, [N, size] of the store's type, by name, "V32" [N]; safe for several processes at once."""
         rows = np.empty(len(names), _ROW)
         rows["name"], rows["check"] = names, [zlib.crc32(vector) for vector in vectors]
         with files.explained(self.path):
@@ -139,9 +133,6 @@ class EmbeddingStore:
         """Overwrites all embeddings of these names with zeros; returns how many there were.
 
         Rows are not removed, so the others keep their positions. No other process may be reading these rows.
-
-        Args:
-          names: "V32" [N], see `pack`.
         """
         if not (self._index.exists() and self.path.exists()):
             return 0
@@ -185,7 +176,6 @@ class FeatureMaps:
     type.
 
     Args:
-      store: the store.
       rows: int [N, K], the row of each view of each photo.
       shape: of one output, for example (3088,) or (14, 14, 112).
       step: quantization step of integers; 1 for floats.

@@ -30,7 +30,6 @@ class Work:
       embedder: a `.tflite`, [1, H, W, 3] to [1, ...], float32 or int8.
       normalization: of its input; None for raw uint8 pixels.
       augmentation, seed: how to make the views other than the original photo.
-      kernels: LiteRT's CPU kernels to use.
       name: name of the store, see `computing.cache_path`.
     """
 
@@ -42,12 +41,7 @@ class Work:
     name: str = ""
 
     def views(self, photo: Wanted, size: Fit, content: bytes | None = None) -> Array:
-        """Makes the requested views of a photo: uint8 [K, H, W, 3].
-
-        Args:
-          photo: the photo and its requested views.
-          size: the input, and how photos are fitted to it.
-          content: the photo's bytes, if they have already been read.
+        """Makes the requested views of a photo, uint8 [K, H, W, 3], from its bytes if they have already been read.
 
         Raises:
           DataError: the photo cannot be read.
@@ -86,11 +80,4 @@ class Engine(Protocol):
         """Yields (sha256 of the photo's bytes, ""), or ("", reason), for each entry that a source lists."""
 
     def embed(self, photos: Sequence[Wanted], work: Work, size: Fit, *, threads: int | None = None) -> Results:
-        """Yields [K, D] for each photo, float16 or int8, or why it cannot be read.
-
-        Args:
-          photos: photos and their requested views.
-          work: the processing.
-          size: the input, and how photos are fitted to it.
-          threads: number of threads; all cores by default.
-        """
+        """Yields [K, D] for each photo and its requested views, float16 or int8, or why it cannot be read."""

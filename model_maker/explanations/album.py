@@ -61,12 +61,9 @@ def album(
     """Gives an Album; the folder with all heat maps and the page appears when the block ends well.
 
     Args:
-      folder: to make.
-      classifier: whose answers are explained.
       model: its path, whose folder names the training photos; None for none.
       named: what is classified: the folder must not lie in it.
       view: what of each photo is classified.
-      progress: receives notes.
 
     Raises:
       DataError: the folder lies in one of `named`.

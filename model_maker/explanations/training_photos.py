@@ -26,11 +26,6 @@ def of(model: str | os.PathLike[str], classifier: Classifier, progress: Progress
     """Returns the training and validation photos of a model; None with a note where its folder does not name them.
 
     Their embeddings are those of `train` as far as the cache has them.
-
-    Args:
-      model: the folder that `train` made, or the `.tflite` in it.
-      classifier: that model.
-      progress: receives notes, and progress where photos are embedded again.
     """
     content = classifier.content
     if content is None:

@@ -14,12 +14,7 @@ _METHODS = {"PADV2": "PadV2"}
 
 
 def header(content: bytes, info: ModelInfo) -> str:
-    """Returns `model.h`.
-
-    Args:
-      content: the `.tflite`.
-      info: its labels.
-    """
+    """Returns `model.h`."""
     facts = inspection.inspect(content)
     [image], [scores] = facts.inputs, facts.outputs
     operators = sorted(facts.operators)

@@ -52,7 +52,7 @@ def _tensors(model: schema.ModelT, operator: schema.OperatorT) -> str:
         signature = [] if tensor.shapeSignature is None else list(tensor.shapeSignature)
         if any(side < 1 for side in (*shape, *signature)):
             return "has a tensor whose size is not constant"
-        if len(shape) > 3 and not _is_constant(model, tensor) and math.prod(shape[:-3]) != 1:
+        if len(shape) > 3 and not graph.is_constant(model, tensor) and math.prod(shape[:-3]) != 1:
             return f"has a tensor {shape}, of more than three dimensions"
     return ""
 
@@ -67,7 +67,7 @@ def _no_activation(model: schema.ModelT, operator: schema.OperatorT) -> str:
 
 
 def _joins_activations(model: schema.ModelT, operator: schema.OperatorT) -> str:
-    if any(_is_constant(model, _tensor(model, index)) for index in operator.inputs):
+    if any(graph.is_constant(model, _tensor(model, index)) for index in operator.inputs):
         return "joins a constant"
     return _no_activation(model, operator)
 
@@ -117,11 +117,6 @@ def _pads_plane(model: schema.ModelT, operator: schema.OperatorT) -> str:
 def _leading_ones(model: schema.ModelT, operator: schema.OperatorT) -> str:
     shape = [int(side) for side in _tensor(model, operator.inputs[0]).shape]
     return "" if math.prod(shape) == shape[-1] else f"squeezes {shape}, whose sizes before the last are not 1"
-
-
-def _is_constant(model: schema.ModelT, tensor: schema.TensorT) -> bool:
-    data = model.buffers[tensor.buffer].data
-    return data is not None and len(data) > 0
 
 
 def _tensor(model: schema.ModelT, index: int) -> schema.TensorT:

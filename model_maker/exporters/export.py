@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from model_maker import output_folder
-from model_maker.errors import DataError, ModelError, ModelMakerError, OutputError
+from model_maker.errors import DataError, ModelError, ModelMakerError
 from model_maker.exporters import export_card, format_names, litert, openvino_ir, tensorflow_formats
 from model_maker.exporters.exported import Exported
 from model_maker.fitting import STRETCH
@@ -57,12 +57,10 @@ class Exporter:
       write: called with the source, the folder and, if `io` is set, the input and output type; returns the model, and
         its scores on the probes if it has already been run.
       contract: a line on the input, for the README of the export.
-      usage: example code that runs it.
       modules: required packages of `extras.EXTRAS`.
       io: the default input and output type; None if the format has no choice.
       precision: "float", "half" or "quantized", which determines the tolerance of scores; "unknown" if nothing here can
         run it.
-      note: what was not checked, and why.
     """
 
     write: Callable[..., tuple[Path, Array | None]]
@@ -131,7 +129,7 @@ def export(
       [('exported/tflite-float16/model.tflite', 1.0)]
     """
     names, output = _names(formats, io, half=half, int8=int8, opset=opset), Path(output)
-    _check_output(output, Path(model), overwrite=overwrite)
+    files.check_new_beside(Path(model), output, overwrite=overwrite, mark=RECORD, maker="export")
     progress = Progress(progress)
     with progress.stage("Read the model"):
         origin = export_source.read(model, data=data, progress=progress, head=head, with_self_test=self_test)
@@ -169,14 +167,9 @@ def as_dict(found: Export, origin: Source | None = None) -> dict[str, Any]:
 
 
 def export_one(name: str, origin: Source, folder: Path, io: str | None = None, *, opset: int | None = None) -> Exported:
-    """Writes one format and checks it.
+    """Writes one format of EXPORTERS and checks it; without `io` it has the format's own input and output type.
 
-    Args:
-      name: a key of EXPORTERS.
-      origin: the model to export.
-      folder: the folder to create; on failure the caller removes it.
-      io: the input and output type of the `.tflite` formats; None for the format's own.
-      opset: ONNX opset; None for the default.
+    The folder is created; on failure the caller removes it.
 
     Raises:
       ModelError: it cannot be written, or its scores differ from the float model's.
@@ -276,18 +269,6 @@ def _names(
     if not asked:
         raise DataError(f"`formats` is empty: choose from {', '.join(EXPORTERS)}, or {ALL}.")
     return list(dict.fromkeys(asked))
-
-
-def _check_output(output: Path, model: Path, *, overwrite: bool) -> None:
-    """Checks before any work that the output folder can be created; only earlier exports are replaced."""
-    files.check_new(output, overwrite=overwrite, advice="or pass `overwrite=True` to replace it")
-    if model.resolve().is_relative_to(output.resolve()):
-        raise OutputError(f"{output} holds the model itself and cannot be replaced. Choose another folder.")
-    if output.is_dir() and any(output.iterdir()) and not (output / RECORD).exists():
-        raise OutputError(
-            f"{output} holds no {RECORD}, so it was not made by export and `overwrite=True` does not replace it. "
-            "Choose another folder."
-        )
 
 
 def _unscored(write: Callable[..., Path]) -> Callable[..., tuple[Path, None]]:

@@ -72,15 +72,7 @@ def _fitted(usage: str, resize: str) -> str:
 
 
 def render(entry: Exported, source: Source, *, contract: str, usage: str, io: str) -> str:
-    """Returns Markdown.
-
-    Args:
-      entry: the export and its measurements.
-      source: the exported model.
-      contract: a line on the input.
-      usage: example code.
-      io: the input and output type, if there is a choice.
-    """
+    """Returns Markdown: the export and its measurements, a line on the input, example code."""
     return pages.render(
         "export_card.md",
         entry=entry,

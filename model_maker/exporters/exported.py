@@ -13,11 +13,9 @@ class Exported:
     Attributes:
       format: a key of EXPORTERS.
       path: the model in the output folder; None if it failed.
-      size_bytes: total size of its files.
       difference: largest difference of a probability from the float model's, on the photos of the check; None if
         nothing here can run the format.
       same_top1: share of these photos with the same prediction; None likewise.
-      note: what was not checked.
       failure: why it could not be written.
     """
 

@@ -46,13 +46,7 @@ ELSEWHERE = {
 
 
 def resolve(name: str, known: Sequence[str], *, half: bool = False, int8: bool = False) -> str:
-    """Resolves a name to a known format.
-
-    Args:
-      name: name from the user.
-      known: supported formats.
-      half: whether 16-bit weights are requested.
-      int8: whether integers are requested.
+    """Resolves a name from the user to a known format, with 16-bit weights (`half`) or integers (`int8`).
 
     Raises:
       DataError: it is unknown, unsupported, or not available in that precision.

@@ -22,7 +22,6 @@ def completed(
     """Returns files for the repository: the card with its examples and datasets, and the examples.
 
     Args:
-      card: with front matter.
       model: the `.tflite`, whose answers the card states.
       examples: photos. They are published in small and without EXIF, which may say where they were taken.
       datasets: "owner/name" on the Hub.

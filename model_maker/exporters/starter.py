@@ -77,10 +77,7 @@ def build(
     """Builds the classifier.
 
     Args:
-      backbone: a backbone whose weights include a classifier.
-      form: quantization, input and output type.
       photos: calibration photos for int8, as `images.load` takes them; None for generated images.
-      progress: receives stages.
 
     Returns:
       The `.tflite` with metadata, and the metadata.

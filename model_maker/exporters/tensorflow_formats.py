@@ -28,13 +28,7 @@ OPSET = 13  # from 2020, supported by every current runtime; these models need n
 
 
 def write(source: Source, folder: Path, *, kind: str, opset: int = OPSET) -> tuple[Path, Array | None]:
-    """Writes a format in a child process, which also opens it again.
-
-    Args:
-      source: the model to export.
-      folder: the output folder.
-      kind: a key of WRITERS.
-      opset: ONNX opset.
+    """Writes a format of WRITERS in a child process, which also opens it again.
 
     Returns:
       The model, and its scores on the probes, float32 [N, C]; None if they are computed elsewhere or not available.

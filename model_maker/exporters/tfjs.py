@@ -23,12 +23,7 @@ _ALONE = {"float32": "float_val", "int32": "int_val"}
 
 
 def write(frozen, labels: list[str], folder: Path) -> None:
-    """Writes a frozen function as FILE and its shards.
-
-    Args:
-      frozen: a TensorFlow function of one image without variables, from `convert_variables_to_constants_v2`.
-      labels: labels for the file's metadata.
-      folder: the output folder.
+    """Writes a frozen function, from `convert_variables_to_constants_v2` and of one image, as FILE and its shards.
 
     Raises:
       ModelError: it has a constant of a type that TensorFlow.js does not support.

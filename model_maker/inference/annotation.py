@@ -24,11 +24,9 @@ Keep = Callable[[Item, Sequence[str]], None]
 
 
 def annotated(picture: Image.Image, lines: Sequence[str]) -> Image.Image:
-    """Returns a copy with lines of text on a dark band at the bottom.
+    """Returns a copy with lines of text on a dark band at the bottom, the best label first.
 
-    Args:
-      picture: RGB.
-      lines: the best label first. Pillow's built-in font has Latin, Greek and Cyrillic letters; others appear as boxes.
+    Pillow's built-in font has Latin, Greek and Cyrillic letters; others appear as boxes.
     """
     font = ImageFont.load_default(max(_LEAST, min(picture.size) // _SHARE))
     text, copy = "\n".join(lines), picture.convert("RGB")

@@ -265,10 +265,6 @@ class Classifier(ScoringModel):
     def score_labelled(self, dataset: Dataset, *, progress: Progress | None = None) -> Scored:
         """Scores labeled photos; matches classes by name, and omits unreadable photos.
 
-        Args:
-          dataset: the photos.
-          progress: called with (done, total).
-
         Raises:
           DataError: a class of the dataset is not among the labels, or more than half of the photos are unreadable.
         """

@@ -58,14 +58,7 @@ def fewest(coverage: float) -> int:
 
 
 def measure(sets: LabelSets, scores: Array, labels: Array, classes: tuple[str, ...]) -> evaluation.LabelSetMetrics:
-    """Measures coverage and set size on labeled photos.
-
-    Args:
-      sets: the limits.
-      scores: float [N, C].
-      labels: int [N].
-      classes: C names.
-    """
+    """Measures coverage and set size on labeled photos: scores are float [N, C], labels int [N]."""
     labels, shown = np.asarray(labels), sets.members(scores)
     covered, sizes = shown[np.arange(len(labels)), labels], shown.sum(axis=1)
 

@@ -21,12 +21,9 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Evidence:
-    """A training photo and its contribution to the logit of a prediction.
+    """A training photo, its class, and its contribution to the logit of a prediction.
 
-    Attributes:
-      photo: its location.
-      label: its class.
-      weight: its share of all positive contributions of training photos, at most 1.
+    `weight` is its share of all positive contributions of training photos, at most 1.
     """
 
     photo: Location
@@ -92,9 +89,6 @@ Explain = Callable[[Sequence[Any], Sequence[int]], Sequence[Explanation | None]]
 
 class Explainer:
     """Explains the predictions of a classifier.
-
-    Args:
-      classifier: a `.tflite`.
 
     Raises:
       ModelError: it is in another format, or no input of its last layer is the mean of a feature map.

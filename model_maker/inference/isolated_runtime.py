@@ -55,11 +55,7 @@ def in_this_process() -> Iterator[None]:
 
 
 def open_path(module: str, path: Path) -> Opened:
-    """Opens a model in a child process.
-
-    Args:
-      module: a module of this package with `open_path(Path)`.
-      path: the model.
+    """Opens a model in a child process, in a module of this package with `open_path(Path)`.
 
     Raises:
       ModelError: it cannot be opened within the limits.

@@ -51,9 +51,6 @@ def choose_by_f1(scores: Array, targets: Array) -> list[LabelThreshold]:
       scores: float [N, C], of photos that the model was not trained on.
       targets: bool [N, C].
 
-    Returns:
-      C thresholds.
-
     Source: Lipton et al. 2014, "Optimal Thresholding of Classifiers to Maximize F1 Measure".
     """
     return [_best(scores[:, label], targets[:, label]) for label in range(scores.shape[1])]
@@ -65,12 +62,7 @@ def limits(scores: Array, targets: Array) -> Array:
 
 
 def choose_by_precision(scores: Array, targets: Array, precision: float) -> list[precision_thresholds.Threshold]:
-    """Chooses for each label the lowest threshold that provably keeps a precision; see `precision_thresholds.choose`.
-
-    Args:
-      scores, targets: as in `choose_by_f1`.
-      precision: above 0 and below 1.
-    """
+    """Chooses for each label the lowest threshold that provably keeps a precision, as `precision_thresholds` does."""
     return [
         precision_thresholds.choose_for_label(scores[:, label], targets[:, label], precision, least=_LEAST)
         for label in range(scores.shape[1])

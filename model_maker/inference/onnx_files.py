@@ -1,6 +1,6 @@
 """Finds the external files that an `.onnx` refers to, before any runtime opens it.
 
-Parses Protobuf itself, because the package onnx may not be installed; field numbers are those of ONNX's schema.
+The package onnx may not be installed; field numbers are those of ONNX's schema.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from model_maker.errors import ModelError
+from model_maker.system import protobuf
 
 # Fields of ONNX messages whose messages may contain tensors, by message type: {field: type}.
 _INNER = {
@@ -56,7 +57,7 @@ def _places(content: memoryview, kind: str, depth: int) -> Iterator[str]:
     if depth > _DEEPEST:
         raise ValueError("nested too deeply")
     entry = {}
-    for field, value in _fields(content):
+    for field, value in protobuf.fields(content):
         inner = _INNER.get(kind, {}).get(field)
         if kind == "entry" and isinstance(value, memoryview):
             entry[field] = bytes(value)
@@ -64,35 +65,3 @@ def _places(content: memoryview, kind: str, depth: int) -> Iterator[str]:
             yield from _places(value, inner, depth + 1)
     if entry.get(1) == b"location":
         yield entry.get(2, b"").decode("utf-8")
-
-
-def _fields(content: memoryview) -> Iterator[tuple[int, memoryview | int]]:
-    at = 0
-    while at < len(content):
-        tag, at = _number(content, at)
-        field, wire = tag >> 3, tag & 7
-        if wire == 0:
-            value, at = _number(content, at)
-            yield field, value
-            continue
-        if wire == 2:
-            length, at = _number(content, at)
-        elif wire in (1, 5):
-            length = 8 if wire == 1 else 4
-        else:
-            raise ValueError("groups are not used by ONNX")
-        if at + length > len(content):
-            raise ValueError("it ends too early")
-        yield field, content[at : at + length]
-        at += length
-
-
-def _number(content: memoryview, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = content[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise ValueError("a number of more than ten bytes")

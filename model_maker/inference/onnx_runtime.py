@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from model_maker.errors import ModelError
+from model_maker.errors import ModelError, first_line
 from model_maker.inference import onnx_files, runtimes
 from model_maker.inference.opened import RAW, Opened
 from model_maker.tflite.metadata import ModelInfo
@@ -34,8 +34,7 @@ def open_path(path: Path) -> Opened:
     except ModelError:
         raise
     except Exception as error:  # its exceptions have no common base class
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{path}: ONNX Runtime cannot open it ({reason[:200]}).") from error
+        raise ModelError(f"{path}: ONNX Runtime cannot open it ({first_line(error)}).") from error
     labels = runtimes.stated_labels(path, stated) if stated else runtimes.labels_beside(path)
     # Sessions are thread-safe.
     return Opened(ModelInfo(labels, RAW), lambda: runner)

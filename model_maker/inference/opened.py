@@ -37,9 +37,7 @@ class Opened:
     """A model that is ready to run.
 
     Attributes:
-      info: its labels, normalization and other metadata.
       runner: creates a Runner, one per thread.
-      content: bytes of a `.tflite`.
       path: path of a model in another format.
     """
 

@@ -121,11 +121,8 @@ def answer(
 
     Args:
       scores: float32 [C], the output of the model, whose last operator is a softmax or a sigmoid.
-      labels: C names.
-      top_k: maximum number of labels, from `check`.
       function: "softmax" (default) for the model's probabilities; "none" for logits; "sigmoid" of the logits. For
         multi-label models, "sigmoid" is the default and returns the model's probabilities.
-      multi_label: whether this is a multi-label model.
 
     A softmax determines logits only up to a constant per photo. It is chosen so that their mean is 0, as for all heads
     fitted on frozen features. A probability that was rounded to 0 counts as half a step of a uint8 output, or half of

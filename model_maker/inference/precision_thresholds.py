@@ -80,7 +80,6 @@ def choose_by_label(scores: Array, labels: Array, precision: float, *, least: fl
     Args:
       scores: float [N, C], of photos that the scorer has not learned from.
       labels: int [N].
-      precision: above 0 and below 1.
       least: minimum threshold; at least one half is used.
 
     Returns:
@@ -102,8 +101,6 @@ def choose_for_label(scores: Array, truth: Array, precision: float, *, least: fl
     Args:
       scores: float [N], of photos that the model was not trained on.
       truth: bool [N], whether they have the label.
-      precision: above 0 and below 1.
-      least: minimum threshold.
     """
     return _choose(scores, np.asarray(truth), precision, _ANSWERS_OF_A_LABEL, least)
 
@@ -133,8 +130,7 @@ def _choose(best: Array, right: Array, precision: float, coverages: tuple[float,
 def _lower_bound(hits: int, total: int, risk: float) -> float:
     """Returns the lower confidence bound of a proportion with error probability `risk`.
 
-    Source:
-      Clopper & Pearson 1934, "The use of confidence or fiducial limits illustrated in the case of the binomial".
+    Source: Clopper & Pearson 1934, "The use of confidence or fiducial limits illustrated in the case of the binomial".
     """
     from scipy.special import betaincinv  # imported here, because `predict` imports this module but does not need scipy
 

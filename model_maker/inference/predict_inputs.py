@@ -33,7 +33,6 @@ class Item:
     """One image to classify.
 
     Attributes:
-      name: name for display.
       photo: input of `images.load`, or the error.
       frame: number and time of a video frame; empty for a photo.
       live: whether it comes from a camera or a stream.
@@ -107,7 +106,6 @@ def scored(
     """Classifies all inputs, in order; cameras and streams have no end.
 
     Args:
-      classifier: the model.
       names: as `expand` takes them.
       every: use every n-th frame of a video; `video.EVERY` by default.
       frames: maximum number of frames of a video, camera or stream; all by default.

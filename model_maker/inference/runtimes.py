@@ -39,7 +39,6 @@ class Runtime:
     """The runtime of one model format.
 
     Attributes:
-      matches: whether a path has this format.
       open: opens a model, with the named kernels if there is a choice.
       modules: required packages of `extras.EXTRAS`.
     """
@@ -54,7 +53,6 @@ def open_model(model: str | os.PathLike[str] | bytes, *, kernels: str = "xnnpack
 
     Args:
       model: a path, see `find`, or the bytes of a `.tflite`.
-      kernels: LiteRT's CPU kernels to use, a key of `tflite.interpreter.KERNELS`.
 
     Raises:
       ModelError: it does not exist, is damaged, or has no runtime here.
@@ -96,7 +94,6 @@ def single_head(content: bytes, name: str | None, *, what: str) -> bytes:
     """Extracts one head of a `.tflite` with several; returns other files unchanged.
 
     Args:
-      content: the file.
       name: name of the head; None for a file with one.
       what: the feature that needs a single head, for the message.
 
@@ -188,11 +185,7 @@ def labels_beside(model: Path) -> tuple[str, ...]:
 
 
 def _with_thresholds(info: ModelInfo, model: Path) -> ModelInfo:
-    """Reads the thresholds next to a multi-label model in a format without metadata.
-
-    Raises:
-      ModelError: they are not in the format that `export` writes.
-    """
+    """Reads the thresholds next to a multi-label model in a format without metadata."""
     path = (model if model.is_dir() else model.parent) / MULTI_LABEL
     if not path.is_file():
         return info
@@ -254,22 +247,10 @@ def _is_web_model(path: Path) -> bool:
         return b'"graph-model"' in start.read(4096)
 
 
-def _is_core_ml(path: Path) -> bool:
-    return path.suffix in (".mlpackage", ".mlmodel")
-
-
-def _open_tflite(path: Path, kernels: str) -> Opened:
-    return _open_content(interpreter.read(path), kernels)
-
-
 def _open_content(content: bytes, kernels: str) -> Opened:
     vetting.vet(content, kernels)
     info = metadata.read(content)
     return Opened(info, lambda: interpreter.Runner(content, kernels=kernels), content)
-
-
-def _open_c(path: Path, kernels: str) -> Opened:
-    return _open_content(c_bytes(path), kernels)
 
 
 def c_bytes(path: Path) -> bytes:
@@ -306,12 +287,12 @@ def _isolated(module: str) -> Callable[[Path, str], Opened]:
 
 
 RUNTIMES = {
-    "tflite": Runtime(_ends(".tflite"), _open_tflite),
+    "tflite": Runtime(_ends(".tflite"), lambda path, kernels: _open_content(interpreter.read(path), kernels)),
     "saved_model": Runtime(_is_saved_model, _isolated("tensorflow_runtime"), ("tensorflow",)),
     "keras": Runtime(_ends(".keras"), _isolated("tensorflow_runtime"), ("tensorflow",)),
     "tfjs": Runtime(_is_web_model, _isolated("tensorflow_runtime"), ("tensorflow",)),
     "onnx": Runtime(_ends(".onnx"), _isolated("onnx_runtime"), ("onnxruntime",)),
     "openvino": Runtime(_ends(".xml"), _isolated("openvino_runtime"), ("openvino",)),
-    "c_header": Runtime(_ends(".cc", ".h"), _open_c),
-    "coreml": Runtime(_is_core_ml, _open_core_ml),
+    "c_header": Runtime(_ends(".cc", ".h"), lambda path, kernels: _open_content(c_bytes(path), kernels)),
+    "coreml": Runtime(_ends(".mlpackage", ".mlmodel"), _open_core_ml),
 }

@@ -17,7 +17,7 @@ from model_maker.data.streaming import stream
 from model_maker.errors import DataError, ModelError, about
 from model_maker.fitting import Fit
 from model_maker.inference import label_files, runtimes, views
-from model_maker.normalization import Normalization
+from model_maker.normalization import Normalization, to_input
 from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray[Any, Any]
@@ -122,10 +122,7 @@ class ScoringModel:
 
     def prepared(self, pixels: Array, kind: np.dtype[Any]) -> Array:
         """Converts pixels, uint8 [1, H, H, 3], to the type of the input."""
-        if kind == np.float32 and self.info.normalization:
-            normalized: Array = self.info.normalization(pixels)
-            return normalized
-        return (pixels.astype(np.int16) - 128).astype(np.int8) if kind == np.int8 else pixels
+        return to_input(pixels, kind, self.info.normalization)
 
     def scorer(self) -> Callable[[Array], Array]:
         """Returns a function from pixels, uint8 [1, H, H, 3], to scores, float32 [C]; not thread-safe."""

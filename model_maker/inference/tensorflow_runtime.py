@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from model_maker.errors import ModelError, ModelMakerError
+from model_maker.errors import ModelError, ModelMakerError, first_line
 from model_maker.inference import runtimes
 from model_maker.inference.opened import RAW, Opened
 from model_maker.system import suppressed_output
@@ -141,5 +141,4 @@ def _explained(path: Path) -> Iterator[None]:
     except ModelMakerError as error:
         raise ModelError(str(error)) from error
     except Exception as error:  # TensorFlow raises nearly anything for a damaged or unusual model
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise ModelError(f"{path}: TensorFlow cannot open it ({type(error).__name__}: {reason}).") from error
+        raise ModelError(f"{path}: TensorFlow cannot open it ({type(error).__name__}: {first_line(error)}).") from error

@@ -53,7 +53,6 @@ def judge(
       labels: int [N], indices into the classes; or bool [N, C], for which no accuracy is computed.
       scores: float32 [N, C].
       classes: labels of the model.
-      provenance: the model's provenance.
       folder: folder of the model; None for a file in memory.
 
     Returns:
@@ -103,14 +102,11 @@ def keep(folder: Path, output: Path, *, more: Sequence[Any] = ()) -> None:
         return
     try:
         content = json.loads((folder / SPLIT).read_text(encoding="utf-8"))
-        content["train"] = sorted({*content["train"], *(_digest(photo)[:DIGITS] for photo in more)})
+        added = (hashlib.sha256(files.read_regular(photo)).hexdigest() for photo in more)
+        content["train"] = sorted({*content["train"], *(digest[:DIGITS] for digest in added)})
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return  # a list of only these would claim that there were no others
     (output / SPLIT).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8", newline="\n")
-
-
-def _digest(photo: Any) -> str:
-    return hashlib.sha256(files.read_regular(photo)).hexdigest()
 
 
 def _beside(folder: Path, fingerprint: str | None) -> set[str] | None:

@@ -67,12 +67,7 @@ WHOLE = View()
 
 
 def candidates(labels: Sequence[str], allow: Collection[str] | None, deny: Collection[str] | None) -> Array:
-    """Returns which labels may be predicted, bool [C].
-
-    Args:
-      labels: C names.
-      allow: only these; None for all.
-      deny: all except these.
+    """Returns which labels may be predicted, bool [C]: only those to allow, or all but those to deny.
 
     Raises:
       DataError: both are given, one contains an unknown label, or no label is left.
@@ -97,7 +92,6 @@ def smoothed(rows: Iterable[tuple[Item, Any]], source: Callable[[Item], str], co
     Args:
       rows: each image with its scores, or with an error, which is passed on.
       source: returns the video of an image; empty for a photo, which is passed on, too.
-      count: number of frames.
     """
     recent: deque[Array] = deque(maxlen=count)
     last = ""

@@ -23,7 +23,6 @@ class Checkpoint:
     """The checkpoint file of one fine-tuning.
 
     Attributes:
-      path: the file.
       subject: everything that the result depends on, in plain JSON types: options, photos, versions.
     """
 
@@ -33,11 +32,7 @@ class Checkpoint:
     _arrays: dict[str, Array] = field(default_factory=dict)
 
     def save(self, facts: dict[str, Any], arrays: dict[str, Array]) -> None:
-        """Replaces the content of the file.
-
-        Args:
-          facts: plain JSON types.
-          arrays: by name.
+        """Replaces the content of the file: facts in plain JSON types, and arrays by name.
 
         Raises:
           OutputError: it cannot be written.
@@ -64,12 +59,7 @@ def path_for(output: Path) -> Path:
 
 
 def open_checkpoint(output: Path, subject: dict[str, Any], *, resume: bool) -> Checkpoint:
-    """Finds the checkpoint of an output folder.
-
-    Args:
-      output: output folder.
-      subject: everything that the result depends on.
-      resume: whether to continue; without it an unfinished run is restarted.
+    """Finds the checkpoint of an output folder. Without `resume` an unfinished run is restarted.
 
     Raises:
       DataError: `resume` without a checkpoint, or the checkpoint belongs to a different run.

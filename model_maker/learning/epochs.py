@@ -54,20 +54,14 @@ class Epochs:
     """The state of all phases of fine-tuning.
 
     Args:
-      recipe: how to train.
       labels: int [N], of the training photos.
       validation: int [M], of the validation photos.
-      classes: C.
-      progress: receives progress events.
-      checkpoint: stores the state; may be None.
-      callbacks: receive each epoch.
 
     Attributes:
       history: of the initial network, then of each epoch: `phase`, `epoch`, `loss`, `validation_loss`,
         `validation_top1`, the `learning_rate` of its last step, `seconds`.
       blends: of each phase with an improvement, the fraction of BLENDS that was used, with its `validation_loss` and
       `validation_top1`.
-      notes: for the user.
       found: arrays of the best network after all phases; empty before.
       temperature: divisor of its logits.
     """
@@ -139,12 +133,10 @@ class Epochs:
         """Trains until the epochs, the time limit or the patience are exhausted.
 
         Args:
-          phase: its name.
           worker: the network; left as it is after the last step.
           learned, judged: the examples, in the order of the labels.
           chosen: int [M], which training photos `learned` has; all by default.
           network: arrays in the checkpoint from which the phase can restart.
-          last: whether this is the last phase.
 
         Returns:
           The best weights, or None if none are better than the initial ones.

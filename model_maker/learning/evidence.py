@@ -36,12 +36,9 @@ class TrainingPhotos:
     """The photos that a head learned from.
 
     Attributes:
-      samples: N photos.
       labels: int [N], indices into the classes.
-      classes: names.
       maps: what the head sees of the photos.
       sizes: how many features each layer of the head's input has, in order.
-      rows: the head.
     """
 
     samples: Sequence[Sample]
@@ -101,11 +98,9 @@ class TrainingPhotos:
 
 
 def explaining(classifier: Classifier, known: TrainingPhotos | None) -> Explain | None:
-    """Returns what explains answers for a page; None where this model's answers cannot be explained.
+    """Returns what explains answers for a page, by the photos that it learned from if they are known.
 
-    Args:
-      classifier: the model.
-      known: the photos that it learned from, if they are known.
+    None where this model's answers cannot be explained.
     """
     try:
         explainer = Explainer(classifier)

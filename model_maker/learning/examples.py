@@ -41,14 +41,9 @@ class Photos:
     """The photos of fine-tuning.
 
     Attributes:
-      train: training photos.
       validation: validation photos of the same classes.
-      normalization: of the network's input.
-      augmentation: strength of augmentation.
       views: number of views per photo for the tail, including the original.
       seed: of the views.
-      threads: number of threads; None for all cores.
-      engine: computes the frozen trunk.
       resize: how photos are fitted to the input, a key of `fitting.RESIZES`.
     """
 
@@ -71,9 +66,6 @@ def activations(
     Args:
       embedder: a float `.tflite`.
       part: where it is cut.
-      photos: how they are augmented and normalized.
-      dataset: the photos.
-      progress: receives photos that are done.
       views: K, number of views; the first is the original.
     """
     maps, unreadable = feature_maps(
@@ -103,12 +95,7 @@ def activations_in_time(
     seconds: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[FeatureMaps, Array]:
-    """Computes as many activations as a time limit allows: fewer views first, then fewer photos.
-
-    Args:
-      embedder, part, photos, dataset, progress: as for `activations`.
-      seconds: the limit; the first photos are computed in any case.
-      clock: returns seconds.
+    """Computes as many activations as a time limit allows: fewer views first, then fewer photos, at least a first few.
 
     Returns:
       The maps, and which photos they are of, int [M].
@@ -135,13 +122,7 @@ def activations_in_time(
 
 
 class Pixels:
-    """Input of the whole network; photos are read and augmented in each epoch.
-
-    Args:
-      dataset: the photos.
-      photos: how they are augmented and normalized.
-      embedder: a `.tflite` whose input says their size.
-    """
+    """Input of the whole network, of the size that the embedder takes; photos are read and augmented in each epoch."""
 
     views = _FRESH_VIEWS
 

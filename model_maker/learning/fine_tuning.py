@@ -40,7 +40,6 @@ class Network:
 
     Attributes:
       embedder: a float `.tflite`, float32 [1, H, H, 3] to float32 [1, D], perhaps several layers joined.
-      head: on its embeddings.
       layers: backbone layers that feed a head on frozen features, computed by the int8 backbone; empty for a tuned
       network.
     """
@@ -60,7 +59,6 @@ class Tuned:
       judged: the same before its repetition; it has not learned from the validation photos.
       history: one entry for what it began with, and one for each epoch; see `Epochs`.
       blends: how far each phase's best weights were followed; see `Epochs`.
-      notes: for the user.
     """
 
     network: Network
@@ -93,13 +91,8 @@ def fine_tune(
 
     Args:
       start: a network whose head was not trained on the validation photos.
-      photos: training and validation photos.
-      recipe: training settings.
       whole: the same network with a head that has learned from both; None to leave the repetition out.
       balance: whether to weight imbalanced classes equally.
-      progress: receives progress events.
-      checkpoint: stores the state; may be None.
-      callbacks: receive each epoch.
 
     Raises:
       DataError: a batch does not fit into memory, or a photo cannot be read any more.

@@ -80,7 +80,6 @@ class Candidate:
     """A set of layers with the cross-validated results of its heads.
 
     Attributes:
-      layers: of the set.
       loss: mean calibrated loss of held-out photos.
       top1: their accuracy, 0 to 1; of several labels, the share of photos with exactly these above one half.
       behind: by how much a photo's loss is above that of the best set in the mean; `behind_error` its standard error.
@@ -150,7 +149,6 @@ def fit(
     Args:
       embeddings: of N photos, of one layer where they are just numbers.
       labels: int [N], values in [0, classes); or bool [N, C], the labels that each photo has.
-      classes: C.
       layers: one of `tflite.network_layers.CHOICES`. "auto" takes the simplest set whose loss cannot be told from the
         best one's: the paired difference is within one standard error.
       among: the layers that a set may hold; all unless given.
@@ -229,11 +227,7 @@ def _likelihood(multi_label: bool) -> Likelihood:
 
 
 def _weights(labels: Array, classes: int, least: int, *, balance: bool) -> Array:
-    """Returns the weight of each class, after a check that all have photos enough.
-
-    Raises:
-      DataError: see `fit`.
-    """
+    """Returns the weight of each class, after a check that all have photos enough."""
     if labels.ndim == 2:
         having = labels.sum(axis=0)
         fewest = np.minimum(having, len(labels) - having)
@@ -288,11 +282,7 @@ def _choose(
 
 
 def calibrate(logits: Array, labels: Array) -> tuple[float, float]:
-    """Finds the temperature that suits logits best.
-
-    Args:
-      logits: float [N, C].
-      labels: int [N].
+    """Finds the temperature that suits logits best: float [N, C], of labels, int [N].
 
     Returns:
       What to divide the logits by, and the mean loss that is left.
@@ -330,15 +320,12 @@ def _parts(folds: Array) -> list[Array]:
 
 @dataclass(frozen=True)
 class _Walk:
-    """The best step of a regularization path on some features.
+    """The best step of a regularization path on some features, on which it was walked.
 
     Attributes:
-      features: that it was walked on.
-      strength: whose held-out loss is least.
-      logits: float [n, C] of photos held out, there.
-      temperature: that suits them.
+      strength: whose held-out loss is least; `walked` has each strength with its loss.
+      logits: float [n, C] of photos held out, there, and `temperature` that suits them.
       start: the mean of the folds' parameters, from which a fit on all photos has not far to go.
-      walked: each strength with its loss.
     """
 
     features: Features

@@ -17,12 +17,7 @@ TOLERANCE = 1e-5
 
 
 def minimize(function: Callable[[Array], tuple[float, Array]], start: Array, iterations: int) -> Array:
-    """Minimizes a smooth convex function by L-BFGS.
-
-    Args:
-      function: maps a point to its value and gradient, float32.
-      start: where the search begins.
-      iterations: at most so many.
+    """Minimizes a smooth convex function, of a point to its value and gradient, float32, by L-BFGS.
 
     Returns:
       The point of the least value that was found.

@@ -54,7 +54,6 @@ class NewRow:
 
     Attributes:
       kernel: float32 [D].
-      bias: of it.
       held_out: float32 [n], by how much the new class's logit is above the best other one's for each photo, by a row
         that has not learned from it; empty for a single photo.
     """
@@ -70,8 +69,6 @@ def fit(
     """Fits the row of a class.
 
     Args:
-      rows: of the other classes.
-      memory: of them.
       photos: embeddings of the class, float32 [n, D].
       layers: sizes of the parts of an embedding that have a scale of their own; one part by default.
       prior: the kernel to be near to, [D]; an imprint of the photos by default.
@@ -135,7 +132,6 @@ def imprint(rows: Rows, photos: Array, stand_ins: Array) -> NewRow:
     between new photos and old ones, which are as far from the new row as these are from the best old one.
 
     Args:
-      rows: of the other classes.
       photos: embeddings of the class, float32 [n, D].
       stand_ins: embeddings of pictures of anything, [m, D]; none are needed where `needs_stand_ins` says so.
     """

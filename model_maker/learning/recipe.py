@@ -51,12 +51,7 @@ class Recipe:
 
 
 def of(options: Options, photos: int = 0) -> Recipe:
-    """Returns how options have a network fine-tuned.
-
-    Args:
-      options: what they leave open has the recipe's defaults.
-      photos: number of training photos, on which the default number of epochs depends.
-    """
+    """Returns how options have a network fine-tuned; the default number of epochs depends on the training photos."""
     names = {field.name for field in fields(Recipe)} & {field.name for field in fields(options)}
     stated = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     stated = {"epochs": default_epochs(photos)} | stated

@@ -35,9 +35,7 @@ class Problem:
       rows: the photos' features, K views each.
       truth: of the photos, as the likelihood takes it.
       weights: float [C].
-      pool: does the work.
       offsets: float32 [N, K, C], what is added to the logits; nothing where not given.
-      likelihood: of the truth by logits.
     """
 
     def __init__(

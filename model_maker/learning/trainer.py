@@ -35,7 +35,6 @@ class Trainer:
 
     Args:
       model: keras.Model, float32 [N, ...] to float32 [N, C].
-      recipe: rates, decays and smoothing.
       class_weights: float [C], what an example of each class weighs.
       learning_rate: the highest.
 
@@ -63,15 +62,12 @@ class Trainer:
         self._forward = tf.function(self._answer, reduce_retracing=True)
 
     def step(self, batch: Array, labels: Array, *, progress: float) -> float:
-        """Learns from one batch.
+        """Learns from one batch; returns the mean loss.
 
         Args:
           batch: float32 [N, ...].
           labels: float32 [N, C], of sum 1.
           progress: how much of the training is over, 0 to 1; sets the learning rate.
-
-        Returns:
-          The mean loss.
 
         Raises:
           DataError: memory ran out.

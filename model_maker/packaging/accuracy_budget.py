@@ -47,14 +47,11 @@ class Step:
     """One form that was tried.
 
     Attributes:
-      name: display name of the form.
-      form: how to convert to it.
       top1: on the validation photos.
       drop: loss of top-1 against the float model, a share; `drop_interval` is its paired 95 % confidence interval.
       risk: expected loss of top-1 by the float model's scores where predictions differ, a share.
       same_top1: share of the validation photos with the same prediction.
       difference: mean difference of a score from the float model's.
-      size_bytes: of the file.
       latency_ms: median of some runs on one thread of this machine.
     """
 
@@ -76,7 +73,6 @@ class Budget:
 
     Attributes:
       max_drop: percentage points of top-1.
-      photos: number of validation photos.
       float_top1: of the float model on them.
       steps: in the order in which they were tried.
       chosen: index of the form to ship: the last if it is within the budget, else the best.
@@ -111,12 +107,8 @@ class Trial:
     Args:
       float_model: a classifier whose head has not seen the validation photos.
       base: the embedder with the same input.
-      info: labels and normalization.
-      validation: the photos for measuring accuracy.
       training: training photos of the head, in the order of their use for calibration.
-      progress: receives progress.
       plain_int8: the model on the int8 backbone, if it has one; otherwise it is quantized like all other forms.
-      threads: number of threads; None for all cores.
 
     Raises:
       DataError: there are no validation photos, or a photo cannot be read.
@@ -192,12 +184,6 @@ def search(trial: Trial, form: Form, max_drop: float, *, progress: Progress) -> 
     one, two, four and up to half of the operators, the most sensitive first; dynamic and float16. Operators of an int8
     model are kept in float, not int16: the runtime has only reference kernels for int16, which are some thirty times
     slower, and TFLite Task Library's runtime cannot convert int8 to int16 at all.
-
-    Args:
-      trial: the model with its validation photos.
-      form: the requested form, quantized.
-      max_drop: percentage points of top-1 that may be lost.
-      progress: receives each step.
 
     Returns:
       Budget; if no step is within it, the chosen one loses least, then the one with the closest scores.

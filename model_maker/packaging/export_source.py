@@ -43,7 +43,6 @@ class Source:
       info: labels and the rest of the metadata, with the normalization of `base`.
       photos: calibration photos, as `images.load` takes them.
       probes: uint8 [N, H, H, 3], photos for checking exports.
-      progress: receives progress events.
       int8: the classifier with int8 input and output, if it needs no calibration; else None.
       self_test: whether files for apps get a self-test.
     """

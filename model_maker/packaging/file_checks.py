@@ -25,7 +25,6 @@ def check_integers(content: bytes, kind: str = "int8", *, kept: Mapping[str, str
     """Checks that no operator between input and output computes with more precision than its kind allows.
 
     Args:
-      content: the `.tflite`.
       kind: "int8", which has neither float nor int16, or "int16x8", which has no float.
       kept: operators with higher precision by intention, as passed to `quantize.quantize`; each must have that type.
 
@@ -55,10 +54,7 @@ def check_kernels(
     """Runs the file on LiteRT's other CPU kernels, which some phones and apps use.
 
     Args:
-      content: the `.tflite`.
-      dataset: the photos that were scored.
       scores: float32 [N, C], the scores on XNNPACK.
-      threads: number of threads; None for all cores.
       promised: expected scores by kernels, where known; verified on one photo.
 
     Returns:
@@ -92,12 +88,7 @@ def _same_answers(scores: Array, other: Array, info: ModelInfo) -> dict[str, flo
 
 
 def check_same_scores(content: bytes, dataset: Dataset, scores: Array, *, tolerance: float = 0.0) -> None:
-    """Checks the scores of a file on a few photos.
-
-    Args:
-      content: the `.tflite`.
-      dataset, scores: photos and expected scores, float32 [N, C].
-      tolerance: allowed difference of a score.
+    """Checks the scores of a file, float32 [N, C], on a few photos; they may differ by a tolerance.
 
     Raises:
       ModelError: the scores differ; the file must not ship.
@@ -117,11 +108,7 @@ def check_promise(float_content: bytes, dataset: Dataset, scores: Array) -> None
 
 
 def check_equal(found: Array, promised: Array) -> None:
-    """Checks that the int8 file gives, from pixels, exactly the scores that were computed from embeddings.
-
-    Args:
-      found: float32 [N, C], scores of the file.
-      promised: expected scores of the same photos.
+    """Checks that the int8 file gives exactly the scores that were computed from embeddings, float32 [N, C].
 
     Raises:
       ModelError: the scores differ; the file must not ship.

@@ -56,8 +56,6 @@ class Calibrations:
       base: the embedder with the same input.
       photos: as `images.load` takes them; all are sampled, which takes megabytes per photo.
       more: further photos, for ranges only.
-      progress: receives progress.
-      threads: number of threads; None for all cores.
     """
 
     def __init__(
@@ -135,10 +133,7 @@ def convert(
     Args:
       float_model: `base`, with a head or without.
       base: the embedder with the same input.
-      form: the target.
       photos, more: for calibration, see `Calibrations`.
-      progress: receives progress.
-      threads: number of threads; None for all cores.
 
     Raises:
       DataError: a photo cannot be read.
@@ -151,18 +146,13 @@ def convert(
     )
 
 
-def with_io_types(whole: bytes, normalization: Normalization, io: str, *, output_io: str | None = None) -> bytes:
-    """Sets the input and output types of an int8 classifier, and checks that it computes in integers.
-
-    Args:
-      whole: int8 [1, H, H, 3] to int8 [1, C].
-      normalization: of the pixels.
-      io, output_io: as in `Form`.
+def with_io_types(whole: bytes, normalization: Normalization, io: str) -> bytes:
+    """Sets the types of an int8 classifier, [1, H, H, 3] to [1, C]; it has to compute in integers.
 
     Raises:
       ModelError: it has float operators.
     """
-    bare = graph.set_io(whole, io, mean=normalization.mean, std=normalization.std, output_io=output_io or io)
+    bare = graph.set_io(whole, io, mean=normalization.mean, std=normalization.std)
     file_checks.check_integers(bare)
     return bare
 

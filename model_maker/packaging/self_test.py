@@ -70,7 +70,6 @@ class Trial:
     """Result of a delegate.
 
     Attributes:
-      delegate: its name.
       passed: whether it reproduces the scores within the tolerance.
       deviation: see `SelfTest.deviation`; None if it did not run.
       latency_ms: median time per image; None if it did not run.
@@ -167,12 +166,7 @@ def places(content: bytes) -> list[int]:
 
 
 def run(test: SelfTest, delegates: Mapping[str, Scorer | ModelError]) -> tuple[Trial, ...]:
-    """Runs the self-test on delegates.
-
-    Args:
-      test: the model's self-test.
-      delegates: by name, the scorer, or the reason it is unavailable.
-    """
+    """Runs the self-test on delegates: by name, the scorer, or the reason it is unavailable."""
     return tuple(_tried(test, name, scorer) for name, scorer in delegates.items())
 
 
@@ -193,9 +187,7 @@ def kernels(content: bytes) -> dict[str, Scorer | ModelError]:
 
 
 def _scorer(content: bytes, classifier: Classifier, kernels: str) -> Scorer:
-    """Returns a scorer of images at the input's size that reuses one interpreter, so that timings contain only
-    inference.
-    """
+    """Returns a scorer of images at the input's size; it reuses one interpreter, so timings contain only inference."""
     runner, normalization = Runner(content, kernels=kernels), classifier.info.normalization
 
     def prepared(picture: Array) -> Array:

@@ -50,9 +50,7 @@ def check(workspace: Workspace, progress: Progress) -> None:
 def kept(workspace: Workspace, now: str) -> dict[str, Any] | None:
     """Returns what is still true of the last check, for the page; None where there was none.
 
-    Args:
-      workspace: the photos.
-      now: their `listing`, by which findings about whole classes hold or not.
+    By the photos' `listing` findings about whole classes hold or not.
     """
     record = kept_work.read(workspace.side / FINDINGS)
     if record is None:

@@ -31,7 +31,6 @@ class EmbeddingAhead:
     """A thread that embeds whatever is in a workspace and not known yet, so that jobs find it in the cache.
 
     Args:
-      workspace: whose photos.
       is_needed_elsewhere: whether a job runs, which embeds what it needs itself.
 
     Attributes:

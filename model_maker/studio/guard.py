@@ -37,18 +37,8 @@ _HEADERS = {
 }
 
 
-def new_token() -> str:
-    """Returns what stands in the address of one studio, and nobody can guess."""
-    return secrets.token_urlsafe(24)
-
-
 class Guard:
-    """Lets requests through that come from the page of this studio; their paths lose the token.
-
-    Args:
-      application: what answers them.
-      token: the first part of every address.
-    """
+    """Lets requests through that come from the page of this studio; their paths lose the token, their first part."""
 
     def __init__(self, application: Application, token: str):
         self._application, self._token = application, token

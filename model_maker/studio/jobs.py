@@ -31,8 +31,6 @@ class Job:
       state: RUNNING, DONE, FAILED or CANCELLED.
       stage: what it is at.
       done, total: of the stage's steps; 0 where it counts none.
-      notes: all of them.
-      message: why it failed.
       result: what it gave, as plain JSON types.
     """
 
@@ -48,11 +46,7 @@ class Job:
 
 
 class Jobs:
-    """Starts jobs, and knows the last one.
-
-    Args:
-      ended: is called when one has ended, however it did.
-    """
+    """Starts jobs, and knows the last one; `ended` is called when one has ended, however it did."""
 
     def __init__(self, ended: Callable[[], None] = lambda: None) -> None:
         self.job, self._ended = Job(), ended

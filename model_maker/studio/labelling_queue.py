@@ -47,9 +47,7 @@ def queue(vectors: Array, labels: Array, pile: Array, *, count: int) -> Queue:
 
     Args:
       vectors: float [N, D], embeddings of labeled photos; N may be 0.
-      labels: int [N].
       pile: float [M, D], embeddings of the others.
-      count: how many to choose.
 
     Source:
       Sener and Savarese 2018, "Active Learning for Convolutional Neural Networks" (greedy k-centre);

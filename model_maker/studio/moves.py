@@ -11,10 +11,9 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from model_maker.errors import DataError, OutputError
-from model_maker.system import files, locks
+from model_maker.system import files, locks, moved_files
 
 # A place: the name of a base folder, and the path below it with slashes.
 Place = tuple[str, str]
@@ -22,13 +21,9 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True)
 class Action:
-    """What was done.
+    """What was done: the number of the line that states it, what it was, for people, and moves from where to where.
 
-    Attributes:
-      number: of the line that states it.
-      what: it, for people.
-      moves: from where to where.
-      note: what was noted instead of a move.
+    `note` is what was noted instead of a move.
     """
 
     number: int
@@ -38,12 +33,7 @@ class Action:
 
 
 class Moves:
-    """Moves files between some folders, and back.
-
-    Args:
-      bases: the folders, by name; all on one file system.
-      log: the file.
-    """
+    """Moves files between some folders, by name and all on one file system, and back; writes the log."""
 
     def __init__(self, bases: Mapping[str, Path], log: Path):
         self._bases, self._log = dict(bases), log
@@ -61,11 +51,11 @@ class Moves:
             pairs, taken = [], set[Path]()
             for source, target in wanted:
                 if os.path.lexists(source):
-                    pairs.append((source, free_name(target, taken)))
+                    pairs.append((source, moved_files.free_name(target, taken)))
                     taken.add(pairs[-1][1])
             if pairs:
                 stated = [[self._place(source), self._place(target)] for source, target in pairs]
-                _append(log, {"what": what, "moves": stated})
+                moved_files.append(log, {"what": what, "moves": stated})
             for source, target in pairs:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.rename(source, target)
@@ -79,7 +69,7 @@ class Moves:
         """
         with files.explained(target), locks.locked(self._log):
             target.parent.mkdir(parents=True, exist_ok=True)
-            named = free_name(target)
+            named = moved_files.free_name(target)
             os.rename(source, named)
         return named
 
@@ -90,7 +80,7 @@ class Moves:
           OutputError: the system refuses.
         """
         with files.explained(self._log), locks.locked(self._log) as log:
-            _append(log, {"what": what, "moves": [], "note": note})
+            moved_files.append(log, {"what": what, "moves": [], "note": note})
 
     def notes(self) -> frozenset[str]:
         """Returns the notes that are not undone."""
@@ -113,8 +103,8 @@ class Moves:
                 source, target = self._path(now), self._path(origin)
                 if os.path.lexists(source):
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    os.rename(source, free_name(target))
-            _append(log, {"undone": action.number})
+                    os.rename(source, moved_files.free_name(target))
+            moved_files.append(log, {"undone": action.number})
         return action.what
 
     def last(self) -> Action | None:
@@ -156,27 +146,6 @@ class Moves:
         return self._bases[name] / below
 
 
-def free_name(target: Path, taken: Iterable[Path] = ()) -> Path:
-    """Returns a path that nothing has yet: the one given, or with a number behind its name."""
-    number, free = 1, target
-    while free in taken or os.path.lexists(free):
-        number += 1
-        free = target.with_name(f"{target.stem} ({number}){target.suffix}")
-    return free
-
-
 def _read(place: Sequence[str]) -> Place:
     name, below = place
     return str(name), str(below)
-
-
-def _append(log: BinaryIO, entry: Mapping[str, object]) -> None:
-    line = json.dumps(entry).encode() + b"\n"
-    end = log.seek(0, os.SEEK_END)
-    if end:
-        log.seek(end - 1)
-        if log.read(1) != b"\n":  # a line that a crash cut off
-            line = b"\n" + line
-    log.write(line)
-    log.flush()
-    os.fsync(log.fileno())

@@ -24,12 +24,7 @@ _MOST = 5_000
 
 
 class Rehearsal:
-    """Rehearses a training as long as nothing more important turns up.
-
-    Args:
-      workspace: whose photos.
-      is_unwanted: whether something has.
-    """
+    """Rehearses a training as long as nothing more important turns up, which `is_unwanted` tells."""
 
     def __init__(self, workspace: Workspace, is_unwanted: Callable[[], bool]):
         self._workspace, self._is_unwanted = workspace, is_unwanted

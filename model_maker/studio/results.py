@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from model_maker import output_folder
 from model_maker.data.skipped_files import counted
 from model_maker.studio import kept_work
 from model_maker.studio.workspace import Workspace
+from model_maker.system import files
 from model_maker.training.result import Result
 
 MOST_MISTAKES = 24
@@ -133,7 +133,6 @@ def _of_report(report: dict[str, Any]) -> dict[str, Any]:
 
 def _model_hash(folder: Path) -> str:
     try:
-        with open(folder / output_folder.MODEL, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return files.sha256(folder / output_folder.MODEL)
     except OSError:
         return ""

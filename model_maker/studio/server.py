@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import socket
 import sys
 import threading
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 import uvicorn
 
 from model_maker.errors import OutputError
-from model_maker.studio import guard, routes
+from model_maker.studio import routes
 from model_maker.studio.studio import Studio
 
 _HOST = "127.0.0.1"
@@ -24,7 +25,6 @@ class Server(uvicorn.Server):
     """Answers the page of a studio.
 
     Args:
-      studio: what it shows.
       port: 0 takes any that is free.
 
     Attributes:
@@ -35,7 +35,7 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, studio: Studio, port: int = 0):
-        self.token = guard.new_token()
+        self.token = secrets.token_urlsafe(24)  # stands in the address of one studio, and nobody can guess it
         self._socket = _bound(port)
         self.url = f"http://{_HOST}:{self._socket.getsockname()[1]}/{self.token}/"
         super().__init__(

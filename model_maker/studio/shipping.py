@@ -13,7 +13,7 @@ from typing import Any
 from model_maker import output_folder
 from model_maker.apps import codegen, put_in_app
 from model_maker.errors import DataError
-from model_maker.exporters.export import EXPORTERS, Exporter, export
+from model_maker.exporters.export import EXPORTERS, export
 from model_maker.progress import Progress
 from model_maker.studio.workspace import Workspace
 from model_maker.system import extras, files
@@ -64,7 +64,9 @@ def shipped(workspace: Workspace) -> list[dict[str, Any]]:
         return []
     made = _home(workspace)
     formats = [
-        _row(f"{name}.zip", *_FORMATS.get(name, (name, entry.contract)), made, _obstacle(entry))
+        _row(
+            f"{name}.zip", *_FORMATS.get(name, (name, entry.contract)), made, extras.lacking(*entry.modules, what="It")
+        )
         for name, entry in EXPORTERS.items()
     ]
     proof = "Where the file runs, how alike, and which rules of phone clients it keeps, as JSON."
@@ -110,10 +112,7 @@ def make(workspace: Workspace, name: object, progress: Progress) -> dict[str, An
 def content(workspace: Workspace, name: str, threshold: float = 0) -> Path | bytes:
     """Returns a file of a name that `shipped` gives, or its bytes where it is made on the way.
 
-    Args:
-      workspace: whose model.
-      name: of the file.
-      threshold: the lowest score that is an answer; it goes into the model, and into code.
+    `threshold` is the lowest score that is an answer; it goes into the model, and into code.
 
     Raises:
       DataError: there is none.
@@ -132,10 +131,6 @@ def content(workspace: Workspace, name: str, threshold: float = 0) -> Path | byt
         if name == _code(language):
             return codegen.codegen(model, language, threshold=threshold or None).encode()
     return _home(workspace) / name
-
-
-def _obstacle(exporter: Exporter) -> str:
-    return extras.lacking(*exporter.modules, what="It")
 
 
 def _code(language: str) -> str:

@@ -17,11 +17,7 @@ Request = Mapping[str, Any]
 
 
 class Studio:
-    """What one server works on.
-
-    Args:
-      workspace: the photos.
-    """
+    """What one server works on."""
 
     def __init__(self, workspace: Workspace):
         self.workspace = workspace

@@ -87,8 +87,6 @@ def take_archive(workspace: Workspace, received: Path, home: Path | None) -> tup
     """Puts the photos of an archive into classes; returns how many, and what was refused of it and why.
 
     Args:
-      workspace: where they go.
-      received: the archive.
       home: the folder of all; None to go by the archive's folders, which make classes where there are none.
 
     Raises:

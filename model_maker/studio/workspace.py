@@ -17,8 +17,8 @@ from model_maker.data import folders, skipped_files, split_names
 from model_maker.data.skipped_files import counted
 from model_maker.errors import DataError, OutputError
 from model_maker.studio import names
-from model_maker.studio.moves import Moves, free_name
-from model_maker.system import files
+from model_maker.studio.moves import Moves
+from model_maker.system import files, moved_files
 
 MOST_PHOTOS = 100_000
 _PHOTOS, _SIDE = "photos", "studio"
@@ -28,12 +28,7 @@ _MOVES, FINDINGS, QUEUE = "moves.jsonl", "findings.json", "queue.json"
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo on the page.
-
-    Attributes:
-      id: by which the page knows it.
-      path: where it lies.
-    """
+    """A photo on the page: the identifier by which the page knows it, and where it lies."""
 
     id: str
     path: Path
@@ -46,7 +41,6 @@ class Workspace:
       data: the folder of class folders; made where it is missing.
 
     Attributes:
-      photos: that folder.
       side: beside it, `<data>_studio`: trash, unlabelled photos, the log of moves, the last result.
       model: beside it, `<data>_model`, as `train` names it.
 
@@ -215,7 +209,7 @@ class Workspace:
 
     def _bin(self) -> Path:
         """Returns a new folder in the trash, which is made when something moves there."""
-        return free_name(self.trash / "deleted")
+        return moved_files.free_name(self.trash / "deleted")
 
 
 def as_dict(workspace: Workspace) -> dict[str, Any]:
@@ -246,11 +240,7 @@ def shown(name: object) -> str:
 
 
 def _classes_of(root: Path) -> Path:
-    """Returns the folder with the class folders; photos that are divided already are none of the studio's.
-
-    Raises:
-      DataError: they are.
-    """
+    """Returns the folder with the class folders; photos that are divided already are none of the studio's."""
     inner = folders.within(root)
     found = [path.name for path in inner.iterdir() if path.is_dir()]
     parts = split_names.read(found)

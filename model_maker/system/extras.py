@@ -42,12 +42,7 @@ _TITLES = {
 
 @dataclass(frozen=True)
 class _Releases:
-    """Platforms for which a package has releases.
-
-    Attributes:
-      python: the newest supported Python.
-      machines: prefixes of `MACHINE`, a system with or without a processor; empty for any.
-    """
+    """The newest Python for which a package has releases, and prefixes of `MACHINE`; none of these for any machine."""
 
     python: tuple[int, int]
     machines: tuple[str, ...] = ()
@@ -79,11 +74,9 @@ def is_here(module: str) -> bool:
 
 
 def lacking(*modules: str, what: str) -> str:
-    """Returns a one-line message on missing packages and how to install them, "" if nothing is missing.
+    """Returns a one-line message on missing packages of EXTRAS and how to install them, "" if nothing is missing.
 
-    Args:
-      modules: import names, each of them in EXTRAS.
-      what: the feature that needs them; begins the line.
+    It begins with `what`, the feature that needs them.
     """
     missing = [module for module in modules if not is_here(module)]
     if not missing:

@@ -78,6 +78,12 @@ def read_regular(path: str | os.PathLike[str], most_bytes: int = MOST_BYTES) -> 
         return file.read(most_bytes + 1)[:most_bytes]
 
 
+def sha256(path: Path) -> str:
+    """Returns the hash of a file, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def write(path: Path, content: bytes) -> None:
     """Writes a file atomically, under another name that is then renamed.
 
@@ -151,9 +157,7 @@ def read_checked(path: Path) -> bytes | None:
 def new_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yields an empty folder that becomes `path` if the block succeeds, and is removed if it fails.
 
-    Args:
-      path: the folder to create.
-      overwrite: whether to replace an existing folder; it stays until the new one is complete.
+    A folder to overwrite stays until the new one is complete.
 
     Raises:
       OutputError: `path` is not empty and `overwrite` is not set, or it cannot be written.
@@ -175,8 +179,6 @@ def check_new(path: Path, *, overwrite: bool = False, advice: str = "or remove i
     """Checks early, before long work, that the folder can be created.
 
     Args:
-      path: the folder.
-      overwrite: whether an existing folder may be replaced.
       advice: end of the message if it may not.
       mark: a folder may be replaced only if it contains this file; None allows any.
 
@@ -198,6 +200,22 @@ def check_new(path: Path, *, overwrite: bool = False, advice: str = "or remove i
                 f"{path} holds no {mark}, so it was not made here and `overwrite=True` does not replace it. "
                 "Choose another folder."
             )
+
+
+def check_new_beside(model: Path, output: Path, *, overwrite: bool, mark: str, maker: str = "this command") -> None:
+    """Checks the same for a folder that is made of a model and may replace only one with this mark, of its maker.
+
+    Raises:
+      OutputError: see `check_new`; or the folder holds the model itself, or was not made by its maker.
+    """
+    check_new(output, overwrite=overwrite, advice="or pass `overwrite=True` to replace it")
+    if model.resolve().is_relative_to(output.resolve()):
+        raise OutputError(f"{output} holds the model itself and cannot be replaced. Choose another folder.")
+    if output.is_dir() and any(output.iterdir()) and not (output / mark).exists():
+        raise OutputError(
+            f"{output} holds no {mark}, so it was not made by {maker} and `overwrite=True` does not replace it. "
+            "Choose another folder."
+        )
 
 
 def check_new_file(path: Path, *, overwrite: bool = False) -> None:

@@ -76,9 +76,7 @@ _one_at_a_time = threading.Lock()
 def mark(running: Path | None, folder: Path) -> str:
     """Returns the suffix of a new name in a folder, which identifies the process.
 
-    Args:
-      running: folder of the records of running processes; None for no record.
-      folder: folder in which the name will be used.
+    It is recorded in the folder of the records of running processes; None for no record.
     """
     with _one_at_a_time:
         record = _records.get(running)

@@ -49,7 +49,6 @@ def run(
       module: a module of this package that calls `answer` when run.
       what: the subject of messages, for example a file.
       limit_s: seconds after which the process is killed; None for no limit.
-      error: type of the error.
       within: arguments of a wrapper command that runs the process, for example in a sandbox.
 
     Raises:

@@ -27,10 +27,6 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[BinaryIO]:
 
     The file is created if it is missing, and removed if it is empty at the end.
 
-    Args:
-      path: the file, in an existing folder.
-      wait: whether to wait for the lock.
-
     Raises:
       BlockingIOError: the file is locked, and `wait` is not set.
     """

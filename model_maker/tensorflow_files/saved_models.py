@@ -21,11 +21,7 @@ _VARIABLES = ("VarHandleOp", "VariableV2", "Variable")
 
 
 def load(folder: str, address: str) -> Any:
-    """Loads a SavedModel like `tf.saved_model.load`.
-
-    Args:
-      folder: the folder.
-      address: the user's name for it, for messages.
+    """Loads a SavedModel like `tf.saved_model.load`; messages name it by the user's address.
 
     Raises:
       BackboneError: its inference functions contain an operator that is not allowed.

@@ -37,12 +37,7 @@ Completer = Callable[..., Iterable[str]]
 
 
 def answer(parser: argparse.ArgumentParser, **names: Sequence[str]) -> None:
-    """Answers a completion request of a shell and ends the process; else does nothing.
-
-    Args:
-      parser: of the command line.
-      names: further values, by argument.
-    """
+    """Answers a completion request of a shell and ends the process; else does nothing. `names` are further values."""
     if "_ARGCOMPLETE" not in os.environ:
         return
     import argcomplete

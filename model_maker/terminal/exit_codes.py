@@ -30,14 +30,9 @@ def exit_code(
     interrupted: str,
     worded: Callable[[str], str] = str,
 ) -> int:
-    """Runs a command and returns its exit code.
+    """Runs a command and returns its exit code; None counts as 0.
 
-    Args:
-      command: what to run; None counts as 0.
-      program: prefix of messages.
-      debug: whether to show tracebacks.
-      interrupted: message after ctrl-C.
-      worded: converts an error's message for display.
+    Messages begin with `program`, and `worded` converts those of errors; `interrupted` is that after ctrl-C.
     """
     _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):

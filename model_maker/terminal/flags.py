@@ -22,9 +22,7 @@ def of_option(name: str) -> str:
 def in_flags(text: str, parser: argparse.ArgumentParser | None = None) -> str:
     """Replaces parameters in a message by flags: those of the command, and those of `train`.
 
-    Args:
-      text: a message with parameters as `name` or `name=value`; other words in backquotes stay unchanged.
-      parser: of the running command.
+    Parameters stand there as `name` or `name=value`; other words in backquotes stay unchanged.
     """
     own = (
         {action.dest: action.option_strings[-1] for action in parser._actions if action.option_strings}

@@ -1,4 +1,4 @@
-"""Makes untrusted text safe to print: removes control characters."""
+"""Makes untrusted text safe to print and to open: removes control characters, and formulas in cells of CSV."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ _HARMLESS = dict.fromkeys(_COMMANDS, "\ufffd")
 _ONE_LINE = _HARMLESS | dict.fromkeys(map(ord, "\t\n"), "\ufffd")
 # Those of them that JSON may contain unescaped.
 _ESCAPED = {code: f"\\u{code:04x}" for code in _COMMANDS if code >= 32}
+# First characters of a formula, which may run programs; also in their East Asian full-width forms.
+# Source: https://owasp.org/www-community/attacks/CSV_Injection
+_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 
 def printable(text: str) -> str:
@@ -29,3 +32,10 @@ def one_line(text: str) -> str:
 def printable_json(text: str) -> str:
     """The same for JSON; the parsed value stays the same."""
     return text.translate(_ESCAPED)
+
+
+def cell(text: str) -> str:
+    """Returns a name, a label or a note as a cell of CSV, after an apostrophe if it would be a formula."""
+    # A sign alone, such as - for standard input, is not a formula.
+    formula = len(text.strip()) > 1 and (text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA))
+    return ("'" if formula else "") + one_line(text)

@@ -15,13 +15,10 @@ _POOLING = ("MEAN", "AVERAGE_POOL_2D", "RESHAPE")
 
 
 def find(content: bytes) -> list[str]:
-    """Returns the name of each block's output, [1, H, W, C] with H > 1, first to last.
+    """Returns the name of each block's output in a float embedder, [1, H, W, C] with H > 1, first to last.
 
     A block's output is the only live activation when it is computed, unlike tensors inside a residual block. Expansions
     (wider than the layer that follows) are left out, and so is the map whose mean is the embedding itself.
-
-    Args:
-      content: a float embedder.
     """
     model = graph.parse(content)
     main = model.subgraphs[0]

@@ -82,7 +82,6 @@ def summarize(features, labels: Array, *, classes: int, step: float) -> ClassMem
     Args:
       features: integers [N, D], an array or any object with the same row indexing; read in blocks.
       labels: int [N]; each class has at least one.
-      classes: C.
       step: quantization step of the features.
     """
     counts = np.bincount(labels, minlength=classes)

@@ -49,7 +49,6 @@ def read(content: bytes, *, ends: Sequence[str] = (SOFTMAX,)) -> Rows:
     """Reads the last layer of a classifier.
 
     Args:
-      content: the classifier.
       ends: operators accepted as the final activation, SOFTMAX or SIGMOID.
 
     Raises:
@@ -103,7 +102,6 @@ def replace(content: bytes, rows: Sequence[int | tuple[Array, float]], seen: Arr
     """Returns a classifier with other classes, without metadata.
 
     Args:
-      content: the classifier.
       rows: the new classes in order: the index of an old class, or kernel [D] and bias of a new one.
       seen: features [N, D] used to round new rows: rounding keeps their mean logit, and the range of integer logits is
         widened to fit them.

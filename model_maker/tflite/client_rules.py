@@ -35,7 +35,6 @@ class Contents:
 
     Attributes:
       inputs, outputs: tensors of the model.
-      described: whether the file has metadata.
       image, scores: its metadata of each input and output.
       entries: files of the zip appended to the model, by name.
       labels: content of the label file; None if there is none.
@@ -63,7 +62,6 @@ class Rule:
       demand: the requirement, in words.
       by: the clients that refuse or misread a file that breaks it.
       broken: returns what the file has instead; empty if it follows the rule.
-      advice: what to do.
       binding: whether breaking it is an error; otherwise some apps only lose a feature.
     """
 

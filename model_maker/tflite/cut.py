@@ -19,12 +19,7 @@ _WEIGHTED = ("FULLY_CONNECTED", "CONV_2D")
 
 @dataclass(frozen=True)
 class Cut:
-    """Result of `cut`.
-
-    Attributes:
-      features: length of the embedding.
-      classes: outputs of the layer that was cut off; 0 if there was none.
-    """
+    """The length of the embedding, and the outputs of the layer that was cut off; 0 if there was none."""
 
     features: int
     classes: int

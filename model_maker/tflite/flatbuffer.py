@@ -65,12 +65,7 @@ def read(packed: bytes, root: type[Table]) -> Table:
 
 
 def pack(tree: Any, identifier: bytes) -> bytes:
-    """Serializes a tree of tables; equal trees give equal bytes.
-
-    Args:
-      tree: the root table.
-      identifier: the four-byte file identifier.
-    """
+    """Serializes a tree of tables with a four-byte file identifier; equal trees give equal bytes."""
     builder = flatbuffers.Builder(1024)
     builder.Finish(_put_table(builder, tree), identifier)
     return bytes(builder.Output())

@@ -35,6 +35,7 @@ _DTYPES: dict[int, np.dtype] = {
 }
 # The largest operator code that the older, 8-bit field can hold.
 _NARROW = 127
+TYPE_NAMES = {value: name for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
 _OPERATOR_NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 
 
@@ -113,7 +114,6 @@ def attach_head(embedder: bytes, kernel: Array, bias: Array, *, multi_label: boo
       embedder: a float `.tflite` with the output [1, D].
       kernel: float [C, D].
       bias: float [C].
-      multi_label: whether each label has an independent score.
 
     Returns:
       A float classifier with the output `probabilities` [1, C] and a signature.
@@ -252,6 +252,12 @@ def constant(model: schema.ModelT, tensor: schema.TensorT) -> Array:
     if data is None or tensor.type not in _DTYPES:
         raise ModelError(f"The tensor {(tensor.name or b'').decode(errors='replace')} has no plain numbers.")
     return np.frombuffer(bytes(data), _DTYPES[tensor.type]).reshape(shape)
+
+
+def is_constant(model: schema.ModelT, tensor: schema.TensorT) -> bool:
+    """Returns whether a tensor has data."""
+    data = model.buffers[tensor.buffer].data
+    return data is not None and len(data) > 0
 
 
 def set_constant(model: schema.ModelT, tensor: schema.TensorT, values: Array) -> None:

@@ -11,7 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from model_maker.tflite import graph
 
-_TYPE_NAMES = {value: name.lower() for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
+_TYPE_NAMES = {value: name.lower() for value, name in graph.TYPE_NAMES.items()}
 # Operators whose second input is weights.
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
 _FLOATS = (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16)
@@ -33,7 +33,6 @@ class ModelFacts:
     """Facts about a model file.
 
     Attributes:
-      size_bytes: of the whole file.
       inputs, outputs: its input and output tensors.
       operators: name to count, most frequent first.
       parameters: number of values in constant tensors.
@@ -65,7 +64,7 @@ def inspect(content: bytes) -> ModelFacts:
 
 def _model_facts(size_bytes: int, model, main) -> ModelFacts:
     names = [graph.operator_name(model, operator) for operator in main.operators]
-    constants = [tensor for tensor in main.tensors if _is_constant(model, tensor)]
+    constants = [tensor for tensor in main.tensors if graph.is_constant(model, tensor)]
     return ModelFacts(
         size_bytes=size_bytes,
         inputs=tuple(_facts(main.tensors[index]) for index in main.inputs),
@@ -82,7 +81,6 @@ def wider_operators(content: bytes, kind: str, *, kept: Collection[str] = ()) ->
     """Lists operators with a tensor that "int8" or "int16x8" does not allow, except input and output.
 
     Args:
-      content: the `.tflite`.
       kind: "int8" (no float, no int16) or "int16x8" (no float).
       kept: outputs of operators that are wider on purpose; these and their casts are left out.
 
@@ -103,7 +101,6 @@ def wider_weights(content: bytes, types: Collection[str], *, kept: Collection[st
     """Lists the layers whose weights have another type.
 
     Args:
-      content: the `.tflite`.
       types: allowed weight types, for example "int8"; a DEQUANTIZE counts as the type that it reads.
       kept: outputs of operators that are left out.
 
@@ -123,7 +120,7 @@ def wider_weights(content: bytes, types: Collection[str], *, kept: Collection[st
             if name not in _WEIGHTED or _gives(main, operator) in kept:
                 continue
             weights = main.tensors[casts.get(int(operator.inputs[1]), int(operator.inputs[1]))]
-            if _is_constant(model, weights) and _TYPE_NAMES[weights.type] not in types:
+            if graph.is_constant(model, weights) and _TYPE_NAMES[weights.type] not in types:
                 found.append(f"{name} ({_gives(main, operator)})")
         return found
 
@@ -175,11 +172,6 @@ def _facts(tensor) -> TensorFacts:
 
 def _text(tensor) -> str:
     return (tensor.name or b"").decode(errors="replace")
-
-
-def _is_constant(model, tensor) -> bool:
-    data = model.buffers[tensor.buffer].data
-    return data is not None and len(data) > 0
 
 
 def _quantization(main, constants) -> str:

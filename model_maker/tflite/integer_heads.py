@@ -57,10 +57,7 @@ class IntegerHead:
         return np.array(rows, np.float32).reshape(len(features), len(self.bias))
 
     def attach(self, embedder: bytes) -> bytes:
-        """Appends the head to an int8 embedder.
-
-        Args:
-          embedder: int8 [1, H, H, 3] to int8 [1, D].
+        """Appends the head to an int8 embedder, int8 [1, H, H, 3] to int8 [1, D].
 
         Returns:
           A classifier with the output `probabilities`, int8 [1, C], and a signature.

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from ai_edge_litert import interpreter as litert
 
-from model_maker.errors import ModelError
+from model_maker.errors import ModelError, first_line
 from model_maker.system import files, suppressed_output
 
 Array = np.ndarray
@@ -32,7 +32,6 @@ class Runner:
 
     Args:
       model: the bytes of a `.tflite`, or its path.
-      threads: threads inside one inference.
       kernels: a key of KERNELS.
       output: index of the output that `run` returns.
 
@@ -134,7 +133,7 @@ def _explained(kernels: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, RuntimeError) as error:
-        raise ModelError(f"LiteRT cannot run this model ({kernels}): {_first_line(error)}") from error
+        raise ModelError(f"LiteRT cannot run this model ({kernels}): {first_line(error)}") from error
 
 
 def dequantize(values: Array, detail: dict) -> Array:
@@ -142,10 +141,6 @@ def dequantize(values: Array, detail: dict) -> Array:
         return values
     scale, zero_point = detail["quantization"]
     return (values.astype(np.float32) - zero_point) * np.float32(scale or 1.0)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
 
 
 _GREETING = b"INFO: Created TensorFlow Lite XNNPACK"

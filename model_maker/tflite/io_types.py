@@ -10,11 +10,7 @@ from model_maker.tflite import graph
 
 
 def accept_pixels(content: bytes, normalization: Normalization) -> bytes:
-    """Makes (pixel - mean) / std the first operators of a model.
-
-    Args:
-      content: a float `.tflite` whose input [1, H, W, 3] is normalized.
-      normalization: of that input.
+    """Makes (pixel - mean) / std the first operators of a float `.tflite`, whose input [1, H, W, 3] is normalized so.
 
     Returns:
       The same model for pixels from 0 to 255, float32, without metadata.
@@ -40,11 +36,7 @@ def accept_pixels(content: bytes, normalization: Normalization) -> bytes:
 
 
 def bare_int8(content: bytes) -> bytes:
-    """Removes the QUANTIZE after a uint8 input; the input is then int8, the pixel minus 128.
-
-    Args:
-      content: an int8 `.tflite` with uint8 input and output.
-    """
+    """Removes the QUANTIZE after the uint8 input of an int8 `.tflite`; the input is then int8, the pixel minus 128."""
     model = graph.parse(content)
     main = model.subgraphs[0]
     first, last = main.operators[0], main.operators[-1]
@@ -55,12 +47,7 @@ def bare_int8(content: bytes) -> bytes:
 
 
 def within(content: bytes, normalization: Normalization) -> bytes:
-    """Reverses `graph.set_io` on an int8 model.
-
-    Args:
-      content: an int8 `.tflite` with uint8 or float32 input and output.
-      normalization: of its input.
-    """
+    """Reverses `graph.set_io` on an int8 `.tflite` with uint8 or float32 input and output."""
     model = graph.parse(content)
     entering = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
     inner = bare_int8(content)

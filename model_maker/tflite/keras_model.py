@@ -35,16 +35,12 @@ _ACTIVATIONS = {
 }
 
 
-def to_keras(
-    content: bytes, *, start: str | Sequence[str] | None = None, batch_size: int | None = None, convolutions: Any = None
-):
+def to_keras(content: bytes, *, start: str | Sequence[str] | None = None, convolutions: Any = None):
     """Rebuilds a float `.tflite` as a functional Keras model; layers are named by their operator: `conv_2d_17`.
 
     Args:
-      content: a float model with one input and one output.
       start: the name of an activation that becomes the input; earlier operators are left out. The whole model by
         default. Several, joined as by `trunk.trunk`, become an input [N, D].
-      batch_size: fixed; any by default.
       convolutions: namespace with classes `Conv2D` and `DepthwiseConv2D`; Keras's by default.
 
     Returns:
@@ -60,7 +56,7 @@ def to_keras(
     names = [start] if isinstance(start, str) else start or ()
     given = [graph.find_tensor(model, name) for name in names] or [int(main.inputs[0])]
     [last] = (int(index) for index in main.outputs)
-    entering, known = _enter(main, given, batch_size)
+    entering, known = _enter(main, given)
     needed = _leading_to(main, last, set(given))
     for index, operator in enumerate(main.operators):
         output = int(operator.outputs[0])
@@ -71,16 +67,16 @@ def to_keras(
     return keras.Model(entering, known[last])
 
 
-def _enter(main: schema.SubGraphT, given: list[int], batch_size: int | None) -> tuple[Any, dict[int, Any]]:
+def _enter(main: schema.SubGraphT, given: list[int]) -> tuple[Any, dict[int, Any]]:
     """Returns a model's input, and the activations that it contains."""
     import keras
 
     shapes = [tuple(int(side) for side in main.tensors[index].shape[1:]) for index in given]
     if len(given) == 1:
-        entering = keras.Input(shapes[0], batch_size=batch_size, name="input")
+        entering = keras.Input(shapes[0], name="input")
         return entering, {given[0]: entering}
     sizes = [math.prod(shape) for shape in shapes]
-    entering, known, begin = keras.Input((sum(sizes),), batch_size=batch_size, name="input"), {}, 0
+    entering, known, begin = keras.Input((sum(sizes),), name="input"), {}, 0
     for index, shape, size in zip(given, shapes, sizes, strict=True):
         known[index] = keras.layers.Reshape(shape)(entering[:, begin : begin + size])
         begin += size
@@ -95,10 +91,9 @@ def from_keras(content: bytes, model) -> bytes:
 
 
 def set_weights(tree: schema.ModelT, layers: Mapping[str, list[Array]]) -> bytes:
-    """Returns the file with new weights.
+    """Returns the file with new weights; its object tree is modified in place.
 
     Args:
-      tree: the object tree; modified in place.
       layers: kernel and bias in Keras's layout, by the layer names of `to_keras`.
     """
     main = tree.subgraphs[0]

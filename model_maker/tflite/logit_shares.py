@@ -37,7 +37,6 @@ class Block:
     """A feature map whose mean is an input of the last layer.
 
     Attributes:
-      name: name of its tensor.
       side: its height and width.
       start, size: range of its means among the last layer's input features.
     """
@@ -57,7 +56,6 @@ class Explaining:
         `blocks`, the shares of each block and the features, float32 [1, D].
       side: cells of the grid, in each direction.
       blocks: the blocks whose cells these are, first to last.
-      rows: the last layer.
     """
 
     content: bytes

@@ -31,7 +31,6 @@ class Layer:
 
     Attributes:
       name: of the block's output, or of the embedding for the last layer.
-      size: number of features.
       side: height of its map, pixels; 1 for the embedding.
       factor: multiplier of its mean; 1 for the embedding.
     """
@@ -82,11 +81,7 @@ def features(layers: Sequence[Layer], chosen: Sequence[Layer]) -> np.ndarray:
 
 
 def join(embedder: bytes, layers: Sequence[Layer]) -> bytes:
-    """Makes a float embedder return the joined vector of layers.
-
-    Args:
-      embedder: float32 [1, H, H, 3] to float32 [1, D].
-      layers: layers of the embedder, in order, the embedding last.
+    """Makes a float embedder, float32 [1, H, H, 3] to [1, D], return the joined vector of its layers, embedding last.
 
     Returns:
       The embedder unchanged for the embedding alone; else float32 [1, H, H, 3] to float32 [1, sum of sizes].
@@ -119,11 +114,7 @@ def join(embedder: bytes, layers: Sequence[Layer]) -> bytes:
 
 
 def select(joined: bytes, chosen: Sequence[Layer]) -> bytes:
-    """Reduces a joined file, float or int8, to some layers and the operators that they need.
-
-    Args:
-      joined: from `join`, possibly quantized.
-      chosen: layers to keep, in order, the embedding last.
+    """Reduces a joined file, float or int8, to some layers in order, the embedding last, and the operators they need.
 
     Raises:
       ModelError: it lacks one of them.

@@ -19,11 +19,7 @@ _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 def combine(contents: Sequence[bytes], names: Sequence[str]) -> bytes:
-    """Returns one network with an output for each classifier, in order, without metadata.
-
-    Args:
-      contents: classifiers, one `.tflite` each.
-      names: of their outputs.
+    """Returns one network with a named output for each classifier, in order, without metadata.
 
     Raises:
       ModelError: they are not on the same backbone; the message says what differs, without file names.
@@ -69,7 +65,7 @@ class _Merged:
         main = other.subgraphs[0]
         ours, theirs = (each.tensors[int(each.inputs[0])] for each in (self._main, main))
         if list(ours.shape) != list(theirs.shape) or ours.type != theirs.type:
-            kinds = [f"{list(each.shape)} {_type_name(each.type)}" for each in (ours, theirs)]
+            kinds = [f"{list(each.shape)} {graph.TYPE_NAMES[each.type].lower()}" for each in (ours, theirs)]
             raise ModelError(f"their inputs differ: {kinds[0]} and {kinds[1]}.")
         digests = _digests(other)
         places = {int(main.inputs[0]): int(self._main.inputs[0])}
@@ -159,7 +155,3 @@ def _hash(*parts: bytes) -> bytes:
     for part in parts:
         digest.update(len(part).to_bytes(8, "little") + part)
     return digest.digest()
-
-
-def _type_name(kind: int) -> str:
-    return next(name.lower() for name, value in vars(schema.TensorType).items() if value == kind)

@@ -50,11 +50,7 @@ class Calibration:
 
 
 class Calibrator:
-    """Observes every activation of a float model; use one instance per thread.
-
-    Args:
-      model: a float `.tflite`.
-    """
+    """Observes every activation of a float model; use one instance per thread."""
 
     def __init__(self, model: bytes):
         content, self._names = graph.expose_activations(model)

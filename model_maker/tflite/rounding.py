@@ -35,11 +35,7 @@ _KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 class Layers:
-    """The layers of a float model whose weights can be rounded together.
-
-    Args:
-      model: a float `.tflite`.
-    """
+    """The layers of a float model whose weights can be rounded together."""
 
     def __init__(self, model: bytes):
         self._model = graph.parse(model)
@@ -55,10 +51,7 @@ class Layers:
         }
 
     def observe(self, activations: Mapping[str, Array]) -> Samples:
-        """Samples the inputs of each layer for one photo.
-
-        Args:
-          activations: the input and all activations, by name.
+        """Samples the inputs of each layer for one photo, from the input and all activations, by name.
 
         Returns:
           float32 [G, N, D] by the name of the layer's output, for N positions. A depthwise layer has G channels with D
@@ -70,12 +63,9 @@ class Layers:
         }
 
     def round(self, quantized: bytes, samples: Samples, *, progress: Callable[[int, int], None] | None = None) -> bytes:
-        """Rounds integer weights again with their existing steps, and corrects the biases.
+        """Rounds integer weights of this model after `quantize` again, with their existing steps; corrects biases.
 
-        Args:
-          quantized: this model after `quantize`; layers that are still float stay as they are.
-          samples: from `observe`, of all photos.
-          progress: called with (done, total) layers.
+        Layers that are still float stay as they are; the samples are those of `observe`, of all photos.
         """
         tree = graph.parse(quantized)
         main = tree.subgraphs[0]

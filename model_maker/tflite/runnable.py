@@ -7,8 +7,7 @@ Without these, each run takes the time and memory of the first, which `vetting` 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from ai_edge_litert import schema_py_generated as schema
 
@@ -114,7 +113,6 @@ def check_memory(model: schema.ModelT, shapes: Sequence[Sequence[int]]) -> None:
     """Rejects a model whose live activations take more than MOST_ACTIVATION_BYTES at some point.
 
     Args:
-      model: from `graph.parse`.
       shapes: tensor shapes of its main graph, as stored or as computed by a runtime.
 
     Raises:
@@ -152,7 +150,8 @@ def _peak(main: schema.SubGraphT, sizes: Mapping[int, int]) -> tuple[int, str]:
 
 def _check_tensor(tensor: schema.TensorT) -> None:
     if tensor.type not in _BYTES:
-        raise ModelError(f"It has a tensor of {_type_name(tensor.type)}, no numbers of a known kind. {_ADVICE}")
+        name = graph.TYPE_NAMES.get(tensor.type, f"the type {tensor.type}")
+        raise ModelError(f"It has a tensor of {name}, no numbers of a known kind. {_ADVICE}")
     if tensor.sparsity is not None:  # its indices are unchecked
         raise ModelError(f"It has a tensor with sparse weights. {_ADVICE}")
     if tensor.isVariable:
@@ -196,18 +195,8 @@ def _check_sizes_known(model: schema.ModelT, main: schema.SubGraphT) -> None:
 
 
 def _is_constant(model: schema.ModelT, tensor: schema.TensorT) -> bool:
-    data = model.buffers[tensor.buffer].data
-    return (data is not None and len(data) > 0) or 0 in _shape(tensor)
+    return graph.is_constant(model, tensor) or 0 in _shape(tensor)
 
 
 def _shape(tensor: schema.TensorT) -> tuple[int, ...]:
-    return tuple(int(side) for side in _some(tensor.shape))
-
-
-def _some(values: Iterable[Any] | None) -> Iterable[Any]:
-    return () if values is None else values
-
-
-def _type_name(kind: int) -> str:
-    names = (name for name, value in vars(schema.TensorType).items() if value == kind and not name.startswith("_"))
-    return next(names, f"the type {kind}")
+    return () if tensor.shape is None else tuple(int(side) for side in tensor.shape)

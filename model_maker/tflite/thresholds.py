@@ -25,11 +25,8 @@ def put(
     """Writes thresholds into the metadata of the scores; returns the files that belong to them.
 
     Args:
-      scores: metadata of the scores.
       threshold: for all labels; 0 for none.
       own: those of single labels; empty for none.
-      labels: how many there are.
-      prefix: of the file's name.
 
     Raises:
       ModelError: not every label has a threshold, or there is no threshold for all labels.
@@ -61,7 +58,6 @@ def get(scores: schema.TensorMetadata, read: Callable[[str], bytes | None]) -> t
     """Reads the threshold for all labels (0 for none) and those of single labels (empty for none).
 
     Args:
-      scores: metadata of the scores.
       read: returns a file inside the model by name, or None.
 
     Raises:

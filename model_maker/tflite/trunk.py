@@ -19,9 +19,6 @@ def seam(content: bytes) -> str:
     The stages after it contribute most to the classes and, with small maps, cost little: docs/MEASUREMENTS.md has the
     cost of other places. Only one activation may cross the seam, and not one that was expanded for the stride-2 layer.
 
-    Args:
-      content: a float embedder.
-
     Raises:
       ModelError: it never halves its feature maps, or has no such activation.
     """
@@ -68,7 +65,6 @@ def trunk(content: bytes, *names: str) -> bytes:
     """Returns the network up to some activations: a float `.tflite`, float32 [1, H, H, 3] to one or several joined.
 
     Args:
-      content: a float embedder.
       names: one activation, which keeps its shape [1, h, w, D]; or several, flattened and joined: [1, h * w * D + ...].
 
     Raises:

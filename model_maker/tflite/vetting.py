@@ -43,7 +43,6 @@ def vet(content: bytes, purpose: str = "xnnpack") -> None:
     """Checks that a file can be opened in this process.
 
     Args:
-      content: a `.tflite` from any source.
       purpose: READ or a key of `interpreter.KERNELS`.
 
     Raises:

@@ -144,7 +144,6 @@ def judge(run: Run, scores: Array, expected: Array, truth: Array | None, *, limi
     """Returns a run with the evaluation of its scores.
 
     Args:
-      run: the run.
       scores: float [N, C], NaN for omitted labels.
       expected: reference scores, float [N, C].
       truth: int [N], the true labels, or bool [N, C] where there may be several; None where they are not among those of

@@ -26,13 +26,7 @@ TEXTS = ("name", "version", "author", "licence", "description")
 
 @dataclass(frozen=True)
 class Described:
-    """The written file.
-
-    Attributes:
-      path: the new file.
-      info: its metadata.
-      findings: result for each of `client_rules.RULES`.
-    """
+    """The written file, its metadata, and the result for each of `client_rules.RULES`."""
 
     path: Path
     info: ModelInfo

@@ -43,14 +43,7 @@ class Answering(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class ZeroShot:
-    """What answers, and which tier it belongs to.
-
-    Attributes:
-      classifier: scores photos.
-      tier: one of `tiers.TIERS`.
-      source: what the tier knows words from.
-      meanings: what each label was taken for.
-    """
+    """What answers, which of `tiers.TIERS` it belongs to, what that knows words from, what each label was taken for."""
 
     classifier: Answering
     tier: str
@@ -151,12 +144,9 @@ def by_pictures(
 
 
 class _Towers:
-    """Scores photos by their similarity to sentences.
+    """Scores photos by their similarity to the sentences of C labels, whose vectors are float32 [C, E].
 
-    Args:
-      labels: C names.
-      vectors: of their sentences, float32 [C, E].
-      text, image: the towers; the first knows what similarities are worth.
+    The text tower knows what similarities are worth.
     """
 
     def __init__(self, labels: tuple[str, ...], vectors: Array, text: TextTower, image: ImageTower):

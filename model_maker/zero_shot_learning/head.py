@@ -17,13 +17,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class PublishedHead:
-    """The ImageNet classifier that was published with a backbone.
-
-    Attributes:
-      backbone: whose.
-      kernel: float32 [1000, D], or [11221, D] of ImageNet-21K.
-      bias: float32, as many.
-    """
+    """The ImageNet classifier that was published with a backbone: kernel float32 [C, D] and bias float32 [C]."""
 
     backbone: Backbone
     kernel: Array

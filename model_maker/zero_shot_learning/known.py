@@ -30,13 +30,8 @@ def unknown(labels: Sequence[str], classes: int = 1000) -> list[str]:
 def fit(labels: tuple[str, ...], published: PublishedHead, *, distinct: bool = True) -> ZeroShotHead:
     """Gives each label the mean kernel of the ImageNet classes that are of its kind.
 
-    Args:
-      labels: to tell apart.
-      published: where kernels come from.
-      distinct: whether labels have to mean different classes.
-
     Raises:
-      DataError: a label is not known, or two labels mean the same classes.
+      DataError: a label is not known, or two labels mean the same classes and have to be distinct.
     """
     classes = len(published.kernel)
     if lacking := unknown(labels, classes):

@@ -105,11 +105,7 @@ def zero_shot_file(
 def _measure(
     made: ZeroShotModel, data: str | os.PathLike[str], progress: Progress
 ) -> tuple[Scored, evaluation.Metrics]:
-    """Measures the int8 file on labeled photos.
-
-    Raises:
-      DataError: their classes are not among the labels, or they cannot be read.
-    """
+    """Measures the int8 file on labeled photos."""
     with progress.stage("Measure the file"):
         dataset, notes = sources.read_to_judge(data)
         for note in notes:

@@ -54,9 +54,6 @@ class TextVectors(Protocol):
 class VectorFile:
     """A folder with `names.txt`, one name a line, and `vectors.npy`, [N, E], of any text encoder.
 
-    Args:
-      folder: where they lie.
-
     Raises:
       DataError: they cannot be read, or do not fit each other.
     """
@@ -109,7 +106,6 @@ class Tower:
 
     Args:
       embed: from texts to float32 [N, E], rows of length 1.
-      name: of the tower.
       template: a text with `{}` for the name.
       licence: see `TextVectors`.
 

@@ -30,9 +30,7 @@ def choose(labels: Sequence[str], tier: str | None, vectors: TextVectors | None 
     """Returns the tier that is to answer.
 
     Args:
-      labels: what to tell apart.
       tier: a key of TIERS; None for "words" where vectors are given, else for "known".
-      vectors: of texts.
       classes: of the published classifier, see `head.classes_of`.
 
     Raises:
@@ -104,7 +102,6 @@ def tower(
       name: a key of `model_maker.clip.records.TOWERS`; its default where not given.
       template: see `Tower`.
       accept_licence: the licence that the user accepts, of a tower that is not for every use.
-      progress: receives what is downloaded.
 
     Raises:
       ModelMakerError: its weights cannot be had, or their licence has to be accepted first.

@@ -61,12 +61,7 @@ def kernels(
 
 
 def regress(known: Array, targets: Array, wanted: Array) -> Array:
-    """Predicts targets by ridge regression with an intercept.
-
-    Args:
-      known: float64 [n, E].
-      targets: float64 [n, D], of these.
-      wanted: float64 [m, E].
+    """Predicts targets, float64 [n, D] of known [n, E], by ridge regression with an intercept.
 
     Returns:
       float64 [m, D], with the one of PENALTIES under which targets are predicted best that were left out of the fit.

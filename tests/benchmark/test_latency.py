@@ -54,7 +54,6 @@ def test_the_interval_agrees_with_scipy():
 def test_the_interval_of_equal_rounds_has_no_width():
     latency = Latency(((1.0, 2.0, 3.0),) * 6)
     assert latency.interval_ms == (2.0, 2.0)
-    assert not latency.noisy
 
 
 def test_a_machine_that_drifts_between_rounds_widens_the_interval():
@@ -62,7 +61,6 @@ def test_a_machine_that_drifts_between_rounds_widens_the_interval():
     drifting = Latency(tuple((float(10 + number % 2),) * 100 for number in range(10)))
     pretended = Latency.of(drifting.samples_ms)
     assert drifting.interval_ms == (10, 11)
-    assert drifting.noisy
     low, high = pretended.interval_ms
     assert drifting.median_ms == pretended.median_ms == 10.5
     assert high - low <= 1
@@ -81,13 +79,12 @@ def test_the_interval_of_rounds_holds_the_true_median_about_as_often_as_it_says(
     assert held >= 51
 
 
-@pytest.mark.parametrize(("spread", "noisy"), [(0.02, False), (0.03, True)])
-def test_noisy_is_wider_than_a_twentieth_of_the_median(spread, noisy):
+@pytest.mark.parametrize("spread", [0.02, 0.03])
+def test_the_interval_of_two_kinds_of_rounds_reaches_from_one_to_the_other(spread):
     # Of six rounds three lie below and three above: the interval reaches from the ones to the others.
     below, above = 100 * (1 - spread), 100 * (1 + spread)
     latency = Latency(((below,), (above,)) * 3)
     assert latency.interval_ms == (pytest.approx(below), pytest.approx(above))
-    assert latency.noisy is noisy
 
 
 @given(st.lists(st.lists(TIMES, min_size=1, max_size=5).map(tuple), min_size=1, max_size=8).map(tuple))

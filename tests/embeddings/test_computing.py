@@ -254,15 +254,15 @@ def test_integers_depend_on_no_number_of_threads(fields, tiny_int8, threads):
 
 def test_embeddings_are_looked_up_and_not_kept(fields, tiny_int8, loaded):
     path = cache_path(tiny_int8.embedder, None)
-    computed = look_up(fields, tiny_int8.embedder, None)
+    computed = look_up(fields, tiny_int8.embedder)
     assert computed.dtype == np.int8 and len(loaded) == 10 and not path.exists()
     feature_maps(dataclasses.replace(fields, samples=fields.samples[:9]), tiny_int8.embedder, None)
     loaded.clear()
-    np.testing.assert_array_equal(look_up(fields, tiny_int8.embedder, None), computed)
+    np.testing.assert_array_equal(look_up(fields, tiny_int8.embedder), computed)
     assert len(loaded) == 10 and path.stat().st_size == 9 * 44  # one is missing, and all are computed
     feature_maps(fields, tiny_int8.embedder, None)
     loaded.clear()
-    np.testing.assert_array_equal(look_up(fields, tiny_int8.embedder, None), computed)
+    np.testing.assert_array_equal(look_up(fields, tiny_int8.embedder), computed)
     assert loaded == []
 
 

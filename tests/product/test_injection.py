@@ -21,7 +21,7 @@ from model_maker.cli import main, parse, printing
 from model_maker.demo.server import serving
 from model_maker.fitting import Fit
 from model_maker.report import markdown, model_card
-from model_maker.terminal import safe_text, spreadsheet
+from model_maker.terminal import safe_text
 
 FORMULAS = [
     *('=cmd|"/C calc"!A0', "+1+1", "-2+3", "@SUM(1)", "\t=1", "\r=1", "\n=1", " =1", "\uff1d1", "\uff0b1"),
@@ -31,14 +31,14 @@ FORMULAS = [
 @pytest.mark.parametrize("text", FORMULAS)
 def test_a_formula_is_text(text):
     # What OWASP advises: an apostrophe in front.
-    assert spreadsheet.cell(text).startswith("'")
+    assert safe_text.cell(text).startswith("'")
 
 
 @pytest.mark.parametrize(
     "text", ["rose", "-", "a=b", "1.5", "a-b", "C:\\roses\\1.jpg", "/data/x.jpg", "", "Gänseblümchen 🌹"]
 )
 def test_other_cells_stay_as_they_are(text):
-    assert spreadsheet.cell(text) == text
+    assert safe_text.cell(text) == text
 
 
 COMMANDS = ["\x1b[2J", "\x9b1m", "\x07", "\r", "\x08", "\u202e", "\u2066", "\x7f", "\x00", "\u2028", "\u200f"]
@@ -46,8 +46,8 @@ COMMANDS = ["\x1b[2J", "\x9b1m", "\x07", "\r", "\x08", "\u202e", "\u2066", "\x7f
 
 @pytest.mark.parametrize("text", [*COMMANDS, "\n", "\t"])
 def test_a_cell_holds_one_line_that_no_terminal_obeys(text):
-    assert spreadsheet.cell(f"a{text}b").startswith("a\ufffd")
-    assert text not in spreadsheet.cell(f"a{text}b")
+    assert safe_text.cell(f"a{text}b").startswith("a\ufffd")
+    assert text not in safe_text.cell(f"a{text}b")
 
 
 @pytest.fixture

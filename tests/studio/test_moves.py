@@ -3,7 +3,8 @@
 import pytest
 
 from model_maker.errors import DataError
-from model_maker.studio.moves import Moves, free_name
+from model_maker.studio.moves import Moves
+from model_maker.system.moved_files import free_name
 
 
 @pytest.fixture

@@ -82,15 +82,7 @@ class Answer:
 def ask(
     client: str, models: Sequence[str | os.PathLike[str]], photos: Sequence[str | os.PathLike[str]]
 ) -> list[Answer]:
-    """Runs models in a client, which decodes and resizes the photos itself.
-
-    Args:
-      client: a key of CLIENTS.
-      models: `.tflite` files.
-      photos: JPEG or PNG files.
-
-    Returns:
-      One answer for each model.
+    """Runs models in a client of CLIENTS, which decodes and resizes the photos, JPEG or PNG, itself; an answer a model.
 
     Raises:
       NotHere: it is not installed, or would report to its vendor because the network cannot be cut off.

@@ -27,7 +27,7 @@ from model_maker.fitting import STRETCH
 from model_maker.normalization import Normalization
 from model_maker.progress import SILENT, Progress
 from model_maker.system import files
-from model_maker.tflite import blocks, cut, graph, io_types, network_layers, quantize, rounding
+from model_maker.tflite import blocks, cut, graph, in_place, io_types, network_layers, quantize, rounding
 from model_maker.tflite.network_layers import Layer
 
 Array = np.ndarray
@@ -66,9 +66,7 @@ class Int8Backbone:
     @functools.cached_property
     def step(self) -> float:
         """Quantization step of the features."""
-        model = graph.parse(self.content)
-        main = model.subgraphs[0]
-        return float(main.tensors[main.outputs[0]].quantization.scale[0])
+        return in_place.output_step(self.content)
 
     @property
     def digest(self) -> str:

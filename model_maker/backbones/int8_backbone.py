@@ -98,6 +98,17 @@ class QuantizedEmbedder(Embedder):
     int8: Int8Backbone | None
     is_chosen: bool = False
 
+    @classmethod
+    def of(cls, base: Embedder, int8: Int8Backbone | None, *, is_chosen: bool = False) -> QuantizedEmbedder:
+        """Adds its int8 form to a backbone."""
+        fields = {field.name: getattr(base, field.name) for field in dataclasses.fields(Embedder)}
+        return cls(**fields, int8=int8, is_chosen=is_chosen)
+
+    @functools.cached_property
+    def joined(self) -> bytes:
+        """The float form, from normalized pixels to the joined vector of its layers."""
+        return network_layers.join(self.content, self.layers)
+
     @property
     def computing(self) -> tuple[bytes, Normalization | None, str]:
         """Returns the `.tflite` that computes features, its normalization (None for raw pixels), and the resize."""

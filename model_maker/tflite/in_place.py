@@ -14,7 +14,9 @@ from model_maker.tflite import graph
 
 
 def model_of(content: bytes) -> schema.Model:
-    """Returns an accessor of a `.tflite`, which reads fields when they are asked for; wrap its use in `graph.explained`.
+    """Returns an accessor of a `.tflite`, which reads fields when they are asked for.
+
+    Of a damaged file it raises nearly any exception then, see `graph.explained`.
 
     Raises:
       ModelError: the bytes are not a `.tflite`.

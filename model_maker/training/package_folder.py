@@ -67,6 +67,7 @@ def write(
     with files.new_directory(output, overwrite=overwrite) as folder:
         output_folder.write(folder, binaries)
         file_checks.check_same_scores((folder / output_folder.MODEL).read_bytes(), test, package.scores)
+        file_checks.check_promise(binaries[output_folder.FLOAT_MODEL], test.of(package.compared), package.expected)
         output_folder.write(folder, texts)
     return report
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -126,10 +127,7 @@ def quantize(
             kept = _keep_budget(learned, data, info, options, progress)
             form = kept.choice.form
     network, test = learned.network, data.split.test
-    float_model = graph.attach_head(
-        network.embedder, network.head.kernel, network.head.bias, multi_label=network.head.multi_label
-    )
-    promised = memory = promise = None
+    promised = memory = promise = float_model = None
     if form.is_plain_int8 and network.layers and data.backbone.int8:
         with progress.stage("Quantize the head"):
             head = learn.integer_head(network, join(data.split.train, data.split.validation), data)
@@ -139,9 +137,9 @@ def quantize(
                 promise = promised("xnnpack", test)
                 drawing.begin(_figures(learned, data, promise, info))
             bare = _on_int8_backbone(head, network, data, options)
-            memory = _remember(network, data) if options.memory and not options.multi_label else None
     else:
         with progress.stage(f"Quantize ({form.quantize})"):
+            float_model = _in_float(network)
             seen, more = quantized_file.calibration_photos(quantized_file.by_hash(data.split.train))
             bare = quantized_file.convert(
                 float_model, data.backbone, form, photos=seen, more=more, progress=progress, threads=options.threads
@@ -151,10 +149,18 @@ def quantize(
         run, scores = _evaluate(shipped, promise, test, options, progress)
     if promise is None:
         drawing.begin(_figures(learned, data, scores, info))
-    with progress.stage("Compare with the float model"):
-        expected = learn.float_scores(network, test.of(run), data, options)
-    with progress.stage("Check other kernels"):
-        kernels = file_checks.check_kernels(shipped, test, scores, threads=options.threads, promised=promised)
+    # The slow kernels keep one core busy and no Python code, so the rest of the work is done meanwhile.
+    with ThreadPoolExecutor(1) as beside:
+        checked = beside.submit(
+            file_checks.check_kernels, shipped, test, scores, threads=options.threads, promised=promised
+        )
+        with progress.stage("Compare with the float model"):
+            float_model = float_model or _in_float(network)
+            expected = learn.float_scores(network, test.of(run), data, options)
+        if promised and options.memory and not options.multi_label:
+            memory = _remember(network, data)
+        with progress.stage("Check other kernels"):
+            kernels = checked.result()
     return Package(
         options,
         data,
@@ -172,6 +178,11 @@ def quantize(
         kernels,
         drawing,
     )
+
+
+def _in_float(network: Network) -> bytes:
+    head = network.head
+    return graph.attach_head(network.embedder, head.kernel, head.bias, multi_label=head.multi_label)
 
 
 def _on_int8_backbone(head: IntegerHead, network: Network, data: TrainingData, options: Options) -> bytes:

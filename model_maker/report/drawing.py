@@ -14,7 +14,6 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,10 +70,10 @@ class Drawing:
 
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
-        self._file, self._begun = self._stack.enter_context(files.temporary_directory()) / "wanted.json", False
-        pool = ThreadPoolExecutor(1)
-        self._drawn = pool.submit(limited_process.run, __name__, str(self._file), what="matplotlib", error=OutputError)
-        pool.shutdown(wait=False)
+        self._file = self._stack.enter_context(files.temporary_directory()) / "wanted.json"
+        self._answer = self._stack.enter_context(
+            limited_process.started(__name__, str(self._file), what="matplotlib", error=OutputError)
+        )
 
     def __enter__(self) -> Drawing:
         return self
@@ -88,18 +87,13 @@ class Drawing:
         aside = self._file.with_suffix(".new")
         aside.write_text(json.dumps(jobs), encoding="ascii", newline="\n")
         aside.replace(self._file)
-        self._begun = True
 
     def result(self) -> dict[str, bytes]:
         """Waits for the figures, see `draw`."""
-        return {name: base64.b64decode(content) for name, content in json.loads(self._drawn.result()).items()}
+        return {name: base64.b64decode(content) for name, content in json.loads(self._answer()).items()}
 
     def close(self) -> None:
         """Ends the process and removes its input."""
-        if not self._begun:
-            self.begin({})
-        with contextlib.suppress(OutputError):
-            self._drawn.result()
         self._stack.close()
 
 

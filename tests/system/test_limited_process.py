@@ -147,8 +147,10 @@ import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
 from model_maker.system import limited_process
 sys.argv = ["child", sys.argv[1]]
-limited_process.answer(lambda: b"42", memory_bytes=64 << 30, cpu_s=60)
-print(*resource.getrlimit(resource.RLIMIT_AS), *resource.getrlimit(resource.RLIMIT_CPU))
+def work():
+    print(*resource.getrlimit(resource.RLIMIT_AS), *resource.getrlimit(resource.RLIMIT_CPU), flush=True)
+    return b"42"
+limited_process.answer(work, memory_bytes=64 << 30, cpu_s=60)
 """
 
 

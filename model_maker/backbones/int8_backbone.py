@@ -27,7 +27,7 @@ from model_maker.fitting import STRETCH
 from model_maker.normalization import Normalization
 from model_maker.progress import SILENT, Progress
 from model_maker.system import files
-from model_maker.tflite import blocks, cut, graph, io_types, network_layers, quantize, rounding
+from model_maker.tflite import blocks, cut, graph, in_place, io_types, network_layers, quantize, rounding
 from model_maker.tflite.network_layers import Layer
 
 Array = np.ndarray
@@ -65,9 +65,7 @@ class Int8Backbone:
     @functools.cached_property
     def step(self) -> float:
         """Quantization step of the features."""
-        model = graph.parse(self.content)
-        main = model.subgraphs[0]
-        return float(main.tensors[main.outputs[0]].quantization.scale[0])
+        return in_place.output_step(self.content)
 
     @property
     def digest(self) -> str:
@@ -98,6 +96,17 @@ class QuantizedEmbedder(Embedder):
 
     int8: Int8Backbone | None
     is_chosen: bool = False
+
+    @classmethod
+    def of(cls, base: Embedder, int8: Int8Backbone | None, *, is_chosen: bool = False) -> QuantizedEmbedder:
+        """Adds its int8 form to a backbone."""
+        fields = {field.name: getattr(base, field.name) for field in dataclasses.fields(Embedder)}
+        return cls(**fields, int8=int8, is_chosen=is_chosen)
+
+    @functools.cached_property
+    def joined(self) -> bytes:
+        """The float form, from normalized pixels to the joined vector of its layers."""
+        return network_layers.join(self.content, self.layers)
 
     @property
     def computing(self) -> tuple[bytes, Normalization | None, str]:

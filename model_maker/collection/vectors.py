@@ -12,7 +12,6 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from model_maker.backbones import embedder
-from model_maker.backbones.embedder import Embedder
 from model_maker.backbones.int8_backbone import QuantizedEmbedder
 from model_maker.backbones.registry import Backbone
 from model_maker.data import images
@@ -83,7 +82,7 @@ def prepared(model: str, *, progress: Progress) -> QuantizedEmbedder:
     choice = embedder.choose(model)
     base = embedder.embedder(choice, progress=progress)
     form = int8_model.int8_form(base) if isinstance(choice, Backbone) else None
-    return QuantizedEmbedder(**{name: getattr(base, name) for name in Embedder.__dataclass_fields__}, int8=form)
+    return QuantizedEmbedder.of(base, form)
 
 
 def by_backbone(photos: Dataset, backbone: QuantizedEmbedder, *, progress: Progress) -> Vectors:

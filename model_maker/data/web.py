@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +62,10 @@ def fetch(address: str, *, timeout: float | None = None) -> bytes:
     Raises:
       DataError: no answer, an error status, or more than MAX_BYTES.
     """
+    import http.client  # imported here, because every command imports this module, and these take a while
+    import urllib.error
+    import urllib.request
+
     try:
         request = urllib.request.Request(address, headers={"User-Agent": "model_maker"})
         with urllib.request.urlopen(request, timeout=timeout or TIMEOUT_S) as answer:
@@ -81,6 +82,8 @@ def fetch(address: str, *, timeout: float | None = None) -> bytes:
 
 def patient(call: Callable[[], bytes]) -> bytes:
     """Retries after a pause on temporary errors."""
+    import urllib.error
+
     for pause_s in PAUSES_S:
         try:
             return call()

@@ -30,18 +30,18 @@ def prepare(
     If the int8 form is too inaccurate, as it may be on photos unlike those that its ranges come from, it is calibrated
     on these photos, with a note. A `known` int8 form is used however accurate it is on these photos.
     """
-    fields = {field.name: getattr(base, field.name) for field in dataclasses.fields(base)}
     if known:
-        return QuantizedEmbedder(**fields, int8=known, is_chosen=True)
+        return QuantizedEmbedder.of(base, known, is_chosen=True)
     photos = train.by_digest()
     paths, digests = [sample.path for sample in photos], [sample.digest for sample in photos]
     try:
         form = int8_backbone.int8_backbone(base, paths, progress=progress, threads=threads)
     except ModelError as error:
         progress.note(f"{error} So its float form computes, and the head sees its last layer.")
-        return QuantizedEmbedder(**fields, int8=None)
+        return QuantizedEmbedder.of(base, None)
     sample = dataclasses.replace(train, samples=tuple(photos[:_COMPARED]))
-    layer, blur = blurred(base, form, sample, threads=threads)
+    both = QuantizedEmbedder.of(base, form)
+    layer, blur = blurred(both, sample, threads=threads)
     if blur > BLUR:
         own = int8_backbone.calibrated_on(base, paths, digests, progress=progress, threads=threads)
         if own.content != form.content:  # equal if it already came from these photos
@@ -50,24 +50,24 @@ def prepare(
                 f"by {100 * blur:.0f} % of its spread, above {100 * BLUR:.0f} %. Its ranges are taken from these "
                 "photos."
             )
-            form = own
-    return QuantizedEmbedder(**fields, int8=form)
+            return QuantizedEmbedder.of(base, own)
+    return both
 
 
-def blurred(base: Embedder, form: Int8Backbone, photos: Dataset, *, threads: int | None = None) -> tuple[str, float]:
+def blurred(backbone: QuantizedEmbedder, photos: Dataset, *, threads: int | None = None) -> tuple[str, float]:
     """Measures the quantization error of an int8 backbone on photos.
 
     Returns:
       The layer with the largest error, and the error: the standard deviation of the errors of its features, relative to
       that of the features. A constant error does not count, because a head compensates for it.
     """
-    joined = network_layers.join(base.content, form.layers)
-    real, _ = computing.feature_maps(photos, joined, base.normalization, base.resize, threads=threads)
-    if len(real) < 2:
-        return form.layers[-1].name, 0.0
+    form, expected = backbone.int8, (backbone.normalization, backbone.resize)
+    real, _ = computing.feature_maps(photos, backbone.joined, *expected, threads=threads)
+    if form is None or len(real) < 2:
+        return backbone.layers[-1].name, 0.0
     values = real.read()[:, 0].astype(np.float32)
     # Not cached: the photos are embedded later anyway, and progress then counts those that were already cached.
-    whole = computing.look_up(photos, form.embedder, base.resize, threads=threads)
+    whole = computing.look_up(photos, form.embedder, backbone.resize, threads=threads)
     error = (whole * np.float32(form.step) - values).var(axis=0)
     spread = values.var(axis=0)
     shares = {}

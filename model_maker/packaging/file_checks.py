@@ -10,7 +10,7 @@ import numpy as np
 from model_maker.data.dataset import Dataset
 from model_maker.errors import ModelError
 from model_maker.inference.classifier import Classifier
-from model_maker.tflite import inspection
+from model_maker.tflite import graph, inspection
 from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray
@@ -31,11 +31,11 @@ def check_integers(content: bytes, kind: str = "int8", *, kept: Mapping[str, str
     Raises:
       ModelError: other operators have a higher precision; the message names them.
     """
-    kept = kept or {}
+    kept, model = kept or {}, graph.parse(content)
     floats = [name for name, other in kept.items() if other == "float"]
     # An operator that should be int16 but is float is an offender.
     for wider, word, spared in (("int16x8", "float", floats), (kind, "int16", list(kept))):
-        if offenders := inspection.wider_operators(content, wider, kept=spared):
+        if offenders := inspection.wider_operators(model, wider, kept=spared):
             listed = ", ".join(offenders[:3]) + (" ..." if len(offenders) > 3 else "")
             raise ModelError(
                 f"The {kind} model still has {len(offenders)} {word} operators: {listed}. "

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gc
 import io
 import json
 import os
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DPI, _LONGEST = 144, 4000  # of a PNG; pixels of its longer side at most
+_PAUSE_S, _MOST_PAUSE_S = 0.01, 0.2  # between looks for the request, which fine-tuning delays by hours
 _LIMIT_S = 300  # of CPU: the first run makes matplotlib's list of fonts
 
 
@@ -69,10 +70,10 @@ class Drawing:
 
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
-        self._file, self._begun = self._stack.enter_context(files.temporary_directory()) / "wanted.json", False
-        pool = ThreadPoolExecutor(1)
-        self._drawn = pool.submit(limited_process.run, __name__, str(self._file), what="matplotlib", error=OutputError)
-        pool.shutdown(wait=False)
+        self._file = self._stack.enter_context(files.temporary_directory()) / "wanted.json"
+        self._answer = self._stack.enter_context(
+            limited_process.started(__name__, str(self._file), what="matplotlib", error=OutputError)
+        )
 
     def __enter__(self) -> Drawing:
         return self
@@ -86,31 +87,29 @@ class Drawing:
         aside = self._file.with_suffix(".new")
         aside.write_text(json.dumps(jobs), encoding="ascii", newline="\n")
         aside.replace(self._file)
-        self._begun = True
 
     def result(self) -> dict[str, bytes]:
         """Waits for the figures, see `draw`."""
-        return {name: base64.b64decode(content) for name, content in json.loads(self._drawn.result()).items()}
+        return {name: base64.b64decode(content) for name, content in json.loads(self._answer()).items()}
 
     def close(self) -> None:
         """Ends the process and removes its input."""
-        if not self._begun:
-            self.begin({})
-        with contextlib.suppress(OutputError):
-            self._drawn.result()
         self._stack.close()
 
 
 def _work(file: str) -> bytes:
     """Runs in the child: imports, waits for the request, draws."""
+    gc.disable()  # the process ends before it would matter
     os.environ.pop("MPLBACKEND", None)
     os.environ["MPLCONFIGDIR"] = str(files.cache_directory() / "matplotlib")
     os.chdir(Path(file).parent)  # away from a matplotlibrc in the current folder
     import matplotlib
     import matplotlib.figure  # with all that a figure needs
 
+    pause = _PAUSE_S
     while not Path(file).exists():  # it appears complete, however late; this process ends with its parent
-        time.sleep(0.01)
+        time.sleep(pause)
+        pause = min(1.01 * pause, _MOST_PAUSE_S)
     limited_process.limit(None, _LIMIT_S)
     jobs = json.loads(Path(file).read_text(encoding="ascii"))
     matplotlib.rcdefaults()
@@ -124,13 +123,20 @@ def _work(file: str) -> bytes:
 
 
 def _saved(figure: Figure, suffix: str) -> bytes:
+    """Prints a figure; its `savefig` would lay it out twice."""
     file = io.BytesIO()
     if suffix == ".svg":
+        from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+        for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
+            patch.set(facecolor="none", edgecolor="none")
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(file, format="svg", transparent=True, metadata=nothing)
+        FigureCanvasSVG(figure).print_svg(file, metadata=nothing)
     else:
-        dpi = min(_DPI, _LONGEST / max(figure.get_size_inches()))
-        figure.savefig(file, format="png", dpi=dpi, metadata={"Software": None})
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        figure.dpi = min(_DPI, _LONGEST / max(figure.get_size_inches()))
+        FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
     return file.getvalue()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from model_maker.data import thumbnails
+from model_maker.data import streaming, thumbnails
 from model_maker.data.entries import Location
 from model_maker.inference.classifier import Scored
 from model_maker.inference.explanation import Explain, Explanation
@@ -43,21 +43,23 @@ def by_class(scored: Scored, labels: Sequence[str], explain: Explain | None) -> 
         errors.setdefault(int(scored.labels[index]), []).append(index)
     order = dict.fromkeys([*errors, *np.unique(scored.labels).tolist()])
     correct = _correct(scored, best, list(order))
+    chosen = {label: [*correct.get(label, ()), *errors.get(label, ())] for label in order}
+
+    def show(index: int) -> dict[str, Any]:
+        photo = _of_one(scored, index, labels, best)
+        return photo | _why(scored.samples[index].path, why[index]) if index in why else photo
+
+    every = [index for some in chosen.values() for index in some]
+    shown = dict(zip(every, streaming.in_order(show, every, threads=streaming.cores()), strict=True))
     return [
         {
             "title": labels[label],
             "note": f"{int((best[scored.labels == label] == label).sum())} of {int((scored.labels == label).sum())} "
             "correct",
-            "photos": [
-                *(_of_one(scored, index, labels, best) for index in correct.get(label, ())),
-                *(
-                    _of_one(scored, index, labels, best) | _why(scored.samples[index].path, why[index])
-                    for index in errors.get(label, ())
-                ),
-            ],
+            "photos": [shown[index] for index in some],
         }
-        for label in order
-        if label in correct or label in errors
+        for label, some in chosen.items()
+        if some
     ]
 
 

@@ -70,8 +70,7 @@ class EmbeddingAhead:
         """The default backbone, as `train` uses it on most photos."""
         if self._backbone is None:
             base = embedder.embedder(embedder.choose(DEFAULT))
-            fields = {name: getattr(base, name) for name in base.__dataclass_fields__}
-            self._backbone = QuantizedEmbedder(**fields, int8=int8_backbone.int8_backbone(base, []))
+            self._backbone = QuantizedEmbedder.of(base, int8_backbone.int8_backbone(base, []))
         return self._backbone
 
     def by_digest(self) -> dict[tuple[str, str], Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
+import functools
 import os
 import signal
 import stat
@@ -21,7 +22,7 @@ if sys.platform != "win32":
     import resource
 
 _REFUSAL = ".refused"
-# prctl(2): sets the signal that a process gets when the thread that started it ends. `run` waits in that thread.
+# prctl(2): sets the signal that a process gets when the thread that started it ends, which waits for it.
 _PR_SET_PDEATHSIG = 1
 # Exit codes of crashes on Windows (NTSTATUS, [MS-ERREF] 2.3): the first one, and names of common ones.
 _CRASHED = 0xC0000000
@@ -54,6 +55,23 @@ def run(
     Raises:
       ModelMakerError: of the type `error`: the child reported an error, failed, crashed, or took too long.
     """
+    with started(module, *arguments, what=what, limit_s=limit_s, error=error, within=within) as answer:
+        return answer()
+
+
+@contextlib.contextmanager
+def started(
+    module: str,
+    *arguments: str,
+    what: str,
+    limit_s: float | None = None,
+    error: type[ModelMakerError] = BackboneError,
+    within: Sequence[str] = (),
+) -> Iterator[Callable[[], bytes]]:
+    """Starts what `run` runs, and yields a function that waits for it and returns what `run` returns.
+
+    Leaving the block ends the child.
+    """
     # On Windows the file of a child that was ended may be open for a moment longer.
     with files.temporary_directory() as folder:
         target = Path(folder) / "answer"
@@ -64,22 +82,33 @@ def run(
         # Nothing is ever written to this pipe: it closes when this process ends, and then the child ends, too.
         alive, ours = os.pipe()
         try:
-            child = subprocess.run(command, stdin=alive, capture_output=True, check=False, timeout=limit_s, env=fixed)
-        except subprocess.TimeoutExpired:
-            raise error(
-                f"{what} could not be opened within {limit_s:.0f} seconds, so it is probably damaged."
-            ) from None
+            with subprocess.Popen(
+                command, stdin=alive, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=fixed
+            ) as child:
+                try:
+                    yield functools.partial(_answer, child, target, what, limit_s, error)
+                finally:
+                    child.kill()
         finally:
             os.close(alive)
             os.close(ours)
-        if child.returncode == 0:
-            return target.read_bytes()
-        if (refusal := target.with_suffix(_REFUSAL)).exists():
-            raise error(refusal.read_text(encoding="utf-8"))
-        if name := crash(child.returncode):
-            raise error(f"{what} crashed the process that opened it ({name}), so it is probably damaged.")
-        said = "\n".join(child.stderr.decode(errors="replace").strip().splitlines())
-        raise error(f"{what} could not be opened. The process that tried said:\n{said[-2000:]}")
+
+
+def _answer(
+    child: subprocess.Popen, target: Path, what: str, limit_s: float | None, error: type[ModelMakerError]
+) -> bytes:
+    try:
+        _, said = child.communicate(timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        raise error(f"{what} could not be opened within {limit_s:.0f} seconds, so it is probably damaged.") from None
+    if child.returncode == 0:
+        return target.read_bytes()
+    if (refusal := target.with_suffix(_REFUSAL)).exists():
+        raise error(refusal.read_text(encoding="utf-8"))
+    if name := crash(child.returncode):
+        raise error(f"{what} crashed the process that opened it ({name}), so it is probably damaged.")
+    lines = "\n".join(said.decode(errors="replace").strip().splitlines())
+    raise error(f"{what} could not be opened. The process that tried said:\n{lines[-2000:]}")
 
 
 @contextlib.contextmanager
@@ -124,6 +153,7 @@ def answer(work: Callable[..., bytes], *, memory_bytes: int | None = None, cpu_s
     except ModelMakerError as error:
         Path(target).with_suffix(_REFUSAL).write_text(str(error), encoding="utf-8", newline="\n")
         raise
+    os._exit(0)  # unloading matplotlib or TensorFlow takes a tenth of a second or more, and the parent waits
 
 
 def _end_with_parent() -> None:

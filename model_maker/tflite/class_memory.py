@@ -16,7 +16,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from model_maker.errors import ModelError
-from model_maker.tflite import graph, metadata, zip_files
+from model_maker.tflite import graph, in_place, metadata, zip_files
 
 Array = np.ndarray
 
@@ -178,7 +178,7 @@ def _identity(content: bytes) -> bytes:
     """Returns a hash of the network's constants and the labels, which ties a memory to its file."""
     digest = hashlib.sha256()
     with graph.explained():
-        for name, constants in graph.operators_in_place(content):
+        for name, constants in in_place.operators(content):
             digest.update(name.encode())
             for data in constants:
                 digest.update(data)

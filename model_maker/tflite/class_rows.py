@@ -54,7 +54,11 @@ def read(content: bytes, *, ends: Sequence[str] = (SOFTMAX,)) -> Rows:
     Raises:
       ModelError: it has no such layer.
     """
-    model = graph.parse(content)
+    return of(graph.parse(content), ends=ends)
+
+
+def of(model: schema.ModelT, *, ends: Sequence[str] = (SOFTMAX,)) -> Rows:
+    """Reads the last layer of an object tree, see `read`."""
     with graph.explained():
         layer = _Layer(model, ends)
         kernel, steps = layer.main.tensors[layer.kernel], None

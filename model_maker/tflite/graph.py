@@ -33,6 +33,7 @@ _DTYPES: dict[int, np.dtype] = {
     schema.TensorType.INT32: np.dtype("<i4"),
     schema.TensorType.INT64: np.dtype("<i8"),
 }
+NO_MARK = "This is not a .tflite file (no TFL3 mark)."
 # The largest operator code that the older, 8-bit field can hold.
 _NARROW = 127
 TYPE_NAMES = {value: name for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
@@ -46,7 +47,7 @@ def parse(content: bytes) -> schema.ModelT:
       ModelError: the bytes are not a `.tflite`, or are damaged.
     """
     if content[4:8] != b"TFL3":
-        raise ModelError("This is not a .tflite file (no TFL3 mark).")
+        raise ModelError(NO_MARK)
     with explained():
         model = flatbuffer_utils.read_model_from_bytearray(content)
         for buffer in model.buffers:
@@ -58,27 +59,6 @@ def parse(content: bytes) -> schema.ModelT:
             code.builtinCode = max(code.builtinCode, code.deprecatedBuiltinCode)
             code.deprecatedBuiltinCode = min(code.builtinCode, _NARROW)
         return model
-
-
-def operators_in_place(content: bytes) -> Iterator[tuple[str, list[bytes]]]:
-    """Yields each operator's name and constant inputs, read in place, which is faster than `parse`."""
-    model = schema.Model.GetRootAs(content, 0)
-    main = model.Subgraphs(0)
-    for place in range(main.OperatorsLength()):
-        operator = main.Operators(place)
-        code = model.OperatorCodes(operator.OpcodeIndex())
-        constants = []
-        for index in map(int, operator.InputsAsNumpy() if operator.InputsLength() else ()):
-            if index < 0:
-                continue
-            buffer = model.Buffers(main.Tensors(index).Buffer())
-            start, size = buffer.Offset(), buffer.Size()
-            if start > 1:  # stored after the flatbuffer
-                constants.append(content[start : start + size])
-            elif buffer.DataLength():
-                constants.append(buffer.DataAsNumpy().tobytes())
-        kind = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-        yield _OPERATOR_NAMES.get(kind, "CUSTOM"), constants
 
 
 @contextlib.contextmanager
@@ -297,8 +277,12 @@ def _unpack_int4(packed: Array, count: int) -> Array:
 
 def operator_name(model: schema.ModelT, operator: schema.OperatorT) -> str:
     """Returns an operator's name in the schema, for example "CONV_2D"; "CUSTOM" for custom operators."""
-    code = model.operatorCodes[operator.opcodeIndex]
-    return _OPERATOR_NAMES.get(code.builtinCode, "CUSTOM")
+    return builtin_name(model.operatorCodes[operator.opcodeIndex].builtinCode)
+
+
+def builtin_name(code: int) -> str:
+    """Returns the name of an operator code; "CUSTOM" for others than built-in ones."""
+    return _OPERATOR_NAMES.get(code, "CUSTOM")
 
 
 def edge_operators(model, ends: list[int], name: str, io: str, stated, *, entering: bool) -> list[schema.OperatorT]:

@@ -77,10 +77,11 @@ def _model_facts(size_bytes: int, model, main) -> ModelFacts:
     )
 
 
-def wider_operators(content: bytes, kind: str, *, kept: Collection[str] = ()) -> list[str]:
+def wider_operators(model: schema.ModelT, kind: str, *, kept: Collection[str] = ()) -> list[str]:
     """Lists operators with a tensor that "int8" or "int16x8" does not allow, except input and output.
 
     Args:
+      model: from `graph.parse`.
       kind: "int8" (no float, no int16) or "int16x8" (no float).
       kept: outputs of operators that are wider on purpose; these and their casts are left out.
 
@@ -88,9 +89,8 @@ def wider_operators(content: bytes, kind: str, *, kept: Collection[str] = ()) ->
       "NAME (output tensor)" of each.
 
     Raises:
-      ModelError: the file is not a `.tflite`, or it is damaged.
+      ModelError: it is damaged.
     """
-    model = graph.parse(content)
     with graph.explained():
         names = [graph.operator_name(model, operator) for operator in model.subgraphs[0].operators]
         types = _FLOATS if kind == "int16x8" else (*_FLOATS, schema.TensorType.INT16)

@@ -95,11 +95,11 @@ def attach(content: bytes, *, blocks: bool = False) -> Explaining:
       ModelError: it does not end in a layer with a softmax or a sigmoid, or none of this layer's inputs is the mean of
         a map.
     """
+    model = graph.parse(content)
     try:
-        rows = class_rows.read(content, ends=_ENDS)
+        rows = class_rows.of(model, ends=_ENDS)
     except ModelError as error:  # whose advice is about editing classes
         raise ModelError(f"{str(error).split('. ')[0].removesuffix('.')}. {_ADVICE}") from error
-    model = graph.parse(content)
     with graph.explained():
         main, features = model.subgraphs[0], class_rows.features(model, ends=_ENDS)
         parts = _parts(model, features)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from ai_edge_litert import schema_py_generated as model_schema
 from model_maker.errors import ModelError
 from model_maker.fitting import RESIZES, STRETCH, Fit
 from model_maker.normalization import Normalization
-from model_maker.tflite import graph, label_lists, label_sets, thresholds, zip_files
+from model_maker.tflite import graph, in_place, label_lists, label_sets, thresholds, zip_files
 from model_maker.tflite import metadata_schema as schema
 from model_maker.tflite.label_sets import LabelSets
 
@@ -122,7 +122,7 @@ def write_heads(content: bytes, heads: Mapping[str, ModelInfo]) -> bytes:
         tensor = main.tensors[int(index)]
         label_lists.check(info.labels, int(tensor.shape[-1]))
         output = _scores_metadata(tensor, name, f"{name}.txt")
-        files |= _put_rules(output, info, _prefix(main, output))
+        files |= _put_rules(output, info, _prefix(output, len(main.outputs)))
         files[f"{name}.txt"] = "\n".join(info.labels).encode()
         outputs.append(output)
     files |= _resize_file(first)
@@ -158,7 +158,7 @@ def read_heads(content: bytes) -> dict[str, ModelInfo]:
                 labels=labels,
                 name=name,
                 provenance=own,
-                **_rules(output, content, labels, _prefix(main, output)),
+                **_rules(output, content, labels, _prefix(output, len(main.outputs))),
             )
         return found if len(found) == len(main.outputs) else {}
 
@@ -169,11 +169,12 @@ def read(content: bytes) -> ModelInfo:
     Raises:
       ModelError: the metadata is damaged, or the number of labels is not the number of scores.
     """
-    model = graph.parse(content)
-    metadata = tables(model)
-    if metadata is None:
+    with graph.explained():
+        entry, shapes = in_place.metadata_entry(content, _ENTRY), in_place.output_shapes(content)
+    if entry is None:
         return ModelInfo()
     with graph.explained("The model's metadata"):
+        metadata = schema.read(entry)
         part = (metadata.subgraph_metadata or [schema.SubGraphMetadata()])[0]
         inputs, outputs = part.input_tensor_metadata or [], part.output_tensor_metadata or []
         labels = label_lists.read(outputs[0], content) if outputs else ()
@@ -188,8 +189,8 @@ def read(content: bytes) -> ModelInfo:
         multi_label = provenance.pop(_MULTI_LABEL, False) is True
         text: dict[str, Any] = {ours: (getattr(metadata, theirs) or b"").decode() for ours, theirs in _TEXTS.items()}
         if labels:
-            _check_count(labels, model)
-        rules = _rules(outputs[0], content, labels, _prefix(model.subgraphs[0], outputs[0])) if outputs else {}
+            _check_count(labels, shapes)
+        rules = _rules(outputs[0], content, labels, _prefix(outputs[0], len(shapes))) if outputs else {}
     return ModelInfo(
         labels,
         normalization,
@@ -339,9 +340,9 @@ def _finite(number: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _prefix(main: model_schema.SubGraphT, output: schema.TensorMetadata) -> str:
+def _prefix(output: schema.TensorMetadata, outputs: int) -> str:
     """Returns what the files of an output begin with: its name, where there are several."""
-    return f"{(output.name or b'').decode()}_" if len(main.outputs) > 1 else ""
+    return f"{(output.name or b'').decode()}_" if outputs > 1 else ""
 
 
 def _put_rules(output: schema.TensorMetadata, info: ModelInfo, prefix: str = "") -> dict[str, bytes]:
@@ -380,8 +381,7 @@ def _normalization(image: schema.TensorMetadata) -> Normalization | None:
     return None
 
 
-def _check_count(labels: tuple[str, ...], model: model_schema.ModelT) -> None:
-    main = model.subgraphs[0]
-    count = int(main.tensors[main.outputs[0]].shape[-1])
+def _check_count(labels: tuple[str, ...], outputs: Sequence[tuple[int, ...]]) -> None:
+    count = outputs[0][-1]
     if len(labels) != count:
         raise ModelError(f"The model gives {count} scores but carries {len(labels)} labels; they must match.")

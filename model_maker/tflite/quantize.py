@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import numpy as np
-import tqdm
 from ai_edge_litert import schema_py_generated as schema
 
 from model_maker.errors import ModelError
@@ -121,6 +120,7 @@ def quantize(
     model = graph.pack(graph.parse(model))  # operator codes in the form that litert-quantizer reads
     # litert-quantizer prints, draws bars and warns about its debug run; `--json` promises one document.
     with suppressed_output.silenced(), without_greeting():
+        import tqdm
         from litert_quantizer import quantizer
         from litert_quantizer.utils import progress_utils
 

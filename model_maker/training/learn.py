@@ -205,10 +205,9 @@ def float_scores(network: Network, photos: Dataset, data: TrainingData, options:
     if not network.layers:
         return score(network, photos, data, options)
     # All layers are computed, as other trainings of these photos may choose others: the cache then has them.
-    layers, expected = data.backbone.layers, (data.backbone.normalization, data.backbone.resize)
-    whole = network_layers.join(data.backbone.content, layers)
-    maps, _ = computing.feature_maps(photos, whole, *expected, threads=options.threads)
-    return network.head.scores(maps.columns(network_layers.features(layers, network.layers))[:])
+    backbone, expected = data.backbone, (data.backbone.normalization, data.backbone.resize)
+    maps, _ = computing.feature_maps(photos, backbone.joined, *expected, threads=options.threads)
+    return network.head.scores(maps.columns(network_layers.features(backbone.layers, network.layers))[:])
 
 
 def integer_head(network: Network, photos: Dataset, data: TrainingData) -> IntegerHead:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -126,32 +127,40 @@ def quantize(
             kept = _keep_budget(learned, data, info, options, progress)
             form = kept.choice.form
     network, test = learned.network, data.split.test
-    float_model = graph.attach_head(
-        network.embedder, network.head.kernel, network.head.bias, multi_label=network.head.multi_label
-    )
-    head = promised = memory = None
+    promised = memory = promise = float_model = None
     if form.is_plain_int8 and network.layers and data.backbone.int8:
         with progress.stage("Quantize the head"):
-            head, bare = _on_int8_backbone(network, join(data.split.train, data.split.validation), data, options)
+            head = learn.integer_head(network, join(data.split.train, data.split.validation), data)
             promised = functools.partial(_scores_on, head, network, data, options)
-            memory = _remember(network, data) if options.memory and not options.multi_label else None
+            # Float input whose mean is not an integer rounds each pixel, so the embeddings differ from those computed.
+            if options.io != "float32" or not data.backbone.normalization.mean % 1:
+                promise = promised("xnnpack", test)
+                drawing.begin(_figures(learned, data, promise, info))
+            bare = _on_int8_backbone(head, network, data, options)
     else:
         with progress.stage(f"Quantize ({form.quantize})"):
+            float_model = _in_float(network)
             seen, more = quantized_file.calibration_photos(quantized_file.by_hash(data.split.train))
             bare = quantized_file.convert(
                 float_model, data.backbone, form, photos=seen, more=more, progress=progress, threads=options.threads
             )
     shipped = quantized_file.with_metadata(bare, info)
     with progress.stage("Evaluate the file"):
-        run, scores = _evaluate(shipped, head, network, data, options, progress)
-    metrics = _metrics(test, scores, info)
-    drawing.begin(_figures(learned, metrics, _scored(data, scores)))
-    with progress.stage("Compare with the float model"):
-        few = test.of(run)
-        expected = learn.float_scores(network, few, data, options)
-        file_checks.check_promise(quantized_file.with_metadata(float_model, info), few, expected)
-    with progress.stage("Check other kernels"):
-        kernels = file_checks.check_kernels(shipped, test, scores, threads=options.threads, promised=promised)
+        run, scores = _evaluate(shipped, promise, test, options, progress)
+    if promise is None:
+        drawing.begin(_figures(learned, data, scores, info))
+    # The slow kernels keep one core busy and no Python code, so the rest of the work is done meanwhile.
+    with ThreadPoolExecutor(1) as beside:
+        checked = beside.submit(
+            file_checks.check_kernels, shipped, test, scores, threads=options.threads, promised=promised
+        )
+        with progress.stage("Compare with the float model"):
+            float_model = float_model or _in_float(network)
+            expected = learn.float_scores(network, test.of(run), data, options)
+        if promised and options.memory and not options.multi_label:
+            memory = _remember(network, data)
+        with progress.stage("Check other kernels"):
+            kernels = checked.result()
     return Package(
         options,
         data,
@@ -163,7 +172,7 @@ def quantize(
         bare,
         memory,
         scores,
-        metrics,
+        _metrics(test, scores, info),
         run,
         expected,
         kernels,
@@ -171,13 +180,15 @@ def quantize(
     )
 
 
-def _on_int8_backbone(
-    network: Network, photos: Dataset, data: TrainingData, options: Options
-) -> tuple[IntegerHead, bytes]:
-    """Returns the integer head of a frozen network, and the int8 file without metadata."""
-    head = learn.integer_head(network, photos, data)
+def _in_float(network: Network) -> bytes:
+    head = network.head
+    return graph.attach_head(network.embedder, head.kernel, head.bias, multi_label=head.multi_label)
+
+
+def _on_int8_backbone(head: IntegerHead, network: Network, data: TrainingData, options: Options) -> bytes:
+    """Returns the int8 file of a frozen network with its integer head, without metadata."""
     whole = learn.attached(head, network, data)
-    return head, quantized_file.with_io_types(whole, data.backbone.normalization, options.io)
+    return quantized_file.with_io_types(whole, data.backbone.normalization, options.io)
 
 
 def _remember(network: Network, data: TrainingData) -> ClassMemory:
@@ -201,14 +212,14 @@ def _metrics(test: Dataset, scores: Array, info: ModelInfo) -> evaluation.Metric
     return evaluation.measure(scores, np.array(test.labels), test.classes)
 
 
-def _figures(learned: Learned, metrics: evaluation.Metrics, scored: Scored) -> dict[str, Wanted]:
+def _figures(learned: Learned, data: TrainingData, scores: Array, info: ModelInfo) -> dict[str, Wanted]:
     report = {
-        "test": metrics.as_dict(),
+        "test": _metrics(data.split.test, scores, info).as_dict(),
         "cross_validation": {"path": metrics_record.path(learned.fit)},
         "fine_tuning": {"history": metrics_record.history(learned.tuned) if learned.tuned else ()},
     }
-    page = multi_label_page if scored.labels.ndim == 2 else model_page
-    return page.wanted(scored, report)
+    page = multi_label_page if info.multi_label else model_page
+    return page.wanted(_scored(data, scores), report)
 
 
 def _scores_on(
@@ -223,25 +234,19 @@ def _scores_on(
 
 
 def _evaluate(
-    shipped: bytes,
-    head: IntegerHead | None,
-    network: Network,
-    data: TrainingData,
-    options: Options,
-    progress: Progress,
+    shipped: bytes, promise: Array | None, test: Dataset, options: Options, progress: Progress
 ) -> tuple[list[int], Array]:
-    """Scores the test photos: with an int8 backbone from embeddings, and some photos from pixels as a check.
+    """Scores the test photos; where embeddings promise their scores, runs some from pixels as a check.
 
     Returns:
       The photos that ran through the file, and float32 [N, C] of all.
     """
-    test, classifier = data.split.test, Classifier(shipped, threads=options.threads)
-    # Float input whose mean is not an integer rounds each pixel, so the embeddings differ from those computed.
-    if head is None or (options.io == "float32" and data.backbone.normalization.mean % 1):
+    classifier = Classifier(shipped, threads=options.threads)
+    if promise is None:
         return list(range(len(test))), classifier.score(test, progress=progress.step)
-    run, scores = test.spread(_RUN_PHOTOS), _scores_on(head, network, data, options, "xnnpack", test)
-    file_checks.check_equal(classifier.score(test.of(run), progress=progress.step), scores[run])
-    return run, scores
+    run = test.spread(_RUN_PHOTOS)
+    file_checks.check_equal(classifier.score(test.of(run), progress=progress.step), promise[run])
+    return run, promise
 
 
 def measure(
@@ -311,7 +316,7 @@ def _keep_budget(
     judged, train = learn.unseeing(learned, data, options, progress), data.split.train
     plain = None
     if judged.layers and data.backbone.int8:
-        _, plain = _on_int8_backbone(judged, train, data, options)
+        plain = _on_int8_backbone(learn.integer_head(judged, train, data), judged, data, options)
     trial = accuracy_budget.Trial(
         graph.attach_head(judged.embedder, judged.head.kernel, judged.head.bias),
         data.backbone,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -46,16 +47,15 @@ def write(
       OutputError: it cannot be written.
       ModelError: the written model gives different scores.
     """
-    test, kept = package.data.split.test, package.budget
+    kept = package.budget
     provenance = _provenance(package, report)
     shipped = package.file(provenance=provenance)
     if package.options.self_test:
         shipped = self_test.added(shipped)
     report = report | {"sizes": {"model_bytes": len(shipped), "float_model_bytes": len(package.float_model)}}
-    binaries = {
+    models = {
         output_folder.MODEL: shipped,
         output_folder.FLOAT_MODEL: quantized_file.with_metadata(package.float_model, package.info),
-        **_page(package, report, output.name, record, provenance, shipped),
     }
     texts = {
         output_folder.LABELS: "\n".join(package.info.labels),
@@ -64,11 +64,21 @@ def write(
         output_folder.RUN: output_folder.as_json(record | {"budget": kept and kept.as_dict()}),
         output_folder.CARD: _card(package, report),
     }
-    with files.new_directory(output, overwrite=overwrite) as folder:
-        output_folder.write(folder, binaries)
-        file_checks.check_same_scores((folder / output_folder.MODEL).read_bytes(), test, package.scores)
+    with files.new_directory(output, overwrite=overwrite) as folder, ThreadPoolExecutor(1) as beside:
+        output_folder.write(folder, models)
+        checked = beside.submit(_check, package, folder)
+        output_folder.write(folder, _page(package, report, output.name, record, provenance, shipped))
+        checked.result()
         output_folder.write(folder, texts)
     return report
+
+
+def _check(package: Package, folder: Path) -> None:
+    """Checks the scores of the written models on some photos."""
+    test = package.data.split.test
+    shipped, float_model = ((folder / name).read_bytes() for name in (output_folder.MODEL, output_folder.FLOAT_MODEL))
+    file_checks.check_same_scores(shipped, test, package.scores)
+    file_checks.check_promise(float_model, test.of(package.compared), package.expected)
 
 
 def _page(

@@ -121,22 +121,22 @@ def train_on(
         # Checks for too few photos before the long work; repeated without unreadable ones later.
         first = training_data.split(photos, options, progress)
     checkpoint = preparation.open_checkpoint(output, photos, options, progress, resume=resume)
-    with progress.stage(f"Prepare {choice.name}"):
-        base = embedder.embedder(choice, resize=options.resize, progress=progress)
-        backbone = int8_suitability.prepare(base, first.train, progress, threads=options.threads, known=int8)
-    embedded = training_data.prepare(photos, backbone, options, progress, engine=engine)
-    learned = learn(embedded, options, progress, checkpoint=checkpoint, callbacks=callbacks, engine=engine)
-    if learned.fit.class_weights.max() > 1:
-        progress.note("The training classes are imbalanced (more than 2 to 1), so training weights them equally.")
-    estimate = None
-    if options.folds:
-        with progress.stage(f"Cross-validate with {options.folds} folds"):
-            estimate = folds.estimate(embedded, options, progress)
-
-    info = package.describe(data, embedded, options)
-    if options.multi_label:
-        info = multi_label.with_thresholds(info, learned.fit, options)
     with Drawing() as drawing:
+        with progress.stage(f"Prepare {choice.name}"):
+            base = embedder.embedder(choice, resize=options.resize, progress=progress)
+            backbone = int8_suitability.prepare(base, first.train, progress, threads=options.threads, known=int8)
+        embedded = training_data.prepare(photos, backbone, options, progress, engine=engine)
+        learned = learn(embedded, options, progress, checkpoint=checkpoint, callbacks=callbacks, engine=engine)
+        if learned.fit.class_weights.max() > 1:
+            progress.note("The training classes are imbalanced (more than 2 to 1), so training weights them equally.")
+        estimate = None
+        if options.folds:
+            with progress.stage(f"Cross-validate with {options.folds} folds"):
+                estimate = folds.estimate(embedded, options, progress)
+
+        info = package.describe(data, embedded, options)
+        if options.multi_label:
+            info = multi_label.with_thresholds(info, learned.fit, options)
         made = package.quantize(learned, embedded, info, options, progress, drawing)
         made, report = package.measure(made, learned, estimate, progress)
         if note := proportions.note(embedded.photos, base.fit):

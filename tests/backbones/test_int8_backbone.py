@@ -374,10 +374,9 @@ def test_pixels_are_stated_at_the_edge(tiny_int8, tiny_photos):
 
 
 def test_the_int8_form_computes_where_there_is_one(tiny_base, tiny_int8):
-    fields = {field.name: getattr(tiny_base, field.name) for field in dataclasses.fields(tiny_base)}
-    both = int8_backbone.QuantizedEmbedder(**fields, int8=tiny_int8)
+    both = int8_backbone.QuantizedEmbedder.of(tiny_base, tiny_int8)
     assert both.computing == (tiny_int8.embedder, None, "stretch") and both.layers == tiny_int8.layers
-    real = int8_backbone.QuantizedEmbedder(**fields, int8=None)
+    real = int8_backbone.QuantizedEmbedder.of(tiny_base, None)
     assert real.computing == (tiny_base.content, tiny_base.normalization, "stretch")
     assert [(layer.size, layer.side) for layer in real.layers] == [(12, 1)]
 

@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from model_maker.backbones import int8_backbone
 from model_maker.backbones.embedder import Embedder
+from model_maker.backbones.int8_backbone import QuantizedEmbedder
 from model_maker.data import images
 from model_maker.data.dataset import Dataset, Sample
 from model_maker.data.sources import read
@@ -51,7 +52,7 @@ def test_blur_is_the_spread_of_errors_beside_that_of_features(tiny_base, tiny_in
         # Of all features of a layer together: variances add up, whatever the means are.
         spread, error = (((part - part.mean(axis=0)) ** 2)[:, start:end].mean() for part in (values, errors))
         shares.append(np.sqrt(error / spread))
-    name, blur = int8_suitability.blurred(tiny_base, tiny_int8, dataset_of(tiny_photos))
+    name, blur = int8_suitability.blurred(QuantizedEmbedder.of(tiny_base, tiny_int8), dataset_of(tiny_photos))
     # Float features are cached as float16, whose steps at 1 are a thousandth.
     assert blur == pytest.approx(max(shares), rel=0.01)
     assert name == tiny_int8.layers[int(np.argmax(shares))].name
@@ -73,9 +74,12 @@ def test_an_error_that_all_photos_share_is_no_blur(linear, tiny_photos, empty_ca
     base, form = linear(1.0)
     shifted, _ = linear(1.0, bias=2.0)
     photos = dataset_of(tiny_photos)
-    _, blur = int8_suitability.blurred(base, form, photos)
+    _, blur = int8_suitability.blurred(QuantizedEmbedder.of(base, form), photos)
     # The same features and 2 more: float16 keeps them less finely, which is all that changes.
-    assert int8_suitability.blurred(shifted, form, photos)[1] == pytest.approx(blur, rel=0.1) and blur < 0.1
+    assert (
+        int8_suitability.blurred(QuantizedEmbedder.of(shifted, form), photos)[1] == pytest.approx(blur, rel=0.1)
+        and blur < 0.1
+    )
 
 
 @pytest.mark.parametrize("factor", [2.0, 4.0])
@@ -85,23 +89,28 @@ def test_features_of_another_scale_are_blurred_by_what_is_missing(linear, tiny_p
     # Of x times the factor, x is given: 1 - 1 / factor is missing. What quantization adds is not related to that, so
     # squares add up, of which one is below 0.1 squared.
     missing = 1 - 1 / factor
-    _, blur = int8_suitability.blurred(base, form, dataset_of(tiny_photos))
+    _, blur = int8_suitability.blurred(QuantizedEmbedder.of(base, form), dataset_of(tiny_photos))
     assert blur == pytest.approx(missing, rel=0.01)
 
 
 def test_of_one_photo_and_of_equal_ones_nothing_is_blurred(tiny_base, tiny_int8, tiny_photos, tmp_path, empty_cache):
-    assert int8_suitability.blurred(tiny_base, tiny_int8, dataset_of(tiny_photos[:1]))[1] == 0
+    assert int8_suitability.blurred(QuantizedEmbedder.of(tiny_base, tiny_int8), dataset_of(tiny_photos[:1]))[1] == 0
     copies = [tmp_path / f"{number}.png" for number in range(3)]
     for path in copies:
         path.write_bytes(tiny_photos[0].read_bytes())
-    assert int8_suitability.blurred(tiny_base, tiny_int8, dataset_of(copies))[1] == pytest.approx(0, abs=1e-3)
+    assert int8_suitability.blurred(QuantizedEmbedder.of(tiny_base, tiny_int8), dataset_of(copies))[1] == pytest.approx(
+        0, abs=1e-3
+    )
 
 
 def test_photos_that_cannot_be_read_take_no_part(tiny_base, tiny_int8, tiny_photos, tmp_path, empty_cache):
     torn = tmp_path / "torn.png"
     torn.write_bytes(tiny_photos[0].read_bytes()[:60])
-    expected = int8_suitability.blurred(tiny_base, tiny_int8, dataset_of(tiny_photos))
-    assert int8_suitability.blurred(tiny_base, tiny_int8, dataset_of([torn, *tiny_photos])) == expected
+    expected = int8_suitability.blurred(QuantizedEmbedder.of(tiny_base, tiny_int8), dataset_of(tiny_photos))
+    assert (
+        int8_suitability.blurred(QuantizedEmbedder.of(tiny_base, tiny_int8), dataset_of([torn, *tiny_photos]))
+        == expected
+    )
 
 
 # --- which form is taken ---
@@ -138,12 +147,12 @@ def package(tiny_base, tiny_photos, tmp_path, monkeypatch, empty_cache):
 
 def test_photos_unlike_those_of_the_recipe_give_ranges_of_their_own(tiny_base, tiny_photos, package):
     photos = dataset_of(tiny_photos)
-    _, before = int8_suitability.blurred(tiny_base, package, photos)
+    _, before = int8_suitability.blurred(QuantizedEmbedder.of(tiny_base, package), photos)
     both, [note] = prepared(tiny_base, photos)
     assert before > 0.3 and both.int8.origin == "photos" and package.origin == "package"
     ordered = sorted(tiny_photos, key=lambda path: hashlib.sha256(path.read_bytes()).hexdigest())
     assert both.int8.content == int8_backbone.calibrated(tiny_base, ordered).content
-    assert int8_suitability.blurred(tiny_base, both.int8, photos)[1] < before / 2
+    assert int8_suitability.blurred(QuantizedEmbedder.of(tiny_base, both.int8), photos)[1] < before / 2
     assert note.startswith("These photos are unlike those that tiny was quantized on: in int8 its layer ")
     assert note.endswith("above 15 %. Its ranges are taken from these photos.") and "\n" not in note
     again, notes = prepared(tiny_base, photos)
@@ -195,7 +204,7 @@ def test_the_recipe_suits_photos(base0, int8_lite0, shared_data, name):
     both, notes = prepared(base0, photos)
     assert both.int8 == int8_lite0 and notes == []
     sample = dataclasses.replace(photos, samples=photos.samples[::20])
-    _, blur = int8_suitability.blurred(base0, int8_lite0, sample)
+    _, blur = int8_suitability.blurred(QuantizedEmbedder.of(base0, int8_lite0), sample)
     assert blur < 0.11  # measured: 0.08
 
 
@@ -257,9 +266,9 @@ def xrays(tmp_path_factory):
 @pytest.mark.slow
 def test_xrays_give_ranges_of_their_own_and_lose_nothing(base0, int8_lite0, xrays):
     assert Image.open(xrays.samples[0].path).mode == "I;16"
-    _, before = int8_suitability.blurred(base0, int8_lite0, xrays)
+    _, before = int8_suitability.blurred(QuantizedEmbedder.of(base0, int8_lite0), xrays)
     both, [note] = prepared(base0, xrays)
-    _, after = int8_suitability.blurred(base0, both.int8, xrays)
+    _, after = int8_suitability.blurred(QuantizedEmbedder.of(base0, both.int8), xrays)
     # Greys of low contrast move features little, so that steps for all photos are coarse for them.
     assert before > 0.25 and after < 0.8 * before
     assert both.int8.origin == "photos" and both.int8.content != int8_lite0.content

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from unittest.mock import MagicMock
 
 import other_systems
 import pytest
@@ -71,6 +72,15 @@ def test_a_bug_in_the_child_is_told_whole(run):
         run("bug")
 
 
+@pytest.mark.usefixtures("run")
+def test_a_child_ends_with_the_block_that_started_it(monkeypatch):
+    begun, begin = [], subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *some, **more: begun.append(begin(*some, **more)) or begun[0])
+    with limited_process.started("the_child", "spin", what="The thing"):
+        assert begun[0].poll() is None
+    assert begun[0].poll() is not None
+
+
 CHILD = """
 import sys
 from model_maker.system import limited_process
@@ -121,8 +131,9 @@ def test_a_crash_is_named(code, name):
 
 
 def test_a_crash_on_windows_is_a_reason(tmp_path, monkeypatch):
-    done = subprocess.CompletedProcess([], 0xC0000005, b"", b"")
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+    done = MagicMock(returncode=0xC0000005, communicate=lambda **_: (b"", b""))
+    done.__enter__.return_value = done
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: done)
     with pytest.raises(ModelError, match=r"crashed the process that opened it \(access violation\)"):
         limited_process.run("any", what="It", error=ModelError)
     request = {"delegate": "xnnpack"}
@@ -136,8 +147,10 @@ import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
 from model_maker.system import limited_process
 sys.argv = ["child", sys.argv[1]]
-limited_process.answer(lambda: b"42", memory_bytes=64 << 30, cpu_s=60)
-print(*resource.getrlimit(resource.RLIMIT_AS), *resource.getrlimit(resource.RLIMIT_CPU))
+def work():
+    print(*resource.getrlimit(resource.RLIMIT_AS), *resource.getrlimit(resource.RLIMIT_CPU), flush=True)
+    return b"42"
+limited_process.answer(work, memory_bytes=64 << 30, cpu_s=60)
 """
 
 

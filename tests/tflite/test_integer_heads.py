@@ -83,7 +83,7 @@ def near(integers, expected, tolerance):
 def test_each_operator_computes_what_it_says(tiny_int8, head, whole, pixels, kernels):
     check_arithmetic(whole, tiny_int8, head, pixels, kernels)
     assert inspection.inspect(whole).outputs[0].shape == (1, 3)
-    assert inspection.wider_operators(whole, "int8") == []
+    assert inspection.wider_operators(graph.parse(whole), "int8") == []
 
 
 @pytest.mark.parametrize("name", ["mean", "scaled", "kernel", "logits"])

@@ -53,14 +53,14 @@ def _antialiased(photo: Image.Image, fit: Fit) -> Array:
 AS_TRAINED = {
     STRETCH: "stretched, bilinear",
     LETTERBOX: "letterboxed, bilinear",
-    CROP: "centre crop, bilinear",
+    CROP: "center crop, bilinear",
 }
 STRETCHED = AS_TRAINED[STRETCH]
 PREPARATIONS = {
     STRETCHED: Preparation("", _fitted(STRETCH)),
     "stretched, nearest": Preparation("apps that take the nearest pixel", _nearest),
     # TensorFlow's sample for Play services, and its older one in Java.
-    "centre crop, nearest": Preparation("apps that crop, as older samples", _cropped_nearest),
+    "center crop, nearest": Preparation("apps that crop, as older samples", _cropped_nearest),
     AS_TRAINED[CROP]: Preparation("apps that crop", _fitted(CROP)),
     AS_TRAINED[LETTERBOX]: Preparation("apps that letterbox", _fitted(LETTERBOX)),
     "stretched, antialiased": Preparation("apps on canvas, Core Graphics", _antialiased),

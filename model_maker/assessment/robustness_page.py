@@ -41,7 +41,7 @@ def render(found: Robustness) -> str:
 def background(found: Robustness) -> str:
     """Says what answers without the object mean."""
     covered = next(one for one in found.conditions if one.name == COVERED)
-    share = f"With the middle covered, {100 * covered.top1:.1f} % of the answers are still right"
+    share = f"With the middle covered, {100 * covered.top1:.1f} % of the answers are still correct"
     chance = f"the most frequent class alone would give {100 * found.majority:.1f} %"
     if found.betrayed:
         return f"{share}; {chance}. So the background, or the rim of the object, gives the class away."

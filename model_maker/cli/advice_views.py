@@ -11,9 +11,10 @@ from model_maker.terminal.rendering import escape, percent
 def show_advice(found: dict[str, Any]) -> None:
     """Prints forecasts, gains by class and missing kinds."""
     console, test = rendering.console(), found["test"]
-    console.print(
+    rendering.say(
+        console,
         f"[bold green]{percent(test['top1'])}[/] of {test['photos']} test photos are correct now, with "
-        f"{found['per_class']:.0f} photos per class to learn from."
+        f"{found['per_class']:.0f} photos per class to learn from.",
     )
     table = rendering.table("photos to add", "top-1 then>", "95 % interval>")
     for entry in found["forecasts"]:
@@ -31,17 +32,16 @@ def show_receipt(found: dict[str, Any]) -> None:
     console = rendering.console()
     parts = ", ".join(f"{found['parts'].count(part)} from {part}" for part in dict.fromkeys(found["parts"]))
     count, metric = len(found["forgotten"]), "top-1" if found["metric"] == "top1" else "mAP"
-    console.print(f"[bold]{count}[/] photo{'' if count == 1 else 's'} forgotten ({parts})")
+    rendering.say(console, f"[bold]{count}[/] photo{'' if count == 1 else 's'} forgotten ({parts})")
     table = rendering.table("", "photos>", f"{metric}>", "dataset", "model.tflite")
     for name, value in zip(("before", "after"), found["values"], strict=True):
         entry = found[name]
         hashes = (entry["fingerprint"][:16], entry["sha256"][:16])
         table.add_row(name, str(entry["photos"]), percent(value), *hashes)
     console.print(table)
-    console.print(f"Embeddings overwritten in the cache: {found['cached']}")
-    for line in found["remains"]:
-        rendering.say(console, f"Remains: {escape(line)}")
-    rendering.say(console, f"model     {escape(found['output'])}")
+    rows = [("cache", f"{found['cached']} embeddings overwritten")]
+    rows += [("" if number else "remains", escape(line)) for number, line in enumerate(found["remains"])]
+    rendering.facts(console, rows, [("model", escape(found["output"]))])
 
 
 def kinds(found: list[dict[str, Any]] | None) -> list[str]:

@@ -81,7 +81,7 @@ class Bars(Progress):
 
     def note(self, text: str) -> None:
         self.notes.append(text)
-        rendering.say(self._console, f"[yellow]note[/] {escape(in_flags(text, self._parser))}", indent=2)
+        rendering.say(self._console, f"[yellow]note[/] {escape(in_flags(text, self._parser))}", indent=2, hang=5)
 
     def end(self) -> None:
         if self._task is not None:

@@ -41,10 +41,10 @@ def show_described(found: Described) -> None:
     console, info = rendering.console(), found.info
     assert info.normalization
     console.print(_demands(found.findings))
-    console.print(
+    rendering.say(
+        console,
         f"{escape(str(found.path))}: {len(info.labels)} labels, input (pixel - {info.normalization.mean:g}) / "
         f"{info.normalization.std:g}",
-        soft_wrap=True,
     )
 
 
@@ -62,16 +62,17 @@ def trials(found: Sequence[Trial]) -> Table:
 
 
 def _demands(findings: Sequence[Finding]) -> Table:
-    table = rendering.table("requirement", "", "received")
+    received = any(entry.received for entry in findings)
+    table = rendering.table("requirement", "", *(["received"] if received else []))
     for entry in findings:
         state = "[green]kept[/]" if entry.passed else "[red]broken[/]" if entry.rule.binding else "[yellow]missed[/]"
-        table.add_row(escape(entry.rule.demand), state, escape(entry.received))
+        table.add_row(escape(entry.rule.demand), state, *([escape(entry.received)] if received else []))
     return table
 
 
 def _runs(name: str, pixels: str, runs: Sequence[Run]) -> Table:
     unknown = any(run.unknown for run in runs)
-    table = rendering.table(name, pixels, "right>", *(["unknown>"] if unknown else []), "same answer>", "differs by>")
+    table = rendering.table(name, pixels, "correct>", *(["unknown>"] if unknown else []), "same answer>", "differs by>")
     for run in runs:
         table.add_row(escape(run.title), _PIXELS.get(run.pixels, run.pixels), *_cells(run, unknown=unknown))
     return table

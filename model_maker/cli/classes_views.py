@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from model_maker.classes.editing import Edited, NewPhotos
-from model_maker.cli.printing import show
 from model_maker.output_folder import MODEL
+from model_maker.terminal import rendering
+from model_maker.terminal.rendering import escape, percent
 
 # Labels that are listed; those at the end, for new ones are there.
 _MOST = 12
@@ -13,21 +14,18 @@ _MOST = 12
 def show_edited(found: Edited) -> None:
     """Prints what an edit made, and what is known of its accuracy."""
     names = found.labels if len(found.labels) <= _MOST else ("...", *found.labels[-_MOST:])
-    rows = [("classes", f"{len(found.labels)}: {', '.join(names)}")]
+    rows = [("classes", escape(f"{len(found.labels)}: {', '.join(names)}"))]
     rows += [(one.label, _known(one)) for one in found.new]
     if found.old:
         rows.append(
             (
                 "old classes",
-                f"{100 * found.old.after:.1f} % on {found.old.photos} photos, {100 * found.old.before:.1f} % before",
+                f"{percent(found.old.after)} on {found.old.photos} photos, {percent(found.old.before)} before",
             )
         )
     elif found.new:
         rows.append(("old classes", "not measured; --data DIR with photos of them measures it"))
-    rows.append(("model", str(found.directory / MODEL)))
-    width = max(len(name) for name, _ in rows)
-    for name, text in rows:
-        show(f"{name:{width}}  {text}")
+    rendering.facts(rendering.console(), rows, [("model", escape(str(found.directory / MODEL)))])
 
 
 def _known(one: NewPhotos) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from model_maker.cli.arguments import command, json_flag
-from model_maker.cli.printing import print_json, show
+from model_maker.cli.printing import print_json
 from model_maker.output_folder import MODEL
 
 
@@ -23,6 +23,7 @@ def add(commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from model_maker.classes.combining import combine
     from model_maker.cli.bars import Bars
+    from model_maker.terminal import rendering
 
     names = None if arguments.names is None else [name.strip() for name in arguments.names.split(",")]
     with Bars(arguments) as bars:
@@ -30,8 +31,9 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json(found.as_dict())
         return
-    for head in found.heads:
-        show(f"{head.name:8}  {len(head.labels)} labels")
-    show(f"size      {found.size_bytes / 1e6:.2f} MB, apart {found.apart_bytes / 1e6:.2f} MB")
-    show(f"latency   {found.latency_ms:.1f} ms here with one thread, apart {found.apart_ms:.1f} ms")
-    show(f"model     {found.directory / MODEL}")
+    rows = [(head.name, f"{len(head.labels)} labels") for head in found.heads]
+    rows += [
+        ("size", f"{found.size_bytes / 1e6:.2f} MB, apart {found.apart_bytes / 1e6:.2f} MB"),
+        ("latency", f"{found.latency_ms:.1f} ms here with one thread, apart {found.apart_ms:.1f} ms"),
+    ]
+    rendering.facts(rendering.console(), rows, [("model", rendering.escape(str(found.directory / MODEL)))])

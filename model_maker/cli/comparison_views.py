@@ -25,16 +25,14 @@ def show_reproduction(found: Reproduction) -> None:
         if not entry.what.endswith("interval"):  # it follows from its share
             table.add_row(escape(entry.what), escape(entry.before[:_WIDEST_TEXT]), escape(entry.after[:_WIDEST_TEXT]))
     console.print(table)
-    console.print(f"[bold red]different[/]: {found.size_bytes[0]:,} bytes in the file, {size:,} retrained")
+    rendering.say(console, f"[bold red]different[/]: {found.size_bytes[0]:,} bytes in the file, {size:,} retrained")
 
 
 def show_comparison(found: Comparison) -> None:
     """Prints all models in one table with the Pareto front marked, and the recommended one."""
     console = rendering.console()
     times = (f"ms, {count}\nthread{'s' * (count > 1)}>" for count in THREADS)
-    table = rendering.table("model", "top-1>", "95 %>", "int8\ndrop>", "MB>", *times, "")
-    # Names that are cut may look the same; the longest name of a backbone has 31 characters, and the table 80 columns.
-    table.padding = (0, 1, 0, 0)
+    table = rendering.table("model", "top-1\n%>", "95 %\ninterval>", "int8\ndrop>", "MB>", *times, "")
     table.columns[0].min_width = min(_WIDEST_NAME, max(len(entry.name) for entry in found.entries))
     for entry in found.entries:
         if entry.top1 is None or entry.top1_interval is None:
@@ -45,14 +43,14 @@ def show_comparison(found: Comparison) -> None:
         table.add_row(
             name,
             f"{100 * entry.top1:.1f}",
-            f"{low}-{high}",
+            f"{low}-{high} %",
             f"{100 * (entry.drop or 0):+.1f}",
             f"{(entry.size_bytes or 0) / 1e6:.2f}",
             *(f"{entry.latency_ms[n]:.1f}" if n in entry.latency_ms else "-" for n in THREADS),
             "*" if entry.on_front else "",
         )
     console.print(table)
-    console.print("*: on the Pareto front of accuracy, size and latency.")
+    rendering.say(console, "int8 drop in points. *: on the Pareto front of accuracy, size and latency.")
     for entry in found.entries:
         if entry.failure:
             rendering.say(console, f"{escape(entry.name)}: {escape(in_flags(entry.failure))}")

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.padding import Padding
 
 from model_maker.doctor import diagnosis
 from model_maker.doctor.checks import CHECKS, DEFAULT_FIXES
@@ -26,29 +25,31 @@ def show_diagnosis(found: Diagnosis) -> None:
     """Prints the findings, the most serious first, with advice."""
     console = rendering.console()
     photos, classes = found.readable, len(found.photos)
-    console.print(f"{_count(photos, 'photo')} of {_count(classes, 'class', 'es')} in {escape(found.data)}")
+    rendering.say(console, f"{_count(photos, 'photo')} of {_count(classes, 'class', 'es')} in {escape(found.data)}")
     for note in found.notes:
-        rendering.say(console, f"[yellow]note[/] {escape(note)}")
+        rendering.say(console, f"[yellow]note[/] {escape(note)}", hang=5)
     for name, findings in found.findings.items():
         check = CHECKS[name]
         console.print()
         rendering.say(
             console, f"[{_STYLES[check.severity]}]{escape(check.title)}: {len(findings)}[/]  [dim]({name})[/]"
         )
-        console.print(Padding(escape(check.advice), (0, 0, 0, 2)))
+        rendering.say(console, escape(check.advice), indent=2, hang=0)
         for finding in findings[:_MOST]:
             rendering.say(console, _line(found, finding), indent=4)
         if len(findings) > _MOST:
-            console.print(f"    [dim]and {len(findings) - _MOST} more[/]")
+            rendering.say(console, f"[dim]and {len(findings) - _MOST} more[/]", indent=4)
     if said := diagnosis.sentences(found.flattery):
-        console.print("\n[bold]Data leakage through duplicates[/]")
+        console.print()
+        rendering.say(console, "[bold]Data leakage through duplicates[/]")
         for sentence in said:
-            console.print(Padding(escape(sentence), (0, 0, 0, 2)))
+            rendering.say(console, escape(sentence), indent=2, hang=0)
     if sentence := diagnosis.of_facts(found.facts):
         console.print()
-        console.print(f"[dim]{escape(sentence)}[/]")
+        rendering.say(console, f"[dim]{escape(sentence)}[/]")
     console.print()
-    console.print(_next_step(found))
+    for line in _next_steps(found):
+        rendering.say(console, line)
 
 
 def _line(found: Diagnosis, finding: Finding) -> str:
@@ -59,12 +60,12 @@ def _line(found: Diagnosis, finding: Finding) -> str:
     return f"{' = '.join(shown)}  [dim]{text}[/]" if shown else text
 
 
-def _next_step(found: Diagnosis) -> str:
+def _next_steps(found: Diagnosis) -> list[str]:
     if not found.findings:
-        return "[bold green]No problems found.[/]"
+        return ["[bold green]No problems found.[/]"]
     able = {name: count for name in found.findings if (count := found.removable([name]))}
     if not able or folder_of(found.data) is None:
-        return "Fix these problems by hand, then run doctor again."
+        return ["Fix these problems by hand, then run doctor again."]
     data = escape(rendering.quoted(found.data))
     usual = [name for name in able if name in DEFAULT_FIXES]
     lines = []
@@ -74,7 +75,7 @@ def _next_step(found: Diagnosis) -> str:
     asked = [f"{name} ({count})" for name, count in able.items() if name not in DEFAULT_FIXES]
     if asked:
         lines.append(f"Pass kinds to --fix to move those: {', '.join(asked)}.")
-    return "\n".join([*lines, "--undo moves everything back."])
+    return [*lines, "--undo moves everything back."]
 
 
 def show_plan(found: Diagnosis, planned: dict[Path, str]) -> None:
@@ -84,9 +85,10 @@ def show_plan(found: Diagnosis, planned: dict[Path, str]) -> None:
     for path, kind in planned.items():
         kinds[kind].append(path)
     for kind, paths in kinds.items():
-        console.print(f"\n[bold]To be moved, {kind}: {_count(len(paths), 'file')}[/]")
+        console.print()
+        rendering.say(console, f"[bold]To be moved, {kind}: {_count(len(paths), 'file')}[/]")
         for path in paths:
-            console.print(f"    {escape(found.name(path))}", soft_wrap=True)
+            rendering.say(console, escape(found.name(path)), indent=4)
 
 
 def show_mending(found: Diagnosis, moves: Moves) -> None:
@@ -94,12 +96,14 @@ def show_mending(found: Diagnosis, moves: Moves) -> None:
     console = rendering.console()
     _show_left(console, moves, "not moved")
     if not moves.moved:
-        console.print("Nothing was moved.")
+        rendering.say(console, "Nothing was moved.")
         return
     rendering.say(
         console, f"[bold green]{_count(len(moves.moved), 'file')} moved[/] to {escape(str(moves.quarantine))}"
     )
-    console.print(f"[bold]model_maker doctor {escape(rendering.quoted(found.data))} --undo[/] moves them back.")
+    rendering.say(
+        console, f"[bold]model_maker doctor {escape(rendering.quoted(found.data))} --undo[/] moves them back."
+    )
 
 
 def show_put_back(moves: Moves) -> None:

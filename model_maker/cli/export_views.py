@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from rich.table import Table
-
 from model_maker.apps.put_in_app import Installed
 from model_maker.exporters.export import Export
 from model_maker.terminal import rendering
@@ -23,20 +21,17 @@ def show_export(found: Export) -> None:
             "-" if entry.same_top1 is None else percent(entry.same_top1),
         )
     console.print(table)
-    for entry in made:
-        if entry.note:
-            console.print(f" {entry.format}: {escape(entry.note)}")
-    console.print(f" in [bold]{escape(str(found.directory))}[/]")
+    notes = [(entry.format, escape(entry.note)) for entry in made if entry.note]
+    rendering.facts(console, notes, [("folder", f"[bold]{escape(str(found.directory))}[/]")])
 
 
 def show_app(found: Installed, folder: str) -> None:
     """Prints where the model is, in which app, and the next steps."""
-    console, table = rendering.console(), Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_row("model", f"[bold]{escape(str(found.path))}[/] ({found.size_bytes / 1e6:.2f} MB)")
-    table.add_row("app", escape(found.app.name) + (", a new copy" if found.made_app else ""))
     place, studio = escape(rendering.quoted(folder)), "Android Studio"
-    if found.app.platform == "ios":
-        table.add_row("next", f"cd {place}; pod install; open *.xcworkspace")
-    else:
-        table.add_row("next", f"open {place} in {studio} and run it")
-    console.print(table)
+    ios = found.app.platform == "ios"
+    to_copy = [
+        ("model", f"[bold]{escape(str(found.path))}[/] ({found.size_bytes / 1e6:.2f} MB)"),
+        ("app", escape(found.app.name) + (", a new copy" if found.made_app else "")),
+        ("next", f"cd {place}; pod install; open *.xcworkspace" if ios else f"open {place} in {studio} and run it"),
+    ]
+    rendering.facts(rendering.console(), [], to_copy)

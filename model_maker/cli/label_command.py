@@ -9,7 +9,7 @@ from model_maker.cli.printing import print_json
 
 
 def add(commands) -> None:
-    parser = command(commands, run, "label", "tell which unlabelled photos to label first, and what each looks like")
+    parser = command(commands, run, "label", "tell which unlabeled photos to label first, and what each looks like")
     parser.add_argument("data", metavar="DATA", help="labeled photos, as for train")
     parser.add_argument("--unlabelled", metavar="DIR", required=True, help="folder of photos without labels")
     parser.add_argument("--top", type=int, metavar="N", default=50, help="how many (default: 50)")

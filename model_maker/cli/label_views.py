@@ -13,6 +13,6 @@ def show_queue(found: Sequence[Suggestion]) -> None:
     """A table of photos, the first to label first."""
     table = rendering.table("photo", "looks like", "score>")
     for one in found:
-        score = f"{100 * one.score:.1f} %" if one.guess else "-"
+        score = f"{one.score:.3f}" if one.guess else "-"
         table.add_row(escape(str(one.path)), escape(one.guess or "-"), score)
     rendering.console().print(table)

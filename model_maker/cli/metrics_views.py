@@ -23,20 +23,22 @@ def show_metrics(metrics: Metrics | MultiLabelMetrics) -> None:
         multi_label_views.show_metrics(metrics)
         return
     console, (low, high) = rendering.console(), metrics.top1_interval
-    console.print(
+    rendering.say(
+        console,
         f"top-1 [bold green]{percent(metrics.top1)}[/] on {metrics.photos} photos "
-        f"[dim](95 % interval {percent(low)} to {percent(high)})[/]"
+        f"[dim](95 % interval {percent(low)} to {percent(high)})[/]",
     )
-    console.print(
+    rendering.say(
+        console,
         f"top-5 {percent(metrics.top5)}, balanced accuracy {percent(metrics.balanced_accuracy)}, "
-        f"calibration error {metrics.ece:.3f}"
+        f"calibration error {metrics.ece:.3f}",
     )
     if metrics.answered:
-        console.print(f"answers {answers(metrics.answered.as_dict())}")
+        rendering.say(console, f"answers {answers(metrics.answered.as_dict())}")
     if metrics.learned_from:
-        console.print(f"[yellow]{metrics.learned_from.describe(metrics.photos)}[/]")
+        rendering.say(console, f"[yellow]{metrics.learned_from.describe(metrics.photos)}[/]")
     if metrics.label_sets:
-        console.print(f"label sets {label_sets(metrics.label_sets.as_dict())}")
+        rendering.say(console, f"label sets {label_sets(metrics.label_sets.as_dict())}")
         console.print(label_set_table(metrics.label_sets.as_dict()["per_class"]))
     table = rendering.table("class", "photos>", "precision>", "recall>", "F1>")
     seen = [entry for entry in metrics.per_class if entry.photos]
@@ -45,7 +47,7 @@ def show_metrics(metrics: Metrics | MultiLabelMetrics) -> None:
         table.add_row(escape(entry.label), str(entry.photos), *shares)
     console.print(table)
     if others := len(metrics.per_class) - len(seen):
-        console.print(f"[dim]{others} classes of the model have no photos here.[/]")
+        rendering.say(console, f"[dim]{others} classes of the model have no photos here.[/]")
     if len(metrics.per_class) <= _WIDEST_CONFUSION:
         console.print(
             confusion_table([entry.label for entry in metrics.per_class], metrics.confusion.tolist(), console.width)
@@ -58,8 +60,6 @@ def confusion_table(names: Sequence[str], counts: Sequence[Sequence[int]], width
     numbered = max(len(corner), *map(len, names)) + sum(len(name) + 3 for name in names) >= width
     heads = [str(number) for number in range(1, len(names) + 1)] if numbered else list(names)
     table = rendering.table(corner, *(f"{head}>" for head in heads))
-    if numbered:
-        table.padding = (0, 1, 0, 0)
     for number, (name, row) in enumerate(zip(names, counts, strict=True), start=1):
         cells = (str(count) if count else "[dim].[/]" for count in row)
         table.add_row(escape(f"{number} {name}" if numbered else name), *cells)

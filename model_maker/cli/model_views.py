@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from rich.table import Table
 
 from model_maker.fitting import STRETCH, Fit
 from model_maker.terminal import rendering
@@ -17,38 +15,38 @@ from model_maker.tflite.metadata import ModelInfo
 
 def show_model(path: Path, facts: ModelFacts, info: ModelInfo, heads: Mapping[str, ModelInfo]) -> None:
     """Prints the output of `inspect`; `heads` is what is known of each output by name, if there are several."""
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_row("file", f"{escape(str(path))}  [dim]{facts.size_bytes:,} bytes[/]")
+    rows: list[tuple[str, str]] = []
+    rows.append(("file", f"{escape(str(path))}  [dim]{facts.size_bytes:,} bytes[/]"))
     for name in ("name", "version", "author", "licence", "description"):
         if text := getattr(info, name):
-            table.add_row(name, escape(text))
+            rows.append((name, escape(text)))
     for kind, tensors in (("input", facts.inputs), ("output", facts.outputs)):
         for tensor in tensors:
-            table.add_row(kind, _tensor(tensor))
+            rows.append((kind, _tensor(tensor)))
     if info.normalization:
-        table.add_row("normalization", f"(pixel - {info.normalization.mean:g}) / {info.normalization.std:g}")
+        rows.append(("normalization", f"(pixel - {info.normalization.mean:g}) / {info.normalization.std:g}"))
     if info.resize != STRETCH:
-        table.add_row("photos", Fit.to(facts.inputs[0].shape, info.resize).description)
-    table.add_row("quantization", facts.quantization)
+        rows.append(("photos", Fit.to(facts.inputs[0].shape, info.resize).description))
+    rows.append(("quantization", facts.quantization))
     if facts.quantization == "int8":
         inside = ", ".join(facts.float_operators[:3])
-        table.add_row("float inside", f"[red]{escape(inside)}[/]" if inside else "none")
-    table.add_row("parameters", f"{facts.parameters:,}")
-    table.add_row("MACs", f"{facts.macs / 1e6:,.0f} million")
-    table.add_row("operators", ", ".join(f"{count} {name}" for name, count in facts.operators.items()))
+        rows.append(("float inside", f"[red]{escape(inside)}[/]" if inside else "none"))
+    rows.append(("parameters", f"{facts.parameters:,}"))
+    rows.append(("MACs", f"{facts.macs / 1e6:,.0f} million"))
+    rows.append(("operators", ", ".join(f"{count} {name}" for name, count in facts.operators.items())))
     for name, head in heads.items() if heads else [("", info)]:
-        table.add_row(f"labels {escape(name)}".strip(), _labels(head.labels))
+        rows.append((f"labels {name}".strip(), _labels(head.labels)))
         if head.threshold:
             most = f" to {max(head.limits):.3g}, by label" if head.label_thresholds else ""
-            table.add_row("threshold", f"{head.threshold:.3g}{most}; lower scores are unknown")
+            rows.append(("threshold", f"{head.threshold:.3g}{most}; lower scores are unknown"))
         if sets := head.label_sets:
             limits = f"{min(sets.limits):.3g} to {max(sets.limits):.3g}"
-            table.add_row("label sets", f"{100 * sets.coverage:g} % promised; limits {limits}")
+            rows.append(("label sets", f"{100 * sets.coverage:g} % promised; limits {limits}"))
     for name, value in _flat(info.provenance.get("metrics")).items():
-        table.add_row(name, value)
+        rows.append((name, value))
     if fingerprint := info.provenance.get("fingerprint"):
-        table.add_row("data", escape(str(fingerprint)[:16]))
-    rendering.console().print(table)
+        rows.append(("data", escape(str(fingerprint)[:16])))
+    rendering.facts(rendering.console(), rows)
 
 
 def show_models(rows: list[dict[str, Any]], default: str) -> None:
@@ -56,7 +54,7 @@ def show_models(rows: list[dict[str, Any]], default: str) -> None:
     console = rendering.console()
     shown = [column for column in _COLUMNS if console.width >= _SHOWN_FROM.get(column, 0)]
     table = rendering.table("model", *shown, "")
-    table.padding, table.columns[0].no_wrap = (0, 1, 0, 0), True
+    table.columns[0].no_wrap = True
     for row in rows:
         name = f"[bold]{row['name']}[/]" if row["name"] == default else row["name"]
         cells = dict(zip(_COLUMNS, (cell.split()[0] for cell in _model_cells(row)), strict=True))
@@ -64,10 +62,10 @@ def show_models(rows: list[dict[str, Any]], default: str) -> None:
             cells["ms>"] = f"{row['latency_ms']:.0f}"
         table.add_row(name, *(cells[column] for column in shown), "*" if row["offline"] else "")
     console.print(table)
-    console.print(
-        "param, MACs: millions. top-1, int8: published ImageNet accuracy, percent, float and int8"
-        f"{'; more in a wider terminal' if len(shown) < len(_COLUMNS) else ''}. MB, ms: int8 classifier on one "
-        f"thread, as measured once. *: needs no download. The default is {default}."
+    rendering.caption(
+        console,
+        f"{_legend(shown)} MB, ms: int8 classifier on one thread, as measured once. *: needs no download. "
+        f"The default is {default}.",
     )
 
 
@@ -86,6 +84,18 @@ def models_markdown(rows: list[dict[str, Any]], default: str) -> str:
 _COLUMNS = ("px>", "param>", "MACs>", "top-1>", "top-5>", "int8>", "MB>", "ms>")
 # Columns to leave out of narrower terminals; the longest name has 32 characters.
 _SHOWN_FROM = {"top-5>": 87, "param>": 80, "MACs>": 73, "int8>": 67, "px>": 61}
+
+
+def _legend(shown: Sequence[str]) -> str:
+    """Says what the columns hold, of those that are shown."""
+    names = [column.removesuffix(">") for column in shown]
+    millions = ", ".join(name for name in names if name in ("param", "MACs"))
+    shares = ", ".join(name for name in names if name in ("top-1", "top-5", "int8"))
+    return (
+        f"{f'{millions}: millions. ' if millions else ''}{shares}: published ImageNet accuracy, percent"
+        f"{', float and int8' if 'int8' in names else ''}"
+        f"{'.' if len(shown) == len(_COLUMNS) else '; more in a wider terminal.'}"
+    )
 
 
 def _model_cells(row: dict[str, Any]) -> tuple[str, ...]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.table import Table
-
 from model_maker.multi_label_metrics import MultiLabelMetrics
 from model_maker.terminal import rendering
 from model_maker.terminal.rendering import escape, percent
@@ -14,14 +12,15 @@ from model_maker.terminal.rendering import escape, percent
 def show_metrics(metrics: MultiLabelMetrics) -> None:
     """Prints mAP, exact match and F1, and the results of each label."""
     console = rendering.console()
-    console.print(f"mAP {headline(metrics)} on {metrics.photos} photos {_range(metrics)}")
+    rendering.say(console, f"mAP {headline(metrics)} on {metrics.photos} photos {_range(metrics)}")
     low, high = metrics.exact_match_interval
-    console.print(
+    rendering.say(
+        console,
         f"exact match {percent(metrics.exact_match)} [dim](95 % interval {percent(low)} to {percent(high)})[/], "
-        f"F1 {metrics.macro_f1:.3f} (mean of the labels), {metrics.micro_f1:.3f} (all answers)"
+        f"F1 {metrics.macro_f1:.3f} (mean of the labels), {metrics.micro_f1:.3f} (all answers)",
     )
     if metrics.learned_from:
-        console.print(f"[yellow]{metrics.learned_from.describe(metrics.photos)}[/]")
+        rendering.say(console, f"[yellow]{metrics.learned_from.describe(metrics.photos)}[/]")
     table = rendering.table("label", "photos>", "AP>", "F1>", "precision>", "recall>", "threshold>")
     seen = [entry for entry in metrics.per_class if entry.photos]
     for entry in seen:
@@ -29,7 +28,7 @@ def show_metrics(metrics: MultiLabelMetrics) -> None:
         table.add_row(escape(entry.label), str(entry.photos), *(f"{value:.3f}" for value in shares))
     console.print(table)
     if others := len(metrics.per_class) - len(seen):
-        console.print(f"[dim]{others} labels of the model have no photos here.[/]")
+        rendering.say(console, f"[dim]{others} labels of the model have no photos here.[/]")
 
 
 def headline(metrics: MultiLabelMetrics) -> str:
@@ -37,31 +36,37 @@ def headline(metrics: MultiLabelMetrics) -> str:
     return f"[bold green]{percent(metrics.mean_average_precision)}[/]"
 
 
-def add_training(table: Table, metrics: MultiLabelMetrics, report: dict[str, Any]) -> None:
+def add_training(rows: list[tuple[str, str]], metrics: MultiLabelMetrics, report: dict[str, Any]) -> None:
     """Adds the rows of a training's metrics to its summary."""
     low, high = metrics.exact_match_interval
-    table.add_row("mAP", f"{headline(metrics)} on {metrics.photos} test photos {_range(metrics)}")
-    table.add_row(
-        "exact match",
-        f"{percent(metrics.exact_match)} [dim](95 % interval {percent(low)} to {percent(high)})[/], "
-        f"mean F1 {metrics.macro_f1:.3f}",
+    rows.append(("mAP", f"{headline(metrics)} on {metrics.photos} test photos {_range(metrics)}"))
+    rows.append(
+        (
+            "exact match",
+            f"{percent(metrics.exact_match)} [dim](95 % interval {percent(low)} to {percent(high)})[/], "
+            f"mean F1 {metrics.macro_f1:.3f}",
+        )
     )
     run, photos = report["float"]["photos"], metrics.photos
     share = f" on {run} of them" if run < photos else ""
-    table.add_row(
-        "float model",
-        f"mAP {percent(report['float']['mean_average_precision'])}{share}, "
-        f"same labels on {percent(report['agreement']['same_labels'])}",
+    rows.append(
+        (
+            "float model",
+            f"mAP {percent(report['float']['mean_average_precision'])}{share}, "
+            f"same labels on {percent(report['agreement']['same_labels'])}",
+        )
     )
 
 
-def add_folds(table: Table, folds: dict[str, Any]) -> None:
+def add_folds(rows: list[tuple[str, str]], folds: dict[str, Any]) -> None:
     """Adds the row of cross-validation to the summary of a training."""
     low, high = folds["mean_average_precision_interval"]
-    table.add_row(
-        f"{folds['folds']} folds",
-        f"mAP {percent(folds['mean_average_precision'])} on all {folds['photos']} photos "
-        f"[dim](95 % interval {percent(low)} to {percent(high)})[/]",
+    rows.append(
+        (
+            f"{folds['folds']} folds",
+            f"mAP {percent(folds['mean_average_precision'])} on all {folds['photos']} photos "
+            f"[dim](95 % interval {percent(low)} to {percent(high)})[/]",
+        )
     )
 
 

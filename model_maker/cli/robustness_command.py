@@ -52,12 +52,12 @@ def _show(found) -> None:
 
     console = rendering.console()
     more = [f"regained\nby {found.augment}>"] if found.augment else []
-    table = rendering.table("condition", "correct>", "95 %>", "change>", "mean\nscore>", *more)
+    table = rendering.table("condition", "top-1>", "95 %\ninterval>", "change>", "mean\nscore>", *more)
     for one in found.conditions:
         low, high = (f"{100 * end:.0f}" for end in one.top1_interval)
         regained = [f"{100 * one.regained:+.1f}"] if one.regained is not None else []
         change = f"{100 * one.change:+.1f}" if one.change else ""
-        table.add_row(one.name, f"{100 * one.top1:.1f} %", f"{low}-{high}", change, f"{one.score:.2f}", *regained)
+        table.add_row(one.name, f"{100 * one.top1:.1f} %", f"{low}-{high} %", change, f"{one.score:.2f}", *regained)
     console.print(table)
     rendering.say(console, f"{found.photos} photos in each condition; changes in points.")
     rendering.say(console, escape(robustness_page.background(found)))

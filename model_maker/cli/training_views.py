@@ -24,68 +24,72 @@ def show_training(result: Result) -> None:
     """Prints the model, its accuracy and the next steps."""
     report, console = result.report, rendering.console()
     metrics, several = result.metrics, isinstance(result.metrics, MultiLabelMetrics)
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    rows: list[tuple[str, str]] = []
     if isinstance(metrics, MultiLabelMetrics):
-        multi_label_views.add_training(table, metrics, report)
+        multi_label_views.add_training(rows, metrics, report)
     else:
-        _add_accuracy(table, metrics, report)
-    table.add_row("classes", _class_names([entry.label for entry in metrics.per_class]))
-    table.add_row("layers", _layers(report["cross_validation"]))
+        _add_accuracy(rows, metrics, report)
+    rows.append(("classes", _class_names([entry.label for entry in metrics.per_class])))
+    rows.append(("layers", _layers(report["cross_validation"])))
     if tuning := report.get("fine_tuning"):
-        table.add_row("fine-tuning", _change(tuning["against_frozen"]))
+        rows.append(("fine-tuning", _change(tuning["against_frozen"])))
     if kept := report.get("kept_answers"):
-        table.add_row("kept answers", _kept(kept))
+        rows.append(("kept answers", _kept(kept)))
     if several:
-        table.add_row("thresholds", multi_label_views.thresholds(report["thresholds"]))
+        rows.append(("thresholds", multi_label_views.thresholds(report["thresholds"])))
     elif thresholds := report.get("thresholds"):
-        table.add_row("answers", metrics_views.answers(thresholds["test"]))
-        table.add_row("threshold", _threshold(thresholds))
+        rows.append(("answers", metrics_views.answers(thresholds["test"])))
+        rows.append(("threshold", _threshold(thresholds)))
     if sets := report.get("label_sets"):
-        table.add_row("label sets", metrics_views.label_sets(sets["test"]))
+        rows.append(("label sets", metrics_views.label_sets(sets["test"])))
     if advice := report.get("advice"):
-        table.add_row("more photos", _advice(advice))
+        rows.append(("more photos", _advice(advice)))
     if several and report["folds"]:
-        multi_label_views.add_folds(table, report["folds"])
+        multi_label_views.add_folds(rows, report["folds"])
     elif folds := report["folds"]:
         low, high = folds["top1_interval"]
-        table.add_row(
-            f"{folds['folds']} folds",
-            f"{percent(folds['top1'])} on all {folds['photos']} photos "
-            f"[dim](95 % interval {percent(low)} to {percent(high)})[/]",
+        rows.append(
+            (
+                f"{folds['folds']} folds",
+                f"{percent(folds['top1'])} on all {folds['photos']} photos "
+                f"[dim](95 % interval {percent(low)} to {percent(high)})[/]",
+            )
         )
         if "against_frozen" in folds:
-            table.add_row("", _change(folds["against_frozen"]))
-    table.add_row(
-        "size",
-        f"{report['sizes']['model_bytes'] / 1e6:.2f} MB [dim](float: "
-        f"{report['sizes']['float_model_bytes'] / 1e6:.2f} MB)[/]",
+            rows.append(("", _change(folds["against_frozen"])))
+    rows.append(
+        (
+            "size",
+            f"{report['sizes']['model_bytes'] / 1e6:.2f} MB [dim](float: "
+            f"{report['sizes']['float_model_bytes'] / 1e6:.2f} MB)[/]",
+        )
     )
-    table.add_row("time", f"{result.seconds:.1f} s")
+    rows.append(("time", f"{result.seconds:.1f} s"))
     console.print()
     if result.budget:
         console.print(budget_table(result.budget))
-    console.print(table)
     folder = escape(rendering.quoted(str(result.directory)))
     tried = f"demo {folder}" if static_site.has_runtime() else f"predict {folder} PHOTO"
-    width = max(len(str(cell)) for cell in table.columns[0].cells) + 2
-    for name, text in (
+    to_copy = [
         ("model", f"[bold]{escape(str(result.directory / MODEL))}[/]"),
         ("report", escape(str(result.directory / REPORT))),
         ("next", f"model_maker {tried}"),
         ("", f"model_maker export {folder} --android app"),
-    ):
-        rendering.say(console, f"{name:<{width}}{text}")  # not a table, which would wrap a path or a command
+    ]
+    rendering.facts(console, rows, to_copy)
 
 
-def _add_accuracy(table: Table, metrics: Metrics, report: dict[str, Any]) -> None:
+def _add_accuracy(rows: list[tuple[str, str]], metrics: Metrics, report: dict[str, Any]) -> None:
     low, high = metrics.top1_interval
-    table.add_row(
-        "top-1",
-        f"[bold green]{percent(metrics.top1)}[/] on {metrics.photos} test photos "
-        f"[dim](95 % interval {percent(low)} to {percent(high)})[/]",
+    rows.append(
+        (
+            "top-1",
+            f"[bold green]{percent(metrics.top1)}[/] on {metrics.photos} test photos "
+            f"[dim](95 % interval {percent(low)} to {percent(high)})[/]",
+        )
     )
     same = percent(report["agreement"]["same_top1"])
-    table.add_row("float model", f"{percent(report['float']['top1'])}{_share(report)}, same answer on {same}")
+    rows.append(("float model", f"{percent(report['float']['top1'])}{_share(report)}, same answer on {same}"))
 
 
 def _advice(found: dict[str, Any]) -> str:
@@ -130,9 +134,9 @@ def _change(agreement: dict[str, Any]) -> str:
 
 
 def budget_table(found: Budget) -> Table:
-    """Every candidate, with the chosen one marked; in percent, to fit 80 columns."""
-    table = rendering.table("tried", "top-1>", "lost>", "95 %>", "risk>", "MB>", "ms>", "")
-    table.padding, table.columns[0].no_wrap = (0, 1, 0, 0), True
+    """Every candidate, with the chosen one marked."""
+    table = rendering.table("tried", "top-1\n%>", "lost\npoints>", "95 %\ninterval>", "risk\n%>", "MB>", "ms>", "")
+    table.columns[0].no_wrap = True
     table.title = (
         f"Budget of {found.max_drop:g} points, {'kept' if found.within else '[yellow]not kept[/]'}: "
         f"float {percent(found.float_top1)} on {found.photos} validation photos"

@@ -83,7 +83,7 @@ def suggest(
     with progress.stage("Embed photos"):
         found, gone = computing.feature_maps(dataset, *backbone.computing, progress=progress)
         labels = np.array(dataset.without(gone).labels, int)
-    with progress.stage("Embed unlabelled photos"):
+    with progress.stage("Embed unlabeled photos"):
         unknown, unreadable = computing.feature_maps(others, *backbone.computing, progress=progress)
         samples = others.without(unreadable).samples
     with progress.stage("Choose"):

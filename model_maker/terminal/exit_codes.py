@@ -9,13 +9,12 @@ import os
 import shutil
 import signal
 import sys
-import textwrap
 import threading
 from collections.abc import Callable, Iterator
 
 from model_maker.errors import ModelMakerError
 from model_maker.system import files
-from model_maker.terminal import safe_text
+from model_maker.terminal import safe_text, wrapping
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 # Signals that end a process are handled like ctrl-C; Windows has only the first.
@@ -136,5 +135,5 @@ def say(program: str, message: str) -> None:
     lines = f"{program}: {safe_text.set_in(message)}".split("\n")
     if sys.stderr is not None and sys.stderr.isatty():
         width = shutil.get_terminal_size().columns
-        lines = [textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False) for line in lines]
+        lines = [wrapping.wrapped(line, width, hang=2) for line in lines]
     sys.stderr.write("\n".join(lines) + "\n")

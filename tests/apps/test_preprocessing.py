@@ -17,11 +17,11 @@ def strip():
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        # Three columns to each pixel; its centre lies in the middle of the second, or of the fifth.
+        # Three columns to each pixel; its center lies in the middle of the second, or of the fifth.
         ("stretched, bilinear", [50, 200]),
         ("stretched, nearest", [50, 200]),
-        ("centre crop, nearest", [100, 150]),
-        ("centre crop, bilinear", [100, 150]),
+        ("center crop, nearest", [100, 150]),
+        ("center crop, bilinear", [100, 150]),
         # The strip is 2/3 of a pixel high, which makes one; above or below it the input is black.
         ("letterboxed, bilinear", [[50, 200], [0, 0]]),
         # A triangle of three columns to each side, cut off at the edge and divided by the weight that is left:

@@ -1,6 +1,7 @@
 """Tables keep numbers and words whole at any width, and colors give way to NO_COLOR."""
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -60,13 +61,59 @@ def test_a_long_path_is_broken_rather_than_the_table():
     )
 
 
-@pytest.mark.parametrize(("width", "expected"), [(80, 20), (40, 15)])
+@pytest.mark.parametrize(("width", "expected"), [(80, 20), (40, 16)])
 def test_a_bar_is_shorter_where_there_is_little_room(width, expected):
     table = rendering.table("photo", "label", "")
     table.add_row("rose_000.jpg", "rose", rendering.Bar(1.0))
-    # Margins of 1 and gaps of 3 leave 32 cells, of which the names take 17.
+    # A margin of 1 and gaps of 3 leave 33 cells, of which the names take 17.
     found = [line.count("━") for line in lines(table, width) if "━" in line]
     assert found == [expected]
+
+
+def test_a_bar_gives_way_to_a_path():
+    table = rendering.table("photo", "score>", "")
+    table.add_row("flowers/rose/rose_000.jpg", "0.996", rendering.Bar(1.0))
+    # A margin of 1 and gaps of 3: 25 + 5 cells leave 13 of 50.
+    assert [line.split()[0] for line in lines(table, 50)][-1] == "flowers/rose/rose_000.jpg"
+    assert [line.count("━") for line in lines(table, 50)][-1] == 13
+
+
+@pytest.mark.parametrize(("width", "gap"), [(24, 3), (23, 2), (21, 2), (20, 1), (18, 1)])
+def test_columns_move_closer_together_before_a_table_becomes_records(width, gap):
+    table = rendering.table("model", "MB>", "ms>", "")
+    table.add_row("model", "10.0", "20.0", "*")
+    between = " " * gap
+    # A margin of 1 and 14 cells.
+    assert lines(table, width)[-1] == f" model{between}10.0{between}20.0{between}*"
+
+
+def test_a_record_has_what_has_no_heading_beside_its_title():
+    table = rendering.table("model", "latency>", "")
+    table.add_row("a model", "10.0 milliseconds", "*")
+    assert lines(table, 22) == ["a model  *", "  latency  10.0", "           millisecond", "           s"]
+
+
+@pytest.mark.parametrize("width", [30, 60, 80])
+def test_no_line_ends_in_blanks_and_two_tables_are_an_empty_line_apart(apps, width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    console = rendering.console()
+    with console.capture() as captured:
+        console.print(apps)
+        console.print(apps)
+        rendering.say(console, "the end")
+    shown = captured.get()
+    assert not re.search(r"[ \t]\n", shown)
+    assert "\n\n\n" not in shown and "\n\nthe end" in shown
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_facts_wrap_beside_their_names_and_what_is_to_copy_stays_whole_in_a_pipe(terminal):
+    console = Console(file=io.StringIO(), width=24, highlight=False, force_terminal=terminal, color_system=None)
+    path = "folder/model.tflite of it"
+    rendering.facts(console, [("size", "4.01 MB, apart 8.03 MB"), ("[red]", "[bold]1[/]")], [("model", path)])
+    shown = ["size   4.01 MB,", "       apart 8.03 MB", "[red]  1"]
+    copied = ["model  folder/model.tflite", "       of it"] if terminal else [f"model  {path}"]
+    assert console.file.getvalue().replace("\x1b[1m", "").replace("\x1b[0m", "").splitlines() == shown + copied
 
 
 @pytest.mark.parametrize(("score", "expected"), [(0.0, 0), (0.5, 10), (1.5, 20)])

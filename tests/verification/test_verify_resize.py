@@ -52,7 +52,7 @@ def test_clients_get_fitted_pixels_and_the_certificate_says_what_each_does(bands
     rows = {run.name: run for run in found.apps}
     ours, theirs = rows["Model Maker's Android app"], rows["MediaPipe's Android sample"]
     assert (ours.same_answer, ours.largest_difference, theirs.pixels) == (9, 0, "stretched, bilinear")
-    assert ours.pixels == ("centre crop, bilinear" if "crop" in name else "letterboxed, bilinear")
+    assert ours.pixels == ("center crop, bilinear" if "crop" in name else "letterboxed, bilinear")
     assert theirs.largest_difference > 0
 
 

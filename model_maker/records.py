@@ -101,7 +101,7 @@ def _read_record(kind: Any, content: dict[str, Any], place: str) -> Any:
     if hasattr(kind, "from_dict"):
         try:
             return kind.from_dict(content)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"{place.removeprefix('.')} is damaged ({error!r})") from error
     given, kinds = {}, _kinds(kind)
     for field in dataclasses.fields(kind):

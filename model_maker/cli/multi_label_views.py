@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.table import Table
 
+from model_maker.inference.training_report import LabelThresholds, MultiLabelReport, Report
 from model_maker.multi_label_metrics import MultiLabelMetrics
 from model_maker.terminal import rendering
 from model_maker.terminal.rendering import escape, percent
@@ -37,8 +36,9 @@ def headline(metrics: MultiLabelMetrics) -> str:
     return f"[bold green]{percent(metrics.mean_average_precision)}[/]"
 
 
-def add_training(table: Table, metrics: MultiLabelMetrics, report: dict[str, Any]) -> None:
+def add_training(table: Table, report: MultiLabelReport) -> None:
     """Adds the rows of a training's metrics to its summary."""
+    metrics = report.test
     low, high = metrics.exact_match_interval
     table.add_row("mAP", f"{headline(metrics)} on {metrics.photos} test photos {_range(metrics)}")
     table.add_row(
@@ -46,28 +46,22 @@ def add_training(table: Table, metrics: MultiLabelMetrics, report: dict[str, Any
         f"{percent(metrics.exact_match)} [dim](95 % interval {percent(low)} to {percent(high)})[/], "
         f"mean F1 {metrics.macro_f1:.3f}",
     )
-    run, photos = report["float"]["photos"], metrics.photos
-    share = f" on {run} of them" if run < photos else ""
     table.add_row(
         "float model",
-        f"mAP {percent(report['float']['mean_average_precision'])}{share}, "
-        f"same labels on {percent(report['agreement']['same_labels'])}",
+        f"mAP {percent(report.float_model.mean_average_precision)}{share(report)}, "
+        f"same labels on {percent(report.agreement.same_labels)}",
     )
 
 
-def add_folds(table: Table, folds: dict[str, Any]) -> None:
-    """Adds the row of cross-validation to the summary of a training."""
-    low, high = folds["mean_average_precision_interval"]
-    table.add_row(
-        f"{folds['folds']} folds",
-        f"mAP {percent(folds['mean_average_precision'])} on all {folds['photos']} photos "
-        f"[dim](95 % interval {percent(low)} to {percent(high)})[/]",
-    )
+def share(report: Report) -> str:
+    """The number of photos that the float model was run on, if not all."""
+    run, photos = report.float_model.photos, report.test.photos
+    return f" on {run} of them" if run < photos else ""
 
 
-def thresholds(found: dict[str, Any], most: int = 4) -> str:
+def thresholds(found: LabelThresholds, most: int = 4) -> str:
     """The thresholds of the first labels."""
-    named = [f"{escape(label)} {entry['score']:g}" for label, entry in found["labels"].items()]
+    named = [f"{escape(label)} {entry.score:g}" for label, entry in found.labels.items()]
     return f"{', '.join(named[:most])}{', ...' if len(named) > most else ''}"
 
 

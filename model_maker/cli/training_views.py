@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.table import Table
 
 from model_maker.cli import metrics_views, multi_label_views
 from model_maker.demo import static_site
-from model_maker.evaluation import Metrics
+from model_maker.evaluation import Agreement
+from model_maker.forecasts import Advice
+from model_maker.inference.training_report import (
+    CrossValidation,
+    Folds,
+    Kept,
+    MultiLabelReport,
+    Thresholds,
+    TrainingReport,
+)
 from model_maker.multi_label_metrics import MultiLabelMetrics
 from model_maker.output_folder import MODEL, REPORT
 from model_maker.packaging.accuracy_budget import Budget
@@ -22,43 +29,23 @@ _MOST_CLASSES = 12
 
 def show_training(result: Result) -> None:
     """Prints the model, its accuracy and the next steps."""
-    report, console = result.report, rendering.console()
-    metrics, several = result.metrics, isinstance(result.metrics, MultiLabelMetrics)
+    report, console = result.measured, rendering.console()
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    if isinstance(metrics, MultiLabelMetrics):
-        multi_label_views.add_training(table, metrics, report)
+    if isinstance(report, MultiLabelReport):
+        multi_label_views.add_training(table, report)
     else:
-        _add_accuracy(table, metrics, report)
-    table.add_row("classes", _class_names([entry.label for entry in metrics.per_class]))
-    table.add_row("layers", _layers(report["cross_validation"]))
-    if tuning := report.get("fine_tuning"):
-        table.add_row("fine-tuning", _change(tuning["against_frozen"]))
-    if kept := report.get("kept_answers"):
-        table.add_row("kept answers", _kept(kept))
-    if several:
-        table.add_row("thresholds", multi_label_views.thresholds(report["thresholds"]))
-    elif thresholds := report.get("thresholds"):
-        table.add_row("answers", metrics_views.answers(thresholds["test"]))
-        table.add_row("threshold", _threshold(thresholds))
-    if sets := report.get("label_sets"):
-        table.add_row("label sets", metrics_views.label_sets(sets["test"]))
-    if advice := report.get("advice"):
-        table.add_row("more photos", _advice(advice))
-    if several and report["folds"]:
-        multi_label_views.add_folds(table, report["folds"])
-    elif folds := report["folds"]:
-        low, high = folds["top1_interval"]
-        table.add_row(
-            f"{folds['folds']} folds",
-            f"{percent(folds['top1'])} on all {folds['photos']} photos "
-            f"[dim](95 % interval {percent(low)} to {percent(high)})[/]",
-        )
-        if "against_frozen" in folds:
-            table.add_row("", _change(folds["against_frozen"]))
+        _add_accuracy(table, report)
+    table.add_row("classes", _class_names([entry.label for entry in report.test.per_class]))
+    table.add_row("layers", _layers(report.cross_validation))
+    if isinstance(report, MultiLabelReport):
+        table.add_row("thresholds", multi_label_views.thresholds(report.thresholds))
+    else:
+        _add_options(table, report)
+    if report.folds:
+        _add_folds(table, report.folds)
     table.add_row(
         "size",
-        f"{report['sizes']['model_bytes'] / 1e6:.2f} MB [dim](float: "
-        f"{report['sizes']['float_model_bytes'] / 1e6:.2f} MB)[/]",
+        f"{report.sizes.model_bytes / 1e6:.2f} MB [dim](float: {report.sizes.float_model_bytes / 1e6:.2f} MB)[/]",
     )
     table.add_row("time", f"{result.seconds:.1f} s")
     console.print()
@@ -77,23 +64,51 @@ def show_training(result: Result) -> None:
         rendering.say(console, f"{name:<{width}}{text}")  # not a table, which would wrap a path or a command
 
 
-def _add_accuracy(table: Table, metrics: Metrics, report: dict[str, Any]) -> None:
+def _add_accuracy(table: Table, report: TrainingReport) -> None:
+    metrics = report.test
     low, high = metrics.top1_interval
     table.add_row(
         "top-1",
         f"[bold green]{percent(metrics.top1)}[/] on {metrics.photos} test photos "
         f"[dim](95 % interval {percent(low)} to {percent(high)})[/]",
     )
-    same = percent(report["agreement"]["same_top1"])
-    table.add_row("float model", f"{percent(report['float']['top1'])}{_share(report)}, same answer on {same}")
+    same = percent(report.agreement.same_top1)
+    share = multi_label_views.share(report)
+    table.add_row("float model", f"{percent(report.float_model.top1)}{share}, same answer on {same}")
 
 
-def _advice(found: dict[str, Any]) -> str:
-    twice, best = found["forecasts"][-1], found["classes"][0]
-    low, high = (100 * end for end in twice["interval"])
+def _add_options(table: Table, report: TrainingReport) -> None:
+    """Adds what was requested beside a plain training."""
+    if report.fine_tuning:
+        table.add_row("fine-tuning", _change(report.fine_tuning.against_frozen))
+    if report.kept_answers:
+        table.add_row("kept answers", _kept(report.kept_answers))
+    if report.thresholds:
+        table.add_row("answers", metrics_views.answers(report.thresholds.test))
+        table.add_row("threshold", _threshold(report.thresholds))
+    if report.label_sets:
+        table.add_row("label sets", metrics_views.label_sets(report.label_sets.test))
+    if report.advice:
+        table.add_row("more photos", _advice(report.advice))
+
+
+def _add_folds(table: Table, found: Folds) -> None:
+    name, metrics = f"{found.folds} folds", found.metrics
+    if isinstance(metrics, MultiLabelMetrics):
+        value, (low, high) = f"mAP {percent(metrics.mean_average_precision)}", metrics.mean_average_precision_interval
+    else:
+        value, (low, high) = percent(metrics.top1), metrics.top1_interval
+    interval = f"[dim](95 % interval {percent(low)} to {percent(high)})[/]"
+    table.add_row(name, f"{value} on all {metrics.photos} photos {interval}")
+    if found.against_frozen:
+        table.add_row("", _change(found.against_frozen))
+
+
+def _advice(found: Advice) -> str:
+    twice, best = [*found.forecasts.values()][-1], found.classes[0]
     return (
-        f"twice as many of each class: {percent(twice['top1'])} [dim]({low:.0f} to {high:.0f} %)[/]; {best['more']} of "
-        f"{escape(best['label'])} alone: {percent(best['top1'])} [dim](model_maker advise)[/]"
+        f"twice as many of each class: {percent(twice.value)} [dim]({100 * twice.low:.0f} to {100 * twice.high:.0f} "
+        f"%)[/]; {best.more} of {escape(best.label)} alone: {percent(best.top1.value)} [dim](model_maker advise)[/]"
     )
 
 
@@ -102,30 +117,24 @@ def _class_names(names: list[str]) -> str:
     return f"{len(names)}: {escape(', '.join(names[:_MOST_CLASSES]))}{more}"
 
 
-def _share(report: dict[str, Any]) -> str:
-    """The number of photos that the float model was run on, if not all."""
-    run, photos = report["float"]["photos"], report["test"]["photos"]
-    return f" on {run} of them" if run < photos else ""
-
-
-def _layers(found: dict[str, Any]) -> str:
+def _layers(found: CrossValidation) -> str:
     """The layers that feed the head, and why."""
-    losses = ", ".join(f"{name} {entry['loss']:.3f}" for name, entry in found["candidates"].items())
-    why = f" [dim](cross-validated loss: {losses})[/]" if len(found["candidates"]) > 1 else ""
-    return f"{found['layers']}, {found['candidates'][found['layers']]['features']:,} features{why}"
+    losses = ", ".join(f"{name} {entry.loss:.3f}" for name, entry in found.candidates.items())
+    why = f" [dim](cross-validated loss: {losses})[/]" if len(found.candidates) > 1 else ""
+    return f"{found.layers}, {found.features:,} features{why}"
 
 
-def _threshold(thresholds: dict[str, Any]) -> str:
-    own = {label: entry["score"] for label, entry in thresholds.get("labels", {}).items()}
-    higher = [f"{escape(label)} {score:g}" for label, score in own.items() if score > thresholds["score"]]
+def _threshold(found: Thresholds) -> str:
+    own = {label: entry.score for label, entry in found.labels.items()}
+    higher = [f"{escape(label)} {score:g}" for label, score in own.items() if score > found.score]
     named = f" ({', '.join(higher[:4])}{', ...' if len(higher) > 4 else ''})" if higher else ""
-    return f"{thresholds['score']:g}{named}; lower scores are unknown"
+    return f"{found.score:g}{named}; lower scores are unknown"
 
 
-def _change(agreement: dict[str, Any]) -> str:
+def _change(agreement: Agreement) -> str:
     """The change of top-1 by fine-tuning, in percentage points, on the same photos."""
-    low, high = (100 * end for end in agreement["accuracy_change_interval"])
-    change = 100 * agreement["accuracy_change"]
+    low, high = (100 * end for end in agreement.accuracy_change_interval)
+    change = 100 * agreement.accuracy_change
     return f"{change:+.1f} points over frozen features [dim](95 % interval {low:+.1f} to {high:+.1f})[/]"
 
 
@@ -152,13 +161,13 @@ def budget_table(found: Budget) -> Table:
     return table
 
 
-def _kept(kept: dict[str, Any]) -> str:
+def _kept(kept: Kept) -> str:
     """Says how far the head was averaged with the old one, and what that saved and cost."""
-    lines = [f"weight {kept['weight']:.1f} of the head of {escape(kept['old'])}"]
-    for name, found in (("held out", kept["held_out"]), ("test", kept["test"])):
-        lost = 100 * (found["top1"] - found["top1_alone"])
+    lines = [f"weight {kept.weight:.1f} of the head of {escape(kept.old)}"]
+    for name, found in (("held out", kept.held_out), ("test", kept.test)):
+        lost = 100 * (found.top1 - found.top1_alone)
         lines.append(
-            f"{name}: {found['turned_wrong']} of {found['photos']} photos turn wrong, {found['turned_wrong_alone']} "
+            f"{name}: {found.turned_wrong} of {found.photos} photos turn wrong, {found.turned_wrong_alone} "
             f"without it; top-1 {lost:+.1f} points"
         )
     return "\n".join(lines)

@@ -5,6 +5,7 @@ A record may have a form of its own: `as_dict()`, and `from_dict()` to read it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from dataclasses import MISSING
@@ -77,7 +78,9 @@ def _read(kind: Any, value: Any, place: str) -> Any:
     if dataclasses.is_dataclass(kind) and isinstance(value, dict):
         return _read_record(kind, value, place)
     if origin is np.ndarray and isinstance(value, list):
-        return np.array(value)
+        with contextlib.suppress(ValueError):  # rows of different lengths
+            if (table := np.array(value)).dtype.kind in "iuf":
+                return table
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if origin is None and isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):

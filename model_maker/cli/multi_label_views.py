@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from rich.table import Table
-
-from model_maker.inference.training_report import LabelThresholds, MultiLabelReport, Report
+from model_maker.inference.training_report import MultiLabelReport, Report
 from model_maker.multi_label_metrics import MultiLabelMetrics
 from model_maker.terminal import rendering
 from model_maker.terminal.rendering import escape, percent
@@ -36,21 +34,17 @@ def headline(metrics: MultiLabelMetrics) -> str:
     return f"[bold green]{percent(metrics.mean_average_precision)}[/]"
 
 
-def add_training(table: Table, report: MultiLabelReport) -> None:
-    """Adds the rows of a training's metrics to its summary."""
-    metrics = report.test
+def accuracy(report: MultiLabelReport) -> list[tuple[str, str]]:
+    """The rows of accuracy in the summary of a training."""
+    metrics, same = report.test, percent(report.agreement.same_labels)
     low, high = metrics.exact_match_interval
-    table.add_row("mAP", f"{headline(metrics)} on {metrics.photos} test photos {_range(metrics)}")
-    table.add_row(
-        "exact match",
-        f"{percent(metrics.exact_match)} [dim](95 % interval {percent(low)} to {percent(high)})[/], "
-        f"mean F1 {metrics.macro_f1:.3f}",
-    )
-    table.add_row(
-        "float model",
-        f"mAP {percent(report.float_model.mean_average_precision)}{share(report)}, "
-        f"same labels on {percent(report.agreement.same_labels)}",
-    )
+    exact = f"{percent(metrics.exact_match)} [dim](95 % interval {percent(low)} to {percent(high)})[/]"
+    of_float = f"mAP {percent(report.float_model.mean_average_precision)}{share(report)}"
+    return [
+        ("mAP", f"{headline(metrics)} on {metrics.photos} test photos {_range(metrics)}"),
+        ("exact match", f"{exact}, mean F1 {metrics.macro_f1:.3f}"),
+        ("float model", f"{of_float}, same labels on {same}"),
+    ]
 
 
 def share(report: Report) -> str:
@@ -59,10 +53,10 @@ def share(report: Report) -> str:
     return f" on {run} of them" if run < photos else ""
 
 
-def thresholds(found: LabelThresholds, most: int = 4) -> str:
-    """The thresholds of the first labels."""
-    named = [f"{escape(label)} {entry.score:g}" for label, entry in found.labels.items()]
-    return f"{', '.join(named[:most])}{', ...' if len(named) > most else ''}"
+def thresholds(report: MultiLabelReport, most: int = 4) -> list[tuple[str, str]]:
+    """The row of the first labels' thresholds."""
+    named = [f"{escape(label)} {entry.score:g}" for label, entry in report.thresholds.labels.items()]
+    return [("thresholds", f"{', '.join(named[:most])}{', ...' if len(named) > most else ''}")]
 
 
 def _range(metrics: MultiLabelMetrics) -> str:

@@ -23,6 +23,8 @@ from model_maker.terminal import rendering
 from model_maker.terminal.rendering import escape, percent
 from model_maker.training.result import Result
 
+Row = tuple[str, str]
+
 # Class names in the summary; labels.txt has all.
 _MOST_CLASSES = 12
 
@@ -30,27 +32,22 @@ _MOST_CLASSES = 12
 def show_training(result: Result) -> None:
     """Prints the model, its accuracy and the next steps."""
     report, console = result.measured, rendering.console()
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    if isinstance(report, MultiLabelReport):
-        multi_label_views.add_training(table, report)
-    else:
-        _add_accuracy(table, report)
-    table.add_row("classes", _class_names([entry.label for entry in report.test.per_class]))
-    table.add_row("layers", _layers(report.cross_validation))
-    if isinstance(report, MultiLabelReport):
-        table.add_row("thresholds", multi_label_views.thresholds(report.thresholds))
-    else:
-        _add_options(table, report)
-    if report.folds:
-        _add_folds(table, report.folds)
-    table.add_row(
-        "size",
-        f"{report.sizes.model_bytes / 1e6:.2f} MB [dim](float: {report.sizes.float_model_bytes / 1e6:.2f} MB)[/]",
-    )
-    table.add_row("time", f"{result.seconds:.1f} s")
+    sizes = report.sizes
+    rows: list[Row] = [
+        *(multi_label_views.accuracy(report) if isinstance(report, MultiLabelReport) else _accuracy(report)),
+        ("classes", _class_names([entry.label for entry in report.test.per_class])),
+        ("layers", _layers(report.cross_validation)),
+        *(multi_label_views.thresholds(report) if isinstance(report, MultiLabelReport) else _options(report)),
+        *(_folds(report.folds) if report.folds else ()),
+        ("size", f"{sizes.model_bytes / 1e6:.2f} MB [dim](float: {sizes.float_model_bytes / 1e6:.2f} MB)[/]"),
+        ("time", f"{result.seconds:.1f} s"),
+    ]
     console.print()
     if result.budget:
         console.print(budget_table(result.budget))
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for row in rows:
+        table.add_row(*row)
     console.print(table)
     folder = escape(rendering.quoted(str(result.directory)))
     tried = f"demo {folder}" if static_site.has_runtime() else f"predict {folder} PHOTO"
@@ -64,44 +61,46 @@ def show_training(result: Result) -> None:
         rendering.say(console, f"{name:<{width}}{text}")  # not a table, which would wrap a path or a command
 
 
-def _add_accuracy(table: Table, report: TrainingReport) -> None:
-    metrics = report.test
+def _accuracy(report: TrainingReport) -> list[Row]:
+    metrics, same = report.test, percent(report.agreement.same_top1)
     low, high = metrics.top1_interval
-    table.add_row(
-        "top-1",
+    measured = (
         f"[bold green]{percent(metrics.top1)}[/] on {metrics.photos} test photos "
-        f"[dim](95 % interval {percent(low)} to {percent(high)})[/]",
+        f"[dim](95 % interval {percent(low)} to {percent(high)})[/]"
     )
-    same = percent(report.agreement.same_top1)
     share = multi_label_views.share(report)
-    table.add_row("float model", f"{percent(report.float_model.top1)}{share}, same answer on {same}")
+    return [
+        ("top-1", measured),
+        ("float model", f"{percent(report.float_model.top1)}{share}, same answer on {same}"),
+    ]
 
 
-def _add_options(table: Table, report: TrainingReport) -> None:
-    """Adds what was requested beside a plain training."""
+def _options(report: TrainingReport) -> list[Row]:
+    """The rows of what was requested beside a plain training."""
+    rows = []
     if report.fine_tuning:
-        table.add_row("fine-tuning", _change(report.fine_tuning.against_frozen))
+        rows.append(("fine-tuning", _change(report.fine_tuning.against_frozen)))
     if report.kept_answers:
-        table.add_row("kept answers", _kept(report.kept_answers))
+        rows.append(("kept answers", _kept(report.kept_answers)))
     if report.thresholds:
-        table.add_row("answers", metrics_views.answers(report.thresholds.test))
-        table.add_row("threshold", _threshold(report.thresholds))
+        rows.append(("answers", metrics_views.answers(report.thresholds.test)))
+        rows.append(("threshold", _threshold(report.thresholds)))
     if report.label_sets:
-        table.add_row("label sets", metrics_views.label_sets(report.label_sets.test))
+        rows.append(("label sets", metrics_views.label_sets(report.label_sets.test)))
     if report.advice:
-        table.add_row("more photos", _advice(report.advice))
+        rows.append(("more photos", _advice(report.advice)))
+    return rows
 
 
-def _add_folds(table: Table, found: Folds) -> None:
-    name, metrics = f"{found.folds} folds", found.metrics
+def _folds(found: Folds) -> list[Row]:
+    metrics = found.metrics
     if isinstance(metrics, MultiLabelMetrics):
         value, (low, high) = f"mAP {percent(metrics.mean_average_precision)}", metrics.mean_average_precision_interval
     else:
         value, (low, high) = percent(metrics.top1), metrics.top1_interval
     interval = f"[dim](95 % interval {percent(low)} to {percent(high)})[/]"
-    table.add_row(name, f"{value} on all {metrics.photos} photos {interval}")
-    if found.against_frozen:
-        table.add_row("", _change(found.against_frozen))
+    rows = [(f"{found.folds} folds", f"{value} on all {metrics.photos} photos {interval}")]
+    return rows + ([("", _change(found.against_frozen))] if found.against_frozen else [])
 
 
 def _advice(found: Advice) -> str:

@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 from model_maker.backbones import embedder
 from model_maker.data import images, sources
 from model_maker.embeddings import int8_suitability
+from model_maker.evaluation import Metrics
 from model_maker.fitting import CROP, RESIZES, Fit
 from model_maker.options import Options
 from model_maker.progress import Progress
@@ -64,8 +65,9 @@ def accuracy(data: Path, resize: str) -> float:
     dataset = sources.read(data)
     base = embedder.embedder(embedder.choose(options.model), resize=resize)
     backbone = int8_suitability.prepare(base, dataset, progress)
-    found = folds.estimate(training_data.prepare(dataset, backbone, options, progress), options, progress)
-    return float(found["top1"])
+    found = folds.estimate(training_data.prepare(dataset, backbone, options, progress), options, progress).metrics
+    assert isinstance(found, Metrics)  # of one label a photo
+    return found.top1
 
 
 def band(photo: Image.Image, width: int, height: int) -> Image.Image:

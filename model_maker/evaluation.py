@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from model_maker import records
 from model_maker.errors import DataError
 
 Array = np.ndarray[Any, Any]
@@ -65,18 +66,18 @@ class SetMetrics:
     """The label sets of some photos.
 
     Attributes:
-      label: the class of the photos; empty for all.
       photos: their number.
       coverage: share whose label is in its set.
       coverage_interval: 95 %, Wilson.
       size: mean number of labels in a set.
+      label: the class of the photos; empty for all.
     """
 
-    label: str
     photos: int
     coverage: float
     coverage_interval: Interval
     size: float
+    label: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Returns plain JSON types."""
@@ -96,7 +97,7 @@ class LabelSetMetrics:
     """
 
     promised: float
-    whole: SetMetrics
+    whole: SetMetrics = field(metadata=records.FLAT)
     single: float
     per_class: tuple[SetMetrics, ...]
 
@@ -228,6 +229,11 @@ class Agreement:
     largest_difference: float
     accuracy_change: float
     accuracy_change_interval: Interval
+
+    @property
+    def same(self) -> float:
+        """Share of the photos with the same answer."""
+        return self.same_top1
 
 
 def measure(scores: Array, labels: Array, classes: tuple[str, ...]) -> Metrics:

@@ -96,6 +96,11 @@ class LabelAgreement:
     largest_difference: float
     exact_match_change: float
 
+    @property
+    def same(self) -> float:
+        """Share of the photos with the same answer."""
+        return self.same_labels
+
 
 def measure(scores: Array, targets: Array, classes: tuple[str, ...], limits: Array) -> MultiLabelMetrics:
     """Computes metrics.

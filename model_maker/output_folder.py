@@ -43,16 +43,6 @@ def write(folder: Path, content: Mapping[str, bytes | str]) -> None:
             (folder / name).write_text(body, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
-def read_metrics(folder: Path) -> dict[str, Any]:
-    """Returns the content of `metrics.json`.
-
-    Raises:
-      OSError, ValueError: it is missing or damaged.
-    """
-    found: dict[str, Any] = json.loads((folder / METRICS).read_text(encoding="utf-8"))
-    return found
-
-
 def as_json(content: Mapping[str, Any]) -> str:
     """Returns a JSON document in the format of the folder's files."""
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"

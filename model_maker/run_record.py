@@ -36,7 +36,7 @@ def compose(
         "options": dataclasses.asdict(options),
         "fingerprint": dataset.fingerprint,
         "classes": dict(zip(dataset.classes, dataset.counts, strict=True)),
-        "photos": {part: len(getattr(split, part)) for part in ("train", "validation", "test")},
+        "photos": split.counts,
         "notes": progress.notes,
         "skipped": [{"path": _absolute(str(bad.path), Path(data)), "reason": bad.reason} for bad in dataset.skipped],
         "stages": progress.records,

@@ -14,9 +14,9 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
+from model_maker import records
 from model_maker.benchmark.benchmark_model import OpTime, Share
 from model_maker.benchmark.environment import Load, Machine
 from model_maker.errors import DataError
@@ -208,9 +208,9 @@ def from_json(text: str, name: str) -> Record:
     if content.get("version") != VERSION:
         raise DataError(f"{name} has version {content.get('version')}; this is version {VERSION}. Measure again.")
     try:
-        return _record(content)
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise DataError(f"{name} is damaged ({type(error).__name__}: {error}). Measure again.") from error
+        return records.read(Record, content)
+    except ValueError as error:
+        raise DataError(f"{name} is damaged: {error}. Measure again.") from error
 
 
 def read(path: str | os.PathLike[str]) -> Record:
@@ -252,48 +252,6 @@ def csv_cell(value: Any) -> Any:
         return round(value, 6)
     text = "; ".join(value) if isinstance(value, tuple) else value
     return safe_text.cell(text) if isinstance(text, str) else text
-
-
-def _record(content: dict[str, Any]) -> Record:
-    given = dict(content)
-    given["machine"] = _make(Machine, given["machine"])
-    given["load"] = _make(Load, given["load"]) if given.get("load") else None
-    given["models"] = tuple(_make(Model, entry) for entry in given["models"])
-    given["rows"] = tuple(_row(entry) for entry in given["rows"])
-    return _make(Record, given)
-
-
-def _row(entry: dict[str, Any]) -> Row:
-    row = _make(Row, entry)
-    rounds = tuple(tuple(map(float, samples)) for samples in row.rounds_ms)
-    return dataclasses.replace(row, rounds_ms=rounds, ops=tuple(_make(OpTime, op) for op in entry.get("ops", ())))
-
-
-def _make(kind, entry: dict[str, Any]):
-    """Makes a dataclass from JSON; ignores fields of a later version."""
-    kinds = get_type_hints(kind)
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items() if name in kinds}
-    for name, value in given.items():
-        if not _fits(value, kinds[name]):
-            raise TypeError(f"{name} is {value!r}")
-    return kind(**given)
-
-
-def _fits(value: Any, kind: Any) -> bool:
-    """Whether a value has an annotated type; checks the items of tuples."""
-    inner = get_args(kind)
-    if kind is Any:
-        return True
-    if get_origin(kind) in (Union, UnionType):
-        return any(_fits(value, one) for one in inner)
-    if get_origin(kind) is Literal:
-        return value in inner
-    if get_origin(kind) is tuple:
-        as_long = isinstance(value, tuple) and (inner[-1] is Ellipsis or len(value) == len(inner))
-        return as_long and (inner[0] not in (str, float) or all(_fits(one, inner[0]) for one in value))
-    if get_origin(kind) is dict:
-        return isinstance(value, dict) and all(_fits(one, inner[1]) for one in value.values())
-    return isinstance(value, int | float if kind is float else kind) and (kind is bool or not isinstance(value, bool))
 
 
 def _rounded(value: Any) -> Any:

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from model_maker.forecasts import Advice, Estimate, Kind
 from model_maker.terminal import rendering
 from model_maker.terminal.rendering import escape, percent
 
 
-def show_advice(found: dict[str, Any]) -> None:
+def show_advice(found: Advice) -> None:
     """Prints forecasts, gains by class and missing kinds."""
-    console, test = rendering.console(), found["test"]
+    console = rendering.console()
     rendering.say(
         console,
-        f"[bold green]{percent(test['top1'])}[/] of {test['photos']} test photos are correct now, with "
-        f"{found['per_class']:.0f} photos per class to learn from.",
+        f"[bold green]{percent(found.now)}[/] of {found.test_photos} test photos are correct now, with "
+        f"{found.per_class:.0f} photos per class to learn from.",
     )
     table = rendering.table("photos to add", "top-1 then>", "95 % interval>")
-    for entry in found["forecasts"]:
-        more = round((entry["factor"] - 1) * found["per_class"])
-        table.add_row(f"{more} of each class ({entry['factor']:g} times as many)", *_forecast(entry))
-    for entry in found["classes"]:
-        table.add_row(escape(f"{entry['more']} of {entry['label']} alone"), *_forecast(entry))
+    for factor, then in found.forecasts.items():
+        more = round((factor - 1) * found.per_class)
+        table.add_row(f"{more} of each class ({factor:g} times as many)", *_forecast(then))
+    for entry in found.classes:
+        table.add_row(escape(f"{entry.more} of {entry.label} alone"), *_forecast(entry.top1))
     console.print(table)
-    for line in kinds(found["kinds"]):
+    for line in kinds(found.kinds):
         rendering.say(console, escape(line))
 
 
@@ -44,19 +46,18 @@ def show_receipt(found: dict[str, Any]) -> None:
     rendering.facts(console, rows, [("model", escape(found["output"]))])
 
 
-def kinds(found: list[dict[str, Any]] | None) -> list[str]:
+def kinds(found: Sequence[Kind] | None) -> list[str]:
     """Returns a sentence for each missing kind, or one that there is none."""
     if not found:
         return [
             "No kind of photo (by brightness, sharpness, size, aspect, format, camera) is wrong noticeably more often."
         ]
     return [
-        f"Missing: {one['text']}{' of ' + one['label'] if one['label'] else ''}: {one['wrong']} of {one['photos']} "
-        f"wrong, of the others {one['others_wrong']} of {one['others']}."
+        f"Missing: {one.text}{' of ' + one.label if one.label else ''}: {one.wrong} of {one.photos} "
+        f"wrong, of the others {one.others_wrong} of {one.others}."
         for one in found
     ]
 
 
-def _forecast(entry: dict[str, Any]) -> tuple[str, str]:
-    low, high = entry["interval"]
-    return percent(entry["top1"]), f"{percent(low)} to {percent(high)}"
+def _forecast(then: Estimate) -> tuple[str, str]:
+    return percent(then.value), f"{percent(then.low)} to {percent(then.high)}"

@@ -29,12 +29,12 @@ def run(arguments: argparse.Namespace) -> None:
     if page:
         files.check_new_page(page, overwrite=arguments.overwrite)
     with Bars(arguments) as bars:
-        found = advise(arguments.model, arguments.data, progress=bars).as_dict()
+        found = advise(arguments.model, arguments.data, progress=bars)
         if page:
             text = pages.render("advice_page.html", title=f"{arguments.model}: which photos next", advice=found)
             files.write(page, text.encode(errors="backslashreplace"))
             bars.note(f"Report: {page}")
     if arguments.json:
-        print_json(found)
+        print_json(found.as_dict())
     else:
         advice_views.show_advice(found)

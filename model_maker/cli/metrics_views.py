@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from model_maker.cli import multi_label_views
-from model_maker.evaluation import Metrics
+from model_maker.evaluation import Answered, LabelSetMetrics, Metrics, SetMetrics
 from model_maker.multi_label_metrics import MultiLabelMetrics
 from model_maker.terminal import rendering
 from model_maker.terminal.rendering import escape, percent
@@ -34,12 +34,12 @@ def show_metrics(metrics: Metrics | MultiLabelMetrics) -> None:
         f"calibration error {metrics.ece:.3f}",
     )
     if metrics.answered:
-        rendering.say(console, f"answers {answers(metrics.answered.as_dict())}")
+        rendering.say(console, f"answers {answers(metrics.answered)}")
     if metrics.learned_from:
         rendering.say(console, f"[yellow]{metrics.learned_from.describe(metrics.photos)}[/]")
     if metrics.label_sets:
-        rendering.say(console, f"label sets {label_sets(metrics.label_sets.as_dict())}")
-        console.print(label_set_table(metrics.label_sets.as_dict()["per_class"]))
+        rendering.say(console, f"label sets {label_sets(metrics.label_sets)}")
+        console.print(label_set_table(metrics.label_sets.per_class))
     table = rendering.table("class", "photos>", "precision>", "recall>", "F1>")
     seen = [entry for entry in metrics.per_class if entry.photos]
     for entry in seen:
@@ -66,35 +66,35 @@ def confusion_table(names: Sequence[str], counts: Sequence[Sequence[int]], width
     return table
 
 
-def answers(answered: dict[str, Any]) -> str:
+def answers(found: Answered) -> str:
     """The effect of the thresholds on photos that they were not chosen on."""
-    if not answered["answered"]:
-        return f"none of {answered['photos']} photos; all are unknown"
-    low, high = answered["precision_interval"]
+    if not found.answered:
+        return f"none of {found.photos} photos; all are unknown"
+    low, high = found.precision_interval
     return (
-        f"{percent(answered['coverage'])} of {answered['photos']} photos, {percent(answered['precision'])} correct "
+        f"{percent(found.coverage)} of {found.photos} photos, {percent(found.precision)} correct "
         f"[dim](95 % interval {percent(low)} to {percent(high)})[/]"
     )
 
 
-def label_sets(held: dict[str, Any]) -> str:
+def label_sets(held: LabelSetMetrics) -> str:
     """What the label sets hold on photos that they were not chosen on."""
-    low, high = held["coverage_interval"]
+    low, high = held.whole.coverage_interval
     return (
-        f"hold the label of {percent(held['coverage'])} of {held['photos']} photos "
-        f"[dim](95 % interval {percent(low)} to {percent(high)})[/], {100 * held['promised']:g} % promised; "
-        f"{held['size']:.2f} labels on average, one for {percent(held['single'])}"
+        f"hold the label of {percent(held.whole.coverage)} of {held.whole.photos} photos "
+        f"[dim](95 % interval {percent(low)} to {percent(high)})[/], {100 * held.promised:g} % promised; "
+        f"{held.whole.size:.2f} labels on average, one for {percent(held.single)}"
     )
 
 
-def label_set_table(per_class: dict[str, Any]) -> Table:
+def label_set_table(per_class: Sequence[SetMetrics]) -> Table:
     """Coverage and set size of each class."""
     table = rendering.table("class", "photos>", "label in set>", "95 % interval>", "labels>")
-    for name, entry in per_class.items():
-        low, high = entry["coverage_interval"]
+    for entry in per_class:
+        low, high = entry.coverage_interval
         interval = f"{percent(low)} to {percent(high)}"
-        row = (str(entry["photos"]), percent(entry["coverage"]), interval, f"{entry['size']:.2f}")
-        table.add_row(escape(name), *row)
+        row = (str(entry.photos), percent(entry.coverage), interval, f"{entry.size:.2f}")
+        table.add_row(escape(entry.label), *row)
     return table
 
 

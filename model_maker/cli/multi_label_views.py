@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from model_maker.inference.training_report import MultiLabelReport, Report
 from model_maker.multi_label_metrics import MultiLabelMetrics
 from model_maker.terminal import rendering
 from model_maker.terminal.rendering import escape, percent
@@ -36,44 +35,29 @@ def headline(metrics: MultiLabelMetrics) -> str:
     return f"[bold green]{percent(metrics.mean_average_precision)}[/]"
 
 
-def add_training(rows: list[tuple[str, str]], metrics: MultiLabelMetrics, report: dict[str, Any]) -> None:
-    """Adds the rows of a training's metrics to its summary."""
+def accuracy(report: MultiLabelReport) -> list[tuple[str, str]]:
+    """The rows of accuracy in the summary of a training."""
+    metrics, same = report.test, percent(report.agreement.same_labels)
     low, high = metrics.exact_match_interval
-    rows.append(("mAP", f"{headline(metrics)} on {metrics.photos} test photos {_range(metrics)}"))
-    rows.append(
-        (
-            "exact match",
-            f"{percent(metrics.exact_match)} [dim](95 % interval {percent(low)} to {percent(high)})[/], "
-            f"mean F1 {metrics.macro_f1:.3f}",
-        )
-    )
-    run, photos = report["float"]["photos"], metrics.photos
-    share = f" on {run} of them" if run < photos else ""
-    rows.append(
-        (
-            "float model",
-            f"mAP {percent(report['float']['mean_average_precision'])}{share}, "
-            f"same labels on {percent(report['agreement']['same_labels'])}",
-        )
-    )
+    exact = f"{percent(metrics.exact_match)} [dim](95 % interval {percent(low)} to {percent(high)})[/]"
+    of_float = f"mAP {percent(report.float_model.mean_average_precision)}{share(report)}"
+    return [
+        ("mAP", f"{headline(metrics)} on {metrics.photos} test photos {_range(metrics)}"),
+        ("exact match", f"{exact}, mean F1 {metrics.macro_f1:.3f}"),
+        ("float model", f"{of_float}, same labels on {same}"),
+    ]
 
 
-def add_folds(rows: list[tuple[str, str]], folds: dict[str, Any]) -> None:
-    """Adds the row of cross-validation to the summary of a training."""
-    low, high = folds["mean_average_precision_interval"]
-    rows.append(
-        (
-            f"{folds['folds']} folds",
-            f"mAP {percent(folds['mean_average_precision'])} on all {folds['photos']} photos "
-            f"[dim](95 % interval {percent(low)} to {percent(high)})[/]",
-        )
-    )
+def share(report: Report) -> str:
+    """The number of photos that the float model was run on, if not all."""
+    run, photos = report.float_model.photos, report.test.photos
+    return f" on {run} of them" if run < photos else ""
 
 
-def thresholds(found: dict[str, Any], most: int = 4) -> str:
-    """The thresholds of the first labels."""
-    named = [f"{escape(label)} {entry['score']:g}" for label, entry in found["labels"].items()]
-    return f"{', '.join(named[:most])}{', ...' if len(named) > most else ''}"
+def thresholds(report: MultiLabelReport, most: int = 4) -> list[tuple[str, str]]:
+    """The row of the first labels' thresholds."""
+    named = [f"{escape(label)} {entry.score:g}" for label, entry in report.thresholds.labels.items()]
+    return [("thresholds", f"{', '.join(named[:most])}{', ...' if len(named) > most else ''}")]
 
 
 def _range(metrics: MultiLabelMetrics) -> str:

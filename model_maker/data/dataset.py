@@ -54,6 +54,11 @@ class Split:
     test: Dataset
     notes: tuple[str, ...] = ()
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of photos in each of the three."""
+        return {part: len(getattr(self, part)) for part in ("train", "validation", "test")}
+
 
 @dataclass(frozen=True)
 class Dataset:

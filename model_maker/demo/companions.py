@@ -20,8 +20,10 @@ from absl import logging
 from model_maker import output_folder, run_record
 from model_maker.data import folders
 from model_maker.errors import DataError, ModelMakerError
-from model_maker.inference import training_overlap
+from model_maker.evaluation import Answered
+from model_maker.inference import training_overlap, training_report
 from model_maker.inference.classifier import model_file
+from model_maker.inference.training_report import TrainingReport
 from model_maker.tflite import metadata
 
 ABOUT = "about.json"
@@ -44,7 +46,6 @@ _MOST_BYTES = 16 << 20
 _SHOWN = (".jpg", ".jpeg", ".png", ".webp", ".gif")
 # A photo, its class and its content.
 Sample = tuple[Path, str, bytes]
-_FIGURES = ("score", "photos", "answered", "precision")
 
 
 def shipped(model: str | os.PathLike[str]) -> dict[str, bytes]:
@@ -82,13 +83,17 @@ def _thresholds(model: str | os.PathLike[str]) -> list[dict[str, Any]]:
     if not output_folder.is_own_model(model):
         return []
     try:
-        report = output_folder.read_metrics(output_folder.home(model))
+        report = training_report.read(output_folder.home(model), TrainingReport)
         stated = metadata.read(model_file(model).read_bytes()).provenance
-        if report["fingerprint"] != stated["fingerprint"] or report["test"]["top1"] != stated["metrics"]["top1"]:
+        if (report.fingerprint, report.test.top1) != (stated["fingerprint"], stated["metrics"]["top1"]):
             return []
-        test = report["test"]
-        all_answered = {"score": 0, "photos": test["photos"], "answered": test["photos"], "precision": test["top1"]}
-        points = [{name: float(point[name]) for name in _FIGURES} for point in (all_answered, *report["trade_off"])]
+        test = report.test
+        every = Answered(test.photos, test.photos, test.top1, test.top1_interval)
+        found = {0.0: every} | {point.score: point.answered for point in report.trade_off}
+        points = [
+            {"score": score, "photos": float(one.photos), "answered": float(one.answered), "precision": one.precision}
+            for score, one in found.items()
+        ]
         known = all(math.isfinite(value) for point in points for value in point.values()) and points[0]["photos"]
         return points if known else []
     except (OSError, ValueError, KeyError, TypeError, ModelMakerError):

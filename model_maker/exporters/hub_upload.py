@@ -7,7 +7,6 @@ the metadata of cameras.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -19,8 +18,10 @@ from model_maker import output_folder
 from model_maker.demo import static_site
 from model_maker.errors import DataError, ModelError, OutputError
 from model_maker.exporters import hub_card
+from model_maker.inference import training_report
 from model_maker.inference.classifier import model_file
-from model_maker.output_folder import CARD, LABELS, METRICS, MODEL
+from model_maker.inference.training_report import MultiLabelReport, Report, TrainingReport
+from model_maker.output_folder import CARD, LABELS, METRICS, MODEL, RUN
 from model_maker.progress import Progress
 from model_maker.report import front_matter
 from model_maker.system import downloads
@@ -105,13 +106,16 @@ def model_files(folder: Path, content: bytes, info: ModelInfo) -> dict[str, byte
     if not info.labels or not (folder / CARD).is_file():
         raise ModelError(f"{folder} holds no classifier with a {CARD}. Give a folder that `train` or `starter` made.")
     found = {MODEL: content, LABELS: "\n".join(info.labels).encode()}
-    report: dict[str, Any] = {}
     if (folder / METRICS).is_file():
         found[METRICS] = (folder / METRICS).read_bytes()
-        report = json.loads(found[METRICS])
     card = (folder / CARD).read_text(encoding="utf-8")
     if not card.startswith("---\n"):  # of an edited model, or by an older version
-        card = front_matter.compose(info, report) + card
+        measured: tuple[Any, ...] = ()
+        if (folder / RUN).is_file():
+            kind: type[Report] = MultiLabelReport if info.multi_label else TrainingReport
+            report = training_report.read(folder, kind)
+            measured = (report.test, report.fingerprint)
+        card = front_matter.compose(info, *measured) + card
     for plot in sorted(folder.glob("*.png")):
         if plot.name in card:
             found[plot.name] = plot.read_bytes()

@@ -62,15 +62,14 @@ def measure(sets: LabelSets, scores: Array, labels: Array, classes: tuple[str, .
     labels, shown = np.asarray(labels), sets.members(scores)
     covered, sizes = shown[np.arange(len(labels)), labels], shown.sum(axis=1)
 
-    def part(name: str, rows: Array) -> evaluation.SetMetrics:
+    def part(rows: Array, name: str = "") -> evaluation.SetMetrics:
         count, held = int(rows.sum()), int(covered[rows].sum())
-        return evaluation.SetMetrics(
-            name, count, held / count, evaluation.wilson(held, count), float(sizes[rows].mean())
-        )
+        interval = evaluation.wilson(held, count)
+        return evaluation.SetMetrics(count, held / count, interval, float(sizes[rows].mean()), name)
 
-    per_class = tuple(part(name, labels == index) for index, name in enumerate(classes) if (labels == index).any())
+    per_class = tuple(part(labels == index, name) for index, name in enumerate(classes) if (labels == index).any())
     single = float((sizes == 1).mean())
-    return evaluation.LabelSetMetrics(sets.coverage, part("", np.ones(len(labels), bool)), single, per_class)
+    return evaluation.LabelSetMetrics(sets.coverage, part(np.ones(len(labels), bool)), single, per_class)
 
 
 def _rank(count: int, coverage: float) -> int:

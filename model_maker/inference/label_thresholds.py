@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,10 +34,6 @@ class LabelThreshold:
     precision: float
     recall: float
     photos: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns JSON types."""
-        return asdict(self)
 
 
 def choose_by_f1(scores: Array, targets: Array) -> list[LabelThreshold]:

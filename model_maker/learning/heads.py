@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from model_maker.data.streaming import cores
 from model_maker.embeddings.store import FeatureMaps
 from model_maker.errors import DataError
+from model_maker.inference.training_report import Tried
 from model_maker.learning.features import Features, FeatureTable
 from model_maker.learning.likelihoods import SIGMOID, SOFTMAX, Likelihood
 from model_maker.learning.regression import Problem
@@ -106,7 +107,7 @@ class Fit:
       top1: cross-validated accuracy, 0 to 1, see Candidate.
       held_out: float [M, C], calibrated scores of photos by heads that have not learned from them.
       held_out_labels: int [M]; of several labels, bool [M, C].
-      path: (regularization, mean loss of photos held out), from strong to weak, until it rose.
+      path: regularizations from strong to weak, until the loss rose.
       prior_scale: what the logits of the prior were multiplied by; 0 without one.
     """
 
@@ -119,7 +120,7 @@ class Fit:
     top1: float
     held_out: Array
     held_out_labels: Array
-    path: tuple[tuple[float, float], ...] = ()
+    path: tuple[Tried, ...] = ()
     prior_scale: float = 0.0
 
     @property
@@ -333,7 +334,7 @@ class _Walk:
     logits: Array
     temperature: float
     start: Array
-    walked: tuple[tuple[float, float], ...]
+    walked: tuple[Tried, ...]
 
 
 def cross_validate(
@@ -374,7 +375,7 @@ def cross_validate(
             if offsets is not None:
                 logits[held[judged]] += offsets[held, 0]
         loss = likelihood.loss_at(1.0, logits, truth, share)
-        walked.append((strength, loss))
+        walked.append(Tried(strength, loss))
         if loss >= best[0]:
             break
         best = (loss, strength, logits, np.mean(found, axis=0))

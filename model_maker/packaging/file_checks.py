@@ -10,6 +10,7 @@ import numpy as np
 from model_maker.data.dataset import Dataset
 from model_maker.errors import ModelError
 from model_maker.inference.classifier import Classifier
+from model_maker.inference.training_report import KernelAgreement
 from model_maker.tflite import graph, inspection
 from model_maker.tflite.metadata import ModelInfo
 
@@ -50,7 +51,7 @@ def check_kernels(
     *,
     threads: int | None = None,
     promised: Callable[[str, Dataset], Array] | None = None,
-) -> dict:
+) -> dict[str, KernelAgreement]:
     """Runs the file on LiteRT's other CPU kernels, which some phones and apps use.
 
     Args:
@@ -58,7 +59,7 @@ def check_kernels(
       promised: expected scores by kernels, where known; verified on one photo.
 
     Returns:
-      For each set of kernels: photos, share of equal top-1, largest difference of a score.
+      The agreement by name of the kernels.
 
     Raises:
       ModelError: the kernels cannot run the file, or its scores differ from those expected.
@@ -72,11 +73,9 @@ def check_kernels(
             check_equal(classifier.score(few.of(range(min(1, len(few))))), other[:1])
         else:
             other = classifier.score(few)
-        found[kernels] = {
-            "photos": len(chosen),
-            **_same_answers(scores[chosen], other, classifier.info),
-            "largest_difference": float(np.abs(scores[chosen] - other).max()),
-        }
+        largest = float(np.abs(scores[chosen] - other).max())
+        same = _same_answers(scores[chosen], other, classifier.info)
+        found[kernels] = KernelAgreement(photos=len(chosen), largest_difference=largest, **same)
     return found
 
 

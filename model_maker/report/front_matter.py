@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from model_maker.evaluation import Metrics
+from model_maker.multi_label_metrics import MultiLabelMetrics
 from model_maker.tflite.metadata import ModelInfo
 
 _TAGS = ["tflite", "litert", "image-classification", "on-device"]
 # Those of the Hub's licence identifiers that backbones and users state; any other is "other", with its name.
 _LICENCES = ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc0-1.0")
-# What the Hub calls each metric, what people call it, and its key in `metrics.json`.
+# What the Hub calls each metric, what people call it, and its name in Metrics or MultiLabelMetrics.
 _METRICS = (
     ("accuracy", "Top-1 accuracy", "top1"),
     ("mean_average_precision", "mAP", "mean_average_precision"),
@@ -18,16 +20,17 @@ _METRICS = (
 )
 
 
-def compose(info: ModelInfo, report: dict[str, Any]) -> str:
+def compose(info: ModelInfo, test: Metrics | MultiLabelMetrics | None = None, fingerprint: str = "") -> str:
     """Returns the lines between two `---`, and an empty one.
 
     Args:
       info: the model's metadata.
-      report: the content of `metrics.json`; empty where nothing was measured.
+      test: of the test photos; None where nothing was measured.
+      fingerprint: of their dataset, if known.
     """
     from huggingface_hub import ModelCardData
 
-    licence, results = info.licence.lower(), _results(report)
+    licence, results = info.licence.lower(), _results(test, fingerprint)
     data = ModelCardData(
         license=licence if licence in _LICENCES else "other",
         license_name=None if licence in _LICENCES else _identifier(licence) or None,
@@ -41,24 +44,25 @@ def compose(info: ModelInfo, report: dict[str, Any]) -> str:
     return f"---\n{data.to_yaml(line_break=chr(10))}\n---\n\n"
 
 
-def _results(report: dict[str, Any]) -> list[Any]:
+def _results(test: Metrics | MultiLabelMetrics | None, fingerprint: str) -> list[Any]:
     from huggingface_hub import EvalResult
 
-    test = report.get("test", {})
-    fingerprint = f", fingerprint {report['fingerprint'][:16]}" if "fingerprint" in report else ""
+    if test is None:
+        return []
+    source = f", fingerprint {fingerprint[:16]}" if fingerprint else ""
     return [
         EvalResult(
             task_type="image-classification",
             task_name="Image classification",
             dataset_type="custom",
-            dataset_name=f"{test['photos']} test photos{fingerprint}",
+            dataset_name=f"{test.photos} test photos{source}",
             dataset_split="test",
             metric_type=kind,
             metric_name=name,
-            metric_value=test[key],
+            metric_value=getattr(test, key),
         )
         for kind, name, key in _METRICS
-        if key in test
+        if hasattr(test, key)
     ]
 
 

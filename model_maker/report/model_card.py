@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from model_maker.data import imagenet
+from model_maker.evaluation import Metrics
 from model_maker.fitting import Fit
+from model_maker.inference.training_report import MultiLabelReport, Report
 from model_maker.report import front_matter, pages
 from model_maker.tflite.metadata import ModelInfo
 
@@ -14,53 +16,26 @@ if TYPE_CHECKING:  # the registry brings every family of networks along
     from model_maker.backbones.registry import Backbone
 
 
-def render(info: ModelInfo, report: dict[str, Any], *, backbone: str, quantize: str, io: str, fit: Fit) -> str:
+def render(info: ModelInfo, report: Report, *, backbone: str, quantize: str, io: str, fit: Fit) -> str:
     """Returns Markdown.
 
     Args:
       info: the model's metadata.
-      report: the content of `metrics.json`.
+      report: what `train` measured.
       backbone: name of the pretrained network.
       quantize, io: as given to `train`.
       fit: the input, and how photos are fitted to it.
     """
-    seen = report["cross_validation"]
-    return front_matter.compose(info, report) + pages.render(
-        "model_card.md",
-        info=info,
-        report=report,
-        backbone=backbone,
-        tuned=report.get("fine_tuning", {}).get("improved"),
-        layers=seen["layers"],
-        features=seen["candidates"][seen["layers"]]["features"],
-        quantize=quantize,
-        io=io,
-        fit=fit,
-    )
-
-
-def render_multi_label(
-    info: ModelInfo, report: dict[str, Any], *, backbone: str, quantize: str, io: str, fit: Fit
-) -> str:
-    """Returns the Markdown of a model of several labels a photo; arguments as of `render`."""
-    seen = report["cross_validation"]
-    return front_matter.compose(info, report) + pages.render(
-        "multi_label_card.md",
-        info=info,
-        report=report,
-        backbone=backbone,
-        layers=seen["layers"],
-        features=seen["candidates"][seen["layers"]]["features"],
-        quantize=quantize,
-        io=io,
-        fit=fit,
+    template = "multi_label_card.md" if isinstance(report, MultiLabelReport) else "model_card.md"
+    return front_matter.compose(info, report.test, report.fingerprint) + pages.render(
+        template, info=info, report=report, backbone=backbone, quantize=quantize, io=io, fit=fit
     )
 
 
 def render_starter(info: ModelInfo, model_bytes: int, *, backbone: Backbone, quantize: str, io: str) -> str:
     """Returns the Markdown of a starter model with the published accuracy, because nothing was trained."""
     shares = {"float": backbone.top1, "int8": backbone.top1_int8}
-    return front_matter.compose(info, {}) + pages.render(
+    return front_matter.compose(info) + pages.render(
         "starter_card.md",
         info=info,
         backbone=backbone,
@@ -81,7 +56,7 @@ def render_zero_shot(
     meanings: Sequence[str],
     backbone: str,
     fit: Fit,
-    accuracy: dict[str, Any] | None,
+    metrics: Metrics | None,
 ) -> str:
     """Returns the Markdown of a model that was made without photos.
 
@@ -91,9 +66,9 @@ def render_zero_shot(
       tier, source: which tier answered, and what it knows words from.
       meanings: what each label was taken for.
       backbone, fit: the pretrained network and its input.
-      accuracy: `photos`, `top1` and `top1_interval`, where it was measured.
+      metrics: where it was measured.
     """
-    return front_matter.compose(info, {"test": accuracy} if accuracy else {}) + pages.render(
+    return front_matter.compose(info, metrics) + pages.render(
         "zero_shot_card.md",
         info=info,
         model_bytes=model_bytes,
@@ -102,7 +77,7 @@ def render_zero_shot(
         meanings=list(zip(info.labels, meanings, strict=True)),
         backbone=backbone,
         fit=fit,
-        accuracy=accuracy,
+        metrics=metrics,
     )
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from model_maker import evaluation, output_folder, run_record
 from model_maker.errors import DataError
+from model_maker.evaluation import Metrics
+from model_maker.inference import training_report
 from model_maker.inference.classifier import Scored
 from model_maker.inference.explanation import Explain
+from model_maker.inference.training_report import (
+    Epoch,
+    MultiLabelReport,
+    TrainingReport,
+    Tried,
+)
 from model_maker.multi_label_metrics import MultiLabelMetrics
-from model_maker.output_folder import METRICS, REPORT
+from model_maker.output_folder import REPORT
 from model_maker.report import (
     confusion_matrix,
     drawing,
@@ -36,11 +43,12 @@ Row = tuple[str, ...]
 def make(
     name: str,
     scored: Scored,
-    report: dict[str, Any],
+    test: Metrics,
+    report: TrainingReport | None = None,
     *,
     model: str,
     learned: dict[str, int] | None = None,
-    stages: Sequence[dict[str, Any]] = (),
+    stages: Sequence[Row] = (),
     drawn: Mapping[str, bytes] | None = None,
     explain: Explain | None = None,
     origin: Sequence[tuple[str, str]] = (),
@@ -51,10 +59,11 @@ def make(
     Args:
       name: of the model.
       scored: the test photos and their scores by the shipped file.
-      report: the content of `metrics.json`; only its key `test` is required.
+      test: metrics of these scores.
+      report: what `train` measured, for its own test photos.
       model: the path of the model in commands.
       learned: number of training photos per class, if known.
-      stages: `Progress.records`, if any.
+      stages: rows of `page_parts.stage_rows`, if any.
       drawn: its figures, if drawn before, see `wanted`.
       explain: says where answers come from, if that can be said of this model.
       origin, links: where the model comes from, and files beside the page; see `page_parts`.
@@ -62,9 +71,9 @@ def make(
     Returns:
       File name to content: REPORT, ALWAYS and, if there are losses to show, `head.png` and `fine_tuning.png`.
     """
-    test, binned = report["test"], reliability(scored)
-    labels = list(test["per_class"])
-    drawn = drawn or drawing.draw(wanted_figures(test, binned, report))
+    labels, confusion = [entry.label for entry in test.per_class], test.confusion.tolist()
+    history = report.fine_tuning.history if report and report.fine_tuning else ()
+    drawn = drawn or drawing.draw(wanted(scored, test, report.cross_validation.path if report else (), history))
     rates, groups = score_thresholds.rows(scored), examples.by_class(scored, labels, explain)
     page = pages.render(
         "model_page.html",
@@ -72,48 +81,68 @@ def make(
         origin=origin,
         links=links,
         test=test,
-        seen=_seen(test),
+        seen=test.learned_from.describe(test.photos) if test.learned_from else "",
         report=report,
         charts={file.removesuffix(".svg"): content for file, content in drawn.items() if file.endswith(".svg")},
-        thresholds=_thresholds(report),
+        thresholds=_thresholds(test, report),
         rates=rates,
         rate_table=score_thresholds.table(rates),
         start=score_thresholds.START,
         examples=groups,
         explained=any(found["heat"] for group in groups for found in group["photos"]),
-        label_sets=_label_sets(report),
+        label_sets=_label_sets(test, report),
         wrong=int((scored.scores.argmax(axis=1) != scored.labels).sum()),
         most_errors=examples.MISTAKES,
-        classes=sorted(_seen_classes(test).items(), key=lambda item: item[1]["f1"]),
+        classes=sorted((entry for entry in test.per_class if entry.photos), key=lambda entry: entry.f1),
         learned=learned or {},
-        pairs=confusion_matrix.pairs(labels, test["confusion"]),
-        confusion=confusion_matrix.matrices(labels, test["confusion"]),
+        pairs=confusion_matrix.pairs(labels, confusion),
+        confusion=confusion_matrix.matrices(labels, confusion),
         most=evaluation.MOST_SHOWN,
-        calibration=_calibration(binned),
-        tuning=_tuning((report.get("fine_tuning") or {}).get("history", ())),
+        calibration=_calibration(reliability(scored)),
+        tuning=_tuning(history),
         usage=page_parts.usage(model),
-        stages=[page_parts.stage_row(entry) for entry in stages],
+        stages=stages,
     )
     plots = {file: content for file, content in drawn.items() if file.endswith(".png")}
     # File names may contain bytes that are not text.
     return {REPORT: page.encode(errors="backslashreplace"), **plots}
 
 
-def wanted(scored: Scored, report: dict[str, Any]) -> dict[str, Wanted]:
-    """Returns the figures of `make`.
+def wanted(
+    scored: Scored, test: Metrics, path: Sequence[Tried] = (), history: Sequence[Epoch] = ()
+) -> dict[str, Wanted]:
+    """Returns the figures of the page and the plots.
 
     Args:
-      scored: as there.
-      report: `test`, and `cross_validation` and `fine_tuning` as far as they are there.
+      scored, test: as of `make`.
+      path: of CrossValidation, if known.
+      history: of FineTuning, if any.
     """
-    return wanted_figures(report["test"], reliability(scored), report)
+    binned, (low, high) = reliability(scored), test.top1_interval
+    bins = {"photos": binned.photos.tolist(), "right": binned.right.tolist()}
+    labels, scores = page_parts.class_scores(test.per_class)
+    matrix = {"labels": [entry.label for entry in test.per_class], "counts": test.confusion.tolist()}
+    wanted = {
+        "interval.svg": Wanted("interval", {"low": low, "value": test.top1, "high": high}),
+        "confusion.png": Wanted("confusion", matrix),
+        "calibration.svg": Wanted("calibration", bins),
+        "calibration.png": Wanted("calibration", bins | {"title": f"Calibration: ECE {test.ece:.3f}", "wide": True}),
+        "per_class.png": Wanted("class_scores", {"labels": labels, "scores": scores}),
+    }
+    wanted |= page_parts.head_figures(path)
+    if history:
+        series = {name: [getattr(entry, key) for entry in history] for name, key in _TUNING}
+        data = {"series": series, "ticks": [str(index) for index in range(len(history))], "axis": "epoch"}
+        wanted["fine_tuning.svg"] = Wanted("losses", data)
+        wanted["fine_tuning.png"] = Wanted("losses", data | {"title": "Fine-tuning: loss by epoch", "wide": True})
+    return wanted
 
 
 def write(
     page: Path,
     info: ModelInfo,
     scored: Scored,
-    metrics: evaluation.Metrics | MultiLabelMetrics,
+    metrics: Metrics | MultiLabelMetrics,
     *,
     model: str,
     own_test: bool = False,
@@ -132,54 +161,34 @@ def write(
       DataError: the records beside the file are not as `train` wrote them.
       OutputError: they cannot be written.
     """
-    test = metrics.as_dict()
-    report, trained, more = ({"test": test}, "", {}) if not own_test else _of_training(model, test)
+    folder, advice = output_folder.home(model), "Pass `data=DIR`."
+    trained, more = _of_training(folder, metrics) if own_test else ("", {})
     several = isinstance(metrics, MultiLabelMetrics)
     plots = multi_label_page.ALWAYS if several else ALWAYS
     more |= {
+        "model": model,
         "origin": page_parts.origin(info.provenance, trained=trained, evaluated=dates.now()),
         "links": page_parts.links(plots, page),
     }
-    try:
-        if several:
-            made = multi_label_page.make(info.name, scored, report, model=model, **more)
-        else:
-            made = make(info.name, scored, report, model=model, explain=explain, **more)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if not own_test:
-            raise
-        raise DataError(f"{METRICS} beside {model} is not as `train` wrote it ({error!r}). Pass `data=DIR`.") from error
+    if isinstance(metrics, MultiLabelMetrics):
+        labels = training_report.read(folder, MultiLabelReport, advice=advice) if own_test else None
+        made = multi_label_page.make(info.name, scored, metrics, labels, **more)
+    else:
+        report = training_report.read(folder, TrainingReport, advice=advice) if own_test else None
+        made = make(info.name, scored, metrics, report, explain=explain, **more)
     text = made.pop(REPORT)
     for plot in plots:
         files.write(page_parts.beside(page, plot), made[plot])
     files.write(page, text)
 
 
-def _seen(test: dict[str, Any]) -> str:
-    """Returns a note on how many of the photos the model was trained on; empty if none."""
-    if not (found := test.get("learned_from")):
-        return ""
-    others = found["others"] or {"photos": 0, "top1": None, "top1_interval": None}
-    learned = evaluation.LearnedFrom(found["photos"], others["photos"], others["top1"], others["top1_interval"])
-    return learned.describe(test["photos"])
-
-
-def _seen_classes(test: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The classes that have photos; of the others there is nothing to show."""
-    return {name: entry for name, entry in test["per_class"].items() if entry["photos"]}
-
-
-def _of_training(model: str, test: dict[str, Any]) -> tuple[dict[str, Any], str, dict[str, Any]]:
-    """Reads the records that `train` wrote beside a model: the report, its date, and further arguments of `make`."""
-    folder = output_folder.home(model)
-    record, file = run_record.load(folder), folder / METRICS
+def _of_training(folder: Path, metrics: Metrics | MultiLabelMetrics) -> tuple[str, dict[str, Any]]:
+    """Reads what `train` recorded of a model: the date, and further arguments of `make`."""
+    record, tested = run_record.load(folder), {entry.label: entry.photos for entry in metrics.per_class}
     try:
-        report = json.loads(files.read_regular(file))
-        learned = {name: count - test["per_class"][name]["photos"] for name, count in record["classes"].items()}
+        learned = {name: count - tested[name] for name, count in record["classes"].items()}
         trained = str(record.get("created", ""))  # which older versions did not record
-        return report | {"test": test}, trained, {"learned": learned, "stages": record["stages"]}
-    except OSError as error:
-        raise DataError(f"{file}: {error.strerror}. Pass `data=DIR`.") from error
+        return trained, {"learned": learned, "stages": page_parts.stage_rows(record["stages"])}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{folder} is not as `train` wrote it ({error!r}). Pass `data=DIR`.") from error
 
@@ -200,64 +209,46 @@ def reliability(scored: Scored) -> evaluation.Reliability:
     return evaluation.reliability(scored.scores.max(axis=1), scored.scores.argmax(axis=1) == scored.labels)
 
 
-def wanted_figures(test: dict[str, Any], binned: evaluation.Reliability, report: dict[str, Any]) -> dict[str, Wanted]:
-    """Returns the figures of the page and the plots."""
-    per_class, seen, (low, high) = test["per_class"], _seen_classes(test), test["top1_interval"]
-    bins = {"photos": binned.photos.tolist(), "right": binned.right.tolist()}
-    scores = {key: [entry[key] for entry in seen.values()] for key in ("f1", "precision", "recall")}
-    wanted = {
-        "interval.svg": Wanted("interval", {"low": low, "value": test["top1"], "high": high}),
-        "confusion.png": Wanted("confusion", {"labels": list(per_class), "counts": test["confusion"]}),
-        "calibration.svg": Wanted("calibration", bins),
-        "calibration.png": Wanted("calibration", bins | {"title": f"Calibration: ECE {test['ece']:.3f}", "wide": True}),
-        "per_class.png": Wanted("class_scores", {"labels": list(seen), "scores": scores}),
-    }
-    wanted |= page_parts.head_figures(report)
-    if history := (report.get("fine_tuning") or {}).get("history"):
-        series = {name: [entry.get(key) for entry in history] for name, key in _TUNING}
-        data = {"series": series, "ticks": [str(index) for index in range(len(history))], "axis": "epoch"}
-        wanted["fine_tuning.svg"] = Wanted("losses", data)
-        wanted["fine_tuning.png"] = Wanted("losses", data | {"title": "Fine-tuning: loss by epoch", "wide": True})
-    return wanted
-
-
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _thresholds(report: dict[str, Any]) -> dict[str, Any]:
+def _thresholds(test: Metrics, report: TrainingReport | None) -> dict[str, Any]:
     """Returns the effect of the model's own score thresholds: on the test photos, and the proven precision."""
-    chosen = report.get("thresholds", {})
-    proofs = ({"all": chosen["all"]} if "all" in chosen else {}) | chosen.get("labels", {})
+    chosen = report.thresholds if report else None
+    proofs = ({"all": chosen.all} if chosen.all else {}) | chosen.labels if chosen else {}
     return {
-        "own": chosen.get("test") or report["test"].get("answered"),
+        "own": chosen.test if chosen else test.answered,
         "proven": [
-            (name, f"{entry['score']:.3f}", _percent(entry["precision"]), _percent(entry["bound"]))
+            (name, f"{entry.score:.3f}", _percent(entry.precision), _percent(entry.bound))
             for name, entry in proofs.items()
         ],
     }
 
 
-def _label_sets(report: dict[str, Any]) -> dict[str, Any] | None:
+def _label_sets(test: Metrics, report: TrainingReport | None) -> dict[str, Any] | None:
     """Returns what the model's label sets hold, and rows by class; None without any."""
-    chosen = report.get("label_sets", {})
-    held = chosen.get("test") or report["test"].get("label_sets")
+    chosen = report.label_sets if report else None
+    held = chosen.test if chosen else test.label_sets
     if held is None:
         return None
-    own = {name: entry["by_class"] for name, entry in chosen.get("labels", {}).items()}
-    said = {True: "for this class", False: "on average", None: ""}
+    said = (
+        {name: "for this class" if limit.by_class else "on average" for name, limit in chosen.labels.items()}
+        if chosen
+        else {}
+    )
     rows = [
         (
-            name,
-            str(entry["photos"]),
-            _percent(entry["coverage"]),
-            f"{_percent(entry['coverage_interval'][0])} to {_percent(entry['coverage_interval'][1])}",
-            f"{entry['size']:.2f}",
-            said[own.get(name)],
+            entry.label,
+            str(entry.photos),
+            _percent(entry.coverage),
+            " to ".join(map(_percent, entry.coverage_interval)),
+            f"{entry.size:.2f}",
+            said.get(entry.label, ""),
         )
-        for name, entry in held["per_class"].items()
+        for entry in held.per_class
     ]
-    return {"promised": held["promised"], "held": held, "rows": rows}
+    return {"promised": held.promised, "held": held.whole, "single": held.single, "rows": rows}
 
 
 def _calibration(found: evaluation.Reliability) -> list[Row]:
@@ -275,14 +266,14 @@ def _calibration(found: evaluation.Reliability) -> list[Row]:
     ]
 
 
-def _tuning(history: Sequence[dict[str, Any]]) -> list[Row]:
+def _tuning(history: Sequence[Epoch]) -> list[Row]:
     return [
         (
             str(index),
-            entry["phase"],
-            f"{entry['loss']:.3f}" if "loss" in entry else "-",
-            f"{entry['validation_loss']:.3f}",
-            _percent(entry["validation_top1"]),
+            entry.phase,
+            "-" if entry.loss is None else f"{entry.loss:.3f}",
+            f"{entry.validation_loss:.3f}",
+            _percent(entry.validation_top1),
         )
         for index, entry in enumerate(history)
     ]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from model_maker import multi_label_metrics
-from model_maker.evaluation import LearnedFrom
 from model_maker.inference.classifier import Scored
+from model_maker.inference.training_report import MultiLabelReport, Tried
+from model_maker.multi_label_metrics import LabelMetrics, MultiLabelMetrics
 from model_maker.output_folder import REPORT
 from model_maker.report import drawing, examples, figures, page_parts, pages, score_thresholds
 from model_maker.report.drawing import Wanted
@@ -22,20 +22,20 @@ _RECALLS = (0.25, 0.5, 0.75, 0.9, 1.0)
 def make(
     name: str,
     scored: Scored,
-    report: dict[str, Any],
+    test: MultiLabelMetrics,
+    report: MultiLabelReport | None = None,
     *,
     model: str,
     learned: dict[str, int] | None = None,
-    stages: Sequence[dict[str, Any]] = (),
+    stages: Sequence[page_parts.Row] = (),
     drawn: Mapping[str, bytes] | None = None,
     origin: Sequence[tuple[str, str]] = (),
     links: Sequence[tuple[str, str]] = (),
 ) -> dict[str, bytes]:
     """Returns the page and its plots; arguments as of `model_page.make`."""
-    test = report["test"]
-    drawn = drawn or drawing.draw(wanted(scored, report))
-    limits = np.array([entry["threshold"] for entry in test["per_class"].values()])
-    groups, wrong = examples.of_labels(scored, list(test["per_class"]), limits)
+    drawn = drawn or drawing.draw(wanted(scored, test, report.cross_validation.path if report else ()))
+    limits = np.array([entry.threshold for entry in test.per_class])
+    groups, wrong = examples.of_labels(scored, [entry.label for entry in test.per_class], limits)
     rates = score_thresholds.rows(scored)
     page = pages.render(
         "multi_label_page.html",
@@ -43,7 +43,7 @@ def make(
         origin=origin,
         links=links,
         test=test,
-        seen=_seen(test),
+        seen=test.learned_from.describe(test.photos) if test.learned_from else "",
         report=report,
         charts={file.removesuffix(".svg"): content for file, content in drawn.items() if file.endswith(".svg")},
         rates=rates,
@@ -57,53 +57,44 @@ def make(
         labels=_labels(test),
         learned=learned or {},
         usage=page_parts.usage(model, multi_label=True),
-        stages=[page_parts.stage_row(entry) for entry in stages],
+        stages=stages,
     )
     plots = {file: content for file, content in drawn.items() if file.endswith(".png")}
     # File names may contain bytes that are not text.
     return {REPORT: page.encode(errors="backslashreplace"), **plots}
 
 
-def wanted(scored: Scored, report: dict[str, Any]) -> dict[str, Wanted]:
-    """Returns the figures of the page and the plots; of the report `test` and `cross_validation` are read."""
-    test = report["test"]
-    low, high = test["mean_average_precision_interval"]
-    seen = {name: entry for name, entry in test["per_class"].items() if entry["photos"]}
-    scores = {key: [entry[key] for entry in seen.values()] for key in ("f1", "precision", "recall")}
+def wanted(scored: Scored, test: MultiLabelMetrics, path: Sequence[Tried] = ()) -> dict[str, Wanted]:
+    """Returns the figures of the page and the plots; `path` as of CrossValidation."""
+    low, high = test.mean_average_precision_interval
+    labels, scores = page_parts.class_scores(test.per_class)
     curves = {"curves": _curves(scored, test)}
     found = {
-        "interval.svg": Wanted("interval", {"low": low, "value": test["mean_average_precision"], "high": high}),
-        "per_class.png": Wanted("class_scores", {"labels": list(seen), "scores": scores}),
+        "interval.svg": Wanted("interval", {"low": low, "value": test.mean_average_precision, "high": high}),
+        "per_class.png": Wanted("class_scores", {"labels": labels, "scores": scores}),
         "precision_recall.svg": Wanted("precision_recall", curves),
         "precision_recall.png": Wanted(
             "precision_recall", curves | {"title": "Precision by recall: lowest average precision", "wide": True}
         ),
     }
-    return found | page_parts.head_figures(report)
+    return found | page_parts.head_figures(path)
 
 
-def _seen(test: dict[str, Any]) -> str:
-    """Returns a note on how many of the photos the model was trained on; empty if none."""
-    found = test.get("learned_from")
-    return (
-        LearnedFrom(found["photos"], test["photos"] - (found["photos"] or 0)).describe(test["photos"]) if found else ""
-    )
-
-
-def _labels(test: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+def _labels(test: MultiLabelMetrics) -> list[LabelMetrics]:
     """Returns the labels that have photos, the lowest average precision first."""
-    seen = [(name, entry) for name, entry in test["per_class"].items() if entry["photos"]]
-    return sorted(seen, key=lambda item: float(item[1]["average_precision"]))
+    return sorted((entry for entry in test.per_class if entry.photos), key=lambda entry: entry.average_precision or 0)
 
 
-def _curves(scored: Scored, test: dict[str, Any]) -> dict[str, dict[str, list[float]]]:
+def _curves(scored: Scored, test: MultiLabelMetrics) -> dict[str, dict[str, list[float]]]:
     """Returns the curves of the labels with the lowest average precision, as many as have a color."""
-    places = {name: index for index, name in enumerate(test["per_class"])}
     curves = {}
-    for name, _ in _labels(test)[: len(figures.SERIES)]:
-        index = places[name]
+    for entry in _labels(test)[: len(figures.SERIES)]:
+        index = test.per_class.index(entry)
         precision, recall = multi_label_metrics.precision_recall(scored.scores[:, index], scored.labels[:, index])
-        curves[name] = {"recall": [0.0, *recall.tolist()], "precision": [float(precision[0]), *precision.tolist()]}
+        curves[entry.label] = {
+            "recall": [0.0, *recall.tolist()],
+            "precision": [float(precision[0]), *precision.tolist()],
+        }
     return curves
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from model_maker import output_folder
 from model_maker.data.dataset import Split
+from model_maker.evaluation import ClassMetrics
+from model_maker.inference.training_report import Tried
 from model_maker.report.drawing import Wanted
 from model_maker.system import dates
 from model_maker.terminal import rendering
@@ -50,12 +52,19 @@ def learned_from(split: Split) -> dict[str, int]:
     return {label: learned + chosen for label, learned, chosen in counts}
 
 
-def head_figures(report: dict[str, Any]) -> dict[str, Wanted]:
-    """Returns the figures of the regularizations that were tried, if the report has them."""
+def class_scores(per_class: Sequence[ClassMetrics]) -> tuple[list[str], dict[str, list[float]]]:
+    """Returns the classes that have photos, and their scores; of the others there is nothing to show."""
+    seen = [entry for entry in per_class if entry.photos]
+    scores = {key: [getattr(entry, key) for entry in seen] for key in ("f1", "precision", "recall")}
+    return [entry.label for entry in seen], scores
+
+
+def head_figures(path: Sequence[Tried]) -> dict[str, Wanted]:
+    """Returns the figures of the regularizations that were tried, if any."""
     wanted = {}
-    if path := (report.get("cross_validation") or {}).get("path"):
-        series = {"held out": [float(entry["loss"]) for entry in path]}
-        data = {"series": series, "ticks": [f"{entry['regularization']:g}" for entry in path], "axis": "regularization"}
+    if path:
+        series = {"held out": [step.loss for step in path]}
+        data = {"series": series, "ticks": [f"{step.regularization:g}" for step in path], "axis": "regularization"}
         wanted["head.svg"] = Wanted("losses", data)
         wanted["head.png"] = Wanted("losses", data | {"title": "Head: loss of held-out photos", "wide": True})
     return wanted
@@ -114,11 +123,14 @@ def usage(model: str, *, multi_label: bool = False) -> dict[str, str]:
     }
 
 
-def stage_row(entry: dict[str, Any]) -> Row:
-    memory = entry["peak_memory_mb"]
-    return (
-        entry["name"],
-        f"{entry['seconds']:.1f} s",
-        f"{entry['cpu_seconds']:.1f} s",
-        "not measured" if memory is None else f"{memory:.0f} MB",
-    )
+def stage_rows(stages: Iterable[Mapping[str, Any]]) -> list[Row]:
+    """Returns the rows of `Progress.records`: name, time, processor time and memory."""
+    return [
+        (
+            entry["name"],
+            f"{entry['seconds']:.1f} s",
+            f"{entry['cpu_seconds']:.1f} s",
+            "not measured" if entry["peak_memory_mb"] is None else f"{entry['peak_memory_mb']:.0f} MB",
+        )
+        for entry in stages
+    ]

@@ -9,6 +9,9 @@ import numpy as np
 
 from model_maker import output_folder
 from model_maker.data.skipped_files import counted
+from model_maker.errors import DataError
+from model_maker.inference import training_report
+from model_maker.inference.training_report import TrainingReport
 from model_maker.studio import kept_work
 from model_maker.studio.workspace import Workspace
 from model_maker.system import files
@@ -50,7 +53,7 @@ def compose(result: Result, notes: list[str]) -> dict[str, Any]:
             [round(float(score), 4), bool(right)] for score, right in zip(top, best == scored.labels, strict=True)
         ],
         "seconds": round(result.seconds, 1),
-        "size_bytes": result.report["sizes"]["model_bytes"],
+        "size_bytes": result.measured.sizes.model_bytes,
         "notes": notes,
     }
 
@@ -100,10 +103,10 @@ def kept(workspace: Workspace) -> dict[str, Any] | None:
     if found and found.get("sha256") == digest:
         return found
     try:
-        report = output_folder.read_metrics(workspace.model)
-        return {"sha256": digest, "foreign": True} | _of_report(report)
-    except (OSError, ValueError, KeyError, TypeError):
+        report = training_report.read(workspace.model, TrainingReport)
+    except DataError:
         return None
+    return {"sha256": digest, "foreign": True} | _of_report(report)
 
 
 def is_of_studio(workspace: Workspace) -> bool:
@@ -112,21 +115,21 @@ def is_of_studio(workspace: Workspace) -> bool:
     return found is not None and found.get("sha256") == _model_hash(workspace.model)
 
 
-def _of_report(report: dict[str, Any]) -> dict[str, Any]:
-    test = report["test"]
-    labels = list(test["per_class"])
+def _of_report(report: TrainingReport) -> dict[str, Any]:
+    test = report.test
+    labels = [entry.label for entry in test.per_class]
     return {
         "labels": labels,
-        "words": words(test["top1"], tuple(test["top1_interval"]), test["photos"]),
-        "top1": test["top1"],
-        "interval": test["top1_interval"],
-        "photos": test["photos"],
-        "confusions": confusions(labels, test["confusion"]),
+        "words": words(test.top1, test.top1_interval, test.photos),
+        "top1": test.top1,
+        "interval": list(test.top1_interval),
+        "photos": test.photos,
+        "confusions": confusions(labels, test.confusion.tolist()),
         "mistakes": [],
-        "wrong": round((1 - test["top1"]) * test["photos"]),
+        "wrong": round((1 - test.top1) * test.photos),
         "answers": [],
         "seconds": None,
-        "size_bytes": report["sizes"]["model_bytes"],
+        "size_bytes": report.sizes.model_bytes,
         "notes": [],
     }
 

@@ -48,16 +48,6 @@ class LabelSets:
         shown = self.members(scores[None])[0]
         return [int(index) for index in np.argsort(-scores, kind="stable") if shown[index]]
 
-    def as_dict(self, labels: tuple[str, ...]) -> dict[str, Any]:
-        """Returns the sets as JSON types."""
-        rows = zip(labels, self.limits, self.photos, self.by_class, strict=True)
-        return {
-            "coverage": self.coverage,
-            "labels": {
-                label: {"limit": limit, "photos": photos, "by_class": own} for label, limit, photos, own in rows
-            },
-        }
-
 
 def pack(sets: LabelSets) -> bytes:
     """Returns the content of LABEL_SETS."""

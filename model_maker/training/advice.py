@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,10 @@ from model_maker.data import object_stores, photo_facts, sources
 from model_maker.data.photo_facts import NAMES, NUMBERS, PhotoFacts
 from model_maker.embeddings import int8_suitability
 from model_maker.errors import DataError, ModelError
+from model_maker.evaluation import Metrics
+from model_maker.forecasts import Advice, ClassGain, Kind
+from model_maker.inference import training_report
+from model_maker.inference.training_report import TrainingReport
 from model_maker.learning import heads
 from model_maker.learning.features import FeatureTable
 from model_maker.options import Options, from_record
@@ -23,7 +26,7 @@ from model_maker.progress import Progress
 from model_maker.tflite import network_layers
 from model_maker.tflite.network_layers import Layer
 from model_maker.training import learning_curve, training_data
-from model_maker.training.learning_curve import Curve, Estimate
+from model_maker.training.learning_curve import Curve
 from model_maker.training.training_data import TrainingData, join
 
 Array = np.ndarray[Any, Any]
@@ -37,81 +40,6 @@ _QUICK = 1.5e7
 _QUARTER, _FEWEST = 0.25, 8
 # Probability of reporting a kind whose photos are not wrong more often, over all kinds (Bonferroni).
 _RISK = 0.05
-
-
-@dataclass(frozen=True)
-class ClassGain:
-    """The forecast gain from more photos of one class.
-
-    Attributes:
-      label: the class.
-      photos: number of its training photos.
-      more: number of additional photos: half as many again.
-      top1: forecast accuracy on all test photos.
-    """
-
-    label: str
-    photos: int
-    more: int
-    top1: Estimate
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of training photo that heads not trained on it get wrong more often than others.
-
-    Attributes:
-      text: for example "dark photos (brightness up to 61)".
-      label: the class; empty for all.
-      photos, wrong: number of these photos, and of wrong ones among them.
-      others, others_wrong: the same of the other photos.
-    """
-
-    text: str
-    label: str
-    photos: int
-    wrong: int
-    others: int
-    others_wrong: int
-
-
-@dataclass(frozen=True)
-class Advice:
-    """Forecast gains from more photos.
-
-    Attributes:
-      photos: number of training and validation photos.
-      per_class: their mean number for each class.
-      test_photos, now: the test photos and the accuracy of the model on them, 0 to 1.
-      curve: (photos per class, accuracy) by cross-validation, from few to many.
-      forecasts: by factor of the photos of each class.
-      classes: gains of single classes, the largest first.
-      kinds: kinds of photos that are missing, the clearest first; None if they were not examined.
-    """
-
-    photos: int
-    per_class: float
-    test_photos: int
-    now: float
-    curve: tuple[tuple[float, float], ...]
-    forecasts: dict[float, Estimate]
-    classes: tuple[ClassGain, ...]
-    kinds: tuple[Kind, ...] | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns JSON types."""
-        return {
-            "photos": self.photos,
-            "per_class": self.per_class,
-            "test": {"photos": self.test_photos, "top1": self.now},
-            "curve": [{"per_class": count, "top1": top1} for count, top1 in self.curve],
-            "forecasts": [{"factor": factor, **found.as_dict()} for factor, found in self.forecasts.items()],
-            "classes": [
-                {"label": one.label, "photos": one.photos, "more": one.more, **one.top1.as_dict()}
-                for one in self.classes
-            ],
-            "kinds": None if self.kinds is None else [vars(one) for one in self.kinds],
-        }
 
 
 def advise(
@@ -141,28 +69,22 @@ def advise(
     """
     progress, folder = Progress(progress), output_folder.home(model)
     record = run_record.load(folder)
-    try:
-        report = output_folder.read_metrics(folder)
-        test, fit = report["test"], report["cross_validation"]
-        chosen, strength = fit["layers"], float(fit["regularization"])
-        here = {"threads": threads, "engine": "local", "address": None, "shards": None}
-        options = from_record(record["options"] | here)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{folder} is not as `train` wrote it ({error!r}). Pass a folder that `train` made.") from error
-    if options.multi_label:
+    if record["options"].get("multi_label"):
         raise ModelError(
             f"{model} is a multi-label model, but forecasts need one label per photo. Its metrics.json says "
             "which labels have the fewest photos and the lowest F1."
         )
+    report = training_report.read(folder, TrainingReport)
+    here = {"threads": threads, "engine": "local", "address": None, "shards": None}
+    options = from_record(record["options"] | here)
     if options.fine_tune:
         raise ModelError(
             f"{model} was fine-tuned, and a learning curve would fine-tune it dozens of times. Train it without "
             "`fine_tune` for a forecast."
         )
-    prepared = _prepared(record, data, options, progress)
-    found = _measured(
-        prepared, network_layers.choose(prepared.backbone.layers, chosen), strength, test, options, progress
-    )
+    prepared, fit = _prepared(record, data, options, progress), report.cross_validation
+    layers = network_layers.choose(prepared.backbone.layers, fit.layers)
+    found = _measured(prepared, layers, fit.regularization, report.test, options, progress)
     if found is None:
         raise DataError(f"A class has fewer than {learning_curve.FEWEST} photos to learn from, too few for a curve.")
     advice, curve = found
@@ -197,8 +119,8 @@ def _prepared(
 
 
 def in_training(
-    data: TrainingData, fit: heads.Fit, test: dict[str, Any], options: Options, progress: Progress
-) -> dict[str, Any] | None:
+    data: TrainingData, fit: heads.Fit, test: Metrics, options: Options, progress: Progress
+) -> Advice | None:
     """Returns the forecast that `train` reports; None if a class is too small, or measuring takes too long.
 
     Args:
@@ -214,14 +136,14 @@ def in_training(
     found = _measured(
         data, fit.layers, fit.regularization, test, options, progress, classes=_CLASSES_IN_TRAINING, repeats=1
     )
-    return found and found[0].as_dict()
+    return found and found[0]
 
 
 def _measured(
     data: TrainingData,
     layers: Sequence[Layer],
     strength: float,
-    test: dict[str, Any],
+    test: Metrics,
     options: Options,
     progress: Progress,
     *,
@@ -235,7 +157,7 @@ def _measured(
         return None
     columns = network_layers.features(data.backbone.layers, layers)
     table = FeatureTable(data.embeddings.select(photos).columns(columns), layers)
-    scores = {name: entry["f1"] for name, entry in test["per_class"].items()}
+    scores = {entry.label: entry.f1 for entry in test.per_class}
     tried = sorted(range(len(names)), key=lambda label: (scores[names[label]], label))[:classes]
     with progress.stage("Measure the learning curve"):
         curve = learning_curve.measure(
@@ -248,7 +170,7 @@ def _measured(
             repeats=repeats,
             progress=progress.step,
         )
-    now, number, mean = test["top1"], test["photos"], len(labels) / len(names)
+    now, number, mean = test.top1, test.photos, len(labels) / len(names)
     step = FACTORS[0]
     gains = [
         ClassGain(

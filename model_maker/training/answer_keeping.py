@@ -15,7 +15,6 @@ import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -25,6 +24,7 @@ from model_maker.data.streaming import cores
 from model_maker.errors import DataError, about
 from model_maker.inference import training_overlap
 from model_maker.inference.classifier import model_file
+from model_maker.inference.training_report import Changes
 from model_maker.learning import heads, likelihoods
 from model_maker.learning.features import FeatureTable
 from model_maker.learning.heads import Fit, Head
@@ -66,27 +66,6 @@ class OldHead:
         return np.array([sample.digest[: training_overlap.DIGITS] in self.learned for sample in photos.samples])
 
 
-@dataclass(frozen=True)
-class Kept:
-    """The effect of averaging: number of photos, top-1 and negative flips, without and with it.
-
-    Attributes:
-      old: path of the older model.
-      weight: weight of its head in the average.
-      held_out: on photos that neither head was trained on.
-      test: on the test photos, with the original older model; None until measured.
-    """
-
-    old: str
-    weight: float
-    held_out: dict[str, Any]
-    test: dict[str, Any] | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns JSON types."""
-        return dataclasses.asdict(self)
-
-
 def read(model: str, data: TrainingData) -> OldHead:
     """Reads the head of an older model.
 
@@ -117,7 +96,7 @@ def read(model: str, data: TrainingData) -> OldHead:
     return OldHead(model, layers, kernel, bias, known, frozenset(learned))
 
 
-def keep(fit: Fit, old: OldHead, photos: Dataset, data: TrainingData, *, balance: bool) -> tuple[Fit, Kept]:
+def keep(fit: Fit, old: OldHead, photos: Dataset, data: TrainingData, *, balance: bool) -> tuple[Fit, float, Changes]:
     """Averages a head with an older one.
 
     Args:
@@ -126,6 +105,9 @@ def keep(fit: Fit, old: OldHead, photos: Dataset, data: TrainingData, *, balance
       photos: training photos of the new head.
       data: their embeddings.
       balance: whether to weight imbalanced classes equally.
+
+    Returns:
+      The average, the weight of the older head, and the effect on photos that neither head was trained on.
     """
     labels = np.array(photos.labels)
     new_logits, old_logits, judged = _held_out(fit, old, photos, data, balance=balance)
@@ -138,16 +120,14 @@ def keep(fit: Fit, old: OldHead, photos: Dataset, data: TrainingData, *, balance
     counts = changes(found[0.0], found[weight], old_answers(old_logits, old.known), truth)
     top1 = float((found[weight].argmax(axis=1) == truth).mean())
     changed = dataclasses.replace(fit, head=head, held_out=scores, held_out_labels=truth, top1=top1)
-    return changed, Kept(old.path, weight, counts)
+    return changed, weight, counts
 
 
-def on_test(kept: Kept, plain: Head, head: Head, old: OldHead, embeddings: Array, labels: Array) -> Kept:
-    """Adds the effect of averaging on test photos, whose input features of the head are float [N, D]."""
+def on_test(plain: Head, head: Head, old: OldHead, embeddings: Array, labels: Array) -> Changes:
+    """Measures the effect of averaging on test photos, whose input features of the head are float [N, D]."""
     logits = embeddings.astype(np.float64) @ old.kernel.T + old.bias
     answers = old_answers(logits, old.known)
-    return dataclasses.replace(
-        kept, test=changes(plain.logits(embeddings), head.logits(embeddings), answers, np.asarray(labels))
-    )
+    return changes(plain.logits(embeddings), head.logits(embeddings), answers, np.asarray(labels))
 
 
 def averaged(head: Head, old: OldHead, weight: float, temperature: float) -> Head:
@@ -179,16 +159,16 @@ def choose(found: dict[float, Array], old: Array, truth: Array) -> float:
     return min(permitted, key=lambda weight: (permitted[weight], weight))
 
 
-def changes(plain: Array, kept: Array, old: Array, truth: Array) -> dict[str, Any]:
+def changes(plain: Array, kept: Array, old: Array, truth: Array) -> Changes:
     """Measures the effect of averaging: logits of the new head, averaged logits, old predictions, true classes."""
     was, right = old == truth, [logits.argmax(axis=1) == truth for logits in (plain, kept)]
-    return {
-        "photos": len(truth),
-        "top1_alone": float(right[0].mean()),
-        "top1": float(right[1].mean()),
-        "turned_wrong_alone": int((was & ~right[0]).sum()),
-        "turned_wrong": int((was & ~right[1]).sum()),
-    }
+    return Changes(
+        photos=len(truth),
+        top1_alone=float(right[0].mean()),
+        top1=float(right[1].mean()),
+        turned_wrong_alone=int((was & ~right[0]).sum()),
+        turned_wrong=int((was & ~right[1]).sum()),
+    )
 
 
 def _held_out(

@@ -20,7 +20,9 @@ from model_maker.benchmark.environment import this_machine
 from model_maker.data import sources
 from model_maker.data.dataset import Dataset
 from model_maker.errors import BackboneError, DataError, ModelMakerError, OutputError
+from model_maker.inference import training_report
 from model_maker.inference.classifier import Classifier
+from model_maker.inference.training_report import TrainingReport
 from model_maker.options import Options, check
 from model_maker.progress import Progress
 from model_maker.system import files
@@ -242,14 +244,14 @@ def _is_finished(folder: Path, options: Options, dataset: Dataset) -> bool:
 
 def _read(folder: Path) -> Entry:
     """Reads the metrics of `train`, and runs the file on each test photo."""
-    report = output_folder.read_metrics(folder)
+    report = training_report.read(folder, TrainingReport)
     test, _ = run_record.test_part(folder)
     scores = Classifier(folder).score(test)
     return Entry(
         folder.name,
-        top1=report["test"]["top1"],
-        top1_interval=tuple(report["test"]["top1_interval"]),
-        drop=0.0 - report["agreement"]["accuracy_change"],  # on the same photos; never -0.0
+        top1=report.test.top1,
+        top1_interval=report.test.top1_interval,
+        drop=0.0 - report.agreement.accuracy_change,  # on the same photos; never -0.0
         size_bytes=(folder / output_folder.MODEL).stat().st_size,
         right=tuple(bool(value) for value in scores.argmax(1) == np.array(test.labels)),
     )

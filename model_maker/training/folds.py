@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from model_maker import evaluation, multi_label_metrics
 from model_maker.data.dataset import Dataset, Split
 from model_maker.data.multi_label import MultiLabelDataset
 from model_maker.inference import label_thresholds
+from model_maker.inference.training_report import Folds
 from model_maker.options import Options
 from model_maker.progress import Progress
 from model_maker.training.learn import learn, score
@@ -23,7 +23,7 @@ Array = np.ndarray
 _STOPPING_PARTS = 8
 
 
-def estimate(data: TrainingData, options: Options, progress: Progress) -> dict[str, Any]:
+def estimate(data: TrainingData, options: Options, progress: Progress) -> Folds:
     """Scores every photo by a model trained on the other folds, with all choices repeated inside each fold.
 
     Returns:
@@ -48,14 +48,13 @@ def estimate(data: TrainingData, options: Options, progress: Progress) -> dict[s
             scores[name][held] = score(getattr(learned, name), judged, data, options)
     if isinstance(photos, MultiLabelDataset):
         measured = multi_label_metrics.measure(scores["network"], photos.targets, photos.classes, limits)
-        return {"folds": options.folds, **measured.as_dict()}
+        return Folds(options.folds, measured)
     labels = np.array(photos.labels)
-    metrics = evaluation.measure(scores["network"], labels, photos.classes).as_dict()
+    metrics = evaluation.measure(scores["network"], labels, photos.classes)
     if not options.fine_tune:
-        return {"folds": options.folds, **metrics}
+        return Folds(options.folds, metrics)
     frozen = evaluation.measure(scores["frozen"], labels, photos.classes)
-    change = dataclasses.asdict(evaluation.compare(scores["frozen"], scores["network"], labels))
-    return {"folds": options.folds, **metrics, "frozen_top1": frozen.top1, "against_frozen": change}
+    return Folds(options.folds, metrics, frozen.top1, evaluation.compare(scores["frozen"], scores["network"], labels))
 
 
 def part_for_stopping(photos: Dataset, options: Options) -> tuple[Dataset, Dataset]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,8 @@ from model_maker.embeddings.engines import LOCAL
 from model_maker.embeddings.work import Engine
 from model_maker.errors import ModelError
 from model_maker.inference import conformal, precision_thresholds
+from model_maker.inference.precision_thresholds import Threshold
+from model_maker.inference.training_report import Kept
 from model_maker.learning import examples, fine_tuning, heads, recipe
 from model_maker.learning.callbacks import NO_CALLBACKS, Callbacks
 from model_maker.learning.checkpoint import Checkpoint
@@ -30,7 +31,6 @@ from model_maker.tflite.label_sets import LabelSets
 from model_maker.tflite.metadata import ModelInfo
 from model_maker.tflite.network_layers import Layer
 from model_maker.training import answer_keeping, metrics_record
-from model_maker.training.answer_keeping import Kept
 from model_maker.training.training_data import TrainingData, join
 
 Array = np.ndarray
@@ -131,12 +131,12 @@ def _keeping(both: Dataset, data: TrainingData, options: Options, progress: Prog
     with progress.stage("Fit the head"):
         plain = _fit(both, data, options, progress, choice="all", among=old.layers, views=data.views)
     with progress.stage("Average with the old head"):
-        fit, kept = answer_keeping.keep(plain, old, both, data, balance=balance)
+        fit, weight, held_out = answer_keeping.keep(plain, old, both, data, balance=balance)
     network = _network(data, fit)
     seen = data.features(network, test)
     embeddings = seen[:].astype(np.float32) * np.float32(seen.step)
-    kept = answer_keeping.on_test(kept, plain.head, fit.head, old, embeddings, np.array(test.labels))
-    return Learned(network, fit, network, kept=kept)
+    on_test = answer_keeping.on_test(plain.head, fit.head, old, embeddings, np.array(test.labels))
+    return Learned(network, fit, network, kept=Kept(old.path, weight, held_out, on_test))
 
 
 def unseeing(learned: Learned, data: TrainingData, options: Options, progress: Progress) -> Network:
@@ -148,27 +148,26 @@ def unseeing(learned: Learned, data: TrainingData, options: Options, progress: P
 
 def choose_thresholds(
     info: ModelInfo, learned: Learned, data: TrainingData, options: Options, progress: Progress
-) -> tuple[ModelInfo, dict[str, Any]]:
+) -> tuple[ModelInfo, Threshold | None, dict[str, Threshold]]:
     """Chooses score thresholds by photos that the scoring heads were not trained on.
 
     Returns:
-      The metadata with thresholds, and their report.
+      The metadata with thresholds, the one of `precision`, and those of `label_precision` by label.
     """
     scores, labels = _held_out(learned, data, options)
     scores = precision_thresholds.in_bytes(scores) if options.io == "uint8" else scores
-    report: dict[str, Any] = {}
+    overall, by_label = None, {}
     if options.precision is not None:
-        found = precision_thresholds.choose(scores, labels, options.precision)
-        info = dataclasses.replace(info, threshold=found.score)
-        report["all"] = found.as_dict()
+        overall = precision_thresholds.choose(scores, labels, options.precision)
+        info = dataclasses.replace(info, threshold=overall.score)
     if options.label_precision is not None:
         own = precision_thresholds.choose_by_label(scores, labels, options.label_precision, least=info.threshold)
         limits = tuple(entry.score for entry in own)
         differ = min(limits) < max(limits)
         info = dataclasses.replace(info, threshold=min(limits), label_thresholds=limits if differ else ())
-        report["labels"] = {name: entry.as_dict() for name, entry in zip(info.labels, own, strict=True)}
-    metrics_record.warn_unproven(report, progress)
-    return info, {"score": info.threshold, **report}
+        by_label = dict(zip(info.labels, own, strict=True))
+    metrics_record.warn_unproven(overall, by_label, progress)
+    return info, overall, by_label
 
 
 def choose_label_sets(

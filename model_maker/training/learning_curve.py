@@ -20,6 +20,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from model_maker.data.streaming import cores
+from model_maker.forecasts import Estimate
 from model_maker.learning.features import Features, FeatureTable
 from model_maker.learning.regression import Problem
 from model_maker.tflite.network_layers import Layer
@@ -59,19 +60,6 @@ class Curve:
     def accuracy(self) -> list[float]:
         """Accuracy by share, 0 to 1."""
         return [float(value) for value in self.right.mean(axis=0)]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A forecast accuracy, 0 to 1, with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def as_dict(self) -> dict[str, float | list[float]]:
-        """Returns JSON types."""
-        return {"top1": self.value, "interval": [self.low, self.high]}
 
 
 def measure(

@@ -7,7 +7,7 @@ import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +16,11 @@ from model_maker.data import sources
 from model_maker.data.dataset import Dataset
 from model_maker.data.multi_label import MultiLabelDataset
 from model_maker.embeddings import computing
-from model_maker.inference import conformal
+from model_maker.evaluation import Metrics
 from model_maker.inference.classifier import Classifier, Scored
+from model_maker.inference.training_report import KernelAgreement
 from model_maker.learning.fine_tuning import Network
+from model_maker.multi_label_metrics import MultiLabelMetrics
 from model_maker.options import Options
 from model_maker.packaging import accuracy_budget, file_checks, quantized_file
 from model_maker.progress import Progress
@@ -29,7 +31,7 @@ from model_maker.tflite.class_memory import ClassMemory
 from model_maker.tflite.integer_heads import IntegerHead
 from model_maker.tflite.metadata import ModelInfo
 from model_maker.tflite.network_layers import Layer
-from model_maker.training import advice, learn, metrics_record, multi_label
+from model_maker.training import learn, metrics_record
 from model_maker.training.learn import Learned
 from model_maker.training.training_data import TrainingData, join
 
@@ -70,10 +72,10 @@ class Package:
     bare: bytes
     memory: ClassMemory | None
     scores: Array
-    metrics: evaluation.Metrics
+    metrics: Metrics | MultiLabelMetrics
     compared: list[int]
     expected: Array
-    kernels: dict[str, Any]
+    kernels: dict[str, KernelAgreement]
     drawing: Drawing
 
     @property
@@ -204,22 +206,17 @@ def _scored(data: TrainingData, scores: Array) -> Scored:
     return Scored(test.samples, truth, scores)
 
 
-def _metrics(test: Dataset, scores: Array, info: ModelInfo) -> evaluation.Metrics:
-    """Returns the metrics of test photos; a MultiLabelMetrics where they may have several labels."""
+def _metrics(test: Dataset, scores: Array, info: ModelInfo) -> Metrics | MultiLabelMetrics:
     if isinstance(test, MultiLabelDataset):
-        several = multi_label_metrics.measure(scores, test.targets, test.classes, info.limits)
-        return cast(evaluation.Metrics, several)  # see `Classifier.measure`
+        return multi_label_metrics.measure(scores, test.targets, test.classes, info.limits)
     return evaluation.measure(scores, np.array(test.labels), test.classes)
 
 
 def _figures(learned: Learned, data: TrainingData, scores: Array, info: ModelInfo) -> dict[str, Wanted]:
-    report = {
-        "test": _metrics(data.split.test, scores, info).as_dict(),
-        "cross_validation": {"path": metrics_record.path(learned.fit)},
-        "fine_tuning": {"history": metrics_record.history(learned.tuned) if learned.tuned else ()},
-    }
-    page = multi_label_page if info.multi_label else model_page
-    return page.wanted(_scored(data, scores), report)
+    metrics, scored, path = _metrics(data.split.test, scores, info), _scored(data, scores), learned.fit.path
+    if isinstance(metrics, MultiLabelMetrics):
+        return multi_label_page.wanted(scored, metrics, path)
+    return model_page.wanted(scored, metrics, path, metrics_record.history(learned.tuned))
 
 
 def _scores_on(
@@ -247,66 +244,6 @@ def _evaluate(
     run = test.spread(_RUN_PHOTOS)
     file_checks.check_equal(classifier.score(test.of(run), progress=progress.step), promise[run])
     return run, promise
-
-
-def measure(
-    package: Package, learned: Learned, folds: dict[str, Any] | None, progress: Progress
-) -> tuple[Package, dict[str, Any]]:
-    """Measures the file, and chooses score thresholds if a precision is requested.
-
-    Returns:
-      The package with thresholds, and the content of `metrics.json` without sizes.
-    """
-    options, data = package.options, package.data
-    test = data.split.test
-    if isinstance(test, MultiLabelDataset):
-        report = multi_label.compose(
-            data,
-            package.scored,
-            learned.fit,
-            package.info,
-            options,
-            compared=package.compared,
-            expected=package.expected,
-        )
-        report |= {"kernels": package.kernels, "folds": folds, "budget": None}
-        metrics_record.warn(report, progress)
-        return package, report
-    scores, labels = package.scores, np.array(test.labels)
-    report = metrics_record.compose(
-        data, scores, package.metrics, learned.fit, compared=package.compared, expected=package.expected
-    )
-    if options.precision is not None or options.label_precision is not None:
-        info, thresholds = learn.choose_thresholds(package.info, learned, data, options, progress)
-        package = dataclasses.replace(package, info=info)
-        report["thresholds"] = thresholds | {"test": evaluation.answered(scores, labels, info.limits).as_dict()}
-    kept = package.budget
-    report |= {"kernels": package.kernels, "folds": folds, "budget": kept and kept.as_dict(latency=False)}
-    if learned.tuned:
-        frozen, tuned = (learn.score(one, test, data, options) for one in (learned.frozen, learned.network))
-        report["fine_tuning"] = metrics_record.tuning(learned.tuned, frozen, tuned, labels)
-    if learned.kept:
-        report["kept_answers"] = learned.kept.as_dict()
-    if options.coverage is not None:
-        package, report["label_sets"] = _promise(package, learned, options.coverage, progress)
-    if not options.fine_tune:
-        report["advice"] = advice.in_training(data, learned.fit, report["test"], options, progress)
-    metrics_record.warn(report, progress)
-    return package, report
-
-
-def _promise(package: Package, learned: Learned, coverage: float, progress: Progress) -> tuple[Package, dict[str, Any]]:
-    """Chooses label sets of a coverage, and measures on the test photos what they hold.
-
-    Returns:
-      The package with them, and their report.
-    """
-    in_bytes = package.options.io == "uint8" or package.form.quantize == "int8"
-    sets = learn.choose_label_sets(learned, package.data, package.options, coverage, in_bytes=in_bytes)
-    info = dataclasses.replace(package.info, label_sets=sets)
-    metrics_record.warn_label_sets(sets, info.labels, progress)
-    held = conformal.measure(sets, package.scores, np.array(package.data.split.test.labels), info.labels)
-    return dataclasses.replace(package, info=info), sets.as_dict(info.labels) | {"test": held.as_dict()}
 
 
 def _keep_budget(

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from model_maker import output_folder, run_record
+from model_maker import output_folder, records, run_record
 from model_maker.inference import training_overlap
 from model_maker.inference.classifier import Classifier
 from model_maker.inference.explanation import Explain
+from model_maker.inference.training_report import MultiLabelReport, Report, Sizes, TrainingReport
 from model_maker.learning import evidence
 from model_maker.learning.evidence import TrainingPhotos
 from model_maker.packaging import file_checks, quantized_file, self_test
@@ -26,17 +27,17 @@ from model_maker.version import __version__
 
 # Packages that the exact weights may depend on.
 _DECISIVE = ("ai-edge-litert", "litert-quantizer", "numpy", "pillow")
+# The metrics inside the file; the second one is also stated of the float model.
+HEADLINE = ("photos", "top1", "top1_interval", "ece")
 
 
-def write(
-    output: Path, package: Package, report: dict[str, Any], record: dict[str, Any], *, overwrite: bool
-) -> dict[str, Any]:
+def write(output: Path, package: Package, report: Report, record: dict[str, Any], *, overwrite: bool) -> Report:
     """Writes the folder atomically; reads the model back and checks that its scores are those measured.
 
     Args:
       output: the folder.
       package: the model to ship.
-      report: the result of `package.measure`.
+      report: the result of `measurement.measure`.
       record: the content of `run.json` without the budget.
       overwrite: whether to replace an existing folder.
 
@@ -52,15 +53,15 @@ def write(
     shipped = package.file(provenance=provenance)
     if package.options.self_test:
         shipped = self_test.added(shipped)
-    report = report | {"sizes": {"model_bytes": len(shipped), "float_model_bytes": len(package.float_model)}}
+    report = dataclasses.replace(report, sizes=Sizes(len(shipped), len(package.float_model)))
     models = {
         output_folder.MODEL: shipped,
         output_folder.FLOAT_MODEL: quantized_file.with_metadata(package.float_model, package.info),
     }
     texts = {
         output_folder.LABELS: "\n".join(package.info.labels),
-        output_folder.METRICS: output_folder.as_json(report),
-        output_folder.SPLIT: training_overlap.compose(package.data.split, report["fingerprint"]),
+        output_folder.METRICS: output_folder.as_json(report.as_dict()),
+        output_folder.SPLIT: training_overlap.compose(package.data.split, report.fingerprint),
         output_folder.RUN: output_folder.as_json(record | {"budget": kept and kept.as_dict()}),
         output_folder.CARD: _card(package, report),
     }
@@ -83,7 +84,7 @@ def _check(package: Package, folder: Path) -> None:
 
 def _page(
     package: Package,
-    report: dict[str, Any],
+    report: Report,
     model: str,
     record: dict[str, Any],
     provenance: dict[str, Any],
@@ -94,14 +95,14 @@ def _page(
     shown: dict[str, Any] = {
         "drawn": drawn,
         "learned": page_parts.learned_from(package.data.split),
-        "stages": record["stages"],
+        "stages": page_parts.stage_rows(record["stages"]),
         "origin": page_parts.origin(provenance, trained=record["created"]),
         "links": page_parts.links((*page_parts.FILES, *(name for name in drawn if name.endswith(".png")))),
     }
-    given = package.info.name, package.scored, report
-    if package.info.multi_label:
-        return multi_label_page.make(*given, model=model, **shown)
-    return model_page.make(*given, model=model, explain=_explaining(package, shipped), **shown)
+    given = package.info.name, package.scored
+    if isinstance(report, MultiLabelReport):
+        return multi_label_page.make(*given, report.test, report, model=model, **shown)
+    return model_page.make(*given, report.test, report, model=model, explain=_explaining(package, shipped), **shown)
 
 
 def _explaining(package: Package, shipped: bytes) -> Explain | None:
@@ -117,10 +118,9 @@ def _explaining(package: Package, shipped: bytes) -> Explain | None:
     return evidence.explaining(Classifier(shipped, threads=package.options.threads), known)
 
 
-def _card(package: Package, report: dict[str, Any]) -> str:
+def _card(package: Package, report: Report) -> str:
     backbone, kept = package.data.backbone, package.budget
-    render = model_card.render_multi_label if package.info.multi_label else model_card.render
-    return render(
+    return model_card.render(
         package.info,
         report,
         backbone=backbone.name,
@@ -130,28 +130,30 @@ def _card(package: Package, report: dict[str, Any]) -> str:
     )
 
 
-def _provenance(package: Package, report: dict[str, Any]) -> dict[str, Any]:
+def _provenance(package: Package, report: Report) -> dict[str, Any]:
     """The provenance inside the file, which `reproduce` reads."""
+    kept, thresholds, prior = package.budget, None, None
+    if isinstance(report, TrainingReport):
+        thresholds, prior = report.thresholds, report.labels_from_text
     return {
         "model_maker": __version__,
         "packages": run_record.versions(_DECISIVE),
         "options": package.options.stated | {"name": package.info.name},
-        "fingerprint": report["fingerprint"],
-        "photos": report["photos"],
+        "fingerprint": report.fingerprint,
+        "photos": report.photos,
         "metrics": _headline(report),
         "backbone": _backbone(package),
-        "answered": report.get("thresholds") and report["thresholds"].get("test"),
-        "budget": report["budget"] and {key: report["budget"][key] for key in ("max_drop", "within", "chosen")},
-        **({"labels_from_text": report["labels_from_text"]} if "labels_from_text" in report else {}),
+        "answered": thresholds and thresholds.test.as_dict(),
+        "budget": kept and {"max_drop": kept.max_drop, "within": kept.within, "chosen": kept.choice.name},
+        **({"labels_from_text": records.as_dict(prior)} if prior else {}),
     }
 
 
-def _headline(report: dict[str, Any]) -> dict[str, Any]:
+def _headline(report: Report) -> dict[str, Any]:
     """The metrics inside the file."""
-    test = report["test"]
-    names = multi_label.HEADLINE if "exact_match" in test else ("photos", "top1", "top1_interval", "ece")
-    main = names[1]
-    return {name: test[name] for name in names} | {f"float_{main}": report["float"][main]}
+    names = HEADLINE if isinstance(report, TrainingReport) else multi_label.HEADLINE
+    test, main = report.test.as_dict(), names[1]
+    return {name: test[name] for name in names} | {f"float_{main}": getattr(report.float_model, main)}
 
 
 def _backbone(package: Package) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from model_maker import evaluation
 from model_maker.inference.classifier import Scored
+from model_maker.inference.training_report import Report
 from model_maker.packaging import accuracy_budget
 
 
@@ -20,7 +21,7 @@ class Result:
       directory: the folder with `model.tflite`, `float.tflite`, `labels.txt`, `metrics.json`, `run.json`, `split.json`,
         `README.md`, `report.html` and its plots.
       metrics: of the shipped file on the test photos; MultiLabelMetrics with `multi_label`.
-      report: the content of `metrics.json`.
+      measured: everything that was measured, as `metrics.json` has it.
       seconds: total time.
       budget: the search within `max_drop`, with latencies; None without.
       scored: the test split, with the scores of the file.
@@ -28,7 +29,12 @@ class Result:
 
     directory: Path
     metrics: evaluation.Metrics
-    report: dict[str, Any]
+    measured: Report
     seconds: float
     budget: accuracy_budget.Budget | None = None
     scored: Scored = dataclasses.field(kw_only=True)
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The content of `metrics.json`."""
+        return self.measured.as_dict()

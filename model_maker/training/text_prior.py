@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -30,10 +29,6 @@ class TextPrior:
     tier: str
     source: str
     meanings: dict[str, str]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns JSON types."""
-        return {"tier": self.tier, "source": self.source, "labels": self.meanings}
 
 
 def of(classes: tuple[str, ...], options: Options, progress: Progress) -> TextPrior | None:

@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from model_maker import output_folder, run_record
 from model_maker.backbones import embedder, small_inputs
@@ -17,12 +17,13 @@ from model_maker.data.given_photos import Indexed
 from model_maker.data.images import Photo
 from model_maker.embeddings import int8_suitability
 from model_maker.embeddings.engines import ENGINES
+from model_maker.evaluation import Metrics
 from model_maker.learning.callbacks import NO_CALLBACKS, Callbacks
 from model_maker.options import Options, check
 from model_maker.progress import Progress
 from model_maker.report.drawing import Drawing
 from model_maker.system import files
-from model_maker.training import folds, multi_label, package, package_folder, preparation, training_data
+from model_maker.training import folds, measurement, multi_label, package, package_folder, preparation, training_data
 from model_maker.training.learn import learn
 from model_maker.training.result import Result
 
@@ -138,7 +139,7 @@ def train_on(
         if options.multi_label:
             info = multi_label.with_thresholds(info, learned.fit, options)
         made = package.quantize(learned, embedded, info, options, progress, drawing)
-        made, report = package.measure(made, learned, estimate, progress)
+        made, report = measurement.measure(made, learned, estimate, progress)
         if note := proportions.note(embedded.photos, base.fit):
             progress.note(note)
         with progress.stage("Write"):
@@ -147,4 +148,5 @@ def train_on(
             report = package_folder.write(output, made, report, record, overwrite=overwrite)
     if checkpoint:
         checkpoint.remove()
-    return Result(output, made.metrics, report, progress.seconds, made.budget, scored=made.scored)
+    metrics = cast(Metrics, report.test)  # see `Classifier.measure`
+    return Result(output, metrics, report, progress.seconds, made.budget, scored=made.scored)

@@ -119,18 +119,16 @@ def _write(
     output: Path, made: ZeroShotModel, measured: tuple[Scored, evaluation.Metrics] | None, *, overwrite: bool
 ) -> int:
     """Writes the folder, whole or not at all; returns the size of the model, bytes."""
-    accuracy: dict[str, Any] = {}
-    report: dict[str, Any] = {}
+    scored, metrics = measured or (None, None)
+    test = metrics.as_dict() if metrics else {}
+    accuracy = {key: test[key] for key in ("photos", "top1", "top1_interval", "ece") if metrics}
     binaries: dict[str, bytes] = {}
-    if measured is not None:
-        scored, metrics = measured
-        report = {"tier": made.head.tier, "test": metrics.as_dict()}
-        accuracy = {key: report["test"][key] for key in ("photos", "top1", "top1_interval", "ece")}
+    if scored and metrics:
         written = (output_folder.MODEL, output_folder.FLOAT_MODEL, output_folder.LABELS, output_folder.CARD)
         binaries = model_page.make(
             made.info.name,
             scored,
-            report,
+            metrics,
             model=output.name,
             origin=[
                 ("backbone", made.base.name),
@@ -151,11 +149,12 @@ def _write(
             meanings=made.head.meanings,
             backbone=made.base.name,
             fit=made.base.fit,
-            accuracy=accuracy or None,
+            metrics=metrics,
         ),
     }
-    if report:
-        texts[output_folder.METRICS] = output_folder.as_json(report | {"sizes": {"model_bytes": len(shipped)}})
+    if metrics:
+        report = {"tier": made.head.tier, "test": test, "sizes": {"model_bytes": len(shipped)}}
+        texts[output_folder.METRICS] = output_folder.as_json(report)
     with files.new_directory(output, overwrite=overwrite) as folder:
         output_folder.write(folder, binaries)
         output_folder.write(folder, texts)

@@ -1,6 +1,6 @@
 """What the terminal shows of results."""
 
-import json
+import dataclasses
 import shutil
 
 import numpy as np
@@ -8,15 +8,17 @@ import pytest
 
 from model_maker import cli, evaluation
 from model_maker.cli import training_views
+from model_maker.inference import training_report
 from model_maker.inference.classifier import Scored
+from model_maker.inference.training_report import TrainingReport
 from model_maker.training.result import Result
 
 
 def shown(trained, classes, capsys):
     """The row of the summary that names the classes."""
-    report = json.loads((trained["uint8"] / "metrics.json").read_text())
     scored = Scored((), np.arange(len(classes)), np.eye(len(classes)))
     metrics = evaluation.measure(scored.scores, scored.labels, classes)
+    report = dataclasses.replace(training_report.read(trained["uint8"], TrainingReport), test=metrics)
     training_views.show_training(Result(trained["uint8"], metrics, report, 1.0, scored=scored))
     lines = capsys.readouterr().out.splitlines()
     begin = next(number for number, line in enumerate(lines) if line.startswith("classes"))

@@ -7,6 +7,7 @@ import json
 import shutil
 
 import pytest
+from card_values import CONTENT
 
 from model_maker.demo import companions, static_site
 from model_maker.demo.server import serving
@@ -14,7 +15,7 @@ from model_maker.tflite import metadata
 
 REPORT = b"<!doctype html><style>p{}</style><p>Report"
 TESTED = ("a/2.jpg", "a/3.jpg", "b/1.png")
-POINT = {"score": 0.5, "photos": 4, "answered": 3, "precision": 2 / 3, "coverage": 0.75}
+POINT = {"score": 0.5, "photos": 4, "answered": 3, "precision": 2 / 3, "precision_interval": [0.5, 1.0]}
 
 
 @pytest.fixture
@@ -30,11 +31,17 @@ def trained_folder(tmp_path, make_tiny_model):
     (folder / "model.tflite").write_bytes(metadata.write(make_tiny_model(), stated))
     (folder / "report.html").write_bytes(REPORT)
     (folder / "labels.txt").write_text("a\nb")
-    put(folder, "metrics", {"fingerprint": "f", "test": {"top1": 0.5, "photos": 4}, "trade_off": [POINT]})
+    put(folder, "metrics", measured())
     put(folder, "run", {"options": {}, "data": str(data), "fingerprint": "f"})
     digests = [hashlib.sha256(name.encode()).hexdigest()[:16] for name in TESTED]
     put(folder, "split", {"fingerprint": "f", "train": [], "validation": [], "test": digests})
     return folder
+
+
+def measured(*points, fingerprint="f", **test):
+    """The content of metrics.json of a model of four test photos."""
+    test = CONTENT["test"] | {"top1": 0.5, "photos": 4} | test
+    return CONTENT | {"fingerprint": fingerprint, "test": test, "trade_off": points or [POINT]}
 
 
 def put(folder, name, content):
@@ -120,12 +127,12 @@ def test_what_ships_has_figures_and_the_model_alone(trained_folder):
     "content",
     [
         "{",
-        {"fingerprint": "another", "test": {"top1": 0.5, "photos": 4}, "trade_off": []},
-        {"fingerprint": "f", "test": {"top1": 0.25, "photos": 4}, "trade_off": []},
-        {"fingerprint": "f", "test": {"top1": 0.5, "photos": 0}, "trade_off": []},
-        {"fingerprint": "f", "test": {"top1": 0.5, "photos": 4}, "trade_off": [POINT | {"precision": float("nan")}]},
-        {"fingerprint": "f", "test": {"top1": 0.5, "photos": 4}, "trade_off": [{}]},
-        {"fingerprint": "f", "test": {"exact_match": 0.5}},
+        measured(fingerprint="another"),
+        measured(top1=0.25),
+        measured(photos=0),
+        measured(POINT | {"precision": float("nan")}),
+        measured({}),
+        CONTENT | {"fingerprint": "f", "test": {"exact_match": 0.5}},
     ],
 )
 def test_figures_of_another_model_are_not_shown(trained_folder, content):

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+from model_maker import records
+from model_maker.evaluation import Metrics
 from model_maker.fitting import Fit
+from model_maker.inference.training_report import MultiLabelReport, TrainingReport
 from model_maker.report import pages
 
 TEMPLATES = Path(pages.__file__).with_name("templates")
@@ -23,7 +26,7 @@ PARTS = {
     "usage.html",
 }
 INTERVAL = [0.5, 0.9]
-METRICS = {
+_MEASURED = {
     "photos": 4,
     "top1": 0.5,
     "top1_interval": INTERVAL,
@@ -33,6 +36,7 @@ METRICS = {
     "per_class": {NASTY: {"f1": 0.5, "precision": 0.5, "recall": 0.5, "photos": 4}},
     "confusion": [[4]],
 }
+METRICS = records.read(Metrics, _MEASURED)
 ROW = (NASTY,) * 5
 SVG = b'<svg viewBox="0 0 1 1"><defs></defs></svg>'
 INFO = {
@@ -45,9 +49,10 @@ INFO = {
     "normalization": {"mean": 1.0, "std": 2.0},
     "multi_label": True,
 }
-SHARE = {"coverage": 0.5, "precision": 0.5, "precision_interval": INTERVAL, "score": 0.5}
-HELD = {"photos": 4, "coverage": 0.5, "coverage_interval": INTERVAL, "size": 1.5}
-ADVICE = {
+_SHARE = {"photos": 4, "answered": 2, "precision": 0.5, "precision_interval": INTERVAL}
+_HELD = {"photos": 4, "coverage": 0.5, "coverage_interval": INTERVAL, "size": 1.5}
+_ADVICE = {
+    "photos": 20,
     "per_class": 10.0,
     "test": {"photos": 4, "top1": 0.5},
     "curve": [{"per_class": 2.0, "top1": 0.5}],
@@ -55,28 +60,42 @@ ADVICE = {
     "classes": [{"label": NASTY, "photos": 10, "more": 5, "top1": 0.5, "interval": INTERVAL}],
     "kinds": [{"text": NASTY, "label": NASTY, "photos": 9, "wrong": 4, "others": 20, "others_wrong": 1}],
 }
-REPORT = {
-    "advice": ADVICE,
+_CHANGE = {"accuracy_change": 0.1, "accuracy_change_interval": INTERVAL}
+_HEAD = {
+    "path": [{"regularization": 0.1, "loss": 0.2}],
+    "regularization": 0.1,
+    "temperature": 1.0,
+    "layers": NASTY,
+    "candidates": {NASTY: {"loss": 0.2, "behind": 0.0, "behind_error": 0.0, "features": 1000}},
+}
+_CONTENT = {
+    "advice": _ADVICE,
     "label_sets": {
-        "labels": {NASTY: {"by_class": True}},
-        "test": HELD | {"promised": 0.9, "single": 0.5, "per_class": {NASTY: HELD}},
+        "coverage": 0.9,
+        "labels": {NASTY: {"limit": 0.1, "photos": 4, "by_class": True}},
+        "test": _HELD | {"promised": 0.9, "single": 0.5, "per_class": {NASTY: _HELD}},
     },
-    "test": METRICS,
-    "float": METRICS,
-    "agreement": {"same_top1": 0.5, "largest_difference": 0.1},
-    "trade_off": [SHARE],
+    "test": _MEASURED,
+    "float": _MEASURED,
+    "agreement": {"photos": 4, "same_top1": 0.5, "largest_difference": 0.1} | _CHANGE,
+    "trade_off": [_SHARE | {"score": 0.5}],
     "sizes": {"model_bytes": 1, "float_model_bytes": 1},
     "photos": {"train": 1, "validation": 1},
-    "cross_validation": {"path": [{"regularization": 0.1, "loss": 0.2}], "regularization": 0.1, "top1": 0.5},
+    "cross_validation": _HEAD | {"top1": 0.5},
+    "kernels": {},
     "fine_tuning": {
+        "improved": False,
         "frozen_top1": 0.5,
-        "against_frozen": {"accuracy_change": 0.1, "accuracy_change_interval": INTERVAL},
+        "against_frozen": {"photos": 4, "same_top1": 0.5, "largest_difference": 0.1} | _CHANGE,
+        "blends": {},
+        "history": [],
     },
     "fingerprint": NASTY,
-    "labels_from_text": {"tier": NASTY, "source": NASTY},
-    "thresholds": {"test": SHARE},
+    "labels_from_text": {"tier": NASTY, "source": NASTY, "labels": {}, "scale": 1.0},
+    "thresholds": {"score": 0.5, "test": _SHARE},
 }
-SEVERAL = {
+REPORT = records.read(TrainingReport, _CONTENT)
+_SEVERAL = {
     "photos": 4,
     "mean_average_precision": 0.5,
     "mean_average_precision_interval": INTERVAL,
@@ -89,16 +108,17 @@ SEVERAL = {
         "rare": {"average_precision": None, "f1": 0.0, "precision": 0.0, "recall": 0.0, "photos": 0, "threshold": 0.5},
     },
 }
-SEVERAL_REPORT = REPORT | {
-    "test": SEVERAL,
-    "float": SEVERAL,
-    "agreement": {"same_labels": 0.5, "largest_difference": 0.1},
-    "cross_validation": {
-        "path": [{"regularization": 0.1, "loss": 0.2}],
-        "regularization": 0.1,
-        "mean_average_precision": 0.5,
+SEVERAL_REPORT = records.read(
+    MultiLabelReport,
+    _CONTENT
+    | {
+        "test": _SEVERAL,
+        "float": _SEVERAL,
+        "agreement": {"photos": 4, "same_labels": 0.5, "largest_difference": 0.1, "exact_match_change": 0.1},
+        "cross_validation": _HEAD | {"mean_average_precision": 0.5},
+        "thresholds": {"score": 0.5, "labels": {}},
     },
-}
+)
 PHOTO = {"true": NASTY, "answer": NASTY, "score": 0.5, "place": NASTY, "address": NASTY, "name": NASTY, "label": NASTY}
 PHOTO |= {"heat": NASTY, "near": [NASTY], "alt": NASTY, "answers": [(NASTY, 0.5)], "right": False}
 EXAMPLES = {
@@ -127,9 +147,9 @@ VALUES = {
         "wrong": 3,
         "charts": dict.fromkeys(("interval", "calibration", "head", "fine_tuning"), SVG),
         "learned": {NASTY: 1},
-        "thresholds": {"own": SHARE, "proven": [ROW]},
-        "label_sets": {"promised": 0.9, "held": HELD | {"single": 0.5}, "rows": [ROW]},
-        "classes": METRICS["per_class"].items(),
+        "thresholds": {"own": REPORT.thresholds.test, "proven": [ROW]},
+        "label_sets": {"promised": 0.9, "held": REPORT.label_sets.test.whole, "single": 0.5, "rows": [ROW]},
+        "classes": METRICS.per_class,
         "pairs": [ROW],
         "most": 150,
         "calibration": [ROW],
@@ -149,13 +169,13 @@ VALUES = {
         "title": NASTY,
         "curves": [ROW],
         "recalls": list(ROW[:4]),
-        "test": SEVERAL,
+        "test": SEVERAL_REPORT.test,
         "seen": NASTY,
         "report": SEVERAL_REPORT,
         "wrong": 3,
         "charts": dict.fromkeys(("interval", "precision_recall", "head"), SVG),
         "learned": {NASTY: 1},
-        "labels": [(NASTY, SEVERAL["per_class"][NASTY])],
+        "labels": SEVERAL_REPORT.test.per_class[:1],
         "usage": {NASTY: NASTY},
         "stages": [ROW],
     },
@@ -177,7 +197,7 @@ VALUES = {
         "remarks": [NASTY],
         "command": NASTY,
     },
-    "advice_page.html": {"title": NASTY, "advice": ADVICE},
+    "advice_page.html": {"title": NASTY, "advice": REPORT.advice},
     "doctor.html": {
         "name": NASTY,
         "classes": {NASTY: 1},
@@ -287,9 +307,6 @@ VALUES = {
         "info": INFO,
         "report": REPORT,
         "backbone": NASTY,
-        "tuned": False,
-        "layers": NASTY,
-        "features": 1000,
         "quantize": NASTY,
         "io": "float32",
         "fit": Fit(8, 8),
@@ -298,8 +315,6 @@ VALUES = {
         "info": INFO,
         "report": SEVERAL_REPORT,
         "backbone": NASTY,
-        "layers": NASTY,
-        "features": 1000,
         "quantize": NASTY,
         "io": "float32",
         "fit": Fit(8, 8),
@@ -321,7 +336,7 @@ VALUES = {
         "meanings": [(NASTY, NASTY)],
         "backbone": NASTY,
         "fit": Fit(8, 8),
-        "accuracy": {"photos": 1, "top1": 0.5, "top1_interval": INTERVAL},
+        "metrics": METRICS,
     },
     "combined_card.md": {
         "name": NASTY,

@@ -32,10 +32,10 @@ from model_maker.errors import DataError
 from model_maker.evaluation import Metrics
 from model_maker.exporters.explaining_file import ExplainingFile
 from model_maker.exporters.export import Export
+from model_maker.forecasts import Advice
 from model_maker.inference.explanation import Explanation
 from model_maker.inference.pipeline import Answer
 from model_maker.multi_label_metrics import MultiLabelMetrics
-from model_maker.training.advice import Advice
 from model_maker.training.comparison import Comparison
 from model_maker.training.forgetting import Receipt
 from model_maker.training.reproduction import Reproduction

@@ -75,11 +75,11 @@ def test_many_offenders_are_counted_and_three_named(float_classifier):
 
 def test_other_kernels_agree_on_photos_of_all_classes(model, photos, scores):
     found = file_checks.check_kernels(model, photos, scores, threads=1)
-    assert {kernels: entry["photos"] for kernels, entry in found.items()} == {"none": 16, "reference": 3}
+    assert {kernels: entry.photos for kernels, entry in found.items()} == {"none": 16, "reference": 3}
     for entry in found.values():
-        assert entry["same_top1"] == 1
+        assert entry.same_top1 == 1
         # Kernels may round a feature the other way, which moves a score by a few of its steps (3 seen).
-        assert entry["largest_difference"] <= 5 / 256
+        assert entry.largest_difference <= 5 / 256
 
 
 def test_promises_for_other_kernels_are_proven_on_a_photo(model, photos, scores):
@@ -95,13 +95,13 @@ def test_promises_for_other_kernels_are_proven_on_a_photo(model, photos, scores)
 def test_kernels_that_disagree_are_counted(model, photos, scores):
     turned = np.roll(scores, 1, axis=1)
     found = file_checks.check_kernels(model, photos, turned, threads=1)
-    assert found["none"]["same_top1"] < 0.1
-    assert found["none"]["largest_difference"] > 0.05
+    assert found["none"].same_top1 < 0.1
+    assert found["none"].largest_difference > 0.05
 
 
 def test_few_photos_are_enough_for_all_kernels(model, photos, scores):
     few = replace(photos, samples=photos.samples[:3])
-    assert file_checks.check_kernels(model, few, scores[:3])["none"]["photos"] == 3
+    assert file_checks.check_kernels(model, few, scores[:3])["none"].photos == 3
 
 
 def test_kernels_that_cannot_run_the_file_are_named(model, photos, scores):

@@ -6,6 +6,8 @@ from card_values import INFO, REPORT
 from huggingface_hub import ModelCard
 
 from model_maker.fitting import Fit
+from model_maker.inference.training_report import FineTuning
+from model_maker.multi_label_metrics import MultiLabelMetrics
 from model_maker.report import front_matter, model_card
 
 
@@ -52,13 +54,14 @@ def test_card_begins_with_what_the_hub_reads(card):
 )
 def test_licences_that_the_hub_does_not_know_are_named(licence, expected):
     info = dataclasses.replace(INFO, licence=licence, name="---\n[x](y): <b>")
-    found = ModelCard(front_matter.compose(info, REPORT)).data
+    found = ModelCard(front_matter.compose(info, REPORT.test)).data
     assert (found.license, found.license_name, found.model_name) == (*expected, "x-y-b")
 
 
 def test_front_matter_of_several_labels_a_photo_names_its_metrics():
-    report = {"test": {"photos": 9, "mean_average_precision": 0.5, "macro_f1": 0.25}}
-    found = ModelCard(front_matter.compose(INFO, report)).data
+    interval = (0.0, 1.0)
+    test = MultiLabelMetrics(9, 0.5, interval, 0.25, 0.3, 0.4, interval, ())
+    found = ModelCard(front_matter.compose(INFO, test)).data
     assert {result.metric_type: result.metric_value for result in found.eval_results} == {
         "mean_average_precision": 0.5,
         "f1": 0.25,
@@ -67,7 +70,8 @@ def test_front_matter_of_several_labels_a_photo_names_its_metrics():
 
 @pytest.mark.parametrize("improved", [True, False])
 def test_card_says_whether_the_network_was_fine_tuned(improved):
-    report = REPORT | {"fine_tuning": {"improved": improved}}
+    tuned = FineTuning(improved, 0.5, REPORT.agreement, {}, ())
+    report = dataclasses.replace(REPORT, fine_tuning=tuned)
     text = model_card.render(INFO, report, backbone="net", quantize="int8", io="uint8", fit=Fit(224, 224))
     assert ("net, fine-tuned on your photos" in text) == improved
     assert ("a head on frozen net features" in text) != improved

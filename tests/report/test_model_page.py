@@ -1,6 +1,7 @@
 """The report beside a model: what its page and plots say, from scores that were made up and counted by hand."""
 
 import base64
+import dataclasses
 import io
 import re
 from pathlib import Path
@@ -13,7 +14,19 @@ from PIL import Image
 from model_maker import evaluation, output_folder
 from model_maker.data import thumbnails
 from model_maker.data.dataset import Sample
+from model_maker.evaluation import Agreement, Answered, ClassMetrics
 from model_maker.inference.classifier import Scored
+from model_maker.inference.precision_thresholds import Threshold
+from model_maker.inference.training_report import (
+    AnsweredFrom,
+    CrossValidation,
+    Epoch,
+    FineTuning,
+    Sizes,
+    Thresholds,
+    TrainingReport,
+    Tried,
+)
 from model_maker.report import model_page, page_parts
 
 CLASSES = ("ant", "bee", "cat")
@@ -41,32 +54,37 @@ def render(*arguments, **options):
 
 
 def metrics(scored, classes=CLASSES):
-    return evaluation.measure(scored.scores, scored.labels, classes).as_dict()
+    return evaluation.measure(scored.scores, scored.labels, classes)
 
 
-def everything(test):
-    """What `metrics.json` holds where nothing is left out."""
-    return {
-        "test": test,
-        "float": test | {"top1": 0.8, "top1_interval": [0.49, 0.943]},
-        "agreement": {"same_top1": 0.9, "largest_difference": 0.25},
-        "sizes": {"model_bytes": 3_957_394, "float_model_bytes": 13_450_000},
-        "photos": {"train": 40, "validation": 8, "test": 10},
-        "thresholds": {
-            "all": {"score": 0.62, "precision": 0.9, "bound": 0.914},
-            "labels": {"cat": {"score": 0.735, "precision": 0.8, "bound": 0.5}},
-            "test": {"coverage": 0.9, "precision": 7 / 9, "precision_interval": [0.453, 0.937]},
-        },
-        "trade_off": [{"score": 0.75, "coverage": 0.6, "precision": 4 / 6}],
-        "fine_tuning": {
-            "frozen_top1": 0.6,
-            "against_frozen": {"accuracy_change": 0.1, "accuracy_change_interval": [-0.2, 0.4]},
-            "history": [
-                {"phase": "frozen", "epoch": 0, "validation_loss": 0.5, "validation_top1": 0.75},
-                {"phase": "tail", "epoch": 1, "loss": 0.8, "validation_loss": 0.25, "validation_top1": 0.875},
-            ],
-        },
+def everything(test, *path):
+    """What `train` measured where nothing is left out; `path` are steps of cross-validation."""
+    change = Agreement(10, 0.9, 0.25, 0.1, (-0.2, 0.4))
+    chosen = {
+        "all": Threshold(0.9, 0.62, 0.914, 50, 40, 38),
+        "labels": {"cat": Threshold(0.8, 0.735, 0.5, 20, 10, 9)},
+        "test": Answered(10, 9, 7 / 9, (0.453, 0.937)),
     }
+    began = Epoch(phase="frozen", epoch=0, validation_loss=0.5, validation_top1=0.75)
+    after = Epoch(phase="tail", epoch=1, loss=0.8, validation_loss=0.25, validation_top1=0.875)
+    return TrainingReport(
+        test=test,
+        float_model=dataclasses.replace(test, top1=0.8, top1_interval=(0.49, 0.943)),
+        agreement=change,
+        cross_validation=CrossValidation(
+            top1=0.875, regularization=0.1, temperature=1.0, layers="top", candidates={}, path=path
+        ),
+        photos={"train": 40, "validation": 8, "test": 10},
+        trade_off=(AnsweredFrom(0.75, Answered(10, 6, 4 / 6, (0.3, 0.9))),),
+        fingerprint="0123",
+        thresholds=Thresholds(score=0.62, **chosen),
+        kernels={},
+        folds=None,
+        budget=None,
+        fine_tuning=FineTuning(True, 0.6, change, {}, (began, after)),
+        advice=None,
+        sizes=Sizes(3_957_394, 13_450_000),
+    )
 
 
 @pytest.fixture
@@ -76,7 +94,7 @@ def scored(tmp_path):
 
 @pytest.fixture
 def page(scored):
-    return Page(render("insects", scored, {"test": metrics(scored)}, model="insects_model"))
+    return Page(render("insects", scored, metrics(scored), model="insects_model"))
 
 
 def test_headline_is_the_measured_accuracy(page):
@@ -129,7 +147,7 @@ def test_no_more_photos_than_a_page_carries(tmp_path):
     scored = make(tmp_path)
     scores = np.tile(scored.scores, (10, 1))  # 30 mistakes
     many = Scored(scored.samples * 10, np.tile(scored.labels, 10), scores)
-    page = Page(render("insects", many, {"test": metrics(many)}, model="m"))
+    page = Page(render("insects", many, metrics(many), model="m"))
     # Ten of 0.9 and ten of 0.8 come before the first four of 0.6.
     errors = [words[0] for words in page.figures if words[1] != "correct"]
     assert errors == ["bee 0.90"] * 10 + ["bee 0.80"] * 10 + ["ant 0.60"] * 4
@@ -142,7 +160,7 @@ def test_of_many_classes_the_first_have_a_correct_answer_each(tmp_path):
     scores[19, [19, 3]] = 0, 1  # class 19 is taken for class 3
     scored = Scored((sample,) * 20, np.arange(20), scores)
     classes = tuple(f"class {index}" for index in range(20))
-    page = Page(render("m", scored, {"test": metrics(scored, classes)}, model="m"))
+    page = Page(render("m", scored, metrics(scored, classes), model="m"))
     shown = [(words[0], words[1]) for words in page.figures]
     # 12 classes: the one with the error, which has no correct answer, and the first eleven.
     correct = [(f"class {index} 1.00", "correct") for index in range(11)]
@@ -164,9 +182,11 @@ def test_calibration_in_figures(page):
 
 def test_everything_of_a_training_is_reported(scored):
     found = everything(metrics(scored))
-    stages = [{"name": "Embed photos", "seconds": 8.25, "cpu_seconds": 14.5, "peak_memory_mb": 300.4}]
+    stages = page_parts.stage_rows(
+        [{"name": "Embed photos", "seconds": 8.25, "cpu_seconds": 14.5, "peak_memory_mb": 300.4}]
+    )
     learned = {"ant": 20, "bee": 18, "cat": 10}
-    page = Page(render("insects", scored, found, model="a model", learned=learned, stages=stages))
+    page = Page(render("insects", scored, found.test, found, model="a model", learned=learned, stages=stages))
     assert page.tables["Shipped and float model"][2][:3] == ["float", "80.0 %", "49.0 % to 94.3 %"]
     assert "3.96 MB float: 13.45 MB" in page.text and "48 training photos" in page.text
     assert "The model answers 90.0 % of the photos, and 77.8 % of these answers are correct" in page.text
@@ -195,7 +215,7 @@ def test_where_the_model_comes_from_and_what_lies_beside(scored):
     provenance = {"model_maker": "1.2.3", "options": {"model": "lite9", "quantize": "int8", "io": "uint8"}}
     origin = page_parts.origin(provenance, trained="2026-01-02T03:04:05+00:00")
     links = page_parts.links(["model.tflite", "confusion.png"])
-    page = Page(render("m", scored, {"test": metrics(scored)}, model="m", origin=origin, links=links))
+    page = Page(render("m", scored, metrics(scored), model="m", origin=origin, links=links))
     said = "backbone lite9 quantization int8, uint8 input and output trained 2026-01-02 03:04 UTC Model Maker 1.2.3"
     assert said in page.text
     assert page.addresses[:2] == ["model.tflite", "confusion.png"]
@@ -219,8 +239,10 @@ def test_a_budget_names_the_form_that_it_chose():
 
 @pytest.mark.slow
 def test_the_page_passes_axe_and_fits_a_phone(scored, tmp_path):
-    test, stages = metrics(scored), [{"name": "Fit", "seconds": 1.0, "cpu_seconds": 1.0, "peak_memory_mb": 90.0}]
-    text = render("insects", scored, everything(test), model="m", stages=stages, links=page_parts.links(["run.json"]))
+    test, stages = metrics(scored), [("Fit", "1.0 s", "1.0 s", "90 MB")]
+    text = render(
+        "insects", scored, test, everything(test), model="m", stages=stages, links=page_parts.links(["run.json"])
+    )
     seen = look_at(text, tmp_path)
     assert seen["pages"] == NOTHING
 
@@ -231,7 +253,7 @@ def test_the_slider_says_what_numpy_counts(scored, tmp_path):
     scores = random.dirichlet(np.full(3, 0.4), 500).astype(np.float32)
     scores = np.round(scores * 255) / 256  # as an int8 file gives them
     many = Scored(scored.samples * 50, random.integers(0, 3, 500), scores.astype(np.float32))
-    seen = look_at(render("insects", many, {"test": metrics(many)}, model="m"), tmp_path)
+    seen = look_at(render("insects", many, metrics(many), model="m"), tmp_path)
     assert seen["without_script"] == {"slider": False, "table": True}
     best, right = many.scores.max(axis=1), many.scores.argmax(axis=1) == many.labels
     assert [entry["at"] for entry in seen["slider"]] == [0, 50, 51, 100]
@@ -249,7 +271,7 @@ def test_hostile_names_stay_text(tmp_path):
     classes = ("<script>alert(1)</script>", '" onload="alert(2)', "c&amp;t")
     scored = make(tmp_path, classes, suffix="<img src=x onerror=alert(3)>")
     name = "</title><script>alert(4)</script>"
-    text = render(name, scored, {"test": metrics(scored, classes)}, model="</pre><script>x")
+    text = render(name, scored, metrics(scored, classes), model="</pre><script>x")
     page = Page(text)
     tags = [tag for tag, _ in page.tags]
     # Three errors, and what is right of each class: three, two and two.
@@ -261,7 +283,7 @@ def test_hostile_names_stay_text(tmp_path):
 
 
 def test_page_needs_nothing_else(scored):
-    text = render("insects", scored, {"test": metrics(scored)}, model="m")
+    text = render("insects", scored, metrics(scored), model="m")
     found = Page(text).addresses
     assert len(found) == 10 and all(address.startswith("data:image/jpeg;base64,") for address in found)
     assert not re.search(r"url\((?!#)|@import|https?:", text)
@@ -286,14 +308,14 @@ def test_page_can_be_used_without_eyes_or_mouse(page):
 
 def test_a_photo_that_is_gone_is_named_without_a_picture(scored):
     scored.samples[3].path.unlink()
-    page = Page(render("insects", scored, {"test": metrics(scored)}, model="m"))
+    page = Page(render("insects", scored, metrics(scored), model="m"))
     assert len(page.addresses) == 9
     assert page.figures[3][0] == "no picture" and "bee 0.90" in page.figures[3]
 
 
 def test_nothing_wrong_is_reported(scored):
     right = Scored(scored.samples, scored.scores.argmax(axis=1), scored.scores)
-    page = Page(render("insects", right, {"test": metrics(right)}, model="m"))
+    page = Page(render("insects", right, metrics(right), model="m"))
     assert "Every test photo is classified correctly" in page.text
     assert page.figures and all("correct" in words for words in page.figures)
 
@@ -306,7 +328,7 @@ def test_a_hundred_classes_and_ten_thousand_photos_stay_small(tmp_path):
     labels, scores = random.integers(0, 100, 10_000), random.random((10_000, 100), np.float32)
     scored = Scored((sample,) * 10_000, labels, scores)
     classes = tuple(f"a species with a rather long name {index}" for index in range(100))
-    text = render("birds", scored, {"test": metrics(scored, classes)}, model="m")
+    text = render("birds", scored, metrics(scored, classes), model="m")
     assert len(text.encode()) < 3_000_000
     assert len(Page(text).tables["Confusion matrix"]) == len(Page(text).tables["Confusion matrix in per cent"]) == 102
 
@@ -315,9 +337,9 @@ def test_of_a_thousand_classes_the_most_confused_are_shown(scored):
     confusion = np.diag(np.full(1000, 5))
     confusion[7, 900] = 3  # the only mistakes
     labels = [f"class {index}" for index in range(1000)]
-    measured = {label: {"f1": 0.5, "precision": 0.5, "recall": 0.5, "photos": 5} for label in labels}
-    test = metrics(scored) | {"per_class": measured, "confusion": confusion.tolist()}
-    text = render("m", Scored(scored.samples[:1], np.array([0]), np.eye(1, 1000)), {"test": test}, model="m")
+    measured = tuple(ClassMetrics(label, 0.5, 0.5, 0.5, 5) for label in labels)
+    test = dataclasses.replace(metrics(scored), per_class=measured, confusion=confusion)
+    text = render("m", Scored(scored.samples[:1], np.array([0]), np.eye(1, 1000)), test, model="m")
     table = Page(text).tables["Confusion matrix"]
     assert len(table) == 152 and {"class 7", "class 900"} < set(table[1]) and "class 500" not in table[1]
 
@@ -335,9 +357,8 @@ def test_thumbnails_are_small_upright_and_bare(tmp_path):
 
 
 def test_fitting_the_head_shows_the_path_of_its_losses(scored):
-    path = [{"regularization": strength, "loss": loss} for strength, loss in ((0.3, 0.8), (0.1, 0.4), (0.03, 0.5))]
-    found = {"path": path, "regularization": 0.1, "temperature": 1.0, "top1": 0.875}
-    page = Page(render("m", scored, {"test": metrics(scored), "cross_validation": found}, model="m"))
+    found = everything(metrics(scored), Tried(0.3, 0.8), Tried(0.1, 0.4), Tried(0.03, 0.5))
+    page = Page(render("m", scored, found.test, found, model="m"))
     assert page.tables["Regularization"][1:] == [["0.3", "0.8000"], ["0.1", "0.4000"], ["0.03", "0.5000"]]
     assert "0.1 has the lowest. The head classifies 87.5 % of them correctly." in page.text
     assert "Loss of held-out photos by regularization; the data are in the table below" in [
@@ -347,16 +368,15 @@ def test_fitting_the_head_shows_the_path_of_its_losses(scored):
 
 def test_plots_are_made_beside_the_page(scored):
     always = {"report.html", "confusion.png", "calibration.png", "per_class.png"}
-    assert set(model_page.make("m", scored, {"test": metrics(scored)}, model="m")) == always
-    path = [{"regularization": 0.3, "loss": 0.8}]
-    found = everything(metrics(scored)) | {"cross_validation": {"path": path, "regularization": 0.3, "top1": 0.5}}
-    assert set(model_page.make("m", scored, found, model="m")) == always | {"head.png", "fine_tuning.png"}
+    assert set(model_page.make("m", scored, metrics(scored), model="m")) == always
+    found = everything(metrics(scored), Tried(0.3, 0.8))
+    assert set(model_page.make("m", scored, found.test, found, model="m")) == always | {"head.png", "fine_tuning.png"}
 
 
 def test_what_the_figures_show_is_what_was_measured(scored):
     test = metrics(scored)
-    found = everything(test) | {"cross_validation": {"path": [{"regularization": 0.03, "loss": 0.8}]}}
-    wanted = model_page.wanted_figures(test, model_page.reliability(scored), found)
+    history = everything(test).fine_tuning.history
+    wanted = model_page.wanted(scored, test, (Tried(0.03, 0.8),), history)
     assert wanted["interval.svg"].data == {
         "low": pytest.approx(0.397, abs=5e-4),
         "value": 0.7,

@@ -22,9 +22,9 @@ def text(tmp_path_factory):
     for index in range(5):
         Image.new("RGB", (64, 48), (200, 40, 20 * index)).save(folder / f"{index}.jpg")
     samples = tuple(Sample(folder / f"{index}.jpg", 0, f"{index:064}") for index in range(5))
-    test = multi_label_metrics.measure(SCORES, TRUTH, LABELS, np.array([0.5, 0.5])).as_dict()
+    test = multi_label_metrics.measure(SCORES, TRUTH, LABELS, np.array([0.5, 0.5]))
     links = page_parts.links(["model.tflite"])
-    made = multi_label_page.make("m", Scored(samples, TRUTH, SCORES), {"test": test}, model="m", links=links)
+    made = multi_label_page.make("m", Scored(samples, TRUTH, SCORES), test, model="m", links=links)
     return made[output_folder.REPORT].decode()
 
 

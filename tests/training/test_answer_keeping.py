@@ -7,6 +7,7 @@ import pytest
 
 import model_maker
 from model_maker.errors import DataError
+from model_maker.inference.training_report import Changes
 from model_maker.learning.heads import Head
 from model_maker.options import Options, check
 from model_maker.training import answer_keeping
@@ -46,13 +47,9 @@ def test_the_weight_that_turns_fewest_photos_wrong_is_taken_if_it_costs_nothing(
     far[300:] = 1  # a quarter is lost
     found = {0.0: logits_of(new), 0.4: logits_of(middle), 0.9: logits_of(far)}
     assert answer_keeping.choose(found, old, truth) == 0.4
-    assert answer_keeping.changes(found[0.0], found[0.4], old, truth) == {
-        "photos": 400,
-        "top1_alone": 390 / 400,
-        "top1": 396 / 400,
-        "turned_wrong_alone": 10,
-        "turned_wrong": 4,
-    }
+    assert answer_keeping.changes(found[0.0], found[0.4], old, truth) == Changes(
+        photos=400, top1_alone=390 / 400, top1=396 / 400, turned_wrong_alone=10, turned_wrong=4
+    )
 
 
 def test_a_loss_of_more_than_a_point_is_not_permitted_however_few_photos_there_are():

@@ -98,7 +98,7 @@ def test_folds_score_each_photo_by_a_head_that_has_not_seen_it(base, colours, mo
     monkeypatch.setattr(folds, "learn", spy_on_learning)
     monkeypatch.setattr(folds, "score", spy_on_scores)
     found = folds.estimate(given, Options(folds=4), Progress())
-    assert found["photos"] == len(dataset) and found["folds"] == 4
+    assert found.metrics.photos == len(dataset) and found.folds == 4
     assert len(seen) == 4
     for learned, held in zip(seen, judged, strict=True):
         assert not learned & held
@@ -113,7 +113,7 @@ def test_folds_find_nothing_where_labels_are_dice(base, make_photos, tmp_path):
         path.rename(folder / path.name)
     found = folds.estimate(embedded(tmp_path / "dice", base), Options(folds=4), Progress())
     # Guessing: 1/3, standard deviation sqrt(2/9/120) = 0.043; three of them.
-    assert abs(found["top1"] - 1 / 3) < 0.13
+    assert abs(found.metrics.top1 - 1 / 3) < 0.13
 
 
 @pytest.mark.tensorflow

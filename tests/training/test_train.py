@@ -1,17 +1,20 @@
 """The whole story on drawn flowers: what train() makes, repeats, refuses and leaves behind."""
 
+import dataclasses
 import json
 import os
 import shutil
 
 import numpy as np
 import pytest
+from card_values import REPORT
 from heard import Heard
 
 import model_maker
 from model_maker import run_record
 from model_maker.data import augment
 from model_maker.inference.classifier import Classifier
+from model_maker.inference.training_report import KernelAgreement
 from model_maker.system import files
 from model_maker.tflite import inspection, metadata
 from model_maker.training import metrics_record
@@ -206,11 +209,12 @@ def test_evaluation_passes_over_what_training_skipped(flowers, tmp_path, lite0, 
 
 def test_a_file_that_answers_otherwise_is_noted():
     heard = Heard()
-    report = {
-        "agreement": {"photos": 100, "same_top1": 0.9},
-        "kernels": {"none": {"photos": 64, "same_top1": 63 / 64}, "reference": {"photos": 3, "same_top1": 1 / 3}},
+    kernels = {
+        name: KernelAgreement(photos=photos, same_top1=same, largest_difference=0.1)
+        for name, photos, same in (("none", 64, 63 / 64), ("reference", 3, 1 / 3))
     }
-    metrics_record.warn(report, heard)
+    agreement = dataclasses.replace(REPORT.agreement, photos=100, same_top1=0.9)
+    metrics_record.warn(dataclasses.replace(REPORT, agreement=agreement, kernels=kernels), heard)
     assert [("float" in note, "10 of 100" in note) for note in heard.notes[:1]] == [(True, True)]
     assert "2 of 3" in heard.notes[1] and len(heard.notes) == 2
 

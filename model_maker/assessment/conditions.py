@@ -34,7 +34,7 @@ COVERED = "object covered"
 
 @dataclass(frozen=True)
 class Condition:
-    """What happens to a photo, in a few words; where that is from, empty where it is our own; what makes it."""
+    """What it does to a photo, in a few words; its source, empty for our own; and the function that applies it."""
 
     what: str
     source: str

@@ -22,7 +22,7 @@ _ADVICE = "State what its input expects with `normalization=MEAN,STD`, as 127.5,
 
 @dataclass(frozen=True)
 class Step:
-    """One operator of the scaling at the beginning of a graph: x -> scale * x + offset, means over the channels.
+    """One operator of the scaling at the beginning of a graph: x -> scale * x + offset, averaged over channels.
 
     `alike` is whether they are the same for all channels; the operator has one output.
     """

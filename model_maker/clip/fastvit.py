@@ -153,7 +153,7 @@ class _FastViT(Layers):
         gate: bool = False,
         scale: Array | None = None,
     ) -> int:
-        """Adds a MobileOne block, with `gate` squeeze-excite before the activation; `scale` is of its input."""
+        """Adds a MobileOne block; `gate` adds squeeze-excite before the activation, `scale` is that of its input."""
         inputs = self.shape(x)[3]
         same = stride == 1 and inputs == outputs
         weights, bias = self._branches.mobile_one(name, outputs, 1 if depthwise else inputs, kernel, same=same)

@@ -98,7 +98,7 @@ class ImageTower:
 
 
 def prepare(image: Image.Image, size: int, *, crop: bool, resampling: str = "bicubic") -> Array:
-    """Makes of an upright RGB photo what the tower was trained on, with antialiasing: uint8 [size, size, 3].
+    """Converts an upright RGB photo to the tower's input as in training, antialiased: uint8 [size, size, 3].
 
     Args:
       crop: whether the shorter side is brought to the size and the longer one loses its ends; else both are stretched.

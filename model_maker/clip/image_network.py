@@ -20,7 +20,7 @@ _PREFIX = "vision_model"
 
 
 def build(tower: Tower, tensors: Tensors) -> bytes:
-    """Writes the network that a tower says it is.
+    """Writes the network of a tower.
 
     Returns:
       A float `.tflite`: [1, H, H, 3], normalized by NORMALIZATION, to [1, D], not of length 1.

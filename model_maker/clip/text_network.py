@@ -13,7 +13,7 @@ Array = np.ndarray
 
 
 class TextNetwork:
-    """From tokens to vectors, by the network that a tower says it is.
+    """Maps tokens to vectors; the tower's record describes the network.
 
     Raises:
       BackboneError: the weights are another network's.

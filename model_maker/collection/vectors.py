@@ -38,7 +38,7 @@ _BLOCK = 1024
 
 @dataclass(frozen=True)
 class Vectors:
-    """The vectors [E] of readable photos, in order, read from the store only for comparison; and the others."""
+    """Vectors [E] of the readable photos, in order, read from the store only for comparison; what was skipped."""
 
     photos: Dataset
     maps: FeatureMaps

@@ -93,7 +93,7 @@ def accepts(path: Path) -> bool:
 def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
     """Lists the photos of an archive by class, then name; skips a single top-level folder.
 
-    The notes tell of skipped files, and of a compressed tar that was unpacked into the cache.
+    Notes list skipped files, and a compressed tar that was unpacked into the cache.
 
     Raises:
       DataError: it is damaged or unsafe.

@@ -195,7 +195,7 @@ def _suffixes(examination: Examination) -> Iterator[Finding]:
 
 
 def _each(text: Callable[[FileProperties], str], *, removable: bool = False) -> Finder:
-    """Returns what finds the photos of whose properties there is something to say."""
+    """Returns a finder of the photos for whose properties the text is not empty."""
 
     def find(examination: Examination) -> Iterator[Finding]:
         for sample, file in zip(examination.dataset.samples, examination.properties, strict=True):

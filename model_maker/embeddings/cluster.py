@@ -70,7 +70,7 @@ def check_installed() -> None:
 
 
 class Cluster:
-    """A cluster of so many cores that this process has joined; created by `connected`."""
+    """A cluster that this process has joined, with its number of cores; created by `connected`."""
 
     def __init__(self, ray: Any):
         self._ray = ray

@@ -48,7 +48,7 @@ def _tensors(model: schema.ModelT, operator: schema.OperatorT) -> str:
         tensor = _tensor(model, index)
         if tensor.type not in _INTEGERS:
             return "touches a tensor that is not int8"
-        shape = [int(side) for side in ([] if tensor.shape is None else tensor.shape)]
+        shape = list(graph.shape(tensor))
         signature = [] if tensor.shapeSignature is None else list(tensor.shapeSignature)
         if any(side < 1 for side in (*shape, *signature)):
             return "has a tensor whose size is not constant"

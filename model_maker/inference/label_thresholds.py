@@ -58,7 +58,7 @@ def limits(scores: Array, targets: Array) -> Array:
 
 
 def choose_by_precision(scores: Array, targets: Array, precision: float) -> list[precision_thresholds.Threshold]:
-    """Chooses for each label the lowest threshold that provably keeps a precision, as `precision_thresholds` does."""
+    """Chooses for each label the lowest threshold that provably keeps a precision; see `precision_thresholds`."""
     return [
         precision_thresholds.choose_for_label(scores[:, label], targets[:, label], precision, least=_LEAST)
         for label in range(scores.shape[1])

@@ -50,7 +50,7 @@ def check(workspace: Workspace, progress: Progress) -> None:
 def kept(workspace: Workspace, now: str) -> dict[str, Any] | None:
     """Returns what is still true of the last check, for the page; None where there was none.
 
-    By the photos' `listing` findings about whole classes hold or not.
+    Findings about whole classes hold only while the `listing` of the photos is the same.
     """
     record = kept_work.read(workspace.side / FINDINGS)
     if record is None:

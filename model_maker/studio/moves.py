@@ -33,7 +33,7 @@ class Action:
 
 
 class Moves:
-    """Moves files between some folders, by name and all on one file system, and back; writes the log."""
+    """Moves files between named folders on one file system, and back; each move is in the log."""
 
     def __init__(self, bases: Mapping[str, Path], log: Path):
         self._bases, self._log = dict(bases), log

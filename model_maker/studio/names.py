@@ -19,7 +19,7 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 def new_class(text: object, others: Iterable[str]) -> str:
-    """Checks what a new class is to be called, as somebody wrote it, beside other classes.
+    """Checks the name of a new class, as the user wrote it, against the names of other classes.
 
     Raises:
       DataError: it cannot be the name of a folder or a label everywhere, or hardly differs from another one.

@@ -24,7 +24,7 @@ _MOST = 5_000
 
 
 class Rehearsal:
-    """Rehearses a training as long as nothing more important turns up, which `is_unwanted` tells."""
+    """Rehearses a training until `is_unwanted` returns that something more important has turned up."""
 
     def __init__(self, workspace: Workspace, is_unwanted: Callable[[], bool]):
         self._workspace, self._is_unwanted = workspace, is_unwanted

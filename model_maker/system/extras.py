@@ -42,7 +42,7 @@ _TITLES = {
 
 @dataclass(frozen=True)
 class _Releases:
-    """The newest Python for which a package has releases, and prefixes of `MACHINE`; none of these for any machine."""
+    """The newest Python that a package has releases for, and prefixes of `MACHINE`, empty for any machine."""
 
     python: tuple[int, int]
     machines: tuple[str, ...] = ()

@@ -203,7 +203,7 @@ def check_new(path: Path, *, overwrite: bool = False, advice: str = "or remove i
 
 
 def check_new_beside(model: Path, output: Path, *, overwrite: bool, mark: str, maker: str = "this command") -> None:
-    """Checks the same for a folder that is made of a model and may replace only one with this mark, of its maker.
+    """Checks the same for what is made from a model, which replaces only a folder with this mark of its maker.
 
     Raises:
       OutputError: see `check_new`; or the folder holds the model itself, or was not made by its maker.

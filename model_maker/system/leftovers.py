@@ -76,7 +76,7 @@ _one_at_a_time = threading.Lock()
 def mark(running: Path | None, folder: Path) -> str:
     """Returns the suffix of a new name in a folder, which identifies the process.
 
-    It is recorded in the folder of the records of running processes; None for no record.
+    The process records the folder in `running`, the folder of such records, unless that is None.
     """
     with _one_at_a_time:
         record = _records.get(running)

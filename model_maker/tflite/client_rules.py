@@ -135,32 +135,20 @@ def _label_files(scores: tuple[schema.TensorMetadata, ...]) -> list[str]:
     return [(file.name or b"").decode() for file in files if file.type == schema.AssociatedFileType.TENSOR_AXIS_LABELS]
 
 
-def _shape(tensor: model_schema.TensorT) -> list[int]:
-    return [int(side) for side in (tensor.shape if tensor.shape is not None else ())]
-
-
 def _input_shape(file: Contents) -> str:
     if len(file.inputs) != 1:
         return f"{len(file.inputs)} inputs"
-    shape = _shape(file.inputs[0])
+    shape = list(graph.shape(file.inputs[0]))
     return "" if len(shape) == 4 and (shape[0], shape[3]) == (1, 3) else f"input of shape {shape}"
 
 
-def _input_type(file: Contents) -> str:
-    return _other_type(file.inputs)
-
-
 def _output_shape(file: Contents) -> str:
-    shapes = [_shape(tensor) for tensor in file.outputs]
+    shapes = [list(graph.shape(tensor)) for tensor in file.outputs]
     # Several outputs are heads of one classifier if the metadata describes each; otherwise only one is allowed.
     described = len(shapes) == 1 or len(file.scores) == len(shapes) > 1
     # Older classifiers have four-dimensional outputs.
     fits = described and all(len(shape) in (2, 4) and set(shape[:-1]) == {1} for shape in shapes)
     return "" if fits else f"outputs of shape {shapes}"
-
-
-def _output_type(file: Contents) -> str:
-    return _other_type(file.outputs)
 
 
 def _other_type(tensors: tuple[model_schema.TensorT, ...]) -> str:
@@ -202,7 +190,7 @@ def _lines(file: Contents) -> str:
 def _count(file: Contents) -> str:
     if file.labels is None or not file.outputs:
         return ""
-    lines, scores = len(file.labels.removesuffix(b"\n").split(b"\n")), _shape(file.outputs[0])[-1]
+    lines, scores = len(file.labels.removesuffix(b"\n").split(b"\n")), graph.shape(file.outputs[0])[-1]
     return "" if lines == scores else f"{lines} labels for {scores} scores"
 
 
@@ -215,14 +203,14 @@ RULES = (
     Rule(
         "input uint8 or float32",
         _ENGINES,
-        _input_type,
+        lambda file: _other_type(file.inputs),
         "`model_maker export --io uint8` or `--io float32` makes it again.",
     ),
     Rule("one output [1, N]", _ENGINES, _output_shape, "Keep the scores of the classes as the only output."),
     Rule(
         "output uint8 or float32",
         _ENGINES,
-        _output_type,
+        lambda file: _other_type(file.outputs),
         "`model_maker export --io uint8` or `--io float32` makes it again.",
     ),
     Rule("metadata, if any, of exactly one input", TASK_LIBRARY, _one_description, _AGAIN),

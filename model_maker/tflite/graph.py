@@ -226,12 +226,17 @@ def constant(model: schema.ModelT, tensor: schema.TensorT) -> Array:
       ModelError: it has no data, or data of an unsupported type.
     """
     data = model.buffers[tensor.buffer].data
-    shape = () if tensor.shape is None else tuple(int(side) for side in tensor.shape)
+    sides = shape(tensor)
     if data is not None and tensor.type == schema.TensorType.INT4:
-        return _unpack_int4(np.frombuffer(bytes(data), np.int8), math.prod(shape)).reshape(shape)
+        return _unpack_int4(np.frombuffer(bytes(data), np.int8), math.prod(sides)).reshape(sides)
     if data is None or tensor.type not in _DTYPES:
         raise ModelError(f"The tensor {(tensor.name or b'').decode(errors='replace')} has no plain numbers.")
-    return np.frombuffer(bytes(data), _DTYPES[tensor.type]).reshape(shape)
+    return np.frombuffer(bytes(data), _DTYPES[tensor.type]).reshape(sides)
+
+
+def shape(tensor: schema.TensorT) -> tuple[int, ...]:
+    """Returns the shape of a tensor; some writers omit that of a scalar."""
+    return () if tensor.shape is None else tuple(int(side) for side in tensor.shape)
 
 
 def is_constant(model: schema.ModelT, tensor: schema.TensorT) -> bool:

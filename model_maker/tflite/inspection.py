@@ -159,11 +159,11 @@ def _facts(tensor) -> TensorFacts:
     quantization = tensor.quantization
     quantized = quantization is not None and quantization.scale is not None and len(quantization.scale) == 1
     quantized = quantized and math.isfinite(quantization.scale[0])
-    # Some writers omit the shape of a scalar and a zero point of 0.
+    # Some writers omit a zero point of 0.
     stated = quantized and quantization.zeroPoint is not None
     return TensorFacts(
         name=_text(tensor),
-        shape=() if tensor.shape is None else tuple(int(side) for side in tensor.shape),
+        shape=graph.shape(tensor),
         dtype=_TYPE_NAMES[tensor.type],
         scale=float(quantization.scale[0]) if quantized else None,
         zero_point=(int(quantization.zeroPoint[0]) if stated else 0) if quantized else None,

@@ -21,7 +21,7 @@ def check(labels: tuple[str, ...], count: int) -> None:
     """Checks that there is a label for each score, and that each fits in a line.
 
     Raises:
-      ModelError: one of these is not so.
+      ModelError: a check fails.
     """
     if len(labels) != count:
         raise ModelError(f"The model gives {count} scores, but there are {len(labels)} labels.")

@@ -146,7 +146,7 @@ def _described(tensor: schema.TensorT) -> bytes:
     if quantized is not None and quantized.scale is not None:
         zero = quantized.zeroPoint
         steps = ([float(one) for one in quantized.scale], None if zero is None else [int(one) for one in zero])
-    shape = [] if tensor.shape is None else [int(side) for side in tensor.shape]
+    shape = list(graph.shape(tensor))
     return repr((shape, tensor.type, steps)).encode()
 
 

@@ -106,7 +106,7 @@ def check(content: bytes) -> None:
         main = model.subgraphs[0]
         _check_inputs(main)
         _check_sizes_known(model, main)
-        check_memory(model, [_shape(tensor) for tensor in main.tensors])
+        check_memory(model, [graph.shape(tensor) for tensor in main.tensors])
 
 
 def check_memory(model: schema.ModelT, shapes: Sequence[Sequence[int]]) -> None:
@@ -156,8 +156,9 @@ def _check_tensor(tensor: schema.TensorT) -> None:
         raise ModelError(f"It has a tensor with sparse weights. {_ADVICE}")
     if tensor.isVariable:
         raise ModelError(f"It has a tensor that keeps its value from one picture to the next. {_ADVICE}")
-    if any(side < 0 for side in _shape(tensor)):
-        raise ModelError(f"It has a tensor of the shape {list(_shape(tensor))}, so it is damaged. Export it again.")
+    sides = list(graph.shape(tensor))
+    if any(side < 0 for side in sides):
+        raise ModelError(f"It has a tensor of the shape {sides}, so it is damaged. Export it again.")
 
 
 def _check_operator(model: schema.ModelT, part: schema.SubGraphT, operator: schema.OperatorT) -> None:
@@ -195,8 +196,4 @@ def _check_sizes_known(model: schema.ModelT, main: schema.SubGraphT) -> None:
 
 
 def _is_constant(model: schema.ModelT, tensor: schema.TensorT) -> bool:
-    return graph.is_constant(model, tensor) or 0 in _shape(tensor)
-
-
-def _shape(tensor: schema.TensorT) -> tuple[int, ...]:
-    return () if tensor.shape is None else tuple(int(side) for side in tensor.shape)
+    return graph.is_constant(model, tensor) or 0 in graph.shape(tensor)

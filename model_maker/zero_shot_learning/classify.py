@@ -43,7 +43,7 @@ class Answering(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class ZeroShot:
-    """What answers, which of `tiers.TIERS` it belongs to, what that knows words from, what each label was taken for."""
+    """A scorer of photos, its tier of `tiers.TIERS`, the source of the words that it knows, and what labels mean."""
 
     classifier: Answering
     tier: str

@@ -82,7 +82,7 @@ class Answer:
 def ask(
     client: str, models: Sequence[str | os.PathLike[str]], photos: Sequence[str | os.PathLike[str]]
 ) -> list[Answer]:
-    """Runs models in a client of CLIENTS, which decodes and resizes the photos, JPEG or PNG, itself; an answer a model.
+    """Runs models in one of CLIENTS, which decodes and resizes photos (JPEG, PNG) itself; returns an answer per model.
 
     Raises:
       NotHere: it is not installed, or would report to its vendor because the network cannot be cut off.

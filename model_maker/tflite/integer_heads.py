@@ -134,11 +134,11 @@ def quantize(
             second = (seen[:, part].T @ seen[:, part])[None]
             weights = kernel[None, :, part].transpose(0, 2, 1)
             rounded[:, part] = rounding.round_together(weights, steps[None].astype(np.float64), second)[0].T
-    # The bias absorbs the mean error of rounding the weights.
-    lost = (kernel - rounded * steps[:, None]) @ seen.mean(axis=0) * feature_step
-    products = np.float32(feature_step) * steps
-    whole_bias = np.clip(np.rint((bias + lost) / products), -(2**31) + 1, 2**31 - 1)
-    logits = (features.astype(np.float32) @ rounded.T.astype(np.float32) + whole_bias) * products
+        # The bias absorbs the mean error of rounding the weights.
+        lost = (kernel - rounded * steps[:, None]) @ seen.mean(axis=0) * feature_step
+        products = np.float32(feature_step) * steps
+        whole_bias = np.clip(np.rint((bias + lost) / products), -(2**31) + 1, 2**31 - 1)
+        logits = (features.astype(np.float32) @ rounded.T.astype(np.float32) + whole_bias) * products
     low, high = min(0.0, float(logits.min())), max(0.0, float(logits.max()))
     if multi_label:  # scores beyond these saturate at 0 and 255 of 256; the others gain finer steps
         low, high = max(low, -_MOST_LOGIT), min(high, _MOST_LOGIT)

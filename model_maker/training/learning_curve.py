@@ -97,12 +97,13 @@ def measure(
       repeats: number of repetitions with other folds.
       progress: called with (done, total) fits.
     """
-    features, random = table.standardize(layers), np.random.default_rng(0)
+    random = np.random.default_rng(0)
     right = np.zeros((len(labels), len(SHARES)))
     halved = {label: np.zeros(len(labels)) for label in halve}
     moved, done, total = 0, 0, repeats * FOLDS * (len(SHARES) + len(halve))
 
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:
+        features = table.standardize(layers)
 
         def fit(chosen: Array, start: Array, held: Array) -> tuple[Array, Array]:
             nonlocal done

@@ -59,8 +59,8 @@ exit codes: 0 done; 1 failed, the message says why; 2 wrong arguments;
 130 after ctrl-C.
 NO_COLOR=1 in the environment switches colors off.
 """
-# Modules and object trees of models, which stay, cause most of Python's collections; with its default of 700 they take 2 %
-# of a short training.
+# Modules and object trees of models, which stay, cause most of Python's collections; with its default of 700 these take
+# 2 % of a short training.
 _GC_THRESHOLD = 50_000
 # In the order of the help.
 COMMANDS = (

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ai_edge_litert import schema_py_generated as schema
+
 from model_maker.backbones.embedder import Embedder
 from model_maker.data.dataset import Dataset
 from model_maker.data.entries import Location
@@ -151,20 +153,22 @@ def convert(
     )
 
 
-def with_io_types(whole: bytes, normalization: Normalization, io: str, *, output_io: str | None = None) -> bytes:
+def with_io_types(
+    whole: schema.ModelT, normalization: Normalization, io: str, *, output_io: str | None = None
+) -> bytes:
     """Sets the input and output types of an int8 classifier, and checks that it computes in integers.
 
     Args:
-      whole: int8 [1, H, H, 3] to int8 [1, C].
+      whole: int8 [1, H, H, 3] to int8 [1, C]; an object tree, which it changes.
       normalization: of the pixels.
       io, output_io: as in `Form`.
 
     Raises:
       ModelError: it has float operators.
     """
-    bare = graph.set_io(whole, io, mean=normalization.mean, std=normalization.std, output_io=output_io or io)
-    file_checks.check_integers(bare)
-    return bare
+    graph.change_io(whole, io, mean=normalization.mean, std=normalization.std, output_io=output_io or io)
+    file_checks.check_operators(whole)
+    return graph.pack(whole)
 
 
 def with_metadata(bare: bytes, info: ModelInfo, memory: ClassMemory | None = None) -> bytes:

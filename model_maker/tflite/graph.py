@@ -163,6 +163,12 @@ def set_io(content: bytes, io: str, *, mean: float, std: float, output_io: str |
       ModelError: a uint8 input cannot represent this mean.
     """
     model = parse(content)
+    change_io(model, io, mean=mean, std=std, output_io=output_io)
+    return pack(model)
+
+
+def change_io(model: schema.ModelT, io: str, *, mean: float, std: float, output_io: str | None = None) -> None:
+    """Sets the input and output types of an object tree, in place; see `set_io`."""
     graph = model.subgraphs[0]
     output = model.signatureDefs[0].outputs[0].name.decode() if model.signatureDefs else OUTPUT
     zero_point = _zero_point(graph.tensors[graph.inputs[0]], mean)
@@ -176,7 +182,6 @@ def set_io(content: bytes, io: str, *, mean: float, std: float, output_io: str |
         *edge_operators(model, graph.outputs, output, output_io or io, quantization(1 / 256, 0), entering=False),
     ]
     sign(model, output)
-    return pack(model)
 
 
 def _zero_point(inner: schema.TensorT, mean: float) -> int:

@@ -69,8 +69,7 @@ class IntegerHead:
           ModelError: the number, step or type of its features is not what the head expects.
         """
         model = graph.parse(embedder)
-        self._append(model)
-        graph.sign(model)
+        self.append(model)
         return graph.pack(model)
 
     def _alone(self) -> bytes:
@@ -81,6 +80,11 @@ class IntegerHead:
         main.inputs = main.outputs = [features]
         self._append(model)
         return graph.pack(model)
+
+    def append(self, model: schema.ModelT) -> None:
+        """Appends the head to the object tree of an int8 embedder, in place; see `attach`."""
+        self._append(model)
+        graph.sign(model)
 
     def _append(self, model: schema.ModelT) -> None:
         main = model.subgraphs[0]

@@ -24,7 +24,7 @@ INPUT, OUTPUT = "image", "probabilities"
 INSIDE = "_inside"  # suffix of an inner tensor after another one becomes input or output
 IO_TYPES = ("uint8", "float32")
 _TYPES = {name: getattr(schema.TensorType, name.upper()) for name in (*IO_TYPES, "int8", "int32")}
-_DTYPES: dict[int, np.dtype] = {
+DTYPES: dict[int, np.dtype] = {
     schema.TensorType.FLOAT32: np.dtype("<f4"),
     schema.TensorType.FLOAT16: np.dtype("<f2"),
     schema.TensorType.INT8: np.dtype("i1"),
@@ -234,9 +234,9 @@ def constant(model: schema.ModelT, tensor: schema.TensorT) -> Array:
     shape = () if tensor.shape is None else tuple(int(side) for side in tensor.shape)
     if data is not None and tensor.type == schema.TensorType.INT4:
         return _unpack_int4(np.frombuffer(bytes(data), np.int8), math.prod(shape)).reshape(shape)
-    if data is None or tensor.type not in _DTYPES:
+    if data is None or tensor.type not in DTYPES:
         raise ModelError(f"The tensor {(tensor.name or b'').decode(errors='replace')} has no plain numbers.")
-    return np.frombuffer(bytes(data), _DTYPES[tensor.type]).reshape(shape)
+    return np.frombuffer(bytes(data), DTYPES[tensor.type]).reshape(shape)
 
 
 def set_constant(model: schema.ModelT, tensor: schema.TensorT, values: Array) -> None:

@@ -65,7 +65,7 @@ class Int8Backbone:
     @functools.cached_property
     def step(self) -> float:
         """Quantization step of the features."""
-        return in_place.output_step(self.content)
+        return in_place.ends(self.content).output_step
 
     @property
     def digest(self) -> str:

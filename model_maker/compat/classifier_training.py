@@ -114,7 +114,7 @@ def _source(learned: Learned, data: TrainingData, options: Options, progress: Pr
     seen = ordered[: quantized_file.CALIBRATION_PHOTOS]
     int8 = None
     if network.layers and base.int8:
-        int8 = learn.attached(learn.integer_head(network, photos, data), network, data)
+        int8 = graph.pack(learn.attached(learn.integer_head(network, photos, data), network, data))
     return Source(base.name, finished, classifier, info, seen, probes, progress, int8)
 
 

@@ -25,6 +25,8 @@ from model_maker.fitting import STRETCH, Fit
 from model_maker.normalization import Normalization
 from model_maker.progress import SILENT, Progress
 from model_maker.system import files
+from model_maker.tflite import in_place
+from model_maker.tflite.in_place import Ends
 from model_maker.tflite.interpreter import Runner
 
 Array = np.ndarray
@@ -75,9 +77,7 @@ def look_up(dataset: Dataset, embedder: bytes, resize: str = STRETCH, *, threads
 
     Does not write to the cache.
     """
-    probe = Runner(embedder)
-    path = cache_path(embedder, None, resize=resize)
-    store = EmbeddingStore(path, math.prod(probe.output_shape[1:]), stored_type(probe))
+    store = _store(in_place.ends(embedder), cache_path(embedder, None, resize=resize))
     rows = store.find(_names(dataset, 1, PRESETS["none"], 0))[:, 0]
     if (rows >= 0).all():
         return store.read(rows)
@@ -112,12 +112,15 @@ def feature_maps(
     Returns:
       FeatureMaps of the photos that can be read, in order, and the photos that cannot.
     """
-    probe = Runner(embedder)
-    size, shape = Fit.to(probe.input_shape, resize), probe.output_shape[1:]
+    stated: Runner | Ends = in_place.ends(embedder)
     path = cache_path(embedder, normalization, kernels, resize=resize)
-    store = EmbeddingStore(path, math.prod(shape), stored_type(probe))
-    names = _names(dataset, views, augmentation, seed)
+    store, names = _store(stated, path), _names(dataset, views, augmentation, seed)
     rows = store.find(names)
+    if (rows < 0).any():
+        stated = Runner(embedder)  # LiteRT's shapes may differ from those that the file states
+        store = _store(stated, path)
+        rows = store.find(names)
+    size, shape = Fit.to(stated.input_shape, resize), stated.output_shape[1:]
     missing = _Lacking(dataset, names, rows)
     known = int((rows >= 0).all(axis=1).sum())
     if 0 < known < len(dataset):
@@ -130,7 +133,11 @@ def feature_maps(
         rows = store.find(names[[sample.digest not in unreadable for sample in dataset.samples]], check=False)
     if (rows < 0).any():
         raise OutputError(store.lost)
-    return FeatureMaps(store, rows, shape, probe.output_step), skipped
+    return FeatureMaps(store, rows, shape, stated.output_step), skipped
+
+
+def _store(embedder: Runner | Ends, path: Path) -> EmbeddingStore:
+    return EmbeddingStore(path, math.prod(embedder.output_shape[1:]), stored_type(embedder))
 
 
 def cache_path(

@@ -14,6 +14,7 @@ from model_maker.data.dataset import Sample
 from model_maker.errors import DataError
 from model_maker.fitting import Fit
 from model_maker.normalization import Normalization
+from model_maker.tflite.in_place import Ends
 from model_maker.tflite.interpreter import Runner
 
 Array = np.ndarray
@@ -68,9 +69,9 @@ class Work:
         return embed
 
 
-def stored_type(runner: Runner) -> np.dtype:
+def stored_type(embedder: Runner | Ends) -> np.dtype:
     """Returns the type in which an embedder's output is stored: its own for integers, float16 for floats."""
-    return runner.output_dtype if runner.output_dtype.kind == "i" else np.dtype("<f2")
+    return embedder.output_dtype if embedder.output_dtype.kind == "i" else np.dtype("<f2")
 
 
 class Engine(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -91,7 +92,7 @@ class FeatureTable:
         count = features.shape[0] * features.shape[1]
         products = None
         if count < FEW * features.shape[2]:
-            products = np.sum([self._product(layer) for layer in chosen], axis=0)
+            products = functools.reduce(np.add, map(self._product, chosen), np.zeros((count, count)))
         return _InMemory(features, center, scale, self._step, products)
 
     def logits(self, kernel: Array, bias: Array) -> Array:

@@ -198,7 +198,7 @@ def fit(
         step = partial(_offset_progress, report, len(sets) * path)
         parameters = whole.solve(best.strength, best.start, _FINAL_ITERATIONS, step)
         report(total)
-    kernel, bias = best.features.unstandardized(parameters)
+        kernel, bias = best.features.unstandardized(parameters)
     if prior:
         kernel[:, -prior.kernel.shape[1] :] += scale * prior.kernel
         bias = bias + scale * prior.bias

@@ -95,7 +95,7 @@ class Source:
 
     def _make(self, kind: str, io: str) -> bytes:
         if kind == "int8" and self.int8:
-            bare = quantized_file.with_io_types(self.int8, self.base.normalization, io)
+            bare = quantized_file.with_io_types(graph.parse(self.int8), self.base.normalization, io)
         else:
             bare = quantized_file.convert(
                 self.base.content, self.base, Form(kind, io), photos=self.photos, progress=self.progress

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from model_maker.data.dataset import Dataset
 from model_maker.errors import ModelError
@@ -32,7 +33,12 @@ def check_integers(content: bytes, kind: str = "int8", *, kept: Mapping[str, str
     Raises:
       ModelError: other operators have a higher precision; the message names them.
     """
-    kept, model = kept or {}, graph.parse(content)
+    check_operators(graph.parse(content), kind, kept=kept)
+
+
+def check_operators(model: schema.ModelT, kind: str = "int8", *, kept: Mapping[str, str] | None = None) -> None:
+    """Checks the operators of an object tree; see `check_integers`."""
+    kept = kept or {}
     floats = [name for name, other in kept.items() if other == "float"]
     # An operator that should be int16 but is float is an offender.
     for wider, word, spared in (("int16x8", "float", floats), (kind, "int16", list(kept))):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ai_edge_litert import schema_py_generated as schema
+
 from model_maker.backbones.embedder import Embedder
 from model_maker.data.dataset import Dataset
 from model_maker.data.entries import Location
@@ -146,15 +148,15 @@ def convert(
     )
 
 
-def with_io_types(whole: bytes, normalization: Normalization, io: str) -> bytes:
-    """Sets the types of an int8 classifier, [1, H, H, 3] to [1, C]; it has to compute in integers.
+def with_io_types(whole: schema.ModelT, normalization: Normalization, io: str) -> bytes:
+    """Sets the types of an int8 classifier, [1, H, H, 3] to [1, C], an object tree; it has to compute in integers.
 
     Raises:
       ModelError: it has float operators.
     """
-    bare = graph.set_io(whole, io, mean=normalization.mean, std=normalization.std)
-    file_checks.check_integers(bare)
-    return bare
+    graph.change_io(whole, io, mean=normalization.mean, std=normalization.std, output_io=io)
+    file_checks.check_operators(whole)
+    return graph.pack(whole)
 
 
 def with_metadata(bare: bytes, info: ModelInfo, memory: ClassMemory | None = None) -> bytes:

@@ -18,8 +18,6 @@ from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path, PurePath
 
-from absl import logging
-
 from model_maker.errors import OutputError
 from model_maker.system import leftovers
 
@@ -149,6 +147,8 @@ def read_checked(path: Path) -> bytes | None:
         return None
     if hashlib.sha256(content).hexdigest().encode() == expected:
         return content
+    from absl import logging  # imported here, because child processes import this module, too
+
     logging.warning("%s in the cache is damaged and is made again.", path)
     return None
 

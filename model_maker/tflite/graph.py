@@ -24,7 +24,7 @@ INPUT, OUTPUT = "image", "probabilities"
 INSIDE = "_inside"  # suffix of an inner tensor after another one becomes input or output
 IO_TYPES = ("uint8", "float32")
 _TYPES = {name: getattr(schema.TensorType, name.upper()) for name in (*IO_TYPES, "int8", "int32")}
-_DTYPES: dict[int, np.dtype] = {
+DTYPES: dict[int, np.dtype] = {
     schema.TensorType.FLOAT32: np.dtype("<f4"),
     schema.TensorType.FLOAT16: np.dtype("<f2"),
     schema.TensorType.INT8: np.dtype("i1"),
@@ -163,6 +163,12 @@ def set_io(content: bytes, io: str, *, mean: float, std: float, output_io: str |
       ModelError: a uint8 input cannot represent this mean.
     """
     model = parse(content)
+    change_io(model, io, mean=mean, std=std, output_io=output_io)
+    return pack(model)
+
+
+def change_io(model: schema.ModelT, io: str, *, mean: float, std: float, output_io: str | None = None) -> None:
+    """Sets the input and output types of an object tree, in place; see `set_io`."""
     graph = model.subgraphs[0]
     output = model.signatureDefs[0].outputs[0].name.decode() if model.signatureDefs else OUTPUT
     zero_point = _zero_point(graph.tensors[graph.inputs[0]], mean)
@@ -176,7 +182,6 @@ def set_io(content: bytes, io: str, *, mean: float, std: float, output_io: str |
         *edge_operators(model, graph.outputs, output, output_io or io, quantization(1 / 256, 0), entering=False),
     ]
     sign(model, output)
-    return pack(model)
 
 
 def _zero_point(inner: schema.TensorT, mean: float) -> int:
@@ -229,9 +234,9 @@ def constant(model: schema.ModelT, tensor: schema.TensorT) -> Array:
     sides = shape(tensor)
     if data is not None and tensor.type == schema.TensorType.INT4:
         return _unpack_int4(np.frombuffer(bytes(data), np.int8), math.prod(sides)).reshape(sides)
-    if data is None or tensor.type not in _DTYPES:
+    if data is None or tensor.type not in DTYPES:
         raise ModelError(f"The tensor {(tensor.name or b'').decode(errors='replace')} has no plain numbers.")
-    return np.frombuffer(bytes(data), _DTYPES[tensor.type]).reshape(sides)
+    return np.frombuffer(bytes(data), DTYPES[tensor.type]).reshape(sides)
 
 
 def shape(tensor: schema.TensorT) -> tuple[int, ...]:

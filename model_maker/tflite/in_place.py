@@ -6,7 +6,9 @@ The main graph is the first one, as everywhere in this package.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from model_maker.errors import ModelError
@@ -50,14 +52,35 @@ def metadata_entry(content: bytes, name: bytes) -> bytes | None:
 def output_shapes(content: bytes) -> list[tuple[int, ...]]:
     """Returns the shape of each output."""
     main = model_of(content).Subgraphs(0)
-    outputs = (main.Tensors(main.Outputs(place)) for place in range(main.OutputsLength()))
-    return [tuple(map(int, tensor.ShapeAsNumpy() if tensor.ShapeLength() else ())) for tensor in outputs]
+    return [_shape(main.Tensors(main.Outputs(place))) for place in range(main.OutputsLength())]
 
 
-def output_step(content: bytes) -> float:
-    """Returns the quantization step of the first output."""
-    main = model_of(content).Subgraphs(0)
-    return float(main.Tensors(main.Outputs(0)).Quantization().Scale(0))
+@dataclass(frozen=True)
+class Ends:
+    """The first input and output as the file states them; attributes as in `interpreter.Runner`."""
+
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    output_dtype: np.dtype
+    output_step: float
+
+
+def ends(content: bytes) -> Ends:
+    """Returns the first input and output.
+
+    Raises:
+      ModelError: the file is damaged, or its output has no numbers of a known type.
+    """
+    with graph.explained():
+        main = model_of(content).Subgraphs(0)
+        image, output = main.Tensors(main.Inputs(0)), main.Tensors(main.Outputs(0))
+        quantization = output.Quantization()
+        step = float(quantization.Scale(0)) if quantization and quantization.ScaleLength() == 1 else 1.0
+        return Ends(_shape(image), _shape(output), graph.DTYPES[output.Type()], step or 1.0)
+
+
+def _shape(tensor: schema.Tensor) -> tuple[int, ...]:
+    return tuple(map(int, tensor.ShapeAsNumpy() if tensor.ShapeLength() else ()))
 
 
 def _name(model: schema.Model, operator: schema.Operator) -> str:

@@ -66,8 +66,7 @@ class IntegerHead:
           ModelError: the number, step or type of its features is not what the head expects.
         """
         model = graph.parse(embedder)
-        self._append(model)
-        graph.sign(model)
+        self.append(model)
         return graph.pack(model)
 
     def _alone(self) -> bytes:
@@ -78,6 +77,11 @@ class IntegerHead:
         main.inputs = main.outputs = [features]
         self._append(model)
         return graph.pack(model)
+
+    def append(self, model: schema.ModelT) -> None:
+        """Appends the head to the object tree of an int8 embedder, in place; see `attach`."""
+        self._append(model)
+        graph.sign(model)
 
     def _append(self, model: schema.ModelT) -> None:
         main = model.subgraphs[0]
@@ -131,11 +135,11 @@ def quantize(
             second = (seen[:, part].T @ seen[:, part])[None]
             weights = kernel[None, :, part].transpose(0, 2, 1)
             rounded[:, part] = rounding.round_together(weights, steps[None].astype(np.float64), second)[0].T
-    # The bias absorbs the mean error of rounding the weights.
-    lost = (kernel - rounded * steps[:, None]) @ seen.mean(axis=0) * feature_step
-    products = np.float32(feature_step) * steps
-    whole_bias = np.clip(np.rint((bias + lost) / products), -(2**31) + 1, 2**31 - 1)
-    logits = (features.astype(np.float32) @ rounded.T.astype(np.float32) + whole_bias) * products
+        # The bias absorbs the mean error of rounding the weights.
+        lost = (kernel - rounded * steps[:, None]) @ seen.mean(axis=0) * feature_step
+        products = np.float32(feature_step) * steps
+        whole_bias = np.clip(np.rint((bias + lost) / products), -(2**31) + 1, 2**31 - 1)
+        logits = (features.astype(np.float32) @ rounded.T.astype(np.float32) + whole_bias) * products
     low, high = min(0.0, float(logits.min())), max(0.0, float(logits.max()))
     if multi_label:  # scores beyond these saturate at 0 and 255 of 256; the others gain finer steps
         low, high = max(low, -_MOST_LOGIT), min(high, _MOST_LOGIT)

@@ -120,11 +120,16 @@ def select(joined: bytes, chosen: Sequence[Layer]) -> bytes:
       ModelError: it lacks one of them.
     """
     model = graph.parse(joined)
+    return graph.pack(model) if keep(model, chosen) else joined
+
+
+def keep(model: schema.ModelT, chosen: Sequence[Layer]) -> bool:
+    """Reduces the object tree of a joined file to some layers, in place, see `select`; returns whether it had more."""
     main = model.subgraphs[0]
     [vector] = (int(index) for index in main.outputs)
     indices = [graph.find_tensor(model, layer.output) for layer in chosen]
     if indices == [vector]:
-        return joined
+        return False
     last = main.operators[-1]
     parts = _joined_parts(model) if graph.operator_name(model, last) == "CONCATENATION" else {}
     if missing := [layer.name for layer, index in zip(chosen, indices, strict=True) if index not in parts]:
@@ -137,7 +142,7 @@ def select(joined: bytes, chosen: Sequence[Layer]) -> bytes:
         main.tensors[vector].shape = [1, sum(layer.size for layer in chosen)]
     cut.prune(model)
     graph.sign(model, JOINED)
-    return graph.pack(model)
+    return True
 
 
 def _joined_parts(model: schema.ModelT) -> dict[int, int]:

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from model_maker.data.augment import PRESETS
 from model_maker.data.dataset import Dataset
@@ -25,7 +26,7 @@ from model_maker.learning.features import FeatureTable
 from model_maker.learning.fine_tuning import Network, Tuned
 from model_maker.options import Options
 from model_maker.progress import Progress
-from model_maker.tflite import integer_heads, network_layers, trunk
+from model_maker.tflite import graph, integer_heads, network_layers, trunk
 from model_maker.tflite.integer_heads import IntegerHead
 from model_maker.tflite.label_sets import LabelSets
 from model_maker.tflite.metadata import ModelInfo
@@ -216,11 +217,14 @@ def integer_head(network: Network, photos: Dataset, data: TrainingData) -> Integ
     return integer_heads.quantize(head.kernel, head.bias, seen[:], seen.step, multi_label=head.multi_label)
 
 
-def attached(head: IntegerHead, network: Network, data: TrainingData) -> bytes:
-    """Attaches the integer head of a frozen network to its int8 backbone; input and output are int8, too."""
+def attached(head: IntegerHead, network: Network, data: TrainingData) -> schema.ModelT:
+    """Returns the int8 backbone of a frozen network with its integer head; input and output are int8, too."""
     if data.backbone.int8 is None:
         raise ModelError(f"{data.backbone.name} has no int8 form.")
-    return head.attach(network_layers.select(data.backbone.int8.content, network.layers))
+    model = graph.parse(data.backbone.int8.content)
+    network_layers.keep(model, network.layers)
+    head.append(model)
+    return model
 
 
 def _held_out(learned: Learned, data: TrainingData, options: Options) -> tuple[Array, Array]:

@@ -11,6 +11,7 @@ Sources:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -56,6 +57,13 @@ class Curve:
     moved: float
     halved: dict[int, Array]
 
+    @functools.cached_property
+    def exponents(self) -> Array:
+        """The exponents of curves of resampled photos, float [R]."""
+        random, count = np.random.default_rng(0), len(self.labels)
+        rounds = (random.integers(0, count, count) for _ in range(_RESAMPLED))
+        return _exponent(np.array([self.right[chosen].mean(axis=0) for chosen in rounds]))
+
     @property
     def accuracy(self) -> list[float]:
         """Accuracy by share, 0 to 1."""
@@ -85,12 +93,13 @@ def measure(
       repeats: number of repetitions with other folds.
       progress: called with (done, total) fits.
     """
-    features, random = table.standardize(layers), np.random.default_rng(0)
+    random = np.random.default_rng(0)
     right = np.zeros((len(labels), len(SHARES)))
     halved = {label: np.zeros(len(labels)) for label in halve}
     moved, done, total = 0, 0, repeats * FOLDS * (len(SHARES) + len(halve))
 
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:
+        features = table.standardize(layers)
 
         def fit(chosen: Array, start: Array, held: Array) -> tuple[Array, Array]:
             nonlocal done
@@ -129,7 +138,7 @@ def forecast(curve: Curve, now: float, test_photos: int, factor: float) -> Estim
       test_photos: their number.
       factor: photos of each class relative to the current number.
     """
-    drawn = _exponents(curve)
+    drawn = curve.exponents
     then = 1 - (1 - now) * factor ** -float(_exponent(curve.right.mean(axis=0)))
     spread = float(np.std(1 - (1 - now) * factor**-drawn))
     return _estimate(now, then, spread, curve.moved * np.log2(factor), test_photos)
@@ -143,7 +152,7 @@ def forecast_class(curve: Curve, label: int, now: float, test_photos: int, facto
     random, count = np.random.default_rng(1), len(curve.labels)
     lost = curve.right[:, -1] - curve.halved[label]
     rows = random.integers(0, count, (_RESAMPLED, count))
-    scale = np.array([_passed_on(exponent, factor) for exponent in _exponents(curve)])
+    scale = np.array([_passed_on(exponent, factor) for exponent in curve.exponents])
     drawn = lost[rows].mean(axis=1) * scale
     gain = max(0.0, float(lost.mean()) * _passed_on(float(_exponent(curve.right.mean(axis=0))), factor))
     moved = float(np.abs(lost).mean()) * np.log2(factor)
@@ -168,12 +177,6 @@ def _exponent(accuracy: Array) -> Array:
     errors = np.log(np.maximum(1 - accuracy, 1e-4))
     shares = np.log(SHARES) - np.log(SHARES).mean()
     return np.asarray(np.clip(-(errors @ shares) / (shares @ shares), 0.0, _STEEPEST))
-
-
-def _exponents(curve: Curve) -> Array:
-    """Returns the exponents of curves of resampled photos, float [R]."""
-    random, count = np.random.default_rng(0), len(curve.labels)
-    return _exponent(np.array([curve.right[random.integers(0, count, count)].mean(axis=0) for _ in range(_RESAMPLED)]))
 
 
 def _ranks(labels: Array, random: np.random.Generator, modulus: int | None) -> Array:

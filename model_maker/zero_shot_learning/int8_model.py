@@ -89,7 +89,9 @@ def build(
         found = tiers.fit(checked, published, chosen, vectors, progress=progress)
         trunk = network_layers.select(form.content, network_layers.choose(form.layers, "last"))
         integers = integer_heads.quantize(found.kernel, found.bias, _seen(trunk, form, published), form.step)
-        bare = quantized_file.with_io_types(integers.attach(trunk), base.normalization, "uint8")
+        whole = graph.parse(trunk)
+        integers.append(whole)
+        bare = quantized_file.with_io_types(whole, base.normalization, "uint8")
         float_bare = graph.attach_head(base.content, found.kernel, found.bias)
     return ZeroShotModel(found, integers, bare, float_bare, _described(found, base, vectors), base)
 

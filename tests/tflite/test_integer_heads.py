@@ -105,12 +105,26 @@ def test_scores_of_features_are_those_of_the_file_from_pixels(tiny_int8, tiny_ph
     head = integer_heads.quantize(*drawn(7, len(columns)), integers[:, columns], tiny_int8.step)
     content = head.attach(network_layers.select(tiny_int8.content, chosen))
     for io in graph.IO_TYPES:
-        runner = Runner(quantized_file.with_io_types(content, tiny_int8.normalization, io))
+        runner = Runner(quantized_file.with_io_types(graph.parse(content), tiny_int8.normalization, io))
         photos = np.stack([images.load(photo, 16) for photo in tiny_photos])[:, None]
         given = photos if io == "uint8" else tiny_int8.normalization(photos)
         found = np.concatenate([runner.run(photo) for photo in given])
         np.testing.assert_array_equal(found, head.scores(integers[:, columns]))
     assert found.std() > 0.1
+
+
+@pytest.mark.parametrize("name", network_layers.SETS)
+def test_edits_of_one_object_tree_give_the_file_that_they_give_one_by_one(tiny_int8, integers, name):
+    chosen = network_layers.choose(tiny_int8.layers, name)
+    columns = network_layers.features(tiny_int8.layers, chosen)
+    head = integer_heads.quantize(*drawn(7, len(columns)), integers[:, columns], tiny_int8.step)
+    model = graph.parse(tiny_int8.content)
+    network_layers.keep(model, chosen)
+    head.append(model)
+    mean, std = tiny_int8.normalization.mean, tiny_int8.normalization.std
+    whole = head.attach(network_layers.select(tiny_int8.content, chosen))
+    single = graph.set_io(whole, "uint8", mean=mean, std=std)
+    assert quantized_file.with_io_types(model, tiny_int8.normalization, "uint8") == single
 
 
 def test_scores_of_cached_embeddings_are_those_of_real_photos(int8_lite0, drawn_flowers, empty_cache):
@@ -122,7 +136,7 @@ def test_scores_of_cached_embeddings_are_those_of_real_photos(int8_lite0, drawn_
     features = maps[:][:, columns]
     head = integer_heads.quantize(fit.head.kernel, fit.head.bias, features, maps.step)
     file = head.attach(network_layers.select(int8_lite0.content, fit.layers))
-    runner = Runner(quantized_file.with_io_types(file, int8_lite0.normalization, "uint8"))
+    runner = Runner(quantized_file.with_io_types(graph.parse(file), int8_lite0.normalization, "uint8"))
     found = np.concatenate([runner.run(images.load(s.path, 224)[None]) for s in dataset.samples[::7]])
     np.testing.assert_array_equal(found, head.scores(features[::7]))
     assert len(found) == 9 and (found.argmax(axis=1) == labels[::7]).mean() > 0.8

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import io
+import json
 import re
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from PIL import Image
 from model_maker import evaluation, output_folder
 from model_maker.data import thumbnails
 from model_maker.data.dataset import Sample
+from model_maker.errors import DataError
 from model_maker.evaluation import Agreement, Answered, ClassMetrics
 from model_maker.inference.classifier import Scored
 from model_maker.inference.precision_thresholds import Threshold
@@ -27,7 +29,9 @@ from model_maker.inference.training_report import (
     TrainingReport,
     Tried,
 )
+from model_maker.normalization import Normalization
 from model_maker.report import model_page, page_parts
+from model_maker.tflite.metadata import ModelInfo
 
 CLASSES = ("ant", "bee", "cat")
 # Four ants, three bees, three cats. Wrong: an ant taken for a bee (0.9), a bee for an ant (0.6), a cat for a bee (0.8).
@@ -389,3 +393,22 @@ def test_what_the_figures_show_is_what_was_measured(scored):
     assert wanted["per_class.png"].data["scores"]["recall"] == pytest.approx([0.75, 2 / 3, 2 / 3], abs=1e-4)
     assert wanted["head.png"].data["ticks"] == ["0.03"] and wanted["head.png"].data["series"] == {"held out": [0.8]}
     assert wanted["fine_tuning.svg"].data["series"] == {"training": [None, 0.8], "validation": [0.5, 0.25]}
+
+
+@pytest.mark.parametrize(
+    ("classes", "content", "message"),
+    [
+        ({"ant": 5, "bee": 4, "cat": 4}, "{}", "metrics.json is not as `train` wrote it: test is missing"),
+        ({"ant": 5, "bee": 4, "cat": 4}, None, "metrics.json: No such file or directory"),
+        ({"dog": 5}, "{}", "is not as `train` wrote it .KeyError"),
+    ],
+)
+def test_records_that_are_not_as_written_are_one_clear_line(scored, tmp_path, classes, content, message):
+    run = {"options": {}, "data": "photos", "fingerprint": "f", "classes": classes, "stages": []}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    if content:
+        (tmp_path / "metrics.json").write_text(content)
+    info, page = ModelInfo(CLASSES, Normalization(127.0, 128.0)), tmp_path / "page.html"
+    with pytest.raises(DataError, match=rf"{message}.* Pass `data=DIR`\.$"):
+        model_page.write(page, info, scored, metrics(scored), model=str(tmp_path), own_test=True)
+    assert not page.exists()

@@ -102,6 +102,7 @@ def model_files(folder: Path, content: bytes, info: ModelInfo) -> dict[str, byte
 
     Raises:
       ModelError: the folder has no card, or the model no labels.
+      DataError: its metrics are damaged, and its card was written by an older version.
     """
     if not info.labels or not (folder / CARD).is_file():
         raise ModelError(f"{folder} holds no classifier with a {CARD}. Give a folder that `train` or `starter` made.")
@@ -110,12 +111,10 @@ def model_files(folder: Path, content: bytes, info: ModelInfo) -> dict[str, byte
         found[METRICS] = (folder / METRICS).read_bytes()
     card = (folder / CARD).read_text(encoding="utf-8")
     if not card.startswith("---\n"):  # of an edited model, or by an older version
-        measured: tuple[Any, ...] = ()
-        if (folder / RUN).is_file():
-            kind: type[Report] = MultiLabelReport if info.multi_label else TrainingReport
-            report = training_report.read(folder, kind)
-            measured = (report.test, report.fingerprint)
-        card = front_matter.compose(info, *measured) + card
+        kind: type[Report] = MultiLabelReport if info.multi_label else TrainingReport
+        report = training_report.read(folder, kind) if (folder / RUN).is_file() else None
+        test, fingerprint = (report.test, report.fingerprint) if report else (None, "")
+        card = front_matter.compose(info, test, fingerprint) + card
     for plot in sorted(folder.glob("*.png")):
         if plot.name in card:
             found[plot.name] = plot.read_bytes()

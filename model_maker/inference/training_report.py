@@ -1,4 +1,4 @@
-"""metrics.json: what `train` measured, of which pages, cards and summaries are made."""
+"""metrics.json: what `train` measured, which pages, cards and summaries show."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ Kind = TypeVar("Kind", bound="TrainingReport | MultiLabelReport")
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A set of layers with the cross-validated results of its heads, see `heads.Candidate`; `exact_match` for `top1` of
-    several labels a photo, `features` for its layers.
+    """A set of layers with the cross-validated results of its heads; see `heads.Candidate`.
+
+    Attributes:
+      top1, exact_match: the one for one label a photo, the other for several.
+      features: number of features of the layers.
     """
 
     loss: float
@@ -59,7 +62,7 @@ class CrossValidation:
     temperature: float
     layers: str
     candidates: dict[str, Candidate]
-    path: tuple[Tried, ...]
+    path: tuple[Tried, ...] = ()
 
     @property
     def features(self) -> int:

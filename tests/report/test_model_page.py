@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import io
+import json
 import re
 from pathlib import Path
 
@@ -10,24 +11,18 @@ import numpy as np
 import pytest
 from page_reader import NOTHING, Page, look_at
 from PIL import Image
+from whole_report import everything
 
 from model_maker import evaluation, output_folder
 from model_maker.data import thumbnails
 from model_maker.data.dataset import Sample
-from model_maker.evaluation import Agreement, Answered, ClassMetrics
+from model_maker.errors import DataError
+from model_maker.evaluation import ClassMetrics
 from model_maker.inference.classifier import Scored
-from model_maker.inference.precision_thresholds import Threshold
-from model_maker.inference.training_report import (
-    AnsweredFrom,
-    CrossValidation,
-    Epoch,
-    FineTuning,
-    Sizes,
-    Thresholds,
-    TrainingReport,
-    Tried,
-)
+from model_maker.inference.training_report import Tried
+from model_maker.normalization import Normalization
 from model_maker.report import model_page, page_parts
+from model_maker.tflite.metadata import ModelInfo
 
 CLASSES = ("ant", "bee", "cat")
 # Four ants, three bees, three cats. Wrong: an ant taken for a bee (0.9), a bee for an ant (0.6), a cat for a bee (0.8).
@@ -55,36 +50,6 @@ def render(*arguments, **options):
 
 def metrics(scored, classes=CLASSES):
     return evaluation.measure(scored.scores, scored.labels, classes)
-
-
-def everything(test, *path):
-    """What `train` measured where nothing is left out; `path` are steps of cross-validation."""
-    change = Agreement(10, 0.9, 0.25, 0.1, (-0.2, 0.4))
-    chosen = {
-        "all": Threshold(0.9, 0.62, 0.914, 50, 40, 38),
-        "labels": {"cat": Threshold(0.8, 0.735, 0.5, 20, 10, 9)},
-        "test": Answered(10, 9, 7 / 9, (0.453, 0.937)),
-    }
-    began = Epoch(phase="frozen", epoch=0, validation_loss=0.5, validation_top1=0.75)
-    after = Epoch(phase="tail", epoch=1, loss=0.8, validation_loss=0.25, validation_top1=0.875)
-    return TrainingReport(
-        test=test,
-        float_model=dataclasses.replace(test, top1=0.8, top1_interval=(0.49, 0.943)),
-        agreement=change,
-        cross_validation=CrossValidation(
-            top1=0.875, regularization=0.1, temperature=1.0, layers="top", candidates={}, path=path
-        ),
-        photos={"train": 40, "validation": 8, "test": 10},
-        trade_off=(AnsweredFrom(0.75, Answered(10, 6, 4 / 6, (0.3, 0.9))),),
-        fingerprint="0123",
-        thresholds=Thresholds(score=0.62, **chosen),
-        kernels={},
-        folds=None,
-        budget=None,
-        fine_tuning=FineTuning(True, 0.6, change, {}, (began, after)),
-        advice=None,
-        sizes=Sizes(3_957_394, 13_450_000),
-    )
 
 
 @pytest.fixture
@@ -389,3 +354,22 @@ def test_what_the_figures_show_is_what_was_measured(scored):
     assert wanted["per_class.png"].data["scores"]["recall"] == pytest.approx([0.75, 2 / 3, 2 / 3], abs=1e-4)
     assert wanted["head.png"].data["ticks"] == ["0.03"] and wanted["head.png"].data["series"] == {"held out": [0.8]}
     assert wanted["fine_tuning.svg"].data["series"] == {"training": [None, 0.8], "validation": [0.5, 0.25]}
+
+
+@pytest.mark.parametrize(
+    ("classes", "content", "message"),
+    [
+        ({"ant": 5, "bee": 4, "cat": 4}, "{}", "metrics.json is not as `train` wrote it: test is missing"),
+        ({"ant": 5, "bee": 4, "cat": 4}, None, "metrics.json: No such file or directory"),
+        ({"dog": 5}, "{}", "is not as `train` wrote it .KeyError"),
+    ],
+)
+def test_records_that_are_not_as_written_are_one_clear_line(scored, tmp_path, classes, content, message):
+    run = {"options": {}, "data": "photos", "fingerprint": "f", "classes": classes, "stages": []}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    if content:
+        (tmp_path / "metrics.json").write_text(content)
+    info, page = ModelInfo(CLASSES, Normalization(127.0, 128.0)), tmp_path / "page.html"
+    with pytest.raises(DataError, match=rf"{message}.* Pass `data=DIR`\.$"):
+        model_page.write(page, info, scored, metrics(scored), model=str(tmp_path), own_test=True)
+    assert not page.exists()

@@ -63,14 +63,13 @@ def write(output: Path, package: Package, report: Report, record: dict[str, Any]
         output_folder.METRICS: output_folder.as_json(report.as_dict()),
         output_folder.SPLIT: training_overlap.compose(package.data.split, report.fingerprint),
         output_folder.RUN: output_folder.as_json(record | {"budget": kept and kept.as_dict()}),
-        output_folder.CARD: _card(package, report),
     }
     with files.new_directory(output, overwrite=overwrite) as folder, ThreadPoolExecutor(1) as beside:
         output_folder.write(folder, models)
-        checked = beside.submit(_check, package, folder)
+        checked, card = beside.submit(_check, package, folder), beside.submit(_card, package, report)
         output_folder.write(folder, _page(package, report, output.name, record, provenance, shipped))
         checked.result()
-        output_folder.write(folder, texts)
+        output_folder.write(folder, texts | {output_folder.CARD: card.result()})
     return report
 
 

@@ -25,7 +25,7 @@ _SHORT_BAR, _LONG_BAR = 6, 20
 _LONGEST_WORD = 16
 _ENDLESS = 10_000
 # Padding of cells, top, right, bottom, left: columns are 3, 2 or 1 cells apart, as there is room.
-_PADDINGS = ((0, 1), (0, 1, 0, 0), (0, 0, 0, 0))
+_PADDINGS = ((0, 1, 0, 1), (0, 1, 0, 0), (0, 0, 0, 0))
 
 
 class _Console(Console):

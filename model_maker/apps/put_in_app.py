@@ -282,7 +282,7 @@ def _content(
         raise ModelError(f"{model} keeps some operators in float, which `io` here would lose. Use train `io={io!r}`.")
     with progress.stage("Read the model"):
         origin = export_source.read(model, data=data, progress=progress, head=head)
-    with progress.stage(f"Make {facts.quantization} with {io} input and output"):
+    with progress.stage(f"Make {io} input and output"):
         return origin.in_form(facts.quantization, io)
 
 

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from model_maker.benchmark.record_comparison import Comparison
 from model_maker.benchmark.results import Model, Record, Row, estimate
 from model_maker.terminal import rendering
+from model_maker.terminal.remaining_time import TimeLeft
 from model_maker.terminal.rendering import escape
 
 
@@ -210,7 +211,7 @@ class Bar:
         self._bar = Progress(
             TextColumn("  {task.description}"),
             BarColumn(24),
-            TimeRemainingColumn(),
+            TimeLeft(),
             console=console,
             transient=True,
             auto_refresh=False,

@@ -41,7 +41,7 @@ def show_receipt(found: dict[str, Any]) -> None:
         hashes = (entry["fingerprint"][:16], entry["sha256"][:16])
         table.add_row(name, str(entry["photos"]), percent(value), *hashes)
     console.print(table)
-    rows = [("cache", f"{found['cached']} embeddings overwritten")]
+    rows = [("cache", f"{found['cached']} embedding{'' if found['cached'] == 1 else 's'} overwritten")]
     rows += [("" if number else "remains", escape(line)) for number, line in enumerate(found["remains"])]
     rendering.facts(console, rows, [("model", escape(found["output"]))])
 

@@ -6,32 +6,16 @@ import argparse
 import time
 
 from rich import progress as rich_progress
-from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn
-from rich.text import Text
+from rich.progress import BarColumn, TaskID, TextColumn
 
 from model_maker.progress import Progress
 from model_maker.terminal import rendering
 from model_maker.terminal.flags import in_flags
+from model_maker.terminal.remaining_time import TimeLeft
 from model_maker.terminal.rendering import escape
 
 # Seconds between two redraws: with a million photos, not each is drawn. The speed is that of the last half minute.
 _LOOK_SECONDS = 0.1
-
-
-class _Left(ProgressColumn):
-    """The estimated remaining time of the stage, once known."""
-
-    def render(self, task: Task) -> Text:
-        seconds = task.time_remaining
-        return Text(f"{duration(seconds)} left" if seconds and not task.finished else "")
-
-
-def duration(seconds: float) -> str:
-    """Formats a duration with no more precision than an estimate has."""
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{round(seconds)} s"
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 class Bars(Progress):
@@ -49,7 +33,7 @@ class Bars(Progress):
             TextColumn("  {task.description:<30}"),
             BarColumn(24),
             TextColumn("{task.fields[count]}"),
-            _Left(),
+            TimeLeft(),
             console=self._console,
             transient=True,
             disable=not self._console.is_terminal,

@@ -71,8 +71,9 @@ def run(arguments: argparse.Namespace) -> None:
                 files.write(html, doctor_page.render(found).encode(errors="backslashreplace"))
     if kinds and not arguments.json:
         doctor_views.show_diagnosis(found)
-        doctor_views.show_plan(found, quarantine.planned(found, kinds))
-        if not arguments.yes and not _agreed():
+        planned = quarantine.planned(found, kinds)
+        doctor_views.show_plan(found, planned)
+        if planned and not arguments.yes and not _agreed():
             print("Nothing was moved.")
             return
     moves = quarantine.mend(found, kinds, arguments.quarantine) if kinds else None

@@ -135,9 +135,10 @@ def _change(agreement: Agreement) -> str:
 def budget_table(found: Budget) -> Table:
     """Every candidate, with the chosen one marked."""
     table = rendering.table("tried", "top-1\n%>", "lost\npoints>", "95 %\ninterval>", "risk\n%>", "MB>", "ms>", "")
-    table.columns[0].no_wrap = True
+    table.columns[0].no_wrap, table.title_justify, table.title_style = True, "left", ""
+    points, state = "point" if found.max_drop == 1 else "points", "kept" if found.within else "[yellow]not kept[/]"
     table.title = (
-        f"Budget of {found.max_drop:g} points, {'kept' if found.within else '[yellow]not kept[/]'}: "
+        f"Budget of {found.max_drop:g} {points}, {state}: "
         f"float {percent(found.float_top1)} on {found.photos} validation photos"
     )
     for index, step in enumerate(found.steps):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 from absl.flags import argparse_flags
 
-from model_maker.terminal import exit_codes
+from model_maker.terminal import exit_codes, wrapping
 
 # argparse's error for an unknown sub-command, from Python 3.11 to 3.14.
 _NO_COMMAND = re.compile(r"argument COMMAND: invalid choice: (?P<quote>['\"])(?P<name>.*?)(?P=quote) ", re.DOTALL)
@@ -41,6 +42,18 @@ class Parser(argparse_flags.ArgumentParser):
             parser.error(f"unrecognized arguments: {' '.join(unknown)}.{meant}")
         return found
 
+    def format_usage(self) -> str:
+        """Returns the usage, no wider than the terminal."""
+        return self._fitted(super().format_usage())
+
+    def format_help(self) -> str:
+        """Returns the help, no wider than the terminal, except for examples, which are commands to copy."""
+        return self._fitted(super().format_help())
+
+    def _fitted(self, text: str) -> str:
+        width, examples = shutil.get_terminal_size().columns, (self.epilog or "").splitlines()
+        return "\n".join(line if line in examples else _wrapped(line, width) for line in text.split("\n"))
+
     def error(self, message: str) -> NoReturn:
         """Exits with 2 and one message below the usage."""
         if wrong := _NO_COMMAND.match(message):
@@ -50,6 +63,12 @@ class Parser(argparse_flags.ArgumentParser):
         self.print_usage(sys.stderr)
         exit_codes.say(f"{self.prog}: error", message)
         self.exit(exit_codes.USAGE)
+
+
+def _wrapped(line: str, width: int) -> str:
+    """Wraps a line that argparse leaves whole: a usage or a description of ours."""
+    indent = len("usage: ") if line.startswith("usage: ") else len(line) - len(line.lstrip())
+    return wrapping.wrapped(line, width, hang=indent + 4 if indent else 0) if len(line) > width else line
 
 
 def _meant(word: str, names: Iterable[str]) -> str:

@@ -59,7 +59,8 @@ def _exit_code(
         say(program, worded(str(error)))
         return FAILED
     except KeyboardInterrupt:
-        sys.stderr.write(f"\n{program}: {interrupted}\n")
+        sys.stderr.write("\n")  # after the terminal's ^C
+        say(program, interrupted)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe has closed it, which is not an error; Python must not complain at exit.

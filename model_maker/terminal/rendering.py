@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 import sys
@@ -24,7 +25,7 @@ _SHORT_BAR, _LONG_BAR = 6, 20
 _LONGEST_WORD = 16
 _ENDLESS = 10_000
 # Padding of cells, top, right, bottom, left: columns are 3, 2 or 1 cells apart, as there is room.
-_PADDINGS = ((0, 1), (0, 1, 0, 0), (0, 0, 0, 0))
+_PADDINGS = ((0, 1, 0, 1), (0, 1, 0, 0), (0, 0, 0, 0))
 
 
 class _Console(Console):
@@ -122,8 +123,8 @@ class _Words(Text):
 class _Table(Table):
     """A table whose numbers and words stay whole.
 
-    Where its cells do not fit, columns move closer together, then text wraps; without room for the words, it becomes a
-    list of records.
+    Where its cells do not fit, columns move closer together; where that does not help, text wraps; without room for the
+    words, it becomes a list of records.
     """
 
     def add_row(self, *cells: Any, **more: Any) -> None:
@@ -135,14 +136,15 @@ class _Table(Table):
         free = options.update(max_width=_ENDLESS)
         ranges = [self._widths(console, free, column) for column in self.columns]
         bars = {index for index, column in enumerate(self.columns) if any(isinstance(c, Bar) for c in column.cells)}
+        least = sum(found.minimum for found in ranges)
         whole = sum(one.minimum if index in bars else one.maximum for index, one in enumerate(ranges))
         options = options.update(max_width=options.max_width + 1)  # the blank at the right edge is not printed
-        for padding in _PADDINGS:
+        for wanted, padding in itertools.product((whole, least), _PADDINGS):
             self.padding = padding
             room = options.max_width - self._between(console, free, ranges)
-            if whole <= room:
+            if wanted <= room:
                 break
-        if sum(found.minimum for found in ranges) > room:
+        if least > room:
             options = options.update(max_width=options.max_width - 1)
             lines = [*Segment.split_lines(self._records(console, options)), []]
         else:
@@ -170,6 +172,8 @@ class _Table(Table):
 
     def _records(self, console: Console, options: ConsoleOptions) -> Iterable[Segment]:
         heads = [str(column.header).replace("\n", " ") for column in self.columns]
+        if self.title:
+            yield from console.render(self.title, options)
         for title, *cells in zip(*(column.cells for column in self.columns), strict=True):
             if title:
                 unnamed = [
@@ -181,7 +185,7 @@ class _Table(Table):
             record.add_column(style="dim", no_wrap=True)
             record.add_column(overflow="fold")
             for head, cell in zip(heads[1:], cells, strict=True):
-                if (head and cell.plain) if isinstance(cell, Text) else True:
+                if (head and cell.plain) if isinstance(cell, Text) else cell != "":
                     record.add_row(f"  {head}", cell)
             yield from console.render(record, options)
 

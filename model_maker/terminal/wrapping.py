@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from rich.cells import cell_len, chop_cells
 
 _UNITS = r"%|ms|s|min|h|px|points?|pixels|photos?|pictures|images|classes|labels?|files?|bytes|[kKMG]B|[A-Z][A-Z\d_]+"
-# Blanks within `95 %`, `48 of 50`, `224 x 224`, `6 MEAN`, and those within `zero point 127`, `95 % interval`.
+# Blanks within `95 %`, `48 of 50`, `224 x 224`, `6 MEAN`; those within `zero point 127`, `21 to 31 %`, `95 % interval`.
 _UNIT = rf"(?<=\d) (?=(?:{_UNITS})(?!\w)|(?:of|x) \d)|(?:(?<=\d of)|(?<=\d x)) (?=\d)"
-_NAME = r"(?<=[a-z]{2}) (?=[-+]?\d)|(?<=%) (?=interval)"
+_NAME = r"(?<=[a-z]{2}) (?=[-+]?\d)|(?<=\d) (?=to [-+]?\d)|(?<=%) (?=interval)"
 # What holds together, and what does where that is longer than a line.
 _WORDS = [re.compile(pattern) for pattern in (rf"(?:\S|{_UNIT}|{_NAME})+", rf"(?:\S|{_UNIT})+", r"\S+")]
 # Where a word that is longer than a line is broken: behind a separator of a path.

@@ -125,7 +125,7 @@ def quantize(
     """
     form, kept = quantized_file.Form(options.quantize, options.io), None
     if options.max_drop is not None:
-        with progress.stage("Search within the accuracy budget"):
+        with progress.stage("Search within the budget"):
             kept = _keep_budget(learned, data, info, options, progress)
             form = kept.choice.form
     network, test = learned.network, data.split.test

@@ -4,6 +4,7 @@ import pytest
 from rich.console import Console
 
 from model_maker.cli import bars
+from model_maker.terminal import remaining_time
 
 
 @pytest.mark.parametrize(
@@ -11,7 +12,7 @@ from model_maker.cli import bars
     [(0.4, "0 s"), (89.4, "89 s"), (91, "2 min"), (3600, "60 min"), (5399, "1 h 30 min"), (100_000, "27 h 47 min")],
 )
 def test_durations_say_as_much_as_an_estimate_is_worth(seconds, words):
-    assert bars.duration(seconds) == words
+    assert remaining_time.duration(seconds) == words
 
 
 @pytest.fixture

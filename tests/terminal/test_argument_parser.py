@@ -80,6 +80,16 @@ def test_help_fits_80_columns(name, monkeypatch):
     assert [line for line in parsers()[name].format_help().splitlines() if len(line) > 80] == []
 
 
+@pytest.mark.parametrize("name", parsers())
+def test_all_but_examples_fits_60_columns(name, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    parser = parsers()[name]
+    examples = (parser.epilog or "").splitlines()
+    shown = parser.format_help().splitlines()
+    assert [line for line in shown if len(line) > 60 and line not in examples] == []
+    assert {line for line in examples if line.strip()} <= set(shown) or len(examples) == 1
+
+
 def on_terminal(program):
     """What a program writes on a terminal of 80 columns."""
     end, other = pty.openpty()

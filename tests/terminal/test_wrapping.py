@@ -18,6 +18,7 @@ from model_maker.terminal import wrapping
         ("(95 % interval 1 %)", 13, "(95 %\n  interval\n  1 %)"),
         ("scale 0.5, zero point 127", 24, "scale 0.5, zero\n  point 127"),
         ("size 1,234 bytes, 1.5 MB", 20, "size 1,234 bytes,\n  1.5 MB"),
+        ("between, or 21 to 31 %", 20, "between,\n  or 21 to 31 %"),
         ("takes 3 min", 9, "takes\n  3 min"),
         ("takes 3 min", 7, "takes\n  3 min"),
     ],

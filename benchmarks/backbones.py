@@ -14,7 +14,7 @@ import numpy as np
 from absl import logging
 
 from model_maker.backbones import BACKBONES, Backbone
-from model_maker.backbones.layer_weights import Normalization
+from model_maker.backbones.layer_weights import BatchNorm
 from model_maker.backbones.measured import FILE
 from model_maker.benchmark import host
 from model_maker.benchmark.environment import this_machine
@@ -60,8 +60,8 @@ class RandomWeights:
         kernel = self._random.normal(size=shape) * np.sqrt(2 / inputs)
         return kernel, np.zeros(shape[3] if depthwise else shape[0]) if biased else None
 
-    def normalization(self, layer: str, channels: int) -> Normalization:
-        return Normalization(np.ones(channels), np.zeros(channels), np.zeros(channels), np.ones(channels))
+    def normalization(self, layer: str, channels: int) -> BatchNorm:
+        return BatchNorm(np.ones(channels), np.zeros(channels), np.zeros(channels), np.ones(channels))
 
     def refusal(self, layer: str) -> BackboneError:
         return BackboneError(f"{layer} cannot be given random weights.")

@@ -14,12 +14,12 @@ import numpy as np
 
 from model_maker import run_record
 from model_maker.data import images
-from model_maker.inference.classifier import Classifier
+from model_maker.inference.classifier import FileClassifier
 from model_maker.inference.explanation import Explainer, Explanation
 
 
 def main(model: str, cells: int = 12) -> None:
-    classifier = Classifier(model)
+    classifier = FileClassifier(model)
     explainer = Explainer(classifier)
     photos = [images.load(sample.path, classifier.fit) for sample in run_record.test_part(model)[0].samples]
     found = [one for one in explainer.explain(photos) if isinstance(one, Explanation)]

@@ -21,7 +21,7 @@ from model_maker.learning.heads import Head
 from model_maker.learning.recipe import Recipe
 from model_maker.learning.trainer import Trainer
 from model_maker.tflite import keras_model, trunk
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 CLASSES, BATCHES, ROUNDS = 5, 4, 5
 _VIEWS = 4  # the default of `train --views`
@@ -36,7 +36,7 @@ def main(name: str = backbones.DEFAULT, cut: str = "") -> None:
     backbone, recipe = backbones.get(name), Recipe()
     base = embedder.embedder(backbone)
     part = cut or trunk.seam(base.content)
-    activations = Runner(trunk.trunk(base.content, part))
+    activations = LiteRTRunner(trunk.trunk(base.content, part))
     random = np.random.default_rng(0)
     head = Head(random.normal(size=(CLASSES, backbone.embedding_size)).astype(np.float32), np.zeros(CLASSES))
     network = fine_tuning.Network(base.content, head)

@@ -29,7 +29,7 @@ class Frozen:
     labels: Array
     classes: tuple[str, ...]
 
-    def fit(self, photos: Array) -> heads.Fit:
+    def fit(self, photos: Array) -> heads.FittedHead:
         """Fits a head on some photos, int [M], as `train` does."""
         return heads.fit(self.table(photos), self.labels[photos], classes=len(self.classes))
 

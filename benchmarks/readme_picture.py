@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from model_maker.demo import browser, server, static_site
+from model_maker.demo import browser, page_server, static_site
 
 _HERE = Path(__file__).parent
 _SHOWN = ("top-1", "size", "model")
@@ -29,7 +29,7 @@ def draw(output: Path) -> None:
         printed = command(folder, "train", "--data", "flowers")
         photo = folder / "flowers/rose/rose_000.jpg"
         site = static_site.site(folder / "flowers_model")
-        with server.serving(site) as running:
+        with page_server.serving(site) as running:
             job = {"chromium": browser.chromium(), "page": running.url, "photo": str(photo), "output": str(output)}
             job["html"] = _page(_folders(folder / "flowers"), _terminal(printed))
             subprocess.run(

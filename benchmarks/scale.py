@@ -36,7 +36,7 @@ _ONLY_LINUX = "Memory is looked at in /proc here, which only Linux has."
 
 
 @dataclass(frozen=True)
-class Run:
+class TimedTraining:
     """One run of `train`.
 
     Attributes:
@@ -100,7 +100,7 @@ def _draw(folder: Path, start: int, stop: int, classes: int) -> None:
         picture.save(folder / f"class_{label:03}" / f"{number:07}.jpg", quality=85)
 
 
-def measure(command: list[str], output: Path, cache: Path, *, photos: int) -> Run:
+def measure(command: list[str], output: Path, cache: Path, *, photos: int) -> TimedTraining:
     """Runs `train` to its end."""
     if sys.platform == "win32":
         raise SystemExit(_ONLY_LINUX)
@@ -113,7 +113,7 @@ def measure(command: list[str], output: Path, cache: Path, *, photos: int) -> Ru
         raise SystemExit(f"train ended with {child.returncode}; see above.")
     record = json.loads((output / "run.json").read_text(encoding="utf-8"))
     report = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
-    return Run(
+    return TimedTraining(
         photos,
         seconds=round(time.perf_counter() - begin, 1),
         cpu_seconds=round(usage.ru_utime + usage.ru_stime, 1),
@@ -183,7 +183,7 @@ def _tell(text: str) -> None:
     sys.stdout.flush()
 
 
-def _table(run: Run) -> None:
+def _table(run: TimedTraining) -> None:
     _tell(
         f"{run.photos} photos: {run.seconds} s, {run.cpu_seconds} s of CPU, peak {run.peak_mb} MB "
         f"({run.anonymous_mb} MB anonymous), top-1 {100 * run.top1:.1f} %"

@@ -17,7 +17,7 @@ from typing import Any
 from PIL import Image
 
 from benchmarks import readme_picture
-from model_maker.demo import browser, server, static_site
+from model_maker.demo import browser, page_server, static_site
 
 _HERE = Path(__file__).parent
 # As wide as the site's text.
@@ -40,7 +40,7 @@ def draw(output: Path) -> None:
         (folder / "photos.html").write_text(
             readme_picture.folders_page(folder / "flowers"), encoding="utf-8", newline="\n"
         )
-        with server.serving(static_site.site(folder / "flowers_model")) as running:
+        with page_server.serving(static_site.site(folder / "flowers_model")) as running:
             shots: list[dict[str, Any]] = [
                 _page("photos", folder / "photos.html", 210),
                 _page("doctor", folder / "doctor.html", 720),

@@ -14,9 +14,9 @@ from model_maker.backbones.registry import BACKBONES, DEFAULT
 from model_maker.data.dataset import Dataset
 from model_maker.data.images import Photo
 from model_maker.errors import DataError, ModelError
-from model_maker.inference import classifier as inference
-from model_maker.inference import pipeline as rules
-from model_maker.inference.pipeline import Answer
+from model_maker.inference import pipeline_answers
+from model_maker.inference.classifier import FileClassifier
+from model_maker.inference.pipeline_answers import Answer
 from model_maker.normalization import Normalization
 from model_maker.progress import Progress
 
@@ -43,7 +43,7 @@ _MEANINGLESS = (
 )
 
 
-class Classifier(inference.Classifier):
+class Classifier(FileClassifier):
     """An image classifier: a `.tflite` file, another format that `export` writes, or a backbone's published weights.
 
     Args:
@@ -134,7 +134,7 @@ class Pipeline:
 
     task = TASK
 
-    def __init__(self, model: inference.Classifier, **defaults: Any):
+    def __init__(self, model: FileClassifier, **defaults: Any):
         self.model = model
         self._defaults = _checked(defaults)
 
@@ -159,10 +159,10 @@ class Pipeline:
         if photos is None:
             raise DataError("pipeline: pass `inputs`: a path, an address, a picture, or a list or generator of them.")
         options = self._defaults | _checked(changes)
-        if rules.is_lazy(photos):
-            return self._answers(rules.items(photos), options)
-        found = list(self._answers(rules.each(photos), options))
-        return found[0] if rules.is_single(photos) else found
+        if pipeline_answers.is_lazy(photos):
+            return self._answers(pipeline_answers.items(photos), options)
+        found = list(self._answers(pipeline_answers.each(photos), options))
+        return found[0] if pipeline_answers.is_single(photos) else found
 
     def _answers(self, photos: Iterable[Photo], options: dict[str, Any]) -> Iterator[list[Answer]]:
         ask: dict[str, Any] = {name: options.get(name) for name in ("top_k", "function_to_apply", "timeout")}
@@ -218,10 +218,12 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
     known = ("top_k", "function_to_apply", "timeout", "batch_size")
     if unknown := sorted(options.keys() - set(known)):
         raise DataError(f"pipeline: {unknown[0]} is not an option; choose from {', '.join(known)}.")
-    rules.check(cast(Any, options.get("top_k")), options.get("function_to_apply"))
+    pipeline_answers.check(cast(Any, options.get("top_k")), options.get("function_to_apply"))
     size, timeout = options.get("batch_size"), options.get("timeout")
     if size is not None and not (isinstance(size, int) and size >= 1):
         raise DataError(f"batch_size={size!r}: give a whole number from 1 on.")
     if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
-        raise DataError(f"timeout={timeout!r}: give seconds above 0, or None for the usual {rules.TIMEOUT_S}.")
+        raise DataError(
+            f"timeout={timeout!r}: give seconds above 0, or None for the usual {pipeline_answers.TIMEOUT_S}."
+        )
     return {name: value for name, value in options.items() if value is not None}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from model_maker import records
+from model_maker import json_records
 from model_maker.errors import DataError
 
 Array = np.ndarray[Any, Any]
@@ -97,7 +97,7 @@ class LabelSetMetrics:
     """
 
     promised: float
-    whole: SetMetrics = field(metadata=records.FLAT)
+    whole: SetMetrics = field(metadata=json_records.FLAT)
     single: float
     per_class: tuple[SetMetrics, ...]
 

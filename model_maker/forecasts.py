@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from model_maker import records
+from model_maker import json_records
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class ClassGain:
     label: str
     photos: int
     more: int
-    top1: Estimate = field(metadata=records.FLAT)
+    top1: Estimate = field(metadata=json_records.FLAT)
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ class Advice:
             "test": {"photos": self.test_photos, "top1": self.now},
             "curve": [{"per_class": count, "top1": top1} for count, top1 in self.curve],
             "forecasts": [{"factor": factor, **found.as_dict()} for factor, found in self.forecasts.items()],
-            "classes": [records.as_dict(one) for one in self.classes],
-            "kinds": None if self.kinds is None else [records.as_dict(one) for one in self.kinds],
+            "classes": [json_records.as_dict(one) for one in self.classes],
+            "kinds": None if self.kinds is None else [json_records.as_dict(one) for one in self.kinds],
         }
 
     @classmethod
@@ -109,6 +109,6 @@ class Advice:
             float(test["top1"]),
             tuple((float(point["per_class"]), float(point["top1"])) for point in content["curve"]),
             {float(entry["factor"]): Estimate.from_dict(entry) for entry in content["forecasts"]},
-            tuple(records.read(ClassGain, one) for one in content["classes"]),
-            None if kinds is None else tuple(records.read(Kind, one) for one in kinds),
+            tuple(json_records.read(ClassGain, one) for one in content["classes"]),
+            None if kinds is None else tuple(json_records.read(Kind, one) for one in kinds),
         )

@@ -40,6 +40,6 @@ def test_memory_that_nobody_measured_is_none(monkeypatch, tmp_path, tiny_embedde
             pass
 
     (tmp_path / "a.tflite").write_bytes(tiny_embedder)
-    options = host.Options(rounds=1, runs=1)
+    options = host.HostOptions(rounds=1, runs=1)
     [row], _ = host.measure([tmp_path / "a.tflite"], threads=[1], delegates=["none"], options=options, helper=Silent())
     assert (row.init_ms, row.first_ms, row.memory_mb) == (1.0, 2.0, None)

@@ -20,7 +20,7 @@ from model_maker import output_folder
 from model_maker.apps import identifiers, picture_code, put_in_app
 from model_maker.errors import DataError, ModelError, about
 from model_maker.fitting import Fit
-from model_maker.inference.classifier import Classifier, model_file
+from model_maker.inference.classifier import FileClassifier, model_file
 from model_maker.normalization import Normalization
 from model_maker.packaging import self_test
 from model_maker.tflite import inspection, logit_shares, metadata, vetting
@@ -200,7 +200,7 @@ def _read(
     path = model_file(model)
     content = vetting.read(path)
     with about(path):
-        info, facts = Classifier(content, head=head).info, inspection.inspect(content)
+        info, facts = FileClassifier(content, head=head).info, inspection.inspect(content)
         place = 0 if head is None else [*metadata.read_heads(content)].index(head)
         image, scores = facts.inputs[0], facts.outputs[place]
         if not {image.dtype, scores.dtype} <= set(language.scalar):

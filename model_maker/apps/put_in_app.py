@@ -19,7 +19,7 @@ from model_maker.apps.preprocessing import AS_TRAINED, STRETCHED
 from model_maker.errors import DataError, ModelError, OutputError, about
 from model_maker.fitting import STRETCH, Fit
 from model_maker.inference import runtimes
-from model_maker.inference.classifier import Classifier, model_file
+from model_maker.inference.classifier import FileClassifier, model_file
 from model_maker.normalization import Normalization
 from model_maker.output_folder import BACKBONE, HEAD
 from model_maker.packaging import export_source, quantized_file
@@ -215,7 +215,7 @@ def put_in_app(
         raise OutputError(f"{folder} is {app.name}, which cannot be taught. Leave `teach` out, or give a new folder.")
     content = _content(model, io, data, head, progress)
     with about(model):
-        info = Classifier(content).info
+        info = FileClassifier(content).info
         if why := refusal(info, inspection.inspect(content), app):
             raise ModelError(f"{app.name} refuses it: {why}")
         if info.resize != STRETCH and app.preparation not in ("", AS_TRAINED[info.resize]):

@@ -18,7 +18,7 @@ from model_maker.data.entries import Location
 from model_maker.errors import DataError
 from model_maker.evaluation import Interval
 from model_maker.inference import runtimes
-from model_maker.inference.classifier import Classifier, Scored
+from model_maker.inference.classifier import FileClassifier, Scored
 from model_maker.progress import Progress
 from model_maker.tflite import metadata
 
@@ -133,7 +133,7 @@ def compare_models(
       (0, 0, 1.0)
     """
     progress = Progress(progress)
-    classifiers = [Classifier(model) for model in (old, new)]
+    classifiers = [FileClassifier(model) for model in (old, new)]
     for classifier in classifiers:
         metadata.check_single(classifier.info, "A comparison", "Measure each model with `evaluate`.")
     dataset, notes = _photos(old, new, data)
@@ -161,7 +161,7 @@ def _photos(
     return dataset, list(notes)
 
 
-def _known(dataset: Dataset, classifiers: Sequence[Classifier]) -> tuple[Dataset, int]:
+def _known(dataset: Dataset, classifiers: Sequence[FileClassifier]) -> tuple[Dataset, int]:
     """Returns the photos of classes that all classifiers know, and how many others there are."""
     common = []
     for name in dataset.classes:
@@ -181,7 +181,7 @@ def _known(dataset: Dataset, classifiers: Sequence[Classifier]) -> tuple[Dataset
     return dataclasses.replace(dataset, samples=tuple(renumbered), classes=tuple(common)), left_out
 
 
-def _side(model: str | os.PathLike[str], classifier: Classifier, scored: Scored, latency_ms: float | None) -> Side:
+def _side(model: str | os.PathLike[str], classifier: FileClassifier, scored: Scored, latency_ms: float | None) -> Side:
     metrics, path = classifier.measure(scored), runtimes.find(model)
     parts = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     return Side(
@@ -202,14 +202,14 @@ def _latencies(paths: Sequence[Path], progress: Progress) -> list[float | None]:
         return [None] * len(paths)
     with progress.stage("Measure latency"):
         rows, _ = host.measure(
-            files, threads=[1], delegates=["xnnpack"], options=host.Options(rounds=_ROUNDS), progress=progress.step
+            files, threads=[1], delegates=["xnnpack"], options=host.HostOptions(rounds=_ROUNDS), progress=progress.step
         )
     found = {row.model: row.median_ms for row in rows}
     return [found.get(str(path)) for path in paths]
 
 
 def _compared(
-    sides: Sequence[Side], classifiers: Sequence[Classifier], scored: Sequence[Scored], notes: list[str]
+    sides: Sequence[Side], classifiers: Sequence[FileClassifier], scored: Sequence[Scored], notes: list[str]
 ) -> ModelComparison:
     before, after = scored
     if [sample.path for sample in before.samples] != [sample.path for sample in after.samples]:
@@ -240,7 +240,7 @@ def _compared(
     )
 
 
-def _turned(index: int, classifiers: Sequence[Classifier], scored: Sequence[Scored]) -> Turned:
+def _turned(index: int, classifiers: Sequence[FileClassifier], scored: Sequence[Scored]) -> Turned:
     best = [int(found.scores[index].argmax()) for found in scored]
     old, new = (classifier.labels[answer] for classifier, answer in zip(classifiers, best, strict=True))
     label = classifiers[0].labels[scored[0].labels[index]]

@@ -13,14 +13,14 @@ import numpy as np
 
 from model_maker import evaluation, output_folder, run_record
 from model_maker.assessment.conditions import CONDITIONS, COVERED, PLAIN
-from model_maker.data import augment as augmentation
 from model_maker.data import images
+from model_maker.data.augment import preset
 from model_maker.data.dataset import Dataset, Sample
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError
 from model_maker.evaluation import Interval
 from model_maker.fitting import Fit
-from model_maker.inference.classifier import Classifier
+from model_maker.inference.classifier import FileClassifier
 from model_maker.options import from_record
 from model_maker.progress import Progress
 from model_maker.system import files
@@ -119,9 +119,9 @@ def robustness(
     """
     progress = Progress(progress)
     if augment is not None:
-        augmentation.preset(augment)
+        preset(augment)
         record = run_record.load(output_folder.home(model))
-    classifier = Classifier(model)
+    classifier = FileClassifier(model)
     metadata.check_single(
         classifier.info, "Measuring conditions", "Measure it with `evaluate` on photos taken in them."
     )
@@ -135,7 +135,7 @@ def robustness(
             progress.note(f"Training with `augment={augment}` on the same photos, to compare.")
             made = train(record["data"], Path(folder) / "augmented", options=options, progress=progress).directory
             with progress.stage("Measure the augmented model"):
-                again, other, _ = _measure(Classifier(made), read, progress)
+                again, other, _ = _measure(FileClassifier(made), read, progress)
         if len(again) != len(read):
             raise DataError("Some photos could be read once and not again. Run the command again.")
     measured = tuple(
@@ -166,7 +166,7 @@ def conditions_of(photo: Any, size: int | Fit, digest: str) -> Iterator[tuple[st
         yield name, condition.apply(name, picture, pixels, digest)
 
 
-def _measure(classifier: Classifier, dataset: Dataset, progress: Progress) -> tuple[Dataset, Array, Array]:
+def _measure(classifier: FileClassifier, dataset: Dataset, progress: Progress) -> tuple[Dataset, Array, Array]:
     """Returns the photos that can be read, and in each condition of each whether the answer is right, and its score."""
     names = classifier.indices(dataset.classes)
 

@@ -15,13 +15,13 @@ from typing import NamedTuple
 import numpy as np
 
 from model_maker.backbones.layer_weights import LayerWeights, TorchTensors
-from model_maker.backbones.network import Network, round_channels
+from model_maker.backbones.network import ConvolutionalNetwork, round_channels
 from model_maker.backbones.weights import read_classifier, read_tensors
 
 Array = np.ndarray
 
 
-class Stage(NamedTuple):
+class MBConvStage(NamedTuple):
     """One row of table 1."""
 
     kernel: int
@@ -32,20 +32,20 @@ class Stage(NamedTuple):
 
 
 STAGES = (
-    Stage(kernel=3, expand=1, out=16, repeats=1, stride=1),
-    Stage(kernel=3, expand=6, out=24, repeats=2, stride=2),
-    Stage(kernel=5, expand=6, out=40, repeats=2, stride=2),
-    Stage(kernel=3, expand=6, out=80, repeats=3, stride=2),
-    Stage(kernel=5, expand=6, out=112, repeats=3, stride=1),
-    Stage(kernel=5, expand=6, out=192, repeats=4, stride=2),
-    Stage(kernel=3, expand=6, out=320, repeats=1, stride=1),
+    MBConvStage(kernel=3, expand=1, out=16, repeats=1, stride=1),
+    MBConvStage(kernel=3, expand=6, out=24, repeats=2, stride=2),
+    MBConvStage(kernel=5, expand=6, out=40, repeats=2, stride=2),
+    MBConvStage(kernel=3, expand=6, out=80, repeats=3, stride=2),
+    MBConvStage(kernel=5, expand=6, out=112, repeats=3, stride=1),
+    MBConvStage(kernel=5, expand=6, out=192, repeats=4, stride=2),
+    MBConvStage(kernel=3, expand=6, out=320, repeats=1, stride=1),
 )
 STEM = 32
 HEAD = 1280
 EPSILON = 1e-3  # of every batch normalization, as in the published code
 
 
-class Block(NamedTuple):
+class MBConv(NamedTuple):
     """One inverted residual block: expand 1x1, depthwise, project 1x1."""
 
     kernel: int
@@ -59,18 +59,18 @@ class Block(NamedTuple):
         return self.stride == 1 and self.inputs == self.outputs
 
 
-def staged_blocks(width: float, depth: float) -> Iterator[tuple[int, int, Block]]:
+def staged_blocks(width: float, depth: float) -> Iterator[tuple[int, int, MBConv]]:
     """Yields (stage, index in it, block) of a variant: table 1, scaled; the first and last stage keep their repeats."""
     inputs = STEM
     for index, stage in enumerate(STAGES):
         outputs = round_channels(stage.out * width)
         scaled = 0 < index < len(STAGES) - 1
         for repeat in range(math.ceil(stage.repeats * depth) if scaled else stage.repeats):
-            yield index, repeat, Block(stage.kernel, stage.expand, inputs, outputs, stage.stride if repeat == 0 else 1)
+            yield index, repeat, MBConv(stage.kernel, stage.expand, inputs, outputs, stage.stride if repeat == 0 else 1)
             inputs = outputs
 
 
-def blocks(width: float, depth: float) -> Iterator[Block]:
+def blocks(width: float, depth: float) -> Iterator[MBConv]:
     """Yields the blocks of a variant."""
     for _, _, block in staged_blocks(width, depth):
         yield block
@@ -85,7 +85,7 @@ def build(image_size: int, weights: LayerWeights, *, width: float, depth: float)
     Raises:
       BackboneError: the weights belong to another network.
     """
-    net = Network(image_size, weights, epsilon=EPSILON)
+    net = ConvolutionalNetwork(image_size, weights, epsilon=EPSILON)
     x = net.convolve(net.photo, "stem", 3, STEM, stride=2, norm="stem_bn", activation="RELU6")
     for index, block in enumerate(blocks(width, depth)):
         shortcut, name = x, f"block{index}"

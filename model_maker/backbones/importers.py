@@ -22,7 +22,7 @@ from model_maker.output_folder import FLOAT_MODEL
 from model_maker.progress import Progress
 from model_maker.system import extras, limited_process
 from model_maker.tflite import cut, dequantize, graph, interpreter, metadata, runnable, vetting
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 # A damaged file may hang LiteRT; a valid one of 100 MB opens in a few seconds.
 LIMIT_S = 120
@@ -185,7 +185,7 @@ def from_tflite(
         found = cut.cut(model)
         embedder = graph.pack(model)
     runnable.check(embedder)  # training and prediction run it in their own process
-    vector = Runner(embedder).run(normalization(_test_picture(size)))
+    vector = LiteRTRunner(embedder).run(normalization(_test_picture(size)))
     if vector.shape != (1, found.features) or not np.isfinite(vector).all() or not np.ptp(vector):
         raise ModelError("Its features of a test picture are not finite, varied numbers, so it is damaged.")
     classifier = f"cut before its classifier of {found.classes} classes, " if found.classes else ""

@@ -21,7 +21,7 @@ _ADVICE = "State what its input expects with `normalization=MEAN,STD`, as 127.5,
 
 
 @dataclass(frozen=True)
-class Step:
+class ScalingStep:
     """One operator of the scaling at the beginning of a graph: x -> scale * x + offset, averaged over channels.
 
     `alike` is whether they are the same for all channels; the operator has one output.
@@ -132,7 +132,7 @@ def absorb(model: schema.ModelT, normalization: Normalization) -> Normalization:
     return Normalization(float(f"{mean:.6g}"), float(f"{std:.6g}"))
 
 
-def _leading_steps(model: schema.ModelT) -> Iterator[Step]:
+def _leading_steps(model: schema.ModelT) -> Iterator[ScalingStep]:
     main = model.subgraphs[0]
     tensor = int(main.inputs[0])
     while True:
@@ -148,5 +148,5 @@ def _leading_steps(model: schema.ModelT) -> Iterator[Step]:
         value = float(values.mean())
         scale = {"MUL": value, "DIV": 1 / value if value else 0.0}.get(name, 1.0)
         offset = {"ADD": value, "SUB": -value}.get(name, 0.0)
-        yield Step(scale, offset, bool((values == values.flat[0]).all()), users[0])
+        yield ScalingStep(scale, offset, bool((values == values.flat[0]).all()), users[0])
         tensor = int(users[0].outputs[0])

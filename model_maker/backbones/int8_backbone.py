@@ -19,7 +19,7 @@ import numpy as np
 
 from model_maker.backbones import int8_recipe
 from model_maker.backbones.embedder import Embedder, code_digest
-from model_maker.backbones.int8_recipe import Recipe
+from model_maker.backbones.int8_recipe import Int8Recipe
 from model_maker.data.images import Photo
 from model_maker.data.streaming import stream
 from model_maker.errors import DataError, ModelError
@@ -210,7 +210,7 @@ def from_recipe(base: Embedder, recipe: Path) -> Int8Backbone | None:
     Raises:
       ModelError: it is damaged, or the result does not match the recorded hash.
     """
-    known = Recipe.read(recipe)
+    known = Int8Recipe.read(recipe)
     if known.float_sha256 != hashlib.sha256(base.content).hexdigest():
         return None
     plain = quantized(base, known.layers, known.ranges, {}, origin="package")
@@ -227,7 +227,7 @@ def write_recipe(base: Embedder, photos: Sequence[Photo], recipe: Path) -> Int8B
     plain = quantized(base, found, ranges, {}, origin="package")
     changes = int8_recipe.changes(plain.content, made.content)
     digest = hashlib.sha256(base.content).hexdigest()
-    Recipe(digest, made.digest, found, ranges, min(len(photos), PHOTOS), changes).write(recipe)
+    Int8Recipe(digest, made.digest, found, ranges, min(len(photos), PHOTOS), changes).write(recipe)
     return made
 
 

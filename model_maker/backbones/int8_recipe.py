@@ -24,7 +24,7 @@ _DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, NotImplementedEr
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Int8Recipe:
     """A file of kilobytes that accompanies weights of megabytes.
 
     Attributes:
@@ -41,7 +41,7 @@ class Recipe:
     changes: dict[str, Array]
 
     @classmethod
-    def read(cls, path: Path) -> Recipe:
+    def read(cls, path: Path) -> Int8Recipe:
         """Reads a recipe.
 
         Raises:

@@ -15,7 +15,7 @@ Array = np.ndarray
 _KINDS = ("conv2d", "depthwise_conv2d", "batch_normalization")
 
 
-class Normalization(NamedTuple):
+class BatchNorm(NamedTuple):
     """A batch normalization: float [C] each."""
 
     gamma: Array
@@ -41,7 +41,7 @@ class LayerWeights(Protocol):
           biased: whether it has a bias of its own.
         """
 
-    def normalization(self, layer: str, channels: int) -> Normalization:
+    def normalization(self, layer: str, channels: int) -> BatchNorm:
         """Returns the batch normalization of a layer."""
 
     def refusal(self, layer: str) -> BackboneError:
@@ -67,9 +67,9 @@ class TorchTensors:
         kernel = kernel.transpose((1, 2, 3, 0) if depthwise else (0, 2, 3, 1))
         return kernel, self._tensors[f"{name}.bias"] if biased else None
 
-    def normalization(self, layer: str, channels: int) -> Normalization:
+    def normalization(self, layer: str, channels: int) -> BatchNorm:
         name = self._names(layer)
-        return Normalization(
+        return BatchNorm(
             *(self._tensors[f"{name}.{part}"] for part in ("weight", "bias", "running_mean", "running_var"))
         )
 
@@ -107,8 +107,8 @@ class KerasFile:
         kernel = kernel.reshape(1, height, width, -1) if depthwise else kernel.transpose(3, 0, 1, 2)
         return kernel, bias[0] if biased else None
 
-    def normalization(self, layer: str, channels: int) -> Normalization:
-        return Normalization(*next(self._layers["batch_normalization"]))
+    def normalization(self, layer: str, channels: int) -> BatchNorm:
+        return BatchNorm(*next(self._layers["batch_normalization"]))
 
     def refusal(self, layer: str) -> BackboneError:
         return self._error(f"the layer {layer} is missing or has another shape")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from model_maker.backbones.layer_weights import KerasFile, LayerWeights
-from model_maker.backbones.network import Network, round_channels
+from model_maker.backbones.network import ConvolutionalNetwork, round_channels
 from model_maker.errors import BackboneError
 
 Array = np.ndarray
@@ -26,7 +26,7 @@ _CLASSES = 1000
 V1 = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *5 * [(512, 1)], (1024, 2), (1024, 1))
 
 
-class Stage(NamedTuple):
+class BottleneckStage(NamedTuple):
     """One row of V2's table 2."""
 
     expand: int
@@ -36,17 +36,17 @@ class Stage(NamedTuple):
 
 
 V2 = (
-    Stage(expand=1, out=16, repeats=1, stride=1),
-    Stage(expand=6, out=24, repeats=2, stride=2),
-    Stage(expand=6, out=32, repeats=3, stride=2),
-    Stage(expand=6, out=64, repeats=4, stride=2),
-    Stage(expand=6, out=96, repeats=3, stride=1),
-    Stage(expand=6, out=160, repeats=3, stride=2),
-    Stage(expand=6, out=320, repeats=1, stride=1),
+    BottleneckStage(expand=1, out=16, repeats=1, stride=1),
+    BottleneckStage(expand=6, out=24, repeats=2, stride=2),
+    BottleneckStage(expand=6, out=32, repeats=3, stride=2),
+    BottleneckStage(expand=6, out=64, repeats=4, stride=2),
+    BottleneckStage(expand=6, out=96, repeats=3, stride=1),
+    BottleneckStage(expand=6, out=160, repeats=3, stride=2),
+    BottleneckStage(expand=6, out=320, repeats=1, stride=1),
 )
 
 
-class Block(NamedTuple):
+class Bottleneck(NamedTuple):
     """One row of V3's tables 1 and 2; minimalistic variants use 3x3 kernels, no squeeze-and-excitation and no hard
     swish.
     """
@@ -61,34 +61,34 @@ class Block(NamedTuple):
 
 V3 = {
     "large": (
-        Block(3, 16, 16, gated=False, swish=False, stride=1),
-        Block(3, 64, 24, gated=False, swish=False, stride=2),
-        Block(3, 72, 24, gated=False, swish=False, stride=1),
-        Block(5, 72, 40, gated=True, swish=False, stride=2),
-        Block(5, 120, 40, gated=True, swish=False, stride=1),
-        Block(5, 120, 40, gated=True, swish=False, stride=1),
-        Block(3, 240, 80, gated=False, swish=True, stride=2),
-        Block(3, 200, 80, gated=False, swish=True, stride=1),
-        Block(3, 184, 80, gated=False, swish=True, stride=1),
-        Block(3, 184, 80, gated=False, swish=True, stride=1),
-        Block(3, 480, 112, gated=True, swish=True, stride=1),
-        Block(3, 672, 112, gated=True, swish=True, stride=1),
-        Block(5, 672, 160, gated=True, swish=True, stride=2),
-        Block(5, 960, 160, gated=True, swish=True, stride=1),
-        Block(5, 960, 160, gated=True, swish=True, stride=1),
+        Bottleneck(3, 16, 16, gated=False, swish=False, stride=1),
+        Bottleneck(3, 64, 24, gated=False, swish=False, stride=2),
+        Bottleneck(3, 72, 24, gated=False, swish=False, stride=1),
+        Bottleneck(5, 72, 40, gated=True, swish=False, stride=2),
+        Bottleneck(5, 120, 40, gated=True, swish=False, stride=1),
+        Bottleneck(5, 120, 40, gated=True, swish=False, stride=1),
+        Bottleneck(3, 240, 80, gated=False, swish=True, stride=2),
+        Bottleneck(3, 200, 80, gated=False, swish=True, stride=1),
+        Bottleneck(3, 184, 80, gated=False, swish=True, stride=1),
+        Bottleneck(3, 184, 80, gated=False, swish=True, stride=1),
+        Bottleneck(3, 480, 112, gated=True, swish=True, stride=1),
+        Bottleneck(3, 672, 112, gated=True, swish=True, stride=1),
+        Bottleneck(5, 672, 160, gated=True, swish=True, stride=2),
+        Bottleneck(5, 960, 160, gated=True, swish=True, stride=1),
+        Bottleneck(5, 960, 160, gated=True, swish=True, stride=1),
     ),
     "small": (
-        Block(3, 16, 16, gated=True, swish=False, stride=2),
-        Block(3, 72, 24, gated=False, swish=False, stride=2),
-        Block(3, 88, 24, gated=False, swish=False, stride=1),
-        Block(5, 96, 40, gated=True, swish=True, stride=2),
-        Block(5, 240, 40, gated=True, swish=True, stride=1),
-        Block(5, 240, 40, gated=True, swish=True, stride=1),
-        Block(5, 120, 48, gated=True, swish=True, stride=1),
-        Block(5, 144, 48, gated=True, swish=True, stride=1),
-        Block(5, 288, 96, gated=True, swish=True, stride=2),
-        Block(5, 576, 96, gated=True, swish=True, stride=1),
-        Block(5, 576, 96, gated=True, swish=True, stride=1),
+        Bottleneck(3, 16, 16, gated=True, swish=False, stride=2),
+        Bottleneck(3, 72, 24, gated=False, swish=False, stride=2),
+        Bottleneck(3, 88, 24, gated=False, swish=False, stride=1),
+        Bottleneck(5, 96, 40, gated=True, swish=True, stride=2),
+        Bottleneck(5, 240, 40, gated=True, swish=True, stride=1),
+        Bottleneck(5, 240, 40, gated=True, swish=True, stride=1),
+        Bottleneck(5, 120, 48, gated=True, swish=True, stride=1),
+        Bottleneck(5, 144, 48, gated=True, swish=True, stride=1),
+        Bottleneck(5, 288, 96, gated=True, swish=True, stride=2),
+        Bottleneck(5, 576, 96, gated=True, swish=True, stride=1),
+        Bottleneck(5, 576, 96, gated=True, swish=True, stride=1),
     ),
 }
 
@@ -118,7 +118,7 @@ def build(image_size: int, weights: LayerWeights, *, architecture: str, alpha: f
     Raises:
       BackboneError: the weights belong to another network.
     """
-    net = Network(image_size, weights, epsilon=EPSILON)
+    net = ConvolutionalNetwork(image_size, weights, epsilon=EPSILON)
     if architecture.startswith("v3"):
         # V3 has a layer between the pooling and the classifier.
         return net.finish(net.flatten(v3(net, alpha, architecture)))
@@ -164,7 +164,7 @@ def classifier(path: Path) -> tuple[Array, Array]:
     return found[0]
 
 
-def _v1(net: Network, alpha: float) -> int:
+def _v1(net: ConvolutionalNetwork, alpha: float) -> int:
     x = net.convolve(net.photo, "conv1", 3, int(32 * alpha), stride=2, norm="conv1_bn", activation="RELU6")
     for index, (filters, stride) in enumerate(V1, start=1):
         # Keras pads explicitly before a stride of 2, only at the right and bottom.
@@ -174,7 +174,7 @@ def _v1(net: Network, alpha: float) -> int:
     return x
 
 
-def _v2(net: Network, alpha: float) -> int:
+def _v2(net: ConvolutionalNetwork, alpha: float) -> int:
     x = net.convolve(net.photo, "Conv1", 3, round_channels(32 * alpha), stride=2, norm="bn_Conv1", activation="RELU6")
     index = 0
     for stage in V2:
@@ -193,7 +193,7 @@ def _v2(net: Network, alpha: float) -> int:
     return net.convolve(x, "Conv_1", 1, filters, norm="Conv_1_bn", activation="RELU6")
 
 
-def v3(net: Network, alpha: float, architecture: str, *, symmetric: bool = False) -> int:
+def v3(net: ConvolutionalNetwork, alpha: float, architecture: str, *, symmetric: bool = False) -> int:
     """Adds V3 up to the input of its classifier, [1, 1, 1, D].
 
     With `symmetric`, strided layers pad equally on all sides, as torch does, instead of TensorFlow's "same".
@@ -225,7 +225,7 @@ def v3(net: Network, alpha: float, architecture: str, *, symmetric: bool = False
 
 
 def _inverted_residual(
-    net: Network,
+    net: ConvolutionalNetwork,
     x: int,
     name: str,
     *,

@@ -13,7 +13,7 @@ import numpy as np
 
 from model_maker.backbones import mobilenet
 from model_maker.backbones.layer_weights import LayerWeights, TorchTensors
-from model_maker.backbones.network import Network
+from model_maker.backbones.network import ConvolutionalNetwork
 from model_maker.backbones.weights import read_classifier, read_tensors
 
 Array = np.ndarray
@@ -51,7 +51,7 @@ def build(image_size: int, weights: LayerWeights) -> bytes:
     Raises:
       BackboneError: the weights belong to another network.
     """
-    net = Network(image_size, weights, epsilon=EPSILON)
+    net = ConvolutionalNetwork(image_size, weights, epsilon=EPSILON)
     return net.finish(net.flatten(mobilenet.v3(net, 1.0, "v3_large", symmetric=True)))
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from model_maker.backbones.layer_weights import LayerWeights, TorchTensors
-from model_maker.backbones.network import Network
+from model_maker.backbones.network import ConvolutionalNetwork
 from model_maker.backbones.weights import read_classifier, read_tensors
 
 Array = np.ndarray
@@ -108,7 +108,7 @@ def build(image_size: int, weights: LayerWeights, *, stages: str) -> bytes:
     Raises:
       BackboneError: the weights belong to another network.
     """
-    net = Network(image_size, weights, epsilon=EPSILON)
+    net = ConvolutionalNetwork(image_size, weights, epsilon=EPSILON)
     # Not folded into the stem: after a separate layer, zero padding is the mean color, as in training.
     scale, offset = 0.5 / np.array(IMAGENET_STD), (0.5 - np.array(IMAGENET_MEAN)) / IMAGENET_STD
     x = net.scale(net.photo, "imagenet_scaling", scale, offset)
@@ -134,7 +134,7 @@ def classifier(path: Path) -> tuple[Array, Array]:
     return read_classifier(path, "classifier")
 
 
-def _block(net: Network, x: int, block: Block, name: str) -> int:
+def _block(net: ConvolutionalNetwork, x: int, block: Block, name: str) -> int:
     shortcut, inputs = x, net.shape(x)[3]
     if isinstance(block, Conv):
         return _convolve(net, x, block.out, block.kernel, block.stride, f"{name}.conv", f"{name}.bn1")
@@ -155,13 +155,19 @@ def _block(net: Network, x: int, block: Block, name: str) -> int:
 
 
 def _universal(
-    net: Network, x: int, filters: int | None, kernel: int, stride: int, name: str, activation: str = "RELU"
+    net: ConvolutionalNetwork,
+    x: int,
+    filters: int | None,
+    kernel: int,
+    stride: int,
+    name: str,
+    activation: str = "RELU",
 ) -> int:
     return _convolve(net, x, filters, kernel, stride, f"{name}.conv", f"{name}.bn", activation)
 
 
 def _convolve(
-    net: Network,
+    net: ConvolutionalNetwork,
     x: int,
     filters: int | None,
     kernel: int,

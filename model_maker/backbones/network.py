@@ -68,7 +68,7 @@ class Canvas:
         return graph.pack(self._model)
 
 
-class Network(Canvas):
+class ConvolutionalNetwork(Canvas):
     """A convolutional network: each method adds a layer and returns the index of its output's tensor, [1, H, W, C].
 
     `epsilon` is that of every batch normalization.

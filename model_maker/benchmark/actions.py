@@ -34,18 +34,18 @@ def host_(arguments: argparse.Namespace) -> int:
     try:
         from model_maker.benchmark import host
         from model_maker.benchmark.environment import this_machine
-        from model_maker.benchmark.result_table import Bar
+        from model_maker.benchmark.result_table import RoundsBar
         from model_maker.data.streaming import cores
 
         models, refused = model_files.describe(paths)
         dataset = _dataset(arguments)
-        options = host.Options(rounds=arguments.rounds, runs=arguments.runs, timeout_s=arguments.timeout or 60.0)
+        options = host.HostOptions(rounds=arguments.rounds, runs=arguments.runs, timeout_s=arguments.timeout or 60.0)
         threads = arguments.threads or [count for count in (1, 2, 4) if count <= cores()]
         delegates = arguments.delegate or ["xnnpack"]
         if "gpu" in delegates:
             atexit.register(_silence)
         photos = [sample.path for sample in dataset.samples[:: max(1, len(dataset) // _PHOTOS)]] if dataset else []
-        with Bar("Measure") as bar:
+        with RoundsBar("Measure") as bar:
             outcome = _interruptible(
                 lambda: host.measure(
                     [Path(model.path) for model in models],
@@ -71,7 +71,7 @@ def android_(arguments: argparse.Namespace) -> int:
     from model_maker.benchmark import adb, android, binary
     from model_maker.benchmark.environment import android_machine
     from model_maker.benchmark.phone import read_facts
-    from model_maker.benchmark.result_table import Bar
+    from model_maker.benchmark.result_table import RoundsBar
 
     models, refused = model_files.describe(model_files.find(arguments.models, announce=_say))
     dataset = _dataset(arguments)
@@ -88,8 +88,8 @@ def android_(arguments: argparse.Namespace) -> int:
         "timeout_s": arguments.timeout,
         "keep_binary": arguments.keep_binary,
     }
-    options = android.Options(**{name: value for name, value in given.items() if value is not None})
-    with Bar(f"Measure on {facts.model or device.serial}") as bar:
+    options = android.AndroidOptions(**{name: value for name, value in given.items() if value is not None})
+    with RoundsBar(f"Measure on {facts.model or device.serial}") as bar:
         outcome = _interruptible(
             lambda: android.measure(
                 [Path(model.path) for model in models],
@@ -200,16 +200,16 @@ def _with_accuracy(
     models: Sequence[Model], dataset: Dataset, data: str, labels: str | None
 ) -> tuple[list[Model], bool]:
     """Adds top-1, or a note for a model without labels of these classes. True if interrupted by ctrl-C."""
-    from model_maker.benchmark.result_table import Bar
-    from model_maker.inference.classifier import Classifier
+    from model_maker.benchmark.result_table import RoundsBar
+    from model_maker.inference.classifier import FileClassifier
     from model_maker.tflite import metadata
 
     done = list(models)
     for index, model in enumerate(models):
         try:
             photos, notes = _unseen(model, dataset, data)
-            with Bar(f"Accuracy of {model.name}") as bar:
-                classifier = Classifier(model.path, labels=labels)
+            with RoundsBar(f"Accuracy of {model.name}") as bar:
+                classifier = FileClassifier(model.path, labels=labels)
                 metadata.check_single(classifier.info, "top-1", "`evaluate` measures it.")
                 metrics = classifier.evaluate(photos, progress=bar.progress)
             if metrics.learned_from:

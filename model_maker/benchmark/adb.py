@@ -62,7 +62,7 @@ class Attached:
 
 
 @dataclass(frozen=True)
-class Answer:
+class AdbReply:
     """What a command on the device printed (stdout and stderr in one, lines end with LF) and its exit code."""
 
     output: str
@@ -76,7 +76,7 @@ class Device:
     adb: Path
     serial: str
 
-    def shell(self, command: str, *, timeout_s: float = _ANSWER_S) -> Answer:
+    def shell(self, command: str, *, timeout_s: float = _ANSWER_S) -> AdbReply:
         """Runs a command line in the shell of the device.
 
         Raises:
@@ -89,7 +89,7 @@ class Device:
         output, mark, code = done.stdout.rpartition(f"\n{_MARK}")
         if not mark:
             raise self._failure("running a command", done)
-        return Answer(output, int(code))
+        return AdbReply(output, int(code))
 
     def push(self, source: Path, target: str, *, timeout_s: float = _COPY_S) -> None:
         """Copies a file to the device.

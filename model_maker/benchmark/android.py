@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_maker.benchmark import benchmark_model
-from model_maker.benchmark.adb import Answer, Device, DeviceError, DeviceLost
+from model_maker.benchmark.adb import AdbReply, Device, DeviceError, DeviceLost
 from model_maker.benchmark.device_self_test import DeviceSelfTest
 from model_maker.benchmark.official import fill
 from model_maker.benchmark.phone import MODEL, DeviceFacts, Workbench
@@ -42,7 +42,7 @@ _NNAPI_DEPRECATED_API = 35
 
 
 @dataclass(frozen=True)
-class Delegate:
+class AndroidDelegate:
     """One way of running a model on the device.
 
     Attributes:
@@ -56,15 +56,15 @@ class Delegate:
 
 
 DELEGATES = {
-    "none": Delegate("--use_xnnpack=false", ""),
-    "xnnpack": Delegate("--use_xnnpack=true", "XNNPACK"),
-    "nnapi": Delegate("--use_nnapi=true", "NNAPI"),
-    "gpu": Delegate("--use_gpu=true", "GPU"),
+    "none": AndroidDelegate("--use_xnnpack=false", ""),
+    "xnnpack": AndroidDelegate("--use_xnnpack=true", "XNNPACK"),
+    "nnapi": AndroidDelegate("--use_nnapi=true", "NNAPI"),
+    "gpu": AndroidDelegate("--use_gpu=true", "GPU"),
 }
 
 
 @dataclass(frozen=True)
-class Options:
+class AndroidOptions:
     """Settings of the measurement.
 
     Attributes:
@@ -97,7 +97,7 @@ def measure(
     delegates: Sequence[str],
     device: Device,
     binary: Path,
-    options: Options | None = None,
+    options: AndroidOptions | None = None,
     progress: Progress | None = None,
 ) -> list[Row]:
     """Measures every model with every delegate and thread count.
@@ -117,7 +117,7 @@ def measure(
       ModelMakerError: an argument is invalid. Failures of the device are in the cells.
       Interrupted: ctrl-C; holds the completed cells.
     """
-    options = options or Options()
+    options = options or AndroidOptions()
     _check(threads, delegates, options)
     total = len(model_paths) * len(delegates) * len(threads)
     cells: list[Row] = []
@@ -143,7 +143,7 @@ def measure(
 class _Session:
     """State that is shared by cells."""
 
-    def __init__(self, bench: Workbench, options: Options):
+    def __init__(self, bench: Workbench, options: AndroidOptions):
         self._bench = bench
         self._options = options
         self._facts: DeviceFacts | None = None
@@ -200,7 +200,7 @@ class _Session:
         return dataclasses.replace(cell, notes=(*cell.notes, note)) if note else cell
 
 
-def _arguments(cell: Row, options: Options) -> list[str]:
+def _arguments(cell: Row, options: AndroidOptions) -> list[str]:
     arguments = [
         f"--graph={MODEL}",
         f"--num_threads={cell.threads}",
@@ -212,7 +212,7 @@ def _arguments(cell: Row, options: Options) -> list[str]:
     return [*arguments, "--enable_op_profiling=true"] if options.op_profile else arguments
 
 
-def _read(cell: Row, answer: Answer, runs: int) -> Row:
+def _read(cell: Row, answer: AdbReply, runs: int) -> Row:
     """Fills a cell from the output of the tool."""
     cell = fill(cell, answer.output, spoken=DELEGATES[cell.delegate].spoken)
     if cell.reason:
@@ -222,7 +222,7 @@ def _read(cell: Row, answer: Answer, runs: int) -> Row:
     return dataclasses.replace(cell, notes=(*cell.notes, *_observations(cell, answer, runs)))
 
 
-def _observations(cell: Row, answer: Answer, runs: int) -> Iterator[str]:
+def _observations(cell: Row, answer: AdbReply, runs: int) -> Iterator[str]:
     if answer.code != 0:
         yield f"benchmark_model {_ending(answer.code)} after it had printed its results"
     if cell.count is not None and cell.count < runs:
@@ -231,7 +231,7 @@ def _observations(cell: Row, answer: Answer, runs: int) -> Iterator[str]:
         yield "this device has no NNAPI accelerator except the CPU reference (nnapi-reference)"
 
 
-def _why_not(answer: Answer) -> str:
+def _why_not(answer: AdbReply) -> str:
     said = benchmark_model.parse_failure(answer.output)
     tail = f": {said}." if said else "."
     if answer.code == 0:
@@ -251,7 +251,7 @@ def _ending(code: int) -> str:
     return f"crashed ({name}{advice})"
 
 
-def _notes(cell: Row, options: Options, facts: DeviceFacts | None) -> tuple[str, ...]:
+def _notes(cell: Row, options: AndroidOptions, facts: DeviceFacts | None) -> tuple[str, ...]:
     notes = []
     if cell.delegate == "nnapi" and facts and facts.api and facts.api >= _NNAPI_DEPRECATED_API:
         notes.append("NNAPI is deprecated since Android 15 (API 35)")
@@ -266,7 +266,7 @@ def _notes(cell: Row, options: Options, facts: DeviceFacts | None) -> tuple[str,
     return tuple(notes)
 
 
-def _check(threads: Sequence[int], delegates: Sequence[str], options: Options) -> None:
+def _check(threads: Sequence[int], delegates: Sequence[str], options: AndroidOptions) -> None:
     for count in threads:
         if count < 1:
             raise ModelMakerError(f"invalid number of threads: {count}. Pass 1 or more.")

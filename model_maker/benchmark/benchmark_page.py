@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from model_maker.benchmark.result_table import machine_line, model_line, number, remarks
-from model_maker.benchmark.results import Estimate, Record, Row, estimate
+from model_maker.benchmark.results import Record, Row, TimeEstimate, estimate
 from model_maker.report import drawing, pages
 from model_maker.system import dates
 
@@ -32,7 +32,7 @@ def render(record: Record) -> str:
     )
 
 
-def _measured(rows: tuple[Row, ...]) -> list[tuple[Row, Estimate]]:
+def _measured(rows: tuple[Row, ...]) -> list[tuple[Row, TimeEstimate]]:
     return [(row, found) for row in rows if not row.reason and (found := estimate(row))]
 
 

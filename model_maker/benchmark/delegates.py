@@ -102,9 +102,9 @@ class Delegate:
 
 
 def _on_cpu(path: Path, threads: int, *, kernels: str) -> Session:
-    from model_maker.tflite.interpreter import Runner
+    from model_maker.tflite.interpreter import LiteRTRunner
 
-    return Runner(path, threads=threads, kernels=kernels)
+    return LiteRTRunner(path, threads=threads, kernels=kernels)
 
 
 def _on_gpu(path: Path, threads: int) -> Session:

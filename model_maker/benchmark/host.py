@@ -57,7 +57,7 @@ _FAILURES = (ModelMakerError, RuntimeError, ValueError)
 
 
 @dataclass(frozen=True)
-class Options:
+class HostOptions:
     """Settings of the measurement.
 
     Attributes:
@@ -87,7 +87,7 @@ def measure(
     *,
     threads: Sequence[int],
     delegates: Sequence[str],
-    options: Options | None = None,
+    options: HostOptions | None = None,
     photos: Sequence[Location] = (),
     progress: Progress | None = None,
     helper: Helper | None = None,
@@ -107,7 +107,7 @@ def measure(
       ModelMakerError: an argument is invalid. A cell that cannot run is a row with the reason.
       Interrupted: ctrl-C; holds the completed rounds.
     """
-    options = options or Options()
+    options = options or HostOptions()
     _check(threads, delegates, options)
     cells = [
         _Cell(Row(str(path), delegate, count), path)
@@ -115,7 +115,7 @@ def measure(
         for delegate in delegates
         for count in (threads if DELEGATES[delegate].threaded else [None])
     ]
-    steps = _Steps(len(cells) * (2 + (options.rounds or _ROUNDS)), progress)
+    steps = _StepCounter(len(cells) * (2 + (options.rounds or _ROUNDS)), progress)
     watch: LoadWatch | None = None
     try:
         with helper or Helper() as helper:
@@ -138,7 +138,7 @@ def measure(
     return [_finished(cell) for cell in cells], watch.load()
 
 
-class _Steps:
+class _StepCounter:
     """Counts steps for the progress callback."""
 
     def __init__(self, total: int, progress: Progress | None):
@@ -150,7 +150,7 @@ class _Steps:
             self._progress(self._done, self._total)
 
 
-def _try_out(cell: _Cell, helper: Helper, options: Options) -> Row:
+def _try_out(cell: _Cell, helper: Helper, options: HostOptions) -> Row:
     """Returns the row with init, first inference and memory, or with the reason it cannot run."""
     row = cell.row
     try:
@@ -176,7 +176,7 @@ def _try_out(cell: _Cell, helper: Helper, options: Options) -> Row:
     )
 
 
-def _open(cell: _Cell, options: Options, photos: Sequence[Location]) -> None:
+def _open(cell: _Cell, options: HostOptions, photos: Sequence[Location]) -> None:
     """Opens the model here, and warms it up."""
     if cell.row.reason:
         return
@@ -193,7 +193,7 @@ def _open(cell: _Cell, options: Options, photos: Sequence[Location]) -> None:
     cell.row = dataclasses.replace(cell.row, warmup_ms=warm_ms, notes=notes)
 
 
-def _inputs(path: Path, session: Session, options: Options, photos: Sequence[Location]) -> tuple[list[Array], str]:
+def _inputs(path: Path, session: Session, options: HostOptions, photos: Sequence[Location]) -> tuple[list[Array], str]:
     shape, dtype = session.input_shape, session.input_dtype
     note = ""
     if photos:
@@ -218,13 +218,13 @@ def warm_up(session: Session) -> tuple[float, list[float]]:
             return statistics.fmean(samples), recent
 
 
-def runs_in_a_turn(typical_ms: float, options: Options) -> int:
+def runs_in_a_turn(typical_ms: float, options: HostOptions) -> int:
     if options.runs:
         return math.ceil(options.runs / (options.rounds or _ROUNDS))
     return max(1, min(_MOST_RUNS, round(_TURN_S * 1e3 / max(typical_ms, 1e-3))))
 
 
-def _take_turns(cells: Sequence[_Cell], options: Options, steps: _Steps) -> None:
+def _take_turns(cells: Sequence[_Cell], options: HostOptions, steps: _StepCounter) -> None:
     planned, begin = options.rounds or _ROUNDS, time.perf_counter()
     for turn in range(planned):
         for cell in cells:
@@ -263,7 +263,7 @@ def _finished(cell: _Cell, otherwise: str = "") -> Row:
     return dataclasses.replace(cell.row, rounds_ms=latency.rounds_ms, **latency.summary())
 
 
-def _check(threads: Sequence[int], delegates: Sequence[str], options: Options) -> None:
+def _check(threads: Sequence[int], delegates: Sequence[str], options: HostOptions) -> None:
     for count in threads:
         if count < 1:
             raise ModelMakerError(f"invalid number of threads: {count}. Pass 1 or more.")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from absl import logging
 
-from model_maker.benchmark.adb import Answer, Device, DeviceError, DeviceLost, DeviceTimeout
+from model_maker.benchmark.adb import AdbReply, Device, DeviceError, DeviceLost, DeviceTimeout
 from model_maker.benchmark.binary import check_abi
 
 # On every Android version, adb may write and execute only in /data/local/tmp.
@@ -114,7 +114,7 @@ class Workbench:
         self._device.remove(MODEL)  # first, to free space
         self._device.push(model, MODEL)
 
-    def execute(self, arguments: Sequence[str], *, cpu_mask: str | None = None, timeout_s: float) -> Answer:
+    def execute(self, arguments: Sequence[str], *, cpu_mask: str | None = None, timeout_s: float) -> AdbReply:
         """Runs the tool, and kills it at the time limit.
 
         Args:

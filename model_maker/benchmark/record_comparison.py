@@ -40,7 +40,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RecordComparison:
     """All pairs, and notes on other differences."""
 
     pairs: tuple[Pair, ...]
@@ -56,7 +56,7 @@ class Comparison:
         return {"regressions": self.regressions, "notes": list(self.notes), "pairs": pairs}
 
 
-def compare(base: Record, new: Record, *, fail_over: float = FAIL_OVER, force: bool = False) -> Comparison:
+def compare(base: Record, new: Record, *, fail_over: float = FAIL_OVER, force: bool = False) -> RecordComparison:
     """Compares two records.
 
     A row is slower if its time has grown by more than the share `fail_over` and the intervals do not overlap. With
@@ -80,7 +80,7 @@ def compare(base: Record, new: Record, *, fail_over: float = FAIL_OVER, force: b
     if not pairs:
         raise DataError("The records have no row in common (model, delegate and threads). Measure the same cells.")
     notes += [f"{_name(key)} is new" for key in found]
-    return Comparison(tuple(pairs), tuple(notes + list(_differences(base, new))))
+    return RecordComparison(tuple(pairs), tuple(notes + list(_differences(base, new))))
 
 
 def _pair(key: Key, base: Row, new: Row, fail_over: float) -> Pair:

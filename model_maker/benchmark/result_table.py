@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from model_maker.benchmark.record_comparison import Comparison
+from model_maker.benchmark.record_comparison import RecordComparison
 from model_maker.benchmark.results import Model, Record, Row, estimate
 from model_maker.terminal import rendering
 from model_maker.terminal.remaining_time import TimeLeft
@@ -186,7 +186,7 @@ def _share(value: float | None) -> str:
 _VERDICTS = {"slower": "red", "failed": "red", "faster": "green", "": "dim"}
 
 
-def show_comparison(comparison: Comparison, console: Console | None = None) -> None:
+def show_comparison(comparison: RecordComparison, console: Console | None = None) -> None:
     """Prints a line per row that both records have, and differences between the machines."""
     console = console or rendering.console()
     for note in comparison.notes:
@@ -203,7 +203,7 @@ def show_comparison(comparison: Comparison, console: Console | None = None) -> N
     console.print(table)
 
 
-class Bar:
+class RoundsBar:
     """A progress bar on stderr, drawn only between two steps: a drawing thread would disturb the measurement."""
 
     def __init__(self, text: str):
@@ -219,7 +219,7 @@ class Bar:
         )
         self._task = self._bar.add_task(escape(text), total=None)
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> RoundsBar:
         self._bar.start()
         return self
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from model_maker import records
+from model_maker import json_records
 from model_maker.benchmark.benchmark_model import OpTime, Share
 from model_maker.benchmark.environment import Load, Machine
 from model_maker.errors import DataError
@@ -133,7 +133,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 @dataclass(frozen=True)
-class Estimate:
+class TimeEstimate:
     """A typical time with its 95 % interval; `of` is "median" or "mean"."""
 
     value_ms: float
@@ -147,17 +147,17 @@ class Estimate:
         return (self.high_ms - self.low_ms) / self.value_ms if self.value_ms else 0.0
 
 
-def estimate(row: Row) -> Estimate | None:
+def estimate(row: Row) -> TimeEstimate | None:
     """Returns the number to show and to compare; None if the row has none.
 
     The median with its interval; for a tool that does not report samples, the mean plus and minus 1.96 standard errors.
     """
     if row.median_ms is not None and row.interval_ms:
-        return Estimate(row.median_ms, *row.interval_ms, "median")
+        return TimeEstimate(row.median_ms, *row.interval_ms, "median")
     if row.mean_ms is None:
         return None
     error = 1.96 * row.std_ms / math.sqrt(row.count) if row.count and row.std_ms is not None else 0.0
-    return Estimate(row.mean_ms, row.mean_ms - error, row.mean_ms + error, "mean")
+    return TimeEstimate(row.mean_ms, row.mean_ms - error, row.mean_ms + error, "mean")
 
 
 def finish(rows: Iterable[Row], models: Sequence[Model], load: Load | None = None) -> tuple[Row, ...]:
@@ -208,7 +208,7 @@ def from_json(text: str, name: str) -> Record:
     if content.get("version") != VERSION:
         raise DataError(f"{name} has version {content.get('version')}; this is version {VERSION}. Measure again.")
     try:
-        return records.read(Record, content)
+        return json_records.read(Record, content)
     except ValueError as error:
         raise DataError(f"{name} is damaged: {error}. Measure again.") from error
 

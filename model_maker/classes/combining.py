@@ -24,7 +24,7 @@ from model_maker.progress import Progress
 from model_maker.report import model_card
 from model_maker.system import files
 from model_maker.tflite import class_memory, io_types, metadata, output_heads, vetting, zip_files
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray[Any, Any]
@@ -35,7 +35,7 @@ _PICTURES, _RUNS = 8, 20
 
 
 @dataclass(frozen=True)
-class Head:
+class CombinedHead:
     """One output of a combined file: its name, and the labels of its scores."""
 
     name: str
@@ -54,7 +54,7 @@ class Combined:
     """
 
     directory: Path
-    heads: tuple[Head, ...]
+    heads: tuple[CombinedHead, ...]
     size_bytes: int
     apart_bytes: int
     latency_ms: float
@@ -120,7 +120,7 @@ def combine(
         _check(content, contents)
     with progress.stage("Measure latency"):
         latency, *apart = _latencies([content, *contents])
-    heads = tuple(Head(name, info.labels) for name, info in zip(chosen, infos, strict=True))
+    heads = tuple(CombinedHead(name, info.labels) for name, info in zip(chosen, infos, strict=True))
     found = Combined(output, heads, len(content), sum(map(len, contents)), latency, sum(apart))
     record = {key: value for key, value in found.as_dict().items() if key != "directory"}
     with files.new_directory(output, overwrite=overwrite) as folder:
@@ -173,7 +173,7 @@ def _names(given: Sequence[str] | None, own: Sequence[str]) -> list[str]:
 
 def _check(content: bytes, singles: Sequence[bytes]) -> None:
     """Checks on images that the scores of all files are equal bit by bit."""
-    runner, others = Runner(content), [Runner(single) for single in singles]
+    runner, others = LiteRTRunner(content), [LiteRTRunner(single) for single in singles]
     for picture in list(calibration_pictures.pictures(_PICTURES // 2)):
         pixels = _input(runner, images.load(picture, Fit.to(runner.input_shape)))
         for score, other in zip(runner.run_all(pixels), others, strict=True):
@@ -183,14 +183,14 @@ def _check(content: bytes, singles: Sequence[bytes]) -> None:
                 )
 
 
-def _input(runner: Runner, pixels: Array) -> Array:
+def _input(runner: LiteRTRunner, pixels: Array) -> Array:
     given = pixels[None]
     return given if runner.input_dtype == np.uint8 else (given.astype(np.float32) - 127) / 128
 
 
 def _latencies(contents: Sequence[bytes]) -> list[float]:
     """Returns the median milliseconds of an inference of each file, interleaved."""
-    runners = [Runner(content) for content in contents]
+    runners = [LiteRTRunner(content) for content in contents]
     for runner in runners:
         runner.set_input(np.zeros(runner.input_shape, runner.input_dtype))
         runner.invoke()

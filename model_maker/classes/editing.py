@@ -18,16 +18,16 @@ from typing import Any
 import numpy as np
 
 from model_maker import evaluation, output_folder
-from model_maker.classes import edits as class_edits
+from model_maker.classes import class_edits
+from model_maker.classes.class_edits import Edits, Photos
 from model_maker.classes.class_list import ClassList, layer_sizes
-from model_maker.classes.edits import Edits, Photos
 from model_maker.classes.photo_embedder import PhotoEmbedder
 from model_maker.data import sources
 from model_maker.data.dataset import Dataset
 from model_maker.errors import DataError, ModelError, about
 from model_maker.evaluation import Interval
 from model_maker.inference import addresses, training_overlap
-from model_maker.inference.classifier import Classifier, model_file
+from model_maker.inference.classifier import FileClassifier, model_file
 from model_maker.learning import likelihoods
 from model_maker.output_folder import CARD, LABELS, MODEL
 from model_maker.progress import Progress
@@ -276,7 +276,7 @@ class _Change:
 
     def check(self, new: bytes) -> None:
         """Checks that the new file's scores match those computed from embeddings with its last layer."""
-        classifier, rows = Classifier(new, threads=1), class_rows.read(new)
+        classifier, rows = FileClassifier(new, threads=1), class_rows.read(new)
         photos: list[Any] = list(self.photos[:_CHECKED])
         if not photos:
             shape = (classifier.fit.height, classifier.fit.width, 3)
@@ -302,7 +302,7 @@ def _judge(before: bytes, after: bytes, data: Dataset, kept: set[str]) -> OldCla
     names = [photos.classes[label] for label in photos.labels]
     shares = []
     for content in (before, after):
-        classifier = Classifier(content)
+        classifier = FileClassifier(content)
         answers = classifier.score(photos).argmax(axis=1)
         shares.append(
             float(

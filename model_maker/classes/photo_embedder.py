@@ -15,7 +15,7 @@ from model_maker.inference import addresses
 from model_maker.normalization import Normalization, to_input
 from model_maker.progress import Progress
 from model_maker.tflite import class_rows, vetting
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 from model_maker.tflite.metadata import ModelInfo
 
 Array = np.ndarray[Any, Any]
@@ -36,7 +36,7 @@ class PhotoEmbedder:
         if self._made is None:
             vetting.vet(self._classifier)
             self._made = class_rows.embedder(self._classifier)
-        size = Fit.to(Runner(self._made).input_shape, self._resize)
+        size = Fit.to(LiteRTRunner(self._made).input_shape, self._resize)
         given = (addresses.open_photo(photo) if isinstance(photo, str) else photo for photo in photos)
         vectors, read = [], []
         for done, (photo, result) in enumerate(zip(photos, stream(given, size, self._worker), strict=True), start=1):
@@ -51,7 +51,7 @@ class PhotoEmbedder:
         return self.embed(list(calibration_pictures.pictures(8)), Progress(None))[0]
 
     def _worker(self) -> Callable[[Array], Array]:
-        runner, normalization = Runner(self._made or b""), self._normalization
+        runner, normalization = LiteRTRunner(self._made or b""), self._normalization
 
         def work(pixels: Array) -> Array:
             vector: Array = runner.run(to_input(pixels, runner.input_dtype, normalization)).ravel()

@@ -11,7 +11,7 @@ from model_maker.packaging.self_test import Trial
 from model_maker.terminal import rendering
 from model_maker.terminal.flags import in_flags
 from model_maker.terminal.rendering import escape
-from model_maker.tflite.client_rules import Finding
+from model_maker.tflite.client_rules import RuleCheck
 from model_maker.verification.certificate import NOT_HERE, OWN, RAN, REFUSED, SAME, Certificate, Run
 from model_maker.verification.metadata_writing import Described
 
@@ -61,7 +61,7 @@ def trials(found: Sequence[Trial]) -> Table:
     return table
 
 
-def _demands(findings: Sequence[Finding]) -> Table:
+def _demands(findings: Sequence[RuleCheck]) -> Table:
     received = any(entry.received for entry in findings)
     table = rendering.table("requirement", "", *(["received"] if received else []))
     for entry in findings:

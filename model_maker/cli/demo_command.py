@@ -29,7 +29,7 @@ def add(commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from model_maker.classes.splitting import teaching_files
     from model_maker.demo import companions, static_site
-    from model_maker.demo.server import Server
+    from model_maker.demo.page_server import PageServer
 
     if arguments.export:
         if arguments.port is not None:
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
         show(f"{folder}/{static_site.INDEX} ({size / 1e6:.1f} MB in all)")
         return
     more = teaching_files(arguments.model) | companions.local(arguments.model)
-    with Server(static_site.site(arguments.model, more), arguments.port or 0) as server:
+    with PageServer(static_site.site(arguments.model, more), arguments.port or 0) as server:
         show(f"{arguments.model} at {server.url} (ctrl-C ends)", flush=True)
         if not arguments.no_browser:
             # In a thread, because a terminal browser returns only when the user quits it.

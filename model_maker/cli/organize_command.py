@@ -56,11 +56,11 @@ def run(arguments: argparse.Namespace) -> None:
     from model_maker.cli.bars import Bars
     from model_maker.collection.keywords import keywords
     from model_maker.collection.organize import organize
-    from model_maker.zero_shot_learning import labels
+    from model_maker.zero_shot_learning import label_names
     from model_maker.zero_shot_learning.text_vectors import TEMPLATE
 
     common = {
-        "labels": None if arguments.labels is None else labels.parse(arguments.labels),
+        "labels": None if arguments.labels is None else label_names.parse(arguments.labels),
         "backbone": arguments.backbone,
         "tier": arguments.tier,
         "text_vectors": arguments.text_vectors,

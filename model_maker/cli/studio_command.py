@@ -30,12 +30,12 @@ def add(commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from model_maker.studio.server import Server
     from model_maker.studio.studio import Studio
+    from model_maker.studio.studio_server import StudioServer
     from model_maker.studio.workspace import Workspace
 
     with Studio(Workspace(arguments.folder)) as studio:
-        server = Server(studio, arguments.port or 0)
+        server = StudioServer(studio, arguments.port or 0)
         show(f"{arguments.folder} at {server.url} (ctrl-C ends)", flush=True)
         if not arguments.no_browser:
             # Aside, for a browser in the terminal returns only when it is left.

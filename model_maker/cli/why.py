@@ -57,9 +57,9 @@ def check(folder: str | None, classifier) -> None:
 def mistakes(arguments: argparse.Namespace, classifier, scored, bars) -> list[dict[str, Any]]:
     """Explains the most confident errors in a new folder; returns what --json has of each."""
     from model_maker.explanations.album import album as made_in
-    from model_maker.report import examples
+    from model_maker.report import photo_examples
 
-    worst = examples.worst(scored)
+    worst = photo_examples.worst(scored)
     rows = []
     with bars.stage("Explain errors"), made_in(arguments.why, classifier, arguments.model, progress=bars) as made:
         for done, index in enumerate(worst, start=1):

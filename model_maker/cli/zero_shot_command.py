@@ -55,14 +55,14 @@ def template_flag(parser: argparse._ActionsContainer) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from model_maker.cli.bars import Bars
-    from model_maker.zero_shot_learning import labels, tiers
+    from model_maker.zero_shot_learning import label_names, tiers
     from model_maker.zero_shot_learning.phone_file import zero_shot_file
 
-    names = labels.parse(arguments.labels)
+    names = label_names.parse(arguments.labels)
     with Bars(arguments) as bars:
         vectors = tiers.read_vectors(arguments.text_vectors)
         if arguments.tier == tiers.WORDS and vectors is None:
-            labels.check(names)
+            label_names.check(names)
             vectors = tiers.tower(arguments.tower, accept_licence=arguments.accept_licence, progress=bars)
         made = zero_shot_file(
             names,
@@ -103,12 +103,12 @@ def _show(made) -> None:
 def classifier_of(arguments: argparse.Namespace):
     """Returns what `predict --candidate-labels` answers with, and which tier that is."""
     from model_maker.cli.bars import Bars
-    from model_maker.zero_shot_learning import classify, labels
+    from model_maker.zero_shot_learning import classify, label_names
     from model_maker.zero_shot_learning.text_vectors import TEMPLATE
 
     with Bars(arguments) as bars:
         found = classify.prepare(
-            labels.parse(arguments.candidate_labels),
+            label_names.parse(arguments.candidate_labels),
             template=arguments.hypothesis_template or TEMPLATE,
             model=arguments.model or "efficientnet_lite0",
             tier=arguments.tier,

@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from model_maker.clip.layers import Dense, Layers, scaled
-from model_maker.clip.records import Stage, Tower
+from model_maker.clip.layers import Dense, TokenLayers, scaled
+from model_maker.clip.records import FastViTStage, Tower
 from model_maker.clip.tensors import TRUNK, Tensors
 
 Array = np.ndarray
@@ -25,7 +25,7 @@ _LARGE, _SMALL = 7, 3  # kernels of what halves a map
 _WIDER, _GATE, _LAST_GATE = 2, 4, 16
 
 
-def build(tower: Tower, stages: tuple[Stage, ...], tensors: Tensors) -> bytes:
+def build(tower: Tower, stages: tuple[FastViTStage, ...], tensors: Tensors) -> bytes:
     """Writes the network; see `image_network.build`."""
     net = _FastViT(tower.image_size, Branches(tensors))
     # (pixel / 255 - mean) / std of a channel, from (pixel - 127.5) / 127.5: the offset goes before the first layer, for
@@ -114,7 +114,7 @@ def unchanged(width: int, inputs: int, kernel: int) -> Array:
     return found
 
 
-class _FastViT(Layers):
+class _FastViT(TokenLayers):
     """Layers over maps, [1, H, W, C]."""
 
     def __init__(self, image_size: int, branches: Branches):
@@ -122,7 +122,7 @@ class _FastViT(Layers):
         self._branches = branches
         self._tensors = branches.tensors
 
-    def stage(self, x: int, name: str, stage: Stage) -> int:
+    def stage(self, x: int, name: str, stage: FastViTStage) -> int:
         """Adds what halves the map, if it is not yet of the stage's width, and the stage's blocks."""
         if self.shape(x)[3] != stage.width:
             x = self._halve(x, f"{name}.downsample.proj", stage)
@@ -164,7 +164,7 @@ class _FastViT(Layers):
             x = self._gate(x, f"{name}.se", outputs // _LAST_GATE)
         return self.gelu(x, name)
 
-    def _halve(self, x: int, name: str, stage: Stage) -> int:
+    def _halve(self, x: int, name: str, stage: FastViTStage) -> int:
         """Adds a large kernel in steps of two, and a layer of one pixel."""
         layers = [
             self._branches.convolution(f"{name}.0.{part}_conv", stage.width, 1, kernel, within=_LARGE)
@@ -193,7 +193,7 @@ class _FastViT(Layers):
         y = self.attend(query, tokens, inner, layers, heads)
         return self.add(x, self.reshape(y, f"{name}.map", 1, high, wide, width), f"{name}.attended")
 
-    def _perceive(self, x: int, name: str, stage: Stage) -> int:
+    def _perceive(self, x: int, name: str, stage: FastViTStage) -> int:
         """Adds a large kernel and two layers of one pixel, the activation between them, to what came in."""
         mlp = f"{name}.mlp"
         y = self.convolve(

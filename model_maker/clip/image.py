@@ -15,7 +15,7 @@ from model_maker.data.streaming import stream
 from model_maker.errors import DataError
 from model_maker.progress import SILENT, Progress
 from model_maker.tflite import graph
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 from model_maker.tflite.quantize import quantize
 
 Array = np.ndarray
@@ -93,7 +93,7 @@ class ImageTower:
         return prepare(images.picture(photo), size, crop=self.record.crop, resampling=self.record.resampling)[None]
 
     def _worker(self) -> Callable[[Array], Array]:
-        runner = Runner(self.content)
+        runner = LiteRTRunner(self.content)
         return lambda pixels: runner.run(image_network.NORMALIZATION(pixels))[0]
 
 

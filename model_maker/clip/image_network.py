@@ -6,7 +6,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from model_maker.clip import fastvit
-from model_maker.clip.layers import Layers, scaled
+from model_maker.clip.layers import TokenLayers, scaled
 from model_maker.clip.records import Blocks, Tower
 from model_maker.clip.tensors import Tensors
 from model_maker.normalization import Normalization
@@ -44,7 +44,7 @@ def build(tower: Tower, tensors: Tensors) -> bytes:
     return net.finish(net.dense(x, "embedding", (kernel, np.zeros(len(kernel)))))
 
 
-class _Transformer(Layers):
+class _Transformer(TokenLayers):
     """Layers of a transformer over tokens, [1, T, width]."""
 
     def __init__(self, tower: Tower, blocks: Blocks, tensors: Tensors):

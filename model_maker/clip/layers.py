@@ -12,7 +12,7 @@ Array = np.ndarray
 Dense = tuple[Array, Array]
 
 
-class Layers(Canvas):
+class TokenLayers(Canvas):
     """Layers over tokens, [1, T, width]; each method returns the index of its output's tensor."""
 
     def dense(self, x: int, name: str, layer: Dense) -> int:

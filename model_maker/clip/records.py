@@ -28,7 +28,7 @@ class Blocks:
 
 
 @dataclass(frozen=True)
-class Stage:
+class FastViTStage:
     """A stage of a FastViT, whose blocks mix neighboring places, or all of them.
 
     Attributes:
@@ -102,7 +102,7 @@ class Tower:
     parameters: int
     embedding_size: int
     text: Blocks
-    image: Blocks | tuple[Stage, ...]
+    image: Blocks | tuple[FastViTStage, ...]
     vocabulary: int
     context: int
     patch: int
@@ -246,10 +246,10 @@ TOWERS: dict[str, Tower] = {
             embedding_size=512,
             text=Blocks(width=512, layers=12, heads=8, hidden=2048),
             image=(
-                Stage(width=64, blocks=2, hidden=192),
-                Stage(width=128, blocks=6, hidden=384),
-                Stage(width=256, blocks=10, hidden=768, gated=True),
-                Stage(width=512, blocks=2, hidden=1536, attention=True, gated=True),
+                FastViTStage(width=64, blocks=2, hidden=192),
+                FastViTStage(width=128, blocks=6, hidden=384),
+                FastViTStage(width=256, blocks=10, hidden=768, gated=True),
+                FastViTStage(width=512, blocks=2, hidden=1536, attention=True, gated=True),
             ),
             vocabulary=49408,
             context=77,

@@ -23,8 +23,7 @@ from model_maker.learning import likelihoods
 from model_maker.progress import Progress
 from model_maker.system import files
 from model_maker.terminal import safe_text
-from model_maker.zero_shot_learning import classify, head, known, tiers, towers
-from model_maker.zero_shot_learning import labels as label_lists
+from model_maker.zero_shot_learning import classify, head, known, label_names, tiers, towers
 from model_maker.zero_shot_learning.text_vectors import TEMPLATE
 
 Array = np.ndarray[Any, Any]
@@ -126,7 +125,7 @@ def keywords(
         raise DataError(f"`threshold={limit:g}`: give a share above 0, up to 1.")
     files.check_new(output, overwrite=overwrite, advice="or pass `overwrite=True` to replace it", mark=TABLE)
     organize.check_apart(home, output)
-    given = None if labels is None else label_lists.check(labels)
+    given = None if labels is None else label_names.check(labels)
     classes = head.classes_of(backbone)
     vector_file = tiers.read_vectors(text_vectors)
     chosen = tiers.choose(given or (), tier, vector_file, classes=classes)

@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from model_maker.collection import groups as grouping
-from model_maker.collection import photos, vectors
+from model_maker.collection import grouping, photos, vectors
 from model_maker.data.dataset import Dataset
 from model_maker.data.skipped_files import UNSURE
 from model_maker.errors import DataError, OutputError, about
-from model_maker.inference.classifier import Classifier
+from model_maker.inference.classifier import FileClassifier
 from model_maker.progress import Progress
 from model_maker.report import photo_page
 from model_maker.system import files
@@ -152,7 +151,7 @@ def organize(
         )
         classifier, tier_of, source = found.classifier, found.tier, found.source
     elif model is not None:
-        classifier, source = Classifier(model), Path(model).name
+        classifier, source = FileClassifier(model), Path(model).name
         with about(model):
             metadata.check_single(classifier.info, "sorting into folders", "List its labels with `predict`.")
     if classifier is not None:

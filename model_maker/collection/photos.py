@@ -11,7 +11,7 @@ from typing import Any
 
 from model_maker.data import folders, sources
 from model_maker.data.dataset import Dataset, Sample, Skipped
-from model_maker.data.entries import Entry
+from model_maker.data.entries import ListedPhoto
 from model_maker.errors import DataError
 from model_maker.progress import SILENT, Progress
 from model_maker.system import files
@@ -62,7 +62,7 @@ def _hashed(paths: list[Path], before: dict[Path, list[Any]]) -> Iterator[tuple[
             if (row := before.get(path)) and row[:2] == state
         }
         new = [path for path in some if path not in known]
-        known |= zip(new, sources.hash_all([Entry(path, "") for path in new]), strict=True)
+        known |= zip(new, sources.hash_all([ListedPhoto(path, "") for path in new]), strict=True)
         yield from ((path, state, known[path]) for path, state in zip(some, states, strict=True))
 
 

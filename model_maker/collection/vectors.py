@@ -26,9 +26,9 @@ from model_maker.fitting import Fit
 from model_maker.progress import Progress
 from model_maker.system import files
 from model_maker.tflite import network_layers
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 from model_maker.zero_shot_learning import int8_model, towers
-from model_maker.zero_shot_learning.towers import ImageTower
+from model_maker.zero_shot_learning.towers import ImageTowerLike
 
 Array = np.ndarray[Any, Any]
 
@@ -99,12 +99,14 @@ def of_photo(photo: Photo, backbone: QuantizedEmbedder) -> Array:
       DataError: it cannot be read.
     """
     content, normalization, resize = backbone.computing
-    pixels = images.load(photo, Fit.to(Runner(content).input_shape, resize))
+    pixels = images.load(photo, Fit.to(LiteRTRunner(content).input_shape, resize))
     vector: Array = Work(content, normalization).worker()(pixels[None])[0]
     return vector[-backbone.layers[-1].size :].astype(np.float32)
 
 
-def by_tower(photos: Dataset, tower: Callable[[], ImageTower], *, name: str, size: int, progress: Progress) -> Vectors:
+def by_tower(
+    photos: Dataset, tower: Callable[[], ImageTowerLike], *, name: str, size: int, progress: Progress
+) -> Vectors:
     """Embeds photos with an image tower, see `by_backbone`; it is opened only if a photo has to be embedded.
 
     Its name is part of the cache key, `size` the length of its vectors.

@@ -18,10 +18,10 @@ from model_maker.data import images
 from model_maker.data.dataset import Dataset, Skipped, Split
 from model_maker.embeddings import int8_suitability
 from model_maker.errors import DataError
-from model_maker.inference.classifier import Classifier
+from model_maker.inference.classifier import FileClassifier
 from model_maker.options import Options, check
 from model_maker.packaging import file_checks, quantized_file
-from model_maker.packaging.export_source import PROBES, Source
+from model_maker.packaging.export_source import PROBES, ExportSource
 from model_maker.progress import Progress
 from model_maker.tflite import graph
 from model_maker.tflite.metadata import ModelInfo
@@ -41,14 +41,14 @@ class Trained:
       history: one entry per epoch of fine-tuning, see `learning.fine_tuning.Tuned`; None without.
     """
 
-    source: Source
+    source: ExportSource
     features: int
     history: list[dict[str, Any]] | None
 
     @functools.cached_property
-    def classifier(self) -> Classifier:
+    def classifier(self) -> FileClassifier:
         """The file that ships by default: int8 with uint8 input and output."""
-        return Classifier(self.source.in_form("int8", "uint8"))
+        return FileClassifier(self.source.in_form("int8", "uint8"))
 
 
 def train(train: Dataset, validation: Dataset, options: Options) -> Trained:
@@ -84,7 +84,7 @@ def train(train: Dataset, validation: Dataset, options: Options) -> Trained:
     return Trained(source, learned.network.head.kernel.shape[1], learned.tuned.history if learned.tuned else None)
 
 
-def _source(learned: Learned, data: TrainingData, options: Options, progress: Progress) -> Source:
+def _source(learned: Learned, data: TrainingData, options: Options, progress: Progress) -> ExportSource:
     network, photos, base, train = learned.network, data.photos, data.backbone, data.split.train
     content = graph.attach_head(network.embedder, network.head.kernel, network.head.bias)
     info = ModelInfo(
@@ -115,7 +115,7 @@ def _source(learned: Learned, data: TrainingData, options: Options, progress: Pr
     int8 = None
     if network.layers and base.int8:
         int8 = graph.pack(learn.attached(learn.integer_head(network, photos, data), network, data))
-    return Source(base.name, finished, classifier, info, seen, probes, progress, int8)
+    return ExportSource(base.name, finished, classifier, info, seen, probes, progress, int8)
 
 
 def _twice_where_alone(train: Dataset, validation: Dataset) -> Dataset:

@@ -12,7 +12,7 @@ from model_maker.errors import DataError, ModelError, OutputError
 from model_maker.exporters import export
 from model_maker.output_folder import MODEL
 from model_maker.packaging import quantized_file
-from model_maker.packaging.export_source import Source
+from model_maker.packaging.export_source import ExportSource
 from model_maker.packaging.quantized_file import Form
 from model_maker.system import extras, files
 
@@ -42,7 +42,7 @@ def formats(stated: ExportFormat | Sequence[ExportFormat] | None) -> tuple[Expor
 
 
 def write(
-    source: Source,
+    source: ExportSource,
     labels: Sequence[str],
     paths: Mapping[ExportFormat, Path],
     config: QuantizationConfig | str | None,
@@ -61,7 +61,7 @@ def write(
             write_folder(kind.name.lower(), source, path)
 
 
-def write_tflite(source: Source, path: Path, config: QuantizationConfig | str | None) -> None:
+def write_tflite(source: ExportSource, path: Path, config: QuantizationConfig | str | None) -> None:
     """Writes a `.tflite` after comparing it with the float model.
 
     Args:
@@ -88,7 +88,7 @@ def write_tflite(source: Source, path: Path, config: QuantizationConfig | str | 
         files.write(path, (aside / name / MODEL).read_bytes())
 
 
-def write_folder(name: str, source: Source, folder: Path) -> None:
+def write_folder(name: str, source: ExportSource, folder: Path) -> None:
     """Writes a folder format after comparing it with the float model.
 
     Args:

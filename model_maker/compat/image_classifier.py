@@ -23,8 +23,8 @@ from model_maker.compat.data_loader import DataLoader, photos_of, relabelled
 from model_maker.compat.model_spec import ImageClassifierSpec, ModelSpec
 from model_maker.compat.notices import warn_unused
 from model_maker.errors import DataError, ModelError
-from model_maker.inference import pipeline
-from model_maker.inference.classifier import Classifier
+from model_maker.inference import pipeline_answers
+from model_maker.inference.classifier import FileClassifier
 from model_maker.options import Options
 from model_maker.system import extras, files
 from model_maker.tflite import inspection
@@ -220,7 +220,7 @@ class ImageClassifier:
         classifier = self._trained.classifier
         scored = classifier.score_labelled(photos_of(data))
         truth = scored.scores[np.arange(len(scored.labels)), scored.labels]
-        return float(-np.log(np.maximum(truth, pipeline.LEAST)).mean()), classifier.measure(scored).top1
+        return float(-np.log(np.maximum(truth, pipeline_answers.LEAST)).mean()), classifier.measure(scored).top1
 
     def evaluate_tflite(
         self,
@@ -241,7 +241,7 @@ class ImageClassifier:
         Raises:
           DataError: there are no photos, or a class that the file does not know.
         """
-        classifier = Classifier(tflite_filepath)
+        classifier = FileClassifier(tflite_filepath)
         scored = classifier.score_labelled(photos_of(data))
         metrics = classifier.measure(scored)
         if postprocess_fn is None:

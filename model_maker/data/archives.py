@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import cast
 
 from model_maker.data import archive_names, images, layout, skipped_files
-from model_maker.data.entries import Entry, class_name
+from model_maker.data.entries import ListedPhoto, class_name
 from model_maker.data.web import MAX_BYTES
 from model_maker.errors import DataError
 from model_maker.system import files
@@ -90,7 +90,7 @@ def accepts(path: Path) -> bool:
     return path.is_file() and path.name.lower().endswith(SUFFIXES)
 
 
-def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
+def entries(path: Path, notes: list[str]) -> Iterator[ListedPhoto]:
     """Lists the photos of an archive by class, then name; skips a single top-level folder.
 
     Notes list skipped files, and a compressed tar that was unpacked into the cache.
@@ -121,7 +121,7 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
     skipped_files.note_passed_over(skipped_files.passed_over_in(place for place, _, _ in every), notes)
     skipped_files.note_others(others, notes)
     for place, (name, part) in sorted(classes.items(), key=lambda item: (item[1][0], item[0])):
-        yield Entry(found[place], name, part, reasons[place])
+        yield ListedPhoto(found[place], name, part, reasons[place])
 
 
 def photos(path: Path) -> list[tuple[ZipMember, int]]:

@@ -34,7 +34,7 @@ class Location(Protocol):
     def __str__(self) -> str: ...
 
 
-class Entry(NamedTuple):
+class ListedPhoto(NamedTuple):
     """One photo of a source.
 
     Attributes:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import cast
 
 from model_maker.data import images, layout, skipped_files
-from model_maker.data.entries import Entry, class_name
+from model_maker.data.entries import ListedPhoto, class_name
 
 
-def entries(root: Path, notes: list[str]) -> Iterator[Entry]:
+def entries(root: Path, notes: list[str]) -> Iterator[ListedPhoto]:
     """Lists the photos below class folders, by class, then path.
 
     Raises:
@@ -24,7 +24,7 @@ def entries(root: Path, notes: list[str]) -> Iterator[Entry]:
     yield from sorted(_walk(root, notes), key=lambda entry: (entry.class_name, cast(Path, entry.path).parts))
 
 
-def _walk(root: Path, notes: list[str]) -> Iterator[Entry]:
+def _walk(root: Path, notes: list[str]) -> Iterator[ListedPhoto]:
     os.listdir(root)  # raises an error if it cannot be opened
     home, passed = _Folder(root), Counter[str]()
     for hidden in home.passed_over:
@@ -38,7 +38,7 @@ def _walk(root: Path, notes: list[str]) -> Iterator[Entry]:
         name = class_name(each.name, folder)
         for path in _files(folder, notes, passed):
             if is_picture(path):
-                yield Entry(path, name, each.part, images.obstacle(path.suffix))
+                yield ListedPhoto(path, name, each.part, images.obstacle(path.suffix))
             else:
                 others[path.suffix.lower() or "no suffix"] += 1
     skipped_files.note_passed_over(passed, notes)

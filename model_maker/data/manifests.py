@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 
 from model_maker.data import images, manifest_columns, object_stores, skipped_files
-from model_maker.data.entries import PART_NAMES, Entry, class_name, is_name
+from model_maker.data.entries import PART_NAMES, ListedPhoto, class_name, is_name
 from model_maker.data.web import Address, is_address
 from model_maker.errors import DataError
 from model_maker.system import files
@@ -41,7 +41,7 @@ def accepts(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES if path.is_file() else bool(_in_folder(path))
 
 
-def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
+def entries(path: Path, notes: list[str]) -> Iterator[ListedPhoto]:
     """Lists the photos of a manifest in its order; paths are relative to its folder, absolute, or http(s) addresses.
 
     Args:
@@ -54,7 +54,7 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
         yield from _entries(manifest, part)
 
 
-def sets(path: Path, notes: list[str]) -> Iterator[Entry]:
+def sets(path: Path, notes: list[str]) -> Iterator[ListedPhoto]:
     """Lists photos that may have several labels: an entry per label, one without a class name for photos without
     labels.
     """
@@ -97,7 +97,7 @@ def _text(manifest: Path) -> str:
     return content.decode(encoding)
 
 
-def _entries(manifest: Path, part: str, *, several: bool = False) -> Iterator[Entry]:
+def _entries(manifest: Path, part: str, *, several: bool = False) -> Iterator[ListedPhoto]:
     reader = _json_rows if manifest.suffix.lower() == ".jsonl" else _table_rows
     lines: dict[str, int] = {}  # where each label comes first
     locate = _Locator(manifest.parent)
@@ -208,7 +208,7 @@ def _several(where: str, label: object) -> DataError:
     )
 
 
-def _entry(where: str, row: tuple[str, str, str], locate: _Locator, *, labeled: bool = True) -> Entry:
+def _entry(where: str, row: tuple[str, str, str], locate: _Locator, *, labeled: bool = True) -> ListedPhoto:
     path, label, part = (cell.strip() for cell in row)
     if not path or (labeled and not label):
         raise DataError(f"{where}: no {'label' if path else 'path'}. Each line names a photo and its label.")
@@ -218,10 +218,10 @@ def _entry(where: str, row: tuple[str, str, str], locate: _Locator, *, labeled: 
         raise DataError(f"{where}: the split {part!r} is not train, validation or test. Correct it.")
     name, part = class_name(label, where), PART_NAMES.get(part.lower(), "")
     if is_address(path):
-        return Entry(Address(path), name, part)
+        return ListedPhoto(Address(path), name, part)
     if object_stores.is_url(path):
-        return Entry(object_stores.StoredPhoto(path), name, part)
-    return Entry(locate(path), name, part, images.obstacle(os.path.splitext(path)[1]))
+        return ListedPhoto(object_stores.StoredPhoto(path), name, part)
+    return ListedPhoto(locate(path), name, part, images.obstacle(os.path.splitext(path)[1]))
 
 
 def _table_rows(manifest: Path, file: io.StringIO, several: bool) -> Iterator[tuple[int, _Row]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from absl import logging
 
 from model_maker.data import archives
-from model_maker.data.entries import Entry
+from model_maker.data.entries import ListedPhoto
 from model_maker.errors import DataError, ModelMakerError
 from model_maker.system import downloads, files
 
@@ -116,7 +116,7 @@ def accepts(place: object) -> bool:
     return isinstance(place, NamedDataset)
 
 
-def entries(data: NamedDataset, notes: list[str]) -> Iterator[Entry]:
+def entries(data: NamedDataset, notes: list[str]) -> Iterator[ListedPhoto]:
     """Lists the photos of all its files, in their order."""
     for file in data.files:
         for entry in archives.entries(data.place(file), notes):

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from model_maker.data import images, layout, named_datasets, skipped_files, split_folders
-from model_maker.data.entries import Entry, class_name, is_name
+from model_maker.data.entries import ListedPhoto, class_name, is_name
 from model_maker.data.named_datasets import NamedDataset
 from model_maker.data.split_folders import PartFolders
 from model_maker.errors import DataError
@@ -125,7 +125,7 @@ def accepts(path: object) -> bool:
     return isinstance(path, StoredFolder)
 
 
-def entries(folder: StoredFolder, notes: list[str]) -> Iterator[Entry]:
+def entries(folder: StoredFolder, notes: list[str]) -> Iterator[ListedPhoto]:
     """Lists the photos below class folders as `folders.entries` does, by class, then path.
 
     Raises:
@@ -134,12 +134,12 @@ def entries(folder: StoredFolder, notes: list[str]) -> Iterator[Entry]:
     url = folder.url
     every = [place for place in _places(url) if place]
     places = _visible(url, every, notes)
-    found: list[tuple[Entry, tuple[str, ...]]] = []
+    found: list[tuple[ListedPhoto, tuple[str, ...]]] = []
     for each in layout.arrange(layout.ListedFolder.of(url, places), notes):
         name = class_name(each.name, each.folder)
         for parts in cast(layout.ListedFolder, each.folder).photos():
             obstacle = images.obstacle(PurePosixPath(parts[-1]).suffix)
-            found.append((Entry(StoredPhoto("/".join((url, *parts))), name, each.part, obstacle), parts))
+            found.append((ListedPhoto(StoredPhoto("/".join((url, *parts))), name, each.part, obstacle), parts))
     suffixes = (PurePosixPath(parts[-1]).suffix for parts in places if len(parts) > 1)
     skipped_files.note_passed_over(skipped_files.passed_over_in(PurePosixPath(*parts) for parts in every), notes)
     skipped_files.note_others(Counter(s.lower() or "no suffix" for s in suffixes if not images.is_photo(s)), notes)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model_maker.data.entries import PART_NAMES, Entry, class_name
+from model_maker.data.entries import PART_NAMES, ListedPhoto, class_name
 from model_maker.errors import DataError
 from model_maker.system import extras
 
@@ -54,7 +54,7 @@ def accepts(path: Path) -> bool:
     return bool(files_in(path))
 
 
-def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
+def entries(path: Path, notes: list[str]) -> Iterator[ListedPhoto]:
     """Lists the rows of one file, or of all files in a folder; names of files and folders state the split.
 
     Args:
@@ -68,18 +68,18 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
         if value is None or (names and value == -1):  # `datasets` writes -1 for no label
             unlabelled += 1
             continue
-        yield Entry(cell, class_name(_name(value, names, str(cell)), cell), part)
+        yield ListedPhoto(cell, class_name(_name(value, names, str(cell)), cell), part)
     if unlabelled:
         notes.append(f"{unlabelled} rows have no label and are not used.")
 
 
-def sets(path: Path, notes: list[str]) -> Iterator[Entry]:
+def sets(path: Path, notes: list[str]) -> Iterator[ListedPhoto]:
     """Lists rows with a column of label lists: an entry per label, one without a class name for rows without labels."""
     for cell, value, names, part in _rows(path):
         labels = [] if value is None else value if isinstance(value, list) else [value]
         found = [class_name(_name(label, names, str(cell)), cell) for label in labels]
         for name in dict.fromkeys(found) or [""]:
-            yield Entry(cell, name, part)
+            yield ListedPhoto(cell, name, part)
 
 
 def _rows(path: Path) -> Iterator[tuple[Cell, Any, list[str], str]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
 from model_maker.data import images
-from model_maker.data.entries import Entry
+from model_maker.data.entries import ListedPhoto
 from model_maker.errors import DataError
 from model_maker.output_folder import RUN
 
@@ -106,7 +106,7 @@ def refuse_masks_beside(home: object, folders: Iterable[str]) -> None:
         )
 
 
-def refuse_mask_files(entries: Iterable[Entry]) -> None:
+def refuse_mask_files(entries: Iterable[ListedPhoto]) -> None:
     """Raises an error for masks among photos, for example `a_mask.png` beside `a.png`.
 
     Raises:

@@ -23,7 +23,7 @@ from model_maker.data import (
     tfrecords,
 )
 from model_maker.data.dataset import Dataset, Sample, Skipped
-from model_maker.data.entries import Entry, Location, spelling_notes
+from model_maker.data.entries import ListedPhoto, Location, spelling_notes
 from model_maker.data.multi_label import NO_LABEL, MultiLabelDataset
 from model_maker.data.named_datasets import NamedDataset
 from model_maker.data.object_stores import StoredFolder, place
@@ -34,7 +34,7 @@ from model_maker.system import files
 
 Progress = Callable[[int, int], None]
 # Hashes photos: yields (digest, "") or ("", reason) for each entry, in order.
-Hasher = Callable[[Iterable[Entry]], Iterator[tuple[str, str]]]
+Hasher = Callable[[Iterable[ListedPhoto]], Iterator[tuple[str, str]]]
 
 # pathlib collapses two slashes into one.
 _OF_THE_WEB = re.compile(r"(https?):/+", re.IGNORECASE)
@@ -59,9 +59,9 @@ class Source:
     """
 
     accepts: Callable[[Any], bool]
-    entries: Callable[[Any, list[str]], Iterator[Entry]]
+    entries: Callable[[Any, list[str]], Iterator[ListedPhoto]]
     layout: str
-    sets: Callable[[Any, list[str]], Iterator[Entry]] | None = None
+    sets: Callable[[Any, list[str]], Iterator[ListedPhoto]] | None = None
 
 
 _FOLDERS = "one folder of photos for each class, such as roses/ and tulips/"
@@ -132,8 +132,8 @@ def read(
 
 
 def _hashed(
-    entries: list[Entry], hasher: Hasher, progress: Progress | None
-) -> tuple[list[tuple[Entry, str]], list[Skipped]]:
+    entries: list[ListedPhoto], hasher: Hasher, progress: Progress | None
+) -> tuple[list[tuple[ListedPhoto, str]], list[Skipped]]:
     """Returns the entries that can be read with their digests, and the others."""
     found, skipped = [], [Skipped(entry.path, entry.reason, entry.part) for entry in entries if entry.reason]
     entries = [entry for entry in entries if not entry.reason]
@@ -148,7 +148,7 @@ def _hashed(
 
 
 def _merged(
-    entries: list[Entry], index: dict[str, int], hasher: Hasher, notes: list[str], progress: Progress | None
+    entries: list[ListedPhoto], index: dict[str, int], hasher: Hasher, notes: list[str], progress: Progress | None
 ) -> MultiLabelDataset:
     """Returns each photo once in each split, with the labels of all entries of its path and of its copies."""
     named: dict[Location, set[int]] = {}
@@ -248,14 +248,14 @@ def _check_classes(
         raise DataError(f"{path} holds one class only, {classes[0]!r}; a classifier needs at least two. {layout}")
 
 
-def _note_downloads(entries: list[Entry], notes: list[str]) -> None:
+def _note_downloads(entries: list[ListedPhoto], notes: list[str]) -> None:
     addresses = [entry.path for entry in entries if isinstance(entry.path, Address)]
     if addresses:
         missing = sum(not address.cached.exists() for address in addresses)
         notes.append(f"{len(addresses)} photos are at http(s) addresses; {missing} of them had to be downloaded.")
 
 
-def hash_all(entries: Iterable[Entry]) -> Iterator[tuple[str, str]]:
+def hash_all(entries: Iterable[ListedPhoto]) -> Iterator[tuple[str, str]]:
     """Yields the result of `hash_photo` for each entry, in order, using threads of this process."""
     paths = [entry.path for entry in entries]
     with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) * 2)) as pool:

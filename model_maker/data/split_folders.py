@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
 from model_maker.data import folders
-from model_maker.data.entries import Entry
+from model_maker.data.entries import ListedPhoto
 from model_maker.errors import DataError
 
 # Their address in a single text, for example in run.json: parts://?train=/a&test=/b
@@ -86,7 +86,7 @@ def accepts(place: object) -> bool:
     return isinstance(place, PartFolders)
 
 
-def entries(parts: PartFolders, notes: list[str]) -> Iterator[Entry]:
+def entries(parts: PartFolders, notes: list[str]) -> Iterator[ListedPhoto]:
     """Lists the photos of all splits, by split, class, then path.
 
     Raises:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model_maker.data.entries import PART_NAMES, Entry, class_name
+from model_maker.data.entries import PART_NAMES, ListedPhoto, class_name
 from model_maker.data.web import MAX_BYTES
 from model_maker.errors import DataError
 
@@ -25,7 +25,7 @@ _POLYNOMIAL, _MASK = 0x82F63B78, 0xA282EAD8
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ExampleRecord:
     """A tf.Example in a TFRecord file: its index in the file from 0, its offset and size in bytes."""
 
     file: str
@@ -49,7 +49,7 @@ def accepts(path: Path) -> bool:
     return bool(files_in(path))
 
 
-def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
+def entries(path: Path, notes: list[str]) -> Iterator[ListedPhoto]:
     """Lists the examples of one file or of all files in a folder; the names of files state the split.
 
     Args:
@@ -64,7 +64,7 @@ def entries(path: Path, notes: list[str]) -> Iterator[Entry]:
         part = PART_NAMES.get((match and match[1] or "").lower(), "")
         names = _names(file.parent)
         for record in _records(file):
-            yield Entry(record, _label(record, names), part)
+            yield ListedPhoto(record, _label(record, names), part)
 
 
 def files_in(path: Path) -> list[Path]:
@@ -79,7 +79,7 @@ def _names(folder: Path) -> list[str]:
     return []
 
 
-def _records(path: Path) -> Iterator[Record]:
+def _records(path: Path) -> Iterator[ExampleRecord]:
     """Walks the frames: length, its checksum, content, its checksum. The content is checked when it is decoded."""
     size, offset, number = path.stat().st_size, 0, 0
     with open(path, "rb") as file:
@@ -93,11 +93,11 @@ def _records(path: Path) -> Iterator[Record]:
                 raise DataError(f"{path} is damaged or compressed at record {number}. Pass plain TFRecord files.")
             if offset + _HEADER_BYTES + length + _FOOTER_BYTES > size:
                 raise DataError(f"{path} ends in the middle of record {number}. Download it again.")
-            yield Record(str(path), number, offset + _HEADER_BYTES, length)
+            yield ExampleRecord(str(path), number, offset + _HEADER_BYTES, length)
             offset, number = offset + _HEADER_BYTES + length + _FOOTER_BYTES, number + 1
 
 
-def _example(record: Record) -> Any:
+def _example(record: ExampleRecord) -> Any:
     if record.size > MAX_BYTES:
         raise DataError(f"{record}: more than {MAX_BYTES >> 20} MB; a photo is smaller")
     from google.protobuf.message import DecodeError
@@ -111,14 +111,14 @@ def _example(record: Record) -> Any:
         raise DataError(f"{record}: damaged (no tf.Example)") from error
 
 
-def _image(record: Record, features: Any) -> bytes:
+def _image(record: ExampleRecord, features: Any) -> bytes:
     for name in _IMAGES:
         if name in features and features[name].bytes_list.value:
             return features[name].bytes_list.value[0]
     raise DataError(f"{record}: no image among its features ({', '.join(sorted(features)[:5])})")
 
 
-def _label(record: Record, names: list[str]) -> str:
+def _label(record: ExampleRecord, names: list[str]) -> str:
     features = _example(record)
     for name in _LABELS:
         if name not in features:

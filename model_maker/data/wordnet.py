@@ -141,14 +141,14 @@ def _rows_21k() -> dict[str, int]:
 
 
 @dataclass(frozen=True)
-class _Table:
+class _NameTable:
     names: list[tuple[str, ...]]
     classes: list[tuple[int, ...]]
     rows: dict[str, list[tuple[int, int]]]  # normalized name -> (sense, line), the most frequent first
 
 
 @functools.cache
-def _table() -> _Table:
+def _table() -> _NameTable:
     names, parents, found = [], [], []
     for row, line in enumerate(TABLE.read_text(encoding="utf-8").splitlines()):
         spelled, above = line.split("\t")
@@ -166,7 +166,7 @@ def _table() -> _Table:
     for index, label in enumerate(imagenet.labels()):
         if "(" in label:
             rows[normalized(label)] = [(1, index)]
-    return _Table(names, [tuple(sorted(classes)) for classes in below], rows)
+    return _NameTable(names, [tuple(sorted(classes)) for classes in below], rows)
 
 
 def _upward(row: int, parents: list[list[int]]) -> set[int]:

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from model_maker.demo import static_site
-from model_maker.demo.server import serving
+from model_maker.demo.page_server import serving
 from model_maker.errors import ModelError
 from model_maker.system import files, limited_process
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from model_maker.demo import companions
 from model_maker.errors import ModelError, OutputError, about
-from model_maker.inference.classifier import Classifier, model_file
+from model_maker.inference.classifier import FileClassifier, model_file
 from model_maker.output_folder import HEAD, MODEL
 from model_maker.system import files
 from model_maker.tflite import interpreter, logit_shares
@@ -50,7 +50,7 @@ def site(model: str | os.PathLike[str], more: Mapping[str, bytes] | None = None)
     path = model_file(model)
     content = interpreter.read(path)
     with about(path):
-        Classifier(content, threads=1)
+        FileClassifier(content, threads=1)
     if not has_runtime():
         raise ModelError(f"LiteRT.js, which runs models in browsers, is not here: {how_to_get_runtime()}.")
     screen = [entry.name for entry in PAGE.iterdir() if entry.name.endswith((".html", ".css", ".js", ".svg"))]

@@ -35,7 +35,7 @@ _NO_TOKEN = "the cluster asks for its token. Set RAY_AUTH_MODE=token, and copy ~
 
 
 @dataclass(frozen=True)
-class Machine:
+class WorkerMachine:
     """The properties of a machine that affect its embeddings.
 
     Attributes:
@@ -47,7 +47,7 @@ class Machine:
     versions: dict[str, str]
     processor: str
 
-    def differences(self, other: Machine) -> str:
+    def differences(self, other: WorkerMachine) -> str:
         """Returns the different versions of another machine; "" without differences."""
         return ", ".join(
             f"{name} {version} instead of {self.versions[name]}"
@@ -56,9 +56,9 @@ class Machine:
         )
 
 
-def this_machine() -> Machine:
+def this_machine() -> WorkerMachine:
     versions = {"python": platform.python_version(), "model-maker": __version__}
-    return Machine(
+    return WorkerMachine(
         platform.node(), versions | {name: metadata.version(name) for name in _PACKAGES}, _processor() or "unknown"
     )
 
@@ -270,7 +270,7 @@ class _Worker:
 _SAME = f"Install the same on every machine: pip install 'model-maker[ray]=={__version__}'."
 
 
-def _answer(see: Callable[[str], str], mark: str) -> tuple[Machine, str]:
+def _answer(see: Callable[[str], str], mark: str) -> tuple[WorkerMachine, str]:
     return this_machine(), see(mark)
 
 

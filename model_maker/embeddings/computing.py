@@ -27,7 +27,7 @@ from model_maker.progress import SILENT, Progress
 from model_maker.system import files
 from model_maker.tflite import in_place
 from model_maker.tflite.in_place import Ends
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 Array = np.ndarray
 
@@ -61,7 +61,7 @@ def compute(
     Returns:
       float16 [N, D] of the photos that can be read, in order, and the photos that cannot.
     """
-    size = Fit.to(Runner(embedder).input_shape, resize)
+    size = Fit.to(LiteRTRunner(embedder).input_shape, resize)
     results = stream((s.path for s in dataset.samples), size, Work(embedder, normalization).worker, threads=threads)
     vectors, skipped = [], []
     for sample, result in zip(dataset.samples, results, strict=True):
@@ -112,12 +112,12 @@ def feature_maps(
     Returns:
       FeatureMaps of the photos that can be read, in order, and the photos that cannot.
     """
-    stated: Runner | Ends = in_place.ends(embedder)
+    stated: LiteRTRunner | Ends = in_place.ends(embedder)
     path = cache_path(embedder, normalization, kernels, resize=resize)
     store, names = _store(stated, path), _names(dataset, views, augmentation, seed)
     rows = store.find(names)
     if (rows < 0).any():
-        stated = Runner(embedder)  # LiteRT's shapes may differ from those that the file states
+        stated = LiteRTRunner(embedder)  # LiteRT's shapes may differ from those that the file states
         store = _store(stated, path)
         rows = store.find(names)
     size, shape = Fit.to(stated.input_shape, resize), stated.output_shape[1:]
@@ -136,7 +136,7 @@ def feature_maps(
     return FeatureMaps(store, rows, shape, stated.output_step), skipped
 
 
-def _store(embedder: Runner | Ends, path: Path) -> EmbeddingStore:
+def _store(embedder: LiteRTRunner | Ends, path: Path) -> EmbeddingStore:
     return EmbeddingStore(path, math.prod(embedder.output_shape[1:]), stored_type(embedder))
 
 

@@ -27,7 +27,7 @@ from model_maker.errors import ClusterError, DataError
 from model_maker.fitting import Fit
 from model_maker.progress import Progress
 from model_maker.system import files
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 Array = np.ndarray
 Item = TypeVar("Item")
@@ -205,7 +205,7 @@ def _batches(items: Sequence[Item], cores: int, *, most: int) -> list[list[Item]
 
 def _photos_in_a_shard(work: Work, photos: Sequence[Wanted]) -> int:
     views = max(len(names) for _, names in photos)
-    runner = Runner(work.embedder)
+    runner = LiteRTRunner(work.embedder)
     photo_bytes = stored_type(runner).itemsize * views * math.prod(runner.output_shape)
     return max(1, min(MOST_EMBEDDED, _SHARD_BYTES // photo_bytes))
 

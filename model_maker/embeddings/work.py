@@ -15,7 +15,7 @@ from model_maker.errors import DataError
 from model_maker.fitting import Fit
 from model_maker.normalization import Normalization
 from model_maker.tflite.in_place import Ends
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 Array = np.ndarray
 Results = Generator[Array | DataError, None, None]
@@ -59,7 +59,10 @@ class Work:
 
     def worker(self) -> Callable[[Array], Array]:
         """Returns a function from views, uint8 [K, H, W, 3], to [K, D]: float16, or int8 if the file returns int8."""
-        runner, normalize = Runner(self.embedder, kernels=self.kernels), self.normalization or (lambda pixels: pixels)
+        runner, normalize = (
+            LiteRTRunner(self.embedder, kernels=self.kernels),
+            self.normalization or (lambda pixels: pixels),
+        )
         kept = stored_type(runner)
 
         def embed(views: Array) -> Array:
@@ -69,7 +72,7 @@ class Work:
         return embed
 
 
-def stored_type(embedder: Runner | Ends) -> np.dtype:
+def stored_type(embedder: LiteRTRunner | Ends) -> np.dtype:
     """Returns the type in which an embedder's output is stored: its own for integers, float16 for floats."""
     return embedder.output_dtype if embedder.output_dtype.kind == "i" else np.dtype("<f2")
 

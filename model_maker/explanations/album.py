@@ -12,7 +12,7 @@ from model_maker.data import images
 from model_maker.errors import DataError
 from model_maker.explanations.explain import with_training_photos
 from model_maker.inference import annotation, views
-from model_maker.inference.classifier import Classifier
+from model_maker.inference.classifier import FileClassifier
 from model_maker.inference.explanation import Explainer, Explanation
 from model_maker.progress import Progress
 from model_maker.report import explanation_page, heat_map
@@ -27,7 +27,7 @@ _SIDE = 640
 class Album:
     """Collects explanations; `found` has them in order, with training photos once the folder is complete."""
 
-    def __init__(self, folder: Path, classifier: Classifier, view: views.View):
+    def __init__(self, folder: Path, classifier: FileClassifier, view: views.View):
         self.found: list[Explanation] = []
         self.shown: list[Shown] = []
         self._folder, self._explainer, self._view, self._taken = folder, Explainer(classifier), view, set[str]()
@@ -51,7 +51,7 @@ class Album:
 @contextlib.contextmanager
 def album(
     folder: str | os.PathLike[str],
-    classifier: Classifier,
+    classifier: FileClassifier,
     model: str | os.PathLike[str] | None,
     *,
     named: Sequence[str] = (),

@@ -11,8 +11,8 @@ from model_maker.classifiers import Classifier
 from model_maker.data.images import Photo
 from model_maker.errors import DataError
 from model_maker.explanations import training_photos
-from model_maker.inference import classifier as inference
-from model_maker.inference import pipeline
+from model_maker.inference import pipeline_answers
+from model_maker.inference.classifier import FileClassifier
 from model_maker.inference.explanation import Explainer, Explanation
 from model_maker.progress import Progress
 
@@ -43,10 +43,10 @@ def explain(
       >>> found.label, found.shares.shape, len(found.training_photos)
       ('rose', (7, 7), 3)
     """
-    classifier = model if isinstance(model, inference.Classifier) else Classifier(model)
+    classifier = model if isinstance(model, FileClassifier) else Classifier(model)
     explainer = Explainer(classifier)
     index = None if label is None else int(classifier.indices([label])[0])
-    given: list[Any] = list(pipeline.read(pipeline.each(photos)))
+    given: list[Any] = list(pipeline_answers.read(pipeline_answers.each(photos)))
     found = []
     for one in explainer.explain(given, labels=[index] * len(given)):
         if isinstance(one, DataError):
@@ -56,13 +56,13 @@ def explain(
 
 
 def with_training_photos(
-    model: str | os.PathLike[str] | inference.Classifier,
-    classifier: inference.Classifier,
+    model: str | os.PathLike[str] | FileClassifier,
+    classifier: FileClassifier,
     found: list[Explanation],
     progress: Progress | None = None,
 ) -> list[Explanation]:
     """Adds the training photos that speak most for each answer, where the model's folder names them."""
-    if isinstance(model, inference.Classifier) or not found:
+    if isinstance(model, FileClassifier) or not found:
         return found
     known = training_photos.of(Path(model), classifier, Progress(progress))
     return known.add_to(found) if known else found

@@ -13,16 +13,16 @@ from model_maker.data.dataset import Dataset
 from model_maker.embeddings import computing
 from model_maker.embeddings.store import FeatureMaps
 from model_maker.errors import ModelMakerError
-from model_maker.inference.classifier import Classifier
+from model_maker.inference.classifier import FileClassifier
 from model_maker.learning.evidence import TrainingPhotos
 from model_maker.options import from_record
 from model_maker.progress import Progress
 from model_maker.tflite import class_rows, metadata, network_layers
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 from model_maker.tflite.network_layers import Layer
 
 
-def of(model: str | os.PathLike[str], classifier: Classifier, progress: Progress) -> TrainingPhotos | None:
+def of(model: str | os.PathLike[str], classifier: FileClassifier, progress: Progress) -> TrainingPhotos | None:
     """Returns the training and validation photos of a model; None with a note where its folder does not name them.
 
     Their embeddings are those of `train` as far as the cache has them.
@@ -39,7 +39,7 @@ def of(model: str | os.PathLike[str], classifier: Classifier, progress: Progress
         maps = _kept(model, classifier.info.provenance, layers, photos, progress)
         if maps is None:
             seeing = class_rows.embedder(content)
-            is_float = Runner(seeing).input_dtype == np.float32
+            is_float = LiteRTRunner(seeing).input_dtype == np.float32
             normalization = classifier.info.normalization if is_float else None
             maps, bad = computing.feature_maps(photos, seeing, normalization, classifier.fit.resize, progress=progress)
             photos = photos.without(bad)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from model_maker import output_folder
 from model_maker.errors import about
-from model_maker.inference.classifier import Classifier, model_file
+from model_maker.inference.classifier import FileClassifier, model_file
 from model_maker.output_folder import MODEL
 from model_maker.system import files
 from model_maker.tflite import logit_shares, metadata, vetting
@@ -58,7 +58,7 @@ def export_explaining(
     files.check_new(output, overwrite=overwrite, advice="or pass `overwrite=True` to replace it", mark=RECORD)
     content = vetting.read(path)
     with about(path):
-        info = Classifier(content, threads=1).info
+        info = FileClassifier(content, threads=1).info
         made = logit_shares.attach(content)
         explaining = metadata.write(made.content, info)
         vetting.vet(explaining)

@@ -23,7 +23,7 @@ from model_maker.fitting import STRETCH
 from model_maker.inference import training_overlap
 from model_maker.output_folder import LABELS, MULTI_LABEL
 from model_maker.packaging import export_source
-from model_maker.packaging.export_source import Source
+from model_maker.packaging.export_source import ExportSource
 from model_maker.progress import Progress
 from model_maker.system import extras, files
 from model_maker.tflite import quantize
@@ -156,7 +156,7 @@ def export(
     return found
 
 
-def as_dict(found: Export, origin: Source | None = None) -> dict[str, Any]:
+def as_dict(found: Export, origin: ExportSource | None = None) -> dict[str, Any]:
     """Returns JSON types; paths are relative to the folder."""
     rows = []
     for entry in found.entries:
@@ -166,7 +166,9 @@ def as_dict(found: Export, origin: Source | None = None) -> dict[str, Any]:
     return {"model_maker": __version__, **made_from, "formats": rows}
 
 
-def export_one(name: str, origin: Source, folder: Path, io: str | None = None, *, opset: int | None = None) -> Exported:
+def export_one(
+    name: str, origin: ExportSource, folder: Path, io: str | None = None, *, opset: int | None = None
+) -> Exported:
     """Writes one format of EXPORTERS and checks it; without `io` it has the format's own input and output type.
 
     The folder is created; on failure the caller removes it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from model_maker.exporters.exported import Exported
 from model_maker.fitting import CROP, LETTERBOX, STRETCH
-from model_maker.packaging.export_source import Source
+from model_maker.packaging.export_source import ExportSource
 from model_maker.report import pages
 
 TFLITE = """```python
@@ -71,7 +71,7 @@ def _fitted(usage: str, resize: str) -> str:
     return usage
 
 
-def render(entry: Exported, source: Source, *, contract: str, usage: str, io: str) -> str:
+def render(entry: Exported, source: ExportSource, *, contract: str, usage: str, io: str) -> str:
     """Returns Markdown: the export and its measurements, a line on the input, example code."""
     return pages.render(
         "export_card.md",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from model_maker.data import images, thumbnails
-from model_maker.inference.classifier import Classifier, Prediction
+from model_maker.inference.classifier import FileClassifier, Prediction
 from model_maker.output_folder import CARD
 
 _FOLDER = "examples"
@@ -36,7 +36,7 @@ def completed(
     described = ModelCard(card)
     data: Any = described.data  # whose attributes are those of the YAML
     if photos:
-        answers = Classifier(model).predict(photos)
+        answers = FileClassifier(model).predict(photos)
         data.widget = [_widget(*each) for each in zip(names, answers, strict=True)]
     if datasets:
         data.datasets = list(datasets)

@@ -9,14 +9,14 @@ from pathlib import Path
 from model_maker.errors import ModelError
 from model_maker.exporters import c_source, edge_tpu
 from model_maker.output_folder import MODEL
-from model_maker.packaging.export_source import Source
+from model_maker.packaging.export_source import ExportSource
 
 IO_TYPES = ("uint8", "float32", "int8")
 _COMPILER = "edgetpu_compiler"
 _LIMIT_S = 600
 
 
-def tflite(source: Source, folder: Path, *, kind: str, io: str) -> Path:
+def tflite(source: ExportSource, folder: Path, *, kind: str, io: str) -> Path:
     """Writes a quantized `.tflite`; notes that phone apps do not accept int8 input."""
     content = source.in_form(kind, io)
     if io == "int8":
@@ -25,7 +25,7 @@ def tflite(source: Source, folder: Path, *, kind: str, io: str) -> Path:
     return folder / MODEL
 
 
-def c_header(source: Source, folder: Path, *, io: str) -> Path:
+def c_header(source: ExportSource, folder: Path, *, io: str) -> Path:
     """Writes `model.h` and `model.cc` for TFLite Micro."""
     content = source.in_form("int8", io)
     (folder / "model.h").write_text(c_source.header(content, source.info), encoding="utf-8", newline="\n")
@@ -33,7 +33,7 @@ def c_header(source: Source, folder: Path, *, io: str) -> Path:
     return folder / "model.cc"
 
 
-def edgetpu(source: Source, folder: Path, *, io: str) -> Path:
+def edgetpu(source: ExportSource, folder: Path, *, io: str) -> Path:
     """Writes an int8 `.tflite` with only operators that the Edge TPU supports; compiles it if the compiler is
     installed.
     """

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from model_maker.errors import ModelError
 from model_maker.inference.runtimes import OPENVINO_LABELS
-from model_maker.packaging.export_source import Source
+from model_maker.packaging.export_source import ExportSource
 
 FILE = "model.xml"
 
 
-def write(source: Source, folder: Path) -> Path:
+def write(source: ExportSource, folder: Path) -> Path:
     """Writes `model.xml` and `model.bin`, float32, with the labels inside.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from importlib import metadata as versions
+from importlib.metadata import version
 from pathlib import Path
 
 from model_maker.backbones import embedder
@@ -122,7 +122,7 @@ def cached(model: str, *, progress: Progress | None = None) -> bytes:
         (calibration_pictures, sample_data, drawn_flowers, imagenet, quantized_file),
     )
     recipe = [embedder.code_digest(str(source.__file__)) for source in (*sources, quantize, rounding, graph, metadata)]
-    recipe += [versions.version(package) for package in ("litert-quantizer", "numpy", "pillow")]
+    recipe += [version(package) for package in ("litert-quantizer", "numpy", "pillow")]
     key = hashlib.sha256(" ".join((*recipe, *imagenet.labels(backbone.classes))).encode()).hexdigest()[:16]
     path = place.parent.parent / "starters" / f"{place.stem}-{key}.tflite"
     if content := files.read_checked(path):

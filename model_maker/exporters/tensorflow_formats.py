@@ -18,7 +18,7 @@ import numpy as np
 from model_maker.errors import ModelError
 from model_maker.exporters import tfjs
 from model_maker.inference import isolated_runtime
-from model_maker.packaging.export_source import Source, scores
+from model_maker.packaging.export_source import ExportSource, scores
 from model_maker.system import files, limited_process
 
 Array = np.ndarray
@@ -27,7 +27,7 @@ LIMIT_S = 1800.0
 OPSET = 13  # from 2020, supported by every current runtime; these models need nothing newer
 
 
-def write(source: Source, folder: Path, *, kind: str, opset: int = OPSET) -> tuple[Path, Array | None]:
+def write(source: ExportSource, folder: Path, *, kind: str, opset: int = OPSET) -> tuple[Path, Array | None]:
     """Writes a format of WRITERS in a child process, which also opens it again.
 
     Returns:

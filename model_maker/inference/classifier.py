@@ -19,12 +19,12 @@ from model_maker.data.multi_label import MultiLabelDataset
 from model_maker.errors import DataError, ModelError
 from model_maker.inference import (
     conformal,
-    pipeline,
+    pipeline_answers,
     precision_thresholds,
     training_overlap,
     views,
 )
-from model_maker.inference.pipeline import Answer
+from model_maker.inference.pipeline_answers import Answer
 from model_maker.inference.scoring_model import Progress, ScoringModel
 from model_maker.output_folder import MODEL
 from model_maker.system import files
@@ -65,7 +65,7 @@ class Scored:
     scores: Array
 
 
-class Classifier(ScoringModel):
+class FileClassifier(ScoringModel):
     """An image classifier in a `.tflite` file, or in any other format that `export` writes.
 
     Args:
@@ -127,7 +127,7 @@ class Classifier(ScoringModel):
             raise DataError(f"threshold={threshold!r}: pass a score from 0 to 1.")
         allowed = views.candidates(self.labels, allow, deny)
         view = views.View(region, rotation)
-        rows = self._readable(pipeline.read(pipeline.each(photos), channels=channels), view)
+        rows = self._readable(pipeline_answers.read(pipeline_answers.each(photos), channels=channels), view)
         return [self.rank(found, top_k=top_k, threshold=threshold, allowed=allowed) for found in rows]
 
     @overload  # a str is also an iterable of str, but means one photo: the first overload that matches
@@ -149,7 +149,7 @@ class Classifier(ScoringModel):
         self,
         images: Photo | Iterable[Photo],
         *,
-        top_k: int | None = pipeline.TOP_K,
+        top_k: int | None = pipeline_answers.TOP_K,
         function_to_apply: str | None = None,
         channels: str = "rgb",
     ) -> list[Answer] | list[list[Answer]]:
@@ -174,7 +174,7 @@ class Classifier(ScoringModel):
           >>> Classifier("flowers_model")("rose.jpg", top_k=1)
           [{'label': 'rose', 'score': 0.99609375}]
         """
-        photos = pipeline.each(images)
+        photos = pipeline_answers.each(images)
         found = list(self.answers(photos, top_k=top_k, function_to_apply=function_to_apply, channels=channels))
         return found[0] if in_memory.is_one(images) else found
 
@@ -182,15 +182,15 @@ class Classifier(ScoringModel):
         self,
         photos: Iterable[Photo],
         *,
-        top_k: int | None = pipeline.TOP_K,
+        top_k: int | None = pipeline_answers.TOP_K,
         function_to_apply: str | None = None,
         channels: str = "rgb",
         timeout: float | None = None,
     ) -> Iterator[list[Answer]]:
         """Yields the result of `__call__` for each photo; `timeout` as in `web.fetch`."""
-        count, function = pipeline.check(top_k, function_to_apply)
-        for scores in self._readable(pipeline.read(photos, channels=channels, timeout=timeout)):
-            yield pipeline.answer(
+        count, function = pipeline_answers.check(top_k, function_to_apply)
+        for scores in self._readable(pipeline_answers.read(photos, channels=channels, timeout=timeout)):
+            yield pipeline_answers.answer(
                 scores, self.labels, top_k=count, function=function, multi_label=self.info.multi_label
             )
 
@@ -238,7 +238,7 @@ class Classifier(ScoringModel):
         """
         if self.info.label_sets is None:
             raise ModelError("The model promises no coverage. Train it with `coverage=0.95`.")
-        rows = self._readable(pipeline.read(pipeline.each(photos), channels=channels))
+        rows = self._readable(pipeline_answers.read(pipeline_answers.each(photos), channels=channels))
         return [self.label_set(scores) for scores in rows]
 
     def label_set(self, scores: Array) -> list[Prediction]:

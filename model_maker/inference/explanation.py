@@ -13,7 +13,7 @@ from model_maker.data.streaming import stream
 from model_maker.errors import DataError, ModelError
 from model_maker.fitting import Fit
 from model_maker.inference import views
-from model_maker.inference.classifier import Classifier
+from model_maker.inference.classifier import FileClassifier
 from model_maker.tflite import interpreter, logit_shares
 
 Array = np.ndarray[Any, Any]
@@ -94,7 +94,7 @@ class Explainer:
       ModelError: it is in another format, or no input of its last layer is the mean of a feature map.
     """
 
-    def __init__(self, classifier: Classifier):
+    def __init__(self, classifier: FileClassifier):
         if classifier.content is None:
             raise ModelError("Predictions can be explained only for .tflite files. Pass the file that was exported.")
         self._classifier = classifier
@@ -119,7 +119,7 @@ class Explainer:
             yield result if isinstance(result, DataError) else self._explanation(result, label)
 
     def _worker(self) -> Callable[[Array], list[Array]]:
-        runner = interpreter.Runner(self._model.content)
+        runner = interpreter.LiteRTRunner(self._model.content)
 
         def work(pixels: Array) -> list[Array]:
             scores, *others = runner.run_real(self._classifier.prepared(pixels, runner.input_dtype))

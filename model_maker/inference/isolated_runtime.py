@@ -65,7 +65,7 @@ def open_path(module: str, path: Path) -> Opened:
         return here
     model = _Model(module, path)
     opened, _ = model.wait(_OPENED, OPEN_LIMIT_S)
-    runner = _Runner(model, tuple(opened["shape"]), np.dtype(opened["dtype"]))
+    runner = _IsolatedRunner(model, tuple(opened["shape"]), np.dtype(opened["dtype"]))
     return Opened(ModelInfo(tuple(opened["labels"]), RAW), lambda: runner)
 
 
@@ -192,7 +192,7 @@ def _kill(process: subprocess.Popen[bytes], aside: contextlib.ExitStack) -> None
 
 
 @dataclass(frozen=True)
-class _Runner:
+class _IsolatedRunner:
     model: _Model
     input_shape: tuple[int, ...]
     input_dtype: np.dtype[Any]

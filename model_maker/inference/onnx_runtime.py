@@ -30,7 +30,7 @@ def open_path(path: Path) -> Opened:
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         # Raises for strings that are not UTF-8.
-        runner, stated = _Runner(path, session), session.get_modelmeta().custom_metadata_map.get("labels")
+        runner, stated = _OnnxRunner(path, session), session.get_modelmeta().custom_metadata_map.get("labels")
     except ModelError:
         raise
     except Exception as error:  # its exceptions have no common base class
@@ -40,7 +40,7 @@ def open_path(path: Path) -> Opened:
     return Opened(ModelInfo(labels, RAW), lambda: runner)
 
 
-class _Runner:
+class _OnnxRunner:
     def __init__(self, path: Path, session: onnxruntime.InferenceSession):
         inputs = session.get_inputs()
         if len(inputs) != 1 or inputs[0].type not in _TYPES:

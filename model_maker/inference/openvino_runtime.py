@@ -44,10 +44,10 @@ def open_path(path: Path) -> Opened:
         model.get_rt_info(runtimes.OPENVINO_LABELS).astype(str) if model.has_rt_info(runtimes.OPENVINO_LABELS) else None
     )
     labels = runtimes.stated_labels(path, stated) if stated else runtimes.labels_beside(path)
-    return Opened(ModelInfo(labels, RAW), lambda: _Runner(compiled))
+    return Opened(ModelInfo(labels, RAW), lambda: _OpenVinoRunner(compiled))
 
 
-class _Runner:
+class _OpenVinoRunner:
     def __init__(self, compiled: openvino.CompiledModel):
         self._request = compiled.create_infer_request()
         entering = compiled.input(0)

@@ -21,7 +21,7 @@ from model_maker.inference.views import WHOLE, View, smoothed
 from model_maker.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from model_maker.inference.classifier import Classifier
+    from model_maker.inference.classifier import FileClassifier
 
 Array = np.ndarray[Any, Any]
 
@@ -94,7 +94,7 @@ def _listed(name: str) -> Iterator[str]:
 
 
 def scored(
-    classifier: Classifier,
+    classifier: FileClassifier,
     names: Sequence[str],
     *,
     every: int | None = None,
@@ -163,7 +163,7 @@ def _items(place: str, every: int, most: int | None) -> Iterator[Item]:
         yield Item(name, error, live=live)
 
 
-def _ahead(classifier: Classifier, items: Iterable[Item], view: View) -> Iterator[tuple[Item, Array | DataError]]:
+def _ahead(classifier: FileClassifier, items: Iterable[Item], view: View) -> Iterator[tuple[Item, Array | DataError]]:
     """Classifies on every core, reading a few images ahead."""
     waiting: deque[Item] = deque()
 
@@ -176,7 +176,7 @@ def _ahead(classifier: Classifier, items: Iterable[Item], view: View) -> Iterato
         yield waiting.popleft(), scores
 
 
-def _at_once(classifier: Classifier, items: Iterable[Item], view: View) -> Iterator[tuple[Item, Array | DataError]]:
+def _at_once(classifier: FileClassifier, items: Iterable[Item], view: View) -> Iterator[tuple[Item, Array | DataError]]:
     """Classifies each image immediately, because the next may be a second away."""
     for item in items:
         yield from ((item, scores) for scores in classifier.scores([item.photo], view=view))

@@ -86,7 +86,7 @@ def open_head(model: Opened, name: str, *, kernels: str = "xnnpack") -> Opened:
     heads = _heads_with(content, name)
     output = list(heads).index(name)
     return dataclasses.replace(
-        model, info=heads[name], runner=lambda: interpreter.Runner(content, kernels=kernels, output=output)
+        model, info=heads[name], runner=lambda: interpreter.LiteRTRunner(content, kernels=kernels, output=output)
     )
 
 
@@ -250,7 +250,7 @@ def _is_web_model(path: Path) -> bool:
 def _open_content(content: bytes, kernels: str) -> Opened:
     vetting.vet(content, kernels)
     info = metadata.read(content)
-    return Opened(info, lambda: interpreter.Runner(content, kernels=kernels), content)
+    return Opened(info, lambda: interpreter.LiteRTRunner(content, kernels=kernels), content)
 
 
 def c_bytes(path: Path) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from model_maker import records
+from model_maker import json_records
 from model_maker.errors import DataError
 from model_maker.evaluation import Agreement, Answered, LabelSetMetrics, Metrics
 from model_maker.forecasts import Advice
@@ -75,7 +75,7 @@ class AnsweredFrom:
     """What one score threshold for all labels does on the test photos."""
 
     score: float
-    answered: Answered = field(metadata=records.FLAT)
+    answered: Answered = field(metadata=json_records.FLAT)
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Folds:
     """Metrics of all photos by cross-validation; with fine-tuning also those of frozen features."""
 
     folds: int
-    metrics: Metrics | MultiLabelMetrics = field(metadata=records.FLAT)
+    metrics: Metrics | MultiLabelMetrics = field(metadata=json_records.FLAT)
     frozen_top1: float | None = None
     against_frozen: Agreement | None = None
 
@@ -240,7 +240,7 @@ class TrainingReport:
     """
 
     test: Metrics
-    float_model: Metrics = field(metadata=records.named("float"))
+    float_model: Metrics = field(metadata=json_records.named("float"))
     agreement: Agreement
     cross_validation: CrossValidation
     photos: dict[str, int]
@@ -259,7 +259,7 @@ class TrainingReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the content of `metrics.json`."""
-        content = records.as_dict(self)
+        content = json_records.as_dict(self)
         if self.fine_tuning:
             del content["advice"]
         return content
@@ -270,7 +270,7 @@ class MultiLabelReport:
     """What `train` measured of a model with several labels a photo; fields as of TrainingReport."""
 
     test: MultiLabelMetrics
-    float_model: MultiLabelMetrics = field(metadata=records.named("float"))
+    float_model: MultiLabelMetrics = field(metadata=json_records.named("float"))
     agreement: LabelAgreement
     cross_validation: CrossValidation
     photos: dict[str, int]
@@ -283,7 +283,7 @@ class MultiLabelReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the content of `metrics.json`."""
-        return records.as_dict(self)
+        return json_records.as_dict(self)
 
 
 Report = TrainingReport | MultiLabelReport
@@ -297,7 +297,7 @@ def read(folder: Path, kind: type[Kind], *, advice: str = "Pass a folder that `t
     """
     file = folder / METRICS
     try:
-        return records.read(kind, json.loads(files.read_regular(file)))
+        return json_records.read(kind, json.loads(files.read_regular(file)))
     except OSError as error:
         raise DataError(f"{file}: {error.strerror}. {advice}") from error
     except (ValueError, RecursionError) as error:

@@ -39,7 +39,7 @@ BLENDS = (0.2, 0.4, 0.6, 0.8, 1.0)
 _JUDGED = 64
 
 
-class Source(Protocol):
+class BatchSource(Protocol):
     """The source of a phase's examples."""
 
     @property
@@ -123,8 +123,8 @@ class Epochs:
         self,
         phase: str,
         worker: Trainer,
-        learned: Source,
-        judged: Source,
+        learned: BatchSource,
+        judged: BatchSource,
         *,
         network: Mapping[str, Array],
         last: bool,
@@ -171,7 +171,9 @@ class Epochs:
         self._passed.append(phase)
         return self._blend(phase, worker, judged, begin, best) if best else None
 
-    def repeat(self, phase: str, worker: Trainer, learned: Source, labels: Array, network: Mapping[str, Array]) -> bool:
+    def repeat(
+        self, phase: str, worker: Trainer, learned: BatchSource, labels: Array, network: Mapping[str, Array]
+    ) -> bool:
         """Repeats a phase on other photos, up to its best epoch and with its blend.
 
         Args:
@@ -202,7 +204,7 @@ class Epochs:
         return True
 
     def _blend(
-        self, phase: str, worker: Trainer, judged: Source, begin: list[Array], end: list[Array]
+        self, phase: str, worker: Trainer, judged: BatchSource, begin: list[Array], end: list[Array]
     ) -> list[Array] | None:
         """Averages the weights of two networks with the best fraction by validation loss, possibly 0.
 
@@ -234,7 +236,9 @@ class Epochs:
                 best = index
         return len(self.history) if best is None else best
 
-    def _epoch(self, worker: Trainer, source: Source, every: Array, epoch: int, window: tuple[float, float]) -> float:
+    def _epoch(
+        self, worker: Trainer, source: BatchSource, every: Array, epoch: int, window: tuple[float, float]
+    ) -> float:
         """Trains one epoch with one view per photo; returns the mean loss. `every` has the labels of the photos."""
         recipe, (start, end) = self._recipe, window
         rng = np.random.default_rng((recipe.seed, epoch))
@@ -262,13 +266,13 @@ class Epochs:
                 self.progress.step(done + 1, total if progress == done / total else round((done + 1) / progress))
         return float(np.mean(losses))
 
-    def _judge(self, worker: Trainer, source: Source) -> dict[str, float]:
+    def _judge(self, worker: Trainer, source: BatchSource) -> dict[str, float]:
         began = time.monotonic()
         found = self._measure(self._logits(worker, source))
         self._judging = min(self._judging, time.monotonic() - began)
         return found
 
-    def _logits(self, worker: Trainer, source: Source) -> Array:
+    def _logits(self, worker: Trainer, source: BatchSource) -> Array:
         """Returns the logits of the validation photos."""
         number = len(self._validation)
         chunks = np.split(np.arange(number), range(_JUDGED, number, _JUDGED))

@@ -19,7 +19,7 @@ import numpy as np
 from model_maker.data.dataset import Sample
 from model_maker.embeddings.store import FeatureMaps
 from model_maker.errors import DataError, ModelError
-from model_maker.inference.classifier import Classifier
+from model_maker.inference.classifier import FileClassifier
 from model_maker.inference.explanation import Evidence, Explain, Explainer, Explanation
 from model_maker.learning import heads, likelihoods
 from model_maker.tflite.class_rows import Rows
@@ -97,7 +97,7 @@ class TrainingPhotos:
             yield start, values.reshape(len(values), -1)
 
 
-def explaining(classifier: Classifier, known: TrainingPhotos | None) -> Explain | None:
+def explaining(classifier: FileClassifier, known: TrainingPhotos | None) -> Explain | None:
     """Returns what explains answers for a page, by the photos that it learned from if they are known.
 
     None where this model's answers cannot be explained.

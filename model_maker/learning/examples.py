@@ -26,7 +26,7 @@ from model_maker.fitting import STRETCH, Fit
 from model_maker.normalization import Normalization
 from model_maker.progress import SILENT, Progress
 from model_maker.tflite import trunk
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 Array = np.ndarray
 
@@ -128,7 +128,7 @@ class Pixels:
 
     def __init__(self, dataset: Dataset, photos: Photos, embedder: bytes):
         self._samples, self._photos = dataset.samples, photos
-        self._size = Fit.to(Runner(embedder).input_shape, photos.resize)
+        self._size = Fit.to(LiteRTRunner(embedder).input_shape, photos.resize)
 
     def batch(self, photos: Array, views: Array | int = 0) -> Array:
         """Returns one view of each photo, float32 [B, H, H, 3], normalized; view 0 is the plain photo."""

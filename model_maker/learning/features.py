@@ -25,7 +25,7 @@ FEW = 0.5
 _JITTER = 1e-7
 
 
-class Rows(Protocol):
+class FeatureRows(Protocol):
     """The features of some photos in all views, view by view, followed by a constant 1."""
 
     def __len__(self) -> int: ...
@@ -47,7 +47,7 @@ class Features(Protocol):
     size: int
     streamed: bool
 
-    def rows(self, photos: Array | slice) -> Rows:
+    def rows(self, photos: Array | slice) -> FeatureRows:
         """Returns all views of some photos; `photos` is bool [N] or a slice."""
 
     def logits(self, photos: Array, parameters: Array) -> Array:

@@ -17,7 +17,7 @@ from model_maker.embeddings.computing import compute
 from model_maker.learning import examples, heads, trainer
 from model_maker.learning.callbacks import NO_CALLBACKS, Callbacks
 from model_maker.learning.checkpoint import Checkpoint
-from model_maker.learning.epochs import Epochs, Source, again
+from model_maker.learning.epochs import BatchSource, Epochs, again
 from model_maker.learning.examples import Photos, Pixels
 from model_maker.learning.heads import Head
 from model_maker.learning.recipe import Recipe
@@ -146,7 +146,7 @@ def _repeat(network: Network, photos: Photos, recipe: Recipe, weights: Array, ep
         network = _unpack(epochs.saved_network(again(name))) or network
         part = _part(name, network)
         with trainer.precision(), epochs.progress.stage(f"Repeat with all photos ({name})"):
-            learned: Source = (
+            learned: BatchSource = (
                 examples.activations(network.embedder, part, photos, both, epochs.progress)
                 if part
                 else Pixels(both, photos, network.embedder)
@@ -190,7 +190,7 @@ def with_head(network: Network, part: str | None, recipe: Recipe):
 
 def _sources(
     network: Network, part: str | None, photos: Photos, epochs: Epochs, *, last: bool
-) -> tuple[Source, Array, Source]:
+) -> tuple[BatchSource, Array, BatchSource]:
     """Returns the source of training photos, which of them it has, and the source of validation photos."""
     every, progress = np.arange(len(photos.train)), epochs.progress
     if part is None:

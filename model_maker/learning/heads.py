@@ -77,7 +77,7 @@ class Prior:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class LayerCandidate:
     """A set of layers with the cross-validated results of its heads.
 
     Attributes:
@@ -94,7 +94,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Fit:
+class FittedHead:
     """A head and the details of its fit.
 
     Attributes:
@@ -104,7 +104,7 @@ class Fit:
       regularization: the chosen one of REGULARIZATION.
       temperature: what logits were divided by.
       class_weights: float [C]; all 1 where classes are even.
-      top1: cross-validated accuracy, 0 to 1, see Candidate.
+      top1: cross-validated accuracy, 0 to 1, see LayerCandidate.
       held_out: float [M, C], calibrated scores of photos by heads that have not learned from them.
       held_out_labels: int [M]; of several labels, bool [M, C].
       path: regularizations from strong to weak, until the loss rose.
@@ -113,7 +113,7 @@ class Fit:
 
     head: Head
     chosen: str
-    candidates: dict[str, Candidate]
+    candidates: dict[str, LayerCandidate]
     regularization: float
     temperature: float
     class_weights: Array
@@ -140,7 +140,7 @@ def fit(
     balance: bool = True,
     prior: Prior | None = None,
     progress: Progress | None = None,
-) -> Fit:
+) -> FittedHead:
     """Fits a head on frozen embeddings: softmax, or sigmoid where photos may have several labels.
 
     Layers, regularization and temperature come from cross-validated logits of the plain photos; the head itself is then
@@ -159,7 +159,7 @@ def fit(
       progress: called with (done, total) steps; those that prove unnecessary count as done.
 
     Returns:
-      Fit; its head's probabilities are calibrated.
+      The head, whose probabilities are calibrated.
 
     Raises:
       DataError: a class has fewer than two photos, or none where there is a prior; a label has fewer than two photos
@@ -208,7 +208,7 @@ def fit(
     kernel, bias = (kernel / best.temperature).astype(np.float32), (bias / best.temperature).astype(np.float32)
     head = Head(kernel, bias, labels.ndim == 2)
     truth, scores = labels[np.any(held_out, axis=0)], likelihood.scores(best.logits / best.temperature)
-    return Fit(
+    return FittedHead(
         head,
         chosen,
         candidates,
@@ -266,7 +266,7 @@ def _sets(layers: Sequence[Layer], name: str) -> dict[str, tuple[Layer, ...]]:
 
 def _choose(
     sets: dict[str, tuple[Layer, ...]], walks: dict[str, _Walk], truth: Array, weights: Array, likelihood: Likelihood
-) -> tuple[str, dict[str, Candidate]]:
+) -> tuple[str, dict[str, LayerCandidate]]:
     """Takes the simplest set that is within one standard error of the best."""
     share = likelihood.shares(truth, weights)
     share = share / share.mean()
@@ -277,7 +277,7 @@ def _choose(
         behind = single[name] - single[best]
         error = float(behind.std(ddof=1) / np.sqrt(len(behind)))
         right = float(likelihood.right(walk.logits, truth).mean())
-        candidates[name] = Candidate(sets[name], float(single[name].mean()), right, float(behind.mean()), error)
+        candidates[name] = LayerCandidate(sets[name], float(single[name].mean()), right, float(behind.mean()), error)
     chosen = next(name for name, one in candidates.items() if one.behind <= one.behind_error)
     return chosen, candidates
 

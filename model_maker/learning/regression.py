@@ -12,7 +12,7 @@ from itertools import count
 
 import numpy as np
 
-from model_maker.learning.features import Rows
+from model_maker.learning.features import FeatureRows
 from model_maker.learning.lbfgs import minimize
 from model_maker.learning.likelihoods import SOFTMAX, Likelihood
 
@@ -40,7 +40,7 @@ class Problem:
 
     def __init__(
         self,
-        rows: Rows,
+        rows: FeatureRows,
         truth: Array,
         weights: Array,
         pool: ThreadPoolExecutor,

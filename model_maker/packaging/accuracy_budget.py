@@ -24,12 +24,12 @@ from model_maker.data import images
 from model_maker.data.dataset import Dataset
 from model_maker.data.entries import Location
 from model_maker.errors import DataError, ModelError
-from model_maker.inference.classifier import Classifier
+from model_maker.inference.classifier import FileClassifier
 from model_maker.packaging import quantized_file
 from model_maker.packaging.quantized_file import Calibrations, Form
 from model_maker.progress import Progress
 from model_maker.tflite import graph, metadata, quantize
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 Array = np.ndarray
 
@@ -101,7 +101,7 @@ class Budget:
         return own | {"chosen": self.choice.name, "steps": steps}
 
 
-class Trial:
+class FormTrial:
     """A float model with its validation photos and calibration data; converts it and measures the result.
 
     Args:
@@ -163,7 +163,7 @@ class Trial:
         )
 
     def _score(self, bare: bytes) -> Array:
-        classifier, rows = Classifier(quantized_file.with_metadata(bare, self.info), threads=self._threads), []
+        classifier, rows = FileClassifier(quantized_file.with_metadata(bare, self.info), threads=self._threads), []
         for row in classifier.scores(self._judges):
             if isinstance(row, DataError):
                 raise row
@@ -177,7 +177,7 @@ def risk(real: Array, scores: Array) -> float:
     return float((real.max(axis=1) - chosen).mean())
 
 
-def search(trial: Trial, form: Form, max_drop: float, *, progress: Progress) -> Budget:
+def search(trial: FormTrial, form: Form, max_drop: float, *, progress: Progress) -> Budget:
     """Tries a form and, while it loses too much, more and more accurate ones.
 
     In order: more calibration photos and other rules for ranges; with the best of those, mixed precision that keeps
@@ -206,7 +206,7 @@ def search(trial: Trial, form: Form, max_drop: float, *, progress: Progress) -> 
     return Budget(max_drop, len(trial.labels), right, tuple(steps), chosen, within)
 
 
-def sensitivities(trial: Trial, form: Form) -> dict[str, float]:
+def sensitivities(trial: FormTrial, form: Form) -> dict[str, float]:
     """Measures how much the quantization of each single operator changes the scores.
 
     Quantizes one operator at a time and measures the mean difference of a score on some photos.
@@ -216,7 +216,7 @@ def sensitivities(trial: Trial, form: Form) -> dict[str, float]:
     """
     normalization = trial.base.normalization
     pixels = [normalization(images.load(photo, trial.base.fit)[None]) for photo in trial.photos[:_SENSITIVITY_PHOTOS]]
-    runner = Runner(trial.model)
+    runner = LiteRTRunner(trial.model)
     real = np.concatenate([runner.run(picture) for picture in pixels])
     calibration = trial.calibrations.get(rule=form.rule, more=form.more)
     names, spared = _operators(trial.model, form.quantize), quantize.MIXES[form.quantize][-1]
@@ -230,12 +230,12 @@ def sensitivities(trial: Trial, form: Form) -> dict[str, float]:
             kept={other: spared for other in names if other != name},
         )
         content = graph.set_io(inner, "float32", mean=normalization.mean, std=normalization.std)
-        runner = Runner(content)
+        runner = LiteRTRunner(content)
         found[name] = float(np.abs(np.concatenate([runner.run(picture) for picture in pixels]) - real).mean())
     return dict(sorted(found.items(), key=lambda entry: -entry[1]))
 
 
-def _attempts(trial: Trial, form: Form, steps: Sequence[Step], progress: Progress) -> Iterator[tuple[str, Form]]:
+def _attempts(trial: FormTrial, form: Form, steps: Sequence[Step], progress: Progress) -> Iterator[tuple[str, Form]]:
     """Yields the next form while the previous ones, listed in `steps`, exceed the budget."""
     yield form.quantize, form
     if form.quantize in quantize.STATIC and trial.more:
@@ -277,7 +277,7 @@ def _operators(model: bytes, kind: str) -> list[str]:
 
 
 def _latency_ms(content: bytes) -> float:
-    runner = Runner(content)
+    runner = LiteRTRunner(content)
     runner.set_input(np.zeros(runner.input_shape, runner.input_dtype))
     runner.invoke()
     times = []

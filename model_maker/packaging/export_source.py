@@ -16,9 +16,8 @@ from model_maker.backbones.embedder import Embedder
 from model_maker.data import calibration_pictures, images, sources
 from model_maker.data.dataset import Dataset
 from model_maker.errors import DataError, ModelError, about
-from model_maker.inference import classifier as classifiers
 from model_maker.inference import runtimes
-from model_maker.inference.classifier import Classifier
+from model_maker.inference.classifier import FileClassifier, model_file
 from model_maker.output_folder import FLOAT_MODEL
 from model_maker.packaging import quantized_file, self_test
 from model_maker.packaging.quantized_file import Form
@@ -33,7 +32,7 @@ _EDGES = (("QUANTIZE", "QUANTIZE"), ("QUANTIZE", "DEQUANTIZE"))
 
 
 @dataclass(frozen=True)
-class Source:
+class ExportSource:
     """A classifier to export.
 
     Attributes:
@@ -114,7 +113,7 @@ def scores(model: bytes | Path, pixels: Array) -> Array:
     Raises:
       ModelError: it does not open.
     """
-    return np.stack([row for row in Classifier(model).scores(list(pixels)) if not isinstance(row, DataError)])
+    return np.stack([row for row in FileClassifier(model).scores(list(pixels)) if not isinstance(row, DataError)])
 
 
 def read(
@@ -124,7 +123,7 @@ def read(
     progress: Progress,
     head: str | None = None,
     with_self_test: bool = False,
-) -> Source:
+) -> ExportSource:
     """Collects the input of an export.
 
     Args:
@@ -139,10 +138,10 @@ def read(
         to float.
       DataError: a photo cannot be read.
     """
-    path = classifiers.model_file(model)
+    path = model_file(model)
     with about(path):
         shipped = runtimes.single_head(vetting.read(path), head, what="an export")
-    classifier = Classifier(shipped)
+    classifier = FileClassifier(shipped)
     with about(path):
         content, info = float_model(path, shipped, progress)
     if info.normalization is None:
@@ -158,7 +157,7 @@ def read(
     )
     pixels = np.stack([images.load(photo, base.fit) for photo in probes])
     wanted = with_self_test or self_test.get(shipped) is not None
-    return Source(str(path), shipped, base, info, photos, pixels, progress, _int8(shipped, info), wanted)
+    return ExportSource(str(path), shipped, base, info, photos, pixels, progress, _int8(shipped, info), wanted)
 
 
 def _int8(shipped: bytes, info: ModelInfo) -> bytes | None:

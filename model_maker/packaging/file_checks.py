@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from model_maker.data.dataset import Dataset
 from model_maker.errors import ModelError
-from model_maker.inference.classifier import Classifier
+from model_maker.inference.classifier import FileClassifier
 from model_maker.inference.training_report import KernelAgreement
 from model_maker.tflite import graph, inspection
 from model_maker.tflite.metadata import ModelInfo
@@ -73,7 +73,7 @@ def check_kernels(
     found = {}
     for kernels, count in KERNEL_PHOTOS.items():
         chosen = dataset.spread(count)
-        few, classifier = dataset.of(chosen), Classifier(content, threads=threads, kernels=kernels)
+        few, classifier = dataset.of(chosen), FileClassifier(content, threads=threads, kernels=kernels)
         if promised:
             other = promised(kernels, few)
             check_equal(classifier.score(few.of(range(min(1, len(few))))), other[:1])
@@ -98,7 +98,7 @@ def check_same_scores(content: bytes, dataset: Dataset, scores: Array, *, tolera
     Raises:
       ModelError: the scores differ; the file must not ship.
     """
-    found = Classifier(content, threads=1).score(replace(dataset, samples=dataset.samples[:4]))
+    found = FileClassifier(content, threads=1).score(replace(dataset, samples=dataset.samples[:4]))
     difference = float(np.abs(found - scores[:4]).max())
     if not difference <= tolerance:  # NaN counts as a difference
         raise ModelError(

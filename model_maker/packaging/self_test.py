@@ -21,9 +21,9 @@ from PIL import Image
 from model_maker.data import calibration_pictures, images
 from model_maker.errors import DataError, ModelError
 from model_maker.fitting import Fit
-from model_maker.inference.classifier import Classifier
+from model_maker.inference.classifier import FileClassifier
 from model_maker.tflite import vetting, zip_files
-from model_maker.tflite.interpreter import KERNELS, Runner
+from model_maker.tflite.interpreter import KERNELS, LiteRTRunner
 
 Array = np.ndarray[Any, Any]
 # Maps images, uint8 [N, H, W, 3], to scores, float [N, C].
@@ -94,7 +94,7 @@ def make(content: bytes) -> SelfTest:
     Raises:
       ModelError: it is not a classifier, or LiteRT's own kernels differ as much as images do.
     """
-    classifier = Classifier(content, threads=1)
+    classifier = FileClassifier(content, threads=1)
     first, *others = (_scorer(content, classifier, name) for name in KERNELS)  # XNNPACK is the first
     drawn = _pictures(classifier.fit)
     chosen = drawn[_telling(first(drawn))]
@@ -177,7 +177,7 @@ def fastest(trials: Sequence[Trial]) -> Trial | None:
 
 def kernels(content: bytes) -> dict[str, Scorer | ModelError]:
     """Returns LiteRT's CPU kernels as delegates for `run`."""
-    classifier, found = Classifier(content, threads=1), dict[str, Scorer | ModelError]()
+    classifier, found = FileClassifier(content, threads=1), dict[str, Scorer | ModelError]()
     for name in KERNELS:
         try:
             found[name] = _scorer(content, classifier, name)
@@ -186,9 +186,9 @@ def kernels(content: bytes) -> dict[str, Scorer | ModelError]:
     return found
 
 
-def _scorer(content: bytes, classifier: Classifier, kernels: str) -> Scorer:
+def _scorer(content: bytes, classifier: FileClassifier, kernels: str) -> Scorer:
     """Returns a scorer of images at the input's size; it reuses one interpreter, so timings contain only inference."""
-    runner, normalization = Runner(content, kernels=kernels), classifier.info.normalization
+    runner, normalization = LiteRTRunner(content, kernels=kernels), classifier.info.normalization
 
     def prepared(picture: Array) -> Array:
         return normalization(picture) if normalization and runner.input_dtype == np.float32 else picture

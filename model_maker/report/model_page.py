@@ -23,10 +23,10 @@ from model_maker.output_folder import REPORT
 from model_maker.report import (
     confusion_matrix,
     drawing,
-    examples,
     multi_label_page,
     page_parts,
     pages,
+    photo_examples,
     score_thresholds,
 )
 from model_maker.report.drawing import Wanted
@@ -74,7 +74,7 @@ def make(
     labels, confusion = [entry.label for entry in test.per_class], test.confusion.tolist()
     history = report.fine_tuning.history if report and report.fine_tuning else ()
     drawn = drawn or drawing.draw(wanted(scored, test, report.cross_validation.path if report else (), history))
-    rates, groups = score_thresholds.rows(scored), examples.by_class(scored, labels, explain)
+    rates, groups = score_thresholds.rows(scored), photo_examples.by_class(scored, labels, explain)
     page = pages.render(
         "model_page.html",
         title=name,
@@ -92,7 +92,7 @@ def make(
         explained=any(found["heat"] for group in groups for found in group["photos"]),
         label_sets=_label_sets(test, report),
         wrong=int((scored.scores.argmax(axis=1) != scored.labels).sum()),
-        most_errors=examples.MISTAKES,
+        most_errors=photo_examples.MISTAKES,
         classes=sorted((entry for entry in test.per_class if entry.photos), key=lambda entry: entry.f1),
         learned=learned or {},
         pairs=confusion_matrix.pairs(labels, confusion),

@@ -11,7 +11,7 @@ from model_maker.inference.classifier import Scored
 from model_maker.inference.training_report import MultiLabelReport, Tried
 from model_maker.multi_label_metrics import LabelMetrics, MultiLabelMetrics
 from model_maker.output_folder import REPORT
-from model_maker.report import drawing, examples, figures, page_parts, pages, score_thresholds
+from model_maker.report import drawing, figures, page_parts, pages, photo_examples, score_thresholds
 from model_maker.report.drawing import Wanted
 
 ALWAYS = ("per_class.png", "precision_recall.png")
@@ -35,7 +35,7 @@ def make(
     """Returns the page and its plots; arguments as of `model_page.make`."""
     drawn = drawn or drawing.draw(wanted(scored, test, report.cross_validation.path if report else ()))
     limits = np.array([entry.threshold for entry in test.per_class])
-    groups, wrong = examples.of_labels(scored, [entry.label for entry in test.per_class], limits)
+    groups, wrong = photo_examples.of_labels(scored, [entry.label for entry in test.per_class], limits)
     rates = score_thresholds.rows(scored)
     page = pages.render(
         "multi_label_page.html",
@@ -51,7 +51,7 @@ def make(
         start=score_thresholds.START,
         examples=groups,
         wrong=wrong,
-        most_errors=examples.MISTAKES,
+        most_errors=photo_examples.MISTAKES,
         curves=[_at_recalls(label, curve) for label, curve in _curves(scored, test).items()],
         recalls=[f"{100 * recall:.0f} % found" for recall in _RECALLS],
         labels=_labels(test),

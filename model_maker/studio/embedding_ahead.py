@@ -13,7 +13,7 @@ from model_maker.backbones.int8_backbone import QuantizedEmbedder
 from model_maker.backbones.registry import DEFAULT
 from model_maker.data import sources
 from model_maker.data.dataset import Dataset, Sample
-from model_maker.data.entries import Entry
+from model_maker.data.entries import ListedPhoto
 from model_maker.embeddings import computing
 from model_maker.errors import ModelMakerError
 from model_maker.studio.rehearsal import Rehearsal
@@ -107,7 +107,7 @@ class EmbeddingAhead:
                 return
             self._embed(lacking[start : start + _BATCH])
 
-    def _lacking(self) -> list[tuple[tuple[str, int, int], Entry]]:
+    def _lacking(self) -> list[tuple[tuple[str, int, int], ListedPhoto]]:
         """Lists the photos that were not embedded by this thread, in the order of their classes."""
         photos = [photo for group in self._workspace.classes().values() for photo in group] + self._workspace.pile()
         keys = {}
@@ -116,12 +116,12 @@ class EmbeddingAhead:
                 facts = photo.path.stat()
             except OSError:
                 continue
-            keys[(str(photo.path), facts.st_mtime_ns, facts.st_size)] = Entry(photo.path, "")
+            keys[(str(photo.path), facts.st_mtime_ns, facts.st_size)] = ListedPhoto(photo.path, "")
         self.total = len(keys)
         self.done = sum(key in self._known for key in keys)
         return [(key, entry) for key, entry in keys.items() if key not in self._known]
 
-    def _embed(self, some: list[tuple[tuple[str, int, int], Entry]]) -> None:
+    def _embed(self, some: list[tuple[tuple[str, int, int], ListedPhoto]]) -> None:
         digests = sources.hash_all([entry for _, entry in some])
         found = [(key, entry, digest) for (key, entry), (digest, _) in zip(some, digests, strict=True)]
         samples = tuple(Sample(entry.path, 0, digest) for _, entry, digest in found if digest)

@@ -13,7 +13,7 @@ from model_maker.backbones import embedder
 from model_maker.backbones.registry import DEFAULT
 from model_maker.data import folders, sources
 from model_maker.data.dataset import Dataset, Sample
-from model_maker.data.entries import Entry
+from model_maker.data.entries import ListedPhoto
 from model_maker.embeddings import computing, int8_suitability
 from model_maker.errors import DataError
 from model_maker.progress import Progress
@@ -97,7 +97,7 @@ def suggest(
 
 def _dataset(pile: Sequence[Path]) -> Dataset:
     """Returns different photos once each; what cannot be read is left out."""
-    digests = sources.hash_all([Entry(path, "") for path in pile])
+    digests = sources.hash_all([ListedPhoto(path, "") for path in pile])
     different: dict[str, Path] = {}
     for path, (digest, _) in zip(pile, digests, strict=True):
         if digest:

@@ -32,7 +32,7 @@ class Action:
     note: str = ""
 
 
-class Moves:
+class MoveLog:
     """Moves files between named folders on one file system, and back; each move is in the log."""
 
     def __init__(self, bases: Mapping[str, Path], log: Path):

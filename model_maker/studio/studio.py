@@ -8,7 +8,7 @@ from typing import Any
 from model_maker.demo import static_site
 from model_maker.errors import DataError
 from model_maker.progress import Progress
-from model_maker.studio import checking, pile_order, results, shipping, training, uploads, workspace
+from model_maker.studio import checking, pile_order, shipping, training, training_results, uploads, workspace
 from model_maker.studio.embedding_ahead import EmbeddingAhead
 from model_maker.studio.jobs import Jobs
 from model_maker.studio.workspace import Workspace, shown
@@ -35,7 +35,7 @@ class Studio:
     def state(self) -> dict[str, Any]:
         """Returns all that a page shows, but for what changes by the second, which is `pulse`."""
         found = workspace.as_dict(self.workspace)
-        result = results.kept(self.workspace)
+        result = training_results.kept(self.workspace)
         if result:
             result = result | {"mistakes": self._with_photos(result["mistakes"])}
         return found | {

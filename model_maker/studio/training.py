@@ -8,7 +8,7 @@ from model_maker import options, output_folder
 from model_maker.backbones.registry import BACKBONES, DEFAULT
 from model_maker.errors import DataError, OutputError
 from model_maker.progress import Progress
-from model_maker.studio import results
+from model_maker.studio import training_results
 from model_maker.studio.workspace import Workspace
 from model_maker.training.train import train
 
@@ -59,12 +59,12 @@ def check_replaceable(workspace: Workspace, *, agreed: bool) -> None:
     folder = workspace.model
     if agreed or not (folder / output_folder.MODEL).exists():
         return
-    if not results.is_of_studio(workspace):
+    if not training_results.is_of_studio(workspace):
         raise OutputError(f"{folder} holds a model that was not made here.")
 
 
 def make_model(workspace: Workspace, wanted: options.Options, progress: Progress) -> None:
     """Trains on the photos as they are, exactly as `train` does, and keeps the result for reloads."""
     made = train(workspace.photos, workspace.model, overwrite=True, progress=progress, options=wanted)
-    found = results.compose(made, list(progress.notes))
-    results.keep(workspace, found)
+    found = training_results.compose(made, list(progress.notes))
+    training_results.keep(workspace, found)

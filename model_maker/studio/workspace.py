@@ -17,7 +17,7 @@ from model_maker.data import folders, skipped_files, split_names
 from model_maker.data.skipped_files import counted
 from model_maker.errors import DataError, OutputError
 from model_maker.studio import names
-from model_maker.studio.moves import Moves
+from model_maker.studio.moves import MoveLog
 from model_maker.system import files, moved_files
 
 MOST_PHOTOS = 100_000
@@ -66,7 +66,7 @@ class Workspace:
                 raise OutputError(f"No permission to write in {folder}. Change that, or choose another folder.")
         with files.explained(self.side):
             self.side.mkdir(exist_ok=True)
-        self._moves = Moves({_SIDE: self.side, _PHOTOS: self.photos}, self.side / _MOVES)
+        self._moves = MoveLog({_SIDE: self.side, _PHOTOS: self.photos}, self.side / _MOVES)
         self._known: dict[str, Path] = {}
 
     def classes(self) -> dict[str, list[Photo]]:

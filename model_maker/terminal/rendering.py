@@ -34,7 +34,7 @@ class _Console(Console):
 
     def print(self, *objects: Any, **more: Any) -> None:
         super().print(*objects, **more)
-        self.ends_empty = not objects or isinstance(objects[-1], _Table)
+        self.ends_empty = not objects or isinstance(objects[-1], _WholeTable)
 
     def on_broken_pipe(self) -> None:
         """Leaves a closed pipe to `exit_codes`; rich would exit with an error."""
@@ -120,7 +120,7 @@ class _Words(Text):
         return Measurement(min(wrapping.longest_piece(self.plain), most), most)
 
 
-class _Table(Table):
+class _WholeTable(Table):
     """A table whose numbers and words stay whole.
 
     Where its cells do not fit, columns move closer together; where that does not help, text wraps; without room for the
@@ -228,7 +228,7 @@ class Bar:
 
 def table(*columns: str) -> Table:
     """A table; a column whose name ends with > is right-aligned and not wrapped. Long cells wrap and are never cut."""
-    table = _Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table = _WholeTable(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for column in columns:
         name = markup.escape(safe_text.printable(column.removesuffix(">")))  # a heading may have two lines
         table.add_column(name, justify="right" if column.endswith(">") else "left", overflow="fold")

@@ -60,7 +60,7 @@ def read(content: bytes, *, ends: Sequence[str] = (SOFTMAX,)) -> Rows:
 def of(model: schema.ModelT, *, ends: Sequence[str] = (SOFTMAX,)) -> Rows:
     """Reads the last layer of an object tree, see `read`."""
     with graph.explained():
-        layer = _Layer(model, ends)
+        layer = _LastLayer(model, ends)
         kernel, steps = layer.main.tensors[layer.kernel], None
         if kernel.type == schema.TensorType.INT8 and len(_steps(kernel)[0]) == layer.classes:
             steps = _steps(kernel)[0]
@@ -75,7 +75,7 @@ def embedder(content: bytes) -> bytes:
     """
     model = graph.parse(content)
     with graph.explained():
-        layer = _Layer(model)
+        layer = _LastLayer(model)
         model.subgraphs[0].outputs = [int(layer.operator.inputs[0])]
         cut.prune(model)
         graph.sign(model, cut.EMBEDDING)
@@ -88,7 +88,7 @@ def features(model: schema.ModelT, *, ends: Sequence[str] = (SOFTMAX,)) -> int:
     Raises:
       ModelError: it has no such layer.
     """
-    return int(_Layer(model, ends).operator.inputs[0])
+    return int(_LastLayer(model, ends).operator.inputs[0])
 
 
 def real(model: schema.ModelT, index: int) -> Array:
@@ -115,12 +115,12 @@ def replace(content: bytes, rows: Sequence[int | tuple[Array, float]], seen: Arr
     """
     model = graph.parse(content)
     with graph.explained():
-        layer = _Layer(model)
+        layer = _LastLayer(model)
         layer.put(rows, seen)
         return graph.pack(model)
 
 
-class _Layer:
+class _LastLayer:
     """The last layer of an object tree, and the operators after it."""
 
     def __init__(self, model: schema.ModelT, ends: Sequence[str] = (SOFTMAX,)):

@@ -73,7 +73,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Finding:
+class RuleCheck:
     """Whether a file follows a rule; `received` says what it has instead."""
 
     rule: Rule
@@ -84,7 +84,7 @@ class Finding:
         return not self.received
 
 
-def check(content: bytes) -> list[Finding]:
+def check(content: bytes) -> list[RuleCheck]:
     """Checks a `.tflite` against RULES.
 
     Raises:
@@ -92,17 +92,17 @@ def check(content: bytes) -> list[Finding]:
     """
     with graph.explained():
         contents = _read(content)
-        return [Finding(rule, rule.broken(contents)) for rule in RULES]
+        return [RuleCheck(rule, rule.broken(contents)) for rule in RULES]
 
 
-def check_apart(path: Path) -> list[Finding]:
+def check_apart(path: Path) -> list[RuleCheck]:
     """Checks an untrusted file in a process with limits: files that break a rule may fail `vetting`.
 
     Raises:
       ModelError: it is damaged, or exceeds the limits of time or memory.
     """
     packed = limited_process.run(__name__, str(path), what="It", limit_s=vetting.LIMIT_S, error=ModelError)
-    return [Finding(rule, received) for rule, received in zip(RULES, json.loads(packed), strict=True)]
+    return [RuleCheck(rule, received) for rule, received in zip(RULES, json.loads(packed), strict=True)]
 
 
 def _received(path: str) -> bytes:

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from model_maker.errors import ModelError
 from model_maker.tflite import graph, rounding
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 Array = np.ndarray
 
@@ -52,7 +52,7 @@ class IntegerHead:
 
     def scores(self, features: Array, *, kernels: str = "xnnpack") -> Array:
         """Returns the scores of a file with this head, float32 [N, C], for int8 features [N, D]."""
-        runner = Runner(self._alone(), kernels=kernels)
+        runner = LiteRTRunner(self._alone(), kernels=kernels)
         rows = [runner.run(row[None])[0] for row in features]
         return np.array(rows, np.float32).reshape(len(features), len(self.bias))
 

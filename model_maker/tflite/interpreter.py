@@ -27,7 +27,7 @@ KERNELS = {
 }
 
 
-class Runner:
+class LiteRTRunner:
     """One interpreter with one input and its outputs; not thread-safe.
 
     Args:

@@ -61,7 +61,7 @@ def to_keras(content: bytes, *, start: str | Sequence[str] | None = None, convol
     for index, operator in enumerate(main.operators):
         output = int(operator.outputs[0])
         if output in needed and output not in known:
-            known[output] = _Layer(model, index, operator, convolutions or keras.layers)(known)
+            known[output] = _OperatorLayer(model, index, operator, convolutions or keras.layers)(known)
     if last not in known or last in given:
         raise ModelError(f"Its output does not follow from {start}.")
     return keras.Model(entering, known[last])
@@ -139,7 +139,7 @@ _KERNELS_BACK: dict[str, Callable[[Array], Array]] = {
 }
 
 
-class _Layer:
+class _OperatorLayer:
     """One operator as Keras layers; calling it with the known activations returns its output."""
 
     def __init__(self, model: schema.ModelT, index: int, operator: schema.OperatorT, convolutions: Any):

@@ -33,7 +33,7 @@ _ADVICE = (
 
 
 @dataclass(frozen=True)
-class Block:
+class PooledMap:
     """A feature map whose mean is an input of the last layer.
 
     Attributes:
@@ -60,7 +60,7 @@ class Explaining:
 
     content: bytes
     side: int
-    blocks: tuple[Block, ...]
+    blocks: tuple[PooledMap, ...]
     rows: Rows
 
     @property
@@ -128,10 +128,10 @@ def areas(coarse: int, fine: int) -> Array:
     return np.maximum(overlap, 0).astype(np.float32)
 
 
-def _block(main: schema.SubGraphT, part: _Part) -> Block:
+def _block(main: schema.SubGraphT, part: _Part) -> PooledMap:
     tensor = main.tensors[part.map]
     _, height, width, size = (int(side) for side in tensor.shape)
-    return Block((tensor.name or b"").decode(errors="replace"), (height, width), part.start, size)
+    return PooledMap((tensor.name or b"").decode(errors="replace"), (height, width), part.start, size)
 
 
 def _parts(model: schema.ModelT, features: int) -> list[_Part]:

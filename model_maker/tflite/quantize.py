@@ -14,7 +14,7 @@ from model_maker.errors import ModelError
 from model_maker.normalization import Normalization
 from model_maker.system import suppressed_output
 from model_maker.tflite import graph, inspection, rounding
-from model_maker.tflite.interpreter import Runner, without_greeting
+from model_maker.tflite.interpreter import LiteRTRunner, without_greeting
 
 Array = np.ndarray
 Ranges = dict[str, tuple[float, float]]
@@ -53,9 +53,9 @@ class Calibrator:
 
     def __init__(self, model: bytes):
         content, self._names = graph.expose_activations(model)
-        self._runner = Runner(content)
+        self._runner = LiteRTRunner(content)
         self._input = _input_name(model)
-        self._layers = rounding.Layers(model)
+        self._layers = rounding.RoundableLayers(model)
 
     def observe(self, batch: Array, *, sample: bool = True) -> Calibration:
         """Runs one photo, float32 [1, H, W, 3], normalized; `sample` collects layer inputs for rounding weights."""
@@ -144,7 +144,7 @@ def quantize(
     _check_kept(packed, kept)
     check_weights(packed, kind, kept)
     if kind in CALIBRATED and calibration:
-        return rounding.Layers(model).round(packed, calibration.samples, progress=progress)
+        return rounding.RoundableLayers(model).round(packed, calibration.samples, progress=progress)
     return packed
 
 

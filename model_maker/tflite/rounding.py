@@ -34,7 +34,7 @@ _LIMITS = {schema.TensorType.INT8: 127, schema.TensorType.INT4: 7}
 _KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
-class Layers:
+class RoundableLayers:
     """The layers of a float model whose weights can be rounded together."""
 
     def __init__(self, model: bytes):

@@ -102,7 +102,7 @@ def attempt(content: bytes, purpose: str) -> None:
         inspection.inspect(content)
         return
     runnable.check(content)
-    runner = interpreter.Runner(content, kernels=purpose)
+    runner = interpreter.LiteRTRunner(content, kernels=purpose)
     runner.run(np.zeros(runner.input_shape, runner.input_dtype))
     # LiteRT's shapes may differ from those that the file states.
     runnable.check_memory(graph.parse(content), runner.shapes())

@@ -119,7 +119,7 @@ def _prepared(
 
 
 def in_training(
-    data: TrainingData, fit: heads.Fit, test: Metrics, options: Options, progress: Progress
+    data: TrainingData, fit: heads.FittedHead, test: Metrics, options: Options, progress: Progress
 ) -> Advice | None:
     """Returns the forecast that `train` reports; None if a class is too small, or measuring takes too long.
 

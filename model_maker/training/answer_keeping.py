@@ -27,7 +27,7 @@ from model_maker.inference.classifier import model_file
 from model_maker.inference.training_report import Changes
 from model_maker.learning import heads, likelihoods
 from model_maker.learning.features import FeatureTable
-from model_maker.learning.heads import Fit, Head
+from model_maker.learning.heads import FittedHead, Head
 from model_maker.learning.regression import Problem
 from model_maker.tflite import class_rows, metadata, vetting
 from model_maker.tflite.network_layers import Layer
@@ -96,7 +96,9 @@ def read(model: str, data: TrainingData) -> OldHead:
     return OldHead(model, layers, kernel, bias, known, frozenset(learned))
 
 
-def keep(fit: Fit, old: OldHead, photos: Dataset, data: TrainingData, *, balance: bool) -> tuple[Fit, float, Changes]:
+def keep(
+    fit: FittedHead, old: OldHead, photos: Dataset, data: TrainingData, *, balance: bool
+) -> tuple[FittedHead, float, Changes]:
     """Averages a head with an older one.
 
     Args:
@@ -172,7 +174,7 @@ def changes(plain: Array, kept: Array, old: Array, truth: Array) -> Changes:
 
 
 def _held_out(
-    fit: Fit, old: OldHead, photos: Dataset, data: TrainingData, *, balance: bool
+    fit: FittedHead, old: OldHead, photos: Dataset, data: TrainingData, *, balance: bool
 ) -> tuple[Array, Array, Array]:
     """Returns out-of-fold logits of photos by both heads, and which photos these are."""
     labels, learned = np.array(photos.labels), old.has_learned(photos)

@@ -21,7 +21,7 @@ from model_maker.data import sources
 from model_maker.data.dataset import Dataset
 from model_maker.errors import BackboneError, DataError, ModelMakerError, OutputError
 from model_maker.inference import training_report
-from model_maker.inference.classifier import Classifier
+from model_maker.inference.classifier import FileClassifier
 from model_maker.inference.training_report import TrainingReport
 from model_maker.options import Options, check
 from model_maker.progress import Progress
@@ -246,7 +246,7 @@ def _read(folder: Path) -> Entry:
     """Reads the metrics of `train`, and runs the file on each test photo."""
     report = training_report.read(folder, TrainingReport)
     test, _ = run_record.test_part(folder)
-    scores = Classifier(folder).score(test)
+    scores = FileClassifier(folder).score(test)
     return Entry(
         folder.name,
         top1=report.test.top1,
@@ -265,7 +265,7 @@ def _with_latency(output: Path, entries: Sequence[Entry], progress: Progress) ->
             paths,
             threads=THREADS,
             delegates=["xnnpack"],
-            options=host.Options(rounds=_ROUNDS),
+            options=host.HostOptions(rounds=_ROUNDS),
             progress=progress.step,
         )
     found: dict[str, dict[int, float]] = {}

@@ -53,7 +53,7 @@ class Learned:
     """
 
     network: Network
-    fit: heads.Fit
+    fit: heads.FittedHead
     frozen: Network
     tuned: Tuned | None = None
     kept: Kept | None = None
@@ -248,7 +248,7 @@ def _fit(
     choice: str | None = None,
     among: tuple[Layer, ...] = (),
     views: Embeddings | None = None,
-) -> heads.Fit:
+) -> heads.FittedHead:
     """Fits a head on the layers that `choice` selects, by default the option, `among` some layers."""
     plain = choice is not None or bool(among)  # with fine-tuning, which has its own augmentation
     found = (views or (data.embeddings if plain else data.views)).select(photos)
@@ -270,7 +270,7 @@ def _choice(data: TrainingData, options: Options) -> str:
     return "all" if data.backbone.is_chosen else options.layers
 
 
-def _network(data: TrainingData, fit: heads.Fit) -> Network:
+def _network(data: TrainingData, fit: heads.FittedHead) -> Network:
     """Returns the float network with a head that was fitted on the int8 backbone."""
     return Network(network_layers.join(data.backbone.content, fit.layers), fit.head, fit.layers)
 

@@ -22,7 +22,7 @@ from model_maker.inference.training_report import (
 )
 from model_maker.multi_label_metrics import MultiLabelMetrics
 from model_maker.progress import Progress
-from model_maker.training import advice, learn, metrics_record, multi_label
+from model_maker.training import advice, learn, metrics_record, multi_label_record
 from model_maker.training.learn import Learned
 from model_maker.training.package import Package
 
@@ -38,7 +38,7 @@ def measure(package: Package, learned: Learned, folds: Folds | None, progress: P
     """
     report: Report
     if isinstance(package.metrics, MultiLabelMetrics):
-        report = multi_label.compose(package, package.metrics, learned.fit, folds)
+        report = multi_label_record.compose(package, package.metrics, learned.fit, folds)
     else:
         package, report = _of_one_label(package, package.metrics, learned, folds, progress)
     metrics_record.warn(report, progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from model_maker import records
+from model_maker import json_records
 from model_maker.inference import conformal
 from model_maker.inference.precision_thresholds import Threshold
 from model_maker.inference.training_report import Candidate, CrossValidation, Epoch, Report
@@ -18,7 +18,7 @@ _LOW_AGREEMENT = 0.98
 _NAMED = 4
 
 
-def cross_validation(fit: heads.Fit, mean_average_precision: float | None = None) -> CrossValidation:
+def cross_validation(fit: heads.FittedHead, mean_average_precision: float | None = None) -> CrossValidation:
     """Returns how a head was chosen; of several labels a photo, with the mAP of held-out photos."""
     several = mean_average_precision is not None
     candidates = {
@@ -45,7 +45,7 @@ def cross_validation(fit: heads.Fit, mean_average_precision: float | None = None
 
 def history(tuned: Tuned | None) -> tuple[Epoch, ...]:
     """Returns the epochs of fine-tuning without seconds, because metrics.json is deterministic."""
-    return tuple(records.read(Epoch, entry) for entry in (tuned.history if tuned else ()))
+    return tuple(json_records.read(Epoch, entry) for entry in (tuned.history if tuned else ()))
 
 
 def warn(report: Report, progress: Progress) -> None:

@@ -17,7 +17,7 @@ from model_maker.data.dataset import Dataset
 from model_maker.data.multi_label import MultiLabelDataset
 from model_maker.embeddings import computing
 from model_maker.evaluation import Metrics
-from model_maker.inference.classifier import Classifier, Scored
+from model_maker.inference.classifier import FileClassifier, Scored
 from model_maker.inference.training_report import KernelAgreement
 from model_maker.learning.fine_tuning import Network
 from model_maker.multi_label_metrics import MultiLabelMetrics
@@ -238,7 +238,7 @@ def _evaluate(
     Returns:
       The photos that ran through the file, and float32 [N, C] of all.
     """
-    classifier = Classifier(shipped, threads=options.threads)
+    classifier = FileClassifier(shipped, threads=options.threads)
     if promise is None:
         return list(range(len(test))), classifier.score(test, progress=progress.step)
     run = test.spread(_RUN_PHOTOS)
@@ -254,7 +254,7 @@ def _keep_budget(
     plain = None
     if judged.layers and data.backbone.int8:
         plain = _on_int8_backbone(learn.integer_head(judged, train, data), judged, data, options)
-    trial = accuracy_budget.Trial(
+    trial = accuracy_budget.FormTrial(
         graph.attach_head(judged.embedder, judged.head.kernel, judged.head.bias),
         data.backbone,
         info,

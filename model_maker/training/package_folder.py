@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from model_maker import output_folder, records, run_record
+from model_maker import json_records, output_folder, run_record
 from model_maker.inference import training_overlap
-from model_maker.inference.classifier import Classifier
+from model_maker.inference.classifier import FileClassifier
 from model_maker.inference.explanation import Explain
 from model_maker.inference.training_report import MultiLabelReport, Report, Sizes, TrainingReport
 from model_maker.learning import evidence
@@ -20,7 +20,7 @@ from model_maker.packaging import file_checks, quantized_file, self_test
 from model_maker.report import model_card, model_page, multi_label_page, page_parts
 from model_maker.system import files
 from model_maker.tflite import class_rows, network_layers
-from model_maker.training import multi_label
+from model_maker.training import multi_label_record
 from model_maker.training.package import Package
 from model_maker.training.training_data import join
 from model_maker.version import __version__
@@ -114,7 +114,7 @@ def _explaining(package: Package, shipped: bytes) -> Explain | None:
         sizes = [layer.size for layer in package.layers]
         rows = class_rows.read(shipped)
         known = TrainingPhotos(photos.samples, np.array(photos.labels), photos.classes, maps, sizes, rows)
-    return evidence.explaining(Classifier(shipped, threads=package.options.threads), known)
+    return evidence.explaining(FileClassifier(shipped, threads=package.options.threads), known)
 
 
 def _card(package: Package, report: Report) -> str:
@@ -144,13 +144,13 @@ def _provenance(package: Package, report: Report) -> dict[str, Any]:
         "backbone": _backbone(package),
         "answered": thresholds and thresholds.test.as_dict(),
         "budget": kept and {"max_drop": kept.max_drop, "within": kept.within, "chosen": kept.choice.name},
-        **({"labels_from_text": records.as_dict(prior)} if prior else {}),
+        **({"labels_from_text": json_records.as_dict(prior)} if prior else {}),
     }
 
 
 def _headline(report: Report) -> dict[str, Any]:
     """The metrics inside the file."""
-    names = HEADLINE if isinstance(report, TrainingReport) else multi_label.HEADLINE
+    names = HEADLINE if isinstance(report, TrainingReport) else multi_label_record.HEADLINE
     test, main = report.test.as_dict(), names[1]
     return {name: test[name] for name in names} | {f"float_{main}": getattr(report.float_model, main)}
 

@@ -11,7 +11,7 @@ from model_maker.learning.heads import Prior
 from model_maker.options import Options
 from model_maker.progress import Progress
 from model_maker.zero_shot_learning import head, known, tiers, words
-from model_maker.zero_shot_learning.labels import listed
+from model_maker.zero_shot_learning.label_names import listed
 from model_maker.zero_shot_learning.text_vectors import TextVectors, VectorFile
 
 

@@ -23,7 +23,15 @@ from model_maker.options import Options, check
 from model_maker.progress import Progress
 from model_maker.report.drawing import Drawing
 from model_maker.system import files
-from model_maker.training import folds, measurement, multi_label, package, package_folder, preparation, training_data
+from model_maker.training import (
+    folds,
+    measurement,
+    multi_label_record,
+    package,
+    package_folder,
+    preparation,
+    training_data,
+)
 from model_maker.training.learn import learn
 from model_maker.training.result import Result
 
@@ -137,7 +145,7 @@ def train_on(
 
         info = package.describe(data, embedded, options)
         if options.multi_label:
-            info = multi_label.with_thresholds(info, learned.fit, options)
+            info = multi_label_record.with_thresholds(info, learned.fit, options)
         made = package.quantize(learned, embedded, info, options, progress, drawing)
         made, report = measurement.measure(made, learned, estimate, progress)
         if note := proportions.note(embedded.photos, base.fit):

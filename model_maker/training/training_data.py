@@ -71,7 +71,7 @@ def prepare(
             views, _ = embed(seen, backbone, options, views=options.views, engine=engine, progress=progress)
     with progress.stage("Embed photos"):
         # Embeddings of the same run need no note.
-        follower = progress if views is None else _Steps(progress)
+        follower = progress if views is None else _StepsOnly(progress)
         embeddings, unreadable = embed(dataset, backbone, options, engine=engine, progress=follower)
         dataset = dataset.without(unreadable)
         divided = split(dataset, options, progress)
@@ -80,7 +80,7 @@ def prepare(
     return TrainingData(dataset, divided, backbone, embeddings, views or embeddings, prior)
 
 
-class _Steps(Progress):
+class _StepsOnly(Progress):
     """Forwards steps only."""
 
     def note(self, text: str) -> None:

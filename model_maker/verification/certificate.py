@@ -82,7 +82,7 @@ class Certificate:
     photos: int
     runs: tuple[Run, ...]
     apps: tuple[Run, ...]
-    findings: tuple[client_rules.Finding, ...]
+    findings: tuple[client_rules.RuleCheck, ...]
     notes: tuple[str, ...] = field(default=())
     self_test: tuple[Trial, ...] = field(default=())
     created: str = ""

@@ -14,11 +14,11 @@ import numpy as np
 from model_maker.errors import DataError, ModelError, about
 from model_maker.fitting import RESIZES
 from model_maker.inference import label_files
-from model_maker.inference.classifier import Classifier, model_file
+from model_maker.inference.classifier import FileClassifier, model_file
 from model_maker.normalization import Normalization
 from model_maker.system import files
 from model_maker.tflite import client_rules, inspection, io_types, metadata, vetting
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 from model_maker.tflite.metadata import ModelInfo
 
 TEXTS = ("name", "version", "author", "licence", "description")
@@ -30,10 +30,10 @@ class Described:
 
     path: Path
     info: ModelInfo
-    findings: tuple[client_rules.Finding, ...]
+    findings: tuple[client_rules.RuleCheck, ...]
 
     @property
-    def broken(self) -> tuple[client_rules.Finding, ...]:
+    def broken(self) -> tuple[client_rules.RuleCheck, ...]:
         """Requirements that it violates, so that phone clients reject it."""
         return tuple(entry for entry in self.findings if entry.rule.binding and not entry.passed)
 
@@ -90,7 +90,7 @@ def describe(
         info = dataclasses.replace(info, normalization=normalization or _known(content, info), **told)
         new = metadata.write(content, info)
         _check_same(content, new)
-        Classifier(new)
+        FileClassifier(new)
     files.write(output, new)
     return Described(output, info, tuple(client_rules.check(new)))
 
@@ -115,7 +115,7 @@ def _known(content: bytes, info: ModelInfo) -> Normalization:
 
 def _check_same(content: bytes, new: bytes) -> None:
     """Checks that only the metadata has changed: both files give the same scores for the same noise."""
-    before, after = Runner(content), Runner(new)
+    before, after = LiteRTRunner(content), LiteRTRunner(new)
     values = np.random.default_rng(0).integers(0, 255, before.input_shape)
     noise = values.astype(before.input_dtype) if before.input_dtype != np.int8 else (values - 128).astype(np.int8)
     if not np.array_equal(before.run(noise), after.run(noise), equal_nan=True):

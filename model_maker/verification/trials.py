@@ -16,7 +16,7 @@ from model_maker.data import images
 from model_maker.data.dataset import Dataset
 from model_maker.data.multi_label import MultiLabelDataset
 from model_maker.errors import DataError, ModelError
-from model_maker.inference.classifier import Classifier
+from model_maker.inference.classifier import FileClassifier
 from model_maker.progress import Progress
 from model_maker.tflite import metadata
 
@@ -24,7 +24,7 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class Trial:
+class HeadTrial:
     """Photos, and what one head makes of them.
 
     Attributes:
@@ -46,7 +46,7 @@ class Trial:
     pixel_files: list[Path] = field(default_factory=list)
     trained: str = ""
     prepared: Mapping[str, Array] = field(default_factory=dict)
-    ours: Classifier | None = None
+    ours: FileClassifier | None = None
     head: str = ""
     output: int = 0
     truth: Array | None = field(default_factory=lambda: np.zeros(0, int))
@@ -58,7 +58,7 @@ class Trial:
 class _Head:
     name: str
     output: int
-    classifier: Classifier
+    classifier: FileClassifier
 
 
 def classifiers(content: bytes, head: str | None) -> list[_Head]:
@@ -68,11 +68,11 @@ def classifiers(content: bytes, head: str | None) -> list[_Head]:
       ModelError: it has no head of that name.
     """
     if head is not None:
-        Classifier(content, head=head)
+        FileClassifier(content, head=head)
     try:
         names = list(metadata.read_heads(content)) or [""]
         return [
-            _Head(name, output, Classifier(content, head=name or None))
+            _Head(name, output, FileClassifier(content, head=name or None))
             for output, name in enumerate(names)
             if head in (None, name)
         ]
@@ -90,7 +90,7 @@ def spread(dataset: Dataset, count: int) -> Dataset:
     return replace(dataset, samples=tuple(sample for sample in dataset.samples if id(sample) in chosen))
 
 
-def prepare(dataset: Dataset, heads: Sequence[_Head], folder: Path, progress: Progress) -> list[Trial]:
+def prepare(dataset: Dataset, heads: Sequence[_Head], folder: Path, progress: Progress) -> list[HeadTrial]:
     """Decodes photos for every runtime and runs them in LiteRT.
 
     Returns:
@@ -119,9 +119,9 @@ def prepare(dataset: Dataset, heads: Sequence[_Head], folder: Path, progress: Pr
     if not files:
         raise DataError("There are no photos to run the model on. Pass `data=DIR` with photos.")
     if not heads:
-        return [Trial(files)]
+        return [HeadTrial(files)]
     arrays = {name: np.array(pixels) for name, pixels in prepared.items()}
-    trial = Trial(files, pixel_files, trained, arrays)
+    trial = HeadTrial(files, pixel_files, trained, arrays)
     return [
         replace(
             trial,
@@ -137,7 +137,7 @@ def prepare(dataset: Dataset, heads: Sequence[_Head], folder: Path, progress: Pr
 
 
 def _truths(dataset: Dataset, heads: Sequence[_Head]) -> list[Array | None]:
-    """Returns the true labels of the photos among those of each head, see Trial; None where it does not know them."""
+    """Returns the photos' true labels among those of each head, see HeadTrial; None where it does not know them."""
     found: list[Array | None] = []
     errors = []
     for head in heads:
@@ -161,6 +161,6 @@ def plain_file(photo: Any, picture: Image.Image, spare: Path) -> Path:
     return spare
 
 
-def scores(classifier: Classifier, pixels: Iterable[Array]) -> Array:
+def scores(classifier: FileClassifier, pixels: Iterable[Array]) -> Array:
     """Returns float32 [N, C] of uint8 [N, H, W, 3]."""
     return np.array(list(classifier.scores(pixels)), np.float32)

@@ -23,7 +23,7 @@ from model_maker.apps.put_in_app import App
 from model_maker.demo import browser
 from model_maker.errors import ModelError, ModelMakerError, about
 from model_maker.fitting import STRETCH, Fit
-from model_maker.inference.classifier import Classifier, model_file
+from model_maker.inference.classifier import FileClassifier, model_file
 from model_maker.normalization import Normalization
 from model_maker.packaging import self_test
 from model_maker.packaging.file_checks import KERNEL_PHOTOS
@@ -33,7 +33,7 @@ from model_maker.tflite import client_rules, inspection, interpreter
 from model_maker.tflite.interpreter import KERNELS
 from model_maker.verification import clients, trials
 from model_maker.verification.certificate import NOT_HERE, OWN, REFUSED, SAME, Certificate, Run, judge
-from model_maker.verification.trials import Trial
+from model_maker.verification.trials import HeadTrial
 
 Array = np.ndarray[Any, Any]
 
@@ -127,10 +127,10 @@ def _self_test(content: bytes) -> tuple[self_test.Trial, ...]:
     return self_test.run(test, self_test.kernels(content)) if test else ()
 
 
-def _run_kernels(content: bytes, kernels: str, trial: Trial) -> Run:
+def _run_kernels(content: bytes, kernels: str, trial: HeadTrial) -> Run:
     run = Run(_KERNEL_NAMES[kernels], SAME, head=trial.head)
     try:
-        classifier = Classifier(content, kernels=kernels, head=trial.head or None)
+        classifier = FileClassifier(content, kernels=kernels, head=trial.head or None)
     except ModelError as error:
         return replace(run, state=REFUSED, why=str(error))
     count = KERNEL_PHOTOS[kernels] if kernels == "reference" else len(trial.files)
@@ -138,7 +138,7 @@ def _run_kernels(content: bytes, kernels: str, trial: Trial) -> Run:
     return _judged(run, trials.scores(classifier, trial.prepared[trial.trained][chosen]), trial, chosen)
 
 
-def _refusals(runs: Iterable[Run], findings: Iterable[client_rules.Finding]) -> dict[str, str]:
+def _refusals(runs: Iterable[Run], findings: Iterable[client_rules.RuleCheck]) -> dict[str, str]:
     """Returns why an engine rejects the file: its own message first, else the violated requirement."""
     broken = [entry for entry in findings if not entry.passed]
     why = {
@@ -150,7 +150,9 @@ def _refusals(runs: Iterable[Run], findings: Iterable[client_rules.Finding]) -> 
     return why | {run.name: run.why for run in runs if run.state == REFUSED}
 
 
-def _run_apps(ours: Classifier, facts: inspection.ModelFacts, trial: Trial, refusals: Mapping[str, str]) -> list[Run]:
+def _run_apps(
+    ours: FileClassifier, facts: inspection.ModelFacts, trial: HeadTrial, refusals: Mapping[str, str]
+) -> list[Run]:
     """Returns the runs of every app, then of other preprocessing; published samples show the first head alone."""
 
     @functools.cache
@@ -175,7 +177,7 @@ def _run_apps(ours: Classifier, facts: inspection.ModelFacts, trial: Trial, refu
     ]
 
 
-def _fed(classifier: Classifier, normalization: Normalization | None) -> Classifier:
+def _fed(classifier: FileClassifier, normalization: Normalization | None) -> FileClassifier:
     """Returns the run of an app that feeds float input with another normalization than the metadata states."""
     other = copy.copy(classifier)
     other.info = replace(classifier.info, normalization=normalization)
@@ -187,14 +189,14 @@ _Runner = Callable[[Path, Sequence[Path], Mapping[int, int]], Mapping[int, Array
 
 
 @dataclass(frozen=True)
-class Engine:
+class OtherRuntime:
     """A runtime other than LiteRT: why it is not available, and how to run it."""
 
     missing: Callable[[], str]
     run: _Runner
 
 
-def _run_elsewhere(name: str, run: _Runner, path: Path, heads: Sequence[Trial]) -> list[Run]:
+def _run_elsewhere(name: str, run: _Runner, path: Path, heads: Sequence[HeadTrial]) -> list[Run]:
     """Runs both kinds of pixels and all heads at once, because starting takes most of the time."""
     files, pixel_files = heads[0].files, heads[0].pixel_files
     sizes = {trial.output: trial.expected.shape[1] for trial in heads if trial.ours}
@@ -234,12 +236,12 @@ def _browse(path: Path, files: Sequence[Path], sizes: Mapping[int, int]) -> Mapp
 
 
 # Runtimes other than LiteRT, each in separate processes.
-ELSEWHERE: dict[str, Engine] = {
-    **{client: Engine(functools.partial(clients.missing, client), _ask(client)) for client in clients.CLIENTS},
-    "LiteRT.js in Chromium": Engine(_no_browser, _browse),
+ELSEWHERE: dict[str, OtherRuntime] = {
+    **{client: OtherRuntime(functools.partial(clients.missing, client), _ask(client)) for client in clients.CLIENTS},
+    "LiteRT.js in Chromium": OtherRuntime(_no_browser, _browse),
 }
 
 
-def _judged(run: Run, scores: Array, trial: Trial, chosen: Array | slice = slice(None)) -> Run:
+def _judged(run: Run, scores: Array, trial: HeadTrial, chosen: Array | slice = slice(None)) -> Run:
     truth = None if trial.truth is None else trial.truth[chosen]
     return judge(replace(run, head=trial.head), scores, trial.expected[chosen], truth, limits=trial.limits)

@@ -12,15 +12,14 @@ import numpy as np
 from model_maker.data import in_memory
 from model_maker.data.images import Photo
 from model_maker.errors import DataError
-from model_maker.inference import pipeline
-from model_maker.inference.classifier import Classifier, Prediction
-from model_maker.inference.pipeline import Answer
+from model_maker.inference import pipeline_answers
+from model_maker.inference.classifier import FileClassifier, Prediction
+from model_maker.inference.pipeline_answers import Answer
 from model_maker.inference.precision_thresholds import UNKNOWN
 from model_maker.progress import Progress
-from model_maker.zero_shot_learning import head, int8_model, text_vectors, tiers, towers
-from model_maker.zero_shot_learning import labels as label_lists
+from model_maker.zero_shot_learning import head, int8_model, label_names, text_vectors, tiers, towers
 from model_maker.zero_shot_learning.text_vectors import TEMPLATE
-from model_maker.zero_shot_learning.towers import ImageTower, TextTower
+from model_maker.zero_shot_learning.towers import ImageTowerLike, TextTowerLike
 
 Array = np.ndarray[Any, Any]
 
@@ -87,7 +86,7 @@ def zero_shot(
       >>> model_maker.zero_shot("rose.jpg", candidate_labels=["flower", "dog"])[0]["label"]
       'flower'
     """
-    labels = label_lists.parse(candidate_labels) if isinstance(candidate_labels, str) else candidate_labels
+    labels = label_names.parse(candidate_labels) if isinstance(candidate_labels, str) else candidate_labels
     found = prepare(
         labels,
         template=hypothesis_template,
@@ -99,10 +98,10 @@ def zero_shot(
         progress=Progress(progress),
     )
     rows = []
-    for scores in found.classifier.scores(pipeline.read(pipeline.each(images))):
+    for scores in found.classifier.scores(pipeline_answers.read(pipeline_answers.each(images))):
         if isinstance(scores, DataError):
             raise scores
-        rows.append(pipeline.answer(scores, found.classifier.labels, top_k=len(labels), function="softmax"))
+        rows.append(pipeline_answers.answer(scores, found.classifier.labels, top_k=len(labels), function="softmax"))
     return rows[0] if in_memory.is_one(images) else rows
 
 
@@ -119,7 +118,7 @@ def prepare(
 ) -> ZeroShot:
     """Makes ready what answers; see `zero_shot`."""
     text_vectors.check_template(template)
-    checked, vectors = label_lists.check(labels), tiers.read_vectors(vector_folder)
+    checked, vectors = label_names.check(labels), tiers.read_vectors(vector_folder)
     chosen = tiers.choose(checked, tier, vectors, classes=head.classes_of(model))
     if chosen == tiers.PICTURES:
         text, image = towers.open_both(tower, accept_licence=accept_licence, progress=progress)
@@ -129,13 +128,13 @@ def prepare(
             vectors = tiers.tower(tower, template, accept_licence=accept_licence, progress=progress)
         made = int8_model.build(checked, model=model, tier=chosen, vectors=vectors, progress=progress)
         meanings = dict(zip(checked, made.head.meanings, strict=True))
-        found = ZeroShot(Classifier(made.file()), chosen, made.head.source, meanings)
+        found = ZeroShot(FileClassifier(made.file()), chosen, made.head.source, meanings)
     progress.note(f"The tier {found.tier} answers ({found.source}).")
     return found
 
 
 def by_pictures(
-    labels: tuple[str, ...], text: TextTower, image: ImageTower, *, template: str = TEMPLATE, name: str
+    labels: tuple[str, ...], text: TextTowerLike, image: ImageTowerLike, *, template: str = TEMPLATE, name: str
 ) -> ZeroShot:
     """Makes ready the two towers, which compare photos with sentences themselves."""
     sentences = [template.replace("{}", label) for label in labels]
@@ -149,7 +148,7 @@ class _Towers:
     The text tower knows what similarities are worth.
     """
 
-    def __init__(self, labels: tuple[str, ...], vectors: Array, text: TextTower, image: ImageTower):
+    def __init__(self, labels: tuple[str, ...], vectors: Array, text: TextTowerLike, image: ImageTowerLike):
         self.labels, self._vectors, self._text, self._image = labels, vectors, text, image
 
     def scores(self, photos: Iterable[Photo | DataError]) -> Iterator[Array | DataError]:

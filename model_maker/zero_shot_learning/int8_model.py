@@ -14,18 +14,17 @@ import numpy as np
 from model_maker.backbones import embedder, int8_backbone
 from model_maker.backbones.embedder import Embedder
 from model_maker.backbones.int8_backbone import Int8Backbone
-from model_maker.backbones.int8_recipe import Recipe
+from model_maker.backbones.int8_recipe import Int8Recipe
 from model_maker.data import calibration_pictures, images
 from model_maker.packaging import quantized_file
 from model_maker.progress import Progress
 from model_maker.system import files
 from model_maker.tflite import graph, integer_heads, network_layers
 from model_maker.tflite.integer_heads import IntegerHead
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 from model_maker.tflite.metadata import ModelInfo
 from model_maker.version import __version__
-from model_maker.zero_shot_learning import head, tiers
-from model_maker.zero_shot_learning import labels as label_lists
+from model_maker.zero_shot_learning import head, label_names, tiers
 from model_maker.zero_shot_learning.head import PublishedHead, ZeroShotHead
 from model_maker.zero_shot_learning.text_vectors import TextVectors
 
@@ -79,7 +78,7 @@ def build(
     progress: Progress,
 ) -> ZeroShotModel:
     """Makes a classifier of labels; see `phone_file.zero_shot_file`."""
-    checked = label_lists.check(labels)
+    checked = label_names.check(labels)
     chosen = tiers.choose(checked, tier, vectors, classes=head.classes_of(model))
     with progress.stage(f"Prepare {model}"):
         published = head.published(model, weights, progress=progress)
@@ -99,7 +98,7 @@ def build(
 def int8_form(base: Embedder) -> Int8Backbone:
     """Returns the int8 form of a backbone: by its packaged recipe, or calibrated on drawn pictures."""
     recipe = int8_backbone.RECIPES / f"{base.name}.npz"
-    if recipe.is_file() and Recipe.read(recipe).float_sha256 == hashlib.sha256(base.content).hexdigest():
+    if recipe.is_file() and Int8Recipe.read(recipe).float_sha256 == hashlib.sha256(base.content).hexdigest():
         return int8_backbone.int8_backbone(base, [])
     pictures = list(calibration_pictures.pictures(_PICTURES))
     return int8_backbone.calibrated_on(base, pictures, [hashlib.sha256(one.tobytes()).hexdigest() for one in pictures])
@@ -117,7 +116,7 @@ def _seen(trunk: bytes, form: Int8Backbone, published: PublishedHead) -> Array:
         drawn = np.load(io.BytesIO(kept), allow_pickle=False)
     else:
         mean, std = form.normalization.mean, form.normalization.std
-        runner = Runner(graph.set_io(trunk, "uint8", mean=mean, std=std, output_io="int8"))
+        runner = LiteRTRunner(graph.set_io(trunk, "uint8", mean=mean, std=std, output_io="int8"))
         size = runner.input_shape[1]
         pixels = (images.load(picture, size)[None] for picture in calibration_pictures.pictures(_PICTURES))
         drawn = np.concatenate([runner.run_all(photo)[0] for photo in pixels])
@@ -135,7 +134,7 @@ def _described(found: ZeroShotHead, base: Embedder, vectors: TextVectors | None)
     return ModelInfo(
         labels=found.labels,
         normalization=base.normalization,
-        name=f"zero-shot {label_lists.listed(found.labels, 3)}",
+        name=f"zero-shot {label_names.listed(found.labels, 3)}",
         version="1",
         licence=base.licence + restricted,
         description=(

@@ -13,7 +13,7 @@ from model_maker.data.wordnet import Meaning
 from model_maker.errors import DataError
 from model_maker.zero_shot_learning import head
 from model_maker.zero_shot_learning.head import PublishedHead, ZeroShotHead
-from model_maker.zero_shot_learning.labels import listed
+from model_maker.zero_shot_learning.label_names import listed
 
 Array = np.ndarray[Any, Any]
 

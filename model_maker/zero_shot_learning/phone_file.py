@@ -10,7 +10,7 @@ from typing import Any
 
 from model_maker import evaluation, output_folder
 from model_maker.data import sources
-from model_maker.inference.classifier import Classifier, Scored
+from model_maker.inference.classifier import FileClassifier, Scored
 from model_maker.progress import Progress
 from model_maker.report import model_card, model_page, page_parts
 from model_maker.system import dates, files
@@ -110,7 +110,7 @@ def _measure(
         dataset, notes = sources.read_to_judge(data)
         for note in notes:
             progress.note(note)
-        classifier = Classifier(made.file())
+        classifier = FileClassifier(made.file())
         scored = classifier.score_labelled(dataset, progress=progress.step)
         return scored, classifier.measure(scored)
 

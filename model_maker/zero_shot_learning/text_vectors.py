@@ -18,7 +18,7 @@ from model_maker.data import imagenet, wordnet
 from model_maker.errors import DataError
 from model_maker.progress import Progress
 from model_maker.system import files
-from model_maker.zero_shot_learning.labels import listed
+from model_maker.zero_shot_learning.label_names import listed
 
 Array = np.ndarray[Any, Any]
 
@@ -101,7 +101,7 @@ class VectorFile:
         return next((self._rows[form] for form in wordnet.forms(name) if form in self._rows), None)
 
 
-class Tower:
+class PromptedTower:
     """A text tower, and the sentence into which each name is put.
 
     Args:

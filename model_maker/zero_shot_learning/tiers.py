@@ -12,7 +12,7 @@ from model_maker.errors import DataError
 from model_maker.progress import SILENT, Progress
 from model_maker.zero_shot_learning import known, towers, words
 from model_maker.zero_shot_learning.head import PublishedHead, ZeroShotHead
-from model_maker.zero_shot_learning.text_vectors import TEMPLATE, TextVectors, Tower, VectorFile
+from model_maker.zero_shot_learning.text_vectors import TEMPLATE, PromptedTower, TextVectors, VectorFile
 
 Array = np.ndarray[Any, Any]
 
@@ -100,7 +100,7 @@ def tower(
 
     Args:
       name: a key of `model_maker.clip.records.TOWERS`; its default where not given.
-      template: see `Tower`.
+      template: see `PromptedTower`.
       accept_licence: the licence that the user accepts, of a tower that is not for every use.
 
     Raises:
@@ -109,4 +109,4 @@ def tower(
     opened = towers.open_text(name, accept_licence=accept_licence, progress=progress)
     terms = opened.record.terms
     licence = f"{terms}: {terms.notice}" if terms else ""
-    return Tower(opened.embed, name or towers.default(), template, licence=licence)
+    return PromptedTower(opened.embed, name or towers.default(), template, licence=licence)

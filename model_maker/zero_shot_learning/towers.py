@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 BATCH = 64
 
 
-class Record(Protocol):
+class TowerRecord(Protocol):
     """What is known of a pair of towers.
 
     Attributes:
@@ -33,7 +33,7 @@ class Record(Protocol):
     def terms(self) -> Any: ...
 
 
-class TextTower(Protocol):
+class TextTowerLike(Protocol):
     """From texts to vectors.
 
     Attributes:
@@ -42,7 +42,7 @@ class TextTower(Protocol):
     """
 
     @property
-    def record(self) -> Record: ...
+    def record(self) -> TowerRecord: ...
 
     @property
     def logit_scale(self) -> float: ...
@@ -54,7 +54,7 @@ class TextTower(Protocol):
         """Returns float32 [N, E], rows of length 1."""
 
 
-class ImageTower(Protocol):
+class ImageTowerLike(Protocol):
     """From photos to vectors of the same space."""
 
     def embed(self, photos: Iterable[Photo]) -> Array:
@@ -65,7 +65,7 @@ class ImageTower(Protocol):
         """
 
 
-def embed_each(photos: Iterable[Photo | DataError], tower: ImageTower) -> Iterator[Array | DataError]:
+def embed_each(photos: Iterable[Photo | DataError], tower: ImageTowerLike) -> Iterator[Array | DataError]:
     """Yields the vector of each photo in order, or the DataError that says why there is none.
 
     A tower takes long to be made ready, so it is given many photos at once; fewer only to find one it cannot read.
@@ -76,7 +76,7 @@ def embed_each(photos: Iterable[Photo | DataError], tower: ImageTower) -> Iterat
         yield from (photo if isinstance(photo, DataError) else next(found) for photo in some)
 
 
-def _embedded(photos: Sequence[Photo], tower: ImageTower) -> list[Array | DataError]:
+def _embedded(photos: Sequence[Photo], tower: ImageTowerLike) -> list[Array | DataError]:
     if not photos:
         return []
     try:
@@ -88,7 +88,7 @@ def _embedded(photos: Sequence[Photo], tower: ImageTower) -> list[Array | DataEr
     return [*_embedded(photos[:half], tower), *_embedded(photos[half:], tower)]
 
 
-def scores(similarities: Array, text: TextTower) -> Array:
+def scores(similarities: Array, text: TextTowerLike) -> Array:
     """Returns the scores of similarities of a photo and texts, float32 [C]."""
     logits = similarities.astype(np.float64) * text.logit_scale + text.logit_bias
     if text.record.scores == "sigmoid":
@@ -118,7 +118,9 @@ def check(name: str | None = None, *, accept_licence: str | None = None) -> None
     records.get(name or default(), accept_licence=accept_licence)
 
 
-def open_text(name: str | None = None, *, accept_licence: str | None = None, progress: Progress = SILENT) -> TextTower:
+def open_text(
+    name: str | None = None, *, accept_licence: str | None = None, progress: Progress = SILENT
+) -> TextTowerLike:
     """Opens a text tower.
 
     Raises:
@@ -126,23 +128,23 @@ def open_text(name: str | None = None, *, accept_licence: str | None = None, pro
     """
     from model_maker.clip import text
 
-    found: TextTower = text.TextTower(name or default(), accept_licence=accept_licence, progress=progress)
+    found: TextTowerLike = text.TextTower(name or default(), accept_licence=accept_licence, progress=progress)
     return found
 
 
 def open_image(
     name: str | None = None, *, accept_licence: str | None = None, progress: Progress = SILENT
-) -> ImageTower:
+) -> ImageTowerLike:
     """Opens an image tower; see `open_text`."""
     from model_maker.clip import image
 
-    found: ImageTower = image.ImageTower(name or default(), accept_licence=accept_licence, progress=progress)
+    found: ImageTowerLike = image.ImageTower(name or default(), accept_licence=accept_licence, progress=progress)
     return found
 
 
 def open_both(
     name: str | None = None, *, accept_licence: str | None = None, progress: Progress = SILENT
-) -> tuple[TextTower, ImageTower]:
+) -> tuple[TextTowerLike, ImageTowerLike]:
     """Opens a pair of towers; see `open_text`."""
     text = open_text(name, accept_licence=accept_licence, progress=progress)
     return text, open_image(name, accept_licence=accept_licence, progress=progress)

@@ -12,7 +12,7 @@ from model_maker.backbones import Backbone, embedder
 from model_maker.backbones.weights import PackagedWeights
 from model_maker.errors import BackboneError, OutputError
 from model_maker.tflite import graph, inspection
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 LITE0 = backbones.get("efficientnet_lite0")
 
@@ -159,7 +159,9 @@ def test_the_real_embedder_has_no_orphan_tensors(lite0):
 def test_the_real_embedder_gives_the_same_on_other_kernels(lite0, kernels):
     photo = np.random.default_rng(0).uniform(-1, 1, (1, 224, 224, 3)).astype(np.float32)
     # Float32 sums in another order, through 50 layers; features lie between 0 and 6.
-    np.testing.assert_allclose(Runner(lite0, kernels=kernels).run(photo), Runner(lite0).run(photo), atol=1e-3)
+    np.testing.assert_allclose(
+        LiteRTRunner(lite0, kernels=kernels).run(photo), LiteRTRunner(lite0).run(photo), atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("word", ["none", "random", "scratch"])

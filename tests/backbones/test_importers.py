@@ -9,7 +9,7 @@ from model_maker.errors import BackboneError
 from model_maker.normalization import Normalization
 from model_maker.system import limited_process
 from model_maker.tflite import metadata
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 KERNEL = np.random.default_rng(0).normal(size=(6, 3, 3, 3)).astype(np.float32)
 CENTRED = "127.5,127.5"
@@ -38,7 +38,7 @@ def test_a_classifier_becomes_an_embedder(classifier, empty_cache):
     padded = np.pad(image[0], ((1, 1), (1, 1), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(0, 1))
     expected = np.einsum("yxchw,ohwc->o", windows, KERNEL) / 64
-    np.testing.assert_allclose(Runner(made.content).run(image)[0], expected, atol=1e-5)
+    np.testing.assert_allclose(LiteRTRunner(made.content).run(image)[0], expected, atol=1e-5)
     [note] = notes
     assert (
         note == "theirs: cut before its classifier of 4 classes, 6 features, input (pixel - 127.5) / 127.5, as stated."
@@ -74,7 +74,7 @@ def test_our_own_int8_model_is_a_backbone_too(tmp_path, make_tiny_model, empty_c
     (tmp_path / "ours.tflite").write_bytes(make_tiny_model("int8", "uint8"))
     made, notes = imported(tmp_path / "ours.tflite")
     assert made.normalization == Normalization(127, 128)
-    assert Runner(made.content).output_shape == (1, 16)
+    assert LiteRTRunner(made.content).output_shape == (1, 16)
     assert "from the input's quantization" in notes[0]
 
 
@@ -106,7 +106,7 @@ def test_published_models_are_backbones(shared_weights, shared_data, name):
 
     def embed(photo):
         picture = Image.open(shared_data / "photos" / photo).convert("RGB").resize((size, size), Image.BILINEAR)
-        [vector] = Runner(made.content).run(made.normalization(np.asarray(picture)[None]))
+        [vector] = LiteRTRunner(made.content).run(made.normalization(np.asarray(picture)[None]))
         return vector / np.linalg.norm(vector)
 
     parrot, cat, cats = embed("parrot.jpg"), embed("cat_720p.jpg"), embed("cats_and_dogs.jpg")

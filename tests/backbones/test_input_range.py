@@ -8,7 +8,7 @@ from model_maker.backbones import input_range
 from model_maker.errors import BackboneError, ModelError
 from model_maker.normalization import Normalization
 from model_maker.tflite import graph
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 UNIT, PIXELS, CENTRED = Normalization(0, 255), Normalization(0, 1), Normalization(127.5, 127.5)
 KERNEL = np.random.default_rng(0).normal(size=(4, 3, 3, 3))
@@ -107,8 +107,8 @@ def test_absorbed_scaling_computes_the_same(steps):
     normalization = input_range.absorb(short, CENTRED)
     assert len(short.subgraphs[0].operators) == 2
     picture = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3), np.uint8)
-    expected = Runner(graph.pack(whole)).run(CENTRED(picture))
-    found = Runner(graph.pack(short)).run(normalization(picture))
+    expected = LiteRTRunner(graph.pack(whole)).run(CENTRED(picture))
+    found = LiteRTRunner(graph.pack(short)).run(normalization(picture))
     # Four steps by up to 4 make values of up to 1000, and six digits are kept of mean and std.
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max() + 1e-4)
 

@@ -17,7 +17,7 @@ from model_maker.errors import ModelError
 from model_maker.normalization import Normalization
 from model_maker.system import files
 from model_maker.tflite import graph, inspection, network_layers
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 WITH_RECIPES = ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
 
@@ -35,7 +35,7 @@ def stored(recipe):
 def activations(base, photos):
     """Every activation of a float network, [N, ...] by name."""
     exposed, names = graph.expose_activations(base.content)
-    runner = Runner(exposed)
+    runner = LiteRTRunner(exposed)
     rows = [runner.run_all(base.normalization(images.load(photo, base.image_size)[None])) for photo in photos]
     return {name: np.concatenate(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
 
@@ -203,8 +203,8 @@ def test_other_activations_have_the_ranges_of_the_photos(tiny_base, tiny_int8, t
 
 
 def test_features_come_near_to_those_of_the_float_network(tiny_base, tiny_int8, tiny_photos):
-    joined = Runner(network_layers.join(tiny_base.content, tiny_int8.layers))
-    whole = Runner(tiny_int8.embedder)
+    joined = LiteRTRunner(network_layers.join(tiny_base.content, tiny_int8.layers))
+    whole = LiteRTRunner(tiny_int8.embedder)
     pixels = [images.load(photo, 16)[None] for photo in tiny_photos]
     real = np.concatenate([joined.run(tiny_base.normalization(picture)) for picture in pixels])
     found = np.concatenate([whole.run(picture) for picture in pixels])
@@ -251,7 +251,7 @@ def test_a_network_whose_features_are_all_zero_still_has_steps(tiny_base, tiny_p
                 graph.set_constant(model, tensor, np.zeros_like(graph.constant(model, tensor)))
     made = int8_backbone.calibrated(dataclasses.replace(tiny_base, content=graph.pack(model)), tiny_photos[:3])
     assert made.step == pytest.approx(1.0)
-    assert not Runner(made.embedder).run(images.load(tiny_photos[0], 16)[None]).any()
+    assert not LiteRTRunner(made.embedder).run(images.load(tiny_photos[0], 16)[None]).any()
 
 
 # --- the cache ---
@@ -369,8 +369,8 @@ def test_pixels_are_stated_at_the_edge(tiny_int8, tiny_photos):
     assert (facts.inputs[0].dtype, facts.outputs[0].dtype) == ("uint8", "int8")
     assert (facts.inputs[0].scale, facts.inputs[0].zero_point) == (1 / 128, 127)
     pixels = images.load(tiny_photos[0], 16)[None]
-    inner = Runner(tiny_int8.content).run_all((pixels.astype(np.int16) - 128).astype(np.int8))
-    np.testing.assert_array_equal(Runner(tiny_int8.embedder).run_all(pixels)[0], inner[0])
+    inner = LiteRTRunner(tiny_int8.content).run_all((pixels.astype(np.int16) - 128).astype(np.int8))
+    np.testing.assert_array_equal(LiteRTRunner(tiny_int8.embedder).run_all(pixels)[0], inner[0])
 
 
 def test_the_int8_form_computes_where_there_is_one(tiny_base, tiny_int8):

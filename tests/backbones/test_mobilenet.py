@@ -6,7 +6,7 @@ from model_maker.backbones import BACKBONES, get, mobilenet
 from model_maker.data import images
 from model_maker.errors import BackboneError
 from model_maker.tflite import graph
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 NAMES = [name for name, backbone in BACKBONES.items() if backbone.family is mobilenet]
 
@@ -88,7 +88,7 @@ ARCHITECTURES = [
 
 
 def embed(content, photos):
-    runner = Runner(content)
+    runner = LiteRTRunner(content)
     return np.concatenate([runner.run(photo[None]) for photo in photos])
 
 

@@ -6,13 +6,13 @@ import pytest
 
 from model_maker import backbones
 from model_maker.backbones import embedder
-from model_maker.backbones.efficientnet_lite import HEAD, STEM, Block, blocks
+from model_maker.backbones.efficientnet_lite import HEAD, STEM, MBConv, blocks
 from model_maker.backbones.weights import read_tensors
 from model_maker.data import images
 from model_maker.data.streaming import stream
 from model_maker.errors import BackboneError
 from model_maker.tflite import graph, inspection
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 NAMES = ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
 
@@ -101,7 +101,7 @@ def test_the_blocks_of_lite0_are_those_of_the_paper():
         (3, 6, 192, 320, 1),
     ]
     found = list(blocks(**variant("efficientnet_lite0")))
-    assert found == [Block(*row) for row in expected]
+    assert found == [MBConv(*row) for row in expected]
     assert [index for index, block in enumerate(found) if block.residual] == [2, 4, 6, 7, 9, 10, 12, 13, 14]
 
 
@@ -141,7 +141,7 @@ def test_the_stage_table_has_the_published_number_of_parameters(name):
 
 
 def embedding_of(content, pixels, backbone):
-    return Runner(content).run(backbone.normalization(pixels[None]))[0]
+    return LiteRTRunner(content).run(backbone.normalization(pixels[None]))[0]
 
 
 def numpy_lite0(image, tensors):
@@ -211,7 +211,7 @@ def test_imagenet_photos_are_recognized(name, shared_data):
     assert len(paths) == 36
 
     def worker():
-        runner = Runner(content)
+        runner = LiteRTRunner(content)
         return lambda pixels: runner.run(backbone.normalization(pixels))[0]
 
     embeddings = np.stack(list(stream(paths, backbone.image_size, worker)))

@@ -12,7 +12,7 @@ from model_maker import Classifier
 from model_maker.backbones import embedder, tensorflow_models
 from model_maker.errors import BackboneError, ModelError
 from model_maker.normalization import Normalization
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (1, 16, 16, 3), np.uint8)
 STATED = "127.5,127.5"
@@ -67,7 +67,7 @@ def made(tmp_path_factory):
 def features(model, **options):
     heard = Heard()
     base = embedder.embedder(embedder.choose(str(model), **options), progress=heard)
-    return Runner(base.content).run(base.normalization(PICTURE)), base, heard.notes
+    return LiteRTRunner(base.content).run(base.normalization(PICTURE)), base, heard.notes
 
 
 @pytest.mark.tensorflow

@@ -17,12 +17,12 @@ from loopback_benchmark import tiny_model, write_benchmark
 
 from model_maker.benchmark import android, command_line
 from model_maker.benchmark.adb import pick
-from model_maker.benchmark.android import Options, measure
+from model_maker.benchmark.android import AndroidOptions, measure
 from model_maker.benchmark.phone import read_facts
 from model_maker.benchmark.results import Interrupted, Row, read
 from model_maker.errors import ModelMakerError
 
-FAST = Options(runs=20, warmup_runs=3, cooldown_s=0, timeout_s=60)
+FAST = AndroidOptions(runs=20, warmup_runs=3, cooldown_s=0, timeout_s=60)
 
 
 @pytest.fixture
@@ -245,14 +245,14 @@ def test_the_pause_is_between_cells_only(adb, attach, model, tmp_path, monkeypat
     [
         ({"threads": [0]}, "invalid number of threads: 0"),
         ({"delegates": ["hexagon"]}, "no Android delegate 'hexagon'. Choose from none, xnnpack, nnapi, gpu"),
-        ({"options": Options(cpu_mask="big")}, "'big' is not a CPU mask"),
-        ({"options": Options(cpu_mask="0x0")}, "'0x0' is not a CPU mask"),
-        ({"options": Options(runs=0)}, "At least one run"),
-        ({"options": Options(timeout_s=0)}, "the time limit must be above 0 s"),
+        ({"options": AndroidOptions(cpu_mask="big")}, "'big' is not a CPU mask"),
+        ({"options": AndroidOptions(cpu_mask="0x0")}, "'0x0' is not a CPU mask"),
+        ({"options": AndroidOptions(runs=0)}, "At least one run"),
+        ({"options": AndroidOptions(timeout_s=0)}, "the time limit must be above 0 s"),
     ],
 )
 def test_senseless_arguments_are_refused_before_anything_is_done(change, message):
-    arguments = {"threads": [1], "delegates": ["none"], "options": Options()} | change
+    arguments = {"threads": [1], "delegates": ["none"], "options": AndroidOptions()} | change
     with pytest.raises(ModelMakerError) as caught:
         measure([Path("model.tflite")], device=None, binary=Path("benchmark_model"), **arguments)
     assert message in str(caught.value)

@@ -19,7 +19,7 @@ from model_maker.benchmark.environment import Machine
 from model_maker.benchmark.latency import Latency
 from model_maker.benchmark.results import Interrupted, Model, Record, Row, read, to_json
 from model_maker.data import sources
-from model_maker.inference.classifier import Classifier
+from model_maker.inference.classifier import FileClassifier
 
 FAST = ("--rounds", "2", "--runs", "4")
 
@@ -108,7 +108,7 @@ def test_data_adds_top1_and_feeds_photos(desk, make_photos):
         "work/flowers_model", "--data", "photos", "--threads", "1", *FAST, "--json", "r.json", cwd=desk
     )
     assert code == 0, err
-    expected = Classifier(model).evaluate(sources.read(desk / "photos"))
+    expected = FileClassifier(model).evaluate(sources.read(desk / "photos"))
     record = read(desk / "r.json")
     assert (record.models[0].top1, record.models[0].top1_photos) == (pytest.approx(expected.top1), 10)
     assert record.settings["input"] == "photos of photos"

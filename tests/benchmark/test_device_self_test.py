@@ -4,7 +4,7 @@ import pytest
 from loopback_benchmark import write_benchmark
 
 from model_maker.benchmark.adb import pick
-from model_maker.benchmark.android import Options, measure
+from model_maker.benchmark.android import AndroidOptions, measure
 from model_maker.packaging import self_test
 
 
@@ -20,7 +20,7 @@ def test_delegates_are_tested_by_the_models_own_pictures(adb, attach, make_tiny_
         delegates=["xnnpack", "gpu", "nnapi"],
         device=pick(adb, loopback.serial),
         binary=write_benchmark(tmp_path, {"gpu": "wrong", "nnapi": "old"}).path,
-        options=Options(runs=2, warmup_runs=1, cooldown_s=0, timeout_s=60),
+        options=AndroidOptions(runs=2, warmup_runs=1, cooldown_s=0, timeout_s=60),
     )
     assert not [cell.reason for cell in cells if cell.reason]
     proven, plain = cells[:6], cells[6:]

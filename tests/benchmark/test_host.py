@@ -10,13 +10,13 @@ from loopback_benchmark import tiny_model
 
 from model_maker.benchmark import host
 from model_maker.benchmark.delegates import DELEGATES, CompiledSession, Delegate
-from model_maker.benchmark.host import Options, measure
+from model_maker.benchmark.host import HostOptions, measure
 from model_maker.benchmark.results import Interrupted
 from model_maker.errors import ModelError, ModelMakerError
 from model_maker.system import suppressed_output
-from model_maker.tflite.interpreter import KERNELS, Runner
+from model_maker.tflite.interpreter import KERNELS, LiteRTRunner
 
-FAST = Options(rounds=3, runs=12)
+FAST = HostOptions(rounds=3, runs=12)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_every_cell_has_its_row_in_order(tiny):
 
 
 def test_runs_are_at_least_what_was_asked_for(tiny):
-    (row,), _ = measure([tiny], threads=[1], delegates=["none"], options=Options(rounds=3, runs=10))
+    (row,), _ = measure([tiny], threads=[1], delegates=["none"], options=HostOptions(rounds=3, runs=10))
     assert row.count == 12  # four in each of three rounds
 
 
@@ -108,7 +108,7 @@ def test_cells_take_turns_and_the_first_of_a_turn_does_not_count(monkeypatch, cl
         monkeypatch, a=lambda: FakeSession("a", clock, [1.0]), b=lambda: FakeSession("b", clock, [5.0]), bad=None
     )
     rows, _ = measure(
-        [tiny], threads=[1], delegates=["a", "bad", "b"], options=Options(rounds=2, runs=4), helper=FakeHelper()
+        [tiny], threads=[1], delegates=["a", "bad", "b"], options=HostOptions(rounds=2, runs=4), helper=FakeHelper()
     )
     # After the warm-ups: one that does not count and two that do, in turns.
     assert clock.ran[-12:] == list("aaabbbaaabbb")
@@ -141,11 +141,11 @@ def test_warm_up_is_bounded(clock):
 @pytest.mark.parametrize(
     ("typical_ms", "options", "runs"),
     [
-        (7.4, Options(), 14),  # 100 ms / 7.4 ms
-        (243, Options(), 1),
-        (0.01, Options(), 100),
-        (7.4, Options(runs=50, rounds=20), 3),
-        (7.4, Options(runs=50), 3),
+        (7.4, HostOptions(), 14),  # 100 ms / 7.4 ms
+        (243, HostOptions(), 1),
+        (0.01, HostOptions(), 100),
+        (7.4, HostOptions(runs=50, rounds=20), 3),
+        (7.4, HostOptions(runs=50), 3),
     ],
 )
 def test_a_turn_lasts_a_tenth_of_a_second(typical_ms, options, runs):
@@ -161,7 +161,7 @@ def test_a_slow_machine_gets_fewer_rounds_and_says_so(monkeypatch, clock, tiny):
 
 def test_rounds_that_were_asked_for_are_all_run(monkeypatch, clock, tiny):
     fake_delegates(monkeypatch, a=lambda: FakeSession("a", clock, [500.0]))
-    (row,), _ = measure([tiny], threads=[1], delegates=["a"], helper=FakeHelper(), options=Options(rounds=8))
+    (row,), _ = measure([tiny], threads=[1], delegates=["a"], helper=FakeHelper(), options=HostOptions(rounds=8))
     assert (row.count, row.notes) == (8, ())
 
 
@@ -174,7 +174,7 @@ def test_ctrl_c_keeps_the_rounds_that_are_complete(monkeypatch, clock, tiny):
 
     with pytest.raises(Interrupted) as caught:
         measure(
-            [tiny], threads=[1], delegates=["a", "b"], options=Options(rounds=9, runs=18), helper=FakeHelper(),
+            [tiny], threads=[1], delegates=["a", "b"], options=HostOptions(rounds=9, runs=18), helper=FakeHelper(),
             progress=stop,
         )  # fmt: skip
     assert [row.count for row in caught.value.rows] == [4, 2]
@@ -236,7 +236,9 @@ def test_photos_are_fed_in_turn(monkeypatch, clock, tiny, make_photos, tmp_path)
 
     fake_delegates(monkeypatch, a=lambda: Camera("a", clock))
     photos = make_photos(tmp_path / "photos", {"red": 2})
-    measure([tiny], threads=[1], delegates=["a"], photos=photos, helper=FakeHelper(), options=Options(rounds=4, runs=4))
+    measure(
+        [tiny], threads=[1], delegates=["a"], photos=photos, helper=FakeHelper(), options=HostOptions(rounds=4, runs=4)
+    )
     first, second = fed[1:3]
     assert first != second
     assert fed[1:] == [first, second, first, second]
@@ -252,7 +254,7 @@ def test_a_model_without_a_word_on_photos_gets_random_bytes(tmp_path, make_photo
 
 def test_a_compiled_session_runs_the_model(tiny):
     # On LiteRT's CPU accelerator, which is there on every machine; the GPU's differs in name only.
-    session, runner = CompiledSession(tiny, accelerator="CPU"), Runner(tiny)
+    session, runner = CompiledSession(tiny, accelerator="CPU"), LiteRTRunner(tiny)
     assert (session.input_shape, session.input_dtype) == (runner.input_shape, runner.input_dtype)
     batch = np.random.default_rng(0).integers(0, 256, session.input_shape, np.uint8)
     session.set_input(batch)
@@ -273,9 +275,9 @@ def test_a_compiled_session_refuses_what_is_no_model(tmp_path):
     [
         ({"threads": [0]}, "invalid number of threads: 0"),
         ({"delegates": ["nnapi"]}, "no delegate 'nnapi' on this machine. Choose from xnnpack, none, reference, gpu"),
-        ({"options": Options(rounds=0)}, "At least one round"),
-        ({"options": Options(runs=-1)}, "At least one round"),
-        ({"options": Options(timeout_s=0)}, "above 0 s"),
+        ({"options": HostOptions(rounds=0)}, "At least one round"),
+        ({"options": HostOptions(runs=-1)}, "At least one round"),
+        ({"options": HostOptions(timeout_s=0)}, "above 0 s"),
     ],
 )
 def test_senseless_arguments_are_refused(tiny, change, message):

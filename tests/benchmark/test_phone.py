@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model_maker.benchmark.adb import Answer
+from model_maker.benchmark.adb import AdbReply
 from model_maker.benchmark.phone import DeviceFacts, read_facts
 
 
@@ -14,8 +14,8 @@ class Recorded:
     def __init__(self, text: str):
         self._text = text
 
-    def shell(self, command: str) -> Answer:
-        return Answer(self._text, 0)
+    def shell(self, command: str) -> AdbReply:
+        return AdbReply(self._text, 0)
 
 
 def test_facts_of_a_phone_of_today():

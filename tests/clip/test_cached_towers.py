@@ -20,7 +20,7 @@ from model_maker.clip.image import ImageTower
 from model_maker.clip.text import TextTower
 from model_maker.errors import BackboneError
 from model_maker.system import downloads
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 FILES = ("model.safetensors", "vocab.json", "merges.txt")
 
@@ -59,7 +59,9 @@ def test_the_image_towers_file_is_small_and_runs_anywhere(folder):
     assert sizes["float16"] < sizes["none"] and sizes["dynamic"] < sizes["none"]
     for kind in sizes:
         content = ImageTower("tiny_clip", quantization=kind).content
-        found = [Runner(content, kernels=kernels).run(np.zeros((1, 24, 24, 3))) for kernels in ("xnnpack", "none")]
+        found = [
+            LiteRTRunner(content, kernels=kernels).run(np.zeros((1, 24, 24, 3))) for kernels in ("xnnpack", "none")
+        ]
         np.testing.assert_allclose(*found, atol=0.05)
 
 

@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 import model_maker
-from model_maker.collection import groups, keywords, organize
+from model_maker.collection import grouping, keywords, organize
 from model_maker.data import sources
 from model_maker.errors import DataError, OutputError
 from model_maker.progress import Progress
@@ -97,7 +97,7 @@ def test_groups_are_those_that_were_drawn():
     truth = np.repeat(np.arange(4), (40, 30, 20, 10))
     rows = random.normal(size=(4, 100))[truth] + 0.3 * random.normal(size=(100, 100))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    members, cosines = groups.group(rows.astype(np.float32), 4)
+    members, cosines = grouping.group(rows.astype(np.float32), 4)
     assert adjusted_rand_score(truth, members) == 1
     assert np.bincount(members).tolist() == [40, 30, 20, 10]  # the largest first
     assert (cosines > 0.9).all()
@@ -106,7 +106,7 @@ def test_groups_are_those_that_were_drawn():
 @pytest.mark.parametrize(("count", "said"), [(3, "2 photos cannot form 3 groups"), (2, "the same for 2 groups")])
 def test_groups_that_cannot_be_are_refused(count, said):
     with pytest.raises(DataError, match=said):
-        groups.group(np.ones((2, 5), np.float32) / np.sqrt(np.float32(5)), count)
+        grouping.group(np.ones((2, 5), np.float32) / np.sqrt(np.float32(5)), count)
 
 
 @pytest.mark.parametrize(

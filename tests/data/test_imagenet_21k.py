@@ -13,10 +13,10 @@ from model_maker.backbones import mobilenet_v3_timm
 from model_maker.data import imagenet
 from model_maker.errors import BackboneError
 from model_maker.exporters import starter
-from model_maker.inference.classifier import Classifier
+from model_maker.inference.classifier import FileClassifier
 from model_maker.packaging.quantized_file import Form
 from model_maker.tflite import graph, metadata
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 NAME = "mobilenetv3_large_100.miil_in21k"
 WORDNET = Path("/usr/share/wordnet/data.noun")
@@ -115,12 +115,15 @@ def test_parameters_and_macs_are_the_published_ones():
 def test_the_network_takes_weights_by_timms_names(weights, tmp_path):
     content = backbones.get(NAME).build(weights)
     photo = np.random.default_rng(1).random((1, 224, 224, 3), np.float32)
-    embedding = Runner(content).run(photo)
+    embedding = LiteRTRunner(content).run(photo)
     assert embedding.shape == (1, 1280) and embedding.std() > 0.01
     tensors = timm_tensors()
     name = "blocks.5.2.se.conv_expand.weight"
     save_file({**tensors, name: tensors[name] + 0.5}, tmp_path / "other.safetensors")
-    assert np.abs(Runner(backbones.get(NAME).build(tmp_path / "other.safetensors")).run(photo) - embedding).max() > 0.01
+    assert (
+        np.abs(LiteRTRunner(backbones.get(NAME).build(tmp_path / "other.safetensors")).run(photo) - embedding).max()
+        > 0.01
+    )
     del tensors[name]
     save_file(tensors, tmp_path / "lacking.safetensors")
     with pytest.raises(BackboneError, match=r"lacking\.safetensors"):
@@ -133,7 +136,7 @@ def test_a_starter_names_all_classes(weights, tmp_path, empty_cache):
     assert info.labels == imagenet.labels(11221)
     assert "11,221 classes of ImageNet-21K" in info.description
     assert "for 11,221 classes of ImageNet-21K" in (folder / "README.md").read_text(encoding="utf-8")
-    [answer] = Classifier(folder).predict([np.zeros((224, 224, 3), np.uint8)])
+    [answer] = FileClassifier(folder).predict([np.zeros((224, 224, 3), np.uint8)])
     assert answer[0].label in imagenet.labels(11221)
     tensors = timm_tensors()
     tensors["classifier.weight"], tensors["classifier.bias"] = np.zeros((7, 1280), np.float32), np.zeros(7, np.float32)

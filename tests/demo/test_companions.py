@@ -10,7 +10,7 @@ import pytest
 from card_values import CONTENT
 
 from model_maker.demo import companions, static_site
-from model_maker.demo.server import serving
+from model_maker.demo.page_server import serving
 from model_maker.tflite import metadata
 
 REPORT = b"<!doctype html><style>p{}</style><p>Report"

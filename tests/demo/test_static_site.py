@@ -20,7 +20,7 @@ from PIL import Image, ImageCms
 from model_maker import Classifier
 from model_maker.data import images
 from model_maker.demo import browser, static_site
-from model_maker.demo.server import serving
+from model_maker.demo.page_server import serving
 from model_maker.errors import ModelError
 from model_maker.fitting import RESIZES, Fit
 from model_maker.tflite import graph, metadata

@@ -11,7 +11,7 @@ from checkout import HELPERS
 
 from model_maker import Classifier
 from model_maker.demo import browser, companions, static_site
-from model_maker.demo.server import serving
+from model_maker.demo.page_server import serving
 from model_maker.tflite import metadata
 from model_maker.tflite.label_sets import LabelSets
 

@@ -12,7 +12,7 @@ from PIL import Image
 from model_maker import Classifier
 from model_maker.classes.splitting import teaching_files
 from model_maker.demo import browser, static_site
-from model_maker.demo.server import serving
+from model_maker.demo.page_server import serving
 from model_maker.normalization import Normalization
 from model_maker.tflite import graph, metadata, output_heads
 

@@ -11,7 +11,7 @@ from model_maker import Classifier
 from model_maker.classes.splitting import teaching_files
 from model_maker.data import images
 from model_maker.demo import browser, static_site
-from model_maker.demo.server import serving
+from model_maker.demo.page_server import serving
 
 pytestmark = pytest.mark.slow
 

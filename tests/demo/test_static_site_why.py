@@ -12,8 +12,8 @@ from PIL import Image
 import model_maker
 from model_maker.data import images
 from model_maker.demo import browser, static_site
-from model_maker.demo.server import serving
-from model_maker.inference.classifier import Classifier
+from model_maker.demo.page_server import serving
+from model_maker.inference.classifier import FileClassifier
 from model_maker.report import heat_map
 
 HELPERS = Path(__file__).parents[1] / "helpers"
@@ -49,14 +49,14 @@ def seen(runtime, trained, photo):
 
 
 def test_shares_are_those_of_python(seen, trained, photo):
-    label = Classifier(trained["uint8"]).labels[0]
-    [found] = model_maker.explain(Classifier(trained["uint8"]), [photo], label=label)
+    label = FileClassifier(trained["uint8"]).labels[0]
+    [found] = model_maker.explain(FileClassifier(trained["uint8"]), [photo], label=label)
     # Kernels for the browser may round an integer the other way.
     np.testing.assert_allclose(np.reshape(seen["shares"], found.shares.shape), found.shares, atol=0.02)
 
 
 def test_the_map_is_drawn_as_in_python(seen, trained, photo):
-    [found] = model_maker.explain(Classifier(trained["uint8"]), [photo])
+    [found] = model_maker.explain(FileClassifier(trained["uint8"]), [photo])
     drawn = np.asarray(heat_map.draw(photo, found.shares, 800), int)
     page = np.reshape(seen["drawn"]["data"], (seen["drawn"]["height"], seen["drawn"]["width"], 4))[..., :3]
     assert np.abs(page - drawn).mean() < 3  # of 255; both interpolate between centers, one in bytes

@@ -18,7 +18,7 @@ from model_maker.embeddings.computing import cache_path, feature_maps, look_up
 from model_maker.errors import OutputError
 from model_maker.normalization import Normalization
 from model_maker.tflite import graph
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 PIXELS = Normalization(mean=127.0, std=128.0)
 STANDARD = PRESETS["standard"]
@@ -225,7 +225,7 @@ def fields(tiny_photos, tmp_path, empty_cache):
 
 def test_an_int8_network_gives_the_integers_that_it_computes(fields, tiny_int8):
     found, skipped = feature_maps(fields, tiny_int8.embedder, None)
-    runner = Runner(tiny_int8.embedder)
+    runner = LiteRTRunner(tiny_int8.embedder)
     expected = [runner.run_all(images.load(sample.path, 16)[None])[0][0] for sample in fields.samples]
     assert skipped == [] and found.shape == (44,) and found[:].dtype == np.int8
     np.testing.assert_array_equal(found[:], expected)

@@ -20,7 +20,7 @@ from model_maker.learning.features import FeatureTable
 from model_maker.normalization import Normalization
 from model_maker.progress import Progress
 from model_maker.tflite import network_layers
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 PIXELS = Normalization(mean=127.0, std=128.0)
 
@@ -42,8 +42,8 @@ def prepared(base, photos, **options):
 
 def test_blur_is_the_spread_of_errors_beside_that_of_features(tiny_base, tiny_int8, tiny_photos, empty_cache):
     pixels = [images.load(path, 16)[None] for path in tiny_photos]
-    real = Runner(network_layers.join(tiny_base.content, tiny_int8.layers))
-    whole = Runner(tiny_int8.embedder)
+    real = LiteRTRunner(network_layers.join(tiny_base.content, tiny_int8.layers))
+    whole = LiteRTRunner(tiny_int8.embedder)
     values = np.concatenate([real.run(PIXELS(picture)) for picture in pixels]).astype(float)
     errors = np.concatenate([whole.run(picture) for picture in pixels]) - values
     sizes = np.cumsum([0, 4, 6, 6, 8, 8, 12])  # as the network is built

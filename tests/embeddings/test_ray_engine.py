@@ -24,7 +24,7 @@ from watched_photos import OnlyHere, Twofold, Watched, readings
 import model_maker
 from model_maker.data import sources
 from model_maker.data.augment import PRESETS
-from model_maker.data.entries import Entry
+from model_maker.data.entries import ListedPhoto
 from model_maker.embeddings import cluster as clusters
 from model_maker.embeddings import engines, ray_engine
 from model_maker.errors import ClusterError, DataError
@@ -139,7 +139,7 @@ def test_integers_come_through_shards_as_they_are(ray, photos, tiny_int8, tmp_pa
 def test_hashes_are_those_of_one_machine(ray, photos, tmp_path):
     empty, gone = tmp_path / "empty.jpg", tmp_path / "gone.jpg"
     empty.touch()
-    entries = [Entry(path, "a") for path in [empty, *(s.path for s in photos.samples), gone]]
+    entries = [ListedPhoto(path, "a") for path in [empty, *(s.path for s in photos.samples), gone]]
     found = list(ray.hash(entries))
     assert found[1:-1] == [(hashlib.sha256(s.path.read_bytes()).hexdigest(), "") for s in photos.samples]
     assert found[0] == ("", "empty file") and found[-1] == ("", "No such file or directory")
@@ -271,7 +271,7 @@ def test_photos_that_only_this_machine_reads_are_an_error(ray, photos, conv_embe
     with pytest.raises(ClusterError, match=r"cannot read .*000.png \(.*\), and this machine can. All machines must"):
         embed(alone, conv_embedder, ray, tmp_path / "ray", monkeypatch)
     with pytest.raises(ClusterError, match="and this machine can"):
-        list(ray.hash([Entry(s.path, "a") for s in samples]))
+        list(ray.hash([ListedPhoto(s.path, "a") for s in samples]))
 
 
 def test_another_file_under_the_same_name_is_an_error(ray, photos, conv_embedder, tmp_path, monkeypatch):

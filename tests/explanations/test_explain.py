@@ -10,7 +10,7 @@ from model_maker.data.dataset import Sample
 from model_maker.errors import DataError, ModelError
 from model_maker.explanations import training_photos
 from model_maker.explanations.album import album
-from model_maker.inference.classifier import Classifier
+from model_maker.inference.classifier import FileClassifier
 from model_maker.inference.explanation import Explainer, Explanation
 from model_maker.learning import heads
 from model_maker.learning.evidence import TrainingPhotos
@@ -19,7 +19,7 @@ from model_maker.progress import Progress
 from model_maker.report import heat_map
 from model_maker.tflite import class_rows, graph, metadata
 from model_maker.tflite.class_rows import Rows
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 PIXELS = Normalization(mean=127.0, std=128.0)
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -41,7 +41,7 @@ def half_and_half():
 
 
 def test_the_map_of_a_label_lies_where_its_color_is(by_color, half_and_half):
-    [found] = model_maker.explain(Classifier(by_color), [half_and_half], label="red")
+    [found] = model_maker.explain(FileClassifier(by_color), [half_and_half], label="red")
     # Each of 64 pixels: (255 - 127) / 128 / 64 where red is, (0 - 127) / 128 / 64 where it is not.
     np.testing.assert_allclose(found.shares[:, :4], 1 / 64, atol=1e-6)
     np.testing.assert_allclose(found.shares[:, 4:], -127 / 128 / 64, atol=1e-6)
@@ -51,13 +51,13 @@ def test_the_map_of_a_label_lies_where_its_color_is(by_color, half_and_half):
 
 
 def test_the_best_label_is_explained_by_default(by_color, half_and_half):
-    [found] = Explainer(Classifier(by_color)).explain([half_and_half])
+    [found] = Explainer(FileClassifier(by_color)).explain([half_and_half])
     assert found.label == "red"  # which has the bias
     assert Explanation.as_dict(found)["shares"] == found.shares.tolist()
 
 
 def test_a_format_without_maps_says_so(by_color):
-    class Exported(Classifier):
+    class Exported(FileClassifier):
         content = None
 
     with pytest.raises(ModelError, match=r"only for \.tflite files"):
@@ -67,9 +67,9 @@ def test_a_format_without_maps_says_so(by_color):
 def test_a_photo_that_cannot_be_read_and_an_unknown_label_are_refused(by_color, tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"no photo")
     with pytest.raises(DataError, match=r"a\.jpg"):
-        model_maker.explain(Classifier(by_color), [tmp_path / "a.jpg"])
+        model_maker.explain(FileClassifier(by_color), [tmp_path / "a.jpg"])
     with pytest.raises(DataError, match="green"):
-        model_maker.explain(Classifier(by_color), [np.zeros((8, 8, 3), np.uint8)], label="green")
+        model_maker.explain(FileClassifier(by_color), [np.zeros((8, 8, 3), np.uint8)], label="green")
 
 
 def test_a_heat_map_is_orange_where_shares_are_positive_and_blue_where_they_are_negative(half_and_half):
@@ -112,7 +112,7 @@ def explanation(features, index):
 
 def test_an_album_has_a_picture_for_each_photo_and_names_training_photos(trained, drawn_flowers, tmp_path):
     photos = sorted((drawn_flowers / "rose").iterdir())[:2]
-    classifier = Classifier(trained["uint8"])
+    classifier = FileClassifier(trained["uint8"])
     with album(tmp_path / "why", classifier, trained["uint8"], named=[str(photos[0])]) as made:
         for photo in photos:
             made.add(photo.name, photo, None, "a <rose>")
@@ -131,9 +131,9 @@ def test_an_album_has_a_picture_for_each_photo_and_names_training_photos(trained
 
 def test_the_embeddings_that_train_kept_are_used(trained, drawn_flowers):
     """They are what the file itself computes, to the bit, and nothing is embedded again."""
-    classifier = Classifier(trained["uint8"])
+    classifier = FileClassifier(trained["uint8"])
     known = training_photos.of(trained["uint8"], classifier, Progress())
-    runner = Runner(class_rows.embedder(classifier.content))
+    runner = LiteRTRunner(class_rows.embedder(classifier.content))
     for index in (0, len(known.samples) - 1):
         pixels = images.load(known.samples[index].path, classifier.image_size)[None]
         np.testing.assert_array_equal(known.maps[index : index + 1], runner.run_all(pixels)[0])

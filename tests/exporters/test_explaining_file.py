@@ -15,8 +15,8 @@ from PIL import Image
 import model_maker
 from model_maker.apps.codegen import codegen
 from model_maker.errors import OutputError
-from model_maker.inference.classifier import Classifier
-from model_maker.tflite.interpreter import Runner
+from model_maker.inference.classifier import FileClassifier
+from model_maker.tflite.interpreter import LiteRTRunner
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +30,14 @@ def photo(drawn_flowers):
 
 
 def test_its_scores_are_those_of_the_model_and_its_shares_those_of_explain(made, trained, photo):
-    plain, explaining = Classifier(trained["uint8"]), Classifier(made.path)
+    plain, explaining = FileClassifier(trained["uint8"]), FileClassifier(made.path)
     np.testing.assert_array_equal(*(next(model.scores([photo])) for model in (plain, explaining)))
     assert explaining.labels == plain.labels
     [found] = model_maker.explain(plain, [photo], label="rose")
     record = json.loads((made.path.parent / "why.json").read_text())
     assert record == {"side": 7, "bias": made.bias}
     assert made.bias["rose"] == pytest.approx(found.bias)
-    assert Runner(made.path).run_all(np.zeros((1, 224, 224, 3), np.uint8))[1].shape == (1, 7, 7, 5)
+    assert LiteRTRunner(made.path).run_all(np.zeros((1, 224, 224, 3), np.uint8))[1].shape == (1, 7, 7, 5)
 
 
 def test_only_what_it_made_is_replaced(made, trained):
@@ -59,9 +59,9 @@ def test_generated_python_gives_the_shares_of_explain(made, trained, photo, tmp_
         [sys.executable, "-c", program, made.path, photo], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     shares, label = json.loads(done.stdout)
-    [found] = model_maker.explain(Classifier(trained["uint8"]), [photo], label="rose")
+    [found] = model_maker.explain(FileClassifier(trained["uint8"]), [photo], label="rose")
     np.testing.assert_allclose(shares, found.shares, atol=1e-6)
-    assert label == Classifier(trained["uint8"]).predict([photo])[0][0].label
+    assert label == FileClassifier(trained["uint8"]).predict([photo])[0][0].label
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_generated_javascript_gives_the_shares_of_explain(made, trained, photo, 
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     [told] = json.loads(done.stdout)["results"]
-    [found] = model_maker.explain(Classifier(trained["uint8"]), [photo], label=list(made.bias)[2])
+    [found] = model_maker.explain(FileClassifier(trained["uint8"]), [photo], label=list(made.bias)[2])
     # Kernels of the other build may round an integer the other way.
     np.testing.assert_allclose(np.reshape(told["shares"], (7, 7)), found.shares, atol=0.02)
 

@@ -25,7 +25,7 @@ from model_maker.packaging import export_source
 from model_maker.progress import Progress
 from model_maker.system import extras
 from model_maker.tflite import graph, metadata, quantize
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +79,7 @@ def pictures():
 @pytest.fixture(scope="module")
 def expected(float_classifier, pictures):
     """float32 [6, 3]: LiteRT's answer, with the pixels normalized by hand."""
-    runner = Runner(float_classifier)
+    runner = LiteRTRunner(float_classifier)
     return np.stack([runner.run(((picture[None] - 127.0) / 128.0).astype(np.float32))[0] for picture in pictures])
 
 
@@ -220,7 +220,7 @@ def test_the_c_sources_compile_and_hold_the_file(everything, tmp_path, compiler,
     assert done.returncode == 0  # aligned
     assert done.stderr.decode() == "a\nb\nü\n"
     # The bytes are a model with int8 input; LiteRT runs it on the pixel less 128.
-    runner = Runner(done.stdout)
+    runner = LiteRTRunner(done.stdout)
     assert runner.input_dtype == np.int8
 
 
@@ -345,7 +345,7 @@ def test_a_mean_that_is_no_whole_number_stays_exact(float_classifier, calibrated
     content = graph.set_io(content, "uint8", mean=half.mean, std=half.std)
     (tmp_path / "m.tflite").write_bytes(metadata.write(content, metadata.ModelInfo(LABELS, half)))
     found = model_maker.export(tmp_path / "m.tflite", tmp_path / "x", formats="tflite-float32")
-    runner = Runner(float_classifier)
+    runner = LiteRTRunner(float_classifier)
     expected = np.stack([runner.run(((p[None] - 127.5) / 127.5).astype(np.float32))[0] for p in pictures])
     scores = np.array(list(Classifier(found.entries[0].path).scores(list(pictures))))
     np.testing.assert_allclose(scores, expected, atol={"int8": 0.05, "float16": 2e-3}[kind])  # rounding of weights

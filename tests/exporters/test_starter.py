@@ -10,10 +10,10 @@ from model_maker.backbones import BACKBONES, embedder
 from model_maker.data import calibration_pictures, imagenet, images
 from model_maker.errors import BackboneError, OutputError
 from model_maker.exporters import embedder_file, starter
-from model_maker.inference.classifier import Classifier
+from model_maker.inference.classifier import FileClassifier
 from model_maker.packaging.quantized_file import Form
 from model_maker.tflite import graph, inspection, metadata
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 from model_maker.verification import clients
 
 
@@ -43,7 +43,7 @@ def test_int8_knows_what_float_knows(starter_model, lite0, shared_data):
     photos = sorted((shared_data / "imagenet_samples").glob("*.jpg"))
     truth = np.array([int(photo.name.split("_")[0]) for photo in photos])
     kernel, bias = BACKBONES["efficientnet_lite0"].classifier()
-    real, shipped = Runner(graph.attach_head(lite0, kernel, bias)), Classifier(starter_model / "model.tflite")
+    real, shipped = LiteRTRunner(graph.attach_head(lite0, kernel, bias)), FileClassifier(starter_model / "model.tflite")
     pixels = [images.load(photo, 224)[None] for photo in photos]
     normalization = BACKBONES["efficientnet_lite0"].normalization
     floats = np.stack([real.run(normalization(photo))[0] for photo in pixels])
@@ -116,7 +116,7 @@ def test_an_embedder_gives_the_features_of_the_backbone(make_photos, tiny_embedd
     theirs.write_bytes(tiny_embedder)
     folder = embedder_file.export_embedder(str(theirs), tmp_path / "made", form=form, normalization="127,128")
     content = (folder / "embedder.tflite").read_bytes()
-    runner = Runner(content)
+    runner = LiteRTRunner(content)
     pixels = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3), np.uint8)
     found = runner.run(pixels if form.io == "uint8" else (pixels.astype(np.float32) - 127) / 128)
     assert (runner.input_dtype, runner.output_shape, found.dtype) == (np.dtype(form.io), (1, 3), np.float32)
@@ -150,6 +150,6 @@ def test_mediapipe_embeds_with_it(lite0, shared_data, tmp_path):
     command = [*clients.offline(), sys.executable, "-c", EMBED, folder / "embedder.tflite", tmp_path / "photo.png"]
     found = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     base = embedder.embedder(BACKBONES["efficientnet_lite0"])
-    [expected] = Runner(base.content).run(base.normalization(photo[None]))
+    [expected] = LiteRTRunner(base.content).run(base.normalization(photo[None]))
     # The same pixels, in its own arithmetic.
     np.testing.assert_allclose(found, expected, atol=1e-3 * expected.max())

@@ -1,6 +1,6 @@
 """What a model card is made of, with figures that were made up."""
 
-from model_maker import records
+from model_maker import json_records
 from model_maker.inference.training_report import TrainingReport
 from model_maker.normalization import Normalization
 from model_maker.tflite.metadata import ModelInfo
@@ -48,5 +48,5 @@ CONTENT = {
     "kernels": {"none": {"photos": 16, "same_top1": 1.0, "largest_difference": 0.0}},
     "sizes": {"model_bytes": 3_957_394, "float_model_bytes": 13_000_000},
 }
-REPORT = records.read(TrainingReport, CONTENT)
+REPORT = json_records.read(TrainingReport, CONTENT)
 INFO = ModelInfo(("rose", "a|b"), Normalization(127.0, 128.0), name="flowers", licence="Apache-2.0")

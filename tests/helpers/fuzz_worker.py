@@ -142,11 +142,11 @@ def use(content):
     import numpy as np
 
     from model_maker.errors import ModelError
-    from model_maker.inference.classifier import Classifier
+    from model_maker.inference.classifier import FileClassifier
 
     with contextlib.suppress(ModelError):  # of a model that has no float form
         look_into(content)
-    classifier = Classifier(content, threads=1)
+    classifier = FileClassifier(content, threads=1)
     pictures = [np.full((9, 9, 3), level, np.uint8) for level in (0, 200)]
     for row in classifier.predict(pictures):
         json.dumps([dataclasses.asdict(entry) for entry in row], allow_nan=False)
@@ -199,9 +199,9 @@ def read_data(path):
 def answer(path):
     import numpy as np
 
-    from model_maker.inference.classifier import Classifier
+    from model_maker.inference.classifier import FileClassifier
 
-    classifier = Classifier(path)
+    classifier = FileClassifier(path)
     pictures = [np.full((9, 9, 3), level, np.uint8) for level in (0, 200)]
     for row in classifier.predict(pictures):
         json.dumps([dataclasses.asdict(entry) for entry in row], allow_nan=False)

@@ -6,7 +6,7 @@ import numpy as np
 from kotlin_compiler import run_kotlin
 
 from model_maker.tflite import inspection
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 TYPES = {"uint8": np.uint8, "float32": np.float32}
 
@@ -40,7 +40,7 @@ def run(classes, main, folder):
     """Returns what a harness told, and the input that its interpreter was fed."""
     told = run_kotlin(classes, main, folder).split("\0")[:-1]
     shape, dtype = (
-        Runner((folder / "model").read_bytes()).input_shape,
-        Runner((folder / "model").read_bytes()).input_dtype,
+        LiteRTRunner((folder / "model").read_bytes()).input_shape,
+        LiteRTRunner((folder / "model").read_bytes()).input_dtype,
     )
     return told, np.frombuffer((folder / "seen").read_bytes(), dtype).reshape(shape)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from model_maker import records
+from model_maker import json_records
 from model_maker.evaluation import Metrics
 from model_maker.fitting import Fit
 from model_maker.inference.training_report import MultiLabelReport, TrainingReport
@@ -36,7 +36,7 @@ _MEASURED = {
     "per_class": {NASTY: {"f1": 0.5, "precision": 0.5, "recall": 0.5, "photos": 4}},
     "confusion": [[4]],
 }
-METRICS = records.read(Metrics, _MEASURED)
+METRICS = json_records.read(Metrics, _MEASURED)
 ROW = (NASTY,) * 5
 SVG = b'<svg viewBox="0 0 1 1"><defs></defs></svg>'
 INFO = {
@@ -94,7 +94,7 @@ _CONTENT = {
     "labels_from_text": {"tier": NASTY, "source": NASTY, "labels": {}, "scale": 1.0},
     "thresholds": {"score": 0.5, "test": _SHARE},
 }
-REPORT = records.read(TrainingReport, _CONTENT)
+REPORT = json_records.read(TrainingReport, _CONTENT)
 _SEVERAL = {
     "photos": 4,
     "mean_average_precision": 0.5,
@@ -108,7 +108,7 @@ _SEVERAL = {
         "rare": {"average_precision": None, "f1": 0.0, "precision": 0.0, "recall": 0.0, "photos": 0, "threshold": 0.5},
     },
 }
-SEVERAL_REPORT = records.read(
+SEVERAL_REPORT = json_records.read(
     MultiLabelReport,
     _CONTENT
     | {

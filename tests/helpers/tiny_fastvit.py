@@ -3,9 +3,12 @@
 import numpy as np
 import plain_towers
 
-from model_maker.clip.records import Stage
+from model_maker.clip.records import FastViTStage
 
-STAGES = (Stage(width=32, blocks=2, hidden=12), Stage(width=64, blocks=1, hidden=20, attention=True, gated=True))
+STAGES = (
+    FastViTStage(width=32, blocks=2, hidden=12),
+    FastViTStage(width=64, blocks=1, hidden=20, attention=True, gated=True),
+)
 SIZE = 32
 TRUNK = "visual.trunk"
 

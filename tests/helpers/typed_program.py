@@ -34,7 +34,7 @@ from model_maker.exporters.explaining_file import ExplainingFile
 from model_maker.exporters.export import Export
 from model_maker.forecasts import Advice
 from model_maker.inference.explanation import Explanation
-from model_maker.inference.pipeline import Answer
+from model_maker.inference.pipeline_answers import Answer
 from model_maker.multi_label_metrics import MultiLabelMetrics
 from model_maker.training.comparison import Comparison
 from model_maker.training.forgetting import Receipt

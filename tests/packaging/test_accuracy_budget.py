@@ -13,11 +13,11 @@ from model_maker.errors import DataError, ModelError
 from model_maker.learning import heads
 from model_maker.normalization import Normalization
 from model_maker.packaging import accuracy_budget, file_checks, quantized_file
-from model_maker.packaging.accuracy_budget import Trial
+from model_maker.packaging.accuracy_budget import FormTrial
 from model_maker.packaging.quantized_file import Form
 from model_maker.progress import Progress
 from model_maker.tflite import graph, inspection, metadata
-from model_maker.tflite.interpreter import KERNELS, Runner
+from model_maker.tflite.interpreter import KERNELS, LiteRTRunner
 
 PIXELS = Normalization(127.0, 128.0)
 CLASSES = ("cyan", "green", "magenta", "orange", "violet")
@@ -43,11 +43,11 @@ def network(factor):
 
 def make_trial(parts, factor, *, by_class=False):
     content = network(factor)
-    runner = Runner(content)
+    runner = LiteRTRunner(content)
     vectors = [runner.run(PIXELS(images.load(sample.path, 8)[None])) for sample in parts.train.samples]
     head = heads.fit(np.concatenate(vectors), np.array(parts.train.labels), classes=len(CLASSES)).head
     samples = sorted(parts.train.samples, key=lambda sample: sample.label if by_class else sample.digest)
-    return Trial(
+    return FormTrial(
         graph.attach_head(content, head.kernel, head.bias),
         Embedder("tiny", content, PIXELS, 8, ""),
         metadata.ModelInfo(parts.train.classes, PIXELS, name="tiny"),
@@ -78,7 +78,7 @@ def found(planted):
 
 def accuracy(content, photos, kernels="xnnpack"):
     """Top-1 of a file with uint8 input and output, counted here."""
-    runner = Runner(content, kernels=kernels)
+    runner = LiteRTRunner(content, kernels=kernels)
     best = [int(runner.run(images.load(sample.path, 8)[None]).argmax()) for sample in photos.samples]
     return np.mean(np.array(best) == photos.labels)
 
@@ -87,7 +87,7 @@ def test_the_wide_channel_changes_nothing_in_float():
     plain, wide = network(1.0), network(1000.0)
     picture = PIXELS(np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3), np.uint8))
     # float32 rounds at another place.
-    np.testing.assert_allclose(Runner(wide).run(picture), Runner(plain).run(picture), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(LiteRTRunner(wide).run(picture), LiteRTRunner(plain).run(picture), rtol=1e-4, atol=1e-5)
 
 
 def test_a_mix_keeps_a_budget_that_int8_breaks(found, planted, convolutions, parts):
@@ -195,7 +195,7 @@ def test_answers_won_by_luck_do_not_hide_those_at_risk(planted, monkeypatch):
     honest = planted.try_form("float16", Form("float16"))
     lucky = replace(honest, name="lucky", drop=-0.02, risk=0.03)
     tried = {"dynamic": lucky, "float16": honest}
-    monkeypatch.setattr(Trial, "try_form", lambda self, name, form: replace(tried[form.quantize], form=form))
+    monkeypatch.setattr(FormTrial, "try_form", lambda self, name, form: replace(tried[form.quantize], form=form))
     monkeypatch.setattr(accuracy_budget, "sensitivities", lambda trial, form: {"probabilities": 1.0})
     result = accuracy_budget.search(planted, Form("dynamic"), 0.5, progress=Progress())
     assert result.within and [step.name for step in result.steps] == ["lucky", "lucky", "float16"]
@@ -225,7 +225,7 @@ def test_numbers_of_another_run_are_the_same_but_for_latency(found, planted):
 
 def test_without_validation_photos_there_is_no_budget(planted, parts):
     with pytest.raises(DataError, match="needs validation photos, but there are none") as caught:
-        Trial(
+        FormTrial(
             planted.model,
             planted.base,
             planted.info,

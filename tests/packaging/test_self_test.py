@@ -15,12 +15,12 @@ import model_maker
 from model_maker import cli
 from model_maker.data import calibration_pictures, images
 from model_maker.errors import ModelError
-from model_maker.inference.classifier import Classifier
+from model_maker.inference.classifier import FileClassifier
 from model_maker.normalization import Normalization
 from model_maker.packaging import self_test
 from model_maker.packaging.self_test import SelfTest, Trial
 from model_maker.tflite import graph, metadata, quantize, vetting, zip_files
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 PIXELS, SIDE, CLASSES, MODELS = Normalization(127.0, 128.0), 16, 5, 200
 
@@ -35,7 +35,7 @@ def model(number, pictures):
     """An int8 classifier of random weights, whose scores differ between pictures as those of a trained one do."""
     random = np.random.default_rng(number)
     body = residual_network(seed=number)
-    runner = Runner(body)
+    runner = LiteRTRunner(body)
     features = np.array([runner.run(PIXELS(picture[None]))[0] for picture in pictures])
     directions = random.normal(size=(CLASSES, features.shape[1]))
     kernel = 2 * directions / (np.std((features - features.mean(0)) @ directions.T, axis=0)[:, None] + 1e-6)
@@ -104,7 +104,7 @@ def test_a_file_carries_its_self_test_and_runs_as_before(make_tiny_model):
         shown = [np.asarray(Image.open(archive.open(f"self_test_{index}.png"))) for index in range(8)]
         rows = archive.read("self_test.csv").decode().splitlines()[1:]
         assert all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
-    expected = [next(iter(Classifier(carrying).scores([picture]))) for picture in shown]
+    expected = [next(iter(FileClassifier(carrying).scores([picture]))) for picture in shown]
     np.testing.assert_allclose(np.array([row.split(",") for row in rows], float), expected, atol=5e-7)
 
 

@@ -6,7 +6,7 @@ from safetensors.numpy import save_file
 
 from model_maker.clip import image_network, tensors, text_network
 from model_maker.clip.records import TOWERS
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 torch = pytest.importorskip("torch", reason="torch is not installed: make parity")
 
@@ -101,7 +101,7 @@ def test_the_image_embeddings_are_timms(towers):
     pixels = np.stack([np.kron(coarse, np.ones((32, 32, 1), np.uint8)), fine])
     with torch.no_grad():
         expected = theirs(torch.from_numpy(pixels.transpose(0, 3, 1, 2) / 255)).numpy()
-    runner = Runner(image_network.build(TOWER, tensors.read(path, TOWER)))
+    runner = LiteRTRunner(image_network.build(TOWER, tensors.read(path, TOWER)))
     found = np.concatenate([runner.run(image_network.NORMALIZATION(photo[None])) for photo in pixels])
     # Float32 against float64: 1e-6 was measured.
     assert deviation(found, expected) <= 1e-5

@@ -7,7 +7,7 @@ from safetensors.numpy import save_file
 from model_maker.backbones import BACKBONES, get
 from model_maker.backbones.mobilenet_v4 import IMAGENET_MEAN, IMAGENET_STD
 from model_maker.tflite import graph
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 torch = pytest.importorskip("torch", reason="torch is not installed: make parity")
 
@@ -87,7 +87,7 @@ def test_the_embedding_is_timms(pair):
 
 
 def embed(content, images):
-    runner = Runner(content)
+    runner = LiteRTRunner(content)
     return np.concatenate([runner.run(image[None]) for image in images])
 
 

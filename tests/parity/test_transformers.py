@@ -7,7 +7,7 @@ from safetensors.numpy import save_file
 
 from model_maker.clip import image, image_network, tensors, text_network
 from model_maker.clip.records import TOWERS
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 torch = pytest.importorskip("torch", reason="torch is not installed: make parity")
 transformers = pytest.importorskip("transformers", reason="transformers is not installed: make parity")
@@ -139,7 +139,7 @@ def test_the_image_embeddings_are_transformers(pair):
     normalized = (pixels / 255 - np.array(tower.image_mean)) / np.array(tower.image_std)
     with torch.no_grad():
         expected = theirs.get_image_features(torch.from_numpy(normalized.transpose(0, 3, 1, 2))).pooler_output.numpy()
-    runner = Runner(image_network.build(tower, tensors.read(path, tower)))
+    runner = LiteRTRunner(image_network.build(tower, tensors.read(path, tower)))
     found = np.concatenate([runner.run(image_network.NORMALIZATION(photo[None])) for photo in pixels])
     # Float32 against float64: 2e-6 was measured.
     assert deviation(found, expected) <= 1e-5

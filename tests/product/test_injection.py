@@ -19,7 +19,7 @@ from PIL import Image
 
 from model_maker.benchmark import results
 from model_maker.cli import main, parse, printing
-from model_maker.demo.server import serving
+from model_maker.demo.page_server import serving
 from model_maker.fitting import Fit
 from model_maker.report import markdown, model_card
 from model_maker.terminal import safe_text
@@ -264,7 +264,7 @@ def test_requests_without_a_body_go_on_in_one_connection():
 
 LEAVING = """
 import socket, struct, time
-from model_maker.demo.server import serving
+from model_maker.demo.page_server import serving
 large = {"index.html": bytes(50_000_000)}
 with serving(large) as server:
     for sent in (b"GET / HT", b"GET / HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\n\\r\\n", b""):

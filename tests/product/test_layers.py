@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 from checkout import ROOT
@@ -26,6 +27,15 @@ def test_every_room_is_in_the_architecture():
     rooms = {path.name for path in (ROOT / "model_maker").iterdir() if (path / "__init__.py").exists()}
     assert len(rooms) > 15
     assert [room for room in sorted(rooms) if f"  {room}/ " not in text] == []
+
+
+def test_no_two_modules_or_classes_have_one_name():
+    modules = [path for path in (ROOT / "model_maker").rglob("*.py") if path.name not in ("__init__.py", "__main__.py")]
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in modules]
+    classes = [node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)]
+    assert len(modules) > 300 and len(classes) > 300
+    for names in ([path.name for path in modules], classes):
+        assert [name for name, times in Counter(names).items() if times > 1] == []
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from studio_client import StudioClient
 
-from model_maker.studio.server import serving
 from model_maker.studio.studio import Studio
+from model_maker.studio.studio_server import serving
 from model_maker.studio.workspace import Workspace
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from model_maker.errors import DataError
-from model_maker.studio.moves import Moves
+from model_maker.studio.moves import MoveLog
 from model_maker.system.moved_files import free_name
 
 
@@ -11,7 +11,7 @@ from model_maker.system.moved_files import free_name
 def moves(tmp_path):
     for name in ("photos/a", "side"):
         (tmp_path / name).mkdir(parents=True)
-    return Moves({"photos": tmp_path / "photos", "side": tmp_path / "side"}, tmp_path / "side/moves.jsonl")
+    return MoveLog({"photos": tmp_path / "photos", "side": tmp_path / "side"}, tmp_path / "side/moves.jsonl")
 
 
 def tree(folder):

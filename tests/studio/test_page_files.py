@@ -17,8 +17,8 @@ from PIL import Image
 import model_maker
 from model_maker.data import sample_data
 from model_maker.demo import browser
-from model_maker.studio.server import serving
 from model_maker.studio.studio import Studio
+from model_maker.studio.studio_server import serving
 from model_maker.studio.workspace import Workspace
 from model_maker.tflite import metadata
 

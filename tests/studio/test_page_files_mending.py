@@ -16,8 +16,8 @@ from model_maker.demo import browser
 from model_maker.options import Options
 from model_maker.progress import Progress
 from model_maker.studio import training
-from model_maker.studio.server import serving
 from model_maker.studio.studio import Studio
+from model_maker.studio.studio_server import serving
 from model_maker.studio.workspace import Workspace
 
 pytestmark = pytest.mark.slow

@@ -5,7 +5,7 @@ import pytest
 
 from model_maker.errors import ModelError
 from model_maker.tflite import class_rows, graph
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 
 def softmax(logits):
@@ -20,14 +20,14 @@ def classifier(request, trained):
 
 
 def run(content, pixels):
-    runner = Runner(content)
+    runner = LiteRTRunner(content)
     given = pixels if runner.input_dtype == np.uint8 else (pixels.astype(np.float32) - 127) / 128
     return runner.run(given)[0]
 
 
 @pytest.fixture(scope="module")
 def pixels(classifier):
-    return np.random.default_rng(0).integers(0, 255, Runner(classifier).input_shape, dtype=np.uint8)
+    return np.random.default_rng(0).integers(0, 255, LiteRTRunner(classifier).input_shape, dtype=np.uint8)
 
 
 def test_a_class_that_is_left_out_leaves_its_share_to_the_others(classifier, pixels):

@@ -4,7 +4,7 @@ from tiny_network import TinyNetwork
 
 from model_maker.errors import ModelError
 from model_maker.tflite import cut, graph, inspection
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 IMAGE = np.random.default_rng(0).normal(size=(1, 8, 8, 3)).astype(np.float32)
 KERNEL = np.random.default_rng(1).normal(size=(6, 1, 1, 3)).astype(np.float32)
@@ -37,7 +37,7 @@ def cut_out(network):
 def test_a_classifier_is_cut_before_its_last_layer(build):
     found, content = cut_out(build(TinyNetwork().conv(KERNEL)))
     assert (found.features, found.classes) == (6, 4)
-    embedding = Runner(content).run(IMAGE)
+    embedding = LiteRTRunner(content).run(IMAGE)
     assert embedding.shape == (1, 6)
     np.testing.assert_allclose(embedding, FEATURES, atol=1e-5)
 
@@ -46,7 +46,7 @@ def test_a_classifier_is_cut_before_its_last_layer(build):
 def test_an_embedder_stays_whole(build):
     found, content = cut_out(build(TinyNetwork().conv(KERNEL)))
     assert (found.features, found.classes) == (6, 0)
-    np.testing.assert_allclose(Runner(content).run(IMAGE), FEATURES, atol=1e-5)
+    np.testing.assert_allclose(LiteRTRunner(content).run(IMAGE), FEATURES, atol=1e-5)
 
 
 def test_the_layers_between_pooling_and_classifier_are_kept():
@@ -56,7 +56,7 @@ def test_the_layers_between_pooling_and_classifier_are_kept():
         TinyNetwork().conv(KERNEL).mean(keep=True).conv(hidden[:, None, None]).conv(HEAD[:, None, None, :5])
     )
     assert (found.features, found.classes) == (5, 4)
-    np.testing.assert_allclose(Runner(content).run(IMAGE), FEATURES @ hidden.T, atol=1e-4)
+    np.testing.assert_allclose(LiteRTRunner(content).run(IMAGE), FEATURES @ hidden.T, atol=1e-4)
 
 
 def test_nothing_of_the_classifier_is_left():

@@ -6,7 +6,7 @@ from tiny_network import FUSED, TinyNetwork
 
 from model_maker.errors import ModelError
 from model_maker.tflite import dequantize, graph, quantize
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 
 def floated(content):
@@ -21,7 +21,7 @@ def test_a_quantized_model_becomes_the_float_one_again(
     make_tiny_model, float_classifier, noise_photos, kind, io, tolerance
 ):
     # Tolerances as in test_quantize: what the rounding of weights may do to a score.
-    found, real = Runner(floated(make_tiny_model(kind, io))), Runner(float_classifier)
+    found, real = LiteRTRunner(floated(make_tiny_model(kind, io))), LiteRTRunner(float_classifier)
     assert found.input_dtype == np.float32
     for photo in noise_photos:
         image = (photo.astype(np.float32) - 127) / 128
@@ -67,7 +67,7 @@ def test_legacy_uint8_weights_and_biases(bias_scale):
     kernel, bias = np.array([[0.5, 0, -0.5], [0.25, 0.25, 0.25]]), np.array([1.0, -2.0])
     image = np.random.default_rng(0).normal(size=(1, 2, 2, 3)).astype(np.float32)
     expected = np.clip(image @ kernel.T + bias, 0, 6)
-    np.testing.assert_allclose(Runner(floated(content)).run(image), expected, atol=1e-6)
+    np.testing.assert_allclose(LiteRTRunner(floated(content)).run(image), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_an_activation_that_the_range_implies_is_put_back(scale, zero_point, low
     image = 5 * np.random.default_rng(0).normal(size=(1, 2, 2, 3)).astype(np.float32)
     kernel = (np.array([[255, 0, 255], [0, 255, 0]]) - 128) / 4
     expected = np.clip(image @ kernel.T + [1, -2], low, high)
-    np.testing.assert_allclose(Runner(floated(network.content())).run(image), expected, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(LiteRTRunner(floated(network.content())).run(image), expected, rtol=1e-5, atol=1e-4)
 
 
 def test_sparse_weights_are_refused():
@@ -97,8 +97,8 @@ def test_sparse_weights_are_refused():
 
 @pytest.mark.parametrize("kind", quantize.FORMATS)
 def test_our_own_formats_become_the_float_model_that_they_approximate(make_tiny_model, noise_photos, kind):
-    quantized = Runner(make_tiny_model(kind, "float32"))
-    real = Runner(floated(make_tiny_model(kind, "float32")))
+    quantized = LiteRTRunner(make_tiny_model(kind, "float32"))
+    real = LiteRTRunner(floated(make_tiny_model(kind, "float32")))
     for photo in noise_photos[:5]:
         image = (photo.astype(np.float32) - 127) / 128
         # Activations are rounded in one and not in the other; a wrong bias or weight moves a score by 0.1 and more.
@@ -108,7 +108,7 @@ def test_our_own_formats_become_the_float_model_that_they_approximate(make_tiny_
 def test_a_published_int8_model_still_knows_its_classes(shared_weights, shared_data):
     content = floated((shared_weights / "tflite" / "tf2_mobilenet_v2_1.0_224_ptq.tflite").read_bytes())
     picture = Image.open(shared_data / "photos" / "parrot.jpg").convert("RGB").resize((224, 224), Image.BILINEAR)
-    scores = Runner(content).run((np.asarray(picture, np.float32)[None] - 127) / 127.5)[0]
+    scores = LiteRTRunner(content).run((np.asarray(picture, np.float32)[None] - 127) / 127.5)[0]
     labels = (shared_data / "photos" / "imagenet_labels.txt").read_text().splitlines()
     # Another conversion of this file said 0.926.
     assert labels[scores.argmax()] == "macaw"

@@ -10,7 +10,7 @@ from tiny_network import TinyNetwork
 from model_maker.errors import ModelError
 from model_maker.normalization import Normalization
 from model_maker.tflite import graph, quantize
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 
 def softmax(logits):
@@ -32,8 +32,8 @@ def tensors(content):
 def test_attached_head_is_matmul_and_softmax_of_the_embedding(conv_embedder, classes):
     random = np.random.default_rng(classes)
     kernel, bias = random.normal(size=(classes, 16)), random.normal(size=classes)
-    classifier = Runner(graph.attach_head(conv_embedder, kernel, bias))
-    embedder = Runner(conv_embedder)
+    classifier = LiteRTRunner(graph.attach_head(conv_embedder, kernel, bias))
+    embedder = LiteRTRunner(conv_embedder)
     assert classifier.output_shape == (1, classes)
     for photo in photos(3):
         image = (photo.astype(np.float32) - 127) / 128
@@ -51,7 +51,7 @@ def test_a_classifier_has_a_signature_that_litert_runs(float_classifier):
     assert interpreter.get_signature_list() == {"serving_default": {"inputs": ["image"], "outputs": ["probabilities"]}}
     image = np.random.default_rng(0).normal(size=(1, 8, 8, 3)).astype(np.float32)
     signed = interpreter.get_signature_runner("serving_default")(image=image)["probabilities"]
-    np.testing.assert_array_equal(signed, Runner(float_classifier).run(image))
+    np.testing.assert_array_equal(signed, LiteRTRunner(float_classifier).run(image))
 
 
 @pytest.mark.parametrize("io", graph.IO_TYPES)
@@ -105,8 +105,8 @@ def test_int8_input_inside_is_the_same_normalization_one_bit_apart(make_tiny_mod
 
 
 def test_raw_pixels_give_what_normalized_pixels_give(float_classifier):
-    raw = Runner(graph.set_io(float_classifier, "uint8", mean=127, std=128))
-    normalized = Runner(float_classifier)
+    raw = LiteRTRunner(graph.set_io(float_classifier, "uint8", mean=127, std=128))
+    normalized = LiteRTRunner(float_classifier)
     for photo in photos(5):
         expected = normalized.run((photo.astype(np.float32) - 127) / 128)[0]
         # The output has 256 steps: half a step of rounding; 1.0 is out of reach by one.
@@ -115,7 +115,7 @@ def test_raw_pixels_give_what_normalized_pixels_give(float_classifier):
 
 @pytest.fixture(scope="module")
 def int8_runners(make_tiny_model):
-    return {io: Runner(make_tiny_model("int8", io)) for io in graph.IO_TYPES}
+    return {io: LiteRTRunner(make_tiny_model("int8", io)) for io in graph.IO_TYPES}
 
 
 @settings(max_examples=20, deadline=None)
@@ -138,10 +138,10 @@ def test_exposed_activations_show_every_step(float_classifier):
     content, names = graph.expose_activations(float_classifier)
     assert names == ["features", "embedding", "logits", "probabilities"]
     image = np.random.default_rng(0).normal(size=(1, 8, 8, 3)).astype(np.float32)
-    features, embedding, logits, probabilities = Runner(content).run_all(image)
+    features, embedding, logits, probabilities = LiteRTRunner(content).run_all(image)
     np.testing.assert_allclose(embedding, features.mean(axis=(1, 2)), atol=1e-5)
     np.testing.assert_allclose(probabilities[0], softmax(logits[0]), atol=1e-6)
-    np.testing.assert_allclose(Runner(float_classifier).run(image), probabilities, atol=1e-6)
+    np.testing.assert_allclose(LiteRTRunner(float_classifier).run(image), probabilities, atol=1e-6)
 
 
 def test_convolution_of_the_test_embedder_is_one(make_embedder):
@@ -151,7 +151,7 @@ def test_convolution_of_the_test_embedder_is_one(make_embedder):
     padded = np.pad(image[0], ((1, 1), (1, 1), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(0, 1))  # [5, 5, 3, 3, 3]
     expected = np.einsum("yxchw,ohwc->o", windows, kernel) / 25
-    np.testing.assert_allclose(Runner(make_embedder(5, kernel)).run(image)[0], expected, atol=1e-5)
+    np.testing.assert_allclose(LiteRTRunner(make_embedder(5, kernel)).run(image)[0], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("content", [b"", b"TFL3", b"plain text, not a model", bytes(1000)])
@@ -180,16 +180,16 @@ def test_a_uint8_input_states_a_mean_that_is_no_whole_number(mean, depthwise):
     pictures = [random.integers(low, low + 40, (1, 8, 8, 3), dtype=np.uint8) for low in range(0, 210, 10)]
     calibrator = quantize.Calibrator(model)
     calibration = quantize.combine([calibrator.observe(normalization(picture)) for picture in pictures])
-    real = Runner(model)
+    real = LiteRTRunner(model)
     for kind, tolerance in (("int8", 0.02), ("int16x8", 0.02), ("none", 1e-5)):
         inner = quantize.quantize(model, kind, normalization=normalization, calibration=calibration)
-        runner = Runner(graph.set_io(inner, "uint8", mean=mean, std=127.5, output_io="float32"))
+        runner = LiteRTRunner(graph.set_io(inner, "uint8", mean=mean, std=127.5, output_io="float32"))
         found = np.stack([runner.run(picture)[0] for picture in pictures])
         expected = np.stack([real.run(normalization(picture))[0] for picture in pictures])
         np.testing.assert_allclose(found, expected, atol=tolerance)
         if kind == "int16x8":
             # Against the same weights with float pixels: twice what 32767 steps of the input were seen to leave.
-            same = Runner(graph.set_io(inner, "float32", mean=mean, std=127.5))
+            same = LiteRTRunner(graph.set_io(inner, "float32", mean=mean, std=127.5))
             floats = np.stack([same.run(normalization(picture))[0] for picture in pictures])
             np.testing.assert_allclose(found, floats, atol=1.3e-4)
         if kind == "int8":

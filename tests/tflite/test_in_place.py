@@ -6,15 +6,15 @@ from ai_edge_litert import schema_py_generated as schema
 
 from model_maker.errors import ModelError
 from model_maker.tflite import graph, in_place
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 
 def test_ends_are_those_that_litert_finds(tiny_int8, tiny_base):
     for content in (tiny_int8.content, tiny_int8.embedder, tiny_base.content):
-        found, runner = in_place.ends(content), Runner(content)
+        found, runner = in_place.ends(content), LiteRTRunner(content)
         assert (found.input_shape, found.output_shape) == (runner.input_shape, runner.output_shape)
         assert (found.output_dtype, found.output_step) == (runner.output_dtype, runner.output_step)
-    assert in_place.output_shapes(tiny_base.content) == [Runner(tiny_base.content).output_shape]
+    assert in_place.output_shapes(tiny_base.content) == [LiteRTRunner(tiny_base.content).output_shape]
 
 
 def test_operators_are_those_of_the_object_tree(tiny_int8):

@@ -11,7 +11,7 @@ from model_maker.learning import heads
 from model_maker.learning.features import FeatureTable
 from model_maker.packaging import quantized_file
 from model_maker.tflite import graph, inspection, integer_heads, network_layers
-from model_maker.tflite.interpreter import KERNELS, Runner
+from model_maker.tflite.interpreter import KERNELS, LiteRTRunner
 
 # Rounding is half a step; the runtime's multipliers, whole numbers of 31 bits and shifts that round again, add to it.
 HALF = 0.5 + 0.1
@@ -25,7 +25,7 @@ def pixels(tiny_photos):
 
 @pytest.fixture(scope="module")
 def integers(tiny_int8, pixels):
-    runner = Runner(tiny_int8.content)
+    runner = LiteRTRunner(tiny_int8.content)
     return np.concatenate([runner.run_all(picture.astype(np.int8))[0] for picture in pixels])
 
 
@@ -57,7 +57,7 @@ def check_arithmetic(content, form, head, pixels, kernels="xnnpack"):
     Steps come from what form and head say, not from the file; only that of a block's map is the network's own.
     """
     exposed, names = graph.expose_activations(content)
-    runner, main = Runner(exposed, kernels=kernels), graph.parse(content).subgraphs[0]
+    runner, main = LiteRTRunner(exposed, kernels=kernels), graph.parse(content).subgraphs[0]
     stated = {tensor.name.decode(): tensor.quantization for tensor in main.tensors}
     for picture in pixels:
         values = dict(zip(names, runner.run_all(picture.astype(np.int8)), strict=True))
@@ -105,7 +105,7 @@ def test_scores_of_features_are_those_of_the_file_from_pixels(tiny_int8, tiny_ph
     head = integer_heads.quantize(*drawn(7, len(columns)), integers[:, columns], tiny_int8.step)
     content = head.attach(network_layers.select(tiny_int8.content, chosen))
     for io in graph.IO_TYPES:
-        runner = Runner(quantized_file.with_io_types(graph.parse(content), tiny_int8.normalization, io))
+        runner = LiteRTRunner(quantized_file.with_io_types(graph.parse(content), tiny_int8.normalization, io))
         photos = np.stack([images.load(photo, 16) for photo in tiny_photos])[:, None]
         given = photos if io == "uint8" else tiny_int8.normalization(photos)
         found = np.concatenate([runner.run(photo) for photo in given])
@@ -136,7 +136,7 @@ def test_scores_of_cached_embeddings_are_those_of_real_photos(int8_lite0, drawn_
     features = maps[:][:, columns]
     head = integer_heads.quantize(fit.head.kernel, fit.head.bias, features, maps.step)
     file = head.attach(network_layers.select(int8_lite0.content, fit.layers))
-    runner = Runner(quantized_file.with_io_types(graph.parse(file), int8_lite0.normalization, "uint8"))
+    runner = LiteRTRunner(quantized_file.with_io_types(graph.parse(file), int8_lite0.normalization, "uint8"))
     found = np.concatenate([runner.run(images.load(s.path, 224)[None]) for s in dataset.samples[::7]])
     np.testing.assert_array_equal(found, head.scores(features[::7]))
     assert len(found) == 9 and (found.argmax(axis=1) == labels[::7]).mean() > 0.8
@@ -249,7 +249,7 @@ def test_features_whose_zero_is_not_nought_are_refused(tiny_int8, head):
 def scores_on_all_kernels(head, form, pixels):
     content = head.attach(form.content)
     for kernels in KERNELS:
-        runner = Runner(content, kernels=kernels)
+        runner = LiteRTRunner(content, kernels=kernels)
         yield np.concatenate([runner.run(picture.astype(np.int8)) for picture in pixels])
 
 

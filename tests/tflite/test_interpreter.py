@@ -8,7 +8,7 @@ import pytest
 from model_maker.errors import ModelError
 from model_maker.system import suppressed_output
 from model_maker.tflite import graph, interpreter
-from model_maker.tflite.interpreter import KERNELS, Runner
+from model_maker.tflite.interpreter import KERNELS, LiteRTRunner
 
 
 def one_line(caught):
@@ -26,7 +26,7 @@ def classifier(tiny_embedder):
 @pytest.mark.parametrize("kernels", KERNELS)
 def test_mean_colour_is_the_mean_on_every_kernel(tiny_embedder, kernels):
     image = np.random.default_rng(0).normal(size=(1, 8, 8, 3)).astype(np.float32)
-    runner = Runner(tiny_embedder, kernels=kernels)
+    runner = LiteRTRunner(tiny_embedder, kernels=kernels)
     assert (runner.input_shape, runner.input_dtype, runner.output_shape) == ((1, 8, 8, 3), np.float32, (1, 3))
     np.testing.assert_allclose(runner.run(image)[0], image.mean(axis=(0, 1, 2)), atol=1e-6)
 
@@ -34,7 +34,7 @@ def test_mean_colour_is_the_mean_on_every_kernel(tiny_embedder, kernels):
 def test_quantized_output_is_told_in_real_values(classifier):
     photo = np.zeros((1, 8, 8, 3), np.uint8)
     photo[..., 0] = 255  # normalized: red 1, green and blue -127 / 128; logits 4 and -3.96875
-    runner = Runner(classifier)
+    runner = LiteRTRunner(classifier)
     assert runner.input_dtype == np.uint8
     red = 1 / (1 + np.exp(-7.96875))
     [raw] = runner.run_all(photo)
@@ -56,7 +56,7 @@ def test_zero_point_is_subtracted_and_float_outputs_stay():
 
 
 def test_results_do_not_change_under_later_runs(tiny_embedder):
-    runner = Runner(tiny_embedder)
+    runner = LiteRTRunner(tiny_embedder)
     first = runner.run(np.ones((1, 8, 8, 3), np.float32))
     runner.run(np.zeros((1, 8, 8, 3), np.float32))
     np.testing.assert_allclose(first, 1)
@@ -66,7 +66,7 @@ def test_takes_paths_and_bytes(tiny_embedder, tmp_path):
     (tmp_path / "model.tflite").write_bytes(tiny_embedder)
     image = np.full((1, 8, 8, 3), 0.5, np.float32)
     for model in (tiny_embedder, tmp_path / "model.tflite", str(tmp_path / "model.tflite")):
-        np.testing.assert_allclose(Runner(model, threads=2).run(image), [[0.5] * 3])
+        np.testing.assert_allclose(LiteRTRunner(model, threads=2).run(image), [[0.5] * 3])
 
 
 def test_read_returns_the_bytes(tiny_embedder, tmp_path):
@@ -81,7 +81,7 @@ def test_a_file_that_is_no_model_is_named_and_refused(content, tmp_path):
         interpreter.read(tmp_path / "photo.tflite")
     one_line(caught)
     with pytest.raises(ModelError) as caught:
-        Runner(content)
+        LiteRTRunner(content)
     one_line(caught)
 
 
@@ -89,7 +89,7 @@ def test_a_file_that_is_no_model_is_named_and_refused(content, tmp_path):
 def test_a_path_that_cannot_be_read_is_named(name, reason, tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(ModelError, match=reason) as caught:
-        Runner(tmp_path / name)
+        LiteRTRunner(tmp_path / name)
     assert str(tmp_path / name) in one_line(caught)
 
 
@@ -99,7 +99,7 @@ def test_a_model_with_two_inputs_is_refused(tiny_embedder):
     main.inputs = [*main.inputs, graph.add_tensor(model, "second", (1, 3))]
     model.signatureDefs = []
     with pytest.raises(ModelError, match="2 inputs; an image model has one"):
-        Runner(graph.pack(model))
+        LiteRTRunner(graph.pack(model))
 
 
 def test_a_model_that_cannot_be_prepared_is_refused_with_the_kernels_name(tiny_embedder):
@@ -108,7 +108,7 @@ def test_a_model_that_cannot_be_prepared_is_refused_with_the_kernels_name(tiny_e
     model.operatorCodes[0].deprecatedBuiltinCode = 32  # a custom operator that no runtime knows
     model.operatorCodes[0].customCode = b"Mystery"
     with pytest.raises(ModelError, match=r"cannot run this model \(none\).*Mystery") as caught:
-        Runner(graph.pack(model), kernels="none")
+        LiteRTRunner(graph.pack(model), kernels="none")
     one_line(caught)
 
 
@@ -116,7 +116,7 @@ def test_names_that_are_no_text_are_refused(tiny_embedder):
     model = graph.parse(tiny_embedder)
     model.subgraphs[0].tensors[-1].name = b"\xff\xfe"
     with pytest.raises(ModelError, match="cannot run this model") as caught:
-        Runner(graph.pack(model))
+        LiteRTRunner(graph.pack(model))
     one_line(caught)
 
 
@@ -124,20 +124,20 @@ def test_a_model_without_outputs_is_refused(tiny_embedder):
     model = graph.parse(tiny_embedder)
     model.subgraphs[0].outputs, model.signatureDefs = [], []
     with pytest.raises(ModelError, match="no output"):
-        Runner(graph.pack(model))
+        LiteRTRunner(graph.pack(model))
 
 
 def test_a_batch_that_does_not_fit_is_refused(tiny_embedder):
     with pytest.raises(ModelError, match="cannot run this model"):
-        Runner(tiny_embedder).run(np.zeros((1, 9, 9, 3), np.float32))
+        LiteRTRunner(tiny_embedder).run(np.zeros((1, 9, 9, 3), np.float32))
 
 
 GREETING = """
 import os, sys
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 for kernels in sys.argv[2:]:
     os.write(2, b"before ")
-    Runner(sys.argv[1], kernels=kernels)
+    LiteRTRunner(sys.argv[1], kernels=kernels)
 """
 
 
@@ -161,7 +161,8 @@ def test_what_others_write_to_stderr_is_not_lost(monkeypatch, capfd):
 
 def test_works_without_a_stderr(tiny_embedder, tmp_path):
     (tmp_path / "m.tflite").write_bytes(tiny_embedder)
-    code = "import sys; from model_maker.tflite.interpreter import Runner; print(Runner(sys.argv[1]).output_shape)"
+    opened = "interpreter.LiteRTRunner(sys.argv[1])"
+    code = f"import sys; from model_maker.tflite import interpreter; print({opened}.output_shape)"
     child = subprocess.run(
         ["sh", "-c", 'exec "$0" -c "$1" "$2" 2>&-', sys.executable, code, tmp_path / "m.tflite"],
         stdout=subprocess.PIPE,

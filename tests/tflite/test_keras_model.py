@@ -8,7 +8,7 @@ from benchmarks.backbones import RandomWeights
 from model_maker import backbones
 from model_maker.errors import ModelError
 from model_maker.tflite import graph, keras_model, network_layers
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 pytestmark = pytest.mark.tensorflow
 
@@ -41,7 +41,7 @@ def pictures():
 
 
 def run(content, batch):
-    runner = Runner(content)
+    runner = LiteRTRunner(content)
     return np.concatenate([runner.run(picture[None]) for picture in batch])
 
 

@@ -6,7 +6,7 @@ from tiny_network import FUSED, TinyNetwork
 
 from model_maker.errors import ModelError
 from model_maker.tflite import class_rows, graph, integer_heads, logit_shares, network_layers
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 CLASSES = 3
 
@@ -32,9 +32,9 @@ def test_each_cell_has_what_the_head_makes_of_the_map_there(joined, tiny_base):
     content, layers, kernel, bias = joined
     pixels = picture(16)
     maps, names = graph.expose_activations(tiny_base.content)
-    activations = dict(zip(names, Runner(maps).run_all(pixels), strict=True))
+    activations = dict(zip(names, LiteRTRunner(maps).run_all(pixels), strict=True))
     found = logit_shares.attach(content, blocks=True)
-    _, total, *blocks, _ = Runner(found.content).run_all(pixels)
+    _, total, *blocks, _ = LiteRTRunner(found.content).run_all(pixels)
     assert (found.side, len(found.blocks)) == (4, 6)
     assert [block.name for block in found.blocks[:-1]] == [layer.name for layer in layers[:-1]]
     expected, start = np.zeros((4, 4, CLASSES)), 0
@@ -47,7 +47,7 @@ def test_each_cell_has_what_the_head_makes_of_the_map_there(joined, tiny_base):
         np.testing.assert_allclose(shares[0], own, atol=1e-5)  # sums of some hundred float32
         expected, start = expected + own, start + size
     np.testing.assert_allclose(total[0], expected, atol=1e-4)
-    logits = Runner(class_rows.embedder(content)).run(pixels)[0] @ kernel.T + bias
+    logits = LiteRTRunner(class_rows.embedder(content)).run(pixels)[0] @ kernel.T + bias
     np.testing.assert_allclose(total[0].sum(axis=(0, 1)) + bias, logits, atol=2e-4)
 
 
@@ -58,8 +58,8 @@ def test_an_int8_file_keeps_its_scores_and_its_shares_add_up_to_the_logits_of_it
     content = head.attach(tiny_int8.content)
     found = logit_shares.attach(content)
     assert len(found.blocks) == 6 and not found.unplaced.any()
-    plain, explaining = Runner(content), Runner(found.content)
-    integers = Runner(tiny_int8.content)
+    plain, explaining = LiteRTRunner(content), LiteRTRunner(found.content)
+    integers = LiteRTRunner(tiny_int8.content)
     for seed in range(5):
         pixels = np.random.default_rng(seed).integers(-128, 128, (1, 16, 16, 3)).astype(np.int8)
         scores, shares = explaining.run_all(pixels)
@@ -87,7 +87,7 @@ def test_a_map_of_15_cells_keeps_its_sum_on_a_grid_of_4():
     kernel, bias = drawn(6)
     content = graph.attach_head(network.content(), kernel, bias)
     found, pixels = logit_shares.attach(content), picture(15)
-    _, shares = Runner(found.content).run_all(pixels)
+    _, shares = LiteRTRunner(found.content).run_all(pixels)
     assert found.side == 5 and [block.side for block in found.blocks] == [(5, 5), (15, 15)]
     logits = np.tile(pixels.mean(axis=(1, 2))[0], 2) @ kernel.T
     np.testing.assert_allclose(shares[0].sum(axis=(0, 1)), logits, atol=1e-5)
@@ -98,7 +98,7 @@ def test_files_of_others_with_a_pooling_and_a_convolution_work():
     network = TinyNetwork(8).average_pool().conv(kernel[:, None, None, :], bias)
     network.squeeze().softmax()
     found, pixels = logit_shares.attach(network.content()), picture(8)
-    _, shares = Runner(found.content).run_all(pixels)
+    _, shares = LiteRTRunner(found.content).run_all(pixels)
     np.testing.assert_allclose(shares[0], (pixels[0] @ kernel.T) / 64, atol=1e-6)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from model_maker.errors import ModelError
 from model_maker.normalization import Normalization
 from model_maker.tflite import graph, metadata, metadata_schema, thresholds, zip_files
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 from model_maker.tflite.metadata import ModelInfo
 
 INFO = ModelInfo(
@@ -160,7 +160,7 @@ def test_equal_inputs_give_equal_bytes(bare, written):
 
 
 def test_the_model_still_runs_and_scores_the_same(bare, written, noise_photos):
-    before, after = Runner(bare), Runner(written)
+    before, after = LiteRTRunner(bare), LiteRTRunner(written)
     for photo in noise_photos[:3]:
         np.testing.assert_array_equal(after.run(photo), before.run(photo))
 

@@ -8,7 +8,7 @@ from model_maker.backbones import int8_backbone
 from model_maker.data import calibration_pictures, images
 from model_maker.errors import ModelError
 from model_maker.tflite import graph, inspection, network_layers
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 from model_maker.tflite.network_layers import Layer
 
 # What the tiny network is built of: channels and side of its blocks, and its embedding.
@@ -40,7 +40,7 @@ def picture():
 def activations(content, picture):
     """All activations of a network, by name."""
     exposed, names = graph.expose_activations(content)
-    return dict(zip(names, Runner(exposed).run_all(picture), strict=True))
+    return dict(zip(names, LiteRTRunner(exposed).run_all(picture), strict=True))
 
 
 def test_layers_are_found_with_their_sizes(network):
@@ -82,7 +82,7 @@ def test_a_joined_file_gives_the_means_of_blocks_times_their_factors(network, sc
     expected = np.concatenate([*parts, values[scaled[-1].name]], axis=1)
     assert expected.shape == (1, 44) and expected.std() > 0.1
     joined = network_layers.join(network, scaled)
-    np.testing.assert_allclose(Runner(joined).run(picture), expected, **ROUNDING)
+    np.testing.assert_allclose(LiteRTRunner(joined).run(picture), expected, **ROUNDING)
     [signature] = graph.parse(joined).signatureDefs
     assert signature.outputs[0].name == b"layers"
 
@@ -95,12 +95,12 @@ def test_an_embedding_alone_needs_no_joining(network, scaled):
 def test_selected_layers_are_columns_of_the_joined_vector(network, scaled, picture, chosen):
     joined, some = network_layers.join(network, scaled), [scaled[index] for index in chosen]
     selected = network_layers.select(joined, some)
-    whole = Runner(joined).run(picture)
+    whole = LiteRTRunner(joined).run(picture)
     # The same operators on the same numbers.
-    np.testing.assert_array_equal(Runner(selected).run(picture), whole[:, network_layers.features(scaled, some)])
+    np.testing.assert_array_equal(LiteRTRunner(selected).run(picture), whole[:, network_layers.features(scaled, some)])
     # Joining just these gives the same; nothing is left in the file that they do not need.
     np.testing.assert_allclose(
-        Runner(network_layers.join(network, some)).run(picture), Runner(selected).run(picture), **ROUNDING
+        LiteRTRunner(network_layers.join(network, some)).run(picture), LiteRTRunner(selected).run(picture), **ROUNDING
     )
     means = inspection.inspect(selected).operators["MEAN"]
     assert means == len(some)
@@ -132,7 +132,7 @@ def pixels():
 
 
 def run(content, pixels, kernels="xnnpack"):
-    runner = Runner(content, kernels=kernels)
+    runner = LiteRTRunner(content, kernels=kernels)
     return np.concatenate([runner.run_all(picture)[0] for picture in pixels]).astype(int)
 
 

@@ -14,7 +14,7 @@ from model_maker.errors import ModelError
 from model_maker.normalization import Normalization
 from model_maker.system import suppressed_output
 from model_maker.tflite import graph, inspection, quantize
-from model_maker.tflite.interpreter import KERNELS, Runner
+from model_maker.tflite.interpreter import KERNELS, LiteRTRunner
 from model_maker.tflite.quantize import Calibration
 
 PIXELS = Normalization(127.0, 128.0)
@@ -149,7 +149,7 @@ TOLERANCE = {"int8": 0.022, "int16x8": 0.0036, "int4": 0.16, "dynamic": 0.009, "
 def test_every_format_scores_like_the_float_model_on_every_kernel(
     make_tiny_model, float_classifier, noise_photos, kind, io, kernels
 ):
-    runner, real = Runner(make_tiny_model(kind, io), kernels=kernels), Runner(float_classifier)
+    runner, real = LiteRTRunner(make_tiny_model(kind, io), kernels=kernels), LiteRTRunner(float_classifier)
     for photo in noise_photos:
         image = (photo.astype(np.float32) - 127) / 128
         found = runner.run(photo if io == "uint8" else image)

@@ -6,7 +6,7 @@ from tiny_network import FUSED, SAME, VALID, TinyNetwork
 
 from model_maker.normalization import Normalization
 from model_maker.tflite import dequantize, graph, quantize, rounding
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 PIXELS = Normalization(mean=127.0, std=128.0)
 
@@ -78,14 +78,14 @@ def test_samples_times_weights_are_what_the_runtime_computes(monkeypatch, kind, 
         kernel = kernel[:, :, [0, 1, 1]]  # a square one, for the builder's own arithmetic of sizes
         content = getattr(network, kind)(kernel, **options).content()
     image = random.normal(size=(1, 9, 9, 3)).astype(np.float32)
-    [name] = (samples := rounding.Layers(content).observe({"image_0": image}))
+    [name] = (samples := rounding.RoundableLayers(content).observe({"image_0": image}))
     [inputs] = samples.values()
     if kind == "conv":
         expected = np.einsum("ni,oi->no", inputs[0], kernel.reshape(5, -1))
     else:
         weights = kernel.reshape(-1, 3, 2)
         expected = np.einsum("cni,icm->ncm", inputs, weights).reshape(-1, 6)
-    found = Runner(content).run(image)
+    found = LiteRTRunner(content).run(image)
     assert name == graph.parse(content).subgraphs[0].tensors[network.last].name.decode()
     np.testing.assert_allclose(found.reshape(expected.shape), expected, atol=1e-4)  # float32 sums in another order
 
@@ -116,7 +116,7 @@ def test_rounded_weights_come_nearer_to_float(narrow_network, pictures):
     for told in (quantize.Calibration(calibration.ranges), calibration):
         model = graph.parse(quantize.quantize(narrow_network, "int8", normalization=PIXELS, calibration=told))
         dequantize.dequantize(model)  # so that weights are the rounded ones and nothing else is
-        rounded, real = Runner(graph.pack(model)), Runner(narrow_network)
+        rounded, real = LiteRTRunner(graph.pack(model)), LiteRTRunner(narrow_network)
         # Other pictures than those of the calibration tell.
         others = [PIXELS(picture) for picture in pictures[20:]]
         errors.append(np.mean([np.abs(rounded.run(picture) - real.run(picture)).mean() for picture in others]))
@@ -131,7 +131,7 @@ def test_weights_of_other_formats_are_rounded_together_too(narrow_network, pictu
     errors = []
     for told in (quantize.Calibration(calibration.ranges), calibration):
         content = quantize.quantize(narrow_network, kind, normalization=PIXELS, calibration=told)
-        runner, real = Runner(graph.set_io(content, "float32", mean=127, std=128)), Runner(narrow_network)
+        runner, real = LiteRTRunner(graph.set_io(content, "float32", mean=127, std=128)), LiteRTRunner(narrow_network)
         others = [PIXELS(picture) for picture in pictures[20:]]
         errors.append(np.mean([np.abs(runner.run(picture) - real.run(picture)).mean() for picture in others]))
     # Seen: 0.64 of the error (dynamic, which rounds activations coarsely while it runs) and less.

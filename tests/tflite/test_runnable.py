@@ -11,9 +11,9 @@ from tiny_network import TinyNetwork
 
 from model_maker import Classifier
 from model_maker.backbones import BACKBONES, importers
-from model_maker.backbones.layer_weights import Normalization
+from model_maker.backbones.layer_weights import BatchNorm
 from model_maker.errors import ModelError
-from model_maker.normalization import Normalization as PixelRange
+from model_maker.normalization import BatchNorm as PixelRange
 from model_maker.tflite import graph, inspection, quantize, runnable, vetting
 
 
@@ -24,7 +24,7 @@ class Zeros:
         return np.zeros(shape, np.float32), np.zeros(shape[3] if depthwise else shape[0], np.float32)
 
     def normalization(self, layer, channels):
-        return Normalization(*np.zeros((3, channels)), np.ones(channels))
+        return BatchNorm(*np.zeros((3, channels)), np.ones(channels))
 
     def refusal(self, layer):
         raise AssertionError(layer)

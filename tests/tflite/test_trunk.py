@@ -4,7 +4,7 @@ from tiny_network import FUSED, TinyNetwork
 
 from model_maker.errors import ModelError
 from model_maker.tflite import inspection, keras_model, network_layers, trunk
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 from model_maker.tflite.network_layers import Layer
 
 
@@ -57,9 +57,9 @@ def test_trunk_and_tail_are_the_whole():
     name = trunk.seam(content)
     base = trunk.trunk(content, name)
     picture = np.random.default_rng(1).normal(size=(1, 16, 16, 3)).astype(np.float32)
-    maps = Runner(base).run(picture)
+    maps = LiteRTRunner(base).run(picture)
     assert maps.shape == (1, 8, 8, 4)
-    expected = Runner(content).run(picture)
+    expected = LiteRTRunner(content).run(picture)
     assert expected.std() > 0.01
     # Two runtimes sum in another order.
     np.testing.assert_allclose(keras_model.to_keras(content, start=name)(maps), expected, atol=1e-5)
@@ -77,13 +77,15 @@ def test_means_of_earlier_maps_cross_with_the_seam():
     assert trunk.crossing(content, seam) == (seam,)
     base = trunk.trunk(joined, *trunk.crossing(joined, seam))
     picture = np.random.default_rng(1).normal(size=(1, 16, 16, 3)).astype(np.float32)
-    row = Runner(base).run(picture)
+    row = LiteRTRunner(base).run(picture)
     assert row.shape == (1, 8 * 8 * 4 + 4)
-    np.testing.assert_array_equal(row[0, :256].reshape(1, 8, 8, 4), Runner(trunk.trunk(content, seam)).run(picture))
-    first = Runner(trunk.trunk(content, names[0])).run(picture)
+    np.testing.assert_array_equal(
+        row[0, :256].reshape(1, 8, 8, 4), LiteRTRunner(trunk.trunk(content, seam)).run(picture)
+    )
+    first = LiteRTRunner(trunk.trunk(content, names[0])).run(picture)
     np.testing.assert_allclose(row[0, 256:], 0.5 * first[0].mean(axis=(0, 1)), rtol=1e-5)
     tail = keras_model.to_keras(joined, start=trunk.crossing(joined, seam))
-    np.testing.assert_allclose(tail(row), Runner(joined).run(picture), atol=1e-5)
+    np.testing.assert_allclose(tail(row), LiteRTRunner(joined).run(picture), atol=1e-5)
 
 
 def test_an_earlier_map_cannot_cross():

@@ -13,7 +13,7 @@ from heard import Heard
 import model_maker
 from model_maker import run_record
 from model_maker.data import augment
-from model_maker.inference.classifier import Classifier
+from model_maker.inference.classifier import FileClassifier
 from model_maker.inference.training_report import KernelAgreement
 from model_maker.system import files
 from model_maker.tflite import inspection, metadata
@@ -49,7 +49,7 @@ def test_report_states_the_metrics_and_the_times(run):
 def test_metrics_are_those_of_the_file(run, flowers):
     # Counted here by hand from the file's own predictions on the photos that its run.json leaves for the test.
     result, _ = run
-    classifier = Classifier(result.directory)
+    classifier = FileClassifier(result.directory)
     test, notes = run_record.test_part(result.directory)
     assert notes == []
     right = sum(
@@ -189,7 +189,7 @@ def test_odd_class_names_reach_the_labels(flowers, tmp_path, lite0):
     # A leading dot hides a folder; it is not used, and that is said.
     assert labels == sorted(["gänse blümchen", "玫瑰", "tulip∕red"])
     assert any("..sun" in note and "hidden" in note for note in heard.notes)
-    assert Classifier(result.directory).labels == tuple(labels)
+    assert FileClassifier(result.directory).labels == tuple(labels)
 
 
 def test_evaluation_passes_over_what_training_skipped(flowers, tmp_path, lite0, monkeypatch):
@@ -204,7 +204,7 @@ def test_evaluation_passes_over_what_training_skipped(flowers, tmp_path, lite0, 
     monkeypatch.chdir("/")
     test, notes = run_record.test_part(tmp_path / "model")
     assert notes == []
-    assert Classifier(tmp_path / "model").evaluate(test).photos == result.metrics.photos
+    assert FileClassifier(tmp_path / "model").evaluate(test).photos == result.metrics.photos
 
 
 def test_a_file_that_answers_otherwise_is_noted():
@@ -229,7 +229,7 @@ def test_config_names_no_machine_path_in_the_model(run):
 def test_precisions_write_thresholds_and_measure_them(drawn_flowers, lite0, tmp_path):
     result = model_maker.train(drawn_flowers, tmp_path / "careful", precision=0.6, label_precision=0.7)
     found = result.report["thresholds"]
-    classifier = Classifier(result.directory)
+    classifier = FileClassifier(result.directory)
     assert found["all"]["kept"] and found["all"]["bound"] >= 0.6
     labels = classifier.labels
     own = np.float32([found["labels"][name]["score"] for name in labels])
@@ -248,7 +248,7 @@ def test_precisions_write_thresholds_and_measure_them(drawn_flowers, lite0, tmp_
 
 def test_without_a_stated_precision_every_photo_is_answered(trained):
     report = json.loads((trained["uint8"] / "metrics.json").read_text())
-    assert "thresholds" not in report and not Classifier(trained["uint8"]).thresholds.any()
+    assert "thresholds" not in report and not FileClassifier(trained["uint8"]).thresholds.any()
     scores, labels = scored_test_part(trained["uint8"])
     for entry in report["trade_off"]:
         said = scores.max(1) >= entry["score"]
@@ -258,7 +258,7 @@ def test_without_a_stated_precision_every_photo_is_answered(trained):
 
 def scored_test_part(folder):
     test, _ = run_record.test_part(folder)
-    return Classifier(folder).score(test), np.array(test.labels)
+    return FileClassifier(folder).score(test), np.array(test.labels)
 
 
 def test_an_archive_gives_the_model_of_its_folder(flowers, run, tmp_path):

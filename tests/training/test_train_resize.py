@@ -15,7 +15,7 @@ from model_maker.embeddings import computing
 from model_maker.errors import DataError, ModelError
 from model_maker.fitting import RESIZES, STRETCH, Fit
 from model_maker.tflite import metadata, zip_files
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 
 SIZES = {"square": 16, "oblong": (16, 24)}
 NORMALIZATION = "127,128"
@@ -67,7 +67,7 @@ def test_the_file_says_it_and_predicts_by_it(trained, photos, shape, resize):
     photo = photos / "red/1.png"
     [found] = classifier.scores([photo])
     content = (result.directory / "model.tflite").read_bytes()
-    [by_hand] = Runner(content).run(images.load(photo, Fit(height, width, resize))[None])
+    [by_hand] = LiteRTRunner(content).run(images.load(photo, Fit(height, width, resize))[None])
     np.testing.assert_array_equal(found, by_hand)
     assert classifier.evaluate(photos).photos == 24
 

@@ -31,7 +31,7 @@ def elsewhere(monkeypatch):
     """elsewhere(Engine=run): these runtimes alone beside LiteRT."""
 
     def instead(**runtimes):
-        engines = {name: verify.Engine(lambda: "", run) for name, run in runtimes.items()}
+        engines = {name: verify.OtherRuntime(lambda: "", run) for name, run in runtimes.items()}
         monkeypatch.setattr(verify, "ELSEWHERE", engines)
 
     return instead

@@ -7,7 +7,7 @@ import pytest
 from page_reader import NOTHING, Page, look_at
 
 from model_maker.packaging.self_test import Trial
-from model_maker.tflite.client_rules import RULES, Finding
+from model_maker.tflite.client_rules import RULES, RuleCheck
 from model_maker.verification import certificate_page
 from model_maker.verification.certificate import NOT_HERE, OWN, REFUSED, SAME, Certificate, Run
 
@@ -31,7 +31,7 @@ PASSING = Certificate(
     photos=10,
     runs=(run("LiteRT", pixels=SAME, unknown=0), run("Task Library"), without("Other", NOT_HERE), Run("Bare", OWN)),
     apps=(run("Sample", pixels="nearest"),),
-    findings=(Finding(BINDING, ""), Finding(SPARE, "none")),
+    findings=(RuleCheck(BINDING, ""), RuleCheck(SPARE, "none")),
     notes=("one photo is <damaged>",),
     self_test=(Trial("xnnpack", passed=True, deviation=0.25),),
     created="2026-01-02T03:04:05+00:00",
@@ -41,7 +41,7 @@ PASSING = Certificate(
 FAILING = dataclasses.replace(
     PASSING,
     runs=(*PASSING.runs, without("Engine", REFUSED)),
-    findings=(Finding(BINDING, "three"),),
+    findings=(RuleCheck(BINDING, "three"),),
 )
 
 

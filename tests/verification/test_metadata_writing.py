@@ -16,7 +16,7 @@ from model_maker.errors import DataError, ModelError, OutputError
 from model_maker.inference import label_files
 from model_maker.normalization import Normalization
 from model_maker.tflite import graph, quantize
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 from model_maker.verification import metadata_writing
 
 PIXELS = Normalization(127.0, 128.0)
@@ -37,7 +37,7 @@ def foreign(float_classifier, calibrated, tmp_path):
 
 
 def expected(float_classifier):
-    return Runner(float_classifier).run(((np.asarray(PICTURE)[None] - 127.0) / 128).astype(np.float32))[0]
+    return LiteRTRunner(float_classifier).run(((np.asarray(PICTURE)[None] - 127.0) / 128).astype(np.float32))[0]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from model_maker.errors import DataError, ModelError
 from model_maker.normalization import Normalization
 from model_maker.system import extras
 from model_maker.tflite import graph, metadata, zip_files
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 from model_maker.verification import clients, trials, verify
 from model_maker.verification.certificate import NOT_HERE, OWN, RAN, REFUSED, SAME, Run, judge
 
@@ -145,7 +145,7 @@ def test_an_app_with_a_normalization_of_its_own_feeds_that(float_model, photos, 
     """And not what the metadata says, which is a step of a pixel off."""
     path = float_model(127, 128)
     run = in_app(model_maker.verify(path, data=photos), INTERPRETER)
-    runner = Runner(path.read_bytes())
+    runner = LiteRTRunner(path.read_bytes())
     pixels = [images.load(sample.path, 8)[None].astype(np.float32) for sample in read(photos).samples]
     fed, asked = (
         np.array([runner.run((p - mean) / std)[0] for p in pixels]) for mean, std in ((127.5, 127.5), (127, 128))

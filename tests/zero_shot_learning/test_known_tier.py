@@ -12,7 +12,7 @@ from model_maker.data import calibration_pictures, imagenet, images, wordnet
 from model_maker.errors import BackboneError, DataError, OutputError
 from model_maker.progress import Progress
 from model_maker.tflite import graph, inspection, metadata, network_layers
-from model_maker.tflite.interpreter import Runner
+from model_maker.tflite.interpreter import LiteRTRunner
 from model_maker.zero_shot_learning import head, int8_model, known
 from model_maker.zero_shot_learning.phone_file import zero_shot_file
 
@@ -49,7 +49,7 @@ def test_the_file_scores_as_its_integer_head_within_one_step(made, int8_lite0):
     pictures = list(calibration_pictures.pictures(4))
     embedder = network_layers.select(int8_lite0.content, int8_lite0.layers[-1:])
     mean, std = int8_lite0.normalization.mean, int8_lite0.normalization.std
-    runner = Runner(graph.set_io(embedder, "uint8", mean=mean, std=std, output_io="int8"))
+    runner = LiteRTRunner(graph.set_io(embedder, "uint8", mean=mean, std=std, output_io="int8"))
     features = np.concatenate([runner.run_all(images.load(picture, 224)[None])[0] for picture in pictures])
     expected = made.integers.scores(features)
     found = np.stack(list(classifier.scores(pictures)))

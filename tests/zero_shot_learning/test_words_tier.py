@@ -11,7 +11,7 @@ from model_maker.data import imagenet
 from model_maker.errors import DataError
 from model_maker.progress import Progress
 from model_maker.zero_shot_learning import classify, head, int8_model, text_vectors, tiers, towers, words
-from model_maker.zero_shot_learning.text_vectors import Tower, VectorFile
+from model_maker.zero_shot_learning.text_vectors import PromptedTower, VectorFile
 
 # Folder names of the photos, in words of which there are vectors.
 CLOTHING = {
@@ -88,13 +88,13 @@ def test_a_tower_is_asked_once_for_the_classes(tmp_path, monkeypatch):
         asked.extend(texts)
         return embed(texts)
 
-    tower = Tower(counted, "a tower", "a photo of a {}.")
+    tower = PromptedTower(counted, "a tower", "a photo of a {}.")
     indices, vectors = tower.classes(Progress())
     assert indices == list(range(1000)) and vectors.shape == (1000, 16)
     assert asked[0] == "a photo of a tench." and "a photo of a crane bird." in asked
-    _, again = Tower(counted, "a tower", "a photo of a {}.").classes(Progress())
+    _, again = PromptedTower(counted, "a tower", "a photo of a {}.").classes(Progress())
     assert len(asked) == 1000 and np.array_equal(again, vectors)
-    Tower(counted, "a tower", "another {}").classes(Progress())
+    PromptedTower(counted, "a tower", "another {}").classes(Progress())
     assert len(asked) == 2000
 
 
@@ -110,7 +110,7 @@ def test_a_label_that_is_a_class_gets_a_kernel_near_its_own(tmp_path, monkeypatc
         return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
     labels = ("goldfish", "broccoli", "minibus")
-    found = words.fit(labels, published, Tower(told, "all-knowing", "{}"), progress=Progress())
+    found = words.fit(labels, published, PromptedTower(told, "all-knowing", "{}"), progress=Progress())
     rows = published.centered[[imagenet.labels().index(label) for label in labels]]
     wanted = rows - rows.mean(axis=0)
     cosines = (found.kernel * wanted).sum(axis=1)
@@ -129,13 +129,13 @@ def test_a_label_that_is_a_class_gets_a_kernel_near_its_own(tmp_path, monkeypatc
     ],
 )
 def test_no_tier_stands_in_for_another(tier, vectors, said):
-    given = Tower(embed, "stand-in") if vectors else None
+    given = PromptedTower(embed, "stand-in") if vectors else None
     with pytest.raises(DataError, match=said):
         tiers.choose(["cat", "gryphon"], tier, given)
 
 
 def test_given_vectors_mean_the_tier_of_words():
-    assert tiers.choose(["cat", "dog"], None, Tower(embed, "stand-in")) == "words"
+    assert tiers.choose(["cat", "dog"], None, PromptedTower(embed, "stand-in")) == "words"
     assert tiers.choose(["cat", "dog"], None) == "known"
 
 

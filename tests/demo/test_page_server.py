@@ -10,7 +10,7 @@ import pytest
 
 from model_maker.cli import main, parse
 from model_maker.demo import static_site
-from model_maker.demo.server import Server, serving
+from model_maker.demo.page_server import PageServer, serving
 from model_maker.errors import ModelError, OutputError
 
 
@@ -59,12 +59,12 @@ def test_the_server_refuses_other_names(address, host):
 
 def test_a_taken_port_is_reported():
     with (
-        Server(SITE) as server,
+        PageServer(SITE) as server,
         pytest.raises(OutputError, match=f"Port {server.server_port} cannot be taken: .*`port`"),
     ):
-        Server(SITE, server.server_port)
+        PageServer(SITE, server.server_port)
     with pytest.raises(OutputError, match="Port 70000 cannot be taken"):
-        Server(SITE, 70000)
+        PageServer(SITE, 70000)
 
 
 def test_the_command_serves_until_ctrl_c(runtime, trained):

@@ -45,7 +45,7 @@ _DOCUMENT_POLICY = (
 )
 
 
-class Server(http.server.ThreadingHTTPServer):
+class PageServer(http.server.ThreadingHTTPServer):
     """Answers requests for the files of a site, and no others.
 
     Args:
@@ -80,9 +80,9 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serving(site: Mapping[str, bytes], port: int = 0) -> Iterator[Server]:
+def serving(site: Mapping[str, bytes], port: int = 0) -> Iterator[PageServer]:
     """Serves a site in the background while the block runs."""
-    with Server(site, port) as server:
+    with PageServer(site, port) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         try:
@@ -93,7 +93,7 @@ def serving(site: Mapping[str, bytes], port: int = 0) -> Iterator[Server]:
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    server: Server
+    server: PageServer
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "model_maker", ""
     timeout = 60

@@ -3,7 +3,7 @@
 import pytest
 
 from model_maker.errors import DataError
-from model_maker.zero_shot_learning import labels
+from model_maker.zero_shot_learning import label_names
 
 
 @pytest.mark.parametrize(
@@ -16,12 +16,12 @@ from model_maker.zero_shot_learning import labels
     ],
 )
 def test_a_line_is_read_as_csv(text, expected):
-    assert labels.parse(text) == expected
+    assert label_names.parse(text) == expected
 
 
 def test_a_file_has_one_a_line(tmp_path):
     (tmp_path / "names.txt").write_text("cat, domestic\n\ndog\n", encoding="utf-8")
-    assert labels.parse(str(tmp_path / "names.txt")) == ["cat, domestic", "dog"]
+    assert label_names.parse(str(tmp_path / "names.txt")) == ["cat, domestic", "dog"]
 
 
 @pytest.mark.parametrize(
@@ -37,16 +37,16 @@ def test_a_file_has_one_a_line(tmp_path):
 )
 def test_what_cannot_be_told_apart_is_refused_in_one_line(given, said):
     with pytest.raises(DataError, match=said) as caught:
-        labels.check(given)
+        label_names.check(given)
     assert "\n" not in str(caught.value).replace("a\\nb", "")
 
 
 def test_an_open_quotation_mark_is_refused():
     with pytest.raises(DataError, match="quotation mark"):
-        labels.parse('cat,"dog')
+        label_names.parse('cat,"dog')
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path):
     (tmp_path / "names.txt").write_bytes(b"\xff\xfe\xff")
     with pytest.raises(DataError, match="cannot be read as labels"):
-        labels.parse(str(tmp_path / "names.txt"))
+        label_names.parse(str(tmp_path / "names.txt"))

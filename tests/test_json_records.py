@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from model_maker import records
+from model_maker import json_records
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Head:
 @dataclass(frozen=True, kw_only=True)
 class Outer:
     first: tuple[float, float]
-    float_model: Inner | None = field(default=None, metadata=records.named("float"))
+    float_model: Inner | None = field(default=None, metadata=json_records.named("float"))
     kind: Literal["a", "b"] = "a"
-    head: Head = field(metadata=records.FLAT)
+    head: Head = field(metadata=json_records.FLAT)
     inner: tuple[Inner, ...] = ()
     by_name: dict[str, Inner | Head] = field(default_factory=dict)
     nothing: int | None
@@ -71,32 +71,32 @@ TEXT = (
 
 
 def test_fields_are_written_in_their_order_and_read_back():
-    assert json.dumps(records.as_dict(WHOLE)) == TEXT
-    assert records.read(Outer, json.loads(TEXT)) == WHOLE
+    assert json.dumps(json_records.as_dict(WHOLE)) == TEXT
+    assert json_records.read(Outer, json.loads(TEXT)) == WHOLE
 
 
 def test_what_has_its_default_is_left_out():
     plain = Outer(first=(1.0, 2.0), head=Head(0, False), nothing=None)
-    assert records.as_dict(plain) == {"first": [1.0, 2.0], "count": 0, "right": False, "nothing": None}
-    assert records.read(Outer, records.as_dict(plain)) == plain
+    assert json_records.as_dict(plain) == {"first": [1.0, 2.0], "count": 0, "right": False, "nothing": None}
+    assert json_records.read(Outer, json_records.as_dict(plain)) == plain
 
 
 def test_of_other_versions_a_field_may_lack_or_be_unknown():
-    found = records.read(Outer, {"first": [1, 2], "count": 0, "right": False, "later": 1})
+    found = json_records.read(Outer, {"first": [1, 2], "count": 0, "right": False, "later": 1})
     assert found == Outer(first=(1.0, 2.0), head=Head(0, False), nothing=None)
     assert type(found.first[0]) is float
 
 
 def test_records_may_stand_by_their_label():
-    assert records.read(Outer, json.loads(TEXT) | {"inner": {"y": {"share": 1}, "z": {"share": 0}}}) == WHOLE
+    assert json_records.read(Outer, json.loads(TEXT) | {"inner": {"y": {"share": 1}, "z": {"share": 0}}}) == WHOLE
 
 
 def test_a_record_may_have_a_form_of_its_own_and_a_table_becomes_an_array():
-    assert records.as_dict(Holder(Own(7), np.ones(2)))["own"] == {"doubled": 14}
-    found = records.read(Holder, {"own": {"doubled": 6}, "table": [[4, 5]]})
+    assert json_records.as_dict(Holder(Own(7), np.ones(2)))["own"] == {"doubled": 14}
+    found = json_records.read(Holder, {"own": {"doubled": 6}, "table": [[4, 5]]})
     assert found.own == Own(3) and isinstance(found.table, np.ndarray)
     with pytest.raises(ValueError, match=r"^own is damaged \(KeyError\('doubled'\)\)$"):
-        records.read(Holder, {"own": {}, "table": []})
+        json_records.read(Holder, {"own": {}, "table": []})
 
 
 @pytest.mark.parametrize(
@@ -117,6 +117,6 @@ def test_a_record_may_have_a_form_of_its_own_and_a_table_becomes_an_array():
 )
 def test_what_is_no_record_is_named(change, message):
     with pytest.raises(ValueError, match=f"^{message}"):
-        records.read(Outer, json.loads(TEXT) | change)
+        json_records.read(Outer, json.loads(TEXT) | change)
     with pytest.raises(ValueError, match="^the content is 3"):
-        records.read(Outer, 3)
+        json_records.read(Outer, 3)

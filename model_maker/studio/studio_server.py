@@ -21,7 +21,7 @@ _HOST = "127.0.0.1"
 _MOST_CONNECTIONS = 100
 
 
-class Server(uvicorn.Server):
+class StudioServer(uvicorn.Server):
     """Answers the page of a studio.
 
     Args:
@@ -57,9 +57,9 @@ class Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def serving(studio: Studio, port: int = 0) -> Iterator[Server]:
+def serving(studio: Studio, port: int = 0) -> Iterator[StudioServer]:
     """Serves a studio in the background while the block runs."""
-    server = Server(studio, port)
+    server = StudioServer(studio, port)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     while not server.started:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from card_values import CONTENT
 
-from model_maker.studio import results
+from model_maker.studio import training_results
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def workspace(tmp_path):
 
 def test_a_model_of_train_is_shown_by_its_metrics(workspace):
     (workspace.model / "metrics.json").write_text(json.dumps(CONTENT))
-    found = results.kept(workspace)
+    found = training_results.kept(workspace)
     assert found["foreign"] and found["labels"] == ["rose", "a|b"]
     assert (found["top1"], found["interval"], found["photos"]) == (0.9284, [0.8694, 0.9616], 125)
     assert found["wrong"] == 9  # 7.16 % of 125
@@ -34,4 +34,4 @@ def test_a_model_of_train_is_shown_by_its_metrics(workspace):
 def test_a_model_without_readable_metrics_is_not_shown(workspace, content):
     if content:
         (workspace.model / "metrics.json").write_text(content)
-    assert results.kept(workspace) is None
+    assert training_results.kept(workspace) is None

@@ -28,14 +28,16 @@ HEADLINE = (
 )
 
 
-def with_thresholds(info: ModelInfo, fit: heads.Fit, options: Options) -> ModelInfo:
+def with_thresholds(info: ModelInfo, fit: heads.FittedHead, options: Options) -> ModelInfo:
     """Returns the metadata with a threshold for each label, chosen by photos that the scoring heads have not seen."""
     found = tuple(entry.score for entry in _thresholds(fit, options))
     own = found if min(found) < max(found) else ()
     return dataclasses.replace(info, threshold=min(found), label_thresholds=own)
 
 
-def compose(package: Package, metrics: MultiLabelMetrics, fit: heads.Fit, folds: Folds | None) -> MultiLabelReport:
+def compose(
+    package: Package, metrics: MultiLabelMetrics, fit: heads.FittedHead, folds: Folds | None
+) -> MultiLabelReport:
     """Returns what was measured; see `measurement.measure` for single-label training.
 
     Args:
@@ -62,7 +64,7 @@ def compose(package: Package, metrics: MultiLabelMetrics, fit: heads.Fit, folds:
     )
 
 
-def _thresholds(fit: heads.Fit, options: Options) -> Sequence[LabelThreshold | Threshold]:
+def _thresholds(fit: heads.FittedHead, options: Options) -> Sequence[LabelThreshold | Threshold]:
     scores = precision_thresholds.in_bytes(fit.held_out) if options.io == "uint8" else fit.held_out
     if options.label_precision is not None:
         return label_thresholds.choose_by_precision(scores, fit.held_out_labels, options.label_precision)

@@ -41,7 +41,7 @@ def test_the_registry_is_what_setup_declares(extra):
 def test_each_extra_is_declared_and_has_a_mark_for_tests():
     assert set(extras.EXTRAS) == set(SETUP["options.extras_require"]) - OTHERS
     marks = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
-    assert {line.partition(":")[0].partition("(")[0] for line in marks["markers"]} == {"slow", *extras.EXTRAS}
+    assert {line.partition(":")[0].partition("(")[0] for line in marks["markers"]} == {"slow", "base", *extras.EXTRAS}
 
 
 @pytest.mark.parametrize("machine", ["Linux x86_64", "Linux aarch64", "macOS arm64", "Windows AMD64"])

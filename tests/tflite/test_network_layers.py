@@ -191,7 +191,7 @@ def test_all_layers_have_one_step_and_their_zero_is_nought(int8_lite0):
 def test_nothing_inside_computes_in_float(int8_lite0, name):
     content = network_layers.select(int8_lite0.content, network_layers.choose(int8_lite0.layers, name))
     facts = inspection.inspect(content)
-    assert inspection.wider_operators(content, "int8") == [] and facts.quantization == "int8"
+    assert inspection.wider_operators(graph.parse(content), "int8") == [] and facts.quantization == "int8"
     assert (facts.inputs[0].dtype, facts.outputs[0].dtype) == ("int8", "int8")
     assert facts.outputs[0].shape == (1, {"last": 1280, "top": 2368, "all": 3088}[name])
 

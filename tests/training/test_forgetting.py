@@ -100,7 +100,7 @@ def test_the_command_prints_a_receipt(trained, drawn_flowers, gone, never_seen, 
     output = ("--data", drawn_flowers, "--output", tmp_path / "new")
     assert run_cli(trained["uint8"], *gone, *output) in (0, None)
     said = capsys.readouterr().out
-    assert "2 photos forgotten" in said and sha256(never_seen / "model.tflite")[:16] in said and "Remains: " in said
+    assert "2 photos forgotten" in said and sha256(never_seen / "model.tflite")[:16] in said and "remains  " in said
     assert run_cli(trained["uint8"], *gone, *output) == 1 and "already exists" in capsys.readouterr().err
     run_cli(trained["uint8"], *gone, *output, "--overwrite", "--json")
     assert json.loads(capsys.readouterr().out)["after"]["photos"] == 58

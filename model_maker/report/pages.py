@@ -82,7 +82,7 @@ def _environment(suffix: str) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"percent": _percent, "ends": _ends}
+    environment.filters |= {"percent": _percent, "ends": _ends, "is_words": _is_words, "code": _code}
     script = (_TEMPLATES / "slider.js").read_text(encoding="utf-8")
     environment.globals |= {"chart": chart, "policy": _policy(script), "slider_script": script}
     return environment
@@ -100,6 +100,18 @@ def as_markdown(value: Any) -> Any:
     if not isinstance(value, str) or hasattr(value, "__html__"):
         return value
     return value if _NUMBERS.fullmatch(value) else markdown.text(value)
+
+
+def _is_words(cell: Any) -> bool:
+    """Whether a cell holds words, not a figure."""
+    return str(cell)[:1].isalpha()
+
+
+def _code(text: str) -> str:
+    """Shows what a message has in backquotes as code."""
+    import markupsafe
+
+    return markupsafe.Markup(re.sub("`([^`]+)`", r"<code>\1</code>", escape(text)))
 
 
 def _percent(share: float) -> str:

@@ -63,7 +63,7 @@ def words(top1: float, interval: tuple[float, float], photos: int) -> str:
     right = round(top1 * photos)
     low, high = (round(100 * share) for share in interval)
     text = (
-        f"{right} of {counted(photos, 'photo')} that it has never seen {'is' if right == 1 else 'are'} right. On new "
+        f"{right} of {counted(photos, 'photo')} that it has never seen {'is' if right == 1 else 'are'} correct. On new "
         f"photos like these, expect {low} to {high} in 100."
     )
     if photos < _FEW:

@@ -225,7 +225,7 @@ def test_facts_and_labels_come_from_the_file(seen, trained):
     info = Classifier(trained["uint8"]).info
     assert seen["labels"] == list(info.labels)
     measured = info.provenance["metrics"]
-    assert f"{100 * measured['top1']:.1f} % of {measured['photos']} test photos right" in seen["facts"]
+    assert f"{100 * measured['top1']:.1f} % of {measured['photos']} test photos correct" in seen["facts"]
 
 
 def test_tiles_show_what_python_answers(seen, expected):

@@ -84,7 +84,7 @@ def test_precision_and_recall_are_those_that_train_measured(seen, trained):
         answered, precision = measured[nearest]
         words = seen["words"][str(score)]
         assert f"Measured at {100 * nearest:.1f} %: of {test['photos']} test photos, {answered} got an answer" in words
-        assert f"{100 * precision:.1f} % of these were right (precision)" in words
+        assert f"{100 * precision:.1f} % of these were correct (precision)" in words
         assert f"{100 * precision * answered / test['photos']:.1f} % of all (recall)" in words
 
 

@@ -229,7 +229,7 @@ def test_the_slider_says_what_numpy_counts(scored, tmp_path):
             hits = right[said]
             shares = shares[0], f"{100 * hits.mean():.1f} % ({hits.sum()} of {said.sum()})"
         assert entry["shown"] == [f"{entry['at'] / 100:.2f}", *shares]
-        assert entry["said"] == f"{entry['shown'][0]}, answered {shares[0]}, right {shares[1]}"
+        assert entry["said"] == f"{entry['shown'][0]}, answered {shares[0]}, correct {shares[1]}"
 
 
 def test_hostile_names_stay_text(tmp_path):

@@ -59,4 +59,4 @@ def test_the_curves_are_a_table_too(text):
 def test_the_page_passes_axe_and_fits_a_phone(text, tmp_path):
     seen = look_at(text, tmp_path)
     assert seen["pages"] == NOTHING
-    assert seen["slider"][0]["said"] == "0.00, labels found 100.0 % (6 of 6), right of those shown 60.0 % (6 of 10)"
+    assert seen["slider"][0]["said"] == "0.00, labels found 100.0 % (6 of 6), correct of those shown 60.0 % (6 of 10)"

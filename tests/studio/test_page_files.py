@@ -87,7 +87,7 @@ def test_photos_are_stored_as_they_came(seen, drawn):
 
 def test_the_result_is_told_in_words(seen):
     metrics = json.loads(Path(seen["job"]["metrics"]).read_text())["test"]
-    assert seen["accuracy"] == f"{100 * metrics['top1']:.1f} % right"
+    assert seen["accuracy"] == f"{100 * metrics['top1']:.1f} % correct"
     assert seen["words"].startswith(f"{round(metrics['top1'] * metrics['photos'])} of {metrics['photos']} photos")
 
 

@@ -54,6 +54,17 @@ def test_the_verdict_stands_on_top_with_its_date():
     assert "12ab" in page.text and "It does not pass" not in page.text
 
 
+def test_words_stand_to_the_left_and_figures_to_the_right():
+    text = certificate_page.render(PASSING)
+    assert '<th scope="col" class="words">pixels</th><th scope="col">correct</th>' in text
+    assert '<td class="words">ours</td><td>7 of 10</td>' in text
+
+
+def test_what_a_remark_has_in_backquotes_is_shown_as_code():
+    text = certificate_page.render(dataclasses.replace(PASSING, notes=("Pass `--io <TYPE>` to it.",)))
+    assert "Pass <code>--io &lt;TYPE&gt;</code> to it." in text
+
+
 def test_the_verdict_of_a_file_that_fails_has_its_reasons():
     page = Page(certificate_page.render(FAILING))
     assert page.text.index("It does not pass") < page.text.index("certified")

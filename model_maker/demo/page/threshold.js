@@ -71,6 +71,6 @@ function words(score) {
   const rest = answered < photos ? ' The others were “unknown”.' : '';
   return (
     `Measured at ${percent(point.score)}: of ${photos} test photos, ${answered} got an answer. ` +
-    `${percent(precision)} of these were right (precision), ${percent(recall)} of all (recall).${rest}`
+    `${percent(precision)} of these were correct (precision), ${percent(recall)} of all (recall).${rest}`
   );
 }

@@ -83,7 +83,7 @@ function accuracy({provenance}) {
   if (typeof precision === 'number' && photos) {
     return [`mAP ${percent(precision)} on ${photos} test photos`];
   }
-  return typeof top1 === 'number' && photos ? [`${percent(top1)} of ${photos} test photos right`] : [];
+  return typeof top1 === 'number' && photos ? [`${percent(top1)} of ${photos} test photos correct`] : [];
 }
 
 /** Fills a group of choices; `choose` receives the place of the one that is taken. */

@@ -78,7 +78,7 @@ function drawResult(result, names) {
   if (!result) {
     return;
   }
-  byId('result-top').textContent = `${percent(result.top1)} right`;
+  byId('result-top').textContent = `${percent(result.top1)} correct`;
   byId('result-words').textContent = result.words;
   const time = result.seconds === null ? '' : `, trained in ${result.seconds.toFixed(1)} s`;
   byId('result-facts').textContent = `${result.labels.length} classes, ${(result.size_bytes / 1e6).toFixed(2)} MB${time}`;

@@ -244,8 +244,8 @@ function drawThreshold() {
   const right = given.filter(([, is]) => is).length;
   byId('threshold-words').textContent = !answers.length
     ? ''
-    : `Of ${answers.length} test photos ${given.length} get an answer; ${right} of these are right ` +
+    : `Of ${answers.length} test photos ${given.length} get an answer; ${right} of these are correct ` +
       `(precision ${given.length ? percent(right / given.length) : '–'}). Of all test photos, ` +
-      `${percent(right / answers.length)} get the right answer (recall). The others are “unknown”.`;
+      `${percent(right / answers.length)} get the correct answer (recall). The others are “unknown”.`;
   current && drawAnswer();
 }

@@ -104,8 +104,6 @@ def run() -> None:
         app.run(main, flags_parser=parse)
     except KeyboardInterrupt:  # while parsing the command line
         sys.exit(exit_codes.INTERRUPTED)
-    finally:
-        gc.freeze()  # or Python would search all that is left for garbage before it ends
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

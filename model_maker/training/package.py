@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ from model_maker import evaluation, multi_label_metrics
 from model_maker.data import sources
 from model_maker.data.dataset import Dataset
 from model_maker.data.multi_label import MultiLabelDataset
-from model_maker.embeddings import computing
 from model_maker.evaluation import Metrics
 from model_maker.inference.classifier import FileClassifier, Scored
 from model_maker.inference.training_report import KernelAgreement
@@ -26,13 +24,14 @@ from model_maker.packaging import accuracy_budget, file_checks, quantized_file
 from model_maker.progress import Progress
 from model_maker.report import model_page, multi_label_page
 from model_maker.report.drawing import Drawing, Wanted
-from model_maker.tflite import class_memory, graph, network_layers
+from model_maker.tflite import class_memory, graph
 from model_maker.tflite.class_memory import ClassMemory
 from model_maker.tflite.integer_heads import IntegerHead
 from model_maker.tflite.metadata import ModelInfo
 from model_maker.tflite.network_layers import Layer
 from model_maker.training import learn, metrics_record
 from model_maker.training.learn import Learned
+from model_maker.training.promise import Promise
 from model_maker.training.training_data import TrainingData, join
 
 Array = np.ndarray
@@ -129,40 +128,33 @@ def quantize(
             kept = _keep_budget(learned, data, info, options, progress)
             form = kept.choice.form
     network, test = learned.network, data.split.test
-    promised = memory = promise = float_model = None
-    if form.is_plain_int8 and network.layers and data.backbone.int8:
-        with progress.stage("Quantize the head"):
-            head = learn.integer_head(network, join(data.split.train, data.split.validation), data)
-            promised = functools.partial(_scores_on, head, network, data, options)
-            # Float input whose mean is not an integer rounds each pixel, so the embeddings differ from those computed.
-            if options.io != "float32" or not data.backbone.normalization.mean % 1:
-                promise = promised("xnnpack", test)
-                drawing.begin(_figures(learned, data, promise, info))
-            bare = _on_int8_backbone(head, network, data, options)
-    else:
-        with progress.stage(f"Quantize ({form.quantize})"):
-            float_model = _in_float(network)
-            seen, more = quantized_file.calibration_photos(quantized_file.by_hash(data.split.train))
-            bare = quantized_file.convert(
-                float_model, data.backbone, form, photos=seen, more=more, progress=progress, threads=options.threads
-            )
+    plain = form.is_plain_int8 and network.layers and data.backbone.int8
+    with progress.stage("Quantize the head" if plain else f"Quantize ({form.quantize})"):
+        promise = _promise(network, data, options) if plain else None
+        exact = promise.scores("xnnpack", test) if promise and promise.is_exact else None
+        if exact is not None:
+            drawing.begin(_figures(learned, data, exact, info))
+        if promise:
+            bare = _on_int8_backbone(promise.head, network, data, options)
+        else:
+            bare = _converted(_in_float(network), data, form, options, progress)
     shipped = quantized_file.with_metadata(bare, info)
     with progress.stage("Evaluate the file"):
-        run, scores = _evaluate(shipped, promise, test, options, progress)
-    if promise is None:
+        run, scores = _evaluate(shipped, exact, test, options, progress)
+    if exact is None:
         drawing.begin(_figures(learned, data, scores, info))
-    # The slow kernels keep one core busy and no Python code, so the rest of the work is done meanwhile.
+    # The slow kernels and the sums over embeddings keep a core busy and no Python code, which does the rest meanwhile.
     with ThreadPoolExecutor(1) as beside:
+        promised = promise.scores if promise else None
         checked = beside.submit(
             file_checks.check_kernels, shipped, test, scores, threads=options.threads, promised=promised
         )
+        remembered = beside.submit(_remember, promise, data, options)
         with progress.stage("Compare with the float model"):
-            float_model = float_model or _in_float(network)
+            float_model = _in_float(network)
             expected = learn.float_scores(network, test.of(run), data, options)
-        if promised and options.memory and not options.multi_label:
-            memory = _remember(network, data)
         with progress.stage("Check other kernels"):
-            kernels = checked.result()
+            kernels, memory = checked.result(), remembered.result()
     return Package(
         options,
         data,
@@ -193,10 +185,27 @@ def _on_int8_backbone(head: IntegerHead, network: Network, data: TrainingData, o
     return quantized_file.with_io_types(whole, data.backbone.normalization, options.io)
 
 
-def _remember(network: Network, data: TrainingData) -> ClassMemory:
+def _promise(network: Network, data: TrainingData, options: Options) -> Promise:
+    head = learn.integer_head(network, join(data.split.train, data.split.validation), data)
+    return Promise(head, network, data, options)
+
+
+def _converted(
+    float_model: bytes, data: TrainingData, form: quantized_file.Form, options: Options, progress: Progress
+) -> bytes:
+    """Returns another file than the int8 file of a frozen network, without metadata."""
+    photos, more = quantized_file.calibration_photos(quantized_file.by_hash(data.split.train))
+    return quantized_file.convert(
+        float_model, data.backbone, form, photos=photos, more=more, progress=progress, threads=options.threads
+    )
+
+
+def _remember(promise: Promise | None, data: TrainingData, options: Options) -> ClassMemory | None:
     """Returns the memory of the classes of a frozen network: of the photos that its head learned from."""
+    if promise is None or not options.memory or options.multi_label:
+        return None
     photos = join(data.split.train, data.split.validation)
-    seen = data.features(network, photos)
+    seen = data.features(promise.network, photos)
     return class_memory.summarize(seen, np.array(photos.labels), classes=len(photos.classes), step=seen.step)
 
 
@@ -217,17 +226,6 @@ def _figures(learned: Learned, data: TrainingData, scores: Array, info: ModelInf
     if isinstance(metrics, MultiLabelMetrics):
         return multi_label_page.wanted(scored, metrics, path)
     return model_page.wanted(scored, metrics, path, metrics_record.history(learned.tuned))
-
-
-def _scores_on(
-    head: IntegerHead, network: Network, data: TrainingData, options: Options, kernels: str, photos: Dataset
-) -> Array:
-    """Returns the scores of a head on the int8 backbone with some kernels of LiteRT."""
-    if kernels == "xnnpack":
-        return head.scores(data.features(network, photos)[:], kernels=kernels)
-    maps, _ = computing.feature_maps(photos, *data.backbone.computing, threads=options.threads, kernels=kernels)
-    columns = network_layers.features(data.backbone.layers, network.layers)
-    return head.scores(maps.columns(columns)[:], kernels=kernels)
 
 
 def _evaluate(

@@ -76,8 +76,8 @@ def write(output: Path, package: Package, report: Report, record: dict[str, Any]
 def _check(package: Package, folder: Path) -> None:
     """Checks the scores of the written models on some photos."""
     test = package.data.split.test
-    shipped, float_model = ((folder / name).read_bytes() for name in (output_folder.MODEL, output_folder.FLOAT_MODEL))
-    file_checks.check_same_scores(shipped, test, package.scores)
+    file_checks.check_same_scores((folder / output_folder.MODEL).read_bytes(), test, package.scores)
+    float_model = (folder / output_folder.FLOAT_MODEL).read_bytes()
     file_checks.check_promise(float_model, test.of(package.compared), package.expected)
 
 

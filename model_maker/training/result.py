@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from model_maker import evaluation
 from model_maker.inference.classifier import Scored
@@ -20,7 +20,6 @@ class Result:
     Attributes:
       directory: the folder with `model.tflite`, `float.tflite`, `labels.txt`, `metrics.json`, `run.json`, `split.json`,
         `README.md`, `report.html` and its plots.
-      metrics: of the shipped file on the test photos; MultiLabelMetrics with `multi_label`.
       measured: everything that was measured, as `metrics.json` has it.
       seconds: total time.
       budget: the search within `max_drop`, with latencies; None without.
@@ -28,11 +27,15 @@ class Result:
     """
 
     directory: Path
-    metrics: evaluation.Metrics
     measured: Report
     seconds: float
     budget: accuracy_budget.Budget | None = None
     scored: Scored = dataclasses.field(kw_only=True)
+
+    @property
+    def metrics(self) -> evaluation.Metrics:
+        """Metrics of the shipped file on the test photos; MultiLabelMetrics with `multi_label`."""
+        return cast(evaluation.Metrics, self.measured.test)  # see `Classifier.measure`
 
     @property
     def report(self) -> dict[str, Any]:

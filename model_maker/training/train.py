@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from model_maker import output_folder, run_record
 from model_maker.backbones import embedder, small_inputs
@@ -17,22 +17,14 @@ from model_maker.data.given_photos import Indexed
 from model_maker.data.images import Photo
 from model_maker.embeddings import int8_suitability
 from model_maker.embeddings.engines import ENGINES
-from model_maker.evaluation import Metrics
 from model_maker.learning.callbacks import NO_CALLBACKS, Callbacks
 from model_maker.options import Options, check
 from model_maker.progress import Progress
 from model_maker.report.drawing import Drawing
 from model_maker.system import files
-from model_maker.training import (
-    folds,
-    measurement,
-    multi_label_record,
-    package,
-    package_folder,
-    preparation,
-    training_data,
-)
+from model_maker.training import folds, measurement, package, package_folder, preparation, training_data
 from model_maker.training.learn import learn
+from model_maker.training.multi_label_record import with_thresholds
 from model_maker.training.result import Result
 
 
@@ -130,7 +122,7 @@ def train_on(
         # Checks for too few photos before the long work; repeated without unreadable ones later.
         first = training_data.split(photos, options, progress)
     checkpoint = preparation.open_checkpoint(output, photos, options, progress, resume=resume)
-    with Drawing() as drawing:
+    with Drawing() as drawing:  # starts early, because matplotlib takes a while to import
         with progress.stage(f"Prepare {choice.name}"):
             base = embedder.embedder(choice, resize=options.resize, progress=progress)
             backbone = int8_suitability.prepare(base, first.train, progress, threads=options.threads, known=int8)
@@ -142,10 +134,9 @@ def train_on(
         if options.folds:
             with progress.stage(f"Cross-validate with {options.folds} folds"):
                 estimate = folds.estimate(embedded, options, progress)
-
         info = package.describe(data, embedded, options)
         if options.multi_label:
-            info = multi_label_record.with_thresholds(info, learned.fit, options)
+            info = with_thresholds(info, learned.fit, options)
         made = package.quantize(learned, embedded, info, options, progress, drawing)
         made, report = measurement.measure(made, learned, estimate, progress)
         if note := proportions.note(embedded.photos, base.fit):
@@ -156,5 +147,4 @@ def train_on(
             report = package_folder.write(output, made, report, record, overwrite=overwrite)
     if checkpoint:
         checkpoint.remove()
-    metrics = cast(Metrics, report.test)  # see `Classifier.measure`
-    return Result(output, metrics, report, progress.seconds, made.budget, scored=made.scored)
+    return Result(output, report, progress.seconds, made.budget, scored=made.scored)

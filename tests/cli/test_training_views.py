@@ -19,7 +19,7 @@ def shown(trained, classes, capsys):
     scored = Scored((), np.arange(len(classes)), np.eye(len(classes)))
     metrics = evaluation.measure(scored.scores, scored.labels, classes)
     report = dataclasses.replace(training_report.read(trained["uint8"], TrainingReport), test=metrics)
-    training_views.show_training(Result(trained["uint8"], metrics, report, 1.0, scored=scored))
+    training_views.show_training(Result(trained["uint8"], report, 1.0, scored=scored))
     lines = capsys.readouterr().out.splitlines()
     begin = next(number for number, line in enumerate(lines) if line.startswith("classes"))
     end = next(number for number, line in enumerate(lines) if line.startswith("layers"))

@@ -127,7 +127,7 @@ def test_augmented_views_are_learned_from(run, flowers, tmp_path):
         assert (again.directory / name).read_bytes() == (result.directory / name).read_bytes(), name
 
 
-def test_test_photos_are_not_augmented_in_vain(flowers, tmp_path, lite0, monkeypatch):
+def test_test_photos_are_not_augmented_in_vain(flowers, tmp_path, empty_cache, monkeypatch):
     made, views = [], augment.views
 
     def noting(photo, *arguments, numbers, **options):
@@ -137,7 +137,7 @@ def test_test_photos_are_not_augmented_in_vain(flowers, tmp_path, lite0, monkeyp
     monkeypatch.setattr(augment, "views", noting)
     result = model_maker.train(flowers, tmp_path / "model", augment="light", views=2, seed=9)
     photos = result.report["photos"]
-    # The plain photos are known from the runs before; of the others, one more view each.
+    # View 0 is the photo as it is.
     augmented = {photo for photo, number in made if number == 1}
     assert len(augmented) == photos["train"] + photos["validation"]
     test, _ = run_record.test_part(result.directory)

@@ -26,7 +26,8 @@ demo: $(VENV)/.installed
 	@echo "The model is demo/flowers_model/model.tflite"
 
 # On every core, see tests/helpers/scheduling.py.
-PYTEST = $(BIN)/pytest --numprocesses auto --no-loadscope-reorder --durations 30
+WORKERS := auto
+PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --no-loadscope-reorder --durations 30
 
 test: $(VENV)/.installed-test
 	$(PYTEST) $(or $(TESTS),-m "not slow")

@@ -22,7 +22,7 @@ Kind = TypeVar("Kind", bound="TrainingReport | MultiLabelReport")
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A set of layers with the cross-validated results of its heads; see `heads.Candidate`.
+    """A set of layers with the cross-validated results of its heads; see `heads.LayerCandidate`.
 
     Attributes:
       top1, exact_match: the one for one label a photo, the other for several.

@@ -108,10 +108,8 @@ def _is_words(cell: Any) -> bool:
 
 
 def _code(text: str) -> str:
-    """Shows what a message has in backquotes as code."""
-    import markupsafe
-
-    return markupsafe.Markup(re.sub("`([^`]+)`", r"<code>\1</code>", escape(text)))
+    """Returns a message as HTML, with code where it has backquotes."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _percent(share: float) -> str:

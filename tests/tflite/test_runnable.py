@@ -13,7 +13,7 @@ from model_maker import Classifier
 from model_maker.backbones import BACKBONES, importers
 from model_maker.backbones.layer_weights import BatchNorm
 from model_maker.errors import ModelError
-from model_maker.normalization import BatchNorm as PixelRange
+from model_maker.normalization import Normalization
 from model_maker.tflite import graph, inspection, quantize, runnable, vetting
 
 
@@ -312,7 +312,7 @@ def test_an_imported_backbone_obeys_the_same_rules(tmp_path):
     network = TinyNetwork(8).conv(np.random.default_rng(0).normal(size=(4, 3, 3, 3)), np.ones(4)).mean()
     content = changed(network.content(), lambda model, main: setattr(main.tensors[-1], "isVariable", True))
     with pytest.raises(ModelError, match="keeps its value"):
-        importers.from_tflite(content, image_size=None, stated=None, assumed=PixelRange(0.0, 255.0))
+        importers.from_tflite(content, image_size=None, stated=None, assumed=Normalization(0.0, 255.0))
 
 
 @pytest.mark.tensorflow

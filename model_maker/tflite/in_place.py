@@ -57,7 +57,7 @@ def output_shapes(content: bytes) -> list[tuple[int, ...]]:
 
 @dataclass(frozen=True)
 class Ends:
-    """The first input and output as the file states them; attributes as in `interpreter.Runner`."""
+    """The first input and output as the file states them; attributes as in `interpreter.LiteRTRunner`."""
 
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]

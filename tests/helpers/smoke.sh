@@ -62,6 +62,6 @@ fi
 # README and pages that need no extra, followed from empty folders with what is installed here.
 if [ -n "${PYTEST:-}" ]; then
   cd "$checkout"
-  MODEL_MAKER_PAGES_PYTHON=$commands/python "$PYTEST" -q --numprocesses auto --no-loadscope-reorder -m base
+  MODEL_MAKER_PAGES_PYTHON=$commands/python "$PYTEST" -q --numprocesses auto --no-loadscope-reorder -m base tests/product
 fi
 echo "The wheel works on $("$PYTHON" --version): $(basename "$wheel")"

@@ -210,7 +210,7 @@ def test_an_argument_is_quoted_for_the_shell(monkeypatch, argument, here, window
 
 
 def test_a_port_that_is_taken_is_not_taken_again():
-    program = "from model_maker.demo.page_server import Server; print(Server.allow_reuse_address)"
+    program = "from model_maker.demo.page_server import PageServer; print(PageServer.allow_reuse_address)"
     assert [run(system, program).strip() for system in ("", "win32")] == ["True", "False"]
 
 

@@ -31,6 +31,9 @@ async function act(name, body) {
 
 /** Sends files and says what was refused. */
 async function upload(files) {
+  if (!studio.state) {
+    await refresh(); // somebody was quicker than the first answer
+  }
   const found = await api.upload(files, studio.state.limits, (done, total) => say(`${done} of ${total} files sent`, done === total));
   if (found.refused.length) {
     const more = found.refused.length > 3 ? ` And ${found.refused.length - 3} more.` : '';

@@ -34,7 +34,7 @@ _TAKEN_CLASSES = frozenset(_CLASSES.split())
 
 
 def names(labels: Sequence[str], join: Callable[[Sequence[str]], str], taken: Collection[str] = ()) -> list[str]:
-    """Returns an identifier for each label, each once and none of `taken`; what has no letters is called by its number.
+    """Returns an identifier for each label, each once and none of `taken`; one without letters is named by its number.
 
     `join` makes one of words, `upper` or `camel`.
     """

@@ -70,10 +70,7 @@ def chart(svg: bytes, name: str) -> str:
 def _environment(suffix: str) -> jinja2.Environment:
     import jinja2
 
-    from model_maker.report.compiled_templates import CompiledTemplates
-
     environment = jinja2.Environment(
-        bytecode_cache=CompiledTemplates(__file__),
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=suffix == ".html",
         finalize=None if suffix == ".html" else as_markdown,

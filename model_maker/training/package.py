@@ -128,6 +128,7 @@ def quantize(
             kept = _keep_budget(learned, data, info, options, progress)
             form = kept.choice.form
     network, test = learned.network, data.split.test
+    float_model: bytes | None = None
     plain = form.is_plain_int8 and network.layers and data.backbone.int8
     with progress.stage("Quantize the head" if plain else f"Quantize ({form.quantize})"):
         promise = _promise(network, data, options) if plain else None
@@ -137,7 +138,8 @@ def quantize(
         if promise:
             bare = _on_int8_backbone(promise.head, network, data, options)
         else:
-            bare = _converted(_in_float(network), data, form, options, progress)
+            float_model = _in_float(network)
+            bare = _converted(float_model, data, form, options, progress)
     shipped = quantized_file.with_metadata(bare, info)
     with progress.stage("Evaluate the file"):
         run, scores = _evaluate(shipped, exact, test, options, progress)
@@ -151,7 +153,7 @@ def quantize(
         )
         remembered = beside.submit(_remember, promise, data, options)
         with progress.stage("Compare with the float model"):
-            float_model = _in_float(network)
+            float_model = float_model or _in_float(network)
             expected = learn.float_scores(network, test.of(run), data, options)
         with progress.stage("Check other kernels"):
             kernels, memory = checked.result(), remembered.result()

@@ -26,6 +26,8 @@ _ROW = np.dtype([("name", "V32"), ("check", "<u4")])
 _EVERY = slice(None)
 # Names packed, and bytes of vectors checked, per step.
 _NAMES, _BYTES = 4096, 4 << 20
+# Photos in a block of `FeatureMaps.blocks`.
+BLOCK = 4096
 
 
 def pack(names: Iterable[str]) -> Array:
@@ -217,6 +219,11 @@ class FeatureMaps:
         """
         values = self[photos, views].astype(np.float32)
         return values if self.step == 1 else values * np.float32(self.step)
+
+    def blocks(self) -> Iterator[Array]:
+        """Reads the original views of all photos, dequantized, BLOCK photos at a time: float32 [B, *shape]."""
+        for start in range(0, len(self), BLOCK):
+            yield self.batch(np.arange(start, min(start + BLOCK, len(self))))
 
     def of(self, photos: Array) -> FeatureMaps:
         """Returns the maps of some photos, int [M]."""

@@ -54,11 +54,14 @@ class Head:
     bias: Array
     multi_label: bool = False
 
-    def logits(self, embeddings: Array) -> Array:
-        """Maps [N, D] to float32 [N, C]."""
+    def logits(self, embeddings: Array | FeatureMaps) -> Array:
+        """Maps [N, D], which a store gives in blocks, to float32 [N, C]."""
+        if isinstance(embeddings, FeatureMaps):
+            parts = [self.logits(block) for block in embeddings.blocks()]
+            return np.concatenate([np.empty((0, len(self.bias)), np.float32), *parts])
         return embeddings.astype(np.float32) @ self.kernel.T + self.bias
 
-    def scores(self, embeddings: Array) -> Array:
+    def scores(self, embeddings: Array | FeatureMaps) -> Array:
         """The same as `logits`, converted to probabilities."""
         return _likelihood(self.multi_label).scores(self.logits(embeddings))
 

@@ -7,7 +7,9 @@ scores of the full file for their photos.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -27,6 +29,16 @@ _TOGETHER = 256
 _PHOTOS = 2048
 # The sigmoid of this is within half a step (1 / 256) of 1.
 _MOST_LOGIT = 8.0
+# Photos whose features are in memory at a time.
+_BLOCK = 4096
+
+
+class IntegerFeatures(Protocol):
+    """int8 [N, D]: an array, or what reads its rows from a store."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> Array: ...
 
 
 @dataclass(frozen=True)
@@ -50,10 +62,10 @@ class IntegerHead:
     logit_zero: int
     multi_label: bool = False
 
-    def scores(self, features: Array, *, kernels: str = "xnnpack") -> Array:
+    def scores(self, features: IntegerFeatures, *, kernels: str = "xnnpack") -> Array:
         """Returns the scores of a file with this head, float32 [N, C], for int8 features [N, D]."""
         runner = LiteRTRunner(self._alone(), kernels=kernels)
-        rows = [runner.run(row[None])[0] for row in features]
+        rows = [runner.run(row[None])[0] for block in _blocks(features) for row in block]
         return np.array(rows, np.float32).reshape(len(features), len(self.bias))
 
     def attach(self, embedder: bytes) -> bytes:
@@ -110,14 +122,14 @@ class IntegerHead:
 
 
 def quantize(
-    kernel: Array, bias: Array, features: Array, feature_step: float, *, multi_label: bool = False
+    kernel: Array, bias: Array, features: IntegerFeatures, feature_step: float, *, multi_label: bool = False
 ) -> IntegerHead:
     """Rounds a fitted head to integers so that its logits for the given photos change least.
 
     Args:
       kernel: float [C, D], for dequantized features.
       bias: float [C].
-      features: int8 [N, D], of the training photos.
+      features: int8 [N, D], of the training photos; read in blocks.
       feature_step: quantization step of the features.
       multi_label: as in IntegerHead.
     """
@@ -139,8 +151,7 @@ def quantize(
         lost = (kernel - rounded * steps[:, None]) @ seen.mean(axis=0) * feature_step
         products = np.float32(feature_step) * steps
         whole_bias = np.clip(np.rint((bias + lost) / products), -(2**31) + 1, 2**31 - 1)
-        logits = (features.astype(np.float32) @ rounded.T.astype(np.float32) + whole_bias) * products
-    low, high = min(0.0, float(logits.min())), max(0.0, float(logits.max()))
+        low, high = _range(features, rounded, whole_bias, products)
     if multi_label:  # scores beyond these saturate at 0 and 255 of 256; the others gain finer steps
         low, high = max(low, -_MOST_LOGIT), min(high, _MOST_LOGIT)
     logit_step = (high - low) / 255 or 1.0
@@ -154,3 +165,16 @@ def quantize(
         zero,
         multi_label,
     )
+
+
+def _range(features: IntegerFeatures, kernel: Array, bias: Array, products: Array) -> tuple[float, float]:
+    """Returns the lowest and the highest logit of all classes, at most and at least 0."""
+    low, high, turned = 0.0, 0.0, kernel.T.astype(np.float32)
+    for block in _blocks(features):
+        logits = (block.astype(np.float32) @ turned + bias) * products
+        low, high = min(low, float(logits.min())), max(high, float(logits.max()))
+    return low, high
+
+
+def _blocks(features: IntegerFeatures) -> Iterator[Array]:
+    return (features[start : start + _BLOCK] for start in range(0, len(features), _BLOCK))

@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from model_maker.data.dataset import Dataset
 from model_maker.data.streaming import cores
+from model_maker.embeddings.store import FeatureMaps
 from model_maker.errors import DataError, about
 from model_maker.inference import training_overlap
 from model_maker.inference.classifier import model_file
@@ -125,11 +126,10 @@ def keep(
     return changed, weight, counts
 
 
-def on_test(plain: Head, head: Head, old: OldHead, embeddings: Array, labels: Array) -> Changes:
-    """Measures the effect of averaging on test photos, whose input features of the head are float [N, D]."""
-    logits = embeddings.astype(np.float64) @ old.kernel.T + old.bias
-    answers = old_answers(logits, old.known)
-    return changes(plain.logits(embeddings), head.logits(embeddings), answers, np.asarray(labels))
+def on_test(plain: Head, head: Head, old: OldHead, seen: FeatureMaps, labels: Array) -> Changes:
+    """Measures the effect of averaging on test photos, by what the heads see of them."""
+    answers = old_answers(Head(old.kernel, old.bias).logits(seen), old.known)
+    return changes(plain.logits(seen), head.logits(seen), answers, np.asarray(labels))
 
 
 def averaged(head: Head, old: OldHead, weight: float, temperature: float) -> Head:

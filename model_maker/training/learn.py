@@ -36,9 +36,6 @@ from model_maker.training.training_data import TrainingData, join
 
 Array = np.ndarray
 
-# Photos per batch of scoring.
-BLOCK = 4096
-
 
 @dataclass(frozen=True)
 class Learned:
@@ -134,9 +131,7 @@ def _keeping(both: Dataset, data: TrainingData, options: Options, progress: Prog
     with progress.stage("Average with the old head"):
         fit, weight, held_out = answer_keeping.keep(plain, old, both, data, balance=balance)
     network = _network(data, fit)
-    seen = data.features(network, test)
-    embeddings = seen[:].astype(np.float32) * np.float32(seen.step)
-    on_test = answer_keeping.on_test(plain.head, fit.head, old, embeddings, np.array(test.labels))
+    on_test = answer_keeping.on_test(plain.head, fit.head, old, data.features(network, test), np.array(test.labels))
     return Learned(network, fit, network, kept=Kept(old.path, weight, held_out, on_test))
 
 
@@ -195,9 +190,7 @@ def score(network: Network, photos: Dataset, data: TrainingData, options: Option
         expected = data.backbone.normalization, data.backbone.resize
         found, _ = computing.compute(photos, network.embedder, *expected, threads=options.threads)
         return network.head.scores(found)
-    maps = data.features(network, photos)
-    blocks = (maps[start : start + BLOCK] for start in range(0, max(1, len(maps)), BLOCK))
-    return np.concatenate([network.head.scores(block.astype(np.float32) * np.float32(maps.step)) for block in blocks])
+    return network.head.scores(data.features(network, photos))
 
 
 def float_scores(network: Network, photos: Dataset, data: TrainingData, options: Options) -> Array:
@@ -207,14 +200,14 @@ def float_scores(network: Network, photos: Dataset, data: TrainingData, options:
     # All layers are computed, as other trainings of these photos may choose others: the cache then has them.
     backbone, expected = data.backbone, (data.backbone.normalization, data.backbone.resize)
     maps, _ = computing.feature_maps(photos, backbone.joined, *expected, threads=options.threads)
-    return network.head.scores(maps.columns(network_layers.features(backbone.layers, network.layers))[:])
+    return network.head.scores(maps.columns(network_layers.features(backbone.layers, network.layers)))
 
 
 def integer_head(network: Network, photos: Dataset, data: TrainingData) -> IntegerHead:
     """Quantizes the head of a frozen network to integers, calibrated on its training photos."""
     seen = data.features(network, photos)
     head = network.head
-    return integer_heads.quantize(head.kernel, head.bias, seen[:], seen.step, multi_label=head.multi_label)
+    return integer_heads.quantize(head.kernel, head.bias, seen, seen.step, multi_label=head.multi_label)
 
 
 def attached(head: IntegerHead, network: Network, data: TrainingData) -> schema.ModelT:

@@ -40,8 +40,8 @@ class Promise:
     def scores(self, kernels: str, photos: Dataset) -> Array:
         """Returns the scores with some kernels of LiteRT, float32 [N, C]."""
         if kernels == "xnnpack":
-            return self.head.scores(self.data.features(self.network, photos)[:], kernels=kernels)
+            return self.head.scores(self.data.features(self.network, photos), kernels=kernels)
         backbone = self.data.backbone
         maps, _ = computing.feature_maps(photos, *backbone.computing, threads=self.options.threads, kernels=kernels)
         columns = network_layers.features(backbone.layers, self.network.layers)
-        return self.head.scores(maps.columns(columns)[:], kernels=kernels)
+        return self.head.scores(maps.columns(columns), kernels=kernels)

@@ -303,3 +303,32 @@ def test_few_and_many_classes(tiny_int8, integers, pixels, classes):
 
 def test_scores_of_no_photo_have_their_shape(head):
     assert head.scores(np.empty((0, 44), np.int8)).shape == (0, 3)
+
+
+class InBlocks:
+    """Features in a store: remembers how many photos were in memory at a time."""
+
+    def __init__(self, features):
+        self.features, self.most = features, 0
+
+    def __len__(self):
+        return len(self.features)
+
+    def __getitem__(self, rows):
+        found = self.features[rows]
+        self.most = max(self.most, len(found))
+        return found
+
+
+def test_many_photos_are_read_in_blocks(tiny_int8):
+    many = np.random.default_rng(3).integers(-128, 128, (10_000, 44), np.int8)
+    stored, (kernel, bias) = InBlocks(many), drawn(3, 44)
+    head = integer_heads.quantize(kernel, bias, stored, tiny_int8.step)
+    found = head.scores(stored)
+    assert stored.most <= 4096
+    whole = integer_heads.quantize(kernel, bias, many, tiny_int8.step)
+    assert head.logit_step == whole.logit_step
+    expected = real_logits(kernel, bias, many, tiny_int8.step)
+    # The step spans all logits, of the last block, too, and no more.
+    assert head.logit_step == pytest.approx((expected.max() - expected.min()) / 255, rel=0.01)
+    np.testing.assert_array_equal(found[::1000], head.scores(many[::1000]))

@@ -17,6 +17,7 @@ from tiny_network import FUSED, TinyNetwork
 import model_maker
 from model_maker.backbones.int8_backbone import QuantizedEmbedder
 from model_maker.data.sources import read
+from model_maker.embeddings import store
 from model_maker.embeddings.computing import compute
 from model_maker.embeddings.store import EmbeddingStore, names_in
 from model_maker.errors import DataError
@@ -25,6 +26,7 @@ from model_maker.learning.checkpoint import path_for
 from model_maker.normalization import Normalization
 from model_maker.options import Options
 from model_maker.progress import Progress
+from model_maker.tflite import integer_heads
 from model_maker.training import folds, learn, training_data
 
 PIXELS = Normalization(127.5, 127.5)
@@ -230,7 +232,8 @@ def test_what_is_too_large_for_memory_is_streamed_through_training(tiny_file, co
     wanted = options(tiny_file, augment="light", views=3)
     here = model_maker.train(colours, tmp_path / "here", **wanted)
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0)
-    monkeypatch.setattr(learn, "BLOCK", 4)
+    monkeypatch.setattr(store, "BLOCK", 4)
+    monkeypatch.setattr(integer_heads, "_BLOCK", 4)
     there = model_maker.train(colours, tmp_path / "there", **wanted)
     again = model_maker.train(colours, tmp_path / "again", **wanted)
     for name in ("model.tflite", "float.tflite", "metrics.json"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,17 +141,21 @@ def quantize(
             float_model = _in_float(network)
             bare = _converted(float_model, data, form, options, progress)
     shipped = quantized_file.with_metadata(bare, info)
-    with progress.stage("Evaluate the file"):
-        run, scores = _evaluate(shipped, exact, test, options, progress)
-    if exact is None:
-        drawing.begin(_figures(learned, data, scores, info))
     # The slow kernels and the sums over embeddings keep a core busy and no Python code, which does the rest meanwhile.
     with ThreadPoolExecutor(1) as beside:
-        promised = promise.scores if promise else None
-        checked = beside.submit(
-            file_checks.check_kernels, shipped, test, scores, threads=options.threads, promised=promised
-        )
+
+        def check_kernels(scores: Array) -> Future[dict[str, KernelAgreement]]:
+            promised = promise.scores if promise else None
+            check = file_checks.check_kernels
+            return beside.submit(check, shipped, test, scores, threads=options.threads, promised=promised)
+
+        checked = None if exact is None else check_kernels(exact)
         remembered = beside.submit(_remember, promise, data, options)
+        with progress.stage("Evaluate the file"):
+            run, scores = _evaluate(shipped, exact, test, options, progress)
+        if checked is None:
+            drawing.begin(_figures(learned, data, scores, info))
+            checked = check_kernels(scores)
         with progress.stage("Compare with the float model"):
             float_model = float_model or _in_float(network)
             expected = learn.float_scores(network, test.of(run), data, options)

@@ -115,14 +115,14 @@ def train_on(
         progress.note(note)
     engine = ENGINES[options.engine](options.address, options.shards, progress)
 
-    with progress.stage("List photos"):
-        photos = sources.read(data, multi_label=options.multi_label, hasher=engine.hash, progress=progress.step)
-        photos = photos.without_contents(forgotten)
-        preparation.check_output(photos, data, output)
-        # Checks for too few photos before the long work; repeated without unreadable ones later.
-        first = training_data.split(photos, options, progress)
-    checkpoint = preparation.open_checkpoint(output, photos, options, progress, resume=resume)
     with Drawing() as drawing:  # starts early, because matplotlib takes a while to import
+        with progress.stage("List photos"):
+            photos = sources.read(data, multi_label=options.multi_label, hasher=engine.hash, progress=progress.step)
+            photos = photos.without_contents(forgotten)
+            preparation.check_output(photos, data, output)
+            # Checks for too few photos before the long work; repeated without unreadable ones later.
+            first = training_data.split(photos, options, progress)
+        checkpoint = preparation.open_checkpoint(output, photos, options, progress, resume=resume)
         with progress.stage(f"Prepare {choice.name}"):
             base = embedder.embedder(choice, resize=options.resize, progress=progress)
             backbone = int8_suitability.prepare(base, first.train, progress, threads=options.threads, known=int8)

@@ -86,14 +86,16 @@ class FeatureTable:
             columns = network_layers.features(self.layers, chosen)
             scale = np.concatenate([self._divisors(layer) for layer in chosen])
             return _Streamed(self._maps, columns, self._center[columns], scale, self._step)
-        parts = [self._part(layer) for layer in chosen]
-        features = np.concatenate([part for part, _, _ in parts], axis=2)
-        center, scale = (np.concatenate(numbers) for numbers in ([c for _, c, _ in parts], [s for _, _, s in parts]))
-        count = features.shape[0] * features.shape[1]
-        products = None
-        if count < FEW * features.shape[2]:
+        center, scale, whole = self._standardized
+        columns = network_layers.features(self.layers, chosen)
+        start, size = int(columns[0]), len(columns)
+        # Sets of layers that end with the last one share memory.
+        ends = start + size == len(center)
+        features = whole[..., start:] if ends else whole[..., np.append(columns, len(center))]
+        count, products = features.shape[0] * features.shape[1], None
+        if count < FEW * size:
             products = functools.reduce(np.add, map(self._product, chosen), np.zeros((count, count)))
-        return _InMemory(features, center, scale, self._step, products)
+        return _InMemory(features, center[columns], scale[columns], self._step, products)
 
     def logits(self, kernel: Array, bias: Array) -> Array:
         """Applies a kernel, float [C, D] on the last layer, to all views of all photos: float32 [N, K, C]."""
@@ -110,19 +112,26 @@ class FeatureTable:
         views = range(self._maps.views)
         return np.concatenate([np.stack([of(self._maps[block, view]) for view in views], axis=1) for block in blocks])
 
-    def _part(self, layer: Layer) -> tuple[Array, Array, Array]:
-        """Returns standardized features of a layer in memory, what was subtracted, and what they were divided by."""
-        features = self._values[:, :, network_layers.features(self.layers, [layer])].astype(np.float32)
-        center = features[:, 0].mean(axis=0)
-        features -= center
-        scale = np.float32(np.sqrt(np.mean(features[:, 0] ** 2)) or 1.0)
-        features /= scale
-        return features, center, np.full(layer.size, scale)
+    @functools.cached_property
+    def _standardized(self) -> tuple[Array, Array, Array]:
+        """What was subtracted and what it was divided by, float32 [F]; all that is left, [N, K, F + 1], ends with 1."""
+        photos, views, size = self._values.shape
+        center, scale = np.empty(size, np.float32), np.empty(size, np.float32)
+        whole = np.ones((photos, views, size + 1), np.float32)
+        for layer in self.layers:
+            columns = network_layers.features(self.layers, [layer])
+            features = self._values[..., columns].astype(np.float32)
+            center[columns] = features[:, 0].mean(axis=0)
+            features -= center[columns]
+            scale[columns] = divisor = np.float32(np.sqrt(np.mean(features[:, 0] ** 2)) or 1.0)
+            whole[..., columns] = features / divisor
+        return center, scale, whole
 
     def _product(self, layer: Layer) -> Array:
         """Returns the products of all rows with each other in one layer, which all sets share."""
         if layer.name not in self._products:
-            rows = self._part(layer)[0].reshape(-1, layer.size).astype(np.float64)
+            columns = network_layers.features(self.layers, [layer])
+            rows = self._standardized[2][..., columns].reshape(-1, layer.size).astype(np.float64)
             self._products[layer.name] = rows @ rows.T
         return self._products[layer.name]
 
@@ -158,6 +167,8 @@ def _solve_transposed(lower: Array, right: Array, *, block: int = 256) -> Array:
 
 
 class _InMemory:
+    """Features [N, K, D + 1], the last of which is 1."""
+
     streamed = False
 
     def __init__(self, features: Array, center: Array, scale: Array, step: float, products: Array | None):
@@ -168,23 +179,21 @@ class _InMemory:
             # is the same in any orthonormal basis, and nothing outside of it helps: the minimum stays where it is.
             products[np.diag_indices_from(products)] += _JITTER * np.trace(products) / len(products)
             self._factor = np.linalg.cholesky(products)
-            self._features = self._factor.astype(np.float32).reshape(*features.shape[:2], -1)
-        self.size = self._features.shape[2]
+            self._features = np.ones((*features.shape[:2], len(products) + 1), np.float32)
+            self._features[..., :-1] = self._factor.reshape(*features.shape[:2], -1)
+        self.size = self._features.shape[2] - 1
 
     def rows(self, photos: Array | slice) -> Array:
-        chosen = self._features[photos].reshape(-1, self.size)
-        rows = np.ones((len(chosen), self.size + 1), np.float32)
-        rows[:, :-1] = chosen
-        return rows
+        return self._features[photos].reshape(-1, self.size + 1)
 
     def logits(self, photos: Array, parameters: Array) -> Array:
-        return self._features[photos, 0] @ parameters[:, :-1].T + parameters[:, -1]
+        return self._features[photos, 0, :-1] @ parameters[:, :-1].T + parameters[:, -1]
 
     def unstandardized(self, parameters: Array) -> tuple[Array, Array]:
         kernel = parameters[:, :-1].astype(np.float64)
         if self._factor is not None:
             # Rows X are L B with a triangle L and the basis B, so a kernel A in it is A L^-1 X.
-            rows = self._whole.reshape(-1, self._whole.shape[2])
+            rows = self._whole[..., :-1].reshape(len(self._factor), -1)
             kernel = _solve_transposed(self._factor, kernel.T).T @ rows
         return _unstandardized(kernel, parameters[:, -1], self._center, self._scale, self._step)
 

@@ -352,27 +352,19 @@ def cross_validate(
     likelihood: Likelihood = SOFTMAX,
 ) -> _Walk:
     """Walks the regularization path in all folds side by side and stops behind the best step."""
-    problems = [
-        Problem(
-            features.rows(~held),
-            labels[~held],
-            weights,
-            pool,
-            None if offsets is None else offsets[~held],
-            likelihood,
-        )
-        for held in held_out
-    ]
     judged = np.any(held_out, axis=0)
     truth = labels[judged]
     share = likelihood.shares(truth, weights)
     best: tuple[float, float, Array, Array] = (np.inf, 0.0, np.empty(0), np.empty(0))
-    found = [np.zeros((len(weights), features.size + 1), np.float32) for _ in problems]
+    found = [np.zeros((len(weights), features.size + 1), np.float32) for _ in held_out]
     solved, walked = count(), []
     for strength in strengths:
         logits = np.empty((len(truth), len(weights)), np.float32)
-        for index, (held, problem) in enumerate(zip(held_out, problems, strict=True)):
+        for index, held in enumerate(held_out):
             step = partial(_offset_progress, report, next(solved) * _PATH_ITERATIONS)
+            # Made anew for each strength, because each may hold a copy of nearly all features.
+            given = None if offsets is None else offsets[~held]
+            problem = Problem(features.rows(~held), labels[~held], weights, pool, given, likelihood)
             found[index] = parameters = problem.solve(strength, found[index], _PATH_ITERATIONS, step)
             logits[held[judged]] = features.logits(held, parameters)
             if offsets is not None:

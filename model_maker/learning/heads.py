@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -15,9 +14,10 @@ from model_maker.data.streaming import cores
 from model_maker.embeddings.store import FeatureMaps
 from model_maker.errors import DataError
 from model_maker.inference.training_report import Tried
-from model_maker.learning.features import Features, FeatureTable
+from model_maker.learning.features import FeatureTable
 from model_maker.learning.likelihoods import SIGMOID, SOFTMAX, Likelihood
 from model_maker.learning.regression import Problem
+from model_maker.learning.regularization_path import PATH_ITERATIONS, RegularizationPath, Start, Walk, offset_progress
 from model_maker.tflite import network_layers
 from model_maker.tflite.network_layers import Layer
 
@@ -33,8 +33,6 @@ _STRONGER = (100.0, 10.0, 3.0, 1.0)
 UNEVEN = 2.0
 # Photos x classes above which cross-validation uses three folds instead of five, to save time.
 _LARGE = 100_000
-# On the path a start is near; held-out loss is flat around its minimum long before the fit is exact.
-_PATH_ITERATIONS = 10
 _FINAL_ITERATIONS = 200
 # Of a stream one photo in so many is held out, or as many as put an accuracy within 0.4 points.
 _PARTS, MOST_HELD_OUT = 10, 20_000
@@ -178,7 +176,7 @@ def fit(
     sets = _sets(tuple(among) or given.layers, layers)
     offsets, scale = _offsets(prior, given, labels)
     strengths = (*_STRONGER, *REGULARIZATION) if prior else REGULARIZATION
-    path = len(strengths) * len(held_out) * _PATH_ITERATIONS
+    path = len(strengths) * len(held_out) * PATH_ITERATIONS
     total = len(sets) * path + _FINAL_ITERATIONS
 
     def report(step: int) -> None:
@@ -188,18 +186,18 @@ def fit(
     # One BLAS thread for each of ours: BLAS's own wait for each other in busy loops, which is many times slower
     # whenever another process wants a core.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:
-        walks: dict[str, _Walk] = {}
+        search = RegularizationPath(labels, weights, held_out, pool, strengths, offsets, likelihood)
+        walks: dict[str, Walk] = {}
+        start: Start | None = None
         for number, (name, some) in enumerate(sets.items()):
-            features = given.standardize(some)
-            step = partial(_offset_progress, report, number * path)
-            walks[name] = cross_validate(
-                features, labels, weights, held_out, pool, step, strengths, offsets, likelihood
-            )
+            step, features = partial(offset_progress, report, number * path), given.standardize(some)
+            walks[name] = walk = search.walk(features, step, start and start.on(some, features))
+            start = Start(walk.strength, walk.parameters, some)
         chosen, candidates = _choose(sets, walks, labels[np.any(held_out, axis=0)], weights, likelihood)
         best = walks[chosen]
         whole = Problem(best.features.rows(slice(None)), labels, weights, pool, offsets, likelihood)
-        step = partial(_offset_progress, report, len(sets) * path)
-        parameters = whole.solve(best.strength, best.start, _FINAL_ITERATIONS, step)
+        step = partial(offset_progress, report, len(sets) * path)
+        parameters = whole.solve(best.strength, np.mean(best.parameters, axis=0), _FINAL_ITERATIONS, step)
         report(total)
         kernel, bias = best.features.unstandardized(parameters)
     if prior:
@@ -268,7 +266,7 @@ def _sets(layers: Sequence[Layer], name: str) -> dict[str, tuple[Layer, ...]]:
 
 
 def _choose(
-    sets: dict[str, tuple[Layer, ...]], walks: dict[str, _Walk], truth: Array, weights: Array, likelihood: Likelihood
+    sets: dict[str, tuple[Layer, ...]], walks: dict[str, Walk], truth: Array, weights: Array, likelihood: Likelihood
 ) -> tuple[str, dict[str, LayerCandidate]]:
     """Takes the simplest set that is within one standard error of the best."""
     share = likelihood.shares(truth, weights)
@@ -320,64 +318,3 @@ def held_out_parts(labels: Array, features: FeatureTable, classes: int) -> list[
 
 def _parts(folds: Array) -> list[Array]:
     return [folds == number for number in np.unique(folds)]
-
-
-@dataclass(frozen=True)
-class _Walk:
-    """The best step of a regularization path on some features, on which it was walked.
-
-    Attributes:
-      strength: whose held-out loss is least; `walked` has each strength with its loss.
-      logits: float [n, C] of photos held out, there, and `temperature` that suits them.
-      start: the mean of the folds' parameters, from which a fit on all photos has not far to go.
-    """
-
-    features: Features
-    strength: float
-    logits: Array
-    temperature: float
-    start: Array
-    walked: tuple[Tried, ...]
-
-
-def cross_validate(
-    features: Features,
-    labels: Array,
-    weights: Array,
-    held_out: list[Array],
-    pool: ThreadPoolExecutor,
-    report: Callable[[int], None],
-    strengths: Sequence[float] = REGULARIZATION,
-    offsets: Array | None = None,
-    likelihood: Likelihood = SOFTMAX,
-) -> _Walk:
-    """Walks the regularization path in all folds side by side and stops behind the best step."""
-    judged = np.any(held_out, axis=0)
-    truth = labels[judged]
-    share = likelihood.shares(truth, weights)
-    best: tuple[float, float, Array, Array] = (np.inf, 0.0, np.empty(0), np.empty(0))
-    found = [np.zeros((len(weights), features.size + 1), np.float32) for _ in held_out]
-    solved, walked = count(), []
-    for strength in strengths:
-        logits = np.empty((len(truth), len(weights)), np.float32)
-        for index, held in enumerate(held_out):
-            step = partial(_offset_progress, report, next(solved) * _PATH_ITERATIONS)
-            # Made anew for each strength, because each may hold a copy of nearly all features.
-            given = None if offsets is None else offsets[~held]
-            problem = Problem(features.rows(~held), labels[~held], weights, pool, given, likelihood)
-            found[index] = parameters = problem.solve(strength, found[index], _PATH_ITERATIONS, step)
-            logits[held[judged]] = features.logits(held, parameters)
-            if offsets is not None:
-                logits[held[judged]] += offsets[held, 0]
-        loss = likelihood.loss_at(1.0, logits, truth, share)
-        walked.append(Tried(strength, loss))
-        if loss >= best[0]:
-            break
-        best = (loss, strength, logits, np.mean(found, axis=0))
-    _, strength, logits, start = best
-    temperature = likelihood.temperature(logits, truth, share)
-    return _Walk(features, strength, logits, temperature, start, tuple(walked))
-
-
-def _offset_progress(report: Callable[[int], None], before: int, step: int) -> None:
-    report(before + step)

@@ -278,21 +278,12 @@ def test_a_streamed_fit_matches_scikit_learn(stored, streamed):
 
 def test_a_stream_holds_out_one_photo_in_ten_of_each_class(stored, streamed, monkeypatch):
     embeddings, labels = clusters((300, 90, 7))
-    asked = []
-    plain = heads.cross_validate
-
-    def spy(found, labels, weights, held_out, *arguments):
-        asked.extend(held_out)
-        return plain(found, labels, weights, held_out, *arguments)
-
-    monkeypatch.setattr(heads, "cross_validate", spy)
-    heads.fit(stored(embeddings), labels, classes=3)
-    [held] = asked
+    given = FeatureTable(stored(embeddings))
+    [held] = heads.held_out_parts(labels, given, 3)
     assert np.bincount(labels[held]).tolist() == [30, 9, 1]
     monkeypatch.setattr(heads, "MOST_HELD_OUT", 20)
-    asked.clear()
-    heads.fit(stored(embeddings), labels, classes=3)
-    assert np.bincount(labels[asked[0]]).tolist() == [16, 5, 1]  # of 397 photos every 19th: ceil(300 / 19) and so on
+    [held] = heads.held_out_parts(labels, given, 3)
+    assert np.bincount(labels[held]).tolist() == [16, 5, 1]  # of 397 photos every 19th: ceil(300 / 19) and so on
 
 
 def test_a_stream_needs_two_photos_a_class(stored, streamed):

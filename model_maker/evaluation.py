@@ -1,7 +1,5 @@
 """Metrics from scores: accuracy, confidence intervals, calibration, and comparison of two classifiers."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field

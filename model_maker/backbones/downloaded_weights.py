@@ -4,8 +4,6 @@ The first use reports what is downloaded from where, and checks the file against
 against that hash, which is recorded.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os

@@ -1,7 +1,5 @@
 """Reads torch's legacy state dicts without torch, and without executing their pickles."""
 
-from __future__ import annotations
-
 import collections
 import io
 import math

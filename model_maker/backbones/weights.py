@@ -3,8 +3,6 @@
 Files from every source are verified before use, and a backbone never starts from random values.
 """
 
-from __future__ import annotations
-
 import functools
 import importlib.util
 from dataclasses import dataclass

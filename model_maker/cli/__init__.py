@@ -3,8 +3,6 @@
 The only place that prints or exits. Results go to stdout; progress bars and notes go to stderr.
 """
 
-from __future__ import annotations
-
 import argparse
 import gc
 import sys

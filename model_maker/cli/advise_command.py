@@ -1,7 +1,5 @@
 """`advise`: what more photos would gain, of which class, and what kind is missing."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`classes`: classes added, removed, renamed and merged in a finished `.tflite`."""
 
-from __future__ import annotations
-
 import argparse
 
 from model_maker.cli.arguments import command, json_flag

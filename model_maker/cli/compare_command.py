@@ -1,7 +1,5 @@
 """`compare`: an older and a newer model on the same photos."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`demo`: a model in the browser."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import threading

@@ -1,7 +1,5 @@
 """`doctor`: finds and fixes problems in a dataset."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`evaluate`: a model's accuracy on labeled photos."""
 
-from __future__ import annotations
-
 import argparse
 
 from model_maker.cli.arguments import command, foreign, foreign_flags, head_flag, json_flag, new_page

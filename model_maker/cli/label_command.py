@@ -1,7 +1,5 @@
 """`label`: which photos to label first."""
 
-from __future__ import annotations
-
 import argparse
 
 from model_maker.cli.arguments import command, json_flag

@@ -1,7 +1,5 @@
 """What `label` prints."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from model_maker.studio.labelling import Suggestion

@@ -1,7 +1,5 @@
 """How accuracy and predictions look in a terminal."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """How models of several labels a photo look in a terminal."""
 
-from __future__ import annotations
-
 from model_maker.inference.training_report import MultiLabelReport, Report
 from model_maker.multi_label_metrics import MultiLabelMetrics
 from model_maker.terminal import rendering

@@ -1,7 +1,5 @@
 """`organize`: a folder of photos sorted into folders, or its keywords."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Prints text, JSON and written files."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from pathlib import Path

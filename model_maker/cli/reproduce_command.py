@@ -1,7 +1,5 @@
 """`reproduce`: retrains a model and compares the files byte by byte."""
 
-from __future__ import annotations
-
 import argparse
 
 from model_maker.cli.arguments import command, data_of, json_flag, part_folders

@@ -1,7 +1,5 @@
 """`robustness`: a model under conditions that phones meet."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`search`: photos of a folder like a photo, or that show what words say."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`studio`: from photos to a model in the browser."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import threading

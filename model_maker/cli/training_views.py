@@ -1,7 +1,5 @@
 """The terminal output of `train`."""
 
-from __future__ import annotations
-
 from rich.table import Table
 
 from model_maker.cli import metrics_views, multi_label_views

@@ -1,7 +1,5 @@
 """`verify`: a `.tflite` in every available runtime, against phone-client requirements."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`zero-shot`: a classifier of labels without photos; and what `predict` asks of labels that are given with photos."""
 
-from __future__ import annotations
-
 import argparse
 
 from model_maker.cli.arguments import command, json_flag

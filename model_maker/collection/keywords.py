@@ -1,7 +1,5 @@
 """keywords(): finds words for each photo of a folder; writes a table and, optionally, XMP sidecars."""
 
-from __future__ import annotations
-
 import csv
 import io
 import os

@@ -1,7 +1,5 @@
 """organize(): sorts a folder of photos into folders, by labels, by a model or by similarity; the originals stay."""
 
-from __future__ import annotations
-
 import csv
 import io
 import os

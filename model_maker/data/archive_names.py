@@ -1,7 +1,5 @@
 """Decodes names in zip and tar files, whose encoding may be unknown."""
 
-from __future__ import annotations
-
 import binascii
 import struct
 import unicodedata

@@ -3,8 +3,6 @@
 The content is untrusted: path traversal, links, encrypted files and decompression bombs are errors.
 """
 
-from __future__ import annotations
-
 import bz2
 import functools
 import gzip

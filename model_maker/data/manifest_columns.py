@@ -1,7 +1,5 @@
 """Detects the columns of path, label and split in a table."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Sequence

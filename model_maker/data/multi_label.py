@@ -1,7 +1,5 @@
 """Multi-label datasets: photos with any number of labels, their targets, split and folds."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """Parquet files as a source, as Hugging Face `datasets` writes them: a column of images and one of labels."""
 
-from __future__ import annotations
-
 import functools
 import json
 import threading

@@ -1,7 +1,5 @@
 """Photos with extreme proportions: so unlike the input's shape that the way of resizing affects accuracy."""
 
-from __future__ import annotations
-
 from model_maker.data import images
 from model_maker.data.dataset import Dataset
 from model_maker.errors import DataError

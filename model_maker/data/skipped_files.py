@@ -1,7 +1,5 @@
 """Detects files that are not photos of a class: hidden files, leftovers of programs, outputs, masks, other files."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """Recognizes common names of splits: `train`, `Training Data`, `seg_test`, `val2017`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """TFRecord files of tf.Example as a source, as TensorFlow Datasets writes them; read without TensorFlow."""
 
-from __future__ import annotations
-
 import functools
 import re
 import struct

@@ -1,7 +1,5 @@
 """Photos from http(s) addresses: downloaded with a size limit and retries, and cached."""
 
-from __future__ import annotations
-
 import hashlib
 import time
 from collections.abc import Callable

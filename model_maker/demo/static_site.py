@@ -3,8 +3,6 @@
 The page (`page/`) is plain HTML, CSS and JavaScript; LiteRT.js runs the model, and what leaves this module are files.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

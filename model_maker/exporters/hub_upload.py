@@ -5,8 +5,6 @@ leaves this machine: no paths, so neither the report nor run.json, and no photos
 the metadata of cameras.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Sequence

@@ -3,8 +3,6 @@
 The package onnx may not be installed; field numbers are those of ONNX's schema.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The YAML at the head of model cards, from which the Hugging Face Hub reads licence, task and measured accuracy."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """report.html: accuracy, errors, calibration and usage of a model on one self-contained page, and its plots."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """label(): the labelling queue of folders: what of a pile of photos to label first, and what each looks like."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The jobs that make and judge a model: training, and checking the photos."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from model_maker import options, output_folder

@@ -1,7 +1,5 @@
 """What a training gave, for the page: accuracy in words, confusions, mistakes; kept beside the photos for a reload."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

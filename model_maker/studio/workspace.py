@@ -4,8 +4,6 @@ The folders are the state: whatever shows a page is read from them, so studios, 
 all work on the same photos. Photos have identifiers that are made here; no path ever comes from a page.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence

@@ -4,8 +4,6 @@ An allowlist, because a list of forbidden ones would never be complete: TensorFl
 packages add more. No node and no function is exempt, whatever its name.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Where lines of a terminal end: between words, never between a figure and its unit."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -5,8 +5,6 @@ convolutions, stays folded. So training starts from exactly what was measured, a
 imported inside functions; phones run only the file.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Label files of an output: one label a line, and the same in other languages."""
 
-from __future__ import annotations
-
 import re
 
 from model_maker.errors import ModelError

@@ -3,8 +3,6 @@
 Its schema is `metadata_schema`.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """advise(): forecasts the gain from more photos, in total and by class, and finds missing kinds of photos."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence

@@ -9,8 +9,6 @@ Sources:
   al. 2022, "Robust Fine-Tuning of Zero-Shot Models" (averages of heads).
 """
 
-from __future__ import annotations
-
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass

@@ -9,8 +9,6 @@ Sources:
   Hestness et al. 2017, "Deep Learning Scaling is Predictable, Empirically" (its exponents, by task).
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor

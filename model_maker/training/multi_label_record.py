@@ -1,7 +1,5 @@
 """Multi-label training: thresholds, and what is measured."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Converts the trained network to the shipped file, and measures it."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Writes the output folder of a training: the file that ships, its records, report and card."""
 
-from __future__ import annotations
-
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

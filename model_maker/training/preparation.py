@@ -1,7 +1,5 @@
 """Checks of `train` before the long work."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """describe(): writes metadata into a third-party `.tflite` and checks it against phone-client requirements."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from collections.abc import Mapping

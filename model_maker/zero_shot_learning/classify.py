@@ -1,7 +1,5 @@
 """zero_shot(): photos classified by labels that are given with them, as transformers' zero-shot pipeline does."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Sequence

@@ -3,8 +3,6 @@
 Both answer `embed(names)`, and both give the vectors of ImageNet's classes, from which words are translated to kernels.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os

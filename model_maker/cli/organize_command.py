@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from model_maker.cli.arguments import command, json_flag
-from model_maker.cli.printing import print_json
+from model_maker.cli.printing import print_result
 from model_maker.cli.zero_shot_command import template_flag, tier_flags
 from model_maker.errors import DataError
 
@@ -72,22 +72,18 @@ def run(arguments: argparse.Namespace) -> None:
     with Bars(arguments) as bars:
         if arguments.keywords:
             words = keywords(arguments.data, arguments.output, xmp=arguments.xmp, progress=bars, **common)
-        else:
-            found = organize(
-                arguments.data,
-                arguments.output,
-                model=arguments.model,
-                groups=arguments.groups,
-                link=arguments.link,
-                progress=bars,
-                **common,
-            )
-    if arguments.json:
-        print_json((words if arguments.keywords else found).as_dict())
-    elif arguments.keywords:
-        _show_keywords(words)
-    else:
-        _show(found)
+            print_result(arguments, words, _show_keywords)
+            return
+        found = organize(
+            arguments.data,
+            arguments.output,
+            model=arguments.model,
+            groups=arguments.groups,
+            link=arguments.link,
+            progress=bars,
+            **common,
+        )
+    print_result(arguments, found, _show)
 
 
 def _check(arguments: argparse.Namespace) -> None:

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from model_maker.cli.arguments import command, json_flag
-from model_maker.cli.printing import print_json
+from model_maker.cli.arguments import command, json_flag, page_of
+from model_maker.cli.printing import print_result
 from model_maker.cli.zero_shot_command import template_flag, tier_flags
 
 
@@ -29,11 +29,10 @@ def run(arguments: argparse.Namespace) -> None:
     from model_maker.system import files
     from model_maker.zero_shot_learning.text_vectors import TEMPLATE
 
-    sheet, page = (Path(name) if name else None for name in (arguments.sheet, arguments.page))
+    sheet = Path(arguments.sheet) if arguments.sheet else None
     if sheet:
         contact_sheet.check(sheet, overwrite=arguments.overwrite)
-    if page:
-        files.check_new_page(page, overwrite=arguments.overwrite)
+    page = page_of(arguments, arguments.page)
     with Bars(arguments) as bars:
         found = search(
             arguments.data,
@@ -52,10 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
         contact_sheet.write(sheet, contact_sheet.grid(lines, found.query, _answered(found)))
     if page:
         files.write(page, _page(found, arguments).encode(errors="backslashreplace"))
-    if arguments.json:
-        print_json(found.as_dict())
-    else:
-        _show(found, arguments)
+    print_result(arguments, found, lambda found: _show(found, arguments))
 
 
 def _answered(found) -> str:

@@ -3,7 +3,7 @@
 import argparse
 
 from model_maker.cli.arguments import command, json_flag
-from model_maker.cli.printing import print_json
+from model_maker.cli.printing import print_result
 
 
 def add(commands) -> None:
@@ -73,10 +73,7 @@ def run(arguments: argparse.Namespace) -> None:
             overwrite=arguments.overwrite,
             progress=bars,
         )
-    if arguments.json:
-        print_json(made.as_dict())
-    else:
-        _show(made)
+    print_result(arguments, made, _show)
 
 
 def _show(made) -> None:

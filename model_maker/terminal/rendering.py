@@ -251,3 +251,9 @@ def quoted(argument: str) -> str:
 def percent(share: float) -> str:
     """Formats a share as a percentage."""
     return f"{100 * share:.1f} %"
+
+
+def interval(ends: tuple[float, float]) -> str:
+    """Formats the 95 % interval of a share, as it stands behind that."""
+    low, high = map(percent, ends)
+    return f"[dim](95 % interval {low} to {high})[/]"

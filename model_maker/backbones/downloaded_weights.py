@@ -51,11 +51,6 @@ class KerasWeights:
         return self._place.is_file()
 
     def path(self, *, progress: Progress = SILENT) -> Path:
-        """Returns the path of the file; downloads it if it is missing.
-
-        Raises:
-          BackboneError: it is unavailable, or does not match its hash.
-        """
         if not self._place.is_file():
             url = downloads.address(self.url)
             if not downloads.reachable(url):
@@ -107,11 +102,7 @@ class HubWeights:
         return self._by_hand.is_file() or self._in_cache() is not None
 
     def path(self, *, progress: Progress = SILENT) -> Path:
-        """Returns the path of the file, put by hand or in the Hub's cache; downloads it if it is missing.
-
-        Raises:
-          BackboneError: it is unavailable, or does not match its hash.
-        """
+        """Returns the file, put by hand or in the Hub's cache; downloads it if it is missing."""
         if self._by_hand.is_file():
             _verify(self._by_hand, self.sha256, self._record)
             return self._by_hand

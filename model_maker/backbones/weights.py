@@ -57,11 +57,7 @@ class PackagedWeights:
         return importlib.util.find_spec(self.package) is not None
 
     def path(self, *, progress: Progress = SILENT) -> Path:
-        """Finds the file without importing its package (which would import torch).
-
-        Raises:
-          BackboneError: the package is not installed, or its file is not the published one.
-        """
+        """Finds the file without importing its package (which would import torch)."""
         spec = importlib.util.find_spec(self.package)
         if spec is None or not spec.submodule_search_locations:
             raise BackboneError(

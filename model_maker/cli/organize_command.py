@@ -5,7 +5,7 @@ from pathlib import Path
 
 from model_maker.cli.arguments import command, json_flag
 from model_maker.cli.printing import print_result
-from model_maker.cli.zero_shot_command import template_flag, tier_flags
+from model_maker.cli.zero_shot_command import template_flag, tier_flags, tier_options
 from model_maker.errors import DataError
 
 _EXAMPLES = """examples:
@@ -55,18 +55,13 @@ def run(arguments: argparse.Namespace) -> None:
     from model_maker.collection.keywords import keywords
     from model_maker.collection.organize import organize
     from model_maker.zero_shot_learning import label_names
-    from model_maker.zero_shot_learning.text_vectors import TEMPLATE
 
     common = {
         "labels": None if arguments.labels is None else label_names.parse(arguments.labels),
         "backbone": arguments.backbone,
-        "tier": arguments.tier,
-        "text_vectors": arguments.text_vectors,
-        "tower": arguments.tower,
-        "accept_licence": arguments.accept_licence,
-        "hypothesis_template": arguments.hypothesis_template or TEMPLATE,
         "threshold": arguments.threshold,
         "overwrite": arguments.overwrite,
+        **tier_options(arguments),
     }
     _check(arguments)
     with Bars(arguments) as bars:

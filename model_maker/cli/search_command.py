@@ -5,7 +5,7 @@ from pathlib import Path
 
 from model_maker.cli.arguments import command, json_flag, page_of
 from model_maker.cli.printing import print_result
-from model_maker.cli.zero_shot_command import template_flag, tier_flags
+from model_maker.cli.zero_shot_command import template_flag, tier_flags, tier_options
 
 
 def add(commands) -> None:
@@ -27,7 +27,6 @@ def run(arguments: argparse.Namespace) -> None:
     from model_maker.collection.search import search
     from model_maker.data import contact_sheet
     from model_maker.system import files
-    from model_maker.zero_shot_learning.text_vectors import TEMPLATE
 
     sheet = Path(arguments.sheet) if arguments.sheet else None
     if sheet:
@@ -39,12 +38,8 @@ def run(arguments: argparse.Namespace) -> None:
             arguments.query,
             top_k=arguments.top_k,
             model=arguments.model,
-            tier=arguments.tier,
-            text_vectors=arguments.text_vectors,
-            tower=arguments.tower,
-            accept_licence=arguments.accept_licence,
-            hypothesis_template=arguments.hypothesis_template or TEMPLATE,
             progress=bars,
+            **tier_options(arguments),
         )
     if sheet:
         lines = [(match.path, f"{match.score:.3f} {_name(match, arguments)}") for match in found.matches]

@@ -1,6 +1,7 @@
 """`zero-shot`: a classifier of labels without photos; and what `predict` asks of labels that are given with photos."""
 
 import argparse
+from typing import Any
 
 from model_maker.cli.arguments import command, json_flag
 from model_maker.cli.printing import print_result
@@ -40,6 +41,15 @@ def tier_flags(parser: argparse._ActionsContainer) -> None:
         metavar="NAME",
         help="licence that you accept, for towers that are not for every use: apple-amlr, Apple's for research only",
     )
+
+
+def tier_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Returns what `tier_flags` and `template_flag` state, as arguments of the API."""
+    from model_maker.zero_shot_learning.text_vectors import TEMPLATE
+
+    stated = ("tier", "text_vectors", "tower", "accept_licence")
+    template = arguments.hypothesis_template or TEMPLATE
+    return {name: getattr(arguments, name) for name in stated} | {"hypothesis_template": template}
 
 
 def template_flag(parser: argparse._ActionsContainer) -> None:
@@ -99,17 +109,12 @@ def classifier_of(arguments: argparse.Namespace):
     """Returns what `predict --candidate-labels` answers with, and which tier that is."""
     from model_maker.cli.bars import Bars
     from model_maker.zero_shot_learning import classify, label_names
-    from model_maker.zero_shot_learning.text_vectors import TEMPLATE
 
     with Bars(arguments) as bars:
         found = classify.prepare(
             label_names.parse(arguments.candidate_labels),
-            template=arguments.hypothesis_template or TEMPLATE,
             model=arguments.model or "efficientnet_lite0",
-            tier=arguments.tier,
-            vector_folder=arguments.text_vectors,
-            tower=arguments.tower,
-            accept_licence=arguments.accept_licence,
             progress=bars,
+            **tier_options(arguments),
         )
     return found.classifier, found.tier

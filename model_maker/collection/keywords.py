@@ -141,10 +141,10 @@ def keywords(
     else:
         found = classify.prepare(
             given or (),
-            template=hypothesis_template,
+            hypothesis_template=hypothesis_template,
             model=backbone,
             tier=chosen,
-            vector_folder=text_vectors,
+            text_vectors=text_vectors,
             tower=tower,
             accept_licence=accept_licence,
             progress=report,

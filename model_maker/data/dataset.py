@@ -107,11 +107,7 @@ class Dataset:
         return len(found)
 
     def check_labels(self) -> None:
-        """Raises an error for multi-label datasets.
-
-        Raises:
-          DataError: too many photos are in more than one class.
-        """
+        """Raises a DataError if too many photos are in more than one class."""
         different = len({sample.digest for sample in self.samples})
         if self.conflicts > max(_FEW_CONFLICTS, _SEVERAL_LABELS * different):
             raise DataError(
@@ -278,11 +274,7 @@ def _divide(
 
 
 def check_shares(validation: float, test: float) -> None:
-    """Checks the fractions of a split.
-
-    Raises:
-      DataError: one is 0 or less, or they leave nothing for training.
-    """
+    """Raises a DataError if a fraction of a split is 0 or less, or they leave nothing for training."""
     if not (0 < validation < 1 and 0 < test < 1 and validation + test < 1):
         raise DataError(f"`validation={validation}` and `test={test}` must each be above 0, and below 1 in total.")
 

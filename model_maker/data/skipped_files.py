@@ -90,11 +90,7 @@ def is_leftover(name: str) -> bool:
 
 
 def refuse_masks_beside(home: object, folders: Iterable[str]) -> None:
-    """Raises an error for a folder of masks beside one of images.
-
-    Raises:
-      DataError: both are among the names of folders with photos.
-    """
+    """Raises a DataError if the names of folders with photos are of masks and of images."""
     plain = {re.sub(r"[\W_]+", "", name.lower()): name for name in folders}
     pictures, masks = sorted(PICTURES & plain.keys()), sorted(MASKS & plain.keys())
     if pictures and masks:
@@ -105,11 +101,7 @@ def refuse_masks_beside(home: object, folders: Iterable[str]) -> None:
 
 
 def refuse_mask_files(entries: Iterable[ListedPhoto]) -> None:
-    """Raises an error for masks among photos, for example `a_mask.png` beside `a.png`.
-
-    Raises:
-      DataError: a folder has many of them.
-    """
+    """Raises a DataError if a folder has many masks among photos, for example `a_mask.png` beside `a.png`."""
     stems: dict[str, set[str]] = defaultdict(set)
     for entry in entries:
         home, _, name = str(entry.path).replace("\\", "/").rpartition("/")

@@ -35,11 +35,6 @@ class ExampleRecord:
         return f"{self.file}[{self.number}]"
 
     def read_bytes(self) -> bytes:
-        """Returns the encoded image.
-
-        Raises:
-          DataError: the record has no image.
-        """
         return _image(self, _example(self))
 
 

@@ -36,11 +36,6 @@ class Address:
         return files.cache_directory() / "photos" / name[:2] / name
 
     def read_bytes(self) -> bytes:
-        """Returns the photo.
-
-        Raises:
-          DataError: it cannot be fetched.
-        """
         if (content := files.read_checked(self.cached)) is None:
             content = patient(lambda: fetch(self.address))
             files.write_checked(self.cached, content)

@@ -112,11 +112,6 @@ def write_site(
 
     Args:
       model, more: see `site`.
-      output: the folder to make.
-      overwrite: whether a site that stands there is replaced.
-
-    Returns:
-      The folder.
 
     Raises:
       ModelError: see `site`.

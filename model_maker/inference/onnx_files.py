@@ -24,11 +24,7 @@ _DEEPEST = 100
 
 
 def check(path: Path) -> None:
-    """Raises an error for a file whose weights are outside of its own folder.
-
-    Raises:
-      ModelError: they are, or the file cannot be read or is not valid Protobuf.
-    """
+    """Raises a ModelError if weights are outside of the folder, or the file cannot be read or is not valid Protobuf."""
     try:
         content = path.read_bytes()
         names = sorted(set(_places(memoryview(content), "model", 0)))

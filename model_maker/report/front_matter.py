@@ -22,7 +22,6 @@ def compose(info: ModelInfo, test: Metrics | MultiLabelMetrics | None = None, fi
     """Returns the lines between two `---`, and an empty one.
 
     Args:
-      info: the model's metadata.
       test: of the test photos; None where nothing was measured.
       fingerprint: of their dataset, if known.
     """

@@ -48,8 +48,6 @@ def label(
     Args:
       data: labeled photos, as for `train`.
       unlabelled: a folder of photos.
-      top: how many to choose.
-      progress: receives stages and progress.
 
     Raises:
       DataError: there are no such folders, or no photos in them.

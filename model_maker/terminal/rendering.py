@@ -50,8 +50,6 @@ def say(console: Console, text: str, *, indent: int = 0, hang: int = 2) -> None:
     """Prints markup; in a terminal its lines wrap between words, in a pipe they stay whole.
 
     Args:
-      console: where to.
-      text: markup of one line or several.
       indent: blanks before each line.
       hang: further blanks before what goes on after the first line.
     """
@@ -67,7 +65,6 @@ def facts(console: Console, rows: Iterable[tuple[str, str]], to_copy: Iterable[t
     """Prints names with what is said of them, in two columns.
 
     Args:
-      console: where to.
       rows: names, with markup that wraps between words like the cells of a table.
       to_copy: further rows with paths and commands, which stay whole in a pipe.
     """

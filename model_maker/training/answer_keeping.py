@@ -101,8 +101,6 @@ def keep(
 
     Args:
       fit: the new head, with the layers of the old one.
-      old: the older head.
-      photos: training photos of the new head.
       data: their embeddings.
       balance: whether to weight imbalanced classes equally.
 

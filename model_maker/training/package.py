@@ -113,8 +113,6 @@ def quantize(
     """Quantizes the network, runs the file on the test photos, and compares other kernels.
 
     Args:
-      learned, data, info, options: the network to ship.
-      progress: receives progress events.
       drawing: draws the figures of the report as soon as the scores are known.
 
     Raises:

@@ -33,11 +33,8 @@ def write(output: Path, package: Package, report: Report, record: dict[str, Any]
     """Writes the folder atomically; reads the model back and checks that its scores are those measured.
 
     Args:
-      output: the folder.
-      package: the model to ship.
       report: the result of `measurement.measure`.
       record: the content of `run.json` without the budget.
-      overwrite: whether to replace an existing folder.
 
     Returns:
       The report with sizes, as `metrics.json` has it.

@@ -173,8 +173,6 @@ class Dataset:
         wanted = self._missing_parts(validation, test)
         if not validating:
             wanted.pop("validation", None)
-        if self.samples and not any(sample.part in ("", "train") for sample in self.samples):
-            raise DataError("The dataset has a validation or test split but no training split. Add a train folder.")
         self._check_learned()
         notes, assigned = [], []
         counts = Counter(sample.label for sample in self.samples)
@@ -214,7 +212,10 @@ class Dataset:
         return found
 
     def _missing_parts(self, validation: float, test: float) -> dict[str, float]:
+        """Returns the shares of the splits that the source does not state, and that training photos are split for."""
         stated = {sample.part for sample in self.samples}
+        if stated and not stated & {"", "train"}:
+            raise DataError("The dataset has a validation or test split but no training split. Add a train folder.")
         return {part: share for part, share in (("test", test), ("validation", validation)) if part not in stated}
 
     def _check_parts(self, parts: dict[str, list[Sample]]) -> None:

@@ -12,63 +12,23 @@ from model_maker.output_folder import RUN
 
 # Files and folders that NAS boxes, galleries, macOS, Windows and notebooks put next to photos, in lower case. Names
 # with a leading dot are hidden anyway.
-_LEFTOVERS = frozenset(
-    [
-        "__macosx",
-        "_macosx",
-        "@eadir",
-        "#recycle",
-        "@recycle",
-        "@recently-snapshot",
-        "#snapshot",
-        "$recycle.bin",
-        "recycler",
-        "lost+found",
-        "thumbnails",
-        "_thumbnails",
-        "_thumbs",
-        "__pycache__",
-        "found.000",
-    ]
-    + ["system volume information", "temporary items", "network trash folder", "lightroom previews.lrdata"]
-)
+_LEFTOVERS = frozenset({
+    "__macosx", "_macosx", "@eadir", "#recycle", "@recycle", "@recently-snapshot", "#snapshot", "$recycle.bin",
+    "recycler", "lost+found", "thumbnails", "_thumbnails", "_thumbs", "__pycache__", "found.000",
+    "system volume information", "temporary items", "network trash folder", "lightroom previews.lrdata",
+})  # fmt: skip
 # The list that `organize` writes into its folder of uncertain photos.
 UNSURE = "unsure.csv"
 # Files that identify outputs: of training, of `doctor --fix`, and of `organize`.
 OUTPUTS = (RUN, "moves.jsonl", UNSURE)
-PICTURES = frozenset(
-    [
-        "image",
-        "images",
-        "img",
-        "imgs",
-        "photo",
-        "photos",
-        "picture",
-        "pictures",
-        "jpegimages",
-        "rgb",
-        "original",
-        "originals",
-    ]
-)
-MASKS = frozenset(
-    [
-        "mask",
-        "masks",
-        "groundtruth",
-        "gt",
-        "segmentation",
-        "segmentations",
-        "segmentationclass",
-        "segmentationobject",
-        "seg",
-        "label",
-        "labels",
-        "annotation",
-        "annotations",
-    ]
-)
+PICTURES = frozenset({
+    "image", "images", "img", "imgs", "photo", "photos", "picture", "pictures", "jpegimages", "rgb", "original",
+    "originals",
+})  # fmt: skip
+MASKS = frozenset({
+    "mask", "masks", "groundtruth", "gt", "segmentation", "segmentations", "segmentationclass", "segmentationobject",
+    "seg", "label", "labels", "annotation", "annotations",
+})  # fmt: skip
 _MASK_NAME = re.compile(r"(.+?)[ _.-]+(?:mask|seg|segmentation|gt|groundtruth)(?:[ _.-]*\d+)?", re.IGNORECASE)
 # If this share of a folder's photos is named like masks, they are masks.
 _MANYMASKS = 0.2

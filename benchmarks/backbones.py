@@ -4,8 +4,6 @@ Neither depends on the values of the weights, so networks are built with random 
 nothing has to be downloaded.
 """
 
-from __future__ import annotations
-
 import json
 import tempfile
 from pathlib import Path

@@ -6,8 +6,6 @@
 Wording, plots, pages, times, memory and versions are left out: they may change.
 """
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import json

@@ -6,8 +6,6 @@ MODEL is a folder that `train` made. Prints the share of test photos whose answe
 feature maps, and with the same cells of the photo filled with its mean color, whose edges the network sees, too.
 """
 
-from __future__ import annotations
-
 import sys
 
 import numpy as np

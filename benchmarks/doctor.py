@@ -4,8 +4,6 @@ The data is copied and gets exact copies, copies in another size and encoding, l
 own faults stay: copies found beyond the planted ones are counted, and its own wrong labels rank among the swapped ones.
 """
 
-from __future__ import annotations
-
 import argparse
 import random
 import shutil

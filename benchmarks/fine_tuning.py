@@ -5,8 +5,6 @@ the same one, rebuilt from its file, with batch normalization folded into the co
 place to cut it may follow: `python -m benchmarks.fine_tuning efficientnet_lite0 block12_add`.
 """
 
-from __future__ import annotations
-
 import statistics
 import sys
 import time

@@ -4,8 +4,6 @@ A random part of each class is learned from, and the accuracy with 1.5 and 2 tim
 alone. Then heads learn from so many; all are judged on the same photos, which none has seen.
 """
 
-from __future__ import annotations
-
 import sys
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Embeddings of a dataset for measurements that fit many heads: `load` computes them once, the cache keeps them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -6,8 +6,6 @@ WordNet 3.0 comes as Debian's package `wordnet-base`; the numbers of the synsets
 classes, are in timm. The table goes into `model_maker/data`.
 """
 
-from __future__ import annotations
-
 import sys
 from collections import Counter
 from collections.abc import Callable

@@ -4,8 +4,6 @@ The folders hold the photos whose ranges are taken. The recipes in the package c
 the four others (parrot, cat, burger, cats and dogs) that docs/MEASUREMENTS.md names; none of them is in the package.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -4,8 +4,6 @@ A fifth of each class is for testing. Calibrated on cross-validated scores of th
 for comparison, on an eighth of the rest that the head then lacks.
 """
 
-from __future__ import annotations
-
 import sys
 
 import numpy as np

@@ -4,8 +4,6 @@ Three tenths of the photos are for testing. Of the others some are labelled to b
 in each round the queue, or chance, chooses some more. The head is that of training, on the backbone's last layer.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Callable

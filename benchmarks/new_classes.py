@@ -6,8 +6,6 @@ Photos of the class are added to a head that was fitted without it: by `learning
 of the old rows, and by fitting anew on all old photos and the same new ones with classes weighed alike.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

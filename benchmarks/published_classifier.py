@@ -6,8 +6,6 @@ Each class of the datasets is added from five of its photos, in ten splits: how 
 how many ImageNet photos keep their answers.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -4,8 +4,6 @@ Folders of drawn flowers, what `train` prints about them, and the demo page with
 Node.js, Chromium and LiteRT.js, as `demo` in the tests does.
 """
 
-from __future__ import annotations
-
 import base64
 import html
 import json

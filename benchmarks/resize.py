@@ -4,8 +4,6 @@ Each set is made of the photos in DIR, a folder for each class; accuracy is that
 default backbone, embedded as training does.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Callable

@@ -5,8 +5,6 @@ runs again, is killed when half of the photos are embedded, and goes on: what is
 has to be the same. A fast `--model` leaves the rest to be seen.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -4,8 +4,6 @@
 photos, none of which either has learned from.
 """
 
-from __future__ import annotations
-
 import argparse
 import csv
 import dataclasses

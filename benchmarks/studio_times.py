@@ -6,8 +6,6 @@ time from the request to train until the result has been fetched; and the same a
 class. CPU time is of the studio and of the processes that it started.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import http.client

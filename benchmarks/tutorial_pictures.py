@@ -4,8 +4,6 @@ Each is what the reader sees after a step: the folders, the pages that `doctor`,
 demo page with a photo. Needs Node.js, Chromium and LiteRT.js, as `demo` in the tests does.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import subprocess

@@ -6,8 +6,6 @@ WordNet 3.0 comes as Debian's package `wordnet-base`; the numbers of ImageNet's 
 among other places. The table and WordNet's licence go into `model_maker/data`.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Iterator

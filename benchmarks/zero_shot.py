@@ -5,8 +5,6 @@
 SHARED holds `data/imagenet_samples`, `data/clothing`, `data/flowers` and `data/clip_text`, as tests use them.
 """
 
-from __future__ import annotations
-
 import hashlib
 import sys
 import tempfile

@@ -1,7 +1,5 @@
 """What users open models with: `Classifier` and `pipeline`, which also take the name of a backbone."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path

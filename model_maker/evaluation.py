@@ -1,7 +1,5 @@
 """Metrics from scores: accuracy, confidence intervals, calibration, and comparison of two classifiers."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -301,7 +299,6 @@ def most_confused(labels: Sequence[str], confusion: Sequence[Sequence[int]]) -> 
     """Returns the displayed part of a confusion matrix: MOST_SHOWN classes with the most errors, in order.
 
     Args:
-      labels: C names.
       confusion: [C, C], a row a true class.
     """
     counts = np.array(confusion)
@@ -313,8 +310,7 @@ def most_confused(labels: Sequence[str], confusion: Sequence[Sequence[int]]) -> 
 def wilson(right: int, total: int) -> Interval:
     """Returns the 95 % confidence interval of a share.
 
-    Source:
-      Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
     """
     share, z2 = right / total, _Z95**2 / total
     center = (share + z2 / 2) / (1 + z2)
@@ -342,8 +338,7 @@ def paired(won: int, lost: int, total: int) -> Interval:
 def mcnemar(one: Sequence[bool], other: Sequence[bool]) -> float:
     """Returns the p-value of the difference of two models on the same photos (exact, two-sided).
 
-    Source:
-      McNemar 1947, "Note on the sampling error of the difference between correlated proportions".
+    Source: McNemar 1947, "Note on the sampling error of the difference between correlated proportions".
     """
     only_one = sum(a and not b for a, b in zip(one, other, strict=True))
     only_other = sum(b and not a for a, b in zip(one, other, strict=True))

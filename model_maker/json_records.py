@@ -3,8 +3,6 @@
 A record may have a form of its own: `as_dict()`, and `from_dict()` to read it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import functools

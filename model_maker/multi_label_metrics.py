@@ -1,7 +1,5 @@
 """Metrics of scores where photos have several labels, or none: average precision, F1, exact match."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Normalization: the mapping from pixels to a network's float input."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The options of `train`, each declared once; default, help, flag, check and record derive from the declaration."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import importlib

@@ -1,7 +1,5 @@
 """The output folder of `train`: names of its files, recognition, reading and writing."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """run.json: options, environment, skipped files, time and memory of a run."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import json

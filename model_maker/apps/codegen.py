@@ -5,8 +5,6 @@ photos to the input as training did, so it gives the same answers as `Classifier
 language.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -1,7 +1,5 @@
 """Where a new app of ours may be made, and where a published sample is meant that has not been cloned."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from model_maker.errors import OutputError

@@ -1,7 +1,5 @@
 """Labels and titles as code: identifiers that a language takes, each once, and string literals."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Sequence

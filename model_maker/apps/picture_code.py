@@ -3,8 +3,6 @@
 `fitting.Fit` is the same in Python; the function `centered` of each language is its arithmetic.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -5,8 +5,6 @@ same model other pixels.
 Which app of `apps.APPS` goes which way stands there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 

@@ -4,8 +4,6 @@ An app is known by a file of its sources; a record says where its model goes, wh
 photos. What an app could not run is refused, with the options that make it fit.
 """
 
-from __future__ import annotations
-
 import io as streams
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Two models on one page: figures side by side, and the photos whose answers turned wrong or right."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any

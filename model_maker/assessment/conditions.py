@@ -7,8 +7,6 @@ Source: Hendrycks & Dietterich 2019, "Benchmarking Neural Network Robustness to 
 (ImageNet-C; "severity" is theirs, from 1 to 5).
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """compare_models(): an older and a newer model on the same photos; which answers changed, and what each costs."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from collections.abc import Sequence

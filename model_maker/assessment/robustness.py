@@ -1,7 +1,5 @@
 """robustness(): the accuracy of a model under conditions that phones meet, and what augmentation would regain."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from collections.abc import Callable, Iterator

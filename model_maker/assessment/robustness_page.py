@@ -1,7 +1,5 @@
 """The robustness of a model on one page: a table of conditions, and photos in each of them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from PIL import Image

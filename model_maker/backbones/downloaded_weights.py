@@ -4,8 +4,6 @@ The first use reports what is downloaded from where, and checks the file against
 against that hash, which is recorded.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os
@@ -53,11 +51,6 @@ class KerasWeights:
         return self._place.is_file()
 
     def path(self, *, progress: Progress = SILENT) -> Path:
-        """Returns the path of the file; downloads it if it is missing.
-
-        Raises:
-          BackboneError: it is unavailable, or does not match its hash.
-        """
         if not self._place.is_file():
             url = downloads.address(self.url)
             if not downloads.reachable(url):
@@ -109,11 +102,7 @@ class HubWeights:
         return self._by_hand.is_file() or self._in_cache() is not None
 
     def path(self, *, progress: Progress = SILENT) -> Path:
-        """Returns the path of the file, put by hand or in the Hub's cache; downloads it if it is missing.
-
-        Raises:
-          BackboneError: it is unavailable, or does not match its hash.
-        """
+        """Returns the file, put by hand or in the Hub's cache; downloads it if it is missing."""
         if self._by_hand.is_file():
             _verify(self._by_hand, self.sha256, self._record)
             return self._by_hand

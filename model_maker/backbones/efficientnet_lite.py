@@ -5,8 +5,6 @@ Source:
   (ReLU6, no squeeze-and-excitation, stem and head not scaled) as published in tensorflow/tpu, 2020.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from pathlib import Path

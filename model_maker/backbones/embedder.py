@@ -1,7 +1,5 @@
 """Turns `--model` into an Embedder: a float `.tflite` with the normalization of its input, built once and cached."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import json

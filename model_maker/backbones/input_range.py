@@ -3,8 +3,6 @@
 Models in the registry have their normalization in their record.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

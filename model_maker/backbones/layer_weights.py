@@ -1,7 +1,5 @@
 """Provides a network's weights layer by layer, in the order of its definition, from torch tensors or a Keras file."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol

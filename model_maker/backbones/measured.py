@@ -1,7 +1,5 @@
 """Measurements of the backbones as int8 classifiers; `python -m benchmarks.backbones` repeats them."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@ Source:
   Howard et al. 2019, "Searching for MobileNetV3".
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import NamedTuple
 

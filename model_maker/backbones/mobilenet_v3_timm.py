@@ -3,8 +3,6 @@
 Source: Ridnik et al. 2021, "ImageNet-21K Pretraining for the Masses"; weights and padding as in timm.
 """
 
-from __future__ import annotations
-
 import re
 from itertools import accumulate
 from pathlib import Path

@@ -4,8 +4,6 @@ Source:
   Qin et al. 2024, "MobileNetV4: Universal Models for the Mobile Ecosystem", appendix D; weights and padding as in timm.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import NamedTuple
 

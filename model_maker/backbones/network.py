@@ -3,8 +3,6 @@
 Modules of families define networks; this one converts each layer to operators and constants.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 

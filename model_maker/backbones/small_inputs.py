@@ -1,7 +1,5 @@
 """Warns before training how much accuracy smaller inputs cost: measured for one backbone, published for others."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 from model_maker.backbones.registry import BACKBONES, Backbone

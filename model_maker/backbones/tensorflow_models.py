@@ -4,8 +4,6 @@
 image models need: see `allowed_operators` and `keras_files`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -1,7 +1,5 @@
 """Reads torch's legacy state dicts without torch, and without executing their pickles."""
 
-from __future__ import annotations
-
 import collections
 import io
 import math
@@ -41,8 +39,7 @@ def read_torch(content: bytes) -> dict[str, Array]:
 
     Raises:
       BackboneError: another format, a pickle that needs anything else, or truncated data.
-    Source:
-      The layout written by `torch.save(..., _use_new_zipfile_serialization=False)`.
+    Source: the layout written by `torch.save(..., _use_new_zipfile_serialization=False)`.
     """
     stream = io.BytesIO(content)
     try:

@@ -3,8 +3,6 @@
 Files from every source are verified before use, and a backbone never starts from random values.
 """
 
-from __future__ import annotations
-
 import functools
 import importlib.util
 from dataclasses import dataclass
@@ -59,11 +57,7 @@ class PackagedWeights:
         return importlib.util.find_spec(self.package) is not None
 
     def path(self, *, progress: Progress = SILENT) -> Path:
-        """Finds the file without importing its package (which would import torch).
-
-        Raises:
-          BackboneError: the package is not installed, or its file is not the published one.
-        """
+        """Finds the file without importing its package (which would import torch)."""
         spec = importlib.util.find_spec(self.package)
         if spec is None or not spec.submodule_search_locations:
             raise BackboneError(

@@ -7,8 +7,6 @@ adb's exit codes are unreliable: `adb connect` returns 0 on failure, a lost conn
 1, and before Android 7 every command returns 0.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

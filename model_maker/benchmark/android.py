@@ -5,8 +5,6 @@ gaps. `phone` copies files to the device and removes them, `benchmark_model` par
 finds the tool.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import re
 import time

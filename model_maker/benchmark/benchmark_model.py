@@ -4,8 +4,6 @@ It supports formats from TensorFlow 1.12 to current nightly builds; `android` ru
 text in, frozen record out. The output has microseconds, the records have milliseconds.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Literal

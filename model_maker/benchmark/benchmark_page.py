@@ -1,7 +1,5 @@
 """A record as a self-contained HTML page: a chart per model, all numbers, settings."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

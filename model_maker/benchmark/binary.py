@@ -3,8 +3,6 @@
 The published binary is downloaded on request only.
 """
 
-from __future__ import annotations
-
 import hashlib
 import http.client
 import os

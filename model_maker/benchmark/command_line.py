@@ -4,8 +4,6 @@ It parses flags; `actions` runs them. Flags that are not passed stay None, so th
 is an error and is not ignored.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 from collections.abc import Callable, Sequence

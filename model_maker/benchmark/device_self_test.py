@@ -4,8 +4,6 @@ The tool reads input values from a file, and newer builds write output values to
 that they do not.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import tempfile

@@ -1,7 +1,5 @@
 """The machine of a measurement, and its load by other processes."""
 
-from __future__ import annotations
-
 import os
 import platform
 import re

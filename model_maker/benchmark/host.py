@@ -4,8 +4,6 @@ Every cell (a model, a delegate, a thread count) is first tried in a separate pr
 Then rounds interleave all cells, so that a drift of the machine affects all equally.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import dataclasses

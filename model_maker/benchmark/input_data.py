@@ -1,7 +1,5 @@
 """Input for timing: random bytes of the input type, or photos."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ The app (tensorflow/lite/tools/benchmark/ios) runs the same tool as on Android. 
 the console of Xcode, and the app shows a short text on the screen. Both can be saved and parsed here.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from pathlib import Path

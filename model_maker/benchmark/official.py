@@ -1,7 +1,5 @@
 """Creates a row from the output of the official tool, on Android or in its iOS app."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from model_maker.benchmark import benchmark_model

@@ -3,8 +3,6 @@
 Commands and files go through `adb`; `android` chooses the cells and interprets their output.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 import shlex

@@ -1,7 +1,5 @@
 """Compares two records row by row: regressions, and whether they are significant."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 docs/BENCHMARK.md describes the JSON. `result_table` and `benchmark_page` show a record.
 """
 
-from __future__ import annotations
-
 import csv
 import dataclasses
 import io

@@ -1,7 +1,5 @@
 """Edits of a model's classes, checked against its labels before any work."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """ClassList: the classes of a model during editing: labels, rows of the last layer, and class memory."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """combine(): combines classifiers on one backbone into one file with a single inference and one output each."""
 
-from __future__ import annotations
-
 import os
 import re
 import statistics

@@ -5,8 +5,6 @@ on the class memory that `train` writes into the file (`tflite.class_memory`); w
 the new photos.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import os

@@ -1,7 +1,5 @@
 """Embeds photos with a finished classifier: the input features of its last layer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """split_model(): splits a classifier into a shared backbone and a small head that apps can update."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

@@ -3,47 +3,14 @@
 The only place that prints or exits. Results go to stdout; progress bars and notes go to stderr.
 """
 
-from __future__ import annotations
-
 import argparse
 import gc
+import importlib
 import sys
 from collections.abc import Sequence
 
 from absl import app, logging
 
-from model_maker.cli import (
-    advise_command,
-    augment_command,
-    benchmark_command,
-    classes_command,
-    codegen_command,
-    combine_command,
-    compare_command,
-    completion_command,
-    demo_command,
-    doctor_command,
-    embedder_command,
-    evaluate_command,
-    export_command,
-    forget_command,
-    inspect_command,
-    label_command,
-    metadata_command,
-    models_command,
-    organize_command,
-    predict_command,
-    push_command,
-    reproduce_command,
-    robustness_command,
-    sample_data_command,
-    search_command,
-    starter_command,
-    studio_command,
-    train_command,
-    verify_command,
-    zero_shot_command,
-)
 from model_maker.system import suppressed_output
 from model_maker.terminal import completion, exit_codes, flags
 from model_maker.terminal.argument_parser import CommandsFormatter, Parser
@@ -62,38 +29,38 @@ NO_COLOR=1 in the environment switches colors off.
 # Modules and object trees of models, which stay, cause most of Python's collections; with its default of 700 these take
 # 2 % of a short training.
 _GC_THRESHOLD = 50_000
-# In the order of the help.
+# In the order of the help; each is a module of this folder, `train_command` and so on.
 COMMANDS = (
-    train_command,
-    evaluate_command,
-    predict_command,
-    compare_command,
-    robustness_command,
-    advise_command,
-    reproduce_command,
-    forget_command,
-    verify_command,
-    inspect_command,
-    metadata_command,
-    classes_command,
-    combine_command,
-    models_command,
-    export_command,
-    codegen_command,
-    push_command,
-    starter_command,
-    embedder_command,
-    zero_shot_command,
-    search_command,
-    organize_command,
-    benchmark_command,
-    studio_command,
-    demo_command,
-    doctor_command,
-    label_command,
-    augment_command,
-    sample_data_command,
-    completion_command,
+    "train",
+    "evaluate",
+    "predict",
+    "compare",
+    "robustness",
+    "advise",
+    "reproduce",
+    "forget",
+    "verify",
+    "inspect",
+    "metadata",
+    "classes",
+    "combine",
+    "models",
+    "export",
+    "codegen",
+    "push",
+    "starter",
+    "embedder",
+    "zero_shot",
+    "search",
+    "organize",
+    "benchmark",
+    "studio",
+    "demo",
+    "doctor",
+    "label",
+    "augment",
+    "sample_data",
+    "completion",
 )
 
 
@@ -137,8 +104,8 @@ def parser() -> Parser:
     parser.add_argument("--debug", action="store_true", help="show tracebacks and the library's log")
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for module in COMMANDS:
-        module.add(commands)
+    for name in COMMANDS:
+        importlib.import_module(f"{__name__}.{name}_command").add(commands)
     return parser
 
 

@@ -1,7 +1,5 @@
 """How advice on photos to add, and the receipt of photos that were forgotten, look in a terminal."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

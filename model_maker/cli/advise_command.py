@@ -1,12 +1,9 @@
 """`advise`: what more photos would gain, of which class, and what kind is missing."""
 
-from __future__ import annotations
-
 import argparse
-from pathlib import Path
 
-from model_maker.cli.arguments import command, json_flag
-from model_maker.cli.printing import print_json
+from model_maker.cli.arguments import command, json_flag, page_of
+from model_maker.cli.printing import print_result
 
 
 def add(commands) -> None:
@@ -25,16 +22,11 @@ def run(arguments: argparse.Namespace) -> None:
     from model_maker.system import files
     from model_maker.training.advice import advise
 
-    page = Path(arguments.report) if arguments.report else None
-    if page:
-        files.check_new_page(page, overwrite=arguments.overwrite)
+    page = page_of(arguments, arguments.report)
     with Bars(arguments) as bars:
         found = advise(arguments.model, arguments.data, progress=bars)
         if page:
             text = pages.render("advice_page.html", title=f"{arguments.model}: which photos next", advice=found)
             files.write(page, text.encode(errors="backslashreplace"))
             bars.note(f"Report: {page}")
-    if arguments.json:
-        print_json(found.as_dict())
-    else:
-        advice_views.show_advice(found)
+    print_result(arguments, found, advice_views.show_advice)

@@ -1,12 +1,11 @@
 """Arguments that several commands share, and their parsing."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable
 from pathlib import Path
 
 from model_maker.errors import DataError
+from model_maker.system import files
 from model_maker.terminal.flags import of_option
 
 KINDS = "int8, int16x8, int4, dynamic, float16 or none"
@@ -79,13 +78,11 @@ def data_of(arguments: argparse.Namespace) -> str | None:
     return split_folders.address(**given)
 
 
-def new_page(arguments: argparse.Namespace) -> Path | None:
-    """Returns where to write --report; checks before the long work that it can be written."""
-    from model_maker.report import model_page
-
-    if arguments.report is None:
+def page_of(arguments: argparse.Namespace, given: str | None) -> Path | None:
+    """Returns where to write a page; checks before the long work that it can be written."""
+    if given is None:
         return None
-    model_page.check_new(page := Path(arguments.report), overwrite=arguments.overwrite)
+    files.check_new_page(page := Path(given), overwrite=arguments.overwrite)
     return page
 
 

@@ -1,7 +1,5 @@
 """`augment`: a contact sheet of augmented photos."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

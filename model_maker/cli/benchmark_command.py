@@ -1,7 +1,5 @@
 """`benchmark`: a model's latency."""
 
-from __future__ import annotations
-
 import argparse
 
 from model_maker.cli.arguments import command

@@ -1,7 +1,5 @@
 """The terminal output of `verify`: results per runtime and per app, and phone-client requirements."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from rich.table import Table

@@ -1,11 +1,9 @@
 """`classes`: classes added, removed, renamed and merged in a finished `.tflite`."""
 
-from __future__ import annotations
-
 import argparse
 
 from model_maker.cli.arguments import command, json_flag
-from model_maker.cli.printing import print_json
+from model_maker.cli.printing import print_result
 from model_maker.errors import DataError
 
 _EXAMPLE = """examples:
@@ -69,10 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
             overwrite=arguments.overwrite,
             progress=bars,
         )
-    if arguments.json:
-        print_json(found.as_dict())
-    else:
-        classes_views.show_edited(found)
+    print_result(arguments, found, classes_views.show_edited)
 
 
 def _pairs(given: list[str], flag: str) -> list[tuple[str, str]]:

@@ -1,7 +1,5 @@
 """What `classes` prints."""
 
-from __future__ import annotations
-
 from model_maker.classes.editing import Edited, NewPhotos
 from model_maker.output_folder import MODEL
 from model_maker.terminal import rendering

@@ -1,7 +1,5 @@
 """`codegen`: a typed wrapper around a model."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

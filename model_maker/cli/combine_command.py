@@ -1,7 +1,5 @@
 """`combine`: several classifiers on one backbone as one file."""
 
-from __future__ import annotations
-
 import argparse
 
 from model_maker.cli.arguments import command, json_flag

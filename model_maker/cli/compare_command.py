@@ -1,12 +1,9 @@
 """`compare`: an older and a newer model on the same photos."""
 
-from __future__ import annotations
-
 import argparse
-from pathlib import Path
 
-from model_maker.cli.arguments import command, json_flag
-from model_maker.cli.printing import print_json
+from model_maker.cli.arguments import command, json_flag, page_of
+from model_maker.cli.printing import print_result
 from model_maker.errors import DataError
 
 
@@ -39,18 +36,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.allow is not None and arguments.allow < 0:
         raise DataError(f"--allow {arguments.allow}: pass 0 or more.")
-    page = Path(arguments.page) if arguments.page else None
-    if page:
-        files.check_new_page(page, overwrite=arguments.overwrite)
+    page = page_of(arguments, arguments.page)
     with Bars(arguments) as bars:
         found = compare_models(arguments.old, arguments.new, arguments.data, progress=bars)
         if page:
             files.write(page, comparison_page.render(found).encode(errors="backslashreplace"))
             bars.note(f"Page: {page}")
-    if arguments.json:
-        print_json(found.as_dict())
-    else:
-        _show(found)
+    print_result(arguments, found, _show)
     return 1 if found.exceeds(arguments.allow) else 0
 
 

@@ -1,7 +1,5 @@
 """How trained models compare in a terminal: several of them, or one trained again."""
 
-from __future__ import annotations
-
 from model_maker.terminal import rendering
 from model_maker.terminal.flags import in_flags
 from model_maker.terminal.rendering import escape

@@ -1,7 +1,5 @@
 """`completion`: shell completion scripts."""
 
-from __future__ import annotations
-
 import argparse
 
 from model_maker.cli.arguments import command

@@ -1,7 +1,5 @@
 """`demo`: a model in the browser."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import threading
@@ -20,8 +18,7 @@ def add(commands) -> None:
         "try a model in the browser on photos, camera and video; no data leaves this machine",
     )
     parser.add_argument("model", metavar="MODEL", help="a .tflite, or a folder that train made")
-    parser.add_argument("--port", type=int, metavar="N", help="port on 127.0.0.1 (default: any free one)")
-    parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
+    server_flags(parser)
     parser.add_argument("--export", metavar="DIR", help="write the page as a static site instead, for any host")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing site")
 
@@ -42,10 +39,21 @@ def run(arguments: argparse.Namespace) -> None:
         return
     more = teaching_files(arguments.model) | companions.local(arguments.model)
     with PageServer(static_site.site(arguments.model, more), arguments.port or 0) as server:
-        show(f"{arguments.model} at {server.url} (ctrl-C ends)", flush=True)
-        if not arguments.no_browser:
-            # In a thread, because a terminal browser returns only when the user quits it.
-            threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
-        with contextlib.suppress(KeyboardInterrupt):
-            server.serve_forever()
+        serve(server, arguments.model, arguments)
+
+
+def server_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of commands that serve a page."""
+    parser.add_argument("--port", type=int, metavar="N", help="port on 127.0.0.1 (default: any free one)")
+    parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
+
+
+def serve(server, name: str, arguments: argparse.Namespace) -> None:
+    """Serves a page until ctrl-C, and opens it in the browser."""
+    show(f"{name} at {server.url} (ctrl-C ends)", flush=True)
+    if not arguments.no_browser:
+        # In a thread, because a terminal browser returns only when the user quits it.
+        threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
+    with contextlib.suppress(KeyboardInterrupt):
+        server.serve_forever()
     print()  # after the terminal's ^C

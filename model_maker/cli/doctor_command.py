@@ -1,12 +1,9 @@
 """`doctor`: finds and fixes problems in a dataset."""
 
-from __future__ import annotations
-
 import argparse
 import sys
-from pathlib import Path
 
-from model_maker.cli.arguments import command, data_of, json_flag, part_folders
+from model_maker.cli.arguments import command, data_of, json_flag, page_of, part_folders
 from model_maker.cli.printing import print_json, show
 from model_maker.errors import DataError
 
@@ -47,9 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.undo:
         _put_back(arguments)
         return
-    html = Path(arguments.html) if arguments.html is not None else None
-    if html is not None:
-        files.check_new_page(html, overwrite=arguments.overwrite)
+    html = page_of(arguments, arguments.html)
     kinds = None
     if arguments.fix is not None:
         kinds = [kind.strip() for kind in arguments.fix.split(",") if kind.strip()] or list(checks.DEFAULT_FIXES)

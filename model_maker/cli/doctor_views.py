@@ -1,7 +1,5 @@
 """The terminal output of `doctor`: findings, and what was moved."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from pathlib import Path
 from typing import Any

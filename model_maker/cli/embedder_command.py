@@ -1,7 +1,5 @@
 """`embedder`: a backbone as a standalone `.tflite`."""
 
-from __future__ import annotations
-
 import argparse
 
 from model_maker.cli.arguments import command, form_of, output_flags

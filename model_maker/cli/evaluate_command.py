@@ -1,10 +1,9 @@
 """`evaluate`: a model's accuracy on labeled photos."""
 
-from __future__ import annotations
-
 import argparse
+from pathlib import Path
 
-from model_maker.cli.arguments import command, foreign, foreign_flags, head_flag, json_flag, new_page
+from model_maker.cli.arguments import command, foreign, foreign_flags, head_flag, json_flag
 from model_maker.cli.printing import print_json
 
 
@@ -31,7 +30,9 @@ def run(arguments: argparse.Namespace) -> None:
     from model_maker.cli.bars import Bars
     from model_maker.report import model_page
 
-    page = new_page(arguments)
+    page = Path(arguments.report) if arguments.report is not None else None
+    if page is not None:
+        model_page.check_new(page, overwrite=arguments.overwrite)
     with Bars(arguments) as bars:
         classifier = Classifier(arguments.model, head=arguments.head, **foreign(arguments), progress=bars)
         dataset, notes = run_record.photos_for(arguments.model, arguments.data, multi_label=classifier.info.multi_label)

@@ -1,7 +1,5 @@
 """`export`: a model in the formats of other runtimes, or in a phone app."""
 
-from __future__ import annotations
-
 import argparse
 
 from model_maker.cli.arguments import command, json_flag

@@ -1,7 +1,5 @@
 """How an export looks in a terminal, and a model put into an app."""
 
-from __future__ import annotations
-
 from model_maker.apps.put_in_app import Installed
 from model_maker.exporters.export import Export
 from model_maker.terminal import rendering

@@ -1,7 +1,5 @@
 """`forget`: a model retrained without some photos, with a receipt."""
 
-from __future__ import annotations
-
 import argparse
 
 from model_maker.cli.arguments import command, data_of, json_flag, part_folders

@@ -1,7 +1,5 @@
 """`inspect`: what a `.tflite` contains."""
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 

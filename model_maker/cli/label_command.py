@@ -1,7 +1,5 @@
 """`label`: which photos to label first."""
 
-from __future__ import annotations
-
 import argparse
 
 from model_maker.cli.arguments import command, json_flag
@@ -17,7 +15,6 @@ def add(commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from model_maker.cli import label_views
     from model_maker.cli.bars import Bars
     from model_maker.studio.labelling import label
 
@@ -27,4 +24,16 @@ def run(arguments: argparse.Namespace) -> None:
         rows = [{"path": str(one.path), "guess": one.guess or None, "score": round(one.score, 4)} for one in found]
         print_json({"photos": rows})
     else:
-        label_views.show_queue(found)
+        _show(found)
+
+
+def _show(found) -> None:
+    """Prints a table of photos, the first to label first."""
+    from model_maker.terminal import rendering
+    from model_maker.terminal.rendering import escape
+
+    table = rendering.table("photo", "looks like", "score>")
+    for one in found:
+        score = f"{one.score:.3f}" if one.guess else "-"
+        table.add_row(escape(str(one.path)), escape(one.guess or "-"), score)
+    rendering.console().print(table)

@@ -1,7 +1,5 @@
 """`metadata`: writes labels and normalization into a third-party `.tflite`."""
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 

@@ -1,7 +1,5 @@
 """How accuracy and predictions look in a terminal."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +9,7 @@ from model_maker.cli import multi_label_views
 from model_maker.evaluation import Answered, LabelSetMetrics, Metrics, SetMetrics
 from model_maker.multi_label_metrics import MultiLabelMetrics
 from model_maker.terminal import rendering
-from model_maker.terminal.rendering import escape, percent
+from model_maker.terminal.rendering import escape, interval, percent
 
 # Wider confusion matrices do not fit a terminal; metrics.json has them whole.
 _WIDEST_CONFUSION = 12
@@ -22,11 +20,10 @@ def show_metrics(metrics: Metrics | MultiLabelMetrics) -> None:
     if isinstance(metrics, MultiLabelMetrics):
         multi_label_views.show_metrics(metrics)
         return
-    console, (low, high) = rendering.console(), metrics.top1_interval
+    console = rendering.console()
     rendering.say(
         console,
-        f"top-1 [bold green]{percent(metrics.top1)}[/] on {metrics.photos} photos "
-        f"[dim](95 % interval {percent(low)} to {percent(high)})[/]",
+        f"top-1 [bold green]{percent(metrics.top1)}[/] on {metrics.photos} photos {interval(metrics.top1_interval)}",
     )
     rendering.say(
         console,
@@ -70,19 +67,15 @@ def answers(found: Answered) -> str:
     """The effect of the thresholds on photos that they were not chosen on."""
     if not found.answered:
         return f"none of {found.photos} photos; all are unknown"
-    low, high = found.precision_interval
-    return (
-        f"{percent(found.coverage)} of {found.photos} photos, {percent(found.precision)} correct "
-        f"[dim](95 % interval {percent(low)} to {percent(high)})[/]"
-    )
+    precision = f"{percent(found.precision)} correct {interval(found.precision_interval)}"
+    return f"{percent(found.coverage)} of {found.photos} photos, {precision}"
 
 
 def label_sets(held: LabelSetMetrics) -> str:
     """What the label sets hold on photos that they were not chosen on."""
-    low, high = held.whole.coverage_interval
     return (
         f"hold the label of {percent(held.whole.coverage)} of {held.whole.photos} photos "
-        f"[dim](95 % interval {percent(low)} to {percent(high)})[/], {100 * held.promised:g} % promised; "
+        f"{interval(held.whole.coverage_interval)}, {100 * held.promised:g} % promised; "
         f"{held.whole.size:.2f} labels on average, one for {percent(held.single)}"
     )
 
@@ -91,9 +84,8 @@ def label_set_table(per_class: Sequence[SetMetrics]) -> Table:
     """Coverage and set size of each class."""
     table = rendering.table("class", "photos>", "label in set>", "95 % interval>", "labels>")
     for entry in per_class:
-        low, high = entry.coverage_interval
-        interval = f"{percent(low)} to {percent(high)}"
-        row = (str(entry.photos), percent(entry.coverage), interval, f"{entry.size:.2f}")
+        low, high = map(percent, entry.coverage_interval)
+        row = (str(entry.photos), percent(entry.coverage), f"{low} to {high}", f"{entry.size:.2f}")
         table.add_row(escape(entry.label), *row)
     return table
 

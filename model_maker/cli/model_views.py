@@ -1,7 +1,5 @@
 """How a model and the list of backbones look in a terminal."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """`models`: the backbones."""
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 

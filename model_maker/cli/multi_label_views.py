@@ -1,21 +1,18 @@
 """How models of several labels a photo look in a terminal."""
 
-from __future__ import annotations
-
 from model_maker.inference.training_report import MultiLabelReport, Report
 from model_maker.multi_label_metrics import MultiLabelMetrics
 from model_maker.terminal import rendering
-from model_maker.terminal.rendering import escape, percent
+from model_maker.terminal.rendering import escape, interval, percent
 
 
 def show_metrics(metrics: MultiLabelMetrics) -> None:
     """Prints mAP, exact match and F1, and the results of each label."""
     console = rendering.console()
     rendering.say(console, f"mAP {headline(metrics)} on {metrics.photos} photos {_range(metrics)}")
-    low, high = metrics.exact_match_interval
     rendering.say(
         console,
-        f"exact match {percent(metrics.exact_match)} [dim](95 % interval {percent(low)} to {percent(high)})[/], "
+        f"exact match {_exact_match(metrics)}, "
         f"F1 {metrics.macro_f1:.3f} (mean of the labels), {metrics.micro_f1:.3f} (all answers)",
     )
     if metrics.learned_from:
@@ -38,12 +35,10 @@ def headline(metrics: MultiLabelMetrics) -> str:
 def accuracy(report: MultiLabelReport) -> list[tuple[str, str]]:
     """The rows of accuracy in the summary of a training."""
     metrics, same = report.test, percent(report.agreement.same_labels)
-    low, high = metrics.exact_match_interval
-    exact = f"{percent(metrics.exact_match)} [dim](95 % interval {percent(low)} to {percent(high)})[/]"
     of_float = f"mAP {percent(report.float_model.mean_average_precision)}{share(report)}"
     return [
         ("mAP", f"{headline(metrics)} on {metrics.photos} test photos {_range(metrics)}"),
-        ("exact match", f"{exact}, mean F1 {metrics.macro_f1:.3f}"),
+        ("exact match", f"{_exact_match(metrics)}, mean F1 {metrics.macro_f1:.3f}"),
         ("float model", f"{of_float}, same labels on {same}"),
     ]
 
@@ -60,6 +55,9 @@ def thresholds(report: MultiLabelReport, most: int = 4) -> list[tuple[str, str]]
     return [("thresholds", f"{', '.join(named[:most])}{', ...' if len(named) > most else ''}")]
 
 
+def _exact_match(metrics: MultiLabelMetrics) -> str:
+    return f"{percent(metrics.exact_match)} {interval(metrics.exact_match_interval)}"
+
+
 def _range(metrics: MultiLabelMetrics) -> str:
-    low, high = metrics.mean_average_precision_interval
-    return f"[dim](95 % interval {percent(low)} to {percent(high)})[/]"
+    return interval(metrics.mean_average_precision_interval)

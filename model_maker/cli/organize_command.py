@@ -1,13 +1,11 @@
 """`organize`: a folder of photos sorted into folders, or its keywords."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 
 from model_maker.cli.arguments import command, json_flag
-from model_maker.cli.printing import print_json
-from model_maker.cli.zero_shot_command import template_flag, tier_flags
+from model_maker.cli.printing import print_result
+from model_maker.cli.zero_shot_command import template_flag, tier_flags, tier_options
 from model_maker.errors import DataError
 
 _EXAMPLES = """examples:
@@ -57,39 +55,30 @@ def run(arguments: argparse.Namespace) -> None:
     from model_maker.collection.keywords import keywords
     from model_maker.collection.organize import organize
     from model_maker.zero_shot_learning import label_names
-    from model_maker.zero_shot_learning.text_vectors import TEMPLATE
 
     common = {
         "labels": None if arguments.labels is None else label_names.parse(arguments.labels),
         "backbone": arguments.backbone,
-        "tier": arguments.tier,
-        "text_vectors": arguments.text_vectors,
-        "tower": arguments.tower,
-        "accept_licence": arguments.accept_licence,
-        "hypothesis_template": arguments.hypothesis_template or TEMPLATE,
         "threshold": arguments.threshold,
         "overwrite": arguments.overwrite,
+        **tier_options(arguments),
     }
     _check(arguments)
     with Bars(arguments) as bars:
         if arguments.keywords:
             words = keywords(arguments.data, arguments.output, xmp=arguments.xmp, progress=bars, **common)
-        else:
-            found = organize(
-                arguments.data,
-                arguments.output,
-                model=arguments.model,
-                groups=arguments.groups,
-                link=arguments.link,
-                progress=bars,
-                **common,
-            )
-    if arguments.json:
-        print_json((words if arguments.keywords else found).as_dict())
-    elif arguments.keywords:
-        _show_keywords(words)
-    else:
-        _show(found)
+            print_result(arguments, words, _show_keywords)
+            return
+        found = organize(
+            arguments.data,
+            arguments.output,
+            model=arguments.model,
+            groups=arguments.groups,
+            link=arguments.link,
+            progress=bars,
+            **common,
+        )
+    print_result(arguments, found, _show)
 
 
 def _check(arguments: argparse.Namespace) -> None:

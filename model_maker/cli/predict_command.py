@@ -1,7 +1,5 @@
 """`predict`: labels for photos, videos and cameras."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import csv

@@ -1,10 +1,10 @@
 """Prints text, JSON and written files."""
 
-from __future__ import annotations
-
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from model_maker.terminal import safe_text
 
@@ -16,6 +16,14 @@ def show(text: str, *, flush: bool = False) -> None:
 
 def print_json(content) -> None:
     print(safe_text.printable_json(json.dumps(content, indent=2, ensure_ascii=False)))
+
+
+def print_result(arguments: argparse.Namespace, found, show_found: Callable[[Any], None]) -> None:
+    """Prints a result as JSON with --json, otherwise with `show_found`."""
+    if arguments.json:
+        print_json(found.as_dict())
+    else:
+        show_found(found)
 
 
 def show_file(path: Path, arguments: argparse.Namespace) -> None:

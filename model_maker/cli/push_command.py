@@ -1,7 +1,5 @@
 """`push`: a model in a repository on the Hugging Face Hub."""
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 

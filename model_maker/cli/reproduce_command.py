@@ -1,11 +1,9 @@
 """`reproduce`: retrains a model and compares the files byte by byte."""
 
-from __future__ import annotations
-
 import argparse
 
 from model_maker.cli.arguments import command, data_of, json_flag, part_folders
-from model_maker.cli.printing import print_json
+from model_maker.cli.printing import print_result
 from model_maker.errors import DataError
 
 
@@ -34,8 +32,5 @@ def run(arguments: argparse.Namespace) -> int:
         raise DataError("reproduce needs the photos that the model was trained on: pass --data DIR.")
     with Bars(arguments) as bars:
         found = reproduce(arguments.model, data, output=arguments.output, overwrite=arguments.overwrite, progress=bars)
-    if arguments.json:
-        print_json(found.as_dict())
-    else:
-        comparison_views.show_reproduction(found)
+    print_result(arguments, found, comparison_views.show_reproduction)
     return 0 if found.equal else 1

@@ -1,12 +1,9 @@
 """`robustness`: a model under conditions that phones meet."""
 
-from __future__ import annotations
-
 import argparse
-from pathlib import Path
 
-from model_maker.cli.arguments import command, json_flag
-from model_maker.cli.printing import print_json
+from model_maker.cli.arguments import command, json_flag, page_of
+from model_maker.cli.printing import print_result
 
 
 def add(commands) -> None:
@@ -31,18 +28,13 @@ def run(arguments: argparse.Namespace) -> None:
     from model_maker.cli.bars import Bars
     from model_maker.system import files
 
-    page = Path(arguments.page) if arguments.page else None
-    if page:
-        files.check_new_page(page, overwrite=arguments.overwrite)
+    page = page_of(arguments, arguments.page)
     with Bars(arguments) as bars:
         found = robustness(arguments.model, arguments.data, augment=arguments.augment, progress=bars)
         if page:
             files.write(page, robustness_page.render(found).encode(errors="backslashreplace"))
             bars.note(f"Page: {page}")
-    if arguments.json:
-        print_json(found.as_dict())
-    else:
-        _show(found)
+    print_result(arguments, found, _show)
 
 
 def _show(found) -> None:

@@ -1,7 +1,5 @@
 """`sample-data`: a practice dataset, drawn."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

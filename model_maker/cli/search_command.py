@@ -1,13 +1,11 @@
 """`search`: photos of a folder like a photo, or that show what words say."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 
-from model_maker.cli.arguments import command, json_flag
-from model_maker.cli.printing import print_json
-from model_maker.cli.zero_shot_command import template_flag, tier_flags
+from model_maker.cli.arguments import command, json_flag, page_of
+from model_maker.cli.printing import print_result
+from model_maker.cli.zero_shot_command import template_flag, tier_flags, tier_options
 
 
 def add(commands) -> None:
@@ -29,35 +27,26 @@ def run(arguments: argparse.Namespace) -> None:
     from model_maker.collection.search import search
     from model_maker.data import contact_sheet
     from model_maker.system import files
-    from model_maker.zero_shot_learning.text_vectors import TEMPLATE
 
-    sheet, page = (Path(name) if name else None for name in (arguments.sheet, arguments.page))
+    sheet = Path(arguments.sheet) if arguments.sheet else None
     if sheet:
         contact_sheet.check(sheet, overwrite=arguments.overwrite)
-    if page:
-        files.check_new_page(page, overwrite=arguments.overwrite)
+    page = page_of(arguments, arguments.page)
     with Bars(arguments) as bars:
         found = search(
             arguments.data,
             arguments.query,
             top_k=arguments.top_k,
             model=arguments.model,
-            tier=arguments.tier,
-            text_vectors=arguments.text_vectors,
-            tower=arguments.tower,
-            accept_licence=arguments.accept_licence,
-            hypothesis_template=arguments.hypothesis_template or TEMPLATE,
             progress=bars,
+            **tier_options(arguments),
         )
     if sheet:
         lines = [(match.path, f"{match.score:.3f} {_name(match, arguments)}") for match in found.matches]
         contact_sheet.write(sheet, contact_sheet.grid(lines, found.query, _answered(found)))
     if page:
         files.write(page, _page(found, arguments).encode(errors="backslashreplace"))
-    if arguments.json:
-        print_json(found.as_dict())
-    else:
-        _show(found, arguments)
+    print_result(arguments, found, lambda found: _show(found, arguments))
 
 
 def _answered(found) -> str:

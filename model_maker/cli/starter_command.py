@@ -1,7 +1,5 @@
 """`starter`: a classifier of ImageNet's 1000 classes."""
 
-from __future__ import annotations
-
 import argparse
 
 from model_maker.cli.arguments import command, form_of, output_flags

@@ -1,7 +1,5 @@
 """`train`: trains a classifier and writes a folder with a `.tflite`."""
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 from collections.abc import Callable

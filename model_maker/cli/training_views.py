@@ -1,7 +1,5 @@
 """The terminal output of `train`."""
 
-from __future__ import annotations
-
 from rich.table import Table
 
 from model_maker.cli import metrics_views, multi_label_views
@@ -20,7 +18,7 @@ from model_maker.multi_label_metrics import MultiLabelMetrics
 from model_maker.output_folder import MODEL, REPORT
 from model_maker.packaging.accuracy_budget import Budget
 from model_maker.terminal import rendering
-from model_maker.terminal.rendering import escape, percent
+from model_maker.terminal.rendering import escape, interval, percent
 from model_maker.training.result import Result
 
 Row = tuple[str, str]
@@ -58,14 +56,10 @@ def show_training(result: Result) -> None:
 
 def _accuracy(report: TrainingReport) -> list[Row]:
     metrics, same = report.test, percent(report.agreement.same_top1)
-    low, high = metrics.top1_interval
-    measured = (
-        f"[bold green]{percent(metrics.top1)}[/] on {metrics.photos} test photos "
-        f"[dim](95 % interval {percent(low)} to {percent(high)})[/]"
-    )
+    top1 = f"[bold green]{percent(metrics.top1)}[/] on {metrics.photos} test photos {interval(metrics.top1_interval)}"
     share = multi_label_views.share(report)
     return [
-        ("top-1", measured),
+        ("top-1", top1),
         ("float model", f"{percent(report.float_model.top1)}{share}, same answer on {same}"),
     ]
 
@@ -90,11 +84,10 @@ def _options(report: TrainingReport) -> list[Row]:
 def _folds(found: Folds) -> list[Row]:
     metrics = found.metrics
     if isinstance(metrics, MultiLabelMetrics):
-        value, (low, high) = f"mAP {percent(metrics.mean_average_precision)}", metrics.mean_average_precision_interval
+        value, ends = f"mAP {percent(metrics.mean_average_precision)}", metrics.mean_average_precision_interval
     else:
-        value, (low, high) = percent(metrics.top1), metrics.top1_interval
-    interval = f"[dim](95 % interval {percent(low)} to {percent(high)})[/]"
-    rows = [(f"{found.folds} folds", f"{value} on all {metrics.photos} photos {interval}")]
+        value, ends = percent(metrics.top1), metrics.top1_interval
+    rows = [(f"{found.folds} folds", f"{value} on all {metrics.photos} photos {interval(ends)}")]
     return rows + ([("", _change(found.against_frozen))] if found.against_frozen else [])
 
 

@@ -1,12 +1,9 @@
 """`verify`: a `.tflite` in every available runtime, against phone-client requirements."""
 
-from __future__ import annotations
-
 import argparse
-from pathlib import Path
 
-from model_maker.cli.arguments import command, json_flag
-from model_maker.cli.printing import print_json
+from model_maker.cli.arguments import command, json_flag, page_of
+from model_maker.cli.printing import print_result
 
 
 def add(commands) -> None:
@@ -36,16 +33,11 @@ def run(arguments: argparse.Namespace) -> int:
     from model_maker.verification import certificate_page
     from model_maker.verification.verify import verify
 
-    page = Path(arguments.report) if arguments.report is not None else None
-    if page is not None:
-        files.check_new_page(page, overwrite=arguments.overwrite)
+    page = page_of(arguments, arguments.report)
     with Bars(arguments) as bars:
         found = verify(arguments.model, data=arguments.data, head=arguments.head, progress=bars)
         if page is not None:
             files.write(page, certificate_page.render(found).encode(errors="backslashreplace"))
             bars.note(f"Certificate: {page}")
-    if arguments.json:
-        print_json(found.as_dict())
-    else:
-        certificate_views.show_certificate(found)
+    print_result(arguments, found, certificate_views.show_certificate)
     return 1 if found.failures else 0

@@ -1,7 +1,5 @@
 """--why: heat maps of where answers come from, for commands that classify photos."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 from collections.abc import Callable, Iterator, Sequence

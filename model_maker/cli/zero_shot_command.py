@@ -1,11 +1,10 @@
 """`zero-shot`: a classifier of labels without photos; and what `predict` asks of labels that are given with photos."""
 
-from __future__ import annotations
-
 import argparse
+from typing import Any
 
 from model_maker.cli.arguments import command, json_flag
-from model_maker.cli.printing import print_json
+from model_maker.cli.printing import print_result
 
 
 def add(commands) -> None:
@@ -44,6 +43,15 @@ def tier_flags(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def tier_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Returns what `tier_flags` and `template_flag` state, as arguments of the API."""
+    from model_maker.zero_shot_learning.text_vectors import TEMPLATE
+
+    stated = ("tier", "text_vectors", "tower", "accept_licence")
+    template = arguments.hypothesis_template or TEMPLATE
+    return {name: getattr(arguments, name) for name in stated} | {"hypothesis_template": template}
+
+
 def template_flag(parser: argparse._ActionsContainer) -> None:
     """Adds the sentence of a text tower."""
     parser.add_argument(
@@ -75,10 +83,7 @@ def run(arguments: argparse.Namespace) -> None:
             overwrite=arguments.overwrite,
             progress=bars,
         )
-    if arguments.json:
-        print_json(made.as_dict())
-    else:
-        _show(made)
+    print_result(arguments, made, _show)
 
 
 def _show(made) -> None:
@@ -104,17 +109,12 @@ def classifier_of(arguments: argparse.Namespace):
     """Returns what `predict --candidate-labels` answers with, and which tier that is."""
     from model_maker.cli.bars import Bars
     from model_maker.zero_shot_learning import classify, label_names
-    from model_maker.zero_shot_learning.text_vectors import TEMPLATE
 
     with Bars(arguments) as bars:
         found = classify.prepare(
             label_names.parse(arguments.candidate_labels),
-            template=arguments.hypothesis_template or TEMPLATE,
             model=arguments.model or "efficientnet_lite0",
-            tier=arguments.tier,
-            vector_folder=arguments.text_vectors,
-            tower=arguments.tower,
-            accept_licence=arguments.accept_licence,
             progress=bars,
+            **tier_options(arguments),
         )
     return found.classifier, found.tier

@@ -1,7 +1,5 @@
 """What towers share: their place in the cache, and vectors of length 1."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable

@@ -7,8 +7,6 @@ Source: Vasu et al. 2023, "FastViT: A Fast Hybrid Vision Transformer using Struc
 "MobileCLIP: Fast Image-Text Models through Multi-Modal Reinforced Training".
 """
 
-from __future__ import annotations
-
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 

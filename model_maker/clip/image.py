@@ -1,7 +1,5 @@
 """ImageTower: photos as vectors."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sized
 
 import numpy as np

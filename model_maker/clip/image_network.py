@@ -1,7 +1,5 @@
 """The image tower as a float `.tflite`: patches as tokens through a transformer, or what `fastvit` builds."""
 
-from __future__ import annotations
-
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 

@@ -1,7 +1,5 @@
 """Layers that image towers share: attention, dense layers, activations."""
 
-from __future__ import annotations
-
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 

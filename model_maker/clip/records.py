@@ -1,7 +1,5 @@
 """TOWERS: the registry of published pairs of a text and an image tower, one record a name."""
 
-from __future__ import annotations
-
 import difflib
 from dataclasses import dataclass
 from typing import Literal

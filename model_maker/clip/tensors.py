@@ -1,7 +1,5 @@
 """The weights of a pair of towers by one set of names, whoever published them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

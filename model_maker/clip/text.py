@@ -1,7 +1,5 @@
 """TextTower: words as vectors."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """The text tower's transformer in numpy, which a sentence takes a millisecond or two of."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """From text to tokens, by the library `tokenizers`, from whichever files a repository holds."""
 
-from __future__ import annotations
-
 import re
 import string
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Clusters of similar photos: spherical k-means on their embeddings."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

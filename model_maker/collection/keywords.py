@@ -1,7 +1,5 @@
 """keywords(): finds words for each photo of a folder; writes a table and, optionally, XMP sidecars."""
 
-from __future__ import annotations
-
 import csv
 import io
 import os
@@ -143,10 +141,10 @@ def keywords(
     else:
         found = classify.prepare(
             given or (),
-            template=hypothesis_template,
+            hypothesis_template=hypothesis_template,
             model=backbone,
             tier=chosen,
-            vector_folder=text_vectors,
+            text_vectors=text_vectors,
             tower=tower,
             accept_licence=accept_licence,
             progress=report,

@@ -1,7 +1,5 @@
 """organize(): sorts a folder of photos into folders, by labels, by a model or by similarity; the originals stay."""
 
-from __future__ import annotations
-
 import csv
 import io
 import os
@@ -141,10 +139,10 @@ def organize(
     if labels is not None:
         found = classify.prepare(
             labels,
-            template=hypothesis_template,
+            hypothesis_template=hypothesis_template,
             model=backbone,
             tier=tier,
-            vector_folder=text_vectors,
+            text_vectors=text_vectors,
             tower=tower,
             accept_licence=accept_licence,
             progress=report,
@@ -212,11 +210,7 @@ def _check(
 
 
 def check_apart(data: Path, output: Path) -> None:
-    """Checks that the output folder neither is inside the photos' folder nor contains it.
-
-    Raises:
-      OutputError: it does.
-    """
+    """Raises an OutputError if the output folder is inside the photos' folder, or contains it."""
     home, target = data.resolve(), output.resolve()
     if target.is_relative_to(home) or home.is_relative_to(target):
         raise OutputError(f"{output} and {data}: one contains the other. Choose an output folder elsewhere.")

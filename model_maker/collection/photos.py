@@ -1,7 +1,5 @@
 """Lists the photos of a folder at any depth, with their hashes, which are cached between listings."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

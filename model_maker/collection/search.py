@@ -1,7 +1,5 @@
 """search(): finds the photos of a folder that are most similar to a photo, or that match words."""
 
-from __future__ import annotations
-
 import functools
 import os
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Vectors for comparing photos: embeddings of a backbone or of an image tower, cached in stores."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Public names of the original that are not supported, and their replacements."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 

@@ -1,7 +1,5 @@
 """Trains a float classifier on the photos of two DataLoaders, for evaluation and export."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from collections import Counter

@@ -1,7 +1,5 @@
 """`ImageClassifier.export`: formats of `exporters.export`, with file names chosen by the caller."""
 
-from __future__ import annotations
-
 import dataclasses
 import shutil
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Renders a model's metadata as JSON like TFLite Support: fields as in the schema, enumerations by name."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from enum import IntEnum

@@ -1,7 +1,5 @@
 """Warnings for scripts that were written for the original; each is logged once per process."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from absl import logging

@@ -1,7 +1,5 @@
 """Decodes names in zip and tar files, whose encoding may be unknown."""
 
-from __future__ import annotations
-
 import binascii
 import struct
 import unicodedata
@@ -39,22 +37,14 @@ def of_zip(path: object, members: Sequence[zipfile.ZipInfo]) -> list[str]:
 
 
 def of_tar(path: object, names: Sequence[str]) -> list[str]:
-    """Returns the names of a tar file's members; those that are not in UTF-8 are decoded as in `of_zip`.
-
-    Raises:
-      DataError: see `of_zip`.
-    """
+    """Returns the names of a tar file's members; those that are not in UTF-8 are decoded as in `of_zip`."""
     broken = [name.encode("utf-8", "surrogateescape") for name in names if not _is_unicode(name)]
     decoded = iter(decode(path, broken))
     return [name if _is_unicode(name) else next(decoded) for name in names]
 
 
 def decode(path: object, names: Sequence[bytes]) -> list[str]:
-    """Decodes names that share an unknown encoding.
-
-    Raises:
-      DataError: see `of_zip`.
-    """
+    """Decodes names that share an unknown encoding."""
     for encoding, is_likely in (("utf-8", None), ("cp932", _is_japanese)):
         try:
             found = [name.decode(encoding) for name in names]

@@ -3,8 +3,6 @@
 The content is untrusted: path traversal, links, encrypted files and decompression bombs are errors.
 """
 
-from __future__ import annotations
-
 import bz2
 import functools
 import gzip
@@ -50,11 +48,7 @@ class ZipMember:
         return f"{self.archive}/{self.name}"
 
     def read_bytes(self) -> bytes:
-        """Returns the photo; its checksum is verified.
-
-        Raises:
-          DataError: the archive is damaged there.
-        """
+        """Returns the photo; its checksum is verified."""
         try:
             return _opened(self.archive, os.stat(self.archive).st_mtime_ns).read(self.stored)
         except (*_BROKEN, KeyError, RuntimeError) as error:
@@ -80,7 +74,6 @@ class TarMember:
         return f"{self.archive}/{self.name}"
 
     def read_bytes(self) -> bytes:
-        """Returns the photo; raises OSError if the tar can no longer be read."""
         with open(self.tar, "rb") as file:
             file.seek(self.offset)
             return file.read(self.size)

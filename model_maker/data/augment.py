@@ -5,8 +5,6 @@ original photo. `mixing` augments whole batches. Augmentation libraries do not g
 versions, which cached embeddings and byte-identical models need, and most depend on OpenCV or torch.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import math

@@ -3,8 +3,6 @@
 Cameras, microscopes and scanners store 10, 12 or 14 bits in 16; their upper byte alone would be nearly black.
 """
 
-from __future__ import annotations
-
 import io
 import sys
 from collections.abc import Iterator

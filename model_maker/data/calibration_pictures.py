@@ -1,7 +1,5 @@
 """Calibration images for use without photos: drawn flowers, and noise with the spectrum of photos."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

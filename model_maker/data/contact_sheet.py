@@ -3,8 +3,6 @@
 Uses Pillow and not matplotlib, because one pixel of a view has to be one pixel of the sheet.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import math

@@ -107,11 +107,7 @@ class Dataset:
         return len(found)
 
     def check_labels(self) -> None:
-        """Raises an error for multi-label datasets.
-
-        Raises:
-          DataError: too many photos are in more than one class.
-        """
+        """Raises a DataError if too many photos are in more than one class."""
         different = len({sample.digest for sample in self.samples})
         if self.conflicts > max(_FEW_CONFLICTS, _SEVERAL_LABELS * different):
             raise DataError(
@@ -177,8 +173,6 @@ class Dataset:
         wanted = self._missing_parts(validation, test)
         if not validating:
             wanted.pop("validation", None)
-        if self.samples and not any(sample.part in ("", "train") for sample in self.samples):
-            raise DataError("The dataset has a validation or test split but no training split. Add a train folder.")
         self._check_learned()
         notes, assigned = [], []
         counts = Counter(sample.label for sample in self.samples)
@@ -218,7 +212,10 @@ class Dataset:
         return found
 
     def _missing_parts(self, validation: float, test: float) -> dict[str, float]:
+        """Returns the shares of the splits that the source does not state, and that training photos are split for."""
         stated = {sample.part for sample in self.samples}
+        if stated and not stated & {"", "train"}:
+            raise DataError("The dataset has a validation or test split but no training split. Add a train folder.")
         return {part: share for part, share in (("test", test), ("validation", validation)) if part not in stated}
 
     def _check_parts(self, parts: dict[str, list[Sample]]) -> None:
@@ -278,11 +275,7 @@ def _divide(
 
 
 def check_shares(validation: float, test: float) -> None:
-    """Checks the fractions of a split.
-
-    Raises:
-      DataError: one is 0 or less, or they leave nothing for training.
-    """
+    """Raises a DataError if a fraction of a split is 0 or less, or they leave nothing for training."""
     if not (0 < validation < 1 and 0 < test < 1 and validation + test < 1):
         raise DataError(f"`validation={validation}` and `test={test}` must each be above 0, and below 1 in total.")
 

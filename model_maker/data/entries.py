@@ -1,7 +1,5 @@
 """Entries of a source: location, class and split of a photo."""
 
-from __future__ import annotations
-
 import os
 import re
 import unicodedata

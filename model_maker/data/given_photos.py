@@ -4,8 +4,6 @@ They are saved in the cache, as PNG by content hash with a manifest, so that mod
 exported and reproduced later as with files.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import itertools

@@ -1,7 +1,5 @@
 """Class names of published classifiers: ImageNet's 1000 (ILSVRC 2012), or 11,221 of ImageNet-21K."""
 
-from __future__ import annotations
-
 import functools
 import re
 from collections.abc import Sequence

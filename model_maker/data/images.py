@@ -4,8 +4,6 @@ Training, calibration, evaluation and prediction all call `load`, so they use th
 possible to those of phone clients.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import io

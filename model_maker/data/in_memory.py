@@ -1,7 +1,5 @@
 """Photos in memory: open files, uploads, buffers, arrays and tensors of any usual shape and range."""
 
-from __future__ import annotations
-
 import inspect
 import os
 from typing import Any, Protocol, cast, runtime_checkable

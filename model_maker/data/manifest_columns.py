@@ -1,7 +1,5 @@
 """Detects the columns of path, label and split in a table."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Sequence
@@ -16,27 +14,16 @@ from model_maker.errors import DataError
 # Common column names in order of preference; "file_name" is Hugging Face's.
 COLUMNS = {
     "path": (
-        *("path", "file_name", "filename", "file", "image", "image_path", "filepath", "file_path", "url"),
-        *(
-            "image_file",
-            "image_name",
-            "imagename",
-            "img_path",
-            "img",
-            "image_url",
-            "uri",
-            "gcs_uri",
-            "photo",
-            "picture",
-        ),
-        *("images", "image_id", "relative_path", "imagepath", "img_name", "img_file", "imgpath"),
+        "path", "file_name", "filename", "file", "image", "image_path", "filepath", "file_path", "url", "image_file",
+        "image_name", "imagename", "img_path", "img", "image_url", "uri", "gcs_uri", "photo", "picture", "images",
+        "image_id", "relative_path", "imagepath", "img_name", "img_file", "imgpath",
     ),
     "label": (
-        *("label", "class", "category", "class_name", "target", "labels", "classes", "label_name", "classname"),
-        *("species", "class_label", "category_name", "image_label", "tag", "tags"),
+        "label", "class", "category", "class_name", "target", "labels", "classes", "label_name", "classname",
+        "species", "class_label", "category_name", "image_label", "tag", "tags",
     ),
     "part": ("split", "part", "subset", "set", "partition", "ml_use", "data_set", "dataset"),
-}
+}  # fmt: skip
 # Google's AutoML and Vertex AI put the split first; UNASSIGNED leaves it to the program.
 _VERTEX_PARTS = ("train", "training", "validation", "validate", "test", "unassigned")
 # Splits, as `entries.PART_NAMES` spells them, or Vertex AI.

@@ -1,7 +1,5 @@
 """Manifests as a source: CSV, TSV and JSON Lines with path, label and optional split of each photo."""
 
-from __future__ import annotations
-
 import codecs
 import csv
 import io

@@ -3,8 +3,6 @@
 They work on images and on feature maps, with a random generator that the caller seeds.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 Array = np.ndarray

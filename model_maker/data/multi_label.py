@@ -1,7 +1,5 @@
 """Multi-label datasets: photos with any number of labels, their targets, split and folds."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -37,10 +35,7 @@ class MultiLabelDataset(Dataset):
     @cached_property
     def targets(self) -> Array:
         """Which labels each photo has, bool [N, C]."""
-        found = np.zeros((len(self.samples), len(self.classes)), bool)
-        for row, sample in zip(found, self.samples, strict=True):
-            row[list(self.sets[sample.digest])] = True
-        return found
+        return self._targets_of([sample.digest for sample in self.samples])
 
     def name(self, sample: Sample) -> str:
         """The labels of a photo, in words."""
@@ -85,8 +80,6 @@ class MultiLabelDataset(Dataset):
         """
         check_shares(validation, test)
         wanted = self._missing_parts(validation, test)
-        if self.samples and not any(sample.part in ("", "train") for sample in self.samples):
-            raise DataError("The dataset has a validation or test split but no training split. Add a train folder.")
         digests = sorted(
             {s.digest for s in self.samples if s.part in ("", "train")}, key=lambda digest: unit(digest, seed)
         )

@@ -45,11 +45,6 @@ class StoredPhoto(_Stored):
         return PurePosixPath(self.url).suffix
 
     def read_bytes(self) -> bytes:
-        """Returns the photo.
-
-        Raises:
-          DataError: it cannot be read.
-        """
         store, path = open_store(self.url)
         with _explained(f"{self}: cannot be read"):
             try:

@@ -1,7 +1,5 @@
 """Parquet files as a source, as Hugging Face `datasets` writes them: a column of images and one of labels."""
 
-from __future__ import annotations
-
 import functools
 import json
 import threading
@@ -34,12 +32,7 @@ class Cell:
         return f"{self.file}[{self.group}:{self.row}]"
 
     def read_bytes(self) -> bytes:
-        """Returns the encoded image; if the cell holds only a path, the file there.
-
-        Raises:
-          DataError: the cell is empty.
-          OSError: there is no such file.
-        """
+        """Returns the encoded image; if the cell holds only a path, the file there."""
         with _lock:  # else each thread would read the same group
             cell = _group(self.file, self.column, self.group)[self.row].as_py()
         content, path = (cell.get("bytes"), cell.get("path")) if isinstance(cell, dict) else (cell, None)

@@ -1,7 +1,5 @@
 """PhotoFacts: technical properties of a photo: brightness, sharpness, size, aspect ratio, format, camera."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 

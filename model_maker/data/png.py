@@ -1,7 +1,5 @@
 """Removes large texts and profiles from PNG files, which Pillow would reject."""
 
-from __future__ import annotations
-
 import io
 import struct
 from collections.abc import Iterator

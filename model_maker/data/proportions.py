@@ -1,7 +1,5 @@
 """Photos with extreme proportions: so unlike the input's shape that the way of resizing affects accuracy."""
 
-from __future__ import annotations
-
 from model_maker.data import images
 from model_maker.data.dataset import Dataset
 from model_maker.errors import DataError
@@ -44,7 +42,6 @@ def note(photos: Dataset, fit: Fit) -> str:
     extreme = sum(is_extreme(*size, fit) for size in found)
     if not found or extreme < MANY * len(found):
         return ""
-    others = " and ".join(text for resize, text in _ALTERNATIVES.items() if resize != fit.resize)
     looked = f"{len(found)} photos" + ("" if len(photos) <= _LOOKED else " that were looked at")
     others = " and ".join(text for resize, text in _ALTERNATIVES.items() if resize != fit.resize)
     return (

@@ -4,8 +4,6 @@ It composes images and writes the folders; `drawn_flowers` draws the flowers. Th
 tulip and a yellow rose differ only in shape, as in real photos.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from pathlib import Path

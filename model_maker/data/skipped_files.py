@@ -1,7 +1,5 @@
 """Detects files that are not photos of a class: hidden files, leftovers of programs, outputs, masks, other files."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -14,63 +12,23 @@ from model_maker.output_folder import RUN
 
 # Files and folders that NAS boxes, galleries, macOS, Windows and notebooks put next to photos, in lower case. Names
 # with a leading dot are hidden anyway.
-_LEFTOVERS = frozenset(
-    [
-        "__macosx",
-        "_macosx",
-        "@eadir",
-        "#recycle",
-        "@recycle",
-        "@recently-snapshot",
-        "#snapshot",
-        "$recycle.bin",
-        "recycler",
-        "lost+found",
-        "thumbnails",
-        "_thumbnails",
-        "_thumbs",
-        "__pycache__",
-        "found.000",
-    ]
-    + ["system volume information", "temporary items", "network trash folder", "lightroom previews.lrdata"]
-)
+_LEFTOVERS = frozenset({
+    "__macosx", "_macosx", "@eadir", "#recycle", "@recycle", "@recently-snapshot", "#snapshot", "$recycle.bin",
+    "recycler", "lost+found", "thumbnails", "_thumbnails", "_thumbs", "__pycache__", "found.000",
+    "system volume information", "temporary items", "network trash folder", "lightroom previews.lrdata",
+})  # fmt: skip
 # The list that `organize` writes into its folder of uncertain photos.
 UNSURE = "unsure.csv"
 # Files that identify outputs: of training, of `doctor --fix`, and of `organize`.
 OUTPUTS = (RUN, "moves.jsonl", UNSURE)
-PICTURES = frozenset(
-    [
-        "image",
-        "images",
-        "img",
-        "imgs",
-        "photo",
-        "photos",
-        "picture",
-        "pictures",
-        "jpegimages",
-        "rgb",
-        "original",
-        "originals",
-    ]
-)
-MASKS = frozenset(
-    [
-        "mask",
-        "masks",
-        "groundtruth",
-        "gt",
-        "segmentation",
-        "segmentations",
-        "segmentationclass",
-        "segmentationobject",
-        "seg",
-        "label",
-        "labels",
-        "annotation",
-        "annotations",
-    ]
-)
+PICTURES = frozenset({
+    "image", "images", "img", "imgs", "photo", "photos", "picture", "pictures", "jpegimages", "rgb", "original",
+    "originals",
+})  # fmt: skip
+MASKS = frozenset({
+    "mask", "masks", "groundtruth", "gt", "segmentation", "segmentations", "segmentationclass", "segmentationobject",
+    "seg", "label", "labels", "annotation", "annotations",
+})  # fmt: skip
 _MASK_NAME = re.compile(r"(.+?)[ _.-]+(?:mask|seg|segmentation|gt|groundtruth)(?:[ _.-]*\d+)?", re.IGNORECASE)
 # If this share of a folder's photos is named like masks, they are masks.
 _MANYMASKS = 0.2
@@ -92,11 +50,7 @@ def is_leftover(name: str) -> bool:
 
 
 def refuse_masks_beside(home: object, folders: Iterable[str]) -> None:
-    """Raises an error for a folder of masks beside one of images.
-
-    Raises:
-      DataError: both are among the names of folders with photos.
-    """
+    """Raises a DataError if the names of folders with photos are of masks and of images."""
     plain = {re.sub(r"[\W_]+", "", name.lower()): name for name in folders}
     pictures, masks = sorted(PICTURES & plain.keys()), sorted(MASKS & plain.keys())
     if pictures and masks:
@@ -107,11 +61,7 @@ def refuse_masks_beside(home: object, folders: Iterable[str]) -> None:
 
 
 def refuse_mask_files(entries: Iterable[ListedPhoto]) -> None:
-    """Raises an error for masks among photos, for example `a_mask.png` beside `a.png`.
-
-    Raises:
-      DataError: a folder has many of them.
-    """
+    """Raises a DataError if a folder has many masks among photos, for example `a_mask.png` beside `a.png`."""
     stems: dict[str, set[str]] = defaultdict(set)
     for entry in entries:
         home, _, name = str(entry.path).replace("\\", "/").rpartition("/")

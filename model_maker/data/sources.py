@@ -1,7 +1,5 @@
 """Dataset formats: SOURCES, each with a function that lists entries, and `read`, which returns a Dataset."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

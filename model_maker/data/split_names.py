@@ -1,41 +1,15 @@
 """Recognizes common names of splits: `train`, `Training Data`, `seg_test`, `val2017`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 
 from model_maker.data.entries import PART_NAMES
 
 # Words that may accompany the name of a split without further meaning.
-_FILLERS = frozenset(
-    [
-        "set",
-        "sets",
-        "data",
-        "dataset",
-        "datasets",
-        "image",
-        "images",
-        "imgs",
-        "img",
-        "photo",
-        "photos",
-        "picture",
-        "pictures",
-        "pics",
-        "folder",
-        "dir",
-        "split",
-        "part",
-        "subset",
-        "sample",
-        "samples",
-        "files",
-        "final",
-        "the",
-    ]
-)
+_FILLERS = frozenset({
+    "set", "sets", "data", "dataset", "datasets", "image", "images", "imgs", "img", "photo", "photos", "picture",
+    "pictures", "pics", "folder", "dir", "split", "part", "subset", "sample", "samples", "files", "final", "the",
+})  # fmt: skip
 _WORDS = PART_NAMES | {
     "trn": "train",
     "validate": "validation",

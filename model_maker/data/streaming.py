@@ -1,7 +1,5 @@
 """Processes photos with workers: on every core, in order, with few in memory."""
 
-from __future__ import annotations
-
 import collections
 import os
 import threading

@@ -1,7 +1,5 @@
 """TFRecord files of tf.Example as a source, as TensorFlow Datasets writes them; read without TensorFlow."""
 
-from __future__ import annotations
-
 import functools
 import re
 import struct
@@ -37,11 +35,6 @@ class ExampleRecord:
         return f"{self.file}[{self.number}]"
 
     def read_bytes(self) -> bytes:
-        """Returns the encoded image.
-
-        Raises:
-          DataError: the record has no image.
-        """
         return _image(self, _example(self))
 
 

@@ -1,7 +1,5 @@
 """Thumbnails: small JPEGs of photos, also as `data:` URLs for self-contained pages."""
 
-from __future__ import annotations
-
 import base64
 import io
 

@@ -4,8 +4,6 @@ Only demuxers of video files open files, and they read nothing else: a playlist 
 because it could read other files and addresses.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import sys

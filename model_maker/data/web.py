@@ -1,7 +1,5 @@
 """Photos from http(s) addresses: downloaded with a size limit and retries, and cached."""
 
-from __future__ import annotations
-
 import hashlib
 import time
 from collections.abc import Callable
@@ -38,11 +36,6 @@ class Address:
         return files.cache_directory() / "photos" / name[:2] / name
 
     def read_bytes(self) -> bytes:
-        """Returns the photo.
-
-        Raises:
-          DataError: it cannot be fetched.
-        """
         if (content := files.read_checked(self.cached)) is None:
             content = patient(lambda: fetch(self.address))
             files.write_checked(self.cached, content)

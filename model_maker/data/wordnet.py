@@ -6,8 +6,6 @@ ImageNet's classes, in order. `name#3` means that this is the third sense of the
 frequent.
 """
 
-from __future__ import annotations
-
 import difflib
 import functools
 from collections import Counter

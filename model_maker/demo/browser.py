@@ -1,7 +1,5 @@
 """A model run in a browser: the page of `demo` in headless Chromium, where that is installed."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -4,8 +4,6 @@ Files and photos are only for a page that this machine serves to itself: nobody 
 has the figures, and a link to the model that it contains.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

@@ -1,7 +1,5 @@
 """Serves the files of a `static_site` on this machine, and to this machine alone."""
 
-from __future__ import annotations
-
 import contextlib
 import http.server
 import sys

@@ -3,8 +3,6 @@
 The page (`page/`) is plain HTML, CSS and JavaScript; LiteRT.js runs the model, and what leaves this module are files.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -114,11 +112,6 @@ def write_site(
 
     Args:
       model, more: see `site`.
-      output: the folder to make.
-      overwrite: whether a site that stands there is replaced.
-
-    Returns:
-      The folder.
 
     Raises:
       ModelError: see `site`.

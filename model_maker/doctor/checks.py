@@ -1,7 +1,5 @@
 """CHECKS: the problems that a dataset can have, one record per kind; to add a check, add a record."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Callable, Iterator

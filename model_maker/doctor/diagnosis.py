@@ -1,7 +1,5 @@
 """diagnose(): the problems of a dataset, the most serious first, and how much duplicates inflate its accuracy."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from collections.abc import Iterable, Sequence

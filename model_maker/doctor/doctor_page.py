@@ -1,7 +1,5 @@
 """A diagnosis as a self-contained HTML page: every kind of finding with thumbnails of its photos."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from model_maker.data import sources, thumbnails

@@ -1,7 +1,5 @@
 """Examination: all data that checks use, collected in one pass over a dataset."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from collections import Counter

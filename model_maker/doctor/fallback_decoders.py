@@ -5,8 +5,6 @@ whether the markers of the file lead from its beginning to its end. All of this 
 damaged files may crash a decoder.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

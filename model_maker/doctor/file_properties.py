@@ -1,7 +1,5 @@
 """FileProperties: format, size, EXIF and hashes of a photo; each file is opened once for all of them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 

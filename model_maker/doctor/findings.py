@@ -1,7 +1,5 @@
 """Finding: one problem, and the photos that have it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from model_maker.data.entries import Location

@@ -3,8 +3,6 @@
 Near duplicates of a photo are excluded, because they repeat its label, correct or wrong.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Checks of photos with several labels; `checks.CHECKS` lists them with the others."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

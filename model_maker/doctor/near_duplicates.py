@@ -5,8 +5,6 @@ encodings, sizes and mirror images, but not crops or other shots of the same sub
 number of photos (2 x 10^10 comparisons for 100,000, about a minute), memory with the number.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ The log is a JSON Lines file in the quarantine. Each line is written to disk bef
 finds every moved photo even after a crash. Paths are relative, so both folders may be moved meanwhile.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import hashlib

@@ -1,7 +1,5 @@
 """Findings of shortcuts, and of differences between the splits that a dataset states."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -7,8 +7,6 @@ is right in tests that share it, and fails in the app.
 Source: Geirhos et al. 2020, "Shortcut Learning in Deep Neural Networks".
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """A folder with explanations of photos: a heat map of each as a PNG, and all on one page."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """explain(): where in photos the answers of a classifier come from, and the training photos that speak for them."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from pathlib import Path

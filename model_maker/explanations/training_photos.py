@@ -1,7 +1,5 @@
 """The photos that a finished model learned from, with the features that its head sees of them."""
 
-from __future__ import annotations
-
 import os
 from typing import Any
 

@@ -3,8 +3,6 @@
 The sources are valid C11 and C++11.
 """
 
-from __future__ import annotations
-
 from model_maker.tflite import inspection
 from model_maker.tflite.metadata import ModelInfo
 

@@ -4,8 +4,6 @@ Source: coral.ai/docs/edgetpu/models-intro, "Supported operations" and "Model re
 unsupported operator and all later ones to the CPU, so a single one defeats the purpose.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Exports a backbone: an embedder `.tflite` with metadata, for search and clustering on phones."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """export_explaining(): a classifier that also outputs explanations of its predictions, for phones and browsers."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """export(): writes a finished model in the formats of other runtimes, and compares each with the original model."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import hashlib

@@ -1,7 +1,5 @@
 """The README.md of each exported model: input, output, checks, and how to run it."""
 
-from __future__ import annotations
-
 from model_maker.exporters.exported import Exported
 from model_maker.fitting import CROP, LETTERBOX, STRETCH
 from model_maker.packaging.export_source import ExportSource

@@ -1,7 +1,5 @@
 """Exported: one format of an export, and its comparison with the float model."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Aliases of formats, and unsupported formats with advice on how to get them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from model_maker.errors import DataError

@@ -1,7 +1,5 @@
 """What only a published card has: photos with their answers, which the Hub shows, and datasets on the Hub."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path

@@ -5,8 +5,6 @@ leaves this machine: no paths, so neither the report nor run.json, and no photos
 the metadata of cameras.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Sequence
@@ -68,8 +66,6 @@ def push(
       space: "owner/name" of a static Space to create, with the page that runs the model in browsers; None for none.
       examples: photos to publish at reduced size; the Hub shows the model's answers beside them.
       datasets: "owner/name" of datasets on the Hub that the model was trained on.
-      message: commit message.
-      progress: receives stages.
 
     Raises:
       ModelError: there is no model with a card, or LiteRT.js, which the page needs, is not installed.

@@ -1,7 +1,5 @@
 """The `.tflite` formats, and those derived from int8: C sources for microcontrollers, a model for the Edge TPU."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from pathlib import Path

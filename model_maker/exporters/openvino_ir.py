@@ -1,7 +1,5 @@
 """Writes OpenVINO's IR, which OpenVINO itself converts from a float `.tflite`."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Starter models: classifiers of ImageNet's classes, from published weights and without training."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Sequence

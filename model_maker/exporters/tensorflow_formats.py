@@ -3,8 +3,6 @@
 All are converted from a float `.tflite` that takes raw pixels, rebuilt as a Keras model; ONNX directly from the file.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import os

@@ -5,8 +5,6 @@ versions compatible with this TensorFlow. The format is the graph in Protobuf's 
 stored in separate files.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

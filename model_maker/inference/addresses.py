@@ -1,7 +1,5 @@
 """Resolves names of photos: files, folders, http(s) addresses, standard input."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """Annotated copies: predictions drawn onto a copy of the image."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence

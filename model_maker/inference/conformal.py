@@ -10,8 +10,6 @@ Sources:
   Romano, Sesia & Candès 2020, "Classification with Valid and Adaptive Coverage" (APS, whose sets are larger).
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

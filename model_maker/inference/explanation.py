@@ -1,7 +1,5 @@
 """Explains predictions: the contribution of each grid cell of a photo to the logit of a label."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -6,8 +6,6 @@ pipe, never objects. The process is killed if it takes too long, and it exits wh
 this process.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import itertools

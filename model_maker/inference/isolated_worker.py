@@ -3,8 +3,6 @@
 python -P -m model_maker.inference.isolated_worker MODULE PATH
 """
 
-from __future__ import annotations
-
 import faulthandler
 import importlib
 import os

@@ -1,7 +1,5 @@
 """Reads label files, which other tools put next to a model: lines, numbered lines, or JSON."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

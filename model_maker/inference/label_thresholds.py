@@ -1,7 +1,5 @@
 """Thresholds of multi-label models: the minimum score at which each label is predicted."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any

@@ -3,8 +3,6 @@
 The package onnx may not be installed; field numbers are those of ONNX's schema.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,11 +24,7 @@ _DEEPEST = 100
 
 
 def check(path: Path) -> None:
-    """Raises an error for a file whose weights are outside of its own folder.
-
-    Raises:
-      ModelError: they are, or the file cannot be read or is not valid Protobuf.
-    """
+    """Raises a ModelError if weights are outside of the folder, or the file cannot be read or is not valid Protobuf."""
     try:
         content = path.read_bytes()
         names = sorted(set(_places(memoryview(content), "model", 0)))

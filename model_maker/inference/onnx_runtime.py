@@ -1,7 +1,5 @@
 """Runs `.onnx` files in ONNX Runtime."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Opened, a finished model that is ready to run; Runner, the interface to run it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

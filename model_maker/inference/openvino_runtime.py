@@ -1,7 +1,5 @@
 """Runs OpenVINO's IR, an `.xml` with its `.bin`, on the CPU."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

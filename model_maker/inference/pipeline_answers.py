@@ -4,8 +4,6 @@ Names, defaults and shapes follow `pipeline("image-classification")`; `answer` d
 computes the scores.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """Score thresholds that guarantee a precision."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import asdict, dataclass
 from typing import Any

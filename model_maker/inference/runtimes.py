@@ -4,8 +4,6 @@ A `.tflite` contains its labels and normalization as metadata. The other formats
 `export` writes them; their labels are inside, or in a `labels.txt` next to them.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import math

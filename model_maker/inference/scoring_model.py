@@ -1,7 +1,5 @@
 """ScoringModel: an opened model file that gives each photo one score per label."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -3,8 +3,6 @@
 Importing TensorFlow takes 6 s, so it is imported only when a model is opened.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import json

@@ -4,8 +4,6 @@
 fingerprint of its dataset and the parameters of the split, which is enough if the whole dataset is evaluated.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

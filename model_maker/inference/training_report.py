@@ -1,7 +1,5 @@
 """metrics.json: what `train` measured, which pages, cards and summaries show."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, field
 from pathlib import Path

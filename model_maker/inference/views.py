@@ -1,7 +1,5 @@
 """Part of a photo to classify, and allowed labels: the options of MediaPipe's classifier."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass

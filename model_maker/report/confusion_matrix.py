@@ -1,7 +1,5 @@
 """The confusion matrix of a report, as tables: counts, per cent of the actual class, most frequent confusions."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

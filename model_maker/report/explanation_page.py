@@ -1,7 +1,5 @@
 """Explanations of several photos as one HTML page that needs nothing else."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass

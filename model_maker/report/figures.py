@@ -1,4 +1,7 @@
-"""Every figure: one function per kind, in one style. `drawing` calls them in a child process."""
+"""Every figure: one function per kind, in one style. `drawing` calls them in a child process.
+
+A `title` stands above the figure; a `wide` one is a file of its own, others are parts of a page.
+"""
 
 from __future__ import annotations
 
@@ -67,8 +70,6 @@ def calibration(*, photos: Sequence[int], right: Sequence[float], title: str = "
     Args:
       photos: number in bins of equal width by their best score.
       right: number of correct predictions in each bin.
-      title: above the figure.
-      wide: whether it is a file of its own.
     """
     width = _FILE if wide else _PAGE
     figure = _figure(width, 1.02 * width, title)
@@ -103,8 +104,6 @@ def losses(
       series: name to a loss for each tick; None where there is none.
       ticks: names of the steps.
       axis: label of the axis.
-      title: above the figure.
-      wide: whether it is a file of its own.
     """
     figure = _figure(_FILE if wide else _PAGE, 380 if wide else 240, title)
     axes = figure.add_subplot(xlabel=axis, ylabel="loss")
@@ -208,8 +207,6 @@ def precision_recall(
 
     Args:
       curves: of each label its `recall` and `precision`, from the highest score on; at most as many as SERIES.
-      title: above the figure.
-      wide: whether it is a file of its own.
     """
     width = _FILE if wide else _PAGE
     figure = _figure(width, width, title)
@@ -229,7 +226,6 @@ def latency(*, lines: Sequence[Mapping[str, Any]], limits: tuple[float, float], 
       lines: of each delegate its `name`, the index of its `colour`, and `points`: threads (None where the delegate has
         none), milliseconds, and the ends of the interval.
       limits: smallest and largest milliseconds of all figures to compare.
-      width: of the figure.
     """
     figure = _figure(width, 260)
     axes = figure.add_subplot(ylabel="ms", xlabel="threads")

@@ -1,7 +1,5 @@
 """The YAML at the head of model cards, from which the Hugging Face Hub reads licence, task and measured accuracy."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 
@@ -24,7 +22,6 @@ def compose(info: ModelInfo, test: Metrics | MultiLabelMetrics | None = None, fi
     """Returns the lines between two `---`, and an empty one.
 
     Args:
-      info: the model's metadata.
       test: of the test photos; None where nothing was measured.
       fingerprint: of their dataset, if known.
     """

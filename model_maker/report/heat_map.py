@@ -1,7 +1,5 @@
 """Heat maps: the shares of the cells of a photo in an answer, drawn over the photo."""
 
-from __future__ import annotations
-
 import io
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Escapes names and labels for Markdown, because they may come from untrusted files."""
 
-from __future__ import annotations
-
 import html
 import re
 

@@ -20,8 +20,6 @@ def render(info: ModelInfo, report: Report, *, backbone: str, quantize: str, io:
     """Returns Markdown.
 
     Args:
-      info: the model's metadata.
-      report: what `train` measured.
       backbone: name of the pretrained network.
       quantize, io: as given to `train`.
       fit: the input, and how photos are fitted to it.
@@ -61,8 +59,6 @@ def render_zero_shot(
     """Returns the Markdown of a model that was made without photos.
 
     Args:
-      info: its metadata.
-      model_bytes: size of the file.
       tier, source: which tier answered, and what it knows words from.
       meanings: what each label was taken for.
       backbone, fit: the pretrained network and its input.

@@ -1,7 +1,5 @@
 """report.html: accuracy, errors, calibration and usage of a model on one self-contained page, and its plots."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -151,10 +149,7 @@ def write(
     """Writes the page of an evaluated file, and its plots beside it; see `make`.
 
     Args:
-      page: the file to write.
-      info: the metadata of the model.
       scored, model, explain: see `make`.
-      metrics: of the file.
       own_test: whether these are the test photos of `train`, so that the records beside the file apply.
 
     Raises:

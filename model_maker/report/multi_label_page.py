@@ -1,7 +1,5 @@
 """report.html of a model of several labels a photo, and its plots; see `model_page` for those of one label."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Parts that pages of models have in common."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any

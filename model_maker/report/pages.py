@@ -34,7 +34,6 @@ def render(template: str, **values: Any) -> str:
 
     Args:
       template: a file in `templates`; its suffix decides how values are escaped.
-      values: its variables.
 
     Raises:
       KeyError: a variable is missing.

@@ -1,7 +1,5 @@
 """Photos of a report: errors, the most confident first, and correct answers beside them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any

@@ -1,7 +1,5 @@
 """Groups of photos as one HTML page that needs nothing else: what a search found, what went into which folder."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What an app answers from each score on: the rows behind the slider of a report, and of the table below it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

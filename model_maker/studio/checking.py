@@ -4,8 +4,6 @@ The list is kept beside the photos. Of a finding only what is still true is show
 or gone leaves the list, and is back when they are.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

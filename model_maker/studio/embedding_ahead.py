@@ -1,7 +1,5 @@
 """Prepares for training in the background: embeds photos as they arrive, and rehearses once no more do."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from pathlib import Path

@@ -4,8 +4,6 @@ The page is for one person in one browser on this machine. Other pages in that b
 names that resolve to it are refused: they know no token, or state another origin or host.
 """
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any

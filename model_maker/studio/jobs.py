@@ -1,7 +1,5 @@
 """Jobs: long work, one at a time, in a thread beside the server; pages follow it and can end it."""
 
-from __future__ import annotations
-
 import dataclasses
 import threading
 import traceback

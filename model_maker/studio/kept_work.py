@@ -4,8 +4,6 @@ Such a file is not trusted: photos, or the file itself, may have changed since. 
 unchanged, and a file that cannot be read counts as missing.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path

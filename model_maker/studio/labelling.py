@@ -1,7 +1,5 @@
 """label(): the labelling queue of folders: what of a pile of photos to label first, and what each looks like."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,8 +48,6 @@ def label(
     Args:
       data: labeled photos, as for `train`.
       unlabelled: a folder of photos.
-      top: how many to choose.
-      progress: receives stages and progress.
 
     Raises:
       DataError: there are no such folders, or no photos in them.

@@ -1,7 +1,5 @@
 """Which photos to label first: typical ones that a head is unsure about and that differ from what is labeled."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -4,8 +4,6 @@ The log is a file of JSON lines. A line is on the disk before its files move, so
 finds what has moved. Several studios may work on one folder: whoever moves has the log locked.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Names that people give, or that files bring along: what a class and a photo may be called on any system."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Iterable

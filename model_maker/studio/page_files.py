@@ -1,7 +1,5 @@
 """The files of the page: the studio's own, and the parts of the demo page that run a model in the browser."""
 
-from __future__ import annotations
-
 import functools
 from importlib import resources
 from importlib.resources.abc import Traversable

@@ -1,7 +1,5 @@
 """The order of the pile: which unlabelled photos to label first, sorted as `label` does and kept for a reload."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from model_maker.errors import DataError

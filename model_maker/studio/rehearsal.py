@@ -4,8 +4,6 @@ The first training of some photos also loads modules, runs test photos through t
 kernels, and lets matplotlib list the fonts: half of its time. What that gives is in memory or in the cache afterwards.
 """
 
-from __future__ import annotations
-
 import traceback
 from collections.abc import Callable
 

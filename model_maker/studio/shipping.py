@@ -1,7 +1,5 @@
 """What comes of a training, for download: each file and what it is for; other formats and apps are made when asked."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Serves a studio on this machine, and to this machine alone."""
 
-from __future__ import annotations
-
 import contextlib
 import secrets
 import socket

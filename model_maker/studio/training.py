@@ -1,7 +1,5 @@
 """The jobs that make and judge a model: training, and checking the photos."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from model_maker import options, output_folder
@@ -51,11 +49,7 @@ def chosen(given: dict[str, Any]) -> options.Options:
 
 
 def check_replaceable(workspace: Workspace, *, agreed: bool) -> None:
-    """Refuses to replace a model that the studio has not made, unless somebody agrees.
-
-    Raises:
-      OutputError: nobody has.
-    """
+    """Raises an OutputError for a model that the studio has not made, unless somebody agrees to replace it."""
     folder = workspace.model
     if agreed or not (folder / output_folder.MODEL).exists():
         return

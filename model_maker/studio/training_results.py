@@ -1,7 +1,5 @@
 """What a training gave, for the page: accuracy in words, confusions, mistakes; kept beside the photos for a reload."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +8,7 @@ import numpy as np
 from model_maker import output_folder
 from model_maker.data.skipped_files import counted
 from model_maker.errors import DataError
+from model_maker.evaluation import Metrics
 from model_maker.inference import training_report
 from model_maker.inference.training_report import TrainingReport
 from model_maker.studio import kept_work
@@ -27,7 +26,8 @@ _FEW = 30
 def compose(result: Result, notes: list[str]) -> dict[str, Any]:
     """Returns what the page shows of a training, as plain JSON types; photos by the hashes of their content."""
     scored = result.scored
-    labels = [entry.label for entry in result.metrics.per_class]
+    shown = _of_test(result.metrics, result.measured.sizes.model_bytes)
+    labels = shown["labels"]
     best, top = scored.scores.argmax(axis=1), scored.scores.max(axis=1)
     wrong = np.flatnonzero(best != scored.labels)
     mistakes = [
@@ -39,21 +39,13 @@ def compose(result: Result, notes: list[str]) -> dict[str, Any]:
         }
         for index in wrong[np.argsort(-top[wrong], kind="stable")]
     ]
-    metrics = result.metrics
-    return {
-        "labels": labels,
-        "words": words(metrics.top1, metrics.top1_interval, metrics.photos),
-        "top1": metrics.top1,
-        "interval": list(metrics.top1_interval),
-        "photos": metrics.photos,
-        "confusions": confusions(labels, metrics.confusion.tolist()),
+    return shown | {
         "mistakes": mistakes[:MOST_MISTAKES],
         "wrong": len(mistakes),
         "answers": [
             [round(float(score), 4), bool(right)] for score, right in zip(top, best == scored.labels, strict=True)
         ],
         "seconds": round(result.seconds, 1),
-        "size_bytes": result.measured.sizes.model_bytes,
         "notes": notes,
     }
 
@@ -106,7 +98,7 @@ def kept(workspace: Workspace) -> dict[str, Any] | None:
         report = training_report.read(workspace.model, TrainingReport)
     except DataError:
         return None
-    return {"sha256": digest, "foreign": True} | _of_report(report)
+    return {"sha256": digest, "foreign": True} | _of_test(report.test, report.sizes.model_bytes)
 
 
 def is_of_studio(workspace: Workspace) -> bool:
@@ -115,8 +107,8 @@ def is_of_studio(workspace: Workspace) -> bool:
     return found is not None and found.get("sha256") == _model_hash(workspace.model)
 
 
-def _of_report(report: TrainingReport) -> dict[str, Any]:
-    test = report.test
+def _of_test(test: Metrics, model_bytes: int) -> dict[str, Any]:
+    """Returns what metrics alone say of a training."""
     labels = [entry.label for entry in test.per_class]
     return {
         "labels": labels,
@@ -129,7 +121,7 @@ def _of_report(report: TrainingReport) -> dict[str, Any]:
         "wrong": round((1 - test.top1) * test.photos),
         "answers": [],
         "seconds": None,
-        "size_bytes": report.sizes.model_bytes,
+        "size_bytes": model_bytes,
         "notes": [],
     }
 

@@ -1,7 +1,5 @@
 """Uploads: what a page sends becomes photos, whole or not at all; photos are stored unchanged."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager

@@ -4,8 +4,6 @@ The folders are the state: whatever shows a page is read from them, so studios, 
 all work on the same photos. Photos have identifiers that are made here; no path ever comes from a page.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -121,7 +119,7 @@ class Workspace:
 
     def rename_class(self, old: object, new: object) -> str:
         """Gives a class another name."""
-        folder = self._class(old)
+        folder = self.home_of(old)
         name = names.new_class(new, [other for other in self._by_name() if other != folder.name])
         if name != folder.name:
             self._moves.carry_out(f"renamed {folder.name} to {name}", [(folder, self.photos / name)])
@@ -129,7 +127,7 @@ class Workspace:
 
     def merge_classes(self, one: object, into: object) -> None:
         """Moves all photos of a class to another one, and takes the class away."""
-        source, target = self._class(one), self._class(into)
+        source, target = self.home_of(one), self.home_of(into)
         if source == target:
             raise DataError("A class cannot be merged with itself: choose another one.")
         wanted = [(path, target / path.name) for path in folders.photos(source)]
@@ -138,12 +136,12 @@ class Workspace:
 
     def delete_class(self, name: object) -> None:
         """Moves a class with its photos to the trash."""
-        folder = self._class(name)
+        folder = self.home_of(name)
         self._moves.carry_out(f"deleted the class {folder.name}", [(folder, self._bin() / folder.name)])
 
     def move(self, photos: Sequence[object], to: object) -> None:
         """Moves photos to a class."""
-        target = self._class(to)
+        target = self.home_of(to)
         paths = [path for path in map(self.path, photos) if path.parent != target]
         what = f"moved {counted(len(paths), 'photo')} to {target.name}"
         self._moves.carry_out(what, [(path, target / path.name) for path in paths])
@@ -166,10 +164,6 @@ class Workspace:
     def undo(self) -> str:
         """Takes the last action back; returns what it was."""
         return self._moves.undo()
-
-    def home_of(self, name: object) -> Path:
-        """Returns the folder of a class."""
-        return self._class(name)
 
     def put(self, source: Path, folder: Path, name: str) -> Path:
         """Takes a new file into a folder of this workspace.
@@ -197,8 +191,8 @@ class Workspace:
     def _by_name(self) -> dict[str, Path]:
         return {folder.name: folder for folder in self._folders()}
 
-    def _class(self, name: object) -> Path:
-        """Finds a class among those that are there: what a page says is compared, and never made a path."""
+    def home_of(self, name: object) -> Path:
+        """Finds the folder of a class: what a page says is compared with what is there, and never made a path."""
         found = self._by_name().get(name) if isinstance(name, str) else None
         if found is None:
             raise DataError(f"There is no class {str(name)[:60]!r}: somebody has renamed or deleted it.")

@@ -1,7 +1,5 @@
 """Dates of records and pages: written in ISO 8601 with the zone, shown to the minute."""
 
-from __future__ import annotations
-
 import datetime
 
 

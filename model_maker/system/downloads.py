@@ -1,7 +1,5 @@
 """Downloads files: announced, resumable, verified, and failing quickly without a network."""
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import hashlib

@@ -4,8 +4,6 @@ A feature that imports one of them calls `require` before any work, so a missing
 with the command that installs it. Nothing is imported here.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import platform
 import sys

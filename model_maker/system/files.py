@@ -3,8 +3,6 @@
 Temporary files have names by which `leftovers` finds them if the process is killed.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import hashlib

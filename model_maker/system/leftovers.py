@@ -5,8 +5,6 @@ system releases the lock with the process, however it ends. The record lists fol
 mark in their names that is unique to the process. So only files of ended processes are ever removed.
 """
 
-from __future__ import annotations
-
 import atexit
 import contextlib
 import itertools

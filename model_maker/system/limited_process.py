@@ -1,7 +1,5 @@
 """Runs work in a child process, so that its memory and log lines go with it, and hangs and crashes are contained."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import faulthandler

@@ -1,7 +1,5 @@
 """File locks between processes."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

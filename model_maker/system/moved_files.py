@@ -1,7 +1,5 @@
 """What moves of files need: names that are free, and a log of JSON lines that survives a crash."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterable, Mapping

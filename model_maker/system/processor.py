@@ -1,7 +1,5 @@
 """Detects capabilities of the processor."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 # Linux names of instructions that multiply bfloat16 matrices: Intel since Sapphire Rapids, AMD since Zen 4.

@@ -1,7 +1,5 @@
 """Reads Protobuf messages by the numbers of their fields, for formats whose packages may not be installed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

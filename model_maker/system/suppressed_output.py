@@ -4,8 +4,6 @@ Streams and file descriptors belong to the whole process. So they are redirected
 of the command line, or if no other thread is running that might write to them.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import io

@@ -4,8 +4,6 @@ An allowlist, because a list of forbidden ones would never be complete: TensorFl
 packages add more. No node and no function is exempt, whatever its name.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 
@@ -63,11 +61,7 @@ ALLOWED = frozenset(
 
 
 def check_graph(graph: Any, address: str) -> None:
-    """Rejects a GraphDef that contains any operator not in ALLOWED, in its nodes or in any function.
-
-    Raises:
-      BackboneError: it does.
-    """
+    """Raises a BackboneError for any operator not in ALLOWED in the nodes of a GraphDef, or in any of its functions."""
     own = {function.signature.name for function in graph.library.function}
     for node in nodes(graph):
         if node.op not in ALLOWED and node.op not in own:

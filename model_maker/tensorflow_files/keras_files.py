@@ -4,8 +4,6 @@ Keras rebuilds a model from JSON that names classes and functions, some of which
 Keras's safe mode is a denylist; this is an allowlist.
 """
 
-from __future__ import annotations
-
 import json
 import zipfile
 from collections.abc import Iterator

@@ -5,8 +5,6 @@ need them for the variables of an image model, so they are removed, and no funct
 name.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Iterable, Iterator

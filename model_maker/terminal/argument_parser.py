@@ -1,7 +1,5 @@
 """An argument parser that suggests the closest command or option."""
 
-from __future__ import annotations
-
 import argparse
 import difflib
 import re

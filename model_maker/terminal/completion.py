@@ -5,8 +5,6 @@ Registries are loaded only when a shell asks for one of their names. Paths are l
 because argcomplete's own completer of files starts bash for each answer, which zsh and fish users may not have.
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import os

@@ -1,7 +1,5 @@
 """How a command ends: errors become one line on stderr and an exit code."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import io

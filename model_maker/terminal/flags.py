@@ -1,7 +1,5 @@
 """The library's messages name parameters, `io='float32'`; on the command line they become flags, --io float32."""
 
-from __future__ import annotations
-
 import argparse
 import re
 

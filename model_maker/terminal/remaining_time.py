@@ -1,7 +1,5 @@
 """The remaining time of a running stage, as progress bars show it."""
 
-from __future__ import annotations
-
 from rich.progress import ProgressColumn, Task
 from rich.text import Text
 

@@ -50,8 +50,6 @@ def say(console: Console, text: str, *, indent: int = 0, hang: int = 2) -> None:
     """Prints markup; in a terminal its lines wrap between words, in a pipe they stay whole.
 
     Args:
-      console: where to.
-      text: markup of one line or several.
       indent: blanks before each line.
       hang: further blanks before what goes on after the first line.
     """
@@ -67,7 +65,6 @@ def facts(console: Console, rows: Iterable[tuple[str, str]], to_copy: Iterable[t
     """Prints names with what is said of them, in two columns.
 
     Args:
-      console: where to.
       rows: names, with markup that wraps between words like the cells of a table.
       to_copy: further rows with paths and commands, which stay whole in a pipe.
     """
@@ -251,3 +248,9 @@ def quoted(argument: str) -> str:
 def percent(share: float) -> str:
     """Formats a share as a percentage."""
     return f"{100 * share:.1f} %"
+
+
+def interval(ends: tuple[float, float]) -> str:
+    """Formats the 95 % interval of a share, as it stands behind that."""
+    low, high = map(percent, ends)
+    return f"[dim](95 % interval {low} to {high})[/]"

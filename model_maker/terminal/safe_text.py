@@ -1,7 +1,5 @@
 """Makes untrusted text safe to print and to open: removes control characters, and formulas in cells of CSV."""
 
-from __future__ import annotations
-
 # C0 and C1 controls without tab and newline, bidirectional controls and other line separators.
 _TURNS = {0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)}
 _COMMANDS = {*range(9), *range(11, 32), *range(127, 160), *_TURNS}

@@ -1,7 +1,5 @@
 """Where lines of a terminal end: between words, never between a figure and its unit."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 
@@ -21,7 +19,6 @@ def breaks(text: str, width: int, *, hang: int = 0, fold: bool = False) -> list[
     """Returns where the lines of a text begin, but for the first.
 
     Args:
-      text: one line.
       width: of the terminal, in cells.
       hang: by how much lines after the first are indented.
       fold: whether to break words that are longer than a line; otherwise they stick out, so that a path or a hash can

@@ -1,7 +1,5 @@
 """Finds the blocks of a network in its graph: the feature maps on which all later operators depend."""
 
-from __future__ import annotations
-
 from ai_edge_litert import schema_py_generated as schema
 
 from model_maker.tflite import graph, trunk

@@ -4,8 +4,6 @@ Works for any file, of any origin and number format, that ends in a layer with w
 keep their integers; new ones are rounded in the layer's own format.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

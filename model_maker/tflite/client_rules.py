@@ -4,8 +4,6 @@ A file that breaks a rule may open in LiteRT and still be refused by apps or los
 they are, whichever tool wrote them.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import zipfile

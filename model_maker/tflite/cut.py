@@ -1,7 +1,5 @@
 """Turns a float classifier into an embedder by cutting off its last layer; embedders stay as they are."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Converts a quantized `.tflite` to the float model that it approximates."""
 
-from __future__ import annotations
-
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 

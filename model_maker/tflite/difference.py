@@ -1,7 +1,5 @@
 """Describes how two `.tflite` files differ."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 from collections.abc import Iterator

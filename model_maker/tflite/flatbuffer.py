@@ -14,8 +14,6 @@ All but scalars are `| None`, and None where the table lacks them.
 Source: https://flatbuffers.dev/internals
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Sequence
 from types import NoneType

@@ -4,8 +4,6 @@ Models are edited as the object tree that LiteRT's own tools read and write. Eve
 of a file. `inspection` describes the content of a model.
 """
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections.abc import Iterator, Sequence

@@ -3,8 +3,6 @@
 The main graph is the first one, as everywhere in this package.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

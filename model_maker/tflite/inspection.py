@@ -1,7 +1,5 @@
 """Inspects a `.tflite`: inputs, outputs, operators, multiply-accumulates, remaining float operators."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator

@@ -3,8 +3,6 @@
 It handles threads, kernels and the scales of quantized inputs and outputs; callers interpret the values.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Changes the input and output types of a model: raw pixels for a float model, int8 for an int8 one."""
 
-from __future__ import annotations
-
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 

@@ -5,8 +5,6 @@ convolutions, stays folded. So training starts from exactly what was measured, a
 imported inside functions; phones run only the file.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -143,7 +141,10 @@ class _OperatorLayer:
     """One operator as Keras layers; calling it with the known activations returns its output."""
 
     def __init__(self, model: schema.ModelT, index: int, operator: schema.OperatorT, convolutions: Any):
+        import keras
+
         self._model, self._operator, self._convolutions = model, operator, convolutions
+        self._layers = keras.layers
         self._options = operator.builtinOptions
         self._kind = graph.operator_name(model, operator)
         self._name = layer_name(self._kind, index)
@@ -164,11 +165,10 @@ class _OperatorLayer:
         return self._activate(value, _FUSED[fused], f"{self._name}_{_FUSED[fused].lower()}")
 
     def _activate(self, value, kind: str, name: str):
-        from keras import layers
-
         if kind == "SOFTMAX" and getattr(self._options, "beta", 1.0) != 1.0:
-            value = layers.Rescaling(self._options.beta, name=f"{name}_beta")(value)
-        return layers.Activation(_ACTIVATIONS[kind], name=name, dtype="float32" if kind == "SOFTMAX" else None)(value)
+            value = self._layers.Rescaling(self._options.beta, name=f"{name}_beta")(value)
+        dtype = "float32" if kind == "SOFTMAX" else None
+        return self._layers.Activation(_ACTIVATIONS[kind], name=name, dtype=dtype)(value)
 
     def _conv_2d(self, known):
         kernel = self._constant(1).transpose(1, 2, 3, 0)
@@ -198,10 +198,8 @@ class _OperatorLayer:
         return self._weighted(layer, kernel, image)
 
     def _fully_connected(self, known):
-        from keras import layers
-
         kernel = self._constant(1).T
-        return self._weighted(layers.Dense(kernel.shape[1], name=self._name), kernel, self._tensor(known, 0))
+        return self._weighted(self._layers.Dense(kernel.shape[1], name=self._name), kernel, self._tensor(known, 0))
 
     def _weighted(self, layer, kernel: Array, image):
         bias = self._constant(2) if len(self._operator.inputs) > 2 and self._operator.inputs[2] >= 0 else None
@@ -211,24 +209,16 @@ class _OperatorLayer:
         return result
 
     def _add(self, known):
-        from keras import layers
-
-        return self._arithmetic(known, layers.Add, scale=lambda _: 1.0, offset=lambda constant: constant)
+        return self._arithmetic(known, self._layers.Add, scale=lambda _: 1.0, offset=lambda constant: constant)
 
     def _mul(self, known):
-        from keras import layers
-
-        return self._arithmetic(known, layers.Multiply, scale=lambda constant: constant, offset=lambda _: 0.0)
+        return self._arithmetic(known, self._layers.Multiply, scale=lambda constant: constant, offset=lambda _: 0.0)
 
     def _sub(self, known):
-        from keras import layers
-
-        return self._arithmetic(known, layers.Subtract, scale=lambda _: 1.0, offset=lambda constant: -constant)
+        return self._arithmetic(known, self._layers.Subtract, scale=lambda _: 1.0, offset=lambda constant: -constant)
 
     def _arithmetic(self, known, layer, *, scale, offset):
         """Builds arithmetic on two activations as a layer of its own, on an activation and constants as Rescaling."""
-        from keras import layers
-
         ends = [self._is_constant(place) for place in (0, 1)]
         if not any(ends):
             return layer(name=self._name)([self._tensor(known, 0), self._tensor(known, 1)])
@@ -238,33 +228,25 @@ class _OperatorLayer:
         if constant.size > 1 and constant.size != constant.shape[-1]:
             raise ModelError(f"{self._name} has a constant of shape {list(constant.shape)}, not one for each channel.")
         numbers = float(constant.reshape(-1)[0]) if constant.size == 1 else constant.reshape(-1).astype(float).tolist()
-        rescale = layers.Rescaling(_plain(scale, numbers), _plain(offset, numbers), name=self._name)
+        rescale = self._layers.Rescaling(_plain(scale, numbers), _plain(offset, numbers), name=self._name)
         return rescale(self._tensor(known, 1 if ends[0] else 0))
 
     def _concatenation(self, known):
-        from keras import layers
-
         inputs = [self._tensor(known, place) for place in range(len(self._operator.inputs))]
-        return layers.Concatenate(int(self._options.axis), name=self._name)(inputs)
+        return self._layers.Concatenate(int(self._options.axis), name=self._name)(inputs)
 
     def _mean(self, known):
-        from keras import layers
-
         if sorted(int(axis) for axis in self._constant(1).reshape(-1)) != [1, 2]:
             raise ModelError(f"{self._name} takes a mean over other axes than height and width.")
-        return layers.GlobalAveragePooling2D(keepdims=bool(self._options.keepDims), name=self._name)(
+        return self._layers.GlobalAveragePooling2D(keepdims=bool(self._options.keepDims), name=self._name)(
             self._tensor(known, 0)
         )
 
     def _average_pool_2d(self, known):
-        from keras import layers
-
-        return self._pool(known, layers.AveragePooling2D)
+        return self._pool(known, self._layers.AveragePooling2D)
 
     def _max_pool_2d(self, known):
-        from keras import layers
-
-        return self._pool(known, layers.MaxPooling2D)
+        return self._pool(known, self._layers.MaxPooling2D)
 
     def _pool(self, known, layer):
         window = (self._options.filterHeight, self._options.filterWidth)
@@ -272,18 +254,14 @@ class _OperatorLayer:
         return layer(window, strides, self._padding(), name=self._name)(self._tensor(known, 0))
 
     def _pad(self, known):
-        from keras import layers
-
         around = self._constant(1).tolist()
         if len(around) != 4 or any(around[0]) or any(around[3]):
             raise ModelError(f"{self._name} pads other axes than height and width.")
-        return layers.ZeroPadding2D((tuple(around[1]), tuple(around[2])), name=self._name)(self._tensor(known, 0))
+        return self._layers.ZeroPadding2D((tuple(around[1]), tuple(around[2])), name=self._name)(self._tensor(known, 0))
 
     def _reshape(self, known):
-        from keras import layers
-
         shape = self._tensors[self._operator.outputs[0]].shape
-        return layers.Reshape(tuple(int(side) for side in shape[1:]), name=self._name)(self._tensor(known, 0))
+        return self._layers.Reshape(tuple(int(side) for side in shape[1:]), name=self._name)(self._tensor(known, 0))
 
     def _padding(self) -> str:
         return "same" if self._options.padding == schema.Padding.SAME else "valid"

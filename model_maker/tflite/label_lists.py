@@ -1,7 +1,5 @@
 """Label files of an output: one label a line, and the same in other languages."""
 
-from __future__ import annotations
-
 import re
 
 from model_maker.errors import ModelError
@@ -18,11 +16,7 @@ def read(output: schema.TensorMetadata, content: bytes) -> tuple[str, ...]:
 
 
 def check(labels: tuple[str, ...], count: int) -> None:
-    """Checks that there is a label for each score, and that each fits in a line.
-
-    Raises:
-      ModelError: a check fails.
-    """
+    """Raises a ModelError unless there is a label for each score, and each fits in a line."""
     if len(labels) != count:
         raise ModelError(f"The model gives {count} scores, but there are {len(labels)} labels.")
     for label in labels:

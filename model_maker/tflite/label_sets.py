@@ -5,8 +5,6 @@ first line, then for each label, in the order of the scores, its limit, the numb
 whether these are photos of the label itself (`class`) or of all labels (`all`).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -7,8 +7,6 @@ features without a location, and the bias add up to the logit; no gradients are 
 Source: Zhou et al. 2016, "Learning Deep Features for Discriminative Localization", which uses the last map only.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

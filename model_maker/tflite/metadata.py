@@ -3,8 +3,6 @@
 Its schema is `metadata_schema`.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -78,8 +76,6 @@ def write(content: bytes, info: ModelInfo, *, embedder: bool = False) -> bytes:
     """Returns the model with metadata: a flatbuffer inside, the labels as a zip behind.
 
     Args:
-      content: a `.tflite`.
-      info: what to write.
       embedder: whether the output is a feature vector, which has no labels.
 
     Raises:
@@ -107,7 +103,6 @@ def write_heads(content: bytes, heads: Mapping[str, ModelInfo]) -> bytes:
     """Writes the metadata of a network with several outputs: each has labels of its own, and its name.
 
     Args:
-      content: a `.tflite` with as many outputs.
       heads: what is known of each output, by name, in order; what they share is that of the first.
 
     Raises:
@@ -206,7 +201,6 @@ def check_single(info: ModelInfo, what: str, advice: str) -> None:
     """Checks that a model gives one label a photo.
 
     Args:
-      info: its metadata.
       what: that supposes it, as the subject of the message.
       advice: what to do instead.
 

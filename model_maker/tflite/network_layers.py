@@ -7,8 +7,6 @@ integers. So the vector has a single step, and no operator runs in float.
 Source: Evci et al. 2022, "Head2Toe: Utilizing Intermediate Representations for Better Transfer Learning".
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

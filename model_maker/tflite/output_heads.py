@@ -3,8 +3,6 @@
 Common operators are found by hashing each with everything that it depends on, and are stored once.
 """
 
-from __future__ import annotations
-
 import copy
 import hashlib
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Post-training quantization: recipes on litert-quantizer, ranges measured by our own runner."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ A trial run on one image proves nothing about the next if a model branches, loop
 Without these, each run takes the time and memory of the first, which `vetting` measures in a child process.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 

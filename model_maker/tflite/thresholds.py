@@ -4,8 +4,6 @@ Phone clients support the latter only through score calibration: a label that sc
 the threshold for all labels then drops. The other steps of calibration, logit and sigmoid, cancel out here.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 

@@ -1,7 +1,5 @@
 """Splits a float embedder into a trunk, which stays frozen, and a tail, which may be trained."""
 
-from __future__ import annotations
-
 import math
 
 from ai_edge_litert import schema_py_generated as schema

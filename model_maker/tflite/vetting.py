@@ -5,8 +5,6 @@ first read and run once in a process with limits, and passes only if later runs 
 Files that pass are cached by hash in the cache directory; so are files that this package has written.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from pathlib import Path

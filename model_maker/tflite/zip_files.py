@@ -1,7 +1,5 @@
 """Files in the zip behind a `.tflite`, where clients look for labels."""
 
-from __future__ import annotations
-
 import io
 import zipfile
 

@@ -1,7 +1,5 @@
 """advise(): forecasts the gain from more photos, in total and by class, and finds missing kinds of photos."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence
@@ -124,11 +122,8 @@ def in_training(
     """Returns the forecast that `train` reports; None if a class is too small, or measuring takes too long.
 
     Args:
-      data: the training data.
       fit: the head on frozen features.
       test: metrics of the test photos.
-      options: options of the training.
-      progress: receives progress events.
     """
     size = sum(layer.size for layer in fit.layers)
     if (len(data.split.train) + len(data.split.validation)) * size * len(data.photos.classes) > _QUICK:
@@ -198,8 +193,6 @@ def missing_kinds(curve: Curve, classes: Sequence[str], facts: Sequence[PhotoFac
     """Finds kinds of photos that are wrong significantly more often, overall and in each class.
 
     Args:
-      curve: the learning curve.
-      classes: class names.
       facts: facts of each photo; unreadable ones are left out.
 
     Returns:

@@ -9,8 +9,6 @@ Sources:
   al. 2022, "Robust Fine-Tuning of Zero-Shot Models" (averages of heads).
 """
 
-from __future__ import annotations
-
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -104,8 +102,6 @@ def keep(
 
     Args:
       fit: the new head, with the layers of the old one.
-      old: the older head.
-      photos: training photos of the new head.
       data: their embeddings.
       balance: whether to weight imbalanced classes equally.
 

@@ -1,7 +1,5 @@
 """compare(): trains several models on the same photos, measures them and recommends one."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import math

@@ -1,7 +1,5 @@
 """Accuracy by K-fold cross-validation."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections import Counter
 

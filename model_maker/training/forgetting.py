@@ -1,7 +1,5 @@
 """forget(): retrains a model without some photos, byte-identical to a training that never saw them, with a receipt."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -9,8 +9,6 @@ Sources:
   Hestness et al. 2017, "Deep Learning Scaling is Predictable, Empirically" (its exponents, by task).
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -85,10 +83,8 @@ def measure(
 
     Args:
       table: features of N photos.
-      layers: layers that the head uses.
       labels: int [N].
       weights: float [C], class weights.
-      strength: regularization of the head.
       halve: classes to evaluate also with half of their photos.
       repeats: number of repetitions with other folds.
       progress: called with (done, total) fits.
@@ -133,9 +129,7 @@ def forecast(curve: Curve, now: float, test_photos: int, factor: float) -> Estim
     single test photos.
 
     Args:
-      curve: of the training photos.
       now: accuracy of the model on test photos.
-      test_photos: their number.
       factor: photos of each class relative to the current number.
     """
     drawn = curve.exponents

@@ -1,7 +1,5 @@
 """Parts of metrics.json from what training found, and notes on them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from model_maker import json_records

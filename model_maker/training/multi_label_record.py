@@ -1,7 +1,5 @@
 """Multi-label training: thresholds, and what is measured."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 
@@ -41,8 +39,6 @@ def compose(
     """Returns what was measured; see `measurement.measure` for single-label training.
 
     Args:
-      package: the file to ship.
-      metrics: of its test photos.
       fit: details of the head.
       folds: by cross-validation, if requested.
     """

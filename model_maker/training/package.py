@@ -1,7 +1,5 @@
 """Converts the trained network to the shipped file, and measures it."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -115,8 +113,6 @@ def quantize(
     """Quantizes the network, runs the file on the test photos, and compares other kernels.
 
     Args:
-      learned, data, info, options: the network to ship.
-      progress: receives progress events.
       drawing: draws the figures of the report as soon as the scores are known.
 
     Raises:

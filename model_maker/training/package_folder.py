@@ -1,7 +1,5 @@
 """Writes the output folder of a training: the file that ships, its records, report and card."""
 
-from __future__ import annotations
-
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -35,11 +33,8 @@ def write(output: Path, package: Package, report: Report, record: dict[str, Any]
     """Writes the folder atomically; reads the model back and checks that its scores are those measured.
 
     Args:
-      output: the folder.
-      package: the model to ship.
       report: the result of `measurement.measure`.
       record: the content of `run.json` without the budget.
-      overwrite: whether to replace an existing folder.
 
     Returns:
       The report with sizes, as `metrics.json` has it.

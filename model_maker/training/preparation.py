@@ -1,7 +1,5 @@
 """Checks of `train` before the long work."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -69,11 +67,7 @@ def kept_photos(
 
 
 def check_fine_tuning(options: Options, callbacks: Callbacks, *, resume: bool) -> None:
-    """Checks that arguments of fine-tuning are used with it, and that its logs can be written.
-
-    Raises:
-      DataError: a check fails.
-    """
+    """Raises a DataError if arguments of fine-tuning are used without it, or its logs cannot be written."""
     if options.fine_tune is not None:
         if callbacks.tensorboard is not None:  # TensorFlow 2.21 is installed without it
             extras.require("tensorboard", what="`tensorboard`", error=DataError)
@@ -88,11 +82,7 @@ def check_fine_tuning(options: Options, callbacks: Callbacks, *, resume: bool) -
 
 
 def check_output(dataset: Dataset, data: str | os.PathLike[str], output: Path) -> None:
-    """Checks that the output replaces no photos, and is not inside the dataset.
-
-    Raises:
-      OutputError: the output contains photos, or is inside the dataset.
-    """
+    """Raises an OutputError if the output contains photos, or is inside the dataset."""
     target = output.resolve()
     for place in sources.places(dataset, data):
         if place.resolve().is_relative_to(target):

@@ -1,7 +1,5 @@
 """reproduce(): retrains a model from the provenance in its file and compares the files byte by byte."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """Result: the return value of `train`."""
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path

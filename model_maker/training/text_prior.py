@@ -1,7 +1,5 @@
 """Derives kernels from class names: the prior of a head with few training photos."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

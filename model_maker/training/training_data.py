@@ -1,7 +1,5 @@
 """Training data: the split photos and their embeddings, computed once and passed on."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The certificate of a file: results in each runtime, in each app, and for each requirement."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A certificate as a self-contained HTML page: whether the file passes, then every runtime, app and requirement."""
 
-from __future__ import annotations
-
 from model_maker.report import page_parts, pages
 from model_maker.terminal import rendering
 from model_maker.terminal.flags import in_flags

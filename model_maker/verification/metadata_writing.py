@@ -1,7 +1,5 @@
 """describe(): writes metadata into a third-party `.tflite` and checks it against phone-client requirements."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from collections.abc import Mapping
@@ -53,12 +51,10 @@ def describe(
 
     Args:
       model: a `.tflite`, or a folder that `train` made.
-      output: the file to write.
       labels: a file, see `label_files.read`.
       normalization: of the input; integer input states it itself.
       display_names: by locale, for example "de", a file with one name per label.
       resize: how photos were fitted to the input when it was trained, a key of `fitting.RESIZES`.
-      overwrite: whether to replace an existing file.
       **texts: some of TEXTS.
 
     Raises:

@@ -1,7 +1,5 @@
 """The photos of a certificate, ready for every runtime, and what each head of the file makes of them in LiteRT."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -3,8 +3,6 @@
 `packaging.file_checks` has the checks of training and export; this module checks any file, whoever made it.
 """
 
-from __future__ import annotations
-
 import copy
 import functools
 import hashlib

@@ -1,7 +1,5 @@
 """zero_shot(): photos classified by labels that are given with them, as transformers' zero-shot pipeline does."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,8 +15,8 @@ from model_maker.inference.classifier import FileClassifier, Prediction
 from model_maker.inference.pipeline_answers import Answer
 from model_maker.inference.precision_thresholds import UNKNOWN
 from model_maker.progress import Progress
-from model_maker.zero_shot_learning import head, int8_model, label_names, text_vectors, tiers, towers
-from model_maker.zero_shot_learning.text_vectors import TEMPLATE
+from model_maker.zero_shot_learning import head, int8_model, label_names, tiers, towers
+from model_maker.zero_shot_learning.text_vectors import TEMPLATE, check_template
 from model_maker.zero_shot_learning.towers import ImageTowerLike, TextTowerLike
 
 Array = np.ndarray[Any, Any]
@@ -89,10 +87,10 @@ def zero_shot(
     labels = label_names.parse(candidate_labels) if isinstance(candidate_labels, str) else candidate_labels
     found = prepare(
         labels,
-        template=hypothesis_template,
+        hypothesis_template=hypothesis_template,
         model=model,
         tier=tier,
-        vector_folder=text_vectors,
+        text_vectors=text_vectors,
         tower=tower,
         accept_licence=accept_licence,
         progress=Progress(progress),
@@ -108,24 +106,24 @@ def zero_shot(
 def prepare(
     labels: Sequence[str],
     *,
-    template: str = TEMPLATE,
+    hypothesis_template: str = TEMPLATE,
     model: str = _BACKBONE,
     tier: str | None = None,
-    vector_folder: str | os.PathLike[str] | None = None,
+    text_vectors: str | os.PathLike[str] | None = None,
     tower: str | None = None,
     accept_licence: str | None = None,
     progress: Progress,
 ) -> ZeroShot:
     """Makes ready what answers; see `zero_shot`."""
-    text_vectors.check_template(template)
-    checked, vectors = label_names.check(labels), tiers.read_vectors(vector_folder)
+    check_template(hypothesis_template)
+    checked, vectors = label_names.check(labels), tiers.read_vectors(text_vectors)
     chosen = tiers.choose(checked, tier, vectors, classes=head.classes_of(model))
     if chosen == tiers.PICTURES:
         text, image = towers.open_both(tower, accept_licence=accept_licence, progress=progress)
-        found = by_pictures(checked, text, image, template=template, name=tower or towers.default())
+        found = by_pictures(checked, text, image, template=hypothesis_template, name=tower or towers.default())
     else:
         if chosen == tiers.WORDS and vectors is None:
-            vectors = tiers.tower(tower, template, accept_licence=accept_licence, progress=progress)
+            vectors = tiers.tower(tower, hypothesis_template, accept_licence=accept_licence, progress=progress)
         made = int8_model.build(checked, model=model, tier=chosen, vectors=vectors, progress=progress)
         meanings = dict(zip(checked, made.head.meanings, strict=True))
         found = ZeroShot(FileClassifier(made.file()), chosen, made.head.source, meanings)

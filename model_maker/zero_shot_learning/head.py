@@ -1,7 +1,5 @@
 """A head that comes from the names of its classes, and the published head that it is made from."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A head without photos on the int8 backbone that training uses: the file that ships, and its float model."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """The tier "known": labels that are ImageNet classes, or kinds of them in WordNet, from published kernels alone."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Labels as users give them: a list, one line with commas, or a file with one a line."""
 
-from __future__ import annotations
-
 import csv
 import os
 from collections import Counter

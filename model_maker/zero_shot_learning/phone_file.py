@@ -1,7 +1,5 @@
 """zero_shot_file(): a finished `.tflite` for classes of which there is no photo."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Both answer `embed(names)`, and both give the vectors of ImageNet's classes, from which words are translated to kernels.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os
@@ -139,11 +137,7 @@ class PromptedTower:
 
 
 def check_template(template: str) -> None:
-    """Checks that a template has a place for the label.
-
-    Raises:
-      DataError: it has none, or several.
-    """
+    """Raises a DataError if a template has no place for the label, or several."""
     if template.count("{}") != 1:
         raise DataError(f"hypothesis_template={template!r}: give a text with one {{}} for the label, as {TEMPLATE!r}.")
 

@@ -1,7 +1,5 @@
 """TIERS: how labels without photos become a classifier, and which of them answers."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from typing import Any

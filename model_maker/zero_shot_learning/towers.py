@@ -1,7 +1,5 @@
 """The towers of CLIP as the tiers use them: opened when they are needed, and what their similarities are worth."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Protocol

@@ -3,8 +3,6 @@
 A ridge regression maps text vectors to the published kernels. Its penalty is chosen by leaving out each class once.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 Their compiled modules conflict with TensorFlow's, and a crash on an untrusted file must not end our process.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import os

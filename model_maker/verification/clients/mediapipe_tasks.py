@@ -3,8 +3,6 @@
 Its runtime may send usage metrics to its vendor, so it runs only if the system can cut off the network.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys

@@ -1,7 +1,5 @@
 """TFLite Task Library, the engine of TensorFlow's Android and iOS samples; runs in a child, see `clients.ask`."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import sys

@@ -1,7 +1,5 @@
 """Computes embeddings: LiteRT on every core, streaming, cached by content hash in one store per embedder."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import hashlib

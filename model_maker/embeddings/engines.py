@@ -3,8 +3,6 @@
 `Work` defines the processing of each photo, so all engines give byte-identical results.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Checks that an int8 backbone is accurate on the given photos, and calibrates it on them if it is not."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

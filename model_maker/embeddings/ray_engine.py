@@ -4,8 +4,6 @@ Each worker reads its photos itself, and returns embeddings through shards. So l
 a killed run continues from the finished shards.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import math

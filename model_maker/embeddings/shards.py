@@ -4,8 +4,6 @@ A shard is written atomically and describes its content, so this run, or the nex
 is a `.npz` with checksums; a damaged shard counts as missing.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import zipfile

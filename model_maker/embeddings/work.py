@@ -1,7 +1,5 @@
 """Work, the processing of each photo, the same on every engine; Engine, the interface of engines."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol

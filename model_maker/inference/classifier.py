@@ -1,7 +1,5 @@
 """Classifier: the public interface to a finished model."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence

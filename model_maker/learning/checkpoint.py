@@ -1,7 +1,5 @@
 """Checkpoints of fine-tuning: the complete state for the next epoch, written atomically."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

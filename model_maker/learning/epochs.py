@@ -1,7 +1,5 @@
 """The epochs of fine-tuning: order, validation, early stopping, weight averaging, checkpoints."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import time

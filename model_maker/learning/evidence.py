@@ -7,8 +7,6 @@ photo in question.
 Source: Yeh et al. 2018, "Representer Point Selection for Explaining Deep Neural Networks".
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ limited, the first photos show what a view costs; then as many views are compute
 photos.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -5,8 +5,6 @@ ones. "tail" trains the last stages on the activations of the frozen trunk, whic
 each photo; "all" continues from there with every layer, on fresh views in every epoch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """The head: logistic regression on frozen embeddings, of one label a photo or several, and selection of layers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass

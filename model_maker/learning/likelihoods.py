@@ -3,8 +3,6 @@
 The truth is int [N], a label a photo, for the first, and bool [N, C], its labels, for the second.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

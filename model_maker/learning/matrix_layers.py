@@ -5,8 +5,6 @@ them as in TensorFlow's convolutions. The filter gradient of a depthwise convolu
 is a product for each channel: of every place of the input with every place of the output.
 """
 
-from __future__ import annotations
-
 import functools
 from types import SimpleNamespace
 

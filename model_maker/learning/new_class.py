@@ -8,8 +8,6 @@ on: new ones by leaving some out, old ones drawn afresh.
 Sources: Qi, Brown, Lowe 2018, "Low-Shot Learning with Imprinted Weights"; Fisher 1936 (the direction of the imprint).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """How a network is fine-tuned: numbers only, so that they can be checked before TensorFlow starts."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
 
 from model_maker.options import Options, seconds

@@ -3,8 +3,6 @@
 scikit-learn's wants all embeddings in memory at once, and takes 45 MB; tests compare the two.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor

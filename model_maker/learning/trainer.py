@@ -3,8 +3,6 @@
 It knows neither photos nor epochs; `epochs` brings both.
 """
 
-from __future__ import annotations
-
 import contextlib
 import math
 import os

@@ -9,8 +9,6 @@ scores from the float model's is not a measure of accuracy; it ranks forms of eq
 if validation photos are few.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

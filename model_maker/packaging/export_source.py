@@ -1,7 +1,5 @@
 """The input of an export: the float model, the shipped file, and photos for calibration and checks."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import os

@@ -1,7 +1,5 @@
 """Checks that the finished file gives the scores of training: on other kernels, and after writing."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 

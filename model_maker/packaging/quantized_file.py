@@ -1,7 +1,5 @@
 """Converts a float model to the shipped file: calibration, quantization, input and output types for clients."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 

@@ -6,8 +6,6 @@ its zip as PNG of the input size. Their scores are in a text file: the tolerance
 image. Other clients ignore these files.
 """
 
-from __future__ import annotations
-
 import io
 import math
 import time

@@ -5,8 +5,6 @@ Features have one step, weights one per class, biases the product of both, logit
 scores of the full file for their photos.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol

@@ -1,7 +1,5 @@
 """Fits a head on frozen features, and fine-tunes the network if requested."""
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Measures the file that ships: what metrics.json holds."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What embeddings promise of an int8 file: the scores of photos without their pixels."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

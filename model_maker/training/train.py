@@ -1,7 +1,5 @@
 """train(): trains on a folder of photos and writes a `.tflite` for phones, from top to bottom in this file."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from collections.abc import Collection, Iterable, Sequence

@@ -104,12 +104,14 @@ $(VENV)/.installed-test: setup.cfg | $(VENV)/bin/python
 	$(PIP) --editable '.[test]'
 	@touch $@ $(VENV)/.installed
 
-$(VENV)/.installed-release: $(VENV)/.installed-test
+$(VENV)/.installed-release: setup.cfg | $(VENV)/bin/python
+	@echo "Installing into $(VENV) with all extras, the test tools and twine ..."
 	$(PIP) --editable '.[test,release]'
-	@touch $@
+	@touch $@ $(VENV)/.installed-test $(VENV)/.installed
 
-$(VENV)/.installed-parity: $(VENV)/.installed-test
+# The networks need no extra; where all extras are installed, they stay as they are.
+$(VENV)/.installed-parity: setup.cfg | $(VENV)/bin/python
 	@echo "Installing torch, transformers and timm into $(VENV) ..."
-	$(PIP) --editable '.[test,parity]'
+	$(PIP) --editable '.[$(if $(wildcard $(VENV)/.installed-test),test,test-base),parity]'
 	$(PIP) --no-deps 'timm>=1.0.20,<2'
 	@touch $@

@@ -27,7 +27,8 @@ demo: $(VENV)/.installed
 
 # On every core, see tests/helpers/scheduling.py.
 WORKERS := auto
-PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --no-loadscope-reorder --durations 30
+# A core for each worker: threads of BLAS would wait for each other, and keep the others from working.
+PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(WORKERS) --no-loadscope-reorder --durations 30
 
 test: $(VENV)/.installed-test
 	$(PYTEST) $(or $(TESTS),-m "not slow")

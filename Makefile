@@ -27,8 +27,8 @@ demo: $(VENV)/.installed
 
 # On every core, see tests/helpers/scheduling.py.
 WORKERS := auto
-# A core for each worker: threads of BLAS would wait for each other, and keep the others from working.
-PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(WORKERS) --no-loadscope-reorder --durations 30
+# A core for each worker: threads of BLAS and OpenMP would wait for each other, and keep the others from working.
+PYTEST = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(WORKERS) --no-loadscope-reorder --durations 30
 
 test: $(VENV)/.installed-test
 	$(PYTEST) $(or $(TESTS),-m "not slow")
@@ -38,7 +38,7 @@ test-all: $(VENV)/.installed-test
 
 # Our networks against timm's and transformers'; timm asks for torchvision, which none of its models needs.
 parity: $(VENV)/.installed-parity
-	$(BIN)/pytest tests/parity
+	$(PYTEST) tests/parity
 
 # With `--jobs 2`, mypy sees two platforms at a time.
 check: types types-darwin types-win32 $(VENV)/.installed-test

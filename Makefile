@@ -27,7 +27,8 @@ demo: $(VENV)/.installed
 
 # On every core, see tests/helpers/scheduling.py.
 WORKERS := auto
-PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --no-loadscope-reorder --durations 30
+# A core for each worker: threads of BLAS and OpenMP would wait for each other, and keep the others from working.
+PYTEST = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(WORKERS) --no-loadscope-reorder --durations 30
 
 test: $(VENV)/.installed-test
 	$(PYTEST) $(or $(TESTS),-m "not slow")
@@ -37,7 +38,7 @@ test-all: $(VENV)/.installed-test
 
 # Our networks against timm's and transformers'; timm asks for torchvision, which none of its models needs.
 parity: $(VENV)/.installed-parity
-	$(BIN)/pytest tests/parity
+	$(PYTEST) tests/parity
 
 # With `--jobs 2`, mypy sees two platforms at a time.
 check: types types-darwin types-win32 $(VENV)/.installed-test
@@ -104,12 +105,14 @@ $(VENV)/.installed-test: setup.cfg | $(VENV)/bin/python
 	$(PIP) --editable '.[test]'
 	@touch $@ $(VENV)/.installed
 
-$(VENV)/.installed-release: $(VENV)/.installed-test
+$(VENV)/.installed-release: setup.cfg | $(VENV)/bin/python
+	@echo "Installing into $(VENV) with all extras, the test tools and twine ..."
 	$(PIP) --editable '.[test,release]'
-	@touch $@
+	@touch $@ $(VENV)/.installed-test $(VENV)/.installed
 
-$(VENV)/.installed-parity: $(VENV)/.installed-test
+# The networks need no extra; where all extras are installed, they stay as they are.
+$(VENV)/.installed-parity: setup.cfg | $(VENV)/bin/python
 	@echo "Installing torch, transformers and timm into $(VENV) ..."
-	$(PIP) --editable '.[test,parity]'
+	$(PIP) --editable '.[$(if $(wildcard $(VENV)/.installed-test),test,test-base),parity]'
 	$(PIP) --no-deps 'timm>=1.0.20,<2'
 	@touch $@

@@ -11,6 +11,7 @@ import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from checkout import HELPERS
 from hypothesis import settings
 from loopback_device import LoopbackDevice, adb_server
 from PIL import Image
@@ -26,7 +27,7 @@ from model_maker.data import sample_data
 from model_maker.demo import static_site
 from model_maker.embeddings.store import EmbeddingStore, FeatureMaps
 from model_maker.normalization import Normalization
-from model_maker.system import extras
+from model_maker.system import extras, locks
 from model_maker.system.extras import EXTRAS
 from model_maker.tflite import graph, metadata, quantize
 
@@ -35,6 +36,8 @@ settings.register_profile("model_maker", deadline=None, derandomize=True, databa
 settings.load_profile("model_maker")
 
 
+# Edges of the models that many tests share.
+TRAINED = ("uint8", "float32")
 # Importing their packages takes longer than most tests.
 SLOW_EXTRAS = ("tensorflow", "kaggle", "coreml", "ray")
 
@@ -82,6 +85,14 @@ def cache(session_folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MODEL_MAKER_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lean_keras():
+    """Lets processes that tests start load TensorFlow without what Keras imports only because it is there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(HELPERS / "lean_keras"), prepend=os.pathsep)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -309,18 +320,37 @@ def make_tiny_model(float_classifier, calibrated):
 
 
 @pytest.fixture(scope="session")
-def drawn_flowers(tmp_path_factory):
-    """Twelve drawings of each of five flowers."""
-    folder = tmp_path_factory.mktemp("drawn") / "flowers"
-    sample_data.draw(folder, per_class=12)
-    return folder
+def made_once(session_folder):
+    """made_once(name, make): the folder of that name, which make(folder) fills once for all workers."""
+
+    def get(name, make):
+        folder, lock = session_folder / name, session_folder / f"{name}.lock"
+        with locks.locked(lock) as done:
+            if not done.seek(0, os.SEEK_END):
+                shutil.rmtree(folder, ignore_errors=True)
+                make(folder)
+                done.write(b"done")
+        return folder
+
+    return get
 
 
 @pytest.fixture(scope="session")
-def trained(drawn_flowers, lite0, tmp_path_factory):
+def drawn_flowers(made_once):
+    """Twelve drawings of each of five flowers; tests leave them as they are, as all that workers share."""
+    return made_once("drawn", lambda folder: sample_data.draw(folder / "flowers", per_class=12)) / "flowers"
+
+
+@pytest.fixture(scope="session")
+def trained(drawn_flowers, lite0, made_once):
     """{io: folder that `train` made of the drawn flowers}, int8; the second run finds its embeddings in the cache."""
-    home = tmp_path_factory.mktemp("trained")
-    return {io: model_maker.train(drawn_flowers, home / io, io=io).directory for io in ("uint8", "float32")}
+
+    def make(folder):
+        for io in TRAINED:
+            model_maker.train(drawn_flowers, folder / io, io=io)
+
+    folder = made_once("trained", make)
+    return {io: folder / io for io in TRAINED}
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,11 @@ def starter(
     files.check_new(output, overwrite=overwrite, advice="or pass `overwrite=True` to replace it")
     backbone, form = _backbone(model, weights), form or Form()
     photos = _photos(data)
-    content, info = build(backbone, form, photos=photos, progress=progress)
+    if (form, weights, photos) == (Form(), None, None):
+        content = cached(model, progress=progress)
+        info = metadata.read(content)
+    else:
+        content, info = build(backbone, form, photos=photos, progress=progress)
     card = model_card.render_starter(info, len(content), backbone=backbone, quantize=form.quantize, io=form.io)
     with files.new_directory(output, overwrite=overwrite) as folder:
         (folder / MODEL).write_bytes(content)
@@ -109,7 +113,7 @@ def build(
 
 
 def cached(model: str, *, progress: Progress | None = None) -> bytes:
-    """Returns the starter of a backbone for prediction, built on first use.
+    """Returns the starter of a backbone with default options, built on first use.
 
     Raises:
       BackboneError: there is no such backbone, or no classifier in its weights.

@@ -17,7 +17,7 @@ import syntax
 from checkout import HELPERS, ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kotlin_compiler import compile_kotlin, stubs
+from kotlin_compiler import compile_kotlin
 from PIL import Image
 
 from model_maker import Classifier
@@ -192,7 +192,7 @@ def test_javascript_answers_as_the_classifier(models, pictures, node_modules, tm
 def kotlin_classes(models, tmp_path_factory):
     """The generated Kotlin of both models and its harness, compiled."""
     folder = tmp_path_factory.mktemp("kotlin")
-    sources = [*stubs(folder / "stubs"), HELPERS / "kotlin/Fake.kt"]
+    sources = []
     harness = (HELPERS / "kotlin/WrapperHarness.kt").read_text(encoding="utf-8")
     for io, path in models.items():
         code = codegen.codegen(path, "kotlin", name="Tiny", package=f"generated.{io}")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import syntax
 from checkout import HELPERS
-from kotlin_compiler import compile_kotlin, run_kotlin, stubs
+from kotlin_compiler import compile_kotlin, run_kotlin
 from PIL import Image
 
 from model_maker import Classifier
@@ -100,7 +100,7 @@ def test_kotlin(model, expected, tmp_path):
     main = "package main\n\nimport generated.Tiny\n\nfun main() {\n" + "\n".join(calls) + "\n}\n"
     for name, text in (("Tiny", code), ("Main", main)):
         (tmp_path / f"{name}.kt").write_text(text, encoding="utf-8")
-    sources = [*stubs(tmp_path / "stubs"), HELPERS / "kotlin/Fake.kt", tmp_path / "Tiny.kt", tmp_path / "Main.kt"]
+    sources = [tmp_path / "Tiny.kt", tmp_path / "Main.kt"]
     assert compile_kotlin(sources, tmp_path / "classes") == []
     lines = run_kotlin(tmp_path / "classes", "main.MainKt").splitlines()
     assert [json.loads(line) for line in lines] == [row for rows in expected for row in rows]
@@ -176,7 +176,7 @@ def test_kotlin_parts(model, photo, tmp_path):
     main = main.replace("topK = 2", f"topK = 2, {chosen}")
     for name, text in (("Tiny", code), ("Main", main)):
         (tmp_path / f"{name}.kt").write_text(text, encoding="utf-8")
-    sources = [*stubs(tmp_path / "stubs"), HELPERS / "kotlin/Fake.kt", tmp_path / "Tiny.kt", tmp_path / "Main.kt"]
+    sources = [tmp_path / "Tiny.kt", tmp_path / "Main.kt"]
     assert compile_kotlin(sources, tmp_path / "classes") == []
     for number, (region, rotation) in enumerate(PARTS):
         folder = tmp_path / str(number)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import syntax
 from checkout import HELPERS, ROOT
-from kotlin_compiler import compile_kotlin, stubs
+from kotlin_compiler import compile_kotlin
 from PIL import Image
 
 from model_maker import Classifier, split_model
@@ -104,7 +104,7 @@ def test_dart_fits_photos_as_training_does(models, pictures, tmp_path, name):
 def kotlin_classes(models, tmp_path_factory):
     """The generated Kotlin of all models and its harness, compiled."""
     folder = tmp_path_factory.mktemp("kotlin")
-    sources = [*stubs(folder / "stubs"), HELPERS / "kotlin/Fake.kt"]
+    sources = []
     harness = (HELPERS / "kotlin/WrapperHarness.kt").read_text(encoding="utf-8")
     for name, path in models.items():
         code = codegen.codegen(path, "kotlin", name="Tiny", package=f"generated.{name}")

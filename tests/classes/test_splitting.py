@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import syntax
 from checkout import ROOT
-from kotlin_compiler import compile_kotlin, run_kotlin, stubs
+from kotlin_compiler import compile_kotlin, run_kotlin
 from taught_head import FEATURES, TAUGHT, by_hand, small_head
 
 import model_maker
@@ -184,7 +184,7 @@ fun main() {
 def test_kotlin_teaches_by_the_same_arithmetic(parts, tmp_path):
     (tmp_path / "Head.kt").write_text(model_maker.codegen(parts, "kotlin"))
     (tmp_path / "Main.kt").write_text(KOTLIN)
-    sources = [*stubs(tmp_path / "stubs"), tmp_path / "Head.kt", tmp_path / "Main.kt"]
+    sources = [tmp_path / "Head.kt", tmp_path / "Main.kt"]
     assert compile_kotlin(sources, tmp_path / "classes") == []
     scores, *told = run_kotlin(tmp_path / "classes", "MainKt").splitlines()
     np.testing.assert_allclose([float(score) for score in scores.split(",")], by_hand(), rtol=1e-6)

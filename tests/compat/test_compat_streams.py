@@ -73,10 +73,14 @@ def test_a_classifier_of_a_stream_is_measured_and_exported(inks, spec, tmp_path,
     assert (tmp_path / "labels.txt").read_text().split() == list(INKS)
     model.export(tmp_path, "quantized.tflite", export_format=ExportFormat.TFLITE)
     assert Classifier(tmp_path / "quantized.tflite").labels == tuple(INKS)
-    model.export(tmp_path, export_format=[ExportFormat.TFLITE, ExportFormat.TFJS], quantization_config=None)
+    model.export(tmp_path, export_format=ExportFormat.TFLITE, quantization_config=None)
     assert model.evaluate_tflite(tmp_path / "model.tflite", test) == {"accuracy": 1.0}
+
+
+def test_a_classifier_of_a_stream_is_exported_in_tensorflows_formats(inks, spec, tmp_path):
+    model = image_classifier.create(inks[0], spec)
+    model.export(tmp_path, export_format=[ExportFormat.TFLITE, ExportFormat.TFJS, ExportFormat.SAVED_MODEL])
     assert list((tmp_path / "tfjs").iterdir())
-    model.export(tmp_path, export_format=ExportFormat.SAVED_MODEL)
     assert (tmp_path / "saved_model" / "saved_model.pb").is_file()
 
 

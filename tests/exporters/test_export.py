@@ -88,6 +88,12 @@ def everything(folder, tmp_path_factory):
     return model_maker.export(folder, tmp_path_factory.mktemp("everything") / "exported")
 
 
+@pytest.fixture(scope="module")
+def classifier_of():
+    """classifier_of(path): opened once, for TensorFlow takes seconds to start."""
+    return functools.cache(Classifier)
+
+
 def entry_of(found, name):
     [entry] = [entry for entry in found.entries if entry.format == name]
     assert entry.failure == ""
@@ -95,13 +101,13 @@ def entry_of(found, name):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_scores_as_the_float_model(everything, expected, pictures, name):
+def test_every_format_scores_as_the_float_model(everything, expected, pictures, classifier_of, name):
     entry = entry_of(everything, name)
     if name == "coreml":
         description, program = core_ml_program.read(entry.path)
         found = core_ml_program.scores(program, pictures)
     else:
-        classifier = Classifier(entry.path)
+        classifier = classifier_of(entry.path)
         assert classifier.labels == LABELS
         found = np.array(list(classifier.scores(list(pictures))))
     np.testing.assert_allclose(found, expected, atol=TOLERANCES[exports.EXPORTERS[name].precision])
@@ -123,9 +129,9 @@ def test_every_format_says_what_it_is(everything, name):
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name.values != ("coreml",)])
-def test_a_folder_of_one_format_is_a_model(everything, pictures, name):
+def test_a_folder_of_one_format_is_a_model(everything, pictures, classifier_of, name):
     entry = entry_of(everything, name)
-    by_folder, by_file = Classifier(everything.directory / name), Classifier(entry.path)
+    by_folder, by_file = Classifier(everything.directory / name), classifier_of(entry.path)
     assert by_folder.predict(list(pictures)) == by_file.predict(list(pictures))
 
 

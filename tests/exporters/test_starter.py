@@ -65,10 +65,15 @@ def test_predict_needs_no_file(starter_model, shared_data, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_starter_of_predict_is_made_once(starter_model, monkeypatch):
-    first = starter.cached("efficientnet_lite0")
+def test_what_predict_and_starter_take_is_made_once(starter_model, tmp_path, monkeypatch):
+    first = (starter_model / "model.tflite").read_bytes()
     monkeypatch.setattr(starter, "build", lambda *_, **__: pytest.fail("it is in the cache"))
     assert starter.cached("efficientnet_lite0") == first
+    again = starter.starter("efficientnet_lite0", tmp_path / "again")
+    for name in ("model.tflite", "labels.txt", "README.md"):
+        assert (again / name).read_bytes() == (starter_model / name).read_bytes()
+    with pytest.raises(pytest.fail.Exception, match="in the cache"):  # another form is another file
+        starter.starter("efficientnet_lite0", tmp_path / "half", form=Form("float16", io="float32"))
 
 
 @pytest.mark.slow

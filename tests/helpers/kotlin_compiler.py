@@ -1,14 +1,19 @@
 """Kotlin's compiler, from the jars in the folder that KOTLIN_JARS names, and declarations in place of Android's SDK."""
 
+import hashlib
 import os
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from model_maker.system import locks
+
 STUBS = Path(__file__).parent / "kotlin/stubs.txt"
+FAKE = Path(__file__).parent / "kotlin/Fake.kt"
 
 
 def _jars():
@@ -21,20 +26,34 @@ def _jars():
     return found
 
 
-def stubs(folder):
-    """Writes the declarations, one file for each package; returns the paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _, *parts = re.split(r"^(?=package )", STUBS.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    paths = [folder / f"{part.split()[1]}.kt" for part in parts]
-    for path, part in zip(paths, parts, strict=True):
-        path.write_text(part, encoding="utf-8")
-    return paths
+def _declared():
+    """Declarations and what plays the libraries, compiled once for all tests; returns the folder of classes."""
+    compiler, _ = _jars()
+    key = hashlib.sha256(compiler.name.encode() + STUBS.read_bytes() + FAKE.read_bytes()).hexdigest()[:16]
+    folder = Path(os.environ["MODEL_MAKER_CACHE"]) / f"kotlin_declarations_{key}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with locks.locked(folder.with_suffix(".lock")):
+        if not folder.is_dir():
+            with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+                text, classes = STUBS.read_text(encoding="utf-8"), Path(temporary) / "classes"
+                paths = [FAKE]
+                for part in re.split(r"^(?=package )", text, flags=re.MULTILINE)[1:]:  # one file for each package
+                    paths.append(Path(temporary) / f"{part.split()[1]}.kt")
+                    paths[-1].write_text(part, encoding="utf-8")
+                assert _compile(paths, classes) == []
+                classes.rename(folder)
+    return folder
 
 
 def compile_kotlin(sources, classes):
     """Compiles sources (Kotlin, and Java to look names up in) into a folder; returns the compiler's errors."""
+    return _compile(sources, classes, _declared())
+
+
+def _compile(sources, classes, *libraries):
     compiler, library = _jars()
-    words = ["-no-stdlib", "-no-reflect", "-nowarn", "-cp", library, "-d", classes, *sources]
+    path = os.pathsep.join(map(str, (library, *libraries)))
+    words = ["-no-stdlib", "-no-reflect", "-nowarn", "-cp", path, "-d", classes, *sources]
     # The first of Java's two compilers alone is quicker for a run of some seconds, and so is one thread that collects
     # garbage. The first run leaves the compiler's classes as they are in memory, for the next ones to map.
     loaded = Path(os.environ["MODEL_MAKER_CACHE"]) / "kotlin_compiler.jsa"
@@ -51,5 +70,6 @@ def compile_kotlin(sources, classes):
 def run_kotlin(classes, main, *arguments):
     """Runs a main function; returns what it printed."""
     _, library = _jars()
-    command = ["java", "-cp", os.pathsep.join(map(str, (classes, library))), main, *map(str, arguments)]
+    path = os.pathsep.join(map(str, (classes, library, _declared())))
+    command = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", path, main, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import syntax
 from checkout import HELPERS
-from kotlin_compiler import compile_kotlin, stubs
+from kotlin_compiler import compile_kotlin
 from scipy.stats import betabinom
 
 import model_maker
@@ -190,7 +190,7 @@ def test_generated_kotlin_shows_the_same_sets(models, tmp_path):
     }
     for name, text in texts.items():
         (tmp_path / f"{name}.kt").write_text(text, encoding="utf-8")
-    sources = [*stubs(tmp_path / "stubs"), HELPERS / "kotlin/Fake.kt", *(tmp_path / f"{name}.kt" for name in texts)]
+    sources = [tmp_path / f"{name}.kt" for name in texts]
     assert compile_kotlin(sources, tmp_path / "classes") == []
     kotlin_runs.prepare(tmp_path / "run", models[True].read_bytes(), np.zeros((2, 2, 4), np.uint8))
     told, _ = kotlin_runs.run(tmp_path / "classes", "harness.generated.MainKt", tmp_path / "run")

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import syntax
 from checkout import HELPERS, ROOT
-from kotlin_compiler import compile_kotlin, run_kotlin, stubs
+from kotlin_compiler import compile_kotlin, run_kotlin
 from PIL import Image
 from taught_head import by_hand, small_head
 
@@ -74,10 +74,8 @@ def classes(linked, tmp_path_factory):
     folder = tmp_path_factory.mktemp("app")
     here = HELPERS / "kotlin"
     sources = [
-        *stubs(folder / "stubs"),
         *SOURCES,
         *linked.glob("java/**/R.java"),
-        here / "Fake.kt",
         here / "AppHarness.kt",
         here / "TeachHarness.kt",
         here / "SelfTestHarness.kt",
@@ -91,7 +89,7 @@ def test_the_compiler_sees_a_name_that_is_not_there(linked, tmp_path):
     text = (MAIN / "kotlin/modelmaker/classifier/MainViewModel.kt").read_text()
     (tmp_path / "MainViewModel.kt").write_text(text.replace("R.string.no_photo", "R.string.no_foto"))
     others = [path for path in SOURCES if path.name != "MainViewModel.kt"]
-    sources = [*stubs(tmp_path / "stubs"), *others, *linked.glob("java/**/R.java"), tmp_path / "MainViewModel.kt"]
+    sources = [*others, *linked.glob("java/**/R.java"), tmp_path / "MainViewModel.kt"]
     [error] = compile_kotlin(sources, tmp_path / "classes")
     assert "no_foto" in error
 

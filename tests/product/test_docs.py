@@ -134,7 +134,7 @@ def test_kotlin_for_an_app_of_ones_own_compiles(tutorial, tmp_path):
     [whole] = [text for text in _shown("kotlin") if text.startswith("package ")]
     shown = tmp_path / "Shown.kt"
     shown.write_text(whole)
-    sources = [*kotlin_compiler.stubs(tmp_path / "stubs"), wrapper, shown]
+    sources = [wrapper, shown]
     assert kotlin_compiler.compile_kotlin(sources, tmp_path / "classes") == []
     shown.write_text(whole.replace("best.label.text", "best.label.name_of_it"))
     assert kotlin_compiler.compile_kotlin(sources, tmp_path / "classes") != []

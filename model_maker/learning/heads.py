@@ -15,7 +15,7 @@ from model_maker.inference.training_report import Tried
 from model_maker.learning.features import FeatureTable
 from model_maker.learning.likelihoods import SIGMOID, SOFTMAX, Likelihood
 from model_maker.learning.regression import Problem
-from model_maker.learning.regularization_path import PATH_ITERATIONS, RegularizationPath, Start, Walk, offset_progress
+from model_maker.learning.regularization_path import PATH_ITERATIONS, RegularizationPath, Walk, offset_progress
 from model_maker.tflite import network_layers
 from model_maker.tflite.network_layers import Layer
 
@@ -186,11 +186,8 @@ def fit(
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:
         search = RegularizationPath(labels, weights, held_out, pool, strengths, offsets, likelihood)
         walks: dict[str, Walk] = {}
-        start: Start | None = None
         for number, (name, some) in enumerate(sets.items()):
-            step, features = partial(offset_progress, report, number * path), given.standardize(some)
-            walks[name] = walk = search.walk(features, step, start and start.on(some, features))
-            start = Start(walk.strength, walk.parameters, some)
+            walks[name] = search.walk(given.standardize(some), partial(offset_progress, report, number * path))
         chosen, candidates = _choose(sets, walks, labels[np.any(held_out, axis=0)], weights, likelihood)
         best = walks[chosen]
         whole = Problem(best.features.rows(slice(None)), labels, weights, pool, offsets, likelihood)

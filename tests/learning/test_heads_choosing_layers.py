@@ -36,31 +36,11 @@ def test_a_head_sees_the_layers_that_tell_classes_apart(signals, chosen):
     assert found.chosen == chosen and set(found.candidates) == {"last", "top", "all"}
     assert found.layers == {"last": LAYERS[2:], "top": LAYERS[1:], "all": LAYERS}[chosen]
     assert found.head.kernel.shape == (3, {"last": 4, "top": 9, "all": 15}[chosen])
-    # The head is the one of that set alone, but for where searches end that began elsewhere: an iteration gains less
-    # than 1e-5 of the loss there.
+    # The head is the one of that set alone.
     alone = heads.fit(FeatureTable(embeddings, LAYERS), labels, classes=3, layers=chosen)
-    seen = embeddings[:, -found.head.kernel.shape[1] :]
-    assert alone.regularization == found.regularization
-    np.testing.assert_allclose(alone.head.scores(seen), found.head.scores(seen), atol=2e-3)
-    np.testing.assert_allclose(alone.held_out, found.held_out, atol=0.02)
+    np.testing.assert_array_equal(alone.head.kernel, found.head.kernel)
+    np.testing.assert_array_equal(alone.held_out, found.held_out)
     assert list(alone.candidates) == [chosen] and alone.candidates[chosen].behind == 0
-
-
-@pytest.mark.parametrize("noise", [0.6, 1, 3, 10])
-def test_the_path_of_more_layers_begins_near_the_best_step_of_fewer(noise):
-    random = np.random.default_rng(8)
-    labels = np.arange(240) % 3
-    last = 0.5 * random.normal(size=(3, 4))[labels] + random.normal(size=(240, 4))
-    maps = 0.5 * random.normal(size=(3, 11))[labels] + noise * random.normal(size=(240, 11))
-    given = np.concatenate([maps, last], axis=1).astype(np.float16)
-    found = heads.fit(FeatureTable(given, LAYERS), labels, classes=3)
-    for name, candidate in found.candidates.items():
-        alone = heads.fit(FeatureTable(given, LAYERS), labels, classes=3, layers=name)
-        assert alone.path[0].regularization == max(heads.REGULARIZATION)  # a whole path
-        # Ten iterations a step of the path stop a little short of the minimum, wherever they began.
-        assert candidate.loss == pytest.approx(alone.candidates[name].loss, rel=0.02)
-    steps = [tried.regularization for tried in found.path]
-    assert steps == sorted(steps, reverse=True)
 
 
 def test_of_layers_that_say_the_same_the_last_is_enough():

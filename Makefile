@@ -63,8 +63,8 @@ docs: $(VENV)/.installed-test
 notebooks: $(VENV)/.installed-test
 	$(BIN)/python tests/helpers/notebooks.py
 
-# What is released, and used as its users have it, on each of SMOKE_PYTHONS; on the first, the README and all pages that
-# need no extra are followed, too. LiteRT.js goes into it.
+# What is released, and used as its users have it, on each of SMOKE_PYTHONS; on the first, types are checked, and the
+# README and all pages that need no extra are followed, too. LiteRT.js goes into it.
 SMOKED = $(or $(SMOKE_PYTHONS),$(abspath $(BIN))/python)
 MYPY = $(abspath $(BIN))/mypy
 dist: $(VENV)/.installed-release $(RUNTIME)/package.json
@@ -72,7 +72,7 @@ dist: $(VENV)/.installed-release $(RUNTIME)/package.json
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
 	PYTHON=$(firstword $(SMOKED)) MYPY=$(MYPY) PYTEST=$(abspath $(BIN))/pytest tests/helpers/smoke.sh dist/*.whl
-	printf '%s\n' $(wordlist 2,9,$(SMOKED)) | MYPY=$(MYPY) xargs -r -P 2 -I {} env PYTHON={} tests/helpers/smoke.sh dist/*.whl
+	printf '%s\n' $(wordlist 2,9,$(SMOKED)) | xargs -r -P 2 -I {} env PYTHON={} tests/helpers/smoke.sh dist/*.whl
 
 # LiteRT.js: npm checks the packages against package-lock.json. The page has no bundler, so one import gets its path.
 runtime: $(RUNTIME)/package.json

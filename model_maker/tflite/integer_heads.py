@@ -28,7 +28,7 @@ _PHOTOS = 2048
 # The sigmoid of this is within half a step (1 / 256) of 1.
 _MOST_LOGIT = 8.0
 # Photos whose features are in memory at a time.
-_BLOCK = 4096
+BLOCK = 4096
 
 
 class IntegerFeatures(Protocol):
@@ -175,4 +175,4 @@ def _range(features: IntegerFeatures, kernel: Array, bias: Array, products: Arra
 
 
 def _blocks(features: IntegerFeatures) -> Iterator[Array]:
-    return (features[start : start + _BLOCK] for start in range(0, len(features), _BLOCK))
+    return (features[start : start + BLOCK] for start in range(0, len(features), BLOCK))

@@ -59,6 +59,15 @@ def test_what_a_killed_process_made_goes_and_nothing_else(places, system):
     assert not list((places / "temporary").iterdir())
 
 
+def test_processes_of_two_systems_share_a_cache(places):
+    """As tests do: one that plays Windows must not take what another one uses for what was left."""
+    with start("", MAKE, places / "home") as process:
+        folder = process.stdout.readline().decode().strip()
+        run("win32", NEXT)
+        assert (places / "temporary" / folder / "inner/photo.png").exists()
+        process.kill()
+
+
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_process_that_ends_leaves_no_record(places, system):
     with start(system, MAKE, places / "home") as process:

@@ -66,8 +66,11 @@ def test_what_is_done_with_the_new_model_leaves_them_out(trained, drawn_flowers,
     assert not {sample.digest for sample in everything} & set(map(sha256, gone))
 
 
-def test_their_embeddings_are_overwritten_in_the_cache(trained, drawn_flowers, gone, cache, tmp_path):
-    model_maker.train(drawn_flowers, tmp_path / "again")  # so that the cache has them, whatever other tests did
+def test_their_embeddings_are_overwritten_in_the_cache(trained, drawn_flowers, gone, cache, tmp_path, monkeypatch):
+    shutil.copytree(cache / "backbones", tmp_path / "cache" / "backbones")
+    cache = tmp_path / "cache"  # in one of its own, for others train on the same photos
+    monkeypatch.setenv("MODEL_MAKER_CACHE", str(cache))
+    model_maker.train(drawn_flowers, tmp_path / "again")
     names = store.pack(map(sha256, gone))
     stores = [found for found in store.stores(cache / "embeddings") if (found.find(names) >= 0).any()]
     [first, *_] = stores

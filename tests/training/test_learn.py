@@ -233,7 +233,7 @@ def test_what_is_too_large_for_memory_is_streamed_through_training(tiny_file, co
     here = model_maker.train(colours, tmp_path / "here", **wanted)
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 0)
     monkeypatch.setattr(store, "BLOCK", 4)
-    monkeypatch.setattr(integer_heads, "_BLOCK", 4)
+    monkeypatch.setattr(integer_heads, "BLOCK", 4)
     there = model_maker.train(colours, tmp_path / "there", **wanted)
     again = model_maker.train(colours, tmp_path / "again", **wanted)
     for name in ("model.tflite", "float.tflite", "metrics.json"):

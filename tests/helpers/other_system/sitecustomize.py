@@ -129,16 +129,16 @@ def _check_closed(path):
 
 
 def _locking(descriptor, mode, count):
-    """Locks bytes from where the file stands for this one way of having it open, as Windows does; see fcntl(2), OFD."""
+    """Locks what stands there for this one way of having it open, as Windows does.
+
+    It is the lock of the system below, so that processes on both keep out of each other's way: they may share a cache.
+    """
     import fcntl
 
-    begin = os.lseek(descriptor, 0, os.SEEK_CUR)
-    if begin < os.fstat(descriptor).st_size:
+    if os.lseek(descriptor, 0, os.SEEK_CUR) < os.fstat(descriptor).st_size:
         raise AssertionError("Windows would let nobody else read the bytes that are locked.")
-    kind = fcntl.F_UNLCK if mode == 0 else fcntl.F_WRLCK
-    asked = struct.pack("hhqqi4x", kind, os.SEEK_SET, begin, count, 0)
     try:
-        fcntl.fcntl(descriptor, 37, asked)  # F_OFD_SETLK
+        fcntl.flock(descriptor, fcntl.LOCK_UN if mode == 0 else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise PermissionError(errno.EACCES, "Permission denied") from None
 

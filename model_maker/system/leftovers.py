@@ -2,7 +2,8 @@
 
 Each process that creates temporary files keeps a record in the cache directory, and locks it for its lifetime: the
 system releases the lock with the process, however it ends. The record lists folders; the process's files in them have a
-mark in their names that is unique to the process. So only files of ended processes are ever removed.
+mark in their names that is unique to the process. So only files of ended processes are ever removed. Records in a copy
+of the cache, which nobody locks, are left alone.
 """
 
 import atexit
@@ -42,7 +43,7 @@ class _Record:
             file = locks.open_locked(self._path, wait=True)
         except OSError:  # for example a read-only cache, or a file system without locks
             return None
-        self._write(file, platform.node())
+        self._write(file, _origin(file))
         atexit.register(self._close)
         return file
 
@@ -93,11 +94,16 @@ def collect(running: Path) -> None:
         # A locked record belongs to a running process, or is being collected by another one.
         with contextlib.suppress(OSError), locks.locked(record, wait=False) as file:
             file.seek(0)
-            host, *folders = (os.fsdecode(line) for line in file.read().split(b"\0")[:-1] or [b""])
-            if host in ("", platform.node()):
+            origin, *folders = (os.fsdecode(line) for line in file.read().split(b"\0")[:-1] or [b""])
+            if origin in ("", _origin(file)):
                 for folder in folders:
                     _collect_in(Path(folder), record.name)
                 file.truncate(0)  # so that `locked` removes it
+
+
+def _origin(file: BinaryIO) -> str:
+    """Returns where a record was made: on which machine, and as which file, for nobody locks a copy of it."""
+    return f"{platform.node()} {os.fstat(file.fileno()).st_ino}"
 
 
 def _collect_in(folder: Path, token: str) -> None:

@@ -138,8 +138,9 @@ def test_no_permission_is_said_before_any_work(desk, tmp_path):
 
 
 def test_ctrl_c_ends_quietly_and_keeps_finished_work(desk, tmp_path, monkeypatch):
-    cache = shutil.copytree(os.environ["MODEL_MAKER_CACHE"], tmp_path / "cache")
-    shutil.rmtree(cache / "embeddings", ignore_errors=True)
+    cache = tmp_path / "cache"
+    built = Path(os.environ["MODEL_MAKER_CACHE"]) / "backbones"
+    shutil.copytree(built, cache / "backbones", ignore=shutil.ignore_patterns(".*"))
     monkeypatch.setenv("MODEL_MAKER_CACHE", str(cache))
     data = tmp_path / "many"
     sample_data.draw(data, per_class=80, seed=5)

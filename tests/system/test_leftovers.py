@@ -1,6 +1,7 @@
 """What a process that was killed has left is removed by the next one, and nothing else is."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,6 +69,15 @@ def test_processes_of_two_systems_share_a_cache(places):
         process.kill()
 
 
+def test_a_copy_of_the_cache_takes_nothing_from_those_that_use_it(places, monkeypatch):
+    with start("", MAKE, places / "home") as process:
+        folder = process.stdout.readline().decode().strip()
+        monkeypatch.setenv("MODEL_MAKER_CACHE", str(shutil.copytree(places / "cache", places / "copy")))
+        run("", NEXT)
+        assert (places / "temporary" / folder / "inner/photo.png").exists()
+        process.kill()
+
+
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_process_that_ends_leaves_no_record(places, system):
     with start(system, MAKE, places / "home") as process:
@@ -117,7 +127,8 @@ def test_records_of_other_machines_are_left(places):
     record.write_bytes(b"another-machine\0" + os.fsencode(places / "home") + b"\0")
     files.collect_leftovers()
     assert record.exists() and (places / "home/.a.0123456789ab-1").exists()
-    record.write_bytes(os.fsencode(os.uname().nodename) + b"\0" + os.fsencode(places / "home") + b"\0")
+    made = f"{os.uname().nodename} {record.stat().st_ino}"
+    record.write_bytes(os.fsencode(made) + b"\0" + os.fsencode(places / "home") + b"\0")
     files.collect_leftovers()
     assert not record.exists() and not (places / "home/.a.0123456789ab-1").exists()
 

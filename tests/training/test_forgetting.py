@@ -41,6 +41,15 @@ def never_seen(drawn_flowers, gone, lite0, tmp_path_factory):
     return model_maker.train(fewer, home / "model").directory
 
 
+@pytest.fixture(autouse=True)
+def own_cache(cache, tmp_path, monkeypatch):
+    """Where embeddings are overwritten; other tests train on the same photos at the same time."""
+    folder = tmp_path / "cache"
+    shutil.copytree(cache / "backbones", folder / "backbones", ignore=shutil.ignore_patterns(".*"))
+    monkeypatch.setenv("MODEL_MAKER_CACHE", str(folder))
+    return folder
+
+
 def test_the_files_are_those_of_a_training_that_never_saw_them(trained, drawn_flowers, gone, never_seen, tmp_path):
     receipt = model_maker.forget(trained["uint8"], gone, drawn_flowers, tmp_path / "new")
     for name in SAME:
@@ -66,13 +75,10 @@ def test_what_is_done_with_the_new_model_leaves_them_out(trained, drawn_flowers,
     assert not {sample.digest for sample in everything} & set(map(sha256, gone))
 
 
-def test_their_embeddings_are_overwritten_in_the_cache(trained, drawn_flowers, gone, cache, tmp_path, monkeypatch):
-    shutil.copytree(cache / "backbones", tmp_path / "cache" / "backbones")
-    cache = tmp_path / "cache"  # in one of its own, for others train on the same photos
-    monkeypatch.setenv("MODEL_MAKER_CACHE", str(cache))
+def test_their_embeddings_are_overwritten_in_the_cache(trained, drawn_flowers, gone, own_cache, tmp_path):
     model_maker.train(drawn_flowers, tmp_path / "again")
     names = store.pack(map(sha256, gone))
-    stores = [found for found in store.stores(cache / "embeddings") if (found.find(names) >= 0).any()]
+    stores = [found for found in store.stores(own_cache / "embeddings") if (found.find(names) >= 0).any()]
     [first, *_] = stores
     rows = first.find(names)
     kept = store.pack([sha256(drawn_flowers / "rose" / "rose_002.jpg")])

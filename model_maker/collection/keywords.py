@@ -31,7 +31,6 @@ TABLE, SIDECAR = "keywords.csv", ".xmp"
 THRESHOLD = 0.3
 # Kinds with more ImageNet classes than this, such as animals and artifacts, are too general: dogs are 118.
 _WIDEST = 150
-_BLOCK = 1024
 _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
  <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -196,12 +195,10 @@ def _by_published(
     with report.stage("Embed new photos"):
         found = vectors.by_backbone(pile, prepared, progress=report)
     yield from ((one.path, one.reason) for one in found.skipped)
-    for start in range(0, len(found.photos), _BLOCK):
-        block = found.maps[start : start + _BLOCK].astype(np.float32) * np.float32(found.maps.step)
-        logits = block @ published.kernel.T + published.bias
-        shares = likelihoods.softmax(logits)
-        for sample, row in zip(found.photos.samples[start : start + _BLOCK], shares, strict=True):
-            yield sample.path, np.array([row[list(some)].sum() for some in classes])
+    logits = (block @ published.kernel.T + published.bias for block in found.maps.blocks())
+    rows = (row for some in logits for row in likelihoods.softmax(some))
+    for sample, row in zip(found.photos.samples, rows, strict=True):
+        yield sample.path, np.array([row[list(some)].sum() for some in classes])
 
 
 def _by_classifier(

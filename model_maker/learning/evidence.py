@@ -25,8 +25,6 @@ from model_maker.tflite.class_rows import Rows
 Array = np.ndarray
 
 COUNT = 3
-# Photos whose features are in memory at a time.
-_BLOCK = 1024
 
 
 @dataclass(frozen=True)
@@ -90,9 +88,10 @@ class TrainingPhotos:
         return center, np.concatenate(scales)
 
     def _blocks(self) -> Iterator[tuple[int, Array]]:
-        for start in range(0, len(self.maps), _BLOCK):
-            values = self.maps[start : start + _BLOCK].astype(np.float32) * np.float32(self.maps.step)
+        start = 0
+        for values in self.maps.blocks():
             yield start, values.reshape(len(values), -1)
+            start += len(values)
 
 
 def explaining(classifier: FileClassifier, known: TrainingPhotos | None) -> Explain | None:

@@ -3,7 +3,7 @@
 import {readFileSync} from 'node:fs';
 
 import {launch} from '../../model_maker/demo/chromium.mjs';
-import {violations} from './axe.mjs';
+import {overflow, violations} from './page_checks.mjs';
 
 const job = JSON.parse(readFileSync(0, 'utf8'));
 const browser = await launch(job.chromium, []);
@@ -88,9 +88,8 @@ async function accessible() {
     await trySample(page, 0);
     await page.fill('#threshold', '0.99');
     await page.locator('summary').filter({hasText: 'Files'}).click();
-    await page.waitForTimeout(300); // until colors have come to rest
     seen.axe[colorScheme] = await violations(page);
-    seen.sideways[colorScheme] = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    seen.sideways[colorScheme] = await overflow(page);
     await page.context().close();
   }
 }

@@ -3,7 +3,7 @@
 import {readFileSync} from 'node:fs';
 
 import {launch} from '../../model_maker/demo/chromium.mjs';
-import {violations} from './axe.mjs';
+import {overflow, violations} from './page_checks.mjs';
 
 const job = JSON.parse(readFileSync(0, 'utf8'));
 const browser = await launch(job.chromium, [
@@ -91,7 +91,7 @@ async function unreadable() {
   seen.reasons = await page.locator('.why').allTextContents();
   await choose(page, job.photos.slice(0, 2), job.broken.length + 2);
   seen.axePhone = await violations(page);
-  seen.sideways = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  seen.sideways = await overflow(page);
   await page.context().close();
 }
 

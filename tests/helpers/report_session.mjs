@@ -1,7 +1,7 @@
 // Opens a page in Chromium for tests: `node report_session.mjs CHROMIUM URL`; stdout: what was seen, JSON.
 
 import {launch} from '../../model_maker/demo/chromium.mjs';
-import {violations} from './axe.mjs';
+import {overflow, violations} from './page_checks.mjs';
 
 const [path, url] = process.argv.slice(2);
 const browser = await launch(path, []);
@@ -15,7 +15,7 @@ for (const [name, colorScheme, width] of [['light', 'light', 1100], ['dark', 'da
   page.on('console', (said) => said.type() === 'error' && errors.push(said.text()));
   await page.goto(url);
   if (await page.locator('summary').count()) await page.locator('summary').first().click();
-  const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  const wider = await overflow(page);
   const others = requests.filter((found) => found !== url && !found.startsWith('data:'));
   seen.pages[name] = {violations: await violations(page), wider, others, errors};
   if (name === 'phone' && (await page.locator('#score').count())) seen.slider = await slide(page);
@@ -39,9 +39,10 @@ async function lastColumns(page) {
     await frame.focus();
     for (let press = 0; press < 60; press++) await page.keyboard.press('ArrowRight', {delay: 5});
     const last = frame.locator('thead tr').last().locator('th').last();
-    await page.waitForTimeout(300); // scrolling is smooth
-    const [right, end] = [await last.boundingBox(), await frame.boundingBox()];
-    if (right.x + right.width <= end.x + end.width + 1) found.push(await last.textContent());
+    const inSight = (heading) => heading.getBoundingClientRect().right <= heading.closest('.wide').getBoundingClientRect().right + 1;
+    // Scrolling is smooth.
+    const arrived = await page.waitForFunction(inSight, await last.elementHandle(), {timeout: 5000}).catch(() => null);
+    if (arrived) found.push(await last.textContent());
   }
   return found;
 }

@@ -3,7 +3,7 @@
 import {readFileSync} from 'node:fs';
 
 import {launch} from '../../model_maker/demo/chromium.mjs';
-import {violations} from './axe.mjs';
+import {overflow, violations} from './page_checks.mjs';
 
 const job = JSON.parse(readFileSync(0, 'utf8'));
 const browser = await launch(job.chromium, []);
@@ -17,7 +17,7 @@ for (const url of job.pages) {
   seen.axe[`${url} light`] = await violations(page);
   for (const width of [390, 800, 1200]) {
     await page.setViewportSize({width, height: 900});
-    seen.overflow[`${url} ${width}`] = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    seen.overflow[`${url} ${width}`] = await overflow(page);
   }
 }
 // Contrast is all that the dark scheme may change.

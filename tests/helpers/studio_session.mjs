@@ -3,7 +3,7 @@
 import {readFileSync} from 'node:fs';
 
 import {launch} from '../../model_maker/demo/chromium.mjs';
-import {violations} from './axe.mjs';
+import {overflow, violations} from './page_checks.mjs';
 
 const job = JSON.parse(readFileSync(0, 'utf8'));
 const browser = await launch(job.chromium, [
@@ -227,10 +227,9 @@ async function accessible() {
           await page.setInputFiles('#try-photos', job.unseen);
           await page.waitForFunction((count) => document.querySelectorAll('#try-grid .score').length === count, job.unseen.length);
         }
-        await page.waitForTimeout(300); // until colours have come to rest
         // Contrast is all that the dark scheme may change.
         seen.axe[`${view} ${colorScheme} ${width}`] = await violations(page, colorScheme === 'dark' ? ['color-contrast'] : null);
-        seen.sideways[`${view} ${width}`] = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        seen.sideways[`${view} ${width}`] = await overflow(page);
         if (job.screenshots) {
           await page.screenshot({path: `${job.screenshots}/${view}-${colorScheme}-${width}.png`, fullPage: true});
         }

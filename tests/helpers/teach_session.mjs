@@ -3,7 +3,7 @@
 import {readFileSync} from 'node:fs';
 
 import {launch} from '../../model_maker/demo/chromium.mjs';
-import {violations} from './axe.mjs';
+import {violations} from './page_checks.mjs';
 
 const job = JSON.parse(readFileSync(0, 'utf8'));
 const browser = await launch(job.chromium, [

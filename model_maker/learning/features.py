@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from model_maker.embeddings.store import FeatureMaps
+from model_maker.learning.spectrum import Spectrum
 from model_maker.tflite import network_layers
 from model_maker.tflite.network_layers import Layer
 
@@ -42,10 +43,14 @@ class Features(Protocol):
     Attributes:
       size: D, the number of features.
       streamed: whether they are read from the store.
+      spectrum: of all photos.
     """
 
     size: int
     streamed: bool
+
+    @property
+    def spectrum(self) -> Spectrum: ...
 
     def rows(self, photos: Array | slice) -> FeatureRows:
         """Returns all views of some photos; `photos` is bool [N] or a slice."""
@@ -183,6 +188,10 @@ class _InMemory:
             self._features[..., :-1] = self._factor.reshape(*features.shape[:2], -1)
         self.size = self._features.shape[2] - 1
 
+    @functools.cached_property
+    def spectrum(self) -> Spectrum:
+        return Spectrum.of(self.rows(slice(None)))
+
     def rows(self, photos: Array | slice) -> Array:
         return self._features[photos].reshape(-1, self.size + 1)
 
@@ -208,6 +217,10 @@ class _Streamed:
         follow = columns[-1] - columns[0] + 1 == len(columns)
         self._columns: Array | slice = slice(int(columns[0]), int(columns[-1]) + 1) if follow else columns
         self._factor, self._shift = (1 / scale).astype(np.float32), (center / scale).astype(np.float32)
+
+    @functools.cached_property
+    def spectrum(self) -> Spectrum:
+        return Spectrum.of(self.rows(slice(None)))
 
     def rows(self, photos: Array | slice) -> _StreamedRows:
         return _StreamedRows(self, np.arange(len(self._maps))[photos])

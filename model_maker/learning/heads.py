@@ -190,9 +190,11 @@ def fit(
             walks[name] = search.walk(given.standardize(some), partial(offset_progress, report, number * path))
         chosen, candidates = _choose(sets, walks, labels[np.any(held_out, axis=0)], weights, likelihood)
         best = walks[chosen]
-        whole = Problem(best.features.rows(slice(None)), labels, weights, pool, offsets, likelihood)
+        whole = Problem(
+            best.features.rows(slice(None)), labels, weights, best.features.spectrum, pool, offsets, likelihood
+        )
         step = partial(offset_progress, report, len(sets) * path)
-        parameters = whole.solve(best.strength, np.mean(best.parameters, axis=0), _FINAL_ITERATIONS, step)
+        parameters = whole.solve(best.strength, np.mean(best.parameters, axis=0), _FINAL_ITERATIONS, step).parameters
         report(total)
         kernel, bias = best.features.unstandardized(parameters)
     if prior:

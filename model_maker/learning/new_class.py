@@ -250,7 +250,7 @@ class _Scaled:
             penalty = 0.5 * _PRIOR * float(change[:-1] @ change[:-1])
             return float(weight @ np.logaddexp(0, wrong)) + penalty, gradient
 
-        found = first + minimize(loss, np.zeros_like(first), _ITERATIONS)
+        found = first + minimize(loss, np.zeros_like(first), _ITERATIONS)[0]
         return found[:-1], float(found[-1])
 
     def _imprint(self, mean: Array) -> Array:

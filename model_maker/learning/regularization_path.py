@@ -11,12 +11,12 @@ import numpy as np
 from model_maker.inference.training_report import Tried
 from model_maker.learning.features import Features
 from model_maker.learning.likelihoods import Likelihood
-from model_maker.learning.regression import Problem
+from model_maker.learning.regression import Problem, Solution
 
 Array = np.ndarray
 
 # On the path a start is near; held-out loss is flat around its minimum long before the fit is exact.
-PATH_ITERATIONS = 10
+PATH_ITERATIONS = 6
 
 
 @dataclass(frozen=True)
@@ -64,31 +64,31 @@ class RegularizationPath:
           report: receives the number of steps done.
         """
         zeros = np.zeros((len(self.weights), features.size + 1), np.float32)
-        parameters = [zeros for _ in self.held_out]
+        starts: Sequence[Array | Solution] = [zeros for _ in self.held_out]
         judged = np.any(self.held_out, axis=0)
         truth = self.labels[judged]
         share = self.likelihood.shares(truth, self.weights)
-        best, solved, walked = (np.inf, 0.0, np.empty(0)), count(), []
+        least, solved, walked = np.inf, count(), []
         for strength in self.strengths:
-            logits, found = self._solve(features, strength, parameters, report, solved)
+            logits, found = self._solve(features, strength, starts, report, solved)
             loss = self.likelihood.loss_at(1.0, logits, truth, share)
             walked.append(Tried(strength, loss))
-            if loss >= best[0]:
+            if loss >= least:
                 break
-            best, parameters = (loss, strength, logits), found
-        _, strength, logits = best
+            least, best, starts = loss, (strength, logits, found), found
+        strength, logits, found = best
         temperature = self.likelihood.temperature(logits, truth, share)
-        return Walk(features, strength, logits, temperature, tuple(parameters), tuple(walked))
+        return Walk(features, strength, logits, temperature, tuple(one.parameters for one in found), tuple(walked))
 
     def _solve(
         self,
         features: Features,
         strength: float,
-        starts: Sequence[Array],
+        starts: Sequence[Array | Solution],
         report: Callable[[int], None],
         solved: Iterator[int],
-    ) -> tuple[Array, list[Array]]:
-        """Returns the logits of photos held out, float32 [n, C], and the parameters of each fold's head."""
+    ) -> tuple[Array, list[Solution]]:
+        """Returns the logits of photos held out, float32 [n, C], and each fold's head."""
         judged = np.any(self.held_out, axis=0)
         logits = np.empty((int(judged.sum()), len(self.weights)), np.float32)
         found = []
@@ -97,10 +97,9 @@ class RegularizationPath:
             # Made anew for each strength, because each may hold a copy of nearly all features.
             given = None if self.offsets is None else self.offsets[~held]
             rows, labels = features.rows(~held), self.labels[~held]
-            problem = Problem(rows, labels, self.weights, self.pool, given, self.likelihood)
-            parameters = problem.solve(strength, start, PATH_ITERATIONS, step)
-            found.append(parameters)
-            logits[held[judged]] = features.logits(held, parameters)
+            problem = Problem(rows, labels, self.weights, features.spectrum, self.pool, given, self.likelihood)
+            found.append(problem.solve(strength, start, PATH_ITERATIONS, step))
+            logits[held[judged]] = features.logits(held, found[-1].parameters)
             if self.offsets is not None:
                 logits[held[judged]] += self.offsets[held, 0]
         return logits, found

@@ -191,9 +191,9 @@ def _held_out(
                 targets = labels[chosen] if row == 0 else numbers[labels[chosen]]
                 counts = np.maximum(np.bincount(targets, minlength=len(some)), 1)
                 weights = heads.class_weights(counts) if balance else np.ones(len(some))
-                problem = Problem(features.rows(chosen), targets, weights, pool)
+                problem = Problem(features.rows(chosen), targets, weights, features.spectrum, pool)
                 start = np.zeros((len(some), features.size + 1), np.float32)
-                parameters = problem.solve(fit.regularization, start, _ITERATIONS, lambda step: None)
+                parameters = problem.solve(fit.regularization, start, _ITERATIONS, lambda step: None).parameters
                 logits[row][np.ix_(held, some)] = features.logits(held, parameters)
     new, older = logits[0][judged] / fit.temperature, logits[1][judged]
     own = old.known[labels[judged]]

@@ -99,8 +99,8 @@ def measure(
 
         def fit(chosen: Array, start: Array, held: Array) -> tuple[Array, Array]:
             nonlocal done
-            problem = Problem(features.rows(chosen), labels[chosen], weights, pool)
-            found = problem.solve(strength, start, _ITERATIONS, lambda step: None)
+            problem = Problem(features.rows(chosen), labels[chosen], weights, features.spectrum, pool)
+            found = problem.solve(strength, start, _ITERATIONS, lambda step: None).parameters
             done += 1
             if progress:
                 progress(done, total)

@@ -191,8 +191,10 @@ def minimum(given, strength=0.01):
     held = np.arange(12) % 4 == 0
     found = given.standardize(WIDE)
     with ThreadPoolExecutor(1) as pool:
-        problem = Problem(found.rows(~held), TRUTH[~held], np.ones(3), pool)
-        parameters = problem.solve(strength, np.zeros((3, found.size + 1), np.float32), 500, lambda step: None)
+        problem = Problem(found.rows(~held), TRUTH[~held], np.ones(3), found.spectrum, pool)
+        parameters = problem.solve(
+            strength, np.zeros((3, found.size + 1), np.float32), 500, lambda step: None
+        ).parameters
     return found.logits(held, parameters), found.unstandardized(parameters)
 
 
@@ -205,8 +207,8 @@ def test_the_minimum_is_the_same_as_without_it(monkeypatch, without_basis, copie
         results.append(minimum(FeatureTable(few(1, copies=copies), WIDE)))
     (logits, (kernel, bias)), (others, (other, offset)) = results
     assert np.abs(logits).max() > 0.1
-    # The loss is flat there: where float32 cannot tell it (1e-7), logits differ by its root.
-    np.testing.assert_allclose(logits, others, atol=2e-3)
+    # The loss is flat there: of nine photos' mean, float32 cannot tell 1e-7, which a logit that is 0.005 off costs.
+    np.testing.assert_allclose(logits, others, atol=1e-2)
     np.testing.assert_allclose(kernel, other, atol=1e-3)
     np.testing.assert_allclose(bias, offset, atol=1e-2)
 

@@ -27,7 +27,7 @@ _EVERY = slice(None)
 # Names packed, and bytes of vectors checked, per step.
 _NAMES, _BYTES = 4096, 4 << 20
 # Photos in a block of `FeatureMaps.blocks`.
-BLOCK = 4096
+BLOCK = 1024
 
 
 def pack(names: Iterable[str]) -> Array:

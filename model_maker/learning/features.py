@@ -8,8 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from model_maker.embeddings.store import FeatureMaps
-from model_maker.learning.spectrum import Spectrum
+from model_maker.embeddings.store import BLOCK, FeatureMaps
+from model_maker.learning.spectrum import SAMPLE, Spectrum
 from model_maker.tflite import network_layers
 from model_maker.tflite.network_layers import Layer
 
@@ -18,8 +18,6 @@ Array = np.ndarray
 # Standardized features above this are streamed: 10,000 photos of 3,088 features. A fit in memory holds them five times
 # (once for each fold less its own photos, and as a whole); streamed, it is half as fast.
 IN_MEMORY_BYTES = 128 << 20
-# Photos per piece of a stream.
-BLOCK = 1024
 # With fewer rows than this share of the features, rows are expressed in their own basis.
 FEW = 0.5
 # Added to the diagonal of the Gram matrix, as a share of its mean: copies of a photo must not make it singular.
@@ -156,6 +154,11 @@ def _moments(maps: FeatureMaps) -> tuple[Array, Array]:
     return total / len(maps), squares / len(maps)
 
 
+def _spectrum(rows: FeatureRows) -> Spectrum:
+    """Estimates the spectrum from rows evenly spread over all."""
+    return Spectrum.of(rows[:: -(-len(rows) // SAMPLE)][:, :-1])
+
+
 def _unstandardized(kernel: Array, bias: Array, center: Array, scale: Array, step: float) -> tuple[Array, Array]:
     kernel = kernel / (scale * step)
     return kernel, bias - kernel @ (center * step)
@@ -190,7 +193,7 @@ class _InMemory:
 
     @functools.cached_property
     def spectrum(self) -> Spectrum:
-        return Spectrum.of(self.rows(slice(None)))
+        return _spectrum(self.rows(slice(None)))
 
     def rows(self, photos: Array | slice) -> Array:
         return self._features[photos].reshape(-1, self.size + 1)
@@ -220,7 +223,7 @@ class _Streamed:
 
     @functools.cached_property
     def spectrum(self) -> Spectrum:
-        return Spectrum.of(self.rows(slice(None)))
+        return _spectrum(self.rows(slice(None)))
 
     def rows(self, photos: Array | slice) -> _StreamedRows:
         return _StreamedRows(self, np.arange(len(self._maps))[photos])

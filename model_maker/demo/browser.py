@@ -113,7 +113,7 @@ def run(
 def _file(photo: str | os.PathLike[str] | Array, spare: Path) -> Path:
     if not isinstance(photo, np.ndarray):
         return Path(photo).resolve()
-    Image.fromarray(photo).save(spare)
+    Image.fromarray(photo).save(spare, compress_level=1)
     return spare
 
 

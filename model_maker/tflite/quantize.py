@@ -114,7 +114,8 @@ def quantize(
     if kind == "none":
         return model
     kept = kept or {}
-    _check_mix(model, kind, kept)
+    if kept:
+        _check_mix(model, kind, kept)
     model = graph.pack(graph.parse(model))  # operator codes in the form that litert-quantizer reads
     # litert-quantizer prints, draws bars and warns about its debug run; `--json` promises one document.
     with suppressed_output.silenced(), without_greeting():

@@ -74,10 +74,10 @@ class RoundableLayers:
             for name, operator in named
             if name in samples and main.tensors[operator.inputs[1]].type in _LIMITS
         ]
-        for done, (name, operator) in enumerate(chosen):
-            if progress:
-                progress(done, len(chosen))
-            with threadpool_limits(1, "blas"):  # its threads busy-wait for each other, for long beside other processes
+        with threadpool_limits(1, "blas"):  # its threads busy-wait for each other, for long beside other processes
+            for done, (name, operator) in enumerate(chosen):
+                if progress:
+                    progress(done, len(chosen))
                 self._round_layer(tree, operator, self._operators[name], samples[name])
         return graph.pack(tree)
 

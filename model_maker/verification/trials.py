@@ -112,7 +112,7 @@ def prepare(dataset: Dataset, heads: Sequence[_Head], folder: Path, progress: Pr
             for name, preparation in PREPARATIONS.items():
                 prepared[name].append(preparation.prepare(picture, heads[0].classifier.fit))
             pixel_files.append(folder / f"pixels_{number}.png")
-            Image.fromarray(prepared[trained][-1]).save(pixel_files[-1])
+            Image.fromarray(prepared[trained][-1]).save(pixel_files[-1], compress_level=1)
             read.append(number)
     if not files:
         raise DataError("There are no photos to run the model on. Pass `data=DIR` with photos.")
@@ -155,7 +155,7 @@ def plain_file(photo: Any, picture: Image.Image, spare: Path) -> Path:
         with Image.open(photo) as opened:
             if (opened.format, opened.mode, images.orientation(opened.getexif())) == ("JPEG", "RGB", 1):
                 return photo.absolute()
-    picture.save(spare)
+    picture.save(spare, compress_level=1)
     return spare
 
 

@@ -15,8 +15,8 @@ from model_maker.tflite.network_layers import Layer
 
 Array = np.ndarray
 
-# Standardized features above this are streamed: 10,000 photos of 3,088 features. A fit in memory holds them five times
-# (once for each fold less its own photos, and as a whole); streamed, it is half as fast.
+# Standardized features above this are streamed: 10,000 photos of 3,088 features. A fit in memory holds them twice, as a
+# whole and less the photos of a fold; streamed, it is half as fast.
 IN_MEMORY_BYTES = 128 << 20
 # With fewer rows than this share of the features, rows are expressed in their own basis.
 FEW = 0.5

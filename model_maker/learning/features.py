@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from model_maker.embeddings.store import BLOCK, FeatureMaps
+from model_maker.errors import ModelError
 from model_maker.learning.spectrum import SAMPLE, Spectrum
 from model_maker.tflite import network_layers
 from model_maker.tflite.network_layers import Layer
@@ -125,8 +126,9 @@ class FeatureTable:
             columns = network_layers.features(self.layers, [layer])
             features = self._values[..., columns].astype(np.float32)
             center[columns] = features[:, 0].mean(axis=0)
-            features -= center[columns]
-            scale[columns] = divisor = np.float32(np.sqrt(np.mean(features[:, 0] ** 2)) or 1.0)
+            with np.errstate(invalid="ignore"):  # of features that are not finite, which ends below
+                features -= center[columns]
+            scale[columns] = divisor = _divisor(np.mean(features[:, 0] ** 2), layer)
             whole[..., columns] = features / divisor
         return center, scale, whole
 
@@ -140,9 +142,19 @@ class FeatureTable:
 
     def _divisors(self, layer: Layer) -> Array:
         columns = network_layers.features(self.layers, [layer])
-        # Rounding may make the variance of equal features negative.
-        variance = max(0.0, float(np.mean(self._square[columns] - self._center[columns] ** 2)))
-        return np.full(layer.size, np.sqrt(variance) or 1.0, np.float32)
+        with np.errstate(invalid="ignore"):  # of features that are not finite, which ends below
+            variance = np.mean(self._square[columns] - self._center[columns] ** 2)
+        return np.full(layer.size, _divisor(variance, layer))
+
+
+def _divisor(variance: np.floating, layer: Layer) -> np.float32:
+    if not np.isfinite(variance):
+        raise ModelError(
+            f"Features of layer {layer.name} are not finite numbers on some photos, so no head can be fitted on them. "
+            "Check what its input expects, `normalization=MEAN,STD`, or take another model."
+        )
+    # Rounding may make the variance of equal features negative.
+    return np.float32(np.sqrt(max(float(variance), 0.0)) or 1.0)
 
 
 def _moments(maps: FeatureMaps) -> tuple[Array, Array]:

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from model_maker.errors import ModelError
 from model_maker.learning import features, heads, lbfgs
 from model_maker.learning.features import FeatureTable
 from model_maker.learning.regression import Problem
@@ -45,6 +46,17 @@ def test_what_is_small_is_taken_into_memory(stored, monkeypatch):
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 20 * 2 * 10 * 4 - 1)
     assert FeatureTable(maps, LAYERS).streamed and FeatureTable(maps, LAYERS).standardize(LAYERS).streamed
     assert not FeatureTable(np.ones((3, 4), np.float16)).streamed  # where it lies already
+
+
+@pytest.mark.parametrize("limit", [0, 1 << 30], ids=["stream", "memory"])
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_features_that_are_not_finite_are_an_error(stored, monkeypatch, limit, value):
+    """float16 ends at 65,504, and an imported model may compute more of some photos."""
+    monkeypatch.setattr(features, "IN_MEMORY_BYTES", limit)
+    views = views_of(20, 1)
+    views[7, 0, 3] = value
+    with pytest.raises(ModelError, match="Features of layer high are not finite numbers on some photos"):
+        FeatureTable(stored(views), LAYERS).standardize(LAYERS)
 
 
 @pytest.mark.parametrize("count", [1, 3])

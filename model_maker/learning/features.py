@@ -19,6 +19,8 @@ Array = np.ndarray
 # Standardized features above this are streamed: 10,000 photos of 3,088 features. A fit in memory holds them twice, as a
 # whole and less the photos of a fold; streamed, it is half as fast.
 IN_MEMORY_BYTES = 128 << 20
+# From so many rows on a fit is preconditioned; with fewer it takes as long without.
+MANY = 1024
 # With fewer rows than this share of the features, rows are expressed in their own basis.
 FEW = 0.5
 # Added to the diagonal of the Gram matrix, as a share of its mean: copies of a photo must not make it singular.
@@ -42,14 +44,14 @@ class Features(Protocol):
     Attributes:
       size: D, the number of features.
       streamed: whether they are read from the store.
-      spectrum: of all photos.
+      spectrum: of all photos; None where they are few.
     """
 
     size: int
     streamed: bool
 
     @property
-    def spectrum(self) -> Spectrum: ...
+    def spectrum(self) -> Spectrum | None: ...
 
     def rows(self, photos: Array | slice) -> FeatureRows:
         """Returns all views of some photos; `photos` is bool [N] or a slice."""
@@ -166,9 +168,9 @@ def _moments(maps: FeatureMaps) -> tuple[Array, Array]:
     return total / len(maps), squares / len(maps)
 
 
-def _spectrum(rows: FeatureRows) -> Spectrum:
-    """Estimates the spectrum from rows evenly spread over all."""
-    return Spectrum.of(rows[:: -(-len(rows) // SAMPLE)][:, :-1])
+def _spectrum(rows: FeatureRows) -> Spectrum | None:
+    """Estimates the spectrum from rows evenly spread over all, if they are many."""
+    return Spectrum.of(rows[:: -(-len(rows) // SAMPLE)][:, :-1]) if len(rows) >= MANY else None
 
 
 def _unstandardized(kernel: Array, bias: Array, center: Array, scale: Array, step: float) -> tuple[Array, Array]:
@@ -204,7 +206,7 @@ class _InMemory:
         self.size = self._features.shape[2] - 1
 
     @functools.cached_property
-    def spectrum(self) -> Spectrum:
+    def spectrum(self) -> Spectrum | None:
         return _spectrum(self.rows(slice(None)))
 
     def rows(self, photos: Array | slice) -> Array:
@@ -234,7 +236,7 @@ class _Streamed:
         self._factor, self._shift = (1 / scale).astype(np.float32), (center / scale).astype(np.float32)
 
     @functools.cached_property
-    def spectrum(self) -> Spectrum:
+    def spectrum(self) -> Spectrum | None:
         return _spectrum(self.rows(slice(None)))
 
     def rows(self, photos: Array | slice) -> _StreamedRows:

@@ -53,7 +53,7 @@ class Problem:
       rows: the photos' features, K views each.
       truth: of the photos, as the likelihood takes it.
       weights: float [C].
-      spectrum: of these photos' features, or of more such photos.
+      spectrum: of these photos' features, or of more such photos, to precondition by.
       offsets: float32 [N, K, C], what is added to the logits; nothing where not given.
     """
 
@@ -62,7 +62,7 @@ class Problem:
         rows: FeatureRows,
         truth: Array,
         weights: Array,
-        spectrum: Spectrum,
+        spectrum: Spectrum | None,
         pool: ThreadPoolExecutor,
         offsets: Array | None = None,
         likelihood: Likelihood = SOFTMAX,
@@ -96,9 +96,10 @@ class Problem:
             return value, gradient
 
         def precondition(gradient: Array) -> Array:
-            return self._spectrum.precondition(gradient, curvature, strength)
+            return self._spectrum.precondition(gradient, curvature, strength) if self._spectrum else gradient
 
-        parameters, value, gradient = minimize(loss, start, iterations, precondition, known)
+        multiply = precondition if self._spectrum else None
+        parameters, value, gradient = minimize(loss, start, iterations, multiply, known)
         penalty, slope = _penalty(strength, parameters)
         return Solution(parameters, value - penalty, gradient - slope, curvature)
 

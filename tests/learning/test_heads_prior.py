@@ -50,9 +50,9 @@ def test_a_good_prior_helps_where_photos_are_few():
 
 
 def test_a_prior_that_says_nothing_changes_nothing_of_what_is_learned():
-    values, labels, _ = photos(30, size=8)
+    values, labels, _ = photos(30)
     plain = heads.fit(values, labels, classes=3)
-    nothing = heads.fit(values, labels, classes=3, prior=Prior(np.zeros((3, 8)), np.zeros(3)))
+    nothing = heads.fit(values, labels, classes=3, prior=Prior(np.zeros((3, 20)), np.zeros(3)))
     assert nothing.regularization == plain.regularization
     np.testing.assert_allclose(nothing.head.kernel, plain.head.kernel, atol=0.01)
 

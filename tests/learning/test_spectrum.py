@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from model_maker.learning.features import FeatureTable
+from model_maker.learning import features
+from model_maker.learning.features import MANY, FeatureTable
 from model_maker.learning.regression import Problem
-from model_maker.learning.regularization_path import PATH_ITERATIONS
 from model_maker.learning.spectrum import Spectrum
 
 
@@ -28,6 +28,17 @@ def test_directions_are_orthonormal_and_have_the_variances_that_numpy_finds():
     # What varies by less than a millionth of the most is left out.
     np.testing.assert_allclose(found.variances, exact[-len(found.variances) :], rtol=2e-2, atol=1e-6 * exact[-1])
     assert 25 < len(found.variances) <= 40
+
+
+@pytest.mark.parametrize("limit", [0, 1 << 30], ids=["stream", "memory"])
+def test_features_of_few_photos_have_none(stored, monkeypatch, limit):
+    monkeypatch.setattr(features, "IN_MEMORY_BYTES", limit)
+    values = uneven(MANY, 8)[:, None, :-1].astype(np.float16)
+    few, many = (FeatureTable(stored(some)) for some in (values[1:], values))
+    assert few.standardize(few.layers).spectrum is None
+    found = many.standardize(many.layers).spectrum
+    exact = np.linalg.eigvalsh(np.cov((values[:, 0] / values[:, 0].std(axis=0).mean()).astype(float).T))
+    assert found.variances[-1] / found.variances[-2] == pytest.approx(exact[-1] / exact[-2], rel=0.2)
 
 
 def test_a_gradient_is_divided_by_the_hessian():
@@ -56,8 +67,7 @@ def test_the_path_ends_near_the_minimum(distance):
     basis = np.linalg.qr(random.normal(size=(400, 400)))[0]
     drawn = random.normal(size=(1000, 400)) + distance * random.normal(size=(20, 400))[labels]
     table = FeatureTable((drawn / np.arange(1, 401) @ basis).astype(np.float32))
-    features = table.standardize(table.layers)
-    rows = features.rows(slice(None))
+    rows = table.standardize(table.layers).rows(slice(None))
 
     def loss(flat, strength):
         parameters = flat.reshape(20, 401).astype(float)
@@ -71,10 +81,10 @@ def test_the_path_ends_near_the_minimum(distance):
         return value + strength / 2 * (parameters**2).sum(), (scores.T @ rows / 1000 + strength * parameters).ravel()
 
     with ThreadPoolExecutor(1) as pool:
-        problem = Problem(rows, labels, np.ones(20), features.spectrum, pool)
+        problem = Problem(rows, labels, np.ones(20), Spectrum.of(rows[:, :-1]), pool)
         found = np.zeros((20, 401), np.float32)
         for strength in (0.3, 0.1, 0.03, 0.01):
-            found = problem.solve(strength, found, PATH_ITERATIONS, lambda step: None)
+            found = problem.solve(strength, found, 6, lambda step: None)
     best = optimize.minimize(loss, np.zeros(20 * 401), 0.01, jac=True, method="L-BFGS-B", options={"maxiter": 5000}).fun
     assert best < loss(found.parameters.ravel(), 0.01)[0] < 1.01 * best
 

@@ -87,6 +87,15 @@ def cache(session_folder):
         yield folder
 
 
+@pytest.fixture
+def own_cache(cache, tmp_path_factory, monkeypatch):
+    """For what overwrites embeddings: a cache that shares backbones alone with tests that train on the same photos."""
+    folder = tmp_path_factory.mktemp("own") / "cache"
+    shutil.copytree(cache / "backbones", folder / "backbones", ignore=shutil.ignore_patterns(".*"))
+    monkeypatch.setenv("MODEL_MAKER_CACHE", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session", autouse=True)
 def lean_keras():
     """Lets processes that tests start load TensorFlow without what Keras imports only because it is there."""

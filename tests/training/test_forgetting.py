@@ -13,6 +13,8 @@ from model_maker.embeddings import store
 from model_maker.errors import DataError, ModelError, OutputError
 from model_maker.tflite import metadata
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 # What a training leaves behind that does not depend on clock and place.
 SAME = ("model.tflite", "float.tflite", "labels.txt", "metrics.json", "split.json", "README.md", "confusion.png")
 
@@ -39,15 +41,6 @@ def never_seen(drawn_flowers, gone, lite0, tmp_path_factory):
     for path in gone:
         (fewer / path.relative_to(drawn_flowers)).unlink()
     return model_maker.train(fewer, home / "model").directory
-
-
-@pytest.fixture(autouse=True)
-def own_cache(cache, tmp_path, monkeypatch):
-    """Where embeddings are overwritten; other tests train on the same photos at the same time."""
-    folder = tmp_path / "cache"
-    shutil.copytree(cache / "backbones", folder / "backbones", ignore=shutil.ignore_patterns(".*"))
-    monkeypatch.setenv("MODEL_MAKER_CACHE", str(folder))
-    return folder
 
 
 def test_the_files_are_those_of_a_training_that_never_saw_them(trained, drawn_flowers, gone, never_seen, tmp_path):

@@ -153,7 +153,7 @@ def _divisor(variance: np.floating, layer: Layer) -> np.float32:
     if not np.isfinite(variance):
         raise ModelError(
             f"Features of layer {layer.name} are not finite numbers on some photos, so no head can be fitted on them. "
-            "Check what its input expects, `normalization=MEAN,STD`, or take another model."
+            "Check what the model's input expects, `normalization=MEAN,STD`, or take another model."
         )
     # Rounding may make the variance of equal features negative.
     return np.float32(np.sqrt(max(float(variance), 0.0)) or 1.0)

@@ -9,14 +9,13 @@ from collections.abc import Callable
 import numpy as np
 
 Array = np.ndarray
-Loss = Callable[[Array], tuple[float, Array]]
 
 # Relative gain of one iteration below which a search is done.
 TOLERANCE = 1e-5
 
 
 def minimize(
-    function: Loss,
+    function: Callable[[Array], tuple[float, Array]],
     start: Array,
     iterations: int,
     precondition: Callable[[Array], Array] | None = None,

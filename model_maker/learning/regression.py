@@ -77,7 +77,7 @@ class Problem:
     def solve(
         self, strength: float, start: Array | Solution, iterations: int, report: Callable[[int], None]
     ) -> Solution:
-        """Searches the least loss from parameters or from where a search of these photos ended; tells of each step."""
+        """Minimizes the loss, from parameters or from an earlier solution for these photos; reports each step."""
         steps, known, curvature = count(1), None, 0.0
         if isinstance(start, Solution):
             penalty, slope = _penalty(strength, start.parameters)
@@ -95,11 +95,9 @@ class Problem:
             report(min(next(steps), iterations))
             return value, gradient
 
-        def precondition(gradient: Array) -> Array:
-            return self._spectrum.precondition(gradient, curvature, strength) if self._spectrum else gradient
-
-        multiply = precondition if self._spectrum else None
-        parameters, value, gradient = minimize(loss, start, iterations, multiply, known)
+        spectrum = self._spectrum
+        precondition = (lambda slope: spectrum.precondition(slope, curvature, strength)) if spectrum else None
+        parameters, value, gradient = minimize(loss, start, iterations, precondition, known)
         penalty, slope = _penalty(strength, parameters)
         return Solution(parameters, value - penalty, gradient - slope, curvature)
 

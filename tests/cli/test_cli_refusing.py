@@ -137,17 +137,13 @@ def test_no_permission_is_said_before_any_work(desk, tmp_path):
     assert "Choose another folder" in said(done)[1] or "choose another folder" in said(done)[1]
 
 
-def test_ctrl_c_ends_quietly_and_keeps_finished_work(desk, tmp_path, monkeypatch):
-    cache = tmp_path / "cache"
-    built = Path(os.environ["MODEL_MAKER_CACHE"]) / "backbones"
-    shutil.copytree(built, cache / "backbones", ignore=shutil.ignore_patterns(".*"))
-    monkeypatch.setenv("MODEL_MAKER_CACHE", str(cache))
+def test_ctrl_c_ends_quietly_and_keeps_finished_work(desk, own_cache, tmp_path):
     data = tmp_path / "many"
     sample_data.draw(data, per_class=80, seed=5)
     command = [sys.executable, "-m", "model_maker", "train", "--data", data, "--output", tmp_path / "model"]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
-    while not (stores := _stores(cache)) and time.monotonic() < deadline:
+    while not (stores := _stores(own_cache)) and time.monotonic() < deadline:
         time.sleep(0.02)
     child.send_signal(signal.SIGINT)
     out, err = child.communicate(timeout=60)
@@ -155,7 +151,7 @@ def test_ctrl_c_ends_quietly_and_keeps_finished_work(desk, tmp_path, monkeypatch
     assert b"interrupted" in err and b"Traceback" not in err and out == b""
     assert not list(tmp_path.glob("*model*"))
     assert stores
-    for store in _stores(cache):
+    for store in _stores(own_cache):
         # 3,088 features of 17 layers, int8; the few photos that are compared with the float model, float16.
         rows = store.with_suffix(".index").stat().st_size / (32 + 4)  # digest, checksum
         assert rows > 0 and store.stat().st_size / rows in (3088, 2 * 3088)
